@@ -1,0 +1,158 @@
+//! Stored × found → changes: what one scan does to a registry's images.
+
+use std::collections::{HashMap, HashSet};
+
+use super::ImageId;
+
+/// A tag as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTag {
+    pub id: ImageId,
+    pub repository: String,
+    pub tag: String,
+    pub digest: String,
+}
+
+/// A tag as the scan saw it. `digest` is `None` where the tag is listed but its digest or content could not be read:
+/// such a tag exists, so it is neither changed nor removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTag {
+    pub repository: String,
+    pub tag: String,
+    pub digest: Option<String>,
+}
+
+/// What to do to a registry's images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Tags that are new: `(repository, tag, digest)`.
+    pub add: Vec<(String, String, String)>,
+    /// Tags that moved to another digest.
+    pub point: Vec<(ImageId, String)>,
+    /// Tags that are gone.
+    pub remove: Vec<ImageId>,
+    /// How many point where they did.
+    pub unchanged: u64,
+}
+
+/// Compares. Only a `complete` listing may remove (invariant 4). A tag found twice counts once, the first time.
+pub fn diff(stored: &[StoredTag], found: &[FoundTag], complete: bool) -> Changes {
+    let known: HashMap<(&str, &str), &StoredTag> =
+        stored.iter().map(|tag| ((tag.repository.as_str(), tag.tag.as_str()), tag)).collect();
+    let mut seen = HashSet::new();
+    let mut changes = Changes::default();
+    for tag in found {
+        if !seen.insert((tag.repository.as_str(), tag.tag.as_str())) {
+            continue;
+        }
+        match (known.get(&(tag.repository.as_str(), tag.tag.as_str())), &tag.digest) {
+            (_, None) => {}
+            (None, Some(digest)) => changes.add.push((tag.repository.clone(), tag.tag.clone(), digest.clone())),
+            (Some(old), Some(digest)) if old.digest == *digest => changes.unchanged += 1,
+            (Some(old), Some(digest)) => changes.point.push((old.id, digest.clone())),
+        }
+    }
+    if complete {
+        changes.remove = stored
+            .iter()
+            .filter(|tag| !seen.contains(&(tag.repository.as_str(), tag.tag.as_str())))
+            .map(|tag| tag.id)
+            .collect();
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Tags = BTreeMap<(String, String), String>;
+
+    fn tags() -> impl Strategy<Value = Tags> {
+        prop::collection::btree_map(("[a-c]", "[x-z]"), "[0-3]", 0..9)
+    }
+
+    fn stored(tags: &Tags) -> Vec<StoredTag> {
+        let row = |(id, ((repository, tag), digest)): (usize, (&(String, String), &String))| StoredTag {
+            id: ImageId(id as i64 + 1),
+            repository: repository.clone(),
+            tag: tag.clone(),
+            digest: digest.clone(),
+        };
+        tags.iter().enumerate().map(row).collect()
+    }
+
+    fn found(tags: &Tags) -> Vec<FoundTag> {
+        tags.iter()
+            .map(|((repository, tag), digest)| FoundTag {
+                repository: repository.clone(),
+                tag: tag.clone(),
+                digest: Some(digest.clone()),
+            })
+            .collect()
+    }
+
+    /// Applies changes as the store does, keeping ids.
+    fn apply(before: &[StoredTag], changes: &Changes) -> Vec<StoredTag> {
+        let mut after: Vec<StoredTag> =
+            before.iter().filter(|tag| !changes.remove.contains(&tag.id)).cloned().collect();
+        for (id, digest) in &changes.point {
+            after.iter_mut().find(|tag| tag.id == *id).unwrap().digest = digest.clone();
+        }
+        for (repository, tag, digest) in &changes.add {
+            let id = ImageId(1000 + after.len() as i64);
+            after.push(StoredTag { id, repository: repository.clone(), tag: tag.clone(), digest: digest.clone() });
+        }
+        after
+    }
+
+    fn as_tags(rows: &[StoredTag]) -> Tags {
+        rows.iter().map(|row| ((row.repository.clone(), row.tag.clone()), row.digest.clone())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_complete_scan_makes_the_catalogue_equal_to_the_registry(before in tags(), now in tags()) {
+            let rows = stored(&before);
+            let after = apply(&rows, &diff(&rows, &found(&now), true));
+            prop_assert_eq!(as_tags(&after), now);
+        }
+
+        #[test]
+        fn a_second_scan_of_the_same_changes_nothing(now in tags()) {
+            let changes = diff(&stored(&now), &found(&now), true);
+            prop_assert_eq!(changes, Changes { unchanged: now.len() as u64, ..Changes::default() });
+        }
+
+        #[test]
+        fn a_partial_scan_never_removes(before in tags(), now in tags()) {
+            let rows = stored(&before);
+            let after = as_tags(&apply(&rows, &diff(&rows, &found(&now), false)));
+            for key in before.keys() {
+                prop_assert!(after.contains_key(key));
+            }
+        }
+
+        #[test]
+        fn ids_stay_with_their_tags(before in tags(), now in tags()) {
+            let rows = stored(&before);
+            let after = apply(&rows, &diff(&rows, &found(&now), true));
+            for old in &rows {
+                if let Some(new) = after.iter().find(|new| (&new.repository, &new.tag) == (&old.repository, &old.tag)) {
+                    prop_assert_eq!(new.id, old.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_listed_tag_that_could_not_be_read_stays_as_it_is() {
+        let rows = stored(&[(("a".to_owned(), "x".to_owned()), "1".to_owned())].into());
+        let unread = [FoundTag { repository: "a".into(), tag: "x".into(), digest: None }];
+        assert_eq!(diff(&rows, &unread, true), Changes::default());
+    }
+}

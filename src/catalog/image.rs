@@ -1,0 +1,128 @@
+//! Images and what is inside them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{ImageId, JobId, JobVersionId, RegistryId};
+use crate::seed::Problem;
+
+/// What one manifest digest holds. Immutable: a digest names its bytes, so this is fetched once and kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    /// Digest of the OCI manifest or index that tags point to, `sha256:…`.
+    pub digest: String,
+    pub outcome: Outcome,
+    /// `os/architecture[/variant]` of each platform, in the index's order; empty where the image does not say.
+    pub platforms: Vec<String>,
+    /// What is worth telling about this content in the report of every scan that sees it.
+    pub problems: Vec<ContentProblem>,
+}
+
+/// Something wrong with an image that an admin or its author should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentProblem {
+    /// Stable word, as in [`super::ScanProblem::code`].
+    pub code: String,
+    pub message: String,
+}
+
+/// What looking into an image gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A Seed image: its label gives at least job name, job version and package version.
+    Seed(Box<ManifestFacts>),
+    /// A container image without the Seed label.
+    Unlabelled,
+    /// A labelled image whose label does not identify a job; [`Content::problems`] says why.
+    Refused,
+    /// Not a container image at all: a chart, a signature, an attestation.
+    NotAnImage,
+}
+
+/// The parts of a Seed manifest that the catalogue lists and searches. Texts are never null.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManifestFacts {
+    /// `job.name`
+    pub job_name: String,
+    /// `job.jobVersion`
+    pub job_version: String,
+    /// `job.packageVersion`
+    pub package_version: String,
+    /// `job.title`
+    pub title: String,
+    /// `job.description`
+    pub description: String,
+    /// `job.maintainer.name`
+    pub maintainer: String,
+    /// `job.maintainer.email`
+    pub email: String,
+    /// `job.maintainer.organization`
+    pub maint_org: String,
+    /// The manifest's JSON text, as the label holds it after un-escaping.
+    pub manifest: String,
+    /// Whether the manifest has no errors.
+    pub valid: bool,
+    /// Everything that validation found.
+    pub problems: Vec<Problem>,
+}
+
+/// A catalogued image: a tag whose content is a Seed image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    pub id: ImageId,
+    pub registry_id: RegistryId,
+    pub job_id: JobId,
+    pub job_version_id: JobVersionId,
+    /// Host and port for `docker pull`, without scheme; empty for an image layout on disk.
+    pub registry: String,
+    /// First path parts of the pull reference; `registry` + `org` + `name` concatenate to it. May be empty.
+    pub org: String,
+    /// `repository:tag` below `org`.
+    pub name: String,
+    pub digest: String,
+    pub platforms: Vec<String>,
+    pub facts: ManifestFacts,
+    /// When a scan first saw this tag.
+    pub first_seen_at: DateTime<Utc>,
+    /// When a scan last saw this tag point to another digest.
+    pub changed_at: DateTime<Utc>,
+}
+
+impl Image {
+    /// What `docker pull` takes: `registry/org/name`, without empty parts.
+    pub fn pull_reference(&self) -> String {
+        [&self.registry, &self.org, &self.name]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("/")
+    }
+}
+
+/// What the search index is made from: one document an image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchDoc {
+    pub image_id: i64,
+    pub job_id: i64,
+    pub job_name: String,
+    /// `repository:tag` below `org`.
+    pub name: String,
+    /// First path parts of the pull reference.
+    pub org: String,
+    pub title: String,
+    pub description: String,
+    pub tags: Vec<String>,
+    /// Name and e-mail address.
+    pub maintainer: String,
+    pub maint_org: String,
+    /// Names of inputs and outputs.
+    pub interfaces: Vec<String>,
+    /// Media types of inputs and outputs.
+    pub media_types: Vec<String>,
+}
+
+/// Splits a repository into the pull reference's `org` (everything before the last slash, may be empty) and the rest.
+pub fn split_repository(repository: &str) -> (&str, &str) {
+    repository.rsplit_once('/').unwrap_or(("", repository))
+}

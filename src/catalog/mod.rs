@@ -1,0 +1,49 @@
+//! What SILO knows: registries, the images found in them, the jobs derived from the images, scans and users.
+//!
+//! Pure: no IO, no async, no time of day, no logging. Depends on `seed` only.
+
+mod derive;
+mod diff;
+mod image;
+mod job;
+mod registry;
+mod scan;
+mod user;
+
+pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
+pub use diff::{Changes, FoundTag, StoredTag, diff};
+pub use image::{Content, ContentProblem, Image, ManifestFacts, Outcome, SearchDoc, split_repository};
+pub use job::{Job, JobVersion};
+pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
+pub use scan::{NewScanProblem, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger};
+pub use user::{Role, User};
+
+/// Declares row identifiers: distinct types, so that a registry's id is never taken for an image's.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A registry's row.
+    RegistryId,
+    /// An image's row: one tag of one repository of one registry. Stays while the tag exists, also when it moves.
+    ImageId,
+    /// A job's row: one job name, over all registries.
+    JobId,
+    /// A job version's row: one version of one job.
+    JobVersionId,
+    /// A scan's row.
+    ScanId,
+    /// A user's row.
+    UserId,
+}

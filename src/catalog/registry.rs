@@ -1,0 +1,148 @@
+//! Registries: where images come from.
+
+use chrono::{DateTime, Utc};
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::RegistryId;
+
+/// How a registry is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryKind {
+    /// The OCI distribution API (`/v2/`), which docker-registry and most others serve.
+    Distribution,
+    /// An OCI image layout: a folder on this machine with an `oci-layout` file.
+    Layout,
+}
+
+impl RegistryKind {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RegistryKind::Distribution => "distribution",
+            RegistryKind::Layout => "layout",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<RegistryKind> {
+        match word {
+            "distribution" => Some(RegistryKind::Distribution),
+            "layout" => Some(RegistryKind::Layout),
+            _ => None,
+        }
+    }
+}
+
+/// A registry as everybody inside may see one: its password stays sealed in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    pub id: RegistryId,
+    /// Unique name, chosen by the admin.
+    pub name: String,
+    /// The address as the admin gave it; `https://` is meant where it has no scheme.
+    pub url: String,
+    /// `host[:port]` of pull references; empty for an image layout on disk.
+    pub host: String,
+    /// Only repositories below this first path part are looked at; empty for all.
+    pub org: String,
+    pub kind: RegistryKind,
+    /// User name for the registry; empty for none.
+    pub username: String,
+    /// Whether a sealed password is stored.
+    pub has_password: bool,
+    /// Globs of repository names to look at; empty means the configured default.
+    pub include: Vec<String>,
+    /// Globs of repository names to pass over, after `include`.
+    pub exclude: Vec<String>,
+    /// Cron expression of five fields (UTC), `off`, or empty for the configured default.
+    pub schedule: String,
+    pub created_at: DateTime<Utc>,
+    /// When the schedule next asks for a scan; `None` before the schedule was first read, and when it is off.
+    pub next_scan_at: Option<DateTime<Utc>>,
+}
+
+/// What an admin gives to add a registry. The password travels beside it, sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRegistry {
+    pub name: String,
+    pub url: String,
+    pub host: String,
+    pub org: String,
+    pub kind: RegistryKind,
+    pub username: String,
+    pub include: Vec<String>,
+    pub exclude: Vec<String>,
+    pub schedule: String,
+}
+
+/// Which repositories of a registry a scan looks at, by name.
+#[derive(Debug)]
+pub struct RepositoryFilter {
+    org: String,
+    include: Vec<GlobMatcher>,
+    exclude: Vec<GlobMatcher>,
+}
+
+impl RepositoryFilter {
+    /// Globs match the whole path; `*` also matches `/`, so `*-seed` finds `geo/team/my-job-1.0.0-seed`.
+    ///
+    /// # Errors
+    /// The text of the first glob that cannot be read, and why.
+    pub fn new(org: &str, include: &[String], exclude: &[String]) -> Result<Self, String> {
+        Ok(Self { org: org.trim_matches('/').to_owned(), include: matchers(include)?, exclude: matchers(exclude)? })
+    }
+
+    /// Whether the repository lies below the registry's org. Others are somebody else's, and never counted.
+    pub fn in_org(&self, repository: &str) -> bool {
+        self.org.is_empty() || repository.strip_prefix(&self.org).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// Whether the name is to be scanned.
+    pub fn includes(&self, repository: &str) -> bool {
+        self.include.iter().any(|glob| glob.is_match(repository))
+            && !self.exclude.iter().any(|glob| glob.is_match(repository))
+    }
+}
+
+fn matchers(globs: &[String]) -> Result<Vec<GlobMatcher>, String> {
+    globs
+        .iter()
+        .map(|text| {
+            GlobBuilder::new(text)
+                .build()
+                .map(|glob| glob.compile_matcher())
+                .map_err(|why| format!("'{text}' is not a pattern of repository names: {}", why.kind()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(org: &str, include: &[&str], exclude: &[&str]) -> RepositoryFilter {
+        let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        RepositoryFilter::new(org, &own(include), &own(exclude)).unwrap()
+    }
+
+    #[test]
+    fn a_star_crosses_slashes_and_exclude_wins() {
+        let f = filter("", &["*-seed"], &["old/*"]);
+        assert!(f.includes("geo/team/my-job-1.0.0-seed"));
+        assert!(!f.includes("geo/seedling"));
+        assert!(!f.includes("old/my-job-1.0.0-seed"));
+    }
+
+    #[test]
+    fn an_org_is_a_whole_path_part() {
+        let f = filter("geo", &["*"], &[]);
+        assert!(f.in_org("geo/a-seed"));
+        assert!(!f.in_org("geoint/a-seed"), "the old service took any name with the same first letters");
+    }
+
+    #[test]
+    fn a_broken_glob_is_named() {
+        let error = RepositoryFilter::new("", &["[a".to_owned()], &[]).unwrap_err();
+        assert!(error.contains("'[a'"), "{error}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Scans: one pass over one registry.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{RegistryId, ScanId};
+
+/// Where a scan stands. `Queued` and `Running` are active: a registry has at most one active scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanState {
+    Queued,
+    Running,
+    /// Everything was listed and read; what vanished is gone.
+    Complete,
+    /// Something could not be listed or read; what was seen is in the catalogue, nothing was removed.
+    Partial,
+    /// The registry could not be listed at all; the catalogue is as before.
+    Failed,
+}
+
+impl ScanState {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ScanState::Queued => "queued",
+            ScanState::Running => "running",
+            ScanState::Complete => "complete",
+            ScanState::Partial => "partial",
+            ScanState::Failed => "failed",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<ScanState> {
+        [ScanState::Queued, ScanState::Running, ScanState::Complete, ScanState::Partial, ScanState::Failed]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+
+    /// Whether the scan still has work to do.
+    pub fn is_active(self) -> bool {
+        matches!(self, ScanState::Queued | ScanState::Running)
+    }
+}
+
+/// Who asked for a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanTrigger {
+    Manual,
+    Schedule,
+}
+
+impl ScanTrigger {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ScanTrigger::Manual => "manual",
+            ScanTrigger::Schedule => "schedule",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<ScanTrigger> {
+        match word {
+            "manual" => Some(ScanTrigger::Manual),
+            "schedule" => Some(ScanTrigger::Schedule),
+            _ => None,
+        }
+    }
+}
+
+/// What a scan has counted so far. Kept as JSON in the store, so a new count needs no migration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ScanCounts {
+    /// Repositories the registry listed (below the org).
+    pub repositories: u64,
+    /// Of those, passed over because of their names.
+    pub repositories_skipped: u64,
+    /// Of those, listed to the end.
+    pub repositories_done: u64,
+    /// Tags seen, attachments (`sha256-….sig`) not counted.
+    pub tags: u64,
+    /// Of those, looked at.
+    pub tags_done: u64,
+    /// Tags that were not there before.
+    pub added: u64,
+    /// Tags that moved to another digest.
+    pub changed: u64,
+    /// Tags that point where they did.
+    pub unchanged: u64,
+    /// Tags that are gone.
+    pub removed: u64,
+    /// Tags whose content is a Seed image.
+    pub images: u64,
+    /// Problems reported.
+    pub problems: u64,
+    /// HTTP requests sent, retries and token calls included.
+    pub requests: u64,
+    /// Bytes of reply bodies read.
+    pub bytes: u64,
+}
+
+/// One scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan {
+    pub id: ScanId,
+    pub registry_id: RegistryId,
+    pub registry_name: String,
+    pub state: ScanState,
+    pub trigger: ScanTrigger,
+    pub counts: ScanCounts,
+    /// Why it failed or stayed partial, in words.
+    pub error: Option<String>,
+    /// How often a worker took it up; more than one after a crash.
+    pub attempts: i64,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Something that a scan met and that an admin or an image's author should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewScanProblem {
+    /// Stable word: `catalog-failed`, `tags-failed`, `digest-failed`, `content-failed`, `listing-truncated`,
+    /// `label-refused`, `platforms-differ`, `manifest-invalid`.
+    pub code: String,
+    /// The repository it is about; empty for the whole registry.
+    pub repository: String,
+    /// The tag it is about; empty for the whole repository.
+    pub tag: String,
+    pub message: String,
+}
+
+/// A stored problem: `seq` counts from 1 in the order in which the scan met them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanProblem {
+    pub seq: i64,
+    pub problem: NewScanProblem,
+}

@@ -1,0 +1,19 @@
+//! SILO finds Seed images in container registries, understands their manifests, and lets people and frameworks
+//! search them.
+//!
+//! The rooms, and what each may use, are described in `ARCHITECTURE.md`; a test keeps them to it.
+
+pub mod app;
+pub mod auth;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod registry;
+pub mod scan;
+pub mod search;
+pub mod seed;
+pub mod store;
+pub mod tasks;
+pub mod telemetry;

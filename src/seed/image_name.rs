@@ -1,0 +1,1 @@
+//! Image names: `<name>-<jobVersion>-seed:<packageVersion>`.

@@ -1,0 +1,16 @@
+//! The Seed standard 1.0.0: labels, manifests, versions, image names.
+//!
+//! Pure: no IO, no async, no time of day, no logging, and nothing else of ours. All input is hostile: nothing here
+//! panics, whatever a registry or a person hands in, and work is bounded by the size of the input.
+
+pub mod image_name;
+pub mod label;
+pub mod manifest;
+mod problem;
+pub mod validate;
+pub mod version;
+
+pub use problem::{Problem, Severity};
+
+/// The image label that holds the manifest (Seed 1.0.0, "Discovery").
+pub const LABEL: &str = "com.ngageoint.seed.manifest";

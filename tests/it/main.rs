@@ -1,0 +1,10 @@
+//! The one integration binary (each file in `tests/` would link its own). The tree mirrors the rooms and the URL tree.
+
+mod api;
+mod cli;
+mod registry;
+mod scan;
+mod search;
+mod store;
+mod support;
+mod tasks;
