@@ -1,1 +1,27 @@
-//! auth
+//! Who somebody is, and what must stay secret: password hashes, tokens, sealed registry passwords, the login throttle.
+//!
+//! The only place that makes random values. Knows no database and no HTTP.
+
+mod keys;
+mod password;
+mod seal;
+mod throttle;
+mod token;
+
+pub use keys::{Keys, KeysError, write_private};
+pub use password::Passwords;
+pub use seal::{SealError, Sealer};
+pub use throttle::{Throttle, ThrottleRules};
+pub use token::{Claims, Tokens};
+
+/// A value that nobody guesses: 32 hexadecimal digits, 122 random bits.
+pub fn random_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// A password for the first admin: 24 letters and digits that are not mistaken for each other, 120 random bits or more.
+pub fn random_password() -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let random: [u8; 24] = rand::random();
+    random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect()
+}

@@ -215,8 +215,12 @@ impl Store {
     }
 
     // contents.rs
-    /// Which of these digests are known (so need no fetching), with what they hold.
-    pub async fn content_list(&self, _digests: &HashSet<String>) -> Result<HashMap<String, Content>> {
+    /// Which of these digests are known, and so need no fetching.
+    pub async fn content_known(&self, _digests: &HashSet<String>) -> Result<HashSet<String>> {
+        todo!()
+    }
+    /// Problems of all contents that have any, by digest.
+    pub async fn content_problem_list(&self) -> Result<HashMap<String, Vec<ContentProblem>>> {
         todo!()
     }
     /// Deletes contents that no image points to; how many.

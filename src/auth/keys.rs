@@ -1,0 +1,106 @@
+//! The two keys of an installation: given by the configuration, or random and kept in the data directory, mode 0600.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// Signs tokens, and seals registry passwords. Does not print.
+pub struct Keys {
+    pub token: [u8; 32],
+    pub seal: [u8; 32],
+}
+
+/// A key file that cannot be read, made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error("cannot use the key file {path}: {why}")]
+    File { path: String, why: std::io::Error },
+    #[error(
+        "the key file {0} does not hold 64 hexadecimal digits; restore it from a backup (without it, stored registry passwords cannot be read), or delete it and enter the passwords again"
+    )]
+    Content(String),
+}
+
+impl Keys {
+    /// Takes the configured keys, or reads those kept in `data`, or makes them.
+    ///
+    /// # Errors
+    /// [`KeysError`], naming the file.
+    pub fn load(data: &Path, token: &SecretString, seal: &SecretString) -> Result<Self, KeysError> {
+        Ok(Self { token: key(token, &data.join("token.key"))?, seal: key(seal, &data.join("seal.key"))? })
+    }
+}
+
+fn key(configured: &SecretString, path: &Path) -> Result<[u8; 32], KeysError> {
+    let file_error = |why| KeysError::File { path: path.display().to_string(), why };
+    let text = if configured.expose_secret().is_empty() {
+        let fresh: [u8; 32] = rand::random();
+        match write_private(path, &hex::encode(fresh)) {
+            Ok(()) => {}
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
+            Err(why) => return Err(file_error(why)),
+        }
+        std::fs::read_to_string(path).map_err(file_error)?
+    } else {
+        configured.expose_secret().to_owned()
+    };
+    hex::decode(text.trim())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| KeysError::Content(path.display().to_string()))
+}
+
+/// Writes a new file that only its owner can read. Complete or not there, whenever the process is killed.
+///
+/// # Errors
+/// `AlreadyExists` when the file is there; whatever else the file system says.
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let draft = path.with_extension(format!("draft-{}", super::random_id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        // A hard link refuses an existing name, which a rename would replace.
+        .and_then(|()| std::fs::hard_link(&draft, path));
+    let _ = std::fs::remove_file(&draft);
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_kept_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let none = SecretString::from("");
+        let first = Keys::load(folder.path(), &none, &none).unwrap();
+        let again = Keys::load(folder.path(), &none, &none).unwrap();
+        assert_eq!((first.token, first.seal), (again.token, again.seal));
+        assert_ne!(first.token, first.seal);
+        for name in ["token.key", "seal.key"] {
+            let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no drafts are left");
+    }
+
+    #[test]
+    fn a_broken_key_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token.key"), "short").unwrap();
+        let none = SecretString::from("");
+        let error = Keys::load(folder.path(), &none, &none).err().unwrap().to_string();
+        assert!(error.contains("token.key"), "{error}");
+    }
+}

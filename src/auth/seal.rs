@@ -1,0 +1,68 @@
+//! Secrets at rest: XChaCha20-Poly1305 with a random nonce, bound to the row they belong to.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Marks the format, so that another can follow.
+const PREFIX: &str = "v1.";
+const NONCE_BYTES: usize = 24;
+
+/// Seals and opens with one key. Cheap to clone.
+#[derive(Clone)]
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+}
+
+/// A sealed text that does not open: another key, another row, or damage.
+#[derive(Debug, thiserror::Error)]
+#[error("it was sealed with another key: restore seal.key (or auth.seal_key), or enter the secret again")]
+pub struct SealError;
+
+impl Sealer {
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(key.into()) }
+    }
+
+    /// Seals a secret for `place` (table, row and column): it opens nowhere else.
+    pub fn seal(&self, place: &str, secret: &SecretString) -> String {
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: place.as_bytes() };
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).expect("a secret fits into one message");
+        format!("{PREFIX}{}", STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// Opens what was sealed for `place`.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn open(&self, place: &str, sealed: &str) -> Result<SecretString, SealError> {
+        let bytes = sealed.strip_prefix(PREFIX).and_then(|text| STANDARD_NO_PAD.decode(text).ok()).ok_or(SealError)?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(SealError)?;
+        let payload = Payload { msg: sealed, aad: place.as_bytes() };
+        let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SealError)?;
+        String::from_utf8(opened).map(SecretString::from).map_err(|_| SealError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn only_the_same_key_and_place_open(text in ".*", place in "[a-z]{1,9}", hostile in ".{0,200}") {
+            let sealer = Sealer::new(&[7; 32]);
+            let sealed = sealer.seal(&place, &SecretString::from(text.clone()));
+            prop_assert!(text.len() < 4 || !sealed.contains(&text));
+            prop_assert_eq!(sealer.open(&place, &sealed).unwrap().expose_secret(), text.as_str());
+            prop_assert!(sealer.open("another place", &sealed).is_err());
+            prop_assert!(Sealer::new(&[8; 32]).open(&place, &sealed).is_err());
+            prop_assert!(sealer.open(&place, &hostile).is_err());
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Tokens: JWT (RFC 7519), HS256 and nothing else. Who a token speaks for, and as what, is asked of the database by
+//! its `jti`; the token proves only that we handed it out.
+
+use std::sync::Once;
+
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{ErrorKind, Result};
+use jsonwebtoken::signature::{self, Signer, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+/// What a token says. `username` is there for people who look into it, as they could in the old service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The session.
+    pub jti: String,
+    pub username: String,
+    /// Issued and expires, in seconds since 1970.
+    pub iat: i64,
+    pub exp: i64,
+}
+
+/// Issues and checks tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct Tokens {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+}
+
+impl Tokens {
+    pub fn new(key: &[u8; 32]) -> Self {
+        static INSTALLED: Once = Once::new();
+        // Fails only when another provider is there already, which nobody but us installs.
+        INSTALLED.call_once(|| _ = HS256.install_default());
+        Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key) }
+    }
+
+    /// Signs.
+    pub fn issue(&self, claims: &Claims) -> String {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
+            .expect("claims are texts and numbers, and the key fits the algorithm")
+    }
+
+    /// The claims of a token that we signed and that has not expired.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<Claims> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        // The library would ask the machine's clock.
+        rules.validate_exp = false;
+        rules.set_required_spec_claims(&["exp"]);
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &rules).ok()?.claims;
+        (claims.exp > now.timestamp()).then_some(claims)
+    }
+}
+
+/// The library's own back ends bring C or a vulnerable RSA; we need one MAC.
+static HS256: CryptoProvider = CryptoProvider {
+    signer_factory: |algorithm, key| hs256(*algorithm, key.as_bytes()).map(|mac| Box::new(mac) as Box<dyn JwtSigner>),
+    verifier_factory: |algorithm, key| {
+        hs256(*algorithm, key.try_get_as_bytes()?).map(|mac| Box::new(mac) as Box<dyn JwtVerifier>)
+    },
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+struct Hs256(Hmac<Sha256>);
+
+fn hs256(algorithm: Algorithm, key: &[u8]) -> Result<Hs256> {
+    match algorithm {
+        Algorithm::HS256 => Hmac::new_from_slice(key).map(Hs256).map_err(|_| ErrorKind::InvalidKeyFormat.into()),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+}
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
+        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
+    }
+}
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], tag: &Vec<u8>) -> std::result::Result<(), signature::Error> {
+        self.0.clone().chain_update(message).verify_slice(tag).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    fn claims() -> Claims {
+        Claims { jti: "j".into(), username: "admin".into(), iat: 100, exp: 200 }
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_token_works_until_it_expires() {
+        let tokens = Tokens::new(&[1; 32]);
+        let token = tokens.issue(&claims());
+        assert_eq!(tokens.verify(&token, at(199)), Some(claims()));
+        assert_eq!(tokens.verify(&token, at(200)), None);
+    }
+
+    #[test]
+    fn a_forged_token_is_refused() {
+        let tokens = Tokens::new(&[1; 32]);
+        let genuine = tokens.issue(&claims());
+        let (signed, tag) = genuine.rsplit_once('.').unwrap();
+        let body = signed.split_once('.').unwrap().1;
+        let unsigned = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#));
+        let other_algorithm = format!("{}.{body}.{tag}", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS512","typ":"JWT"}"#));
+        let other_key = Tokens::new(&[2; 32]).issue(&claims());
+        for forged in [&unsigned, &other_algorithm, &other_key, signed, "", "a.b.c", "a"] {
+            assert_eq!(tokens.verify(forged, at(150)), None, "{forged}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! From what a registry holds to what the catalogue keeps: the Seed label read, the manifest judged.
+
+use crate::catalog::{Content, ContentProblem, ManifestFacts, Outcome};
+use crate::registry::{Fetched, ImageConfig};
+use crate::seed::manifest::{self, Essentials};
+use crate::seed::{LABEL, Severity, label, validate};
+
+/// Reads a fetched manifest digest.
+pub fn content_of(digest: &str, fetched: Fetched) -> Content {
+    let mut problems = Vec::new();
+    let (outcome, platforms) = match fetched {
+        Fetched::Other(_) => (Outcome::NotAnImage, Vec::new()),
+        Fetched::Image(configs) => {
+            let platforms = configs.iter().map(|config| config.platform.clone()).filter(|p| !p.is_empty()).collect();
+            (outcome_of(&configs, &mut problems), platforms)
+        }
+    };
+    Content { digest: digest.to_owned(), outcome, platforms, problems }
+}
+
+/// The manifest text of the first platform that carries a usable Seed label.
+///
+/// # Errors
+/// Why there is none.
+pub fn seed_label(configs: &[ImageConfig]) -> Result<String, String> {
+    let labelled: Vec<&String> = configs.iter().filter_map(|config| config.labels.get(LABEL)).collect();
+    let first = labelled.first().ok_or_else(|| format!("the image has no label {LABEL}"))?;
+    match labelled.iter().find_map(|text| label::read(text).ok()) {
+        Some(manifest) => Ok(manifest),
+        None => Err(label::read(first).err().map_or_else(String::new, |why| why.to_string())),
+    }
+}
+
+fn outcome_of(configs: &[ImageConfig], problems: &mut Vec<ContentProblem>) -> Outcome {
+    if !configs.iter().any(|config| config.labels.contains_key(LABEL)) {
+        return Outcome::Unlabelled;
+    }
+    let text = match seed_label(configs) {
+        Ok(text) => text,
+        Err(why) => return refused(problems, why),
+    };
+    let essentials = manifest::essentials(&text);
+    if !essentials.identifies_a_job() {
+        return refused(problems, missing(&essentials));
+    }
+    if differ(configs, &text) {
+        problems.push(ContentProblem {
+            code: "platforms-differ".to_owned(),
+            message: "the platforms of this image carry different Seed manifests; the first was taken. Build all \
+                      platforms from one manifest"
+                .to_owned(),
+        });
+    }
+    Outcome::Seed(Box::new(facts(text, essentials, problems)))
+}
+
+fn refused(problems: &mut Vec<ContentProblem>, message: String) -> Outcome {
+    problems.push(ContentProblem { code: "label-refused".to_owned(), message });
+    Outcome::Refused
+}
+
+fn missing(essentials: &Essentials) -> String {
+    let missing: Vec<&str> = [
+        ("job.name", &essentials.job_name),
+        ("job.jobVersion", &essentials.job_version),
+        ("job.packageVersion", &essentials.package_version),
+    ]
+    .into_iter()
+    .filter(|(_, value)| value.is_empty())
+    .map(|(field, _)| field)
+    .collect();
+    format!(
+        "the Seed manifest gives no {}, so no job can be named after it; add it and build the image again",
+        missing.join(", no ")
+    )
+}
+
+/// Whether the labelled platforms say different things.
+fn differ(configs: &[ImageConfig], text: &str) -> bool {
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    let taken = parse(text);
+    configs
+        .iter()
+        .filter_map(|config| config.labels.get(LABEL))
+        .any(|raw| label::read(raw).ok().as_deref().and_then(parse) != taken)
+}
+
+fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem>) -> ManifestFacts {
+    let report = validate::check(&text);
+    let errors: Vec<_> = report.problems.iter().filter(|found| found.severity == Severity::Error).collect();
+    if let Some(first) = errors.first() {
+        let at = if first.path.is_empty() { "/" } else { &first.path };
+        let more = match errors.len() {
+            1 => String::new(),
+            n => format!(" ({} errors in all)", n),
+        };
+        problems.push(ContentProblem {
+            code: "manifest-invalid".to_owned(),
+            message: format!("the manifest breaks the Seed standard at {at}: {}{more}", first.message),
+        });
+    }
+    ManifestFacts {
+        job_name: essentials.job_name,
+        job_version: essentials.job_version,
+        package_version: essentials.package_version,
+        title: essentials.title,
+        description: essentials.description,
+        maintainer: essentials.maintainer,
+        email: essentials.email,
+        maint_org: essentials.maint_org,
+        manifest: text,
+        valid: report.is_valid(),
+        problems: report.problems,
+    }
+}
