@@ -1,1 +1,48 @@
-//! telemetry
+//! Logs and metrics.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error: standard output is for what people asked for.
+///
+/// # Errors
+/// A filter that cannot be read.
+pub fn start_logs(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.filter)
+        .map_err(|why| anyhow::anyhow!("the log filter '{}' cannot be read: {why}", log.filter))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
+    // Fails only when logging was started before, as in tests.
+    _ = match log.format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+    Ok(())
+}
+
+/// The metrics of this process, in Prometheus' text format (0.0.4).
+pub fn metrics() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
+            .expect("the list of buckets is not empty")
+            .install_recorder()
+            .expect("this is the only recorder of the process")
+    })
+}
+
+/// Keeps the recorder's memory bounded; runs until dropped.
+pub async fn metrics_upkeep() {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        ticks.tick().await;
+        metrics().run_upkeep();
+    }
+}

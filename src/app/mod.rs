@@ -1,1 +1,107 @@
-//! app
+//! Use cases: one file a resource. The only place that combines rooms; the three doors (REST, pages, command line) call
+//! nothing else. Knows no axum, no clap, no SQL.
+
+mod accounts;
+mod catalogue;
+mod demo;
+mod error;
+mod registries;
+mod scans;
+mod search;
+mod start;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Notify, watch};
+
+use crate::auth::{Passwords, Sealer, Throttle, Tokens};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::search::Index;
+use crate::store::Store;
+
+pub use accounts::{NewUser, Session};
+pub use catalogue::JobDetail;
+pub use demo::DEMO_REGISTRY;
+pub use error::{Error, Result};
+pub use registries::RegistryForm;
+pub use scans::{RegistryScan, ScanOutcome};
+pub use search::{Page, Ranked};
+pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
+
+/// The application. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    store: Store,
+    index: Index,
+    passwords: Passwords,
+    tokens: Tokens,
+    sealer: Sealer,
+    throttle: Throttle,
+    signals: Signals,
+    /// One writer brings the index up to date at a time.
+    index_sync: Mutex<()>,
+    /// Held while this process lives: the data directory is ours.
+    _lock: std::fs::File,
+}
+
+/// How parts of this process wake each other. Only wake-ups: what there is to do stands in the store.
+#[derive(Default)]
+pub struct Signals {
+    /// A scan was asked for.
+    pub scan_queued: Notify,
+    /// A minute has passed on the clock.
+    pub minute: Notify,
+    /// Rises with each scan that ended in this process.
+    pub scan_ended: watch::Sender<u64>,
+}
+
+impl App {
+    /// What this process was told.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The application's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The wake-ups of this process.
+    pub fn signals(&self) -> &Signals {
+        &self.0.signals
+    }
+
+    /// Whether the service can do its work.
+    ///
+    /// # Errors
+    /// What cannot be reached, in a word, for operators.
+    pub async fn ready(&self) -> std::result::Result<(), &'static str> {
+        self.0.store.ping().await.map_err(|why| {
+            tracing::error!(%why, "the database does not answer");
+            "the database does not answer"
+        })
+    }
+
+    /// Deletes expired sessions, old scans, and contents that no image points to.
+    pub async fn clean_up(&self) -> Result<()> {
+        self.0.store.session_prune(self.0.clock.now()).await?;
+        self.0.store.scan_prune(self.settings().scan.keep).await?;
+        self.0.store.content_prune().await?;
+        Ok(())
+    }
+
+    /// The process's own numbers beside the counted ones, for `/metrics`.
+    pub fn describe_metrics(&self) {
+        metrics::gauge!("silo_index_revision").set(self.0.index.revision() as f64);
+    }
+
+    /// Ends what is open. Nothing may be asked afterwards.
+    pub async fn close(&self) {
+        self.0.store.close().await;
+    }
+}

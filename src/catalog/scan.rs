@@ -138,3 +138,22 @@ pub struct ScanProblem {
     pub seq: i64,
     pub problem: NewScanProblem,
 }
+
+impl Scan {
+    /// What is worth knowing beside the counts, in words.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let counts = &self.counts;
+        if counts.repositories_skipped > 0 {
+            notes.push(format!(
+                "{} of {} repositories were passed over by name. To look into them, add the registry with patterns of \
+                 your own (\"include\": [\"*\"] for all), or change scan.include in the configuration",
+                counts.repositories_skipped, counts.repositories
+            ));
+        }
+        if self.state == ScanState::Partial {
+            notes.push("The listing was not complete, so nothing was removed from the catalogue".to_owned());
+        }
+        notes
+    }
+}

@@ -1,1 +1,15 @@
-//! http
+//! The HTTP door: routes, access, errors, views. A handler is *extract → one call of `app` → view*.
+
+pub mod api;
+mod envelope;
+mod error;
+mod extract;
+mod operations;
+mod routes;
+mod serve;
+
+pub use routes::{Access, Route, Routes, routes};
+pub use serve::serve;
+
+/// The HTTP contract, as served at `/openapi.yaml`.
+pub const OPENAPI: &str = include_str!("../../openapi.yaml");

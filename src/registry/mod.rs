@@ -117,7 +117,7 @@ pub struct Source {}
 
 impl Source {
     /// Reads the address. Touches neither network nor disk.
-    pub fn open(_endpoint: &Endpoint, _limits: &Limits) -> Result<Self> {
+    pub fn open(_endpoint: &Endpoint, _limits: &Limits, _clock: &crate::clock::Clock) -> Result<Self> {
         todo!()
     }
     /// `host[:port]` for pull references, without scheme; empty for a layout.

@@ -13,7 +13,7 @@ use crate::catalog::{
     Changes, ContentProblem, FoundTag, NewScanProblem, Registry, RepositoryFilter, ScanCounts, ScanState, StoredTag,
     diff,
 };
-use crate::registry::{self, Source};
+use crate::registry::Source;
 use crate::store::{self, ScanResult, Store};
 
 pub use content::{content_of, seed_label};
@@ -62,7 +62,7 @@ pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
     let mut walk = Walk::new(input, &stored);
     match tokio::time::timeout(input.longest, walk.list_and_read()).await {
         Ok(Ok(())) => {}
-        Ok(Err(Stop::Registry(why))) => return Ok(failed(input, &why)),
+        Ok(Err(Stop::Registry(why))) => return Ok(failed(&why, input.progress.counts(input.source))),
         Ok(Err(Stop::Store(why))) => return Err(why),
         Err(_elapsed) => {
             let hours = input.longest.as_secs() / 3600;
@@ -95,12 +95,13 @@ async fn finish(input: &Input<'_>, stored: &[StoredTag], walk: Walk<'_>) -> stor
     Ok(ScanResult { state, changes, contents, counts, problems, error: incomplete })
 }
 
-fn failed(input: &Input<'_>, why: &registry::Error) -> ScanResult {
+/// The result of a scan that could not list its registry: nothing changes.
+pub fn failed(why: &dyn std::fmt::Display, counts: ScanCounts) -> ScanResult {
     ScanResult {
         state: ScanState::Failed,
         changes: Changes::default(),
         contents: Vec::new(),
-        counts: ScanCounts { problems: 1, ..input.progress.counts(input.source) },
+        counts: ScanCounts { problems: 1, ..counts },
         problems: vec![problem("listing-failed", "", "", why)],
         error: Some(why.to_string()),
     }

@@ -1,1 +1,88 @@
-//! tasks
+//! Background reconcilers: each compares what is with what should be and closes the gap. They take no input other than
+//! "wake up", can be killed at any await, and do no retries of their own: the next wake-up is the retry.
+
+mod cleanup;
+mod index_sync;
+mod scan_due;
+mod scan_worker;
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_cron_scheduler::{Job, JobScheduler};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, App};
+
+/// One background task.
+pub trait Reconcile: Send + Sync + 'static {
+    /// For logs and metrics.
+    const NAME: &'static str;
+    /// It looks at least this often, so that a lost wake-up costs only time.
+    const PERIOD: Duration;
+
+    /// Comes back when there may be something to do.
+    fn wake(&self) -> impl Future<Output = ()> + Send;
+
+    /// Closes the gap, or a part of it: true asks to be called again at once.
+    fn reconcile(&self, stop: &CancellationToken) -> impl Future<Output = app::Result<bool>> + Send;
+}
+
+/// Starts every task. They end soon after `stop`.
+///
+/// # Errors
+/// The cron clock cannot be started.
+pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(drive(scan_due::ScanDue::new(app), stop.clone()));
+    for _ in 0..app.settings().scan.workers {
+        tasks.spawn(drive(scan_worker::ScanWorker::new(app), stop.clone()));
+    }
+    tasks.spawn(drive(index_sync::IndexSync::new(app), stop.clone()));
+    tasks.spawn(drive(cleanup::Cleanup::new(app), stop.clone()));
+    let clock = cron_clock(app).await?;
+    let stopped = stop.clone();
+    tasks.spawn(async move {
+        stopped.cancelled().await;
+        let mut clock = clock;
+        _ = clock.shutdown().await;
+    });
+    Ok(tasks)
+}
+
+/// Strikes every minute. Only a wake-up: whether a scan is due stands in the store.
+async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
+    let clock = JobScheduler::new().await?;
+    let app = app.clone();
+    let strike = Job::new_async("0 * * * * *", move |_, _| {
+        app.signals().minute.notify_one();
+        Box::pin(async {})
+    })?;
+    clock.add(strike).await?;
+    clock.start().await?;
+    Ok(clock)
+}
+
+async fn drive<T: Reconcile>(task: T, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        // Listening starts before looking, so a wake-up in between is not lost.
+        let wake = task.wake();
+        match task.reconcile(&stop).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(why) => {
+                metrics::counter!("silo_task_failures_total", "task" => T::NAME).increment(1);
+                tracing::error!(task = T::NAME, %why, "a background task failed; it tries again at its next wake-up");
+                // Not at once: a full disk or a gone database would spin.
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+        tokio::select! {
+            _ = tokio::time::timeout(T::PERIOD, wake) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

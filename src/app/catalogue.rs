@@ -1,0 +1,117 @@
+//! The catalogue: images, jobs, job versions, manifests.
+
+use super::{App, Error, Result};
+use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId};
+use crate::registry::Fetched;
+use crate::scan::seed_label;
+use crate::store::JobVersionWithImages;
+
+/// A job with its versions, highest first, and their images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobDetail {
+    pub job: Job,
+    pub versions: Vec<JobVersionWithImages>,
+}
+
+impl JobDetail {
+    /// The image of the highest versions.
+    pub fn latest_image(&self) -> Option<&Image> {
+        self.versions.first()?.images.first()
+    }
+}
+
+impl App {
+    /// All images, by id.
+    pub async fn image_list(&self) -> Result<Vec<Image>> {
+        Ok(self.0.store.image_list().await?)
+    }
+
+    /// One image.
+    pub async fn image_get(&self, id: ImageId) -> Result<Image> {
+        self.0.store.image_get(id).await?.ok_or_else(|| Error::NotFound("No image found with that ID".to_owned()))
+    }
+
+    /// All jobs, by id.
+    pub async fn job_list(&self) -> Result<Vec<JobDetail>> {
+        let jobs = self.0.store.job_list().await?;
+        Ok(with_versions(jobs, self.0.store.job_version_list(None).await?))
+    }
+
+    /// One job.
+    pub async fn job_get(&self, id: JobId) -> Result<JobDetail> {
+        let none = || Error::NotFound("No job found with that ID".to_owned());
+        self.job_list_by_ids(&[id]).await?.pop().ok_or_else(none)
+    }
+
+    /// Jobs in the order of `ids`; those that are gone are left out.
+    pub(super) async fn job_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<JobDetail>> {
+        let jobs = self.0.store.job_list_by_ids(ids).await?;
+        Ok(with_versions(jobs, self.0.store.job_version_list(Some(ids)).await?))
+    }
+
+    /// All job versions, by id.
+    pub async fn job_version_list(&self) -> Result<Vec<JobVersionWithImages>> {
+        let mut versions = self.0.store.job_version_list(None).await?;
+        versions.sort_by_key(|version| version.job_version.id);
+        Ok(versions)
+    }
+
+    /// One job version.
+    pub async fn job_version_get(&self, id: JobVersionId) -> Result<JobVersionWithImages> {
+        let known = self.0.store.job_version_get(id).await?;
+        known.ok_or_else(|| Error::NotFound("No job version found with that ID".to_owned()))
+    }
+
+    /// The manifest text of an image that need not be catalogued, read now. Only registries that an admin added are
+    /// asked, so that this address cannot make the service call any host that a stranger names.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an image that cannot be named so; [`Error::NotFound`] for a host that nobody added, and
+    /// for an image without a Seed manifest; [`Error::Registry`].
+    pub async fn remote_manifest(&self, host: &str, image: &str) -> Result<String> {
+        let (repository, tag) = split_image(image)?;
+        let registries = self.registry_list().await?;
+        let registry =
+            registries.iter().find(|registry| !host.is_empty() && registry.host == host).ok_or_else(|| {
+                Error::NotFound(format!("No registry with the host {host} is registered; an admin can add it"))
+            })?;
+        let source = self.source_of(registry).await?;
+        let unknown = || Error::NotFound(format!("There is no image {host}/{repository}:{tag}"));
+        let digest = source.digest(repository, tag).await?.ok_or_else(unknown)?;
+        match source.fetch(repository, &digest).await? {
+            Fetched::Image(configs) => seed_label(&configs).map_err(Error::NotFound),
+            Fetched::Other(kind) => Err(Error::NotFound(format!("{image} is not a container image but {kind}"))),
+        }
+    }
+}
+
+fn with_versions(jobs: Vec<Job>, versions: Vec<JobVersionWithImages>) -> Vec<JobDetail> {
+    let mut by_job: std::collections::HashMap<JobId, Vec<JobVersionWithImages>> = std::collections::HashMap::new();
+    for version in versions {
+        by_job.entry(version.job_version.job_id).or_default().push(version);
+    }
+    jobs.into_iter()
+        .map(|job| {
+            let versions = by_job.remove(&job.id).unwrap_or_default();
+            JobDetail { job, versions }
+        })
+        .collect()
+}
+
+/// `repository[:tag]`, the tag being `latest` where it is missing.
+fn split_image(image: &str) -> Result<(&str, &str)> {
+    let mut parts = image.split(':');
+    let (repository, tag) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("latest"));
+    if parts.next().is_some() {
+        return Err(Error::Invalid("More than one colon in image name".to_owned()));
+    }
+    let is_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+    let is_tag = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if repository.is_empty() || !repository.chars().all(is_path) || repository.contains("..") {
+        return Err(Error::Invalid(format!("'{repository}' is not the name of a repository")));
+    }
+    if tag.is_empty() || tag.len() > 128 || !tag.chars().all(is_tag) {
+        return Err(Error::Invalid(format!("'{tag}' is not a tag")));
+    }
+    Ok((repository, tag))
+}

@@ -1,0 +1,57 @@
+//! The demonstration registry: an image layout that the program carries with it, scanned through the same code as any.
+
+use std::path::PathBuf;
+
+use rust_embed::RustEmbed;
+use secrecy::SecretString;
+
+use super::{App, Error, RegistryForm, Result};
+use crate::catalog::{ScanId, ScanTrigger};
+
+/// Name of the registry that `--demo` adds.
+pub const DEMO_REGISTRY: &str = "demo";
+
+#[derive(RustEmbed)]
+#[folder = "demo/layout"]
+struct DemoLayout;
+
+impl App {
+    /// Unpacks the layout into the data directory, adds it as a registry unless it is there, and asks for a scan.
+    pub async fn demo_start(&self) -> Result<ScanId> {
+        let folder = self.demo_folder();
+        for name in DemoLayout::iter() {
+            let path = folder.join(name.as_ref());
+            let file = DemoLayout::get(&name).expect("the name was listed");
+            let write = || {
+                path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                std::fs::write(&path, &file.data)
+            };
+            write().map_err(|why| Error::Internal(format!("{} cannot be written: {why}", path.display())))?;
+        }
+        let known = self.registry_list().await?.into_iter().find(|registry| registry.name == DEMO_REGISTRY);
+        let registry = match known {
+            Some(registry) => registry,
+            None => self.registry_add(&demo_form(&folder)).await?,
+        };
+        self.scan_request(registry.id, ScanTrigger::Manual).await
+    }
+
+    /// Where the layout is unpacked.
+    pub(super) fn demo_folder(&self) -> PathBuf {
+        let folder = self.settings().in_data("demo-layout");
+        std::path::absolute(&folder).unwrap_or(folder)
+    }
+}
+
+fn demo_form(folder: &std::path::Path) -> RegistryForm {
+    RegistryForm {
+        name: DEMO_REGISTRY.to_owned(),
+        url: folder.display().to_string(),
+        org: String::new(),
+        username: String::new(),
+        password: SecretString::from(""),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        schedule: "off".to_owned(),
+    }
+}

@@ -1,0 +1,78 @@
+//! What a use case can fail with. Doors map it: HTTP to a status, the command line to an exit code.
+
+use chrono::TimeDelta;
+
+use crate::{registry, search, store};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a use case failed. Every text but [`Error::Internal`]'s is for the caller: the thing, the reason, the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request makes no sense as it stands.
+    #[error("{0}")]
+    Invalid(String),
+    /// The body is not what the address takes.
+    #[error("{0}")]
+    Unprocessable(String),
+    /// The body or the address is too long.
+    #[error("{0}")]
+    TooLarge(String),
+    /// A unique name is taken.
+    #[error("{0}")]
+    Duplicate(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The address is known, but not for this method.
+    #[error("this address does not take that method")]
+    MethodNotAllowed,
+    /// No token, or not one of ours.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// The token's user may not do this.
+    #[error("User does not have permission to perform this action")]
+    Forbidden,
+    /// Too many failed logins; the wait until the next try.
+    #[error("Too many failed logins; try again in {} seconds", .0.num_seconds().max(1))]
+    Throttled(TimeDelta),
+    /// It would leave the service without somebody to rule it.
+    #[error("{0}")]
+    Conflict(String),
+    /// A registry did not do its part.
+    #[error("{0}")]
+    Registry(#[from] registry::Error),
+    /// The request took too long, or the service stops.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Our fault, or the machine's. The text is for the log, never for a caller.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<store::Error> for Error {
+    fn from(why: store::Error) -> Self {
+        match why {
+            store::Error::LastAdmin => {
+                Error::Conflict("The last admin cannot be deleted; add another admin first".to_owned())
+            }
+            store::Error::Duplicate(what) => Error::Duplicate(format!("{what} exists already")),
+            other => Error::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<search::Error> for Error {
+    fn from(why: search::Error) -> Self {
+        match why {
+            search::Error::Query(text) => Error::Invalid(text),
+            search::Error::Index(text) => Error::Internal(text),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for Error {
+    fn from(why: tokio::task::JoinError) -> Self {
+        Error::Internal(format!("a piece of work ended badly: {why}"))
+    }
+}

@@ -1,0 +1,146 @@
+//! Registries: add after a check that they answer, list, delete.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::accounts::check_name;
+use super::{App, Error, Result};
+use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, RepositoryFilter};
+use crate::registry::{Endpoint, Limits, Source};
+use crate::store;
+
+/// What an admin gives to add a registry. Empty texts and lists mean the defaults.
+#[derive(Debug)]
+pub struct RegistryForm {
+    pub name: String,
+    pub url: String,
+    pub org: String,
+    pub username: String,
+    pub password: SecretString,
+    pub include: Vec<String>,
+    pub exclude: Vec<String>,
+    pub schedule: String,
+}
+
+impl App {
+    /// Adds a registry, once it has answered and taken the credentials.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for unusable values, and saying what is wrong with the registry; [`Error::Duplicate`].
+    pub async fn registry_add(&self, form: &RegistryForm) -> Result<Registry> {
+        check_form(form)?;
+        let duplicate = || Error::Duplicate(format!("Registry already exists with name {}", form.name));
+        if self.0.store.registry_by_name(&form.name).await?.is_some() {
+            return Err(duplicate());
+        }
+        let has_password = !form.password.expose_secret().is_empty();
+        let kind = kind_of(&form.url);
+        let endpoint = Endpoint {
+            kind,
+            url: form.url.clone(),
+            username: form.username.clone(),
+            password: has_password.then(|| form.password.clone()),
+        };
+        // What is wrong with the registry is wrong with the request: the admin can mend it.
+        let in_words = |why: crate::registry::Error| Error::Invalid(why.to_string());
+        let source = Source::open(&endpoint, &self.limits(), &self.0.clock).map_err(in_words)?;
+        source.ping().await.map_err(in_words)?;
+        let new = NewRegistry {
+            name: form.name.clone(),
+            url: form.url.clone(),
+            host: source.host(),
+            org: form.org.trim_matches('/').to_owned(),
+            kind,
+            username: form.username.clone(),
+            include: form.include.clone(),
+            exclude: form.exclude.clone(),
+            schedule: form.schedule.clone(),
+        };
+        let sealed = has_password.then(|| self.0.sealer.seal(&place(&form.name), &form.password));
+        match self.0.store.registry_insert(&new, sealed.as_deref(), self.0.clock.now()).await {
+            Err(store::Error::Duplicate(_)) => Err(duplicate()),
+            other => Ok(other?),
+        }
+    }
+
+    /// All registries, by id.
+    pub async fn registry_list(&self) -> Result<Vec<Registry>> {
+        Ok(self.0.store.registry_list().await?)
+    }
+
+    /// One registry.
+    pub async fn registry_get(&self, id: RegistryId) -> Result<Registry> {
+        let known = self.0.store.registry_get(id).await?;
+        known.ok_or_else(|| Error::NotFound("No registry found with that ID".to_owned()))
+    }
+
+    /// Deletes a registry with its images, and the jobs that only it had. An unknown id is fine: it is gone.
+    pub async fn registry_delete(&self, id: RegistryId) -> Result<()> {
+        if self.0.store.registry_delete(id).await? {
+            self.index_bring_up_to_date().await?;
+        }
+        Ok(())
+    }
+
+    /// Which repositories of a registry are scanned.
+    pub(super) fn filter_of(&self, registry: &Registry) -> Result<RepositoryFilter> {
+        let include = if registry.include.is_empty() { &self.settings().scan.include } else { &registry.include };
+        let exclude = if registry.exclude.is_empty() { &self.settings().scan.exclude } else { &registry.exclude };
+        RepositoryFilter::new(&registry.org, include, exclude).map_err(Error::Invalid)
+    }
+
+    /// A connection to a stored registry, with its password unsealed.
+    pub(super) async fn source_of(&self, registry: &Registry) -> Result<Source> {
+        let sealed = self.0.store.registry_sealed_password(registry.id).await?;
+        let password = match sealed {
+            None => None,
+            Some(sealed) => Some(self.0.sealer.open(&place(&registry.name), &sealed).map_err(|why| {
+                Error::Invalid(format!("the stored password of registry {} cannot be read: {why}", registry.name))
+            })?),
+        };
+        let endpoint =
+            Endpoint { kind: registry.kind, url: registry.url.clone(), username: registry.username.clone(), password };
+        Ok(Source::open(&endpoint, &self.limits(), &self.0.clock)?)
+    }
+
+    fn limits(&self) -> Limits {
+        let scan = &self.settings().scan;
+        let seconds = |value: u32| Duration::from_secs(u64::from(value));
+        let mut layout_roots = scan.layout_roots.clone();
+        layout_roots.push(self.demo_folder());
+        Limits {
+            concurrency: scan.concurrency,
+            connect_timeout: seconds(scan.connect_timeout_seconds),
+            request_timeout: seconds(scan.request_timeout_seconds),
+            tries: scan.tries,
+            longest_wait: seconds(scan.longest_wait_seconds),
+            pages: scan.pages,
+            layout_roots,
+        }
+    }
+}
+
+/// What a sealed password is bound to. Names are unique and never change.
+fn place(name: &str) -> String {
+    format!("registries/{name}/password")
+}
+
+fn kind_of(url: &str) -> RegistryKind {
+    if url.starts_with("file:") || url.starts_with('/') { RegistryKind::Layout } else { RegistryKind::Distribution }
+}
+
+fn check_form(form: &RegistryForm) -> Result<()> {
+    check_name("registry name", &form.name)?;
+    check_name("registry url", &form.url)?;
+    for (what, text) in [("org", &form.org), ("user name", &form.username)] {
+        if !text.is_empty() {
+            check_name(what, text)?;
+        }
+    }
+    if form.username.is_empty() && !form.password.expose_secret().is_empty() {
+        return Err(Error::Invalid("A password needs a user name".to_owned()));
+    }
+    RepositoryFilter::new("", &form.include, &form.exclude).map_err(Error::Invalid)?;
+    super::scans::next_scan(&form.schedule, chrono::DateTime::UNIX_EPOCH).map(drop)
+}

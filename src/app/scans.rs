@@ -1,0 +1,243 @@
+//! Scans: ask for one, wait for it, do it, look at it, and the schedule that asks by itself.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Error, Result};
+use crate::auth::random_id;
+use crate::catalog::{Registry, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::registry::Source;
+use crate::scan::{self, Input, Progress};
+use crate::store::{self, ClaimedScan, ScanRequest, ScanResult};
+
+/// A scan that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistryScan {
+    pub registry: RegistryId,
+    pub scan: ScanId,
+}
+
+/// How waiting for scans ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanOutcome {
+    /// All are over, well or badly, and searches see the result.
+    Ended,
+    /// Some go on.
+    GoesOn,
+}
+
+impl App {
+    /// Asks for a scan of one registry; an active one is joined.
+    pub async fn scan_request(&self, registry: RegistryId, trigger: ScanTrigger) -> Result<ScanId> {
+        let asked = self.0.store.scan_request(registry, trigger, self.0.clock.now()).await?;
+        let id = match asked {
+            Some(ScanRequest::Queued(id) | ScanRequest::Active(id)) => id,
+            None => return Err(Error::NotFound("No registry found with that ID".to_owned())),
+        };
+        self.0.signals.scan_queued.notify_one();
+        Ok(id)
+    }
+
+    /// Asks for a scan of every registry.
+    pub async fn scan_request_all(&self) -> Result<Vec<RegistryScan>> {
+        let mut asked = Vec::new();
+        for registry in self.registry_list().await? {
+            match self.scan_request(registry.id, ScanTrigger::Manual).await {
+                Ok(scan) => asked.push(RegistryScan { registry: registry.id, scan }),
+                // Deleted in this moment.
+                Err(Error::NotFound(_)) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Waits until the scans are over and searches see their results, but not longer than `most`.
+    pub async fn scan_wait(&self, scans: &[ScanId], most: Duration) -> Result<ScanOutcome> {
+        match tokio::time::timeout(most, self.until_ended(scans)).await {
+            Ok(ended) => ended.map(|()| ScanOutcome::Ended),
+            Err(_elapsed) => Ok(ScanOutcome::GoesOn),
+        }
+    }
+
+    async fn until_ended(&self, scans: &[ScanId]) -> Result<()> {
+        let mut ended = self.0.signals.scan_ended.subscribe();
+        for id in scans {
+            // A deleted scan is over too.
+            while self.0.store.scan_get(*id).await?.is_some_and(|scan| scan.state.is_active()) {
+                // Another process may be the one that scans; it cannot wake us, so look again now and then.
+                _ = tokio::time::timeout(Duration::from_millis(500), ended.changed()).await;
+            }
+        }
+        self.index_bring_up_to_date().await
+    }
+
+    /// Scans, newest first.
+    pub async fn scan_list(
+        &self,
+        registry: Option<RegistryId>,
+        before: Option<ScanId>,
+        limit: u32,
+    ) -> Result<Vec<Scan>> {
+        Ok(self.0.store.scan_list(registry, before, limit).await?)
+    }
+
+    /// One scan.
+    pub async fn scan_get(&self, id: ScanId) -> Result<Scan> {
+        self.0.store.scan_get(id).await?.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))
+    }
+
+    /// What a scan met, in order.
+    pub async fn scan_problems(&self, id: ScanId, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
+        self.scan_get(id).await?;
+        Ok(self.0.store.scan_problem_list(id, after, limit).await?)
+    }
+
+    /// Asks for the scans that the schedule wants now. A schedule seen for the first time starts from now.
+    pub async fn scan_due(&self) -> Result<()> {
+        let now = self.0.clock.now();
+        for registry in self.registry_list().await? {
+            let next = self.next_scan_of(&registry, now);
+            match registry.next_scan_at {
+                Some(at) if at <= now => {
+                    self.scan_request(registry.id, ScanTrigger::Schedule).await.or_else(|why| match why {
+                        Error::NotFound(_) => Ok(ScanId(0)),
+                        other => Err(other),
+                    })?;
+                    self.0.store.registry_set_next_scan(registry.id, next).await?;
+                }
+                // A changed default brings a scan forward; "off" takes it away.
+                planned if planned.is_none() != next.is_none() || planned > next => {
+                    self.0.store.registry_set_next_scan(registry.id, next).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let scan = &self.settings().scan;
+        let schedule = if registry.schedule.is_empty() { &scan.schedule } else { &registry.schedule };
+        let jitter = jitter(registry.id, scan.jitter_minutes);
+        match next_scan(schedule, now - jitter) {
+            Ok(next) => next.map(|at| at + jitter),
+            Err(why) => {
+                tracing::error!(registry = registry.name, %why, "the schedule cannot be read: no scans by schedule");
+                None
+            }
+        }
+    }
+
+    /// Takes up one waiting scan and does it. False: there was none.
+    ///
+    /// Killed at any await, the scan's lease runs out and another worker starts it over, with the same outcome. At a
+    /// graceful `stop` it goes back into the queue at once.
+    pub async fn scan_work(&self, stop: &CancellationToken) -> Result<bool> {
+        let now = self.0.clock.now();
+        let Some(claim) = self.0.store.scan_claim(&random_id(), now, self.lease_from(now)).await? else {
+            return Ok(false);
+        };
+        let outcome = self.scan_claimed(&claim, stop).await;
+        self.0.signals.scan_ended.send_modify(|count| *count += 1);
+        if !outcome? {
+            tracing::info!(scan = %claim.id, "the scan was given back, taken over, or its registry deleted");
+        }
+        self.index_bring_up_to_date().await.map(|()| true)
+    }
+
+    /// False: the scan is not ours any more.
+    async fn scan_claimed(&self, claim: &ClaimedScan, stop: &CancellationToken) -> Result<bool> {
+        let Some(registry) = self.0.store.registry_get(claim.registry_id).await? else { return Ok(false) };
+        let opened = match self.source_of(&registry).await {
+            Ok(source) => self.filter_of(&registry).map(|filter| (source, filter)),
+            Err(why) => Err(why),
+        };
+        let result = match opened {
+            Ok((source, filter)) => {
+                let progress = Progress::default();
+                let input = Input {
+                    store: &self.0.store,
+                    source: &source,
+                    registry: &registry,
+                    filter: &filter,
+                    concurrency: self.settings().scan.concurrency,
+                    longest: Duration::from_secs(3600 * u64::from(self.settings().scan.longest_hours)),
+                    progress: &progress,
+                };
+                tokio::select! {
+                    result = scan::scan(&input) => result?,
+                    () = self.until_lease_lost(claim, &progress, &source) => return Ok(false),
+                    () = stop.cancelled() => {
+                        self.0.store.scan_release(claim).await?;
+                        return Ok(false);
+                    }
+                }
+            }
+            Err(Error::Internal(why)) => return Err(Error::Internal(why)),
+            // The stored address or password cannot be used.
+            Err(why) => scan::failed(&why, ScanCounts::default()),
+        };
+        match self.0.store.scan_finish(claim, &result, self.0.clock.now()).await {
+            Ok(()) => report(&registry, claim.id, &result),
+            Err(store::Error::LeaseLost) => return Ok(false),
+            Err(why) => return Err(why.into()),
+        }
+        Ok(true)
+    }
+
+    /// Renews the lease and stores progress until it is lost.
+    async fn until_lease_lost(&self, claim: &ClaimedScan, progress: &Progress, source: &Source) {
+        let every = Duration::from_secs(u64::from(self.settings().scan.lease_seconds)).div_f64(6.0);
+        let mut ticks = tokio::time::interval(every.min(Duration::from_secs(2)));
+        loop {
+            ticks.tick().await;
+            let until = self.lease_from(self.0.clock.now());
+            match self.0.store.scan_progress(claim, &progress.counts(source), until).await {
+                Ok(()) => {}
+                Err(store::Error::LeaseLost) => return,
+                // The database may be back before the lease runs out.
+                Err(why) => tracing::warn!(%why, scan = %claim.id, "the scan's progress could not be stored"),
+            }
+        }
+    }
+
+    fn lease_from(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::seconds(i64::from(self.settings().scan.lease_seconds))
+    }
+}
+
+/// The next time a schedule asks for a scan after `now`: five cron fields in UTC. `None` for `off` and for empty.
+pub(super) fn next_scan(schedule: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    if schedule.is_empty() || schedule == "off" {
+        return Ok(None);
+    }
+    let unreadable = |why: &dyn std::fmt::Display| {
+        Error::Invalid(format!(
+            "The schedule '{schedule}' cannot be read: {why}. Give five cron fields in UTC, such as '0 */6 * * *', or off"
+        ))
+    };
+    let cron: croner::Cron = schedule.parse().map_err(|why: croner::errors::CronError| unreadable(&why))?;
+    cron.find_next_occurrence(&now, false).map(Some).map_err(|why| unreadable(&why))
+}
+
+/// How much later than its schedule a registry starts: always the same for one registry, spread over all.
+fn jitter(registry: RegistryId, minutes: u32) -> TimeDelta {
+    // Knuth's multiplicative hash: neighbouring ids end far apart.
+    let spread = (registry.0 as u64).wrapping_mul(2_654_435_761) % (u64::from(minutes) * 60).max(1);
+    TimeDelta::seconds(spread as i64)
+}
+
+fn report(registry: &Registry, id: ScanId, result: &ScanResult) {
+    let counts = &result.counts;
+    metrics::counter!("silo_scans_total", "state" => result.state.as_str()).increment(1);
+    metrics::counter!("silo_scan_requests_total", "kind" => registry.kind.as_str()).increment(counts.requests);
+    metrics::counter!("silo_scan_problems_total").increment(counts.problems);
+    tracing::info!(
+        scan = %id, registry = registry.name, state = result.state.as_str(), tags = counts.tags, added = counts.added,
+        changed = counts.changed, removed = counts.removed, problems = counts.problems, requests = counts.requests,
+        error = result.error, "scan ended"
+    );
+}

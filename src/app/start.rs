@@ -1,0 +1,157 @@
+//! Starting: the data directory, its lock, keys, database, index and the first admin.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{App, Inner, Signals};
+use crate::auth::{
+    Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_password, write_private,
+};
+use crate::catalog::Role;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::search::{self, Index};
+use crate::store::{self, Address, Store};
+
+/// Where the first admin's random password is kept.
+pub const PASSWORD_FILE: &str = "initial-admin-password";
+
+/// Why the service cannot start; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the data directory {path} cannot be used: {why}. Give another with SILO_DATA")]
+    Data { path: PathBuf, why: std::io::Error },
+    #[error(
+        "another silo serves from the data directory {0} already: stop it, or give this one its own with SILO_DATA"
+    )]
+    Locked(PathBuf),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Search(#[from] search::Error),
+}
+
+/// What became of the first admin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstAdmin {
+    /// There are users already.
+    NotNeeded,
+    /// Made with the configured password.
+    Given,
+    /// Made with this random password, which is also in the file.
+    Made { password: String, file: PathBuf },
+}
+
+impl App {
+    /// Opens everything below the data directory, for this process alone until it ends.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(settings: Settings, clock: Clock) -> Result<(Self, FirstAdmin), StartError> {
+        let data_error = |why| StartError::Data { path: settings.data.clone(), why };
+        make_private_folder(&settings.data).map_err(data_error)?;
+        let lock = lock(&settings.data)?;
+        let keys = Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?;
+        let store = open_store(&settings).await?;
+        if settings.database.url.expose_secret().is_empty() {
+            // Nobody else can be scanning: the lock is ours.
+            store.scan_release_all().await?;
+        }
+        let index = Index::open(&settings.in_data("index"))?;
+        let rules = ThrottleRules {
+            free_per_account: settings.auth.free_failures_per_account,
+            free_per_address: settings.auth.free_failures_per_address,
+            longest_wait: TimeDelta::seconds(i64::from(settings.auth.longest_wait_seconds)),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let app = App(Arc::new(Inner {
+            clock,
+            store,
+            index,
+            passwords: Passwords::new(cores),
+            tokens: Tokens::new(&keys.token),
+            sealer: Sealer::new(&keys.seal),
+            throttle: Throttle::new(rules),
+            signals: Signals::default(),
+            index_sync: tokio::sync::Mutex::default(),
+            _lock: lock,
+            settings,
+        }));
+        let admin = app.first_admin().await?;
+        Ok((app, admin))
+    }
+
+    /// Makes the first admin when there is no user. Killed in between, the next start finishes it with the same
+    /// password.
+    async fn first_admin(&self) -> Result<FirstAdmin, StartError> {
+        if !self.0.store.user_list().await?.is_empty() {
+            return Ok(FirstAdmin::NotNeeded);
+        }
+        let given = &self.settings().admin.password;
+        let file = self.settings().in_data(PASSWORD_FILE);
+        let (password, outcome) = if given.expose_secret().is_empty() {
+            let password = kept_password(&file).map_err(|why| StartError::Data { path: file.clone(), why })?;
+            (SecretString::from(password.clone()), FirstAdmin::Made { password, file: file.clone() })
+        } else {
+            (given.clone(), FirstAdmin::Given)
+        };
+        let hash = self.0.passwords.hash(&password).await;
+        match self.0.store.user_insert(&self.settings().admin.username, &hash, Role::Admin, self.0.clock.now()).await {
+            Ok(_) => Ok(outcome),
+            // Another process on the same database was faster; its password counts.
+            Err(store::Error::Duplicate(_)) => {
+                _ = std::fs::remove_file(file);
+                Ok(FirstAdmin::NotNeeded)
+            }
+            Err(why) => Err(why.into()),
+        }
+    }
+}
+
+/// The database of a configuration.
+///
+/// # Errors
+/// [`store::Error::Open`], saying what to do.
+pub async fn open_store(settings: &Settings) -> store::Result<Store> {
+    let url = &settings.database.url;
+    let address = match url.expose_secret() {
+        "" => Address::Sqlite(settings.sqlite_path()),
+        _ => Address::Postgres(url.clone()),
+    };
+    Store::connect(&address).await
+}
+
+fn kept_password(file: &Path) -> std::io::Result<String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
+            let password = random_password();
+            write_private(file, &format!("{password}\n"))?;
+            Ok(password)
+        }
+        Err(why) => Err(why),
+    }
+}
+
+fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// The lock is the kernel's: it goes with the process, however it ends.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let path = data.join("lock");
+    let data_error = |why| StartError::Data { path: path.clone(), why };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(data_error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Locked(data.to_owned())),
+        Err(TryLockError::Error(why)) => Err(data_error(why)),
+    }
+}

@@ -1,0 +1,52 @@
+//! `/login` and `/users`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::success;
+use super::views::{NewUserView, UserView};
+use crate::app::{App, Error, NewUser, Session};
+use crate::catalog::{Role, UserId};
+use crate::http::error::Result;
+use crate::http::extract::{AnyCase, ClientAddress, id};
+
+pub(super) async fn login(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    body: AnyCase,
+) -> Result<Json<Value>> {
+    let password = SecretString::from(body.text("password")?);
+    let (token, _expires_at) = app.login(&body.text("username")?, &password, &address).await?;
+    Ok(Json(json!({ "token": token })))
+}
+
+pub(super) async fn list(State(app): State<App>, session: Option<Session>) -> Result<Json<Vec<UserView>>> {
+    if !app.settings().auth.open_user_list {
+        let session = session.ok_or(Error::Unauthenticated("Missing authorization token"))?;
+        if session.user.role != Role::Admin {
+            return Err(Error::Forbidden.into());
+        }
+    }
+    Ok(Json(app.user_list().await?.into_iter().map(UserView::from).collect()))
+}
+
+pub(super) async fn get(State(app): State<App>, Path(user): Path<String>) -> Result<Json<UserView>> {
+    Ok(Json(app.user_get(UserId(id(&user)?)).await?.into()))
+}
+
+pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(StatusCode, Json<NewUserView>)> {
+    let new = NewUser {
+        username: body.text("username")?,
+        password: SecretString::from(body.text("password")?),
+        role: body.text("role")?,
+    };
+    Ok((StatusCode::CREATED, Json(app.user_add(&new).await?.into())))
+}
+
+pub(super) async fn delete(State(app): State<App>, Path(user): Path<String>) -> Result<Json<Value>> {
+    app.user_delete(UserId(id(&user)?)).await?;
+    Ok(success())
+}

@@ -1,0 +1,50 @@
+//! `/images`.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use serde_json::Value;
+
+use super::views::{ImageView, SimpleImageView};
+use crate::app::{App, Page};
+use crate::catalog::ImageId;
+use crate::http::error::Result;
+use crate::http::extract::{id, path};
+use crate::seed::manifest;
+
+/// The query that asks for everything.
+pub(super) const EVERYTHING: &str = "+";
+
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<SimpleImageView>>> {
+    Ok(Json(app.image_list().await?.into_iter().map(SimpleImageView::from).collect()))
+}
+
+pub(super) async fn search(
+    State(app): State<App>,
+    query: std::result::Result<Path<String>, PathRejection>,
+) -> Result<Json<Vec<SimpleImageView>>> {
+    let query = path(query)?;
+    if query == EVERYTHING {
+        return list(State(app)).await;
+    }
+    let ranked = app.search_images(&query, &Page::ALL).await?;
+    Ok(Json(ranked.items.into_iter().map(|(image, _)| image.into()).collect()))
+}
+
+pub(super) async fn get(State(app): State<App>, Path(image): Path<String>) -> Result<Json<ImageView>> {
+    Ok(Json(app.image_get(ImageId(id(&image)?)).await?.into()))
+}
+
+pub(super) async fn manifest(State(app): State<App>, Path(image): Path<String>) -> Result<Json<Value>> {
+    let image = app.image_get(ImageId(id(&image)?)).await?;
+    Ok(Json(manifest::with_defaults(&image.facts.manifest)))
+}
+
+pub(super) async fn remote_manifest(
+    State(app): State<App>,
+    parts: std::result::Result<Path<(String, String)>, PathRejection>,
+) -> Result<Json<Value>> {
+    let (registry, image) = path(parts)?;
+    let text = app.remote_manifest(&registry, &image).await?;
+    Ok(Json(manifest::with_defaults(&text)))
+}

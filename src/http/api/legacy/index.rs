@@ -1,0 +1,44 @@
+//! `GET /`: the list of routes, which Marathon and Scale use as a health probe. No database.
+
+use axum::Json;
+use serde::Serialize;
+
+/// Name, method and pattern of each route, as the old service listed them, in its matching order.
+pub const INDEX: [(&str, &str, &str); 24] = [
+    ("Index", "GET", "/"),
+    ("AddRegistry", "POST", "/registries/add"),
+    ("DeleteRegistry", "DELETE", "/registries/delete/{id}"),
+    ("ListRegistries", "GET", "/registries"),
+    ("ScanRegistries", "GET", "/registries/scan"),
+    ("Registry", "GET", "/registries/{id}"),
+    ("ScanRegistry", "GET", "/registries/{id}/scan"),
+    ("ListImages", "GET", "/images"),
+    ("SearchImages", "GET", "/images/search/{query}"),
+    ("SearchJobs", "GET", "/jobs/search/{query}"),
+    ("Image", "GET", "/images/{id}"),
+    ("ImageManifest", "GET", "/images/{id:[0-9]+}/manifest"),
+    ("JITImageManifest", "GET", "/images/manifest/{registry}/{image:.+}"),
+    ("ListJobs", "GET", "/jobs"),
+    ("Job", "GET", "/jobs/{id}"),
+    ("JobVersions", "GET", "/jobs/{id}/job-versions"),
+    ("ListJobVersions", "GET", "/job-versions"),
+    ("JobVersion", "GET", "/job-versions/{id}"),
+    ("Login", "POST", "/login"),
+    ("User", "GET", "/users/{id}"),
+    ("AddUser", "POST", "/users/add"),
+    ("DeleteUser", "DELETE", "/users/delete/{id}"),
+    ("ListUsers", "GET", "/users"),
+    ("PreflightOptions", "OPTIONS", "/*"),
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Entry {
+    name: &'static str,
+    method: &'static str,
+    pattern: &'static str,
+}
+
+pub(super) async fn list() -> Json<Vec<Entry>> {
+    Json(INDEX.iter().map(|&(name, method, pattern)| Entry { name, method, pattern }).collect())
+}

@@ -1,0 +1,51 @@
+//! `/jobs` and `/job-versions`.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+
+use super::images::EVERYTHING;
+use super::views::{JobVersionView, JobView};
+use crate::app::{App, Page};
+use crate::catalog::{JobId, JobVersionId};
+use crate::http::error::Result;
+use crate::http::extract::{id, path};
+
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<JobView>>> {
+    Ok(Json(app.job_list().await?.into_iter().map(JobView::from).collect()))
+}
+
+/// An object keyed by job id, in the order of the keys as texts. Ranked arrays come from `/api/v1/search`.
+pub(super) async fn search(
+    State(app): State<App>,
+    query: std::result::Result<Path<String>, PathRejection>,
+) -> Result<Response> {
+    let query = path(query)?;
+    if query == EVERYTHING {
+        return Ok(list(State(app)).await?.into_response());
+    }
+    let ranked = app.search_jobs(&query, &Page::ALL).await?;
+    let by_id: BTreeMap<String, JobView> =
+        ranked.items.into_iter().map(|(job, _)| JobView::from(job)).map(|job| (job.id.to_string(), job)).collect();
+    Ok(Json(by_id).into_response())
+}
+
+pub(super) async fn get(State(app): State<App>, Path(job): Path<String>) -> Result<Json<JobView>> {
+    Ok(Json(app.job_get(JobId(id(&job)?)).await?.into()))
+}
+
+pub(super) async fn versions(State(app): State<App>, Path(job): Path<String>) -> Result<Json<Vec<JobVersionView>>> {
+    let job = app.job_get(JobId(id(&job)?)).await?;
+    Ok(Json(job.versions.into_iter().map(JobVersionView::from).collect()))
+}
+
+pub(super) async fn version_list(State(app): State<App>) -> Result<Json<Vec<JobVersionView>>> {
+    Ok(Json(app.job_version_list().await?.into_iter().map(JobVersionView::from).collect()))
+}
+
+pub(super) async fn version_get(State(app): State<App>, Path(version): Path<String>) -> Result<Json<JobVersionView>> {
+    Ok(Json(app.job_version_get(JobVersionId(id(&version)?)).await?.into()))
+}

@@ -1,0 +1,76 @@
+//! `/registries`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::success;
+use super::views::{RegistryDetailView, RegistryView};
+use crate::app::{App, RegistryForm, ScanOutcome, Session};
+use crate::catalog::{RegistryId, Role, ScanId, ScanTrigger};
+use crate::http::error::Result;
+use crate::http::extract::{AnyCase, id};
+
+pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(StatusCode, Json<RegistryDetailView>)> {
+    let form = RegistryForm {
+        name: body.text("name")?,
+        url: body.text("url")?,
+        org: body.text("org")?,
+        username: body.text("username")?,
+        password: SecretString::from(body.text("password")?),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        schedule: String::new(),
+    };
+    let registry = app.registry_add(&form).await?;
+    Ok((StatusCode::CREATED, Json(RegistryDetailView::new(registry, true))))
+}
+
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<RegistryView>>> {
+    Ok(Json(app.registry_list().await?.into_iter().map(RegistryView::from).collect()))
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    session: Option<Session>,
+    Path(registry): Path<String>,
+) -> Result<Json<RegistryDetailView>> {
+    let is_admin = session.is_some_and(|session| session.user.role == Role::Admin);
+    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    Ok(Json(RegistryDetailView::new(registry, is_admin)))
+}
+
+pub(super) async fn delete(State(app): State<App>, Path(registry): Path<String>) -> Result<Json<Value>> {
+    app.registry_delete(RegistryId(id(&registry)?)).await?;
+    Ok(success())
+}
+
+pub(super) async fn scan_all(State(app): State<App>) -> Result<Response> {
+    let scans: Vec<ScanId> = app.scan_request_all().await?.into_iter().map(|asked| asked.scan).collect();
+    scan_reply(&app, &scans, "application/txt; charset=UTF-8", "/api/v1/scans".to_owned()).await
+}
+
+pub(super) async fn scan_one(State(app): State<App>, Path(registry): Path<String>) -> Result<Response> {
+    let scan = app.scan_request(RegistryId(id(&registry)?), ScanTrigger::Manual).await?;
+    scan_reply(&app, &[scan], "application/text; charset=UTF-8", format!("/api/v1/scans/{scan}")).await
+}
+
+/// Old clients take the reply for the end of the scan, and proxies give up on long waits: so wait a little. When the
+/// scan is over by then the reply is empty; else it says that the scan goes on, and where to look.
+async fn scan_reply(app: &App, scans: &[ScanId], finished_type: &'static str, location: String) -> Result<Response> {
+    let most = Duration::from_secs(u64::from(app.settings().scan.wait_seconds));
+    let location = [(header::LOCATION, location)];
+    Ok(match app.scan_wait(scans, most).await? {
+        ScanOutcome::Ended => {
+            (StatusCode::ACCEPTED, location, [(header::CONTENT_TYPE, finished_type)], "").into_response()
+        }
+        ScanOutcome::GoesOn => {
+            (StatusCode::ACCEPTED, location, Json(json!({ "message": "Scanning Registries" }))).into_response()
+        }
+    })
+}

@@ -1,0 +1,58 @@
+//! The native interface below `/api/v1`: plural nouns, cursor paging, problem documents (RFC 9457).
+
+mod images;
+mod registries;
+mod scans;
+mod search;
+mod session;
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::app::Error;
+use crate::http::error::Result;
+use crate::http::routes::{Access, Routes};
+
+pub(crate) fn add(routes: Routes) -> Routes {
+    use Access::{Admin, Anyone, User};
+    const DELETE: Method = Method::DELETE;
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    routes
+        .add(POST, "/api/v1/login", Anyone, session::login)
+        .add(POST, "/api/v1/logout", User, session::logout)
+        .add(GET, "/api/v1/search", Anyone, search::search)
+        .add(GET, "/api/v1/images/{id}", Anyone, images::get)
+        .add(GET, "/api/v1/registries", Anyone, registries::list)
+        .add(POST, "/api/v1/registries", Admin, registries::add)
+        .add(GET, "/api/v1/registries/{id}", Anyone, registries::get)
+        .add(DELETE, "/api/v1/registries/{id}", Admin, registries::delete)
+        .add(POST, "/api/v1/registries/{id}/scans", Admin, scans::request)
+        .add(GET, "/api/v1/scans", User, scans::list)
+        .add(GET, "/api/v1/scans/{id}", User, scans::get)
+        .add(GET, "/api/v1/scans/{id}/problems", User, scans::problems)
+}
+
+/// One page of a list.
+#[derive(Serialize)]
+struct PageView<T> {
+    items: Vec<T>,
+    /// Hand it in as `cursor` for the next page; null on the last.
+    next: Option<String>,
+}
+
+/// Paging parameters of a list whose cursor is a number.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    limit: Option<u32>,
+    cursor: Option<i64>,
+}
+
+/// How many entries a page has: 20 unless asked for, 100 at most.
+fn limit(asked: Option<u32>) -> Result<u32> {
+    match asked.unwrap_or(20) {
+        limit @ 1..=100 => Ok(limit),
+        _ => Err(Error::Invalid("limit must be between 1 and 100".to_owned()).into()),
+    }
+}

@@ -1,0 +1,114 @@
+//! `/api/v1/scans`.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::IntoResponse;
+use chrono::{DateTime, Utc};
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::{PageView, Paging, limit};
+use crate::app::App;
+use crate::catalog::{RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::http::error::Result;
+use crate::http::extract::{id, query};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ScanView {
+    id: i64,
+    registry_id: i64,
+    registry: String,
+    /// `queued`, `running`, `complete`, `partial`, `failed`.
+    state: &'static str,
+    trigger: &'static str,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    attempts: i64,
+    counts: ScanCounts,
+    error: Option<String>,
+    /// What else is worth knowing, in words.
+    notes: Vec<String>,
+}
+
+impl From<Scan> for ScanView {
+    fn from(scan: Scan) -> Self {
+        Self {
+            id: scan.id.0,
+            registry_id: scan.registry_id.0,
+            state: scan.state.as_str(),
+            trigger: scan.trigger.as_str(),
+            created_at: scan.created_at,
+            started_at: scan.started_at,
+            finished_at: scan.finished_at,
+            attempts: scan.attempts,
+            notes: scan.notes(),
+            counts: scan.counts,
+            error: scan.error,
+            registry: scan.registry_name,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct ProblemView {
+    code: String,
+    repository: String,
+    tag: String,
+    message: String,
+}
+
+impl From<ScanProblem> for ProblemView {
+    fn from(stored: ScanProblem) -> Self {
+        let problem = stored.problem;
+        Self { code: problem.code, repository: problem.repository, tag: problem.tag, message: problem.message }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    registry: Option<i64>,
+    limit: Option<u32>,
+    cursor: Option<i64>,
+}
+
+pub(super) async fn request(State(app): State<App>, Path(registry): Path<String>) -> Result<impl IntoResponse> {
+    let scan = app.scan_request(RegistryId(id(&registry)?), ScanTrigger::Manual).await?;
+    let view = ScanView::from(app.scan_get(scan).await?);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/v1/scans/{scan}"))], Json(view)))
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    parameters: std::result::Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<PageView<ScanView>>> {
+    let asked = query(parameters)?;
+    let limit = limit(asked.limit)?;
+    let scans = app.scan_list(asked.registry.map(RegistryId), asked.cursor.map(ScanId), limit).await?;
+    let next = next_cursor(&scans, limit, |scan| scan.id.0);
+    Ok(Json(PageView { items: scans.into_iter().map(ScanView::from).collect(), next }))
+}
+
+pub(super) async fn get(State(app): State<App>, Path(scan): Path<String>) -> Result<Json<ScanView>> {
+    Ok(Json(app.scan_get(ScanId(id(&scan)?)).await?.into()))
+}
+
+pub(super) async fn problems(
+    State(app): State<App>,
+    Path(scan): Path<String>,
+    parameters: std::result::Result<Query<Paging>, QueryRejection>,
+) -> Result<Json<PageView<ProblemView>>> {
+    let asked = query(parameters)?;
+    let limit = limit(asked.limit)?;
+    let found = app.scan_problems(ScanId(id(&scan)?), asked.cursor.unwrap_or(0), limit).await?;
+    let next = next_cursor(&found, limit, |problem| problem.seq);
+    Ok(Json(PageView { items: found.into_iter().map(ProblemView::from).collect(), next }))
+}
+
+/// A full page may have a next one.
+fn next_cursor<T>(items: &[T], limit: u32, key: impl Fn(&T) -> i64) -> Option<String> {
+    items.last().filter(|_| items.len() == limit as usize).map(|last| key(last).to_string())
+}

@@ -1,0 +1,159 @@
+//! What goes around every request: a request id, one path spelling, CORS, a time limit, error bodies, logs, metrics.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Instrument as _;
+
+use super::error::Failure;
+use crate::app::{App, Error};
+use crate::auth::random_id;
+
+/// Longest body of a request, in bytes.
+pub(super) const LONGEST_BODY: usize = 1024 * 1024;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Puts all layers around a router.
+pub(super) fn around(router: Router, app: &App) -> Router {
+    router
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Failure::from(Error::Internal("a handler panicked".to_owned())).into_response()
+        }))
+        .layer(middleware::from_fn_with_state(app.clone(), envelope))
+        .layer(cors(&app.settings().http.cors_origins))
+        .layer(middleware::from_fn(options_body))
+        .layer(CompressionLayer::new())
+}
+
+async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = random_id();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    // One series a route: paths as they come would be without number.
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
+    let span = tracing::info_span!("request", id, %method, path);
+    let started = Instant::now();
+    let most = Duration::from_secs(u64::from(app.settings().http.request_timeout_seconds));
+    let answered = async {
+        if let Some(redirect) = one_spelling(request.uri()) {
+            return redirect;
+        }
+        match tokio::time::timeout(most, next.run(request)).await {
+            Ok(response) => response,
+            Err(_elapsed) => Failure::from(Error::Unavailable("the request took too long; try again later".to_owned()))
+                .into_response(),
+        }
+    };
+    let mut response = with_error_body(answered.instrument(span.clone()).await, &path, &id, &span);
+    let headers = response.headers_mut();
+    headers.insert(&REQUEST_ID, HeaderValue::from_str(&id).expect("an id is hexadecimal digits"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let took = started.elapsed();
+    let labels = [("method", method.to_string()), ("route", route), ("status", response.status().as_str().to_owned())];
+    metrics::histogram!("silo_http_request_duration_seconds", &labels).record(took.as_secs_f64());
+    tracing::debug!(parent: &span, status = response.status().as_u16(), micros = took.as_micros() as u64, "answered");
+    response
+}
+
+/// Writes the body of a failure: `{"error": …}` for the legacy interface, a problem document (RFC 9457) for the native
+/// one. The cause of a 5xx goes to the log; the client gets the request id to ask with.
+fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Span) -> Response {
+    let Some(Failure(error)) = response.extensions().get::<Failure>().cloned() else { return response };
+    let status = response.status();
+    let text = match &*error {
+        Error::Internal(cause) => {
+            tracing::error!(parent: span, cause, "the request failed");
+            format!("Internal error. The log knows more under request id {id}")
+        }
+        other => other.to_string(),
+    };
+    let (mut parts, _) = response.into_parts();
+    let body = if path.starts_with("/api/") {
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let title = status.canonical_reason().unwrap_or("Error");
+        json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id })
+    } else if matches!(*error, Error::MethodNotAllowed) {
+        // As the old service did.
+        return Response::from_parts(parts, Body::empty());
+    } else {
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        json!({ "error": text })
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(body.to_string()))
+}
+
+/// Sends `/x/`, `//x` and `/a/../x` to `/x`, path-absolute, so that proxies can rewrite it.
+fn one_spelling(uri: &http::Uri) -> Option<Response> {
+    let path = uri.path();
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            other => parts.push(other),
+        }
+    }
+    let clean = format!("/{}", parts.join("/"));
+    if clean == path || path == "*" {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = HeaderValue::from_str(&format!("{clean}{query}")).ok()?;
+    Some((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response())
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            HeaderName::from_static("x-requested-with"),
+        ])
+        .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID.clone()])
+        .max_age(Duration::from_secs(1000))
+}
+
+/// `OPTIONS` on any path is answered with success, and a body, as the old service did.
+async fn options_body(request: Request, next: Next) -> Response {
+    let is_options = request.method() == Method::OPTIONS;
+    let response = next.run(request).await;
+    if !is_options {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::OK;
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(r#"{"result":"success"}"#))
+}
+
+impl From<axum::extract::rejection::BytesRejection> for Failure {
+    fn from(why: axum::extract::rejection::BytesRejection) -> Self {
+        let error = match why.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!("The body is longer than {LONGEST_BODY} bytes")),
+            _ => Error::Invalid("The body ended early".to_owned()),
+        };
+        Failure(Arc::new(error))
+    }
+}

@@ -1,0 +1,58 @@
+//! From a use case's error to a status: one place. The body is written by the envelope, which knows which interface
+//! was asked.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::app::Error;
+
+/// A failure on its way out: a response without a body, carrying the error for the envelope.
+#[derive(Clone, Debug)]
+pub struct Failure(pub Arc<Error>);
+
+/// What a handler returns.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(why: E) -> Self {
+        Failure(Arc::new(why.into()))
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = status_of(&self.0).into_response();
+        match &*self.0 {
+            Error::Unauthenticated(_) => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"silo\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Error::Throttled(wait) => {
+                let seconds = wait.num_seconds().max(1);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::Invalid(_) | Error::Duplicate(_) => StatusCode::BAD_REQUEST,
+        Error::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::NotFound(_) => StatusCode::NOT_FOUND,
+        Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Error::Forbidden => StatusCode::FORBIDDEN,
+        Error::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+        Error::Conflict(_) => StatusCode::CONFLICT,
+        Error::Registry(_) => StatusCode::BAD_GATEWAY,
+        Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading requests: bodies, ids, addresses.
+
+use std::net::SocketAddr;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Query, Request};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::Failure;
+use crate::app::{App, Error, Session};
+
+/// A JSON object whose keys match in any case, as Go decoded them; the `Content-Type` is not looked at. Unknown keys are
+/// ignored, missing ones are empty.
+pub struct AnyCase(Map<String, Value>);
+
+impl AnyCase {
+    /// A text; empty when missing or null.
+    pub fn text(&self, key: &str) -> Result<String, Failure> {
+        // The last one wins, as it did.
+        match self.0.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
+            None | Some((_, Value::Null)) => Ok(String::new()),
+            Some((_, Value::String(text))) if text.contains('\0') => {
+                Err(Error::Unprocessable(format!("\"{key}\" contains a NUL character")).into())
+            }
+            Some((_, Value::String(text))) => Ok(text.clone()),
+            Some(_) => Err(Error::Unprocessable(format!("\"{key}\" must be a text")).into()),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for AnyCase {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match parse_json(&Bytes::from_request(request, state).await?)? {
+            Value::Object(object) => Ok(Self(object)),
+            _ => Err(Error::Unprocessable("the body must be a JSON object".to_owned()).into()),
+        }
+    }
+}
+
+/// A JSON body of the native interface: typed, unknown keys refused.
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let bytes = Bytes::from_request(request, state).await?;
+        if bytes.windows(6).any(|part| part == b"\\u0000") {
+            return Err(Error::Unprocessable("the body contains a NUL character".to_owned()).into());
+        }
+        serde_json::from_slice(&bytes).map(Json).map_err(|why| unreadable(&why))
+    }
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(bytes).map_err(|why| unreadable(&why))
+}
+
+fn unreadable(why: &serde_json::Error) -> Failure {
+    // The text that Go had for a body that ends too early; scripts match it.
+    let text = if why.is_eof() {
+        "unexpected end of JSON input".to_owned()
+    } else {
+        format!("the body cannot be read: {why}")
+    };
+    Error::Unprocessable(text).into()
+}
+
+/// The number at the end of an address.
+pub fn id(text: &str) -> Result<i64, Failure> {
+    text.parse().map_err(|_| Error::Invalid("Invalid ID".to_owned()).into())
+}
+
+/// A path whose parts are not UTF-8.
+pub fn path<T>(path: Result<axum::extract::Path<T>, PathRejection>) -> Result<T, Failure> {
+    path.map(|axum::extract::Path(parts)| parts)
+        .map_err(|_| Error::Invalid("This address cannot be read: it is not UTF-8".to_owned()).into())
+}
+
+/// Query parameters of the native interface.
+pub fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
+    query.map(|Query(parameters)| parameters).map_err(|why| Error::Invalid(why.body_text()).into())
+}
+
+/// Who asks, where they proved it.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Failure> {
+        Ok(parts.extensions.get::<Session>().cloned())
+    }
+}
+
+/// Who asks, on an address that only passes those who proved it.
+impl<S: Send + Sync> FromRequestParts<S> for Session {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let known = parts.extensions.get::<Session>().cloned();
+        known.ok_or_else(|| Error::Unauthenticated("Missing authorization token").into())
+    }
+}
+
+/// Where a request comes from, for the login throttle.
+pub struct ClientAddress(pub String);
+
+impl FromRequestParts<App> for ClientAddress {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let peer = parts.extensions.get::<SocketAddr>().map_or_else(String::new, |address| address.ip().to_string());
+        if !app.settings().http.trust_forwarded_for {
+            return Ok(Self(peer));
+        }
+        // The last entry is the one that our own proxy wrote.
+        let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back();
+        let last = forwarded.and_then(|value| value.to_str().ok()).and_then(|list| list.rsplit(',').next());
+        Ok(Self(last.map_or(peer, |address| address.trim().to_owned())))
+    }
+}

@@ -1,0 +1,38 @@
+//! For operators: is it alive, can it work, its numbers, its contract.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::{Method, header};
+
+use super::error::Result;
+use super::routes::{Access, Routes};
+use crate::app::{App, Error};
+use crate::telemetry;
+
+pub(super) fn add(routes: Routes) -> Routes {
+    routes
+        .add(Method::GET, "/healthz", Access::Anyone, healthz)
+        .add(Method::GET, "/readyz", Access::Anyone, readyz)
+        .add(Method::GET, "/metrics", Access::Anyone, metrics)
+        .add(Method::GET, "/openapi.yaml", Access::Anyone, openapi)
+}
+
+/// The process answers.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The process can do its work.
+async fn readyz(State(app): State<App>) -> Result<&'static str> {
+    app.ready().await.map_err(|why| Error::Unavailable(why.to_owned()))?;
+    Ok("ready\n")
+}
+
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    app.describe_metrics();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics().render())
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/yaml")], super::OPENAPI)
+}

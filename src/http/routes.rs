@@ -1,0 +1,99 @@
+//! The table of routes: what is served, and who may ask. Tests hold it against `openapi.yaml` and walk it as everybody.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use http::{Method, header};
+
+use super::error::Failure;
+use super::{api, envelope, operations};
+use crate::app::{App, Error};
+use crate::catalog::Role;
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Anyone,
+    /// Anybody with a valid token.
+    User,
+    Admin,
+}
+
+/// One entry of the table. `path` is in OpenAPI's form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    pub access: Access,
+}
+
+/// The router while it is built, and its table.
+pub struct Routes {
+    app: App,
+    router: Router<App>,
+    table: Vec<Route>,
+}
+
+/// Everything that is served.
+pub fn routes(app: App) -> Routes {
+    let routes = Routes { app, router: Router::new(), table: Vec::new() };
+    api::v1::add(api::legacy::add(operations::add(routes)))
+}
+
+impl Routes {
+    /// Serves `path` (OpenAPI's form; a part written `{*name}` takes slashes too).
+    pub fn add<H, T>(mut self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).expect("routes use the methods that MethodFilter knows");
+        let app = self.app.clone();
+        let guard = middleware::from_fn(move |request: Request, next: Next| {
+            let app = app.clone();
+            async move { Ok::<_, Infallible>(guarded(app, access, request, next).await) }
+        });
+        self.router = self.router.route(path, on(filter, handler).layer(guard));
+        self.table.push(Route { method, path, access });
+        self
+    }
+
+    /// The table.
+    pub fn table(&self) -> &[Route] {
+        &self.table
+    }
+
+    /// The finished router with all layers.
+    pub fn into_router(self) -> Router {
+        let router = self.router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
+        envelope::around(router.with_state(self.app.clone()), &self.app)
+    }
+}
+
+/// Lets a request pass that may. Before the body is read, so that a stranger learns nothing from a body's errors. Who
+/// asks, where that is known, is handed on as an extension.
+async fn guarded(app: App, access: Access, mut request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    match (access, app.authenticate(header).await) {
+        (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {
+            return Failure::from(Error::Forbidden).into_response();
+        }
+        (_, Ok(session)) => _ = request.extensions_mut().insert(session),
+        (Access::Anyone, Err(Error::Unauthenticated(_))) => {}
+        (_, Err(why)) => return Failure::from(why).into_response(),
+    }
+    next.run(request).await
+}
+
+async fn not_found() -> Failure {
+    Error::NotFound("There is nothing at this address; GET / lists what there is".to_owned()).into()
+}
+
+async fn method_not_allowed() -> Failure {
+    Error::MethodNotAllowed.into()
+}
