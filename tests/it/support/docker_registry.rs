@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::layout::LayoutBuilder;
+use super::{layout::LayoutBuilder, output, token_server::TokenServer};
 
 /// How long a registry may take to listen. It takes a tenth of a second.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -29,6 +29,8 @@ pub struct DockerRegistry {
     child: Option<Child>,
     /// User and password of a registry that asks for them.
     account: Option<(String, String)>,
+    /// Who turns the account into tokens; without one the registry takes the account itself.
+    tokens: Option<TokenServer>,
     http: Client,
     /// The blobs that [`put`](Self::put) sent. Each goes once: while a second upload of the same blob rewrites its link
     /// file, this registry takes the blob for missing.
@@ -38,23 +40,34 @@ pub struct DockerRegistry {
 impl DockerRegistry {
     /// A registry that everyone may read and write.
     pub async fn open() -> Self {
-        Self::launch(None).await
+        Self::new().launch().await
     }
 
     /// A registry that asks everyone for this user and password (HTTP Basic, realm `test`).
     pub async fn htpasswd(user: &str, password: &str) -> Self {
-        Self::launch(Some((user.to_owned(), password.to_owned()))).await
+        let mut registry = Self::new();
+        let file = output(Command::new("htpasswd").args(["-Bbn", user, password]));
+        fs::write(registry.folder.path().join("htpasswd"), file).expect("write htpasswd");
+        registry.account = Some((user.to_owned(), password.to_owned()));
+        registry.launch().await
     }
 
-    async fn launch(account: Option<(String, String)>) -> Self {
+    /// A registry that asks for tokens, which [`TokenServer`] gives.
+    pub async fn token(user: &str, password: &str) -> Self {
+        let mut registry = Self::new();
+        registry.tokens = Some(TokenServer::start(registry.folder.path(), user, password).await);
+        registry.account = Some((user.to_owned(), password.to_owned()));
+        registry.launch().await
+    }
+
+    fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder for the registry");
-        if let Some((user, password)) = &account {
-            let file = output(Command::new("htpasswd").args(["-Bbn", user, password]));
-            fs::write(folder.path().join("htpasswd"), file).expect("write htpasswd");
-        }
-        let mut registry = Self { folder, port: 0, child: None, account, http: client(), sent: Mutex::default() };
-        registry.start().await;
-        registry
+        Self { folder, port: 0, child: None, account: None, tokens: None, http: client(), sent: Mutex::default() }
+    }
+
+    async fn launch(mut self) -> Self {
+        self.start().await;
+        self
     }
 
     /// Starts it again after [`stop`](Self::stop), on the same port and with the same content. Returns when it answers.
@@ -87,6 +100,11 @@ impl DockerRegistry {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Who gives the tokens of a registry made with [`token`](Self::token).
+    pub fn tokens(&self) -> &TokenServer {
+        self.tokens.as_ref().expect("only a registry made with `token` has a token server")
+    }
+
     /// JSON (JSON is YAML) for `docker-registry serve`. Port 0 lets the kernel choose: no race for a free one.
     fn config(&self) -> String {
         let mut config = json!({
@@ -98,7 +116,9 @@ impl DockerRegistry {
             },
             "http": {"addr": self.host(), "secret": "only for tests"},
         });
-        if self.account.is_some() {
+        if let Some(tokens) = &self.tokens {
+            config["auth"] = json!({"token": tokens.config()});
+        } else if self.account.is_some() {
             config["auth"] = json!({"htpasswd": {"realm": "test", "path": self.folder.path().join("htpasswd")}});
         }
         config.to_string()
@@ -149,7 +169,8 @@ impl DockerRegistry {
         let upload = self.send(self.request(Method::POST, &format!("{repository}/blobs/uploads/"))).await;
         let upload = expect(upload, StatusCode::ACCEPTED).await;
         let location = upload.headers()[header::LOCATION].to_str().expect("a Location is ASCII");
-        let put = self.authorized(self.http.put(location)).query(&[("digest", digest)]).body(bytes.to_vec());
+        let path = location.strip_prefix(&format!("{}/v2/", self.url())).expect("uploads stay on this registry");
+        let put = self.request(Method::PUT, path).query(&[("digest", digest)]).body(bytes.to_vec());
         expect(self.send(put).await, StatusCode::CREATED).await;
     }
 
@@ -174,13 +195,11 @@ impl DockerRegistry {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.authorized(self.http.request(method, format!("{}/v2/{path}", self.url())))
-    }
-
-    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.account {
-            Some((user, password)) => request.basic_auth(user, Some(password)),
-            None => request,
+        let request = self.http.request(method, format!("{}/v2/{path}", self.url()));
+        match (&self.tokens, &self.account) {
+            (Some(tokens), _) => request.bearer_auth(tokens.token_for(path)),
+            (None, Some((user, password))) => request.basic_auth(user, Some(password)),
+            (None, None) => request,
         }
     }
 
@@ -238,16 +257,6 @@ fn spawn(folder: &Path) -> (Child, u16) {
 fn listening_port(line: &str) -> Option<u16> {
     let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// Standard output of a program that must succeed.
-fn output(command: &mut Command) -> Vec<u8> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{name}: {error}: run tests/run, which installs what is needed"));
-    assert!(output.status.success(), "{name} fails: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
 }
 
 fn parse(layout: &LayoutBuilder, digest: &str) -> Value {
@@ -354,6 +363,42 @@ mod tests {
         let stranger = registry.http.get(format!("{}/v2/", registry.url())).send().await.unwrap();
         assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(stranger.headers()[header::WWW_AUTHENTICATE], "Basic realm=\"test\"");
+    }
+
+    #[tokio::test]
+    async fn tokens_open_what_their_scopes_say() {
+        let mut layout = LayoutBuilder::oci();
+        layout.image("public/a:1", &[]);
+        layout.image("private/a:1", &[]);
+        let folder = tempfile::tempdir().unwrap();
+        layout.write(folder.path()).unwrap();
+
+        let registry = DockerRegistry::token("user", "pass").await;
+        registry.put(&layout, "public/a:1").await;
+        assert_eq!(registry.tokens().requests(), 0);
+        registry.push(folder.path(), "private/a:1").await;
+        assert!(registry.tokens().requests() > 0);
+        assert_eq!(tags(&registry, "private/a").await, ["1"]);
+
+        let stranger = |repository: &'static str| {
+            let registry = &registry;
+            async move {
+                let list = format!("{}/v2/{repository}/tags/list", registry.url());
+                let refused = registry.http.get(&list).send().await.unwrap();
+                assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+                let challenge = refused.headers()[header::WWW_AUTHENTICATE].to_str().unwrap();
+                let realm = challenge.strip_prefix("Bearer realm=\"").unwrap().split_once('"').unwrap().0;
+                let scope = format!("repository:{repository}:pull");
+                let wrong = registry.http.get(realm).basic_auth("user", Some("wrong")).send().await.unwrap();
+                assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
+                let answer = registry.http.get(realm).query(&[("scope", &scope)]).send().await.unwrap();
+                let token: Value = answer.json().await.unwrap();
+                let request = registry.http.get(&list).bearer_auth(token["token"].as_str().unwrap());
+                request.send().await.unwrap().status()
+            }
+        };
+        assert_eq!(stranger("public/a").await, StatusCode::OK);
+        assert_eq!(stranger("private/a").await, StatusCode::UNAUTHORIZED);
     }
 
     #[tokio::test]
