@@ -1,0 +1,424 @@
+//! The reference registry (Debian's `docker-registry` 2.8, package of the same name) as a child process.
+//!
+//! It speaks the real protocol, so what passes here is not a mock's opinion. Every registry has its own port and
+//! folder; dropping it ends the process and removes the folder.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::{layout::LayoutBuilder, output, token_server::TokenServer};
+
+/// How long a registry may take to listen. It takes a tenth of a second.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running (or, after [`stop`](Self::stop), a dead) registry.
+pub struct DockerRegistry {
+    folder: TempDir,
+    port: u16,
+    child: Option<Child>,
+    /// User and password of a registry that asks for them.
+    account: Option<(String, String)>,
+    /// Who turns the account into tokens; without one the registry takes the account itself.
+    tokens: Option<TokenServer>,
+    http: Client,
+    /// The blobs that [`put`](Self::put) sent. Each goes once: while a second upload of the same blob rewrites its link
+    /// file, this registry takes the blob for missing.
+    sent: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+}
+
+impl DockerRegistry {
+    /// A registry that everyone may read and write.
+    pub async fn open() -> Self {
+        Self::new().launch().await
+    }
+
+    /// A registry that asks everyone for this user and password (HTTP Basic, realm `test`).
+    pub async fn htpasswd(user: &str, password: &str) -> Self {
+        let mut registry = Self::new();
+        let file = output(Command::new("htpasswd").args(["-Bbn", user, password]));
+        fs::write(registry.folder.path().join("htpasswd"), file).expect("write htpasswd");
+        registry.account = Some((user.to_owned(), password.to_owned()));
+        registry.launch().await
+    }
+
+    /// A registry that asks for tokens, which [`TokenServer`] gives.
+    pub async fn token(user: &str, password: &str) -> Self {
+        let mut registry = Self::new();
+        registry.tokens = Some(TokenServer::start(registry.folder.path(), user, password).await);
+        registry.account = Some((user.to_owned(), password.to_owned()));
+        registry.launch().await
+    }
+
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder for the registry");
+        Self { folder, port: 0, child: None, account: None, tokens: None, http: client(), sent: Mutex::default() }
+    }
+
+    async fn launch(mut self) -> Self {
+        self.start().await;
+        self
+    }
+
+    /// Starts it again after [`stop`](Self::stop), on the same port and with the same content. Returns when it answers.
+    pub async fn start(&mut self) {
+        assert!(self.child.is_none(), "the registry at {} is running", self.host());
+        fs::write(self.folder.path().join("config.yml"), self.config()).expect("write config.yml");
+        let (child, port) = spawn(self.folder.path());
+        self.child = Some(child);
+        self.port = port;
+        let status = self.get("").await.status();
+        assert!(status.is_success(), "GET /v2/ answers {status}");
+    }
+
+    /// Kills it: connections are refused until [`start`](Self::start).
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a child that was not waited for can be killed");
+            child.wait().expect("a killed child ends");
+            self.http = client(); // the old one keeps connections to the dead
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.host())
+    }
+
+    /// `127.0.0.1:PORT`, as image references have it.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Who gives the tokens of a registry made with [`token`](Self::token).
+    pub fn tokens(&self) -> &TokenServer {
+        self.tokens.as_ref().expect("only a registry made with `token` has a token server")
+    }
+
+    /// JSON (JSON is YAML) for `docker-registry serve`. Port 0 lets the kernel choose: no race for a free one.
+    fn config(&self) -> String {
+        let mut config = json!({
+            "version": "0.1",
+            "log": {"level": "info", "accesslog": {"disabled": true}},
+            "storage": {
+                "filesystem": {"rootdirectory": self.folder.path().join("storage")},
+                "delete": {"enabled": true},
+            },
+            "http": {"addr": self.host(), "secret": "only for tests"},
+        });
+        if let Some(tokens) = &self.tokens {
+            config["auth"] = json!({"token": tokens.config()});
+        } else if self.account.is_some() {
+            config["auth"] = json!({"htpasswd": {"realm": "test", "path": self.folder.path().join("htpasswd")}});
+        }
+        config.to_string()
+    }
+
+    /// Copies an image or a whole index out of a layout folder with skopeo, unchanged: digests stay. `reference` is its
+    /// name there and becomes its repository and tag here.
+    pub async fn push(&self, layout: &Path, reference: &str) {
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"]);
+        if let Some((user, password)) = &self.account {
+            skopeo.arg(format!("--dest-creds={user}:{password}"));
+        }
+        skopeo.arg(format!("oci:{}:{reference}", layout.display()));
+        skopeo.arg(format!("docker://{}/{reference}", self.host()));
+        tokio::task::spawn_blocking(move || output(&mut skopeo)).await.expect("skopeo succeeds");
+    }
+
+    /// Uploads an image, an index or an artifact of a layout by plain HTTP: any media type, and fast enough for
+    /// thousands. Many calls may run at once. `reference` is its name in the layout; returns its digest.
+    pub async fn put(&self, layout: &LayoutBuilder, reference: &str) -> String {
+        let (repository, tag) = reference.rsplit_once(':').expect("references are repository:tag");
+        let digest = layout.digest(reference).unwrap_or_else(|| panic!("{reference} is not in the layout"));
+        let manifest = parse(layout, digest);
+        let children: Vec<&str> = digests(&manifest["manifests"]).collect();
+        for &child in &children {
+            self.put_content(layout, repository, &parse(layout, child)).await;
+            self.put_manifest(layout, repository, child, child).await;
+        }
+        if children.is_empty() {
+            self.put_content(layout, repository, &manifest).await;
+        }
+        self.put_manifest(layout, repository, tag, digest).await;
+        digest.to_owned()
+    }
+
+    /// Uploads the config and the layers of a manifest.
+    async fn put_content(&self, layout: &LayoutBuilder, repository: &str, manifest: &Value) {
+        for digest in digests(&manifest["layers"]).chain(manifest["config"]["digest"].as_str()) {
+            let blob = format!("{repository}/{digest}");
+            let sent = self.sent.lock().expect("no one panics with it").entry(blob).or_default().clone();
+            let bytes = layout.bytes(digest).expect("a layout is complete");
+            sent.get_or_init(|| self.put_blob(repository, digest, bytes)).await;
+        }
+    }
+
+    async fn put_blob(&self, repository: &str, digest: &str, bytes: &[u8]) {
+        let upload = self.send(self.request(Method::POST, &format!("{repository}/blobs/uploads/"))).await;
+        let upload = expect(upload, StatusCode::ACCEPTED).await;
+        let location = upload.headers()[header::LOCATION].to_str().expect("a Location is ASCII");
+        let path = location.strip_prefix(&format!("{}/v2/", self.url())).expect("uploads stay on this registry");
+        let put = self.request(Method::PUT, path).query(&[("digest", digest)]).body(bytes.to_vec());
+        expect(self.send(put).await, StatusCode::CREATED).await;
+    }
+
+    async fn put_manifest(&self, layout: &LayoutBuilder, repository: &str, name: &str, digest: &str) {
+        let manifest = parse(layout, digest);
+        let media_type = manifest["mediaType"].as_str().expect("the layout's manifests name their media type");
+        let bytes = layout.bytes(digest).expect("a layout is complete").to_vec();
+        let put = self.request(Method::PUT, &format!("{repository}/manifests/{name}"));
+        let answer = self.send(put.header(header::CONTENT_TYPE, media_type).body(bytes)).await;
+        expect(answer, StatusCode::CREATED).await;
+    }
+
+    /// Deletes a manifest, and with it every tag that points at it.
+    pub async fn delete(&self, repository: &str, digest: &str) {
+        let answer = self.send(self.request(Method::DELETE, &format!("{repository}/manifests/{digest}"))).await;
+        expect(answer, StatusCode::ACCEPTED).await;
+    }
+
+    /// `GET /v2/<path>` with the registry's own account.
+    pub async fn get(&self, path: &str) -> Response {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}/v2/{path}", self.url()));
+        match (&self.tokens, &self.account) {
+            (Some(tokens), _) => request.bearer_auth(tokens.token_for(path)),
+            (None, Some((user, password))) => request.basic_auth(user, Some(password)),
+            (None, None) => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Response {
+        request.send().await.unwrap_or_else(|error| panic!("the registry at {} is gone: {error:?}", self.host()))
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn client() -> Client {
+    // Fails when a provider is there already, which is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    Client::builder().no_proxy().build().expect("a client without options can be built")
+}
+
+/// Starts the program and waits until its log says where it listens. The log goes on into the folder's `log`.
+fn spawn(folder: &Path) -> (Child, u16) {
+    let mut child = Command::new("docker-registry")
+        .args(["serve", "config.yml"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("docker-registry is not installed: run tests/run, which installs what is needed");
+    let lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+    let mut log = File::options().create(true).append(true).open(folder.join("log")).expect("open the registry's log");
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            writeln!(log, "{line}").ok(); // the folder may be gone
+            if let Some(port) = listening_port(&line) {
+                sender.send(port).ok();
+            }
+        }
+    });
+    // The thread ends, and drops its sender, when the program ends.
+    match receiver.recv_timeout(START_LIMIT) {
+        Ok(port) => (child, port),
+        Err(reason) => {
+            child.kill().ok();
+            child.wait().ok();
+            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+            panic!("docker-registry does not listen ({reason}):\n{log}")
+        }
+    }
+}
+
+/// The port in `… msg="listening on 127.0.0.1:42151" …`.
+fn listening_port(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn parse(layout: &LayoutBuilder, digest: &str) -> Value {
+    serde_json::from_slice(layout.bytes(digest).expect("a layout is complete")).expect("manifests are JSON")
+}
+
+/// The digests of an array of descriptors; none when there is no array.
+fn digests(descriptors: &Value) -> impl Iterator<Item = &str> {
+    descriptors.as_array().into_iter().flatten().filter_map(|descriptor| descriptor["digest"].as_str())
+}
+
+async fn expect(answer: Response, status: StatusCode) -> Response {
+    if answer.status() != status {
+        let (url, found) = (answer.url().clone(), answer.status());
+        panic!("{url}: {found} instead of {status}: {}", answer.text().await.unwrap_or_default());
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+    /// Sorted: this registry lists tags in the order of its folder.
+    async fn tags(registry: &DockerRegistry, repository: &str) -> Vec<String> {
+        let list: Value = registry.get(&format!("{repository}/tags/list")).await.json().await.unwrap();
+        let mut tags: Vec<String> = serde_json::from_value(list["tags"].clone()).unwrap();
+        tags.sort();
+        tags
+    }
+
+    async fn digest(registry: &DockerRegistry, reference: &str, media_type: &str) -> Option<String> {
+        let (repository, tag) = reference.rsplit_once(':').unwrap();
+        let request = registry.request(Method::HEAD, &format!("{repository}/manifests/{tag}"));
+        let answer = registry.send(request.header(header::ACCEPT, media_type)).await;
+        let digest = answer.headers().get("docker-content-digest")?;
+        Some(digest.to_str().unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn skopeo_pushes_and_plain_http_lists() {
+        let mut layout = LayoutBuilder::oci();
+        let first = layout.image("geo/my-job-1.0.0-seed:1.0.0", &[("a", "1")]);
+        layout.image("geo/my-job-1.0.0-seed:1.0.1", &[("a", "2")]);
+        let both = layout.attested_index("other-2.0.0-seed:1.0.0", &[("linux/amd64", &[]), ("linux/arm64", &[])]);
+        let folder = tempfile::tempdir().unwrap();
+        layout.write(folder.path()).unwrap();
+
+        let registry = DockerRegistry::open().await;
+        for reference in ["geo/my-job-1.0.0-seed:1.0.0", "geo/my-job-1.0.0-seed:1.0.1", "other-2.0.0-seed:1.0.0"] {
+            registry.push(folder.path(), reference).await;
+        }
+
+        let catalog: Value = registry.get("_catalog").await.json().await.unwrap();
+        assert_eq!(catalog, json!({"repositories": ["geo/my-job-1.0.0-seed", "other-2.0.0-seed"]}));
+        assert_eq!(tags(&registry, "geo/my-job-1.0.0-seed").await, ["1.0.0", "1.0.1"]);
+        assert_eq!(digest(&registry, "geo/my-job-1.0.0-seed:1.0.0", OCI_MANIFEST).await, Some(first));
+        let index = "application/vnd.oci.image.index.v1+json";
+        assert_eq!(digest(&registry, "other-2.0.0-seed:1.0.0", index).await, Some(both));
+    }
+
+    #[tokio::test]
+    async fn plain_http_uploads_every_kind_at_once() {
+        let (mut oci, mut docker) = (LayoutBuilder::oci(), LayoutBuilder::docker());
+        oci.attested_index("index:1", &[("linux/amd64", &[("a", "1")]), ("linux/arm/v7", &[])]);
+        oci.artifact("chart:1");
+        docker.image("docker:1", &[("a", "1")]);
+        docker.index("docker:2", &[("linux/amd64", &[]), ("linux/s390x", &[])]);
+        let many: Vec<String> = (0..40).map(|n| format!("many:{n}")).collect();
+        for reference in &many {
+            oci.image(reference, &[("name", reference)]);
+        }
+
+        let registry = DockerRegistry::open().await;
+        registry.put(&oci, "index:1").await;
+        registry.put(&oci, "chart:1").await;
+        let image = registry.put(&docker, "docker:1").await;
+        registry.put(&docker, "docker:2").await;
+        join_all(many.iter().map(|reference| registry.put(&oci, reference))).await;
+
+        assert_eq!(tags(&registry, "many").await.len(), 40);
+        let docker_manifest = "application/vnd.docker.distribution.manifest.v2+json";
+        assert_eq!(digest(&registry, "docker:1", docker_manifest).await, Some(image));
+        assert_eq!(tags(&registry, "docker").await, ["1", "2"]);
+    }
+
+    #[tokio::test]
+    async fn htpasswd_turns_strangers_away() {
+        let mut layout = LayoutBuilder::oci();
+        layout.image("a:1", &[]);
+        layout.image("a:2", &[]);
+        let folder = tempfile::tempdir().unwrap();
+        layout.write(folder.path()).unwrap();
+
+        let registry = DockerRegistry::htpasswd("user", "pass").await;
+        registry.push(folder.path(), "a:1").await;
+        registry.put(&layout, "a:2").await;
+
+        assert_eq!(tags(&registry, "a").await, ["1", "2"]);
+        let stranger = registry.http.get(format!("{}/v2/", registry.url())).send().await.unwrap();
+        assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(stranger.headers()[header::WWW_AUTHENTICATE], "Basic realm=\"test\"");
+    }
+
+    #[tokio::test]
+    async fn tokens_open_what_their_scopes_say() {
+        let mut layout = LayoutBuilder::oci();
+        layout.image("public/a:1", &[]);
+        layout.image("private/a:1", &[]);
+        let folder = tempfile::tempdir().unwrap();
+        layout.write(folder.path()).unwrap();
+
+        let registry = DockerRegistry::token("user", "pass").await;
+        registry.put(&layout, "public/a:1").await;
+        assert_eq!(registry.tokens().requests(), 0);
+        registry.push(folder.path(), "private/a:1").await;
+        assert!(registry.tokens().requests() > 0);
+        assert_eq!(tags(&registry, "private/a").await, ["1"]);
+
+        let stranger = |repository: &'static str| {
+            let registry = &registry;
+            async move {
+                let list = format!("{}/v2/{repository}/tags/list", registry.url());
+                let refused = registry.http.get(&list).send().await.unwrap();
+                assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+                let challenge = refused.headers()[header::WWW_AUTHENTICATE].to_str().unwrap();
+                let realm = challenge.strip_prefix("Bearer realm=\"").unwrap().split_once('"').unwrap().0;
+                let scope = format!("repository:{repository}:pull");
+                let wrong = registry.http.get(realm).basic_auth("user", Some("wrong")).send().await.unwrap();
+                assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
+                let answer = registry.http.get(realm).query(&[("scope", &scope)]).send().await.unwrap();
+                let token: Value = answer.json().await.unwrap();
+                let request = registry.http.get(&list).bearer_auth(token["token"].as_str().unwrap());
+                request.send().await.unwrap().status()
+            }
+        };
+        assert_eq!(stranger("public/a").await, StatusCode::OK);
+        assert_eq!(stranger("private/a").await, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn a_stopped_registry_comes_back_with_its_content() {
+        let mut layout = LayoutBuilder::oci();
+        let kept = layout.image("a:kept", &[("a", "1")]);
+        layout.image("a:gone", &[("a", "2")]);
+        let mut registry = DockerRegistry::open().await;
+        registry.put(&layout, "a:kept").await;
+        let gone = registry.put(&layout, "a:gone").await;
+        registry.delete("a", &gone).await;
+
+        let host = registry.host();
+        registry.stop();
+        let refused = registry.http.get(registry.url()).send().await.unwrap_err();
+        assert!(refused.is_connect(), "{refused:?}");
+
+        registry.start().await;
+        assert_eq!(registry.host(), host);
+        assert_eq!(digest(&registry, "a:kept", OCI_MANIFEST).await, Some(kept));
+        assert_eq!(digest(&registry, "a:gone", OCI_MANIFEST).await, None);
+    }
+}
