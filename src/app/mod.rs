@@ -45,8 +45,8 @@ struct Inner {
     signals: Signals,
     /// One writer brings the index up to date at a time.
     index_sync: Mutex<()>,
-    /// Held while this process lives: the data directory is ours.
-    _lock: std::fs::File,
+    /// Held while this process serves: the data directory is ours.
+    _lock: Option<std::fs::File>,
 }
 
 /// How parts of this process wake each other. Only wake-ups: what there is to do stands in the store.

@@ -65,13 +65,31 @@ impl App {
             store.scan_release_all().await?;
         }
         let index = Index::open(&settings.in_data("index"))?;
+        let app = Self::assemble(settings, clock, &keys, store, index, Some(lock));
+        let admin = app.first_admin().await?;
+        Ok((app, admin))
+    }
+
+    /// Opens the database beside a service that may be running, for the account commands. Has an empty index, and must
+    /// not scan.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn beside(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
+        let keys = Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?;
+        let store = open_store(&settings).await?;
+        Ok(Self::assemble(settings, clock, &keys, store, Index::in_memory()?, None))
+    }
+
+    fn assemble(settings: Settings, clock: Clock, keys: &Keys, store: Store, index: Index, lock: Option<File>) -> Self {
         let rules = ThrottleRules {
             free_per_account: settings.auth.free_failures_per_account,
             free_per_address: settings.auth.free_failures_per_address,
             longest_wait: TimeDelta::seconds(i64::from(settings.auth.longest_wait_seconds)),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let app = App(Arc::new(Inner {
+        App(Arc::new(Inner {
             clock,
             store,
             index,
@@ -83,9 +101,7 @@ impl App {
             index_sync: tokio::sync::Mutex::default(),
             _lock: lock,
             settings,
-        }));
-        let admin = app.first_admin().await?;
-        Ok((app, admin))
+        }))
     }
 
     /// Makes the first admin when there is no user. Killed in between, the next start finishes it with the same

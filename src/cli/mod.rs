@@ -1,1 +1,105 @@
-//! cli
+//! The command line: one file a command. Output that was asked for goes to standard output, everything else to standard
+//! error. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod account;
+mod config;
+mod registry;
+mod remote;
+mod scan;
+mod search;
+mod serve;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flags;
+
+/// Finds Seed images in container registries, and lets people and frameworks search them.
+#[derive(Parser)]
+#[command(name = "silo", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    local: Local,
+    #[command(flatten)]
+    serve: serve::Options,
+}
+
+/// Where this machine's configuration and data are.
+#[derive(Args, Clone)]
+struct Local {
+    /// A configuration file in TOML; `silo config --defaults` shows every option
+    #[arg(long, global = true, value_name = "FILE", help_heading = "This machine")]
+    config: Option<PathBuf>,
+    /// Where the database, the index and the keys live [env: SILO_DATA] [default: silo-data]
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = "This machine")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service (what `silo` does without a command)
+    Serve(serve::Options),
+    /// Show the merged configuration, secrets masked
+    Config(config::Options),
+    /// Keep the users of this machine's database, also beside a running service
+    #[command(subcommand)]
+    User(account::Command),
+    /// Get a token from a server, for SILO_TOKEN
+    Login(account::LoginOptions),
+    /// Search a server's catalogue
+    Search(search::Options),
+    /// Scan a server's registries
+    Scan(scan::Options),
+    /// Keep a server's registries
+    #[command(subcommand)]
+    Registry(registry::Command),
+    /// Ask the service on this machine whether it is alive, for container health checks
+    Health(remote::HealthOptions),
+}
+
+/// Runs the program with its arguments.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return complain(&anyhow::Error::new(why)),
+    };
+    let outcome = runtime.block_on(dispatch(arguments));
+    // Blocking work of a stopped service must not hold the process.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => complain(&why),
+    }
+}
+
+async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
+    let flags = Flags { config: arguments.local.config, data: arguments.local.data, listen: None };
+    match arguments.command {
+        None => serve::run(flags, arguments.serve).await,
+        Some(Command::Serve(options)) => serve::run(flags, options).await,
+        Some(Command::Config(options)) => config::run(&flags, &options),
+        Some(Command::User(command)) => account::run(&flags, command).await,
+        Some(Command::Login(options)) => account::login(options).await,
+        Some(Command::Search(options)) => search::run(options).await,
+        Some(Command::Scan(options)) => scan::run(options).await,
+        Some(Command::Registry(command)) => registry::run(command).await,
+        Some(Command::Health(options)) => remote::health(&flags, options).await,
+    }
+}
+
+fn complain(why: &anyhow::Error) -> ExitCode {
+    eprintln!("silo: {why:#}");
+    ExitCode::FAILURE
+}

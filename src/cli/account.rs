@@ -1,0 +1,108 @@
+//! `silo user` and `silo login`.
+
+use std::io::{BufRead as _, IsTerminal as _, stdin};
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use super::remote::{Server, table};
+use crate::app::{App, NewUser, PASSWORD_FILE};
+use crate::clock::Clock;
+use crate::config::{Flags, Settings};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Add a user; the password is asked for, or read from standard input
+    Add {
+        name: String,
+        /// What the user may do: admin or user
+        #[arg(long, default_value = "user")]
+        role: String,
+    },
+    /// List the users
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a user another password; tokens handed out before stop working
+    Passwd { name: String },
+    /// Delete a user
+    Rm { name: String },
+}
+
+#[derive(Args)]
+pub(super) struct LoginOptions {
+    /// Who logs in; the password is asked for, or read from standard input
+    #[arg(default_value = "admin")]
+    name: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn run(flags: &Flags, command: Command) -> anyhow::Result<()> {
+    let settings = Settings::load(flags)?;
+    let app = App::beside(settings, Clock::system()).await?;
+    let outcome = keep(&app, command).await;
+    app.close().await;
+    outcome
+}
+
+async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Add { name, role } => {
+            let password = read_password(&format!("Password for {name}: "))?;
+            let user = app.user_add(&NewUser { username: name, password, role }).await?;
+            eprintln!("Added {} with role {}.", user.username, user.role.as_str());
+        }
+        Command::List { json } => {
+            let users = app.user_list().await?;
+            if json {
+                let rows = users
+                    .iter()
+                    .map(|user| json!({ "id": user.id, "username": user.username, "role": user.role.as_str() }));
+                println!("{}", serde_json::Value::from_iter(rows));
+            } else {
+                let rows = users
+                    .iter()
+                    .map(|user| [user.id.to_string(), user.username.clone(), user.role.as_str().to_owned()]);
+                println!("{}", table(["ID", "NAME", "ROLE"], rows));
+            }
+        }
+        Command::Passwd { name } => {
+            let user = app.user_by_name(&name).await?;
+            app.user_set_password(user.id, &read_password(&format!("New password for {name}: "))?).await?;
+            if name == app.settings().admin.username {
+                // It would mislead from now on.
+                _ = std::fs::remove_file(app.settings().in_data(PASSWORD_FILE));
+            }
+            eprintln!("Changed the password of {name}; earlier tokens stop working.");
+        }
+        Command::Rm { name } => {
+            let user = app.user_by_name(&name).await?;
+            app.user_delete(user.id).await?;
+            eprintln!("Deleted {name}.");
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
+    let password = read_password(&format!("Password for {}: ", options.name))?;
+    let form = json!({ "username": options.name, "password": password.expose_secret() });
+    let reply = options.server.client()?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await?;
+    println!("{}", reply["token"].as_str().unwrap_or_default());
+    Ok(())
+}
+
+/// Asks on a terminal, without echo; else takes the first line of standard input.
+pub(super) fn read_password(prompt: &str) -> anyhow::Result<SecretString> {
+    if stdin().is_terminal() {
+        return Ok(rpassword::prompt_password(prompt)?.into());
+    }
+    let mut line = String::new();
+    stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).into())
+}

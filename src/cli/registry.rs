@@ -1,0 +1,128 @@
+//! `silo registry`.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::account::read_password;
+use super::remote::{Server, items, table, text};
+use crate::client::Client;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Add a registry, after a check that it answers
+    Add(AddOptions),
+    /// List the registries
+    List {
+        /// As JSON, as the server answers
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Delete a registry and its images from the catalogue; the registry itself is not touched
+    Rm {
+        /// Its name or id
+        registry: String,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct AddOptions {
+    /// A name of your own for it
+    name: String,
+    /// http(s)://HOST[:PORT], or the server's path of an OCI image layout
+    url: String,
+    /// Only repositories below this first part of their path
+    #[arg(long, default_value = "")]
+    org: String,
+    /// Log in to it with this name; the password is asked for, or read from standard input
+    #[arg(long, default_value = "")]
+    username: String,
+    /// Repositories to scan: a pattern, may be given more than once [default: *-seed]
+    #[arg(long)]
+    include: Vec<String>,
+    /// Repositories to pass over: a pattern, may be given more than once
+    #[arg(long)]
+    exclude: Vec<String>,
+    /// When to scan it: five cron fields in UTC, or off [default: the server's]
+    #[arg(long, default_value = "")]
+    schedule: String,
+    /// As JSON, as the server answers
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Add(options) => add(options).await,
+        Command::List { json, server } => list(json, &server).await,
+        Command::Rm { registry, server } => {
+            let client = server.client()?;
+            let id = find(&client, &registry).await?;
+            client.ask(Method::DELETE, &format!("/api/v1/registries/{id}"), &[], None).await?;
+            eprintln!("Deleted {registry} and its images from the catalogue.");
+            Ok(())
+        }
+    }
+}
+
+async fn add(options: AddOptions) -> anyhow::Result<()> {
+    use secrecy::ExposeSecret as _;
+    let password = match options.username.as_str() {
+        "" => secrecy::SecretString::from(""),
+        name => read_password(&format!("Password of {name} at {}: ", options.url))?,
+    };
+    let form = json!({
+        "name": options.name, "url": options.url, "org": options.org, "username": options.username,
+        "password": password.expose_secret(), "include": options.include, "exclude": options.exclude,
+        "schedule": options.schedule,
+    });
+    let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
+    if options.json {
+        println!("{reply}");
+    } else {
+        eprintln!(
+            "Added {} as registry {}. Scan it with: silo scan {} --wait",
+            options.name, reply["id"], options.name
+        );
+    }
+    Ok(())
+}
+
+async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
+    let reply = server.client()?.ask(Method::GET, "/api/v1/registries", &[], None).await?;
+    if json {
+        println!("{reply}");
+        return Ok(());
+    }
+    let rows = items(&reply).iter().map(|row| {
+        [
+            text(&row["id"]),
+            text(&row["name"]),
+            text(&row["kind"]),
+            text(&row["url"]),
+            text(&row["org"]),
+            text(&row["nextScanAt"]),
+        ]
+    });
+    println!("{}", table(["ID", "NAME", "KIND", "URL", "ORG", "NEXT SCAN"], rows));
+    Ok(())
+}
+
+/// The id of a registry given by name or id. Names win.
+pub(super) async fn find(client: &Client, wanted: &str) -> anyhow::Result<i64> {
+    let reply = client.ask(Method::GET, "/api/v1/registries", &[], None).await?;
+    let by = |matches: &dyn Fn(&Value) -> bool| {
+        items(&reply).iter().find(|row| matches(row)).and_then(|row| row["id"].as_i64())
+    };
+    match by(&|row| row["name"] == wanted).or_else(|| by(&|row| row["id"].to_string() == wanted)) {
+        Some(id) => Ok(id),
+        None => bail!("there is no registry '{wanted}'; list them with: silo registry list"),
+    }
+}

@@ -1,0 +1,82 @@
+//! What the commands against a server share: where it is, how its replies are shown.
+
+use clap::Args;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::config::{Flags, Settings};
+
+/// The server to ask.
+#[derive(Args)]
+pub(super) struct Server {
+    /// The server's address
+    #[arg(
+        long,
+        env = "SILO_URL",
+        default_value = "http://127.0.0.1:9000",
+        value_name = "URL",
+        help_heading = "Server"
+    )]
+    server: String,
+    /// A token from `silo login`
+    #[arg(long, env = "SILO_TOKEN", hide_env_values = true, help_heading = "Server")]
+    token: Option<String>,
+}
+
+impl Server {
+    pub(super) fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.server, self.token.clone())?)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct HealthOptions {
+    /// The server's address; the one that the configuration listens on, if not given
+    #[arg(long)]
+    server: Option<String>,
+}
+
+pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Result<()> {
+    let server = match options.server {
+        Some(server) => server,
+        None => {
+            let mut address = Settings::load(flags)?.listen;
+            if address.ip().is_unspecified() {
+                address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            format!("http://{address}")
+        }
+    };
+    // Any JSON will do; the index needs no database, as a probe of life should.
+    Client::new(&server, None)?.ask(Method::GET, "/", &[], None).await?;
+    Ok(())
+}
+
+/// Aligned columns without lines.
+pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+/// A text of a reply; control characters are taken out, since they come from strangers and end on a terminal.
+pub(super) fn text(value: &Value) -> String {
+    let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => plain(text),
+        other => plain(&other.to_string()),
+    }
+}
+
+/// The items of a reply's list.
+pub(super) fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}

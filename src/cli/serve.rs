@@ -1,0 +1,106 @@
+//! `silo serve`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, FirstAdmin, PASSWORD_FILE};
+use crate::clock::Clock;
+use crate::config::{Flags, Settings};
+use crate::{http, tasks, telemetry};
+
+#[derive(Args, Clone)]
+pub(super) struct Options {
+    /// The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Also add and scan a registry of example images that the program carries with it
+    #[arg(long)]
+    demo: bool,
+}
+
+pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
+    let settings = Settings::load(&Flags { listen: options.listen, ..flags })?;
+    telemetry::start_logs(&settings.log)?;
+    telemetry::metrics();
+    let grace = Duration::from_secs(u64::from(settings.http.shutdown_seconds));
+    let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+        format!("cannot listen on {}; give another address with --listen or SILO_LISTEN", settings.listen)
+    })?;
+    let address = listener.local_addr()?;
+    let (app, admin) = App::start(settings, Clock::system()).await?;
+    app.index_bring_up_to_date().await?;
+    let stop = CancellationToken::new();
+    // Listening for signals starts before anybody is told that we run.
+    tokio::spawn(stop_on_signal(stop.clone())?);
+    let mut tasks = tasks::start(&app, &stop).await?;
+    let upkeep = tokio::spawn(telemetry::metrics_upkeep());
+    if options.demo {
+        app.demo_start().await?;
+    }
+    print!("{}", welcome(&app, &admin, &address.to_string(), options.demo));
+    http::serve(http::routes(app.clone()).into_router(), listener, stop, grace).await;
+    upkeep.abort();
+    if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!("some background work did not end in time; it is taken up at the next start");
+    }
+    app.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// SIGTERM and Ctrl-C stop in good order; a second one stops at once.
+fn stop_on_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        tracing::info!("stopping: running requests may finish");
+        stop.cancel();
+        next().await;
+        std::process::exit(1);
+    })
+}
+
+/// What a newcomer needs to go on: the address, the password, the first commands.
+fn welcome(app: &App, admin: &FirstAdmin, address: &str, demo: bool) -> String {
+    let settings = app.settings();
+    let data = settings.data.display();
+    let database = if settings.database.url.expose_secret().is_empty() { "SQLite" } else { "PostgreSQL" };
+    let user = &settings.admin.username;
+    let file = settings.in_data(PASSWORD_FILE);
+    let (about_admin, password) = match admin {
+        FirstAdmin::Made { password, .. } => {
+            (format!("{user}, password {password} (kept in {})", file.display()), format!("$(cat {})", file.display()))
+        }
+        _ if file.exists() => {
+            (format!("{user}, first password in {}", file.display()), format!("$(cat {})", file.display()))
+        }
+        FirstAdmin::Given => (format!("{user}, with the password that you gave"), "$SILO_ADMIN_PASSWORD".to_owned()),
+        FirstAdmin::NotNeeded => ("see: silo user list".to_owned(), "$SILO_ADMIN_PASSWORD".to_owned()),
+    };
+    let about_demo = if demo { "\nDemo:    a registry of example images is being scanned\n" } else { "" };
+    let word = if demo { "ndvi" } else { "WORDS" };
+    format!(
+        "SILO listens on http://{address}
+Data:    {data} ({database})
+Admin:   {about_admin}
+{about_demo}
+Log in, add a registry, scan and search:
+  TOKEN=$(curl -s http://{address}/login -d '{{\"username\":\"{user}\",\"password\":\"'{password}'\"}}' | cut -d '\"' -f 4)
+  curl -H \"Authorization: Token $TOKEN\" http://{address}/registries/add -d '{{\"name\":\"mine\",\"url\":\"http://127.0.0.1:5000\"}}'
+  curl -H \"Authorization: Token $TOKEN\" -X POST http://{address}/registries/scan && curl http://{address}/jobs/search/{word}
+"
+    )
+}
