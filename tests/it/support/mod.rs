@@ -1,1 +1,2 @@
 //! support
+pub mod postgres;
