@@ -1,1 +1,39 @@
-//! store
+//! The store: each test runs on SQLite and on PostgreSQL.
+
+mod catalogue;
+mod fixture;
+mod limits;
+mod model;
+mod registries;
+mod scans;
+mod schema;
+mod users;
+
+/// Stamps one scenario onto both engines: `both!(name, |store| { … })` makes the tests `name::sqlite` and
+/// `name::postgres`. With `|store, address|` the scenario may open the same database once more.
+macro_rules! both {
+    ($name:ident, |$store:ident| $body:block) => {
+        both!($name, |$store, _address| $body);
+    };
+    ($name:ident, |$store:ident, $address:ident| $body:block) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn scenario($store: silo::store::Store, $address: silo::store::Address) {
+                $body
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                $crate::store::fixture::on_sqlite(scenario).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                $crate::store::fixture::on_postgres(scenario).await;
+            }
+        }
+    };
+}
+use both;

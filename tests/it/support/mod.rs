@@ -2,6 +2,7 @@
 
 pub mod docker_registry;
 pub mod layout;
+pub mod postgres;
 pub mod token_server;
 
 use std::process::Command;

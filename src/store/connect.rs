@@ -1,0 +1,160 @@
+//! Opening and migrating a database.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Executor, SqlSafeStr};
+
+use super::db::Db;
+use super::{Address, Error, Result};
+
+/// How long SQLite's writers wait for each other.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Each SQLite connection is a thread; readers do not wait for each other.
+const SQLITE_CONNECTIONS: u32 = 8;
+/// A small server allows 100 in all, and other programs want some.
+const POSTGRES_CONNECTIONS: u32 = 10;
+/// How long an address that does not answer is given at start.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Everything of ours is in this schema: the rest of the database may be another program's.
+const SEARCH_PATH: &str = "SET search_path TO silo";
+
+pub(super) async fn connect(address: &Address) -> Result<Db> {
+    match address {
+        Address::Sqlite(path) => sqlite(path).await,
+        Address::Postgres(url) => postgres(url).await,
+    }
+}
+
+/// The migrations of one engine. Both engines have the same numbers and names.
+macro_rules! migrations {
+    ($engine:literal) => {
+        Migrator::with_migrations(vec![Migration::new(
+            1,
+            "catalogue".into(),
+            MigrationType::Simple,
+            include_str!(concat!("../../migrations/", $engine, "/0001_catalogue.sql")).into_sql_str(),
+            false,
+        )])
+    };
+}
+
+async fn sqlite(path: &Path) -> Result<Db> {
+    let cannot = |why: &dyn std::fmt::Display| {
+        let path = path.display();
+        Error::Open(format!(
+            "cannot open the database file {path}: {why}; check that its folder exists and is writable"
+        ))
+    };
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(|why| cannot(&why))?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(SQLITE_CONNECTIONS)
+        .connect_with(options)
+        .await
+        .map_err(|why| cannot(&why))?;
+    migrations!("sqlite")
+        .run(&pool)
+        .await
+        .map_err(|why| Error::Open(not_migrated(&format!("database file {}", path.display()), &why)))?;
+    Ok(Db::Sqlite(pool))
+}
+
+async fn postgres(url: &SecretString) -> Result<Db> {
+    let options = postgres_options(url.expose_secret())?;
+    let place = format!(
+        "PostgreSQL at {}:{} (database '{}', user '{}')",
+        options.get_host(),
+        options.get_port(),
+        options.get_database().unwrap_or(options.get_username()),
+        options.get_username()
+    );
+    // By a connection of its own: it fails at once where a pool would try again for half a minute, and a lock that a
+    // failed migration leaves behind ends with it.
+    let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
+        .await
+        .map_err(|_| {
+            Error::Open(format!("no answer from {place}; check the address, and that no firewall is between"))
+        })?
+        .map_err(|why| {
+            Error::Open(format!("cannot open {place}: {why}; check that it runs, and the address, user and password"))
+        })?;
+    migrate_postgres(&mut connection).await.map_err(|why| Error::Open(not_migrated(&place, &why)))?;
+    connection.close().await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SEARCH_PATH).await.map(drop) }))
+        .connect_lazy_with(options);
+    Ok(Db::Postgres(pool))
+}
+
+/// PostGIS is PostgreSQL with an extension: Scale's address of its database begins with `postgis://`.
+fn postgres_options(url: &str) -> Result<PgConnectOptions> {
+    const FORM: &str = "expected postgres://USER:PASSWORD@HOST:5432/DATABASE";
+    let rest = ["postgres://", "postgresql://", "postgis://"]
+        .into_iter()
+        .find_map(|scheme| url.strip_prefix(scheme))
+        .ok_or_else(|| Error::Open(format!("the database address is not PostgreSQL's: {FORM}")))?;
+    PgConnectOptions::from_str(&format!("postgres://{rest}"))
+        .map_err(|why| Error::Open(format!("the database address cannot be read: {why}; {FORM}")))
+}
+
+/// Two processes may do this at once: the migrator's lock lets the second one wait and find nothing to do.
+async fn migrate_postgres(connection: &mut PgConnection) -> std::result::Result<(), MigrateError> {
+    let mut migrator = migrations!("postgres");
+    // Even `IF NOT EXISTS` asks for the right to create schemas, which a user with a ready-made schema may not have.
+    let schema: Option<(i32,)> =
+        sqlx::query_as("SELECT 1 FROM pg_namespace WHERE nspname = 'silo'").fetch_optional(&mut *connection).await?;
+    if schema.is_none() {
+        migrator.create_schema("silo");
+    }
+    connection.execute(SEARCH_PATH).await?;
+    migrator.run_direct(None, connection, false).await
+}
+
+fn not_migrated(place: &str, why: &MigrateError) -> String {
+    let advice = match why {
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
+            "it was made by another version of SILO: start that one, or restore a copy made before"
+        }
+        _ => "check that the user may create tables (on PostgreSQL: also the schema 'silo')",
+    };
+    format!("cannot bring {place} up to date: {why}; {advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_the_scheme_is_the_same_database() {
+        for scheme in ["postgres", "postgresql", "postgis"] {
+            let options = postgres_options(&format!("{scheme}://scale:secret@db:5433/scale?sslmode=disable")).unwrap();
+            assert_eq!((options.get_host(), options.get_port(), options.get_database()), ("db", 5433, Some("scale")));
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_is_refused_without_its_password() {
+        for url in
+            ["mysql://u:hunter2@db/x", "postgres://u:hunter2@db:port/x", "postgres://u:hunter2@db/x?sslmode=perhaps"]
+        {
+            let error = postgres_options(url).unwrap_err().to_string();
+            assert!(error.contains("postgres://USER"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What digests hold. Immutable, so written once; shared by every tag, in whatever registry, that points there.
+
+use std::collections::{HashMap, HashSet};
+
+use super::db::{Tx, bulk, select, sql};
+use super::value::{Value, json, row};
+use super::{Result, Store};
+use crate::catalog::{Content, ContentProblem, ManifestFacts, Outcome};
+
+row!(ManifestFacts {
+    job_name,
+    job_version,
+    package_version,
+    title,
+    description,
+    maintainer,
+    email,
+    maint_org,
+    manifest,
+    valid,
+    problems = "manifest_problems",
+});
+
+struct ContentRow {
+    digest: String,
+    outcome: String,
+    platforms: Vec<String>,
+    problems: Vec<ContentProblem>,
+    facts: ManifestFacts,
+}
+row!(ContentRow { digest, outcome, platforms, problems } + { facts });
+
+struct ProblemRow {
+    digest: String,
+    problems: Vec<ContentProblem>,
+}
+row!(ProblemRow { digest, problems });
+
+impl TryFrom<ContentRow> for Content {
+    type Error = sqlx::Error;
+
+    fn try_from(row: ContentRow) -> sqlx::Result<Self> {
+        let outcome = match row.outcome.as_str() {
+            "seed" => Outcome::Seed(Box::new(row.facts)),
+            "unlabelled" => Outcome::Unlabelled,
+            "refused" => Outcome::Refused,
+            "not-an-image" => Outcome::NotAnImage,
+            word => return Err(sqlx::Error::Decode(format!("'{word}' is not an outcome").into())),
+        };
+        Ok(Content { digest: row.digest, outcome, platforms: row.platforms, problems: row.problems })
+    }
+}
+
+/// The word in the column `outcome`.
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Seed(_) => "seed",
+        Outcome::Unlabelled => "unlabelled",
+        Outcome::Refused => "refused",
+        Outcome::NotAnImage => "not-an-image",
+    }
+}
+
+/// What the manifest's columns hold where there is no Seed manifest.
+const NO_FACTS: ManifestFacts = ManifestFacts {
+    job_name: String::new(),
+    job_version: String::new(),
+    package_version: String::new(),
+    title: String::new(),
+    description: String::new(),
+    maintainer: String::new(),
+    email: String::new(),
+    maint_org: String::new(),
+    manifest: String::new(),
+    valid: false,
+    problems: Vec::new(),
+};
+
+impl Store {
+    /// Which of these digests are known (so need no fetching), with what they hold.
+    pub async fn content_list(&self, digests: &HashSet<String>) -> Result<HashMap<String, Content>> {
+        let rows: Vec<ContentRow> = select("SELECT * FROM contents", Some(("digest", digests))).all(&self.db).await?;
+        rows.into_iter().map(|row| Ok((row.digest.clone(), Content::try_from(row)?))).collect()
+    }
+
+    /// Which of these digests are known, and so need no fetching.
+    pub async fn content_known(&self, digests: &HashSet<String>) -> Result<HashSet<String>> {
+        let rows: Vec<(String,)> = select("SELECT digest FROM contents", Some(("digest", digests))).all(&self.db).await?;
+        Ok(rows.into_iter().map(|(digest,)| digest).collect())
+    }
+
+    /// Problems of all contents that have any, by digest.
+    pub async fn content_problem_list(&self) -> Result<HashMap<String, Vec<ContentProblem>>> {
+        let rows: Vec<ProblemRow> =
+            sql("SELECT digest, problems FROM contents WHERE problems <> '[]'").all(&self.db).await?;
+        Ok(rows.into_iter().map(|row| (row.digest, row.problems)).collect())
+    }
+
+    /// Deletes contents that no image points to; how many. None while a scan runs, which may have found one of them
+    /// here and be about to point at it.
+    pub async fn content_prune(&self) -> Result<u64> {
+        sql("DELETE FROM contents
+             WHERE NOT EXISTS (SELECT 1 FROM images i WHERE i.digest = contents.digest)
+               AND NOT EXISTS (SELECT 1 FROM scans WHERE state = 'running')")
+        .execute(&self.db)
+        .await
+    }
+}
+
+/// Keeps contents. One that is there already stays as it is.
+pub(super) async fn insert(tx: &mut Tx, contents: &[Content]) -> Result<()> {
+    bulk(
+        "INSERT INTO contents (digest, outcome, platforms, problems, job_name, job_version, package_version, title,
+             description, maintainer, email, maint_org, manifest, valid, manifest_problems)",
+        contents.iter().map(values),
+        "ON CONFLICT (digest) DO NOTHING",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+fn values(content: &Content) -> [Value<'_>; 15] {
+    let facts = match &content.outcome {
+        Outcome::Seed(facts) => facts,
+        _ => const { &NO_FACTS },
+    };
+    [
+        Value::from(&content.digest),
+        word(&content.outcome).into(),
+        json(&content.platforms).into(),
+        json(&content.problems).into(),
+        Value::from(&facts.job_name),
+        Value::from(&facts.job_version),
+        Value::from(&facts.package_version),
+        Value::from(&facts.title),
+        Value::from(&facts.description),
+        Value::from(&facts.maintainer),
+        Value::from(&facts.email),
+        Value::from(&facts.maint_org),
+        Value::from(&facts.manifest),
+        facts.valid.into(),
+        json(&facts.problems).into(),
+    ]
+}

@@ -1,0 +1,112 @@
+//! Images: tags of registries. Catalogued ones, whose content is a Seed image, have a job version; the others are kept
+//! so that the next scan need not look at them again.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::db::{select, sql};
+use super::value::row;
+use super::{Result, Store};
+use crate::catalog::{Image, ImageId, JobId, JobVersionId, ManifestFacts, RegistryId, StoredTag, split_repository};
+
+row!(StoredTag { id, repository, tag, digest });
+
+/// An image as the tables have it.
+pub(super) struct ImageRow {
+    id: ImageId,
+    registry_id: RegistryId,
+    job_id: JobId,
+    job_version_id: JobVersionId,
+    host: String,
+    repository: String,
+    tag: String,
+    digest: String,
+    platforms: Vec<String>,
+    first_seen_at: DateTime<Utc>,
+    changed_at: DateTime<Utc>,
+    facts: ManifestFacts,
+}
+row!(
+    ImageRow {
+        id,
+        registry_id,
+        job_id,
+        job_version_id,
+        host,
+        repository,
+        tag,
+        digest,
+        platforms,
+        first_seen_at,
+        changed_at,
+    } + { facts }
+);
+
+impl From<ImageRow> for Image {
+    fn from(row: ImageRow) -> Self {
+        let (org, rest) = split_repository(&row.repository);
+        Image {
+            id: row.id,
+            registry_id: row.registry_id,
+            job_id: row.job_id,
+            job_version_id: row.job_version_id,
+            registry: row.host,
+            org: org.to_owned(),
+            name: format!("{rest}:{}", row.tag),
+            digest: row.digest,
+            platforms: row.platforms,
+            facts: row.facts,
+            first_seen_at: row.first_seen_at,
+            changed_at: row.changed_at,
+        }
+    }
+}
+
+/// Selects [`ImageRow`]s: the join leaves out tags that are not catalogued.
+macro_rules! image_select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT i.id, i.registry_id, v.job_id, i.job_version_id, r.host, i.repository, i.tag, i.digest,
+                 c.platforms, i.first_seen_at, i.changed_at, c.job_name, c.job_version, c.package_version, c.title,
+                 c.description, c.maintainer, c.email, c.maint_org, c.manifest, c.valid, c.manifest_problems
+             FROM images i
+             JOIN registries r ON r.id = i.registry_id
+             JOIN contents c ON c.digest = i.digest
+             JOIN job_versions v ON v.id = i.job_version_id ",
+            $tail
+        )
+    };
+}
+pub(super) use image_select;
+
+impl Store {
+    /// Catalogued images, by id.
+    pub async fn image_list(&self) -> Result<Vec<Image>> {
+        Ok(images(sql(image_select!("ORDER BY i.id")).all(&self.db).await?))
+    }
+
+    pub async fn image_get(&self, id: ImageId) -> Result<Option<Image>> {
+        let row: Option<ImageRow> = sql(image_select!("WHERE i.id = $1")).bind(id).optional(&self.db).await?;
+        Ok(row.map(Image::from))
+    }
+
+    /// In the order of `ids`; ids that are gone are left out, and one given twice comes once.
+    pub async fn image_list_by_ids(&self, ids: &[ImageId]) -> Result<Vec<Image>> {
+        let rows: Vec<ImageRow> = select(image_select!(""), Some(("i.id", ids.iter().copied()))).all(&self.db).await?;
+        let mut found: HashMap<ImageId, ImageRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+        Ok(ids.iter().filter_map(|id| found.remove(id)).map(Image::from).collect())
+    }
+
+    /// Every tag of a registry, catalogued or not, for `diff`.
+    pub async fn image_tags(&self, registry: RegistryId) -> Result<Vec<StoredTag>> {
+        sql("SELECT id, repository, tag, digest FROM images WHERE registry_id = $1 ORDER BY id")
+            .bind(registry)
+            .all(&self.db)
+            .await
+    }
+}
+
+pub(super) fn images(rows: Vec<ImageRow>) -> Vec<Image> {
+    rows.into_iter().map(Image::from).collect()
+}

@@ -1,0 +1,66 @@
+//! Jobs and job versions, for views. They are written where images change, in `finish.rs`.
+
+use std::collections::HashMap;
+
+use super::db::{Bulk, Db, select, sql};
+use super::images::{ImageRow, image_select};
+use super::value::row;
+use super::{JobVersionWithImages, Result, Store};
+use crate::catalog::{Image, Job, JobId, JobVersion, JobVersionId};
+use crate::seed::version;
+
+row!(Job { id, name, latest_job_version, latest_package_version, title, maintainer, email, maint_org, description });
+row!(JobVersion { id, job_id, job_name, job_version, latest_package_version });
+
+const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version, v.latest_package_version
+    FROM job_versions v JOIN jobs j ON j.id = v.job_id";
+
+impl Store {
+    /// By id.
+    pub async fn job_list(&self) -> Result<Vec<Job>> {
+        sql("SELECT * FROM jobs ORDER BY id").all(&self.db).await
+    }
+
+    pub async fn job_get(&self, id: JobId) -> Result<Option<Job>> {
+        sql("SELECT * FROM jobs WHERE id = $1").bind(id).optional(&self.db).await
+    }
+
+    /// In the order of `ids`; ids that are gone are left out, and one given twice comes once.
+    pub async fn job_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<Job>> {
+        let jobs: Vec<Job> = select("SELECT * FROM jobs", Some(("id", ids.iter().copied()))).all(&self.db).await?;
+        let mut found: HashMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// Versions with their images. Of the given jobs, or of all (`None`). By job id, then highest version first;
+    /// images highest package version first, then by id. Two queries, however many rows.
+    pub async fn job_version_list(&self, jobs: Option<&[JobId]>) -> Result<Vec<JobVersionWithImages>> {
+        let among = || jobs.map(|jobs| ("v.job_id", jobs.iter().copied()));
+        with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await
+    }
+
+    /// One version with its images, in the order of [`Store::job_version_list`].
+    pub async fn job_version_get(&self, id: JobVersionId) -> Result<Option<JobVersionWithImages>> {
+        let among = || Some(("v.id", [id]));
+        Ok(with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await?.pop())
+    }
+}
+
+async fn with_images(db: &Db, versions: Bulk<'_>, images: Bulk<'_>) -> Result<Vec<JobVersionWithImages>> {
+    let mut versions: Vec<JobVersion> = versions.all(db).await?;
+    versions.sort_by(|a, b| {
+        a.job_id.cmp(&b.job_id).then_with(|| version::compare(&b.job_version, &a.job_version)).then(a.id.cmp(&b.id))
+    });
+    let mut by_version: HashMap<JobVersionId, Vec<Image>> = HashMap::new();
+    for row in images.all::<ImageRow>(db).await? {
+        let image = Image::from(row);
+        by_version.entry(image.job_version_id).or_default().push(image);
+    }
+    let with = |job_version: JobVersion| {
+        let mut images = by_version.remove(&job_version.id).unwrap_or_default();
+        images
+            .sort_by(|a, b| version::compare(&b.facts.package_version, &a.facts.package_version).then(a.id.cmp(&b.id)));
+        JobVersionWithImages { job_version, images }
+    };
+    Ok(versions.into_iter().map(with).collect())
+}

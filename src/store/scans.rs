@@ -1,0 +1,191 @@
+//! The queue of scans, their leases and reports. How one ends is in `finish.rs`.
+
+use chrono::{DateTime, Utc};
+
+use super::db::{Lock, sql};
+use super::value::{json, row};
+use super::{ClaimedScan, Error, Result, ScanRequest, Store};
+use crate::catalog::{NewScanProblem, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+
+row!(Scan {
+    id,
+    registry_id,
+    registry_name,
+    state,
+    trigger = "cause",
+    counts,
+    error,
+    attempts,
+    created_at,
+    started_at,
+    finished_at,
+});
+row!(NewScanProblem { code, repository, tag, message });
+row!(ScanProblem { seq } + { problem });
+
+/// Selects [`Scan`]s.
+macro_rules! scan_select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT s.id, s.registry_id, r.name AS registry_name, s.state, s.cause, s.counts, s.error, s.attempts,
+                 s.created_at, s.started_at, s.finished_at
+             FROM scans s JOIN registries r ON r.id = s.registry_id ",
+            $tail
+        )
+    };
+}
+
+impl Store {
+    /// Asks for a scan. At most one active scan a registry, also when two ask at once. None: no such registry.
+    pub async fn scan_request(
+        &self,
+        registry: RegistryId,
+        trigger: ScanTrigger,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ScanRequest>> {
+        // A turn that finds neither a free place nor who holds it saw the active scan end in between.
+        loop {
+            let queued = sql("INSERT INTO scans (registry_id, state, cause, counts, attempts, created_at)
+                 VALUES ($1, 'queued', $2, $3, 0, $4)
+                 ON CONFLICT (registry_id) WHERE state IN ('queued', 'running') DO NOTHING RETURNING id")
+            .bind(registry)
+            .bind(trigger)
+            .bind(json(&ScanCounts::default()))
+            .bind(now)
+            .optional(&self.db)
+            .await;
+            match queued {
+                Ok(Some((id,))) => return Ok(Some(ScanRequest::Queued(ScanId(id)))),
+                Ok(None) => {}
+                Err(error) if error.is_dangling() => return Ok(None),
+                Err(error) => return Err(error),
+            }
+            let active = sql("SELECT id FROM scans WHERE registry_id = $1 AND state IN ('queued', 'running')")
+                .bind(registry)
+                .optional(&self.db)
+                .await?;
+            if let Some((id,)) = active {
+                return Ok(Some(ScanRequest::Active(ScanId(id))));
+            }
+        }
+    }
+
+    /// Takes up the oldest scan that is queued, or running with its lease run out. `token` must be new for each call.
+    pub async fn scan_claim(
+        &self,
+        token: &str,
+        now: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
+    ) -> Result<Option<ClaimedScan>> {
+        let claimed = sql(format!(
+            "UPDATE scans SET state = 'running', lease_token = $1, lease_until = $2, attempts = attempts + 1,
+                 started_at = COALESCE(started_at, $3)
+             WHERE id = (SELECT id FROM scans WHERE state = 'queued' OR (state = 'running' AND lease_until <= $3)
+                         ORDER BY id LIMIT 1 {})
+             RETURNING id, registry_id",
+            self.db.lock(Lock::Skip)
+        ))
+        .bind(token)
+        .bind(lease_until)
+        .bind(now)
+        .optional(&self.db)
+        .await?;
+        Ok(claimed.map(|(id, registry)| ClaimedScan {
+            id: ScanId(id),
+            registry_id: RegistryId(registry),
+            token: token.to_owned(),
+        }))
+    }
+
+    /// Stores progress and renews the lease.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when the scan is not ours any more.
+    pub async fn scan_progress(
+        &self,
+        claim: &ClaimedScan,
+        counts: &ScanCounts,
+        lease_until: DateTime<Utc>,
+    ) -> Result<()> {
+        sql("UPDATE scans SET counts = $1, lease_until = $2 WHERE id = $3 AND state = 'running' AND lease_token = $4")
+            .bind(json(counts))
+            .bind(lease_until)
+            .bind(claim.id)
+            .bind(&claim.token)
+            .execute(&self.db)
+            .await
+            .and_then(held)
+    }
+
+    /// Puts a running scan back in the queue (graceful stop).
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when it is not ours any more.
+    pub async fn scan_release(&self, claim: &ClaimedScan) -> Result<()> {
+        sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL
+             WHERE id = $1 AND state = 'running' AND lease_token = $2")
+        .bind(claim.id)
+        .bind(&claim.token)
+        .execute(&self.db)
+        .await
+        .and_then(held)
+    }
+
+    /// Puts every running scan back in the queue: for a process that knows it is alone. How many.
+    pub async fn scan_release_all(&self) -> Result<u64> {
+        sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL WHERE state = 'running'")
+            .execute(&self.db)
+            .await
+    }
+
+    pub async fn scan_get(&self, id: ScanId) -> Result<Option<Scan>> {
+        sql(scan_select!("WHERE s.id = $1")).bind(id).optional(&self.db).await
+    }
+
+    /// Newest first. Of one registry, or all; only ids below `before`.
+    pub async fn scan_list(
+        &self,
+        registry: Option<RegistryId>,
+        before: Option<ScanId>,
+        limit: u32,
+    ) -> Result<Vec<Scan>> {
+        let before = before.unwrap_or(ScanId(i64::MAX));
+        match registry {
+            Some(registry) => sql(scan_select!("WHERE s.id < $1 AND s.registry_id = $2 ORDER BY s.id DESC LIMIT $3"))
+                .bind(before)
+                .bind(registry)
+                .bind(limit),
+            None => sql(scan_select!("WHERE s.id < $1 ORDER BY s.id DESC LIMIT $2")).bind(before).bind(limit),
+        }
+        .all(&self.db)
+        .await
+    }
+
+    /// By `seq`, only those above `after`.
+    pub async fn scan_problem_list(&self, id: ScanId, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
+        sql("SELECT seq, code, repository, tag, message FROM scan_problems WHERE scan_id = $1 AND seq > $2
+             ORDER BY seq LIMIT $3")
+        .bind(id)
+        .bind(after)
+        .bind(limit)
+        .all(&self.db)
+        .await
+    }
+
+    /// Deletes all but the newest `keep` ended scans of each registry; how many.
+    pub async fn scan_prune(&self, keep: u32) -> Result<u64> {
+        sql("DELETE FROM scans WHERE id IN (
+                 SELECT id FROM (
+                     SELECT id, ROW_NUMBER() OVER (PARTITION BY registry_id ORDER BY id DESC) AS place
+                     FROM scans WHERE state NOT IN ('queued', 'running')
+                 ) AS ended WHERE place > $1)")
+        .bind(keep)
+        .execute(&self.db)
+        .await
+    }
+}
+
+/// A statement that names a claim touches its scan, or the lease is lost.
+pub(super) fn held(touched: u64) -> Result<()> {
+    if touched == 1 { Ok(()) } else { Err(Error::LeaseLost) }
+}

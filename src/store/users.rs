@@ -1,0 +1,96 @@
+//! People who log in.
+
+use chrono::{DateTime, Utc};
+
+use super::db::{Lock, Tx, sql};
+use super::value::row;
+use super::{Error, Result, Store};
+use crate::catalog::{Role, User, UserId};
+
+row!(User { id, username, role, created_at });
+
+/// A user with what the password is checked against.
+struct Account {
+    user: User,
+    password_hash: String,
+}
+row!(Account { password_hash } + { user });
+
+impl Store {
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// `Duplicate("user")`.
+    pub async fn user_insert(
+        &self,
+        username: &str,
+        password_hash: &str,
+        role: Role,
+        now: DateTime<Utc>,
+    ) -> Result<User> {
+        sql("INSERT INTO users (username, password_hash, role, created_at) VALUES ($1, $2, $3, $4)
+             RETURNING id, username, role, created_at")
+        .bind(username)
+        .bind(password_hash)
+        .bind(role)
+        .bind(now)
+        .one(&self.db)
+        .await
+        .map_err(|error| error.or_duplicate("user"))
+    }
+
+    /// By id.
+    pub async fn user_list(&self) -> Result<Vec<User>> {
+        sql("SELECT id, username, role, created_at FROM users ORDER BY id").all(&self.db).await
+    }
+
+    pub async fn user_get(&self, id: UserId) -> Result<Option<User>> {
+        sql("SELECT id, username, role, created_at FROM users WHERE id = $1").bind(id).optional(&self.db).await
+    }
+
+    /// With the password hash.
+    pub async fn user_by_name(&self, username: &str) -> Result<Option<(User, String)>> {
+        let account: Option<Account> =
+            sql("SELECT id, username, role, created_at, password_hash FROM users WHERE username = $1")
+                .bind(username)
+                .optional(&self.db)
+                .await?;
+        Ok(account.map(|account| (account.user, account.password_hash)))
+    }
+
+    /// Also ends every session of the user, when `end_sessions`. False: no such user.
+    pub async fn user_set_password(&self, id: UserId, password_hash: &str, end_sessions: bool) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let outcome = set_password(&mut tx, id, password_hash, end_sessions).await;
+        tx.end(outcome).await
+    }
+
+    /// Deletes a user with the sessions. False: no such user.
+    ///
+    /// # Errors
+    /// [`Error::LastAdmin`], also when two admins are deleted at once.
+    pub async fn user_delete(&self, id: UserId) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let outcome = delete(&mut tx, id, self.db.lock(Lock::Wait)).await;
+        tx.end(outcome).await
+    }
+}
+
+async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str, end_sessions: bool) -> Result<bool> {
+    let found =
+        sql("UPDATE users SET password_hash = $1 WHERE id = $2").bind(password_hash).bind(id).execute(&mut *tx).await?;
+    if end_sessions {
+        sql("DELETE FROM sessions WHERE user_id = $1").bind(id).execute(tx).await?;
+    }
+    Ok(found > 0)
+}
+
+/// Locks all admins, in one order, so that of two deletions the second sees what the first left.
+async fn delete(tx: &mut Tx, id: UserId, lock: &str) -> Result<bool> {
+    let admins: Vec<(i64,)> =
+        sql(format!("SELECT id FROM users WHERE role = 'admin' ORDER BY id {lock}")).all(&mut *tx).await?;
+    if admins == [(id.0,)] {
+        return Err(Error::LastAdmin);
+    }
+    Ok(sql("DELETE FROM users WHERE id = $1").bind(id).execute(tx).await? > 0)
+}

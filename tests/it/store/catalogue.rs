@@ -1,0 +1,262 @@
+//! What scans make of the catalogue: images, contents, jobs, job versions, the index feed.
+
+use std::collections::HashSet;
+
+use silo::catalog::{Changes, ContentProblem, ImageId, Job, JobId, JobVersionId, Outcome, ScanState, StoredTag};
+use silo::seed::{Problem, Severity};
+use silo::store::{Error, Store};
+
+use super::both;
+use super::fixture::{at, claim, content, facts, registry, result, scan, seed};
+
+async fn job(store: &Store, name: &str) -> Job {
+    store.job_list().await.unwrap().into_iter().find(|job| job.name == name).expect("the job is there")
+}
+
+both!(a_scan_fills_the_catalogue, |store| {
+    let hub = registry(&store, "hub").await;
+    let image = seed("detect", "1.0.0", "2.0.0");
+    let plain = content("plain", Outcome::Unlabelled);
+    scan(&store, hub.id, &[("geo/team/detect-seed", "1", &image), ("other-seed", "latest", &plain)]).await;
+
+    let tags = store.image_tags(hub.id).await.unwrap();
+    let tag = |index: usize, repository: &str, tag: &str, digest: &str| StoredTag {
+        id: tags[index].id,
+        repository: repository.into(),
+        tag: tag.into(),
+        digest: digest.into(),
+    };
+    let expected = [tag(0, "geo/team/detect-seed", "1", &image.digest), tag(1, "other-seed", "latest", &plain.digest)];
+    assert_eq!(tags, expected, "every tag is remembered, catalogued or not");
+
+    let images = store.image_list().await.unwrap();
+    assert_eq!(images.len(), 1, "only Seed images are catalogued");
+    let found = &images[0];
+    assert_eq!((found.registry.as_str(), found.org.as_str()), ("hub.example", "geo/team"));
+    assert_eq!(found.name, "detect-seed:1");
+    assert_eq!(found.pull_reference(), "hub.example/geo/team/detect-seed:1");
+    assert_eq!((found.first_seen_at, found.changed_at), (at(2), at(2)));
+    assert_eq!((found.facts.clone(), found.platforms.clone()), (facts("detect", "1.0.0", "2.0.0"), image.platforms));
+    assert_eq!(store.image_get(found.id).await.unwrap().as_ref(), Some(found));
+    assert_eq!(store.image_get(tags[1].id).await.unwrap(), None, "a plain image is not in the catalogue");
+
+    let job = job(&store, "detect").await;
+    assert_eq!(found.job_id, job.id);
+    assert_eq!((job.latest_job_version.as_str(), job.latest_package_version.as_str()), ("1.0.0", "2.0.0"));
+    assert_eq!((job.title.as_str(), job.email.as_str()), ("detect 1.0.0/2.0.0", "ada@example.org"));
+    let version = store.job_version_get(found.job_version_id).await.unwrap().unwrap();
+    assert_eq!((version.job_version.job_name.as_str(), version.job_version.job_id), ("detect", job.id));
+    assert_eq!(version.images, images);
+    assert_eq!(store.job_get(job.id).await.unwrap(), Some(job));
+    assert_eq!(store.job_get(JobId(99)).await.unwrap(), None);
+    assert_eq!(store.job_version_get(JobVersionId(99)).await.unwrap(), None);
+});
+
+both!(contents_come_back_as_they_went_in, |store| {
+    let hub = registry(&store, "hub").await;
+    let mut invalid = facts("odd", "1", "2");
+    invalid.valid = false;
+    invalid.description = "nul \0 and \u{1F980}".into();
+    invalid.problems = vec![Problem {
+        code: "missing-field".into(),
+        severity: Severity::Error,
+        path: "/job/title".into(),
+        message: "a title is missing".into(),
+    }];
+    let mut odd = content("odd", Outcome::Seed(Box::new(invalid)));
+    odd.platforms = vec!["linux/amd64".into(), "linux/arm/v7".into()];
+    let mut refused = content("refused", Outcome::Refused);
+    refused.problems = vec![ContentProblem { code: "label-refused".into(), message: "not JSON".into() }];
+    let plain = content("plain", Outcome::Unlabelled);
+    let chart = content("chart", Outcome::NotAnImage);
+    scan(&store, hub.id, &[("a", "1", &odd), ("b", "1", &refused), ("c", "1", &plain), ("d", "1", &chart)]).await;
+
+    if let Outcome::Seed(facts) = &mut odd.outcome {
+        facts.description = "nul \u{FFFD} and \u{1F980}".into();
+    }
+    let all = [odd, refused, plain, chart];
+    let mut asked: HashSet<String> = all.iter().map(|content| content.digest.clone()).collect();
+    asked.insert("sha256:unknown".into());
+    let known = store.content_list(&asked).await.unwrap();
+    assert_eq!(known.len(), 4);
+    for content in &all {
+        assert_eq!(&known[&content.digest], content);
+    }
+    assert!(store.content_list(&HashSet::new()).await.unwrap().is_empty());
+});
+
+both!(contents_nobody_points_to_are_pruned_between_scans, |store| {
+    let hub = registry(&store, "hub").await;
+    let (old, new) = (seed("a", "1.0.0", "1.0.0"), seed("a", "2.0.0", "1.0.0"));
+    scan(&store, hub.id, &[("a-seed", "1", &old)]).await;
+    scan(&store, hub.id, &[("a-seed", "1", &new)]).await;
+    let running = claim(&store, hub.id).await;
+    assert_eq!(store.content_prune().await.unwrap(), 0, "a running scan may be about to point there");
+    store.scan_release(&running).await.unwrap();
+    assert_eq!(store.content_prune().await.unwrap(), 1);
+    let left = store.content_list(&[old.digest, new.digest.clone()].into()).await.unwrap();
+    assert_eq!(left.into_keys().collect::<Vec<_>>(), [new.digest]);
+});
+
+both!(ids_stay_and_the_latest_is_right_over_scans, |store| {
+    let hub = registry(&store, "hub").await;
+    let (nine, ten, ten_b) = (seed("a", "9.0.0", "1.0.0"), seed("a", "10.0.0", "1.0.0"), seed("a", "10.0.0", "2.0.0"));
+    scan(&store, hub.id, &[("a-seed", "9", &nine)]).await;
+    let first = job(&store, "a").await;
+    let first_version = store.job_version_list(None).await.unwrap()[0].job_version.clone();
+    let first_image = store.image_list().await.unwrap()[0].clone();
+
+    scan(&store, hub.id, &[("a-seed", "9", &nine), ("a-seed", "10", &ten), ("a-seed", "10b", &ten_b)]).await;
+    let second = job(&store, "a").await;
+    assert_eq!(second.id, first.id);
+    assert_eq!((second.latest_job_version.as_str(), second.latest_package_version.as_str()), ("10.0.0", "2.0.0"));
+    let versions = store.job_version_list(None).await.unwrap();
+    let names: Vec<_> = versions.iter().map(|version| version.job_version.job_version.as_str()).collect();
+    assert_eq!(names, ["10.0.0", "9.0.0"], "highest first, not by text");
+    assert_eq!(versions[1].job_version, first_version);
+    assert_eq!(versions[1].images, [first_image]);
+    let packages: Vec<_> = versions[0].images.iter().map(|image| image.facts.package_version.as_str()).collect();
+    assert_eq!(packages, ["2.0.0", "1.0.0"]);
+
+    scan(&store, hub.id, &[("a-seed", "9", &nine)]).await;
+    assert_eq!(job(&store, "a").await, first, "as it was, with its id");
+    assert_eq!(store.job_version_list(None).await.unwrap().len(), 1);
+    scan(&store, hub.id, &[]).await;
+    assert_eq!(store.job_list().await.unwrap(), []);
+    assert_eq!(store.job_version_list(None).await.unwrap(), []);
+    assert_eq!(store.image_tags(hub.id).await.unwrap(), []);
+});
+
+both!(a_tag_that_moves_keeps_its_id, |store| {
+    let hub = registry(&store, "hub").await;
+    let (a, b, plain) =
+        (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"), content("plain", Outcome::Unlabelled));
+    scan(&store, hub.id, &[("x-seed", "latest", &a)]).await;
+    let before = store.image_list().await.unwrap()[0].clone();
+
+    let moving = claim(&store, hub.id).await;
+    let changes = Changes { point: vec![(before.id, b.digest.clone())], ..Changes::default() };
+    store.scan_finish(&moving, &result(ScanState::Complete, changes, vec![b]), at(50)).await.unwrap();
+    let after = store.image_get(before.id).await.unwrap().unwrap();
+    assert_eq!(after.facts.job_name, "b");
+    assert_eq!((after.first_seen_at, after.changed_at), (at(2), at(50)));
+    let jobs = store.job_list().await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["b"]);
+
+    scan(&store, hub.id, &[("x-seed", "latest", &plain)]).await;
+    assert_eq!(store.image_list().await.unwrap(), [], "no Seed image any more");
+    assert_eq!(store.image_tags(hub.id).await.unwrap()[0].id, before.id);
+    assert_eq!(store.job_list().await.unwrap(), []);
+});
+
+both!(the_feed_tells_what_changed_since_a_revision, |store| {
+    let hub = registry(&store, "hub").await;
+    let (a, b, c) = (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"), seed("c", "1.0.0", "1.0.0"));
+    assert_eq!(store.catalogue_revision().await.unwrap(), 0);
+    scan(&store, hub.id, &[("a", "1", &a), ("b", "1", &b)]).await;
+    assert_eq!(store.catalogue_revision().await.unwrap(), 1);
+    scan(&store, hub.id, &[("a", "1", &a), ("b", "1", &b)]).await;
+    assert_eq!(store.catalogue_revision().await.unwrap(), 1, "nothing changed");
+
+    let names = async |revision, after, limit| -> Vec<String> {
+        let changed = store.image_changes(revision, after, limit).await.unwrap();
+        changed.into_iter().map(|image| image.facts.job_name).collect()
+    };
+    let ids = store.image_ids().await.unwrap();
+    assert_eq!(names(0, ImageId(0), 10).await, ["a", "b"]);
+    assert_eq!(names(0, ImageId(0), 1).await, ["a"]);
+    assert_eq!(names(0, ImageId(ids[0]), 10).await, ["b"]);
+    assert!(names(1, ImageId(0), 10).await.is_empty());
+
+    scan(&store, hub.id, &[("b", "1", &c)]).await;
+    assert_eq!(store.catalogue_revision().await.unwrap(), 2);
+    assert_eq!(names(1, ImageId(0), 10).await, ["c"]);
+    assert_eq!(store.image_ids().await.unwrap(), ids[1..], "what is gone is not in the list of ids");
+});
+
+both!(a_result_that_cannot_be_applied_changes_nothing, |store| {
+    let hub = registry(&store, "hub").await;
+    let (a, b) = (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"));
+    scan(&store, hub.id, &[("a-seed", "1", &a)]).await;
+    let snapshot = async || {
+        (
+            store.image_list().await.unwrap(),
+            store.job_version_list(None).await.unwrap(),
+            store.job_list().await.unwrap(),
+            store.catalogue_revision().await.unwrap(),
+            store.content_list(&[a.digest.clone(), b.digest.clone()].into()).await.unwrap(),
+        )
+    };
+    let before = snapshot().await;
+    let claim = claim(&store, hub.id).await;
+    let changes = Changes {
+        add: vec![
+            ("b-seed".into(), "1".into(), b.digest.clone()),
+            ("c-seed".into(), "1".into(), "sha256:neither stored nor given".into()),
+        ],
+        remove: vec![before.0[0].id],
+        ..Changes::default()
+    };
+    let broken = result(ScanState::Complete, changes, vec![b.clone()]);
+    let outcome = store.scan_finish(&claim, &broken, at(5)).await;
+    assert!(matches!(outcome, Err(Error::Database(_))), "{outcome:?}");
+    assert_eq!(snapshot().await, before);
+    let scan = store.scan_get(claim.id).await.unwrap().unwrap();
+    assert_eq!((scan.state, scan.finished_at), (ScanState::Running, None), "still ours to end");
+    store.scan_finish(&claim, &result(ScanState::Failed, Changes::default(), vec![]), at(6)).await.unwrap();
+    assert_eq!(snapshot().await, before);
+});
+
+both!(a_result_touches_only_its_own_registry, |store| {
+    let (one, two) = (registry(&store, "one").await, registry(&store, "two").await);
+    let (a, b) = (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"));
+    scan(&store, one.id, &[("a-seed", "1", &a), ("a-seed", "2", &a)]).await;
+    let before = store.image_list().await.unwrap();
+    let claim = claim(&store, two.id).await;
+    let changes =
+        Changes { point: vec![(before[0].id, b.digest.clone())], remove: vec![before[1].id], ..Changes::default() };
+    store.scan_finish(&claim, &result(ScanState::Complete, changes, vec![b]), at(5)).await.unwrap();
+    assert_eq!(store.image_list().await.unwrap(), before);
+});
+
+both!(jobs_of_two_registries_finishing_at_once_are_derived_from_both, |store| {
+    let (one, two) = (registry(&store, "one").await, registry(&store, "two").await);
+    for round in 1..=8 {
+        let mut finishing = Vec::new();
+        for (registry, minor) in [(&one, 0), (&two, 1)] {
+            let content = seed("shared", &format!("{round}.{minor}.0"), "1.0.0");
+            let claim = claim(&store, registry.id).await;
+            let add = vec![("shared-seed".into(), format!("{round}.{minor}"), content.digest.clone())];
+            let changes = Changes { add, ..Changes::default() };
+            let store = store.clone();
+            finishing.push(tokio::spawn(async move {
+                store.scan_finish(&claim, &result(ScanState::Complete, changes, vec![content]), at(2)).await.unwrap();
+            }));
+        }
+        for finished in finishing {
+            finished.await.unwrap();
+        }
+        assert_eq!(job(&store, "shared").await.latest_job_version, format!("{round}.1.0"));
+        assert_eq!(store.job_version_list(None).await.unwrap().len(), 2 * round);
+        assert_eq!(store.catalogue_revision().await.unwrap(), 2 * round as i64);
+    }
+});
+
+both!(lists_by_ids_keep_the_order_asked_for, |store| {
+    let hub = registry(&store, "hub").await;
+    let contents = ["a", "b", "c"].map(|name| seed(name, "1.0.0", "1.0.0"));
+    let found: Vec<_> = contents.iter().map(|content| ("x-seed", content.digest.as_str(), content)).collect();
+    scan(&store, hub.id, &found).await;
+    let images: Vec<_> = store.image_list().await.unwrap().iter().map(|image| image.id).collect();
+    let jobs: Vec<_> = store.job_list().await.unwrap().iter().map(|job| job.id).collect();
+    let asked = [images[2], ImageId(99), images[0]];
+    let got: Vec<_> = store.image_list_by_ids(&asked).await.unwrap().iter().map(|image| image.id).collect();
+    assert_eq!(got, [images[2], images[0]]);
+    let asked = [jobs[1], JobId(99), jobs[0]];
+    let got: Vec<_> = store.job_list_by_ids(&asked).await.unwrap().iter().map(|job| job.id).collect();
+    assert_eq!(got, [jobs[1], jobs[0]]);
+    let versions = store.job_version_list(Some(&[jobs[2], jobs[0]])).await.unwrap();
+    assert_eq!(versions.iter().map(|version| version.job_version.job_id).collect::<Vec<_>>(), [jobs[0], jobs[2]]);
+    assert!(versions.iter().all(|version| version.images.len() == 1));
+    assert_eq!(store.job_version_list(Some(&[])).await.unwrap(), []);
+});

@@ -1,0 +1,109 @@
+//! Stores to test, and short ways to fill them.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use silo::catalog::{
+    Changes, Content, FoundTag, ManifestFacts, NewRegistry, Outcome, Registry, RegistryId, RegistryKind, ScanCounts,
+    ScanState, ScanTrigger, diff,
+};
+use silo::store::{Address, ClaimedScan, ScanResult, Store};
+
+use crate::support::postgres;
+
+pub async fn on_sqlite<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F) {
+    let folder = tempfile::tempdir().expect("a folder for the database");
+    // In a folder that the store has to make.
+    run(scenario, Address::Sqlite(folder.path().join("data/silo.db"))).await;
+}
+
+pub async fn on_postgres<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F) {
+    let database = postgres::database().await;
+    run(scenario, Address::Postgres(database.url().into())).await;
+}
+
+async fn run<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F, address: Address) {
+    let store = Store::connect(&address).await.expect("a fresh database opens");
+    scenario(store.clone(), address).await;
+    store.close().await;
+}
+
+/// A moment: so many seconds after the tests' beginning of time.
+pub fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a moment in this century")
+}
+
+pub fn new_registry(name: &str) -> NewRegistry {
+    NewRegistry {
+        name: name.into(),
+        url: format!("https://{name}.example"),
+        host: format!("{name}.example"),
+        org: "geo".into(),
+        kind: RegistryKind::Distribution,
+        username: "reader".into(),
+        include: vec!["*-seed".into(), "x/*".into()],
+        exclude: vec!["old/*".into()],
+        schedule: "0 */6 * * *".into(),
+    }
+}
+
+pub async fn registry(store: &Store, name: &str) -> Registry {
+    store.registry_insert(&new_registry(name), None, at(0)).await.expect("a registry")
+}
+
+pub fn facts(job: &str, job_version: &str, package_version: &str) -> ManifestFacts {
+    ManifestFacts {
+        job_name: job.into(),
+        job_version: job_version.into(),
+        package_version: package_version.into(),
+        title: format!("{job} {job_version}/{package_version}"),
+        description: "Does what it says".into(),
+        maintainer: "Ada".into(),
+        email: "ada@example.org".into(),
+        maint_org: "Example".into(),
+        manifest: format!(r#"{{"job":{{"name":"{job}"}}}}"#),
+        valid: true,
+        problems: Vec::new(),
+    }
+}
+
+/// A Seed image; its digest says what it holds.
+pub fn seed(job: &str, job_version: &str, package_version: &str) -> Content {
+    content(
+        &format!("{job}-{job_version}-{package_version}"),
+        Outcome::Seed(Box::new(facts(job, job_version, package_version))),
+    )
+}
+
+pub fn content(name: &str, outcome: Outcome) -> Content {
+    Content { digest: format!("sha256:{name}"), outcome, platforms: vec!["linux/amd64".into()], problems: Vec::new() }
+}
+
+pub fn result(state: ScanState, changes: Changes, contents: Vec<Content>) -> ScanResult {
+    ScanResult { state, changes, contents, counts: ScanCounts::default(), problems: Vec::new(), error: None }
+}
+
+/// Asks for a scan and takes it up.
+pub async fn claim(store: &Store, registry: RegistryId) -> ClaimedScan {
+    store.scan_request(registry, ScanTrigger::Manual, at(1)).await.expect("a request").expect("a registry");
+    let token = format!("token-{registry}");
+    let claim = store.scan_claim(&token, at(1), at(61)).await.expect("a claim").expect("a queued scan");
+    assert_eq!(claim.registry_id, registry, "the tests have no other scan in the queue");
+    claim
+}
+
+/// One complete scan that finds these tags.
+pub async fn scan(store: &Store, registry: RegistryId, found: &[(&str, &str, &Content)]) {
+    let claim = claim(store, registry).await;
+    let tags: Vec<FoundTag> = found
+        .iter()
+        .map(|(repository, tag, content)| FoundTag {
+            repository: (*repository).into(),
+            tag: (*tag).into(),
+            digest: Some(content.digest.clone()),
+        })
+        .collect();
+    let changes = diff(&store.image_tags(registry).await.expect("tags"), &tags, true);
+    let contents = found.iter().map(|(_, _, content)| (*content).clone()).collect();
+    store.scan_finish(&claim, &result(ScanState::Complete, changes, contents), at(2)).await.expect("the scan ends");
+}

@@ -1,0 +1,91 @@
+//! Users and sessions.
+
+use silo::catalog::{Role, UserId};
+use silo::store::Error;
+
+use super::both;
+use super::fixture::at;
+
+both!(a_user_comes_back_as_it_went_in, |store| {
+    let ada = store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap();
+    let bob = store.user_insert("bob", "hush", Role::User, at(2)).await.unwrap();
+    assert_eq!((ada.username.as_str(), ada.role, ada.created_at), ("ada", Role::Admin, at(1)));
+    assert_eq!(store.user_list().await.unwrap(), [ada.clone(), bob.clone()]);
+    assert_eq!(store.user_get(bob.id).await.unwrap(), Some(bob.clone()));
+    assert_eq!(store.user_by_name("bob").await.unwrap(), Some((bob, "hush".to_owned())));
+    assert_eq!(store.user_by_name("Ada").await.unwrap(), None, "names differ by case");
+    assert_eq!(store.user_get(UserId(99)).await.unwrap(), None);
+});
+
+both!(a_taken_user_name_is_a_duplicate, |store| {
+    store.user_insert("ada", "hash", Role::User, at(1)).await.unwrap();
+    let error = store.user_insert("ada", "other", Role::Admin, at(2)).await.unwrap_err();
+    assert!(matches!(error, Error::Duplicate("user")), "{error:?}");
+    assert_eq!(store.user_list().await.unwrap().len(), 1);
+});
+
+both!(a_nul_in_a_text_is_replaced, |store| {
+    let user = store.user_insert("a\0b", "hash", Role::User, at(1)).await.unwrap();
+    assert_eq!(user.username, "a\u{FFFD}b");
+});
+
+both!(the_last_admin_stays, |store| {
+    let ada = store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", Role::User, at(1)).await.unwrap();
+    assert!(matches!(store.user_delete(ada.id).await, Err(Error::LastAdmin)));
+    assert!(store.user_delete(bob.id).await.unwrap());
+    assert!(!store.user_delete(bob.id).await.unwrap(), "gone already");
+    assert_eq!(store.user_list().await.unwrap(), [ada]);
+});
+
+both!(of_two_admins_deleted_at_once_one_stays, |store| {
+    for round in 0..10 {
+        let mut admins = store.user_list().await.unwrap();
+        while admins.len() < 2 {
+            let name = format!("admin-{round}-{}", admins.len());
+            admins.push(store.user_insert(&name, "hash", Role::Admin, at(1)).await.unwrap());
+        }
+        let (first, second) = tokio::join!(
+            tokio::spawn({
+                let (store, id) = (store.clone(), admins[0].id);
+                async move { store.user_delete(id).await }
+            }),
+            tokio::spawn({
+                let (store, id) = (store.clone(), admins[1].id);
+                async move { store.user_delete(id).await }
+            })
+        );
+        let outcomes = [first.unwrap(), second.unwrap()];
+        assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Ok(true))).count(), 1, "{outcomes:?}");
+        assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::LastAdmin))).count(), 1);
+        assert_eq!(store.user_list().await.unwrap().len(), 1);
+    }
+});
+
+both!(a_session_ends_by_time_by_hand_and_with_its_user, |store| {
+    let ada = store.user_insert("ada", "hash", Role::Admin, at(0)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", Role::User, at(0)).await.unwrap();
+    for (jti, user, until) in [("a", &ada, 10), ("b", &bob, 20), ("c", &bob, 30)] {
+        store.session_insert(jti, user.id, at(until)).await.unwrap();
+    }
+    assert_eq!(store.session_user("a", at(9)).await.unwrap(), Some(ada));
+    assert_eq!(store.session_user("a", at(10)).await.unwrap(), None, "expired");
+    assert_eq!(store.session_user("z", at(0)).await.unwrap(), None, "never was");
+    assert_eq!(store.session_prune(at(10)).await.unwrap(), 1);
+    assert!(store.session_delete("b").await.unwrap());
+    assert!(!store.session_delete("b").await.unwrap());
+    assert_eq!(store.session_user("c", at(0)).await.unwrap(), Some(bob.clone()));
+    store.user_delete(bob.id).await.unwrap();
+    assert_eq!(store.session_user("c", at(0)).await.unwrap(), None);
+});
+
+both!(a_new_password_ends_sessions_when_asked, |store| {
+    let bob = store.user_insert("bob", "old", Role::User, at(0)).await.unwrap();
+    store.session_insert("s", bob.id, at(10)).await.unwrap();
+    assert!(store.user_set_password(bob.id, "new", false).await.unwrap());
+    assert!(store.session_user("s", at(0)).await.unwrap().is_some());
+    assert_eq!(store.user_by_name("bob").await.unwrap().unwrap().1, "new");
+    assert!(store.user_set_password(bob.id, "newer", true).await.unwrap());
+    assert!(store.session_user("s", at(0)).await.unwrap().is_none());
+    assert!(!store.user_set_password(UserId(99), "x", true).await.unwrap());
+});
