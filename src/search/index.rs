@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,7 +50,8 @@ impl Index {
         fs::create_dir_all(dir).map_err(|error| folder_error(dir, &error))?;
         let lock = lock(dir)?;
         let folder = dir.join(FOLDER);
-        if let Some((index, revision)) = open_sound(&folder) {
+        // The library panics on some torn files, where it should say that they are torn.
+        if let Ok(Some((index, revision))) = catch_unwind(|| open_sound(&folder)) {
             return Self::over(index, revision, Some(lock)).map_err(index_error);
         }
         match fs::remove_dir_all(&folder) {
@@ -99,10 +101,12 @@ impl Index {
     pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
         let fields = &self.inner.fields;
         self.with_writer(|writer| {
-            for id in gone.iter().chain(docs.iter().map(|doc| &doc.image_id)) {
-                writer.delete_term(Term::from_field_i64(fields.image_id, *id));
+            let forget = |id| writer.delete_term(Term::from_field_i64(fields.image_id, id));
+            for &id in gone {
+                forget(id);
             }
             for doc in docs {
+                forget(doc.image_id);
                 writer.add_document(fields.document(doc))?;
             }
             Ok(())

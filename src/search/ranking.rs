@@ -1,7 +1,7 @@
 //! What a query matches, and how much each match counts.
 //!
-//! A word counts in the best of the fields that hold it: the field's weight times one plus BM25. A word that is only
-//! begun counts half the field's weight, so it never outranks the finished word in the same field. Whole names come
+//! A word counts in the best of the fields that hold it: the field's weight times one plus BM25 (repetitions do not
+//! count: a version such as 0.0.0 is no better match for 0). A word that is only begun counts half the field's weight, so it never outranks the finished word in the same field. Whole names come
 //! before everything that words can add up to.
 
 use tantivy::Term;
@@ -79,7 +79,7 @@ impl Fields {
     }
 
     fn term(&self, field: Field, text: &str) -> Box<dyn Matcher> {
-        boxed(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::WithFreqs))
+        boxed(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
     }
 }
 

@@ -63,11 +63,11 @@ impl Fields {
             job_key: add_keys(&mut schema, "job_key"),
             other_keys: add_keys(&mut schema, "other_keys"),
             name: add_words(&mut schema, "name", IndexRecordOption::WithFreqsAndPositions),
-            title: add_words(&mut schema, "title", IndexRecordOption::WithFreqs),
-            tags: add_words(&mut schema, "tags", IndexRecordOption::WithFreqs),
-            people: add_words(&mut schema, "people", IndexRecordOption::WithFreqs),
-            interface: add_words(&mut schema, "interface", IndexRecordOption::WithFreqs),
-            description: add_words(&mut schema, "description", IndexRecordOption::WithFreqs),
+            title: add_words(&mut schema, "title", IndexRecordOption::Basic),
+            tags: add_words(&mut schema, "tags", IndexRecordOption::Basic),
+            people: add_words(&mut schema, "people", IndexRecordOption::Basic),
+            interface: add_words(&mut schema, "interface", IndexRecordOption::Basic),
+            description: add_words(&mut schema, "description", IndexRecordOption::Basic),
         };
         (schema.build(), fields)
     }

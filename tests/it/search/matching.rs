@@ -43,7 +43,7 @@ fn every_field_is_searched() {
         assert_eq!(images(&index, word).first(), Some(&1), "{word}");
         assert_eq!(images(&index, &word.to_uppercase()).first(), Some(&1), "{word}");
     }
-    assert_eq!(images(&index, "november"), []);
+    assert_eq!(images(&index, "november"), [0i64; 0]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn the_last_word_may_be_unfinished() {
         assert_eq!(images(&index, query).len(), 3, "{query}");
     }
     assert_eq!(images(&index, "image extr"), [2]);
-    assert_eq!(images(&index, "xtract"), [], "only beginnings match");
+    assert_eq!(images(&index, "xtract"), [0i64; 0], "only beginnings match");
     assert_eq!(images(&index, "extr image"), [2], "falls back to any word, where extr is finished and unknown");
 }
 
@@ -77,7 +77,7 @@ fn all_words_must_match_unless_none_has_all() {
     any.sort_unstable();
     assert_eq!(any, [2, 3]);
     assert_eq!(images(&index, "green lake"), [2]);
-    assert_eq!(images(&index, "green house"), []);
+    assert_eq!(images(&index, "green house"), [0i64; 0]);
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn jobs_are_found_once_however_many_images_they_have() {
 fn queries_without_words_match_nothing() {
     let index = index(&[doc(1, "a"), titled(2, "b", "+++")]);
     for query in ["", " ", "+", "++", "-", "\"", "*", "🛰", "\0", "\u{202e}", "(:"] {
-        assert_eq!(images(&index, query), [], "{query:?}");
-        assert_eq!(ids(&index, query, Kind::Job), [], "{query:?}");
+        assert_eq!(images(&index, query), [0i64; 0], "{query:?}");
+        assert_eq!(ids(&index, query, Kind::Job), [0i64; 0], "{query:?}");
     }
 }
 
@@ -128,7 +128,7 @@ fn hostile_queries_are_only_words() {
     assert_eq!(images(&index, "title:compiler AND (c"), [1], "no operators: only the known words count");
     assert_eq!(images(&index, "عنوان"), [2]);
     assert_eq!(images(&index, "ЗАГОЛОВОК"), [2]);
-    assert_eq!(images(&index, "comp\0iler"), [1], "NUL separates words");
+    assert_eq!(images(&index, "c\0compiler"), [1], "NUL separates words");
     for query in ["a".repeat(1_000), "a ".repeat(500), "+a".repeat(500), "é".repeat(999), "[a-z]{9}(.*)*$".into()] {
         index.search(&query, Kind::Image, 10, None).expect("odd, but a query");
     }
