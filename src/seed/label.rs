@@ -1,13 +1,287 @@
 //! Reading the Seed label in every form found in the wild.
+//!
+//! Builders and quoting habits left labels as plain JSON, as a JSON string holding JSON, or as either of the two with
+//! shell escapes on top. [`read`] peels one layer at a time and never replaces globally: only a scan from left to right
+//! tells `\\$` (a backslash, then a dollar) from `\$` (an escaped dollar).
+
+use serde_json::Value;
+
+/// The longest label that is looked at, in bytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// How often a label may be parsed: three layers of quoting around the object are more than any known tool leaves.
+const MAX_PARSES: usize = 4;
 
 /// Why a label is not a manifest.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LabelError {
-    #[error("TODO")]
-    Todo,
+    #[error("the label is empty: build the image again with the manifest as the label's value")]
+    Empty,
+    #[error("the label is not JSON in any known quoting ({reason}): set it to the manifest as compact JSON")]
+    NotJson {
+        /// What the JSON parser said about the text that was left.
+        reason: String,
+    },
+    #[error("the label holds {found}, not a JSON object: set it to the whole manifest, `{{…}}`")]
+    NotAnObject {
+        /// What it holds instead, in words.
+        found: &'static str,
+    },
+    #[error("the label has {bytes} bytes, more than the {MAX_BYTES} that are read: shorten the manifest")]
+    TooLarge { bytes: usize },
+    #[error("the label's JSON is nested too deep: a manifest has no more than ten levels")]
+    TooDeep,
 }
 
-/// The manifest's JSON text (an object) out of a label's value.
-pub fn read(_label: &str) -> Result<String, LabelError> {
-    todo!()
+/// The manifest's JSON text (an object) out of a label's value; the text stays byte for byte as the author's tool
+/// wrote it, only the quoting around it is gone.
+pub fn read(label: &str) -> Result<String, LabelError> {
+    if label.len() > MAX_BYTES {
+        return Err(LabelError::TooLarge { bytes: label.len() });
+    }
+    let trimmed = label.trim();
+    let mut text = without_pair(trimmed, '\'').unwrap_or(trimmed).to_owned();
+    if text.trim().is_empty() {
+        return Err(LabelError::Empty);
+    }
+    let mut reason = "too many layers of quotes".to_owned();
+    for _ in 0..MAX_PARSES {
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(_)) => return Ok(text),
+            Ok(Value::String(inner)) => text = inner,
+            Ok(other) => return Err(LabelError::NotAnObject { found: kind(&other) }),
+            Err(error) => {
+                reason = error.to_string();
+                if reason.starts_with("recursion limit exceeded") {
+                    return Err(LabelError::TooDeep);
+                }
+                match peel(&text) {
+                    Some(peeled) => text = peeled,
+                    None => break,
+                }
+            }
+        }
+    }
+    Err(LabelError::NotJson { reason })
+}
+
+/// Takes off the outermost layer of a text that is not JSON as it stands; `None` when no known quoting explains it.
+fn peel(text: &str) -> Option<String> {
+    if let Some(inner) = without_pair(text, '"') {
+        Some(unescape(inner))
+    } else if text.starts_with("{\\") {
+        Some(unescape(text))
+    } else if text.contains("\\$") {
+        Some(unescape_dollars(text))
+    } else {
+        None
+    }
+}
+
+/// The text between a pair of `quote`.
+fn without_pair(text: &str, quote: char) -> Option<&str> {
+    text.strip_prefix(quote)?.strip_suffix(quote)
+}
+
+/// Undoes JSON's escapes and `\$`; any other escape stays as it is.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let mut chars = after.chars();
+        let plain = match chars.next() {
+            Some(c @ ('"' | '\\' | '/' | '$')) => Some(c),
+            Some('b') => Some('\u{8}'),
+            Some('f') => Some('\u{c}'),
+            Some('n') => Some('\n'),
+            Some('r') => Some('\r'),
+            Some('t') => Some('\t'),
+            _ => None,
+        };
+        if let Some(plain) = plain {
+            out.push(plain);
+            rest = chars.as_str();
+        } else if let Some((c, length)) = unicode_escape(after) {
+            out.push(c);
+            rest = &after[length..];
+        } else {
+            out.push('\\');
+            out.extend(after.chars().next());
+            rest = chars.as_str();
+        }
+    }
+    out + rest
+}
+
+/// The character of `uXXXX` (or of the pair `uXXXX\uXXXX`) at the start of `text`, and how many bytes it took.
+fn unicode_escape(text: &str) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 4)?;
+        // `from_str_radix` alone would take a sign.
+        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
+    };
+    let first = text.starts_with('u').then(|| unit(1))??;
+    if let Some(c) = char::from_u32(first.into()) {
+        return Some((c, 5));
+    }
+    let second = (text.get(5..7) == Some("\\u")).then(|| unit(7))??;
+    let c = char::decode_utf16([first, second]).next()?.ok()?;
+    Some((c, 11))
+}
+
+/// Turns `\$` into `$` and leaves every other escape pair alone.
+fn unescape_dollars(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let mut chars = after.chars();
+        let escaped = chars.next();
+        if escaped != Some('$') {
+            out.push('\\');
+        }
+        out.extend(escaped);
+        rest = chars.as_str();
+    }
+    out + rest
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::seed::testing::any_json_object;
+
+    /// What Seed CLI 1.3 passes to `--label` and legacy builders store verbatim.
+    fn legacy_form(plain: &str) -> String {
+        let quoted = serde_json::to_string(plain).expect("a string is JSON");
+        let quoted = quoted
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026")
+            .replace('\u{2028}', "\\u2028")
+            .replace('\u{2029}', "\\u2029");
+        quoted.replace('$', "\\$").replace('/', "\\/")
+    }
+
+    #[test]
+    fn reads_every_stored_form() {
+        let vectors: &[(&str, &str, &str)] = &[
+            ("plain", r#"{"a":1}"#, r#"{"a":1}"#),
+            ("plain in white space", " \n{\"a\":1}\t", r#"{"a":1}"#),
+            ("plain with escaped slashes", r#"{"a":"b\/c"}"#, r#"{"a":"b\/c"}"#),
+            ("plain with a quote inside", r#"{"a":"say \"hi\""}"#, r#"{"a":"say \"hi\""}"#),
+            ("single quotes around", r#"'{"a":1}'"#, r#"{"a":1}"#),
+            ("single quotes around the quoted form", r#"'"{\"a\":1}"'"#, r#"{"a":1}"#),
+            ("an apostrophe inside", r#"{"a":"it's"}"#, r#"{"a":"it's"}"#),
+            ("quoted", r#""{\"a\":1}""#, r#"{"a":1}"#),
+            ("quoted twice", r#""\"{\\\"a\\\":1}\"""#, r#"{"a":1}"#),
+            ("quoted with dollar", r#""{\"a\":\"\${X}\"}""#, r#"{"a":"${X}"}"#),
+            ("quoted with dollar and slash", r#""{\"a\":\"\${X\/#\/-d }\"}""#, r#"{"a":"${X/#/-d }"}"#),
+            ("quoted, backslash before dollar", r#""{\"a\":\"\\\\\$\"}""#, r#"{"a":"\\$"}"#),
+            ("quoted, escaped quote inside", r#""{\"a\":\"\\\"\$\"}""#, r#"{"a":"\"$"}"#),
+            ("quoted, trailing backslash in a text", r#""{\"a\":\"\$\\\\\"}""#, r#"{"a":"$\\"}"#),
+            ("quoted, newline escape inside", r#""{\"a\":\"\\n\$\"}""#, r#"{"a":"\n$"}"#),
+            ("quoted, raw newline between members", r#""{\n\"a\":\"\$\"}""#, "{\n\"a\":\"$\"}"),
+            ("quoted, surrogate pair", r#""{\"a\":\"\$\ud83d\ude00\"}""#, "{\"a\":\"$\u{1f600}\"}"),
+            ("quoted, inner surrogate pair", r#""{\"a\":\"\$\\ud83d\\ude00\"}""#, r#"{"a":"$\ud83d\ude00"}"#),
+            ("quoted, angle brackets", r#""{\"a\":\"\$\u003cb\u003e\"}""#, r#"{"a":"$<b>"}"#),
+            ("escaped without quotes", r#"{\"a\":\"b\"}"#, r#"{"a":"b"}"#),
+            ("escaped without quotes, dollar", r#"{\"a\":\"\$x\"}"#, r#"{"a":"$x"}"#),
+            ("plain with escaped dollar", r#"{"a":"\$x"}"#, r#"{"a":"$x"}"#),
+            ("plain, backslash then escaped dollar", r#"{"a":"\\\$x"}"#, r#"{"a":"\\$x"}"#),
+            ("plain, escaped quote and dollar", r#"{"a":"\"\$\""}"#, r#"{"a":"\"$\""}"#),
+            ("plain, unicode", r#"{"a":"Größe 🛰"}"#, r#"{"a":"Größe 🛰"}"#),
+        ];
+        for (what, label, expected) in vectors {
+            assert_eq!(read(label).as_deref(), Ok(*expected), "{what}: {label}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_manifest() {
+        for label in ["", "   ", "''", "' '"] {
+            assert_eq!(read(label), Err(LabelError::Empty), "{label:?}");
+        }
+        let others =
+            [("[1]", "an array"), ("1", "a number"), ("null", "null"), ("true", "a boolean"), ("\"[1]\"", "an array")];
+        for (label, found) in others {
+            assert_eq!(read(label), Err(LabelError::NotAnObject { found }), "{label}");
+        }
+        let broken = [
+            "<no value>",
+            "hello",
+            "'",
+            "\"",
+            "\"\"",
+            "\\",
+            "{\\",
+            "{\"a\":1",
+            "{\"a\":1}}",
+            "\"{\\\"a\\\":\\$",
+            "{\"a\":\"\\$",
+            "\"\\u\"",
+            "\"\\ud83d\\$\"",
+            "\"\\u+123\\$\"",
+            "{\\\u{1f600}",
+        ];
+        for label in broken {
+            assert!(matches!(read(label), Err(LabelError::NotJson { .. })), "{label}: {:?}", read(label));
+        }
+    }
+
+    #[test]
+    fn says_what_to_do() {
+        assert!(read("").unwrap_err().to_string().contains("build the image again"));
+        assert!(read("[]").unwrap_err().to_string().contains("holds an array"));
+        assert!(read("{\"a\":").unwrap_err().to_string().contains("column"));
+    }
+
+    #[test]
+    fn hostile_sizes_and_depths_are_bounded() {
+        assert_eq!(read(&" ".repeat(MAX_BYTES + 1)), Err(LabelError::TooLarge { bytes: MAX_BYTES + 1 }));
+        assert_eq!(read(&"[".repeat(100_000)), Err(LabelError::TooDeep));
+        assert_eq!(read(&format!("{{\"a\":{}", "[".repeat(100_000))), Err(LabelError::TooDeep));
+        assert!(read(&"\\\"".repeat(500_000)).is_err());
+        assert!(read(&format!("\"{}\"", "\\\\".repeat(500_000))).is_err());
+    }
+
+    #[test]
+    fn five_layers_are_too_many() {
+        let mut label = json!({"a": 1}).to_string();
+        for _ in 0..3 {
+            label = serde_json::to_string(&label).expect("a string is JSON");
+        }
+        assert_eq!(read(&label).as_deref(), Ok(r#"{"a":1}"#));
+        label = serde_json::to_string(&label).expect("a string is JSON");
+        assert!(matches!(read(&label), Err(LabelError::NotJson { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn plain_and_legacy_forms_come_back_byte_for_byte(manifest in any_json_object()) {
+            let plain = manifest.to_string();
+            prop_assert_eq!(read(&plain), Ok(plain.clone()));
+            prop_assert_eq!(read(&legacy_form(&plain)), Ok(plain));
+        }
+
+        #[test]
+        fn never_panics(label in r#"['"]{0,2}[{\["\\$/u0-9a-f:,n é😀}]{0,40}['"]{0,2}"#) {
+            let _ = read(&label);
+        }
+    }
 }

@@ -1,12 +1,15 @@
-//! The Seed standard 1.0.0: labels, manifests, versions, image names.
+//! The Seed standard 1.0.0: labels, manifests, versions.
 //!
 //! Pure: no IO, no async, no time of day, no logging, and nothing else of ours. All input is hostile: nothing here
 //! panics, whatever a registry or a person hands in, and work is bounded by the size of the input.
 
-pub mod image_name;
+pub mod environment;
 pub mod label;
 pub mod manifest;
 mod problem;
+mod schema;
+#[cfg(test)]
+mod testing;
 pub mod validate;
 pub mod version;
 

@@ -1,1 +1,50 @@
-//! search
+//! Keyword search through the index's own door.
+
+mod durability;
+mod matching;
+mod paging;
+mod ranking;
+
+use silo::catalog::SearchDoc;
+use silo::search::{Index, Kind};
+
+/// A job's image; the job's id is the image's id times ten, its name `{name}-1.0.0-seed:1.0.0`.
+fn doc(id: i64, name: &str) -> SearchDoc {
+    SearchDoc {
+        image_id: id,
+        job_id: id * 10,
+        job_name: name.to_owned(),
+        name: format!("{name}-1.0.0-seed:1.0.0"),
+        ..SearchDoc::default()
+    }
+}
+
+fn titled(id: i64, name: &str, title: &str) -> SearchDoc {
+    SearchDoc { title: title.to_owned(), ..doc(id, name) }
+}
+
+fn described(id: i64, name: &str, description: &str) -> SearchDoc {
+    SearchDoc { description: description.to_owned(), ..doc(id, name) }
+}
+
+fn image(id: i64, job_id: i64, job_name: &str, name: &str) -> SearchDoc {
+    SearchDoc { image_id: id, job_id, job_name: job_name.to_owned(), name: name.to_owned(), ..SearchDoc::default() }
+}
+
+fn index(docs: &[SearchDoc]) -> Index {
+    let index = Index::in_memory().expect("an index in memory opens");
+    index.write(docs, &[]).expect("documents are written");
+    index.commit(1).expect("a commit works");
+    index
+}
+
+/// Ids of all images that match, best first.
+fn images(index: &Index, query: &str) -> Vec<i64> {
+    ids(index, query, Kind::Image)
+}
+
+fn ids(index: &Index, query: &str, kind: Kind) -> Vec<i64> {
+    let hits = index.search(query, kind, 1_000, None).expect("the query is answered");
+    assert_eq!(hits.total as usize, hits.hits.len(), "{query}: one page holds all");
+    hits.hits.iter().map(|hit| hit.id).collect()
+}

@@ -1,1 +1,0 @@
-//! Image names: `<name>-<jobVersion>-seed:<packageVersion>`.

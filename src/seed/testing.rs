@@ -1,0 +1,83 @@
+//! Manifests for the tests of this room.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+/// A manifest that uses every part of the standard and breaks no rule.
+pub const COMPLETE: &str = r##"{
+  "seedVersion": "1.0.0",
+  "job": {
+    "name": "sea-ice-edge",
+    "jobVersion": "1.2.0",
+    "packageVersion": "0.3.1",
+    "title": "Sea ice edge",
+    "description": "Finds the edge of sea ice in radar scenes.\nNeeds two passes.",
+    "tags": ["radar", "ice"],
+    "maintainer": {
+      "name": "Ada Frost",
+      "organization": "Polar Works",
+      "email": "ada@example.org",
+      "url": "https://example.org/ice",
+      "phone": "555-0100"
+    },
+    "timeout": 3600,
+    "interface": {
+      "command": "edge ${SCENES} ${MASK/#/-m } ${THRESHOLD} ${OUTPUT_DIR}",
+      "inputs": {
+        "files": [
+          {"name": "SCENES", "mediaTypes": ["image/tiff", "image/x-hdf5-image"], "multiple": true, "partial": true},
+          {"name": "MASK", "mediaTypes": ["image/tiff"], "required": false}
+        ],
+        "json": [{"name": "THRESHOLD", "type": "number", "required": false}]
+      },
+      "outputs": {
+        "files": [
+          {"name": "EDGE", "mediaType": "application/geo+json", "pattern": "edge*.geojson"},
+          {"name": "MAPS", "mediaType": "image/tiff", "pattern": "maps/*.tif", "multiple": true, "required": false}
+        ],
+        "json": [{"name": "length_km", "key": "length", "type": "number"}]
+      },
+      "mounts": [{"name": "COASTLINES", "path": "/data/coast", "mode": "ro"}],
+      "settings": [{"name": "DB_HOST"}, {"name": "DB_PASSWORD", "secret": true}]
+    },
+    "resources": {
+      "scalar": [
+        {"name": "cpus", "value": 1.5},
+        {"name": "mem", "value": 512, "inputMultiplier": 2.0},
+        {"name": "disk", "value": 10, "inputMultiplier": 1}
+      ]
+    },
+    "errors": [
+      {"code": 10, "name": "no-orbit", "title": "No orbit", "description": "The orbit file is missing.", "category": "data"},
+      {"code": 11, "name": "crash", "category": "job"}
+    ]
+  }
+}"##;
+
+/// Any JSON object, with texts that are hard to quote and a share of the manifest's own field names.
+pub fn any_json_object() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![r#"[\\"$/'<>&{}\n\t a-z\u{2028}\u{1f600}]{0,8}"#, "\\PC{0,6}"];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        (-1000i32..1000).prop_map(|n| Value::from(f64::from(n) / 4.0)),
+        text.clone().prop_map(Value::from),
+    ];
+    let key = prop_oneof![
+        3 => prop::sample::select(vec!["job", "interface", "inputs", "outputs", "files", "json", "name", "title", "tags",
+            "resources", "scalar", "errors", "value", "maintainer", "required", "timeout", "seedVersion"]).prop_map(str::to_owned),
+        1 => text,
+    ];
+    let value = leaf.prop_recursive(4, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            object(key.clone().boxed(), inner.boxed()),
+        ]
+    });
+    object(prop_oneof!["[a-zA-Z]{1,8}", Just("job".to_owned())].boxed(), value.boxed())
+}
+
+fn object(key: BoxedStrategy<String>, value: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
+    prop::collection::vec((key, value), 0..5).prop_map(|fields| Value::Object(Map::from_iter(fields)))
+}
