@@ -44,7 +44,7 @@ impl App {
         };
         // What is wrong with the registry is wrong with the request: the admin can mend it.
         let in_words = |why: crate::registry::Error| Error::Invalid(why.to_string());
-        let source = Source::open(&endpoint, &self.limits(), &self.0.clock).map_err(in_words)?;
+        let source = Source::open(&endpoint, &self.limits()).map_err(in_words)?;
         source.ping().await.map_err(in_words)?;
         let new = NewRegistry {
             name: form.name.clone(),
@@ -101,7 +101,7 @@ impl App {
         };
         let endpoint =
             Endpoint { kind: registry.kind, url: registry.url.clone(), username: registry.username.clone(), password };
-        Ok(Source::open(&endpoint, &self.limits(), &self.0.clock)?)
+        Ok(Source::open(&endpoint, &self.limits())?)
     }
 
     fn limits(&self) -> Limits {

@@ -2,41 +2,88 @@
 //!
 //! Everything that comes back is hostile: capped in size, time and count, and checked against its digest. Must never
 //! touch the store or interpret the Seed label.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `address` | which addresses an admin may give, and the URLs made from them |
+//! | `guard` | which network addresses are never dialled |
+//! | `transport` | sending: time-outs, retries, redirects, size caps, counts |
+//! | `challenge`, `token` | `WWW-Authenticate` and bearer tokens |
+//! | `distribution` | the `/v2/` API |
+//! | `header` | the shape of header values with parameters |
+//! | `listing` | catalogue and tag listings: what a page says and which page is next |
+//! | `layout` | OCI image layouts on disk |
+//! | `content` | from a manifest digest to image configs, for both |
+//! | `grammar`, `wire` | names, tags, digests; JSON |
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use crate::catalog::RegistryKind;
 
-/// Why a registry did not give what was asked. `Display` is for admins: the thing, the reason, the fix.
-#[derive(Clone, Debug, thiserror::Error)]
+mod address;
+mod challenge;
+mod content;
+mod distribution;
+mod grammar;
+mod guard;
+mod header;
+mod layout;
+mod listing;
+mod token;
+mod transport;
+mod wire;
+
+pub use transport::install_tls;
+
+use content::Origin;
+use distribution::Distribution;
+use layout::Layout;
+
+/// Why a registry did not give what was asked. `Display` is for admins: the thing, the reason, the fix. No text holds
+/// a password or a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("TODO")]
+    /// The host answers, but has no registry (or no such thing) there.
+    #[error("{0}")]
     NotFound(String),
-    #[error("TODO")]
+    /// It gives this only to those who log in, and no credentials were given.
+    #[error("{0}")]
     LoginRequired(String),
-    #[error("TODO")]
+    /// It does not accept the credentials. Every later request of the same [`Source`] ends with this at once: many
+    /// registries lock an account after a few wrong passwords.
+    #[error("{0}")]
     WrongPassword(String),
-    #[error("TODO")]
+    /// The credentials are fine, but do not allow this.
+    #[error("{0}")]
     Forbidden(String),
-    #[error("TODO")]
+    /// No secure connection: a certificate that is not trusted, or no TLS at all.
+    #[error("{0}")]
     Tls(String),
-    #[error("TODO")]
+    /// No complete answer in time.
+    #[error("{0}")]
     Timeout(String),
-    #[error("TODO")]
+    /// No connection, or one that broke off.
+    #[error("{0}")]
     Unreachable(String),
-    #[error("TODO")]
+    /// Something answers that is no registry.
+    #[error("{0}")]
     NotARegistry(String),
-    #[error("TODO")]
+    /// It asks to wait longer than we do.
+    #[error("{0}")]
     Throttled(String),
-    #[error("TODO")]
+    /// It answers with a status that says no more.
+    #[error("{0}")]
     Status(String),
-    #[error("TODO")]
+    /// It breaks the protocol: wrong digest, too large, not the JSON that belongs there.
+    #[error("{0}")]
     Malformed(String),
-    #[error("TODO")]
+    /// We do not do that: an address that is not allowed, or one that would give credentials away.
+    #[error("{0}")]
     Refused(String),
 }
 
@@ -48,6 +95,7 @@ pub struct Endpoint {
     pub kind: RegistryKind,
     /// As the admin gave it: `https://` is meant where it has no scheme; `file:///…` or a path for a layout.
     pub url: String,
+    /// Empty for none.
     pub username: String,
     pub password: Option<SecretString>,
 }
@@ -101,6 +149,7 @@ pub struct ImageConfig {
     pub digest: String,
     /// `os/architecture[/variant]`; empty where neither index nor config says.
     pub platform: String,
+    /// The config's labels; manifest annotations stand in for keys that it lacks.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -113,39 +162,103 @@ pub struct Traffic {
 
 /// An open connection to one registry. Cheap to clone; clones share tokens, limits and counts.
 #[derive(Clone)]
-pub struct Source {}
+pub struct Source(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Distribution(Arc<Distribution>),
+    Layout(Arc<Layout>),
+}
 
 impl Source {
     /// Reads the address. Touches neither network nor disk.
-    pub fn open(_endpoint: &Endpoint, _limits: &Limits, _clock: &crate::clock::Clock) -> Result<Self> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for an address that is none, or that we do not use.
+    pub fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
+        Ok(Source(match endpoint.kind {
+            RegistryKind::Distribution => Kind::Distribution(Arc::new(Distribution::open(endpoint, limits)?)),
+            RegistryKind::Layout => Kind::Layout(Arc::new(Layout::open(&endpoint.url, &limits.layout_roots)?)),
+        }))
     }
+
     /// `host[:port]` for pull references, without scheme; empty for a layout.
     pub fn host(&self) -> String {
-        todo!()
+        match &self.0 {
+            Kind::Distribution(registry) => registry.host(),
+            Kind::Layout(_) => String::new(),
+        }
     }
+
     /// Whether the registry answers, is one, and the credentials work.
+    ///
+    /// # Errors
+    /// Every variant of [`Error`]: which of the many things is wrong is the point of asking.
     pub async fn ping(&self) -> Result<()> {
-        todo!()
+        match &self.0 {
+            Kind::Distribution(registry) => registry.ping().await,
+            Kind::Layout(layout) => layout.ping().await,
+        }
     }
-    /// All repositories.
+
+    /// All repositories. Names that the distribution specification does not allow are left out.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::LoginRequired`] or [`Error::NotFound`] where the registry does not let this
+    /// account list repositories; else what went wrong. Never a listing that is silently short.
     pub async fn repositories(&self) -> Result<Listing<String>> {
-        todo!()
+        match &self.0 {
+            Kind::Distribution(registry) => registry.repositories().await,
+            Kind::Layout(layout) => layout.repositories().await,
+        }
     }
-    /// All tags of a repository. A repository that is gone, or has no tags, gives an empty listing.
-    pub async fn tags(&self, _repository: &str) -> Result<Listing<Tag>> {
-        todo!()
+
+    /// All tags of a repository, without signatures and other attachments. A repository that is gone, or has no tags,
+    /// gives an empty listing.
+    ///
+    /// # Errors
+    /// What went wrong; [`Error::Refused`] for a name that no repository can have.
+    pub async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
+        grammar::check_repository(repository)?;
+        match &self.0 {
+            Kind::Distribution(registry) => registry.tags(repository).await,
+            Kind::Layout(layout) => layout.tags(repository).await,
+        }
     }
+
     /// The digest that a tag (or digest) points to. `None`: no such tag.
-    pub async fn digest(&self, _repository: &str, _tag: &str) -> Result<Option<String>> {
-        todo!()
+    ///
+    /// # Errors
+    /// What went wrong; [`Error::Refused`] for a name that no repository or tag can have.
+    pub async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
+        grammar::check_repository(repository)?;
+        grammar::check_reference(tag)?;
+        match &self.0 {
+            Kind::Distribution(registry) => registry.digest(repository, tag).await,
+            Kind::Layout(layout) => layout.digest(repository, tag).await,
+        }
     }
-    /// What a manifest digest holds.
-    pub async fn fetch(&self, _repository: &str, _digest: &str) -> Result<Fetched> {
-        todo!()
+
+    /// What a manifest digest holds. The answer for a digest never changes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is gone, [`Error::Malformed`] where the bytes are not what the digest says or not
+    /// what they should be; else what went wrong.
+    pub async fn fetch(&self, repository: &str, digest: &str) -> Result<Fetched> {
+        grammar::check_repository(repository)?;
+        grammar::check_digest(digest)?;
+        let origin = match &self.0 {
+            Kind::Distribution(registry) => Origin::Distribution(registry, repository),
+            Kind::Layout(layout) => Origin::Layout(layout),
+        };
+        content::read(origin, digest).await
     }
-    /// What it cost so far.
+
+    /// What it cost so far. A layout costs bytes, but no requests.
     pub fn traffic(&self) -> Traffic {
-        todo!()
+        match &self.0 {
+            Kind::Distribution(registry) => registry.traffic(),
+            Kind::Layout(layout) => layout.traffic(),
+        }
     }
 }

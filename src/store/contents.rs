@@ -85,7 +85,8 @@ impl Store {
 
     /// Which of these digests are known, and so need no fetching.
     pub async fn content_known(&self, digests: &HashSet<String>) -> Result<HashSet<String>> {
-        let rows: Vec<(String,)> = select("SELECT digest FROM contents", Some(("digest", digests))).all(&self.db).await?;
+        let rows: Vec<(String,)> =
+            select("SELECT digest FROM contents", Some(("digest", digests))).all(&self.db).await?;
         Ok(rows.into_iter().map(|(digest,)| digest).collect())
     }
 

@@ -1,0 +1,219 @@
+//! The address of a registry as an admin gives it, and the URLs made from it. Pure.
+
+use std::path::PathBuf;
+
+use url::{Host, Url};
+
+use super::{Error, Result};
+
+/// Where a `/v2/` API lives: scheme, host, port, and the path before `/v2/` if it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    /// Its path ends with `/v2/`.
+    api: Url,
+}
+
+impl Base {
+    /// Reads an address: `https` where no scheme is written, never `http` unless it is. A trailing slash or `/v2` is
+    /// tolerated, a path before it is kept (some registries put several under one host).
+    ///
+    /// No error text repeats the address: people paste passwords into it.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+        let mut api = Url::parse(&full).map_err(|why| {
+            refused(&format!("is not an address ({why}); write it like registry.example.org or http://localhost:5000"))
+        })?;
+        match api.scheme() {
+            "http" | "https" => {}
+            "file" => return Err(refused("is a folder; choose the kind 'layout' for an OCI image layout on disk")),
+            _ => return Err(refused("must start with https://, http:// or nothing (which means https://)")),
+        }
+        if !api.username().is_empty() || api.password().is_some() {
+            return Err(refused("holds a user name; use the username and password fields instead"));
+        }
+        if api.query().is_some() || api.fragment().is_some() {
+            return Err(refused(
+                "has a '?' or '#' part, which registries do not use; leave it out (credentials belong in the username and password fields)",
+            ));
+        }
+        let path = api.path().trim_end_matches('/');
+        let prefix = path.strip_suffix("/v2").unwrap_or(path).trim_end_matches('/');
+        let path = format!("{prefix}/v2/");
+        api.set_path(&path);
+        Ok(Self { api })
+    }
+
+    /// `host[:port]`; the port only where it is not the scheme's own.
+    pub(super) fn host(&self) -> String {
+        host_of(&self.api)
+    }
+
+    /// The URL of something below `/v2/`. `path` must be made of checked names.
+    pub(super) fn url(&self, path: &str, query: Option<&str>) -> Url {
+        let mut url = self.api.clone();
+        let path = format!("{}{path}", url.path());
+        url.set_path(&path);
+        url.set_query(query);
+        url
+    }
+
+    /// Whether the registry is on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        is_loopback(&self.api)
+    }
+
+    /// Where a challenge sends us for tokens, if we go there: over https anywhere, since token services of registries
+    /// live on other hosts; over plain http only for a registry that is plain http itself, on its own host (or both on
+    /// this machine). Anything else would hand the password to whoever listens.
+    pub(super) fn realm(&self, realm: &str) -> Result<Url> {
+        let url = self.api.join(realm).map_err(|why| {
+            Error::Malformed(format!("{} names a token service that is no address ({why})", self.host()))
+        })?;
+        let goes = match url.scheme() {
+            "https" => true,
+            "http" => {
+                self.api.scheme() == "http"
+                    && (url.host() == self.api.host() || (is_loopback(&url) && is_loopback(&self.api)))
+            }
+            _ => false,
+        };
+        if !goes || !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::Refused(format!(
+                "{} sends logins to {}://{}, where a password would not be safe; its token service (realm) must use https",
+                self.host(),
+                url.scheme(),
+                host_of(&url)
+            )));
+        }
+        Ok(url)
+    }
+}
+
+/// The folder that a layout's address names: `file:///path` or an absolute path.
+pub(super) fn layout_folder(text: &str) -> Result<PathBuf> {
+    let text = text.trim();
+    let advice = "must be an absolute path or file:///path of an OCI image layout on this machine";
+    let folder = if text.contains("://") {
+        let url = Url::parse(text).map_err(|_| refused(advice))?;
+        if url.scheme() != "file" || url.query().is_some() || url.fragment().is_some() {
+            return Err(refused(advice));
+        }
+        url.to_file_path().map_err(|()| refused(advice))?
+    } else {
+        PathBuf::from(text)
+    };
+    if !folder.is_absolute() || text.contains('\0') {
+        return Err(refused(advice));
+    }
+    Ok(folder)
+}
+
+/// `host[:port]` of a URL; the port only where it is not the scheme's own.
+pub(super) fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+fn refused(why: &str) -> Error {
+    Error::Refused(format!("the registry address {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(text: &str) -> String {
+        Base::parse(text).unwrap().url("", None).into()
+    }
+
+    #[test]
+    fn https_is_meant_and_http_is_written() {
+        assert_eq!(api("registry.example.org"), "https://registry.example.org/v2/");
+        assert_eq!(api("localhost:5000"), "https://localhost:5000/v2/");
+        assert_eq!(api(" http://localhost:5000 "), "http://localhost:5000/v2/");
+        assert_eq!(api("HTTPS://Registry.Example.org:443/"), "https://registry.example.org/v2/");
+        assert_eq!(api("[::1]:5000"), "https://[::1]:5000/v2/");
+    }
+
+    #[test]
+    fn a_trailing_v2_goes_and_a_prefix_stays() {
+        for text in ["r.org/v2", "r.org/v2/", "r.org//", "r.org/v2//"] {
+            assert_eq!(api(text), "https://r.org/v2/", "{text}");
+        }
+        for text in ["r.org/artifactory/api/docker/key", "r.org/artifactory/api/docker/key/v2/"] {
+            assert_eq!(api(text), "https://r.org/artifactory/api/docker/key/v2/", "{text}");
+        }
+        assert_eq!(api("r.org/myv2"), "https://r.org/myv2/v2/");
+    }
+
+    #[test]
+    fn paths_and_queries_go_below_it() {
+        let base = Base::parse("r.org/x").unwrap();
+        assert_eq!(base.url("a/b/tags/list", Some("n=2")).as_str(), "https://r.org/x/v2/a/b/tags/list?n=2");
+        assert_eq!(Base::parse("r.org:5000").unwrap().host(), "r.org:5000");
+    }
+
+    #[test]
+    fn bad_addresses_are_refused_without_repeating_them() {
+        for bad in [
+            "",
+            "https://",
+            "ftp://r.org",
+            "file:///tmp",
+            "https://user:hunter2@r.org",
+            "user:hunter2@r.org",
+            "hunter2@r.org",
+            "r.org?token=hunter2",
+            "r.org#hunter2",
+            "r.org:hunter2",
+            "javascript:hunter2",
+            "http://",
+            "a b",
+        ] {
+            match Base::parse(bad) {
+                Err(Error::Refused(text)) => assert!(!text.contains("hunter2"), "{text}"),
+                other => panic!("{bad}: {other:?}"),
+            }
+        }
+        let Err(Error::Refused(text)) = Base::parse("https://user:hunter2@r.org") else { panic!("accepted") };
+        assert!(text.contains("username and password fields"), "{text}");
+    }
+
+    #[test]
+    fn realms() {
+        let goes = |base: &str, realm: &str| Base::parse(base).unwrap().realm(realm).map(String::from);
+        assert_eq!(goes("r.org", "https://auth.else.org/token").unwrap(), "https://auth.else.org/token");
+        assert_eq!(goes("r.org", "/token").unwrap(), "https://r.org/token");
+        assert_eq!(goes("http://r.org:5000", "http://r.org:5001/token").unwrap(), "http://r.org:5001/token");
+        assert_eq!(goes("http://127.0.0.1:5", "http://localhost:6/t").unwrap(), "http://localhost:6/t");
+        for (base, realm) in [
+            ("r.org", "http://r.org/token"),
+            ("r.org", "http://auth.else.org/token"),
+            ("http://r.org", "http://else.org/token"),
+            ("http://r.org", "http://127.0.0.1/token"),
+            ("r.org", "file:///etc/passwd"),
+            ("r.org", "https://a:b@else.org/token"),
+        ] {
+            assert!(matches!(goes(base, realm), Err(Error::Refused(_))), "{base} {realm}");
+        }
+    }
+
+    #[test]
+    fn folders() {
+        assert_eq!(layout_folder("/data/demo").unwrap(), PathBuf::from("/data/demo"));
+        assert_eq!(layout_folder("file:///data/a%20b").unwrap(), PathBuf::from("/data/a b"));
+        for bad in ["", "demo", "./demo", "file://host/x", "https://r.org", "file:///x?y", "/a\0b"] {
+            assert!(matches!(layout_folder(bad), Err(Error::Refused(_))), "{bad}");
+        }
+    }
+}

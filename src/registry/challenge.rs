@@ -1,0 +1,130 @@
+//! `WWW-Authenticate` (RFC 9110 §11.6.1): how a registry wants to be logged in to. Pure; never fails: what cannot be
+//! read is passed over.
+
+use super::header::{Reader, is_token};
+
+/// One challenge: a scheme and its parameters, names in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Challenge {
+    pub(super) scheme: String,
+    params: Vec<(String, String)>,
+}
+
+impl Challenge {
+    /// A parameter's value; the first where it is given twice.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Basic,
+    Bearer { realm: String, service: Option<String> },
+}
+
+/// The best method among the values of all `WWW-Authenticate` headers: bearer before basic. `None` where neither is
+/// offered. The challenge's own scope is not read: some registries send placeholders, so we ask by a scope of our own.
+pub(super) fn method<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<Method> {
+    let challenges: Vec<Challenge> =
+        headers.into_iter().flat_map(|value| parse(&String::from_utf8_lossy(value))).collect();
+    let bearer = challenges.iter().filter(|c| c.scheme == "bearer").find_map(|c| {
+        let realm = c.get("realm").filter(|realm| !realm.is_empty())?;
+        Some(Method::Bearer { realm: realm.to_owned(), service: c.get("service").map(str::to_owned) })
+    });
+    bearer.or_else(|| challenges.iter().any(|c| c.scheme == "basic").then_some(Method::Basic))
+}
+
+/// Reads one header value, which may hold several challenges, separated by the same commas as their parameters: a word
+/// before a `=` is a parameter of the current challenge, a word that stands alone begins the next.
+pub(super) fn parse(header: &str) -> Vec<Challenge> {
+    let mut rest = Reader::new(header);
+    let mut found: Vec<Challenge> = Vec::new();
+    loop {
+        rest.skip(|c| c == ',' || c.is_ascii_whitespace());
+        if rest.is_empty() {
+            return found;
+        }
+        let word = rest.take(is_token).to_ascii_lowercase();
+        rest.skip(|c| c.is_ascii_whitespace());
+        if word.is_empty() {
+            rest.element();
+        } else if rest.eat('=') {
+            let value = rest.value(None);
+            if let (Some(challenge), Some(value)) = (found.last_mut(), value) {
+                challenge.params.push((word, value));
+            }
+        } else {
+            found.push(Challenge { scheme: word, params: Vec::new() });
+            rest.skip_token68();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bearer(realm: &str, service: Option<&str>) -> Option<Method> {
+        Some(Method::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
+    }
+
+    fn of(headers: &[&str]) -> Option<Method> {
+        method(headers.iter().map(|h| h.as_bytes()))
+    }
+
+    #[test]
+    fn one_bearer() {
+        let header = r#"Bearer realm="https://auth.example.org/token",service="reg.example.org",scope="a:b:pull,push""#;
+        assert_eq!(of(&[header]), bearer("https://auth.example.org/token", Some("reg.example.org")));
+        assert_eq!(parse(header)[0].get("scope"), Some("a:b:pull,push"), "a comma in quotes ends nothing");
+    }
+
+    #[test]
+    fn several_in_one_header_and_several_headers() {
+        let line = r#"Basic realm="a, Bearer realm=\"x\"", Bearer realm="https://t/", service=s"#;
+        assert_eq!(of(&[line]), bearer("https://t/", Some("s")));
+        assert_eq!(of(&["Basic realm=x", "Bearer realm=\"https://t/\""]), bearer("https://t/", None));
+        assert_eq!(of(&["Negotiate, NTLM, basic"]), Some(Method::Basic));
+        assert_eq!(of(&["Negotiate YII/x+==, Basic realm=\"r\""]), Some(Method::Basic));
+        assert_eq!(of(&["Negotiate abc, bearer realm=/t"]), bearer("/t", None));
+    }
+
+    #[test]
+    fn sloppy_ones() {
+        assert_eq!(of(&["Bearer realm=https://t/a?b=c,service=s"]), bearer("https://t/a?b=c", Some("s")));
+        assert_eq!(of(&[r#"BEARER  Realm = "https://t/" , , Service="s""#]), bearer("https://t/", Some("s")));
+        assert_eq!(of(&[r#"Bearer realm="https://t/"#]), bearer("https://t/", None), "an open quote");
+        assert_eq!(of(&["Bearer service=s, Basic"]), Some(Method::Basic), "a bearer without realm is none");
+        for nothing in ["", ",,,", "realm=x", "=", "\"", "Digest realm=x", "Bearer", "Bearer realm=\"\""] {
+            assert_eq!(of(&[nothing]), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        assert_eq!(parse(r#"Basic realm="a\"b\\c""#)[0].get("realm"), Some(r#"a"b\c"#));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(header in "\\PC{0,200}") {
+            parse(&header);
+        }
+
+        #[test]
+        fn never_panics_on_near_misses(header in "(Bearer|Basic|realm|service|=|,|\"|\\\\| |/|==|a){0,30}") {
+            parse(&header);
+        }
+
+        #[test]
+        fn what_is_quoted_is_read_back(realm in "[ -~]{1,40}", service in "[ -~]{0,40}") {
+            let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+            let header = format!("Basic realm=\"x\", Bearer realm=\"{}\",service=\"{}\"", quote(&realm), quote(&service));
+            prop_assert_eq!(of(&[&header]), bearer(&realm, Some(&service)));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Reading header values made of comma-separated elements with parameters (RFC 9110 §5.6): tokens, quoted strings. Pure;
+//! never fails and always gets on.
+
+/// RFC 9110 §5.6.2.
+pub(super) fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
+/// What is left to read.
+pub(super) struct Reader<'a>(&'a str);
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let end = self.0.find(|c| !wanted(c)).unwrap_or(self.0.len());
+        let (taken, rest) = self.0.split_at(end);
+        self.0 = rest;
+        taken
+    }
+
+    pub(super) fn skip(&mut self, unwanted: impl Fn(char) -> bool) {
+        self.0 = self.0.trim_start_matches(unwanted);
+    }
+
+    pub(super) fn eat(&mut self, wanted: char) -> bool {
+        match self.0.strip_prefix(wanted) {
+            Some(rest) => {
+                self.0 = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Passes over everything up to the next comma outside of quotes.
+    pub(super) fn element(&mut self) {
+        loop {
+            self.take(|c| c != ',' && c != '"');
+            if !self.eat('"') {
+                return;
+            }
+            self.quoted();
+        }
+    }
+
+    /// A parameter's value after its `=`. Unquoted values may hold anything but commas, blanks and `end`: some
+    /// registries forget the quotes around a URL. `None`: there is none, so that the word was no parameter.
+    pub(super) fn value(&mut self, end: Option<char>) -> Option<String> {
+        self.skip(|c| c.is_ascii_whitespace());
+        if self.eat('"') {
+            return Some(self.quoted());
+        }
+        let value = self.take(|c| c != ',' && Some(c) != end && !c.is_ascii_whitespace());
+        (!value.trim_matches('=').is_empty()).then(|| value.to_owned())
+    }
+
+    /// The rest of a quoted string after its first quote, escapes resolved. One that never ends goes to the end.
+    fn quoted(&mut self) -> String {
+        let mut text = String::new();
+        let mut chars = self.0.char_indices();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.0 = &self.0[at + 1..];
+                    return text;
+                }
+                '\\' => text.extend(chars.next().map(|(_, escaped)| escaped)),
+                c => text.push(c),
+            }
+        }
+        self.0 = "";
+        text
+    }
+
+    /// Passes over a token68 after a scheme (as in `Negotiate YII=`), but not over a first parameter.
+    pub(super) fn skip_token68(&mut self) {
+        let mut ahead = Reader(self.0);
+        let word = ahead.take(|c| is_token(c) || c == '/');
+        ahead.skip(|c| c == '=' || c.is_ascii_whitespace());
+        if !word.is_empty() && (ahead.0.is_empty() || ahead.0.starts_with(',')) {
+            self.0 = ahead.0;
+        }
+    }
+}

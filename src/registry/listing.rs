@@ -1,0 +1,305 @@
+//! Listings of repositories and tags: what a page says, and which page is next. Pure.
+//!
+//! Of the link to the next page only the query is used, on our own path. So a link cannot lead us to another host, and
+//! those that registries behind a prefix get wrong work all the same.
+
+use std::collections::HashSet;
+
+use http::HeaderMap;
+use http::header::LINK;
+use url::form_urlencoded;
+
+use super::header::{Reader, is_token};
+use super::wire::{Catalog, TagList};
+use super::{Listing, grammar};
+
+/// Names asked for on one page; halved where a registry finds it too many.
+const PAGE: usize = 1000;
+/// A page is not made smaller than this.
+const SMALLEST_PAGE: usize = 50;
+/// Names taken from one listing.
+const NAMES: usize = 1_000_000;
+
+/// What is listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Directory<'a> {
+    Catalog,
+    /// Of this repository.
+    Tags(&'a str),
+}
+
+impl Directory<'_> {
+    /// Below `/v2/`.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Directory::Catalog => "_catalog".to_owned(),
+            Directory::Tags(repository) => format!("{repository}/tags/list"),
+        }
+    }
+
+    /// The names on a page. `None`: the body is not such a page.
+    pub(super) fn read(&self, body: &[u8]) -> Option<Vec<String>> {
+        let names = match self {
+            Directory::Catalog => serde_json::from_slice::<Catalog>(body).ok()?.repositories,
+            Directory::Tags(_) => serde_json::from_slice::<TagList>(body).ok()?.tags,
+        };
+        names.map(Option::unwrap_or_default)
+    }
+
+    /// Whether a name is one that we take: it is well formed, and not an attachment.
+    fn takes(&self, name: &str) -> bool {
+        match self {
+            Directory::Catalog => grammar::is_repository(name),
+            Directory::Tags(_) => grammar::is_tag(name) && !grammar::is_attachment(name),
+        }
+    }
+}
+
+/// A walk over the pages of a listing.
+pub(super) struct Walk<'a> {
+    directory: Directory<'a>,
+    page_size: usize,
+    next: Cursor,
+    pages: u32,
+    most_pages: u32,
+    items: Vec<String>,
+    seen: HashSet<String>,
+    cursors: HashSet<Cursor>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Cursor {
+    First,
+    /// The query of the registry's link.
+    Linked(String),
+    /// After this name: what to try when a full page has no link.
+    After(String),
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(directory: Directory<'a>, most_pages: u32) -> Self {
+        Self {
+            directory,
+            page_size: PAGE,
+            next: Cursor::First,
+            pages: 0,
+            most_pages,
+            items: Vec::new(),
+            seen: HashSet::new(),
+            cursors: HashSet::new(),
+        }
+    }
+
+    pub(super) fn is_at_start(&self) -> bool {
+        self.next == Cursor::First
+    }
+
+    /// The query of the page to ask for.
+    pub(super) fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("n", &self.page_size.to_string());
+        match &self.next {
+            Cursor::Linked(query) => return query.clone(),
+            Cursor::First => {}
+            Cursor::After(name) => {
+                query.append_pair("last", name);
+            }
+        }
+        query.finish()
+    }
+
+    /// Asks for smaller pages from now on. `false`: they are small already, or not of our making.
+    pub(super) fn shrink(&mut self) -> bool {
+        if matches!(self.next, Cursor::Linked(_)) || self.page_size / 2 < SMALLEST_PAGE {
+            return false;
+        }
+        self.page_size /= 2;
+        true
+    }
+
+    /// Takes a page. Gives the listing once it is over.
+    pub(super) fn take(&mut self, names: Vec<String>, link: Option<String>) -> Option<Listing<String>> {
+        self.pages += 1;
+        let full = names.len() >= self.page_size;
+        let last = names.last().cloned();
+        let mut news = false;
+        for name in names {
+            if !self.seen.contains(&name) {
+                news = true;
+                if self.directory.takes(&name) {
+                    self.items.push(name.clone());
+                }
+                self.seen.insert(name);
+            }
+        }
+        self.next = match (link, last) {
+            (Some(query), _) => Cursor::Linked(query),
+            (None, Some(last)) if full && news => Cursor::After(last),
+            _ => return Some(self.end(None)),
+        };
+        if !self.cursors.insert(self.next.clone()) {
+            return Some(self.end(Some("its pages lead in circles".to_owned())));
+        }
+        if self.seen.len() >= NAMES {
+            return Some(self.end(Some(format!("it has more than {NAMES} names"))));
+        }
+        if self.pages >= self.most_pages {
+            return Some(self.end(Some(format!("it has more than {} pages, the limit set here", self.most_pages))));
+        }
+        None
+    }
+
+    fn end(&mut self, truncated: Option<String>) -> Listing<String> {
+        Listing { items: std::mem::take(&mut self.items), truncated }
+    }
+}
+
+/// The query of the link to the next page (RFC 8288 §3). `None`: there is none.
+pub(super) fn next_query(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(LINK).iter().find_map(|value| next_link_query(&String::from_utf8_lossy(value.as_bytes())))
+}
+
+fn next_link_query(header: &str) -> Option<String> {
+    let mut rest = Reader::new(header);
+    loop {
+        rest.skip(|c| c == ',' || c.is_ascii_whitespace());
+        if rest.is_empty() {
+            return None;
+        }
+        if !rest.eat('<') {
+            rest.element();
+            continue;
+        }
+        let target = rest.take(|c| c != '>');
+        rest.eat('>');
+        if is_next(&mut rest) {
+            let target = target.split('#').next().unwrap_or_default();
+            return target.split_once('?').map(|(_, query)| query.to_owned()).filter(|query| !query.is_empty());
+        }
+    }
+}
+
+/// Reads the parameters of one link. Only its first `rel` counts, which may hold several words.
+fn is_next(rest: &mut Reader<'_>) -> bool {
+    let mut rel: Option<String> = None;
+    loop {
+        rest.skip(|c| c == ';' || c.is_ascii_whitespace());
+        let name = rest.take(is_token).to_ascii_lowercase();
+        rest.skip(|c| c.is_ascii_whitespace());
+        if name.is_empty() {
+            rest.element();
+            return rel.is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("next")));
+        }
+        if rest.eat('=') {
+            let value = rest.value(Some(';'));
+            if name == "rel" && rel.is_none() {
+                rel = value;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn links() {
+        let query = |text: &str| next_link_query(text);
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(query(r#"</v2/_catalog?last=b&n=2>; rel="next""#), some("last=b&n=2"));
+        assert_eq!(query("<https://evil.example/x?last=b>; rel=next"), some("last=b"), "its host is not read");
+        assert_eq!(query("<?a=1#x>;rel=next;title=\"a, <b>; rel=prev\""), some("a=1"));
+        assert_eq!(query("<?a=1>; rel=prev, <?b=2>; title=\"x,y\"; REL=\"last Next\""), some("b=2"));
+        assert_eq!(query("<?a=1>; rel=prev; rel=next"), None, "only the first counts");
+        for none in
+            ["", "<", "<?a>", "<?a>; rel", "<?a>; rel=", "</x>; rel=next", "<?>; rel=next", "x; rel=next", "<?a"]
+        {
+            assert_eq!(query(none), None, "{none}");
+        }
+    }
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn many(from: usize, count: usize) -> Vec<String> {
+        (from..from + count).map(|i| format!("r{i}")).collect()
+    }
+
+    #[test]
+    fn a_short_page_without_link_is_the_end() {
+        let mut walk = Walk::new(Directory::Catalog, 10);
+        assert_eq!(walk.query(), "n=1000");
+        assert_eq!(walk.take(names(&["a"]), Some("last=a".to_owned())), None, "a short page with a link is not");
+        assert_eq!(walk.query(), "last=a");
+        let listing = walk.take(names(&["b", "a", "Bad", "b"]), None).unwrap();
+        assert_eq!(listing, Listing { items: names(&["a", "b"]), truncated: None });
+    }
+
+    #[test]
+    fn a_full_page_without_link_is_probed_until_nothing_new_comes() {
+        let mut walk = Walk::new(Directory::Catalog, 10);
+        assert_eq!(walk.take(many(0, PAGE), None), None);
+        assert_eq!(walk.query(), "n=1000&last=r999");
+        let listing = walk.take(many(0, PAGE), None).unwrap();
+        assert_eq!((listing.items.len(), listing.truncated), (PAGE, None));
+    }
+
+    #[test]
+    fn circles_and_endless_pages_are_cut() {
+        let mut walk = Walk::new(Directory::Catalog, 10);
+        assert_eq!(walk.take(names(&["a"]), Some("x".to_owned())), None);
+        assert!(walk.take(names(&["b"]), Some("x".to_owned())).unwrap().truncated.is_some());
+        let mut walk = Walk::new(Directory::Catalog, 2);
+        assert_eq!(walk.take(names(&["a"]), Some("x".to_owned())), None);
+        let listing = walk.take(names(&["b"]), Some("y".to_owned())).unwrap();
+        assert_eq!(listing.items, names(&["a", "b"]));
+        assert!(listing.truncated.unwrap().contains("2 pages"));
+    }
+
+    #[test]
+    fn pages_shrink_to_a_point() {
+        let mut walk = Walk::new(Directory::Catalog, 10);
+        let mut sizes = Vec::new();
+        while walk.shrink() {
+            sizes.push(walk.query());
+        }
+        assert_eq!(sizes, ["n=500", "n=250", "n=125", "n=62"]);
+    }
+
+    #[test]
+    fn a_page_must_say_what_it_lists() {
+        assert_eq!(Directory::Catalog.read(br#"{"repositories":null}"#), Some(vec![]));
+        assert_eq!(Directory::Catalog.read(br#"{"status":"ok"}"#), None);
+        assert_eq!(Directory::Tags("a").read(br#"{"name":"a","tags":null}"#), Some(vec![]));
+        assert_eq!(Directory::Tags("a").read(b"<html>"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn link_parsing_never_panics(header in "\\PC{0,200}") {
+            next_link_query(&header);
+        }
+
+        #[test]
+        fn link_parsing_never_panics_on_near_misses(header in "(<|>|rel|next|;|=|,|\"|\\\\| |\\?|a){0,30}") {
+            next_link_query(&header);
+        }
+
+        #[test]
+        fn the_query_is_found_among_others(query in "[a-zA-Z0-9=&%._-]{1,40}", title in "[ -~&&[^\"\\\\]]{0,20}") {
+            let header = format!("</a?x=1>; rel=prev; title=\"{title}\", </v2/x?{query}>; title=\"{title}\"; rel=\"next\"");
+            prop_assert_eq!(next_link_query(&header), Some(query));
+        }
+
+        #[test]
+        fn a_walk_ends(pages in proptest::collection::vec((0usize..3, proptest::option::of("[ab]{1,2}")), 20..40)) {
+            let mut walk = Walk::new(Directory::Catalog, 15);
+            let over = pages.into_iter().position(|(count, link)| walk.take(many(0, count), link).is_some());
+            prop_assert!(over.is_some_and(|at| at < 15));
+        }
+    }
+}

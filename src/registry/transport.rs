@@ -1,0 +1,397 @@
+//! Sending requests: one client, and around it everything that keeps a bad peer from costing us more than it may.
+//!
+//! A request is tried again after what passes by itself (408, 429, 500, 502, 503, 504, a connection that failed or
+//! broke); never after a time-out, which has already cost what one request may cost, and never after a refusal.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::DateTime;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use reqwest::{Client, Response};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use url::Url;
+
+use super::address::host_of;
+use super::grammar::printable;
+use super::guard::{self, Blocked, Guard};
+use super::wire::Errors;
+use super::{Error, Limits, Result, Traffic};
+
+/// Redirects that one request may take (blobs are often kept in object stores).
+const REDIRECTS: usize = 5;
+/// What is read of a body that only explains an error.
+const ERROR_BODY: usize = 64 << 10;
+/// Wait before the second try; doubles with each further one.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) accept: &'static str,
+    /// Marked sensitive, so that no `Debug` shows it.
+    pub(super) authorization: Option<HeaderValue>,
+    /// Longest body of a success, bytes.
+    pub(super) cap: usize,
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// `host[:port]` that was asked.
+    pub(super) host: String,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Sends requests to one registry and what belongs to it.
+pub(super) struct Transport {
+    limits: Limits,
+    /// Whether the registry is on this machine, so that no proxy is asked.
+    direct: bool,
+    client: OnceLock<Client>,
+    permits: Semaphore,
+    /// Nothing is sent before: the registry asked for a pause.
+    paused_until: Mutex<Option<Instant>>,
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Transport {
+    pub(super) fn new(limits: &Limits, direct: bool) -> Self {
+        Self {
+            permits: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            limits: limits.clone(),
+            direct,
+            client: OnceLock::new(),
+            paused_until: Mutex::new(None),
+            requests: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { requests: self.requests.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Sends a request until it has an answer that trying again would not change. Any status is an answer.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Tls`], [`Error::Timeout`], [`Error::Throttled`], [`Error::Refused`], and
+    /// [`Error::Malformed`] for a body above the cap.
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer> {
+        let host = host_of(&request.url);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let last = tries >= self.limits.tries;
+            let asked_wait = match self.attempt(request, &host).await {
+                Err(Error::Unreachable(_)) if !last => None,
+                Ok(answer) if is_passing(answer.status) => {
+                    let asked = retry_after(&answer.headers);
+                    if asked.is_some_and(|wait| wait > self.limits.longest_wait)
+                        || (last && answer.status == StatusCode::TOO_MANY_REQUESTS)
+                    {
+                        return Err(throttled(&host, answer.status, asked));
+                    }
+                    if last {
+                        return Ok(answer);
+                    }
+                    asked
+                }
+                outcome => return outcome,
+            };
+            match asked_wait {
+                Some(wait) => self.pause(wait),
+                None => tokio::time::sleep(self.backoff(tries)).await,
+            }
+        }
+    }
+
+    /// One try: waits for a permit and for the end of a pause, then has `request_timeout` to the last byte.
+    async fn attempt(&self, request: &Request, host: &str) -> Result<Answer> {
+        let _permit = self.permits.acquire().await.map_err(|_| Error::Unreachable(format!("{host}: closed")))?;
+        loop {
+            let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => break,
+            }
+        }
+        let limit = self.limits.request_timeout;
+        tokio::time::timeout(limit, self.follow(request, host)).await.unwrap_or_else(|_| {
+            Err(Error::Timeout(format!(
+                "{host} gave no complete answer within {}; try again later, or raise the request time-out",
+                seconds(limit)
+            )))
+        })
+    }
+
+    /// Sends once, and goes where redirects lead. Credentials go no further than their own origin.
+    async fn follow(&self, request: &Request, host: &str) -> Result<Answer> {
+        let mut url = request.url.clone();
+        let mut authorization = request.authorization.clone();
+        for _ in 0..=REDIRECTS {
+            guard::check(&url)?;
+            let mut sent = self.client()?.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
+            if let Some(value) = &authorization {
+                sent = sent.header(AUTHORIZATION, value);
+            }
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let response = sent.send().await.map_err(|why| failure(&why, &host_of(&url)))?;
+            let status = response.status();
+            tracing::debug!(host = %host_of(&url), path = url.path(), status = status.as_u16(), "asked a registry");
+            let Some(next) = redirect(&url, &response)? else {
+                return self.read(response, request.cap, host.to_owned()).await;
+            };
+            if next.origin() != url.origin() {
+                authorization = None;
+            }
+            url = next;
+        }
+        Err(Error::Refused(format!("{host} redirects more than {REDIRECTS} times; check its address")))
+    }
+
+    /// Reads a body against its cap, whatever its `Content-Length` says. Of an error only the beginning is read.
+    async fn read(&self, mut response: Response, cap: usize, host: String) -> Result<Answer> {
+        let status = response.status();
+        let cap = if status.is_success() { cap } else { ERROR_BODY };
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|why| failure(&why, &host))? {
+            self.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            let fits = cap - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(fits)]);
+            if chunk.len() > fits {
+                if status.is_success() {
+                    return Err(Error::Malformed(format!("{host} sends more than the {cap} bytes allowed here")));
+                }
+                break;
+            }
+        }
+        Ok(Answer { host, status, headers: std::mem::take(response.headers_mut()), body: body.into() })
+    }
+
+    /// The client, made at the first request: reading the system's certificates takes a while.
+    fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = self.make_client()?;
+        Ok(self.client.get_or_init(|| made))
+    }
+
+    /// The one factory of outgoing clients.
+    fn make_client(&self) -> Result<Client> {
+        install_tls();
+        let mut builder = Client::builder()
+            .user_agent(concat!("silo/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.limits.connect_timeout)
+            .pool_max_idle_per_host(self.limits.concurrency)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .dns_resolver(Guard);
+        if self.direct {
+            builder = builder.no_proxy();
+        }
+        builder.build().map_err(|why| {
+            Error::Tls(format!(
+                "no secure connections on this machine: {}; install its CA certificates (package ca-certificates)",
+                root_cause(&why)
+            ))
+        })
+    }
+
+    fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut paused = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused = Some(paused.map_or(until, |set| set.max(until)));
+    }
+
+    /// Between half and all of 0.1 s · 2ⁿ, so that many clients do not come back at once.
+    fn backoff(&self, tries: u32) -> Duration {
+        let longest = LONGEST_BACKOFF.min(self.limits.longest_wait);
+        let wait = FIRST_BACKOFF.saturating_mul(1 << (tries - 1).min(16)).min(longest);
+        wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+    }
+}
+
+impl Answer {
+    /// A header's text; `None` where it is missing or no text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The code of the registry's own error, as in `NAME_UNKNOWN`. `None`: the body is not a registry's error.
+    pub(super) fn error_code(&self) -> Option<String> {
+        let errors: Errors = serde_json::from_slice(&self.body).ok()?;
+        errors.errors.into_iter().map(|entry| entry.code).find(|code| !code.is_empty())
+    }
+
+    /// ` (what the registry says about it)`, or nothing.
+    pub(super) fn reason(&self) -> String {
+        let errors: Option<Errors> = serde_json::from_slice(&self.body).ok();
+        let said = errors.and_then(|errors| {
+            let entry = errors.errors.into_iter().next()?;
+            Some(if entry.message.is_empty() { entry.code } else { entry.message })
+        });
+        said.filter(|said| !said.is_empty()).map(|said| format!(" ({})", printable(&said))).unwrap_or_default()
+    }
+
+    /// Whether this is a page for people.
+    pub(super) fn is_html(&self) -> bool {
+        self.header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
+            || self.body.trim_ascii_start().first() == Some(&b'<')
+    }
+
+    /// The error for a status that nothing more can be said about.
+    pub(super) fn unexpected(&self, what: &str) -> Error {
+        Error::Status(format!(
+            "{} answered {} for {what}{}; try again later, or ask who runs the registry",
+            self.host,
+            self.status,
+            self.reason()
+        ))
+    }
+}
+
+/// Whether a status may be another one a moment later.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+fn throttled(host: &str, status: StatusCode, asked: Option<Duration>) -> Error {
+    let wait = asked.map(|wait| format!(" and asks to wait {}", seconds(wait))).unwrap_or_default();
+    Error::Throttled(format!("{host} answered {status}{wait}; scan it later or less often"))
+}
+
+/// How long a registry asks us to wait: RFC 9110 §10.2.3. A date counts from the answer's own `Date`, so that it does
+/// not matter whether its clock is right.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    let until = DateTime::parse_from_rfc2822(text).ok()?;
+    let now = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Some((until - now).to_std().unwrap_or_default())
+}
+
+/// Where an answer leads. `None`: it is the answer.
+fn redirect(from: &Url, response: &Response) -> Result<Option<Url>> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let host = host_of(from);
+    let next = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).and_then(|to| from.join(to).ok());
+    let Some(next) = next else {
+        return Err(Error::Malformed(format!("{host} redirects to nowhere; check its address")));
+    };
+    let why = match (from.scheme(), next.scheme()) {
+        ("https", "http") => "from https to plain http",
+        (_, "http" | "https") if next.username().is_empty() && next.password().is_none() => return Ok(Some(next)),
+        (_, "http" | "https") => "to an address with a user name",
+        _ => "to something that is not http",
+    };
+    Err(Error::Refused(format!("{host} redirects {why}, which is not followed; check its address")))
+}
+
+/// Says in words why there is no answer. The URL is left out: redirects carry signatures in theirs.
+fn failure(error: &reqwest::Error, host: &str) -> Error {
+    if let Some(blocked) = cause::<Blocked>(error) {
+        return Error::Refused(blocked.to_string());
+    }
+    if let Some(tls) = cause::<rustls::Error>(error) {
+        let advice = match tls {
+            rustls::Error::InvalidCertificate(_) => {
+                "the certificate is not trusted here: add the authority that signed it to this machine's CA certificates"
+            }
+            _ => "if it speaks plain http, write http:// before the address",
+        };
+        return Error::Tls(format!("no secure connection to {host}: {tls}; {advice}"));
+    }
+    if error.is_timeout() {
+        return Error::Timeout(format!(
+            "{host} could not be reached in time; check the address, and that no firewall stands between"
+        ));
+    }
+    let cause = root_cause(error);
+    if error.is_connect() {
+        return Error::Unreachable(format!(
+            "{host} cannot be reached: {cause}; check host and port, and that it is up"
+        ));
+    }
+    Error::Unreachable(format!("the connection to {host} broke off: {cause}; try again later"))
+}
+
+/// Looks through the causes of an error, also those that an [`io::Error`] wraps (its `source` skips them).
+fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(next) = deepest.source() {
+        deepest = next;
+    }
+    printable(&deepest.to_string())
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
+/// Chooses the cryptography of every TLS client of this process.
+pub fn install_tls() {
+    static CRYPTO: OnceLock<()> = OnceLock::new();
+    // An error means that somebody else installed one already, which is as good.
+    CRYPTO.get_or_init(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(http::HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let date = (DATE, "Sun, 06 Nov 1994 08:49:30 GMT");
+        let wait = |pairs: &[_]| retry_after(&headers(pairs));
+        assert_eq!(wait(&[]), None);
+        assert_eq!(wait(&[(RETRY_AFTER, "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT"), date.clone()]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:00:00 GMT"), date]), Some(Duration::ZERO), "past");
+        assert_eq!(wait(&[(RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT")]), None, "no clock to compare with");
+        for nonsense in ["", "-1", "soon", "1.5"] {
+            assert_eq!(wait(&[(RETRY_AFTER, nonsense)]), None, "{nonsense}");
+        }
+        let huge = wait(&[(RETRY_AFTER, "99999999999999999999999")]);
+        assert!(huge.is_some_and(|wait| wait > Duration::from_secs(1 << 31)));
+    }
+}

@@ -1,0 +1,192 @@
+//! The JSON of registries, read tolerantly: OCI image specification 1.1 ("Image Manifest", "Image Index", "Image
+//! Configuration", "Image Layout") and their Docker ancestors. Only what we use. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+pub(super) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(super) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(super) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(super) const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+
+/// `Accept` of every manifest request.
+pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+
+const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
+/// Whether a config of this type is that of a container image.
+pub(super) fn is_image_config(media_type: &str) -> bool {
+    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
+}
+
+/// A manifest, an index, or the `index.json` of a layout: which one, its fields tell.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Manifest {
+    #[serde(default)]
+    pub(super) schema_version: u64,
+    pub(super) media_type: Option<String>,
+    pub(super) artifact_type: Option<String>,
+    pub(super) config: Option<Descriptor>,
+    pub(super) manifests: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "strings")]
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// What points to a blob. `urls` are not read: a registry could name any address in them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Descriptor {
+    #[serde(default)]
+    pub(super) media_type: String,
+    pub(super) digest: String,
+    pub(super) artifact_type: Option<String>,
+    pub(super) platform: Option<Platform>,
+    #[serde(default, deserialize_with = "strings")]
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// What an image runs on; stands in an index and, flat, in a config.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Platform {
+    #[serde(default, deserialize_with = "string")]
+    pub(super) os: String,
+    #[serde(default, deserialize_with = "string")]
+    pub(super) architecture: String,
+    #[serde(default, deserialize_with = "string")]
+    variant: String,
+}
+
+impl Platform {
+    /// `os/architecture[/variant]`; empty where it says neither.
+    pub(super) fn text(&self) -> String {
+        let parts = [&self.os, &self.architecture, &self.variant];
+        parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// An image config.
+#[derive(Debug, Deserialize)]
+pub(super) struct Config {
+    #[serde(flatten)]
+    pub(super) platform: Platform,
+    config: Option<ContainerConfig>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ContainerConfig {
+    #[serde(default, rename = "Labels", deserialize_with = "strings")]
+    labels: BTreeMap<String, String>,
+}
+
+impl Config {
+    pub(super) fn labels(self) -> BTreeMap<String, String> {
+        self.config.unwrap_or_default().labels
+    }
+}
+
+/// `GET /v2/_catalog`. The outer `Option`: whether the key is there at all; the inner: whether it is `null`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Catalog {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) repositories: Option<Option<Vec<String>>>,
+}
+
+/// `GET /v2/…/tags/list`.
+#[derive(Debug, Deserialize)]
+pub(super) struct TagList {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) tags: Option<Option<Vec<String>>>,
+}
+
+/// The answer of a token service. Some call the token by its OAuth name.
+#[derive(Deserialize)]
+pub(super) struct TokenAnswer {
+    pub(super) token: Option<String>,
+    pub(super) access_token: Option<String>,
+    pub(super) expires_in: Option<Value>,
+}
+
+/// Body of an error: OCI distribution specification, "Error codes".
+#[derive(Debug, Deserialize)]
+pub(super) struct Errors {
+    pub(super) errors: Vec<ErrorEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ErrorEntry {
+    #[serde(default, deserialize_with = "string")]
+    pub(super) code: String,
+    #[serde(default, deserialize_with = "string")]
+    pub(super) message: String,
+}
+
+/// The `oci-layout` file.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LayoutMark {
+    pub(super) image_layout_version: String,
+}
+
+/// A map of strings; `null` is empty, and entries that are no strings are left out.
+fn strings<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let Value::Object(entries) = Value::deserialize(from)? else { return Ok(BTreeMap::new()) };
+    Ok(entries
+        .into_iter()
+        .filter_map(|(key, value)| match value {
+            Value::String(text) => Some((key, text)),
+            _ => None,
+        })
+        .collect())
+}
+
+/// A string; anything else is empty.
+fn string<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(text) => text,
+        _ => String::new(),
+    })
+}
+
+/// Tells a key that is `null` from one that is missing.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_every_shape() {
+        let labels = |json: &str| serde_json::from_str::<Config>(json).unwrap().labels();
+        for none in ["{}", r#"{"config":null}"#, r#"{"config":{}}"#, r#"{"config":{"Labels":null}}"#] {
+            assert!(labels(none).is_empty(), "{none}");
+        }
+        let mixed = labels(r#"{"config":{"Labels":{"a":"1","b":null,"c":3,"d":{"e":"f"}}}}"#);
+        assert_eq!(mixed, BTreeMap::from([("a".to_owned(), "1".to_owned())]));
+    }
+
+    #[test]
+    fn a_platform_is_what_is_said() {
+        let text = |json: &str| serde_json::from_str::<Config>(json).unwrap().platform.text();
+        assert_eq!(text(r#"{"os":"linux","architecture":"arm","variant":"v7"}"#), "linux/arm/v7");
+        assert_eq!(text(r#"{"os":"linux","architecture":"amd64","variant":null}"#), "linux/amd64");
+        assert_eq!(text("{}"), "");
+    }
+
+    #[test]
+    fn null_and_missing_differ() {
+        let catalog = |json: &str| serde_json::from_str::<Catalog>(json).unwrap().repositories;
+        assert_eq!(catalog("{}"), None);
+        assert_eq!(catalog(r#"{"repositories":null}"#), Some(None));
+        assert_eq!(catalog(r#"{"repositories":["a"]}"#), Some(Some(vec!["a".to_owned()])));
+    }
+}
