@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ use crate::config::{Log, LogFormat};
 pub fn start_logs(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|why| anyhow::anyhow!("the log filter '{}' cannot be read: {why}", log.filter))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BoxMakeWriter::new(std::io::stderr));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(BoxMakeWriter::new(std::io::stderr))
+        .with_ansi(std::io::stderr().is_terminal());
     // Fails only when logging was started before, as in tests.
     _ = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),
