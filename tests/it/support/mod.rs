@@ -1,1 +1,3 @@
-//! support
+//! What tests stand on.
+
+pub mod fake_registry;
