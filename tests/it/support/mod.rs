@@ -4,6 +4,7 @@ pub mod docker_registry;
 pub mod fake_registry;
 pub mod layout;
 pub mod postgres;
+pub mod process;
 pub mod token_server;
 
 use std::process::Command;
