@@ -1,6 +1,7 @@
 //! What the tests stand on: images to find, registries to find them in.
 
 pub mod docker_registry;
+pub mod fake_registry;
 pub mod layout;
 pub mod postgres;
 pub mod token_server;
