@@ -10,6 +10,7 @@ use tantivy::query::{
 };
 use tantivy::schema::{Field, IndexRecordOption};
 
+use super::lifted::LiftedQuery;
 use super::prefix::PrefixQuery;
 use super::query::{Alternative, MAX_WORDS, Query};
 use super::schema::Fields;
@@ -54,11 +55,9 @@ impl Fields {
 
     fn word(&self, word: &str, unfinished: bool) -> Box<dyn Matcher> {
         let weights = self.weights();
-        let relevance = weights.map(|(field, weight)| boxed(BoostQuery::new(self.term(field, word), weight)));
-        let present = weights.map(|(field, weight)| constant(self.term(field, word), weight));
-        let begun = weights.map(|(field, weight)| constant(boxed(PrefixQuery::new(field, word)), weight * UNFINISHED));
-        let begun = begun.into_iter().filter(|_| unfinished);
-        any([best(relevance), best(present.into_iter().chain(begun))])
+        let whole = weights.map(|(field, weight)| weighted(LiftedQuery(self.term(field, word)), weight));
+        let begun = weights.map(|(field, weight)| weighted(PrefixQuery::new(field, word), weight * UNFINISHED));
+        best(whole.into_iter().chain(begun.into_iter().filter(|_| unfinished)))
     }
 
     /// The fields that words are looked for in, with their weights.
@@ -85,6 +84,10 @@ impl Fields {
 
 fn boxed(query: impl Matcher) -> Box<dyn Matcher> {
     Box::new(query)
+}
+
+fn weighted(query: impl Matcher, weight: f32) -> Box<dyn Matcher> {
+    boxed(BoostQuery::new(boxed(query), weight))
 }
 
 fn constant(query: Box<dyn Matcher>, score: f32) -> Box<dyn Matcher> {
