@@ -1,8 +1,8 @@
 //! What a query matches, and how much each match counts.
 //!
-//! A word counts in the best of the fields that hold it: the field's weight times one plus BM25 (repetitions do not
-//! count: a version such as 0.0.0 is no better match for 0). A word that is only begun counts half the field's weight, so it never outranks the finished word in the same field. Whole names come
-//! before everything that words can add up to.
+//! A word counts in the best of the fields that hold it: the field's weight times one plus BM25. Repetitions do not
+//! count: a version such as 0.0.0 is no better match for 0. A word that is only begun counts half the field's weight, so
+//! it never outranks the finished word in the same field. Whole names come before everything that words can add up to.
 
 use tantivy::Term;
 use tantivy::query::{
@@ -16,10 +16,10 @@ use super::query::{Alternative, MAX_WORDS, Query};
 use super::schema::Fields;
 
 /// The query is a job's whole name. More than [`OTHER_KEY`] and all words together.
-const JOB_KEY: f32 = 20_000.0;
-/// The query is a whole title or image name. More than 32 words can score: each stays below 8 × (1 + 2.2 × 15), as BM25
-/// is at most 2.2 times the logarithm of the number of documents.
-const OTHER_KEY: f32 = 10_000.0;
+const JOB_KEY: f32 = 40_000.0;
+/// The query is a whole title or image name. More than all words together: a query has at most 32, each below
+/// 8 × (1 + 2.2 × 15) as BM25 is at most 2.2 times the logarithm of the number of documents, and at most 16 phrases.
+const OTHER_KEY: f32 = 20_000.0;
 /// The words stand in the image's or the job's name just as they were typed.
 const PHRASE: f32 = 100.0;
 /// An unfinished word, compared with the word.
