@@ -61,10 +61,10 @@ async fn retry_after_is_waited_for_up_to_a_limit() {
 #[tokio::test]
 async fn a_body_that_trickles_ends_at_the_time_out() {
     let registry = FakeRegistry::start().await;
-    registry.fault(Seen::is_catalog, ALWAYS, Fault::Trickle);
+    registry.fault(Seen::is_ping, ALWAYS, Fault::Trickle);
     let source = open_with(&registry, &Limits { request_timeout: Duration::from_millis(300), ..limits() });
-    assert_fails!(source.repositories().await, Timeout, registry.host(), "no complete answer");
-    assert_eq!(registry.count(Seen::is_catalog), 1);
+    assert_fails!(source.ping().await, Timeout, registry.host(), "no complete answer");
+    assert_eq!(registry.count(Seen::is_ping), 1);
 }
 
 #[tokio::test]
