@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ pub(crate) use on_both;
 /// What a process is started with.
 pub struct Setup {
     folder: TempDir,
-    database: Option<TestDatabase>,
+    database: Option<Arc<TestDatabase>>,
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
 }
@@ -103,9 +103,17 @@ impl Setup {
         if engine == Engine::Postgres {
             let database = postgres::database().await;
             setup = setup.env("DATABASE_URL", database.url());
-            setup.database = Some(database);
+            setup.database = Some(Arc::new(database));
         }
         setup
+    }
+
+    /// The same in a folder of its own: another process on the same database.
+    pub fn beside(&self) -> Self {
+        let other = Self::new();
+        let mut environment = self.environment.clone();
+        environment.extend(other.environment);
+        Self { environment, database: self.database.clone(), arguments: self.arguments.clone(), ..other }
     }
 
     /// Sets a variable of its environment.
