@@ -38,7 +38,7 @@ async fn what_is_no_registry_is_refused_in_words() {
         (format!("http://{dead}"), format!("{dead} cannot be reached")),
         (page.url(), format!("{} answers with a web page", page.host())),
         (nothing.url(), format!("{} answers, but there is no registry at", nothing.host())),
-        (silent.url(), format!("{} gave no complete answer within 1 s", silent.host())),
+        (silent.url(), format!("{} gave no complete answer within 3 s", silent.host())),
         (broken.url(), format!("{} answered 503", broken.host())),
         (stranger.url(), format!("{} answers at /v2/, but not as a registry does", stranger.host())),
         (silo.url().to_owned(), "answers, but there is no registry at".to_owned()),

@@ -133,9 +133,9 @@ impl Setup {
         self
     }
 
-    /// Gives up soon: for registries that do not answer.
+    /// Gives up after three seconds: soon, but not before an answer comes on a busy machine.
     pub fn impatient(self) -> Self {
-        self.env("SILO__SCAN__REQUEST_TIMEOUT_SECONDS", 1).env("SILO__SCAN__TRIES", 1)
+        self.env("SILO__SCAN__REQUEST_TIMEOUT_SECONDS", 3).env("SILO__SCAN__TRIES", 1)
     }
 
     /// Where its data are. Made by the service.
