@@ -109,7 +109,7 @@ impl App {
         for registry in self.registry_list().await? {
             let next = self.next_scan_of(&registry, now);
             match registry.next_scan_at {
-                Some(at) if at <= now => {
+                Some(at) if at <= now && next.is_some() => {
                     self.scan_request(registry.id, ScanTrigger::Schedule).await.or_else(|why| match why {
                         Error::NotFound(_) => Ok(ScanId(0)),
                         other => Err(other),
