@@ -44,9 +44,11 @@ async fn registries_are_added_listed_and_removed() {
     assert_eq!(error, "silo: there is no registry yet; add one with: silo registry add NAME URL\n");
     let added = silo.cli(&["registry", "add", "mine", &registry.url(), "--org", "geo"]).await;
     assert_eq!((added.code, added.stdout.as_str()), (Some(0), ""));
-    assert_snapshot!(added.stderr, @"");
+    assert_snapshot!(added.stderr, @"Added mine as registry 1. Scan it with: silo scan mine --wait");
     let table = silo.cli(&["registry", "list"]).await.expect_success();
-    assert_snapshot!(plain(&table, &[(&registry.url(), "http://REGISTRY")]), @"");
+    let head = ["ID", "NAME", "KIND", "URL", "ORG", "NEXT", "SCAN"];
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [&head[..], &["1", "mine", "distribution", &registry.url(), "geo"]], "{table}");
     let list: Value = serde_json::from_str(&silo.cli(&["registry", "list", "--json"]).await.expect_success()).unwrap();
     assert_eq!((&list[0]["name"], &list[0]["url"]), (&json!("mine"), &json!(registry.url())));
 
@@ -75,11 +77,18 @@ async fn a_scan_is_waited_for_and_its_result_is_found() {
     silo.cli(&["registry", "add", "mine", &registry.url()]).await.expect_success();
     let scan = silo.cli(&["scan", "mine", "--wait"]).await;
     assert_eq!(scan.code, Some(0));
-    assert_snapshot!(plain(&scan.stdout, &[]), @"");
-    assert_snapshot!(plain(&scan.stderr, &[]), @"");
+    assert_snapshot!(plain(&scan.stdout, &[]), @r#"
+    REGISTRY  STATE     IMAGES  ADDED  CHANGED  REMOVED  PROBLEMS
+    mine      complete  3       3      0        0        1
+    "#);
+    assert_snapshot!(plain(&scan.stderr, &[]), @"mine: 1 of 4 repositories were passed over by name. To look into them, add the registry with patterns of your own (\"include\": [\"*\"] for all), or change scan.include in the configuration");
     // At once: who is told that a scan is over finds its result.
     let table = silo.cli(&["search", "ic"]).await.expect_success();
-    assert_snapshot!(plain(&table, &[(&registry.host(), "REGISTRY")]), @"");
+    assert_snapshot!(plain(&table, &[(&registry.host(), "REGISTRY")]), @r#"
+    NAME    VERSION  TITLE                     ORGANIZATION  IMAGE
+    ice     2.0.0    Finds ice again           Polar Works   REGISTRY/geo/ice-2.0.0-seed:1.0.0
+    icicle  1        Breaks [31m the standard                REGISTRY/icicle-1-seed:1  (invalid manifest)
+    "#);
     let scans: Value = serde_json::from_str(&silo.cli(&["scan", "--wait", "--json"]).await.expect_success()).unwrap();
     assert_eq!((&scans[0]["state"], &scans[0]["counts"]["unchanged"]), (&json!("complete"), &json!(3)));
     let asked = silo.cli(&["scan", "mine"]).await;
@@ -95,7 +104,11 @@ async fn a_scan_that_fails_is_an_error() {
     registry.fault(Seen::is_catalog, ALWAYS, Fault::Html(200));
     let scan = silo.cli(&["scan", "--wait"]).await;
     assert_eq!(scan.code, Some(1), "{scan:#?}");
-    assert_snapshot!(plain(&scan.stdout, &[]), @"");
+    assert_snapshot!(plain(&scan.stdout, &[]), @r#"
+    REGISTRY  STATE     IMAGES  ADDED  CHANGED  REMOVED  PROBLEMS
+    mine      failed    3       0      0        0        1
+    other     complete  3       3      0        0        1
+    "#);
     let host = registry.host();
     let words = format!("mine: {host} answers with a web page");
     assert!(scan.stderr.contains(&words), "{}", scan.stderr);

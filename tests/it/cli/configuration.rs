@@ -8,7 +8,35 @@ use crate::support::process::silo;
 #[tokio::test]
 async fn help_lists_the_commands() {
     let help = silo(&["--help"], &[]).await.expect_success();
-    assert_snapshot!(plain(&help, &[]), @"");
+    assert_snapshot!(plain(&help, &[]), @r#"
+    Finds Seed images in container registries, understands their manifests, and lets people and
+    frameworks search them.
+
+    Usage: silo [OPTIONS] [COMMAND]
+
+    Commands:
+      serve     Run the service (what `silo` does without a command)
+      config    Show the merged configuration, secrets masked
+      user      Keep the users of this machine's database, also beside a running service
+      login     Get a token from a server, for SILO_TOKEN
+      search    Search a server's catalogue
+      scan      Scan a server's registries
+      registry  Keep a server's registries
+      health    Ask the service on this machine whether it is alive, for container health checks
+      help      Print this message or the help of the given subcommand(s)
+
+    Options:
+          --listen <ADDRESS>  The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]
+          --demo              Also add and scan a registry of example images that the program carries
+                              with it
+      -h, --help              Print help
+      -V, --version           Print version
+
+    This machine:
+          --config <FILE>  A configuration file in TOML; `silo config --defaults` shows every option
+          --data <FOLDER>  Where the database, the index and the keys live [env: SILO_DATA] [default:
+                           silo-data]
+    "#);
 }
 
 #[tokio::test]

@@ -45,7 +45,16 @@ async fn the_welcome_tells_how_to_go_on() {
     let password = std::fs::read_to_string(&file).unwrap().trim().to_owned();
     let data = silo.data().display().to_string();
     let replaced = [(silo.url(), "http://ADDRESS"), (&data, "DATA"), (&password, "PASSWORD")];
-    insta::assert_snapshot!(plain(&silo.welcome, &replaced), @"");
+    insta::assert_snapshot!(plain(&silo.welcome, &replaced), @r#"
+    SILO listens on http://ADDRESS
+    Data:    DATA (SQLite)
+    Admin:   admin, password PASSWORD (kept in DATA/initial-admin-password)
+
+    Log in, add a registry, scan and search:
+      TOKEN=$(curl -s http://ADDRESS/login -d '{"username":"admin","password":"'"$(cat DATA/initial-admin-password)"'"}' | cut -d '"' -f 4)
+      curl -H "Authorization: Token $TOKEN" http://ADDRESS/registries/add -d '{"name":"mine","url":"http://127.0.0.1:5000"}'
+      curl -H "Authorization: Token $TOKEN" -X POST http://ADDRESS/registries/scan && curl http://ADDRESS/jobs/search/WORDS
+    "#);
     assert_the_commands_work(&silo).await;
     assert!(!silo.log().contains(&password), "the log is no place for it");
 }
