@@ -66,9 +66,11 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     table
 }
 
-/// A text of a reply; control characters are taken out, since they come from strangers and end on a terminal.
+/// A text of a reply. It comes from strangers and ends on a terminal: characters that steer one are taken out, and so are
+/// those that turn the direction of writing, which can make one name look like another.
 pub(super) fn text(value: &Value) -> String {
-    let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |text: &str| text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     match value {
         Value::Null => String::new(),
         Value::String(text) => plain(text),

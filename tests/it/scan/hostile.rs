@@ -54,6 +54,7 @@ async fn texts_made_to_hurt_come_back_as_texts(engine: Engine) {
         ("html", "<script>alert('1')</script>&amp;\"", "<script>alert('1')</script>&amp;\""),
         ("nul", "a\u{0}b", ""),
         ("bell", "ring\u{7}\u{1b}[31mred", ""),
+        ("bidi", "ab\u{202e}cd\u{2066}ef", "ab\u{202e}cd\u{2066}ef"),
         ("sql", "'; DROP TABLE images; --", "'; DROP TABLE images; --"),
         ("emoji", "Ice \u{1f9ca}\u{fe0f} é e\u{301}", "Ice \u{1f9ca}\u{fe0f} é e\u{301}"),
     ];
@@ -72,7 +73,7 @@ async fn texts_made_to_hurt_come_back_as_texts(engine: Engine) {
     let silo = Setup::on(engine).await.start().await;
     let id = silo.add("mine", &registry.url()).await;
     let scan = silo.scan(id).await;
-    assert_eq!((&scan["state"], counts(&scan, ["images"])), (&json!("complete"), [8]), "{scan:#}");
+    assert_eq!((&scan["state"], counts(&scan, ["images"])), (&json!("complete"), [9]), "{scan:#}");
 
     for (name, sent, back) in texts {
         let found = silo.images(&format!("hurt-{name}")).await;
@@ -92,10 +93,10 @@ async fn texts_made_to_hurt_come_back_as_texts(engine: Engine) {
     assert_eq!(odd.len(), 3);
     assert!(fields(&odd, "name").contains(&"../../etc"));
     for list in ["/images", "/jobs", "/job-versions"] {
-        assert_eq!(silo.get(list).await.expect(200).as_array().unwrap().len(), 8, "{list}");
+        assert_eq!(silo.get(list).await.expect(200).as_array().unwrap().len(), 9, "{list}");
     }
     let shown = silo.cli(&["search", "hurt"]).await.expect_success();
-    assert!(!shown.contains(['\u{1b}', '\u{7}', '\0']), "{shown:?}");
+    assert!(!shown.contains(['\u{1b}', '\u{7}', '\0', '\u{202e}', '\u{2066}']), "{shown:?}");
 }
 
 /// The config of this image is larger than any that is read.
