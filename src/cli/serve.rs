@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::print;
 use crate::app::{App, FirstAdmin, PASSWORD_FILE};
 use crate::clock::Clock;
 use crate::config::{Flags, Settings};
@@ -43,7 +44,8 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     if options.demo {
         app.demo_start().await?;
     }
-    print!("{}", welcome(&app, &admin, &address.to_string(), options.demo));
+    // A service runs on without a reader.
+    _ = print(welcome(&app, &admin, &address.to_string(), options.demo));
     http::serve(http::routes(app.clone()).into_router(), listener, stop, grace).await;
     upkeep.abort();
     if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {

@@ -56,7 +56,12 @@ async fn registries_are_added_listed_and_removed() {
     assert_eq!(again, "silo: Registry already exists with name mine\n");
     let error = silo.cli(&["registry", "rm", "yours"]).await.expect_failure(1);
     assert_eq!(error, "silo: there is no registry 'yours'; list them with: silo registry list\n");
-    silo.cli(&["registry", "rm", "mine"]).await.expect_success();
+    let error = silo.cli(&["registry", "rm", "7"]).await.expect_failure(1);
+    assert_eq!(error, "silo: there is no registry '7'; list them with: silo registry list\n");
+    // Also by id; a name wins, should it be a number.
+    silo.cli(&["registry", "add", "1", &registry.url()]).await.expect_success();
+    silo.cli(&["registry", "rm", "1"]).await.expect_success();
+    silo.cli(&["registry", "rm", "1"]).await.expect_success();
     assert_eq!(silo.cli(&["registry", "list", "--json"]).await.expect_success(), "[]\n");
 }
 

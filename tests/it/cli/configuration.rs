@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::plain;
-use crate::support::process::silo;
+use crate::support::process::{silo, silo_into};
 
 #[tokio::test]
 async fn help_lists_the_commands() {
@@ -116,6 +116,22 @@ async fn a_configuration_that_cannot_be_used_is_refused() {
     assert!(error.contains("/nowhere/silo.toml"), "{error}");
     let error = silo(&["serve", "--listen", "nowhere"], &[]).await.expect_failure(1);
     assert!(error.contains("listen"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let exit = silo_into(writer.into(), &["config", "--defaults"]).await;
+    assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let exit = silo_into(full.into(), &["config"]).await;
+    assert_eq!(exit.code, Some(1));
+    assert!(exit.stderr.starts_with("silo: the output cannot be written: No space left"), "{}", exit.stderr);
 }
 
 #[tokio::test]

@@ -98,6 +98,11 @@ impl Setup {
         setup.env("SILO_DATA", data)
     }
 
+    /// As on a machine where nobody has set anything.
+    fn bare() -> Self {
+        Self::new().without("SILO_ADMIN_PASSWORD").without("SILO__SCAN__SCHEDULE")
+    }
+
     pub async fn on(engine: Engine) -> Self {
         let mut setup = Self::new();
         if engine == Engine::Postgres {
@@ -440,16 +445,28 @@ impl Exit {
 
 /// The program without a service: what it says on a machine where nothing runs.
 pub async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
-    let setup = Setup::new().without("SILO_ADMIN_PASSWORD").without("SILO__SCAN__SCHEDULE");
+    let setup = Setup::bare();
     let mut command = setup.command();
     command.envs(environment.iter().copied()).args(arguments);
     finish(command, "").await
 }
 
-async fn finish(mut command: Command, input: &str) -> Exit {
+/// As [`silo`], with its standard output going there.
+pub async fn silo_into(stdout: Stdio, arguments: &[&str]) -> Exit {
+    let setup = Setup::bare();
+    let mut command = setup.command();
+    command.args(arguments);
+    finish_into(command, "", stdout).await
+}
+
+async fn finish(command: Command, input: &str) -> Exit {
+    finish_into(command, input, Stdio::piped()).await
+}
+
+async fn finish_into(mut command: Command, input: &str, stdout: Stdio) -> Exit {
     let input = input.to_owned();
     let run = move || {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let mut stdin = child.stdin.take().expect("standard input is piped");
         // A program that does not read may be gone already.
