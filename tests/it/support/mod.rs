@@ -1,5 +1,7 @@
 //! What the tests stand on: images to find, registries to find them in.
 
+pub mod app;
+pub mod contract;
 pub mod docker_registry;
 pub mod layout;
 pub mod postgres;
