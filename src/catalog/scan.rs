@@ -91,7 +91,7 @@ pub struct ScanCounts {
     pub unchanged: u64,
     /// Tags that are gone.
     pub removed: u64,
-    /// Tags whose content is a Seed image.
+    /// Seed images of the registry in the catalogue when the scan ended.
     pub images: u64,
     /// Problems reported.
     pub problems: u64,

@@ -121,7 +121,9 @@ pub(super) async fn find(client: &Client, wanted: &str) -> anyhow::Result<i64> {
     let by = |matches: &dyn Fn(&Value) -> bool| {
         items(&reply).iter().find(|row| matches(row)).and_then(|row| row["id"].as_i64())
     };
-    match by(&|row| row["name"] == wanted).or_else(|| by(&|row| row["id"].to_string() == wanted)) {
+    match by(&|row| row["name"] == wanted)
+        .or_else(|| by(&|row| row["id"].as_i64().is_some_and(|id| wanted.parse() == Ok(id))))
+    {
         Some(id) => Ok(id),
         None => bail!("there is no registry '{wanted}'; list them with: silo registry list"),
     }

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod contract;
 pub mod docker_registry;
+pub mod fake_registry;
 pub mod layout;
 pub mod postgres;
 pub mod token_server;
