@@ -61,10 +61,15 @@ impl App {
             schedule: form.schedule.clone(),
         };
         let sealed = has_password.then(|| self.0.sealer.seal(&place(&form.name), &form.password));
-        match self.0.store.registry_insert(&new, sealed.as_deref(), self.0.clock.now()).await {
-            Err(store::Error::Duplicate(_)) => Err(duplicate()),
-            other => Ok(other?),
-        }
+        let now = self.0.clock.now();
+        let registry = match self.0.store.registry_insert(&new, sealed.as_deref(), now).await {
+            Err(store::Error::Duplicate(_)) => return Err(duplicate()),
+            other => other?,
+        };
+        // The schedule's task would do it too, within a minute; so whoever looks now sees it.
+        let next_scan_at = self.next_scan_of(&registry, now);
+        self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
+        Ok(Registry { next_scan_at, ..registry })
     }
 
     /// All registries, by id.

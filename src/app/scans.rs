@@ -122,7 +122,8 @@ impl App {
         Ok(())
     }
 
-    fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When the registry's schedule, or the default one, asks for its next scan.
+    pub(super) fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let scan = &self.settings().scan;
         let schedule = if registry.schedule.is_empty() { &scan.schedule } else { &registry.schedule };
         let jitter = jitter(registry.id, scan.jitter_minutes);

@@ -51,14 +51,14 @@ pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Res
 }
 
 /// Aligned columns without lines.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
+pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
     table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table
+    table.trim_fmt()
 }
 
 /// A text of a reply; control characters are taken out, since they come from strangers and end on a terminal.
