@@ -1,5 +1,6 @@
 //! `silo serve`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -43,7 +44,7 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     if options.demo {
         app.demo_start().await?;
     }
-    print!("{}", welcome(&app, &admin, &address.to_string(), options.demo));
+    print!("{}", welcome(&app, &admin, address, options.demo));
     http::serve(http::routes(app.clone()).into_router(), listener, stop, grace).await;
     upkeep.abort();
     if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
@@ -73,8 +74,19 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output
     })
 }
 
+/// An address that a program on this machine can ask: "all addresses" is none.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
 /// What a newcomer needs to go on: the address, the password, the first commands.
-fn welcome(app: &App, admin: &FirstAdmin, address: &str, demo: bool) -> String {
+fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool) -> String {
+    let address = reachable(listen);
     let settings = app.settings();
     let data = settings.data.display();
     let database = if settings.database.url.expose_secret().is_empty() { "SQLite" } else { "PostgreSQL" };
@@ -93,7 +105,7 @@ fn welcome(app: &App, admin: &FirstAdmin, address: &str, demo: bool) -> String {
     let about_demo = if demo { "\nDemo:    a registry of example images is being scanned\n" } else { "" };
     let word = if demo { "ndvi" } else { "WORDS" };
     format!(
-        "SILO listens on http://{address}
+        "SILO listens on http://{listen}
 Data:    {data} ({database})
 Admin:   {about_admin}
 {about_demo}
