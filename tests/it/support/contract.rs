@@ -152,3 +152,50 @@ pub fn resolve(value: &Value) -> &Value {
 fn same(found: &str, expected: &str) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("expected the body '{expected}'")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use silo::http::Access;
+
+    use super::*;
+
+    /// What is said about a reply of `GET /jobs/1`.
+    fn said(status: u16, content_type: &str, text: &str) -> Result<(), String> {
+        let route = |path| Route { method: Method::GET, path, access: Access::Anyone };
+        let routes = [route("/jobs"), route("/jobs/search/{*query}"), route("/jobs/{id}")];
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", content_type.parse().expect("a header"));
+        let reply = Reply { asked: String::new(), status, headers, text: text.to_owned() };
+        checked(&routes, &Method::GET, "/jobs/1?a=b", &reply)
+    }
+
+    #[test]
+    fn a_reply_that_breaks_the_contract_is_found() {
+        const JSON: &str = "application/json";
+        assert_eq!(said(404, JSON, r#"{"error":"none"}"#), Ok(()));
+        for (status, content_type, text, names) in [
+            (404, JSON, r#"{"error":"none","more":1}"#, "more"),
+            (404, JSON, r#"{}"#, "error"),
+            (404, JSON, r#"{"error":"none"} "trailing""#, "JSON"),
+            (404, "text/html", r#"{"error":"none"}"#, "text/html"),
+            (418, JSON, r#"{"error":"none"}"#, "418"),
+            (200, JSON, r#"{"ID":1}"#, "required"),
+            (200, JSON, "null", "null"),
+        ] {
+            let why = said(status, content_type, text).expect_err(text);
+            assert!(why.contains(names), "{why}");
+        }
+    }
+
+    #[test]
+    fn text_goes_before_a_parameter_and_that_before_one_with_slashes() {
+        let rank = |template, path| fit(template, path);
+        assert_eq!(rank("/jobs/{id}", "/jobs/1"), Some(vec![0, 0, 1]));
+        assert_eq!(rank("/jobs/{*rest}", "/jobs/1/2"), Some(vec![0, 0, 2]));
+        assert!(rank("/jobs/add", "/jobs/add") < rank("/jobs/{id}", "/jobs/add"));
+        for path in ["/jobs", "/jobs/", "/jobs/1/2", "/images/1"] {
+            assert_eq!(rank("/jobs/{id}", path), None, "{path}");
+        }
+    }
+}
