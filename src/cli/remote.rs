@@ -3,7 +3,7 @@
 use clap::Args;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use reqwest::Method;
+use http::Method;
 use serde_json::Value;
 
 use super::serve::reachable;

@@ -322,9 +322,9 @@ async fn a_manifest_is_only_read_from_registries_that_were_added() {
         ("/images/manifest/hub.docker.com/org/name-1.0.0-seed:1.0.0", 404, "hub.docker.com"),
         ("/images/manifest/127.0.0.1:1/x", 404, "127.0.0.1:1"),
         ("/images/manifest/h/a:b:c", 400, "More than one colon in image name"),
-        ("/images/manifest/h/a%2F..%2Fb", 400, "not the name of a repository"),
-        ("/images/manifest/h/A", 400, "not the name of a repository"),
-        ("/images/manifest/h/a:%20", 400, "not a tag"),
+        ("/images/manifest/h/a%2F..%2Fb", 400, "names no image"),
+        ("/images/manifest/h/A", 400, "names no image"),
+        ("/images/manifest/h/a:%20", 400, "names no image"),
     ] {
         let why = silo.anonymous().get(path).await.expect(status).error();
         assert!(why.contains(says), "{path}: {why}");

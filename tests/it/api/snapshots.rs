@@ -33,8 +33,17 @@ fn redacted(mut value: Value, folder: &str) -> Value {
 }
 
 #[tokio::test]
-async fn replies() {
-    let silo = TestApp::start().await;
+async fn sqlite() {
+    replies(TestApp::start().await).await;
+}
+
+#[tokio::test]
+async fn postgres() {
+    replies(TestApp::on_postgres().await).await;
+}
+
+/// The same on both engines, to the letter.
+async fn replies(silo: TestApp) {
     let folder = silo.folder().display().to_string();
     let mut layout = jobs(&[("my-job", "1.0.0", "0.1.0"), ("my-job", "1.0.0", "0.2.0"), ("other", "2.0.0", "1.0.0")]);
     layout.image("geo/bad-seed:1", &[(silo::seed::LABEL, "nonsense")]);
@@ -45,8 +54,8 @@ async fn replies() {
         ("registries", "/registries"),
         ("registry", "/registries/1"),
         ("images", "/images"),
-        ("image", "/images/1"),
-        ("image-manifest", "/images/1/manifest"),
+        ("image", "/images/2"),
+        ("image-manifest", "/images/2/manifest"),
         ("images-search", "/images/search/my-job"),
         ("jobs", "/jobs"),
         ("job", "/jobs/1"),
@@ -57,7 +66,7 @@ async fn replies() {
         ("error", "/jobs/x"),
         ("v1-search", "/api/v1/search?q=my-job"),
         ("v1-search-images", "/api/v1/search?q=my-job&kind=image&limit=1"),
-        ("v1-image", "/api/v1/images/1"),
+        ("v1-image", "/api/v1/images/2"),
         ("v1-registries", "/api/v1/registries"),
         ("v1-registry", "/api/v1/registries/1"),
         ("v1-scans", "/api/v1/scans"),

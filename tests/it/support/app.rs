@@ -93,6 +93,8 @@ impl Builder {
         // No scan but those that a test asks for.
         set("SILO__SCAN__SCHEDULE", "off".to_owned());
         set("SILO__SCAN__JITTER_MINUTES", "0".to_owned());
+        // A scan of a few images ends in time on the slowest machine.
+        set("SILO__SCAN__WAIT_SECONDS", "50".to_owned());
         // What does not answer fails soon.
         set("SILO__SCAN__TRIES", "1".to_owned());
         let settings = Settings::from_layers(&Flags::default(), &self.environment).expect("usable settings");

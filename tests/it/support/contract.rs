@@ -32,6 +32,9 @@ pub fn check(routes: &[Route], method: &Method, path: &str, reply: &Reply) {
 fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Result<(), String> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let here: Vec<&Route> = best(routes, path);
+    if method != Method::OPTIONS && !reply.headers.contains_key("x-request-id") {
+        return Err("the header X-Request-Id is missing".to_owned());
+    }
     // What is the same on every address, known or not, is not repeated at each of them.
     match (method, reply.status) {
         (&Method::OPTIONS, 200) => return same(&reply.text, r#"{"result":"success"}"#),
@@ -155,7 +158,7 @@ fn same(found: &str, expected: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::{HeaderMap, HeaderValue};
     use silo::http::Access;
 
     use super::*;
@@ -166,6 +169,7 @@ mod tests {
         let routes = [route("/jobs"), route("/jobs/search/{*query}"), route("/jobs/{id}")];
         let mut headers = HeaderMap::new();
         headers.insert("content-type", content_type.parse().expect("a header"));
+        headers.insert("x-request-id", HeaderValue::from_static("1"));
         let reply = Reply { asked: String::new(), status, headers, text: text.to_owned() };
         checked(&routes, &Method::GET, "/jobs/1?a=b", &reply)
     }
