@@ -12,6 +12,10 @@ use crate::registry::Source;
 use crate::scan::{self, Input, Progress};
 use crate::store::{self, ClaimedScan, ScanRequest, ScanResult};
 
+/// A scan that was taken up more often than this is given up: whatever ends its workers, or keeps its result from being
+/// stored, must not make us ask the registry for ever.
+const MOST_ATTEMPTS: i64 = 5;
+
 /// A scan that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryScan {
@@ -126,7 +130,8 @@ impl App {
         Ok(())
     }
 
-    fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When the registry's schedule, or the default one, asks for its next scan.
+    pub(super) fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let scan = &self.settings().scan;
         let schedule = if registry.schedule.is_empty() { &scan.schedule } else { &registry.schedule };
         let jitter = jitter(registry.id, scan.jitter_minutes);
@@ -159,7 +164,12 @@ impl App {
     /// False: the scan is not ours any more.
     async fn scan_claimed(&self, claim: &ClaimedScan, stop: &CancellationToken) -> Result<bool> {
         let Some(registry) = self.0.store.registry_get(claim.registry_id).await? else { return Ok(false) };
-        let opened = match self.source_of(&registry).await {
+        let attempts = self.0.store.scan_get(claim.id).await?.map_or(0, |scan| scan.attempts);
+        if attempts > MOST_ATTEMPTS {
+            let why = format!("{MOST_ATTEMPTS} attempts ended before the result was stored; the log says why");
+            return self.finish(&registry, claim, &scan::failed(&why, ScanCounts::default())).await;
+        }
+        let opened = match self.source_of(&registry, &self.limits()).await {
             Ok(source) => self.filter_of(&registry).map(|filter| (source, filter)),
             Err(why) => Err(why),
         };
@@ -188,12 +198,19 @@ impl App {
             // The stored address or password cannot be used.
             Err(why) => scan::failed(&why, ScanCounts::default()),
         };
-        match self.0.store.scan_finish(claim, &result, self.0.clock.now()).await {
-            Ok(()) => report(&registry, claim.id, &result),
-            Err(store::Error::LeaseLost) => return Ok(false),
-            Err(why) => return Err(why.into()),
+        self.finish(&registry, claim, &result).await
+    }
+
+    /// False: the scan is not ours any more.
+    async fn finish(&self, registry: &Registry, claim: &ClaimedScan, result: &ScanResult) -> Result<bool> {
+        match self.0.store.scan_finish(claim, result, self.0.clock.now()).await {
+            Ok(()) => {
+                report(registry, claim.id, result);
+                Ok(true)
+            }
+            Err(store::Error::LeaseLost) => Ok(false),
+            Err(why) => Err(why.into()),
         }
-        Ok(true)
     }
 
     /// Renews the lease and stores progress until it is lost.

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _, stdin};
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 

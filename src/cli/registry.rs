@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::account::read_password;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use http::Method;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use reqwest::Method;
 use serde_json::Value;
 
 use super::print;

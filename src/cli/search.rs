@@ -1,7 +1,7 @@
 //! `silo search`.
 
 use clap::{Args, ValueEnum};
-use reqwest::Method;
+use http::Method;
 
 use super::print;
 use super::remote::{Server, items, table, text};

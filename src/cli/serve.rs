@@ -1,5 +1,6 @@
 //! `silo serve`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -45,7 +46,7 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
         app.demo_start().await?;
     }
     // A service runs on without a reader.
-    _ = print(welcome(&app, &admin, &address.to_string(), options.demo));
+    _ = print(welcome(&app, &admin, address, options.demo));
     http::serve(http::routes(app.clone()).into_router(), listener, stop, grace).await;
     upkeep.abort();
     if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
@@ -75,6 +76,16 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output
     })
 }
 
+/// An address that a program on this machine can ask: "all addresses" is none.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
 /// A text as one word of a shell's command.
 fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
@@ -82,7 +93,8 @@ fn shell_word(text: &str) -> String {
 }
 
 /// What a newcomer needs to go on: the address, the password, the first commands.
-fn welcome(app: &App, admin: &FirstAdmin, address: &str, demo: bool) -> String {
+fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool) -> String {
+    let address = reachable(listen);
     let settings = app.settings();
     let data = settings.data.display();
     let database = if settings.database.url.expose_secret().is_empty() { "SQLite" } else { "PostgreSQL" };
@@ -100,7 +112,7 @@ fn welcome(app: &App, admin: &FirstAdmin, address: &str, demo: bool) -> String {
     let about_demo = if demo { "\nDemo:    a registry of example images is being scanned\n" } else { "" };
     let word = if demo { "ndvi" } else { "WORDS" };
     format!(
-        "SILO listens on http://{address}
+        "SILO listens on http://{listen}
 Data:    {data} ({database})
 Admin:   {about_admin}
 {about_demo}

@@ -1,5 +1,7 @@
 //! What the tests stand on: images to find, registries to find them in, and the program itself.
 
+pub mod app;
+pub mod contract;
 pub mod docker_registry;
 pub mod fake_registry;
 pub mod layout;
