@@ -88,9 +88,17 @@ impl App {
         Ok(self.0.store.scan_list(registry, before, limit).await?)
     }
 
-    /// One scan.
+    /// One scan. Who is told that it is over finds its result: the index is brought up to date first.
     pub async fn scan_get(&self, id: ScanId) -> Result<Scan> {
-        self.0.store.scan_get(id).await?.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))
+        let known = self.0.store.scan_get(id).await?;
+        let scan = known.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))?;
+        if !scan.state.is_active()
+            && let Err(why) = self.index_bring_up_to_date().await
+        {
+            // A broken index must not hide the scan's report.
+            tracing::warn!(%why, "the search index could not be brought up to date");
+        }
+        Ok(scan)
     }
 
     /// What a scan met, in order.
@@ -105,7 +113,7 @@ impl App {
         for registry in self.registry_list().await? {
             let next = self.next_scan_of(&registry, now);
             match registry.next_scan_at {
-                Some(at) if at <= now => {
+                Some(at) if at <= now && next.is_some() => {
                     self.scan_request(registry.id, ScanTrigger::Schedule).await.or_else(|why| match why {
                         Error::NotFound(_) => Ok(ScanId(0)),
                         other => Err(other),

@@ -84,6 +84,12 @@ pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// A text as one word of a shell's command.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// What a newcomer needs to go on: the address, the password, the first commands.
 fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool) -> String {
     let address = reachable(listen);
@@ -92,13 +98,12 @@ fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool) -> Str
     let database = if settings.database.url.expose_secret().is_empty() { "SQLite" } else { "PostgreSQL" };
     let user = &settings.admin.username;
     let file = settings.in_data(PASSWORD_FILE);
+    let kept = format!("$(cat {})", shell_word(&file.display().to_string()));
     let (about_admin, password) = match admin {
         FirstAdmin::Made { password, .. } => {
-            (format!("{user}, password {password} (kept in {})", file.display()), format!("$(cat {})", file.display()))
+            (format!("{user}, password {password} (kept in {})", file.display()), kept)
         }
-        _ if file.exists() => {
-            (format!("{user}, first password in {}", file.display()), format!("$(cat {})", file.display()))
-        }
+        _ if file.exists() => (format!("{user}, first password in {}", file.display()), kept),
         FirstAdmin::Given => (format!("{user}, with the password that you gave"), "$SILO_ADMIN_PASSWORD".to_owned()),
         FirstAdmin::NotNeeded => ("see: silo user list".to_owned(), "$SILO_ADMIN_PASSWORD".to_owned()),
     };
@@ -110,7 +115,7 @@ Data:    {data} ({database})
 Admin:   {about_admin}
 {about_demo}
 Log in, add a registry, scan and search:
-  TOKEN=$(curl -s http://{address}/login -d '{{\"username\":\"{user}\",\"password\":\"'{password}'\"}}' | cut -d '\"' -f 4)
+  TOKEN=$(curl -s http://{address}/login -d '{{\"username\":\"{user}\",\"password\":\"'\"{password}\"'\"}}' | cut -d '\"' -f 4)
   curl -H \"Authorization: Token $TOKEN\" http://{address}/registries/add -d '{{\"name\":\"mine\",\"url\":\"http://127.0.0.1:5000\"}}'
   curl -H \"Authorization: Token $TOKEN\" -X POST http://{address}/registries/scan && curl http://{address}/jobs/search/{word}
 "

@@ -1,4 +1,4 @@
-//! What the tests stand on: images to find, registries to find them in.
+//! What the tests stand on: images to find, registries to find them in, and the program itself.
 
 pub mod app;
 pub mod contract;
@@ -6,6 +6,7 @@ pub mod docker_registry;
 pub mod fake_registry;
 pub mod layout;
 pub mod postgres;
+pub mod process;
 pub mod token_server;
 
 use std::process::Command;
