@@ -165,3 +165,13 @@ async fn names_that_were_passed_over_are_told() {
     assert_eq!(scan["counts"]["repositoriesSkipped"], 1);
     assert!(scan["notes"][0].as_str().unwrap().contains("scan.include"), "{}", scan["notes"]);
 }
+
+#[tokio::test]
+async fn new_images_are_numbered_by_name() {
+    let names: Vec<String> = (0..40).map(|n| format!("job-{n}")).collect();
+    let list: Vec<(&str, &str, &str)> = names.iter().map(|name| (name.as_str(), "1.0.0", "1.0.0")).collect();
+    let silo = TestApp::with_jobs(&list).await;
+    let images = silo.anonymous().get("/images").await.json();
+    let found: Vec<&str> = images.as_array().unwrap().iter().map(|image| image["Name"].as_str().unwrap()).collect();
+    assert!(found.len() == 40 && found.is_sorted(), "{found:?}");
+}
