@@ -48,11 +48,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let bytes = Bytes::from_request(request, state).await?;
-        if bytes.windows(6).any(|part| part == b"\\u0000") {
+        let body = parse_json(&Bytes::from_request(request, state).await?)?;
+        if has_nul(&body) {
             return Err(Error::Unprocessable("the body contains a NUL character".to_owned()).into());
         }
-        serde_json::from_slice(&bytes).map(Json).map_err(|why| unreadable(&why))
+        serde_json::from_value(body).map(Json).map_err(|why| unreadable(&why))
+    }
+}
+
+/// Whether a text anywhere holds a NUL, which PostgreSQL cannot keep.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(entries) => entries.values().any(has_nul),
+        _ => false,
     }
 }
 
