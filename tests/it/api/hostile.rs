@@ -133,6 +133,9 @@ async fn bad_names_are_refused() {
         let seen = silo.anonymous().get(&format!("/registries/{}", added["ID"])).await.expect(200).json();
         assert_eq!(seen["Name"], name);
     }
+    // An escaped backslash, not an escaped NUL.
+    let named = json!({"name": "again: \\u0000 as text", "url": url});
+    silo.admin().post("/api/v1/registries", named).await.expect(201);
 }
 
 #[tokio::test]
