@@ -10,6 +10,7 @@ mod real;
 use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Image, Seen};
+use crate::support::process::PATIENCE;
 
 /// A manifest that breaks no rule.
 fn manifest(name: &str, job_version: &str, title: &str) -> Value {
@@ -44,9 +45,13 @@ async fn registry_of(jobs: &[&str]) -> FakeRegistry {
 
 /// Waits until so many requests of a kind have arrived.
 async fn arrived(registry: &FakeRegistry, kind: impl Fn(&Seen) -> bool, count: usize) {
-    while registry.count(&kind) < count {
-        registry.arrived(registry.log().len() + 1).await;
-    }
+    let wait = async {
+        while registry.count(&kind) < count {
+            registry.arrived(registry.log().len() + 1).await;
+        }
+    };
+    let outcome = tokio::time::timeout(PATIENCE, wait).await;
+    outcome.unwrap_or_else(|_| panic!("{count} such requests do not come: {:#?}", registry.log()));
 }
 
 /// The fields of JSON objects.
