@@ -41,11 +41,11 @@ pub fn read(label: &str) -> Result<String, LabelError> {
     }
     let trimmed = label.trim();
     let mut text = without_pair(trimmed, '\'').unwrap_or(trimmed).to_owned();
-    if text.trim().is_empty() {
-        return Err(LabelError::Empty);
-    }
     let mut reason = "too many layers of quotes".to_owned();
     for _ in 0..MAX_PARSES {
+        if text.trim().is_empty() {
+            return Err(LabelError::Empty);
+        }
         match serde_json::from_str(&text) {
             Ok(Value::Object(_)) => return Ok(text),
             Ok(Value::String(inner)) => text = inner,
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_manifest() {
-        for label in ["", "   ", "''", "' '"] {
+        for label in ["", "   ", "''", "' '", "\"\"", "'\"\"'"] {
             assert_eq!(read(label), Err(LabelError::Empty), "{label:?}");
         }
         let others =
@@ -227,7 +227,6 @@ mod tests {
             "hello",
             "'",
             "\"",
-            "\"\"",
             "\\",
             "{\\",
             "{\"a\":1",

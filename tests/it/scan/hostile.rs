@@ -12,7 +12,7 @@ async fn labels_that_are_no_manifest_are_refused(engine: Engine) {
     let wide = format!(r#"{{"job":{{"name":"{}"}}}}"#, "x".repeat(2 << 20));
     let labels = [
         ("empty", "", "is empty"),
-        ("quotes", "\"\"", ""),
+        ("quotes", "\"\"", "is empty"),
         ("blank", " \n ", "is empty"),
         ("null", "null", "not a JSON object"),
         ("list", "[1]", "not a JSON object"),
