@@ -5,14 +5,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, Stream};
 use serde_json::json;
 use silo::registry::{Limits, Source};
 
 use super::{assert_fails, endpoint, limits, open, open_as, open_with};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
+use crate::support::self_signed;
 
 #[tokio::test]
 async fn an_open_registry_is_fine_with_and_without_credentials() {
@@ -87,9 +86,8 @@ async fn plain_http_is_no_tls_and_is_not_fallen_back_to() {
 
 #[tokio::test]
 async fn a_certificate_that_nobody_signed_is_not_trusted() {
-    let pem = include_bytes!("self-signed.pem");
-    let certificate = CertificateDer::from_pem_slice(pem).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(pem).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = self_signed(&folder.path().join("key"), &folder.path().join("certificate"));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());

@@ -9,7 +9,11 @@ pub mod postgres;
 pub mod process;
 pub mod token_server;
 
+use std::path::Path;
 use std::process::Command;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Standard output of a program that must succeed.
 pub fn output(command: &mut Command) -> Vec<u8> {
@@ -19,4 +23,13 @@ pub fn output(command: &mut Command) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{name}: {error}: run tests/run, which installs what is needed"));
     assert!(output.status.success(), "{name} fails: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+/// Makes a key and a certificate that nobody else signed, for two days; both are left in the files.
+pub fn self_signed(key_file: &Path, certificate_file: &Path) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let mut openssl = Command::new("openssl");
+    openssl.args("req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 2 -keyout".split(' ')).arg(key_file);
+    output(openssl.arg("-out").arg(certificate_file));
+    let certificate = CertificateDer::from_pem_file(certificate_file).expect("openssl writes a certificate");
+    (certificate, PrivateKeyDer::from_pem_file(key_file).expect("openssl writes a key"))
 }

@@ -4,7 +4,6 @@
 //! token comes even when it allows nothing. A wrong password is 401.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::{Json, Router, routing::get};
 use base64::{Engine, engine::general_purpose};
 use rustls::SignatureScheme;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::SigningKey;
 use serde_json::{Value, json};
 use silo::clock::Clock;
@@ -47,15 +46,12 @@ impl TokenServer {
     /// Starts it; key and certificate go into the folder.
     pub async fn start(folder: &Path, user: &str, password: &str) -> Self {
         let (key_file, bundle) = (folder.join("token.key"), folder.join("token.pem"));
-        let mut openssl = Command::new("openssl");
-        openssl.args("req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 2 -keyout".split(' ')).arg(&key_file);
-        super::output(openssl.arg("-out").arg(&bundle));
-        let key = PrivateKeyDer::from_pem_file(&key_file).expect("openssl writes a key");
+        let (certificate, key) = super::self_signed(&key_file, &bundle);
         let key = rustls::crypto::ring::default_provider().key_provider.load_private_key(key).expect("an RSA key");
         let mint = Arc::new(Mint {
             authorization: format!("Basic {}", general_purpose::STANDARD.encode(format!("{user}:{password}"))),
             key,
-            certificate: CertificateDer::from_pem_file(&bundle).expect("openssl writes a certificate"),
+            certificate,
             requests: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
