@@ -167,10 +167,12 @@ fn manifest(number: usize, name: &str, version: &str, package_version: &str) -> 
     let organization = ORGS[name.len() % ORGS.len()].1;
     let email = format!("{}@example.org", person.to_lowercase().replace(' ', "."));
     let description = draw.some(&PHRASES, 5).join(". The job then ");
-    let errors: Vec<Value> = (0..6)
-        .map(|code| {
+    let reasons = draw.some(&TAGS, 6);
+    let errors: Vec<Value> = (10..)
+        .zip(reasons)
+        .map(|(code, reason)| {
             json!({
-                "code": code + 10, "name": format!("{subject}-{}", draw.one(&TAGS)), "title": draw.one(&PHRASES),
+                "code": code, "name": format!("{subject}-{reason}"), "title": draw.one(&PHRASES),
                 "description": format!("Ends here when {}", draw.one(&PHRASES)), "category": "data",
             })
         })
