@@ -68,8 +68,9 @@ impl Client {
             request = request.json(body);
         }
         let unreachable = |why: reqwest::Error| {
-            // The outermost text only repeats the address.
-            let why = std::error::Error::source(&why).map_or_else(|| why.to_string(), ToString::to_string);
+            // Only the innermost text says what happened; the others repeat the address.
+            let causes = std::iter::successors(Some(&why as &dyn std::error::Error), |outer| outer.source());
+            let why = causes.last().map_or_else(String::new, ToString::to_string);
             Error::Unreachable { server: self.base.to_string(), why }
         };
         let reply = request.send().await.map_err(unreachable)?;

@@ -2,7 +2,7 @@
 
 use super::{App, Error, Result};
 use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId};
-use crate::registry::Fetched;
+use crate::registry::{Fetched, image_name};
 use crate::scan::seed_label;
 use crate::store::JobVersionWithImages;
 
@@ -69,16 +69,20 @@ impl App {
     /// [`Error::Invalid`] for an image that cannot be named so; [`Error::NotFound`] for a host that nobody added, and
     /// for an image without a Seed manifest; [`Error::Registry`].
     pub async fn remote_manifest(&self, host: &str, image: &str) -> Result<String> {
-        let (repository, tag) = split_image(image)?;
+        // The old service's words, for names that carry a port by mistake.
+        if image.split('@').next().is_some_and(|name| name.matches(':').count() > 1) {
+            return Err(Error::Invalid("More than one colon in image name".to_owned()));
+        }
+        let (repository, reference) = image_name(image).map_err(Error::Invalid)?;
         let registries = self.registry_list().await?;
         let registry =
             registries.iter().find(|registry| !host.is_empty() && registry.host == host).ok_or_else(|| {
                 Error::NotFound(format!("No registry with the host {host} is registered; an admin can add it"))
             })?;
-        let source = self.source_of(registry).await?;
-        let unknown = || Error::NotFound(format!("There is no image {host}/{repository}:{tag}"));
-        let digest = source.digest(repository, tag).await?.ok_or_else(unknown)?;
-        match source.fetch(repository, &digest).await? {
+        let source = self.source_of(registry, &self.impatient_limits()).await?;
+        let unknown = || Error::NotFound(format!("There is no image {host}/{image}"));
+        let digest = source.digest(&repository, &reference).await?.ok_or_else(unknown)?;
+        match source.fetch(&repository, &digest).await? {
             Fetched::Image(configs) => seed_label(&configs).map_err(Error::NotFound),
             Fetched::Other(kind) => Err(Error::NotFound(format!("{image} is not a container image but {kind}"))),
         }
@@ -96,22 +100,4 @@ fn with_versions(jobs: Vec<Job>, versions: Vec<JobVersionWithImages>) -> Vec<Job
             JobDetail { job, versions }
         })
         .collect()
-}
-
-/// `repository[:tag]`, the tag being `latest` where it is missing.
-fn split_image(image: &str) -> Result<(&str, &str)> {
-    let mut parts = image.split(':');
-    let (repository, tag) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("latest"));
-    if parts.next().is_some() {
-        return Err(Error::Invalid("More than one colon in image name".to_owned()));
-    }
-    let is_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
-    let is_tag = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if repository.is_empty() || !repository.chars().all(is_path) || repository.contains("..") {
-        return Err(Error::Invalid(format!("'{repository}' is not the name of a repository")));
-    }
-    if tag.is_empty() || tag.len() > 128 || !tag.chars().all(is_tag) {
-        return Err(Error::Invalid(format!("'{tag}' is not a tag")));
-    }
-    Ok((repository, tag))
 }

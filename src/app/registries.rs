@@ -10,6 +10,9 @@ use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, Repository
 use crate::registry::{Endpoint, Limits, Source};
 use crate::store;
 
+/// How long a registry may take to answer when somebody waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What an admin gives to add a registry. Empty texts and lists mean the defaults.
 #[derive(Debug)]
 pub struct RegistryForm {
@@ -44,7 +47,7 @@ impl App {
         };
         // What is wrong with the registry is wrong with the request: the admin can mend it.
         let in_words = |why: crate::registry::Error| Error::Invalid(why.to_string());
-        let source = Source::open(&endpoint, &self.limits()).map_err(in_words)?;
+        let source = Source::open(&endpoint, &self.impatient_limits()).map_err(in_words)?;
         source.ping().await.map_err(in_words)?;
         let new = NewRegistry {
             name: form.name.clone(),
@@ -58,10 +61,15 @@ impl App {
             schedule: form.schedule.clone(),
         };
         let sealed = has_password.then(|| self.0.sealer.seal(&place(&form.name), &form.password));
-        match self.0.store.registry_insert(&new, sealed.as_deref(), self.0.clock.now()).await {
-            Err(store::Error::Duplicate(_)) => Err(duplicate()),
-            other => Ok(other?),
-        }
+        let now = self.0.clock.now();
+        let registry = match self.0.store.registry_insert(&new, sealed.as_deref(), now).await {
+            Err(store::Error::Duplicate(_)) => return Err(duplicate()),
+            other => other?,
+        };
+        // The schedule's task would do it too, within a minute; so whoever looks now sees it.
+        let next_scan_at = self.next_scan_of(&registry, now);
+        self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
+        Ok(Registry { next_scan_at, ..registry })
     }
 
     /// All registries, by id.
@@ -91,7 +99,7 @@ impl App {
     }
 
     /// A connection to a stored registry, with its password unsealed.
-    pub(super) async fn source_of(&self, registry: &Registry) -> Result<Source> {
+    pub(super) async fn source_of(&self, registry: &Registry, limits: &Limits) -> Result<Source> {
         let sealed = self.0.store.registry_sealed_password(registry.id).await?;
         let password = match sealed {
             None => None,
@@ -101,10 +109,22 @@ impl App {
         };
         let endpoint =
             Endpoint { kind: registry.kind, url: registry.url.clone(), username: registry.username.clone(), password };
-        Ok(Source::open(&endpoint, &self.limits())?)
+        Ok(Source::open(&endpoint, limits)?)
     }
 
-    fn limits(&self) -> Limits {
+    /// For somebody who waits for the answer: it must come before the request's own time is over.
+    pub(super) fn impatient_limits(&self) -> Limits {
+        let limits = self.limits();
+        Limits {
+            tries: limits.tries.min(2),
+            connect_timeout: limits.connect_timeout.min(PATIENCE),
+            request_timeout: limits.request_timeout.min(PATIENCE),
+            longest_wait: limits.longest_wait.min(PATIENCE),
+            ..limits
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
         let scan = &self.settings().scan;
         let seconds = |value: u32| Duration::from_secs(u64::from(value));
         let mut layout_roots = scan.layout_roots.clone();

@@ -12,6 +12,10 @@ use crate::registry::Source;
 use crate::scan::{self, Input, Progress};
 use crate::store::{self, ClaimedScan, ScanRequest, ScanResult};
 
+/// A scan that was taken up more often than this is given up: whatever ends its workers, or keeps its result from being
+/// stored, must not make us ask the registry for ever.
+const MOST_ATTEMPTS: i64 = 5;
+
 /// A scan that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryScan {
@@ -84,9 +88,17 @@ impl App {
         Ok(self.0.store.scan_list(registry, before, limit).await?)
     }
 
-    /// One scan.
+    /// One scan. Who is told that it is over finds its result: the index is brought up to date first.
     pub async fn scan_get(&self, id: ScanId) -> Result<Scan> {
-        self.0.store.scan_get(id).await?.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))
+        let known = self.0.store.scan_get(id).await?;
+        let scan = known.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))?;
+        if !scan.state.is_active()
+            && let Err(why) = self.index_bring_up_to_date().await
+        {
+            // A broken index must not hide the scan's report.
+            tracing::warn!(%why, "the search index could not be brought up to date");
+        }
+        Ok(scan)
     }
 
     /// What a scan met, in order.
@@ -101,7 +113,7 @@ impl App {
         for registry in self.registry_list().await? {
             let next = self.next_scan_of(&registry, now);
             match registry.next_scan_at {
-                Some(at) if at <= now => {
+                Some(at) if at <= now && next.is_some() => {
                     self.scan_request(registry.id, ScanTrigger::Schedule).await.or_else(|why| match why {
                         Error::NotFound(_) => Ok(ScanId(0)),
                         other => Err(other),
@@ -118,7 +130,8 @@ impl App {
         Ok(())
     }
 
-    fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// When the registry's schedule, or the default one, asks for its next scan.
+    pub(super) fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let scan = &self.settings().scan;
         let schedule = if registry.schedule.is_empty() { &scan.schedule } else { &registry.schedule };
         let jitter = jitter(registry.id, scan.jitter_minutes);
@@ -151,7 +164,12 @@ impl App {
     /// False: the scan is not ours any more.
     async fn scan_claimed(&self, claim: &ClaimedScan, stop: &CancellationToken) -> Result<bool> {
         let Some(registry) = self.0.store.registry_get(claim.registry_id).await? else { return Ok(false) };
-        let opened = match self.source_of(&registry).await {
+        let attempts = self.0.store.scan_get(claim.id).await?.map_or(0, |scan| scan.attempts);
+        if attempts > MOST_ATTEMPTS {
+            let why = format!("{MOST_ATTEMPTS} attempts ended before the result was stored; the log says why");
+            return self.finish(&registry, claim, &scan::failed(&why, ScanCounts::default())).await;
+        }
+        let opened = match self.source_of(&registry, &self.limits()).await {
             Ok(source) => self.filter_of(&registry).map(|filter| (source, filter)),
             Err(why) => Err(why),
         };
@@ -180,12 +198,19 @@ impl App {
             // The stored address or password cannot be used.
             Err(why) => scan::failed(&why, ScanCounts::default()),
         };
-        match self.0.store.scan_finish(claim, &result, self.0.clock.now()).await {
-            Ok(()) => report(&registry, claim.id, &result),
-            Err(store::Error::LeaseLost) => return Ok(false),
-            Err(why) => return Err(why.into()),
+        self.finish(&registry, claim, &result).await
+    }
+
+    /// False: the scan is not ours any more.
+    async fn finish(&self, registry: &Registry, claim: &ClaimedScan, result: &ScanResult) -> Result<bool> {
+        match self.0.store.scan_finish(claim, result, self.0.clock.now()).await {
+            Ok(()) => {
+                report(registry, claim.id, result);
+                Ok(true)
+            }
+            Err(store::Error::LeaseLost) => Ok(false),
+            Err(why) => Err(why.into()),
         }
-        Ok(true)
     }
 
     /// Renews the lease and stores progress until it is lost.

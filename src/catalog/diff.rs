@@ -35,6 +35,13 @@ pub struct Changes {
     pub unchanged: u64,
 }
 
+impl Changes {
+    /// Whether the catalogue stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.point.is_empty() && self.remove.is_empty()
+    }
+}
+
 /// Compares. Only a `complete` listing may remove (invariant 4). A tag found twice counts once, the first time.
 pub fn diff(stored: &[StoredTag], found: &[FoundTag], complete: bool) -> Changes {
     let known: HashMap<(&str, &str), &StoredTag> =

@@ -91,7 +91,7 @@ pub struct ScanCounts {
     pub unchanged: u64,
     /// Tags that are gone.
     pub removed: u64,
-    /// Tags whose content is a Seed image.
+    /// Seed images of the registry in the catalogue when the scan ended.
     pub images: u64,
     /// Problems reported.
     pub problems: u64,
@@ -122,8 +122,8 @@ pub struct Scan {
 /// Something that a scan met and that an admin or an image's author should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewScanProblem {
-    /// Stable word: `catalog-failed`, `tags-failed`, `digest-failed`, `content-failed`, `listing-truncated`,
-    /// `label-refused`, `platforms-differ`, `manifest-invalid`.
+    /// Stable word: `listing-failed`, `listing-truncated`, `tags-failed`, `digest-failed`, `content-failed`,
+    /// `registry-gone`, `label-refused`, `platforms-differ`, `manifest-invalid`.
     pub code: String,
     /// The repository it is about; empty for the whole registry.
     pub repository: String,

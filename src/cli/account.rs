@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, IsTerminal as _, stdin};
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
+use super::print;
 use super::remote::{Server, table};
 use crate::app::{App, NewUser, PASSWORD_FILE};
 use crate::clock::Clock;
@@ -63,12 +64,12 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
                 let rows = users
                     .iter()
                     .map(|user| json!({ "id": user.id, "username": user.username, "role": user.role.as_str() }));
-                println!("{}", serde_json::Value::from_iter(rows));
+                print(format_args!("{}\n", serde_json::Value::from_iter(rows)))?;
             } else {
                 let rows = users
                     .iter()
                     .map(|user| [user.id.to_string(), user.username.clone(), user.role.as_str().to_owned()]);
-                println!("{}", table(["ID", "NAME", "ROLE"], rows));
+                print(format_args!("{}\n", table(["ID", "NAME", "ROLE"], rows)))?;
             }
         }
         Command::Passwd { name } => {
@@ -93,7 +94,7 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
     let password = read_password(&format!("Password for {}: ", options.name))?;
     let form = json!({ "username": options.name, "password": password.expose_secret() });
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await?;
-    println!("{}", reply["token"].as_str().unwrap_or_default());
+    print(format_args!("{}\n", reply["token"].as_str().unwrap_or_default()))?;
     Ok(())
 }
 

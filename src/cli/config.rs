@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::print;
 use crate::config::{Flags, Settings};
 
 #[derive(Args)]
@@ -13,9 +14,9 @@ pub(super) struct Options {
 
 pub(super) fn run(flags: &Flags, options: &Options) -> anyhow::Result<()> {
     if options.defaults {
-        print!("{}", Settings::defaults());
+        print(Settings::defaults())?;
     } else {
-        print!("{}", Settings::load(flags)?.show());
+        print(Settings::load(flags)?.show())?;
     }
     Ok(())
 }

@@ -10,9 +10,12 @@ mod search;
 mod serve;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flags;
@@ -96,6 +99,19 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
         Some(Command::Health(options)) => remote::health(&flags, options).await,
+    }
+}
+
+/// Writes what was asked for, to standard output. A reader who has seen enough, as in `silo search x | head -1`, is no
+/// failure.
+///
+/// # Errors
+/// A full disk behind a redirection.
+fn print(text: impl Display) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(why).context("the output cannot be written"),
+        _ => Ok(()),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use reqwest::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::account::read_password;
+use super::print;
 use super::remote::{Server, items, table, text};
 use crate::client::Client;
 
@@ -85,7 +86,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     });
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
     if options.json {
-        println!("{reply}");
+        print(format_args!("{reply}\n"))?;
     } else {
         eprintln!(
             "Added {} as registry {}. Scan it with: silo scan {} --wait",
@@ -98,7 +99,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
 async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
     let reply = server.client()?.ask(Method::GET, "/api/v1/registries", &[], None).await?;
     if json {
-        println!("{reply}");
+        print(format_args!("{reply}\n"))?;
         return Ok(());
     }
     let rows = items(&reply).iter().map(|row| {
@@ -111,7 +112,7 @@ async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
             text(&row["nextScanAt"]),
         ]
     });
-    println!("{}", table(["ID", "NAME", "KIND", "URL", "ORG", "NEXT SCAN"], rows));
+    print(format_args!("{}\n", table(["ID", "NAME", "KIND", "URL", "ORG", "NEXT SCAN"], rows)))?;
     Ok(())
 }
 
@@ -121,7 +122,8 @@ pub(super) async fn find(client: &Client, wanted: &str) -> anyhow::Result<i64> {
     let by = |matches: &dyn Fn(&Value) -> bool| {
         items(&reply).iter().find(|row| matches(row)).and_then(|row| row["id"].as_i64())
     };
-    match by(&|row| row["name"] == wanted).or_else(|| by(&|row| row["id"].to_string() == wanted)) {
+    let by_id = || wanted.parse::<i64>().ok().and_then(|id| by(&|row| row["id"] == id));
+    match by(&|row| row["name"] == wanted).or_else(by_id) {
         Some(id) => Ok(id),
         None => bail!("there is no registry '{wanted}'; list them with: silo registry list"),
     }

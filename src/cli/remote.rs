@@ -3,9 +3,10 @@
 use clap::Args;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use reqwest::Method;
+use http::Method;
 use serde_json::Value;
 
+use super::serve::reachable;
 use crate::client::Client;
 use crate::config::{Flags, Settings};
 
@@ -42,13 +43,7 @@ pub(super) struct HealthOptions {
 pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Result<()> {
     let server = match options.server {
         Some(server) => server,
-        None => {
-            let mut address = Settings::load(flags)?.listen;
-            if address.ip().is_unspecified() {
-                address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-            }
-            format!("http://{address}")
-        }
+        None => format!("http://{}", reachable(Settings::load(flags)?.listen)),
     };
     // Any JSON will do; the index needs no database, as a probe of life should.
     Client::new(&server, None)?.ask(Method::GET, "/", &[], None).await?;
@@ -56,19 +51,21 @@ pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Res
 }
 
 /// Aligned columns without lines.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
+pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
     table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table
+    table.trim_fmt()
 }
 
-/// A text of a reply; control characters are taken out, since they come from strangers and end on a terminal.
+/// A text of a reply. It comes from strangers and ends on a terminal: characters that steer one are taken out, and so are
+/// those that turn the direction of writing, which can make one name look like another.
 pub(super) fn text(value: &Value) -> String {
-    let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |text: &str| text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     match value {
         Value::Null => String::new(),
         Value::String(text) => plain(text),

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use http::Method;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use reqwest::Method;
 use serde_json::Value;
 
+use super::print;
 use super::registry::find;
 use super::remote::{Server, items, table, text};
 use crate::client::Client;
@@ -49,9 +50,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         scans = wait(&client, scans).await?;
     }
     if options.json {
-        println!("{}", Value::from(scans.clone()));
+        print(format_args!("{}\n", Value::from(scans.clone())))?;
     } else {
-        show(&scans, options.wait);
+        show(&scans, options.wait)?;
     }
     let failed = scans.iter().filter(|scan| scan["state"] == "failed").count();
     if failed > 0 {
@@ -99,7 +100,7 @@ fn draw(scan: &Value, bar: &ProgressBar) {
     }
 }
 
-fn show(scans: &[Value], ended: bool) {
+fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
     if !ended {
         for scan in scans {
             let registry = text(&scan["registry"]);
@@ -109,7 +110,7 @@ fn show(scans: &[Value], ended: bool) {
                 text(&scan["state"])
             );
         }
-        return;
+        return Ok(());
     }
     let rows = scans.iter().map(|scan| {
         let counts = &scan["counts"];
@@ -123,7 +124,10 @@ fn show(scans: &[Value], ended: bool) {
             text(&counts["problems"]),
         ]
     });
-    println!("{}", table(["REGISTRY", "STATE", "IMAGES", "ADDED", "CHANGED", "REMOVED", "PROBLEMS"], rows));
+    print(format_args!(
+        "{}\n",
+        table(["REGISTRY", "STATE", "IMAGES", "ADDED", "CHANGED", "REMOVED", "PROBLEMS"], rows)
+    ))?;
     for scan in scans {
         let registry = text(&scan["registry"]);
         if let Some(error) = scan["error"].as_str() {
@@ -133,4 +137,5 @@ fn show(scans: &[Value], ended: bool) {
             eprintln!("{registry}: {}", text(note));
         }
     }
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! `silo search`.
 
 use clap::{Args, ValueEnum};
-use reqwest::Method;
+use http::Method;
 
+use super::print;
 use super::remote::{Server, items, table, text};
 
 #[derive(Args)]
@@ -39,7 +40,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let query = [("q", words.as_str()), ("kind", kind), ("limit", &limit)];
     let reply = options.server.client()?.ask(Method::GET, "/api/v1/search", &query, None).await?;
     if options.json {
-        println!("{reply}");
+        print(format_args!("{reply}\n"))?;
         return Ok(());
     }
     let found = items(&reply["items"]);
@@ -52,7 +53,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         let mark = if row["valid"] == false { "  (invalid manifest)" } else { "" };
         [text(&row["name"]), text(&row["jobVersion"]), title, text(&row["organization"]), text(&row["image"]) + mark]
     });
-    println!("{}", table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows));
+    print(format_args!("{}\n", table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows)))?;
     let total = reply["total"].as_u64().unwrap_or_default();
     if total > found.len() as u64 {
         eprintln!("{} of {total}; more with --limit.", found.len());

@@ -1,5 +1,6 @@
 //! `silo serve`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::print;
 use crate::app::{App, FirstAdmin, PASSWORD_FILE};
 use crate::clock::Clock;
 use crate::config::{Flags, Settings};
@@ -43,7 +45,8 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     if options.demo {
         app.demo_start().await?;
     }
-    print!("{}", welcome(&app, &admin, &address.to_string(), options.demo));
+    // A service runs on without a reader.
+    _ = print(welcome(&app, &admin, address, options.demo));
     http::serve(http::routes(app.clone()).into_router(), listener, stop, grace).await;
     upkeep.abort();
     if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
@@ -73,32 +76,48 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output
     })
 }
 
+/// An address that a program on this machine can ask: "all addresses" is none.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// A text as one word of a shell's command.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// What a newcomer needs to go on: the address, the password, the first commands.
-fn welcome(app: &App, admin: &FirstAdmin, address: &str, demo: bool) -> String {
+fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool) -> String {
+    let address = reachable(listen);
     let settings = app.settings();
     let data = settings.data.display();
     let database = if settings.database.url.expose_secret().is_empty() { "SQLite" } else { "PostgreSQL" };
     let user = &settings.admin.username;
     let file = settings.in_data(PASSWORD_FILE);
+    let kept = format!("$(cat {})", shell_word(&file.display().to_string()));
     let (about_admin, password) = match admin {
         FirstAdmin::Made { password, .. } => {
-            (format!("{user}, password {password} (kept in {})", file.display()), format!("$(cat {})", file.display()))
+            (format!("{user}, password {password} (kept in {})", file.display()), kept)
         }
-        _ if file.exists() => {
-            (format!("{user}, first password in {}", file.display()), format!("$(cat {})", file.display()))
-        }
+        _ if file.exists() => (format!("{user}, first password in {}", file.display()), kept),
         FirstAdmin::Given => (format!("{user}, with the password that you gave"), "$SILO_ADMIN_PASSWORD".to_owned()),
         FirstAdmin::NotNeeded => ("see: silo user list".to_owned(), "$SILO_ADMIN_PASSWORD".to_owned()),
     };
     let about_demo = if demo { "\nDemo:    a registry of example images is being scanned\n" } else { "" };
     let word = if demo { "ndvi" } else { "WORDS" };
     format!(
-        "SILO listens on http://{address}
+        "SILO listens on http://{listen}
 Data:    {data} ({database})
 Admin:   {about_admin}
 {about_demo}
 Log in, add a registry, scan and search:
-  TOKEN=$(curl -s http://{address}/login -d '{{\"username\":\"{user}\",\"password\":\"'{password}'\"}}' | cut -d '\"' -f 4)
+  TOKEN=$(curl -s http://{address}/login -d '{{\"username\":\"{user}\",\"password\":\"'\"{password}\"'\"}}' | cut -d '\"' -f 4)
   curl -H \"Authorization: Token $TOKEN\" http://{address}/registries/add -d '{{\"name\":\"mine\",\"url\":\"http://127.0.0.1:5000\"}}'
   curl -H \"Authorization: Token $TOKEN\" -X POST http://{address}/registries/scan && curl http://{address}/jobs/search/{word}
 "

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -76,15 +75,32 @@ pub fn id(text: &str) -> Result<i64, Failure> {
     text.parse().map_err(|_| Error::Invalid("Invalid ID".to_owned()).into())
 }
 
-/// A path whose parts are not UTF-8.
-pub fn path<T>(path: Result<axum::extract::Path<T>, PathRejection>) -> Result<T, Failure> {
-    path.map(|axum::extract::Path(parts)| parts)
-        .map_err(|_| Error::Invalid("This address cannot be read: it is not UTF-8".to_owned()).into())
+/// The parameters of an address.
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match <axum::extract::Path<T> as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(parameters)) => Ok(Self(parameters)),
+            Err(_) => Err(Error::Invalid("This address cannot be read: it is not UTF-8".to_owned()).into()),
+        }
+    }
 }
 
 /// Query parameters of the native interface.
-pub fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Failure> {
-    query.map(|Query(parameters)| parameters).map_err(|why| Error::Invalid(why.body_text()).into())
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
+            Err(why) => Err(Error::Invalid(why.body_text()).into()),
+        }
+    }
 }
 
 /// Who asks, where they proved it.

@@ -6,6 +6,9 @@ use url::{Host, Url};
 
 use super::{Error, Result};
 
+/// The hosts of Docker Hub, which has no catalogue behind `/v2/`: asking would give an answer that misleads.
+const DOCKER_HUB: [&str; 4] = ["docker.io", "hub.docker.com", "index.docker.io", "registry-1.docker.io"];
+
 /// Where a `/v2/` API lives: scheme, host, port, and the path before `/v2/` if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Base {
@@ -35,6 +38,12 @@ impl Base {
         if api.query().is_some() || api.fragment().is_some() {
             return Err(refused(
                 "has a '?' or '#' part, which registries do not use; leave it out (credentials belong in the username and password fields)",
+            ));
+        }
+        if api.host_str().is_some_and(|host| DOCKER_HUB.contains(&host)) {
+            return Err(refused(
+                "is Docker Hub's, whose repositories cannot be listed through the registry API, and its own API is not \
+                 spoken yet; copy its Seed images to a registry of your own, or mirror them into an image layout",
             ));
         }
         let path = api.path().trim_end_matches('/');
@@ -134,6 +143,14 @@ mod tests {
 
     fn api(text: &str) -> String {
         Base::parse(text).unwrap().url("", None).into()
+    }
+
+    #[test]
+    fn docker_hub_is_refused_in_words() {
+        for address in ["hub.docker.com", "https://hub.docker.com", "https://registry-1.docker.io/v2/"] {
+            let error = Base::parse(address).unwrap_err().to_string();
+            assert!(error.contains("Docker Hub"), "{address}: {error}");
+        }
     }
 
     #[test]

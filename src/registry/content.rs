@@ -148,7 +148,8 @@ async fn read_children(origin: Origin<'_>, media_type: String, children: Vec<Des
 fn is_image(child: &Descriptor) -> bool {
     let nowhere = child.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown");
     let artifact = child.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty());
-    !nowhere && !artifact && !child.annotations.contains_key(REFERENCE_TYPE)
+    let nested = matches!(child.media_type.as_str(), wire::OCI_INDEX | wire::DOCKER_LIST);
+    !nowhere && !artifact && !nested && !child.annotations.contains_key(REFERENCE_TYPE)
 }
 
 /// Tells what a manifest is by its fields, since its media type may be missing; one that claims to be two things at

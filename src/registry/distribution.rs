@@ -247,7 +247,11 @@ impl Distribution {
         };
         let answer = self.transport.send(&ping(authorization)).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
-            return Err(if self.login.is_some() { self.wrong_password(&answer) } else { self.login_required("it") });
+            return Err(if self.login.is_some() {
+                self.wrong_password(&answer)
+            } else {
+                self.login_required("anything")
+            });
         }
         self.check_registry(&answer).map(|()| access)
     }
@@ -256,7 +260,7 @@ impl Distribution {
     fn learn(&self, answer: &Answer) -> Result<Access> {
         match (challenged(answer), &self.login) {
             (Some(challenge::Method::Basic), Some(login)) => Ok(Access::Basic(login.clone())),
-            (Some(challenge::Method::Basic), None) => Err(self.login_required("it")),
+            (Some(challenge::Method::Basic), None) => Err(self.login_required("anything")),
             (Some(challenge::Method::Bearer { realm, service }), login) => {
                 Ok(Access::Bearer(Arc::new(Tokens::new(self.base.realm(&realm)?, service, login.clone()))))
             }

@@ -1,6 +1,7 @@
 //! Which names, tags and digests exist: OCI distribution specification, "Pulling manifests", and OCI image
 //! specification, "Digests". What passes here may stand in a URL path or a file name as it is. Pure.
 
+use oci_client::Reference;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::{Error, Result};
@@ -76,6 +77,21 @@ pub(super) fn check_reference(reference: &str) -> Result<()> {
     )))
 }
 
+/// `repository[:tag][@digest]` as people write it: the repository, and the digest or the tag (`latest` where neither is
+/// written).
+///
+/// # Errors
+/// Why it names no image.
+pub fn image_name(text: &str) -> std::result::Result<(String, String), String> {
+    // The host only keeps the first part of the name from being taken for one.
+    let unnamed = |why: &dyn std::fmt::Display| format!("'{}' names no image: {why}", printable(text));
+    let name: Reference = format!("host.invalid/{text}").parse().map_err(|why| unnamed(&why))?;
+    let reference = name.digest().or(name.tag()).unwrap_or("latest").to_owned();
+    let repository = name.repository().to_owned();
+    check_repository(&repository).and_then(|()| check_reference(&reference)).map_err(|why| unnamed(&why))?;
+    Ok((repository, reference))
+}
+
 /// The sha256 digest of some bytes.
 pub(super) fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
@@ -105,6 +121,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn image_names_as_people_write_them() {
+        let name = |text: &str| image_name(text).map(|(repository, reference)| format!("{repository} {reference}"));
+        assert_eq!(name("geo/a-1.0.0-seed:2.0.0").unwrap(), "geo/a-1.0.0-seed 2.0.0");
+        assert_eq!(name("a").unwrap(), "a latest");
+        let digest = format!("sha256:{}", "0".repeat(64));
+        assert_eq!(name(&format!("a:1@{digest}")).unwrap(), format!("a {digest}"));
+        for wrong in ["", ":1", "a:", "A", "a//b", "../a", "a:1:2", "a@sha256:0"] {
+            assert!(name(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn repositories() {

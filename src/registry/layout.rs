@@ -159,8 +159,10 @@ impl Place {
             Err(Error::NotFound(_)) => return Err(no_layout("it has no file `index.json`")),
             read => read?,
         };
-        let index: Manifest = serde_json::from_slice(&index)
-            .map_err(|why| Error::Malformed(format!("index.json in {} cannot be read: {why}", self.name())))?;
+        let index: Manifest = serde_json::from_slice(&index).map_err(|why| {
+            let why = printable(&why.to_string());
+            Error::Malformed(format!("index.json in {} cannot be read: {why}", self.name()))
+        })?;
         let own_name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut refs = Refs::new();
         for descriptor in index.manifests.unwrap_or_default() {

@@ -38,6 +38,7 @@ mod token;
 mod transport;
 mod wire;
 
+pub use grammar::image_name;
 pub use transport::install_tls;
 
 use content::Origin;

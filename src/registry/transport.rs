@@ -30,6 +30,7 @@ const REDIRECTS: usize = 5;
 const ERROR_BODY: usize = 64 << 10;
 /// Wait before the second try; doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest wait that nobody asked for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// A request to send.
@@ -100,7 +101,10 @@ impl Transport {
             tries += 1;
             let last = tries >= self.limits.tries;
             let asked_wait = match self.attempt(request, &host).await {
-                Err(Error::Unreachable(_)) if !last => None,
+                Err(Error::Unreachable(why)) if !last => {
+                    tracing::debug!(%host, tries, why, "trying again");
+                    None
+                }
                 Ok(answer) if is_passing(answer.status) => {
                     let asked = retry_after(&answer.headers);
                     if asked.is_some_and(|wait| wait > self.limits.longest_wait)
@@ -190,12 +194,12 @@ impl Transport {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let made = self.make_client()?;
+        let made = self.make_client(Guard)?;
         Ok(self.client.get_or_init(|| made))
     }
 
     /// The one factory of outgoing clients.
-    fn make_client(&self) -> Result<Client> {
+    fn make_client(&self, resolver: impl reqwest::dns::Resolve + 'static) -> Result<Client> {
         install_tls();
         let mut builder = Client::builder()
             .user_agent(concat!("silo/", env!("CARGO_PKG_VERSION")))
@@ -203,7 +207,7 @@ impl Transport {
             .pool_max_idle_per_host(self.limits.concurrency)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .dns_resolver(Guard);
+            .dns_resolver(resolver);
         if self.direct {
             builder = builder.no_proxy();
         }
@@ -315,13 +319,17 @@ fn failure(error: &reqwest::Error, host: &str) -> Error {
         return Error::Refused(blocked.to_string());
     }
     if let Some(tls) = cause::<rustls::Error>(error) {
-        let advice = match tls {
-            rustls::Error::InvalidCertificate(_) => {
-                "the certificate is not trusted here: add the authority that signed it to this machine's CA certificates"
+        let why = match tls {
+            rustls::Error::InvalidCertificate(_) => format!(
+                "{tls}; add the authority that signed the certificate to this machine's CA certificates, or renew it"
+            ),
+            rustls::Error::InvalidMessage(_) => {
+                "what answers there does not speak TLS; if it is plain http, write http:// before the address"
+                    .to_owned()
             }
-            _ => "if it speaks plain http, write http:// before the address",
+            _ => format!("{tls}; ask who runs it"),
         };
-        return Error::Tls(format!("no secure connection to {host}: {tls}; {advice}"));
+        return Error::Tls(format!("no secure connection to {host}: {why}"));
     }
     if error.is_timeout() {
         return Error::Timeout(format!(
@@ -377,6 +385,52 @@ mod tests {
 
     fn headers(pairs: &[(http::HeaderName, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    /// Resolves every name as the guard resolves this one; `None` knows no name.
+    struct Everything(Option<&'static str>);
+
+    impl reqwest::dns::Resolve for Everything {
+        fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+            match self.0.and_then(|name| name.parse().ok()) {
+                Some(name) => Guard.resolve(name),
+                None => Box::pin(async { Err(io::Error::other("no such name").into()) }),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_name_server_says_is_told_in_words() {
+        for (name, part) in [(Some("169.254.169.254"), "never used for registries"), (None, "no such name")] {
+            let transport = Transport::new(&limits(), true);
+            let client = transport.make_client(Everything(name)).unwrap();
+            let error = client.get("http://registry.example.org/v2/").send().await.unwrap_err();
+            let error = failure(&error, "registry.example.org");
+            assert!(error.to_string().contains(part), "{error}");
+            assert_eq!(matches!(error, Error::Refused(_)), name.is_some(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_a_limit() {
+        let transport = Transport::new(&limits(), true);
+        for (tries, longest) in [(1, 100), (2, 200), (4, 800), (9, 2000), (u32::MAX, 2000)] {
+            let wait = transport.backoff(tries).as_millis();
+            assert!((longest / 2..=longest).contains(&wait), "{tries}: {wait}");
+        }
+    }
+
+    fn limits() -> Limits {
+        let second = Duration::from_secs(1);
+        Limits {
+            concurrency: 1,
+            connect_timeout: second * 20,
+            request_timeout: second * 20,
+            tries: 1,
+            longest_wait: second * 2,
+            pages: 1,
+            layout_roots: Vec::new(),
+        }
     }
 
     #[test]

@@ -76,12 +76,13 @@ pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
 
 /// Diffs, and reports the problems of everything the registry holds now.
 async fn finish(input: &Input<'_>, stored: &[StoredTag], walk: Walk<'_>) -> store::Result<ScanResult> {
-    let walk::Walked { found, contents, mut problems, incomplete } = walk.end();
+    let walk::Walked { mut found, contents, mut problems, incomplete } = walk.end();
+    // Requests end in any order. New images get their ids by name, and a report reads the same each time.
+    found.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
     let changes = diff(stored, &found, incomplete.is_none());
     let mut by_digest = input.store.content_problem_list().await?;
     by_digest.extend(contents.iter().map(|content| (content.digest.clone(), content.problems.clone())));
     problems.extend(found.iter().flat_map(|tag| content_problems(tag, &by_digest)));
-    // Requests end in any order; a report reads the same each time.
     problems.sort_by(|a, b| (&a.repository, &a.tag, &a.code).cmp(&(&b.repository, &b.tag, &b.code)));
     let counts = ScanCounts {
         added: changes.add.len() as u64,

@@ -73,6 +73,8 @@ impl<'a> Walk<'a> {
             let is_read = |digest: &String| self.known.contains(digest) || self.contents.contains_key(digest);
             tag.digest = tag.digest.take().filter(is_read);
         }
+        // Answers come in any order; new images get their ids in the same one each time.
+        self.found.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
         Walked {
             found: self.found,
             contents: self.contents.into_values().collect(),

@@ -1,7 +1,6 @@
 //! Making a page of results out of matching documents.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tantivy::collector::{Collector, SegmentCollector};
@@ -23,10 +22,10 @@ pub struct Page {
     pub after: Option<Hit>,
 }
 
-/// The best score of each id that matches in one segment.
+/// What matches in one segment.
 pub struct Found {
     ids: Arc<dyn ColumnValues<i64>>,
-    best: HashMap<i64, Score>,
+    hits: Vec<Hit>,
 }
 
 impl Collector for Page {
@@ -38,27 +37,25 @@ impl Collector for Page {
             Kind::Job => JOB_ID,
             Kind::Image => IMAGE_ID,
         };
-        Ok(Found { ids: segment.fast_fields().column_first_or_default(field)?, best: HashMap::new() })
+        Ok(Found { ids: segment.fast_fields().column_first_or_default(field)?, hits: Vec::new() })
     }
 
     fn requires_scoring(&self) -> bool {
         true
     }
 
-    fn merge_fruits(&self, segments: Vec<HashMap<i64, Score>>) -> tantivy::Result<Hits> {
-        let mut segments = segments.into_iter();
-        let mut best = segments.next().unwrap_or_default();
-        for (id, score) in segments.flatten() {
-            keep_best(&mut best, id, score);
-        }
-        Ok(self.page(best))
+    fn merge_fruits(&self, segments: Vec<Vec<Hit>>) -> tantivy::Result<Hits> {
+        Ok(self.page(segments.concat()))
     }
 }
 
 impl Page {
-    fn page(&self, best: HashMap<i64, Score>) -> Hits {
-        let total = best.len() as u64;
-        let mut hits: Vec<Hit> = best.into_iter().map(|(id, score)| Hit { id, score }).collect();
+    fn page(&self, mut hits: Vec<Hit>) -> Hits {
+        if self.kind == Kind::Job {
+            hits.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(order(a, b)));
+            hits.dedup_by_key(|hit| hit.id);
+        }
+        let total = hits.len() as u64;
         if let Some(after) = self.after {
             hits.retain(|hit| order(hit, &after).is_gt());
         }
@@ -76,19 +73,15 @@ impl Page {
 }
 
 impl SegmentCollector for Found {
-    type Fruit = HashMap<i64, Score>;
+    type Fruit = Vec<Hit>;
 
     fn collect(&mut self, doc: DocId, score: Score) {
-        keep_best(&mut self.best, self.ids.get_val(doc), (score * STEPS).round() / STEPS);
+        self.hits.push(Hit { id: self.ids.get_val(doc), score: (score * STEPS).round() / STEPS });
     }
 
     fn harvest(self) -> Self::Fruit {
-        self.best
+        self.hits
     }
-}
-
-fn keep_best(best: &mut HashMap<i64, Score>, id: i64, score: Score) {
-    best.entry(id).and_modify(|known| *known = known.max(score)).or_insert(score);
 }
 
 /// The order of results: best first, among equals the lower id first. Total, also for scores that a client made up.
@@ -102,20 +95,26 @@ mod tests {
 
     use super::*;
 
+    fn hits() -> impl Strategy<Value = Vec<Hit>> {
+        let score = prop::sample::select(vec![0.5f32, 1.0, 2.0]);
+        prop::collection::vec((0i64..50, score).prop_map(|(id, score)| Hit { id, score }), 0..80)
+    }
+
     proptest! {
         #[test]
-        fn pages_are_the_whole_list_in_pieces(
-            scores in prop::collection::hash_map(0i64..50, prop::sample::select(vec![0.5f32, 1.0, 2.0]), 0..50),
-            limit in 1usize..8,
-        ) {
-            let page = |limit, after| Page { kind: Kind::Image, limit, after }.page(scores.clone());
-            let all = page(scores.len(), None);
+        fn pages_are_the_whole_list_in_pieces(hits in hits(), limit in 1usize..8) {
+            let page = |limit, after| Page { kind: Kind::Job, limit, after }.page(hits.clone());
+            let all = page(hits.len(), None);
             prop_assert!(all.next.is_none() && all.hits.is_sorted_by(|a, b| order(a, b).is_lt()));
+            for hit in &hits {
+                let found = all.hits.iter().find(|found| found.id == hit.id);
+                prop_assert!(found.is_some_and(|found| found.score >= hit.score && hits.contains(found)));
+            }
             let mut pieces = Vec::new();
             let mut after = None;
             loop {
                 let piece = page(limit, after);
-                prop_assert_eq!(piece.total, scores.len() as u64);
+                prop_assert_eq!(piece.total, all.hits.len() as u64);
                 pieces.extend(piece.hits);
                 after = piece.next;
                 if after.is_none() {
@@ -128,10 +127,9 @@ mod tests {
 
     #[test]
     fn a_made_up_place_is_just_a_place() {
-        let page = |limit, score| {
-            Page { kind: Kind::Image, limit, after: Some(Hit { id: 0, score }) }
-                .page(HashMap::from([(1, 1.0), (2, 2.0)]))
-        };
+        let hits = [Hit { id: 1, score: 1.0 }, Hit { id: 2, score: 2.0 }];
+        let page =
+            |limit, score| Page { kind: Kind::Image, limit, after: Some(Hit { id: 0, score }) }.page(hits.to_vec());
         assert_eq!(page(9, f32::NAN).hits.len(), 2);
         assert_eq!(page(9, f32::NEG_INFINITY).hits, []);
         let nothing = page(0, f32::INFINITY);

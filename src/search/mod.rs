@@ -5,6 +5,7 @@
 
 mod collect;
 mod index;
+mod lifted;
 mod prefix;
 pub mod query;
 mod ranking;

@@ -3,11 +3,12 @@
 use tantivy::postings::BlockSegmentPostings;
 use tantivy::query::{BitSetDocSet, ConstScorer, EmptyScorer, EnableScoring, Explanation, Query, Scorer, Weight};
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{BitSet, DocId, Score, SegmentReader};
+use tantivy::termdict::TermStreamer;
+use tantivy::{BitSet, DocId, InvertedIndexReader, Score, Searcher, SegmentReader};
 
-/// How many words of a field and segment a beginning may stand for: the first in dictionary order. One letter stands
-/// for thousands; whoever types on gets the rest.
-const MAX_TERMS: usize = 512;
+/// How many words of a field a beginning may stand for: the first in dictionary order. One letter stands for thousands;
+/// whoever types on gets the rest.
+const MAX_TERMS: usize = 256;
 
 /// Documents with a word that begins with a text. They all score the same.
 #[derive(Clone, Debug)]
@@ -16,29 +17,58 @@ pub struct PrefixQuery {
     prefix: String,
 }
 
+struct PrefixWeight {
+    query: PrefixQuery,
+    /// The last word that is taken. One for all segments, because answers must not depend on how documents happen to
+    /// be spread over them. `None` where the words are few enough.
+    last: Option<Vec<u8>>,
+}
+
 impl PrefixQuery {
     pub fn new(field: Field, prefix: &str) -> Self {
         Self { field, prefix: prefix.to_owned() }
     }
-}
 
-impl Query for PrefixQuery {
-    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(self.clone()))
+    /// The words of a segment that begin with the text and are not after `last`.
+    fn terms<'a>(&self, index: &'a InvertedIndexReader, last: Option<&[u8]>) -> tantivy::Result<TermStreamer<'a>> {
+        // No UTF-8 text has a byte 0xFF: this is after all words with the prefix.
+        let end = [self.prefix.as_bytes(), &[0xff]].concat();
+        let words = index.terms().range().ge(&self.prefix).le(last.unwrap_or(&end));
+        Ok(words.into_stream()?)
+    }
+
+    fn last_term(&self, searcher: &Searcher) -> tantivy::Result<Option<Vec<u8>>> {
+        let mut found = Vec::new();
+        for reader in searcher.segment_readers() {
+            let index = reader.inverted_index(self.field)?;
+            let mut terms = self.terms(&index, None)?;
+            for _ in 0..MAX_TERMS {
+                if !terms.advance() {
+                    break;
+                }
+                found.push(terms.key().to_owned());
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found.into_iter().nth(MAX_TERMS - 1))
     }
 }
 
-impl Weight for PrefixQuery {
+impl Query for PrefixQuery {
+    fn weight(&self, scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        let last = scoring.searcher().map(|searcher| self.last_term(searcher)).transpose()?.flatten();
+        Ok(Box::new(PrefixWeight { query: self.clone(), last }))
+    }
+}
+
+impl Weight for PrefixWeight {
     fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let index = reader.inverted_index(self.field)?;
-        let mut terms = index.terms().range().ge(&self.prefix).into_stream()?;
+        let index = reader.inverted_index(self.query.field)?;
+        let mut terms = self.query.terms(&index, self.last.as_deref())?;
         let mut docs = BitSet::with_max_value(reader.max_doc());
-        for _ in 0..MAX_TERMS {
-            if !terms.advance() || !terms.key().starts_with(self.prefix.as_bytes()) {
-                break;
-            }
-            let postings = index.read_block_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?;
-            insert_all(&mut docs, postings);
+        while terms.advance() {
+            insert_all(&mut docs, index.read_block_postings_from_terminfo(terms.value(), IndexRecordOption::Basic)?);
         }
         if docs.len() == 0 {
             return Ok(Box::new(EmptyScorer));

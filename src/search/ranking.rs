@@ -1,8 +1,8 @@
 //! What a query matches, and how much each match counts.
 //!
-//! A word counts in the best of the fields that hold it: the field's weight times one plus BM25 (repetitions do not
-//! count: a version such as 0.0.0 is no better match for 0). A word that is only begun counts half the field's weight, so it never outranks the finished word in the same field. Whole names come
-//! before everything that words can add up to.
+//! A word counts in the best of the fields that hold it: the field's weight times one plus BM25. Repetitions do not
+//! count: a version such as 0.0.0 is no better match for 0. A word that is only begun counts half the field's weight, so
+//! it never outranks the finished word in the same field. Whole names come before everything that words can add up to.
 
 use tantivy::Term;
 use tantivy::query::{
@@ -10,15 +10,16 @@ use tantivy::query::{
 };
 use tantivy::schema::{Field, IndexRecordOption};
 
+use super::lifted::LiftedQuery;
 use super::prefix::PrefixQuery;
 use super::query::{Alternative, MAX_WORDS, Query};
 use super::schema::Fields;
 
 /// The query is a job's whole name. More than [`OTHER_KEY`] and all words together.
-const JOB_KEY: f32 = 20_000.0;
-/// The query is a whole title or image name. More than 32 words can score: each stays below 8 × (1 + 2.2 × 15), as BM25
-/// is at most 2.2 times the logarithm of the number of documents.
-const OTHER_KEY: f32 = 10_000.0;
+const JOB_KEY: f32 = 40_000.0;
+/// The query is a whole title or image name. More than all words together: a query has at most 32, each below
+/// 8 × (1 + 2.2 × 15) as BM25 is at most 2.2 times the logarithm of the number of documents, and at most 16 phrases.
+const OTHER_KEY: f32 = 20_000.0;
 /// The words stand in the image's or the job's name just as they were typed.
 const PHRASE: f32 = 100.0;
 /// An unfinished word, compared with the word.
@@ -54,11 +55,9 @@ impl Fields {
 
     fn word(&self, word: &str, unfinished: bool) -> Box<dyn Matcher> {
         let weights = self.weights();
-        let relevance = weights.map(|(field, weight)| boxed(BoostQuery::new(self.term(field, word), weight)));
-        let present = weights.map(|(field, weight)| constant(self.term(field, word), weight));
-        let begun = weights.map(|(field, weight)| constant(boxed(PrefixQuery::new(field, word)), weight * UNFINISHED));
-        let begun = begun.into_iter().filter(|_| unfinished);
-        any([best(relevance), best(present.into_iter().chain(begun))])
+        let whole = weights.map(|(field, weight)| weighted(LiftedQuery(self.term(field, word)), weight));
+        let begun = weights.map(|(field, weight)| weighted(PrefixQuery::new(field, word), weight * UNFINISHED));
+        best(whole.into_iter().chain(begun.into_iter().filter(|_| unfinished)))
     }
 
     /// The fields that words are looked for in, with their weights.
@@ -85,6 +84,10 @@ impl Fields {
 
 fn boxed(query: impl Matcher) -> Box<dyn Matcher> {
     Box::new(query)
+}
+
+fn weighted(query: impl Matcher, weight: f32) -> Box<dyn Matcher> {
+    boxed(BoostQuery::new(boxed(query), weight))
 }
 
 fn constant(query: Box<dyn Matcher>, score: f32) -> Box<dyn Matcher> {

@@ -5,8 +5,7 @@
 pub fn variable_name(name: &str) -> String {
     name.chars()
         .filter_map(|c| match c {
-            '-' => Some('_'),
-            '_' => Some('_'),
+            '-' | '_' => Some('_'),
             c if c.is_ascii_alphanumeric() => Some(c.to_ascii_uppercase()),
             _ => None,
         })

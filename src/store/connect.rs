@@ -19,7 +19,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const SQLITE_CONNECTIONS: u32 = 8;
 /// A small server allows 100 in all, and other programs want some.
 const POSTGRES_CONNECTIONS: u32 = 10;
-/// How long an address that does not answer is given at start.
+/// How long a server that does not answer is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Everything of ours is in this schema: the rest of the database may be another program's.
 const SEARCH_PATH: &str = "SET search_path TO silo";
@@ -96,6 +96,7 @@ async fn postgres(url: &SecretString) -> Result<Db> {
     connection.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(CONNECT_TIMEOUT)
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SEARCH_PATH).await.map(drop) }))
         .connect_lazy_with(options);
     Ok(Db::Postgres(pool))

@@ -21,35 +21,11 @@ row!(ManifestFacts {
     problems = "manifest_problems",
 });
 
-struct ContentRow {
-    digest: String,
-    outcome: String,
-    platforms: Vec<String>,
-    problems: Vec<ContentProblem>,
-    facts: ManifestFacts,
-}
-row!(ContentRow { digest, outcome, platforms, problems } + { facts });
-
 struct ProblemRow {
     digest: String,
     problems: Vec<ContentProblem>,
 }
 row!(ProblemRow { digest, problems });
-
-impl TryFrom<ContentRow> for Content {
-    type Error = sqlx::Error;
-
-    fn try_from(row: ContentRow) -> sqlx::Result<Self> {
-        let outcome = match row.outcome.as_str() {
-            "seed" => Outcome::Seed(Box::new(row.facts)),
-            "unlabelled" => Outcome::Unlabelled,
-            "refused" => Outcome::Refused,
-            "not-an-image" => Outcome::NotAnImage,
-            word => return Err(sqlx::Error::Decode(format!("'{word}' is not an outcome").into())),
-        };
-        Ok(Content { digest: row.digest, outcome, platforms: row.platforms, problems: row.problems })
-    }
-}
 
 /// The word in the column `outcome`.
 fn word(outcome: &Outcome) -> &'static str {
@@ -77,12 +53,6 @@ const NO_FACTS: ManifestFacts = ManifestFacts {
 };
 
 impl Store {
-    /// Which of these digests are known (so need no fetching), with what they hold.
-    pub async fn content_list(&self, digests: &HashSet<String>) -> Result<HashMap<String, Content>> {
-        let rows: Vec<ContentRow> = select("SELECT * FROM contents", Some(("digest", digests))).all(&self.db).await?;
-        rows.into_iter().map(|row| Ok((row.digest.clone(), Content::try_from(row)?))).collect()
-    }
-
     /// Which of these digests are known, and so need no fetching.
     pub async fn content_known(&self, digests: &HashSet<String>) -> Result<HashSet<String>> {
         let rows: Vec<(String,)> =

@@ -55,13 +55,14 @@ impl Db {
 }
 
 impl Tx {
-    /// Commits what succeeded and rolls back what failed, and hands the outcome on.
+    /// Commits what succeeded and rolls back what failed, and hands the outcome on. A rollback that fails does so because
+    /// the connection is gone, and the transaction with it: what the caller wants to know is why it came to that.
     pub(super) async fn end<T>(self, outcome: Result<T>) -> Result<T> {
         match (self, &outcome) {
             (Tx::Sqlite(tx), Ok(_)) => tx.commit().await?,
             (Tx::Postgres(tx), Ok(_)) => tx.commit().await?,
-            (Tx::Sqlite(tx), Err(_)) => tx.rollback().await?,
-            (Tx::Postgres(tx), Err(_)) => tx.rollback().await?,
+            (Tx::Sqlite(tx), Err(_)) => tx.rollback().await.unwrap_or_default(),
+            (Tx::Postgres(tx), Err(_)) => tx.rollback().await.unwrap_or_default(),
         }
         outcome
     }
@@ -170,11 +171,12 @@ impl<'a> Sql<'a> {
     }
 }
 
-/// How many values a statement may carry: SQLite takes 32,766, PostgreSQL 65,535.
-const MAX_VALUES: usize = 32_000;
+/// How many values a statement carries at most. Far below what the engines take (32,766 and 65,535), because SQLite
+/// searches its list of numbered placeholders for each of them: twice as many values cost four times as much.
+const MAX_VALUES: usize = 500;
 
-/// A statement over many rows of values, `{head} VALUES ($1,$2),($3,$4) {tail}`: cut into as many statements as the
-/// engines' limits ask for, none for no rows.
+/// A statement over many rows of values, `{head} VALUES ($1,$2),($3,$4) {tail}`: cut into as many statements as
+/// [`MAX_VALUES`] asks for, none for no rows.
 pub(super) struct Bulk<'a>(Vec<Sql<'a>>);
 
 /// See [`Bulk`]. Serves `INSERT`, `IN (VALUES …)` and `WITH v(…) AS (VALUES …) UPDATE … FROM v` alike.

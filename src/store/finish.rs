@@ -13,7 +13,8 @@ use super::scans::held;
 use super::value::{Value, json, row};
 use super::{ClaimedScan, Result, ScanResult, Store};
 use crate::catalog::{
-    Changes, DerivedJob, ImageId, JobId, JobVersionId, ManifestFacts, NewScanProblem, RegistryId, ScanId, derive_jobs,
+    Changes, DerivedJob, ImageId, JobId, JobVersionId, ManifestFacts, NewScanProblem, RegistryId, ScanCounts, ScanId,
+    derive_jobs,
 };
 
 impl Store {
@@ -35,15 +36,34 @@ async fn finish(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: Date
     end_scan(tx, claim, result, now).await?;
     insert_problems(tx, claim.id, &result.problems).await?;
     contents::insert(tx, &result.contents).await?;
-    let changes = &result.changes;
-    if changes.add.is_empty() && changes.point.is_empty() && changes.remove.is_empty() {
-        return Ok(());
+    if !result.changes.is_empty() {
+        change_catalogue(tx, claim.registry_id, &result.changes, revision, now).await?;
     }
+    store_counts(tx, claim, result.counts).await
+}
+
+async fn change_catalogue(
+    tx: &mut Tx,
+    registry: RegistryId,
+    changes: &Changes,
+    revision: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let mut names = job_names_before(tx, changes).await?;
-    apply(tx, claim.registry_id, changes, revision, now).await?;
+    apply(tx, registry, changes, revision, now).await?;
     names.append(&mut job_names_after(tx, changes).await?);
     rederive_jobs(tx, &names, revision).await?;
     catalogue_set_revision(tx, revision).await
+}
+
+/// The counts, with the number of Seed images that the registry has now: only here are all of them known.
+async fn store_counts(tx: &mut Tx, claim: &ClaimedScan, counts: ScanCounts) -> Result<()> {
+    let (images,): (i64,) = sql("SELECT COUNT(*) FROM images WHERE registry_id = $1 AND job_version_id IS NOT NULL")
+        .bind(claim.registry_id)
+        .one(&mut *tx)
+        .await?;
+    let counts = ScanCounts { images: images.unsigned_abs(), ..counts };
+    sql("UPDATE scans SET counts = $1 WHERE id = $2").bind(json(&counts)).bind(claim.id).execute(tx).await.map(drop)
 }
 
 /// Keeps every other change of images and jobs out until the transaction ends; the revision as it stands.
@@ -57,10 +77,9 @@ pub(super) async fn catalogue_set_revision(tx: &mut Tx, revision: i64) -> Result
 }
 
 async fn end_scan(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: DateTime<Utc>) -> Result<()> {
-    sql("UPDATE scans SET state = $1, counts = $2, error = $3, finished_at = $4, lease_token = NULL, lease_until = NULL
-         WHERE id = $5 AND state = 'running' AND lease_token = $6")
+    sql("UPDATE scans SET state = $1, error = $2, finished_at = $3, lease_token = NULL, lease_until = NULL
+         WHERE id = $4 AND state = 'running' AND lease_token = $5")
     .bind(result.state)
-    .bind(json(&result.counts))
     .bind(result.error.as_deref())
     .bind(now)
     .bind(claim.id)

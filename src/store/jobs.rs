@@ -33,7 +33,8 @@ impl Store {
     }
 
     /// Versions with their images. Of the given jobs, or of all (`None`). By job id, then highest version first;
-    /// images highest package version first, then by id. Two queries, however many rows.
+    /// images highest package version first, then by id. Two queries, however many rows (and two more for
+    /// each further few hundred `jobs`).
     pub async fn job_version_list(&self, jobs: Option<&[JobId]>) -> Result<Vec<JobVersionWithImages>> {
         let among = || jobs.map(|jobs| ("v.job_id", jobs.iter().copied()));
         with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await

@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod demo;
 mod registry;
+mod rooms;
 mod scan;
 mod search;
 mod store;

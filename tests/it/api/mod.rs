@@ -1,1 +1,22 @@
-//! api
+//! The HTTP door, from outside. Every reply of these tests is also held against `openapi.yaml`.
+
+mod access;
+mod accounts;
+mod addresses;
+mod consumers;
+mod document;
+mod failures;
+mod hostile;
+mod legacy;
+mod native;
+mod operations;
+mod scans;
+mod snapshots;
+
+use serde_json::Value;
+
+/// The keys of an object, in the order in which they were sent.
+#[track_caller]
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap_or_else(|| panic!("{value} is not an object")).keys().map(String::as_str).collect()
+}

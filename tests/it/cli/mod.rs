@@ -1,1 +1,12 @@
-//! cli
+//! The command line: what people type, and what they read.
+
+mod accounts;
+mod catalogue;
+mod configuration;
+mod newcomer;
+
+/// A text with what differs from run to run replaced, and no blanks at the ends of its lines.
+fn plain(text: &str, replaced: &[(&str, &str)]) -> String {
+    let text = replaced.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}

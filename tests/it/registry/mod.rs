@@ -1,1 +1,63 @@
-//! registry
+//! Registries that behave, and those that do not.
+
+mod content;
+mod layout;
+mod listing;
+mod login;
+mod ping;
+mod transport;
+
+use std::time::Duration;
+
+use silo::catalog::RegistryKind;
+use silo::registry::{Endpoint, Limits, Source};
+
+use crate::support::fake_registry::FakeRegistry;
+
+/// Patient enough for a busy machine; tests of impatience set their own.
+fn limits() -> Limits {
+    Limits {
+        concurrency: 4,
+        connect_timeout: Duration::from_secs(20),
+        request_timeout: Duration::from_secs(20),
+        tries: 3,
+        longest_wait: Duration::from_secs(2),
+        pages: 20,
+        layout_roots: Vec::new(),
+    }
+}
+
+fn endpoint(url: &str, login: Option<(&str, &str)>) -> Endpoint {
+    Endpoint {
+        kind: RegistryKind::Distribution,
+        url: url.to_owned(),
+        username: login.map(|(name, _)| name.to_owned()).unwrap_or_default(),
+        password: login.map(|(_, password)| password.into()),
+    }
+}
+
+fn open(registry: &FakeRegistry) -> Source {
+    Source::open(&endpoint(&registry.url(), None), &limits()).unwrap()
+}
+
+fn open_as(registry: &FakeRegistry, username: &str, password: &str) -> Source {
+    Source::open(&endpoint(&registry.url(), Some((username, password))), &limits()).unwrap()
+}
+
+fn open_with(registry: &FakeRegistry, limits: &Limits) -> Source {
+    Source::open(&endpoint(&registry.url(), None), limits).unwrap()
+}
+
+/// Asserts the variant of an error, and that its text holds all of these.
+macro_rules! assert_fails {
+    ($result:expr, $variant:ident, $($part:expr),+ $(,)?) => {
+        match $result {
+            Err(error @ silo::registry::Error::$variant(_)) => {
+                let text = error.to_string();
+                $(assert!(text.contains(AsRef::<str>::as_ref(&$part)), "'{}' is not in: {text}", $part);)+
+            }
+            other => panic!("expected {}, got {other:?}", stringify!($variant)),
+        }
+    };
+}
+use assert_fails;

@@ -1,1 +1,60 @@
-//! scan
+//! Scans through the whole service: the program itself, real registries, and one that misbehaves.
+
+mod adding;
+mod crash;
+mod faults;
+mod hostile;
+mod life;
+mod real;
+
+use serde_json::{Value, json};
+
+use crate::support::fake_registry::{FakeRegistry, Image, Seen};
+
+/// A manifest that breaks no rule.
+fn manifest(name: &str, job_version: &str, title: &str) -> Value {
+    json!({
+        "seedVersion": "1.0.0",
+        "job": {
+            "name": name, "jobVersion": job_version, "packageVersion": "1.0.0", "title": title,
+            "description": "For tests.", "timeout": 60,
+            "maintainer": {"name": "Ada Frost", "email": "ada@example.org", "organization": "Polar Works"},
+            "interface": {"command": "run ${OUTPUT_DIR}"}
+        }
+    })
+}
+
+/// An image of a job.
+fn seed(name: &str, job_version: &str, title: &str) -> Image {
+    labelled(&manifest(name, job_version, title).to_string())
+}
+
+fn labelled(label: &str) -> Image {
+    Image::new().label(silo::seed::LABEL, label)
+}
+
+/// A registry with version 1.0.0 of some jobs, each in a repository of its own.
+async fn registry_of(jobs: &[&str]) -> FakeRegistry {
+    let registry = FakeRegistry::start().await;
+    for job in jobs {
+        registry.push(&format!("{job}-1.0.0-seed"), "1.0.0", &seed(job, "1.0.0", &format!("Finds {job}")));
+    }
+    registry
+}
+
+/// Waits until so many requests of a kind have arrived.
+async fn arrived(registry: &FakeRegistry, kind: impl Fn(&Seen) -> bool, count: usize) {
+    while registry.count(&kind) < count {
+        registry.arrived(registry.log().len() + 1).await;
+    }
+}
+
+/// The fields of JSON objects.
+fn fields<'a>(rows: &'a [Value], field: &str) -> Vec<&'a str> {
+    rows.iter().map(|row| row[field].as_str().expect("a text")).collect()
+}
+
+/// What stands in `counts` of a scan.
+fn counts<const N: usize>(scan: &Value, names: [&str; N]) -> [u64; N] {
+    names.map(|name| scan["counts"][name].as_u64().expect("a count"))
+}

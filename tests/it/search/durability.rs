@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use silo::search::{Error, Index};
+use silo::search::{Error, Index, Kind};
 
 use super::{doc, images, titled};
 
@@ -81,6 +81,24 @@ fn a_commit_without_documents_moves_the_revision() {
         assert_eq!(index.revision(), -4);
     }
     assert_eq!(open(dir.path()).revision(), -4);
+}
+
+#[test]
+fn answers_do_not_depend_on_how_the_index_was_built() {
+    let docs: Vec<_> =
+        (1..=600).map(|id| titled(id, &format!("river{id}"), &format!("Water of lake{}", id % 7))).collect();
+    let (at_once, in_pieces) = (Index::in_memory().expect("opens"), Index::in_memory().expect("opens"));
+    at_once.write(&docs, &[]).expect("written");
+    at_once.commit(1).expect("committed");
+    for piece in docs.chunks(150) {
+        in_pieces.write(piece, &[]).expect("written");
+        in_pieces.commit(1).expect("committed");
+    }
+    for query in ["river42", "r", "water lake3", "lake3 nowhere", "l", "river1+river600", "seed"] {
+        let hits = |index: &Index| index.search(query, Kind::Image, 1_000, None).expect("answered");
+        assert_eq!(hits(&at_once), hits(&in_pieces), "{query}");
+        assert!(hits(&at_once).total > 0, "{query}");
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! What the tests stand on: images to find, registries to find them in.
+//! What the tests stand on: images to find, registries to find them in, and the program itself.
 
+pub mod app;
+pub mod contract;
 pub mod docker_registry;
+pub mod fake_registry;
 pub mod layout;
 pub mod postgres;
+pub mod process;
 pub mod token_server;
 
 use std::process::Command;

@@ -1,1 +1,62 @@
-//! tasks
+//! Background work, with a clock that is turned by hand.
+
+mod leases;
+mod schedule;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use silo::app::{App, RegistryForm};
+use silo::catalog::Registry;
+use silo::clock::Clock;
+use silo::config::{Flags, Settings};
+use tempfile::TempDir;
+
+/// An application without doors.
+struct House {
+    app: App,
+    clock: Clock,
+    folder: TempDir,
+}
+
+impl House {
+    async fn new(start: &str, environment: &[(&str, &str)]) -> Self {
+        let start: DateTime<Utc> = start.parse().expect("a time of day");
+        Self::open(tempfile::tempdir().expect("a folder"), Clock::manual(start), environment).await
+    }
+
+    async fn open(folder: TempDir, clock: Clock, environment: &[(&str, &str)]) -> Self {
+        let mut all: HashMap<String, String> = [("SILO_ADMIN_PASSWORD", "s3cret"), ("SILO__SCAN__JITTER_MINUTES", "0")]
+            .iter()
+            .chain(environment)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        all.insert("SILO_DATA".to_owned(), folder.path().display().to_string());
+        let settings = Settings::from_layers(&Flags::default(), &all).expect("settings");
+        let (app, _) = App::start(settings, clock.clone()).await.expect("it starts");
+        Self { app, clock, folder }
+    }
+
+    /// Ends it, and starts it again on the same data with another configuration.
+    async fn again(self, environment: &[(&str, &str)]) -> Self {
+        let Self { app, clock, folder } = self;
+        app.close().await;
+        drop(app);
+        Self::open(folder, clock, environment).await
+    }
+
+    async fn add(&self, name: &str, url: &str, schedule: &str) -> Registry {
+        let form = RegistryForm {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            org: String::new(),
+            username: String::new(),
+            password: SecretString::from(""),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            schedule: schedule.to_owned(),
+        };
+        self.app.registry_add(&form).await.expect("a registry that answers")
+    }
+}

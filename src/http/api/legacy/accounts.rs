@@ -1,7 +1,7 @@
 //! `/login` and `/users`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::views::{NewUserView, UserView};
 use crate::app::{App, Error, NewUser, Session};
 use crate::catalog::{Role, UserId};
 use crate::http::error::Result;
-use crate::http::extract::{AnyCase, ClientAddress, id};
+use crate::http::extract::{AnyCase, ClientAddress, Path, id};
 
 pub(super) async fn login(
     State(app): State<App>,

@@ -1,15 +1,14 @@
 //! `/images`.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::Value;
 
 use super::views::{ImageView, SimpleImageView};
 use crate::app::{App, Page};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
-use crate::http::extract::{id, path};
+use crate::http::extract::{Path, id};
 use crate::seed::manifest;
 
 /// The query that asks for everything.
@@ -19,11 +18,7 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<SimpleImageV
     Ok(Json(app.image_list().await?.into_iter().map(SimpleImageView::from).collect()))
 }
 
-pub(super) async fn search(
-    State(app): State<App>,
-    query: std::result::Result<Path<String>, PathRejection>,
-) -> Result<Json<Vec<SimpleImageView>>> {
-    let query = path(query)?;
+pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) -> Result<Json<Vec<SimpleImageView>>> {
     if query == EVERYTHING {
         return list(State(app)).await;
     }
@@ -42,9 +37,8 @@ pub(super) async fn manifest(State(app): State<App>, Path(image): Path<String>) 
 
 pub(super) async fn remote_manifest(
     State(app): State<App>,
-    parts: std::result::Result<Path<(String, String)>, PathRejection>,
+    Path((registry, image)): Path<(String, String)>,
 ) -> Result<Json<Value>> {
-    let (registry, image) = path(parts)?;
     let text = app.remote_manifest(&registry, &image).await?;
     Ok(Json(manifest::with_defaults(&text)))
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::images::EVERYTHING;
@@ -12,18 +11,14 @@ use super::views::{JobVersionView, JobView};
 use crate::app::{App, Page};
 use crate::catalog::{JobId, JobVersionId};
 use crate::http::error::Result;
-use crate::http::extract::{id, path};
+use crate::http::extract::{Path, id};
 
 pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<JobView>>> {
     Ok(Json(app.job_list().await?.into_iter().map(JobView::from).collect()))
 }
 
 /// An object keyed by job id, in the order of the keys as texts. Ranked arrays come from `/api/v1/search`.
-pub(super) async fn search(
-    State(app): State<App>,
-    query: std::result::Result<Path<String>, PathRejection>,
-) -> Result<Response> {
-    let query = path(query)?;
+pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) -> Result<Response> {
     if query == EVERYTHING {
         return Ok(list(State(app)).await?.into_response());
     }

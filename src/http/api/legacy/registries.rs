@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use secrecy::SecretString;
@@ -14,7 +14,7 @@ use super::views::{RegistryDetailView, RegistryView};
 use crate::app::{App, RegistryForm, ScanOutcome, Session};
 use crate::catalog::{RegistryId, Role, ScanId, ScanTrigger};
 use crate::http::error::Result;
-use crate::http::extract::{AnyCase, id};
+use crate::http::extract::{AnyCase, Path, id};
 
 pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(StatusCode, Json<RegistryDetailView>)> {
     let form = RegistryForm {

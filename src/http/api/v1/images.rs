@@ -1,7 +1,7 @@
 //! `/api/v1/images`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::catalog::{Image, ImageId};
 use crate::http::error::Result;
-use crate::http::extract::id;
+use crate::http::extract::{Path, id};
 use crate::seed::{Problem, manifest};
 
 #[derive(Serialize)]

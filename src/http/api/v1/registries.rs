@@ -1,6 +1,6 @@
 //! `/api/v1/registries`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, RegistryForm, Session};
 use crate::catalog::{Registry, RegistryId, Role};
 use crate::http::error::Result;
-use crate::http::extract::{Json, id};
+use crate::http::extract::{Json, Path, id};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

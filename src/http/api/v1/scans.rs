@@ -1,8 +1,7 @@
 //! `/api/v1/scans`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
@@ -12,7 +11,7 @@ use super::{PageView, Paging, limit};
 use crate::app::App;
 use crate::catalog::{RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
 use crate::http::error::Result;
-use crate::http::extract::{id, query};
+use crate::http::extract::{Path, Query, id};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,11 +80,7 @@ pub(super) async fn request(State(app): State<App>, Path(registry): Path<String>
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/v1/scans/{scan}"))], Json(view)))
 }
 
-pub(super) async fn list(
-    State(app): State<App>,
-    parameters: std::result::Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<PageView<ScanView>>> {
-    let asked = query(parameters)?;
+pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>) -> Result<Json<PageView<ScanView>>> {
     let limit = limit(asked.limit)?;
     let scans = app.scan_list(asked.registry.map(RegistryId), asked.cursor.map(ScanId), limit).await?;
     let next = next_cursor(&scans, limit, |scan| scan.id.0);
@@ -99,9 +94,8 @@ pub(super) async fn get(State(app): State<App>, Path(scan): Path<String>) -> Res
 pub(super) async fn problems(
     State(app): State<App>,
     Path(scan): Path<String>,
-    parameters: std::result::Result<Query<Paging>, QueryRejection>,
+    Query(asked): Query<Paging>,
 ) -> Result<Json<PageView<ProblemView>>> {
-    let asked = query(parameters)?;
     let limit = limit(asked.limit)?;
     let found = app.scan_problems(ScanId(id(&scan)?), asked.cursor.unwrap_or(0), limit).await?;
     let next = next_cursor(&found, limit, |problem| problem.seq);

@@ -1,15 +1,14 @@
 //! `/api/v1/search`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::limit;
 use crate::app::{App, JobDetail, Page, Ranked};
 use crate::catalog::Image;
 use crate::http::error::Result;
-use crate::http::extract::query;
+use crate::http::extract::Query;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,11 +57,7 @@ struct ResultView {
     valid: bool,
 }
 
-pub(super) async fn search(
-    State(app): State<App>,
-    parameters: std::result::Result<Query<SearchQuery>, QueryRejection>,
-) -> Result<Json<SearchView>> {
-    let asked = query(parameters)?;
+pub(super) async fn search(State(app): State<App>, Query(asked): Query<SearchQuery>) -> Result<Json<SearchView>> {
     let page = Page { limit: limit(asked.limit)? as usize, cursor: asked.cursor };
     Ok(Json(match asked.kind {
         KindWord::Job => view(app.search_jobs(&asked.q, &page).await?, job_view),

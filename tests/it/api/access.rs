@@ -1,0 +1,192 @@
+//! Who may ask what: every route of the table, as everybody.
+
+use chrono::TimeDelta;
+use http::Method;
+use serde_json::{Value, json};
+use silo::http::{Access, Route};
+
+use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
+
+/// A request to each route that does no harm: what it names does not exist.
+const REQUESTS: [(&str, &str, &str); 41] = [
+    ("GET", "/", "/"),
+    ("POST", "/login", "/login"),
+    ("POST", "/registries/add", "/registries/add"),
+    ("DELETE", "/registries/delete/{id}", "/registries/delete/999"),
+    ("GET", "/registries", "/registries"),
+    ("GET", "/registries/scan", "/registries/scan"),
+    ("POST", "/registries/scan", "/registries/scan"),
+    ("GET", "/registries/{id}", "/registries/999"),
+    ("GET", "/registries/{id}/scan", "/registries/999/scan"),
+    ("POST", "/registries/{id}/scan", "/registries/999/scan"),
+    ("GET", "/images", "/images"),
+    ("GET", "/images/search/{*query}", "/images/search/a/b"),
+    ("GET", "/images/{id}", "/images/999"),
+    ("GET", "/images/{id}/manifest", "/images/999/manifest"),
+    ("GET", "/images/manifest/{registry}/{*image}", "/images/manifest/registry.invalid/a/b:1"),
+    ("GET", "/jobs", "/jobs"),
+    ("GET", "/jobs/search/{*query}", "/jobs/search/a"),
+    ("GET", "/jobs/{id}", "/jobs/999"),
+    ("GET", "/jobs/{id}/job-versions", "/jobs/999/job-versions"),
+    ("GET", "/job-versions", "/job-versions"),
+    ("GET", "/job-versions/{id}", "/job-versions/999"),
+    ("GET", "/users", "/users"),
+    ("GET", "/users/{id}", "/users/999"),
+    ("POST", "/users/add", "/users/add"),
+    ("DELETE", "/users/delete/{id}", "/users/delete/999"),
+    ("POST", "/api/v1/login", "/api/v1/login"),
+    ("POST", "/api/v1/logout", "/api/v1/logout"),
+    ("GET", "/api/v1/search", "/api/v1/search?q=a"),
+    ("GET", "/api/v1/images/{id}", "/api/v1/images/999"),
+    ("GET", "/api/v1/registries", "/api/v1/registries"),
+    ("POST", "/api/v1/registries", "/api/v1/registries"),
+    ("GET", "/api/v1/registries/{id}", "/api/v1/registries/999"),
+    ("DELETE", "/api/v1/registries/{id}", "/api/v1/registries/999"),
+    ("POST", "/api/v1/registries/{id}/scans", "/api/v1/registries/999/scans"),
+    ("GET", "/api/v1/scans", "/api/v1/scans"),
+    ("GET", "/api/v1/scans/{id}", "/api/v1/scans/999"),
+    ("GET", "/api/v1/scans/{id}/problems", "/api/v1/scans/999/problems"),
+    ("GET", "/healthz", "/healthz"),
+    ("GET", "/readyz", "/readyz"),
+    ("GET", "/metrics", "/metrics"),
+    ("GET", "/openapi.yaml", "/openapi.yaml"),
+];
+
+/// The first word that the old clients send.
+const WORD: &str = "Token";
+
+async fn ask(client: &Client<'_>, route: &Route) -> Reply {
+    let row = REQUESTS.iter().find(|(method, template, _)| route.method == *method && route.path == *template);
+    let (_, _, path) = row.unwrap_or_else(|| panic!("{} {} needs a row in this test", route.method, route.path));
+    match (route.method.clone(), route.path) {
+        (Method::POST, "/login" | "/api/v1/login") => {
+            client.post(path, json!({"username": ADMIN, "password": ADMIN_PASSWORD})).await
+        }
+        (Method::POST, _) => client.post(path, Value::Null).await,
+        (method, _) => client.send(method, path, &[], Vec::new()).await,
+    }
+}
+
+/// Whether somebody got past the door; what comes after it may still fail.
+fn passed(reply: &Reply) -> bool {
+    assert!(reply.status < 500, "{}: {}", reply.asked, reply.text);
+    !matches!(reply.status, 401 | 403)
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whom_the_table_says() {
+    let silo = TestApp::start().await;
+    silo.user_token().await;
+    for (method, template, _) in REQUESTS {
+        let known = silo.routes().iter().any(|route| route.method == method && route.path == template);
+        assert!(known, "{method} {template} is not served any more");
+    }
+    for route in silo.routes() {
+        // A logout ends the token that it is asked with.
+        let user = silo.authorized(&format!("{WORD} {}", silo.login("uma", "umas very own secret").await));
+        let admin = silo.authorized(&format!("{WORD} {}", silo.login(ADMIN, ADMIN_PASSWORD).await));
+        let [anonymous, user, admin] =
+            [ask(&silo.anonymous(), route).await, ask(&user, route).await, ask(&admin, route).await];
+        let access = match (route.method.as_str(), route.path) {
+            // Open or not is a setting.
+            ("GET", "/users") => Access::Admin,
+            _ => route.access,
+        };
+        assert_eq!(passed(&anonymous), access == Access::Anyone, "anonymous {}: {}", anonymous.asked, anonymous.status);
+        assert_eq!(passed(&user), access != Access::Admin, "user {}: {}", user.asked, user.status);
+        assert!(passed(&admin), "admin {}: {}", admin.asked, admin.status);
+        if !passed(&anonymous) {
+            assert_eq!(anonymous.error(), "Missing authorization token", "{}", anonymous.asked);
+        }
+        if !passed(&user) {
+            assert_eq!(user.error(), "User does not have permission to perform this action", "{}", user.asked);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_work_is_no_token() {
+    let silo = TestApp::with().manual_clock().start().await;
+    let expired = silo.login(ADMIN, ADMIN_PASSWORD).await;
+    silo.clock.advance(TimeDelta::hours(24));
+    let admin = silo.authorized(&format!("{WORD} {}", silo.login(ADMIN, ADMIN_PASSWORD).await));
+
+    let revoked = silo.login(ADMIN, ADMIN_PASSWORD).await;
+    silo.authorized(&format!("{WORD} {revoked}")).post("/api/v1/logout", Value::Null).await.expect(204);
+
+    let added =
+        admin.post("/users/add", json!({"username": "gone", "password": "pw", "role": "admin"})).await.expect(201);
+    let orphaned = silo.login("gone", "pw").await;
+    let path = format!("/users/delete/{}", added.json()["ID"]);
+    admin.delete(&path).await.expect(200);
+
+    let genuine = silo.login(ADMIN, ADMIN_PASSWORD).await;
+    let (head, tag) = genuine.rsplit_once('.').expect("a JWT has three parts");
+    let body = head.split_once('.').expect("a JWT has three parts").1;
+    // {"alg":"none","typ":"JWT"}
+    let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.");
+    let other_tag = format!("{head}.{}", tag.chars().rev().collect::<String>());
+
+    let tokens = [expired, revoked, orphaned, unsigned, other_tag, "nonsense".to_owned(), format!("{genuine} twice")];
+    for token in &tokens {
+        let client = silo.authorized(&format!("{WORD} {token}"));
+        for route in silo.routes() {
+            let reply = ask(&client, route).await;
+            let guarded = route.access != Access::Anyone || route.path == "/users";
+            assert_eq!(passed(&reply), !guarded, "{}: {} with {token}", reply.asked, reply.status);
+        }
+    }
+    silo.authorized(&format!("{WORD} {genuine}")).get("/users").await.expect(200);
+}
+
+#[tokio::test]
+async fn the_first_word_of_the_header_does_not_matter() {
+    let silo = TestApp::start().await;
+    let token = silo.admin_token().await;
+    for word in ["Token", "token", "Token:", "Bearer", "bearer", "JWT", "x"] {
+        silo.authorized(&format!("{word} {token}")).get("/users").await.expect(200);
+    }
+    let malformed = "Invalid authorization token format: expected 'token <token>'";
+    for (header, expected) in [
+        (token.to_owned(), malformed),
+        (format!("Token  {token}"), malformed),
+        (format!("Token {token} "), malformed),
+        (String::new(), malformed),
+        ("Token x".to_owned(), "Invalid authorization token"),
+    ] {
+        // Blanks at the end of a header never arrive; the service sees what the last but one case looks like by then.
+        let reply = silo.authorized(&header).get("/users/1").await;
+        if header.ends_with(' ') {
+            reply.expect(200);
+        } else {
+            assert_eq!(reply.expect(401).error(), expected, "{header}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_learns_nothing_from_a_body() {
+    let silo = TestApp::start().await;
+    for path in ["/registries/add", "/users/add", "/api/v1/registries"] {
+        for body in ["", "{", "{}", r#"{"name":1}"#] {
+            silo.anonymous().post_text(path, body).await.expect(401);
+            silo.user().post_text(path, body).await.expect(403);
+        }
+    }
+    for path in ["/users/x", "/registries/x/scan", "/api/v1/scans/x", "/api/v1/scans?limit=x"] {
+        silo.anonymous().get(path).await.expect(401);
+    }
+}
+
+#[tokio::test]
+async fn only_an_admin_sees_the_user_name_of_a_registry() {
+    let silo = TestApp::with_jobs(&[("my-job", "1.0.0", "0.1.0")]).await;
+    assert_eq!(text(&manifest("my-job", "1.0.0", "0.1.0")["job"]["name"]), "my-job");
+    for (client, visible) in [(silo.anonymous(), false), (silo.user(), false), (silo.admin(), true)] {
+        let native = client.get("/api/v1/registries/1").await.expect(200).json();
+        assert_eq!(native.get("username").is_some(), visible);
+        let listed = client.get("/api/v1/registries").await.expect(200).json();
+        assert_eq!(listed[0].get("username").is_some(), visible);
+        client.get("/registries/1").await.expect(200);
+    }
+}

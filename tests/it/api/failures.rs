@@ -1,0 +1,118 @@
+//! When it is our fault: a status, an id to ask with, and no cause.
+
+use axum::body::Body;
+use http::{Method, Request};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use silo::http::Access;
+use sqlx::{Connection as _, Executor as _};
+use tower::ServiceExt as _;
+
+use super::keys;
+use crate::support::app::{Reply, TestApp};
+
+/// Addresses that need the database, and what is sent to them.
+const READS: [&str; 12] = [
+    "/jobs",
+    "/jobs/1",
+    "/images",
+    "/images/1",
+    "/images/1/manifest",
+    "/job-versions",
+    "/job-versions/1",
+    "/registries",
+    "/registries/1",
+    "/api/v1/registries",
+    "/api/v1/images/1",
+    "/users",
+];
+
+/// An error of ours, in the right one of the two forms.
+#[track_caller]
+fn internal(reply: &Reply) {
+    let reply = reply.clone().expect(500);
+    let (body, id) = (reply.json(), reply.header("x-request-id"));
+    let expected = format!("Internal error. The log knows more under request id {id}");
+    if reply.asked.contains(" /api/") {
+        let problem = json!({"type": "about:blank", "title": "Internal Server Error", "status": 500, "detail": expected, "requestId": id});
+        assert_eq!((body, reply.header("content-type")), (problem, "application/problem+json"));
+    } else {
+        assert_eq!((body, reply.header("content-type")), (json!({"error": expected}), "application/json"));
+    }
+    let lower = reply.text.to_lowercase();
+    for cause in ["sql", "pool", "relation", "database", "panicked", "src/"] {
+        assert!(!lower.contains(cause), "{}: {}", reply.asked, reply.text);
+    }
+}
+
+async fn everything_fails_politely(silo: &TestApp) {
+    for path in READS {
+        internal(&silo.admin().get(path).await);
+    }
+    for (path, body) in [
+        ("/login", json!({"username": "admin", "password": "x"})),
+        ("/api/v1/login", json!({"username": "admin", "password": "x"})),
+        ("/users/add", json!({"username": "bob", "password": "x"})),
+        ("/registries/scan", Value::Null),
+        ("/api/v1/registries/1/scans", Value::Null),
+    ] {
+        internal(&silo.admin().post(path, body).await);
+    }
+    internal(&silo.admin().delete("/users/delete/5").await);
+    internal(&silo.admin().delete("/api/v1/registries/5").await);
+    silo.anonymous().get("/").await.expect(200);
+    silo.anonymous().get("/healthz").await.expect(200);
+    silo.anonymous().get("/readyz").await.expect(503);
+}
+
+#[tokio::test]
+async fn a_closed_database_is_told_without_its_cause() {
+    let silo = TestApp::start().await;
+    silo.admin_token().await;
+    silo.app.close().await;
+    everything_fails_politely(&silo).await;
+}
+
+#[tokio::test]
+async fn a_schema_that_vanished_is_told_without_its_cause() {
+    let silo = TestApp::on_postgres().await;
+    silo.admin_token().await;
+    let mut behind = sqlx::PgConnection::connect_with(&silo.database().options()).await.expect("a connection");
+    behind.execute("DROP SCHEMA silo CASCADE").await.expect("the schema goes");
+    everything_fails_politely(&silo).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_answers() {
+    async fn panics() -> &'static str {
+        panic!("a secret cause")
+    }
+    let silo = TestApp::start().await;
+    let router = silo::http::routes(silo.app.clone())
+        .add(Method::GET, "/panics", Access::Anyone, panics)
+        .add(Method::GET, "/api/v1/panics", Access::Anyone, panics)
+        .into_router();
+    for path in ["/panics", "/api/v1/panics"] {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = router.clone().oneshot(request).await.expect("a reply");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        internal(&Reply { asked: format!("GET {path}"), status: parts.status.as_u16(), headers: parts.headers, text });
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_given_up() {
+    async fn hangs() -> &'static str {
+        std::future::pending().await
+    }
+    let silo = TestApp::with().set("SILO__HTTP__REQUEST_TIMEOUT_SECONDS", "1").start().await;
+    let router = silo::http::routes(silo.app.clone()).add(Method::GET, "/hangs", Access::Anyone, hangs).into_router();
+    let request = Request::get("/hangs").body(Body::empty()).expect("a request");
+    let response = router.oneshot(request).await.expect("a reply");
+    assert_eq!(response.status(), 503);
+    let body: Value =
+        serde_json::from_slice(&response.into_body().collect().await.expect("a body").to_bytes()).expect("JSON");
+    assert_eq!(keys(&body), ["error"]);
+}

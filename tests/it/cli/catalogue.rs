@@ -1,0 +1,154 @@
+//! `silo registry`, `silo scan`, `silo search` and `silo health` against a running service.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use super::plain;
+use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
+use crate::support::process::{Setup, Silo};
+
+fn label(name: &str, version: &str, title: &str) -> Image {
+    let manifest = json!({"seedVersion": "1.0.0", "job": {
+        "name": name, "jobVersion": version, "packageVersion": "1.0.0", "title": title, "description": "For tests.",
+        "timeout": 60, "maintainer": {"name": "Ada", "email": "a@example.org", "organization": "Polar Works"},
+        "interface": {"command": "run"},
+    }});
+    Image::new().label(silo::seed::LABEL, manifest.to_string())
+}
+
+async fn registry() -> FakeRegistry {
+    let registry = FakeRegistry::start().await;
+    registry.push("geo/ice-1.0.0-seed", "1.0.0", &label("ice", "1.0.0", "Finds ice"));
+    registry.push("geo/ice-2.0.0-seed", "1.0.0", &label("ice", "2.0.0", "Finds ice again"));
+    let invalid = Image::new().label(
+        silo::seed::LABEL,
+        r#"{"job":{"name":"icicle","jobVersion":"1","packageVersion":"1","title":"Breaks\u001b[31m the standard"}}"#,
+    );
+    registry.push("icicle-1-seed", "1", &invalid);
+    registry.push("webserver", "latest", &Image::new());
+    registry
+}
+
+/// Adds and scans by the command line.
+async fn filled() -> (Silo, FakeRegistry) {
+    let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
+    silo.cli(&["registry", "add", "mine", &registry.url()]).await.expect_success();
+    silo.cli(&["scan", "mine", "--wait"]).await.expect_success();
+    (silo, registry)
+}
+
+#[tokio::test]
+async fn registries_are_added_listed_and_removed() {
+    let (silo, registry) = (Setup::new().start().await, registry().await);
+    let error = silo.cli(&["scan"]).await.expect_failure(1);
+    assert_eq!(error, "silo: there is no registry yet; add one with: silo registry add NAME URL\n");
+    let added = silo.cli(&["registry", "add", "mine", &registry.url(), "--org", "geo"]).await;
+    assert_eq!((added.code, added.stdout.as_str()), (Some(0), ""));
+    assert_snapshot!(added.stderr, @"Added mine as registry 1. Scan it with: silo scan mine --wait");
+    let table = silo.cli(&["registry", "list"]).await.expect_success();
+    let head = ["ID", "NAME", "KIND", "URL", "ORG", "NEXT", "SCAN"];
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows, [&head[..], &["1", "mine", "distribution", &registry.url(), "geo"]], "{table}");
+    let list: Value = serde_json::from_str(&silo.cli(&["registry", "list", "--json"]).await.expect_success()).unwrap();
+    assert_eq!((&list[0]["name"], &list[0]["url"]), (&json!("mine"), &json!(registry.url())));
+
+    let again = silo.cli(&["registry", "add", "mine", &registry.url()]).await.expect_failure(1);
+    assert_eq!(again, "silo: Registry already exists with name mine\n");
+    let error = silo.cli(&["registry", "rm", "yours"]).await.expect_failure(1);
+    assert_eq!(error, "silo: there is no registry 'yours'; list them with: silo registry list\n");
+    let error = silo.cli(&["registry", "rm", "7"]).await.expect_failure(1);
+    assert_eq!(error, "silo: there is no registry '7'; list them with: silo registry list\n");
+    // Also by id; a name wins, should it be a number.
+    silo.cli(&["registry", "add", "1", &registry.url()]).await.expect_success();
+    silo.cli(&["registry", "rm", "1"]).await.expect_success();
+    silo.cli(&["registry", "rm", "1"]).await.expect_success();
+    assert_eq!(silo.cli(&["registry", "list", "--json"]).await.expect_success(), "[]\n");
+}
+
+#[tokio::test]
+async fn a_registry_with_a_password_takes_it_from_standard_input() {
+    let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
+    registry.require_basic("robot", "s3cret");
+    let add = ["registry", "add", "mine", &registry.url(), "--username", "robot"];
+    let error = silo.cli_with(&add, &[], "wrong\n").await.expect_failure(1);
+    assert!(error.contains("does not accept the username and password"), "{error}");
+    silo.cli_with(&add, &[], "s3cret\n").await.expect_success();
+    silo.cli(&["scan", "mine", "--wait"]).await.expect_success();
+}
+
+#[tokio::test]
+async fn a_scan_is_waited_for_and_its_result_is_found() {
+    let (silo, registry) = (Setup::new().start().await, registry().await);
+    silo.cli(&["registry", "add", "mine", &registry.url()]).await.expect_success();
+    let scan = silo.cli(&["scan", "mine", "--wait"]).await;
+    assert_eq!(scan.code, Some(0));
+    assert_snapshot!(plain(&scan.stdout, &[]), @r#"
+    REGISTRY  STATE     IMAGES  ADDED  CHANGED  REMOVED  PROBLEMS
+    mine      complete  3       3      0        0        1
+    "#);
+    assert_snapshot!(plain(&scan.stderr, &[]), @"mine: 1 of 4 repositories were passed over by name. To look into them, add the registry with patterns of your own (\"include\": [\"*\"] for all), or change scan.include in the configuration");
+    // At once: who is told that a scan is over finds its result.
+    let table = silo.cli(&["search", "ic"]).await.expect_success();
+    assert_snapshot!(plain(&table, &[(&registry.host(), "REGISTRY")]), @r#"
+    NAME    VERSION  TITLE                     ORGANIZATION  IMAGE
+    ice     2.0.0    Finds ice again           Polar Works   REGISTRY/geo/ice-2.0.0-seed:1.0.0
+    icicle  1        Breaks [31m the standard                REGISTRY/icicle-1-seed:1  (invalid manifest)
+    "#);
+    let scans: Value = serde_json::from_str(&silo.cli(&["scan", "--wait", "--json"]).await.expect_success()).unwrap();
+    assert_eq!((&scans[0]["state"], &scans[0]["counts"]["unchanged"]), (&json!("complete"), &json!(3)));
+    let asked = silo.cli(&["scan", "mine"]).await;
+    assert_eq!((asked.code, asked.stdout.as_str()), (Some(0), ""));
+    assert!(asked.stderr.contains("Follow it with: silo scan mine --wait"), "{}", asked.stderr);
+}
+
+#[tokio::test]
+async fn a_scan_that_fails_is_an_error() {
+    let (silo, registry) = filled().await;
+    let other = self::registry().await;
+    silo.cli(&["registry", "add", "other", &other.url()]).await.expect_success();
+    registry.fault(Seen::is_catalog, ALWAYS, Fault::Html(200));
+    let scan = silo.cli(&["scan", "--wait"]).await;
+    assert_eq!(scan.code, Some(1), "{scan:#?}");
+    assert_snapshot!(plain(&scan.stdout, &[]), @r#"
+    REGISTRY  STATE     IMAGES  ADDED  CHANGED  REMOVED  PROBLEMS
+    mine      failed    3       0      0        0        1
+    other     complete  3       3      0        0        1
+    "#);
+    let host = registry.host();
+    let words = format!("mine: {host} answers with a web page");
+    assert!(scan.stderr.contains(&words), "{}", scan.stderr);
+    assert!(scan.stderr.ends_with("silo: 1 of 2 scans failed\n"), "{}", scan.stderr);
+    silo.cli(&["scan", "other", "--wait"]).await.expect_success();
+}
+
+#[tokio::test]
+async fn a_search_is_a_table_or_json() {
+    let (silo, registry) = filled().await;
+    let images = silo.cli(&["search", "--kind", "image", "ice"]).await.expect_success();
+    assert_eq!(images.lines().count(), 3, "a head and two images: {images}");
+    let one = silo.cli(&["search", "--kind", "image", "--limit", "1", "ice"]).await;
+    assert_eq!(one.stdout.lines().count(), 2, "{one:?}");
+    assert_eq!(one.stderr, "1 of 2; more with --limit.\n");
+
+    let json: Value = serde_json::from_str(&silo.cli(&["search", "ice", "--json"]).await.expect_success()).unwrap();
+    let first = &json["items"][0];
+    assert_eq!((&first["name"], &first["jobVersion"]), (&json!("ice"), &json!("2.0.0")));
+    assert_eq!(first["image"], json!(format!("{}/geo/ice-2.0.0-seed:1.0.0", registry.host())));
+
+    let none = silo.cli(&["search", "volcano"]).await;
+    assert_eq!((none.code, none.stdout.as_str()), (Some(0), ""));
+    assert_eq!(none.stderr, "Nothing matches 'volcano'.\n");
+    let error = silo.cli(&["search", "--limit", "1000", "ice"]).await.expect_failure(1);
+    assert_eq!(error, "silo: limit must be between 1 and 100\n");
+}
+
+#[tokio::test]
+async fn health_is_an_exit_code() {
+    let mut silo = Setup::new().start().await;
+    let health = silo.cli(&["health", "--server", silo.url()]).await;
+    assert_eq!((health.code, health.stdout.as_str(), health.stderr.as_str()), (Some(0), "", ""));
+    let address = silo.url().trim_start_matches("http://").to_owned();
+    silo.cli_with(&["health"], &[("SILO_LISTEN", &address)], "").await.expect_success();
+    silo.terminate().await;
+    silo.cli(&["health", "--server", silo.url()]).await.expect_failure(1);
+}

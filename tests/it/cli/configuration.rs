@@ -1,0 +1,143 @@
+//! Help, usage errors, and `silo config`.
+
+use insta::assert_snapshot;
+
+use super::plain;
+use crate::support::process::{silo, silo_into};
+
+#[tokio::test]
+async fn help_lists_the_commands() {
+    let help = silo(&["--help"], &[]).await.expect_success();
+    assert_snapshot!(plain(&help, &[]), @r#"
+    Finds Seed images in container registries, understands their manifests, and lets people and
+    frameworks search them.
+
+    Usage: silo [OPTIONS] [COMMAND]
+
+    Commands:
+      serve     Run the service (what `silo` does without a command)
+      config    Show the merged configuration, secrets masked
+      user      Keep the users of this machine's database, also beside a running service
+      login     Get a token from a server, for SILO_TOKEN
+      search    Search a server's catalogue
+      scan      Scan a server's registries
+      registry  Keep a server's registries
+      health    Ask the service on this machine whether it is alive, for container health checks
+      help      Print this message or the help of the given subcommand(s)
+
+    Options:
+          --listen <ADDRESS>  The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]
+          --demo              Also add and scan a registry of example images that the program carries
+                              with it
+      -h, --help              Print help
+      -V, --version           Print version
+
+    This machine:
+          --config <FILE>  A configuration file in TOML; `silo config --defaults` shows every option
+          --data <FOLDER>  Where the database, the index and the keys live [env: SILO_DATA] [default:
+                           silo-data]
+    "#);
+}
+
+#[tokio::test]
+async fn each_command_explains_itself() {
+    for command in ["serve", "config", "user", "login", "search", "scan", "registry", "health"] {
+        let help = silo(&[command, "--help"], &[]).await.expect_success();
+        assert!(help.contains(&format!("Usage: silo {command}")), "{help}");
+    }
+    let version = silo(&["--version"], &[]).await.expect_success();
+    assert_eq!(version, format!("silo {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn wrong_usage_is_exit_code_two() {
+    for (arguments, words) in [
+        (&["--nonsense"][..], "unexpected argument '--nonsense'"),
+        (&["nonsense"], "unrecognized subcommand 'nonsense'"),
+        (&["search"], "<WORDS>..."),
+        (&["search", "--limit", "many", "x"], "invalid value 'many'"),
+        (&["search", "--kind", "dog", "x"], "possible values: job, image"),
+        (&["registry"], "Usage: silo registry"),
+    ] {
+        let error = silo(arguments, &[]).await.expect_failure(2);
+        assert!(error.contains(words), "{arguments:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_defaults_are_the_file() {
+    let shown = silo(&["config", "--defaults"], &[]).await.expect_success();
+    assert_eq!(shown, include_str!("../../../config/silo.toml"));
+}
+
+#[tokio::test]
+async fn the_configuration_is_shown_merged_and_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("silo.toml");
+    std::fs::write(&file, "[scan]\nworkers = 7\ntries = 6\n[admin]\npassword = 'from-the-file'\n").unwrap();
+    let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let environment = [
+        ("SILO__SCAN__TRIES", "5"),
+        ("SILO__AUTH__TOKEN_KEY", key),
+        ("DATABASE_URL", "postgres://silo:hunter2@db/silo"),
+        ("SILO_DATA", "somewhere"),
+    ];
+    let arguments = ["config", "--config", file.to_str().unwrap(), "--data", "elsewhere"];
+    let shown = silo(&arguments, &environment).await.expect_success();
+    let read: toml::Table = shown.parse().expect("what is shown can be read again");
+    assert_eq!(read["scan"]["workers"].as_integer(), Some(7), "the file's");
+    assert_eq!(read["scan"]["tries"].as_integer(), Some(5), "the environment's");
+    assert_eq!(read["data"].as_str(), Some("elsewhere"), "the flag's");
+    for secret in ["from-the-file", key, "hunter2"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("silo.toml");
+    let path = file.to_str().unwrap();
+    for (text, words) in [
+        ("[scan]\nworker = 7\n", "worker"),
+        ("[scans]\nworkers = 7\n", "scans"),
+        ("[scan]\nworkers = 'many'\n", "scan.workers"),
+        ("[scan]\nworkers = 0\n", "scan.workers is 0"),
+        ("[scan\n", "TOML"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        for command in ["config", "serve"] {
+            let error = silo(&[command, "--config", path], &[]).await.expect_failure(1);
+            assert!(error.starts_with("silo: ") && error.contains(words), "{text}: {error}");
+            assert!(error.contains("silo config --defaults"), "{error}");
+        }
+    }
+    let error = silo(&["config", "--config", "/nowhere/silo.toml"], &[]).await.expect_failure(1);
+    assert!(error.contains("/nowhere/silo.toml"), "{error}");
+    let error = silo(&["serve", "--listen", "nowhere"], &[]).await.expect_failure(1);
+    assert!(error.contains("listen"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let exit = silo_into(writer.into(), &["config", "--defaults"]).await;
+    assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let exit = silo_into(full.into(), &["config"]).await;
+    assert_eq!(exit.code, Some(1));
+    assert!(exit.stderr.starts_with("silo: the output cannot be written: No space left"), "{}", exit.stderr);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let error = silo(&["serve", "--listen", &address], &[]).await.expect_failure(1);
+    assert!(error.contains(&format!("cannot listen on {address}; give another address with --listen")), "{error}");
+}

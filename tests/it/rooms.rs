@@ -1,0 +1,219 @@
+//! The architecture: who may use whom (see `ARCHITECTURE.md`). Reads the source, so that a wrong `use` fails here and
+//! not in a review.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room, and what it may use of the others: a whole room, or one item of it (`room::Item`).
+const ROOMS: [(&str, &[&str]); 16] = [
+    ("seed", &[]),
+    ("catalog", &["seed"]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("auth", &[]),
+    ("store", &["catalog", "seed"]),
+    ("search", &["catalog", "seed"]),
+    ("registry", &["catalog::RegistryKind"]),
+    ("scan", &["registry", "store", "catalog", "seed"]),
+    ("app", &["catalog", "seed", "clock", "config", "auth", "store", "search", "registry", "scan"]),
+    ("tasks", &["app"]),
+    ("telemetry", &["config"]),
+    // The pair is plain data; a request's id is random, and randomness is read in `auth` only.
+    ("http", &["app", "catalog", "seed", "telemetry", "store::JobVersionWithImages", "auth::random_id"]),
+    // TLS is set up once for the whole process.
+    ("client", &["registry::install_tls"]),
+    // `serve` is where the service is put together.
+    ("cli", &["app", "catalog", "seed", "clock", "config", "client", "http", "tasks", "telemetry"]),
+    ("main", &[]),
+];
+
+/// Each framework that others made, and the rooms that may know it.
+const FRAMEWORKS: [(&str, &[&str]); 22] = [
+    ("axum", &["http"]),
+    ("tower", &["http"]),
+    ("tower_http", &["http"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
+    ("sqlx", &["store"]),
+    ("tantivy", &["search"]),
+    ("reqwest", &["registry", "client"]),
+    ("oci_client", &["registry"]),
+    ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("comfy_table", &["cli"]),
+    ("rpassword", &["cli"]),
+    // The crate, not the room: paths to the room begin with `crate::`, and a command is called `config` too.
+    ("use config", &["config"]),
+    ("jsonwebtoken", &["auth"]),
+    ("argon2", &["auth"]),
+    ("chacha20poly1305", &["auth"]),
+    ("hmac", &["auth"]),
+    // Spreads retries in `registry`; nothing is derived from it.
+    ("rand", &["auth", "registry"]),
+    ("tokio_cron_scheduler", &["tasks"]),
+    ("metrics_exporter_prometheus", &["telemetry"]),
+    ("tracing_subscriber", &["telemetry"]),
+];
+
+/// What the pure rooms must not know: IO, async, logs, the time of day.
+const IMPURE: [&str; 9] =
+    ["tokio", "futures_util", "tracing", "metrics", "std::fs", "std::net", "std::env", "std::time", "std::process"];
+const PURE: [&str; 2] = ["seed", "catalog"];
+
+/// One file of the source: its room, and its code without comments and unit tests.
+struct Source {
+    path: PathBuf,
+    room: String,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    fn visit(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+        for entry in fs::read_dir(folder).expect("the source can be listed") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                visit(root, &path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let inside = path.strip_prefix(root).expect("below the root");
+                let first = inside.components().next().expect("a file has a name").as_os_str();
+                let room = first.to_str().expect("names are UTF-8").trim_end_matches(".rs").to_owned();
+                let code = code(&fs::read_to_string(&path).expect("source is text"));
+                found.push(Source { path: inside.to_owned(), room, code });
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    visit(&root, &root, &mut found);
+    // The crate's root declares the rooms and uses none.
+    found.retain(|source| source.room != "lib");
+    assert!(found.len() > 50, "the source is not where it should be");
+    found
+}
+
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().expect("a split gives at least one part");
+    text.lines().map(|line| line.split("//").next().expect("as above")).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a path begins with these words at some place of the code.
+fn knows(code: &str, words: &str) -> bool {
+    let needle = format!("{words}::");
+    code.match_indices(&needle).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+    })
+}
+
+/// Every path below `crate::`, groups taken apart: `crate::{a::b, c::{d, e}}` gives `a::b`, `c::d` and `c::e`.
+fn own_paths(code: &str) -> BTreeSet<String> {
+    fn leaves(prefix: &str, text: &str, found: &mut BTreeSet<String>) {
+        let name: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let joined = if prefix.is_empty() { name.clone() } else { format!("{prefix}::{name}") };
+        let rest = &text[name.len()..];
+        if let Some(group) = text.strip_prefix('{') {
+            group_members(group).iter().for_each(|member| leaves(prefix, member, found));
+        } else if let Some(rest) = rest.strip_prefix("::") {
+            leaves(&joined, rest, found);
+        } else {
+            found.insert(joined.trim_end_matches("::").to_owned());
+        }
+    }
+    let mut found = BTreeSet::new();
+    for (at, word) in code.match_indices("crate::") {
+        leaves("", &code[at + word.len()..], &mut found);
+    }
+    found
+}
+
+/// The parts between the commas of a group, whose opening brace is gone.
+fn group_members(text: &str) -> Vec<String> {
+    let (mut depth, mut members) = (0, vec![String::new()]);
+    for c in text.chars() {
+        match c {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => members.push(String::new()),
+            c if c.is_whitespace() => {}
+            c => {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                members.last_mut().expect("there is always one").push(c);
+            }
+        }
+    }
+    members.retain(|member| !member.is_empty());
+    members
+}
+
+fn row(room: &str) -> &'static [&'static str] {
+    let row = ROOMS.iter().find(|(name, _)| *name == room);
+    row.unwrap_or_else(|| panic!("src/{room} is a new room: say in this table what it may use")).1
+}
+
+fn fail_for(violations: &[String]) {
+    assert!(
+        violations.is_empty(),
+        "the house is built otherwise (see ARCHITECTURE.md):\n  {}",
+        violations.join("\n  ")
+    );
+}
+
+#[test]
+fn rooms_use_what_the_table_allows() {
+    let mut violations = Vec::new();
+    for source in sources() {
+        let allowed = row(&source.room);
+        for path in own_paths(&source.code) {
+            let room = path.split("::").next().expect("a split gives at least one part");
+            // The first word may also be a macro or an item at the root; there are none of these.
+            let is_allowed = allowed.iter().any(|item| path == *item || path.starts_with(&format!("{item}::")));
+            if room != source.room && !is_allowed {
+                violations.push(format!("src/{} uses {path}", source.path.display()));
+            }
+        }
+    }
+    fail_for(&violations);
+}
+
+#[test]
+fn frameworks_stay_in_their_rooms() {
+    let sources = sources();
+    let mut violations = Vec::new();
+    for (framework, rooms) in FRAMEWORKS {
+        let users: Vec<&Source> = sources.iter().filter(|source| knows(&source.code, framework)).collect();
+        assert!(!users.is_empty(), "nobody uses {framework} any more: take it out of this table");
+        let strangers = users.iter().filter(|source| !rooms.contains(&source.room.as_str()));
+        violations.extend(strangers.map(|source| format!("src/{} uses {framework}", source.path.display())));
+    }
+    fail_for(&violations);
+}
+
+#[test]
+fn pure_rooms_are_pure() {
+    let mut violations = Vec::new();
+    for source in sources().iter().filter(|source| PURE.contains(&source.room.as_str())) {
+        let known = IMPURE.iter().filter(|word| knows(&source.code, word));
+        violations.extend(known.map(|word| format!("src/{} uses {word}", source.path.display())));
+        if source.code.contains("async fn") {
+            violations.push(format!("src/{} is async", source.path.display()));
+        }
+    }
+    fail_for(&violations);
+}
+
+#[test]
+fn every_row_is_a_room() {
+    let rooms: BTreeSet<String> = sources().into_iter().map(|source| source.room).collect();
+    let rows: BTreeSet<String> = ROOMS.iter().map(|(room, _)| (*room).to_owned()).collect();
+    assert_eq!(rooms, rows);
+}
+
+#[test]
+fn paths_are_taken_apart() {
+    let text = "use crate::a::b::C;\nuse crate::{d, e::{F, g::H}};\nlet x = crate::i::j(1);\n";
+    let found: Vec<String> = own_paths(text).into_iter().collect();
+    assert_eq!(found, ["a::b::C", "d", "e::F", "e::g::H", "i::j"]);
+    assert!(knows("use axum::Router;", "axum") && knows("(axum::Json(x))", "axum"));
+    assert!(!knows("crate::axum::x, my_axum::x, axum_extra::x", "axum"));
+    assert_eq!(code("a // crate::b\n#[cfg(test)]\nmod tests { axum::x }").trim(), "a");
+}

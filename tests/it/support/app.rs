@@ -1,0 +1,392 @@
+//! The whole service in this process: database, tasks, and the HTTP door on a port of its own.
+//!
+//! ```ignore
+//! let silo = TestApp::start().await; // SQLite; TestApp::on_postgres().await; TestApp::with().manual_clock().start().await
+//! let registry = silo.add_layout("geo", &jobs(&[("my-job", "1.0.0", "0.1.0")])).await;
+//! silo.scan(registry).await;
+//! let jobs = silo.anonymous().get("/jobs").await.expect(200).json();
+//! ```
+//!
+//! Every reply that passes through a [`Client`] is held against `openapi.yaml`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Method};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use silo::app::{App, NewUser};
+use silo::clock::Clock;
+use silo::config::{Flags, Settings};
+use silo::http::Route;
+use silo::seed::LABEL;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OnceCell;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::contract;
+use super::layout::LayoutBuilder;
+use super::postgres::{self, TestDatabase};
+
+pub const ADMIN: &str = "admin";
+pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
+pub const USER: &str = "uma";
+pub const USER_PASSWORD: &str = "umas very own secret";
+
+/// A running service; it stops when this is dropped.
+pub struct TestApp {
+    pub app: App,
+    pub clock: Clock,
+    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    pub url: String,
+    routes: Vec<Route>,
+    http: reqwest::Client,
+    admin: OnceCell<String>,
+    user: OnceCell<String>,
+    stop: CancellationToken,
+    server: JoinHandle<()>,
+    /// The background tasks; dropping them ends them.
+    _tasks: JoinSet<()>,
+    folder: TempDir,
+    database: Option<TestDatabase>,
+}
+
+/// How a [`TestApp`] is to be.
+pub struct Builder {
+    clock: Clock,
+    postgres: bool,
+    environment: HashMap<String, String>,
+}
+
+impl Builder {
+    /// On a fresh PostgreSQL database.
+    pub fn postgres(mut self) -> Self {
+        self.postgres = true;
+        self
+    }
+
+    /// With a clock that stands still until the test turns it.
+    pub fn manual_clock(mut self) -> Self {
+        self.clock = Clock::manual(beginning());
+        self
+    }
+
+    /// With one more option, in the environment's spelling: `("SILO__SCAN__WAIT_SECONDS", "0")`.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub async fn start(mut self) -> TestApp {
+        let folder = tempfile::tempdir().expect("a folder for the data");
+        let database = if self.postgres { Some(postgres::database().await) } else { None };
+        let mut set = |name: &str, value: String| _ = self.environment.entry(name.to_owned()).or_insert(value);
+        set("SILO_DATA", folder.path().join("data").display().to_string());
+        set("DATABASE_URL", database.as_ref().map(TestDatabase::url).unwrap_or_default());
+        set("SILO_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned());
+        set("SILO__SCAN__LAYOUT_ROOTS", folder.path().display().to_string());
+        // No scan but those that a test asks for.
+        set("SILO__SCAN__SCHEDULE", "off".to_owned());
+        set("SILO__SCAN__JITTER_MINUTES", "0".to_owned());
+        // A scan of a few images ends in time on the slowest machine.
+        set("SILO__SCAN__WAIT_SECONDS", "50".to_owned());
+        // What does not answer fails soon.
+        set("SILO__SCAN__TRIES", "1".to_owned());
+        let settings = Settings::from_layers(&Flags::default(), &self.environment).expect("usable settings");
+
+        silo::telemetry::metrics();
+        let (app, _) = App::start(settings, self.clock.clone()).await.expect("the service starts");
+        let stop = CancellationToken::new();
+        let tasks = silo::tasks::start(&app, &stop).await.expect("the tasks start");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        let routes = silo::http::routes(app.clone());
+        let table = routes.table().to_vec();
+        let server = tokio::spawn(silo::http::serve(routes.into_router(), listener, stop.clone(), Duration::ZERO));
+        TestApp {
+            app,
+            clock: self.clock,
+            url,
+            routes: table,
+            http: http_client(),
+            admin: OnceCell::new(),
+            user: OnceCell::new(),
+            stop,
+            server,
+            _tasks: tasks,
+            folder,
+            database,
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.server.abort();
+    }
+}
+
+impl TestApp {
+    /// With the defaults: SQLite, the machine's clock.
+    pub async fn start() -> Self {
+        Self::with().start().await
+    }
+
+    /// The same on PostgreSQL.
+    pub async fn on_postgres() -> Self {
+        Self::with().postgres().start().await
+    }
+
+    /// To change something first.
+    pub fn with() -> Builder {
+        Builder { clock: Clock::system(), postgres: false, environment: HashMap::new() }
+    }
+
+    /// Everything that is served.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// A folder that is gone with the service. Layouts may lie in it; the data directory is `data` in it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The PostgreSQL database, for a look behind the service's back.
+    pub fn database(&self) -> &TestDatabase {
+        self.database.as_ref().expect("this service runs on PostgreSQL")
+    }
+
+    pub fn anonymous(&self) -> Client<'_> {
+        Client { silo: self, who: Who::Nobody }
+    }
+
+    /// Somebody with the role `user`.
+    pub fn user(&self) -> Client<'_> {
+        Client { silo: self, who: Who::User }
+    }
+
+    pub fn admin(&self) -> Client<'_> {
+        Client { silo: self, who: Who::Admin }
+    }
+
+    /// Somebody with this `Authorization` header.
+    pub fn authorized(&self, header: &str) -> Client<'_> {
+        Client { silo: self, who: Who::Header(header.to_owned()) }
+    }
+
+    /// A token for a name and password.
+    pub async fn login(&self, username: &str, password: &str) -> String {
+        let body = json!({"username": username, "password": password}).to_string();
+        text(&self.ask(Method::POST, "/login", &[], body.into()).await.expect(200).json()["token"])
+    }
+
+    /// A token of the admin's. Always the same one.
+    pub async fn admin_token(&self) -> &str {
+        self.admin.get_or_init(|| self.login(ADMIN, ADMIN_PASSWORD)).await
+    }
+
+    /// A token of the user's, who is added when first asked for. Always the same one.
+    pub async fn user_token(&self) -> &str {
+        let add = async || {
+            let password = SecretString::from(USER_PASSWORD);
+            let new = NewUser { username: USER.into(), password, role: "user".into() };
+            self.app.user_add(&new).await.expect("a user");
+            self.login(USER, USER_PASSWORD).await
+        };
+        self.user.get_or_init(add).await
+    }
+
+    /// Writes a layout to disk, over what was there under this name.
+    pub fn write_layout(&self, name: &str, layout: &LayoutBuilder) -> PathBuf {
+        let folder = self.folder().join("layouts").join(name);
+        layout.write(&folder).expect("a layout on disk");
+        folder
+    }
+
+    /// Writes a layout to disk and adds it as a registry, whose id is returned.
+    pub async fn add_layout(&self, name: &str, layout: &LayoutBuilder) -> i64 {
+        let url = self.write_layout(name, layout).display().to_string();
+        let added = self.admin().post("/registries/add", json!({"name": name, "url": url})).await.expect(201);
+        added.json()["ID"].as_i64().expect("a number")
+    }
+
+    /// Scans a registry to the end.
+    pub async fn scan(&self, registry: i64) {
+        let reply = self.admin().post(&format!("/registries/{registry}/scan"), json!({})).await.expect(202);
+        assert_eq!(reply.text, "", "the scan is not over in time");
+    }
+
+    /// A service with these jobs (see [`jobs`]) in its catalogue, from one registry with id 1.
+    pub async fn with_jobs(list: &[(&str, &str, &str)]) -> Self {
+        let silo = Self::start().await;
+        let registry = silo.add_layout("geo", &jobs(list)).await;
+        silo.scan(registry).await;
+        silo
+    }
+
+    async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.url)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap_or_else(|why| panic!("{method} {path}: no reply: {why:?}"));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap_or_else(|why| panic!("{method} {path}: no whole reply: {why:?}"));
+        let reply = Reply { asked: format!("{method} {path}"), status, headers, text };
+        contract::check(&self.routes, &method, path, &reply);
+        reply
+    }
+
+    /// Sends bytes over a connection of their own, as no client library would, and returns what comes back until the
+    /// service closes it. The request should say `Connection: close`.
+    pub async fn raw(&self, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(&self.url["http://".len()..]).await.expect("a connection");
+        stream.write_all(request).await.expect("the request goes out");
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await.expect("the reply comes in");
+        String::from_utf8_lossy(&reply).into_owned()
+    }
+
+    /// A GET whose path is sent exactly as it is written here.
+    pub async fn raw_get(&self, path: &str) -> String {
+        self.raw(format!("GET {path} HTTP/1.1\r\nHost: silo\r\nConnection: close\r\n\r\n").as_bytes()).await
+    }
+}
+
+/// The moment at which manual clocks start.
+pub fn beginning() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).expect("a moment in this century")
+}
+
+/// Somebody who asks.
+#[derive(Clone)]
+pub struct Client<'a> {
+    silo: &'a TestApp,
+    who: Who,
+}
+
+#[derive(Clone)]
+enum Who {
+    Nobody,
+    User,
+    Admin,
+    Header(String),
+}
+
+impl Client<'_> {
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], Vec::new()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.post_text(path, body.to_string()).await
+    }
+
+    /// Any text as the body.
+    pub async fn post_text(&self, path: &str, body: impl Into<Vec<u8>>) -> Reply {
+        self.send(Method::POST, path, &[("content-type", "application/json")], body.into()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, &[], Vec::new()).await
+    }
+
+    /// Any request. Panics when the reply is not what `openapi.yaml` says.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+        let authorization = match &self.who {
+            Who::Nobody => None,
+            Who::User => Some(format!("Token {}", self.silo.user_token().await)),
+            Who::Admin => Some(format!("Token {}", self.silo.admin_token().await)),
+            Who::Header(header) => Some(header.clone()),
+        };
+        let authorization = authorization.as_deref().map(|value| ("authorization", value));
+        let headers: Vec<(&str, &str)> = headers.iter().copied().chain(authorization).collect();
+        self.silo.ask(method, path, &headers, body).await
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// For messages.
+    pub asked: String,
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    /// Itself, if it has this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}: {}", self.asked, self.text);
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|why| panic!("{}: {why}: {}", self.asked, self.text))
+    }
+
+    /// A header's text; empty where it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("headers are ASCII"))
+    }
+
+    /// The text of an error in either interface.
+    #[track_caller]
+    pub fn error(&self) -> String {
+        let body = self.json();
+        text(body.get("error").or_else(|| body.get("detail")).expect("an error's text"))
+    }
+}
+
+/// A Seed manifest with this name and these versions (job version, package version), and nothing special.
+pub fn manifest(name: &str, job_version: &str, package_version: &str) -> Value {
+    json!({
+        "seedVersion": "1.0.0",
+        "job": {
+            "name": name,
+            "jobVersion": job_version,
+            "packageVersion": package_version,
+            "title": format!("The job {name}"),
+            "description": "Does what it says",
+            "tags": ["example"],
+            "maintainer": {"name": "Ada", "email": "ada@example.org", "organization": "Example"},
+            "timeout": 60,
+            "resources": {"scalar": [{"name": "cpus", "value": 1.0}, {"name": "mem", "value": 64.0}, {"name": "disk", "value": 1.0}]},
+            "interface": {"command": "run"},
+        },
+    })
+}
+
+/// A layout with one image for each (name, job version, package version), named as the Seed standard wants it:
+/// `geo/NAME-JOBVERSION-seed:PACKAGEVERSION`.
+pub fn jobs(list: &[(&str, &str, &str)]) -> LayoutBuilder {
+    let mut layout = LayoutBuilder::oci();
+    for (name, job_version, package_version) in list {
+        let label = manifest(name, job_version, package_version).to_string();
+        layout.image(&format!("geo/{name}-{job_version}-seed:{package_version}"), &[(LABEL, &label)]);
+    }
+    layout
+}
+
+/// The text that must stand here.
+#[track_caller]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a text")).to_owned()
+}
+
+/// One that follows no redirects, so that tests see them.
+fn http_client() -> reqwest::Client {
+    silo::registry::install_tls();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    client.build().expect("a client")
+}

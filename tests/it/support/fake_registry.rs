@@ -1,0 +1,646 @@
+//! A registry in memory, spoken to over HTTP on loopback, that misbehaves on demand.
+//!
+//! ```ignore
+//! let registry = FakeRegistry::start().await;
+//! registry.push("geo/a-seed", "1.0.0", &Image::new().label("key", "value"));
+//! registry.fault(Seen::is_catalog, 1, Fault::Status(503));
+//! // … speak to registry.url() …
+//! assert_eq!(registry.count(Seen::is_catalog), 2);
+//! ```
+//!
+//! Clones are the same registry. It stops when the last clone goes.
+
+#![allow(dead_code, reason = "a kit for all tests; each takes what it needs")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::stream;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use url::form_urlencoded;
+
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
+/// For [`FakeRegistry::fault`]: every time.
+pub const ALWAYS: usize = usize::MAX;
+
+/// The registry.
+#[derive(Clone)]
+pub struct FakeRegistry {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _server: Arc<Server>,
+}
+
+struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What goes wrong instead of, or with, the right answer.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This status and no body.
+    Status(u16),
+    /// This status, this header, no body.
+    StatusWith(u16, &'static str, String),
+    /// A page for people.
+    Html(u16),
+    /// This JSON, without the headers of a registry.
+    Json(u16, Value),
+    /// No answer, ever.
+    Hang,
+    /// The right answer, but not before somebody notifies.
+    Hold(Arc<Notify>),
+    /// The connection breaks off.
+    Drop,
+    /// Half of the right body under the `Content-Length` of the whole.
+    Truncated,
+    /// The right head, then a byte now and then, without end.
+    Trickle,
+    /// The right head, then bytes without end, as fast as they go.
+    Endless,
+    /// The right head, another body.
+    WrongBytes,
+    /// The right answer without `Docker-Content-Digest`.
+    NoDigestHeader,
+    /// The right answer with this `Link`.
+    Link(String),
+    /// A listing page of one new name, and a link to the next such page.
+    EndlessPages,
+    /// A redirect to this URL.
+    Redirect(String),
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: Method,
+    pub path: String,
+    /// Empty for none.
+    pub query: String,
+    pub authorization: Option<String>,
+}
+
+impl Seen {
+    pub fn is_any(&self) -> bool {
+        true
+    }
+    pub fn is_ping(&self) -> bool {
+        self.path == "/v2/"
+    }
+    pub fn is_catalog(&self) -> bool {
+        self.path == "/v2/_catalog"
+    }
+    pub fn is_tags(&self) -> bool {
+        self.path.ends_with("/tags/list")
+    }
+    pub fn is_manifest(&self) -> bool {
+        self.path.contains("/manifests/")
+    }
+    pub fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+    pub fn is_blob(&self) -> bool {
+        self.path.contains("/blobs/")
+    }
+    pub fn is_token(&self) -> bool {
+        self.path == "/token"
+    }
+    /// A parameter of the query.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+/// An image to push.
+#[derive(Clone, Debug)]
+pub struct Image {
+    labels: Value,
+    annotations: Value,
+    platform: [String; 2],
+    docker: bool,
+}
+
+impl Image {
+    /// An OCI image for linux/amd64 without labels.
+    pub fn new() -> Self {
+        Self {
+            labels: json!({}),
+            annotations: json!({}),
+            platform: ["linux".to_owned(), "amd64".to_owned()],
+            docker: false,
+        }
+    }
+    pub fn label(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.labels[key] = value.into();
+        self
+    }
+    /// An annotation of the manifest.
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations[key] = value.into();
+        self
+    }
+    pub fn platform(mut self, os: &str, architecture: &str) -> Self {
+        self.platform = [os.to_owned(), architecture.to_owned()];
+        self
+    }
+    /// Docker schema 2 instead of OCI.
+    pub fn docker(mut self) -> Self {
+        self.docker = true;
+        self
+    }
+}
+
+struct Shared {
+    inner: Mutex<Inner>,
+    arrived: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Tags and their digests.
+    repositories: BTreeMap<String, BTreeMap<String, String>>,
+    manifests: HashMap<String, (String, Bytes)>,
+    blobs: HashMap<String, Bytes>,
+    auth: Auth,
+    /// What `/token` serves.
+    desk: Option<Arc<Desk>>,
+    most_names: Option<usize>,
+    no_links: bool,
+    faults: Vec<Armed>,
+    log: Vec<Seen>,
+    in_flight: usize,
+    peak: usize,
+    pages_made: usize,
+}
+
+struct Armed {
+    matches: Box<dyn Fn(&Seen) -> bool + Send>,
+    times: usize,
+    fault: Fault,
+}
+
+#[derive(Clone, Default)]
+enum Auth {
+    #[default]
+    Open,
+    Basic(String),
+    Bearer {
+        realm: String,
+        desk: Arc<Desk>,
+    },
+}
+
+/// A token service and the tokens it gave.
+struct Desk {
+    /// `Authorization` it wants; `None` serves everybody.
+    login: Option<String>,
+    answer: Value,
+    /// Token → scope.
+    given: Mutex<HashMap<String, String>>,
+}
+
+impl FakeRegistry {
+    /// An open, empty registry on a free port.
+    pub async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
+        let address = listener.local_addr().expect("a bound address");
+        let shared = Arc::new(Shared { inner: Mutex::default(), arrived: watch::Sender::new(0) });
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.expect("serving") });
+        Self { address, shared, _server: Arc::new(Server(server)) }
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.shared.inner.lock().expect("no test panics while it holds the registry")
+    }
+
+    // --- content
+
+    /// Adds an image under a tag; gives the manifest's digest.
+    pub fn push(&self, repository: &str, tag: &str, image: &Image) -> String {
+        let digest = self.add(image);
+        self.tag(repository, tag, &digest);
+        digest
+    }
+
+    /// Adds an image without a tag, as a child of an index.
+    pub fn add(&self, image: &Image) -> String {
+        let config = json!({
+            "os": image.platform[0], "architecture": image.platform[1],
+            "config": {"Labels": image.labels}, "rootfs": {"type": "layers", "diff_ids": []},
+        });
+        let digest = self.add_blob(config.to_string().as_bytes());
+        let (manifest, config) =
+            if image.docker { (DOCKER_MANIFEST, DOCKER_CONFIG) } else { (OCI_MANIFEST, OCI_CONFIG) };
+        self.add_manifest(&json!({
+            "schemaVersion": 2, "mediaType": manifest, "annotations": image.annotations, "layers": [],
+            "config": {"mediaType": config, "digest": digest, "size": 1},
+        }))
+    }
+
+    /// Adds an index over children made with [`child`].
+    pub fn push_index(&self, repository: &str, tag: &str, children: &[Value]) -> String {
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
+        self.push_manifest(repository, tag, &index)
+    }
+
+    /// Adds something that is no image: a manifest whose config is of this type.
+    pub fn push_artifact(&self, repository: &str, tag: &str, config_type: &str) -> String {
+        let config = json!({"mediaType": config_type, "digest": self.add_blob(b"{}"), "size": 2});
+        let manifest = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []});
+        self.push_manifest(repository, tag, &manifest)
+    }
+
+    pub fn push_manifest(&self, repository: &str, tag: &str, manifest: &Value) -> String {
+        let digest = self.add_manifest(manifest);
+        self.tag(repository, tag, &digest);
+        digest
+    }
+
+    /// Adds a manifest without a tag; manifests are found in every repository.
+    pub fn add_manifest(&self, manifest: &Value) -> String {
+        let kind = manifest["mediaType"].as_str().unwrap_or(OCI_MANIFEST).to_owned();
+        let bytes = Bytes::from(manifest.to_string());
+        let digest = digest_of(&bytes);
+        self.inner().manifests.insert(digest.clone(), (kind, bytes));
+        digest
+    }
+
+    pub fn add_blob(&self, bytes: &[u8]) -> String {
+        let digest = digest_of(bytes);
+        self.inner().blobs.insert(digest.clone(), Bytes::copy_from_slice(bytes));
+        digest
+    }
+
+    /// Points a tag to a digest, there or not.
+    pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
+        self.inner().repositories.entry(repository.to_owned()).or_default().insert(tag.to_owned(), digest.to_owned());
+    }
+
+    /// Adds a repository without tags, under any name.
+    pub fn add_repository(&self, repository: &str) {
+        self.inner().repositories.entry(repository.to_owned()).or_default();
+    }
+
+    pub fn delete_repository(&self, repository: &str) {
+        self.inner().repositories.remove(repository);
+    }
+
+    pub fn delete_tag(&self, repository: &str, tag: &str) {
+        if let Some(tags) = self.inner().repositories.get_mut(repository) {
+            tags.remove(tag);
+        }
+    }
+
+    pub fn delete_manifest(&self, digest: &str) {
+        self.inner().manifests.remove(digest);
+    }
+
+    // --- logging in
+
+    pub fn require_basic(&self, username: &str, password: &str) {
+        self.inner().auth = Auth::Basic(basic(username, password));
+    }
+
+    /// Wants tokens that `service` (itself or another) gives; to everybody, or for a name and password. Each token is
+    /// good for one scope, and the challenge's own scope is a placeholder.
+    pub fn require_bearer(&self, service: &FakeRegistry, login: Option<(&str, &str)>) {
+        self.require_bearer_with(&format!("{}/token", service.url()), service, login, json!({}));
+    }
+
+    /// As [`FakeRegistry::require_bearer`], with the realm as it stands in the challenge, and more keys for the
+    /// service's answers (`expires_in`, or `"access_token": true` for the token's other name).
+    pub fn require_bearer_with(&self, realm: &str, service: &FakeRegistry, login: Option<(&str, &str)>, answer: Value) {
+        let login = login.map(|(username, password)| basic(username, password));
+        let desk = Arc::new(Desk { login, answer, given: Mutex::default() });
+        service.inner().desk = Some(Arc::clone(&desk));
+        self.inner().auth = Auth::Bearer { realm: realm.to_owned(), desk };
+    }
+
+    /// Makes all tokens given so far worthless.
+    pub fn revoke_tokens(&self) {
+        if let Auth::Bearer { desk, .. } = &self.inner().auth {
+            desk.given.lock().expect("no panic").clear();
+        }
+    }
+
+    // --- listings
+
+    /// Answers 400 to who asks for more names on a page.
+    pub fn cap_pages(&self, names: usize) {
+        self.inner().most_names = Some(names);
+    }
+
+    /// Leaves out `Link`, as some do.
+    pub fn leave_out_links(&self) {
+        self.inner().no_links = true;
+    }
+
+    // --- faults and what was seen
+
+    /// Does this instead, for the next `times` requests that match. The first fault that matches wins.
+    pub fn fault(&self, matches: impl Fn(&Seen) -> bool + Send + 'static, times: usize, fault: Fault) {
+        self.inner().faults.push(Armed { matches: Box::new(matches), times, fault });
+    }
+
+    pub fn clear_faults(&self) {
+        self.inner().faults.clear();
+    }
+
+    /// All requests so far, in order of arrival.
+    pub fn log(&self) -> Vec<Seen> {
+        self.inner().log.clone()
+    }
+
+    pub fn clear_log(&self) {
+        self.inner().log.clear();
+    }
+
+    /// How many of the logged requests match.
+    pub fn count(&self, matches: impl Fn(&Seen) -> bool) -> usize {
+        self.inner().log.iter().filter(|seen| matches(seen)).count()
+    }
+
+    /// Most requests that were under way at once.
+    pub fn peak(&self) -> usize {
+        self.inner().peak
+    }
+
+    /// Waits until this many requests have arrived since the start.
+    pub async fn arrived(&self, count: usize) {
+        let mut arrived = self.shared.arrived.subscribe();
+        arrived.wait_for(|so_far| *so_far >= count).await.expect("the registry lives");
+    }
+}
+
+/// A child of an index. Platform as `os/architecture`; empty for none.
+pub fn child(digest: &str, platform: &str) -> Value {
+    let mut child = json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": 1});
+    if let Some((os, architecture)) = platform.split_once('/') {
+        child["platform"] = json!({"os": os, "architecture": architecture});
+    }
+    child
+}
+
+pub fn digest_of(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+}
+
+/// Counts a request as under way until it goes.
+struct Flight(Arc<Shared>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.inner.lock().expect("no panic").in_flight -= 1;
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let header = request.headers().get("authorization");
+    let seen = Seen {
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        authorization: header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+    };
+    let fault = {
+        let mut inner = shared.inner.lock().expect("no panic");
+        inner.log.push(seen.clone());
+        inner.in_flight += 1;
+        inner.peak = inner.peak.max(inner.in_flight);
+        inner.faults.iter_mut().find(|armed| armed.times > 0 && (armed.matches)(&seen)).map(|armed| {
+            armed.times -= usize::from(armed.times != ALWAYS);
+            armed.fault.clone()
+        })
+    };
+    let _flight = Flight(Arc::clone(&shared));
+    shared.arrived.send_modify(|count| *count += 1);
+    let right = || shared.inner.lock().expect("no panic").serve(&seen);
+    match fault {
+        None => right(),
+        Some(fault) => misbehave(fault, &shared, right).await,
+    }
+}
+
+async fn misbehave(fault: Fault, shared: &Shared, right: impl Fn() -> Response) -> Response {
+    match fault {
+        Fault::Status(status) => empty(status),
+        Fault::StatusWith(status, name, value) => with(empty(status), name, &value),
+        Fault::Html(status) => with(reply(status, "<!doctype html><h1>Hello</h1>"), "content-type", "text/html"),
+        Fault::Json(status, body) => reply(status, body.to_string()),
+        Fault::Hang => std::future::pending().await,
+        Fault::Hold(gate) => {
+            gate.notified().await;
+            right()
+        }
+        Fault::Drop => broken(with(empty(200), "content-length", "10"), Bytes::new()),
+        Fault::Truncated => {
+            let (parts, body) = right().into_parts();
+            let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory");
+            let head = with(Response::from_parts(parts, Body::empty()), "content-length", &bytes.len().to_string());
+            broken(head, bytes.slice(..bytes.len() / 2))
+        }
+        Fault::Trickle => streaming(right(), Duration::from_millis(20), 1),
+        Fault::Endless => streaming(right(), Duration::ZERO, 64 << 10),
+        Fault::WrongBytes => {
+            let (parts, _) = right().into_parts();
+            Response::from_parts(parts, Body::from(r#"{"schemaVersion":2}"#))
+        }
+        Fault::NoDigestHeader => {
+            let mut response = right();
+            response.headers_mut().remove("docker-content-digest");
+            response
+        }
+        Fault::Link(link) => with(right(), "link", &link),
+        Fault::EndlessPages => {
+            let mut inner = shared.inner.lock().expect("no panic");
+            inner.pages_made += 1;
+            let page = inner.pages_made;
+            let body = json!({"repositories": [format!("r{page}")], "name": "r", "tags": [format!("t{page}")]});
+            with(reply(200, body.to_string()), "link", &format!("</v2/next?page={page}>; rel=\"next\""))
+        }
+        Fault::Redirect(to) => with(empty(307), "location", &to),
+    }
+}
+
+impl Inner {
+    fn serve(&mut self, seen: &Seen) -> Response {
+        if seen.is_token() {
+            return self.serve_token(seen);
+        }
+        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
+        if let Some(refusal) = self.refuse(seen, path) {
+            return refusal;
+        }
+        let response = if path.is_empty() {
+            reply(200, "{}")
+        } else if path == "_catalog" {
+            let names: Vec<String> = self.repositories.keys().cloned().collect();
+            self.page(seen, &names, |page| json!({"repositories": page}))
+        } else if let Some(repository) = path.strip_suffix("/tags/list") {
+            match self.repositories.get(repository) {
+                None => error(404, "NAME_UNKNOWN"),
+                Some(tags) if tags.is_empty() => reply(200, json!({"name": repository, "tags": null}).to_string()),
+                Some(tags) => {
+                    let names: Vec<String> = tags.keys().cloned().collect();
+                    self.page(seen, &names, |page| json!({"name": repository, "tags": page}))
+                }
+            }
+        } else if let Some((repository, reference)) = path.split_once("/manifests/") {
+            self.manifest(repository, reference)
+        } else if let Some((_, digest)) = path.split_once("/blobs/") {
+            self.blobs.get(digest).map_or_else(|| error(404, "BLOB_UNKNOWN"), |bytes| reply(200, bytes.clone()))
+        } else {
+            error(404, "UNSUPPORTED")
+        };
+        with(response, "docker-distribution-api-version", "registry/2.0")
+    }
+
+    fn manifest(&self, repository: &str, reference: &str) -> Response {
+        let tagged = self.repositories.get(repository).and_then(|tags| tags.get(reference));
+        let digest = tagged.map_or(reference, String::as_str);
+        match self.manifests.get(digest) {
+            None => error(404, "MANIFEST_UNKNOWN"),
+            Some((kind, bytes)) => {
+                let response = with(reply(200, bytes.clone()), "content-type", kind);
+                with(response, "docker-content-digest", digest)
+            }
+        }
+    }
+
+    fn page(&self, seen: &Seen, names: &[String], body: impl Fn(&[String]) -> Value) -> Response {
+        let wanted = seen.parameter("n").and_then(|n| n.parse().ok()).unwrap_or(100);
+        if self.most_names.is_some_and(|most| wanted > most) {
+            return error(400, "PAGINATION_NUMBER_INVALID");
+        }
+        let last = seen.parameter("last").unwrap_or_default();
+        let rest: Vec<String> = names.iter().filter(|name| **name > last).cloned().collect();
+        let page = &rest[..rest.len().min(wanted)];
+        let response = reply(200, body(page).to_string());
+        match page.last() {
+            Some(last) if page.len() < rest.len() && !self.no_links => {
+                let query = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("last", last)
+                    .append_pair("n", &wanted.to_string())
+                    .finish();
+                with(response, "link", &format!("<{}?{query}>; rel=\"next\"", seen.path))
+            }
+            _ => response,
+        }
+    }
+
+    /// The 401 for who does not show what this registry wants.
+    fn refuse(&self, seen: &Seen, path: &str) -> Option<Response> {
+        let shown = seen.authorization.as_deref();
+        let challenge = match &self.auth {
+            Auth::Open => return None,
+            Auth::Basic(wanted) if shown == Some(wanted) => return None,
+            Auth::Basic(_) => "Basic realm=\"fake, registry\"".to_owned(),
+            Auth::Bearer { realm, desk } => {
+                let given = desk.given.lock().expect("no panic");
+                let scope = shown.and_then(|value| value.strip_prefix("Bearer ")).and_then(|token| given.get(token));
+                if scope.is_some_and(|scope| path.is_empty() || *scope == scope_of(path)) {
+                    return None;
+                }
+                format!("Bearer realm=\"{realm}\",service=\"fake\",scope=\"repository:placeholder:pull\"")
+            }
+        };
+        Some(with(error(401, "UNAUTHORIZED"), "www-authenticate", &challenge))
+    }
+
+    fn serve_token(&self, seen: &Seen) -> Response {
+        let Some(desk) = &self.desk else { return empty(404) };
+        if desk.login.is_some() && seen.authorization != desk.login {
+            return error(401, "UNAUTHORIZED");
+        }
+        let mut given = desk.given.lock().expect("no panic");
+        let token = format!("token-{}", self.log.len());
+        given.insert(token.clone(), seen.parameter("scope").unwrap_or_default());
+        let mut answer = desk.answer.clone();
+        let name = if answer["access_token"] == json!(true) { "access_token" } else { "token" };
+        answer[name] = token.into();
+        reply(200, answer.to_string())
+    }
+}
+
+fn scope_of(path: &str) -> String {
+    if path == "_catalog" {
+        return "registry:catalog:*".to_owned();
+    }
+    let end = ["/tags/list", "/manifests/", "/blobs/"].iter().find_map(|part| path.find(part)).unwrap_or(path.len());
+    format!("repository:{}:pull", &path[..end])
+}
+
+fn empty(status: u16) -> Response {
+    reply(status, "")
+}
+
+fn error(status: u16, code: &str) -> Response {
+    reply(status, json!({"errors": [{"code": code, "message": format!("fake says {code}")}]}).to_string())
+}
+
+fn reply(status: u16, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response
+}
+
+fn with(mut response: Response, name: &'static str, value: &str) -> Response {
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(name, HeaderValue::from_str(value).expect("a header value"));
+    response
+}
+
+/// These bytes of the body, then the connection breaks.
+fn broken(response: Response, bytes: Bytes) -> Response {
+    let (parts, _) = response.into_parts();
+    let body = stream::iter([Ok(bytes), Err(std::io::Error::other("broken on purpose"))]);
+    Response::from_parts(parts, Body::from_stream(body))
+}
+
+fn streaming(response: Response, pace: Duration, size: usize) -> Response {
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove("content-length");
+    let body = stream::unfold((), move |()| async move {
+        tokio::time::sleep(pace).await;
+        Some((Ok::<_, Infallible>(Bytes::from(vec![b' '; size])), ()))
+    });
+    Response::from_parts(parts, Body::from_stream(body))
+}

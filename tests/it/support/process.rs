@@ -1,0 +1,495 @@
+//! The program itself as a child process: started as an operator starts it, asked over HTTP and by its own commands.
+//!
+//! Each has a folder and an environment of its own, so that nothing of this machine's gets in. Dropping it kills the
+//! child, by its handle, and removes the folder.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::postgres::{self, TestDatabase};
+
+/// How long anything here may take before the test says that it hangs. Nothing takes a second on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The first admin's password, unless a test takes it away.
+pub const PASSWORD: &str = "correct horse battery staple";
+/// The welcome ends with this command.
+const LAST_OF_WELCOME: &str = "/registries/scan";
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Stamps one scenario, an `async fn` that takes an [`Engine`], onto both.
+macro_rules! on_both {
+    ($($scenario:ident),+ $(,)?) => {$(
+        mod $scenario {
+            use $crate::support::process::Engine;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$scenario(Engine::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$scenario(Engine::Postgres).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_both;
+
+/// What a process is started with.
+pub struct Setup {
+    folder: TempDir,
+    database: Option<Arc<TestDatabase>>,
+    environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
+}
+
+/// A service.
+pub struct Silo {
+    setup: Setup,
+    child: Option<Child>,
+    /// What it printed to say that it runs.
+    pub welcome: String,
+    url: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Exit {
+    /// `None`: by a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// An answer; the body is null when it is empty, and a text when it is not JSON.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Setup {
+    /// On SQLite. Scans come only when asked for.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the service");
+        let environment = [("SILO_ADMIN_PASSWORD", PASSWORD), ("SILO__SCAN__SCHEDULE", "off")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let setup = Self { folder, database: None, environment, arguments: Vec::new() };
+        let data = setup.data().display().to_string();
+        setup.env("SILO_DATA", data)
+    }
+
+    /// As on a machine where nobody has set anything.
+    fn bare() -> Self {
+        Self::new().without("SILO_ADMIN_PASSWORD").without("SILO__SCAN__SCHEDULE")
+    }
+
+    pub async fn on(engine: Engine) -> Self {
+        let mut setup = Self::new();
+        if engine == Engine::Postgres {
+            let database = postgres::database().await;
+            setup = setup.env("DATABASE_URL", database.url());
+            setup.database = Some(Arc::new(database));
+        }
+        setup
+    }
+
+    /// The same in a folder of its own: another process on the same database.
+    pub fn beside(&self) -> Self {
+        let other = Self::new();
+        let mut environment = self.environment.clone();
+        environment.extend(other.environment);
+        Self { environment, database: self.database.clone(), arguments: self.arguments.clone(), ..other }
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Gives up after three seconds: soon, but not before an answer comes on a busy machine.
+    pub fn impatient(self) -> Self {
+        self.env("SILO__SCAN__REQUEST_TIMEOUT_SECONDS", 3).env("SILO__SCAN__TRIES", 1)
+    }
+
+    /// Where its data are. Made by the service.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts it. Returns when it listens.
+    pub async fn start(self) -> Silo {
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        silo::registry::install_tls();
+        let mut silo = Silo {
+            setup: self,
+            child: None,
+            welcome: String::new(),
+            url: String::new(),
+            token: String::new(),
+            http: http.build().expect("a plain client can be built"),
+        };
+        silo.launch().await;
+        silo
+    }
+
+    /// Starts what must not start.
+    pub async fn start_error(&self) -> Exit {
+        match self.launch().await {
+            Err(exit) => exit,
+            Ok((mut child, welcome)) => {
+                child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
+                panic!("it started: {welcome}")
+            }
+        }
+    }
+
+    /// The program with this environment, and nothing else of ours.
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
+        command.current_dir(self.folder.path()).env_clear().env("PATH", "/usr/bin:/bin").envs(&self.environment);
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// The child and its welcome, or how it ended.
+    async fn launch(&self) -> Result<(Child, String), Exit> {
+        let log = File::options().create(true).append(true).open(self.log()).expect("a log in our own folder");
+        let before = fs::metadata(self.log()).map_or(0, |log| log.len() as usize);
+        let mut command = self.command();
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(&self.arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("cargo built the program");
+        let lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let read = move || {
+            let mut said = String::new();
+            // The thread drops its sender when the program ends.
+            while let Ok(line) = receiver.recv_timeout(PATIENCE) {
+                let is_last = line.contains(LAST_OF_WELCOME);
+                said = said + &line + "\n";
+                if is_last {
+                    return Ok(said);
+                }
+            }
+            Err(said)
+        };
+        match tokio::task::spawn_blocking(read).await.expect("reading lines does not panic") {
+            Ok(welcome) => Ok((child, welcome)),
+            Err(stdout) => {
+                let code = ended(&mut child).await;
+                let log = fs::read_to_string(self.log()).unwrap_or_default();
+                Err(Exit { code, stdout, stderr: log[before..].to_owned() })
+            }
+        }
+    }
+}
+
+impl Silo {
+    async fn launch(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let (child, welcome) = self.setup.launch().await.unwrap_or_else(|exit| panic!("it does not start: {exit:?}"));
+        self.child = Some(child);
+        let (_, rest) = welcome.split_once("http://").expect("the welcome names the address");
+        let address = rest.split_whitespace().next().expect("an address is a word");
+        self.url = format!("http://{address}");
+        self.welcome = welcome;
+        if self.token.is_empty() && self.setup.environment.contains_key("SILO_ADMIN_PASSWORD") {
+            self.token = self.login("admin", PASSWORD).await;
+        }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.setup.data()
+    }
+
+    /// A folder of the test's own that lives as long.
+    pub fn folder(&self) -> &Path {
+        self.setup.folder.path()
+    }
+
+    /// Everything that it logged so far, over all its lives.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.setup.log()).unwrap_or_default()
+    }
+
+    /// A token.
+    pub async fn login(&self, user: &str, password: &str) -> String {
+        let reply = self.post("/api/v1/login", json!({"username": user, "password": password})).await;
+        reply.expect(200)["token"].as_str().expect("a login gives a token").to_owned()
+    }
+
+    /// `GET` as the admin.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.ask(Method::GET, path, None).await
+    }
+
+    /// `POST` as the admin.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    /// `DELETE` as the admin.
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap_or_else(|why| panic!("{path}: {why:?}\n{}", self.log()));
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("the whole answer");
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(text.into()) };
+        Reply { status, body }
+    }
+
+    /// Runs a command as the admin's shell would: with the server's address, a token, and the data folder beside it.
+    pub async fn cli(&self, arguments: &[&str]) -> Exit {
+        self.cli_with(arguments, &[], "").await
+    }
+
+    /// As [`Silo::cli`], with more (or other) environment, and something on standard input.
+    pub async fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Exit {
+        let mut command = self.setup.command();
+        command.env("SILO_URL", &self.url).env("SILO_TOKEN", &self.token);
+        command.envs(environment.iter().copied()).args(arguments);
+        finish(command, input).await
+    }
+
+    /// Runs a shell command in its folder.
+    pub async fn shell(&self, script: &str) -> Exit {
+        let mut command = Command::new("bash");
+        command.current_dir(self.folder()).env_clear().env("PATH", "/usr/bin:/bin").args(["-c", script]);
+        finish(command, "").await
+    }
+
+    /// Asks it to stop (SIGTERM), and waits for its end.
+    pub async fn terminate(&mut self) -> Exit {
+        let mut child = self.child.take().expect("it runs");
+        // Not waited for yet, so the number is still our child's.
+        super::output(Command::new("kill").args(["-TERM", &child.id().to_string()]));
+        let code = ended(&mut child).await;
+        Exit { code, stdout: self.welcome.clone(), stderr: self.log() }
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
+        }
+    }
+
+    /// Starts it again on the same data, after [`Silo::terminate`] or [`Silo::kill`].
+    pub async fn start_again(&mut self) {
+        self.launch().await;
+    }
+
+    /// Starts another process with the same environment and data, which must not start.
+    pub async fn second_start_error(&self) -> Exit {
+        self.setup.start_error().await
+    }
+
+    // --- what most tests do
+
+    /// Adds a registry; its id.
+    pub async fn add(&self, name: &str, url: &str) -> i64 {
+        self.add_with(json!({"name": name, "url": url})).await
+    }
+
+    pub async fn add_with(&self, form: Value) -> i64 {
+        self.post("/api/v1/registries", form).await.expect(201)["id"].as_i64().expect("a number")
+    }
+
+    /// Asks for a scan; its id.
+    pub async fn request_scan(&self, registry: i64) -> i64 {
+        let reply = self.post(&format!("/api/v1/registries/{registry}/scans"), Value::Null).await;
+        reply.expect(202)["id"].as_i64().expect("a number")
+    }
+
+    /// Scans a registry to the end; the scan.
+    pub async fn scan(&self, registry: i64) -> Value {
+        let id = self.request_scan(registry).await;
+        self.ended(id).await
+    }
+
+    /// A scan when it is over.
+    pub async fn ended(&self, id: i64) -> Value {
+        self.scan_when(id, |scan| scan["finishedAt"].is_string()).await
+    }
+
+    /// A scan when it looks so.
+    pub async fn scan_when(&self, id: i64, looks_so: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let scan = self.get(&format!("/api/v1/scans/{id}")).await.expect(200);
+            if looks_so(&scan) {
+                return scan;
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not come to that: {scan:#}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The problems of a scan: code, `repository:tag` (or less) and message.
+    pub async fn problems(&self, scan: &Value) -> Vec<[String; 3]> {
+        let page = self.get(&format!("/api/v1/scans/{}/problems?limit=100", scan["id"])).await.expect(200);
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let row = |row: &Value| {
+            let place = [text(&row["repository"]), text(&row["tag"])].join(":");
+            [text(&row["code"]), place.trim_matches(':').to_owned(), text(&row["message"])]
+        };
+        page["items"].as_array().expect("a list").iter().map(row).collect()
+    }
+
+    /// The images that match, best first, as `/api/v1/search` tells them.
+    pub async fn images(&self, words: &str) -> Vec<Value> {
+        self.search(words, "image").await
+    }
+
+    /// The jobs that match, best first.
+    pub async fn jobs(&self, words: &str) -> Vec<Value> {
+        self.search(words, "job").await
+    }
+
+    async fn search(&self, words: &str, kind: &str) -> Vec<Value> {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("q", words).finish();
+        let page = self.get(&format!("/api/v1/search?{query}&kind={kind}&limit=100")).await.expect(200);
+        page["items"].as_array().expect("a list").clone()
+    }
+
+    /// All images as the catalogue lists them, with ids: what must stay as it is when something goes wrong.
+    pub async fn catalogue(&self) -> Value {
+        let (images, jobs) = (self.get("/images").await.expect(200), self.get("/jobs").await.expect(200));
+        json!({"images": images, "jobs": jobs})
+    }
+}
+
+impl Drop for Silo {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            eprintln!("--- the service's log\n{}", self.log());
+        }
+    }
+}
+
+impl Reply {
+    /// The body of an answer that must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{:#}", self.body);
+        self.body
+    }
+}
+
+impl Exit {
+    /// Standard output of a command that must succeed.
+    #[track_caller]
+    pub fn expect_success(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self.stdout
+    }
+
+    /// Standard error of a command that must fail with this code, and say nothing on standard output.
+    #[track_caller]
+    pub fn expect_failure(self, code: i32) -> String {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:#?}");
+        self.stderr
+    }
+}
+
+/// The program without a service: what it says on a machine where nothing runs.
+pub async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
+    let setup = Setup::bare();
+    let mut command = setup.command();
+    command.envs(environment.iter().copied()).args(arguments);
+    finish(command, "").await
+}
+
+/// As [`silo`], with its standard output going there.
+pub async fn silo_into(stdout: Stdio, arguments: &[&str]) -> Exit {
+    let setup = Setup::bare();
+    let mut command = setup.command();
+    command.args(arguments);
+    finish_into(command, "", stdout).await
+}
+
+async fn finish(command: Command, input: &str) -> Exit {
+    finish_into(command, input, Stdio::piped()).await
+}
+
+async fn finish_into(mut command: Command, input: &str, stdout: Stdio) -> Exit {
+    let input = input.to_owned();
+    let run = move || {
+        command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be started");
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        // A program that does not read may be gone already.
+        stdin.write_all(input.as_bytes()).ok();
+        drop(stdin);
+        child.wait_with_output().expect("our own child can be waited for")
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("running a program does not panic");
+    let text = |bytes| String::from_utf8(bytes).expect("what is printed is UTF-8");
+    Exit { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Waits for the end of a child; its exit code.
+async fn ended(child: &mut Child) -> Option<i32> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("our own child can be asked") {
+            return status.code();
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
+            panic!("it did not end by itself");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
