@@ -4,7 +4,7 @@
 mod bare;
 mod figures;
 mod jobs;
-#[allow(dead_code, unused_imports, reason = "shared with the tests, which use all of it")]
+#[allow(dead_code, unused_imports, unused_macros, reason = "shared with the tests, which use all of it")]
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
