@@ -13,13 +13,6 @@ pub struct JobDetail {
     pub versions: Vec<JobVersionWithImages>,
 }
 
-impl JobDetail {
-    /// The image of the highest versions.
-    pub fn latest_image(&self) -> Option<&Image> {
-        self.versions.first()?.images.first()
-    }
-}
-
 impl App {
     /// All images, by id.
     pub async fn image_list(&self) -> Result<Vec<Image>> {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{App, Error, JobDetail, Result};
-use crate::catalog::{Image, ImageId, JobId, SearchDoc};
+use crate::catalog::{Image, ImageId, JobId, JobSummary, SearchDoc};
 use crate::search::{Hit, Hits, Kind};
 use crate::seed::manifest;
 
@@ -38,7 +38,15 @@ pub struct Ranked<T> {
 
 impl App {
     /// Jobs that match, each by its best image.
-    pub async fn search_jobs(&self, query: &str, page: &Page) -> Result<Ranked<JobDetail>> {
+    pub async fn search_jobs(&self, query: &str, page: &Page) -> Result<Ranked<JobSummary>> {
+        let hits = self.search(query, Kind::Job, page).await?;
+        let ids: Vec<JobId> = hits.hits.iter().map(|hit| JobId(hit.id)).collect();
+        let jobs = self.0.store.job_summary_list_by_ids(&ids).await?;
+        Ok(ranked(&hits, jobs, |summary| summary.job.id.0))
+    }
+
+    /// The same jobs with all their versions and images.
+    pub async fn search_job_details(&self, query: &str, page: &Page) -> Result<Ranked<JobDetail>> {
         let hits = self.search(query, Kind::Job, page).await?;
         let ids: Vec<JobId> = hits.hits.iter().map(|hit| JobId(hit.id)).collect();
         let jobs = self.job_list_by_ids(&ids).await?;

@@ -1,6 +1,6 @@
 //! Jobs and job versions: what the images of all registries come to, seen by algorithm.
 
-use super::{JobId, JobVersionId};
+use super::{ImageId, JobId, JobVersionId};
 
 /// One job: all images whose manifests carry the same `job.name`. Texts are those of its latest image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,18 @@ pub struct Job {
     pub email: String,
     pub maint_org: String,
     pub description: String,
+}
+
+/// A job as a list of results shows it: with its latest image, without its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSummary {
+    pub job: Job,
+    /// The image whose texts the job shows: of the highest versions; among equals the one with the lowest id.
+    pub image_id: ImageId,
+    /// What `docker pull` takes for it.
+    pub reference: String,
+    /// Whether its manifest has no errors.
+    pub valid: bool,
 }
 
 /// One version of a job's algorithm: all images with the same `job.name` and `job.jobVersion`.

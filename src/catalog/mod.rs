@@ -13,7 +13,7 @@ mod user;
 pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{Changes, FoundTag, StoredTag, diff};
 pub use image::{Content, ContentProblem, Image, ManifestFacts, Outcome, SearchDoc, split_repository};
-pub use job::{Job, JobVersion};
+pub use job::{Job, JobSummary, JobVersion};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
 pub use scan::{NewScanProblem, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger};
 pub use user::{Role, User};

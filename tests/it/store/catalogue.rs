@@ -262,3 +262,24 @@ both!(lists_by_ids_keep_the_order_asked_for, |store| {
     assert!(versions.iter().all(|version| version.images.len() == 1));
     assert_eq!(store.job_version_list(Some(&[])).await.unwrap(), []);
 });
+
+both!(a_summary_shows_the_latest_image, |store| {
+    let (hub, mirror) = (registry(&store, "hub").await, registry(&store, "mirror").await);
+    let old = seed("detect", "9.0.0", "3.0.0");
+    let other_package = seed("detect", "10.0.0", "1.0.0");
+    let mut facts = facts("detect", "10.0.0", "2.0.0");
+    facts.valid = false;
+    let latest = content("latest", Outcome::Seed(Box::new(facts)));
+    scan(&store, hub.id, &[("geo/detect-seed", "9", &old), ("geo/detect-seed", "10", &other_package)]).await;
+    scan(&store, mirror.id, &[("copy/detect-seed", "a", &latest), ("copy/detect-seed", "b", &latest)]).await;
+    scan(&store, hub.id, &[("geo/detect-seed", "10", &latest), ("x-seed", "1", &seed("x", "1", "1"))]).await;
+
+    let (detect, x) = (job(&store, "detect").await, job(&store, "x").await);
+    let summaries = store.job_summary_list_by_ids(&[x.id, JobId(99), detect.id]).await.unwrap();
+    let [first, second] = summaries.as_slice() else { panic!("{summaries:?}") };
+    assert_eq!((&first.job, first.reference.as_str(), first.valid), (&x, "hub.example/x-seed:1", true));
+    let images = store.image_list().await.unwrap();
+    let hubs = images.iter().find(|image| image.registry == "hub.example" && image.job_id == detect.id).unwrap();
+    assert_eq!((&second.job, second.image_id, second.valid), (&detect, hubs.id, false), "of equals, the oldest");
+    assert_eq!(second.reference, hubs.pull_reference());
+});

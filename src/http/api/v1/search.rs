@@ -5,8 +5,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::limit;
-use crate::app::{App, JobDetail, Page, Ranked};
-use crate::catalog::Image;
+use crate::app::{App, Page, Ranked};
+use crate::catalog::{Image, JobSummary};
 use crate::http::error::Result;
 use crate::http::extract::Query;
 
@@ -70,22 +70,22 @@ fn view<T>(ranked: Ranked<T>, one: impl Fn(T, f32) -> ResultView) -> SearchView 
     SearchView { total: ranked.total, items, next: ranked.next }
 }
 
-fn job_view(detail: JobDetail, score: f32) -> ResultView {
-    let latest = detail.latest_image();
+fn job_view(summary: JobSummary, score: f32) -> ResultView {
+    let JobSummary { job, image_id, reference, valid } = summary;
     ResultView {
         kind: "job",
-        id: detail.job.id.0,
+        id: job.id.0,
         score,
-        image: latest.map(Image::pull_reference).unwrap_or_default(),
-        image_id: latest.map_or(0, |image| image.id.0),
-        valid: latest.is_some_and(|image| image.facts.valid),
-        name: detail.job.name,
-        title: detail.job.title,
-        description: detail.job.description,
-        job_version: detail.job.latest_job_version,
-        package_version: detail.job.latest_package_version,
-        maintainer: detail.job.maintainer,
-        organization: detail.job.maint_org,
+        image: reference,
+        image_id: image_id.0,
+        valid,
+        name: job.name,
+        title: job.title,
+        description: job.description,
+        job_version: job.latest_job_version,
+        package_version: job.latest_package_version,
+        maintainer: job.maintainer,
+        organization: job.maint_org,
     }
 }
 

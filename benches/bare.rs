@@ -1,0 +1,65 @@
+//! A client that does the least that HTTP asks for: it sends what it is given over connections that stay open, reads
+//! each answer to its end, and checks nothing but the status. What it reaches is what the other side can give.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// What to ask: method, path with query, accepted types.
+pub type Ask = (Method, String, &'static str);
+
+/// One open connection.
+pub struct Connection {
+    host: String,
+    sender: SendRequest<Empty<Bytes>>,
+}
+
+impl Connection {
+    pub async fn open(host: &str) -> Self {
+        let stream = TcpStream::connect(host).await.expect("the server listens");
+        stream.set_nodelay(true).expect("a socket has this option");
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("a fresh connection");
+        tokio::spawn(connection);
+        Self { host: host.to_owned(), sender }
+    }
+
+    /// Sends one request and reads the answer.
+    ///
+    /// # Panics
+    /// When it is not 200.
+    pub async fn ask(&mut self, (method, path, accept): &Ask) -> Bytes {
+        let request = Request::builder().method(method).uri(path).header(HOST, &self.host).header(ACCEPT, *accept);
+        let request = request.body(Empty::new()).expect("method and path are valid");
+        self.sender.ready().await.expect("the connection stays open");
+        let answer = self.sender.send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{method} {path}");
+        answer.into_body().collect().await.expect("a whole answer").to_bytes()
+    }
+}
+
+/// Sends all, in their order, over so many connections at once; how long it took.
+pub async fn ask_all(host: &str, asks: &Arc<Vec<Ask>>, connections: usize) -> Duration {
+    let next = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..connections {
+        let (host, asks, next) = (host.to_owned(), Arc::clone(asks), Arc::clone(&next));
+        tasks.spawn(async move {
+            let mut connection = Connection::open(&host).await;
+            while let Some(ask) = asks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                connection.ask(ask).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    started.elapsed()
+}

@@ -1,0 +1,195 @@
+//! How fast a registry becomes searchable, beside what the registry could give at most and beside a client that asks
+//! for one thing after the other. `cargo bench --bench scan`; see `docs/benchmarks.md`.
+
+mod bare;
+mod figures;
+mod jobs;
+#[allow(dead_code, unused_imports, unused_macros, reason = "shared with the tests, which use all of it")]
+#[path = "../tests/it/support/mod.rs"]
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, stream};
+use http::Method;
+use secrecy::SecretString;
+use serde_json::Value;
+use silo::app::{App, Page, RegistryForm};
+use silo::catalog::{RegistryId, Scan, ScanState, ScanTrigger};
+use silo::clock::Clock;
+use silo::config::{Flags, Settings};
+use silo::seed::LABEL;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use bare::Ask;
+use figures::{Times, line, ratio};
+use support::docker_registry::DockerRegistry;
+use support::layout::LayoutBuilder;
+
+const REPOSITORIES: usize = 200;
+const TAGS: usize = 10;
+const CONCURRENCY: usize = 16;
+const ROUNDS: usize = 3;
+
+const JSON: &str = "application/json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// An image as the registry has it.
+struct Pushed {
+    repository: String,
+    tag: String,
+    manifest: String,
+    config: String,
+}
+
+#[tokio::main]
+async fn main() {
+    let repositories = figures::size(REPOSITORIES);
+    let registry = DockerRegistry::open().await;
+    let images = fill(&registry, repositories).await;
+    let tags = images.len();
+    println!("{tags} tags in {repositories} repositories, {CONCURRENCY} requests at once, {ROUNDS} rounds");
+
+    let listing = listing(&images);
+    let heads: Vec<Ask> = images.iter().map(|image| by_tag(Method::HEAD, image)).collect();
+    let all_again = Arc::new([listing.clone(), heads].concat());
+    let all = Arc::new([all_again.to_vec(), images.iter().flat_map(contents).collect()].concat());
+    let one_by_one = Arc::new([listing, images.iter().flat_map(by_tag_and_config).collect()].concat());
+
+    let [mut ceiling, mut ceiling_again, mut serial, mut first, mut again] = [(); 5].map(|()| Times::new());
+    let (mut memory_before, mut memory, mut requests) = (String::new(), String::new(), (0, 0));
+    for _ in 0..ROUNDS {
+        ceiling.add(bare::ask_all(&registry.host(), &all, CONCURRENCY).await);
+        ceiling_again.add(bare::ask_all(&registry.host(), &all_again, CONCURRENCY).await);
+        serial.add(bare::ask_all(&registry.host(), &one_by_one, 1).await);
+
+        let service = Service::start(&registry).await;
+        figures::forget_peak();
+        memory_before = figures::memory();
+        let (took, scan) = service.scan().await;
+        assert_eq!((scan.state, scan.counts.added), (ScanState::Complete, tags as u64), "{:?}", scan.error);
+        assert_eq!(scan.counts.requests, all.len() as u64, "the ceiling is measured with what a scan sends");
+        first.add(took);
+        requests.0 = scan.counts.requests;
+        let (took, scan) = service.scan().await;
+        assert_eq!((scan.state, scan.counts.unchanged), (ScanState::Complete, tags as u64), "{:?}", scan.error);
+        assert_eq!(scan.counts.requests, all_again.len() as u64, "the ceiling is measured with what a scan sends");
+        again.add(took);
+        requests.1 = scan.counts.requests;
+        memory = figures::memory();
+        service.app.close().await;
+    }
+
+    let per_tag = |requests: u64| requests as f64 / tags as f64;
+    println!("\nfirst scan, from the request until it can be searched");
+    line("the registry's ceiling, same requests", ceiling.rate(tags));
+    line("one request after another, as the old service", serial.rate(tags));
+    line("SILO", format!("{}, {:.2} requests a tag", first.rate(tags), per_tag(requests.0)));
+    println!("\nscan again, nothing changed");
+    line("the registry's ceiling, same requests", ceiling_again.rate(tags));
+    line("SILO", format!("{}, {:.2} requests a tag", again.rate(tags), per_tag(requests.1)));
+    println!("\nratios");
+    line("first scan / ceiling", format!("{:.2}", ratio(first.median(), ceiling.median())));
+    line("scan again / ceiling", format!("{:.2}", ratio(again.median(), ceiling_again.median())));
+    line("first scan / one after another", format!("{:.2}", ratio(first.median(), serial.median())));
+    line("scan again / one after another", format!("{:.2}", ratio(again.median(), serial.median())));
+    println!("\nmemory of the whole program, service and clients");
+    line("before the first scan", memory_before);
+    line("after both", memory);
+}
+
+/// Puts the made-up images into the registry.
+async fn fill(registry: &DockerRegistry, repositories: usize) -> Vec<Pushed> {
+    let mut layout = LayoutBuilder::oci();
+    let mut references = Vec::new();
+    for number in 0..repositories {
+        for tag in 0..TAGS {
+            let job = jobs::job(number, "1.0.0", &format!("1.{tag}.0"));
+            let reference = format!("{}:{}", job.repository(), job.package_version);
+            layout.image(&reference, &[(LABEL, &job.manifest)]);
+            references.push(reference);
+        }
+    }
+    let (registry, layout) = (&registry, &layout);
+    stream::iter(references)
+        .map(|reference| async move {
+            let manifest = registry.put(layout, &reference).await;
+            let bytes = layout.bytes(&manifest).expect("a layout holds what was put from it");
+            let parsed: Value = serde_json::from_slice(bytes).expect("manifests are JSON");
+            let config = parsed["config"]["digest"].as_str().expect("an image has a config").to_owned();
+            let (repository, tag) = reference.split_once(':').expect("references are repository:tag");
+            Pushed { repository: repository.to_owned(), tag: tag.to_owned(), manifest, config }
+        })
+        .buffered(CONCURRENCY)
+        .collect()
+        .await
+}
+
+/// The greeting, the catalogue, the tags of each repository.
+fn listing(images: &[Pushed]) -> Vec<Ask> {
+    let tags = images.iter().map(|image| (&image.repository, ())).collect::<HashMap<_, _>>();
+    let tags = tags.keys().map(|repository| (Method::GET, format!("/v2/{repository}/tags/list?n=1000"), JSON));
+    let head = ["/v2/", "/v2/_catalog?n=1000"].map(|path| (Method::GET, path.to_owned(), JSON));
+    head.into_iter().chain(tags).collect()
+}
+
+fn by_tag(method: Method, image: &Pushed) -> Ask {
+    (method, format!("/v2/{}/manifests/{}", image.repository, image.tag), MANIFEST)
+}
+
+fn contents(image: &Pushed) -> [Ask; 2] {
+    [(Method::GET, format!("/v2/{}/manifests/{}", image.repository, image.manifest), MANIFEST), config(image)]
+}
+
+fn by_tag_and_config(image: &Pushed) -> [Ask; 2] {
+    [by_tag(Method::GET, image), config(image)]
+}
+
+fn config(image: &Pushed) -> Ask {
+    (Method::GET, format!("/v2/{}/blobs/{}", image.repository, image.config), "*/*")
+}
+
+/// A service with a fresh data directory, and the registry added.
+struct Service {
+    app: App,
+    registry: RegistryId,
+    _data: TempDir,
+}
+
+impl Service {
+    async fn start(registry: &DockerRegistry) -> Self {
+        let data = tempfile::tempdir().expect("a folder for the service");
+        let flags = Flags { data: Some(data.path().join("data")), ..Flags::default() };
+        let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
+        settings.scan.concurrency = CONCURRENCY;
+        settings.admin.password = SecretString::from("for benchmarks only");
+        let (app, _) = App::start(settings, Clock::system()).await.expect("a fresh service starts");
+        let form = RegistryForm {
+            name: "bench".to_owned(),
+            url: registry.url(),
+            org: String::new(),
+            username: String::new(),
+            password: SecretString::default(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            schedule: "off".to_owned(),
+        };
+        let added = app.registry_add(&form).await.expect("the registry answers");
+        Self { app, registry: added.id, _data: data }
+    }
+
+    /// Scans: the time from the request until the result can be searched.
+    async fn scan(&self) -> (Duration, Scan) {
+        let started = Instant::now();
+        let id = self.app.scan_request(self.registry, ScanTrigger::Manual).await.expect("the registry is known");
+        assert!(self.app.scan_work(&CancellationToken::new()).await.expect("the scan ends"));
+        let took = started.elapsed();
+        let page = Page { limit: 1, cursor: None };
+        let found = self.app.search_images(&jobs::name(0), &page).await.expect("a search");
+        assert!(found.total >= TAGS as u64, "what was scanned is found");
+        (took, self.app.scan_get(id).await.expect("the scan is known"))
+    }
+}
