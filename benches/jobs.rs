@@ -167,7 +167,7 @@ fn manifest(number: usize, name: &str, version: &str, package_version: &str) -> 
     let organization = ORGS[name.len() % ORGS.len()].1;
     let email = format!("{}@example.org", person.to_lowercase().replace(' ', "."));
     let description = draw.some(&PHRASES, 5).join(". The job then ");
-    let reasons = draw.some(&TAGS, 6);
+    let reasons = draw.some(&TAGS, 10);
     let errors: Vec<Value> = (10..)
         .zip(reasons)
         .map(|(code, reason)| {

@@ -93,6 +93,8 @@ fn main() {
 
     println!("\nthe old method on the same images, manifests already in memory");
     let listed = runtime.block_on(listed(&app));
+    let bytes: usize = listed.iter().map(|image| image.manifest.len()).sum();
+    line("manifests, on average", format!("{} bytes", bytes / listed.len()));
     let mut old = Times::new();
     for query in queries.iter().cycle().take(VERY_FEW) {
         let started = Instant::now();
