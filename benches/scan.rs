@@ -41,7 +41,6 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 struct Pushed {
     repository: String,
     tag: String,
-    manifest: String,
     config: String,
 }
 
@@ -56,15 +55,14 @@ async fn main() {
     let listing = listing(&images);
     let heads: Vec<Ask> = images.iter().map(|image| by_tag(Method::HEAD, image)).collect();
     let all_again = Arc::new([listing.clone(), heads].concat());
-    let all = Arc::new([all_again.to_vec(), images.iter().flat_map(contents).collect()].concat());
-    let one_by_one = Arc::new([listing, images.iter().flat_map(by_tag_and_config).collect()].concat());
+    let all = Arc::new([listing, images.iter().flat_map(by_tag_and_config).collect()].concat());
 
     let [mut ceiling, mut ceiling_again, mut serial, mut first, mut again] = [(); 5].map(|()| Times::new());
     let (mut memory_before, mut memory, mut requests) = (String::new(), String::new(), (0, 0));
     for _ in 0..ROUNDS {
         ceiling.add(bare::ask_all(&registry.host(), &all, CONCURRENCY).await);
         ceiling_again.add(bare::ask_all(&registry.host(), &all_again, CONCURRENCY).await);
-        serial.add(bare::ask_all(&registry.host(), &one_by_one, 1).await);
+        serial.add(bare::ask_all(&registry.host(), &all, 1).await);
 
         let service = Service::start(&registry).await;
         figures::forget_peak();
@@ -121,7 +119,7 @@ async fn fill(registry: &DockerRegistry, repositories: usize) -> Vec<Pushed> {
             let parsed: Value = serde_json::from_slice(bytes).expect("manifests are JSON");
             let config = parsed["config"]["digest"].as_str().expect("an image has a config").to_owned();
             let (repository, tag) = reference.split_once(':').expect("references are repository:tag");
-            Pushed { repository: repository.to_owned(), tag: tag.to_owned(), manifest, config }
+            Pushed { repository: repository.to_owned(), tag: tag.to_owned(), config }
         })
         .buffered(CONCURRENCY)
         .collect()
@@ -138,10 +136,6 @@ fn listing(images: &[Pushed]) -> Vec<Ask> {
 
 fn by_tag(method: Method, image: &Pushed) -> Ask {
     (method, format!("/v2/{}/manifests/{}", image.repository, image.tag), MANIFEST)
-}
-
-fn contents(image: &Pushed) -> [Ask; 2] {
-    [(Method::GET, format!("/v2/{}/manifests/{}", image.repository, image.manifest), MANIFEST), config(image)]
 }
 
 fn by_tag_and_config(image: &Pushed) -> [Ask; 2] {

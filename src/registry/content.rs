@@ -56,8 +56,12 @@ impl Origin<'_> {
         Ok(bytes)
     }
 
-    async fn manifest(&self, digest: &str) -> Result<Manifest> {
-        let bytes = self.get(Blob::Manifest, digest).await?;
+    /// The manifest of a digest; out of `held` where those are its bytes.
+    async fn manifest(&self, digest: &str, held: Option<Bytes>) -> Result<Manifest> {
+        let bytes = match held.filter(|bytes| matches_digest(digest, bytes)) {
+            Some(bytes) => bytes,
+            None => self.get(Blob::Manifest, digest).await?,
+        };
         serde_json::from_slice(&bytes)
             .map_err(|why| self.broken(digest, &format!("is no manifest: {}", printable(&why.to_string()))))
     }
@@ -97,9 +101,9 @@ struct ImageManifest {
     annotations: BTreeMap<String, String>,
 }
 
-/// What a manifest digest holds.
-pub(super) async fn read(origin: Origin<'_>, digest: &str) -> Result<Fetched> {
-    match classify(origin.manifest(digest).await?) {
+/// What a manifest digest holds. `held`: its bytes, if somebody has them already.
+pub(super) async fn read(origin: Origin<'_>, digest: &str, held: Option<Bytes>) -> Result<Fetched> {
+    match classify(origin.manifest(digest, held).await?) {
         Ok(Class::Image(image)) => Ok(Fetched::Image(vec![origin.config(image).await?])),
         Ok(Class::Index(media_type, children)) => read_children(origin, media_type, children).await,
         Ok(Class::Other(kind)) => Ok(Fetched::Other(kind)),
@@ -115,7 +119,7 @@ async fn read_children(origin: Origin<'_>, media_type: String, children: Vec<Des
     let (mut configs, mut known, mut missing): (Vec<ImageConfig>, HashSet<String>, _) =
         (Vec::new(), HashSet::new(), None);
     for child in children.take(CHILDREN) {
-        let manifest = match origin.manifest(&child.digest).await {
+        let manifest = match origin.manifest(&child.digest, None).await {
             Ok(manifest) => manifest,
             Err(why @ Error::NotFound(_)) => {
                 missing = Some(why);

@@ -14,12 +14,12 @@ use tokio::sync::Mutex;
 use super::address::Base;
 use super::challenge;
 use super::content::Blob;
-use super::grammar::{digest_of, is_digest};
+use super::grammar::{digest_of, is_digest, matches_digest};
 use super::listing::{Directory, Walk, next_query};
 use super::token::Tokens;
 use super::transport::{Answer, Request, Transport};
 use super::wire::MANIFEST_TYPES;
-use super::{Endpoint, Error, Limits, Listing, Result, Tag, Traffic};
+use super::{Endpoint, Error, Limits, Listing, Look, Result, Tag, Traffic};
 
 const CATALOG_SCOPE: &str = "registry:catalog:*";
 const JSON: &str = "application/json";
@@ -105,6 +105,30 @@ impl Distribution {
             status if status.is_success() => {
                 self.head_is_useless.store(true, Ordering::Relaxed);
                 Ok(Some(digest_of(&answer.body)))
+            }
+            _ => Err(self.refusal(&answer, &what())),
+        }
+    }
+
+    /// Asks by GET, which brings the manifest along.
+    pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
+        let path = format!("{repository}/manifests/{tag}");
+        let answer =
+            self.ask(Method::GET, &path, None, MANIFEST_TYPES, &pull(repository), Blob::Manifest.cap()).await?;
+        let what = || format!("{repository}:{tag}");
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() && answer.is_html() => Err(self.html(&what())),
+            status if status.is_success() => {
+                let named = answer.header(CONTENT_DIGEST).filter(|digest| is_digest(digest));
+                // A manifest that does not match its name is left out: who fetches by the name finds that out.
+                Ok(Some(match named {
+                    Some(digest) if !matches_digest(digest, &answer.body) => {
+                        Look { digest: digest.to_owned(), manifest: None }
+                    }
+                    Some(digest) => Look { digest: digest.to_owned(), manifest: Some(answer.body.clone()) },
+                    None => Look { digest: digest_of(&answer.body), manifest: Some(answer.body.clone()) },
+                }))
             }
             _ => Err(self.refusal(&answer, &what())),
         }

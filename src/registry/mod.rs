@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use secrecy::SecretString;
 
 use crate::catalog::RegistryKind;
@@ -135,6 +136,14 @@ pub struct Tag {
     pub digest: Option<String>,
 }
 
+/// Where a tag points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    pub digest: String,
+    /// The manifest, when the answer held it.
+    pub manifest: Option<Bytes>,
+}
+
 /// What a manifest digest holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
@@ -240,19 +249,43 @@ impl Source {
         }
     }
 
+    /// As [`Source::digest`], for a tag that was never seen: where it costs no more, its manifest comes along, so that
+    /// [`Source::fetch_with`] need not ask for it.
+    ///
+    /// # Errors
+    /// As [`Source::digest`].
+    pub async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
+        grammar::check_repository(repository)?;
+        grammar::check_reference(tag)?;
+        match &self.0 {
+            Kind::Distribution(registry) => registry.look(repository, tag).await,
+            Kind::Layout(layout) => {
+                Ok(layout.digest(repository, tag).await?.map(|digest| Look { digest, manifest: None }))
+            }
+        }
+    }
+
     /// What a manifest digest holds. The answer for a digest never changes.
     ///
     /// # Errors
     /// [`Error::NotFound`] where it is gone, [`Error::Malformed`] where the bytes are not what the digest says or not
     /// what they should be; else what went wrong.
     pub async fn fetch(&self, repository: &str, digest: &str) -> Result<Fetched> {
+        self.fetch_with(repository, digest, None).await
+    }
+
+    /// As [`Source::fetch`], with the manifest's bytes if a [`Look`] brought them.
+    ///
+    /// # Errors
+    /// As [`Source::fetch`].
+    pub async fn fetch_with(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<Fetched> {
         grammar::check_repository(repository)?;
         grammar::check_digest(digest)?;
         let origin = match &self.0 {
             Kind::Distribution(registry) => Origin::Distribution(registry, repository),
             Kind::Layout(layout) => Origin::Layout(layout),
         };
-        content::read(origin, digest).await
+        content::read(origin, digest, manifest).await
     }
 
     /// What it cost so far. A layout costs bytes, but no requests.

@@ -2,16 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::{Input, content_of, problem};
 use crate::catalog::{Content, FoundTag, NewScanProblem, StoredTag};
-use crate::registry::{self, Error};
+use crate::registry::{self, Error, Look};
 use crate::store;
 
 /// After this many requests in a row that got no answer, the registry counts as gone and the walk ends: otherwise each
 /// of its thousand tags would be waited for, retries and all.
 const OUTAGE: u32 = 8;
+
+/// Manifests that came with digests are kept until their contents are read; this many bytes of them at most. Beyond it
+/// they are asked for again.
+const MOST_KEPT: usize = 64 << 20;
 
 /// Why a walk has nothing to show.
 pub(super) enum Stop {
@@ -27,6 +32,11 @@ pub(super) struct Walk<'a> {
     contents: HashMap<String, Content>,
     /// Digests whose contents the store has.
     known: HashSet<String>,
+    /// Tags that the store has.
+    stored: HashSet<(String, String)>,
+    /// Manifests that came with digests, by digest.
+    manifests: HashMap<String, Bytes>,
+    kept: usize,
     problems: Vec<NewScanProblem>,
     /// Why the listing is not complete; the first reason stays.
     incomplete: Option<String>,
@@ -48,6 +58,9 @@ impl<'a> Walk<'a> {
             found: Vec::new(),
             contents: HashMap::new(),
             known: stored.iter().map(|tag| tag.digest.clone()).collect(),
+            stored: stored.iter().map(|tag| (tag.repository.clone(), tag.tag.clone())).collect(),
+            manifests: HashMap::new(),
+            kept: 0,
             problems: Vec::new(),
             incomplete: None,
             failures_in_a_row: 0,
@@ -132,22 +145,35 @@ impl<'a> Walk<'a> {
         Ok(tags)
     }
 
-    /// Asks for the digests that the listings did not carry.
+    /// Asks for the digests that the listings did not carry: for known tags only whether they moved, for new ones
+    /// together with the manifest, which is needed next.
     async fn digests(&mut self, tags: Vec<FoundTag>) -> Result<(), Stop> {
         let source = self.input.source;
-        let mut answers = stream::iter(tags)
-            .map(|tag| async move {
-                let digest = match &tag.digest {
-                    Some(digest) => Ok(Some(digest.clone())),
-                    None => source.digest(&tag.repository, &tag.tag).await,
+        let asked: Vec<(FoundTag, bool)> = tags
+            .into_iter()
+            .map(|tag| {
+                let is_new = !self.stored.contains(&(tag.repository.clone(), tag.tag.clone()));
+                (tag, is_new)
+            })
+            .collect();
+        let mut answers = stream::iter(asked)
+            .map(|(tag, is_new)| async move {
+                let look = match &tag.digest {
+                    Some(digest) => Ok(Some(Look { digest: digest.clone(), manifest: None })),
+                    None if is_new => source.look(&tag.repository, &tag.tag).await,
+                    None => {
+                        let digest = source.digest(&tag.repository, &tag.tag).await;
+                        digest.map(|digest| digest.map(|digest| Look { digest, manifest: None }))
+                    }
                 };
-                (tag, digest)
+                (tag, look)
             })
             .buffer_unordered(self.input.concurrency);
-        while let Some((tag, digest)) = answers.next().await {
-            match digest {
-                Ok(Some(digest)) => {
+        while let Some((tag, look)) = answers.next().await {
+            match look {
+                Ok(Some(Look { digest, manifest })) => {
                     self.failures_in_a_row = 0;
+                    self.keep(&digest, manifest);
                     self.found.push(FoundTag { digest: Some(digest), ..tag });
                 }
                 // Deleted since it was listed.
@@ -166,6 +192,17 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn keep(&mut self, digest: &str, manifest: Option<Bytes>) {
+        if let Some(manifest) = manifest
+            && self.kept + manifest.len() <= MOST_KEPT
+            && !self.known.contains(digest)
+            && !self.manifests.contains_key(digest)
+        {
+            self.kept += manifest.len();
+            self.manifests.insert(digest.to_owned(), manifest);
+        }
+    }
+
     /// Fetches the contents that nobody has, each digest once.
     async fn fetch(&mut self) -> Result<(), Stop> {
         let is_new = |digest: &String| !self.known.contains(digest);
@@ -181,10 +218,15 @@ impl<'a> Walk<'a> {
             .cloned()
             .collect();
         let source = self.input.source;
+        let mut manifests = std::mem::take(&mut self.manifests);
         let mut answers = stream::iter(wanted)
-            .map(|tag| async move {
+            .map(|tag| {
+                let manifest = tag.digest.as_ref().and_then(|digest| manifests.remove(digest));
+                (tag, manifest)
+            })
+            .map(|(tag, manifest)| async move {
                 let digest = tag.digest.clone().unwrap_or_default();
-                let fetched = source.fetch(&tag.repository, &digest).await;
+                let fetched = source.fetch_with(&tag.repository, &digest, manifest).await;
                 (tag, fetched.map(|fetched| content_of(&digest, fetched)))
             })
             .buffer_unordered(self.input.concurrency);

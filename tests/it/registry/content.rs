@@ -62,6 +62,43 @@ async fn an_image_is_two_requests() {
 }
 
 #[tokio::test]
+async fn a_look_at_a_new_tag_saves_asking_for_its_manifest() {
+    let registry = FakeRegistry::start().await;
+    let digest = registry.push("a", "1", &Image::new().label("x", "y"));
+    let source = open(&registry);
+    source.ping().await.unwrap();
+    registry.clear_log();
+    let look = source.look("a", "1").await.unwrap().unwrap();
+    assert_eq!(look.digest, digest);
+    let Fetched::Image(configs) = source.fetch_with("a", &digest, look.manifest).await.unwrap() else {
+        panic!("no image")
+    };
+    assert_eq!(configs[0].labels["x"], "y");
+    let seen = [Seen::is_manifest, Seen::is_blob, Seen::is_head].map(|kind| registry.count(kind));
+    assert_eq!(seen, [1, 1, 0]);
+    assert_eq!(source.look("a", "2").await.unwrap(), None);
+    registry.fault(Seen::is_manifest, 1, Fault::NoDigestHeader);
+    assert_eq!(source.look("a", "1").await.unwrap().unwrap().digest, digest);
+}
+
+#[tokio::test]
+async fn a_look_that_brings_other_bytes_than_it_names_is_not_believed() {
+    let registry = FakeRegistry::start().await;
+    let digest = registry.push("a", "1", &Image::new());
+    let source = open(&registry);
+    registry.fault(Seen::is_manifest, ALWAYS, Fault::WrongBytes);
+    let look = source.look("a", "1").await.unwrap().unwrap();
+    assert_eq!((&look.digest, &look.manifest), (&digest, &None));
+    assert_fails!(source.fetch_with("a", &digest, look.manifest).await, Malformed, "other bytes");
+    registry.clear_faults();
+    let foreign = Some("{}".into());
+    assert!(
+        matches!(source.fetch_with("a", &digest, foreign).await, Ok(Fetched::Image(_))),
+        "nor is what is handed in"
+    );
+}
+
+#[tokio::test]
 async fn an_index_gives_each_distinct_config_once() {
     let registry = FakeRegistry::start().await;
     let amd = registry.add(&Image::new().label("for", "amd"));

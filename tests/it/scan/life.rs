@@ -117,7 +117,30 @@ async fn deleting_a_registry_ends_its_scan(engine: Engine) {
     assert_eq!(silo.images("ice").await.len(), 1);
 }
 
+async fn a_scan_asks_for_no_more_than_it_needs(engine: Engine) {
+    let registry = FakeRegistry::start().await;
+    for tag in ["1.0.0", "latest"] {
+        registry.push("ice-1.0.0-seed", tag, &seed("ice", "1.0.0", "Finds ice"));
+    }
+    let silo = Setup::on(engine).await.start().await;
+    let id = silo.add("mine", &registry.url()).await;
+    let kinds: [fn(&Seen) -> bool; 5] =
+        [Seen::is_catalog, Seen::is_tags, Seen::is_manifest, Seen::is_head, Seen::is_blob];
+    let cost = |registry: &FakeRegistry| kinds.map(|kind| registry.count(kind));
+    registry.clear_log();
+    silo.scan(id).await;
+    assert_eq!(cost(&registry), [1, 1, 2, 0, 1], "two new tags of one content");
+    registry.clear_log();
+    silo.scan(id).await;
+    assert_eq!(cost(&registry), [1, 1, 2, 2, 0], "two known tags");
+    registry.push("ice-1.0.0-seed", "latest", &seed("ice", "1.0.1", "Finds ice"));
+    registry.clear_log();
+    silo.scan(id).await;
+    assert_eq!(cost(&registry), [1, 1, 3, 2, 1], "one of them moved");
+}
+
 on_both!(
+    a_scan_asks_for_no_more_than_it_needs,
     tags_that_move_keep_their_ids_and_those_deleted_vanish,
     a_job_of_two_registries_outlives_one_of_them,
     requests_for_a_scan_that_runs_join_it,
