@@ -129,13 +129,7 @@ impl Transport {
     /// One try: waits for a permit and for the end of a pause, then has `request_timeout` to the last byte.
     async fn attempt(&self, request: &Request, host: &str) -> Result<Answer> {
         let _permit = self.permits.acquire().await.map_err(|_| Error::Unreachable(format!("{host}: closed")))?;
-        loop {
-            let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match until.filter(|until| *until > Instant::now()) {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => break,
-            }
-        }
+        self.until_pause_is_over().await;
         let limit = self.limits.request_timeout;
         tokio::time::timeout(limit, self.follow(request, host)).await.unwrap_or_else(|_| {
             Err(Error::Timeout(format!(
@@ -223,6 +217,17 @@ impl Transport {
         let until = Instant::now() + wait;
         let mut paused = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         *paused = Some(paused.map_or(until, |set| set.max(until)));
+    }
+
+    async fn until_pause_is_over(&self) {
+        loop {
+            let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+            match until.filter(|until| *until > Instant::now()) {
+                // What the registry asked for; another answer may have made it longer meanwhile, so look again.
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
+        }
     }
 
     /// Between half and all of 0.1 s · 2ⁿ, so that many clients do not come back at once.
@@ -397,6 +402,18 @@ mod tests {
                 None => Box::pin(async { Err(io::Error::other("no such name").into()) }),
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_lasts_as_long_as_the_longest_that_was_asked_for() {
+        let transport = Transport::new(&limits(), true);
+        let before = Instant::now();
+        transport.pause(Duration::from_secs(30));
+        transport.pause(Duration::from_secs(10));
+        transport.until_pause_is_over().await;
+        assert_eq!(before.elapsed(), Duration::from_secs(30), "on the test's own clock");
+        transport.until_pause_is_over().await;
+        assert_eq!(before.elapsed(), Duration::from_secs(30));
     }
 
     #[tokio::test]

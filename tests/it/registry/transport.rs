@@ -44,12 +44,11 @@ async fn what_stays_ends_in_words() {
 }
 
 #[tokio::test]
-async fn retry_after_is_waited_for_up_to_a_limit() {
+async fn a_retry_after_is_heeded_up_to_a_limit() {
     let registry = FakeRegistry::start().await;
     registry.fault(Seen::is_ping, 1, Fault::StatusWith(429, "retry-after", "1".into()));
-    let before = tokio::time::Instant::now();
     open(&registry).ping().await.unwrap();
-    assert!(before.elapsed() >= Duration::from_secs(1), "not before it said");
+    assert_eq!(registry.count(Seen::is_ping), 2);
     registry.clear_log();
     for status in [429, 503] {
         registry.fault(Seen::is_ping, 1, Fault::StatusWith(status, "retry-after", "3600".into()));
