@@ -68,14 +68,7 @@ mod tests {
             job_name: name.into(),
             job_version: job_version.into(),
             package_version: package_version.into(),
-            title: String::new(),
-            description: String::new(),
-            maintainer: String::new(),
-            email: String::new(),
-            maint_org: String::new(),
-            manifest: String::new(),
-            valid: true,
-            problems: Vec::new(),
+            ..ManifestFacts::default()
         }
     }
 

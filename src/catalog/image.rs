@@ -40,7 +40,7 @@ pub enum Outcome {
 }
 
 /// The parts of a Seed manifest that the catalogue lists and searches. Texts are never null.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ManifestFacts {
     /// `job.name`
     pub job_name: String,

@@ -82,7 +82,7 @@ async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> 
         if !watched.iter().any(|(scan, _)| is_active(scan)) {
             return Ok(watched.into_iter().map(|(scan, _)| scan).collect());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(LOOK).await; // because the server does not tell when something changed
     }
 }
 

@@ -30,8 +30,8 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
             Ok((stream, peer)) => connection(&server, &graceful, &router, stream, peer),
             Err(why) => {
                 tracing::warn!(%why, "a connection could not be accepted");
-                // Out of file handles, most likely: without a pause this loop would take a whole core.
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                // Out of file handles, most likely.
+                tokio::time::sleep(Duration::from_millis(100)).await; // because this loop would take a whole core
             }
         }
     }

@@ -121,7 +121,7 @@ impl Transport {
             };
             match asked_wait {
                 Some(wait) => self.pause(wait),
-                None => tokio::time::sleep(self.backoff(tries)).await,
+                None => tokio::time::sleep(self.backoff(tries)).await, // because a busy registry needs it
             }
         }
     }

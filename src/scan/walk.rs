@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{Input, content_of, problem};
 use crate::catalog::{Content, FoundTag, NewScanProblem, StoredTag};
-use crate::registry::{self, Error, Look};
+use crate::registry::{self, Error, Look, Source};
 use crate::store;
 
 /// After this many requests in a row that got no answer, the registry counts as gone and the walk ends: otherwise each
@@ -149,24 +149,14 @@ impl<'a> Walk<'a> {
     /// together with the manifest, which is needed next.
     async fn digests(&mut self, tags: Vec<FoundTag>) -> Result<(), Stop> {
         let source = self.input.source;
-        let asked: Vec<(FoundTag, bool)> = tags
-            .into_iter()
+        let stored = std::mem::take(&mut self.stored);
+        let mut answers = stream::iter(tags)
             .map(|tag| {
-                let is_new = !self.stored.contains(&(tag.repository.clone(), tag.tag.clone()));
-                (tag, is_new)
-            })
-            .collect();
-        let mut answers = stream::iter(asked)
-            .map(|(tag, is_new)| async move {
-                let look = match &tag.digest {
-                    Some(digest) => Ok(Some(Look { digest: digest.clone(), manifest: None })),
-                    None if is_new => source.look(&tag.repository, &tag.tag).await,
-                    None => {
-                        let digest = source.digest(&tag.repository, &tag.tag).await;
-                        digest.map(|digest| digest.map(|digest| Look { digest, manifest: None }))
-                    }
-                };
-                (tag, look)
+                let is_new = !stored.contains(&(tag.repository.clone(), tag.tag.clone()));
+                async move {
+                    let look = look(source, &tag, is_new).await;
+                    (tag, look)
+                }
             })
             .buffer_unordered(self.input.concurrency);
         while let Some((tag, look)) = answers.next().await {
@@ -221,13 +211,12 @@ impl<'a> Walk<'a> {
         let mut manifests = std::mem::take(&mut self.manifests);
         let mut answers = stream::iter(wanted)
             .map(|tag| {
-                let manifest = tag.digest.as_ref().and_then(|digest| manifests.remove(digest));
-                (tag, manifest)
-            })
-            .map(|(tag, manifest)| async move {
                 let digest = tag.digest.clone().unwrap_or_default();
-                let fetched = source.fetch_with(&tag.repository, &digest, manifest).await;
-                (tag, fetched.map(|fetched| content_of(&digest, fetched)))
+                let manifest = manifests.remove(&digest);
+                async move {
+                    let fetched = source.fetch_with(&tag.repository, &digest, manifest).await;
+                    (tag, fetched.map(|fetched| content_of(&digest, fetched)))
+                }
             })
             .buffer_unordered(self.input.concurrency);
         while let Some((tag, content)) = answers.next().await {
@@ -277,4 +266,14 @@ impl<'a> Walk<'a> {
             _ => Ok(false),
         }
     }
+}
+
+/// Where a tag points to, for as little as that costs.
+async fn look(source: &Source, tag: &FoundTag, is_new: bool) -> registry::Result<Option<Look>> {
+    let digest = match &tag.digest {
+        Some(digest) => Some(digest.clone()),
+        None if is_new => return source.look(&tag.repository, &tag.tag).await,
+        None => source.digest(&tag.repository, &tag.tag).await?,
+    };
+    Ok(digest.map(|digest| Look { digest, manifest: None }))
 }

@@ -1,6 +1,7 @@
 //! What digests hold. Immutable, so written once; shared by every tag, in whatever registry, that points there.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use super::db::{Tx, bulk, select, sql};
 use super::value::{Value, json, row};
@@ -38,19 +39,7 @@ fn word(outcome: &Outcome) -> &'static str {
 }
 
 /// What the manifest's columns hold where there is no Seed manifest.
-const NO_FACTS: ManifestFacts = ManifestFacts {
-    job_name: String::new(),
-    job_version: String::new(),
-    package_version: String::new(),
-    title: String::new(),
-    description: String::new(),
-    maintainer: String::new(),
-    email: String::new(),
-    maint_org: String::new(),
-    manifest: String::new(),
-    valid: false,
-    problems: Vec::new(),
-};
+static NO_FACTS: LazyLock<ManifestFacts> = LazyLock::new(ManifestFacts::default);
 
 impl Store {
     /// Which of these digests are known, and so need no fetching.
@@ -94,7 +83,7 @@ pub(super) async fn insert(tx: &mut Tx, contents: &[Content]) -> Result<()> {
 fn values(content: &Content) -> [Value<'_>; 15] {
     let facts = match &content.outcome {
         Outcome::Seed(facts) => facts,
-        _ => const { &NO_FACTS },
+        _ => &*NO_FACTS,
     };
     [
         Value::from(&content.digest),

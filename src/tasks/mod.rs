@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, App};
 
+/// How long a task that failed rests.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
 /// One background task.
 pub trait Reconcile: Send + Sync + 'static {
     /// For logs and metrics.
@@ -65,23 +68,21 @@ async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
 
 async fn drive<T: Reconcile>(task: T, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        // Listening starts before looking, so a wake-up in between is not lost.
-        let wake = task.wake();
         match task.reconcile(&stop).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(why) => {
                 metrics::counter!("silo_task_failures_total", "task" => T::NAME).increment(1);
                 tracing::error!(task = T::NAME, %why, "a background task failed; it tries again at its next wake-up");
-                // Not at once: a full disk or a gone database would spin.
                 tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                    () = tokio::time::sleep(AFTER_FAILURE) => {} // because a full disk or a gone database would spin
                     () = stop.cancelled() => return,
                 }
             }
         }
         tokio::select! {
-            _ = tokio::time::timeout(T::PERIOD, wake) => {}
+            // A wake-up that came while we looked is not lost: `notify_one` keeps it for the next who waits.
+            _ = tokio::time::timeout(T::PERIOD, task.wake()) => {}
             () = stop.cancelled() => return,
         }
     }

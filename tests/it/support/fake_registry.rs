@@ -639,7 +639,7 @@ fn streaming(response: Response, pace: Duration, size: usize) -> Response {
     let (mut parts, _) = response.into_parts();
     parts.headers.remove("content-length");
     let body = stream::unfold((), move |()| async move {
-        tokio::time::sleep(pace).await;
+        tokio::time::sleep(pace).await; // because slowness is the fault
         Some((Ok::<_, Infallible>(Bytes::from(vec![b' '; size])), ()))
     });
     Response::from_parts(parts, Body::from_stream(body))

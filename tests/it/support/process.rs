@@ -371,7 +371,7 @@ impl Silo {
                 return scan;
             }
             assert!(started.elapsed() < PATIENCE, "it does not come to that: {scan:#}\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP only answers when asked
         }
     }
 
@@ -490,6 +490,6 @@ async fn ended(child: &mut Child) -> Option<i32> {
             child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
             panic!("it did not end by itself");
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await; // because the standard library cannot wait with a limit
     }
 }
