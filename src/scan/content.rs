@@ -3,7 +3,8 @@
 use crate::catalog::{Content, ContentProblem, ManifestFacts, Outcome};
 use crate::registry::{Fetched, ImageConfig};
 use crate::seed::manifest::{self, Essentials};
-use crate::seed::{LABEL, Severity, label, validate};
+use crate::seed::validate::{self, Rules};
+use crate::seed::{LABEL, Severity, label};
 
 /// Reads a fetched manifest digest.
 pub fn content_of(digest: &str, fetched: Fetched) -> Content {
@@ -86,7 +87,7 @@ fn differ(configs: &[ImageConfig], text: &str) -> bool {
 }
 
 fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem>) -> ManifestFacts {
-    let report = validate::check(&text);
+    let report = validate::judge(text.as_bytes(), Rules::default());
     let errors: Vec<_> = report.problems.iter().filter(|found| found.severity == Severity::Error).collect();
     if let Some(first) = errors.first() {
         let at = if first.path.is_empty() { "/" } else { &first.path };
@@ -109,7 +110,7 @@ fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem
         email: essentials.email,
         maint_org: essentials.maint_org,
         manifest: text,
-        valid: report.is_valid(),
+        valid: report.valid,
         problems: report.problems,
     }
 }

@@ -4,16 +4,20 @@
 //! panics, whatever a registry or a person hands in, and work is bounded by the size of the input.
 
 pub mod environment;
+pub mod image_name;
 pub mod label;
 pub mod manifest;
 mod problem;
 mod schema;
+pub mod spec;
+pub mod starter;
 #[cfg(test)]
 mod testing;
+pub mod upgrade;
 pub mod validate;
 pub mod version;
 
-pub use problem::{Problem, Severity};
+pub use problem::{Code, Problem, Profile, Severity};
 
 /// The image label that holds the manifest (Seed 1.0.0, "Discovery").
 pub const LABEL: &str = "com.ngageoint.seed.manifest";

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::environment::variable_name;
 use super::schema::{MANIFEST, Object, Rule, Shape};
-use super::{Problem, Severity, version};
+use super::{Problem, Profile, Severity, version};
 
 /// The longest manifest that is judged, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -14,38 +15,61 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// The most problems of one severity that are listed.
 pub const MAX_PROBLEMS: usize = 200;
 
-/// What [`check`] found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// Every problem, errors first, in document order within a severity; at most [`MAX_PROBLEMS`] of each severity.
-    pub problems: Vec<Problem>,
+/// How to judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    pub profile: Profile,
+    /// Warnings become errors.
+    pub strict: bool,
 }
 
-impl Report {
-    /// Whether nothing breaks the standard.
-    pub fn is_valid(&self) -> bool {
-        self.problems.iter().all(|problem| problem.severity != Severity::Error)
-    }
+/// The one report that REST, the command line and scans give of a manifest.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Whether there is no error.
+    pub valid: bool,
+    pub profile: Profile,
+    pub strict: bool,
+    /// The name that the standard gives the image; `None` while name and versions do not obey the rules.
+    pub image_name: Option<String>,
+    /// Every problem, errors first, in document order within a severity; at most [`MAX_PROBLEMS`] of each severity.
+    pub problems: Vec<Problem>,
+    /// How many problems more there are.
+    pub omitted: usize,
+}
+
+/// Judges a manifest's text, whatever bytes it is made of.
+pub fn judge(source: &[u8], rules: Rules) -> Report {
+    let problems = check(&String::from_utf8_lossy(source));
+    let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
+    Report { valid, profile: rules.profile, strict: rules.strict, image_name: None, problems, omitted: 0 }
+}
+
+/// Judges the manifest in a label, in whatever form the label is stored. Places are those of the manifest's text, after
+/// the quoting is gone.
+pub fn judge_label(label: &str, rules: Rules) -> Report {
+    judge(label.as_bytes(), rules)
 }
 
 /// Judges a manifest's JSON text.
-pub fn check(manifest: &str) -> Report {
+fn check(manifest: &str) -> Vec<Problem> {
     let mut findings = Findings::default();
     if manifest.len() > MAX_BYTES {
         let message = format!("The manifest has {} bytes; at most {MAX_BYTES} are read.", manifest.len());
         findings.error("too-large", "", message);
-        return Report { problems: findings.problems };
+        return findings.problems;
     }
     match serde_json::from_str(manifest) {
         Ok(document) => {
             findings.object(&MANIFEST, "", &document);
             findings.variables(&document);
             findings.duplicates(&document);
-            Report { problems: findings.in_order(&document) }
+            findings.in_order(&document)
         }
         Err(error) => {
             findings.error("json-syntax", "", format!("The manifest is not valid JSON: {error}."));
-            Report { problems: findings.problems }
+            findings.problems
         }
     }
 }
@@ -177,7 +201,8 @@ impl Findings {
 }
 
 fn problem(code: &str, severity: Severity, path: &str, message: String) -> Problem {
-    Problem { code: code.to_owned(), severity, path: path.to_owned(), message }
+    let (path, help) = (path.to_owned(), "See docs/problems.md.".to_owned());
+    Problem { code: code.to_owned(), severity, path, line: 1, column: 1, message, help }
 }
 
 /// The valid names of a list's items with their places; a name that breaks the rules is reported for that alone.
@@ -272,11 +297,15 @@ mod tests {
     use super::*;
     use crate::seed::testing::{COMPLETE, any_json_object};
 
+    fn is_valid(problems: &[Problem]) -> bool {
+        problems.iter().all(|problem| problem.severity != Severity::Error)
+    }
+
     /// `(code, path)` of every problem after `change` was made to the complete manifest.
     fn found(change: impl FnOnce(&mut Value)) -> Vec<(String, String)> {
         let mut manifest: Value = serde_json::from_str(COMPLETE).expect("the complete manifest is JSON");
         change(&mut manifest);
-        check(&manifest.to_string()).problems.into_iter().map(|p| (p.code, p.path)).collect()
+        check(&manifest.to_string()).into_iter().map(|p| (p.code, p.path)).collect()
     }
 
     /// What putting `value` at `pointer` gives; null removes.
@@ -300,9 +329,7 @@ mod tests {
 
     #[test]
     fn the_complete_manifest_is_valid() {
-        let report = check(COMPLETE);
-        assert_eq!(report.problems, []);
-        assert!(report.is_valid());
+        assert_eq!(check(COMPLETE), []);
     }
 
     #[test]
@@ -496,11 +523,11 @@ mod tests {
     #[test]
     fn a_null_scalar_is_only_a_warning() {
         let report = check(&COMPLETE.replacen("\"scalar\": [", "\"scalar\": null, \"x\": [", 1));
-        let codes: Vec<_> = report.problems.iter().map(|p| (p.severity, p.code.as_str())).collect();
+        let codes: Vec<_> = report.iter().map(|p| (p.severity, p.code.as_str())).collect();
         assert_eq!(codes, [(Severity::Error, "unknown-field"), (Severity::Warning, "null-scalar")]);
         let mut manifest: Value = serde_json::from_str(COMPLETE).expect("the complete manifest is JSON");
         manifest["job"]["resources"]["scalar"] = Value::Null;
-        assert!(check(&manifest.to_string()).is_valid());
+        assert!(is_valid(&check(&manifest.to_string())));
     }
 
     #[test]
@@ -531,30 +558,30 @@ mod tests {
             [("", "line 1 column 0"), ("{\n  \"a\": ,", "line 2 column 8"), ("{} {}", "line 1 column 4")]
         {
             let report = check(text);
-            assert_eq!(report.problems.len(), 1);
-            assert_eq!(report.problems[0].code, "json-syntax");
-            assert!(report.problems[0].message.contains(place), "{}", report.problems[0].message);
-            assert!(!report.is_valid());
+            assert_eq!(report.len(), 1);
+            assert_eq!(report[0].code, "json-syntax");
+            assert!(report[0].message.contains(place), "{}", report[0].message);
+            assert!(!is_valid(&report));
         }
-        assert_eq!(check("[]").problems[0].code, "wrong-type");
+        assert_eq!(check("[]")[0].code, "wrong-type");
     }
 
     #[test]
     fn hostile_manifests_are_bounded() {
-        assert_eq!(check(&"[".repeat(100_000)).problems[0].code, "json-syntax");
-        assert_eq!(check(&" ".repeat(MAX_BYTES + 1)).problems[0].code, "too-large");
+        assert_eq!(check(&"[".repeat(100_000))[0].code, "json-syntax");
+        assert_eq!(check(&" ".repeat(MAX_BYTES + 1))[0].code, "too-large");
         let many = check(&json!({"job": {"tags": vec![1; 10_000]}}).to_string());
-        assert_eq!(many.problems.len(), MAX_PROBLEMS);
+        assert_eq!(many.len(), MAX_PROBLEMS);
         let long = check(&json!({"x".repeat(10_000): 1, "seedVersion": "\u{1b}[2J".repeat(1000)}).to_string());
-        assert!(long.problems.iter().all(|p| p.message.len() < 500 && !p.message.contains('\u{1b}')), "{long:?}");
+        assert!(long.iter().all(|p| p.message.len() < 500 && !p.message.contains('\u{1b}')), "{long:?}");
     }
 
     proptest! {
         #[test]
         fn never_panics_and_points_into_the_document(manifest in any_json_object()) {
             let report = check(&manifest.to_string());
-            prop_assert!(!report.is_valid());
-            for problem in report.problems {
+            prop_assert!(!is_valid(&report));
+            for problem in report {
                 prop_assert!(manifest.pointer(&problem.path).is_some(), "{:?}", problem);
             }
         }

@@ -61,7 +61,10 @@ both!(contents_come_back_as_they_went_in, |store| {
         code: "missing-field".into(),
         severity: Severity::Error,
         path: "/job/title".into(),
+        line: 3,
+        column: 5,
         message: "a title is missing".into(),
+        help: "add it".into(),
     }];
     let mut odd = content("odd", Outcome::Seed(Box::new(invalid)));
     odd.platforms = vec!["linux/amd64".into(), "linux/arm/v7".into()];
