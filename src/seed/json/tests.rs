@@ -92,7 +92,7 @@ fn numbers_keep_their_grammar() {
 #[test]
 fn brackets_are_guessed() {
     reads("{\"a\": [1, 2}, \"b\": 1", &["1:12 `}` stands where `]` belongs."], r#"{"a":[1,2]}"#);
-    reads("{\"a\": {\"b\": 1], \"c\": 2}", &["1:14 `]` stands where `}` belongs."], r#"{"a":{"b":1,"c":2}}"#);
+    reads("{\"a\": {\"b\": 1], \"c\": 2}", &["1:14 `]` stands where `}` belongs."], r#"{"a":{"b":1},"c":2}"#);
     reads("[1, 2", &["1:6 The text ends before the `[` of line 1 is closed."], "[1,2]");
     reads("{\n\"a\": {", &["2:7 The text ends before the `{` of line 2 is closed."], r#"{"a":{}}"#);
     reads("{\"a\"", &["1:5 The end of the text stands where `:` belongs."], "{}");
