@@ -35,7 +35,7 @@ pub const COMPLETE: &str = r##"{
           {"name": "EDGE", "mediaType": "application/geo+json", "pattern": "edge*.geojson"},
           {"name": "MAPS", "mediaType": "image/tiff", "pattern": "maps/*.tif", "multiple": true, "required": false}
         ],
-        "json": [{"name": "length_km", "key": "length", "type": "number"}]
+        "json": [{"name": "LENGTH_KM", "key": "length", "type": "number"}]
       },
       "mounts": [{"name": "COASTLINES", "path": "/data/coast", "mode": "ro"}],
       "settings": [{"name": "DB_HOST"}, {"name": "DB_PASSWORD", "secret": true}]

@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub(super) use number::Number;
-pub(super) use reader::{MAX_DEPTH, read};
+#[cfg(test)]
+use reader::MAX_DEPTH;
+pub(super) use reader::{excerpt, read};
 
 /// What reading a text gave.
 pub(super) struct Document<'a> {

@@ -11,7 +11,7 @@ use super::escape::{self, Escape};
 use super::{Document, Fault, FaultKind, Kind, Member, Node, Number, Object};
 
 /// How many levels of brackets are read; as many as `serde_json` reads.
-pub(in crate::seed) const MAX_DEPTH: usize = 127;
+pub(super) const MAX_DEPTH: usize = 127;
 
 /// Reads a whole text.
 pub(in crate::seed) fn read(text: &str) -> Document<'_> {

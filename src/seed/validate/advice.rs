@@ -1,7 +1,7 @@
 //! What the standard allows, and what will not do what its author meant.
 
 use super::findings::Findings;
-use super::names::{List, Named};
+use super::names::Named;
 use super::{command, suggest};
 use crate::seed::image_name::{self, ImageName};
 use crate::seed::json::{Kind, Node, Path, excerpt};
@@ -155,7 +155,9 @@ fn errors(findings: &mut Findings, job: &Node<'_>) {
     }
     let mut seen = std::collections::HashSet::new();
     for (index, item) in node.map(Node::items).unwrap_or_default().iter().enumerate() {
-        let Some((node, code)) = item.get("code").and_then(|node| Some((node, node.number()?.integer()?))) else { continue };
+        let Some((node, code)) = item.get("code").and_then(|node| Some((node, node.number()?.integer()?))) else {
+            continue;
+        };
         let path = format_args!("/job/errors/{index}/code");
         if !(1..=255).contains(&code) {
             findings.add(Code::BadExitCode, path, node.at, || {
@@ -218,7 +220,11 @@ fn label_length(findings: &mut Findings, document: &Node<'_>, text: &str) {
     let Ok(label) = label::write(text, label::Form::Plain) else { return };
     if label.len() > label::MAX_BUILD_BYTES {
         findings.add(Code::LongLabel, Path::Root, document.at, || {
-            let message = format!("As a label the manifest has {} bytes; a Docker build keeps {}.", label.len(), label::MAX_BUILD_BYTES);
+            let message = format!(
+                "As a label the manifest has {} bytes; a Docker build keeps {}.",
+                label.len(),
+                label::MAX_BUILD_BYTES
+            );
             (message, "Shorten the description, or move it to the image's documentation.".to_owned())
         });
     }

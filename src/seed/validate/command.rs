@@ -36,10 +36,8 @@ pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]
         if !used.contains(&*input.variable) {
             findings.add(Code::UnusedInput, input, input.at, || {
                 let message = format!("The command does not use the input {}.", excerpt(input.name));
-                let help = format!(
-                    "Hand it over as `${{{}}}`, unless the program reads the variable itself.",
-                    input.variable
-                );
+                let help =
+                    format!("Hand it over as `${{{}}}`, unless the program reads the variable itself.", input.variable);
                 (message, help)
             });
         }

@@ -117,14 +117,18 @@ fn reserved(findings: &mut Findings, names: &[Named<'_>]) {
             continue;
         }
         // Seed CLI compares before it normalises, so it misses some spellings.
-        let seen_by_cli = if is_output { name.name == "OUTPUT_DIR" } else { name.name.to_ascii_uppercase() == name.variable };
+        let seen_by_cli =
+            if is_output { name.name == "OUTPUT_DIR" } else { name.name.to_ascii_uppercase() == name.variable };
         let severity = match findings.rules().profile {
             Profile::SeedCli if !seen_by_cli => Severity::Warning,
             profile => Code::ReservedName.severity(profile),
         };
         findings.add_as(severity, Code::ReservedName, name, name.at, || {
             let (name, variable) = (excerpt(name.name), excerpt(&name.variable));
-            (format!("{name} becomes the variable {variable}, which the executor sets."), "Choose another name.".to_owned())
+            (
+                format!("{name} becomes the variable {variable}, which the executor sets."),
+                "Choose another name.".to_owned(),
+            )
         });
     }
 }
@@ -174,10 +178,12 @@ fn collision(findings: &mut Findings, name: &Named<'_>, other: &Named<'_>) {
 
 fn single(findings: &mut Findings, name: &Named<'_>) {
     let variable = &*name.variable;
-    if name.list.is_environment() && (variable.starts_with(|c: char| c.is_ascii_digit()) || variable.bytes().all(|b| b == b'_'))
+    if name.list.is_environment()
+        && (variable.starts_with(|c: char| c.is_ascii_digit()) || variable.bytes().all(|b| b == b'_'))
     {
         findings.add(Code::UnusableVariable, name, name.at, || {
-            let message = format!("{} becomes {}, a variable that no shell can name.", excerpt(name.name), excerpt(variable));
+            let message =
+                format!("{} becomes {}, a variable that no shell can name.", excerpt(name.name), excerpt(variable));
             (message, "Begin the name with a letter.".to_owned())
         });
     }

@@ -15,7 +15,8 @@ pub(super) struct Source<'a> {
 
 /// Decodes the bytes, whatever they are; each broken sequence becomes U+FFFD. A byte order mark is no part of the text.
 pub(super) fn decode(bytes: &[u8]) -> Source<'_> {
-    let units = |order: fn([u8; 2]) -> u16| bytes[2..].as_chunks::<2>().0.iter().map(|pair| order(*pair)).collect::<Vec<_>>();
+    let units =
+        |order: fn([u8; 2]) -> u16| bytes[2..].as_chunks::<2>().0.iter().map(|pair| order(*pair)).collect::<Vec<_>>();
     let utf16 = match bytes {
         [0xff, 0xfe, ..] => Some(units(u16::from_le_bytes)),
         [0xfe, 0xff, ..] => Some(units(u16::from_be_bytes)),

@@ -27,7 +27,8 @@ const FORMER: &[(&str, &str)] = &[
 pub(super) fn field(unknown: &str, object: &'static Object, is_free: impl Fn(&str) -> bool) -> String {
     let names = || object.fields.iter().map(|field| field.name);
     if unknown == "$schema" {
-        return "Remove it, and set the schema in your editor by the file's name; `silo spec --help` says how.".to_owned();
+        return "Remove it, and set the schema in your editor by the file's name; `silo spec --help` says how."
+            .to_owned();
     }
     let former = FORMER.iter().find(|(old, _)| *old == unknown).map(|(_, new)| *new);
     let near = former.filter(|new| names().any(|name| name == *new)).or_else(|| nearest(unknown, names()));
@@ -121,4 +122,3 @@ fn home(name: &str, object: &'static Object, path: &str) -> Option<String> {
         _ => None,
     })
 }
-
