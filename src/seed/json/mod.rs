@@ -21,6 +21,8 @@ pub(super) struct Document<'a> {
     pub root: Node<'a>,
     /// Everything that is not JSON, in the order of the text. None: any JSON parser takes the text.
     pub faults: Vec<Fault>,
+    /// How many faults there are besides; they are not described, so that memory stays bounded.
+    pub more: usize,
 }
 
 /// A value and where it starts.

@@ -13,10 +13,13 @@ use super::{Document, Fault, FaultKind, Kind, Member, Node, Number, Object};
 /// How many levels of brackets are read; as many as `serde_json` reads.
 pub(super) const MAX_DEPTH: usize = 127;
 
+/// The most faults that are described.
+const MAX_FAULTS: usize = 200;
+
 /// Reads a whole text.
 pub(in crate::seed) fn read(text: &str) -> Document<'_> {
     let mut reader =
-        Reader { text, at: 0, open: Vec::new(), faults: Vec::new(), quiet: false, losses: 0, stopped: false };
+        Reader { text, at: 0, open: Vec::new(), faults: Vec::new(), more: 0, quiet: false, losses: 0, stopped: false };
     reader.skip_space();
     let root = if reader.peek().is_none() {
         reader.syntax(0, "The text is empty.", "Write a manifest: `silo init` makes one to start with.");
@@ -25,12 +28,12 @@ pub(in crate::seed) fn read(text: &str) -> Document<'_> {
         reader.value()
     };
     reader.skip_space();
-    if !reader.at_end() && !reader.quiet {
+    if !reader.at_end() {
         let message = format!("{} stands after the end of the document.", reader.found());
         let help = "Remove what follows the last closing bracket, or look for a bracket that closes too early.";
-        reader.faults.push(Fault { kind: FaultKind::TrailingText, at: reader.at, message, help: help.to_owned() });
+        reader.fault(FaultKind::TrailingText, reader.at, message, help.to_owned());
     }
-    Document { root, faults: reader.faults }
+    Document { root, faults: reader.faults, more: reader.more }
 }
 
 struct Reader<'a> {
@@ -40,6 +43,8 @@ struct Reader<'a> {
     /// The brackets that are open: where, and whether it is an object.
     open: Vec<(usize, bool)>,
     faults: Vec<Fault>,
+    /// How many faults there are besides.
+    more: usize,
     /// Something was passed over, and nothing was read well since.
     quiet: bool,
     /// How often something was passed over.
@@ -74,8 +79,13 @@ impl<'a> Reader<'a> {
     }
 
     fn fault(&mut self, kind: FaultKind, at: usize, message: String, help: String) {
-        if !self.quiet {
+        if self.quiet {
+            return;
+        }
+        if self.faults.len() < MAX_FAULTS {
             self.faults.push(Fault { kind, at, message, help });
+        } else {
+            self.more += 1;
         }
     }
 

@@ -1,11 +1,13 @@
 //! The variables that a command uses against those that there will be.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use super::findings::Findings;
-use super::names::{List, Named};
+use super::names::{self, List, Named};
 use super::suggest;
 use crate::seed::Code;
 use crate::seed::json::{Kind, Node, excerpt};
-use std::borrow::Cow;
 
 /// What executors set besides inputs, settings and resources: the standard the first, Scale and SILO the second.
 const ALWAYS: [&str; 2] = ["OUTPUT_DIR", "INPUT_METADATA"];
@@ -20,42 +22,41 @@ pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]
     if command.trim().is_empty() {
         return;
     }
-    let used: Vec<(usize, &str)> = variables(command).collect();
-    for (index, (at, variable)) in used.iter().enumerate() {
-        let is_repeated = used[..index].iter().rev().take(64).any(|(_, earlier)| earlier == variable);
-        if !is_repeated && !provided(variable, names) {
-            // Without escapes, an offset in the text is one in the document: one more for the opening quote.
+    let resources = names::variables(names, |list| list == List::Resources);
+    let environment = names::variables(names, List::is_environment);
+    let is_provided = |variable: &str| {
+        let resource = variable.strip_prefix("ALLOCATED_");
+        ALWAYS.contains(&variable)
+            || CONTAINER.contains(&variable)
+            || environment.contains(variable)
+            || resource.is_some_and(|resource| resources.contains(resource))
+    };
+    let mut used = HashSet::new();
+    for (at, variable) in variables(command) {
+        if used.insert(variable) && !is_provided(variable) {
+            // Without escapes, an offset in the text is one in the document, after the opening quote.
             let at = if matches!(command, Cow::Borrowed(_)) { node.at + 1 + at } else { node.at };
             findings.add(Code::UnsetVariable, PATH, at, || {
                 (format!("No input, setting or resource provides {}.", excerpt(variable)), meant(variable, names))
             });
         }
     }
-    let used: std::collections::HashSet<&str> = used.into_iter().map(|(_, variable)| variable).collect();
     for input in names.iter().filter(|name| matches!(name.list, List::InputFiles | List::InputJson)) {
         if !used.contains(&*input.variable) {
             findings.add(Code::UnusedInput, input, input.at, || {
                 let message = format!("The command does not use the input {}.", excerpt(input.name));
-                let help =
-                    format!("Hand it over as `${{{}}}`, unless the program reads the variable itself.", input.variable);
-                (message, help)
+                let variable = &input.variable;
+                (message, format!("Hand it over as `${{{variable}}}`, unless the program reads the variable itself."))
             });
         }
     }
 }
 
-fn provided(variable: &str, names: &[Named<'_>]) -> bool {
-    ALWAYS.contains(&variable)
-        || CONTAINER.contains(&variable)
-        || names.iter().any(|name| match name.list {
-            List::Resources => variable.strip_prefix("ALLOCATED_") == Some(&name.variable),
-            list => list.is_environment() && variable == name.variable,
-        })
-}
-
 fn meant(variable: &str, names: &[Named<'_>]) -> String {
+    /// More are not compared, so that a hostile manifest costs no more than a large one.
+    const MANY: usize = 100;
     let environment = names.iter().filter(|name| name.list.is_environment()).map(|name| &*name.variable);
-    match suggest::nearest(variable, environment.chain(ALWAYS)) {
+    match suggest::nearest(variable, environment.take(MANY).chain(ALWAYS)) {
         Some(name) => format!("Did you mean `${{{name}}}`?"),
         None => "Add an input or a setting of that name, unless the image sets the variable.".to_owned(),
     }

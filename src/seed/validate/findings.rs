@@ -59,6 +59,11 @@ impl Findings {
         }
     }
 
+    /// Counts problems that nobody describes.
+    pub fn count(&mut self, code: Code, more: usize) {
+        self.counts[code.severity(self.rules.profile) as usize] += more;
+    }
+
     /// Whether there is no error.
     pub fn are_harmless(&self) -> bool {
         self.counts[Severity::Error as usize] == 0

@@ -2,7 +2,7 @@
 //! took for one name space.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::findings::Findings;
@@ -96,6 +96,11 @@ pub(super) fn collect<'a>(document: &'a Node<'_>) -> Vec<Named<'a>> {
     names
 }
 
+/// What the names of some lists become.
+pub(super) fn variables<'a>(names: &'a [Named<'_>], is_wanted: impl Fn(List) -> bool) -> HashSet<&'a str> {
+    names.iter().filter(|name| is_wanted(name.list)).map(|name| &*name.variable).collect()
+}
+
 /// Checks all names.
 pub(super) fn check(findings: &mut Findings, names: &[Named<'_>]) {
     reserved(findings, names);
@@ -107,10 +112,9 @@ pub(super) fn check(findings: &mut Findings, names: &[Named<'_>]) {
 
 /// Inputs and settings must not become a variable that the executor sets.
 fn reserved(findings: &mut Findings, names: &[Named<'_>]) {
-    let is_allocated = |variable: &str| {
-        let resource = variable.strip_prefix("ALLOCATED_");
-        resource.is_some_and(|r| names.iter().any(|name| name.list == List::Resources && name.variable == r))
-    };
+    let resources = variables(names, |list| list == List::Resources);
+    let is_allocated =
+        |variable: &str| variable.strip_prefix("ALLOCATED_").is_some_and(|resource| resources.contains(resource));
     for name in names.iter().filter(|name| name.list.is_environment()) {
         let is_output = name.variable == "OUTPUT_DIR";
         if !is_output && !is_allocated(&name.variable) {
@@ -135,11 +139,11 @@ fn reserved(findings: &mut Findings, names: &[Named<'_>]) {
 
 /// Names that meet an earlier one. Each is reported once, for the worst.
 fn met(findings: &mut Findings, names: &[Named<'_>]) {
-    let mut exact: HashMap<(usize, &str), ()> = HashMap::with_capacity(names.len());
+    let mut exact = HashSet::with_capacity(names.len());
     let mut normal: HashMap<&str, &Named<'_>> = HashMap::with_capacity(names.len());
     let mut variables: HashMap<&str, &Named<'_>> = HashMap::new();
     for name in names {
-        let is_repeated = exact.insert((name.list as usize, name.name), ()).is_some();
+        let is_repeated = !exact.insert((name.list as usize, name.name));
         let first = *normal.entry(&name.variable).or_insert(name);
         if name.list.is_environment() {
             let other = *variables.entry(&name.variable).or_insert(name);
@@ -194,7 +198,13 @@ fn single(findings: &mut Findings, name: &Named<'_>) {
                 true => format!("The job finds {shown} in the variable {}.", excerpt(variable)),
                 false => format!("{shown} is not in its normal form, which Seed CLI asks for."),
             };
-            (message, format!("Write {}.", excerpt(variable)))
+            let normal = excerpt(variable);
+            let help = match name.list {
+                // Without a key, the name is also what the program writes into seed.outputs.json.
+                List::OutputJson => format!("Write {normal}, with {} as its `key`.", excerpt(name.name)),
+                _ => format!("Write {normal}."),
+            };
+            (message, help)
         });
     }
 }

@@ -84,15 +84,9 @@ fn value(findings: &mut Findings, shape: &'static Shape, path: Path<'_>, node: &
 }
 
 fn wrong_type(findings: &mut Findings, expected: &str, path: Path<'_>, node: &Node<'_>) {
-    let found = match &node.kind {
-        Kind::Broken => return,
-        Kind::Null => "null".to_owned(),
-        Kind::Bool(value) => value.to_string(),
-        Kind::Number(number) => format!("the number {}", excerpt(number.0)),
-        Kind::Text(text) => format!("the string {}", excerpt(text)),
-        Kind::List(_) => "an array".to_owned(),
-        Kind::Object(_) => "an object".to_owned(),
-    };
+    if matches!(node.kind, Kind::Broken) {
+        return;
+    }
     findings.add(Code::WrongType, path, node.at, || {
         let help = match (expected, &node.kind) {
             (_, Kind::Null) => "Give it a value, or leave it out where the standard does not require it.".to_owned(),
@@ -104,8 +98,19 @@ fn wrong_type(findings: &mut Findings, expected: &str, path: Path<'_>, node: &No
             ("an object", _) => "Write an object with named fields, in `{` and `}`.".to_owned(),
             _ => format!("Write {expected}."),
         };
-        (format!("Expected {expected}, found {found}."), help)
+        (format!("Expected {expected}, found {}.", described(&node.kind)), help)
     });
+}
+
+fn described(kind: &Kind<'_>) -> String {
+    match kind {
+        Kind::Null | Kind::Broken => "null".to_owned(),
+        Kind::Bool(value) => value.to_string(),
+        Kind::Number(number) => format!("the number {}", excerpt(number.0)),
+        Kind::Text(text) => format!("the string {}", excerpt(text)),
+        Kind::List(_) => "an array".to_owned(),
+        Kind::Object(_) => "an object".to_owned(),
+    }
 }
 
 fn ruled(findings: &mut Findings, rule: Rule, path: Path<'_>, at: usize, text: &str) {

@@ -33,6 +33,7 @@ pub(super) fn faults(findings: &mut Findings, document: &mut Document<'_>) {
         };
         findings.add(code, Path::Root, fault.at, || (fault.message, fault.help));
     }
+    findings.count(Code::JsonSyntax, document.more);
 }
 
 /// Looks at every value, known to the standard or not.
