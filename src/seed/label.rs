@@ -7,6 +7,8 @@
 
 use serde_json::Value;
 
+use super::json::escape;
+
 /// The longest label that is looked at, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
@@ -164,47 +166,27 @@ fn without_pair(text: &str, quote: char) -> Option<&str> {
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        let mut chars = after.chars();
-        let plain = match chars.next() {
-            Some(c @ ('"' | '\\' | '/' | '$')) => Some(c),
-            Some('b') => Some('\u{8}'),
-            Some('f') => Some('\u{c}'),
-            Some('n') => Some('\n'),
-            Some('r') => Some('\r'),
-            Some('t') => Some('\t'),
-            _ => None,
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = match escape(rest) {
+            Some((c, length)) => {
+                out.push(c);
+                length
+            }
+            None if rest.starts_with("\\$") => {
+                out.push('$');
+                2
+            }
+            None => {
+                let pair: String = rest.chars().take(2).collect();
+                out.push_str(&pair);
+                pair.len()
+            }
         };
-        if let Some(plain) = plain {
-            out.push(plain);
-            rest = chars.as_str();
-        } else if let Some((c, length)) = unicode_escape(after) {
-            out.push(c);
-            rest = &after[length..];
-        } else {
-            out.push('\\');
-            out.extend(after.chars().next());
-            rest = chars.as_str();
-        }
+        rest = &rest[length..];
     }
     out + rest
-}
-
-/// The character of `uXXXX` (or of the pair `uXXXX\uXXXX`) at the start of `text`, and how many bytes it took.
-fn unicode_escape(text: &str) -> Option<(char, usize)> {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 4)?;
-        // `from_str_radix` alone would take a sign.
-        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
-    };
-    let first = text.starts_with('u').then(|| unit(1))??;
-    if let Some(c) = char::from_u32(first.into()) {
-        return Some((c, 5));
-    }
-    let second = (text.get(5..7) == Some("\\u")).then(|| unit(7))??;
-    let c = char::decode_utf16([first, second]).next()?.ok()?;
-    Some((c, 11))
 }
 
 /// Turns `\$` into `$` and leaves every other escape pair alone.

@@ -1,30 +1,23 @@
 //! Escapes in strings (RFC 8259, §7).
 
-/// What stands at a backslash.
-pub(super) enum Escape {
-    /// The character it means, and how many bytes it takes with its backslash.
-    Char(char, usize),
-    /// It means no character.
-    Bad,
-}
-
-/// Reads the escape at the start of `text`, which begins with a backslash.
-pub(super) fn read(text: &str) -> Escape {
-    let plain = match text.as_bytes().get(1) {
-        Some(c @ (b'"' | b'\\' | b'/')) => char::from(*c),
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => return unicode(text).map_or(Escape::Bad, |(c, length)| Escape::Char(c, length)),
-        _ => return Escape::Bad,
+/// The character that the escape at the start of `text`, a backslash and more, stands for, and how many bytes it takes;
+/// `None` where it stands for none.
+pub(in crate::seed) fn escape(text: &str) -> Option<(char, usize)> {
+    let plain = match text.as_bytes().get(1)? {
+        c @ (b'"' | b'\\' | b'/') => char::from(*c),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode(text),
+        _ => return None,
     };
-    Escape::Char(plain, 2)
+    Some((plain, 2))
 }
 
 /// The character of `\uXXXX`, or of the pair `\uXXXX\uXXXX`, at the start of `text`, and how many bytes it took.
-pub(in crate::seed) fn unicode(text: &str) -> Option<(char, usize)> {
+fn unicode(text: &str) -> Option<(char, usize)> {
     let first = unit(text)?;
     if let Some(c) = char::from_u32(first.into()) {
         return Some((c, 6));

@@ -10,6 +10,7 @@ mod reader;
 use std::borrow::Cow;
 use std::fmt;
 
+pub(super) use escape::escape;
 pub(super) use number::Number;
 #[cfg(test)]
 use reader::MAX_DEPTH;

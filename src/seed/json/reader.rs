@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::escape::{self, Escape};
+use super::escape::escape;
 use super::{Document, Fault, FaultKind, Kind, Member, Node, Number, Object};
 
 /// How many levels of brackets are read; as many as `serde_json` reads.
@@ -380,12 +380,12 @@ impl<'a> Reader<'a> {
 
     /// The character that an escape stands for.
     fn escaped(&mut self) -> char {
-        match escape::read(self.rest()) {
-            Escape::Char(c, length) => {
+        match escape(self.rest()) {
+            Some((c, length)) => {
                 self.at += length;
                 c
             }
-            Escape::Bad => {
+            None => {
                 let shown: String = self.rest().chars().take(2).collect();
                 let message = format!("{} is no escape of JSON.", excerpt(&shown));
                 let help = match shown.as_str() {
