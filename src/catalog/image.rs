@@ -26,6 +26,27 @@ pub struct ContentProblem {
     pub message: String,
 }
 
+/// A stored manifest that older rules judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StaleContent {
+    pub digest: String,
+    pub manifest: String,
+    /// As in [`Content::problems`].
+    pub problems: Vec<ContentProblem>,
+}
+
+/// What judging it again gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    pub digest: String,
+    /// As in [`Content::problems`].
+    pub problems: Vec<ContentProblem>,
+    /// As in [`ManifestFacts::valid`].
+    pub valid: bool,
+    /// As in [`ManifestFacts::problems`].
+    pub manifest_problems: Vec<Problem>,
+}
+
 /// What looking into an image gave.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

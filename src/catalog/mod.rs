@@ -12,7 +12,9 @@ mod user;
 
 pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{Changes, FoundTag, StoredTag, diff};
-pub use image::{Content, ContentProblem, Image, ManifestFacts, Outcome, SearchDoc, split_repository};
+pub use image::{
+    Content, ContentProblem, Image, Judgement, ManifestFacts, Outcome, SearchDoc, StaleContent, split_repository,
+};
 pub use job::{Job, JobSummary, JobVersion};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
 pub use scan::{NewScanProblem, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger};

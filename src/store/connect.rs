@@ -34,14 +34,15 @@ pub(super) async fn connect(address: &Address) -> Result<Db> {
 /// The migrations of one engine. Both engines have the same numbers and names.
 macro_rules! migrations {
     ($engine:literal) => {
-        Migrator::with_migrations(vec![Migration::new(
-            1,
-            "catalogue".into(),
-            MigrationType::Simple,
-            include_str!(concat!("../../migrations/", $engine, "/0001_catalogue.sql")).into_sql_str(),
-            false,
-        )])
+        Migrator::with_migrations(vec![
+            migration(1, "catalogue", include_str!(concat!("../../migrations/", $engine, "/0001_catalogue.sql"))),
+            migration(2, "judged by", include_str!(concat!("../../migrations/", $engine, "/0002_judged_by.sql"))),
+        ])
     };
+}
+
+fn migration(version: i64, name: &'static str, text: &'static str) -> Migration {
+    Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
 }
 
 async fn sqlite(path: &Path) -> Result<Db> {

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use super::db::{Tx, bulk, select, sql};
 use super::value::{Value, json, row};
 use super::{Result, Store};
-use crate::catalog::{Content, ContentProblem, ManifestFacts, Outcome};
+use crate::catalog::{Content, ContentProblem, Judgement, ManifestFacts, Outcome, StaleContent};
+use crate::seed::validate::REVISION;
 
 row!(ManifestFacts {
     job_name,
@@ -27,6 +28,7 @@ struct ProblemRow {
     problems: Vec<ContentProblem>,
 }
 row!(ProblemRow { digest, problems });
+row!(StaleContent { digest, manifest, problems });
 
 /// The word in the column `outcome`.
 fn word(outcome: &Outcome) -> &'static str {
@@ -56,6 +58,35 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.digest, row.problems)).collect())
     }
 
+    /// At most `limit` manifests that rules before today's judged.
+    pub async fn content_stale(&self, limit: u32) -> Result<Vec<StaleContent>> {
+        sql("SELECT digest, manifest, problems FROM contents WHERE judged_by < $1 AND outcome = 'seed' LIMIT $2")
+            .bind(REVISION)
+            .bind(limit)
+            .all(&self.db)
+            .await
+    }
+
+    /// Keeps what today's rules say of them.
+    pub async fn content_judged(&self, judgements: &[Judgement]) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let rows = judgements.iter().map(|judgement| {
+            let Judgement { digest, problems, valid, manifest_problems } = judgement;
+            [digest.into(), json(problems).into(), (*valid).into(), json(manifest_problems).into()]
+        });
+        let judged = bulk(
+            "WITH judged (digest, problems, valid, manifest_problems) AS (",
+            rows,
+            &format!(
+                ") UPDATE contents SET problems = judged.problems, valid = judged.valid,
+                     manifest_problems = judged.manifest_problems, judged_by = {REVISION}
+                 FROM judged WHERE contents.digest = judged.digest"
+            ),
+        );
+        let outcome = judged.execute(&mut tx).await.map(drop);
+        tx.end(outcome).await
+    }
+
     /// Deletes contents that no image points to; how many. None while a scan runs, which may have found one of them
     /// here and be about to point at it.
     pub async fn content_prune(&self) -> Result<u64> {
@@ -71,7 +102,7 @@ impl Store {
 pub(super) async fn insert(tx: &mut Tx, contents: &[Content]) -> Result<()> {
     bulk(
         "INSERT INTO contents (digest, outcome, platforms, problems, job_name, job_version, package_version, title,
-             description, maintainer, email, maint_org, manifest, valid, manifest_problems)",
+             description, maintainer, email, maint_org, manifest, valid, manifest_problems, judged_by)",
         contents.iter().map(values),
         "ON CONFLICT (digest) DO NOTHING",
     )
@@ -80,7 +111,7 @@ pub(super) async fn insert(tx: &mut Tx, contents: &[Content]) -> Result<()> {
     .map(drop)
 }
 
-fn values(content: &Content) -> [Value<'_>; 15] {
+fn values(content: &Content) -> [Value<'_>; 16] {
     let facts = match &content.outcome {
         Outcome::Seed(facts) => facts,
         _ => &*NO_FACTS,
@@ -101,5 +132,6 @@ fn values(content: &Content) -> [Value<'_>; 15] {
         Value::from(&facts.manifest),
         facts.valid.into(),
         json(&facts.problems).into(),
+        REVISION.into(),
     ]
 }

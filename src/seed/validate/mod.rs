@@ -28,6 +28,9 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// The most problems of one severity that are listed.
 pub const MAX_PROBLEMS: usize = 200;
 
+/// Rises with every change of a rule, so that what was judged before can be judged again.
+pub const REVISION: i64 = 1;
+
 /// How to judge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {

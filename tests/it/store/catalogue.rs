@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
-use silo::catalog::{Changes, ContentProblem, ImageId, Job, JobId, JobVersionId, Outcome, ScanState, StoredTag};
+use silo::catalog::{
+    Changes, ContentProblem, ImageId, Job, JobId, JobVersionId, Judgement, Outcome, ScanState, StoredTag,
+};
 use silo::seed::{Problem, Severity};
 use silo::store::{Error, Store};
 
 use super::both;
-use super::fixture::{at, claim, content, facts, registry, result, scan, seed};
+use super::fixture::{at, claim, content, facts, registry, result, scan, seed, statement};
 
 async fn job(store: &Store, name: &str) -> Job {
     store.job_list().await.unwrap().into_iter().find(|job| job.name == name).expect("the job is there")
@@ -88,6 +90,39 @@ both!(contents_come_back_as_they_went_in, |store| {
     asked.insert("sha256:unknown".into());
     assert_eq!(store.content_known(&asked).await.unwrap(), all);
     assert!(store.content_known(&HashSet::new()).await.unwrap().is_empty());
+});
+
+both!(manifests_that_older_rules_judged_are_judged_again, |store, address| {
+    let hub = registry(&store, "hub").await;
+    let images = ["a", "b", "c"].map(|name| seed(name, "1.0.0", "1.0.0"));
+    let plain = content("plain", Outcome::Unlabelled);
+    let found = [("a", "1", &images[0]), ("b", "1", &images[1]), ("c", "1", &images[2]), ("d", "1", &plain)];
+    scan(&store, hub.id, &found).await;
+    assert_eq!(store.content_stale(10).await.unwrap(), [], "today's rules judged them");
+
+    statement(&address, "UPDATE contents SET judged_by = 0").await;
+    let stale = store.content_stale(2).await.unwrap();
+    assert_eq!(stale.len(), 2);
+    let stale = store.content_stale(10).await.unwrap();
+    assert_eq!(stale.len(), 3, "what is no Seed image is not judged");
+    let problem = ContentProblem { code: "manifest-invalid".into(), message: "it breaks the standard".into() };
+    let judgements: Vec<Judgement> = stale
+        .into_iter()
+        .filter(|content| content.digest != images[2].digest)
+        .map(|content| Judgement {
+            digest: content.digest,
+            problems: vec![problem.clone()],
+            valid: false,
+            manifest_problems: Vec::new(),
+        })
+        .collect();
+    store.content_judged(&judgements).await.unwrap();
+    store.content_judged(&[]).await.unwrap();
+    let left = store.content_stale(10).await.unwrap();
+    assert_eq!(left.iter().map(|content| &content.digest).collect::<Vec<_>>(), [&images[2].digest]);
+    let valid: Vec<bool> = store.image_list().await.unwrap().iter().map(|image| image.facts.valid).collect();
+    assert_eq!(valid, [false, false, true]);
+    assert_eq!(store.content_problem_list().await.unwrap()[&images[0].digest], [problem]);
 });
 
 both!(contents_nobody_points_to_are_pruned_between_scans, |store| {

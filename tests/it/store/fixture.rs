@@ -3,11 +3,15 @@
 use std::future::Future;
 
 use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
 use silo::catalog::{
     Changes, Content, FoundTag, ManifestFacts, NewRegistry, Outcome, Registry, RegistryId, RegistryKind, ScanCounts,
     ScanState, ScanTrigger, diff,
 };
 use silo::store::{Address, ClaimedScan, ScanResult, Store};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, Executor};
 
 use crate::support::postgres;
 
@@ -26,6 +30,21 @@ async fn run<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F, add
     let store = Store::connect(&address).await.expect("a fresh database opens");
     scenario(store.clone(), address).await;
     store.close().await;
+}
+
+/// Does to a database what the store would not.
+pub async fn statement(address: &Address, text: &'static str) {
+    match address {
+        Address::Sqlite(path) => {
+            let options = SqliteConnectOptions::new().filename(path);
+            SqliteConnection::connect_with(&options).await.unwrap().execute(text).await.unwrap();
+        }
+        Address::Postgres(url) => {
+            let mut connection = PgConnection::connect(url.expose_secret()).await.unwrap();
+            connection.execute("SET search_path TO silo").await.unwrap();
+            connection.execute(text).await.unwrap();
+        }
+    }
 }
 
 /// A moment: so many seconds after the tests' beginning of time.
