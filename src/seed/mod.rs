@@ -7,6 +7,7 @@ pub mod environment;
 pub mod image_name;
 pub mod label;
 pub mod manifest;
+pub mod model;
 mod problem;
 mod schema;
 pub mod spec;
