@@ -118,8 +118,10 @@ fn has_old_members(document: &Map<String, Value>) -> bool {
 /// The document as 1.0.0 spells it, and what was done to it.
 fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<Change>) {
     let mut changes = Changes::default();
-    if document.shift_remove("manifestVersion").is_some() && document.contains_key("seedVersion") {
-        changes.given_up("/seedVersion", "manifestVersion");
+    if let Some(version) = document.shift_remove("manifestVersion")
+        && document.contains_key("seedVersion")
+    {
+        changes.given_up("/seedVersion", "manifestVersion", &version);
     }
     document.insert("seedVersion".to_owned(), CURRENT.into());
     if from == UNSTATED {
@@ -188,15 +190,16 @@ impl Changes {
     }
 
     /// What is said where an old member's new place is taken.
-    fn given_up(&mut self, path: &str, old: &str) {
-        self.invented(path, format!("`{old}` was given up, because this was there too."));
+    fn given_up(&mut self, path: &str, old: &str, value: &Value) {
+        let value = quoted(&value.to_string());
+        self.invented(path, format!("`{old}`, {value}, was given up, because this was there too."));
     }
 
     /// Puts an old member's value in its new place, unless that is taken.
     fn put(&mut self, object: &mut Map<String, Value>, path: &str, (old, new): (&str, &str), value: Value) {
         let path = format!("{path}/{new}");
         if object.contains_key(new) {
-            self.given_up(&path, old);
+            self.given_up(&path, old, &value);
         } else {
             object.insert(new.to_owned(), value);
             self.moved(&path, format!("This was `{old}`."));

@@ -30,7 +30,7 @@ impl Changes {
             let Some(value) = job.shift_remove(old) else { continue };
             match job.entry("maintainer").or_insert_with(|| json!({})) {
                 Value::Object(maintainer) => self.put(maintainer, "/job/maintainer", (old, new), value),
-                _ => self.given_up("/job/maintainer", old),
+                _ => self.given_up("/job/maintainer", old, &value),
             }
         }
     }
@@ -38,7 +38,7 @@ impl Changes {
     fn interface(&mut self, interface: &mut Map<String, Value>, from: &str) {
         const PATH: &str = "/job/interface";
         self.environment(interface);
-        self.command(interface);
+        self.command(interface, from);
         self.rename(interface, PATH, ("inputData", "inputs"));
         if let Some(Value::Object(inputs)) = interface.get_mut("inputs") {
             for (path, file) in objects(inputs, "/job/interface/inputs", "files") {
@@ -77,7 +77,7 @@ impl Changes {
         self.invented("/job/interface", message);
     }
 
-    fn command(&mut self, interface: &mut Map<String, Value>) {
+    fn command(&mut self, interface: &mut Map<String, Value>, from: &str) {
         const PATH: &str = "/job/interface/command";
         if interface.contains_key("command") {
             for old in ["cmd", "args"] {
@@ -94,12 +94,13 @@ impl Changes {
             self.rename(interface, "/job/interface", ("cmd", "command"));
             self.rename(interface, "/job/interface", ("args", "command"));
         }
-        if let Some(Value::String(command)) = interface.get_mut("command")
-            && let Some(new) = with_word(command, "JOB_OUTPUT_DIR", "OUTPUT_DIR")
-        {
-            *command = new;
-            let message = "`JOB_OUTPUT_DIR` is called `OUTPUT_DIR` now: the program must read that variable, too.";
+        let message = "`JOB_OUTPUT_DIR` is called `OUTPUT_DIR` now: the program must read that variable, too.";
+        let command = interface.get("command").and_then(Value::as_str);
+        if let Some(command) = command.and_then(|command| with_word(command, "JOB_OUTPUT_DIR", "OUTPUT_DIR")) {
+            interface.insert("command".to_owned(), command.into());
             self.invented(PATH, message.to_owned());
+        } else if version::compare(from, "0.0.6") == Ordering::Less {
+            self.invented("/job/interface", message.to_owned());
         }
     }
 
@@ -128,7 +129,7 @@ impl Changes {
         let text = count.as_str().map_or_else(|| count.to_string(), str::to_owned);
         let multiple = format!("{path}/multiple");
         if file.contains_key("multiple") {
-            return self.given_up(&multiple, "count");
+            return self.given_up(&multiple, "count", &count);
         }
         if text == "1" {
             return self.moved(path, "`count` was 1: one file is what holds without it.".to_owned());
@@ -137,7 +138,7 @@ impl Changes {
         if text == "*" {
             self.moved(&multiple, "This was `count`, any number of files.".to_owned());
         } else {
-            self.invented(&multiple, format!("`count` was {}: any number of files is right now.", quoted(&text)));
+            self.invented(&multiple, format!("`count` was {}: any number of files may match now.", quoted(&text)));
         }
     }
 
@@ -163,11 +164,8 @@ impl Changes {
 
     fn cpu(&mut self, scalars: &mut Vec<Value>) {
         if scalars.iter().any(|scalar| scalar["name"] == "cpus") {
-            let before = scalars.len();
-            scalars.retain(|scalar| scalar["name"] != "cpu");
-            if scalars.len() < before {
-                let message = "`cpu` was given up, because `cpus` was there too.";
-                self.invented("/job/resources/scalar", message.to_owned());
+            for old in scalars.extract_if(.., |scalar| scalar["name"] == "cpu") {
+                self.given_up("/job/resources/scalar", "cpu", &old);
             }
             return;
         }
@@ -181,15 +179,15 @@ impl Changes {
     fn scalar(&mut self, job: &mut Map<String, Value>, (old, new): (&str, &str), value: Value) {
         const PATH: &str = "/job/resources";
         let Value::Object(resources) = job.entry("resources").or_insert_with(|| json!({})) else {
-            return self.given_up(PATH, old);
+            return self.given_up(PATH, old, &value);
         };
         let scalars = resources.entry("scalar").or_insert(Value::Null);
         if scalars.is_null() {
             *scalars = json!([]);
         }
-        let Value::Array(scalars) = scalars else { return self.given_up(&format!("{PATH}/scalar"), old) };
+        let Value::Array(scalars) = scalars else { return self.given_up(&format!("{PATH}/scalar"), old, &value) };
         if let Some(index) = scalars.iter().position(|scalar| scalar["name"] == new) {
-            return self.given_up(&format!("{PATH}/scalar/{index}"), old);
+            return self.given_up(&format!("{PATH}/scalar/{index}"), old, &value);
         }
         self.moved(&format!("{PATH}/scalar/{}", scalars.len()), format!("This was `{old}`."));
         scalars.push(json!({"name": new, "value": value}));
@@ -204,9 +202,10 @@ impl Changes {
         for (path, error) in objects(job, "/job", "errors") {
             if !error.contains_key("name") {
                 let name = unique(error_name(error), &mut taken);
+                let message =
+                    format!("`{name}` was made up: errors have names now, the same in every version of the job.");
+                self.invented(&format!("{path}/name"), message);
                 error.insert("name".to_owned(), name.into());
-                let message = "Errors have names now, which stay the same in every version of the job: choose one.";
-                self.invented(&format!("{path}/name"), message.to_owned());
             }
             let blame = match error.get("category").and_then(Value::as_str) {
                 Some("algorithm") => false,
