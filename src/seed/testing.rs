@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
+use super::schema::{MANIFEST, Object, Rule, Shape};
+
 /// A manifest that uses every part of the standard and breaks no rule.
 pub const COMPLETE: &str = r##"{
   "seedVersion": "1.0.0",
@@ -126,4 +128,69 @@ fn object_tokens(key: BoxedStrategy<String>, value: BoxedStrategy<Vec<String>>) 
 
 fn tokens(open: &str, items: Vec<Vec<String>>, close: &str) -> Vec<String> {
     [vec![open.to_owned()], items.join(&",".to_owned()), vec![close.to_owned()]].concat()
+}
+
+/// Any manifest that breaks no rule, made from the table: every optional part there or not, lists of up to two items.
+pub fn valid_manifest() -> impl Strategy<Value = Value> {
+    any_of(&MANIFEST, false).prop_map(number_names)
+}
+
+/// The same with unknown members here and there.
+pub fn valid_manifest_with_more() -> impl Strategy<Value = Value> {
+    any_of(&MANIFEST, true).prop_map(number_names)
+}
+
+fn any_of(object: &'static Object, more: bool) -> BoxedStrategy<Value> {
+    let known: Vec<_> = object
+        .fields
+        .iter()
+        .map(|field| {
+            let value = any_value(&field.shape, more).prop_map(|value| Some((field.name.to_owned(), value)));
+            if field.required { value.boxed() } else { prop_oneof![Just(None), value].boxed() }
+        })
+        .collect();
+    let unknown = prop::collection::vec(("x-[a-z]{1,2}", any_json_object()), 0..=usize::from(more));
+    let object = (known, unknown).prop_map(|(known, unknown)| known.into_iter().flatten().chain(unknown).collect());
+    object.prop_map(Value::Object).boxed()
+}
+
+fn any_value(shape: &'static Shape, more: bool) -> BoxedStrategy<Value> {
+    let text = |strategy: &'static str| strategy.prop_map(Value::from).boxed();
+    match shape {
+        Shape::Text => text("[a-zA-Z0-9 \"\\\\$/é\u{1f600}]{0,6}"),
+        Shape::Ruled(Rule::SeedVersion) => text("1\\.0\\.0"),
+        Shape::Ruled(Rule::JobName) => text("[a-z][a-zA-Z0-9-]{0,4}"),
+        Shape::Ruled(Rule::Name) => text("[a-zA-Z][a-zA-Z0-9_-]{0,4}"),
+        Shape::Ruled(Rule::Version) => text("[0-9]\\.[1-9][0-9]\\.[0-9](-[a-z]{1,3}(\\.[1-9])?)?"),
+        Shape::Ruled(Rule::ContainerPath) => text("(/[a-z]{1,4}){1,2}"),
+        Shape::Ruled(Rule::OutputPattern) => text("([a-z]{1,3}/)?[a-z*]{1,3}\\.[a-z]{3}"),
+        Shape::OneOf(words) => prop::sample::select(*words).prop_map(Value::from).boxed(),
+        Shape::Integer => any::<i32>().prop_map(Value::from).boxed(),
+        Shape::Number => {
+            prop_oneof![(0u64..1 << 50).prop_map(Value::from), (0u32..1000).prop_map(|n| (f64::from(n) / 8.0).into())]
+                .boxed()
+        }
+        Shape::Boolean => any::<bool>().prop_map(Value::from).boxed(),
+        Shape::Object(object) => any_of(object, more),
+        Shape::List(shape) => prop::collection::vec(any_value(shape, more), 0..3).prop_map(Value::from).boxed(),
+    }
+}
+
+/// Ends every name with a number of its own, so that none meets another.
+fn number_names(mut manifest: Value) -> Value {
+    fn visit(value: &mut Value, count: &mut usize) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| visit(item, count)),
+            Value::Object(fields) => {
+                if let Some(Value::String(name)) = fields.get_mut("name") {
+                    *count += 1;
+                    name.push_str(&format!("-{count}"));
+                }
+                fields.values_mut().for_each(|value| visit(value, count));
+            }
+            _ => {}
+        }
+    }
+    visit(&mut manifest, &mut 0);
+    manifest
 }

@@ -1,9 +1,29 @@
 //! Manifests of the old versions 0.x, brought to 1.0.0.
+//!
+//! What is done follows the members that are there, not the version that is stated. Nothing is judged here: values of
+//! wrong types and missing members stay for validation to report.
+
+mod job;
+
+use serde_json::{Map, Value};
+
+use super::schema::{MANIFEST, Object, Shape};
+
+/// The only released version of the standard.
+const CURRENT: &str = "1.0.0";
+/// The versions before it.
+const OLD: [&str; 7] = ["0.0.1", "0.0.2", "0.0.3", "0.0.4", "0.0.5", "0.0.6", "0.1.0"];
+/// What stands for an old version that is not stated.
+const UNSTATED: &str = "0.x";
+
+/// Members that no manifest of 1.0.0 has, nor would get by a slip of the pen.
+const OLD_JOB_MEMBERS: [&str; 5] = ["algorithmVersion", "authorName", "authorEmail", "authorUrl", "errorMapping"];
+const OLD_INTERFACE_MEMBERS: [&str; 4] = ["cmd", "envVars", "inputData", "outputData"];
 
 /// A manifest in today's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgraded {
-    /// The version it had, such as `0.0.4`.
+    /// The version it had, such as `0.0.4`; `0.x` where an old one does not say.
     pub from: String,
     /// JSON, indented by two, with a line feed at the end. Where nothing had to change: the text as it was.
     pub manifest: String,
@@ -33,12 +53,173 @@ pub enum UpgradeError {
     UnknownVersion(String),
 }
 
-/// Brings a manifest's JSON text to 1.0.0.
-pub fn upgrade(_manifest: &str) -> Result<Upgraded, UpgradeError> {
-    todo!()
+/// Brings a manifest's JSON text to 1.0.0. One that says that it is of 1.0.0 stays as it is.
+pub fn upgrade(manifest: &str) -> Result<Upgraded, UpgradeError> {
+    let document = match serde_json::from_str(manifest) {
+        Ok(Value::Object(document)) => document,
+        Ok(_) => return Err(UpgradeError::NotAnObject),
+        Err(error) => return Err(UpgradeError::Json(error.to_string())),
+    };
+    if stated(&document, "seedVersion") == Some(CURRENT) {
+        return Ok(Upgraded { from: CURRENT.to_owned(), manifest: manifest.to_owned(), changes: Vec::new() });
+    }
+    let from = version_of(&document)?;
+    let (document, changes) = convert(document, &from);
+    Ok(Upgraded { from, manifest: format!("{document:#}\n"), changes })
 }
 
-/// The version of a 0.x manifest whose upgrade changes more than the version.
-pub fn old_version(_document: &serde_json::Value) -> Option<String> {
-    None
+/// The version of a document that is recognisably a manifest of 0.x, where an upgrade changes more than that version.
+pub fn old_version(document: &Value) -> Option<String> {
+    let old = document.as_object().filter(|document| stated(document, "seedVersion") != Some(CURRENT))?;
+    let from = version_of(old).ok()?;
+    let (mut new, _) = convert(old.clone(), &from);
+    match old.get("seedVersion") {
+        Some(version) => new["seedVersion"] = version.clone(),
+        None => _ = new.as_object_mut()?.shift_remove("seedVersion"),
+    }
+    (new != *document).then_some(from)
 }
+
+/// The old version that a document follows.
+fn version_of(document: &Map<String, Value>) -> Result<String, UpgradeError> {
+    // `manifestVersion` was the member's name up to 0.0.3.
+    let manifest_version = || stated(document, "manifestVersion").filter(|version| version.starts_with("0."));
+    match stated(document, "seedVersion").or_else(manifest_version) {
+        Some(version) if OLD.contains(&version) => Ok(version.to_owned()),
+        Some(version) if version.starts_with("0.") && has_old_members(document) => Ok(quoted(version)),
+        None if has_old_members(document) => Ok(UNSTATED.to_owned()),
+        Some(version) => Err(UpgradeError::UnknownVersion(format!(
+            "`{}` is no known version of the standard: set `seedVersion` to the one that the manifest follows, {CURRENT} or one of {}",
+            quoted(version),
+            OLD.join(", ")
+        ))),
+        None => Err(UpgradeError::UnknownVersion(format!(
+            "the manifest states no version, and has no member that only old versions have: set `seedVersion` to {CURRENT} and validate it"
+        ))),
+    }
+}
+
+fn stated<'a>(document: &'a Map<String, Value>, member: &str) -> Option<&'a str> {
+    document.get(member)?.as_str()
+}
+
+fn has_old_members(document: &Map<String, Value>) -> bool {
+    let has = |object: Option<&Value>, members: &[&str]| {
+        object
+            .and_then(Value::as_object)
+            .is_some_and(|object| members.iter().any(|member| object.contains_key(*member)))
+    };
+    let job = document.get("job");
+    document.contains_key("manifestVersion")
+        || has(job, &OLD_JOB_MEMBERS)
+        || has(job.and_then(|job| job.get("interface")), &OLD_INTERFACE_MEMBERS)
+}
+
+/// The document as 1.0.0 spells it, and what was done to it.
+fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<Change>) {
+    let mut changes = Changes::default();
+    if let Some(version) = document.shift_remove("manifestVersion")
+        && document.contains_key("seedVersion")
+    {
+        changes.given_up("/seedVersion", "manifestVersion", &version);
+    }
+    document.insert("seedVersion".to_owned(), CURRENT.into());
+    if from == UNSTATED {
+        changes.invented("/seedVersion", "No version was stated.".to_owned());
+    } else {
+        changes.moved("/seedVersion", format!("This was {from}."));
+    }
+    if let Some(Value::Object(job)) = document.get_mut("job") {
+        changes.job(job, from);
+    }
+    let document = arranged(&MANIFEST, Value::Object(document));
+    changes.0.sort_by_cached_key(|change| position(&document, &change.path));
+    (document, changes.0)
+}
+
+/// The members in the order of the standard, unknown ones last.
+fn arranged(object: &Object, value: Value) -> Value {
+    let Value::Object(mut source) = value else { return value };
+    let mut members = Map::with_capacity(source.len());
+    for field in object.fields {
+        let Some(value) = source.shift_remove(field.name) else { continue };
+        let value = match (&field.shape, value) {
+            (Shape::Object(object), value) => arranged(object, value),
+            (Shape::List(Shape::Object(object)), Value::Array(items)) => {
+                items.into_iter().map(|item| arranged(object, item)).collect()
+            }
+            (_, value) => value,
+        };
+        members.insert(field.name.to_owned(), value);
+    }
+    members.extend(source);
+    Value::Object(members)
+}
+
+/// Where a pointer leads, as the index at each level. The keys on the way are the standard's, so they need no unescaping
+/// and are among the first of their object.
+fn position(document: &Value, pointer: &str) -> Vec<usize> {
+    let mut place = document;
+    let mut position = Vec::new();
+    for token in pointer.split('/').skip(1) {
+        let index = match place {
+            Value::Object(members) => members.keys().position(|key| key == token),
+            _ => token.parse().ok(),
+        };
+        let child = match place {
+            Value::Array(items) => index.and_then(|index| items.get(index)),
+            place => place.get(token),
+        };
+        let (Some(index), Some(child)) = (index, child) else { break };
+        position.push(index);
+        place = child;
+    }
+    position
+}
+
+#[derive(Default)]
+struct Changes(Vec<Change>);
+
+impl Changes {
+    fn moved(&mut self, path: &str, message: String) {
+        self.0.push(Change { path: path.to_owned(), invented: false, message });
+    }
+
+    fn invented(&mut self, path: &str, message: String) {
+        self.0.push(Change { path: path.to_owned(), invented: true, message });
+    }
+
+    /// What is said where an old member's new place is taken.
+    fn given_up(&mut self, path: &str, old: &str, value: &Value) {
+        let value = quoted(&value.to_string());
+        self.invented(path, format!("`{old}`, {value}, was given up, because this was there too."));
+    }
+
+    /// Puts an old member's value in its new place, unless that is taken.
+    fn put(&mut self, object: &mut Map<String, Value>, path: &str, (old, new): (&str, &str), value: Value) {
+        let path = format!("{path}/{new}");
+        if object.contains_key(new) {
+            self.given_up(&path, old, &value);
+        } else {
+            object.insert(new.to_owned(), value);
+            self.moved(&path, format!("This was `{old}`."));
+        }
+    }
+
+    fn rename(&mut self, object: &mut Map<String, Value>, path: &str, (old, new): (&str, &str)) {
+        if let Some(value) = object.shift_remove(old) {
+            self.put(object, path, (old, new), value);
+        }
+    }
+}
+
+/// The start of a text for a message, without control characters.
+fn quoted(text: &str) -> String {
+    const CHARS: usize = 60;
+    let start: String = text.chars().take(CHARS).collect();
+    let more = if start.len() < text.len() { "…" } else { "" };
+    format!("{}{more}", start.escape_debug())
+}
+
+#[cfg(test)]
+mod tests;

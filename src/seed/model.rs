@@ -1,0 +1,479 @@
+//! The manifest as types, for those who run jobs or show them.
+//!
+//! Reading fills in the standard's defaults; writing shows them. It does not judge: validation says what is wrong with a
+//! manifest, this room only refuses what does not fit the types. Unknown members are kept on every object (`other`).
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Number, Value};
+
+/// Why a text does not fit the types.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the manifest cannot be read ({0}): `silo validate` lists everything that is wrong with it")]
+pub struct ModelError(String);
+
+/// A manifest of Seed 1.0.0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The version of the standard, `1.0.0`.
+    pub seed_version: String,
+    pub job: Job,
+    /// Members that the standard does not know; so on every object.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Manifest {
+    /// Reads a manifest's JSON text.
+    pub fn parse(manifest: &str) -> Result<Self, ModelError> {
+        serde_json::from_str(manifest).map_err(|error| ModelError(error.to_string()))
+    }
+
+    /// The manifest with its defaults, in the order of the standard.
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("texts, numbers, lists and maps of texts are JSON")
+    }
+
+    /// The same as JSON text, indented by two, with a line feed at the end.
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", self.to_value())
+    }
+}
+
+/// The one unit of work that the image does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// What identifies the algorithm, with its version: letters, digits and dashes.
+    pub name: String,
+    /// Version of the algorithm (SemVer 2.0.0).
+    pub job_version: String,
+    /// Version of what is around the algorithm: the image and this interface (SemVer 2.0.0).
+    pub package_version: String,
+    /// For people, short.
+    pub title: String,
+    /// For people, at length.
+    pub description: String,
+    /// Words to search for.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    pub maintainer: Maintainer,
+    /// Seconds after which the job is stopped; the standard sets no bounds and gives 0 no meaning.
+    pub timeout: i64,
+    #[serde(default)]
+    pub interface: Interface,
+    #[serde(default)]
+    pub resources: Resources,
+    /// What exit codes mean.
+    #[serde(default)]
+    pub errors: Vec<JobError>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Maintainer {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    pub email: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// What goes into the container, and what comes out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interface {
+    /// What the container is given as its arguments; may use variables as Bash spells them. Absent: what the image says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    #[serde(default)]
+    pub inputs: Inputs,
+    #[serde(default)]
+    pub outputs: Outputs,
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    #[serde(default)]
+    pub settings: Vec<Setting>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// What a run is given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    #[serde(default)]
+    pub files: Vec<InputFile>,
+    #[serde(default)]
+    pub json: Vec<InputJson>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A file, or a directory of files, that a run is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputFile {
+    /// Becomes the variable that holds the absolute path inside the container.
+    pub name: String,
+    /// Types that the job understands (IANA); empty for any.
+    #[serde(default)]
+    pub media_types: Vec<String>,
+    /// Whether it is a directory with any number of files directly inside, rather than one file.
+    #[serde(default)]
+    pub multiple: bool,
+    /// Whether the job reads less than half of a very large file.
+    #[serde(default)]
+    pub partial: bool,
+    #[serde(default = "yes")]
+    pub required: bool,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A value that a run is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputJson {
+    /// Becomes the variable that holds the value.
+    pub name: String,
+    #[serde(rename = "type")]
+    pub json_type: JsonType,
+    #[serde(default = "yes")]
+    pub required: bool,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// What a run leaves behind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outputs {
+    #[serde(default)]
+    pub files: Vec<OutputFile>,
+    #[serde(default)]
+    pub json: Vec<OutputJson>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A file, or files, that a run leaves in the output directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputFile {
+    pub name: String,
+    /// The type of the file (IANA).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Whether more than one file may match.
+    #[serde(default)]
+    pub multiple: bool,
+    /// Glob relative to the output directory.
+    pub pattern: String,
+    #[serde(default = "yes")]
+    pub required: bool,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A value that a run leaves in `seed.outputs.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputJson {
+    pub name: String,
+    /// The member as written; [`OutputJson::key`] says which one is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    #[serde(rename = "type")]
+    pub json_type: JsonType,
+    #[serde(default = "yes")]
+    pub required: bool,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl OutputJson {
+    /// The member of `seed.outputs.json` that holds the value: the name, where `key` is absent or empty.
+    pub fn key(&self) -> &str {
+        self.key.as_deref().filter(|key| !key.is_empty()).unwrap_or(&self.name)
+    }
+}
+
+/// A directory of the host that the operator puts into the container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What the operator's configuration knows it by; no variable.
+    pub name: String,
+    /// Absolute path inside the container.
+    pub path: String,
+    #[serde(default)]
+    pub mode: MountMode,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A value that the operator configures; always required.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Becomes the variable that holds the value.
+    pub name: String,
+    /// Whether the value must not be shown.
+    #[serde(default)]
+    pub secret: bool,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// What a run needs of its machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Null reads as absent: that is what Seed CLI 1.3 writes for no resources.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub scalar: Vec<Scalar>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// An amount of a resource: `value` + `inputMultiplier` × the size of all input files in MiB.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scalar {
+    /// `cpus`, `mem`, `disk`, `sharedMem`, or a resource that the executor must know.
+    pub name: String,
+    /// Cores for `cpus`; MiB for `mem`, `disk` and `sharedMem`.
+    pub value: Number,
+    /// Absent: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_multiplier: Option<Number>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// What an exit code means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobError {
+    /// The exit code of the process; 0 is always success.
+    pub code: i64,
+    /// What machines know the error by; the same in every version of the job.
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default)]
+    pub category: ErrorCategory,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// The type of a JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JsonType {
+    Array,
+    Boolean,
+    /// A number without fraction.
+    Integer,
+    Number,
+    Object,
+    String,
+}
+
+/// What the job may do with a mount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountMode {
+    #[default]
+    #[serde(rename = "ro")]
+    ReadOnly,
+    #[serde(rename = "rw")]
+    ReadWrite,
+}
+
+/// Who is to blame for an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorCategory {
+    /// The algorithm, or its packaging.
+    #[default]
+    Job,
+    /// What it was given.
+    Data,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scalar>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::seed::schema::{Field, MANIFEST, Object, Shape};
+    use crate::seed::testing::{COMPLETE, valid_manifest, valid_manifest_with_more};
+    use crate::seed::validate::{Rules, judge};
+
+    /// Whether everything in `part` is in `whole` too.
+    fn holds(whole: &Value, part: &Value) -> bool {
+        match (whole, part) {
+            (Value::Object(whole), Value::Object(part)) => {
+                part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| holds(whole, part)))
+            }
+            (Value::Array(whole), Value::Array(part)) => {
+                whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| holds(whole, part))
+            }
+            (whole, part) => whole == part,
+        }
+    }
+
+    #[test]
+    fn reads_the_complete_manifest() {
+        let manifest = Manifest::parse(COMPLETE).expect("it is valid");
+        assert!(holds(&manifest.to_value(), &serde_json::from_str(COMPLETE).expect("it is JSON")));
+        let Job { interface, resources, errors, .. } = manifest.job;
+        assert_eq!(manifest.seed_version, "1.0.0");
+        assert_eq!(manifest.job.maintainer.phone.as_deref(), Some("555-0100"));
+        assert_eq!(manifest.job.timeout, 3600);
+        let [scenes, mask] = &interface.inputs.files[..] else { panic!("two input files") };
+        assert!(scenes.multiple && scenes.partial && scenes.required);
+        assert!(!mask.multiple && !mask.partial && !mask.required);
+        assert_eq!(interface.inputs.json[0].json_type, JsonType::Number);
+        assert_eq!(interface.outputs.json[0].key(), "length");
+        assert_eq!(interface.mounts[0].mode, MountMode::ReadOnly);
+        assert_eq!(interface.settings.iter().map(|setting| setting.secret).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(resources.scalar[0].value.as_f64(), Some(1.5));
+        assert_eq!(resources.scalar[1].value.as_i64(), Some(512));
+        assert_eq!(resources.scalar[1].input_multiplier.as_ref().map(ToString::to_string).as_deref(), Some("2.0"));
+        assert_eq!(errors[0].category, ErrorCategory::Data);
+    }
+
+    #[test]
+    fn fills_in_the_defaults_and_writes_them() {
+        let manifest = Manifest::parse(
+            r#"{"job": {"name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",
+                "maintainer": {"name": "m", "email": "e"}, "timeout": 0, "x": 1, "errors": [{"name": "n", "code": 3}],
+                "interface": {"inputs": {"files": [{"name": "f"}], "json": [{"name": "j", "type": "array"}]},
+                    "outputs": {"files": [{"name": "o", "pattern": "*"}], "json": [{"name": "k", "type": "string", "key": ""}]},
+                    "mounts": [{"name": "m", "path": "/m"}], "settings": [{"name": "s"}]},
+                "resources": {"scalar": null}}, "seedVersion": "1.0.0"}"#,
+        )
+        .expect("it is valid");
+        assert_eq!(manifest.job.interface.outputs.json[0].key(), "k");
+        insta::assert_snapshot!(manifest.to_value(), @r#"{"seedVersion":"1.0.0","job":{"name":"j","jobVersion":"1.0.0","packageVersion":"1.0.0","title":"","description":"","tags":[],"maintainer":{"name":"m","email":"e"},"timeout":0,"interface":{"inputs":{"files":[{"name":"f","mediaTypes":[],"multiple":false,"partial":false,"required":true}],"json":[{"name":"j","type":"array","required":true}]},"outputs":{"files":[{"name":"o","multiple":false,"pattern":"*","required":true}],"json":[{"name":"k","key":"","type":"string","required":true}]},"mounts":[{"name":"m","path":"/m","mode":"ro"}],"settings":[{"name":"s","secret":false}]},"resources":{"scalar":[]},"errors":[{"code":3,"name":"n","category":"job"}],"x":1}}"#);
+    }
+
+    #[test]
+    fn what_is_absent_is_empty() {
+        let manifest = Manifest::parse(
+            r#"{"seedVersion": "1.0.0", "job": {"name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "t",
+                "description": "d", "maintainer": {"name": "m", "email": "e"}, "timeout": 60}}"#,
+        )
+        .expect("it is valid");
+        assert_eq!(manifest.job.interface, Interface::default());
+        assert_eq!(manifest.job.resources, Resources::default());
+        assert!(judge(manifest.to_json().as_bytes(), Rules::default()).valid);
+    }
+
+    #[test]
+    fn refuses_what_does_not_fit() {
+        let error = Manifest::parse("{\n}").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the manifest cannot be read (missing field `seedVersion` at line 2 column 1): `silo validate` lists everything that is wrong with it"
+        );
+        for text in ["", "[]", "{} {}", "{\"seedVersion\":\"1.0.0\",\"job\":null}", &"[".repeat(100_000)] {
+            assert!(Manifest::parse(text).is_err(), "{text:.20}");
+        }
+    }
+
+    /// An object with every field of the table, and every field's place.
+    fn every_field(object: &Object, path: &str, places: &mut Vec<(String, &'static Field)>) -> Value {
+        let member = |field: &'static Field| {
+            let path = format!("{path}/{}", field.name);
+            let value = any_value(&field.shape, &path, places);
+            places.push((path, field));
+            (field.name.to_owned(), value)
+        };
+        Value::Object(object.fields.iter().map(member).collect())
+    }
+
+    fn any_value(shape: &Shape, path: &str, places: &mut Vec<(String, &'static Field)>) -> Value {
+        match shape {
+            Shape::Text | Shape::Ruled(_) => json!("x"),
+            Shape::OneOf(allowed) => json!(allowed[0]),
+            Shape::Integer => json!(1),
+            Shape::Number => json!(0.5),
+            Shape::Boolean => json!(true),
+            Shape::Object(object) => every_field(object, path, places),
+            Shape::List(shape) => json!([any_value(shape, &format!("{path}/0"), places)]),
+        }
+    }
+
+    fn everything() -> (Value, Vec<(String, &'static Field)>) {
+        let mut places = Vec::new();
+        let document = every_field(&MANIFEST, "", &mut places);
+        (document, places)
+    }
+
+    #[test]
+    fn the_types_have_the_fields_of_the_table_and_no_others() {
+        let (document, _) = everything();
+        let manifest = Manifest::parse(&document.to_string()).expect("it fits");
+        // A field that the table lacks would be written, or be `None`; one that the types lack would be in `other`.
+        assert_eq!(manifest.to_value().to_string(), document.to_string(), "also in the order of the table");
+        let fields = format!("{manifest:?}");
+        assert_eq!(fields.matches("None").count(), 0, "{fields}");
+        assert_eq!(fields.matches("other: ").count(), fields.matches("other: {}").count(), "{fields}");
+    }
+
+    #[test]
+    fn the_types_ask_for_what_the_table_asks_for() {
+        let (document, places) = everything();
+        for (path, field) in places {
+            let (parent, name) = path.rsplit_once('/').expect("a pointer has a slash");
+            let with = |value: Option<Value>| {
+                let mut document = document.clone();
+                let parent = document.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+                parent.shift_remove(name);
+                parent.extend(value.map(|value| (name.to_owned(), value)));
+                Manifest::parse(&document.to_string()).map_err(|error| error.to_string())
+            };
+            assert_eq!(with(None).is_err(), field.required, "{path}");
+            let wrong = if matches!(field.shape, Shape::Text | Shape::Ruled(_)) { json!(1) } else { json!("?") };
+            let error = with(Some(wrong)).expect_err(&path);
+            if let Shape::OneOf(allowed) = field.shape {
+                assert_eq!(error.matches('`').count(), 2 * (1 + allowed.len()) + 2, "{error}");
+                for word in allowed {
+                    assert!(with(Some(json!(word))).is_ok(), "{path} = {word}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn valid_manifests_come_back(manifest in prop_oneof![valid_manifest(), valid_manifest_with_more()]) {
+            let read = Manifest::parse(&manifest.to_string()).expect("a valid manifest");
+            let written = read.to_json();
+            prop_assert_eq!(Manifest::parse(&written), Ok(read));
+            let written: Value = serde_json::from_str(&written).expect("JSON");
+            prop_assert!(holds(&written, &manifest), "{} does not hold {}", written, manifest);
+        }
+
+        #[test]
+        fn defaults_keep_a_manifest_valid(manifest in valid_manifest()) {
+            let report = judge(manifest.to_string().as_bytes(), Rules::default());
+            prop_assert!(report.valid, "{} {:?}", manifest, report.problems);
+            let written = Manifest::parse(&manifest.to_string()).expect("a valid manifest").to_json();
+            let report = judge(written.as_bytes(), Rules::default());
+            prop_assert!(report.valid, "{} {:?}", written, report.problems);
+        }
+    }
+}
