@@ -7,10 +7,9 @@ mod job;
 
 use serde_json::{Map, Value};
 
-use super::schema::{MANIFEST, Object, Shape};
+use super::json::quoted;
+use super::schema::{MANIFEST, Object, Shape, VERSION};
 
-/// The only released version of the standard.
-const CURRENT: &str = "1.0.0";
 /// The versions before it.
 const OLD: [&str; 7] = ["0.0.1", "0.0.2", "0.0.3", "0.0.4", "0.0.5", "0.0.6", "0.1.0"];
 /// What stands for an old version that is not stated.
@@ -60,8 +59,8 @@ pub fn upgrade(manifest: &str) -> Result<Upgraded, UpgradeError> {
         Ok(_) => return Err(UpgradeError::NotAnObject),
         Err(error) => return Err(UpgradeError::Json(error.to_string())),
     };
-    if stated(&document, "seedVersion") == Some(CURRENT) {
-        return Ok(Upgraded { from: CURRENT.to_owned(), manifest: manifest.to_owned(), changes: Vec::new() });
+    if stated(&document, "seedVersion") == Some(VERSION) {
+        return Ok(Upgraded { from: VERSION.to_owned(), manifest: manifest.to_owned(), changes: Vec::new() });
     }
     let from = version_of(&document)?;
     let (document, changes) = convert(document, &from);
@@ -70,7 +69,7 @@ pub fn upgrade(manifest: &str) -> Result<Upgraded, UpgradeError> {
 
 /// The version of a document that is recognisably a manifest of 0.x, where an upgrade changes more than that version.
 pub fn old_version(document: &Value) -> Option<String> {
-    let old = document.as_object().filter(|document| stated(document, "seedVersion") != Some(CURRENT))?;
+    let old = document.as_object().filter(|document| stated(document, "seedVersion") != Some(VERSION))?;
     let from = version_of(old).ok()?;
     let (mut new, _) = convert(old.clone(), &from);
     match old.get("seedVersion") {
@@ -89,12 +88,12 @@ fn version_of(document: &Map<String, Value>) -> Result<String, UpgradeError> {
         Some(version) if version.starts_with("0.") && has_old_members(document) => Ok(quoted(version)),
         None if has_old_members(document) => Ok(UNSTATED.to_owned()),
         Some(version) => Err(UpgradeError::UnknownVersion(format!(
-            "`{}` is no known version of the standard: set `seedVersion` to the one that the manifest follows, {CURRENT} or one of {}",
+            "`{}` is no known version of the standard: set `seedVersion` to the one that the manifest follows, {VERSION} or one of {}",
             quoted(version),
             OLD.join(", ")
         ))),
         None => Err(UpgradeError::UnknownVersion(format!(
-            "the manifest states no version, and has no member that only old versions have: set `seedVersion` to {CURRENT} and validate it"
+            "the manifest states no version, and has no member that only old versions have: set `seedVersion` to {VERSION} and validate it"
         ))),
     }
 }
@@ -123,7 +122,7 @@ fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<Change>)
     {
         changes.given_up("/seedVersion", "manifestVersion", &version);
     }
-    document.insert("seedVersion".to_owned(), CURRENT.into());
+    document.insert("seedVersion".to_owned(), VERSION.into());
     if from == UNSTATED {
         changes.invented("/seedVersion", "No version was stated.".to_owned());
     } else {
@@ -211,14 +210,6 @@ impl Changes {
             self.put(object, path, (old, new), value);
         }
     }
-}
-
-/// The start of a text for a message, without control characters.
-fn quoted(text: &str) -> String {
-    const CHARS: usize = 60;
-    let start: String = text.chars().take(CHARS).collect();
-    let more = if start.len() < text.len() { "…" } else { "" };
-    format!("{}{more}", start.escape_debug())
 }
 
 #[cfg(test)]

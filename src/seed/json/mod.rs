@@ -14,7 +14,7 @@ pub(super) use escape::escape;
 pub(super) use number::Number;
 #[cfg(test)]
 use reader::MAX_DEPTH;
-pub(super) use reader::{excerpt, read};
+pub(super) use reader::{excerpt, quoted, read};
 
 /// What reading a text gave.
 pub(super) struct Document<'a> {

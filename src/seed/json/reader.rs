@@ -486,8 +486,13 @@ impl<'a> Reader<'a> {
 
 /// A text from the document for a message: quoted, escaped and short.
 pub(in crate::seed) fn excerpt(text: &str) -> String {
+    format!("`{}`", quoted(text))
+}
+
+/// The same without quotes around it.
+pub(in crate::seed) fn quoted(text: &str) -> String {
     const CHARS: usize = 60;
     let start: String = text.chars().take(CHARS).collect();
     let more = if start.len() < text.len() { "…" } else { "" };
-    format!("`{}{more}`", start.escape_debug())
+    format!("{}{more}", start.escape_debug())
 }

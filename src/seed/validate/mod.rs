@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::json::{self, Node, Path};
+use super::schema::VERSION;
 use super::{Code, LABEL, Problem, Profile, label, upgrade};
 use findings::Findings;
 
@@ -71,7 +72,11 @@ pub fn judge(bytes: &[u8], rules: Rules) -> Report {
     text::faults(&mut findings, &mut document);
     text::sweep(&mut findings, Path::Root, &document.root);
     if let Some(version) = old_version(&document.root, &source.text) {
-        findings.add(Code::OldVersion, Path::Key(&Path::Root, "seedVersion"), document.root.at, || {
+        let stated =
+            ["seedVersion", "manifestVersion"].into_iter().find_map(|key| Some((key, document.root.get(key)?)));
+        let (path, at) =
+            stated.map_or((Path::Root, document.root.at), |(key, node)| (Path::Key(&Path::Root, key), node.at));
+        findings.add(Code::OldVersion, path, at, || {
             let message = format!("This is a manifest of version {version} of the standard.");
             (message, "Bring it to 1.0.0: `silo upgrade` does most of it.".to_owned())
         });
@@ -129,7 +134,7 @@ fn report(findings: Findings, text: &str, image_name: Option<String>) -> Report 
 
 /// The version of a manifest from before 1.0.0 that is written otherwise than today's.
 fn old_version(document: &Node<'_>, text: &str) -> Option<String> {
-    let version = document.get("seedVersion").or_else(|| document.get("manifestVersion"))?.text()?;
-    let is_candidate = version.starts_with("0.") || document.get("manifestVersion").is_some();
+    let is_current = document.get("seedVersion").and_then(Node::text) == Some(VERSION);
+    let is_candidate = !is_current && document.object().is_some();
     is_candidate.then(|| upgrade::old_version(&serde_json::from_str(text).ok()?))?
 }

@@ -546,3 +546,15 @@ fn labels_are_judged_in_any_form() {
     assert_eq!(code("{\\\"a\\\": 1").code, "unreadable-label");
     assert_eq!(judge_unlabelled(Rules::default()).problems[0].code, "no-label");
 }
+
+#[test]
+fn old_versions_are_recognised() {
+    let old = |text: &str| all(text).into_iter().map(|p| (p.code, p.path, p.line, p.column)).collect::<Vec<_>>();
+    let found = old("{\n  \"seedVersion\": \"0.0.4\",\n  \"job\": {\"algorithmVersion\": \"1.0.0\", \"tag\": [1]}}");
+    assert_eq!(found, [("old-version".to_owned(), "/seedVersion".to_owned(), 2, 18)]);
+    let found = old("{\"job\": {\"algorithmVersion\": \"1.0.0\"}}");
+    assert_eq!(found, [("old-version".to_owned(), String::new(), 1, 1)]);
+    // What today's rules would judge as well is judged by them.
+    let codes: Vec<_> = all(&COMPLETE.replacen("1.0.0", "0.1.0", 1)).into_iter().map(|p| p.code).collect();
+    assert_eq!(codes, ["unsupported-version"]);
+}
