@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::environment::variable_name;
 use super::schema::{MANIFEST, Object, Rule, Shape};
-use super::{Problem, Profile, Severity, version};
+use super::{Code, LABEL, Problem, Profile, Severity, version};
 
 /// The longest manifest that is judged, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -50,6 +50,29 @@ pub fn judge(source: &[u8], rules: Rules) -> Report {
 /// the quoting is gone.
 pub fn judge_label(label: &str, rules: Rules) -> Report {
     judge(label.as_bytes(), rules)
+}
+
+/// The report on an image that carries no Seed label.
+pub fn judge_unlabelled(rules: Rules) -> Report {
+    let message = format!("The image has no label {LABEL}.");
+    let help = "Build the image with the manifest as the value of that label.".to_owned();
+    let problem = Problem {
+        code: Code::NoLabel.as_str().to_owned(),
+        severity: Code::NoLabel.severity(rules.profile),
+        path: String::new(),
+        line: 0,
+        column: 0,
+        message,
+        help,
+    };
+    Report {
+        valid: false,
+        profile: rules.profile,
+        strict: rules.strict,
+        image_name: None,
+        problems: vec![problem],
+        omitted: 0,
+    }
 }
 
 /// Judges a manifest's JSON text.
