@@ -11,7 +11,7 @@ const PROBLEM: [&str; 5] = ["type", "title", "status", "detail", "requestId"];
 
 /// The problem document of a reply, whose text names something.
 #[track_caller]
-fn problem(reply: &Reply, status: u16, names: &str) {
+pub(super) fn problem(reply: &Reply, status: u16, names: &str) {
     let reply = reply.clone().expect(status);
     let body = reply.json();
     assert_eq!(reply.header("content-type"), "application/problem+json");
