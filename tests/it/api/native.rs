@@ -200,5 +200,8 @@ async fn an_image_tells_what_is_wrong_with_its_manifest() {
         .iter()
         .any(|problem| problem["severity"] == "error" && problem["path"] == "/job");
     assert!(missing, "{}", image["problems"]);
+    let first = &image["problems"][0];
+    assert_eq!(keys(first), ["code", "severity", "path", "line", "column", "message", "help"]);
+    assert!(first["line"] == 1 && first["column"].as_u64() >= Some(1) && !text(&first["help"]).is_empty(), "{first}");
     assert_eq!(silo.anonymous().get("/api/v1/search?q=bare").await.json()["items"][0]["valid"], false);
 }
