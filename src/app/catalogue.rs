@@ -4,6 +4,7 @@ use super::{App, Error, Result};
 use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId};
 use crate::registry::{Fetched, image_name};
 use crate::scan::seed_label;
+use crate::seed::{LABEL, label};
 use crate::store::JobVersionWithImages;
 
 /// A job with its versions, highest first, and their images.
@@ -62,6 +63,16 @@ impl App {
     /// [`Error::Invalid`] for an image that cannot be named so; [`Error::NotFound`] for a host that nobody added, and
     /// for an image without a Seed manifest; [`Error::Registry`].
     pub async fn remote_manifest(&self, host: &str, image: &str) -> Result<String> {
+        let label = self.remote_label(host, image).await?;
+        let label = label.ok_or_else(|| Error::NotFound(format!("the image has no label {LABEL}")))?;
+        label::read(&label).map_err(|why| Error::NotFound(why.to_string()))
+    }
+
+    /// The raw Seed label of such an image; `None` for one that carries none.
+    ///
+    /// # Errors
+    /// As [`App::remote_manifest`], but not for what the label holds.
+    pub(super) async fn remote_label(&self, host: &str, image: &str) -> Result<Option<String>> {
         // The old service's words, for names that carry a port by mistake.
         if image.split('@').next().is_some_and(|name| name.matches(':').count() > 1) {
             return Err(Error::Invalid("More than one colon in image name".to_owned()));
@@ -76,7 +87,7 @@ impl App {
         let unknown = || Error::NotFound(format!("There is no image {host}/{image}"));
         let digest = source.digest(&repository, &reference).await?.ok_or_else(unknown)?;
         match source.fetch(&repository, &digest).await? {
-            Fetched::Image(configs) => seed_label(&configs).map_err(Error::NotFound),
+            Fetched::Image(configs) => Ok(seed_label(&configs).map(str::to_owned)),
             Fetched::Other(kind) => Err(Error::NotFound(format!("{image} is not a container image but {kind}"))),
         }
     }

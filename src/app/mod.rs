@@ -9,6 +9,7 @@ mod registries;
 mod scans;
 mod search;
 mod start;
+mod validate;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use registries::RegistryForm;
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Page, Ranked};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
+pub use validate::Subject;
 
 /// The application. Cheap to clone; clones share everything.
 #[derive(Clone)]

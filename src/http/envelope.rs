@@ -150,10 +150,20 @@ async fn options_body(request: Request, next: Next) -> Response {
 
 impl From<axum::extract::rejection::BytesRejection> for Failure {
     fn from(why: axum::extract::rejection::BytesRejection) -> Self {
-        let error = match why.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!("The body is longer than {LONGEST_BODY} bytes")),
-            _ => Error::Invalid("The body ended early".to_owned()),
-        };
-        Failure(Arc::new(error))
+        unread(why.status(), "The body ended early")
     }
+}
+
+impl From<axum::extract::multipart::MultipartError> for Failure {
+    fn from(why: axum::extract::multipart::MultipartError) -> Self {
+        unread(why.status(), "The form cannot be read: it breaks off, or is not what its Content-Type says")
+    }
+}
+
+/// A body that was not read to its end.
+fn unread(status: StatusCode, otherwise: &str) -> Failure {
+    Failure(Arc::new(match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!("The body is longer than {LONGEST_BODY} bytes")),
+        _ => Error::Invalid(otherwise.to_owned()),
+    }))
 }

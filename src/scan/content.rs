@@ -19,26 +19,21 @@ pub fn content_of(digest: &str, fetched: Fetched) -> Content {
     Content { digest: digest.to_owned(), outcome, platforms, problems }
 }
 
-/// The manifest text of the first platform that carries a usable Seed label.
-///
-/// # Errors
-/// Why there is none.
-pub fn seed_label(configs: &[ImageConfig]) -> Result<String, String> {
-    let labelled: Vec<&String> = configs.iter().filter_map(|config| config.labels.get(LABEL)).collect();
-    let first = labelled.first().ok_or_else(|| format!("the image has no label {LABEL}"))?;
-    match labelled.iter().find_map(|text| label::read(text).ok()) {
-        Some(manifest) => Ok(manifest),
-        None => Err(label::read(first).err().map_or_else(String::new, |why| why.to_string())),
+/// The raw Seed label that counts: of the first platform whose label can be read, else of the first that has one.
+pub fn seed_label(configs: &[ImageConfig]) -> Option<&str> {
+    let mut labels = configs.iter().filter_map(|config| config.labels.get(LABEL)).map(String::as_str);
+    let first = labels.next()?;
+    match label::read(first) {
+        Ok(_) => Some(first),
+        Err(_) => labels.find(|text| label::read(text).is_ok()).or(Some(first)),
     }
 }
 
 fn outcome_of(configs: &[ImageConfig], problems: &mut Vec<ContentProblem>) -> Outcome {
-    if !configs.iter().any(|config| config.labels.contains_key(LABEL)) {
-        return Outcome::Unlabelled;
-    }
-    let text = match seed_label(configs) {
+    let Some(label) = seed_label(configs) else { return Outcome::Unlabelled };
+    let text = match label::read(label) {
         Ok(text) => text,
-        Err(why) => return refused(problems, why),
+        Err(why) => return refused(problems, why.to_string()),
     };
     let essentials = manifest::essentials(&text);
     if !essentials.identifies_a_job() {

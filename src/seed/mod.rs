@@ -19,7 +19,7 @@ pub mod upgrade;
 pub mod validate;
 pub mod version;
 
-pub use problem::{Code, Problem, Profile, Severity};
+pub use problem::{Code, Problem, Profile, Severity, explanation};
 
 /// The image label that holds the manifest (Seed 1.0.0, "Discovery").
 pub const LABEL: &str = "com.ngageoint.seed.manifest";

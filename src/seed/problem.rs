@@ -203,3 +203,28 @@ codes! {
     /// Control characters in a text.
     ControlCharacter = "control-character", Warning Warning Warning;
 }
+
+/// What `docs/problems.md` says about a code: Markdown, without the title. `None` for a word that is no code.
+pub fn explanation(code: &str) -> Option<&'static str> {
+    const PAGE: &str = include_str!("../../docs/problems.md");
+    let mut sections = PAGE.split("\n### ").skip(1).filter_map(|section| section.split_once('\n'));
+    let (_, text) = sections.find(|(title, _)| title.trim_matches('`') == code)?;
+    Some(text.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_explained() {
+        for code in Code::ALL {
+            let text = explanation(code.as_str()).unwrap_or_else(|| panic!("{code:?} has no section"));
+            assert!(!text.is_empty() && !text.contains("\n#"), "{code:?}: {text}");
+        }
+        assert!(explanation("bad-name").is_some_and(|text| text.contains("lake_depth") && text.ends_with("```")));
+        for unknown in ["", "bad", "bad-name-", "`bad-name`", "BadName", "All codes"] {
+            assert_eq!(explanation(unknown), None, "{unknown}");
+        }
+    }
+}

@@ -91,6 +91,14 @@ impl Store {
         Ok(row.map(Image::from))
     }
 
+    /// The catalogued image of a tag. The host of registries that are none (layouts on disk) is empty; of several
+    /// registries with the same host the first has it.
+    pub async fn image_by_name(&self, host: &str, repository: &str, tag: &str) -> Result<Option<Image>> {
+        let select = image_select!("WHERE r.host = $1 AND i.repository = $2 AND i.tag = $3 ORDER BY i.id LIMIT 1");
+        let row: Option<ImageRow> = sql(select).bind(host).bind(repository).bind(tag).optional(&self.db).await?;
+        Ok(row.map(Image::from))
+    }
+
     /// In the order of `ids`; ids that are gone are left out, and one given twice comes once.
     pub async fn image_list_by_ids(&self, ids: &[ImageId]) -> Result<Vec<Image>> {
         let rows: Vec<ImageRow> = select(image_select!(""), Some(("i.id", ids.iter().copied()))).all(&self.db).await?;

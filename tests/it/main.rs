@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod demo;
+mod problems;
 mod registry;
 mod rooms;
 mod scan;

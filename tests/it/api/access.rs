@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 41] = [
+const REQUESTS: [(&str, &str, &str); 42] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -38,6 +38,7 @@ const REQUESTS: [(&str, &str, &str); 41] = [
     ("POST", "/api/v1/logout", "/api/v1/logout"),
     ("GET", "/api/v1/search", "/api/v1/search?q=a"),
     ("GET", "/api/v1/images/{id}", "/api/v1/images/999"),
+    ("POST", "/api/v1/validate", "/api/v1/validate"),
     ("GET", "/api/v1/registries", "/api/v1/registries"),
     ("POST", "/api/v1/registries", "/api/v1/registries"),
     ("GET", "/api/v1/registries/{id}", "/api/v1/registries/999"),

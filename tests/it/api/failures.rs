@@ -55,6 +55,8 @@ async fn everything_fails_politely(silo: &TestApp) {
         ("/users/add", json!({"username": "bob", "password": "x"})),
         ("/registries/scan", Value::Null),
         ("/api/v1/registries/1/scans", Value::Null),
+        ("/api/v1/validate", json!({"imageId": 1})),
+        ("/api/v1/validate", json!({"image": "registry.example/a:1"})),
     ] {
         internal(&silo.admin().post(path, body).await);
     }

@@ -12,6 +12,7 @@ mod native;
 mod operations;
 mod scans;
 mod snapshots;
+mod validate;
 
 use serde_json::Value;
 

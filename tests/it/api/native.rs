@@ -11,7 +11,7 @@ const PROBLEM: [&str; 5] = ["type", "title", "status", "detail", "requestId"];
 
 /// The problem document of a reply, whose text names something.
 #[track_caller]
-fn problem(reply: &Reply, status: u16, names: &str) {
+pub(super) fn problem(reply: &Reply, status: u16, names: &str) {
     let reply = reply.clone().expect(status);
     let body = reply.json();
     assert_eq!(reply.header("content-type"), "application/problem+json");
@@ -200,5 +200,8 @@ async fn an_image_tells_what_is_wrong_with_its_manifest() {
         .iter()
         .any(|problem| problem["severity"] == "error" && problem["path"] == "/job");
     assert!(missing, "{}", image["problems"]);
+    let first = &image["problems"][0];
+    assert_eq!(keys(first), ["code", "severity", "path", "line", "column", "message", "help"]);
+    assert!(first["line"] == 1 && first["column"].as_u64() >= Some(1) && !text(&first["help"]).is_empty(), "{first}");
     assert_eq!(silo.anonymous().get("/api/v1/search?q=bare").await.json()["items"][0]["valid"], false);
 }

@@ -42,6 +42,17 @@ both!(a_scan_fills_the_catalogue, |store| {
     assert_eq!(store.image_get(found.id).await.unwrap().as_ref(), Some(found));
     assert_eq!(store.image_get(tags[1].id).await.unwrap(), None, "a plain image is not in the catalogue");
 
+    let by_name = async |host, repository, tag| store.image_by_name(host, repository, tag).await.unwrap();
+    assert_eq!(by_name("hub.example", "geo/team/detect-seed", "1").await.as_ref(), Some(found));
+    for (host, repository, tag) in [
+        ("", "geo/team/detect-seed", "1"),
+        ("hub.example", "team/detect-seed", "1"),
+        ("hub.example", "geo/team/detect-seed", "2"),
+        ("hub.example", "other-seed", "latest"),
+    ] {
+        assert_eq!(by_name(host, repository, tag).await, None, "{host}/{repository}:{tag}");
+    }
+
     let job = job(&store, "detect").await;
     assert_eq!(found.job_id, job.id);
     assert_eq!((job.latest_job_version.as_str(), job.latest_package_version.as_str()), ("1.0.0", "2.0.0"));

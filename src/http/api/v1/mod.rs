@@ -5,6 +5,7 @@ mod registries;
 mod scans;
 mod search;
 mod session;
+mod validate;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(POST, "/api/v1/logout", User, session::logout)
         .add(GET, "/api/v1/search", Anyone, search::search)
         .add(GET, "/api/v1/images/{id}", Anyone, images::get)
+        .add(POST, "/api/v1/validate", Anyone, validate::validate)
         .add(GET, "/api/v1/registries", Anyone, registries::list)
         .add(POST, "/api/v1/registries", Admin, registries::add)
         .add(GET, "/api/v1/registries/{id}", Anyone, registries::get)

@@ -1,0 +1,140 @@
+//! `docs/problems.md` tells the truth: every code is on the page, and every example has the problem that it shows.
+
+use silo::seed::validate::{Rules, judge};
+use silo::seed::{Code, Profile};
+
+const PAGE: &str = include_str!("../../docs/problems.md");
+
+/// Codes that no change of a few lines of the example can show.
+const WITHOUT_EXAMPLE: [Code; 7] = [
+    Code::NoLabel,
+    Code::UnreadableLabel,
+    Code::TooLarge,
+    Code::NotUtf8,
+    Code::ByteOrderMark,
+    Code::TooDeep,
+    Code::LongLabel,
+];
+
+/// What an example cannot avoid to show besides its own code.
+fn unavoidable(code: Code) -> &'static [Code] {
+    match code {
+        // What is null lists no resources.
+        Code::NullScalar => &[Code::MissingResource],
+        _ => &[],
+    }
+}
+
+/// Title and text of the sections of one code.
+fn sections() -> Vec<(&'static str, &'static str)> {
+    let parts = PAGE.split("\n### ").skip(1);
+    parts.map(|part| part.split_once('\n').expect("a section has a text below its title")).collect()
+}
+
+/// The text in a section's fence of a kind.
+fn fence(text: &'static str, kind: &str) -> Option<&'static str> {
+    let (_, rest) = text.split_once(&format!("```{kind}\n"))?;
+    Some(rest.split_once("\n```").expect("a fence is closed").0)
+}
+
+fn example() -> &'static str {
+    fence(PAGE, "json").expect("the page holds a whole manifest")
+}
+
+/// The wrong and the right lines of a diff.
+fn sides(diff: &str) -> (Vec<&str>, Vec<&str>) {
+    let (mut wrong, mut right) = (Vec::new(), Vec::new());
+    for line in diff.lines() {
+        match (line.strip_prefix('-'), line.strip_prefix('+'), line.strip_prefix(' ')) {
+            (Some(line), _, _) => wrong.push(line),
+            (_, Some(line), _) => right.push(line),
+            (_, _, Some(line)) => (wrong.push(line), right.push(line)).0,
+            _ => panic!("a line of a diff begins with -, + or a blank: {line}"),
+        }
+    }
+    (wrong, right)
+}
+
+/// The example with the right lines, which must stand in it once, made wrong.
+fn spoilt(diff: &str) -> String {
+    let (wrong, right) = sides(diff);
+    let lines: Vec<&str> = example().lines().collect();
+    assert!(!right.is_empty() && wrong != right, "the diff changes nothing:\n{diff}");
+    let places: Vec<usize> = (0..lines.len()).filter(|at| lines[*at..].starts_with(&right)).collect();
+    let [at] = places[..] else { panic!("these lines stand {} times in the example:\n{diff}", places.len()) };
+    [&lines[..at], &wrong, &lines[at + right.len()..]].concat().join("\n")
+}
+
+fn codes(manifest: &str, profile: Profile) -> Vec<String> {
+    let report = judge(manifest.as_bytes(), Rules { profile, strict: false });
+    let mut codes: Vec<String> = report.problems.into_iter().map(|problem| problem.code).collect();
+    codes.sort();
+    codes.dedup();
+    codes
+}
+
+#[test]
+fn every_code_has_one_section_and_no_other_has() {
+    let titles: Vec<&str> = sections().into_iter().map(|(title, _)| title).collect();
+    let expected: Vec<String> = Code::ALL.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    assert_eq!(titles, expected);
+    for (title, text) in sections() {
+        let prose = text.split("```").next().expect("a split gives at least one part").trim();
+        assert!(prose.len() > 60 && prose.ends_with('.'), "{title} says too little: {prose}");
+    }
+}
+
+#[test]
+fn the_table_has_the_severities() {
+    let rows: Vec<Vec<&str>> = PAGE
+        .lines()
+        .filter(|line| line.starts_with("| [`"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let expected: Vec<Vec<String>> = Code::ALL
+        .iter()
+        .map(|code| {
+            let link = format!("[`{0}`](#{0})", code.as_str());
+            let severities = Profile::ALL.map(|profile| code.severity(profile).as_str().to_owned());
+            [link].into_iter().chain(severities).collect()
+        })
+        .collect();
+    assert_eq!(rows, expected);
+    let head = PAGE.lines().find(|line| line.starts_with("| code")).expect("the table has a head");
+    let profiles: Vec<&str> = head.trim_matches('|').split('|').skip(1).map(str::trim).collect();
+    assert_eq!(profiles, Profile::ALL.map(Profile::as_str));
+}
+
+#[test]
+fn the_example_has_no_problem() {
+    for profile in Profile::ALL {
+        let report = judge(example().as_bytes(), Rules { profile, strict: true });
+        assert!(report.valid && report.problems.is_empty(), "{profile:?}: {:?}", report.problems);
+    }
+}
+
+#[test]
+fn every_diff_shows_its_problem() {
+    let mut wrong = Vec::new();
+    for (code, (_, text)) in Code::ALL.iter().zip(sections()) {
+        let diff = fence(text, "diff");
+        assert_eq!(diff.is_none(), WITHOUT_EXAMPLE.contains(code), "{code:?}: a diff, or a place in the list");
+        let Some(manifest) = diff.map(spoilt) else { continue };
+        let mut expected: Vec<&str> = unavoidable(*code).iter().chain([code]).map(|code| code.as_str()).collect();
+        expected.sort_unstable();
+        let found = codes(&manifest, Profile::Spec);
+        if found != expected {
+            wrong.push(format!("{}: {found:?}", code.as_str()));
+        }
+    }
+    assert!(wrong.is_empty(), "these examples show something else:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn diffs_may_only_add_or_only_remove() {
+    let first = example().lines().nth(1).expect("a second line");
+    assert!(!spoilt(&format!("+{first}")).contains(first));
+    let added = spoilt(&format!(" {first}\n-  \"a\": 1,"));
+    assert_eq!(added.lines().nth(2), Some("  \"a\": 1,"));
+    assert_eq!(added.lines().count(), example().lines().count() + 1);
+}
