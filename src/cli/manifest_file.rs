@@ -86,20 +86,11 @@ fn beside(path: &Path, bytes: &[u8], permissions: Option<Permissions>) -> io::Re
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".silo-").tempfile_in(folder).map_err(without_path)?;
+    let mut file = builder.prefix(".silo-").tempfile_in(folder)?;
     file.write_all(bytes)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
     file.as_file().sync_all()?;
     Ok(file)
-}
-
-/// `tempfile` names its own file, which means nothing to people.
-fn without_path(why: io::Error) -> io::Error {
-    let inner = why.get_ref().and_then(|inner| inner.source()).and_then(|source| source.downcast_ref::<io::Error>());
-    match inner.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => why,
-    }
 }

@@ -250,13 +250,13 @@ mod tests {
     fn a_problem_without_a_place_is_only_told() {
         assert_snapshot!(drawn(b"{}", 0, 0), @"
         error[bad-name]: It is bad.
-          |
-          = help: Mend it.
+         |
+         = help: Mend it.
         ");
         assert_snapshot!(drawn(b"{}", 9, 1), @"
         error[bad-name]: It is bad.
-         --> a.json:9:1
-          = help: Mend it.
+        --> a.json:9:1
+         = help: Mend it.
         ");
     }
 
