@@ -1,13 +1,20 @@
-//! Reading the Seed label in every form found in the wild.
+//! Reading the Seed label in every form found in the wild, and writing it.
 //!
 //! Builders and quoting habits left labels as plain JSON, as a JSON string holding JSON, or as either of the two with
 //! shell escapes on top. [`read`] peels one layer at a time and never replaces globally: only a scan from left to right
-//! tells `\\$` (a backslash, then a dollar) from `\$` (an escaped dollar).
+//! tells `\\$` (a backslash, then a dollar) from `\$` (an escaped dollar). [`write`] never parses and
+//! prints again: what an author spelled stays as it was spelled.
 
 use serde_json::Value;
 
+use super::json::escape;
+
 /// The longest label that is looked at, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// The longest label, in bytes, that every Docker build keeps: older ones drop a longer one without a word
+/// (docker/for-mac issue 2208).
+pub const MAX_BUILD_BYTES: usize = 65_518;
 
 /// How often a label may be parsed: three layers of quoting around the object are more than any known tool leaves.
 const MAX_PARSES: usize = 4;
@@ -31,6 +38,78 @@ pub enum LabelError {
     TooLarge { bytes: usize },
     #[error("the label's JSON is nested too deep: a manifest has no more than ten levels")]
     TooDeep,
+}
+
+/// How a manifest is spelled in the label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Compact JSON.
+    #[default]
+    Plain,
+    /// What Seed CLI 1.3 writes and can read: compact JSON as a JSON string, with `\\$` and `\\/` for every `$` and `/`.
+    Legacy,
+}
+
+/// Why a text cannot be written as a label.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WriteError {
+    #[error("the manifest is not JSON ({reason}): mend it first")]
+    NotJson {
+        /// What the JSON parser said.
+        reason: String,
+    },
+    #[error("the manifest is {found}, not a JSON object")]
+    NotAnObject {
+        /// What it is instead, in words.
+        found: &'static str,
+    },
+    #[error("the label would have {bytes} bytes, more than the {MAX_BYTES} that are read: shorten the manifest")]
+    TooLarge { bytes: usize },
+}
+
+/// The label's value for a manifest's JSON text. Only the white space between tokens goes; the order of keys, the spelling
+/// of numbers and escapes, even duplicate keys stay, and [`read`] gives exactly that back.
+pub fn write(manifest: &str, form: Form) -> Result<String, WriteError> {
+    match serde_json::from_str(manifest) {
+        Ok(Value::Object(_)) => {}
+        Ok(other) => return Err(WriteError::NotAnObject { found: kind(&other) }),
+        Err(error) => return Err(WriteError::NotJson { reason: error.to_string() }),
+    }
+    let label = match form {
+        Form::Plain => compact(manifest),
+        Form::Legacy => legacy(&compact(manifest)),
+    };
+    if label.len() > MAX_BYTES { Err(WriteError::TooLarge { bytes: label.len() }) } else { Ok(label) }
+}
+
+/// Valid JSON without the white space between its tokens.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let keep = |c: &char| {
+        if in_string {
+            in_string = escaped || *c != '"';
+            escaped = *c == '\\' && !escaped;
+            return true;
+        }
+        in_string = *c == '"';
+        !c.is_ascii_whitespace()
+    };
+    json.chars().filter(keep).collect()
+}
+
+/// Compact JSON as a JSON string in the spelling of Go's encoder, then the two escapes that Seed CLI adds for the shell.
+fn legacy(compact: &str) -> String {
+    let mut label = String::with_capacity(compact.len() * 5 / 4);
+    label.push('"');
+    for c in compact.chars() {
+        match c {
+            '"' | '\\' | '$' | '/' => label.extend(['\\', c]),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => label.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // Compact JSON holds no control characters.
+            c => label.push(c),
+        }
+    }
+    label + "\""
 }
 
 /// The manifest's JSON text (an object) out of a label's value; the text stays byte for byte as the author's tool
@@ -87,47 +166,27 @@ fn without_pair(text: &str, quote: char) -> Option<&str> {
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        let mut chars = after.chars();
-        let plain = match chars.next() {
-            Some(c @ ('"' | '\\' | '/' | '$')) => Some(c),
-            Some('b') => Some('\u{8}'),
-            Some('f') => Some('\u{c}'),
-            Some('n') => Some('\n'),
-            Some('r') => Some('\r'),
-            Some('t') => Some('\t'),
-            _ => None,
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = match escape(rest) {
+            Some((c, length)) => {
+                out.push(c);
+                length
+            }
+            None if rest.starts_with("\\$") => {
+                out.push('$');
+                2
+            }
+            None => {
+                let pair: String = rest.chars().take(2).collect();
+                out.push_str(&pair);
+                pair.len()
+            }
         };
-        if let Some(plain) = plain {
-            out.push(plain);
-            rest = chars.as_str();
-        } else if let Some((c, length)) = unicode_escape(after) {
-            out.push(c);
-            rest = &after[length..];
-        } else {
-            out.push('\\');
-            out.extend(after.chars().next());
-            rest = chars.as_str();
-        }
+        rest = &rest[length..];
     }
     out + rest
-}
-
-/// The character of `uXXXX` (or of the pair `uXXXX\uXXXX`) at the start of `text`, and how many bytes it took.
-fn unicode_escape(text: &str) -> Option<(char, usize)> {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 4)?;
-        // `from_str_radix` alone would take a sign.
-        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
-    };
-    let first = text.starts_with('u').then(|| unit(1))??;
-    if let Some(c) = char::from_u32(first.into()) {
-        return Some((c, 5));
-    }
-    let second = (text.get(5..7) == Some("\\u")).then(|| unit(7))??;
-    let c = char::decode_utf16([first, second]).next()?.ok()?;
-    Some((c, 11))
 }
 
 /// Turns `\$` into `$` and leaves every other escape pair alone.
@@ -164,19 +223,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::seed::testing::any_json_object;
-
-    /// What Seed CLI 1.3 passes to `--label` and legacy builders store verbatim.
-    fn legacy_form(plain: &str) -> String {
-        let quoted = serde_json::to_string(plain).expect("a string is JSON");
-        let quoted = quoted
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e")
-            .replace('&', "\\u0026")
-            .replace('\u{2028}', "\\u2028")
-            .replace('\u{2029}', "\\u2029");
-        quoted.replace('$', "\\$").replace('/', "\\/")
-    }
+    use crate::seed::testing::{any_json_object, any_object_text};
 
     #[test]
     fn reads_every_stored_form() {
@@ -270,17 +317,60 @@ mod tests {
         assert!(matches!(read(&label), Err(LabelError::NotJson { .. })));
     }
 
+    #[test]
+    fn writes_both_forms() {
+        let manifest = "{ \"b\" : \"a b\\\"$/<&>\\\\\u{2028}'\\n\" ,\r\n\t\"a\":[ 1.0 , 1E5, -0, 12345678901234567890123 ], \"a\": {} }";
+        let plain = "{\"b\":\"a b\\\"$/<&>\\\\\u{2028}'\\n\",\"a\":[1.0,1E5,-0,12345678901234567890123],\"a\":{}}";
+        assert_eq!(write(manifest, Form::Plain).as_deref(), Ok(plain));
+        let legacy = concat!(
+            r#""{\"b\":\"a b\\\"\$\/\u003c\u0026\u003e\\\\\u2028'\\n\","#,
+            r#"\"a\":[1.0,1E5,-0,12345678901234567890123],\"a\":{}}""#
+        );
+        assert_eq!(write(manifest, Form::Legacy).as_deref(), Ok(legacy));
+    }
+
+    #[test]
+    fn writes_nothing_that_could_not_be_read() {
+        for (text, found) in [("[1]", "an array"), (" null", "null"), ("\"{}\"", "a string")] {
+            assert_eq!(write(text, Form::Plain), Err(WriteError::NotAnObject { found }), "{text}");
+        }
+        let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+        for text in
+            ["", "{", "{} {}", "{'a':1}", "\u{feff}{}", "{\"a\":\"\n\"}", "{\"a\":\"\\ud83d\"}", "{\"a\":1e400}", &deep]
+        {
+            assert!(matches!(write(text, Form::Legacy), Err(WriteError::NotJson { .. })), "{text:.20}");
+        }
+        let long = format!("{{\"a\":\"{}\"}}", "/".repeat(MAX_BYTES - 100));
+        assert!(write(&long, Form::Plain).is_ok());
+        let bytes = 2 * (MAX_BYTES - 100) + 14;
+        assert_eq!(write(&long, Form::Legacy), Err(WriteError::TooLarge { bytes }));
+    }
+
     proptest! {
         #[test]
-        fn plain_and_legacy_forms_come_back_byte_for_byte(manifest in any_json_object()) {
-            let plain = manifest.to_string();
-            prop_assert_eq!(read(&plain), Ok(plain.clone()));
-            prop_assert_eq!(read(&legacy_form(&plain)), Ok(plain));
+        fn what_is_written_is_read_byte_for_byte((odd, compact) in any_object_text()) {
+            for form in [Form::Plain, Form::Legacy] {
+                let label = write(&odd, form).expect("a small JSON object");
+                prop_assert!(!label.contains(['\n', '\r', '\t']));
+                prop_assert_eq!(read(&label).expect("a label just written"), compact.as_str());
+            }
+            let [before, after]: [Value; 2] = [&odd, &compact].map(|text| serde_json::from_str(text).expect("JSON"));
+            prop_assert_eq!(before, after);
         }
 
         #[test]
-        fn never_panics(label in r#"['"]{0,2}[{\["\\$/u0-9a-f:,n é😀}]{0,40}['"]{0,2}"#) {
+        fn pretty_printing_makes_no_difference(manifest in any_json_object()) {
+            let pretty = serde_json::to_string_pretty(&manifest).expect("a value is JSON");
+            for form in [Form::Plain, Form::Legacy] {
+                let label = write(&pretty, form).expect("a small JSON object");
+                prop_assert_eq!(read(&label).expect("a label just written"), manifest.to_string());
+            }
+        }
+
+        #[test]
+        fn reading_and_writing_never_panic(label in r#"['"]{0,2}[{\["\\$/u0-9a-f:,n é😀}]{0,40}['"]{0,2}"#) {
             let _ = read(&label);
+            let _ = write(&label, Form::Legacy);
         }
     }
 }

@@ -218,7 +218,7 @@ mod tests {
             maintainer: "Ada Frost".into(),
             email: "ada@example.org".into(),
             maint_org: "Polar Works".into(),
-            interfaces: ["SCENES", "MASK", "THRESHOLD", "EDGE", "MAPS", "length_km"].map(str::to_owned).to_vec(),
+            interfaces: ["SCENES", "MASK", "THRESHOLD", "EDGE", "MAPS", "LENGTH_KM"].map(str::to_owned).to_vec(),
             media_types: ["image/tiff", "image/x-hdf5-image", "application/geo+json"].map(str::to_owned).to_vec(),
         };
         assert_eq!(found, expected);

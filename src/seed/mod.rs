@@ -5,6 +5,7 @@
 
 pub mod environment;
 pub mod image_name;
+mod json;
 pub mod label;
 pub mod manifest;
 mod problem;

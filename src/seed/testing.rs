@@ -35,7 +35,7 @@ pub const COMPLETE: &str = r##"{
           {"name": "EDGE", "mediaType": "application/geo+json", "pattern": "edge*.geojson"},
           {"name": "MAPS", "mediaType": "image/tiff", "pattern": "maps/*.tif", "multiple": true, "required": false}
         ],
-        "json": [{"name": "length_km", "key": "length", "type": "number"}]
+        "json": [{"name": "LENGTH_KM", "key": "length", "type": "number"}]
       },
       "mounts": [{"name": "COASTLINES", "path": "/data/coast", "mode": "ro"}],
       "settings": [{"name": "DB_HOST"}, {"name": "DB_PASSWORD", "secret": true}]
@@ -80,4 +80,50 @@ pub fn any_json_object() -> impl Strategy<Value = Value> {
 
 fn object(key: BoxedStrategy<String>, value: BoxedStrategy<Value>) -> impl Strategy<Value = Value> {
     prop::collection::vec((key, value), 0..5).prop_map(|fields| Value::Object(Map::from_iter(fields)))
+}
+
+/// The text of a JSON object with odd white space between its tokens, and without any. Everything in it is spelled in a way
+/// that printing a parsed value would not keep.
+pub fn any_object_text() -> impl Strategy<Value = (String, String)> {
+    let piece = prop_oneof![
+        3 => "[\\PC&&[^\"\\\\]]",
+        2 => prop::sample::select(vec!["$", "/", "'", "<", "&", "\u{2028}", "\u{7f}", " ", "  "]).prop_map(str::to_owned),
+        2 => prop::sample::select(vec![r"\\", r#"\""#, r"\/", r"\n", r"\b", r"\u0000", r"\u2028", r"\u003C", r"\ud83d\uDE00", r"\u0024"])
+            .prop_map(str::to_owned),
+    ];
+    let text = prop::collection::vec(piece, 0..6).prop_map(|pieces| format!("\"{}\"", pieces.concat())).boxed();
+    let word = prop::sample::select(vec![
+        "null",
+        "true",
+        "0",
+        "-0",
+        "1.0",
+        "1E5",
+        "1e-7",
+        "0.10",
+        "12345678901234567890123",
+        "18446744073709551615",
+    ]);
+    let leaf = prop_oneof![word.prop_map(|word| vec![word.to_owned()]), text.clone().prop_map(|text| vec![text])];
+    let value = leaf.prop_recursive(4, 40, 4, {
+        let text = text.clone();
+        move |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..4).prop_map(|items| tokens("[", items, "]"));
+            prop_oneof![list, object_tokens(text.clone(), inner.boxed())]
+        }
+    });
+    let spaces = prop::collection::vec("[ \t\r\n]{0,2}", 1..8);
+    (object_tokens(text, value.boxed()), spaces).prop_map(|(tokens, spaces)| {
+        let odd = tokens.iter().zip(spaces.iter().cycle()).flat_map(|(token, space)| [space.as_str(), token]).collect();
+        (odd, tokens.concat())
+    })
+}
+
+fn object_tokens(key: BoxedStrategy<String>, value: BoxedStrategy<Vec<String>>) -> impl Strategy<Value = Vec<String>> {
+    let member = (key, value).prop_map(|(key, value)| [vec![key, ":".to_owned()], value].concat());
+    prop::collection::vec(member, 0..4).prop_map(|members| tokens("{", members, "}"))
+}
+
+fn tokens(open: &str, items: Vec<Vec<String>>, close: &str) -> Vec<String> {
+    [vec![open.to_owned()], items.join(&",".to_owned()), vec![close.to_owned()]].concat()
 }

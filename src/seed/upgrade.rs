@@ -37,3 +37,8 @@ pub enum UpgradeError {
 pub fn upgrade(_manifest: &str) -> Result<Upgraded, UpgradeError> {
     todo!()
 }
+
+/// The version of a 0.x manifest whose upgrade changes more than the version.
+pub fn old_version(_document: &serde_json::Value) -> Option<String> {
+    None
+}

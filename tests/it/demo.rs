@@ -2,6 +2,8 @@
 //!
 //! The layout is committed so that a first start needs no registry; these tests keep it equal to `demo/jobs`.
 
+use silo::seed::image_name::ImageName;
+use silo::seed::label;
 use silo::seed::validate::Rules;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,33 +49,17 @@ fn manifests() -> Vec<(String, String)> {
     read_files(&demo("jobs")).into_iter().map(text).collect()
 }
 
-/// `<name>-<jobVersion>-seed:<packageVersion>` (Seed 1.0.0, "Image Naming").
 fn image_name(manifest: &str) -> String {
     let manifest: Value = serde_json::from_str(manifest).expect("manifests are JSON");
     let member = |name: &str| manifest["job"][name].as_str().expect("a required text").to_owned();
-    format!("{}-{}-seed:{}", member("name"), member("jobVersion"), member("packageVersion"))
-}
-
-/// JSON text without the white space between its tokens; what the manifest says, in its own order.
-fn compact(json: &str) -> String {
-    let (mut in_string, mut escaped) = (false, false);
-    let mut keep = |c: char| {
-        if in_string {
-            in_string = escaped || c != '"';
-            escaped = c == '\\' && !escaped;
-            true
-        } else {
-            in_string = c == '"';
-            !c.is_ascii_whitespace()
-        }
-    };
-    json.chars().filter(|&c| keep(c)).collect()
+    ImageName::of(&member("name"), &member("jobVersion"), &member("packageVersion")).to_string()
 }
 
 fn built() -> LayoutBuilder {
     let mut layout = LayoutBuilder::oci();
     for (_, manifest) in manifests() {
-        layout.image(&image_name(&manifest), &[(silo::seed::LABEL, &compact(&manifest))]);
+        let label = label::write(&manifest, label::Form::Plain).expect("manifests are JSON objects");
+        layout.image(&image_name(&manifest), &[(silo::seed::LABEL, &label)]);
     }
     layout
 }
@@ -124,16 +110,6 @@ fn the_demo_stays_small() {
     let (jobs, layout) = (read_files(&demo("jobs")), built().files());
     let size: usize = jobs.values().chain(layout.values()).map(Vec::len).sum();
     assert!(size < SIZE_LIMIT, "demo/ has {size} bytes, {SIZE_LIMIT} are allowed");
-}
-
-#[test]
-fn compact_text_says_the_same() {
-    assert_eq!(compact("{ \"a b\" : [ 1,\n\t2 ], \"\\\\\" : \"x \\\" y\" }"), "{\"a b\":[1,2],\"\\\\\":\"x \\\" y\"}");
-    for (_, manifest) in manifests() {
-        let [before, after]: [Value; 2] =
-            [&manifest, &compact(&manifest)].map(|text| serde_json::from_str(text).unwrap());
-        assert_eq!(before, after);
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,52 @@
+//! Numbers by the grammar of RFC 8259, §6.
+
+/// A number as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::seed) struct Number<'a>(pub &'a str);
+
+impl Number<'_> {
+    /// Whether a text obeys the grammar.
+    pub(super) fn is_valid(text: &str) -> bool {
+        let rest = text.strip_prefix('-').unwrap_or(text);
+        let (digits, rest) = split_digits(rest);
+        if digits.is_empty() || (digits.len() > 1 && digits.starts_with('0')) {
+            return false;
+        }
+        let rest = match rest.strip_prefix('.').map(split_digits) {
+            Some(("", _)) => return false,
+            Some((_, rest)) => rest,
+            None => rest,
+        };
+        match rest.strip_prefix(['e', 'E']) {
+            Some(exponent) => {
+                let (digits, rest) = split_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
+                !digits.is_empty() && rest.is_empty()
+            }
+            None => rest.is_empty(),
+        }
+    }
+
+    /// Whether it is written without fraction and exponent.
+    pub fn is_whole(self) -> bool {
+        !self.0.contains(['.', 'e', 'E'])
+    }
+
+    /// A whole number, where 64 bits hold it.
+    pub fn integer(self) -> Option<i64> {
+        self.0.parse().ok()
+    }
+
+    /// The nearest double; infinite where there is none.
+    pub fn float(self) -> f64 {
+        self.0.parse().unwrap_or(f64::NAN)
+    }
+
+    /// Whether a double can come near it. Few digits without an exponent need no look.
+    pub(super) fn is_in_range(self) -> bool {
+        (self.0.len() < 300 && !self.0.contains(['e', 'E'])) || self.float().is_finite()
+    }
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}

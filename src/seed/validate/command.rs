@@ -1,0 +1,88 @@
+//! The variables that a command uses against those that there will be.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::findings::Findings;
+use super::names::{self, List, Named};
+use super::suggest;
+use crate::seed::Code;
+use crate::seed::json::{Kind, Node, excerpt};
+
+/// What executors set besides inputs, settings and resources: the standard the first, Scale and SILO the second.
+const ALWAYS: [&str; 2] = ["OUTPUT_DIR", "INPUT_METADATA"];
+/// What a container has of itself.
+const CONTAINER: [&str; 6] = ["HOME", "HOSTNAME", "LANG", "PATH", "PWD", "USER"];
+
+const PATH: &str = "/job/interface/command";
+
+pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]) {
+    let Some(node) = job.find(&["interface", "command"]) else { return };
+    let Kind::Text(command) = &node.kind else { return };
+    if command.trim().is_empty() {
+        return;
+    }
+    let resources = names::variables(names, |list| list == List::Resources);
+    let environment = names::variables(names, List::is_environment);
+    let is_provided = |variable: &str| {
+        let resource = variable.strip_prefix("ALLOCATED_");
+        ALWAYS.contains(&variable)
+            || CONTAINER.contains(&variable)
+            || environment.contains(variable)
+            || resource.is_some_and(|resource| resources.contains(resource))
+    };
+    let mut used = HashSet::new();
+    for (at, variable) in variables(command) {
+        if used.insert(variable) && !is_provided(variable) {
+            // Without escapes, an offset in the text is one in the document, after the opening quote.
+            let at = if matches!(command, Cow::Borrowed(_)) { node.at + 1 + at } else { node.at };
+            findings.add(Code::UnsetVariable, PATH, at, || {
+                (format!("No input, setting or resource provides {}.", excerpt(variable)), meant(variable, names))
+            });
+        }
+    }
+    for input in names.iter().filter(|name| matches!(name.list, List::InputFiles | List::InputJson)) {
+        if !used.contains(&*input.variable) {
+            findings.add(Code::UnusedInput, input, input.at, || {
+                let message = format!("The command does not use the input {}.", excerpt(input.name));
+                let variable = &input.variable;
+                (message, format!("Hand it over as `${{{variable}}}`, unless the program reads the variable itself."))
+            });
+        }
+    }
+}
+
+fn meant(variable: &str, names: &[Named<'_>]) -> String {
+    /// More are not compared, so that a hostile manifest costs no more than a large one.
+    const MANY: usize = 100;
+    let environment = names.iter().filter(|name| name.list.is_environment()).map(|name| &*name.variable);
+    match suggest::nearest(variable, environment.take(MANY).chain(ALWAYS)) {
+        Some(name) => format!("Did you mean `${{{name}}}`?"),
+        None => "Add an input or a setting of that name, unless the image sets the variable.".to_owned(),
+    }
+}
+
+/// The variables that a text refers to, as `$NAME` or `${NAME…}`, with the offset of each dollar sign.
+fn variables(command: &str) -> impl Iterator<Item = (usize, &str)> {
+    command.match_indices('$').filter_map(|(at, _)| {
+        let escapes = command[..at].bytes().rev().take_while(|b| *b == b'\\').count();
+        let rest = &command[at + 1..];
+        let name = rest.strip_prefix('{').unwrap_or(rest);
+        let length = name.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+        let name = &name[..length];
+        (escapes % 2 == 0 && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')).then_some((at, name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_variables() {
+        let command = r"run $A ${B} ${C:-$D} ${E/#/-e } \$F \\$G $1 $$ $( ${} $";
+        let found: Vec<&str> = variables(command).map(|(_, name)| name).collect();
+        assert_eq!(found, ["A", "B", "C", "D", "E", "G"]);
+        assert_eq!(variables(command).next(), Some((4, "A")));
+    }
+}

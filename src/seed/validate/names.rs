@@ -1,0 +1,210 @@
+//! Names that meet: what becomes the same environment variable, what stands twice in a list, what the old command line
+//! took for one name space.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use super::findings::Findings;
+use super::structure::obeys;
+use crate::seed::environment::variable_name;
+use crate::seed::json::{Node, excerpt};
+use crate::seed::schema::Rule;
+use crate::seed::{Code, Profile, Severity};
+
+/// The lists whose entries have names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Resources,
+    InputFiles,
+    InputJson,
+    Settings,
+    OutputFiles,
+    OutputJson,
+    Mounts,
+    Errors,
+}
+
+impl List {
+    /// In this order a name is first here, and then again there.
+    const ALL: [Self; 8] = [
+        Self::Resources,
+        Self::InputFiles,
+        Self::InputJson,
+        Self::Settings,
+        Self::OutputFiles,
+        Self::OutputJson,
+        Self::Mounts,
+        Self::Errors,
+    ];
+
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Resources => &["job", "resources", "scalar"],
+            Self::InputFiles => &["job", "interface", "inputs", "files"],
+            Self::InputJson => &["job", "interface", "inputs", "json"],
+            Self::Settings => &["job", "interface", "settings"],
+            Self::OutputFiles => &["job", "interface", "outputs", "files"],
+            Self::OutputJson => &["job", "interface", "outputs", "json"],
+            Self::Mounts => &["job", "interface", "mounts"],
+            Self::Errors => &["job", "errors"],
+        }
+    }
+
+    /// Its entries become environment variables.
+    pub fn is_environment(self) -> bool {
+        matches!(self, Self::InputFiles | Self::InputJson | Self::Settings)
+    }
+
+    /// Seed CLI wants its names as they are after normalisation.
+    fn is_normalised(self) -> bool {
+        !matches!(self, Self::Resources | Self::Errors)
+    }
+}
+
+/// The name of an entry, and where it stands. Only names that obey the rules are looked at here.
+pub(super) struct Named<'a> {
+    pub list: List,
+    index: usize,
+    pub name: &'a str,
+    /// What it becomes by normalisation.
+    pub variable: Cow<'a, str>,
+    pub at: usize,
+}
+
+/// Its JSON pointer.
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.list.keys().iter().try_for_each(|key| write!(f, "/{key}"))?;
+        write!(f, "/{}/name", self.index)
+    }
+}
+
+/// Every named entry of a document.
+pub(super) fn collect<'a>(document: &'a Node<'_>) -> Vec<Named<'a>> {
+    let mut names = Vec::new();
+    for list in List::ALL {
+        let items = document.find(list.keys()).map(Node::items).unwrap_or_default();
+        names.extend(items.iter().enumerate().filter_map(|(index, item)| {
+            let node = item.get("name")?;
+            let name = node.text().filter(|name| obeys(Rule::Name, name))?;
+            let is_normal = name.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit());
+            let variable = if is_normal { Cow::Borrowed(name) } else { Cow::Owned(variable_name(name)) };
+            Some(Named { list, index, name, variable, at: node.at })
+        }));
+    }
+    names
+}
+
+/// What the names of some lists become.
+pub(super) fn variables<'a>(names: &'a [Named<'_>], is_wanted: impl Fn(List) -> bool) -> HashSet<&'a str> {
+    names.iter().filter(|name| is_wanted(name.list)).map(|name| &*name.variable).collect()
+}
+
+/// Checks all names.
+pub(super) fn check(findings: &mut Findings, names: &[Named<'_>]) {
+    reserved(findings, names);
+    met(findings, names);
+    for name in names {
+        single(findings, name);
+    }
+}
+
+/// Inputs and settings must not become a variable that the executor sets.
+fn reserved(findings: &mut Findings, names: &[Named<'_>]) {
+    let resources = variables(names, |list| list == List::Resources);
+    let is_allocated =
+        |variable: &str| variable.strip_prefix("ALLOCATED_").is_some_and(|resource| resources.contains(resource));
+    for name in names.iter().filter(|name| name.list.is_environment()) {
+        let is_output = name.variable == "OUTPUT_DIR";
+        if !is_output && !is_allocated(&name.variable) {
+            continue;
+        }
+        // Seed CLI compares before it normalises, so it misses some spellings.
+        let seen_by_cli =
+            if is_output { name.name == "OUTPUT_DIR" } else { name.name.to_ascii_uppercase() == name.variable };
+        let severity = match findings.rules().profile {
+            Profile::SeedCli if !seen_by_cli => Severity::Warning,
+            profile => Code::ReservedName.severity(profile),
+        };
+        findings.add_as(severity, Code::ReservedName, name, name.at, || {
+            let (name, variable) = (excerpt(name.name), excerpt(&name.variable));
+            (
+                format!("{name} becomes the variable {variable}, which the executor sets."),
+                "Choose another name.".to_owned(),
+            )
+        });
+    }
+}
+
+/// Names that meet an earlier one. Each is reported once, for the worst.
+fn met(findings: &mut Findings, names: &[Named<'_>]) {
+    let mut exact = HashSet::with_capacity(names.len());
+    let mut normal: HashMap<&str, &Named<'_>> = HashMap::with_capacity(names.len());
+    let mut variables: HashMap<&str, &Named<'_>> = HashMap::new();
+    for name in names {
+        let is_repeated = !exact.insert((name.list as usize, name.name));
+        let first = *normal.entry(&name.variable).or_insert(name);
+        if name.list.is_environment() {
+            let other = *variables.entry(&name.variable).or_insert(name);
+            if !std::ptr::eq(other, name) {
+                collision(findings, name, other);
+                continue;
+            }
+        }
+        let (shown, there) = (name.name, first);
+        if std::ptr::eq(first, name) {
+        } else if is_repeated {
+            findings.add(Code::DuplicateName, name, name.at, || {
+                let message = format!("The name {} stands twice in this list.", excerpt(shown));
+                (message, "Give each entry a name of its own.".to_owned())
+            });
+        } else if first.list == name.list {
+            findings.add(Code::SimilarName, name, name.at, || {
+                let message = format!("{} and {} differ only in case or dashes.", excerpt(shown), excerpt(there.name));
+                (message, "Give each entry a name of its own.".to_owned())
+            });
+        } else {
+            findings.add(Code::SharedName, name, name.at, || {
+                let message = format!("{} is also the name at {there}.", excerpt(shown));
+                (message, "Choose another name: Seed CLI has one name space for all lists.".to_owned())
+            });
+        }
+    }
+}
+
+fn collision(findings: &mut Findings, name: &Named<'_>, other: &Named<'_>) {
+    findings.add(Code::NameCollision, name, name.at, || {
+        let (shown, variable) = (excerpt(name.name), excerpt(&name.variable));
+        (format!("{shown} becomes the variable {variable}, like {other}."), "Choose another name.".to_owned())
+    });
+}
+
+fn single(findings: &mut Findings, name: &Named<'_>) {
+    let variable = &*name.variable;
+    if name.list.is_environment()
+        && (variable.starts_with(|c: char| c.is_ascii_digit()) || variable.bytes().all(|b| b == b'_'))
+    {
+        findings.add(Code::UnusableVariable, name, name.at, || {
+            let message =
+                format!("{} becomes {}, a variable that no shell can name.", excerpt(name.name), excerpt(variable));
+            (message, "Begin the name with a letter.".to_owned())
+        });
+    }
+    if name.list.is_normalised() && variable != name.name {
+        findings.add(Code::UnnormalisedName, name, name.at, || {
+            let shown = excerpt(name.name);
+            let message = match name.list.is_environment() {
+                true => format!("The job finds {shown} in the variable {}.", excerpt(variable)),
+                false => format!("{shown} is not in its normal form, which Seed CLI asks for."),
+            };
+            let normal = excerpt(variable);
+            let help = match name.list {
+                // Without a key, the name is also what the program writes into seed.outputs.json.
+                List::OutputJson => format!("Write {normal}, with {} as its `key`.", excerpt(name.name)),
+                _ => format!("Write {normal}."),
+            };
+            (message, help)
+        });
+    }
+}

@@ -1,0 +1,94 @@
+//! What is wrong with a document whatever it describes: repeated keys, control characters, and the faults of the reader.
+
+use std::collections::HashSet;
+
+use super::findings::Findings;
+use super::source::Source;
+use crate::seed::Code;
+use crate::seed::json::{Document, FaultKind, Kind, Member, Node, Path, excerpt};
+
+/// What is wrong with the bytes.
+pub(super) fn encoding(findings: &mut Findings, source: &Source<'_>) {
+    if let Some(at) = source.broken_at {
+        findings.add(Code::NotUtf8, Path::Root, at, || match source.utf16 {
+            true => ("The text is UTF-16.".to_owned(), "Save it as UTF-8 without a byte order mark.".to_owned()),
+            false => ("This byte is not UTF-8.".to_owned(), "Save the text as UTF-8.".to_owned()),
+        });
+    } else if source.marked {
+        findings.add(Code::ByteOrderMark, Path::Root, 0, || {
+            let help = "Save it as UTF-8 without a byte order mark.";
+            ("The text begins with a byte order mark, which many JSON parsers refuse.".to_owned(), help.to_owned())
+        });
+    }
+}
+
+/// What the reader stumbled over.
+pub(super) fn faults(findings: &mut Findings, document: &mut Document<'_>) {
+    for fault in document.faults.drain(..) {
+        let code = match fault.kind {
+            FaultKind::Syntax => Code::JsonSyntax,
+            FaultKind::TooDeep => Code::TooDeep,
+            FaultKind::NumberOutOfRange => Code::NumberOutOfRange,
+            FaultKind::TrailingText => Code::TrailingText,
+        };
+        findings.add(code, Path::Root, fault.at, || (fault.message, fault.help));
+    }
+    findings.count(Code::JsonSyntax, document.more);
+}
+
+/// Looks at every value, known to the standard or not.
+pub(super) fn sweep(findings: &mut Findings, path: Path<'_>, node: &Node<'_>) {
+    match &node.kind {
+        Kind::Text(text) => control_characters(findings, path, node.at, text),
+        Kind::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                sweep(findings, Path::Index(&path, index), item);
+            }
+        }
+        Kind::Object(object) => {
+            repeated_keys(findings, path, &object.members);
+            for member in &object.members {
+                sweep(findings, Path::Key(&path, &member.key), &member.value);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn repeated_keys(findings: &mut Findings, path: Path<'_>, members: &[Member<'_>]) {
+    /// Up to here comparing each with each costs less than a table.
+    const FEW: usize = 16;
+    let mut repeated = |member: &Member<'_>| {
+        findings.add(Code::DuplicateKey, Path::Key(&path, &member.key), member.at, || {
+            let message = format!("The key {} is in this object already.", excerpt(&member.key));
+            (message, "Keep one of them: most readers take the last, some the first.".to_owned())
+        });
+    };
+    if members.len() <= FEW {
+        for (index, member) in members.iter().enumerate() {
+            if members[..index].iter().any(|earlier| earlier.key == member.key) {
+                repeated(member);
+            }
+        }
+        return;
+    }
+    let mut seen = HashSet::with_capacity(members.len());
+    for member in members {
+        if !seen.insert(&*member.key) {
+            repeated(member);
+        }
+    }
+}
+
+fn control_characters(findings: &mut Findings, path: Path<'_>, at: usize, text: &str) {
+    // Most texts are plain ASCII; only the others are taken apart.
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return;
+    }
+    if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        findings.add(Code::ControlCharacter, path, at, || {
+            let message = format!("The text holds the control character U+{:04X}.", u32::from(c));
+            (message, "Remove it: terminals, shells and databases stumble over it.".to_owned())
+        });
+    }
+}
