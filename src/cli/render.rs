@@ -2,6 +2,7 @@
 //!
 //! Everything in a manifest is hostile: what is made here cannot steer a terminal, and its length is bounded.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
-use crate::seed::validate::Report;
+use crate::seed::validate::{Report, readable};
 use crate::seed::{Problem, Severity};
 
 /// Columns of a shown line of text.
@@ -73,7 +74,7 @@ pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &
     drawn
 }
 
-fn group<'a>(name: &'a str, text: &Text, problem: &Problem) -> Group<'a> {
+fn group<'a>(name: &'a str, text: &Text<'_>, problem: &Problem) -> Group<'a> {
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -88,7 +89,7 @@ fn group<'a>(name: &'a str, text: &Text, problem: &Problem) -> Group<'a> {
 }
 
 /// Adds a problem's place, and what is there.
-fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text, line: usize, column: usize) -> Group<'a> {
+fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text<'_>, line: usize, column: usize) -> Group<'a> {
     let origin = Origin::path(name).line(line).char_column(column);
     let Some(shown) = text.line(line) else { return group.element(origin) };
     let window = Window::new(shown, column);
@@ -102,16 +103,16 @@ fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text, line: usize, column:
     }
 }
 
-/// The text as it was judged: bytes that are not UTF-8 are replacement characters.
-struct Text {
-    text: String,
+/// The text that the places of problems refer to, in lines.
+struct Text<'a> {
+    text: Cow<'a, str>,
     /// Where each line starts, in bytes.
     starts: Vec<usize>,
 }
 
-impl Text {
-    fn new(source: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(source).into_owned();
+impl<'a> Text<'a> {
+    fn new(source: &'a [u8]) -> Self {
+        let text = readable(source);
         let starts = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { text, starts }
     }
@@ -296,9 +297,9 @@ mod tests {
         // The end of a line is no part of it.
         assert_eq!(marked(b"{\r\n \"a\r\n}\r\n", 2, 2), [" \"a", " ^^"]);
         assert_eq!(marked(b"{\n\n}", 2, 1), ["", "^"]);
-        // What is not UTF-8 counts one character a piece, as when it was judged; so does a byte order mark.
+        // What is not UTF-8 counts one character a piece, as when it was judged; a byte order mark counts none.
         assert_eq!(marked(b"\"\xff\xfe\" 1", 1, 6), ["\"\u{fffd}\u{fffd}\" 1", "     ^"]);
-        assert_eq!(marked("\u{feff}{\"a\": 1}".as_bytes(), 1, 2), ["\u{fffd}{\"a\": 1}", " ^"]);
+        assert_eq!(marked("\u{feff}{\"a\": 1}".as_bytes(), 1, 2), ["{\"a\": 1}", " ^^^"]);
     }
 
     #[test]
