@@ -114,11 +114,13 @@ fn for_people(file: &ManifestFile, upgraded: &Upgraded, report: &Report) -> Stri
         }
         let invented = upgraded.changes.iter().filter(|change| change.invented).count();
         if invented > 0 {
-            said += &format!("Look at what is marked with ! ({invented}): the old manifest did not say it.\n");
+            said += &format!("Look at what is marked with ! ({invented}): it had to be made up or given up.\n");
         }
     }
     if !report.problems.is_empty() {
         let renderer = render::renderer(&stderr());
+        // Places are those of the new text, which that file may never hold.
+        let name = if upgraded.changes.is_empty() { name } else { &format!("{name} (upgraded)") };
         said += "\n";
         said += &render::problems(&renderer, name, upgraded.manifest.as_bytes(), report);
         said += &format!("{}\n", render::summary(name, report));

@@ -25,13 +25,6 @@ pub struct Answers {
 ///
 /// Answers that break a rule are put in as they are; judging the manifest tells what is wrong with them.
 pub fn manifest(answers: &Answers) -> String {
-    let ours = ["THRESHOLD", "RESULT_FILE", "RESULT_COUNT", "BAD_INPUT", "PROCESSING_FAILED"];
-    let [threshold, file, count, bad_input, failed] = ours.map(|name| unlike_inputs(name, answers));
-    let variables = answers.inputs.iter().map(|(name, _)| variable_name(name));
-    let variables = variables.chain([threshold.clone(), "OUTPUT_DIR".to_owned()]);
-    let arguments: Vec<String> = variables.map(|variable| format!("${{{variable}}}")).collect();
-    let inputs = answers.inputs.iter();
-    let inputs = inputs.map(|(name, media_type)| json!({"name": name, "mediaTypes": [media_type], "required": true}));
     let document = json!({
         "seedVersion": "1.0.0",
         "job": {
@@ -43,31 +36,43 @@ pub fn manifest(answers: &Answers) -> String {
             "tags": ["example"],
             "maintainer": {"name": "Your name", "organization": "Your organization", "email": "you@example.org"},
             "timeout": 3600,
-            "interface": {
-                "command": format!("./run.sh {}", arguments.join(" ")),
-                "inputs": {
-                    "files": inputs.collect::<Value>(),
-                    "json": [{"name": threshold, "type": "number", "required": true}],
-                },
-                "outputs": {
-                    "files": [{"name": file, "mediaType": "image/tiff", "pattern": "result*.tif", "required": true}],
-                    "json": [{"name": count, "key": "resultCount", "type": "integer", "required": true}],
-                },
-            },
+            "interface": interface(answers),
             "resources": {"scalar": [
                 {"name": "cpus", "value": 1},
                 {"name": "mem", "value": 512},
                 {"name": "disk", "value": 100, "inputMultiplier": 2},
             ]},
             "errors": [
-                {"code": 10, "name": bad_input, "title": "Bad input",
+                {"code": 10, "name": unlike_inputs("BAD_INPUT", answers), "title": "Bad input",
                     "description": "An input cannot be used.", "category": "data"},
-                {"code": 20, "name": failed, "title": "Processing failed",
+                {"code": 20, "name": unlike_inputs("PROCESSING_FAILED", answers), "title": "Processing failed",
                     "description": "The job itself is at fault.", "category": "job"},
             ],
         },
     });
     format!("{document:#}\n")
+}
+
+/// What goes in and what comes out. The command uses all that goes in.
+fn interface(answers: &Answers) -> Value {
+    let [threshold, file, count] =
+        ["THRESHOLD", "RESULT_FILE", "RESULT_COUNT"].map(|name| unlike_inputs(name, answers));
+    let variables = answers.inputs.iter().map(|(name, _)| variable_name(name));
+    let variables = variables.chain([threshold.clone(), "OUTPUT_DIR".to_owned()]);
+    let arguments: Vec<String> = variables.map(|variable| format!("${{{variable}}}")).collect();
+    let inputs = answers.inputs.iter();
+    let inputs = inputs.map(|(name, media_type)| json!({"name": name, "mediaTypes": [media_type], "required": true}));
+    json!({
+        "command": format!("./run.sh {}", arguments.join(" ")),
+        "inputs": {
+            "files": inputs.collect::<Value>(),
+            "json": [{"name": threshold, "type": "number", "required": true}],
+        },
+        "outputs": {
+            "files": [{"name": file, "mediaType": "image/tiff", "pattern": "result*.tif", "required": true}],
+            "json": [{"name": count, "key": "resultCount", "type": "integer", "required": true}],
+        },
+    })
 }
 
 /// A name of ours, with a number behind it where an input has it already: some tools know one name space for all lists.

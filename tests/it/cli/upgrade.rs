@@ -136,7 +136,7 @@ fn what_is_still_wrong_is_said_and_is_a_failure() {
     let exit = silo(folder.path(), &["upgrade"]);
     assert_eq!((exit.code, version(&exit.stdout)), (Some(1), "1.0.0".into()), "{exit:?}");
     assert!(
-        exit.stderr.contains("error[wrong-type]") && exit.stderr.contains(": not valid: 1 error"),
+        exit.stderr.contains("error[wrong-type]") && exit.stderr.contains(" (upgraded): not valid: 1 error"),
         "{}",
         exit.stderr
     );
