@@ -1,13 +1,18 @@
 //! The command line: one file a command. Output that was asked for goes to standard output, everything else to standard
-//! error. Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! error. Exit codes are those of [`Exit`].
 
 mod account;
 mod config;
+mod init;
+mod manifest_file;
 mod registry;
 mod remote;
+mod render;
 mod scan;
 mod search;
 mod serve;
+mod upgrade;
+mod validate;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -63,6 +68,29 @@ enum Command {
     Registry(registry::Command),
     /// Ask the service on this machine whether it is alive, for container health checks
     Health(remote::HealthOptions),
+    /// Write a manifest to start from
+    Init(init::Options),
+    /// Say what is wrong with a manifest, and how to mend it
+    Validate(validate::Options),
+    /// Bring a manifest of an old version of the standard (0.x) to 1.0.0
+    Upgrade(upgrade::Options),
+}
+
+/// How a command ends, as a shell sees it. Ordered by how bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Exit {
+    /// What was asked for is done.
+    Done = 0,
+    /// It could not be done, or what was looked at is not as it should be. Every `Err` ends so.
+    Failed = 1,
+    /// Wrong usage: a flag or an argument that cannot be meant, or a path that cannot be read.
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 /// Runs the program with its arguments.
@@ -82,12 +110,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Blocking work of a stopped service must not hold the process.
     runtime.shutdown_background();
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit.into(),
         Err(why) => complain(&why),
     }
 }
 
-async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
+async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     let flags = Flags { config: arguments.local.config, data: arguments.local.data, listen: None };
     match arguments.command {
         None => serve::run(flags, arguments.serve).await,
@@ -99,7 +127,11 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
         Some(Command::Health(options)) => remote::health(&flags, options).await,
-    }
+        Some(Command::Init(options)) => return init::run(options),
+        Some(Command::Validate(options)) => return validate::run(&options),
+        Some(Command::Upgrade(options)) => return upgrade::run(&options),
+    }?;
+    Ok(Exit::Done)
 }
 
 /// Writes what was asked for, to standard output. A reader who has seen enough, as in `silo search x | head -1`, is no

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table};
 use http::Method;
 use serde_json::Value;
 
+use super::render::steers;
 use super::serve::reachable;
 use crate::client::Client;
 use crate::config::{Flags, Settings};
@@ -61,10 +62,8 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     table.trim_fmt()
 }
 
-/// A text of a reply. It comes from strangers and ends on a terminal: characters that steer one are taken out, and so are
-/// those that turn the direction of writing, which can make one name look like another.
+/// A text of a reply. It comes from strangers and ends on a terminal: characters that steer one are taken out.
 pub(super) fn text(value: &Value) -> String {
-    let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain = |text: &str| text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     match value {
         Value::Null => String::new(),

@@ -29,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 22] = [
+const FRAMEWORKS: [(&str, &[&str]); 25] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -43,6 +43,9 @@ const FRAMEWORKS: [(&str, &[&str]); 22] = [
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),
     ("rpassword", &["cli"]),
+    ("annotate_snippets", &["cli"]),
+    ("anstream", &["cli"]),
+    ("tempfile", &["cli"]),
     // The crate, not the room: paths to the room begin with `crate::`, and a command is called `config` too.
     ("use config", &["config"]),
     ("jsonwebtoken", &["auth"]),

@@ -23,6 +23,9 @@ async fn help_lists_the_commands() {
       scan      Scan a server's registries
       registry  Keep a server's registries
       health    Ask the service on this machine whether it is alive, for container health checks
+      init      Write a manifest to start from
+      validate  Say what is wrong with a manifest, and how to mend it
+      upgrade   Bring a manifest of an old version of the standard (0.x) to 1.0.0
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -41,7 +44,9 @@ async fn help_lists_the_commands() {
 
 #[tokio::test]
 async fn each_command_explains_itself() {
-    for command in ["serve", "config", "user", "login", "search", "scan", "registry", "health"] {
+    for command in
+        ["serve", "config", "user", "login", "search", "scan", "registry", "health", "init", "validate", "upgrade"]
+    {
         let help = silo(&[command, "--help"], &[]).await.expect_success();
         assert!(help.contains(&format!("Usage: silo {command}")), "{help}");
     }

@@ -3,7 +3,11 @@
 mod accounts;
 mod catalogue;
 mod configuration;
+mod init;
 mod newcomer;
+mod program;
+mod upgrade;
+mod validate;
 
 /// A text with what differs from run to run replaced, and no blanks at the ends of its lines.
 fn plain(text: &str, replaced: &[(&str, &str)]) -> String {

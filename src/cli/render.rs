@@ -1,0 +1,354 @@
+//! Reports of manifests as people read them: each problem with its line of the text, as compilers do it.
+//!
+//! Everything in a manifest is hostile: what is made here cannot steer a terminal, and its length is bounded.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+
+use crate::seed::validate::{Report, readable};
+use crate::seed::{Problem, Severity};
+
+/// Columns of a shown line of text.
+const WIDTH: usize = 100;
+/// The most characters that are marked.
+const MARKED: usize = 60;
+/// Characters that are looked at before and behind the marked ones; enough that the line is seen to be cut.
+const AROUND: usize = 2 * WIDTH;
+
+/// Whether a character steers a terminal, or turns the direction of writing, which can make one name look like another.
+pub(super) fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A text in which every character that steers is replaced by one that shows it.
+pub(super) fn tame(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+fn visible(c: char) -> char {
+    match c {
+        c if !steers(c) => c,
+        // Unicode's pictures of control characters are in the order of these.
+        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\u{7f}' => '\u{2421}',
+        _ => char::REPLACEMENT_CHARACTER,
+    }
+}
+
+/// A value as one line of JSON, with what steers a terminal escaped.
+pub(super) fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
+    let mut line = String::new();
+    for c in serde_json::to_string(value)?.chars() {
+        match c {
+            // Line feeds that were here before are blanks between tokens. The others can only be inside of strings.
+            '\n' => line.push(c),
+            c if steers(c) => write!(line, "\\u{:04x}", u32::from(c))?,
+            c => line.push(c),
+        }
+    }
+    line.push('\n');
+    Ok(line)
+}
+
+/// How problems are drawn on a stream: with colours on a terminal, unless NO_COLOR is set.
+pub(super) fn renderer<S: anstream::stream::RawStream>(stream: &S) -> Renderer {
+    let renderer =
+        if AutoStream::choice(stream) == ColorChoice::Never { Renderer::plain() } else { Renderer::styled() };
+    renderer.term_width(WIDTH)
+}
+
+/// Every problem of a report with its place in the text that was judged.
+pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &Report) -> String {
+    let text = Text::new(source);
+    let mut drawn = String::new();
+    for problem in &report.problems {
+        drawn += &renderer.render(&[group(name, &text, problem)]);
+        drawn += "\n\n";
+    }
+    drawn
+}
+
+fn group<'a>(name: &'a str, text: &Text<'_>, problem: &Problem) -> Group<'a> {
+    let level = match problem.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Advice => Level::NOTE.with_name(Severity::Advice.as_str()),
+    };
+    let group = Group::with_title(level.primary_title(tame(&problem.message)).id(tame(&problem.code)));
+    let group = match (problem.line as usize, problem.column as usize) {
+        (0, _) | (_, 0) => group,
+        (line, column) => placed(group, name, text, line, column),
+    };
+    if problem.help.is_empty() { group } else { group.element(Level::HELP.message(tame(&problem.help))) }
+}
+
+/// Adds a problem's place, and what is there.
+fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text<'_>, line: usize, column: usize) -> Group<'a> {
+    let origin = Origin::path(name).line(line).char_column(column);
+    let Some(shown) = text.line(line) else { return group.element(origin) };
+    let window = Window::new(shown, column);
+    let snippet = Snippet::source(window.text).line_start(line);
+    let snippet = snippet.annotation(AnnotationKind::Primary.span(window.marked));
+    if window.is_cut {
+        // The renderer counts columns in what it is given, so the place is said beside it.
+        group.element(origin).element(snippet)
+    } else {
+        group.element(snippet.path(name))
+    }
+}
+
+/// The text that the places of problems refer to, in lines.
+struct Text<'a> {
+    text: Cow<'a, str>,
+    /// Where each line starts, in bytes.
+    starts: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    fn new(source: &'a [u8]) -> Self {
+        let text = readable(source);
+        let starts = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, starts }
+    }
+
+    /// A line, counted from 1, without its end.
+    fn line(&self, number: usize) -> Option<&str> {
+        let start = *self.starts.get(number.checked_sub(1)?)?;
+        let end = self.starts.get(number).map_or(self.text.len(), |next| next - 1);
+        let line = self.text.get(start..end)?;
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+}
+
+/// What to show of a line that may be very long: a token with what is around it.
+struct Window {
+    text: String,
+    /// Whether the line's beginning is not in it.
+    is_cut: bool,
+    /// The token's bytes.
+    marked: Range<usize>,
+}
+
+impl Window {
+    /// Around the token that begins at a column: in characters, from 1. Behind the line's end is at its end.
+    fn new(line: &str, column: usize) -> Self {
+        let mut rest = line.chars();
+        if let Some(skipped) = column.checked_sub(2) {
+            rest.nth(skipped);
+        }
+        let rest = rest.as_str();
+        let before = &line[..line.len() - rest.len()];
+        let from = before.char_indices().rev().nth(AROUND - 1).map_or(0, |(at, _)| at);
+        let (token, after) = rest.split_at(token_length(first(rest, MARKED)));
+        // The renderer draws tabs itself.
+        let visible = |text: &str| -> String { text.chars().map(|c| if c == '\t' { c } else { visible(c) }).collect() };
+        let (before, token) = (visible(&before[from..]), visible(token));
+        let marked = before.len()..before.len() + token.len();
+        Self { text: before + &token + &visible(first(after, AROUND)), is_cut: from > 0, marked }
+    }
+}
+
+/// The first characters of a text.
+fn first(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
+}
+
+/// The bytes of the token that a text begins with: a string with its quotes, one bracket, or up to where such a thing
+/// begins.
+fn token_length(text: &str) -> usize {
+    let is_delimiter = |c: char| c.is_whitespace() || "{}[],:\"".contains(c);
+    let mut characters = text.char_indices();
+    match characters.next() {
+        None => 0,
+        Some((_, '"')) => {
+            let mut escaped = false;
+            let closes = |&(_, c): &(usize, char)| {
+                let closes = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                closes
+            };
+            characters.find(closes).map_or(text.len(), |(at, _)| at + 1)
+        }
+        Some((_, head)) if is_delimiter(head) => head.len_utf8(),
+        Some(_) => characters.find(|&(_, c)| is_delimiter(c)).map_or(text.len(), |(at, _)| at),
+    }
+}
+
+/// The last line: whether the manifest is valid, as which image, and how many problems there are.
+pub(super) fn summary(name: &str, report: &Report) -> String {
+    let mut line = match (&report.image_name, report.valid) {
+        (Some(image), true) => format!("{name}: valid as {}", tame(image)),
+        (None, true) => format!("{name}: valid"),
+        (_, false) => format!("{name}: not valid"),
+    };
+    let nouns = [("error", "errors"), ("warning", "warnings"), ("piece of advice", "pieces of advice")];
+    let counted = Severity::ALL.into_iter().zip(nouns).filter_map(|(severity, (one, many))| {
+        let count = report.problems.iter().filter(|problem| problem.severity == severity).count();
+        (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+    });
+    let more = (report.omitted > 0).then(|| format!("{} more that are not shown", report.omitted));
+    let counted: Vec<String> = counted.chain(more).collect();
+    if !counted.is_empty() {
+        line += if report.valid { ", " } else { ": " };
+        line += &counted.join(", ");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::seed::Profile;
+
+    fn problem(line: u32, column: u32) -> Problem {
+        let (code, severity) = ("bad-name".to_owned(), Severity::Error);
+        let (message, help) = ("It is bad.".to_owned(), "Mend it.".to_owned());
+        Problem { code, severity, path: String::new(), line, column, message, help }
+    }
+
+    fn report(problems: Vec<Problem>) -> Report {
+        let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
+        let image_name = Some("my-job-1.0.0-seed:1.0.0".to_owned());
+        Report { valid, profile: Profile::Spec, strict: false, image_name, problems, omitted: 0 }
+    }
+
+    /// One problem at a place of a text, drawn without colours.
+    fn drawn(source: &[u8], line: u32, column: u32) -> String {
+        problems(&Renderer::plain().term_width(WIDTH), "a.json", source, &report(vec![problem(line, column)]))
+    }
+
+    /// The shown line and the marks below it, without the margin.
+    fn marked(source: &[u8], line: u32, column: u32) -> [String; 2] {
+        let drawn = drawn(source, line, column);
+        let start = drawn.lines().position(|shown| shown.starts_with(&format!("{line} |"))).expect(&drawn);
+        [0, 1]
+            .map(|more| drawn.lines().nth(start + more).and_then(|shown| shown.get(4..)).unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn a_problem_is_drawn_at_its_place() {
+        assert_snapshot!(drawn(b"{\n  \"name\": \"my job\",\n}\n", 2, 11), @r#"
+        error[bad-name]: It is bad.
+         --> a.json:2:11
+          |
+        2 |   "name": "my job",
+          |           ^^^^^^^^
+          |
+          = help: Mend it.
+        "#);
+    }
+
+    #[test]
+    fn a_problem_without_a_place_is_only_told() {
+        assert_snapshot!(drawn(b"{}", 0, 0), @"
+        error[bad-name]: It is bad.
+         |
+         = help: Mend it.
+        ");
+        assert_snapshot!(drawn(b"{}", 9, 1), @"
+        error[bad-name]: It is bad.
+        --> a.json:9:1
+         = help: Mend it.
+        ");
+    }
+
+    #[test]
+    fn severities_have_their_words() {
+        for (severity, word) in [(Severity::Warning, "warning[bad-name]: "), (Severity::Advice, "advice[bad-name]: ")] {
+            let report = report(vec![Problem { severity, ..problem(0, 0) }]);
+            let drawn = problems(&Renderer::plain(), "a.json", b"", &report);
+            assert!(drawn.starts_with(word), "{drawn}");
+        }
+    }
+
+    #[test]
+    fn the_whole_token_is_marked() {
+        for (line, column, marks) in [
+            (r#"{"a": "b\\\"c\\", "d": 1}"#, 7, "      ^^^^^^^^^^"),
+            (r#"{"a": [1, 2]}"#, 7, "      ^"),
+            (r#"{"a": -1.5e3, "b": 1}"#, 7, "      ^^^^^^"),
+            (r#"{"a": true}"#, 7, "      ^^^^"),
+            (r#"{"a": nonsense"b"}"#, 7, "      ^^^^^^^^"),
+            (r#"{"a": "open"#, 7, "      ^^^^^"),
+            (r#"{"a": 1}"#, 8, "       ^"),
+            (r#"{"a": 1}"#, 9, "        ^"),
+            (r#"{"a": 1}"#, 99, "        ^"),
+            (r#"{"a": 1}"#, 6, "     ^"),
+        ] {
+            assert_eq!(marked(line.as_bytes(), 1, column), [line, marks], "{column}");
+        }
+    }
+
+    #[test]
+    fn columns_are_characters() {
+        // Two bytes each, two columns each, and a tab as four blanks.
+        assert_eq!(marked("{\"ä\": \"öü\"}".as_bytes(), 1, 7), ["{\"ä\": \"öü\"}", "      ^^^^"]);
+        assert_eq!(marked("{\"冰\": 1}".as_bytes(), 1, 7), ["{\"冰\": 1}", "       ^"]);
+        assert_eq!(marked(b"\t\"a\": 1", 1, 7), ["    \"a\": 1", "         ^"]);
+        // The end of a line is no part of it.
+        assert_eq!(marked(b"{\r\n \"a\r\n}\r\n", 2, 2), [" \"a", " ^^"]);
+        assert_eq!(marked(b"{\n\n}", 2, 1), ["", "^"]);
+        // What is not UTF-8 counts one character a piece, as when it was judged; a byte order mark counts none.
+        assert_eq!(marked(b"\"\xff\xfe\" 1", 1, 6), ["\"\u{fffd}\u{fffd}\" 1", "     ^"]);
+        assert_eq!(marked("\u{feff}{\"a\": 1}".as_bytes(), 1, 2), ["{\"a\": 1}", " ^^^"]);
+    }
+
+    #[test]
+    fn hostile_characters_are_shown_and_not_sent() {
+        let source = "\"\u{1b}[31m\0\u{202e}\u{9b}\u{7f}\r\"".as_bytes();
+        assert_eq!(marked(source, 1, 1), ["\"␛[31m␀\u{fffd}\u{fffd}␡␍\"", "^^^^^^^^^^^^"]);
+        let report = report(vec![Problem { message: "\u{1b}[2J\n".into(), help: "\u{7}".into(), ..problem(0, 0) }]);
+        let drawn = problems(&Renderer::plain(), "a.json", b"", &report);
+        assert!(drawn.contains("␛[2J␊") && drawn.contains("␇"), "{drawn}");
+        assert_eq!(json_line(&"\u{1b}\u{9b}\u{202e}ä").unwrap(), "\"\\u001b\\u009b\\u202eä\"\n");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_token() {
+        let line = format!("{{{}\"name\": \"my job\"{}}}", " \"a\": 1,".repeat(50_000), ", \"b\": 2".repeat(50_000));
+        let column = 1 + line.find("\"my job\"").unwrap() as u32;
+        let shown = drawn(line.as_bytes(), 1, column);
+        assert!(shown.contains(&format!("a.json:1:{column}\n")), "{shown}");
+        let [text, marks] = marked(line.as_bytes(), 1, column);
+        assert!(text.starts_with("...") && text.ends_with("...") && text.len() <= WIDTH, "{text}");
+        assert_eq!(&text[marks.find('^').unwrap()..=marks.rfind('^').unwrap()], "\"my job\"");
+        let string = format!("\"{}\"", "x".repeat(1_000_000));
+        assert_eq!(marked(string.as_bytes(), 1, 1)[1].matches('^').count(), MARKED);
+    }
+
+    #[test]
+    fn the_last_line_counts() {
+        let some = |severity, count| vec![Problem { severity, ..problem(1, 1) }; count];
+        let mixed = [some(Severity::Error, 3), some(Severity::Warning, 1), some(Severity::Advice, 1)].concat();
+        assert_eq!(summary("a", &report(mixed)), "a: not valid: 3 errors, 1 warning, 1 piece of advice");
+        let name = "my-job-1.0.0-seed:1.0.0";
+        assert_eq!(summary("a", &report(vec![])), format!("a: valid as {name}"));
+        assert_eq!(summary("a", &report(some(Severity::Warning, 2))), format!("a: valid as {name}, 2 warnings"));
+        let omitted = Report { omitted: 7, ..report(some(Severity::Error, 1)) };
+        assert_eq!(summary("a", &omitted), "a: not valid: 1 error, 7 more that are not shown");
+        assert_eq!(summary("a", &Report { image_name: None, ..report(vec![]) }), "a: valid");
+    }
+
+    proptest! {
+        #[test]
+        fn any_place_of_any_bytes_is_drawn_harmlessly_and_short(
+            text in "([\\PC\\n\\r\\t]|\\p{C}|[\"{:\\\\]){0,300}", junk in prop::collection::vec(any::<u8>(), 0..40),
+            line in 0..6u32, column in 0..400u32, message in ".{0,40}",
+        ) {
+            let source = [text.as_bytes(), &junk].concat();
+            let report = report(vec![Problem { message, ..problem(line, column) }]);
+            let drawn = problems(&Renderer::plain().term_width(WIDTH), "a.json", &source, &report);
+            prop_assert!(!drawn.chars().any(|c| c != '\n' && steers(c)), "{:?}", drawn);
+            prop_assert!(drawn.len() < 6_000, "{}", drawn.len());
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `silo upgrade`.
+
+use std::fs;
+use std::io::{ErrorKind, stderr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::manifest_file::{self, ManifestFile, shown};
+use super::{Exit, complain, print, render};
+use crate::seed::upgrade::{Change, Upgraded, upgrade};
+use crate::seed::validate::{MAX_BYTES, Report, Rules, judge};
+
+#[derive(Args)]
+#[command(
+    after_help = "The new manifest goes to standard output; what was changed, and what is still wrong, to standard error.\n\n\
+    Exit codes: 0 upgraded, or nothing to do; 1 it cannot be upgraded, or the result is not valid; \
+    2 wrong usage, or a path that cannot be read."
+)]
+pub(super) struct Options {
+    /// A manifest, a folder with a seed.manifest.json, or - for standard input
+    #[arg(value_name = "DIR|FILE|-", default_value = ".")]
+    path: PathBuf,
+    /// Write the file itself; the old one is kept with .bak behind its name
+    #[arg(long)]
+    in_place: bool,
+    /// As JSON: the old version, the new manifest, the changes, and the report on it
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` gives.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    from: &'a str,
+    manifest: &'a RawValue,
+    changes: &'a [Change],
+    report: &'a Report,
+}
+
+pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
+    let file = match manifest_file::read(&options.path) {
+        Ok(file) if options.in_place && file.path.is_none() => {
+            complain(&anyhow!("standard input cannot be written in place; leave --in-place out"));
+            return Ok(Exit::Usage);
+        }
+        Ok(file) => file,
+        Err(why) => {
+            complain(&why);
+            return Ok(Exit::Usage);
+        }
+    };
+    let upgraded = upgrade(text(&file)?).with_context(|| format!("{} cannot be upgraded", file.name))?;
+    let report = judge(upgraded.manifest.as_bytes(), Rules::default());
+    if let (true, Some(path), false) = (options.in_place, &file.path, upgraded.changes.is_empty()) {
+        write_back(path, &file.bytes, &upgraded)?;
+    }
+    if options.json {
+        let manifest: &RawValue = serde_json::from_str(&upgraded.manifest).context("the new manifest is not JSON")?;
+        print(render::json_line(&Outcome {
+            from: &upgraded.from,
+            manifest,
+            changes: &upgraded.changes,
+            report: &report,
+        })?)?;
+    } else {
+        eprint!("{}", for_people(&file, &upgraded, &report));
+        if !options.in_place {
+            print(&upgraded.manifest)?;
+        }
+    }
+    Ok(if report.valid { Exit::Done } else { Exit::Failed })
+}
+
+fn text(file: &ManifestFile) -> anyhow::Result<&str> {
+    if file.bytes.len() > MAX_BYTES {
+        bail!("{} cannot be upgraded: it has more than {MAX_BYTES} bytes", file.name);
+    }
+    str::from_utf8(&file.bytes).with_context(|| format!("{} cannot be upgraded: it is not UTF-8", file.name))
+}
+
+/// Puts the new manifest where the old one is, and keeps the old one beside it.
+fn write_back(path: &Path, old: &[u8], upgraded: &Upgraded) -> anyhow::Result<()> {
+    // A link stays one: the file that it leads to is written.
+    let path = path.canonicalize().with_context(|| format!("{} cannot be written", shown(path)))?;
+    let cannot = || format!("{} cannot be written", shown(&path));
+    let permissions = fs::metadata(&path).with_context(cannot)?.permissions();
+    let mut kept = path.clone().into_os_string();
+    kept.push(".bak");
+    let kept = PathBuf::from(kept);
+    match manifest_file::create(&kept, old, Some(permissions.clone())) {
+        Err(why) if why.kind() == ErrorKind::AlreadyExists => {
+            bail!("{} is there already, and would keep the old manifest; move it away", shown(&kept))
+        }
+        outcome => outcome.with_context(|| format!("{} cannot be written", shown(&kept)))?,
+    }
+    manifest_file::replace(&path, upgraded.manifest.as_bytes(), permissions).with_context(cannot)
+}
+
+/// What was done, and what is left to do.
+fn for_people(file: &ManifestFile, upgraded: &Upgraded, report: &Report) -> String {
+    let name = &file.name;
+    let mut said = String::new();
+    if upgraded.changes.is_empty() {
+        said += &format!("{name} is at {} already; nothing to do.\n", render::tame(&upgraded.from));
+    } else {
+        said += &format!("{name}: upgraded from {} to 1.0.0\n", render::tame(&upgraded.from));
+        for change in &upgraded.changes {
+            let mark = if change.invented { '!' } else { ' ' };
+            said += &format!("{mark} {}: {}\n", render::tame(&change.path), render::tame(&change.message));
+        }
+        let invented = upgraded.changes.iter().filter(|change| change.invented).count();
+        if invented > 0 {
+            said += &format!("Look at what is marked with ! ({invented}): it had to be made up or given up.\n");
+        }
+    }
+    if !report.problems.is_empty() {
+        let renderer = render::renderer(&stderr());
+        // Places are those of the new text, which that file may never hold.
+        let name = if upgraded.changes.is_empty() { name } else { &format!("{name} (upgraded)") };
+        said += "\n";
+        said += &render::problems(&renderer, name, upgraded.manifest.as_bytes(), report);
+        said += &format!("{}\n", render::summary(name, report));
+    }
+    said
+}

@@ -1,0 +1,100 @@
+//! `silo validate`.
+
+use std::io::stdout;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::manifest_file::{self, ManifestFile};
+use super::{Exit, complain, print, render};
+use crate::seed::Profile;
+use crate::seed::validate::{Report, Rules, judge};
+
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 every manifest is valid; 1 one is not; 2 wrong usage, or a path that cannot be read."
+)]
+pub(super) struct Options {
+    /// Manifests, folders with a seed.manifest.json, or - for standard input
+    #[arg(value_name = "DIR|FILE|-", default_value = ".")]
+    paths: Vec<PathBuf>,
+    /// Whose rules to judge by
+    #[arg(long, value_enum, default_value_t)]
+    profile: Profile,
+    /// Take warnings for errors
+    #[arg(long)]
+    strict: bool,
+    /// As JSON: the report, as a server gives it; an array of reports, each with its `file`, for several paths
+    #[arg(long)]
+    json: bool,
+}
+
+impl ValueEnum for Profile {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let whose = match self {
+            Self::Spec => "the text of Seed 1.0.0",
+            Self::SeedCli => "what Seed CLI 1.3 accepts",
+            Self::Scale => "what Scale accepts",
+        };
+        Some(PossibleValue::new(self.as_str()).help(whose))
+    }
+}
+
+/// A report among others.
+#[derive(Serialize)]
+struct Judged<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
+    let rules = Rules { profile: options.profile, strict: options.strict };
+    let mut exit = Exit::Done;
+    let mut judged = Vec::new();
+    for path in &options.paths {
+        let file = match manifest_file::read(path) {
+            Ok(file) => file,
+            Err(why) => {
+                complain(&why);
+                exit = Exit::Usage;
+                continue;
+            }
+        };
+        let report = judge(&file.bytes, rules);
+        exit = exit.max(if report.valid { Exit::Done } else { Exit::Failed });
+        if options.json {
+            judged.push((file.name, report));
+        } else {
+            print(for_people(&file, &report))?;
+        }
+    }
+    if options.json {
+        print(as_json(&judged, options.paths.len() == 1)?)?;
+    }
+    Ok(exit)
+}
+
+fn for_people(file: &ManifestFile, report: &Report) -> String {
+    let problems = render::problems(&render::renderer(&stdout()), &file.name, &file.bytes, report);
+    let hint = if report.valid { "" } else { "docs/problems.md explains the words in brackets.\n" };
+    format!("{problems}{}\n{hint}", render::summary(&file.name, report))
+}
+
+/// The one report, or an array; nothing when the one path could not be read.
+fn as_json(judged: &[(String, Report)], only_one: bool) -> anyhow::Result<String> {
+    match judged {
+        [(_, report)] if only_one => render::json_line(report),
+        [] if only_one => Ok(String::new()),
+        many => {
+            let many: Vec<Judged> = many.iter().map(|(file, report)| Judged { file, report }).collect();
+            render::json_line(&many)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The program where no server is needed: in a folder of the test's own, with bytes on standard input, or on a terminal.
+
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+use std::process::{ChildStdin, Command, Output, Stdio};
+use std::thread;
+
+use crate::support::process::Exit;
+
+/// Runs `silo` in a folder, with nothing on standard input.
+pub fn silo(folder: &Path, arguments: &[&str]) -> Exit {
+    silo_fed(folder, arguments, b"")
+}
+
+/// The same with something on standard input.
+pub fn silo_fed(folder: &Path, arguments: &[&str], input: &[u8]) -> Exit {
+    let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
+    command.args(arguments);
+    let input = input.to_owned();
+    run(command, move |stdin| {
+        // A program that has read enough may be gone already.
+        stdin.write_all(&input).ok();
+    })
+}
+
+/// The same with a standard input that has no end; how much of it went away, in bytes.
+pub fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) {
+    let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
+    command.args(arguments);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let exit = run(command, move |stdin| {
+        let mut fed = 0;
+        let refused = loop {
+            match stdin.write(&[b' '; 4096]) {
+                Ok(written) => fed += written,
+                Err(why) => break why,
+            }
+        };
+        assert_eq!(refused.kind(), ErrorKind::BrokenPipe, "the program hung up");
+        sender.send(fed).expect("the test waits");
+    });
+    (exit, receiver.recv().expect("the feeder ends with the program"))
+}
+
+/// Runs `silo` on a terminal of its own (util-linux `script`), where somebody types. What the terminal shows, the typed
+/// text too, is the exit's standard output.
+pub fn silo_on_terminal(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], typed: &str) -> Exit {
+    let mut command = command("script", folder);
+    // `script` hands the line to a shell: what is given here needs no quoting.
+    let line = [&[env!("CARGO_BIN_EXE_silo")], arguments].concat().join(" ");
+    command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
+    command.envs(environment.iter().copied());
+    let typed = typed.to_owned();
+    run(command, move |stdin| stdin.write_all(typed.as_bytes()).expect("a terminal takes what is typed"))
+}
+
+fn command(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env_clear().env("PATH", "/usr/bin:/bin");
+    command
+}
+
+/// Runs a program to its end while something feeds it; closes its input then.
+fn run(mut command: Command, feed: impl FnOnce(&mut ChildStdin) + Send + 'static) -> Exit {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program can be started");
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    let feeder = thread::spawn(move || feed(&mut stdin));
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("our own child can be waited for");
+    feeder.join().expect("what feeds the program does not fail");
+    let text = |bytes| String::from_utf8(bytes).expect("what is printed is UTF-8");
+    Exit { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
