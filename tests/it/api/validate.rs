@@ -1,5 +1,8 @@
 //! `/api/v1/validate`: what it takes, and that every door gives the same report of a manifest.
 
+use std::path::Path;
+use std::process::Command;
+
 use http::Method;
 use serde_json::{Value, json};
 use silo::seed::LABEL;
@@ -395,6 +398,7 @@ async fn every_door_gives_the_same_report() {
                 ("imageId", ask(json!({"imageId": n + 1}).to_string()).await),
                 ("image of the catalogue", ask(json!({"image": known}).to_string()).await),
                 ("image of a registry", ask(json!({"image": unknown}).to_string()).await),
+                ("silo validate", command_line(&silo.folder().join("seed.manifest.json"), manifest, profile, strict)),
             ] {
                 assert_eq!(found, report, "{door}: {manifest} by {profile}, strict: {strict}");
             }
@@ -406,4 +410,16 @@ async fn every_door_gives_the_same_report() {
             }
         }
     }
+}
+
+/// What `silo validate --json` prints.
+fn command_line(file: &Path, manifest: &str, profile: &str, strict: bool) -> Value {
+    std::fs::write(file, manifest).expect("a file");
+    let told = Command::new(env!("CARGO_BIN_EXE_silo"))
+        .args(["validate", "--json", "--profile", profile])
+        .args(strict.then_some("--strict"))
+        .arg(file)
+        .output()
+        .expect("silo runs");
+    serde_json::from_slice(&told.stdout).expect("a report")
 }
