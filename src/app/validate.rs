@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::{App, Error, Result};
 use crate::catalog::{Image, ImageId};
 use crate::registry::image_name;
+use crate::scan;
 use crate::seed::validate::{self, Report, Rules};
 
 /// What is to be judged.
@@ -48,6 +49,21 @@ impl App {
         };
         // A mebibyte that is made to be slow takes a tenth of a second.
         Ok(tokio::task::spawn_blocking(judge).await?)
+    }
+
+    /// Judges some of the manifests that older rules judged when they were stored; whether there may be more.
+    pub async fn judge_again(&self) -> Result<bool> {
+        /// How many at once: some tens of milliseconds of work.
+        const BATCH: u32 = 500;
+        let stale = self.0.store.content_stale(BATCH).await?;
+        let there_may_be_more = stale.len() == BATCH as usize;
+        let judge = move || stale.into_iter().map(scan::judge_again).collect::<Vec<_>>();
+        let judgements = tokio::task::spawn_blocking(judge).await?;
+        if !judgements.is_empty() {
+            self.0.store.content_judged(&judgements).await?;
+            tracing::info!(manifests = judgements.len(), "judged again by today's rules");
+        }
+        Ok(there_may_be_more)
     }
 
     /// The catalogued image that a pull reference names.

@@ -3,14 +3,15 @@
 use std::io::stdout;
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::manifest_file::{self, ManifestFile};
 use super::{Exit, complain, print, render};
-use crate::seed::Profile;
 use crate::seed::validate::{Report, Rules, judge};
+use crate::seed::{Code, Profile, explanation};
 
 #[derive(Args)]
 #[command(
@@ -29,6 +30,9 @@ pub(super) struct Options {
     /// As JSON: the report, as a server gives it; an array of reports, each with its `file`, for several paths
     #[arg(long)]
     json: bool,
+    /// Explain the code of a problem, such as bad-name, and judge nothing
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "strict", "json"])]
+    explain: Option<String>,
 }
 
 impl ValueEnum for Profile {
@@ -55,6 +59,9 @@ struct Judged<'a> {
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
+    if let Some(code) = &options.explain {
+        return explain(code);
+    }
     let rules = Rules { profile: options.profile, strict: options.strict };
     let mut exit = Exit::Done;
     let mut judged = Vec::new();
@@ -81,9 +88,22 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+fn explain(code: &str) -> anyhow::Result<Exit> {
+    let Some(text) = explanation(code) else {
+        let known: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        complain(&anyhow!("there is no problem '{}'; there are: {}", render::tame(code), known.join(", ")));
+        return Ok(Exit::Usage);
+    };
+    print(format_args!("{code}\n\n{text}\n"))?;
+    Ok(Exit::Done)
+}
+
 fn for_people(file: &ManifestFile, report: &Report) -> String {
     let problems = render::problems(&render::renderer(&stdout()), &file.name, &file.bytes, report);
-    let hint = if report.valid { "" } else { "docs/problems.md explains the words in brackets.\n" };
+    let hint = match report.problems.first() {
+        Some(first) if !report.valid => format!("More about a problem: silo validate --explain {}\n", first.code),
+        _ => String::new(),
+    };
     format!("{problems}{}\n{hint}", render::summary(&file.name, report))
 }
 

@@ -1,12 +1,15 @@
 //! From what a registry holds to what the catalogue keeps: the Seed label read, the manifest judged.
 
-use crate::catalog::{Content, ContentProblem, ManifestFacts, Outcome};
+use crate::catalog::{Content, ContentProblem, Judgement, ManifestFacts, Outcome, StaleContent};
 use crate::registry::{Fetched, ImageConfig};
 use crate::seed::manifest::{self, Essentials};
-use crate::seed::validate::{self, Rules};
+use crate::seed::validate::{self, Report, Rules};
 use crate::seed::{LABEL, Severity, label};
 
-/// Reads a fetched manifest digest.
+/// The code of a manifest with errors in the report of a scan.
+const INVALID: &str = "manifest-invalid";
+
+/// Reads a fetched manifest digest. Judging takes a tenth of a second where somebody made it slow.
 pub fn content_of(digest: &str, fetched: Fetched) -> Content {
     let mut problems = Vec::new();
     let (outcome, platforms) = match fetched {
@@ -83,18 +86,7 @@ fn differ(configs: &[ImageConfig], text: &str) -> bool {
 
 fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem>) -> ManifestFacts {
     let report = validate::judge(text.as_bytes(), Rules::default());
-    let errors: Vec<_> = report.problems.iter().filter(|found| found.severity == Severity::Error).collect();
-    if let Some(first) = errors.first() {
-        let at = if first.path.is_empty() { "/" } else { &first.path };
-        let more = match errors.len() {
-            1 => String::new(),
-            n => format!(" ({} errors in all)", n),
-        };
-        problems.push(ContentProblem {
-            code: "manifest-invalid".to_owned(),
-            message: format!("the manifest breaks the Seed standard at {at}: {}{more}", first.message),
-        });
-    }
+    problems.extend(invalid(&report));
     ManifestFacts {
         job_name: essentials.job_name,
         job_version: essentials.job_version,
@@ -108,4 +100,26 @@ fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem
         valid: report.valid,
         problems: report.problems,
     }
+}
+
+/// What today's rules say of a manifest that was stored under older ones.
+pub fn judge_again(content: StaleContent) -> Judgement {
+    let report = validate::judge(content.manifest.as_bytes(), Rules::default());
+    let mut problems = content.problems;
+    problems.retain(|problem| problem.code != INVALID);
+    problems.extend(invalid(&report));
+    Judgement { digest: content.digest, problems, valid: report.valid, manifest_problems: report.problems }
+}
+
+/// The problem that a scan reports of a manifest with errors.
+fn invalid(report: &Report) -> Option<ContentProblem> {
+    let errors = || report.problems.iter().filter(|found| found.severity == Severity::Error);
+    let first = errors().next()?;
+    let at = if first.path.is_empty() { "/" } else { &first.path };
+    let more = match errors().count() {
+        1 => String::new(),
+        n => format!(" ({n} errors in all)"),
+    };
+    let message = format!("the manifest breaks the Seed standard at {at}: {}{more}", first.message);
+    Some(ContentProblem { code: INVALID.to_owned(), message })
 }

@@ -16,7 +16,7 @@ use crate::catalog::{
 use crate::registry::Source;
 use crate::store::{self, ScanResult, Store};
 
-pub use content::{content_of, seed_label};
+pub use content::{content_of, judge_again, seed_label};
 use walk::{Stop, Walk};
 
 /// What a scan works with.

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{Input, content_of, problem};
 use crate::catalog::{Content, FoundTag, NewScanProblem, StoredTag};
-use crate::registry::{self, Error, Look, Source};
+use crate::registry::{self, Error, Fetched, Look, Source};
 use crate::store;
 
 /// After this many requests in a row that got no answer, the registry counts as gone and the walk ends: otherwise each
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
                 let manifest = manifests.remove(&digest);
                 async move {
                     let fetched = source.fetch_with(&tag.repository, &digest, manifest).await;
-                    (tag, fetched.map(|fetched| content_of(&digest, fetched)))
+                    (tag, read(digest, fetched).await)
                 }
             })
             .buffer_unordered(self.input.concurrency);
@@ -276,4 +276,17 @@ async fn look(source: &Source, tag: &FoundTag, is_new: bool) -> registry::Result
         None => source.digest(&tag.repository, &tag.tag).await?,
     };
     Ok(digest.map(|digest| Look { digest, manifest: None }))
+}
+
+/// Reads what was fetched, off the async threads: a hostile label costs some time.
+async fn read(digest: String, fetched: registry::Result<Fetched>) -> registry::Result<Content> {
+    let fetched = fetched?;
+    match tokio::task::spawn_blocking(move || content_of(&digest, fetched)).await {
+        Ok(content) => Ok(content),
+        Err(why) => match why.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this future with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }

@@ -80,7 +80,7 @@ impl Store {
             &format!(
                 ") UPDATE contents SET problems = judged.problems, valid = judged.valid,
                      manifest_problems = judged.manifest_problems, judged_by = {REVISION}
-                 FROM judged WHERE contents.digest = judged.digest"
+                 FROM judged WHERE contents.digest = judged.digest AND contents.judged_by < {REVISION}"
             ),
         );
         let outcome = judged.execute(&mut tx).await.map(drop);

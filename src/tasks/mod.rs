@@ -3,6 +3,7 @@
 
 mod cleanup;
 mod index_sync;
+mod judge_again;
 mod scan_due;
 mod scan_worker;
 
@@ -42,6 +43,7 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
         tasks.spawn(drive(scan_worker::ScanWorker::new(app), stop.clone()));
     }
     tasks.spawn(drive(index_sync::IndexSync::new(app), stop.clone()));
+    tasks.spawn(drive(judge_again::JudgeAgain::new(app), stop.clone()));
     tasks.spawn(drive(cleanup::Cleanup::new(app), stop.clone()));
     let clock = cron_clock(app).await?;
     let stopped = stop.clone();

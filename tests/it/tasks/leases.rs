@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use silo::catalog::{ScanState, ScanTrigger};
+use silo::seed::LABEL;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, Executor};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::House;
-use crate::support::fake_registry::{FakeRegistry, Fault, Seen};
+use crate::support::fake_registry::{FakeRegistry, Fault, Image, Seen};
 
 #[tokio::test]
 async fn a_worker_that_vanishes_holds_a_scan_no_longer_than_its_lease() {
@@ -69,4 +72,30 @@ async fn old_scans_are_thrown_away() {
     house.app.clean_up().await.unwrap();
     let left: Vec<_> = house.app.scan_list(None, None, 10).await.unwrap().into_iter().map(|scan| scan.id).collect();
     assert_eq!(left, [scans[3], scans[2]]);
+}
+
+#[tokio::test]
+async fn what_an_older_silo_judged_is_judged_again() {
+    let registry = FakeRegistry::start().await;
+    let label = r#"{"job":{"name":"ice","jobVersion":"1.0.0","packageVersion":"1.0.0"}}"#;
+    registry.push("geo/ice-1.0.0-seed", "1.0.0", &Image::new().label(LABEL, label));
+    let house = House::new("2024-03-01T00:00:00Z", &[]).await;
+    let id = house.add("mine", &registry.url(), "off").await.id;
+    house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
+    assert!(house.app.scan_work(&CancellationToken::new()).await.unwrap());
+    let today = house.app.image_list().await.unwrap();
+    assert!(!today[0].facts.valid);
+
+    let before = "UPDATE contents SET judged_by = 0, valid = 1, manifest_problems = '[]', problems = '[]'";
+    let options = SqliteConnectOptions::new().filename(house.folder.path().join("silo.db"));
+    SqliteConnection::connect_with(&options).await.unwrap().execute(before).await.unwrap();
+    assert!(house.app.image_list().await.unwrap()[0].facts.valid, "the older SILO found nothing");
+
+    assert!(!house.app.judge_again().await.unwrap(), "that was all");
+    assert_eq!(house.app.image_list().await.unwrap(), today);
+    house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
+    assert!(house.app.scan_work(&CancellationToken::new()).await.unwrap());
+    let scan = house.app.scan_list(None, None, 1).await.unwrap()[0].id;
+    let problems = house.app.scan_problems(scan, 0, 10).await.unwrap();
+    assert_eq!(problems[0].problem.code, "manifest-invalid", "scans tell it again");
 }
