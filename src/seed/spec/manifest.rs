@@ -107,6 +107,8 @@ fn demand(rule: Rule) -> (&'static str, Value) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use proptest::sample::Index;
 
@@ -198,6 +200,19 @@ mod tests {
         ]
     }
 
+    /// A place for each rule, with texts that obey it or nearly do.
+    fn ruled_text() -> impl Strategy<Value = (&'static str, String)> {
+        prop_oneof![
+            (Just("/seedVersion"), "[01]\\.0\\.0\n?"),
+            (Just("/job/name"), "[aZ0_-]{0,3}[\n ]?"),
+            (Just("/job/errors/0/name"), "[aZ0_-]{0,3}[\n ]?"),
+            (Just("/job/jobVersion"), "[01]{1,2}\\.[01]{1,2}\\.[01]{1,2}(-[a0.-]{0,3})?(\\+[a0.]{0,3})?\n?"),
+            (Just("/job/interface/mounts/0/path"), "[/.a\n]{0,3}"),
+            (Just("/job/interface/outputs/files/0/pattern"), "(/|\\.|\\.\\.|a|\n){0,4}"),
+            (Just("/job/interface/mounts/0/mode"), "[rwo]{2}\n?"),
+        ]
+    }
+
     fn without_fractions(value: &mut Value) {
         match value {
             Value::Number(number) if number.is_f64() => *value = json!(0.5),
@@ -247,14 +262,23 @@ mod tests {
         fn agrees_with_validation(changes in prop::collection::vec(change(), 1..4)) {
             let mut manifest = complete();
             changes.into_iter().for_each(|change| apply(change, &mut manifest));
-            let codes = structural(&manifest);
-            let accepted = SCHEMA.with(|schema| schema.is_valid(&manifest));
-            prop_assert_eq!(accepted, codes.is_empty(), "{:?} {}", codes, manifest);
+            agree(&manifest)?;
+        }
+
+        #[test]
+        fn rules_are_the_same_as_patterns((place, text) in ruled_text()) {
+            let mut manifest = complete();
+            *manifest.pointer_mut(place).expect("it is there") = json!(text);
+            agree(&manifest)?;
         }
     }
 
-    thread_local! {
-        static SCHEMA: jsonschema::Validator = validator(Document::Manifest);
+    /// The schema takes exactly what has no structural problem.
+    fn agree(manifest: &Value) -> Result<(), TestCaseError> {
+        static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(Document::Manifest));
+        let codes = structural(manifest);
+        prop_assert_eq!(SCHEMA.is_valid(manifest), codes.is_empty(), "{:?} {}", codes, manifest);
+        Ok(())
     }
 
     #[test]
