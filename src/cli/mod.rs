@@ -8,6 +8,7 @@ mod remote;
 mod scan;
 mod search;
 mod serve;
+mod spec;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -61,6 +62,8 @@ enum Command {
     /// Keep a server's registries
     #[command(subcommand)]
     Registry(registry::Command),
+    /// Print the Seed standard as JSON Schema, for editors
+    Spec(spec::Options),
     /// Ask the service on this machine whether it is alive, for container health checks
     Health(remote::HealthOptions),
 }
@@ -98,6 +101,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Search(options)) => search::run(options).await,
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
+        Some(Command::Spec(options)) => spec::run(&options),
         Some(Command::Health(options)) => remote::health(&flags, options).await,
     }
 }

@@ -22,6 +22,7 @@ async fn help_lists_the_commands() {
       search    Search a server's catalogue
       scan      Scan a server's registries
       registry  Keep a server's registries
+      spec      Print the Seed standard as JSON Schema, for editors
       health    Ask the service on this machine whether it is alive, for container health checks
       help      Print this message or the help of the given subcommand(s)
 
@@ -41,7 +42,7 @@ async fn help_lists_the_commands() {
 
 #[tokio::test]
 async fn each_command_explains_itself() {
-    for command in ["serve", "config", "user", "login", "search", "scan", "registry", "health"] {
+    for command in ["serve", "config", "user", "login", "search", "scan", "registry", "spec", "health"] {
         let help = silo(&[command, "--help"], &[]).await.expect_success();
         assert!(help.contains(&format!("Usage: silo {command}")), "{help}");
     }
@@ -58,6 +59,7 @@ async fn wrong_usage_is_exit_code_two() {
         (&["search", "--limit", "many", "x"], "invalid value 'many'"),
         (&["search", "--kind", "dog", "x"], "possible values: job, image"),
         (&["registry"], "Usage: silo registry"),
+        (&["spec", "poem"], "possible values: manifest, metadata"),
     ] {
         let error = silo(arguments, &[]).await.expect_failure(2);
         assert!(error.contains(words), "{arguments:?}: {error}");

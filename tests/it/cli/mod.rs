@@ -4,6 +4,7 @@ mod accounts;
 mod catalogue;
 mod configuration;
 mod newcomer;
+mod spec;
 
 /// A text with what differs from run to run replaced, and no blanks at the ends of its lines.
 fn plain(text: &str, replaced: &[(&str, &str)]) -> String {
