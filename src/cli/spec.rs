@@ -17,9 +17,9 @@ The member `$schema` in the manifest itself does not do: the standard allows no 
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub(super) struct Options {
-    /// Of what
+    /// What the schema is of
     #[arg(value_enum, default_value_t = Which::Manifest)]
-    of: Which,
+    document: Which,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -31,7 +31,7 @@ enum Which {
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
-    print(json_schema(match options.of {
+    print(json_schema(match options.document {
         Which::Manifest => Document::Manifest,
         Which::Metadata => Document::Metadata,
     }))
