@@ -11,6 +11,7 @@ mod render;
 mod scan;
 mod search;
 mod serve;
+mod spec;
 mod upgrade;
 mod validate;
 
@@ -74,6 +75,8 @@ enum Command {
     Validate(validate::Options),
     /// Bring a manifest of an old version of the standard (0.x) to 1.0.0
     Upgrade(upgrade::Options),
+    /// Print the Seed standard as JSON Schema, for editors
+    Spec(spec::Options),
 }
 
 /// How a command ends, as a shell sees it. Ordered by how bad it is.
@@ -126,6 +129,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Search(options)) => search::run(options).await,
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
+        Some(Command::Spec(options)) => spec::run(&options),
         Some(Command::Health(options)) => remote::health(&flags, options).await,
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),

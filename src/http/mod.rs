@@ -6,6 +6,7 @@ mod error;
 mod extract;
 mod operations;
 mod routes;
+mod schemas;
 mod serve;
 
 pub use routes::{Access, Route, Routes, routes};

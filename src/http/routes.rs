@@ -11,7 +11,7 @@ use axum::routing::{MethodFilter, on};
 use http::{Method, header};
 
 use super::error::Failure;
-use super::{api, envelope, operations};
+use super::{api, envelope, operations, schemas};
 use crate::app::{App, Error};
 use crate::catalog::Role;
 
@@ -42,7 +42,7 @@ pub struct Routes {
 /// Everything that is served.
 pub fn routes(app: App) -> Routes {
     let routes = Routes { app, router: Router::new(), table: Vec::new() };
-    api::v1::add(api::legacy::add(operations::add(routes)))
+    api::v1::add(api::legacy::add(schemas::add(operations::add(routes))))
 }
 
 impl Routes {

@@ -11,6 +11,7 @@ mod legacy;
 mod native;
 mod operations;
 mod scans;
+mod schemas;
 mod snapshots;
 mod validate;
 

@@ -26,6 +26,7 @@ async fn help_lists_the_commands() {
       init      Write a manifest to start from
       validate  Say what is wrong with a manifest, and how to mend it
       upgrade   Bring a manifest of an old version of the standard (0.x) to 1.0.0
+      spec      Print the Seed standard as JSON Schema, for editors
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -44,9 +45,10 @@ async fn help_lists_the_commands() {
 
 #[tokio::test]
 async fn each_command_explains_itself() {
-    for command in
-        ["serve", "config", "user", "login", "search", "scan", "registry", "health", "init", "validate", "upgrade"]
-    {
+    for command in [
+        "serve", "config", "user", "login", "search", "scan", "registry", "health", "spec", "init", "validate",
+        "upgrade",
+    ] {
         let help = silo(&[command, "--help"], &[]).await.expect_success();
         assert!(help.contains(&format!("Usage: silo {command}")), "{help}");
     }
@@ -63,6 +65,7 @@ async fn wrong_usage_is_exit_code_two() {
         (&["search", "--limit", "many", "x"], "invalid value 'many'"),
         (&["search", "--kind", "dog", "x"], "possible values: job, image"),
         (&["registry"], "Usage: silo registry"),
+        (&["spec", "poem"], "possible values: manifest, metadata"),
     ] {
         let error = silo(arguments, &[]).await.expect_failure(2);
         assert!(error.contains(words), "{arguments:?}: {error}");

@@ -1,0 +1,41 @@
+//! The Seed standard as JSON Schema, for editors and other programs.
+
+use axum::Json;
+use axum::response::IntoResponse;
+use http::{Method, header};
+use serde::Serialize;
+
+use super::routes::{Access, Routes};
+use crate::seed::spec::{Document, json_schema};
+
+/// A released version of the standard does not change; our words for it may.
+const CACHE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
+
+pub(super) fn add(routes: Routes) -> Routes {
+    Document::ALL.into_iter().fold(routes.add(Method::GET, "/schemas", Access::Anyone, list), |routes, document| {
+        routes.add(Method::GET, path(document), Access::Anyone, move || async move { schema(document) })
+    })
+}
+
+fn path(document: Document) -> &'static str {
+    match document {
+        Document::Manifest => "/schemas/seed/1.0.0/manifest.json",
+        Document::Metadata => "/schemas/seed/1.0.0/metadata.json",
+    }
+}
+
+/// A schema in the list. The address has no host: a proxy may have another name, or put a prefix before it.
+#[derive(Serialize)]
+struct Entry {
+    title: &'static str,
+    url: &'static str,
+}
+
+async fn list() -> impl IntoResponse {
+    let entries = Document::ALL.map(|document| Entry { title: document.title(), url: path(document) });
+    ([CACHE], Json(entries))
+}
+
+fn schema(document: Document) -> impl IntoResponse {
+    ([CACHE, (header::CONTENT_TYPE, "application/schema+json")], json_schema(document))
+}

@@ -1,0 +1,136 @@
+//! The standard as JSON Schema (draft 2020-12), in our own words, for editors and for `silo spec`.
+//!
+//! A schema says what a manifest may look like; what its parts mean to each other (names that collide, variables that
+//! nothing sets) only [`super::validate`] knows.
+
+mod manifest;
+mod metadata;
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+/// A schema that is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// The manifest.
+    Manifest,
+    /// The metadata beside an output file, `<file>.metadata.json`.
+    Metadata,
+}
+
+impl Document {
+    pub const ALL: [Self; 2] = [Self::Manifest, Self::Metadata];
+
+    /// As in addresses and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    /// The schema's title.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Manifest => "Seed manifest 1.0.0",
+            Self::Metadata => "Seed metadata 1.0.0",
+        }
+    }
+}
+
+/// The schema as JSON text, indented, with a line feed at the end.
+pub fn json_schema(document: Document) -> &'static str {
+    static MANIFEST: LazyLock<String> = LazyLock::new(|| text(&manifest::schema()));
+    static METADATA: LazyLock<String> = LazyLock::new(|| text(&metadata::schema()));
+    match document {
+        Document::Manifest => &MANIFEST,
+        Document::Metadata => &METADATA,
+    }
+}
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+fn text(schema: &Value) -> String {
+    format!("{schema:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonschema::Validator;
+
+    use super::*;
+
+    pub(super) fn parsed(document: Document) -> Value {
+        serde_json::from_str(json_schema(document)).expect("a schema is JSON")
+    }
+
+    pub(super) fn validator(document: Document) -> Validator {
+        jsonschema::draft202012::new(&parsed(document)).expect("a schema that can be used")
+    }
+
+    /// What a schema says against a value, for the messages of tests.
+    #[track_caller]
+    pub(super) fn assert_passes(validator: &Validator, value: &Value) {
+        let differing: Vec<_> =
+            validator.iter_errors(value).map(|why| format!("{}: {why}", why.instance_path())).collect();
+        assert!(differing.is_empty(), "{value}: {differing:?}");
+    }
+
+    #[test]
+    fn both_obey_the_draft() {
+        for document in Document::ALL {
+            let schema = parsed(document);
+            assert_eq!(schema["$schema"], DRAFT);
+            assert_eq!(schema["title"], document.title());
+            jsonschema::draft202012::meta::validate(&schema).unwrap_or_else(|why| panic!("{document:?}: {why}"));
+            assert!(json_schema(document).ends_with("}\n"));
+        }
+    }
+
+    #[test]
+    fn everything_has_a_description() {
+        for document in Document::ALL {
+            let schema = parsed(document);
+            described(&schema, document.as_str());
+            for (name, object) in schema["$defs"].as_object().expect("definitions") {
+                described(object, name);
+            }
+        }
+    }
+
+    /// A sentence at a schema and at every property below it.
+    fn described(schema: &Value, place: &str) {
+        let about = schema["description"].as_str().unwrap_or_default();
+        assert!(about.ends_with('.'), "{place} has the description {about:?}");
+        properties(schema, place);
+    }
+
+    fn properties(schema: &Value, place: &str) {
+        for (name, value) in schema.as_object().into_iter().flatten() {
+            match (name.as_str(), value) {
+                ("$defs", _) => {}
+                ("properties", Value::Object(fields)) => {
+                    fields.iter().for_each(|(name, field)| described(field, &format!("{place}/{name}")));
+                }
+                (_, Value::Array(parts)) => parts.iter().for_each(|part| properties(part, place)),
+                _ => properties(value, place),
+            }
+        }
+    }
+
+    #[test]
+    fn every_definition_is_used_and_every_reference_leads_to_one() {
+        for document in Document::ALL {
+            let (text, schema) = (json_schema(document), parsed(document));
+            let defined: Vec<_> = schema["$defs"].as_object().expect("definitions").keys().collect();
+            for name in &defined {
+                assert!(text.contains(&format!("\"#/$defs/{name}\"")), "nothing uses {name}");
+            }
+            for (at, found) in text.match_indices("\"#/$defs/") {
+                let name = text[at + found.len()..].split('"').next().expect("a split gives at least one part");
+                assert!(defined.iter().any(|known| *known == name), "{name} is not defined");
+            }
+        }
+    }
+}
