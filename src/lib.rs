@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod lock;
 pub mod registry;
 pub mod scan;
 pub mod search;

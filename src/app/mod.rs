@@ -48,7 +48,7 @@ struct Inner {
     /// One writer brings the index up to date at a time.
     index_sync: Mutex<()>,
     /// Held while this process serves: the data directory is ours.
-    _lock: Option<std::fs::File>,
+    _lock: Option<crate::lock::FileLock>,
 }
 
 /// How parts of this process wake each other. Only wake-ups: what there is to do stands in the store.

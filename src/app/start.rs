@@ -1,6 +1,6 @@
 //! Starting: the data directory, its lock, keys, database, index and the first admin.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::auth::{
 use crate::catalog::Role;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::lock::FileLock;
 use crate::search::{self, Index};
 use crate::store::{self, Address, Store};
 
@@ -82,7 +83,14 @@ impl App {
         Ok(Self::assemble(settings, clock, &keys, store, Index::in_memory()?, None))
     }
 
-    fn assemble(settings: Settings, clock: Clock, keys: &Keys, store: Store, index: Index, lock: Option<File>) -> Self {
+    fn assemble(
+        settings: Settings,
+        clock: Clock,
+        keys: &Keys,
+        store: Store,
+        index: Index,
+        lock: Option<FileLock>,
+    ) -> Self {
         let rules = ThrottleRules {
             free_per_account: settings.auth.free_failures_per_account,
             free_per_address: settings.auth.free_failures_per_address,
@@ -160,14 +168,8 @@ fn make_private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// The lock is the kernel's: it goes with the process, however it ends.
-fn lock(data: &Path) -> Result<File, StartError> {
+fn lock(data: &Path) -> Result<FileLock, StartError> {
     let path = data.join("lock");
-    let data_error = |why| StartError::Data { path: path.clone(), why };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(data_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::Locked(data.to_owned())),
-        Err(TryLockError::Error(why)) => Err(data_error(why)),
-    }
+    let lock = FileLock::take(&path).map_err(|why| StartError::Data { path, why })?;
+    lock.ok_or_else(|| StartError::Locked(data.to_owned()))
 }

@@ -1,6 +1,6 @@
 //! The index in a folder: opening, writing, searching.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -16,6 +16,7 @@ use super::collect::Page;
 use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
 use super::{Error, Hit, Hits, Kind, Result, query};
 use crate::catalog::SearchDoc;
+use crate::lock::FileLock;
 
 /// Our folder inside the one that is given; nothing else there is ever touched, but for the lock beside it.
 const FOLDER: &str = "silo-search";
@@ -38,7 +39,7 @@ struct Inner {
     writer: Mutex<Option<IndexWriter>>,
     revision: AtomicI64,
     /// Held as long as the index is open, so that no other process wipes or writes it.
-    _lock: Option<File>,
+    _lock: Option<FileLock>,
 }
 
 impl Index {
@@ -69,7 +70,7 @@ impl Index {
         Self::over(tantivy::Index::create_in_ram(schema), 0, None).map_err(index_error)
     }
 
-    fn over(index: tantivy::Index, revision: i64, lock: Option<File>) -> tantivy::Result<Self> {
+    fn over(index: tantivy::Index, revision: i64, lock: Option<FileLock>) -> tantivy::Result<Self> {
         let (_, fields) = Fields::schema();
         index.tokenizers().register(ANALYZER, schema::analyzer());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
@@ -192,20 +193,13 @@ fn revision_of(payload: &str) -> Option<i64> {
     (version == schema::VERSION.to_string()).then(|| revision.parse().ok())?
 }
 
-fn lock(dir: &Path) -> Result<File> {
+fn lock(dir: &Path) -> Result<FileLock> {
     let path = dir.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| folder_error(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let dir = dir.display();
-            Err(Error::Index(format!(
-                "another process uses {dir}: stop it, or give this one a data directory of its own"
-            )))
-        }
-        Err(TryLockError::Error(error)) => Err(folder_error(&path, &error)),
-    }
+    let lock = FileLock::take(&path).map_err(|error| folder_error(&path, &error))?;
+    lock.ok_or_else(|| {
+        let dir = dir.display();
+        Error::Index(format!("another process uses {dir}: stop it, or give this one a data directory of its own"))
+    })
 }
 
 fn folder_error(path: &Path, error: &std::io::Error) -> Error {

@@ -6,17 +6,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and what it may use of the others: a whole room, or one item of it (`room::Item`).
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("seed", &[]),
     ("catalog", &["seed"]),
     ("clock", &[]),
     ("config", &[]),
+    ("lock", &[]),
     ("auth", &[]),
     ("store", &["catalog", "seed"]),
-    ("search", &["catalog", "seed"]),
+    ("search", &["catalog", "seed", "lock"]),
     ("registry", &["catalog::RegistryKind"]),
     ("scan", &["registry", "store", "catalog", "seed"]),
-    ("app", &["catalog", "seed", "clock", "config", "auth", "store", "search", "registry", "scan"]),
+    ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),
     // The pair is plain data; a request's id is random, and randomness is read in `auth` only.
