@@ -7,27 +7,19 @@ use tokio_util::sync::CancellationToken;
 use super::Reconcile;
 use crate::app::{App, Result};
 
-pub(super) struct IndexSync {
-    app: App,
-}
-
-impl IndexSync {
-    pub(super) fn new(app: &App) -> Self {
-        Self { app: app.clone() }
-    }
-}
+pub(super) struct IndexSync;
 
 impl Reconcile for IndexSync {
     const NAME: &'static str = "index_sync";
     /// Finds what other processes changed; asking costs one row.
     const PERIOD: Duration = Duration::from_secs(1);
 
-    async fn wake(&self) {
+    async fn wake(_app: &App) {
         // Whoever changes the catalogue in this process brings the index up to date himself.
         std::future::pending().await
     }
 
-    async fn reconcile(&self, _stop: &CancellationToken) -> Result<bool> {
-        self.app.index_bring_up_to_date().await.map(|()| false)
+    async fn reconcile(app: &App, _stop: &CancellationToken) -> Result<bool> {
+        app.index_bring_up_to_date().await.map(|()| false)
     }
 }

@@ -7,26 +7,18 @@ use tokio_util::sync::CancellationToken;
 use super::Reconcile;
 use crate::app::{App, Result};
 
-pub(super) struct JudgeAgain {
-    app: App,
-}
-
-impl JudgeAgain {
-    pub(super) fn new(app: &App) -> Self {
-        Self { app: app.clone() }
-    }
-}
+pub(super) struct JudgeAgain;
 
 impl Reconcile for JudgeAgain {
     const NAME: &'static str = "judge_again";
     /// Finds what an older process on the same database stores; asking costs one look into an index.
     const PERIOD: Duration = Duration::from_secs(3600);
 
-    async fn wake(&self) {
+    async fn wake(_app: &App) {
         std::future::pending().await
     }
 
-    async fn reconcile(&self, _stop: &CancellationToken) -> Result<bool> {
-        self.app.judge_again().await
+    async fn reconcile(app: &App, _stop: &CancellationToken) -> Result<bool> {
+        app.judge_again().await
     }
 }

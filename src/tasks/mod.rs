@@ -26,10 +26,10 @@ pub trait Reconcile: Send + Sync + 'static {
     const PERIOD: Duration;
 
     /// Comes back when there may be something to do.
-    fn wake(&self) -> impl Future<Output = ()> + Send;
+    fn wake(app: &App) -> impl Future<Output = ()> + Send;
 
     /// Closes the gap, or a part of it: true asks to be called again at once.
-    fn reconcile(&self, stop: &CancellationToken) -> impl Future<Output = app::Result<bool>> + Send;
+    fn reconcile(app: &App, stop: &CancellationToken) -> impl Future<Output = app::Result<bool>> + Send;
 }
 
 /// Starts every task. They end soon after `stop`.
@@ -38,13 +38,13 @@ pub trait Reconcile: Send + Sync + 'static {
 /// The cron clock cannot be started.
 pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(drive(scan_due::ScanDue::new(app), stop.clone()));
+    tasks.spawn(drive::<scan_due::ScanDue>(app.clone(), stop.clone()));
     for _ in 0..app.settings().scan.workers {
-        tasks.spawn(drive(scan_worker::ScanWorker::new(app), stop.clone()));
+        tasks.spawn(drive::<scan_worker::ScanWorker>(app.clone(), stop.clone()));
     }
-    tasks.spawn(drive(index_sync::IndexSync::new(app), stop.clone()));
-    tasks.spawn(drive(judge_again::JudgeAgain::new(app), stop.clone()));
-    tasks.spawn(drive(cleanup::Cleanup::new(app), stop.clone()));
+    tasks.spawn(drive::<index_sync::IndexSync>(app.clone(), stop.clone()));
+    tasks.spawn(drive::<judge_again::JudgeAgain>(app.clone(), stop.clone()));
+    tasks.spawn(drive::<cleanup::Cleanup>(app.clone(), stop.clone()));
     let clock = cron_clock(app).await?;
     let stopped = stop.clone();
     tasks.spawn(async move {
@@ -68,9 +68,9 @@ async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
     Ok(clock)
 }
 
-async fn drive<T: Reconcile>(task: T, stop: CancellationToken) {
+async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match task.reconcile(&stop).await {
+        match T::reconcile(&app, &stop).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(why) => {
@@ -84,7 +84,7 @@ async fn drive<T: Reconcile>(task: T, stop: CancellationToken) {
         }
         tokio::select! {
             // A wake-up that came while we looked is not lost: `notify_one` keeps it for the next who waits.
-            _ = tokio::time::timeout(T::PERIOD, task.wake()) => {}
+            _ = tokio::time::timeout(T::PERIOD, T::wake(&app)) => {}
             () = stop.cancelled() => return,
         }
     }

@@ -7,25 +7,17 @@ use tokio_util::sync::CancellationToken;
 use super::Reconcile;
 use crate::app::{App, Result};
 
-pub(super) struct ScanDue {
-    app: App,
-}
-
-impl ScanDue {
-    pub(super) fn new(app: &App) -> Self {
-        Self { app: app.clone() }
-    }
-}
+pub(super) struct ScanDue;
 
 impl Reconcile for ScanDue {
     const NAME: &'static str = "scan_due";
     const PERIOD: Duration = Duration::from_secs(300);
 
-    async fn wake(&self) {
-        self.app.signals().minute.notified().await;
+    async fn wake(app: &App) {
+        app.signals().minute.notified().await;
     }
 
-    async fn reconcile(&self, _stop: &CancellationToken) -> Result<bool> {
-        self.app.scan_due().await.map(|()| false)
+    async fn reconcile(app: &App, _stop: &CancellationToken) -> Result<bool> {
+        app.scan_due().await.map(|()| false)
     }
 }

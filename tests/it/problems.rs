@@ -1,7 +1,7 @@
 //! `docs/problems.md` tells the truth: every code is on the page, and every example has the problem that it shows.
 
-use silo::seed::validate::{Rules, judge};
-use silo::seed::{Code, Profile};
+use silo::seed::validate::{REVISION, Rules, judge};
+use silo::seed::{Code, Problem, Profile};
 
 const PAGE: &str = include_str!("../../docs/problems.md");
 
@@ -128,6 +128,22 @@ fn every_diff_shows_its_problem() {
         }
     }
     assert!(wrong.is_empty(), "these examples show something else:\n{}", wrong.join("\n"));
+}
+
+/// What is stored of older reports is judged again where the revision says so: who changes what is snapped here raises
+/// `seed::validate::REVISION`.
+#[test]
+fn the_reports_of_this_revision() {
+    let mut reports = format!("revision {REVISION}\n");
+    for (title, text) in sections() {
+        let Some(manifest) = fence(text, "diff").map(spoilt) else { continue };
+        reports += &format!("\n{title}\n");
+        for problem in judge(manifest.as_bytes(), Rules::default()).problems {
+            let Problem { code, severity, path, line, column, message, help } = problem;
+            reports += &format!("{line}:{column} {severity:?} {code} {path}\n  {message}\n  {help}\n");
+        }
+    }
+    insta::assert_snapshot!(reports);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn object(findings: &mut Findings, object: &'static Object, path: Path<'_>, node
         if members.members.iter().all(|member| member.key != field.name) {
             findings.add(Code::MissingField, path, node.at, || {
                 let message = format!("`{}` is missing, which the standard requires here.", field.name);
-                (message, format!("Add `{}`.", field.name))
+                (message, format!("Add `{}`. {}", field.name, field.about))
             });
         }
     }
