@@ -164,6 +164,7 @@ impl Service {
         let form = RegistryForm {
             name: "bench".to_owned(),
             url: registry.url(),
+            kind: None,
             org: String::new(),
             username: String::new(),
             password: SecretString::default(),

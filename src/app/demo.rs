@@ -47,6 +47,7 @@ fn demo_form(folder: &std::path::Path) -> RegistryForm {
     RegistryForm {
         name: DEMO_REGISTRY.to_owned(),
         url: folder.display().to_string(),
+        kind: None,
         org: String::new(),
         username: String::new(),
         password: SecretString::from(""),

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct RegistryForm {
     pub name: String,
     pub url: String,
+    /// `None`: found out from the address, and by asking the registry.
+    pub kind: Option<RegistryKind>,
     pub org: String,
     pub username: String,
     pub password: SecretString,
@@ -38,23 +40,28 @@ impl App {
             return Err(duplicate());
         }
         let has_password = !form.password.expose_secret().is_empty();
-        let kind = kind_of(&form.url);
-        let endpoint = Endpoint {
-            kind,
+        let mut endpoint = Endpoint {
+            kind: RegistryKind::Distribution,
             url: form.url.clone(),
+            org: form.org.trim_matches('/').to_owned(),
             username: form.username.clone(),
             password: has_password.then(|| form.password.clone()),
         };
         // What is wrong with the registry is wrong with the request: the admin can mend it.
         let in_words = |why: crate::registry::Error| Error::Invalid(why.to_string());
-        let source = Source::open(&endpoint, &self.impatient_limits()).map_err(in_words)?;
+        let limits = self.impatient_limits();
+        endpoint.kind = match form.kind {
+            Some(kind) => kind,
+            None => Source::detect(&endpoint, &limits).await.map_err(in_words)?,
+        };
+        let source = Source::open(&endpoint, &limits).map_err(in_words)?;
         source.ping().await.map_err(in_words)?;
         let new = NewRegistry {
             name: form.name.clone(),
             url: form.url.clone(),
             host: source.host(),
-            org: form.org.trim_matches('/').to_owned(),
-            kind,
+            org: endpoint.org,
+            kind: endpoint.kind,
             username: form.username.clone(),
             include: form.include.clone(),
             exclude: form.exclude.clone(),
@@ -107,8 +114,13 @@ impl App {
                 Error::Invalid(format!("the stored password of registry {} cannot be read: {why}", registry.name))
             })?),
         };
-        let endpoint =
-            Endpoint { kind: registry.kind, url: registry.url.clone(), username: registry.username.clone(), password };
+        let endpoint = Endpoint {
+            kind: registry.kind,
+            url: registry.url.clone(),
+            org: registry.org.clone(),
+            username: registry.username.clone(),
+            password,
+        };
         Ok(Source::open(&endpoint, limits)?)
     }
 
@@ -144,10 +156,6 @@ impl App {
 /// What a sealed password is bound to. Names are unique and never change.
 fn place(name: &str) -> String {
     format!("registries/{name}/password")
-}
-
-fn kind_of(url: &str) -> RegistryKind {
-    if url.starts_with("file:") || url.starts_with('/') { RegistryKind::Layout } else { RegistryKind::Distribution }
 }
 
 fn check_form(form: &RegistryForm) -> Result<()> {

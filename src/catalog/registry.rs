@@ -5,31 +5,65 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::RegistryId;
 
-/// How a registry is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistryKind {
+/// Declares the kinds of registries with their words.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
+        /// How a registry is spoken to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum RegistryKind {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl RegistryKind {
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The word on the wire and in the store.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// The OCI distribution API (`/v2/`), which docker-registry and most others serve.
-    Distribution,
+    Distribution = "distribution",
+    /// Docker Hub: lists a namespace by its own API.
+    DockerHub = "docker-hub",
+    /// Harbor 2.
+    Harbor = "harbor",
+    /// GitLab's container registry, by the API of projects and groups.
+    GitLab = "gitlab",
+    /// GitHub's container registry (ghcr.io).
+    Ghcr = "ghcr",
+    /// Quay, quay.io or self-hosted.
+    Quay = "quay",
+    /// zot with its search extension.
+    Zot = "zot",
+    /// Amazon's Elastic Container Registry.
+    Ecr = "ecr",
+    /// Google's Artifact Registry, and gcr.io before it.
+    ArtifactRegistry = "artifact-registry",
+    /// Azure's container registry.
+    Acr = "acr",
+    /// JFrog Artifactory.
+    Artifactory = "artifactory",
+    /// Sonatype Nexus.
+    Nexus = "nexus",
+    /// A container yard, whose search gives the labels.
+    ContainerYard = "container-yard",
     /// An OCI image layout: a folder on this machine with an `oci-layout` file.
-    Layout,
+    Layout = "layout",
+    /// An archive of `docker save` on this machine.
+    Archive = "archive",
 }
 
 impl RegistryKind {
-    /// The word on the wire and in the store.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RegistryKind::Distribution => "distribution",
-            RegistryKind::Layout => "layout",
-        }
-    }
-
     /// Reads the word; `None` for any other.
     pub fn parse(word: &str) -> Option<RegistryKind> {
-        match word {
-            "distribution" => Some(RegistryKind::Distribution),
-            "layout" => Some(RegistryKind::Layout),
-            _ => None,
-        }
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
     }
 }
 

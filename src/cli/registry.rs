@@ -1,6 +1,7 @@
 //! `silo registry`.
 
 use anyhow::bail;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::account::read_password;
 use super::print;
 use super::remote::{Server, items, table, text};
+use crate::catalog::RegistryKind;
 use crate::client::Client;
 
 #[derive(Subcommand)]
@@ -37,6 +39,9 @@ pub(super) struct AddOptions {
     name: String,
     /// http(s)://HOST[:PORT], or the server's path of an OCI image layout
     url: String,
+    /// Which kind of registry it is, such as harbor; found out where it is not said
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(RegistryKind::ALL.iter().map(|kind| kind.as_str())))]
+    kind: Option<String>,
     /// Only repositories below this first part of their path
     #[arg(long, default_value = "")]
     org: String,
@@ -82,7 +87,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     let form = json!({
         "name": options.name, "url": options.url, "org": options.org, "username": options.username,
         "password": password.expose_secret(), "include": options.include, "exclude": options.exclude,
-        "schedule": options.schedule,
+        "schedule": options.schedule, "kind": options.kind,
     });
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
     if options.json {

@@ -6,9 +6,6 @@ use url::{Host, Url};
 
 use super::{Error, Result};
 
-/// The hosts of Docker Hub, which has no catalogue behind `/v2/`: asking would give an answer that misleads.
-const DOCKER_HUB: [&str; 4] = ["docker.io", "hub.docker.com", "index.docker.io", "registry-1.docker.io"];
-
 /// Where a `/v2/` API lives: scheme, host, port, and the path before `/v2/` if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Base {
@@ -40,12 +37,6 @@ impl Base {
                 "has a '?' or '#' part, which registries do not use; leave it out (credentials belong in the username and password fields)",
             ));
         }
-        if api.host_str().is_some_and(|host| DOCKER_HUB.contains(&host)) {
-            return Err(refused(
-                "is Docker Hub's, whose repositories cannot be listed through the registry API, and its own API is not \
-                 spoken yet; copy its Seed images to a registry of your own, or mirror them into an image layout",
-            ));
-        }
         let path = api.path().trim_end_matches('/');
         let prefix = path.strip_suffix("/v2").unwrap_or(path).trim_end_matches('/');
         let path = format!("{prefix}/v2/");
@@ -65,6 +56,13 @@ impl Base {
         url.set_path(&path);
         url.set_query(query);
         url
+    }
+
+    /// The root of the host: where interfaces beside `/v2/` begin.
+    pub(super) fn root(&self) -> Url {
+        let mut root = self.api.clone();
+        root.set_path("/");
+        root
     }
 
     /// Whether the registry is on this machine.
@@ -143,14 +141,6 @@ mod tests {
 
     fn api(text: &str) -> String {
         Base::parse(text).unwrap().url("", None).into()
-    }
-
-    #[test]
-    fn docker_hub_is_refused_in_words() {
-        for address in ["hub.docker.com", "https://hub.docker.com", "https://registry-1.docker.io/v2/"] {
-            let error = Base::parse(address).unwrap_err().to_string();
-            assert!(error.contains("Docker Hub"), "{address}: {error}");
-        }
     }
 
     #[test]

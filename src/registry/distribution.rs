@@ -19,7 +19,7 @@ use super::listing::{Directory, Walk, next_query};
 use super::token::Tokens;
 use super::transport::{Answer, Request, Transport};
 use super::wire::MANIFEST_TYPES;
-use super::{Endpoint, Error, Limits, Listing, Look, Result, Tag, Traffic};
+use super::{Endpoint, Error, Listing, Look, Result, Tag};
 
 const CATALOG_SCOPE: &str = "registry:catalog:*";
 const JSON: &str = "application/json";
@@ -32,7 +32,7 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 /// One registry that speaks the distribution API.
 pub(super) struct Distribution {
     base: Base,
-    transport: Transport,
+    transport: Arc<Transport>,
     /// `Authorization` by name and password; `None` without credentials.
     login: Option<HeaderValue>,
     /// What the ping found out: `None` before it. An error stays only if trying again would do harm.
@@ -50,9 +50,7 @@ enum Access {
 }
 
 impl Distribution {
-    pub(super) fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
-        let base = Base::parse(&endpoint.url)?;
-        let transport = Transport::new(limits, base.is_loopback());
+    pub(super) fn open(endpoint: &Endpoint, base: Base, transport: Arc<Transport>) -> Result<Self> {
         let login = login(endpoint)?;
         Ok(Self { base, transport, login, access: Mutex::default(), head_is_useless: AtomicBool::new(false) })
     }
@@ -61,8 +59,8 @@ impl Distribution {
         self.base.host()
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
-        self.transport.traffic()
+    pub(super) fn transport(&self) -> &Arc<Transport> {
+        &self.transport
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
@@ -75,7 +73,7 @@ impl Distribution {
 
     pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
         let listing = self.walk(Directory::Tags(repository), &pull(repository)).await?;
-        let items = listing.items.into_iter().map(|name| Tag { name, digest: None }).collect();
+        let items = listing.items.into_iter().map(|name| Tag { name, digest: None, content: None }).collect();
         Ok(Listing { items, truncated: listing.truncated })
     }
 
@@ -400,7 +398,8 @@ fn compact(body: &[u8]) -> Vec<u8> {
     body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
 }
 
-fn login(endpoint: &Endpoint) -> Result<Option<HeaderValue>> {
+/// `Authorization` by name and password; `None` without credentials.
+pub(super) fn login(endpoint: &Endpoint) -> Result<Option<HeaderValue>> {
     let password = endpoint.password.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     if endpoint.username.is_empty() && password.is_empty() {
         return Ok(None);

@@ -66,7 +66,7 @@ impl Layout {
 
     pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
         let tags = self.blocking(Place::refs).await?.remove(repository).unwrap_or_default();
-        let items = tags.into_iter().map(|(name, digest)| Tag { name, digest: Some(digest) }).collect();
+        let items = tags.into_iter().map(|(name, digest)| Tag { name, digest: Some(digest), content: None }).collect();
         Ok(Listing { items, truncated: None })
     }
 

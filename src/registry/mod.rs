@@ -10,6 +10,8 @@
 //! | `transport` | sending: time-outs, retries, redirects, size caps, counts |
 //! | `challenge`, `token` | `WWW-Authenticate` and bearer tokens |
 //! | `distribution` | the `/v2/` API |
+//! | `kinds` | what each kind of registry does otherwise, one file a kind |
+//! | `api` | JSON interfaces beside `/v2/` |
 //! | `header` | the shape of header values with parameters |
 //! | `listing` | catalogue and tag listings: what a page says and which page is next |
 //! | `layout` | OCI image layouts on disk |
@@ -27,12 +29,14 @@ use secrecy::SecretString;
 use crate::catalog::RegistryKind;
 
 mod address;
+mod api;
 mod challenge;
 mod content;
 mod distribution;
 mod grammar;
 mod guard;
 mod header;
+mod kinds;
 mod layout;
 mod listing;
 mod token;
@@ -43,7 +47,7 @@ pub use grammar::image_name;
 pub use transport::install_tls;
 
 use content::Origin;
-use distribution::Distribution;
+use kinds::Remote;
 use layout::Layout;
 
 /// Why a registry did not give what was asked. `Display` is for admins: the thing, the reason, the fix. No text holds
@@ -97,6 +101,8 @@ pub struct Endpoint {
     pub kind: RegistryKind,
     /// As the admin gave it: `https://` is meant where it has no scheme; `file:///…` or a path for a layout.
     pub url: String,
+    /// The namespace, group or project to list; kinds without a catalogue need one. Empty for all.
+    pub org: String,
     /// Empty for none.
     pub username: String,
     pub password: Option<SecretString>,
@@ -134,6 +140,8 @@ pub struct Tag {
     pub name: String,
     /// Digest of its manifest, where the listing carries it.
     pub digest: Option<String>,
+    /// What that digest holds, where the listing says it too, so that nothing need be fetched.
+    pub content: Option<Fetched>,
 }
 
 /// Where a tag points to.
@@ -176,7 +184,8 @@ pub struct Source(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Distribution(Arc<Distribution>),
+    /// Over HTTP, whatever its kind.
+    Remote(Arc<Remote>),
     Layout(Arc<Layout>),
 }
 
@@ -187,15 +196,25 @@ impl Source {
     /// [`Error::Refused`] for an address that is none, or that we do not use.
     pub fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
         Ok(Source(match endpoint.kind {
-            RegistryKind::Distribution => Kind::Distribution(Arc::new(Distribution::open(endpoint, limits)?)),
+            RegistryKind::Archive => return Err(Error::Refused("archives are not read yet".to_owned())),
             RegistryKind::Layout => Kind::Layout(Arc::new(Layout::open(&endpoint.url, &limits.layout_roots)?)),
+            _ => Kind::Remote(Arc::new(Remote::open(endpoint, limits)?)),
         }))
+    }
+
+    /// Which kind of registry answers at an address: told by the address, or by what answers there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for an address that is none. What does not answer counts as [`RegistryKind::Distribution`]:
+    /// why it does not is for [`Source::ping`] to say.
+    pub async fn detect(endpoint: &Endpoint, limits: &Limits) -> Result<RegistryKind> {
+        kinds::detect(endpoint, limits).await
     }
 
     /// `host[:port]` for pull references, without scheme; empty for a layout.
     pub fn host(&self) -> String {
         match &self.0 {
-            Kind::Distribution(registry) => registry.host(),
+            Kind::Remote(registry) => registry.distribution.host(),
             Kind::Layout(_) => String::new(),
         }
     }
@@ -206,7 +225,7 @@ impl Source {
     /// Every variant of [`Error`]: which of the many things is wrong is the point of asking.
     pub async fn ping(&self) -> Result<()> {
         match &self.0 {
-            Kind::Distribution(registry) => registry.ping().await,
+            Kind::Remote(registry) => registry.ping().await,
             Kind::Layout(layout) => layout.ping().await,
         }
     }
@@ -218,7 +237,7 @@ impl Source {
     /// account list repositories; else what went wrong. Never a listing that is silently short.
     pub async fn repositories(&self) -> Result<Listing<String>> {
         match &self.0 {
-            Kind::Distribution(registry) => registry.repositories().await,
+            Kind::Remote(registry) => registry.repositories().await,
             Kind::Layout(layout) => layout.repositories().await,
         }
     }
@@ -231,7 +250,7 @@ impl Source {
     pub async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
         grammar::check_repository(repository)?;
         match &self.0 {
-            Kind::Distribution(registry) => registry.tags(repository).await,
+            Kind::Remote(registry) => registry.tags(repository).await,
             Kind::Layout(layout) => layout.tags(repository).await,
         }
     }
@@ -244,7 +263,7 @@ impl Source {
         grammar::check_repository(repository)?;
         grammar::check_reference(tag)?;
         match &self.0 {
-            Kind::Distribution(registry) => registry.digest(repository, tag).await,
+            Kind::Remote(registry) => registry.distribution.digest(repository, tag).await,
             Kind::Layout(layout) => layout.digest(repository, tag).await,
         }
     }
@@ -258,7 +277,7 @@ impl Source {
         grammar::check_repository(repository)?;
         grammar::check_reference(tag)?;
         match &self.0 {
-            Kind::Distribution(registry) => registry.look(repository, tag).await,
+            Kind::Remote(registry) => registry.look(repository, tag).await,
             Kind::Layout(layout) => {
                 Ok(layout.digest(repository, tag).await?.map(|digest| Look { digest, manifest: None }))
             }
@@ -282,7 +301,12 @@ impl Source {
         grammar::check_repository(repository)?;
         grammar::check_digest(digest)?;
         let origin = match &self.0 {
-            Kind::Distribution(registry) => Origin::Distribution(registry, repository),
+            Kind::Remote(registry) => {
+                if let Some(content) = registry.content(repository, digest).await? {
+                    return Ok(content);
+                }
+                Origin::Distribution(&registry.distribution, repository)
+            }
             Kind::Layout(layout) => Origin::Layout(layout),
         };
         content::read(origin, digest, manifest).await
@@ -291,7 +315,7 @@ impl Source {
     /// What it cost so far. A layout costs bytes, but no requests.
     pub fn traffic(&self) -> Traffic {
         match &self.0 {
-            Kind::Distribution(registry) => registry.traffic(),
+            Kind::Remote(registry) => registry.distribution.transport().traffic(),
             Kind::Layout(layout) => layout.traffic(),
         }
     }

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{Input, content_of, problem};
 use crate::catalog::{Content, FoundTag, NewScanProblem, StoredTag};
-use crate::registry::{self, Error, Fetched, Look, Source};
+use crate::registry::{self, Error, Fetched, Look, Source, Tag};
 use crate::store;
 
 /// After this many requests in a row that got no answer, the registry counts as gone and the walk ends: otherwise each
@@ -36,6 +36,8 @@ pub(super) struct Walk<'a> {
     stored: HashSet<(String, String)>,
     /// Manifests that came with digests, by digest.
     manifests: HashMap<String, Bytes>,
+    /// Contents that came along with listings.
+    told: HashMap<String, Fetched>,
     kept: usize,
     problems: Vec<NewScanProblem>,
     /// Why the listing is not complete; the first reason stays.
@@ -60,6 +62,7 @@ impl<'a> Walk<'a> {
             known: stored.iter().map(|tag| tag.digest.clone()).collect(),
             stored: stored.iter().map(|tag| (tag.repository.clone(), tag.tag.clone())).collect(),
             manifests: HashMap::new(),
+            told: HashMap::new(),
             kept: 0,
             problems: Vec::new(),
             incomplete: None,
@@ -127,11 +130,12 @@ impl<'a> Walk<'a> {
                         counts.repositories_done += 1;
                         counts.tags += listing.items.len() as u64;
                     });
-                    tags.extend(listing.items.into_iter().map(|tag| FoundTag {
-                        repository: repository.clone(),
-                        tag: tag.name,
-                        digest: tag.digest,
-                    }));
+                    for Tag { name, digest, content } in listing.items {
+                        if let (Some(digest), Some(content)) = (&digest, content) {
+                            self.told.entry(digest.clone()).or_insert(content);
+                        }
+                        tags.push(FoundTag { repository: repository.clone(), tag: name, digest });
+                    }
                 }
                 Err(why) => {
                     self.problems.push(problem("tags-failed", &repository, "", &why));
@@ -209,12 +213,16 @@ impl<'a> Walk<'a> {
             .collect();
         let source = self.input.source;
         let mut manifests = std::mem::take(&mut self.manifests);
+        let mut told = std::mem::take(&mut self.told);
         let mut answers = stream::iter(wanted)
             .map(|tag| {
                 let digest = tag.digest.clone().unwrap_or_default();
-                let manifest = manifests.remove(&digest);
+                let (manifest, told) = (manifests.remove(&digest), told.remove(&digest));
                 async move {
-                    let fetched = source.fetch_with(&tag.repository, &digest, manifest).await;
+                    let fetched = match told {
+                        Some(content) => Ok(content),
+                        None => source.fetch_with(&tag.repository, &digest, manifest).await,
+                    };
                     (tag, read(digest, fetched).await)
                 }
             })

@@ -66,6 +66,7 @@ impl Demo {
 fn open(folder: &Path, root: &Path) -> Result<Source> {
     let endpoint = Endpoint {
         kind: RegistryKind::Layout,
+        org: String::new(),
         url: folder.to_str().unwrap().to_owned(),
         username: String::new(),
         password: None,

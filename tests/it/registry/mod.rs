@@ -30,6 +30,7 @@ fn limits() -> Limits {
 fn endpoint(url: &str, login: Option<(&str, &str)>) -> Endpoint {
     Endpoint {
         kind: RegistryKind::Distribution,
+        org: String::new(),
         url: url.to_owned(),
         username: login.map(|(name, _)| name.to_owned()).unwrap_or_default(),
         password: login.map(|(_, password)| password.into()),

@@ -50,6 +50,7 @@ impl House {
         let form = RegistryForm {
             name: name.to_owned(),
             url: url.to_owned(),
+            kind: None,
             org: String::new(),
             username: String::new(),
             password: SecretString::from(""),

@@ -20,6 +20,7 @@ pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(Status
     let form = RegistryForm {
         name: body.text("name")?,
         url: body.text("url")?,
+        kind: None,
         org: body.text("org")?,
         username: body.text("username")?,
         password: SecretString::from(body.text("password")?),

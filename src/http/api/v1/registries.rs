@@ -7,8 +7,8 @@ use http::{StatusCode, header};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, RegistryForm, Session};
-use crate::catalog::{Registry, RegistryId, Role};
+use crate::app::{App, Error, RegistryForm, Session};
+use crate::catalog::{Registry, RegistryId, RegistryKind, Role};
 use crate::http::error::Result;
 use crate::http::extract::{Json, Path, id};
 
@@ -17,6 +17,7 @@ use crate::http::extract::{Json, Path, id};
 pub(super) struct AddForm {
     name: String,
     url: String,
+    kind: Option<String>,
     #[serde(default)]
     org: String,
     #[serde(default)]
@@ -79,6 +80,7 @@ pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Re
     let form = RegistryForm {
         name: form.name,
         url: form.url,
+        kind: form.kind.as_deref().map(kind).transpose()?,
         org: form.org,
         username: form.username,
         password: form.password,
@@ -105,6 +107,13 @@ pub(super) async fn delete(State(app): State<App>, Path(registry): Path<String>)
     app.registry_get(id).await?;
     app.registry_delete(id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn kind(word: &str) -> Result<RegistryKind> {
+    RegistryKind::parse(word).ok_or_else(|| {
+        let known: Vec<&str> = RegistryKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        Error::Invalid(format!("There is no kind of registry '{word}'; there are {}", known.join(", "))).into()
+    })
 }
 
 fn is_admin(session: Option<Session>) -> bool {
