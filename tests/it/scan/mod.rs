@@ -3,6 +3,7 @@
 mod adding;
 mod crash;
 mod faults;
+mod held;
 mod hostile;
 mod life;
 mod real;
