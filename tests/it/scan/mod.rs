@@ -7,6 +7,7 @@ mod held;
 mod hostile;
 mod life;
 mod real;
+mod schedules;
 
 use serde_json::{Value, json};
 
