@@ -55,6 +55,7 @@ fn check(text: &str, validator: &Validator, problems: usize) {
     let report = judge(text.as_bytes(), Rules::default());
     let errors: Vec<_> = report.problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
     assert_eq!(errors.len(), problems, "{errors:#?}");
+    assert_eq!(report.problems.len(), problems, "no warnings beside: {:#?}", report.problems);
     let value = serde_json::from_str(text).expect("the manifest is JSON");
     assert_eq!(validator.iter_errors(&value).count(), problems);
 }
@@ -164,7 +165,7 @@ fn manifest() -> Value {
             "interface": {
                 "command": command,
                 "inputs": {"files": files, "json": values},
-                "outputs": {"files": outputs, "json": [{"name": "length_km", "key": "length", "type": "number"}]},
+                "outputs": {"files": outputs, "json": [{"name": "LENGTH_KM", "key": "length", "type": "number"}]},
                 "mounts": [{"name": "COASTLINES", "path": "/data/coast", "mode": "ro"}],
                 "settings": [{"name": "DB_HOST"}, {"name": "DB_PASSWORD", "secret": true}],
             },

@@ -92,6 +92,7 @@ pub struct Scan {
     pub longest_wait_seconds: u32,
     pub pages: u32,
     pub longest_hours: u32,
+    pub hold_percent: u32,
     pub wait_seconds: u32,
     pub lease_seconds: u32,
     pub layout_roots: Vec<PathBuf>,

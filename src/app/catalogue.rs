@@ -1,7 +1,7 @@
 //! The catalogue: images, jobs, job versions, manifests.
 
 use super::{App, Error, Result};
-use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId};
+use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId, PastDigest};
 use crate::registry::{Fetched, image_name};
 use crate::scan::seed_label;
 use crate::seed::{LABEL, label};
@@ -23,6 +23,13 @@ impl App {
     /// One image.
     pub async fn image_get(&self, id: ImageId) -> Result<Image> {
         self.0.store.image_get(id).await?.ok_or_else(|| Error::NotFound("No image found with that ID".to_owned()))
+    }
+
+    /// Where an image's tag pointed before, newest first.
+    pub async fn image_history(&self, id: ImageId) -> Result<Vec<PastDigest>> {
+        /// Tags such as `latest` may move every day.
+        const MOST: u32 = 100;
+        Ok(self.0.store.image_history(id, MOST).await?)
     }
 
     /// All jobs, by id.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, Error, Result};
 use crate::auth::random_id;
-use crate::catalog::{Registry, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::catalog::{Registry, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanState, ScanTrigger};
 use crate::registry::Source;
 use crate::scan::{self, Input, Progress};
 use crate::store::{self, ClaimedScan, ScanRequest, ScanResult};
@@ -42,6 +42,31 @@ impl App {
         };
         self.0.signals.scan_queued.notify_one();
         Ok(id)
+    }
+
+    /// Agrees that what a held scan missed is gone: asks for another one, which removes it if it is still not there.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for a scan that is not held or not the registry's last one, and while another one is active.
+    pub async fn scan_confirm(&self, id: ScanId) -> Result<ScanId> {
+        let scan = self.scan_get(id).await?;
+        let last = self.scan_list(Some(scan.registry_id), None, 1).await?.pop();
+        if scan.state != ScanState::Held || last.is_some_and(|last| last.id != id) {
+            let state = scan.state.as_str();
+            return Err(Error::Conflict(format!(
+                "Only a registry's last scan can be confirmed, and only when it is held; scan {id} is {state}, or was followed by another"
+            )));
+        }
+        match self.0.store.scan_request(scan.registry_id, ScanTrigger::Confirmed, self.0.clock.now()).await? {
+            Some(ScanRequest::Queued(new)) => {
+                self.0.signals.scan_queued.notify_one();
+                Ok(new)
+            }
+            Some(ScanRequest::Active(other)) => {
+                Err(Error::Conflict(format!("Scan {other} of this registry is under way; confirm when it is over")))
+            }
+            None => Err(Error::NotFound("No registry found with that ID".to_owned())),
+        }
     }
 
     /// Asks for a scan of every registry.
@@ -164,7 +189,8 @@ impl App {
     /// False: the scan is not ours any more.
     async fn scan_claimed(&self, claim: &ClaimedScan, stop: &CancellationToken) -> Result<bool> {
         let Some(registry) = self.0.store.registry_get(claim.registry_id).await? else { return Ok(false) };
-        let attempts = self.0.store.scan_get(claim.id).await?.map_or(0, |scan| scan.attempts);
+        let asked = self.0.store.scan_get(claim.id).await?;
+        let attempts = asked.as_ref().map_or(0, |scan| scan.attempts);
         if attempts > MOST_ATTEMPTS {
             let why = format!("{MOST_ATTEMPTS} attempts ended before the result was stored; the log says why");
             return self.finish(&registry, claim, &scan::failed(&why, ScanCounts::default())).await;
@@ -182,6 +208,8 @@ impl App {
                     registry: &registry,
                     filter: &filter,
                     concurrency: self.settings().scan.concurrency,
+                    confirmed: asked.is_some_and(|scan| scan.trigger == ScanTrigger::Confirmed),
+                    hold_percent: self.settings().scan.hold_percent,
                     longest: Duration::from_secs(3600 * u64::from(self.settings().scan.longest_hours)),
                     progress: &progress,
                 };

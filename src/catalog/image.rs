@@ -26,6 +26,16 @@ pub struct ContentProblem {
     pub message: String,
 }
 
+/// Where a tag pointed before it moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastDigest {
+    pub digest: String,
+    /// When a scan first saw it there.
+    pub since: DateTime<Utc>,
+    /// When a scan saw the tag somewhere else.
+    pub until: DateTime<Utc>,
+}
+
 /// A stored manifest that older rules judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StaleContent {

@@ -13,7 +13,8 @@ mod user;
 pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{Changes, FoundTag, StoredTag, diff};
 pub use image::{
-    Content, ContentProblem, Image, Judgement, ManifestFacts, Outcome, SearchDoc, StaleContent, split_repository,
+    Content, ContentProblem, Image, Judgement, ManifestFacts, Outcome, PastDigest, SearchDoc, StaleContent,
+    split_repository,
 };
 pub use job::{Job, JobSummary, JobVersion};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};

@@ -14,6 +14,8 @@ pub enum ScanState {
     Complete,
     /// Something could not be listed or read; what was seen is in the catalogue, nothing was removed.
     Partial,
+    /// Everything was listed and read, but so much has vanished that nothing was removed: an admin has to confirm it.
+    Held,
     /// The registry could not be listed at all; the catalogue is as before.
     Failed,
 }
@@ -26,15 +28,15 @@ impl ScanState {
             ScanState::Running => "running",
             ScanState::Complete => "complete",
             ScanState::Partial => "partial",
+            ScanState::Held => "held",
             ScanState::Failed => "failed",
         }
     }
 
     /// Reads the word; `None` for any other.
     pub fn parse(word: &str) -> Option<ScanState> {
-        [ScanState::Queued, ScanState::Running, ScanState::Complete, ScanState::Partial, ScanState::Failed]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        use ScanState::{Complete, Failed, Held, Partial, Queued, Running};
+        [Queued, Running, Complete, Partial, Held, Failed].into_iter().find(|state| state.as_str() == word)
     }
 
     /// Whether the scan still has work to do.
@@ -48,6 +50,8 @@ impl ScanState {
 pub enum ScanTrigger {
     Manual,
     Schedule,
+    /// An admin, after a scan was held: this one removes whatever has vanished.
+    Confirmed,
 }
 
 impl ScanTrigger {
@@ -56,16 +60,14 @@ impl ScanTrigger {
         match self {
             ScanTrigger::Manual => "manual",
             ScanTrigger::Schedule => "schedule",
+            ScanTrigger::Confirmed => "confirmed",
         }
     }
 
     /// Reads the word; `None` for any other.
     pub fn parse(word: &str) -> Option<ScanTrigger> {
-        match word {
-            "manual" => Some(ScanTrigger::Manual),
-            "schedule" => Some(ScanTrigger::Schedule),
-            _ => None,
-        }
+        use ScanTrigger::{Confirmed, Manual, Schedule};
+        [Manual, Schedule, Confirmed].into_iter().find(|trigger| trigger.as_str() == word)
     }
 }
 
@@ -91,6 +93,8 @@ pub struct ScanCounts {
     pub unchanged: u64,
     /// Tags that are gone.
     pub removed: u64,
+    /// Tags that have vanished, but stay until somebody confirms it.
+    pub held: u64,
     /// Seed images of the registry in the catalogue when the scan ended.
     pub images: u64,
     /// Problems reported.
@@ -153,6 +157,16 @@ impl Scan {
         }
         if self.state == ScanState::Partial {
             notes.push("The listing was not complete, so nothing was removed from the catalogue".to_owned());
+        }
+        if self.state == ScanState::Held {
+            notes.push(format!(
+                "{} of {} tags have vanished. They stay in the catalogue until an admin confirms it: silo scan {} \
+                 --confirm, or POST /api/v1/scans/{}/confirm",
+                counts.held,
+                counts.held + counts.unchanged + counts.changed,
+                self.registry_name,
+                self.id
+            ));
         }
         notes
     }

@@ -23,6 +23,9 @@ pub(super) struct Options {
     /// Wait for the end, showing progress; a scan that fails makes the exit code 1
     #[arg(long)]
     wait: bool,
+    /// Agree that what the registry's last scan missed is gone, when that was so much that it was held
+    #[arg(long, requires = "registry")]
+    confirm: bool,
     /// As JSON, as the server answers: a list of scans
     #[arg(long)]
     json: bool,
@@ -44,7 +47,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let mut scans = Vec::new();
     for id in registries {
-        scans.push(client.ask(Method::POST, &format!("/api/v1/registries/{id}/scans"), &[], None).await?);
+        let path = if options.confirm {
+            format!("/api/v1/scans/{}/confirm", last_scan(&client, id).await?)
+        } else {
+            format!("/api/v1/registries/{id}/scans")
+        };
+        scans.push(client.ask(Method::POST, &path, &[], None).await?);
     }
     if options.wait {
         scans = wait(&client, scans).await?;
@@ -59,6 +67,17 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         bail!("{failed} of {} scans failed", scans.len());
     }
     Ok(())
+}
+
+/// The id of a registry's newest scan.
+async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
+    let query = [("registry", registry.to_string()), ("limit", "1".to_owned())];
+    let query: Vec<(&str, &str)> = query.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let reply = client.ask(Method::GET, "/api/v1/scans", &query, None).await?;
+    match items(&reply["items"]).first() {
+        Some(scan) => Ok(scan["id"].clone()),
+        None => bail!("this registry was never scanned; there is nothing to confirm"),
+    }
 }
 
 /// Watches until all have ended, a bar each. Bars are drawn on standard error, and only on a terminal.

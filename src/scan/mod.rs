@@ -27,6 +27,10 @@ pub struct Input<'a> {
     pub filter: &'a RepositoryFilter,
     /// Requests to keep in flight; the source has the last word.
     pub concurrency: usize,
+    /// Whether anything may be removed; otherwise a scan in which very much has vanished is held.
+    pub confirmed: bool,
+    /// Of how many tags, in percent, more must vanish at once for that.
+    pub hold_percent: u32,
     /// After this long the scan ends as partial with what it has.
     pub longest: Duration,
     /// Written to while the scan runs.
@@ -79,7 +83,9 @@ async fn finish(input: &Input<'_>, stored: &[StoredTag], walk: Walk<'_>) -> stor
     let walk::Walked { mut found, contents, mut problems, incomplete } = walk.end();
     // Requests end in any order. New images get their ids by name, and a report reads the same each time.
     found.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
-    let changes = diff(stored, &found, incomplete.is_none());
+    let mut changes = diff(stored, &found, incomplete.is_none());
+    let is_held = !input.confirmed && is_doubtful(changes.remove.len(), stored.len(), input.hold_percent);
+    let held = if is_held { std::mem::take(&mut changes.remove).len() } else { 0 };
     let mut by_digest = input.store.content_problem_list().await?;
     by_digest.extend(contents.iter().map(|content| (content.digest.clone(), content.problems.clone())));
     problems.extend(found.iter().flat_map(|tag| content_problems(tag, &by_digest)));
@@ -89,11 +95,25 @@ async fn finish(input: &Input<'_>, stored: &[StoredTag], walk: Walk<'_>) -> stor
         changed: changes.point.len() as u64,
         unchanged: changes.unchanged,
         removed: changes.remove.len() as u64,
+        held: held as u64,
         problems: problems.len() as u64,
         ..input.progress.counts(input.source)
     };
-    let state = if incomplete.is_none() { ScanState::Complete } else { ScanState::Partial };
+    let state = match incomplete {
+        Some(_) => ScanState::Partial,
+        None if is_held => ScanState::Held,
+        None => ScanState::Complete,
+    };
     Ok(ScanResult { state, changes, contents, counts, problems, error: incomplete })
+}
+
+/// Whether so many of a registry's tags have vanished that a broken registry is likelier than a tidy admin: all of them,
+/// or a good part. A storage that is not mounted shows as a registry that is empty and in perfect health.
+fn is_doubtful(vanished: usize, known: usize, hold_percent: u32) -> bool {
+    /// Fewer than this are removed every day.
+    const FEW: usize = 5;
+    let is_all = vanished == known && vanished > 1;
+    hold_percent < 100 && (is_all || vanished >= FEW) && vanished * 100 > known * hold_percent as usize
 }
 
 /// The result of a scan that could not list its registry: nothing changes.
@@ -118,4 +138,26 @@ fn content_problems<'a>(
 
 fn problem(code: &str, repository: &str, tag: &str, why: impl std::fmt::Display) -> NewScanProblem {
     NewScanProblem { code: code.into(), repository: repository.into(), tag: tag.into(), message: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_doubtful;
+
+    #[test]
+    fn much_at_once_is_doubtful() {
+        for (vanished, known, doubtful) in [
+            (0, 0, false),
+            (1, 1, false),
+            (2, 2, true),
+            (1, 2, false),
+            (4, 5, false),
+            (5, 6, true),
+            (20, 100, false),
+            (21, 100, true),
+        ] {
+            assert_eq!(is_doubtful(vanished, known, 20), doubtful, "{vanished} of {known}");
+        }
+        assert!(is_doubtful(5, 1000, 0) && !is_doubtful(1000, 1000, 100));
+    }
 }

@@ -37,6 +37,11 @@ macro_rules! migrations {
         Migrator::with_migrations(vec![
             migration(1, "catalogue", include_str!(concat!("../../migrations/", $engine, "/0001_catalogue.sql"))),
             migration(2, "judged by", include_str!(concat!("../../migrations/", $engine, "/0002_judged_by.sql"))),
+            migration(
+                3,
+                "image history",
+                include_str!(concat!("../../migrations/", $engine, "/0003_image_history.sql")),
+            ),
         ])
     };
 }

@@ -137,6 +137,17 @@ async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i
     .execute(&mut *tx)
     .await?;
     bulk(
+        "WITH moved (id, until) AS (",
+        changes.point.iter().map(|(id, _)| [(*id).into(), now.into()]),
+        &format!(
+            ") INSERT INTO image_history (image_id, digest, since, until)
+             SELECT i.id, i.digest, i.changed_at, moved.until
+             FROM images i JOIN moved ON moved.id = i.id WHERE i.registry_id = {registry}"
+        ),
+    )
+    .execute(&mut *tx)
+    .await?;
+    bulk(
         "WITH moved (id, digest, changed_at, revision) AS (",
         changes.point.iter().map(|(id, digest)| [(*id).into(), digest.into(), now.into(), revision.into()]),
         &format!(

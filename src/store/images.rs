@@ -8,9 +8,12 @@ use chrono::{DateTime, Utc};
 use super::db::{select, sql};
 use super::value::row;
 use super::{Result, Store};
-use crate::catalog::{Image, ImageId, JobId, JobVersionId, ManifestFacts, RegistryId, StoredTag, split_repository};
+use crate::catalog::{
+    Image, ImageId, JobId, JobVersionId, ManifestFacts, PastDigest, RegistryId, StoredTag, split_repository,
+};
 
 row!(StoredTag { id, repository, tag, digest });
+row!(PastDigest { digest, since, until });
 
 /// An image as the tables have it.
 pub(super) struct ImageRow {
@@ -89,6 +92,15 @@ impl Store {
     pub async fn image_get(&self, id: ImageId) -> Result<Option<Image>> {
         let row: Option<ImageRow> = sql(image_select!("WHERE i.id = $1")).bind(id).optional(&self.db).await?;
         Ok(row.map(Image::from))
+    }
+
+    /// Where an image's tag pointed before, newest first, at most `limit` of them.
+    pub async fn image_history(&self, id: ImageId, limit: u32) -> Result<Vec<PastDigest>> {
+        sql("SELECT digest, since, until FROM image_history WHERE image_id = $1 ORDER BY id DESC LIMIT $2")
+            .bind(id)
+            .bind(limit)
+            .all(&self.db)
+            .await
     }
 
     /// The catalogued image of a tag. The host of registries that are none (layouts on disk) is empty; of several

@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         self.rest()
             .chars()
             .next()
-            .map_or_else(|| "The end of the text".to_owned(), |c| format!("`{}`", c.escape_debug()))
+            .map_or_else(|| "The end of the text".to_owned(), |c| excerpt(c.encode_utf8(&mut [0; 4])))
     }
 
     fn syntax(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
@@ -489,10 +489,16 @@ pub(in crate::seed) fn excerpt(text: &str) -> String {
     format!("`{}`", quoted(text))
 }
 
-/// The same without quotes around it.
+/// The same without quotes around it. Quotes and backslashes stay as they are; what would not be seen is spelled out.
 pub(in crate::seed) fn quoted(text: &str) -> String {
     const CHARS: usize = 60;
-    let start: String = text.chars().take(CHARS).collect();
-    let more = if start.len() < text.len() { "…" } else { "" };
-    format!("{}{more}", start.escape_debug())
+    let mut shown = String::new();
+    for (count, c) in text.chars().enumerate() {
+        match c {
+            _ if count == CHARS => return shown + "…",
+            '"' | '\'' | '\\' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }

@@ -58,14 +58,12 @@ pub struct Report {
 
 /// Judges a manifest's text, whatever bytes it is made of.
 pub fn judge(bytes: &[u8], rules: Rules) -> Report {
-    let mut findings = Findings::new(rules);
     if bytes.len() > MAX_BYTES {
-        findings.add(Code::TooLarge, Path::Root, 0, || {
-            let message = format!("The manifest has more than {MAX_BYTES} bytes, and was not read.");
-            (message, "Shorten it: a label holds a manifest of some kilobytes.".to_owned())
-        });
-        return report(findings, "", None);
+        let message = format!("The manifest has more than {MAX_BYTES} bytes, and was not read.");
+        let help = "Shorten it: a label holds a manifest of some kilobytes.".to_owned();
+        return unread(Code::TooLarge, message, help, rules);
     }
+    let mut findings = Findings::new(rules);
     let source = source::decode(bytes);
     text::encoding(&mut findings, &source);
     let mut document = json::read(&source.text);

@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 45] = [
+const REQUESTS: [(&str, &str, &str); 46] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -47,6 +47,7 @@ const REQUESTS: [(&str, &str, &str); 45] = [
     ("GET", "/api/v1/scans", "/api/v1/scans"),
     ("GET", "/api/v1/scans/{id}", "/api/v1/scans/999"),
     ("GET", "/api/v1/scans/{id}/problems", "/api/v1/scans/999/problems"),
+    ("POST", "/api/v1/scans/{id}/confirm", "/api/v1/scans/999/confirm"),
     ("GET", "/schemas", "/schemas"),
     ("GET", "/schemas/seed/1.0.0/manifest.json", "/schemas/seed/1.0.0/manifest.json"),
     ("GET", "/schemas/seed/1.0.0/metadata.json", "/schemas/seed/1.0.0/metadata.json"),

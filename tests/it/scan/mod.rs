@@ -3,9 +3,11 @@
 mod adding;
 mod crash;
 mod faults;
+mod held;
 mod hostile;
 mod life;
 mod real;
+mod schedules;
 
 use serde_json::{Value, json};
 

@@ -178,6 +178,24 @@ both!(ids_stay_and_the_latest_is_right_over_scans, |store| {
     assert_eq!(store.image_tags(hub.id).await.unwrap(), []);
 });
 
+both!(a_tag_that_moves_leaves_its_history, |store| {
+    let hub = registry(&store, "hub").await;
+    let images = ["1.0.0", "2.0.0", "3.0.0"].map(|version| seed("a", version, "1.0.0"));
+    let mut ids = Vec::new();
+    for image in &images {
+        scan(&store, hub.id, &[("a-seed", "latest", image), ("a-seed", "one", &images[0])]).await;
+        ids = store.image_list().await.unwrap().iter().map(|image| image.id).collect();
+    }
+    let history = store.image_history(ids[0], 10).await.unwrap();
+    let digests: Vec<_> = history.iter().map(|past| &past.digest).collect();
+    assert_eq!(digests, [&images[1].digest, &images[0].digest], "newest first");
+    assert!(history.iter().all(|past| past.since <= past.until));
+    assert_eq!(store.image_history(ids[0], 1).await.unwrap(), history[..1]);
+    assert_eq!(store.image_history(ids[1], 10).await.unwrap(), [], "it never moved");
+    scan(&store, hub.id, &[]).await;
+    assert_eq!(store.image_history(ids[0], 10).await.unwrap(), [], "gone with the tag");
+});
+
 both!(a_tag_that_moves_keeps_its_id, |store| {
     let hub = registry(&store, "hub").await;
     let (a, b, plain) =

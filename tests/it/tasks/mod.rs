@@ -14,19 +14,19 @@ use silo::config::{Flags, Settings};
 use tempfile::TempDir;
 
 /// An application without doors.
-struct House {
-    app: App,
-    clock: Clock,
+pub(crate) struct House {
+    pub app: App,
+    pub clock: Clock,
     folder: TempDir,
 }
 
 impl House {
-    async fn new(start: &str, environment: &[(&str, &str)]) -> Self {
+    pub async fn new(start: &str, environment: &[(&str, &str)]) -> Self {
         let start: DateTime<Utc> = start.parse().expect("a time of day");
         Self::open(tempfile::tempdir().expect("a folder"), Clock::manual(start), environment).await
     }
 
-    async fn open(folder: TempDir, clock: Clock, environment: &[(&str, &str)]) -> Self {
+    pub async fn open(folder: TempDir, clock: Clock, environment: &[(&str, &str)]) -> Self {
         let mut all: HashMap<String, String> = [("SILO_ADMIN_PASSWORD", "s3cret"), ("SILO__SCAN__JITTER_MINUTES", "0")]
             .iter()
             .chain(environment)
@@ -39,14 +39,14 @@ impl House {
     }
 
     /// Ends it, and starts it again on the same data with another configuration.
-    async fn again(self, environment: &[(&str, &str)]) -> Self {
+    pub async fn again(self, environment: &[(&str, &str)]) -> Self {
         let Self { app, clock, folder } = self;
         app.close().await;
         drop(app);
         Self::open(folder, clock, environment).await
     }
 
-    async fn add(&self, name: &str, url: &str, schedule: &str) -> Registry {
+    pub async fn add(&self, name: &str, url: &str, schedule: &str) -> Registry {
         let form = RegistryForm {
             name: name.to_owned(),
             url: url.to_owned(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::catalog::{Image, ImageId};
+use crate::catalog::{Image, ImageId, PastDigest};
 use crate::http::error::Result;
 use crate::http::extract::{Path, id};
 use crate::seed::{Problem, manifest};
@@ -25,14 +25,24 @@ pub(super) struct ImageView {
     job_version_id: i64,
     first_seen_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
+    /// Where the tag pointed before, newest first.
+    history: Vec<PastDigestView>,
     valid: bool,
     /// Everything that validation found in the manifest.
     problems: Vec<Problem>,
     manifest: Value,
 }
 
-impl From<Image> for ImageView {
-    fn from(image: Image) -> Self {
+#[derive(Serialize)]
+struct PastDigestView {
+    digest: String,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+impl ImageView {
+    fn new(image: Image, history: Vec<PastDigest>) -> Self {
+        let past = |PastDigest { digest, since, until }| PastDigestView { digest, since, until };
         Self {
             id: image.id.0,
             reference: image.pull_reference(),
@@ -44,6 +54,7 @@ impl From<Image> for ImageView {
             job_version_id: image.job_version_id.0,
             first_seen_at: image.first_seen_at,
             changed_at: image.changed_at,
+            history: history.into_iter().map(past).collect(),
             valid: image.facts.valid,
             problems: image.facts.problems,
         }
@@ -51,5 +62,7 @@ impl From<Image> for ImageView {
 }
 
 pub(super) async fn get(State(app): State<App>, Path(image): Path<String>) -> Result<Json<ImageView>> {
-    Ok(Json(app.image_get(ImageId(id(&image)?)).await?.into()))
+    let id = ImageId(id(&image)?);
+    let image = app.image_get(id).await?;
+    Ok(Json(ImageView::new(image, app.image_history(id).await?)))
 }

@@ -33,6 +33,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/scans", User, scans::list)
         .add(GET, "/api/v1/scans/{id}", User, scans::get)
         .add(GET, "/api/v1/scans/{id}/problems", User, scans::problems)
+        .add(POST, "/api/v1/scans/{id}/confirm", Admin, scans::confirm)
 }
 
 /// One page of a list.

@@ -19,7 +19,7 @@ pub(super) struct ScanView {
     id: i64,
     registry_id: i64,
     registry: String,
-    /// `queued`, `running`, `complete`, `partial`, `failed`.
+    /// `queued`, `running`, `complete`, `partial`, `held`, `failed`.
     state: &'static str,
     trigger: &'static str,
     created_at: DateTime<Utc>,
@@ -76,6 +76,15 @@ pub(super) struct ListQuery {
 
 pub(super) async fn request(State(app): State<App>, Path(registry): Path<String>) -> Result<impl IntoResponse> {
     let scan = app.scan_request(RegistryId(id(&registry)?), ScanTrigger::Manual).await?;
+    accepted(&app, scan).await
+}
+
+pub(super) async fn confirm(State(app): State<App>, Path(scan): Path<String>) -> Result<impl IntoResponse> {
+    let scan = app.scan_confirm(ScanId(id(&scan)?)).await?;
+    accepted(&app, scan).await
+}
+
+async fn accepted(app: &App, scan: ScanId) -> Result<impl IntoResponse + use<>> {
     let view = ScanView::from(app.scan_get(scan).await?);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/v1/scans/{scan}"))], Json(view)))
 }
