@@ -1,8 +1,8 @@
 //! The catalogue: images, jobs, job versions, manifests.
 
 use super::{App, Error, Result};
-use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId, PastDigest};
-use crate::registry::{Fetched, image_name};
+use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId, PastDigest, Registry};
+use crate::registry::{Fetched, image_name, pull_host};
 use crate::scan::seed_label;
 use crate::seed::{LABEL, label};
 use crate::store::JobVersionWithImages;
@@ -85,11 +85,13 @@ impl App {
             return Err(Error::Invalid("More than one colon in image name".to_owned()));
         }
         let (repository, reference) = image_name(image).map_err(Error::Invalid)?;
-        let registries = self.registry_list().await?;
-        let registry =
-            registries.iter().find(|registry| !host.is_empty() && registry.host == host).ok_or_else(|| {
-                Error::NotFound(format!("No registry with the host {host} is registered; an admin can add it"))
-            })?;
+        let mut registries = self.registry_list().await?;
+        registries.retain(|registry| !host.is_empty() && registry.host == pull_host(host));
+        // Docker Hub is added once for each namespace, maybe with other credentials.
+        let its_org = |registry: &&Registry| self.filter_of(registry).is_ok_and(|filter| filter.in_org(&repository));
+        let registry = registries.iter().find(its_org).or(registries.first()).ok_or_else(|| {
+            Error::NotFound(format!("No registry with the host {host} is registered; an admin can add it"))
+        })?;
         let source = self.source_of(registry, &self.impatient_limits()).await?;
         let unknown = || Error::NotFound(format!("There is no image {host}/{image}"));
         let digest = source.digest(&repository, &reference).await?.ok_or_else(unknown)?;

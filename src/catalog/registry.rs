@@ -123,7 +123,9 @@ impl RepositoryFilter {
     /// # Errors
     /// The text of the first glob that cannot be read, and why.
     pub fn new(org: &str, include: &[String], exclude: &[String]) -> Result<Self, String> {
-        Ok(Self { org: org.trim_matches('/').to_owned(), include: matchers(include)?, exclude: matchers(exclude)? })
+        // GitHub writes its owners in either case; names of repositories are of one.
+        let org = org.trim_matches('/').to_ascii_lowercase();
+        Ok(Self { org, include: matchers(include)?, exclude: matchers(exclude)? })
     }
 
     /// Whether the repository lies below the registry's org. Others are somebody else's, and never counted.
@@ -171,6 +173,7 @@ mod tests {
     fn an_org_is_a_whole_path_part() {
         let f = filter("geo", &["*"], &[]);
         assert!(f.in_org("geo/a-seed"));
+        assert!(filter("Geo", &["*"], &[]).in_org("geo/a-seed"), "names of repositories have no capitals");
         assert!(!f.in_org("geoint/a-seed"), "the old service took any name with the same first letters");
     }
 

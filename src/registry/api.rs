@@ -1,12 +1,13 @@
 //! JSON interfaces that registries have beside `/v2/`: asked by the same transport, with credentials of their own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::address::host_of;
+use super::token::{Token, Tokens};
 use super::transport::{Answer, Request, Transport};
 use super::{Error, Result};
 
@@ -18,12 +19,37 @@ pub(super) struct Api {
     transport: Arc<Transport>,
     /// Its path ends with a slash.
     base: Url,
-    authorization: Option<HeaderValue>,
+    login: Option<Login>,
+    /// Sent with every request.
+    headers: HeaderMap,
+    /// That the password is wrong, once that was said: nobody tries it again.
+    wrong_password: OnceLock<Error>,
+}
+
+enum Login {
+    Header(HeaderValue),
+    Tokens(Box<Tokens>),
 }
 
 impl Api {
     pub(super) fn new(transport: Arc<Transport>, base: Url, authorization: Option<HeaderValue>) -> Self {
-        Self { transport, base, authorization }
+        let login = authorization.map(Login::Header);
+        Self { transport, base, login, headers: HeaderMap::new(), wrong_password: OnceLock::new() }
+    }
+
+    /// Logged in with tokens of this interface instead.
+    pub(super) fn with_tokens(mut self, tokens: Tokens) -> Self {
+        self.login = Some(Login::Tokens(Box::new(tokens)));
+        self
+    }
+
+    pub(super) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.login.is_none()
     }
 
     /// Pages of one listing that may be asked for.
@@ -45,14 +71,37 @@ impl Api {
 
     /// Asks. Any status is an answer.
     pub(super) async fn ask(&self, url: Url) -> Result<Answer> {
-        let request = Request {
+        if let Some(why) = self.wrong_password.get() {
+            return Err(why.clone());
+        }
+        let (authorization, renewable) = self.authorization(None).await?;
+        let mut request = Request {
             method: Method::GET,
             url,
             accept: "application/json",
-            authorization: self.authorization.clone(),
+            authorization,
+            headers: self.headers.clone(),
+            json: None,
             cap: PAGE_BODY,
         };
+        let answer = self.transport.send(&request).await?;
+        if answer.status != StatusCode::UNAUTHORIZED || !renewable {
+            return Ok(answer);
+        }
+        request.authorization = self.authorization(request.authorization.as_ref()).await?.0;
         self.transport.send(&request).await
+    }
+
+    /// The header for a request, and whether another may be had for it where this one is refused.
+    async fn authorization(&self, rejected: Option<&HeaderValue>) -> Result<(Option<HeaderValue>, bool)> {
+        match &self.login {
+            None => Ok((None, false)),
+            Some(Login::Header(header)) => Ok((Some(header.clone()), false)),
+            Some(Login::Tokens(tokens)) => {
+                let Token { header, fresh } = tokens.get(&self.transport, "", rejected).await?;
+                Ok((Some(header), !fresh))
+            }
+        }
     }
 
     /// Asks for what there should be: `what`, in words for errors, such as `the repositories of geo`.
@@ -78,7 +127,7 @@ impl Api {
     pub(super) fn refusal(&self, answer: &Answer, what: &str) -> Error {
         let host = host_of(&self.base);
         let reason = answer.reason();
-        match (answer.status, &self.authorization) {
+        let error = match (answer.status, &self.login) {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, None) => Error::LoginRequired(format!(
                 "{host} gives {what} only to those who log in{reason}; give a username and password"
             )),
@@ -90,6 +139,10 @@ impl Api {
             }
             (StatusCode::NOT_FOUND, _) => Error::NotFound(format!("{host} does not have {what}{reason}")),
             _ => answer.unexpected(what),
+        };
+        if let Error::WrongPassword(_) = error {
+            self.wrong_password.get_or_init(|| error.clone());
         }
+        error
     }
 }

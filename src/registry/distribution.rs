@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
@@ -20,6 +20,7 @@ use super::token::Tokens;
 use super::transport::{Answer, Request, Transport};
 use super::wire::MANIFEST_TYPES;
 use super::{Endpoint, Error, Listing, Look, Result, Tag};
+use crate::catalog::RegistryKind;
 
 const CATALOG_SCOPE: &str = "registry:catalog:*";
 const JSON: &str = "application/json";
@@ -37,6 +38,9 @@ pub(super) struct Distribution {
     login: Option<HeaderValue>,
     /// What the ping found out: `None` before it. An error stays only if trying again would do harm.
     access: Mutex<Option<Result<Access>>>,
+    /// Whether the kind has a catalogue. Where it has none, some token services give no token for it, so that no
+    /// greeting may ask for one.
+    has_catalog: bool,
     /// The registry does not answer HEAD with a digest, so that GET is asked at once.
     head_is_useless: AtomicBool,
 }
@@ -52,7 +56,9 @@ enum Access {
 impl Distribution {
     pub(super) fn open(endpoint: &Endpoint, base: Base, transport: Arc<Transport>) -> Result<Self> {
         let login = login(endpoint)?;
-        Ok(Self { base, transport, login, access: Mutex::default(), head_is_useless: AtomicBool::new(false) })
+        let has_catalog = !matches!(endpoint.kind, RegistryKind::DockerHub | RegistryKind::Ghcr);
+        let head_is_useless = AtomicBool::new(false);
+        Ok(Self { base, transport, login, access: Mutex::default(), has_catalog, head_is_useless })
     }
 
     pub(super) fn host(&self) -> String {
@@ -185,7 +191,8 @@ impl Distribution {
     ) -> Result<Answer> {
         let access = self.greeted(false).await?;
         let (authorization, fresh) = self.authorization(&access, scope, None).await?;
-        let mut request = Request { method, url: self.base.url(path, query), accept, authorization, cap };
+        let url = self.base.url(path, query);
+        let mut request = Request { method, url, accept, authorization, headers: HeaderMap::new(), json: None, cap };
         let answer = self.transport.send(&request).await?;
         if answer.status != StatusCode::UNAUTHORIZED || fresh || challenged(&answer).is_none() {
             return Ok(answer);
@@ -255,7 +262,8 @@ impl Distribution {
     async fn greet(&self) -> Result<Access> {
         let ping = |authorization| {
             let url = self.base.url("", None);
-            Request { method: Method::GET, url, accept: JSON, authorization, cap: PING_BODY }
+            let headers = HeaderMap::new();
+            Request { method: Method::GET, url, accept: JSON, authorization, headers, json: None, cap: PING_BODY }
         };
         let answer = self.transport.send(&ping(None)).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
@@ -265,6 +273,7 @@ impl Distribution {
         let authorization = match &access {
             Access::Open => None,
             Access::Basic(login) => Some(login.clone()),
+            Access::Bearer(_) if !self.has_catalog => return Ok(access),
             Access::Bearer(tokens) => Some(tokens.get(&self.transport, CATALOG_SCOPE, None).await?.header),
         };
         let answer = self.transport.send(&ping(authorization)).await?;
@@ -284,7 +293,8 @@ impl Distribution {
             (Some(challenge::Method::Basic), Some(login)) => Ok(Access::Basic(login.clone())),
             (Some(challenge::Method::Basic), None) => Err(self.login_required("anything")),
             (Some(challenge::Method::Bearer { realm, service }), login) => {
-                Ok(Access::Bearer(Arc::new(Tokens::new(self.base.realm(&realm)?, service, login.clone()))))
+                let tokens = Tokens::challenged(self.base.realm(&realm)?, service, login.clone());
+                Ok(Access::Bearer(Arc::new(tokens)))
             }
             (None, _) => Err(Error::NotARegistry(format!(
                 "{} wants a login, but of no kind that registries use (Basic or Bearer); check the address",

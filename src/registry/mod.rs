@@ -44,6 +44,7 @@ mod transport;
 mod wire;
 
 pub use grammar::image_name;
+pub use kinds::pull_host;
 pub use transport::install_tls;
 
 use content::Origin;
@@ -214,7 +215,7 @@ impl Source {
     /// `host[:port]` for pull references, without scheme; empty for a layout.
     pub fn host(&self) -> String {
         match &self.0 {
-            Kind::Remote(registry) => registry.distribution.host(),
+            Kind::Remote(registry) => kinds::pull_host(&registry.distribution.host()).to_owned(),
             Kind::Layout(_) => String::new(),
         }
     }

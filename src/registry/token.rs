@@ -1,11 +1,13 @@
 //! Bearer tokens: fetched from the token service that a registry names, kept for each scope until shortly before they
-//! expire. Tokens are opaque; nothing in them is read.
+//! expire; or, where an interface has a login of its own, had for the credentials. Tokens are opaque; nothing in them is
+//! read.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
@@ -27,12 +29,23 @@ const EARLY: Duration = Duration::from_secs(5);
 /// The tokens of one registry from one token service.
 pub(super) struct Tokens {
     realm: Url,
-    service: Option<String>,
-    /// `Authorization` of the token service; `None` asks anonymously.
-    login: Option<HeaderValue>,
+    asking: Asking,
+    /// Life of a token whose answer gives none.
+    life: Duration,
     /// One lock a scope: held while its token is fetched, so that those who need it too wait for the same one.
-    scopes: Mutex<HashMap<String, Arc<AsyncMutex<Option<Kept>>>>>,
+    scopes: Mutex<HashMap<String, Slot>>,
 }
+
+/// How tokens are asked for.
+enum Asking {
+    /// As a challenge says, with the `Authorization` of the token service; `None` asks anonymously.
+    Challenged { service: Option<String>, login: Option<HeaderValue> },
+    /// By a POST of the credentials as JSON. Such a token is good for everything.
+    Exchanged { credentials: SecretString },
+}
+
+/// A token, or that the password is wrong: then nobody tries it again.
+type Slot = Arc<AsyncMutex<Option<Result<Kept>>>>;
 
 struct Kept {
     header: HeaderValue,
@@ -46,8 +59,14 @@ pub(super) struct Token {
 }
 
 impl Tokens {
-    pub(super) fn new(realm: Url, service: Option<String>, login: Option<HeaderValue>) -> Self {
-        Self { realm, service, login, scopes: Mutex::new(HashMap::new()) }
+    /// From the token service that a challenge names.
+    pub(super) fn challenged(realm: Url, service: Option<String>, login: Option<HeaderValue>) -> Self {
+        Self { realm, asking: Asking::Challenged { service, login }, life: DEFAULT_LIFE, scopes: Mutex::default() }
+    }
+
+    /// From where credentials are exchanged for tokens that live so long, unless the answer says otherwise.
+    pub(super) fn exchanged(realm: Url, credentials: SecretString, life: Duration) -> Self {
+        Self { realm, asking: Asking::Exchanged { credentials }, life, scopes: Mutex::default() }
     }
 
     /// The token for a scope: a kept one, unless it is `rejected` or about to end.
@@ -62,41 +81,58 @@ impl Tokens {
             Arc::clone(scopes.entry(scope.to_owned()).or_default())
         };
         let mut slot = slot.lock().await;
-        if let Some(kept) = slot.as_ref()
-            && kept.until > Instant::now()
-            && rejected != Some(&kept.header)
-        {
-            return Ok(Token { header: kept.header.clone(), fresh: false });
+        match slot.as_ref() {
+            Some(Err(why)) => return Err(why.clone()),
+            Some(Ok(kept)) if kept.until > Instant::now() && rejected != Some(&kept.header) => {
+                return Ok(Token { header: kept.header.clone(), fresh: false });
+            }
+            _ => {}
         }
-        let kept = self.fetch(transport, scope).await?;
-        let header = kept.header.clone();
-        *slot = Some(kept);
-        Ok(Token { header, fresh: true })
+        let outcome = self.fetch(transport, scope).await;
+        let token = outcome.as_ref().map(|kept| Token { header: kept.header.clone(), fresh: true });
+        let token = token.map_err(Clone::clone);
+        if matches!(outcome, Ok(_) | Err(Error::WrongPassword(_))) {
+            *slot = Some(outcome);
+        }
+        token
     }
 
     async fn fetch(&self, transport: &Transport, scope: &str) -> Result<Kept> {
-        let mut url = self.realm.clone();
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = &self.service {
-                query.append_pair("service", service);
-            }
-            query.append_pair("scope", scope);
-        }
-        let request = Request {
-            method: Method::GET,
-            url,
-            accept: "application/json",
-            authorization: self.login.clone(),
-            cap: TOKEN_BODY,
-        };
         let asked = Instant::now();
-        let answer = transport.send(&request).await?;
+        let answer = transport.send(&self.request(scope)).await?;
         if !answer.status.is_success() {
             return Err(self.refusal(&answer));
         }
         let (token, life) = self.read(&answer)?;
         Ok(Kept { header: token, until: asked + life.saturating_sub(EARLY) })
+    }
+
+    fn request(&self, scope: &str) -> Request {
+        let mut request = Request {
+            method: Method::GET,
+            url: self.realm.clone(),
+            accept: "application/json",
+            authorization: None,
+            headers: HeaderMap::new(),
+            json: None,
+            cap: TOKEN_BODY,
+        };
+        match &self.asking {
+            Asking::Challenged { service, login } => {
+                let mut query = request.url.query_pairs_mut();
+                if let Some(service) = service {
+                    query.append_pair("service", service);
+                }
+                query.append_pair("scope", scope);
+                drop(query);
+                request.authorization.clone_from(login);
+            }
+            Asking::Exchanged { credentials } => {
+                request.method = Method::POST;
+                request.json = Some(credentials.clone());
+            }
+        }
+        request
     }
 
     fn read(&self, answer: &Answer) -> Result<(HeaderValue, Duration)> {
@@ -114,14 +150,15 @@ impl Tokens {
         let mut header =
             HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| broken("a token that cannot be sent"))?;
         header.set_sensitive(true);
-        Ok((header, life(read.expires_in.as_ref())))
+        Ok((header, life(read.expires_in.as_ref(), self.life)))
     }
 
     fn refusal(&self, answer: &Answer) -> Error {
         let host = host_of(&self.realm);
         let reason = answer.reason();
+        let is_anonymous = matches!(self.asking, Asking::Challenged { login: None, .. });
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.login.is_none() => Error::LoginRequired(format!(
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_anonymous => Error::LoginRequired(format!(
                 "the token service {host} wants a login{reason}; give a username and password"
             )),
             StatusCode::UNAUTHORIZED => Error::WrongPassword(format!(
@@ -136,7 +173,7 @@ impl Tokens {
 }
 
 /// The life that an answer gives its token; numbers in strings are seen in the wild.
-fn life(expires_in: Option<&Value>) -> Duration {
+fn life(expires_in: Option<&Value>, default: Duration) -> Duration {
     let seconds = match expires_in {
         Some(Value::Number(number)) => number.as_f64(),
         Some(Value::String(text)) => text.trim().parse().ok(),
@@ -144,7 +181,7 @@ fn life(expires_in: Option<&Value>) -> Duration {
     };
     seconds
         .and_then(|seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
-        .map_or(DEFAULT_LIFE, |life| life.min(LONGEST_LIFE))
+        .map_or(default, |life| life.min(LONGEST_LIFE))
 }
 
 #[cfg(test)]
@@ -155,8 +192,8 @@ mod tests {
 
     #[test]
     fn lives() {
-        let of = |value: Value| life(Some(&value)).as_secs();
-        assert_eq!(life(None), DEFAULT_LIFE);
+        let of = |value: Value| life(Some(&value), DEFAULT_LIFE).as_secs();
+        assert_eq!(life(None, Duration::from_secs(600)).as_secs(), 600);
         assert_eq!(of(json!(300)), 300);
         assert_eq!(of(json!("300")), 300);
         assert_eq!(of(json!(1e300)), 60, "no duration");

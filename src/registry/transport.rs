@@ -3,6 +3,7 @@
 //! A request is tried again after what passes by itself (408, 429, 500, 502, 503, 504, a connection that failed or
 //! broke); never after a time-out, which has already cost what one request may cost, and never after a refusal.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use chrono::DateTime;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Client, Response};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
@@ -41,8 +43,19 @@ pub(super) struct Request {
     pub(super) accept: &'static str,
     /// Marked sensitive, so that no `Debug` shows it.
     pub(super) authorization: Option<HeaderValue>,
+    /// Other headers; as credentials, they go no further than their own origin.
+    pub(super) headers: HeaderMap,
+    /// A JSON body. It may hold a password, so a request that has one goes nowhere else.
+    pub(super) json: Option<SecretString>,
     /// Longest body of a success, bytes.
     pub(super) cap: usize,
+}
+
+impl Request {
+    /// Whether it counts as a pull where those are counted: manifests that are not only asked for by HEAD.
+    fn is_pull(&self) -> bool {
+        self.method == Method::GET && self.url.path().contains("/manifests/")
+    }
 }
 
 /// A complete answer.
@@ -62,8 +75,8 @@ pub(super) struct Transport {
     direct: bool,
     client: OnceLock<Client>,
     permits: Semaphore,
-    /// Nothing is sent before: the registry asked for a pause.
-    paused_until: Mutex<Option<Instant>>,
+    /// Nothing of what a key names (see [`Spent::key`]) is sent before: the registry asked for a pause.
+    paused_until: Mutex<HashMap<String, Instant>>,
     requests: AtomicU64,
     bytes: AtomicU64,
 }
@@ -75,7 +88,7 @@ impl Transport {
             limits: limits.clone(),
             direct,
             client: OnceLock::new(),
-            paused_until: Mutex::new(None),
+            paused_until: Mutex::default(),
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
@@ -105,10 +118,10 @@ impl Transport {
                     tracing::debug!(%host, tries, why, "trying again");
                     None
                 }
-                Ok(answer) if is_passing(answer.status) => {
-                    let asked = retry_after(&answer.headers);
+                Ok(answer) if is_passing(&answer) => {
+                    let asked = retry_after(&answer.headers).or_else(|| Some(spent(&answer.headers)?.wait));
                     if asked.is_some_and(|wait| wait > self.limits.longest_wait)
-                        || (last && answer.status == StatusCode::TOO_MANY_REQUESTS)
+                        || (last && matches!(answer.status.as_u16(), 403 | 429))
                     {
                         return Err(throttled(&host, answer.status, asked));
                     }
@@ -117,10 +130,17 @@ impl Transport {
                     }
                     asked
                 }
+                Ok(answer) => {
+                    // The last that it grants for now: who asks next waits, or hears that it takes too long.
+                    if let Some(spent) = spent(&answer.headers) {
+                        self.pause(spent.key(&host), spent.wait);
+                    }
+                    return Ok(answer);
+                }
                 outcome => return outcome,
             };
             match asked_wait {
-                Some(wait) => self.pause(wait),
+                Some(wait) => self.pause(host.clone(), wait),
                 None => tokio::time::sleep(self.backoff(tries)).await, // because a busy registry needs it
             }
         }
@@ -129,7 +149,10 @@ impl Transport {
     /// One try: waits for a permit and for the end of a pause, then has `request_timeout` to the last byte.
     async fn attempt(&self, request: &Request, host: &str) -> Result<Answer> {
         let _permit = self.permits.acquire().await.map_err(|_| Error::Unreachable(format!("{host}: closed")))?;
-        self.until_pause_is_over().await;
+        self.until_pause_is_over(host).await?;
+        if request.is_pull() {
+            self.until_pause_is_over(&pulls(host)).await?;
+        }
         let limit = self.limits.request_timeout;
         tokio::time::timeout(limit, self.follow(request, host)).await.unwrap_or_else(|_| {
             Err(Error::Timeout(format!(
@@ -143,9 +166,14 @@ impl Transport {
     async fn follow(&self, request: &Request, host: &str) -> Result<Answer> {
         let mut url = request.url.clone();
         let mut authorization = request.authorization.clone();
+        let mut headers = request.headers.clone();
         for _ in 0..=REDIRECTS {
             guard::check(&url)?;
             let mut sent = self.client()?.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
+            sent = sent.headers(headers.clone());
+            if let Some(json) = &request.json {
+                sent = sent.header(CONTENT_TYPE, "application/json").body(json.expose_secret().to_owned());
+            }
             if let Some(value) = &authorization {
                 sent = sent.header(AUTHORIZATION, value);
             }
@@ -156,8 +184,14 @@ impl Transport {
             let Some(next) = redirect(&url, &response)? else {
                 return self.read(response, request.cap, host.to_owned()).await;
             };
+            if request.json.is_some() {
+                return Err(Error::Refused(format!(
+                    "{host} redirects a login, which is not followed; check its address"
+                )));
+            }
             if next.origin() != url.origin() {
                 authorization = None;
+                headers.clear();
             }
             url = next;
         }
@@ -213,19 +247,27 @@ impl Transport {
         })
     }
 
-    fn pause(&self, wait: Duration) {
+    fn pause(&self, key: String, wait: Duration) {
         let until = Instant::now() + wait;
         let mut paused = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused = Some(paused.map_or(until, |set| set.max(until)));
+        let set = paused.entry(key).or_insert(until);
+        *set = until.max(*set);
     }
 
-    async fn until_pause_is_over(&self) {
+    async fn until_pause_is_over(&self, key: &str) -> Result<()> {
         loop {
-            let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match until.filter(|until| *until > Instant::now()) {
+            let until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied();
+            let now = Instant::now();
+            match until.filter(|until| *until > now) {
+                Some(until) if until - now > self.limits.longest_wait => {
+                    return Err(Error::Throttled(format!(
+                        "{key} grants no more requests for {} s; scan it later or less often",
+                        (until - now).as_secs()
+                    )));
+                }
                 // What the registry asked for; another answer may have made it longer meanwhile, so look again.
                 Some(until) => tokio::time::sleep_until(until).await,
-                None => return,
+                None => return Ok(()),
             }
         }
     }
@@ -277,9 +319,12 @@ impl Answer {
     }
 }
 
-/// Whether a status may be another one a moment later.
-fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+/// Whether the status may be another one later. GitHub says 403 to who asks too often.
+fn is_passing(answer: &Answer) -> bool {
+    match answer.status.as_u16() {
+        403 => answer.headers.contains_key(RETRY_AFTER) || spent(&answer.headers).is_some(),
+        status => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+    }
 }
 
 fn throttled(host: &str, status: StatusCode, asked: Option<Duration>) -> Error {
@@ -297,6 +342,51 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let until = DateTime::parse_from_rfc2822(text).ok()?;
     let now = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
     Some((until - now).to_std().unwrap_or_default())
+}
+
+/// A quota that is used up.
+struct Spent {
+    wait: Duration,
+    /// It is one of pulls only.
+    pulls: bool,
+}
+
+impl Spent {
+    /// What is not sent meanwhile: anything to the host, or only what counts as a pull.
+    fn key(&self, host: &str) -> String {
+        if self.pulls { pulls(host) } else { host.to_owned() }
+    }
+}
+
+fn pulls(host: &str) -> String {
+    format!("{host} (pulls)")
+}
+
+/// Whether a quota is used up: `X-RateLimit-Remaining` with `X-RateLimit-Reset` (Docker Hub's interface, GitHub), or
+/// `RateLimit-Remaining: 0;w=21600` (pulls from Docker Hub), whose window may end earlier, but nobody says when.
+fn spent(headers: &HeaderMap) -> Option<Spent> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    ["x-ratelimit", "ratelimit"].iter().find_map(|family| {
+        let mut remaining = text(&format!("{family}-remaining"))?.split(';').map(str::trim);
+        if remaining.next()?.parse() != Ok(0u64) {
+            return None;
+        }
+        let window = remaining.find_map(|part| part.strip_prefix("w=")?.parse().ok());
+        let reset = text(&format!("{family}-reset")).and_then(|reset| reset.trim().parse().ok());
+        let seconds: u64 = reset.map_or(window, |reset| until_reset(reset, headers))?;
+        Some(Spent { wait: Duration::from_secs(seconds.min(u64::from(u32::MAX))), pulls: reset.is_none() })
+    })
+}
+
+/// Seconds until a reset, which some give as a time of Unix and some as seconds from now. A time counts from the
+/// answer's own `Date`.
+fn until_reset(reset: u64, headers: &HeaderMap) -> Option<u64> {
+    const LONG_AGO: u64 = 1_000_000_000;
+    if reset < LONG_AGO {
+        return Some(reset);
+    }
+    let now = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Some(reset.saturating_sub(u64::try_from(now.timestamp()).ok()?))
 }
 
 /// Where an answer leads. `None`: it is the answer.
@@ -406,14 +496,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_lasts_as_long_as_the_longest_that_was_asked_for() {
-        let transport = Transport::new(&limits(), true);
+        let transport = Transport::new(&Limits { longest_wait: Duration::from_secs(30), ..limits() }, true);
         let before = Instant::now();
-        transport.pause(Duration::from_secs(30));
-        transport.pause(Duration::from_secs(10));
-        transport.until_pause_is_over().await;
+        transport.pause("a".to_owned(), Duration::from_secs(30));
+        transport.pause("a".to_owned(), Duration::from_secs(10));
+        transport.until_pause_is_over("b").await.unwrap();
+        assert_eq!(before.elapsed(), Duration::ZERO, "another host");
+        transport.until_pause_is_over("a").await.unwrap();
         assert_eq!(before.elapsed(), Duration::from_secs(30), "on the test's own clock");
-        transport.until_pause_is_over().await;
+        transport.until_pause_is_over("a").await.unwrap();
         assert_eq!(before.elapsed(), Duration::from_secs(30));
+        transport.pause("a".to_owned(), Duration::from_secs(31));
+        let told = transport.until_pause_is_over("a").await;
+        assert!(matches!(&told, Err(Error::Throttled(why)) if why.contains("31 s")), "{told:?}");
     }
 
     #[tokio::test]
@@ -464,5 +559,24 @@ mod tests {
         }
         let huge = wait(&[(RETRY_AFTER, "99999999999999999999999")]);
         assert!(huge.is_some_and(|wait| wait > Duration::from_secs(1 << 31)));
+    }
+
+    #[test]
+    fn a_quota_that_is_used_up() {
+        let map = |pairs: &[(&'static str, &'static str)]| {
+            let pairs: Vec<_> =
+                pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), *value)).collect();
+            spent(&headers(&pairs)).map(|spent| spent.wait.as_secs())
+        };
+        let (none, date) = (("x-ratelimit-remaining", "0"), ("date", "Sun, 06 Nov 1994 08:49:30 GMT"));
+        assert_eq!(map(&[none, ("x-ratelimit-reset", "40")]), Some(40));
+        assert_eq!(map(&[none, ("x-ratelimit-reset", "1700000000"), date]), Some(1_700_000_000 - 784_111_770));
+        assert_eq!(map(&[none, ("x-ratelimit-reset", "1700000000")]), None, "no clock to compare with");
+        assert_eq!(map(&[none]), None, "until when, it does not say");
+        assert_eq!(map(&[("ratelimit-remaining", "0;w=21600")]), Some(21600));
+        for some in ["1", "100;w=21600", "", "-0", "none"] {
+            assert_eq!(map(&[("ratelimit-remaining", some), ("ratelimit-reset", "9")]), None, "{some}");
+        }
+        assert_eq!(map(&[("ratelimit-remaining", "0;w=99999999999999")]), Some(u64::from(u32::MAX)));
     }
 }

@@ -4,7 +4,10 @@
 //! A kind that has nothing of its own for a question answers it by the distribution API.
 
 mod detect;
+mod docker_hub;
+mod ghcr;
 mod harbor;
+mod pages;
 
 use std::sync::Arc;
 
@@ -16,6 +19,7 @@ use super::{Endpoint, Fetched, Limits, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
 pub(super) use detect::detect;
+pub use docker_hub::pull_host;
 
 /// A registry over HTTP.
 pub(super) struct Remote {
@@ -26,23 +30,42 @@ pub(super) struct Remote {
     pub(super) distribution: Distribution,
     /// The kind's own interface.
     api: Api,
+    /// GHCR only: which half of GitHub's interface the packages' owner belongs to.
+    owner: ghcr::Owner,
 }
 
 impl Remote {
     pub(super) fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
         let base = Base::parse(&endpoint.url)?;
+        let (base, root) = match endpoint.kind {
+            RegistryKind::DockerHub => docker_hub::places(base)?,
+            RegistryKind::Ghcr => ghcr::places(base)?,
+            _ => (base.clone(), base.root()),
+        };
         let transport = Arc::new(Transport::new(limits, base.is_loopback()));
-        let api = Api::new(Arc::clone(&transport), base.root(), login(endpoint)?);
+        let api = match endpoint.kind {
+            RegistryKind::DockerHub => docker_hub::api(Arc::clone(&transport), root, endpoint)?,
+            RegistryKind::Ghcr => ghcr::api(Arc::clone(&transport), root, endpoint)?,
+            _ => Api::new(Arc::clone(&transport), root, login(endpoint)?),
+        };
         let distribution = Distribution::open(endpoint, base, transport)?;
-        Ok(Self { kind: endpoint.kind, org: endpoint.org.clone(), distribution, api })
+        let owner = ghcr::Owner::default();
+        Ok(Self { kind: endpoint.kind, org: endpoint.org.clone(), distribution, api, owner })
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
+        match self.kind {
+            RegistryKind::DockerHub => docker_hub::ping(&self.api, &self.org).await?,
+            RegistryKind::Ghcr => ghcr::ping(&self.api, &self.org).await?,
+            _ => {}
+        }
         self.distribution.ping().await
     }
 
     pub(super) async fn repositories(&self) -> Result<Listing<String>> {
         match self.kind {
+            RegistryKind::DockerHub => docker_hub::repositories(&self.api, &self.org).await,
+            RegistryKind::Ghcr => ghcr::repositories(&self.api, &self.org, &self.owner).await,
             RegistryKind::Harbor => harbor::repositories(&self.api, &self.org).await,
             _ => self.distribution.repositories().await,
         }
@@ -50,6 +73,8 @@ impl Remote {
 
     pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
         match self.kind {
+            RegistryKind::DockerHub => docker_hub::tags(&self.api, repository).await,
+            RegistryKind::Ghcr => ghcr::tags(&self.api, &self.distribution, repository, &self.owner).await,
             RegistryKind::Harbor => harbor::tags(&self.api, repository).await,
             _ => self.distribution.tags(repository).await,
         }
@@ -57,7 +82,14 @@ impl Remote {
 
     /// Where a tag that was never seen points to. Asked only where the listing carries no digests.
     pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
-        self.distribution.look(repository, tag).await
+        match self.kind {
+            // A GET would count as a pull, of which Docker Hub grants few.
+            RegistryKind::DockerHub => {
+                let digest = self.distribution.digest(repository, tag).await?;
+                Ok(digest.map(|digest| Look { digest, manifest: None }))
+            }
+            _ => self.distribution.look(repository, tag).await,
+        }
     }
 
     /// What a digest holds, where the kind's own interface tells it for less than the manifest and the config cost.

@@ -84,6 +84,8 @@ pub enum Fault {
     WrongBytes,
     /// The right answer without `Docker-Content-Digest`.
     NoDigestHeader,
+    /// The right answer with this header.
+    Header(&'static str, String),
     /// The right answer with this `Link`.
     Link(String),
     /// A listing page of one new name, and a link to the next such page.
@@ -100,6 +102,9 @@ pub struct Seen {
     /// Empty for none.
     pub query: String,
     pub authorization: Option<String>,
+    pub headers: HeaderMap,
+    /// Empty for none.
+    pub body: Bytes,
 }
 
 impl Seen {
@@ -172,6 +177,12 @@ impl Image {
     }
 }
 
+/// Repositories, their tags and the tags' digests.
+pub type Repositories = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Answers what it knows of; `None` leaves it to `/v2/`.
+type Interface = Box<dyn FnMut(&Seen, &Repositories) -> Option<Response> + Send>;
+
 struct Shared {
     inner: Mutex<Inner>,
     arrived: watch::Sender<usize>,
@@ -179,8 +190,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Inner {
-    /// Tags and their digests.
-    repositories: BTreeMap<String, BTreeMap<String, String>>,
+    repositories: Repositories,
+    /// Interfaces beside `/v2/`.
+    interfaces: Vec<Interface>,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     auth: Auth,
@@ -328,6 +340,11 @@ impl FakeRegistry {
         self.inner().manifests.remove(digest);
     }
 
+    /// Serves an interface of a kind of registry, beside and before `/v2/`.
+    pub fn serve(&self, interface: impl FnMut(&Seen, &Repositories) -> Option<Response> + Send + 'static) {
+        self.inner().interfaces.push(Box::new(interface));
+    }
+
     // --- logging in
 
     pub fn require_basic(&self, username: &str, password: &str) {
@@ -432,12 +449,15 @@ impl Drop for Flight {
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
-    let header = request.headers().get("authorization");
+    let (head, body) = request.into_parts();
+    let header = head.headers.get("authorization");
     let seen = Seen {
-        method: request.method().clone(),
-        path: request.uri().path().to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
         authorization: header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+        headers: head.headers,
+        body: axum::body::to_bytes(body, 1 << 20).await.expect("a small body"),
     };
     let fault = {
         let mut inner = shared.inner.lock().expect("no panic");
@@ -487,6 +507,7 @@ async fn misbehave(fault: Fault, shared: &Shared, right: impl Fn() -> Response) 
             response.headers_mut().remove("docker-content-digest");
             response
         }
+        Fault::Header(name, value) => with(right(), name, &value),
         Fault::Link(link) => with(right(), "link", &link),
         Fault::EndlessPages => {
             let mut inner = shared.inner.lock().expect("no panic");
@@ -503,6 +524,10 @@ impl Inner {
     fn serve(&mut self, seen: &Seen) -> Response {
         if seen.is_token() {
             return self.serve_token(seen);
+        }
+        let repositories = &self.repositories;
+        if let Some(answer) = self.interfaces.iter_mut().find_map(|interface| interface(seen, repositories)) {
+            return answer;
         }
         let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
         if let Some(refusal) = self.refuse(seen, path) {
@@ -615,14 +640,14 @@ fn error(status: u16, code: &str) -> Response {
     reply(status, json!({"errors": [{"code": code, "message": format!("fake says {code}")}]}).to_string())
 }
 
-fn reply(status: u16, body: impl Into<Body>) -> Response {
+pub fn reply(status: u16, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     response
 }
 
-fn with(mut response: Response, name: &'static str, value: &str) -> Response {
+pub fn with(mut response: Response, name: &'static str, value: &str) -> Response {
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(name, HeaderValue::from_str(value).expect("a header value"));
     response

@@ -1,0 +1,157 @@
+//! Docker Hub: lists the repositories of one namespace by its own interface, whose tags carry digests. Manifests and
+//! configs come from its registry, where each GET of a manifest counts as a pull.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::super::address::Base;
+use super::super::api::Api;
+use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag, printable};
+use super::super::token::Tokens;
+use super::super::transport::Transport;
+use super::super::{Endpoint, Error, Listing, Result, Tag};
+use super::pages::Pages;
+
+/// The addresses by which people know it. The first stands in pull references.
+const HOSTS: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"];
+const REGISTRY: &str = "https://registry-1.docker.io";
+const INTERFACE: &str = "https://hub.docker.com";
+/// Life of a token of its interface, by its documentation.
+const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
+
+pub(super) fn is_here(host: &str) -> bool {
+    HOSTS.contains(&host)
+}
+
+/// The host that pull references have for a registry at this host: Docker Hub has several, and one name.
+pub fn pull_host(host: &str) -> &str {
+    if is_here(host) { HOSTS[0] } else { host }
+}
+
+/// Where `/v2/` and the interface are. Any other address than Docker Hub's own serves both.
+pub(super) fn places(given: Base) -> Result<(Base, Url)> {
+    if is_here(&given.host()) {
+        return Ok((Base::parse(REGISTRY)?, Base::parse(INTERFACE)?.root()));
+    }
+    let root = given.root();
+    Ok((given, root))
+}
+
+/// The interface, logged in where there are credentials: a password, or an access token of a person or organization.
+pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> Result<Api> {
+    let api = Api::new(transport, root, None);
+    let Some(password) = &endpoint.password else { return Ok(api) };
+    let credentials = json!({"identifier": endpoint.username, "secret": password.expose_secret()});
+    let realm = api.url(&["v2", "auth", "token"], &[]);
+    Ok(api.with_tokens(Tokens::exchanged(realm, SecretString::from(credentials.to_string()), TOKEN_LIFE)))
+}
+
+/// Whether there is such a namespace, and the credentials work.
+pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
+    let namespace = namespace(org)?;
+    let url = api.url(&["v2", "namespaces", namespace, "repositories"], &[("page_size", "1")]);
+    match api.get::<Page>(url, &format!("the namespace {namespace}")).await {
+        Err(Error::NotFound(why)) => Err(Error::NotFound(format!("{why}; check the name of the namespace (org)"))),
+        other => other.map(drop),
+    }
+}
+
+/// The repositories of a namespace.
+pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>> {
+    let namespace = namespace(org)?;
+    let path = ["v2", "namespaces", namespace, "repositories"];
+    let what = format!("the repositories of {namespace}");
+    let found = walk(api, &path, "page_size=100&ordering=-last_updated", &what).await?;
+    let names = found.items.into_iter().map(|row| format!("{namespace}/{}", row.name));
+    Ok(Listing { items: names.filter(|name| is_repository(name)).collect(), truncated: found.truncated })
+}
+
+/// The tags of a repository with their digests.
+pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
+    let (namespace, name) = repository.split_once('/').unwrap_or_default();
+    let path = ["v2", "namespaces", namespace, "repositories", name, "tags"];
+    match walk(api, &path, "page_size=100", &format!("the tags of {repository}")).await {
+        Ok(found) => {
+            Ok(Listing { items: found.items.into_iter().filter_map(tag).collect(), truncated: found.truncated })
+        }
+        Err(Error::NotFound(_)) => Ok(Listing { items: Vec::new(), truncated: None }),
+        Err(why) => Err(why),
+    }
+}
+
+/// A namespace cannot be left out: nobody may list all of Docker Hub.
+fn namespace(org: &str) -> Result<&str> {
+    if org.is_empty() {
+        return Err(Error::Refused(
+            "Docker Hub lists the repositories of one namespace at a time; name it as the org (such as --org geointseed)"
+                .to_owned(),
+        ));
+    }
+    if org.contains('/') || !is_repository(org) {
+        return Err(Error::Refused(format!(
+            "'{}' cannot be a namespace of Docker Hub; the org is the part of its addresses before the image, such as geointseed",
+            printable(org)
+        )));
+    }
+    Ok(org)
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    count: usize,
+    next: Option<String>,
+    results: Vec<Row>,
+}
+
+/// A repository, or a tag.
+#[derive(Deserialize)]
+struct Row {
+    name: String,
+    /// Of a tag's manifest or index; old pushes lack it.
+    digest: Option<String>,
+    images: Option<Vec<Platform>>,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    digest: Option<String>,
+}
+
+/// All rows of a listing. The page after the last, which a deletion may lead us to, is a 404.
+async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listing<Row>> {
+    let mut pages = Pages::new(first, api.most_pages());
+    let (mut items, mut count) = (Vec::new(), 0);
+    while let Some(query) = pages.query() {
+        let mut url = api.url(path, &[]);
+        url.set_query(Some(&query));
+        let answer = api.ask(url).await?;
+        if answer.status.as_u16() == 404 && !pages.is_first() {
+            if pages.names() < count {
+                pages.cut(format!("it ended after {} of {count}", pages.names()));
+            }
+            break;
+        }
+        let page: Page = api.read(&answer, what)?;
+        count = page.count;
+        items.extend(page.results.into_iter().filter(|row| pages.is_new(&row.name)));
+        let next = page.next.filter(|next| !next.is_empty());
+        pages.turn(next.map(|next| next.split_once('?').map(|(_, query)| query).unwrap_or_default().to_owned()));
+    }
+    Ok(Listing { items, truncated: pages.truncated() })
+}
+
+/// A tag that is one; a tag of a single image without a digest of its own has that image's.
+fn tag(row: Row) -> Option<Tag> {
+    let single = match row.images.as_deref() {
+        Some([image]) => image.digest.clone(),
+        _ => None,
+    };
+    let digest = row.digest.filter(|digest| is_digest(digest)).or(single).filter(|digest| is_digest(digest));
+    (is_tag(&row.name) && !is_attachment(&row.name)).then_some(Tag { name: row.name, digest, content: None })
+}

@@ -1,0 +1,194 @@
+//! GHCR, GitHub's container registry: GitHub's interface lists packages and their versions, whose names are digests.
+//! It wants a classic token for that, even where everything is public; tags alone can be had from the registry.
+
+use std::sync::{Arc, OnceLock};
+
+use http::HeaderValue;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::super::address::Base;
+use super::super::api::Api;
+use super::super::distribution::Distribution;
+use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::listing::next_query;
+use super::super::transport::Transport;
+use super::super::{Endpoint, Error, Listing, Result, Tag};
+use super::pages::Pages;
+
+const HOST: &str = "ghcr.io";
+const INTERFACE: &str = "https://api.github.com";
+const ADVICE: &str = "GitHub wants a classic token with the scope read:packages as password";
+
+pub(super) fn is_here(host: &str) -> bool {
+    host == HOST
+}
+
+/// Where `/v2/` and the interface are. Any other address than GitHub's own serves both.
+pub(super) fn places(given: Base) -> Result<(Base, Url)> {
+    let root = if is_here(&given.host()) { Base::parse(INTERFACE)?.root() } else { given.root() };
+    Ok((given, root))
+}
+
+/// The interface, logged in where there is a token.
+pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> Result<Api> {
+    let token = endpoint.password.as_ref().map(|token| {
+        let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+        let mut header = header.map_err(|_| Error::Refused("the password cannot be sent".to_owned()))?;
+        header.set_sensitive(true);
+        Ok(header)
+    });
+    Ok(Api::new(transport, root, token.transpose()?).with_header("x-github-api-version", "2022-11-28"))
+}
+
+/// Which half of the interface an owner's packages are in: `orgs` or `users`, once that is known.
+#[derive(Default)]
+pub(super) struct Owner(OnceLock<&'static str>);
+
+impl Owner {
+    fn halves(&self) -> &[&'static str] {
+        self.0.get().map_or(&["orgs", "users"], std::slice::from_ref)
+    }
+
+    fn learn(&self, half: &'static str) {
+        self.0.get_or_init(|| half);
+    }
+}
+
+/// Whether the token lets us list packages.
+pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
+    let first = "package_type=container&per_page=1";
+    owned(api, org, &Owner::default(), first, 1).await.map(drop)
+}
+
+/// The packages of an organization or user; of the token's own user where none is named.
+pub(super) async fn repositories(api: &Api, org: &str, owner: &Owner) -> Result<Listing<String>> {
+    let found = owned(api, org, owner, "package_type=container&per_page=100", api.most_pages()).await?;
+    let names = found.items.into_iter().map(|package| {
+        let login = package.owner.map(|owner| owner.login).filter(|login| !login.is_empty());
+        format!("{}/{}", login.as_deref().unwrap_or(org), package.name).to_ascii_lowercase()
+    });
+    Ok(Listing { items: names.filter(|name| is_repository(name)).collect(), truncated: found.truncated })
+}
+
+/// The tags of a package with their digests; without them where the token does not let us list versions.
+pub(super) async fn tags(
+    api: &Api,
+    distribution: &Distribution,
+    repository: &str,
+    owner: &Owner,
+) -> Result<Listing<Tag>> {
+    let (login, package) = repository.split_once('/').unwrap_or_default();
+    if api.is_anonymous() || package.is_empty() {
+        return distribution.tags(repository).await;
+    }
+    let what = format!("the versions of {repository}");
+    for &half in owner.halves() {
+        let path = [half, login, "packages", "container", package, "versions"];
+        let name = |version: &Version| version.name.clone();
+        match walk(api, &path, "state=active&per_page=100", api.most_pages(), &what, name).await {
+            Ok(found) => {
+                owner.learn(half);
+                let items = found.items.into_iter().flat_map(Version::tags).collect();
+                return Ok(Listing { items, truncated: found.truncated });
+            }
+            Err(Error::NotFound(_)) => {}
+            Err(Error::Forbidden(_)) => break,
+            Err(why) => return Err(why),
+        }
+    }
+    distribution.tags(repository).await
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    owner: Option<Account>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    #[serde(default)]
+    login: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    /// The digest of a manifest.
+    name: String,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    container: Option<Container>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    tags: Option<Vec<String>>,
+}
+
+impl Version {
+    fn tags(self) -> impl Iterator<Item = Tag> {
+        let digest = is_digest(&self.name).then_some(self.name);
+        let tags = self.metadata.and_then(|metadata| metadata.container).and_then(|container| container.tags);
+        let tags = tags.unwrap_or_default().into_iter().filter(|tag| is_tag(tag) && !is_attachment(tag));
+        tags.map(move |name| Tag { name, digest: digest.clone(), content: None })
+    }
+}
+
+async fn owned(api: &Api, org: &str, owner: &Owner, first: &str, pages: u32) -> Result<Listing<Package>> {
+    if api.is_anonymous() {
+        return Err(Error::LoginRequired(format!(
+            "the packages of GHCR cannot be listed without a login, not even public ones; {ADVICE} (any user name)"
+        )));
+    }
+    let what = if org.is_empty() { "your packages".to_owned() } else { format!("the packages of {org}") };
+    let name = |package: &Package| package.name.clone();
+    let mut outcome = Err(Error::NotFound(format!("GitHub knows no owner {org}; check the org")));
+    if org.is_empty() {
+        outcome = walk(api, &["user", "packages"], first, pages, &what, name).await;
+    } else {
+        for &half in owner.halves() {
+            match walk(api, &[half, org, "packages"], first, pages, &what, name).await {
+                Err(Error::NotFound(_)) => {}
+                found => {
+                    if found.is_ok() {
+                        owner.learn(half);
+                    }
+                    outcome = found;
+                    break;
+                }
+            }
+        }
+    }
+    outcome.map_err(|why| match why {
+        Error::Forbidden(why) => Error::Forbidden(format!("{why}; {ADVICE}")),
+        why => why,
+    })
+}
+
+/// All items of a listing, each name once.
+async fn walk<T: DeserializeOwned>(
+    api: &Api,
+    path: &[&str],
+    first: &str,
+    most_pages: u32,
+    what: &str,
+    name: impl Fn(&T) -> String,
+) -> Result<Listing<T>> {
+    let mut pages = Pages::new(first, most_pages);
+    let mut items = Vec::new();
+    while let Some(query) = pages.query() {
+        let mut url = api.url(path, &[]);
+        url.set_query(Some(&query));
+        let answer = api.ask(url).await?;
+        let page: Vec<T> = api.read(&answer, what)?;
+        items.extend(page.into_iter().filter(|item| pages.is_new(&name(item))));
+        pages.turn(next_query(&answer.headers));
+    }
+    Ok(Listing { items, truncated: pages.truncated() })
+}
