@@ -1,6 +1,6 @@
 //! JSON interfaces that registries have beside `/v2/`: asked by the same transport, with credentials of their own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -19,11 +19,23 @@ pub(super) struct Api {
     /// Its path ends with a slash.
     base: Url,
     authorization: Option<HeaderValue>,
+    /// The refusal of the credentials: they are not sent again, since registries lock accounts.
+    refused: OnceLock<Error>,
 }
 
 impl Api {
     pub(super) fn new(transport: Arc<Transport>, base: Url, authorization: Option<HeaderValue>) -> Self {
-        Self { transport, base, authorization }
+        Self { transport, base, authorization, refused: OnceLock::new() }
+    }
+
+    /// Whether requests carry credentials.
+    pub(super) fn has_login(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// `host[:port]` for messages.
+    pub(super) fn host(&self) -> String {
+        host_of(&self.base)
     }
 
     /// Pages of one listing that may be asked for.
@@ -43,8 +55,11 @@ impl Api {
         url
     }
 
-    /// Asks. Any status is an answer.
+    /// Asks. Any status is an answer, but after a wrong password nothing is asked any more.
     pub(super) async fn ask(&self, url: Url) -> Result<Answer> {
+        if let Some(why) = self.refused.get() {
+            return Err(why.clone());
+        }
         let request = Request {
             method: Method::GET,
             url,
@@ -82,9 +97,12 @@ impl Api {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, None) => Error::LoginRequired(format!(
                 "{host} gives {what} only to those who log in{reason}; give a username and password"
             )),
-            (StatusCode::UNAUTHORIZED, Some(_)) => Error::WrongPassword(format!(
-                "{host} does not accept the username and password{reason}; correct them (some registries want an access token as password)"
-            )),
+            (StatusCode::UNAUTHORIZED, Some(_)) => {
+                let why = Error::WrongPassword(format!(
+                    "{host} does not accept the username and password{reason}; correct them (some registries want an access token as password)"
+                ));
+                self.refused.get_or_init(|| why).clone()
+            }
             (StatusCode::FORBIDDEN, Some(_)) => {
                 Error::Forbidden(format!("{host} does not give this account {what}{reason}; ask who runs it"))
             }

@@ -164,8 +164,9 @@ pub enum Fetched {
 /// One image config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageConfig {
+    /// Empty where the kind's own interface told the labels without it.
     pub digest: String,
-    /// `os/architecture[/variant]`; empty where neither index nor config says.
+    /// `os/architecture[/variant]`; empty where neither index nor config says. Some interfaces leave the variant out.
     pub platform: String,
     /// The config's labels; manifest annotations stand in for keys that it lacks.
     pub labels: BTreeMap<String, String>,

@@ -5,6 +5,8 @@
 
 mod detect;
 mod harbor;
+mod pages;
+mod quay;
 
 use std::sync::Arc;
 
@@ -26,24 +28,38 @@ pub(super) struct Remote {
     pub(super) distribution: Distribution,
     /// The kind's own interface.
     api: Api,
+    /// What Quay's listings say of digests.
+    plain: quay::Plain,
 }
 
 impl Remote {
     pub(super) fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
         let base = Base::parse(&endpoint.url)?;
         let transport = Arc::new(Transport::new(limits, base.is_loopback()));
-        let api = Api::new(Arc::clone(&transport), base.root(), login(endpoint)?);
-        let distribution = Distribution::open(endpoint, base, transport)?;
-        Ok(Self { kind: endpoint.kind, org: endpoint.org.clone(), distribution, api })
+        let (api_login, endpoint) = match endpoint.kind {
+            RegistryKind::Quay => quay::logins(endpoint)?,
+            _ => (login(endpoint)?, endpoint.clone()),
+        };
+        let api = Api::new(Arc::clone(&transport), base.root(), api_login);
+        let distribution = Distribution::open(&endpoint, base, transport)?;
+        Ok(Self { kind: endpoint.kind, org: endpoint.org, distribution, api, plain: quay::Plain::default() })
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
-        self.distribution.ping().await
+        match self.kind {
+            RegistryKind::Harbor => {
+                self.distribution.ping().await?;
+                harbor::ping(&self.api, &self.org).await
+            }
+            RegistryKind::Quay => quay::ping(&self.api, &self.distribution, &self.org).await,
+            _ => self.distribution.ping().await,
+        }
     }
 
     pub(super) async fn repositories(&self) -> Result<Listing<String>> {
         match self.kind {
             RegistryKind::Harbor => harbor::repositories(&self.api, &self.org).await,
+            RegistryKind::Quay => quay::repositories(&self.api, &self.distribution, &self.org).await,
             _ => self.distribution.repositories().await,
         }
     }
@@ -51,6 +67,7 @@ impl Remote {
     pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
         match self.kind {
             RegistryKind::Harbor => harbor::tags(&self.api, repository).await,
+            RegistryKind::Quay => quay::tags(&self.api, &self.distribution, &self.plain, repository).await,
             _ => self.distribution.tags(repository).await,
         }
     }
@@ -61,7 +78,10 @@ impl Remote {
     }
 
     /// What a digest holds, where the kind's own interface tells it for less than the manifest and the config cost.
-    pub(super) async fn content(&self, _repository: &str, _digest: &str) -> Result<Option<Fetched>> {
-        Ok(None)
+    pub(super) async fn content(&self, repository: &str, digest: &str) -> Result<Option<Fetched>> {
+        match self.kind {
+            RegistryKind::Quay => quay::content(&self.api, &self.plain, repository, digest).await,
+            _ => Ok(None),
+        }
     }
 }
