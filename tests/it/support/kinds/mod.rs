@@ -1,0 +1,4 @@
+//! Fakes of what kinds of registries serve beside `/v2/`, each around a `FakeRegistry`.
+
+pub mod harbor;
+pub mod quay;
