@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 
+use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +23,8 @@ use super::pages::Pages;
 const API: [&str; 2] = ["api", "v2.0"];
 /// The largest page that Harbor gives.
 const PAGE: usize = 100;
+/// Projects whose repositories are listed at a time.
+const PROJECTS_AT_ONCE: usize = 4;
 /// Bytes of labels that one listing brings along; the images beyond are read one by one.
 const MOST_TOLD: usize = 64 << 20;
 
@@ -67,27 +70,24 @@ pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
     api.read::<Vec<Value>>(&answer, &format!("{what} (Harbor)")).map(drop)
 }
 
-/// All repositories that the account sees, or those of a project.
+/// All repositories that the account sees, or those of a project. Harbor has one listing of all repositories too, but
+/// to robots it shows those of public projects only, and does not say so.
 pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>> {
     if let Some(project) = project_of(org) {
         return of_project(api, project).await;
     }
-    match names(api, &["repositories"], "the repositories").await {
-        // Old Harbors list repositories by project only.
-        Err(Error::NotFound(_) | Error::Status(_)) => project_by_project(api).await,
-        listing => Ok(valid(listing?)),
-    }
-}
-
-async fn project_by_project(api: &Api) -> Result<Listing<String>> {
     let projects = names(api, &["projects"], "the projects").await?;
     let mut all = Listing { items: Vec::new(), truncated: projects.truncated };
-    for project in projects.items {
-        match of_project(api, &project).await {
+    let mut listings = stream::iter(projects.items)
+        .map(|project| async move { of_project(api, &project).await })
+        .buffered(PROJECTS_AT_ONCE);
+    while let Some(listing) = listings.next().await {
+        match listing {
             Ok(listing) => {
                 all.items.extend(listing.items);
                 all.truncated = all.truncated.or(listing.truncated);
             }
+            // Deleted since it was listed, or one that this account may not look into.
             Err(why @ (Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_))) => {
                 all.truncated.get_or_insert(why.to_string());
             }
@@ -99,16 +99,13 @@ async fn project_by_project(api: &Api) -> Result<Listing<String>> {
 
 async fn of_project(api: &Api, project: &str) -> Result<Listing<String>> {
     let what = format!("the repositories of the project {project}");
-    Ok(valid(names(api, &["projects", project, "repositories"], &what).await?))
+    let mut listing = names(api, &["projects", project, "repositories"], &what).await?;
+    listing.items.retain(|name| is_repository(name));
+    Ok(listing)
 }
 
 async fn names(api: &Api, path: &[&str], what: &str) -> Result<Listing<String>> {
     list(api, path, &[], what, |named: Named| (named.name.clone(), named.name)).await
-}
-
-fn valid(mut listing: Listing<String>) -> Listing<String> {
-    listing.items.retain(|name| is_repository(name));
-    listing
 }
 
 /// The tags of a repository with their digests and what these hold.
@@ -202,7 +199,7 @@ async fn list<T: DeserializeOwned, I>(
         if answer.status == StatusCode::NOT_FOUND && answer.error_code().is_none() {
             return Err(answer.unexpected(&what)); // because a 404 that is not Harbor's says nothing
         }
-        let page: Vec<T> = api.read(&answer, &what)?;
+        let page = api.read::<Option<Vec<T>>>(&answer, &what)?.unwrap_or_default();
         let (count, before) = (page.len(), items.len());
         for (key, item) in page.into_iter().map(&mut take) {
             if pages.is_new(&key) {

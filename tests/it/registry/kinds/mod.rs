@@ -8,7 +8,7 @@ use silo::catalog::RegistryKind;
 use silo::registry::{Endpoint, Fetched, ImageConfig, Source, Tag};
 
 use super::limits;
-use crate::support::app::{TestApp, manifest};
+use crate::support::app::{TestApp, manifest, text};
 use crate::support::fake_registry::Image;
 
 fn open(kind: RegistryKind, url: &str, org: &str, login: Option<(&str, &str)>) -> Source {
@@ -44,7 +44,7 @@ async fn add(silo: &TestApp, kind: &str, url: &str, org: &str) -> i64 {
 async fn outcome(silo: &TestApp, registry: i64) -> (String, Vec<String>) {
     let scans = silo.admin().get(&format!("/api/v1/scans?registry={registry}")).await.expect(200).json();
     let images = silo.anonymous().get("/images").await.expect(200).json();
-    let name = |image: &Value| format!("{}", image["Name"].as_str().expect("a name"));
+    let name = |image: &Value| text(&image["Name"]);
     let mut images: Vec<String> = images.as_array().expect("a list").iter().map(name).collect();
     images.sort();
     (scans["items"][0]["state"].as_str().unwrap_or_else(|| panic!("{scans:#}")).to_owned(), images)

@@ -22,8 +22,6 @@ struct State {
     repositories: BTreeMap<String, Vec<Value>>,
     /// `Authorization` that is wanted.
     login: Option<String>,
-    /// Before repositories were listed over all projects.
-    old: bool,
     /// Before 2.3: no configs.
     mute: bool,
     /// A proxy takes the headers about paging away.
@@ -37,9 +35,6 @@ struct State {
 }
 
 impl Seen {
-    pub fn is_harbor(&self) -> bool {
-        self.path.starts_with("/api/v2.0/")
-    }
     pub fn is_artifacts(&self) -> bool {
         self.path.ends_with("/artifacts")
     }
@@ -95,9 +90,6 @@ impl FakeHarbor {
         self.state().login = Some(basic(username, password));
     }
 
-    pub fn is_old(&self) {
-        self.state().old = true;
-    }
     pub fn is_mute(&self) {
         self.state().mute = true;
     }
@@ -157,10 +149,8 @@ impl State {
                 projects.dedup();
                 self.page(seen, projects.into_iter().map(named).collect())
             }
-            ["repositories"] if self.old => {
-                reply(404, json!({"code": 404, "message": "path /api/v2.0/repositories was not found"}).to_string())
-            }
-            ["repositories"] => self.page(seen, self.repositories.keys().map(|name| named(name)).collect()),
+            // What a robot is shown, whatever it may see.
+            ["repositories"] => reply(200, "[]"),
             ["projects", project, "repositories"] => {
                 let own = |name: &&String| name.starts_with(&format!("{project}/"));
                 let own: Vec<Value> = self.repositories.keys().filter(own).map(|name| named(name)).collect();
