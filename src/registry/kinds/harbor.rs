@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::super::api::Api;
+use super::super::distribution::Distribution;
 use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
 use super::super::listing::next_query;
 use super::super::transport::Answer;
@@ -54,8 +55,10 @@ struct Artifact {
     annotations: Option<Map<String, Value>>,
 }
 
-/// Whether Harbor is there, and the project if one is named.
-pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
+/// Whether Harbor is there, knows the account, and has the project if one is named.
+pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> {
+    log_in(api).await?;
+    v2.ping().await?;
     let (path, what) = match project_of(org) {
         Some(project) => (vec!["projects", project, "repositories"], format!("the project {project}")),
         None => (vec!["projects"], "the projects".to_owned()),
@@ -70,9 +73,27 @@ pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
     api.read::<Vec<Value>>(&answer, &format!("{what} (Harbor)")).map(drop)
 }
 
+/// Whether Harbor takes the credentials. Asked before anything else: whoever comes with a wrong password, or as a robot
+/// that has expired, is taken for a stranger elsewhere (by the token service too), and shown what is public.
+async fn log_in(api: &Api) -> Result<()> {
+    if !api.has_login() {
+        return Ok(());
+    }
+    let answer = api.ask(api.url(&[&API[..], &["users", "current"]].concat(), &[])).await?;
+    match answer.status {
+        // Robots are known, but are no users.
+        StatusCode::PRECONDITION_FAILED | StatusCode::FORBIDDEN => Ok(()),
+        // No Harbor at all: for the next request to say.
+        StatusCode::NOT_FOUND => Ok(()),
+        status if status.is_success() => Ok(()),
+        _ => Err(api.refusal(&answer, "the account (Harbor)")),
+    }
+}
+
 /// All repositories that the account sees, or those of a project. Harbor has one listing of all repositories too, but
 /// to robots it shows those of public projects only, and does not say so.
 pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>> {
+    log_in(api).await?;
     if let Some(project) = project_of(org) {
         return of_project(api, project).await;
     }

@@ -47,10 +47,7 @@ impl Remote {
 
     pub(super) async fn ping(&self) -> Result<()> {
         match self.kind {
-            RegistryKind::Harbor => {
-                self.distribution.ping().await?;
-                harbor::ping(&self.api, &self.org).await
-            }
+            RegistryKind::Harbor => harbor::ping(&self.api, &self.distribution, &self.org).await,
             RegistryKind::Quay => quay::ping(&self.api, &self.distribution, &self.org).await,
             _ => self.distribution.ping().await,
         }

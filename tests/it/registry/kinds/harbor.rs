@@ -24,7 +24,7 @@ async fn a_new_digest_costs_nothing_and_an_unchanged_tag_neither() {
     harbor.push("geo/deep/er/snow-seed", "1.0.0", &seed("snow"));
     harbor.push("geo/deep/er/snow-seed", "latest", &Image::new());
     let silo = TestApp::start().await;
-    let id = add(&silo, "harbor", &harbor.registry.url(), "").await;
+    let id = add(&silo, "harbor", &harbor.registry.url(), "", json!({})).await;
     harbor.registry.clear_log();
     for _ in 0..2 {
         silo.scan(id).await;
@@ -101,7 +101,7 @@ async fn before_configs_were_told_images_are_read() {
     harbor.is_mute();
     harbor.push("geo/ice-seed", "1.0.0", &seed("ice"));
     let silo = TestApp::start().await;
-    let id = add(&silo, "harbor", &harbor.registry.url(), "").await;
+    let id = add(&silo, "harbor", &harbor.registry.url(), "", json!({})).await;
     for reads in [1, 0] {
         harbor.registry.clear_log();
         silo.scan(id).await;
@@ -214,20 +214,28 @@ async fn a_repository_that_is_gone_is_empty_but_a_proxys_404_is_not() {
 }
 
 #[tokio::test]
-async fn a_robot_logs_in() {
-    let harbor = FakeHarbor::start().await;
-    harbor.require("robot$geo+silo", "se:cret");
-    harbor.push("geo/a", "1", &Image::new());
-    let source = open_as(&harbor, "robot$geo+silo", "se:cret");
-    source.ping().await.unwrap();
-    assert_eq!(source.repositories().await.unwrap().items, ["geo/a"]);
-    assert_eq!(source.tags("geo/a").await.unwrap().items.len(), 1);
+async fn robots_and_people_log_in() {
+    for name in ["robot$geo+silo", "ada"] {
+        let harbor = FakeHarbor::start().await;
+        harbor.know(name, "se:cret");
+        harbor.push("geo/a", "1", &Image::new());
+        harbor.hide("geo");
+        let source = open_as(&harbor, name, "se:cret");
+        source.ping().await.unwrap();
+        assert_eq!(source.repositories().await.unwrap().items, ["geo/a"]);
+        assert_eq!(source.tags("geo/a").await.unwrap().items.len(), 1);
+        assert_eq!(open(&harbor, "").repositories().await.unwrap().items.len(), 0);
+        assert_fails!(open(&harbor, "geo").repositories().await, LoginRequired, "username and password");
+    }
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_sent_once() {
+async fn a_wrong_password_is_sent_once_and_does_not_pass_for_a_strangers_view() {
     let harbor = FakeHarbor::start().await;
-    harbor.require("robot$silo", "secret");
+    harbor.know("robot$silo", "secret");
+    harbor.push("geo/a", "1", &Image::new());
+    harbor.push("open/b", "1", &Image::new());
+    harbor.hide("geo");
     let sent = || harbor.registry.count(|seen| seen.authorization.as_deref().is_some_and(|a| a.starts_with("Basic ")));
     let source = open_as(&harbor, "robot$silo", "hunter2");
     for _ in 0..3 {
@@ -241,7 +249,24 @@ async fn a_wrong_password_is_sent_once() {
         assert_fails!(source.ping().await, WrongPassword, harbor.registry.host());
     }
     assert_eq!(sent(), 1);
-    assert_fails!(open(&harbor, "").repositories().await, LoginRequired, "username and password");
+}
+
+#[tokio::test]
+async fn a_password_that_ends_removes_nothing() {
+    let harbor = FakeHarbor::start().await;
+    harbor.know("robot$silo", "secret");
+    harbor.push("geo/ice-seed", "1.0.0", &seed("ice"));
+    harbor.push("open/snow-seed", "1.0.0", &seed("snow"));
+    harbor.hide("geo");
+    let silo = TestApp::start().await;
+    let login = json!({"username": "robot$silo", "password": "secret"});
+    let id = add(&silo, "harbor", &harbor.registry.url(), "", login).await;
+    silo.scan(id).await;
+    assert_eq!(outcome(&silo, id).await.1.len(), 2);
+    harbor.know("robot$silo", "another");
+    silo.scan(id).await;
+    let (state, images) = outcome(&silo, id).await;
+    assert_eq!((state.as_str(), images.len()), ("failed", 2), "{images:?}");
 }
 
 #[tokio::test]

@@ -35,8 +35,11 @@ fn config(content: Option<&Fetched>) -> &ImageConfig {
 }
 
 /// Adds a registry of a kind, all of whose repositories are scanned; its id.
-async fn add(silo: &TestApp, kind: &str, url: &str, org: &str) -> i64 {
-    let form = json!({"name": kind, "kind": kind, "url": url, "org": org, "include": ["*"]});
+async fn add(silo: &TestApp, kind: &str, url: &str, org: &str, mut form: Value) -> i64 {
+    for (key, value) in [("name", kind), ("kind", kind), ("url", url), ("org", org)] {
+        form[key] = json!(value);
+    }
+    form["include"] = json!(["*"]);
     silo.admin().post("/api/v1/registries", form).await.expect(201).json()["id"].as_i64().expect("an id")
 }
 

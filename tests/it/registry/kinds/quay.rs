@@ -20,7 +20,7 @@ async fn a_labelled_image_costs_one_request_and_an_unchanged_tag_none() {
     quay.push("geo/snow-seed", "1.0.0", &seed("snow").docker());
     quay.push("sea/fish-seed", "1.0.0", &seed("fish"));
     let silo = TestApp::start().await;
-    let id = add(&silo, "quay", &quay.registry.url(), "geo").await;
+    let id = add(&silo, "quay", &quay.registry.url(), "geo", json!({})).await;
     for (labels, all) in [(2, 5), (0, 3)] {
         quay.registry.clear_log();
         silo.scan(id).await;

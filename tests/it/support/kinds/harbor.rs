@@ -2,7 +2,7 @@
 //!
 //! Faults of the registry work here too, and its log has all requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::response::Response;
@@ -20,8 +20,11 @@ pub struct FakeHarbor {
 struct State {
     /// Artifacts by repository (`project/name`).
     repositories: BTreeMap<String, Vec<Value>>,
-    /// `Authorization` that is wanted.
+    /// `Authorization` of the one account; who has another is a stranger.
     login: Option<String>,
+    is_robot: bool,
+    /// Projects that strangers do not see.
+    private: BTreeSet<String>,
     /// Before 2.3: no configs.
     mute: bool,
     /// A proxy takes the headers about paging away.
@@ -84,10 +87,17 @@ impl FakeHarbor {
         self.state().repositories.get_mut(repository).expect("a repository").iter_mut().for_each(change);
     }
 
-    /// Wants this login, at `/v2/` too, by tokens.
-    pub fn require(&self, username: &str, password: &str) {
-        self.registry.require_bearer(&self.registry, Some((username, password)));
-        self.state().login = Some(basic(username, password));
+    /// Knows this account. The token service gives tokens to strangers too, as Harbor's does for any scope.
+    pub fn know(&self, username: &str, password: &str) {
+        self.registry.require_bearer(&self.registry, None);
+        let mut state = self.state();
+        state.login = Some(basic(username, password));
+        state.is_robot = username.starts_with("robot$");
+    }
+
+    /// Shows this project to the account only.
+    pub fn hide(&self, project: &str) {
+        self.state().private.insert(project.to_owned());
     }
 
     pub fn is_mute(&self) {
@@ -137,18 +147,21 @@ fn artifact(registry: &FakeRegistry, digest: &str) -> Value {
 impl State {
     fn serve(&self, seen: &Seen) -> Option<Response> {
         let path = seen.path.strip_prefix("/api/v2.0/")?;
-        if self.login.is_some() && seen.authorization != self.login {
-            return Some(error(401, "UNAUTHORIZED"));
-        }
+        let is_known = self.login.is_some() && seen.authorization == self.login;
+        let sees = |project: &str| is_known || !self.private.contains(project);
         let named = |name: &str| json!({"name": name, "artifact_count": 1});
         let parts: Vec<&str> = path.split('/').collect();
         Some(match parts[..] {
+            ["users", "current"] if !is_known => error(401, "UNAUTHORIZED"),
+            ["users", "current"] if self.is_robot => error(412, "PRECONDITION"),
+            ["users", "current"] => reply(200, json!({"user_id": 3}).to_string()),
             ["projects"] => {
-                let mut projects: Vec<&str> =
-                    self.repositories.keys().filter_map(|name| name.split('/').next()).collect();
+                let projects = self.repositories.keys().filter_map(|name| name.split('/').next());
+                let mut projects: Vec<&str> = projects.filter(|project| sees(project)).collect();
                 projects.dedup();
                 self.page(seen, projects.into_iter().map(named).collect())
             }
+            ["projects", project, ..] if !sees(project) => error(401, "UNAUTHORIZED"),
             // What a robot is shown, whatever it may see.
             ["repositories"] => reply(200, "[]"),
             ["projects", project, "repositories"] => {
