@@ -161,6 +161,18 @@ pub enum Fetched {
     Other(String),
 }
 
+impl Fetched {
+    /// Bytes of its labels: what keeping it costs.
+    pub fn size(&self) -> usize {
+        match self {
+            Fetched::Image(configs) => {
+                configs.iter().flat_map(|config| &config.labels).map(|(key, value)| key.len() + value.len()).sum()
+            }
+            Fetched::Other(kind) => kind.len(),
+        }
+    }
+}
+
 /// One image config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageConfig {

@@ -81,11 +81,9 @@ async fn log_in(api: &Api) -> Result<()> {
     }
     let answer = api.ask(api.url(&[&API[..], &["users", "current"]].concat(), &[])).await?;
     match answer.status {
-        // Robots are known, but are no users.
-        StatusCode::PRECONDITION_FAILED | StatusCode::FORBIDDEN => Ok(()),
-        // No Harbor at all: for the next request to say.
-        StatusCode::NOT_FOUND => Ok(()),
         status if status.is_success() => Ok(()),
+        // Robots are known, but are no users. A 404 is no Harbor at all, which is for the next request to say.
+        StatusCode::PRECONDITION_FAILED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(()),
         _ => Err(api.refusal(&answer, "the account (Harbor)")),
     }
 }
@@ -120,13 +118,14 @@ pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>
 
 async fn of_project(api: &Api, project: &str) -> Result<Listing<String>> {
     let what = format!("the repositories of the project {project}");
-    let mut listing = names(api, &["projects", project, "repositories"], &what).await?;
-    listing.items.retain(|name| is_repository(name));
-    Ok(listing)
+    names(api, &["projects", project, "repositories"], &what).await
 }
 
+/// A listing of projects or repositories; the grammar of their names is the same.
 async fn names(api: &Api, path: &[&str], what: &str) -> Result<Listing<String>> {
-    list(api, path, &[], what, |named: Named| (named.name.clone(), named.name)).await
+    let mut listing = list(api, path, &[], what, |named: Named| (named.name.clone(), named.name)).await?;
+    listing.items.retain(|name| is_repository(name));
+    Ok(listing)
 }
 
 /// The tags of a repository with their digests and what these hold.
@@ -158,17 +157,12 @@ pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
 /// The tags of an artifact. The first brings the content: it is the same for all.
 fn tags_of(artifact: Artifact, room: &mut usize) -> Vec<Tag> {
     let digest = Some(artifact.digest.clone()).filter(|digest| is_digest(digest));
-    let mut content = digest.as_ref().and_then(|_| content_of(&artifact)).filter(|content| takes(content, room));
+    let mut content = digest.as_ref().and_then(|_| content_of(&artifact)).filter(|content| content.size() <= *room);
+    *room -= content.as_ref().map_or(0, Fetched::size);
     let tags = artifact.tags.unwrap_or_default().into_iter();
     tags.filter(|tag| is_tag(&tag.name) && !is_attachment(&tag.name))
         .map(|tag| Tag { name: tag.name, digest: digest.clone(), content: content.take() })
         .collect()
-}
-
-fn takes(content: &Fetched, room: &mut usize) -> bool {
-    let Fetched::Image(configs) = content else { return true };
-    let size = configs.iter().flat_map(|config| &config.labels).map(|(key, value)| key.len() + value.len()).sum();
-    room.checked_sub(size).map(|left| *room = left).is_some()
 }
 
 /// What an artifact holds, where Harbor says it: not for an index, and not before 2.3.
