@@ -111,16 +111,18 @@ pub(super) async fn repositories(api: &Api, v2: &Distribution, org: &str) -> Res
         return open;
     }
     match (v2.repositories().await, open) {
-        (Err(why @ Error::WrongPassword(_)), _) => Err(why),
         (Ok(own), Ok(open)) => Ok(union(own, open)),
         // Nothing is open to strangers here, so that the account's own are all.
         (Ok(own), Err(Error::LoginRequired(_))) => Ok(own),
         (Ok(own), Err(why)) => Ok(Listing { truncated: own.truncated.or(Some(why.to_string())), ..own }),
-        (Err(why), Ok(open)) => Ok(Listing {
-            truncated: open.truncated.or(Some(format!("only public repositories: {}", advice(&why)))),
-            ..open
-        }),
-        (Err(why), Err(_)) => Err(Error::Forbidden(advice(&why))),
+        (Err(why @ (Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_))), Ok(open)) => {
+            let why = format!("only public repositories: {}", advice(&why));
+            Ok(Listing { truncated: open.truncated.or(Some(why)), ..open })
+        }
+        (Err(why @ (Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_))), Err(_)) => {
+            Err(Error::Forbidden(advice(&why)))
+        }
+        (Err(why), _) => Err(why),
     }
 }
 

@@ -222,6 +222,14 @@ async fn a_robot_without_a_catalogue_is_told_what_would_help() {
     );
     source.ping().await.unwrap();
 
+    quay.registry.clear_faults();
+    quay.registry.fault(Seen::is_catalog, ALWAYS, Fault::Html(200));
+    assert_fails!(source.repositories().await, NotARegistry, "web page");
+    quay.registry.clear_faults();
+    quay.registry.fault(Seen::is_quay_repositories, ALWAYS, Fault::Html(200));
+    assert!(source.repositories().await.unwrap().truncated.unwrap().contains("Quay"));
+    quay.registry.clear_faults();
+
     let wrong = open(&quay, Some(("geo+silo", "hunter2")));
     quay.registry.clear_log();
     for _ in 0..2 {
