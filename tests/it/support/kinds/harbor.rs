@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::support::fake_registry::{FakeRegistry, Image, Seen, basic, error, reply, with};
+use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen, basic, error, reply, with};
 
 #[derive(Clone)]
 pub struct FakeHarbor {
@@ -52,7 +52,7 @@ impl FakeHarbor {
         let state = Arc::clone(&harbor.state);
         harbor.registry.serve_beside(move |seen| state.lock().expect("no panic").serve(seen));
         // Harbor shows its catalogue to system administrators only.
-        harbor.registry.fault(Seen::is_catalog, usize::MAX, crate::support::fake_registry::Fault::Status(403));
+        harbor.registry.fault(Seen::is_catalog, ALWAYS, Fault::Status(403));
         harbor
     }
 
