@@ -48,8 +48,14 @@ impl Api {
         self
     }
 
-    pub(super) fn is_anonymous(&self) -> bool {
-        self.login.is_none()
+    /// Whether requests carry credentials.
+    pub(super) fn has_login(&self) -> bool {
+        self.login.is_some()
+    }
+
+    /// `host[:port]` for messages.
+    pub(super) fn host(&self) -> String {
+        host_of(&self.base)
     }
 
     /// Pages of one listing that may be asked for.
@@ -69,7 +75,7 @@ impl Api {
         url
     }
 
-    /// Asks. Any status is an answer.
+    /// Asks. Any status is an answer, but after a wrong password nothing is asked any more.
     pub(super) async fn ask(&self, url: Url) -> Result<Answer> {
         if let Some(why) = self.wrong_password.get() {
             return Err(why.clone());

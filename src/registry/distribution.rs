@@ -69,6 +69,10 @@ impl Distribution {
         &self.transport
     }
 
+    pub(super) fn has_login(&self) -> bool {
+        self.login.is_some()
+    }
+
     pub(super) async fn ping(&self) -> Result<()> {
         self.greeted(true).await.map(drop)
     }

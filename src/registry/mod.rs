@@ -162,11 +162,24 @@ pub enum Fetched {
     Other(String),
 }
 
+impl Fetched {
+    /// Bytes of its labels: what keeping it costs.
+    pub fn size(&self) -> usize {
+        match self {
+            Fetched::Image(configs) => {
+                configs.iter().flat_map(|config| &config.labels).map(|(key, value)| key.len() + value.len()).sum()
+            }
+            Fetched::Other(kind) => kind.len(),
+        }
+    }
+}
+
 /// One image config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageConfig {
+    /// Empty where the kind's own interface told the labels without it.
     pub digest: String,
-    /// `os/architecture[/variant]`; empty where neither index nor config says.
+    /// `os/architecture[/variant]`; empty where neither index nor config says. Some interfaces leave the variant out.
     pub platform: String,
     /// The config's labels; manifest annotations stand in for keys that it lacks.
     pub labels: BTreeMap<String, String>,

@@ -85,6 +85,11 @@ struct ContainerConfig {
 }
 
 impl Config {
+    /// Whether it has the part that labels stand in. Without it, nothing is known about labels.
+    pub(super) fn tells_labels(&self) -> bool {
+        self.config.is_some()
+    }
+
     pub(super) fn labels(self) -> BTreeMap<String, String> {
         self.config.unwrap_or_default().labels
     }

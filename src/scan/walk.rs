@@ -14,8 +14,8 @@ use crate::store;
 /// of its thousand tags would be waited for, retries and all.
 const OUTAGE: u32 = 8;
 
-/// Manifests that came with digests are kept until their contents are read; this many bytes of them at most. Beyond it
-/// they are asked for again.
+/// Manifests that came with digests, and contents that came with listings, are kept until they are needed; this many
+/// bytes of them at most. Beyond it they are asked for again.
 const MOST_KEPT: usize = 64 << 20;
 
 /// Why a walk has nothing to show.
@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
                     });
                     for Tag { name, digest, content } in listing.items {
                         if let (Some(digest), Some(content)) = (&digest, content) {
-                            self.told.entry(digest.clone()).or_insert(content);
+                            self.hear(digest, content);
                         }
                         tags.push(FoundTag { repository: repository.clone(), tag: name, digest });
                     }
@@ -194,6 +194,14 @@ impl<'a> Walk<'a> {
         {
             self.kept += manifest.len();
             self.manifests.insert(digest.to_owned(), manifest);
+        }
+    }
+
+    fn hear(&mut self, digest: &str, content: Fetched) {
+        let size = content.size();
+        if self.kept + size <= MOST_KEPT && !self.known.contains(digest) && !self.told.contains_key(digest) {
+            self.kept += size;
+            self.told.insert(digest.to_owned(), content);
         }
     }
 

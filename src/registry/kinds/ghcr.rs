@@ -81,7 +81,7 @@ pub(super) async fn tags(
     owner: &Owner,
 ) -> Result<Listing<Tag>> {
     let (login, package) = repository.split_once('/').unwrap_or_default();
-    if api.is_anonymous() || package.is_empty() {
+    if !api.has_login() || package.is_empty() {
         return distribution.tags(repository).await;
     }
     let what = format!("the versions of {repository}");
@@ -141,7 +141,7 @@ impl Version {
 }
 
 async fn owned(api: &Api, org: &str, owner: &Owner, first: &str, pages: u32) -> Result<Listing<Package>> {
-    if api.is_anonymous() {
+    if !api.has_login() {
         return Err(Error::LoginRequired(format!(
             "the packages of GHCR cannot be listed without a login, not even public ones; {ADVICE} (any user name)"
         )));

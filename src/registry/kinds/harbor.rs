@@ -1,14 +1,240 @@
-//! Harbor 2.
+//! Harbor 2: lists tags with their digests, and (since 2.3) images with the labels of their configs, so that a new
+//! digest costs nothing more. Its repositories are called `project/name`.
+//!
+//! The interface is `/api/v2.0`, asked with the same name and password as `/v2/`; robot accounts (`robot$…`) are names
+//! like others. Signatures and other accessories are not in its listings.
+
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::super::api::Api;
-use super::super::{Listing, Result, Tag};
+use super::super::distribution::Distribution;
+use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::listing::next_query;
+use super::super::transport::Answer;
+use super::super::wire::{self, Config};
+use super::super::{Error, Fetched, ImageConfig, Listing, Result, Tag};
+use super::pages::Pages;
 
-/// All repositories, or those of a project.
-pub(super) async fn repositories(_api: &Api, _org: &str) -> Result<Listing<String>> {
-    todo!()
+const API: [&str; 2] = ["api", "v2.0"];
+/// The largest page that Harbor gives.
+const PAGE: usize = 100;
+/// Projects whose repositories are listed at a time.
+const PROJECTS_AT_ONCE: usize = 4;
+/// Bytes of labels that one listing brings along; the images beyond are read one by one.
+const MOST_TOLD: usize = 64 << 20;
+
+/// A project or a repository.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
-/// The tags of a repository with their digests.
-pub(super) async fn tags(_api: &Api, _repository: &str) -> Result<Listing<Tag>> {
-    todo!()
+#[derive(Deserialize)]
+struct Artifact {
+    #[serde(default)]
+    digest: String,
+    tags: Option<Vec<Named>>,
+    /// `IMAGE`, also for an index of images; other words for what is no image.
+    #[serde(rename = "type", default)]
+    kind: String,
+    /// Of the config.
+    #[serde(default)]
+    media_type: String,
+    artifact_type: Option<String>,
+    /// What an index points to.
+    references: Option<Vec<Value>>,
+    /// For an image the fields of its config, without the variant of the platform; for others anything.
+    #[serde(default)]
+    extra_attrs: Value,
+    annotations: Option<Map<String, Value>>,
+}
+
+/// Whether Harbor is there, knows the account, and has the project if one is named.
+pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> {
+    log_in(api).await?;
+    v2.ping().await?;
+    let (path, what) = match project_of(org) {
+        Some(project) => (vec!["projects", project, "repositories"], format!("the project {project}")),
+        None => (vec!["projects"], "the projects".to_owned()),
+    };
+    let answer = api.ask(api.url(&[&API[..], &path].concat(), &[("page", "1"), ("page_size", "1")])).await?;
+    if answer.status == StatusCode::NOT_FOUND && answer.error_code().is_none() {
+        return Err(Error::NotARegistry(format!(
+            "{} has no interface of Harbor 2 at /api/v2.0; check the address, or add it as kind 'distribution'",
+            api.host()
+        )));
+    }
+    api.read::<Vec<Value>>(&answer, &format!("{what} (Harbor)")).map(drop)
+}
+
+/// Whether Harbor takes the credentials. Asked before anything else: whoever comes with a wrong password, or as a robot
+/// that has expired, is taken for a stranger elsewhere (by the token service too), and shown what is public.
+async fn log_in(api: &Api) -> Result<()> {
+    if !api.has_login() {
+        return Ok(());
+    }
+    let answer = api.ask(api.url(&[&API[..], &["users", "current"]].concat(), &[])).await?;
+    match answer.status {
+        status if status.is_success() => Ok(()),
+        // Robots are known, but are no users. A 404 is no Harbor at all, which is for the next request to say.
+        StatusCode::PRECONDITION_FAILED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(()),
+        _ => Err(api.refusal(&answer, "the account (Harbor)")),
+    }
+}
+
+/// All repositories that the account sees, or those of a project. Harbor has one listing of all repositories too, but
+/// to robots it shows those of public projects only, and does not say so.
+pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>> {
+    log_in(api).await?;
+    if let Some(project) = project_of(org) {
+        return of_project(api, project).await;
+    }
+    let projects = names(api, &["projects"], "the projects").await?;
+    let mut all = Listing { items: Vec::new(), truncated: projects.truncated };
+    let mut listings = stream::iter(projects.items)
+        .map(|project| async move { of_project(api, &project).await })
+        .buffered(PROJECTS_AT_ONCE);
+    while let Some(listing) = listings.next().await {
+        match listing {
+            Ok(listing) => {
+                all.items.extend(listing.items);
+                all.truncated = all.truncated.or(listing.truncated);
+            }
+            // Deleted since it was listed, or one that this account may not look into.
+            Err(why @ (Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_))) => {
+                all.truncated.get_or_insert(why.to_string());
+            }
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(all)
+}
+
+async fn of_project(api: &Api, project: &str) -> Result<Listing<String>> {
+    let what = format!("the repositories of the project {project}");
+    names(api, &["projects", project, "repositories"], &what).await
+}
+
+/// A listing of projects or repositories; the grammar of their names is the same.
+async fn names(api: &Api, path: &[&str], what: &str) -> Result<Listing<String>> {
+    let mut listing = list(api, path, &[], what, |named: Named| (named.name.clone(), named.name)).await?;
+    listing.items.retain(|name| is_repository(name));
+    Ok(listing)
+}
+
+/// The tags of a repository with their digests and what these hold.
+pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
+    let Some((project, name)) = repository.split_once('/') else {
+        return Err(Error::NotFound(format!("Harbor has no {repository}: its repositories are called project/name")));
+    };
+    // Harbor decodes the name twice: once as a path, once itself.
+    let name = name.replace('/', "%2F");
+    let path = ["projects", project, "repositories", &name, "artifacts"];
+    let query = [("with_tag", "true"), ("with_label", "false"), ("q", "tags=*")];
+    let mut room = MOST_TOLD;
+    let what = format!("the tags of {repository}");
+    let listing = list(api, &path, &query, &what, |artifact: Artifact| {
+        let first = artifact.tags.iter().flatten().next().map(|tag| tag.name.clone());
+        let key = if artifact.digest.is_empty() { first.unwrap_or_default() } else { artifact.digest.clone() };
+        (key, tags_of(artifact, &mut room))
+    });
+    match listing.await {
+        Ok(listing) => {
+            Ok(Listing { items: listing.items.into_iter().flatten().collect(), truncated: listing.truncated })
+        }
+        // Gone since it was listed.
+        Err(Error::NotFound(_)) => Ok(Listing { items: Vec::new(), truncated: None }),
+        Err(why) => Err(why),
+    }
+}
+
+/// The tags of an artifact. The first brings the content: it is the same for all.
+fn tags_of(artifact: Artifact, room: &mut usize) -> Vec<Tag> {
+    let digest = Some(artifact.digest.clone()).filter(|digest| is_digest(digest));
+    let mut content = digest.as_ref().and_then(|_| content_of(&artifact)).filter(|content| content.size() <= *room);
+    *room -= content.as_ref().map_or(0, Fetched::size);
+    let tags = artifact.tags.unwrap_or_default().into_iter();
+    tags.filter(|tag| is_tag(&tag.name) && !is_attachment(&tag.name))
+        .map(|tag| Tag { name: tag.name, digest: digest.clone(), content: content.take() })
+        .collect()
+}
+
+/// What an artifact holds, where Harbor says it: not for an index, and not before 2.3.
+fn content_of(artifact: &Artifact) -> Option<Fetched> {
+    let media_type = &artifact.media_type;
+    let is_index = artifact.references.as_ref().is_some_and(|children| !children.is_empty());
+    let is_artifact = artifact.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty() && kind != media_type);
+    if is_index || is_artifact || media_type.is_empty() || artifact.kind.is_empty() {
+        return None;
+    }
+    match (artifact.kind.as_str(), wire::is_image_config(media_type)) {
+        ("IMAGE", true) => {
+            let config = Config::deserialize(&artifact.extra_attrs).ok().filter(Config::tells_labels)?;
+            let platform = config.platform.text();
+            let mut labels = config.labels();
+            for (key, value) in artifact.annotations.iter().flatten() {
+                if let Value::String(text) = value {
+                    labels.entry(key.clone()).or_insert_with(|| text.clone());
+                }
+            }
+            Some(Fetched::Image(vec![ImageConfig { digest: String::new(), platform, labels }]))
+        }
+        ("IMAGE", false) | (_, true) => None,
+        _ => Some(Fetched::Other(media_type.clone())),
+    }
+}
+
+/// The project that a namespace names; it may go on with the beginning of repository names.
+fn project_of(org: &str) -> Option<&str> {
+    org.trim_matches('/').split('/').next().filter(|project| !project.is_empty())
+}
+
+/// All pages of a listing. `take` gives what tells an entry from others, and what is kept of it.
+async fn list<T: DeserializeOwned, I>(
+    api: &Api,
+    path: &[&str],
+    query: &[(&str, &str)],
+    what: &str,
+    mut take: impl FnMut(T) -> (String, I),
+) -> Result<Listing<I>> {
+    let path = [&API[..], path].concat();
+    let what = format!("{what} (Harbor)");
+    let mut pages = Pages::new("1", api.most_pages());
+    let (mut items, mut most_told) = (Vec::new(), None);
+    while let Some(number) = pages.query() {
+        let size = PAGE.to_string();
+        let query = [query, &[("page", number.as_str()), ("page_size", size.as_str())]].concat();
+        let answer = api.ask(api.url(&path, &query)).await?;
+        if answer.status == StatusCode::NOT_FOUND && answer.error_code().is_none() {
+            return Err(answer.unexpected(&what)); // because a 404 that is not Harbor's says nothing
+        }
+        let page = api.read::<Option<Vec<T>>>(&answer, &what)?.unwrap_or_default();
+        let count = page.len();
+        for (key, item) in page.into_iter().map(&mut take) {
+            if pages.is_new(&key) {
+                items.push(item);
+            }
+        }
+        most_told = most_told.max(total(&answer));
+        // Proxies take headers away: then a full page may not be the last.
+        let lacks = most_told.map_or(count >= PAGE, |told| items.len() < told);
+        let more = count > 0 && (lacks || next_query(&answer.headers).is_some());
+        pages.turn_number(more);
+    }
+    Ok(Listing { truncated: pages.truncated().or_else(|| shortfall(items.len(), most_told)), items })
+}
+
+/// How many entries there are in all.
+fn total(answer: &Answer) -> Option<usize> {
+    answer.header("x-total-count")?.trim().parse().ok()
+}
+
+/// Why a listing that came to its end is not all: what was deleted meanwhile moves others to pages already read.
+fn shortfall(count: usize, told: Option<usize>) -> Option<String> {
+    let told = told.filter(|told| count < *told)?;
+    Some(format!("it has {told} entries but showed {count}; it may have changed meanwhile"))
 }

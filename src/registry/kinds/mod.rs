@@ -8,6 +8,7 @@ mod docker_hub;
 mod ghcr;
 mod harbor;
 mod pages;
+mod quay;
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(super) struct Remote {
     api: Api,
     /// GHCR only: which half of GitHub's interface the packages' owner belongs to.
     owner: ghcr::Owner,
+    /// Quay only: what its listings say of digests.
+    plain: quay::Plain,
 }
 
 impl Remote {
@@ -43,18 +46,24 @@ impl Remote {
             _ => (base.clone(), base.root()),
         };
         let transport = Arc::new(Transport::new(limits, base.is_loopback()));
+        let (api_login, for_v2) = match endpoint.kind {
+            RegistryKind::Quay => quay::logins(endpoint)?,
+            _ => (login(endpoint)?, endpoint.clone()),
+        };
         let api = match endpoint.kind {
             RegistryKind::DockerHub => docker_hub::api(Arc::clone(&transport), root, endpoint)?,
             RegistryKind::Ghcr => ghcr::api(Arc::clone(&transport), root, endpoint)?,
-            _ => Api::new(Arc::clone(&transport), root, login(endpoint)?),
+            _ => Api::new(Arc::clone(&transport), root, api_login),
         };
-        let distribution = Distribution::open(endpoint, base, transport)?;
-        let owner = ghcr::Owner::default();
-        Ok(Self { kind: endpoint.kind, org: endpoint.org.clone(), distribution, api, owner })
+        let distribution = Distribution::open(&for_v2, base, transport)?;
+        let (owner, plain) = (ghcr::Owner::default(), quay::Plain::default());
+        Ok(Self { kind: endpoint.kind, org: endpoint.org.clone(), distribution, api, owner, plain })
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
         match self.kind {
+            RegistryKind::Harbor => return harbor::ping(&self.api, &self.distribution, &self.org).await,
+            RegistryKind::Quay => return quay::ping(&self.api, &self.distribution, &self.org).await,
             RegistryKind::DockerHub => docker_hub::ping(&self.api, &self.org).await?,
             RegistryKind::Ghcr => ghcr::ping(&self.api, &self.org).await?,
             _ => {}
@@ -67,6 +76,7 @@ impl Remote {
             RegistryKind::DockerHub => docker_hub::repositories(&self.api, &self.org).await,
             RegistryKind::Ghcr => ghcr::repositories(&self.api, &self.org, &self.owner).await,
             RegistryKind::Harbor => harbor::repositories(&self.api, &self.org).await,
+            RegistryKind::Quay => quay::repositories(&self.api, &self.distribution, &self.org).await,
             _ => self.distribution.repositories().await,
         }
     }
@@ -76,6 +86,7 @@ impl Remote {
             RegistryKind::DockerHub => docker_hub::tags(&self.api, repository).await,
             RegistryKind::Ghcr => ghcr::tags(&self.api, &self.distribution, repository, &self.owner).await,
             RegistryKind::Harbor => harbor::tags(&self.api, repository).await,
+            RegistryKind::Quay => quay::tags(&self.api, &self.distribution, &self.plain, repository).await,
             _ => self.distribution.tags(repository).await,
         }
     }
@@ -93,7 +104,10 @@ impl Remote {
     }
 
     /// What a digest holds, where the kind's own interface tells it for less than the manifest and the config cost.
-    pub(super) async fn content(&self, _repository: &str, _digest: &str) -> Result<Option<Fetched>> {
-        Ok(None)
+    pub(super) async fn content(&self, repository: &str, digest: &str) -> Result<Option<Fetched>> {
+        match self.kind {
+            RegistryKind::Quay => quay::content(&self.api, &self.plain, repository, digest).await,
+            _ => Ok(None),
+        }
     }
 }

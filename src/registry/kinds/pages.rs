@@ -67,6 +67,12 @@ impl Pages {
         }
     }
 
+    /// Turns to the page of the next number, where pages are numbered from 1 and there is more.
+    pub(super) fn turn_number(&mut self, more: bool) {
+        let next = (self.asked.len() + 1).to_string();
+        self.turn(more.then_some(next));
+    }
+
     /// Ends the walk before its time.
     pub(super) fn cut(&mut self, why: String) {
         self.truncated = Some(why);

@@ -200,12 +200,16 @@ struct Inner {
     desk: Option<Arc<Desk>>,
     most_names: Option<usize>,
     no_links: bool,
+    /// Answers what is not below `/v2/`, where it wants to.
+    beside: Option<Beside>,
     faults: Vec<Armed>,
     log: Vec<Seen>,
     in_flight: usize,
     peak: usize,
     pages_made: usize,
 }
+
+type Beside = Arc<dyn Fn(&Seen) -> Option<Response> + Send + Sync>;
 
 struct Armed {
     matches: Box<dyn Fn(&Seen) -> bool + Send>,
@@ -316,6 +320,16 @@ impl FakeRegistry {
         digest
     }
 
+    /// The JSON of a manifest.
+    pub fn manifest_of(&self, digest: &str) -> Value {
+        serde_json::from_slice(&self.inner().manifests[digest].1).expect("a manifest is JSON")
+    }
+
+    /// The JSON of a blob.
+    pub fn blob_of(&self, digest: &str) -> Value {
+        serde_json::from_slice(&self.inner().blobs[digest]).expect("a blob that is JSON")
+    }
+
     /// Points a tag to a digest, there or not.
     pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
         self.inner().repositories.entry(repository.to_owned()).or_default().insert(tag.to_owned(), digest.to_owned());
@@ -371,6 +385,13 @@ impl FakeRegistry {
         if let Auth::Bearer { desk, .. } = &self.inner().auth {
             desk.given.lock().expect("no panic").clear();
         }
+    }
+
+    // --- the interface of a kind of registry
+
+    /// Answers beside `/v2/`; `None` leaves the request to the registry. Faults come first.
+    pub fn serve_beside(&self, serve: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static) {
+        self.inner().beside = Some(Arc::new(serve));
     }
 
     // --- listings
@@ -435,7 +456,7 @@ pub fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-fn basic(username: &str, password: &str) -> String {
+pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
@@ -471,7 +492,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     };
     let _flight = Flight(Arc::clone(&shared));
     shared.arrived.send_modify(|count| *count += 1);
-    let right = || shared.inner.lock().expect("no panic").serve(&seen);
+    let right = || {
+        // Called without the lock, so that it may look into the registry.
+        let beside = shared.inner.lock().expect("no panic").beside.clone();
+        let answer = beside.and_then(|serve| serve(&seen));
+        answer.unwrap_or_else(|| shared.inner.lock().expect("no panic").serve(&seen))
+    };
     match fault {
         None => right(),
         Some(fault) => misbehave(fault, &shared, right).await,
@@ -636,7 +662,7 @@ fn empty(status: u16) -> Response {
     reply(status, "")
 }
 
-fn error(status: u16, code: &str) -> Response {
+pub fn error(status: u16, code: &str) -> Response {
     reply(status, json!({"errors": [{"code": code, "message": format!("fake says {code}")}]}).to_string())
 }
 

@@ -2,18 +2,64 @@
 
 mod docker_hub;
 mod ghcr;
+mod harbor;
+mod quay;
 
+use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Source};
+use silo::registry::{Endpoint, Fetched, ImageConfig, Source, Tag};
 
 use super::{assert_fails, limits};
-use crate::support::fake_registry::FakeRegistry;
+use crate::support::app::{TestApp, manifest, text};
+use crate::support::fake_registry::{FakeRegistry, Image};
 
 /// A registry of a kind, with an org and maybe a login.
 fn endpoint(registry: &FakeRegistry, kind: RegistryKind, org: &str, login: Option<(&str, &str)>) -> Endpoint {
     Endpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) }
 }
 
+fn open(kind: RegistryKind, url: &str, org: &str, login: Option<(&str, &str)>) -> Source {
+    let endpoint = Endpoint { kind, org: org.to_owned(), ..super::endpoint(url, login) };
+    Source::open(&endpoint, &limits()).unwrap()
+}
+
 async fn detected(url: &str) -> RegistryKind {
     Source::detect(&super::endpoint(url, None), &limits()).await.unwrap()
+}
+
+/// An image of a job.
+fn seed(name: &str) -> Image {
+    Image::new().label(silo::seed::LABEL, manifest(name, "1.0.0", "1.0.0").to_string())
+}
+
+fn names(tags: &[Tag]) -> Vec<&str> {
+    tags.iter().map(|tag| tag.name.as_str()).collect()
+}
+
+/// The one config of an image.
+#[track_caller]
+fn config(content: Option<&Fetched>) -> &ImageConfig {
+    match content {
+        Some(Fetched::Image(configs)) if configs.len() == 1 => &configs[0],
+        other => panic!("no image of one platform: {other:?}"),
+    }
+}
+
+/// Adds a registry of a kind, all of whose repositories are scanned; its id.
+async fn add(silo: &TestApp, kind: &str, url: &str, org: &str, mut form: Value) -> i64 {
+    for (key, value) in [("name", kind), ("kind", kind), ("url", url), ("org", org)] {
+        form[key] = json!(value);
+    }
+    form["include"] = json!(["*"]);
+    silo.admin().post("/api/v1/registries", form).await.expect(201).json()["id"].as_i64().expect("an id")
+}
+
+/// How the last scan went: its state, and what the catalogue has now.
+async fn outcome(silo: &TestApp, registry: i64) -> (String, Vec<String>) {
+    let scans = silo.admin().get(&format!("/api/v1/scans?registry={registry}")).await.expect(200).json();
+    let images = silo.anonymous().get("/images").await.expect(200).json();
+    let name = |image: &Value| text(&image["Name"]);
+    let mut images: Vec<String> = images.as_array().expect("a list").iter().map(name).collect();
+    images.sort();
+    (scans["items"][0]["state"].as_str().unwrap_or_else(|| panic!("{scans:#}")).to_owned(), images)
 }

@@ -1,4 +1,6 @@
-//! The interfaces that kinds of registries have beside `/v2/`, served by a [`FakeRegistry`](super::fake_registry).
+//! The interfaces that kinds of registries have beside `/v2/`, each around a [`FakeRegistry`](super::fake_registry).
 
 pub mod docker_hub;
 pub mod ghcr;
+pub mod harbor;
+pub mod quay;

@@ -1,0 +1,243 @@
+//! Quay, quay.io or self-hosted: lists the repositories of a namespace, and tags with their digests.
+//!
+//! Its interface `/api/v1` takes OAuth tokens only. They are given as password, with the user name `$oauthtoken` or
+//! none. Robots and users (by name and password) may speak to `/v2/` only: for them the interface is asked as a
+//! stranger, and never sees their password.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use http::{HeaderValue, StatusCode};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use super::super::api::Api;
+use super::super::distribution::Distribution;
+use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::{Endpoint, Error, Fetched, ImageConfig, Listing, Result, Tag};
+use super::pages::Pages;
+
+const API: [&str; 2] = ["api", "v1"];
+/// The name that goes with an OAuth token at `/v2/`.
+const TOKEN_USER: &str = "$oauthtoken";
+/// The largest page of tags.
+const PAGE: usize = 100;
+/// Labels that are asked for begin so. Those of other makers are many, and nobody here reads them.
+const PREFIX: &str = "com.ngageoint";
+/// Where labels come from that stand in the image itself. Others are put on by hand and may go again.
+const FROM_IMAGE: &str = "manifest";
+
+#[derive(Deserialize)]
+struct Repositories {
+    repositories: Vec<Repository>,
+    next_page: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    tags: Vec<TagEntry>,
+    has_additional: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct TagEntry {
+    name: String,
+    manifest_digest: Option<String>,
+    is_manifest_list: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    labels: Vec<Label>,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    key: String,
+    value: String,
+    source_type: Option<String>,
+}
+
+/// Digests that listings called no list of manifests. Labels of a list are those of nothing that can be run.
+#[derive(Default)]
+pub(super) struct Plain(Mutex<HashSet<String>>);
+
+impl Plain {
+    fn add(&self, digest: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.to_owned());
+    }
+
+    fn take(&self, digest: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest)
+    }
+}
+
+/// The credentials for the interface, and the endpoint with those for `/v2/`.
+pub(super) fn logins(endpoint: &Endpoint) -> Result<(Option<HeaderValue>, Endpoint)> {
+    let password = endpoint.password.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+    if password.is_empty() || !matches!(endpoint.username.as_str(), "" | TOKEN_USER) {
+        return Ok((None, endpoint.clone()));
+    }
+    let mut bearer = HeaderValue::try_from(format!("Bearer {password}"))
+        .map_err(|_| Error::Refused("the OAuth token cannot be sent; paste it anew as password".to_owned()))?;
+    bearer.set_sensitive(true);
+    Ok((Some(bearer), Endpoint { username: TOKEN_USER.to_owned(), ..endpoint.clone() }))
+}
+
+/// Whether a namespace is named, `/v2/` answers, and so does the interface.
+pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> {
+    let namespace = namespace(org)?;
+    v2.ping().await?;
+    let answer = api.ask(page(api, namespace, None)).await?;
+    if is_name_only(api, v2) && is_refused(answer.status) {
+        return Ok(()); // because the account may see more at /v2/
+    }
+    api.read::<Repositories>(&answer, &repositories_of(namespace)).map(drop)
+}
+
+/// The repositories of a namespace. For an account known by its name: those that are open to all, and those that the
+/// catalogue of `/v2/` shows it.
+pub(super) async fn repositories(api: &Api, v2: &Distribution, org: &str) -> Result<Listing<String>> {
+    let namespace = namespace(org)?;
+    let open = listed(api, namespace).await;
+    if !is_name_only(api, v2) {
+        return open;
+    }
+    match (v2.repositories().await, open) {
+        (Ok(own), Ok(open)) => Ok(union(own, open)),
+        // Nothing is open to strangers here, so that the account's own are all.
+        (Ok(own), Err(Error::LoginRequired(_))) => Ok(own),
+        (Ok(own), Err(why)) => Ok(Listing { truncated: own.truncated.or(Some(why.to_string())), ..own }),
+        (Err(why @ (Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_))), Ok(open)) => {
+            let why = format!("only public repositories: {}", advice(&why));
+            Ok(Listing { truncated: open.truncated.or(Some(why)), ..open })
+        }
+        (Err(why @ (Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_))), Err(_)) => {
+            Err(Error::Forbidden(advice(&why)))
+        }
+        (Err(why), _) => Err(why),
+    }
+}
+
+/// The tags of a repository with their digests; as `/v2/` gives them where the interface does not.
+pub(super) async fn tags(api: &Api, v2: &Distribution, plain: &Plain, repository: &str) -> Result<Listing<Tag>> {
+    match tags_told(api, plain, repository).await {
+        Err(Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_)) => v2.tags(repository).await,
+        listing => listing,
+    }
+}
+
+/// What a digest holds, told by the labels of its image: one request instead of a manifest, a config and where that
+/// leads. `None` where they do not tell: for a list of manifests, and where no label is found, because things that are
+/// no images have none either, and Quay does not say which is which.
+pub(super) async fn content(api: &Api, plain: &Plain, repository: &str, digest: &str) -> Result<Option<Fetched>> {
+    if !plain.take(digest) {
+        return Ok(None);
+    }
+    let url = api.url(&path(repository, &["manifest", digest, "labels"]), &[("filter", PREFIX)]);
+    let answer = api.ask(url).await?;
+    if is_refused(answer.status) && !(answer.status == StatusCode::UNAUTHORIZED && api.has_login()) {
+        return Ok(None);
+    }
+    let told: Labels = api.read(&answer, &format!("the labels of {repository}@{digest} (Quay)"))?;
+    let from_image = told.labels.into_iter().filter(|label| label.source_type.as_deref() == Some(FROM_IMAGE));
+    let labels: BTreeMap<String, String> = from_image.map(|label| (label.key, label.value)).collect();
+    let config = ImageConfig { digest: String::new(), platform: String::new(), labels };
+    Ok((!config.labels.is_empty()).then(|| Fetched::Image(vec![config])))
+}
+
+async fn listed(api: &Api, namespace: &str) -> Result<Listing<String>> {
+    let mut pages = Pages::new("", api.most_pages());
+    let mut items = Vec::new();
+    while let Some(cursor) = pages.query() {
+        let cursor = Some(cursor.as_str()).filter(|cursor| !cursor.is_empty());
+        let read: Repositories = api.get(page(api, namespace, cursor), &repositories_of(namespace)).await?;
+        let names = read.repositories.into_iter().map(|found| format!("{}/{}", found.namespace, found.name));
+        items.extend(names.filter(|name| is_repository(name)));
+        let next = read.next_page.filter(|next| !next.is_empty());
+        // A page may hold nothing that this account sees.
+        if let Some(next) = &next {
+            pages.is_new(next);
+        }
+        pages.turn(next);
+    }
+    Ok(Listing { items, truncated: pages.truncated() })
+}
+
+async fn tags_told(api: &Api, plain: &Plain, repository: &str) -> Result<Listing<Tag>> {
+    let mut pages = Pages::new("1", api.most_pages());
+    let mut items = Vec::new();
+    let what = format!("the tags of {repository} (Quay)");
+    while let Some(number) = pages.query() {
+        let size = PAGE.to_string();
+        let query = [("limit", size.as_str()), ("page", number.as_str()), ("onlyActiveTags", "true")];
+        let read: Tags = api.get(api.url(&path(repository, &["tag", ""]), &query), &what).await?;
+        let more = read.has_additional.unwrap_or(read.tags.len() >= PAGE);
+        for tag in read.tags.into_iter().filter(|tag| pages.is_new(&tag.name)) {
+            if !is_tag(&tag.name) || is_attachment(&tag.name) {
+                continue;
+            }
+            let digest = tag.manifest_digest.filter(|digest| is_digest(digest));
+            if let (Some(digest), Some(false)) = (&digest, tag.is_manifest_list) {
+                plain.add(digest);
+            }
+            items.push(Tag { name: tag.name, digest, content: None });
+        }
+        pages.turn_number(more);
+    }
+    Ok(Listing { items, truncated: pages.truncated() })
+}
+
+/// `/api/v1/repository/…`; names may have more than two parts.
+fn path<'a>(repository: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    API.into_iter().chain(["repository"]).chain(repository.split('/')).chain(rest.iter().copied()).collect()
+}
+
+/// A page of repositories. `public` adds those that are open to all to those that the account has rights on.
+fn page(api: &Api, namespace: &str, cursor: Option<&str>) -> url::Url {
+    let mut query = vec![("namespace", namespace), ("public", "true")];
+    query.extend(cursor.map(|cursor| ("next_page", cursor)));
+    api.url(&[&API[..], &["repository"]].concat(), &query)
+}
+
+fn repositories_of(namespace: &str) -> String {
+    format!("the repositories of {namespace} (Quay)")
+}
+
+/// The namespace to list; it may go on with the beginning of repository names.
+fn namespace(org: &str) -> Result<&str> {
+    let first = org.trim_matches('/').split('/').next().filter(|first| !first.is_empty());
+    first.ok_or_else(|| {
+        Error::Refused(
+            "Quay lists the repositories of one namespace only; give the organization or user whose they are as org"
+                .to_owned(),
+        )
+    })
+}
+
+/// Whether there is an account that the interface does not know.
+fn is_name_only(api: &Api, v2: &Distribution) -> bool {
+    v2.has_login() && !api.has_login()
+}
+
+fn is_refused(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+}
+
+fn union(mut one: Listing<String>, other: Listing<String>) -> Listing<String> {
+    let known: HashSet<String> = one.items.iter().cloned().collect();
+    one.items.extend(other.items.into_iter().filter(|name| !known.contains(name)));
+    Listing { items: one.items, truncated: one.truncated.or(other.truncated) }
+}
+
+fn advice(why: &Error) -> String {
+    format!(
+        "{why}; Quay lists private repositories to OAuth tokens: give one with the right to view repositories as password, and {TOKEN_USER} as username"
+    )
+}
