@@ -26,6 +26,11 @@ impl Api {
         Self { transport, base, authorization }
     }
 
+    /// The same at another place of the kind's own: its credentials go there.
+    pub(super) fn at(&self, base: Url) -> Self {
+        Self { transport: Arc::clone(&self.transport), base, authorization: self.authorization.clone() }
+    }
+
     /// Pages of one listing that may be asked for.
     pub(super) fn most_pages(&self) -> u32 {
         self.transport.limits().pages

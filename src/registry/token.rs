@@ -50,6 +50,11 @@ impl Tokens {
         Self { realm, service, login, scopes: Mutex::new(HashMap::new()) }
     }
 
+    /// Where they come from.
+    pub(super) fn realm(&self) -> &Url {
+        &self.realm
+    }
+
     /// The token for a scope: a kept one, unless it is `rejected` or about to end.
     pub(super) async fn get(
         &self,

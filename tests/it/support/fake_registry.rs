@@ -125,7 +125,7 @@ impl Seen {
         self.path.contains("/blobs/")
     }
     pub fn is_token(&self) -> bool {
-        self.path == "/token"
+        self.path == "/token" || self.path == "/jwt/auth"
     }
     /// A parameter of the query.
     pub fn parameter(&self, name: &str) -> Option<String> {
@@ -172,6 +172,29 @@ impl Image {
     }
 }
 
+/// Repositories, their tags and the tags' digests.
+pub type Repositories = BTreeMap<String, BTreeMap<String, String>>;
+
+/// An answer of an interface that only some kinds of registries have.
+#[derive(Clone, Debug)]
+pub struct Own {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Value,
+}
+
+impl Own {
+    pub fn new(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+type OwnInterface = Box<dyn Fn(&Seen, &Repositories) -> Option<Own> + Send>;
+
 struct Shared {
     inner: Mutex<Inner>,
     arrived: watch::Sender<usize>,
@@ -179,8 +202,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Inner {
-    /// Tags and their digests.
-    repositories: BTreeMap<String, BTreeMap<String, String>>,
+    repositories: Repositories,
+    /// The last that answers counts.
+    own: Vec<OwnInterface>,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     auth: Auth,
@@ -326,6 +350,16 @@ impl FakeRegistry {
 
     pub fn delete_manifest(&self, digest: &str) {
         self.inner().manifests.remove(digest);
+    }
+
+    pub fn repositories(&self) -> Repositories {
+        self.inner().repositories.clone()
+    }
+
+    /// Serves an interface of a certain kind of registry too. Later ones come first; `None` is for others to answer.
+    /// What lies below `/v2/` or `/gitlab/v1/` wants the same login as the rest.
+    pub fn serve_own(&self, answer: impl Fn(&Seen, &Repositories) -> Option<Own> + Send + 'static) {
+        self.inner().own.push(Box::new(answer));
     }
 
     // --- logging in
@@ -504,10 +538,15 @@ impl Inner {
         if seen.is_token() {
             return self.serve_token(seen);
         }
-        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
-        if let Some(refusal) = self.refuse(seen, path) {
+        let path = ["/v2/", "/gitlab/v1/repositories/"].iter().find_map(|prefix| seen.path.strip_prefix(prefix));
+        if let Some(refusal) = path.and_then(|path| self.refuse(seen, path)) {
             return refusal;
         }
+        if let Some(own) = self.own.iter().rev().find_map(|answer| answer(seen, &self.repositories)) {
+            let response = reply(own.status, own.body.to_string());
+            return own.headers.iter().fold(response, |response, (name, value)| with(response, name, value));
+        }
+        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
         let response = if path.is_empty() {
             reply(200, "{}")
         } else if path == "_catalog" {
@@ -600,7 +639,8 @@ impl Inner {
 }
 
 fn scope_of(path: &str) -> String {
-    if path == "_catalog" {
+    // No repository begins so.
+    if path.starts_with('_') {
         return "registry:catalog:*".to_owned();
     }
     let end = ["/tags/list", "/manifests/", "/blobs/"].iter().find_map(|part| path.find(part)).unwrap_or(path.len());

@@ -4,6 +4,7 @@ pub mod app;
 pub mod contract;
 pub mod docker_registry;
 pub mod fake_registry;
+pub mod kinds;
 pub mod layout;
 pub mod postgres;
 pub mod process;
