@@ -60,6 +60,8 @@ pub(super) struct Transport {
     limits: Limits,
     /// Whether the registry is on this machine, so that no proxy is asked.
     direct: bool,
+    /// Redirects that one request may take.
+    redirects: usize,
     client: OnceLock<Client>,
     permits: Semaphore,
     /// Nothing is sent before: the registry asked for a pause.
@@ -74,11 +76,17 @@ impl Transport {
             permits: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             limits: limits.clone(),
             direct,
+            redirects: REDIRECTS,
             client: OnceLock::new(),
             paused_until: Mutex::new(None),
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
+    }
+
+    /// Follows no redirects: they are refused.
+    pub(super) fn staying(self) -> Self {
+        Self { redirects: 0, ..self }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -143,7 +151,7 @@ impl Transport {
     async fn follow(&self, request: &Request, host: &str) -> Result<Answer> {
         let mut url = request.url.clone();
         let mut authorization = request.authorization.clone();
-        for _ in 0..=REDIRECTS {
+        for _ in 0..=self.redirects {
             guard::check(&url)?;
             let mut sent = self.client()?.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
             if let Some(value) = &authorization {
@@ -161,7 +169,7 @@ impl Transport {
             }
             url = next;
         }
-        Err(Error::Refused(format!("{host} redirects more than {REDIRECTS} times; check its address")))
+        Err(Error::Refused(format!("{host} redirects more than {} times; check its address", self.redirects)))
     }
 
     /// Reads a body against its cap, whatever its `Content-Length` says. Of an error only the beginning is read.
