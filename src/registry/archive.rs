@@ -253,3 +253,51 @@ impl Seek for Metered<'_> {
         self.file.seek(to)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Contents> {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("a.tar");
+        std::fs::write(&file, bytes).unwrap();
+        Contents::read(&Place::new(file.to_str().unwrap(), &[root.path().to_owned()]).unwrap())
+    }
+
+    /// An archive with one image `a:1`.
+    fn archive() -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        let manifest = br#"[{"Config":"c.json","RepoTags":["a:1"]}]"#;
+        for (name, bytes) in [("c.json", &b"{}"[..]), ("manifest.json", manifest)] {
+            let mut head = tar::Header::new_ustar();
+            head.set_size(bytes.len() as u64);
+            tar.append_data(&mut head, name, bytes).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    #[test]
+    fn an_image_without_manifest_goes_by_its_config() {
+        let contents = read(&archive()).unwrap();
+        assert_eq!(contents.refs.digest("a", "1"), Some(digest_of(b"{}")));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn damaged_archives_end_in_words(changes in proptest::collection::vec((0..2048usize, any::<u8>()), 1..6), cut in 0..4096usize) {
+            let mut bytes = archive();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            bytes.truncate(cut);
+            if let Err(why) = read(&bytes) {
+                prop_assert!(why.to_string().contains("a.tar"), "{why}");
+            }
+        }
+    }
+}
