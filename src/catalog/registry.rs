@@ -128,9 +128,11 @@ impl RepositoryFilter {
         Ok(Self { org, include: matchers(include)?, exclude: matchers(exclude)? })
     }
 
-    /// Whether the repository lies below the registry's org. Others are somebody else's, and never counted.
+    /// Whether the repository lies below the registry's org, or is it (a project of GitLab has images of its own
+    /// name). Others are somebody else's, and never counted.
     pub fn in_org(&self, repository: &str) -> bool {
-        self.org.is_empty() || repository.strip_prefix(&self.org).is_some_and(|rest| rest.starts_with('/'))
+        let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.org.is_empty() || repository.strip_prefix(&self.org).is_some_and(is_below)
     }
 
     /// Whether the name is to be scanned.
@@ -171,9 +173,8 @@ mod tests {
 
     #[test]
     fn an_org_is_a_whole_path_part() {
-        let f = filter("geo", &["*"], &[]);
-        assert!(f.in_org("geo/a-seed"));
-        assert!(filter("Geo", &["*"], &[]).in_org("geo/a-seed"), "names of repositories have no capitals");
+        let f = filter("Geo", &["*"], &[]);
+        assert!(f.in_org("geo/a-seed") && f.in_org("geo"), "names of repositories have no capitals");
         assert!(!f.in_org("geoint/a-seed"), "the old service took any name with the same first letters");
     }
 

@@ -26,7 +26,11 @@ impl Base {
         })?;
         match api.scheme() {
             "http" | "https" => {}
-            "file" => return Err(refused("is a folder; choose the kind 'layout' for an OCI image layout on disk")),
+            "file" => {
+                return Err(refused(
+                    "is a path; choose the kind 'layout' for an OCI image layout on disk, 'archive' for a file of `docker save`",
+                ));
+            }
             _ => return Err(refused("must start with https://, http:// or nothing (which means https://)")),
         }
         if !api.username().is_empty() || api.password().is_some() {
@@ -97,10 +101,10 @@ impl Base {
     }
 }
 
-/// The folder that a layout's address names: `file:///path` or an absolute path.
-pub(super) fn layout_folder(text: &str) -> Result<PathBuf> {
+/// The path that the address of a layout or an archive names: `file:///path` or an absolute path.
+pub(super) fn local_path(text: &str) -> Result<PathBuf> {
     let text = text.trim();
-    let advice = "must be an absolute path or file:///path of an OCI image layout on this machine";
+    let advice = "must be an absolute path or file:///path of an OCI image layout or archive on this machine";
     let folder = if text.contains("://") {
         let url = Url::parse(text).map_err(|_| refused(advice))?;
         if url.scheme() != "file" || url.query().is_some() || url.fragment().is_some() {
@@ -217,10 +221,10 @@ mod tests {
 
     #[test]
     fn folders() {
-        assert_eq!(layout_folder("/data/demo").unwrap(), PathBuf::from("/data/demo"));
-        assert_eq!(layout_folder("file:///data/a%20b").unwrap(), PathBuf::from("/data/a b"));
+        assert_eq!(local_path("/data/demo").unwrap(), PathBuf::from("/data/demo"));
+        assert_eq!(local_path("file:///data/a%20b").unwrap(), PathBuf::from("/data/a b"));
         for bad in ["", "demo", "./demo", "file://host/x", "https://r.org", "file:///x?y", "/a\0b"] {
-            assert!(matches!(layout_folder(bad), Err(Error::Refused(_))), "{bad}");
+            assert!(matches!(local_path(bad), Err(Error::Refused(_))), "{bad}");
         }
     }
 }

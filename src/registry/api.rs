@@ -19,11 +19,11 @@ pub(super) struct Api {
     transport: Arc<Transport>,
     /// Its path ends with a slash.
     base: Url,
-    login: Option<Login>,
+    login: Option<Arc<Login>>,
     /// Sent with every request.
     headers: HeaderMap,
     /// That the password is wrong, once that was said: nobody tries it again.
-    wrong_password: OnceLock<Error>,
+    wrong_password: Arc<OnceLock<Error>>,
 }
 
 enum Login {
@@ -33,13 +33,13 @@ enum Login {
 
 impl Api {
     pub(super) fn new(transport: Arc<Transport>, base: Url, authorization: Option<HeaderValue>) -> Self {
-        let login = authorization.map(Login::Header);
-        Self { transport, base, login, headers: HeaderMap::new(), wrong_password: OnceLock::new() }
+        let login = authorization.map(|header| Arc::new(Login::Header(header)));
+        Self { transport, base, login, headers: HeaderMap::new(), wrong_password: Arc::default() }
     }
 
     /// Logged in with tokens of this interface instead.
     pub(super) fn with_tokens(mut self, tokens: Tokens) -> Self {
-        self.login = Some(Login::Tokens(Box::new(tokens)));
+        self.login = Some(Arc::new(Login::Tokens(Box::new(tokens))));
         self
     }
 
@@ -56,6 +56,12 @@ impl Api {
     /// `host[:port]` for messages.
     pub(super) fn host(&self) -> String {
         host_of(&self.base)
+    }
+
+    /// The same at another place of the kind's own: its credentials go there.
+    pub(super) fn at(&self, base: Url) -> Self {
+        let (transport, login, headers) = (Arc::clone(&self.transport), self.login.clone(), self.headers.clone());
+        Self { transport, base, login, headers, wrong_password: Arc::clone(&self.wrong_password) }
     }
 
     /// Pages of one listing that may be asked for.
@@ -100,7 +106,7 @@ impl Api {
 
     /// The header for a request, and whether another may be had for it where this one is refused.
     async fn authorization(&self, rejected: Option<&HeaderValue>) -> Result<(Option<HeaderValue>, bool)> {
-        match &self.login {
+        match self.login.as_deref() {
             None => Ok((None, false)),
             Some(Login::Header(header)) => Ok((Some(header.clone()), false)),
             Some(Login::Tokens(tokens)) => {

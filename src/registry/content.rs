@@ -1,9 +1,10 @@
-//! From a manifest digest to the image configs behind it, the same for registries and layouts.
+//! From a manifest digest to the image configs behind it, the same for registries, layouts and archives.
 
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 
+use super::archive::Archive;
 use super::distribution::Distribution;
 use super::grammar::{is_digest, matches_digest, printable};
 use super::layout::Layout;
@@ -21,6 +22,7 @@ pub(super) enum Origin<'a> {
     /// A repository of a registry.
     Distribution(&'a Distribution, &'a str),
     Layout(&'a Layout),
+    Archive(&'a Archive),
 }
 
 /// The two kinds of blobs that are read.
@@ -49,6 +51,7 @@ impl Origin<'_> {
         let bytes = match self {
             Origin::Distribution(registry, repository) => registry.blob(repository, blob, digest).await?,
             Origin::Layout(layout) => layout.blob(blob, digest).await?,
+            Origin::Archive(archive) => archive.blob(blob, digest).await?,
         };
         if !matches_digest(digest, &bytes) {
             return Err(self.broken(digest, "holds other bytes than its digest says"));
@@ -82,6 +85,7 @@ impl Origin<'_> {
         let place = match self {
             Origin::Distribution(registry, repository) => format!("{}/{repository}", registry.host()),
             Origin::Layout(layout) => layout.name(),
+            Origin::Archive(archive) => archive.name(),
         };
         Error::Malformed(format!("{} in {place} {what}; push the image again", printable(digest)))
     }
@@ -103,6 +107,12 @@ struct ImageManifest {
 
 /// What a manifest digest holds. `held`: its bytes, if somebody has them already.
 pub(super) async fn read(origin: Origin<'_>, digest: &str, held: Option<Bytes>) -> Result<Fetched> {
+    if let Origin::Archive(archive) = origin
+        && archive.is_config(digest).await?
+    {
+        let image = ImageManifest { config: digest.to_owned(), annotations: BTreeMap::new() };
+        return Ok(Fetched::Image(vec![origin.config(image).await?]));
+    }
     match classify(origin.manifest(digest, held).await?) {
         Ok(Class::Image(image)) => Ok(Fetched::Image(vec![origin.config(image).await?])),
         Ok(Class::Index(media_type, children)) => read_children(origin, media_type, children).await,

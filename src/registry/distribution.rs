@@ -10,6 +10,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
+use url::Url;
 
 use super::address::Base;
 use super::challenge;
@@ -22,7 +23,7 @@ use super::wire::MANIFEST_TYPES;
 use super::{Endpoint, Error, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
-const CATALOG_SCOPE: &str = "registry:catalog:*";
+pub(super) const CATALOG_SCOPE: &str = "registry:catalog:*";
 const JSON: &str = "application/json";
 /// Longest page of a listing, bytes: some registries give everything at once.
 const PAGE_BODY: usize = 32 << 20;
@@ -91,7 +92,8 @@ impl Distribution {
     pub(super) async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
         let path = format!("{repository}/manifests/{tag}");
         let scope = pull(repository);
-        let ask = |method| self.ask(method, &path, None, MANIFEST_TYPES, &scope, Blob::Manifest.cap());
+        let url = self.base.url(&path, None);
+        let ask = |method| self.ask(method, url.clone(), MANIFEST_TYPES, &scope, Blob::Manifest.cap());
         let what = || format!("{repository}:{tag}");
         if !self.head_is_useless.load(Ordering::Relaxed) {
             let answer = ask(Method::HEAD).await?;
@@ -121,8 +123,8 @@ impl Distribution {
     /// Asks by GET, which brings the manifest along.
     pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
         let path = format!("{repository}/manifests/{tag}");
-        let answer =
-            self.ask(Method::GET, &path, None, MANIFEST_TYPES, &pull(repository), Blob::Manifest.cap()).await?;
+        let url = self.base.url(&path, None);
+        let answer = self.ask(Method::GET, url, MANIFEST_TYPES, &pull(repository), Blob::Manifest.cap()).await?;
         let what = || format!("{repository}:{tag}");
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
@@ -148,7 +150,8 @@ impl Distribution {
             Blob::Manifest => (format!("{repository}/manifests/{digest}"), MANIFEST_TYPES),
             Blob::Config => (format!("{repository}/blobs/{digest}"), "*/*"),
         };
-        let answer = self.ask(Method::GET, &path, None, accept, &pull(repository), blob.cap()).await?;
+        let url = self.base.url(&path, None);
+        let answer = self.ask(Method::GET, url, accept, &pull(repository), blob.cap()).await?;
         if !answer.status.is_success() {
             return Err(self.refusal(&answer, &format!("{repository}@{digest}")));
         }
@@ -159,8 +162,8 @@ impl Distribution {
         let path = directory.path();
         let mut walk = Walk::new(directory, self.transport.limits().pages);
         loop {
-            let query = walk.query();
-            let answer = self.ask(Method::GET, &path, Some(&query), JSON, scope, PAGE_BODY).await?;
+            let url = self.base.url(&path, Some(&walk.query()));
+            let answer = self.ask(Method::GET, url, JSON, scope, PAGE_BODY).await?;
             if matches!(answer.status.as_u16(), 400 | 405 | 504) && walk.shrink() {
                 continue;
             }
@@ -182,20 +185,28 @@ impl Distribution {
         }
     }
 
-    /// Asks for something below `/v2/`, logged in as the registry wants it. Where it wants another login than before
+    /// Asks for JSON that a kind of registry has on its own host, logged in as `/v2/` wants it. Any status is an answer.
+    pub(super) async fn ask_own(&self, url: Url, scope: &str) -> Result<Answer> {
+        self.ask(Method::GET, url, JSON, scope, PAGE_BODY).await
+    }
+
+    pub(super) fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// The token service that the registry names; `None` where it names none.
+    pub(super) async fn realm(&self) -> Result<Option<Url>> {
+        Ok(match self.greeted(false).await? {
+            Access::Bearer(tokens) => Some(tokens.realm().clone()),
+            Access::Open | Access::Basic(_) => None,
+        })
+    }
+
+    /// Asks for something on the registry's host, logged in as the registry wants it. Where it wants another login than before
     /// (a token that ended early, a path that is not open), that is tried once.
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        query: Option<&str>,
-        accept: &'static str,
-        scope: &str,
-        cap: usize,
-    ) -> Result<Answer> {
+    async fn ask(&self, method: Method, url: Url, accept: &'static str, scope: &str, cap: usize) -> Result<Answer> {
         let access = self.greeted(false).await?;
         let (authorization, fresh) = self.authorization(&access, scope, None).await?;
-        let url = self.base.url(path, query);
         let mut request = Request { method, url, accept, authorization, headers: HeaderMap::new(), json: None, cap };
         let answer = self.transport.send(&request).await?;
         if answer.status != StatusCode::UNAUTHORIZED || fresh || challenged(&answer).is_none() {
@@ -334,7 +345,7 @@ impl Distribution {
     }
 
     /// The error for a request that the registry does not grant.
-    fn refusal(&self, answer: &Answer, what: &str) -> Error {
+    pub(super) fn refusal(&self, answer: &Answer, what: &str) -> Error {
         let host = self.host();
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.login.is_none() => self.login_required(what),
@@ -400,11 +411,12 @@ fn challenged(answer: &Answer) -> Option<challenge::Method> {
 
 /// Whether the registry itself says that there is no such repository. A 404 that is not a registry's (a proxy's, a
 /// wrong path) must not pass for an empty repository.
-fn is_unknown(answer: &Answer) -> bool {
+pub(super) fn is_unknown(answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND && answer.error_code().is_some()
 }
 
-fn pull(repository: &str) -> String {
+/// The scope that reading a repository needs.
+pub(super) fn pull(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 

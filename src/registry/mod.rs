@@ -14,7 +14,8 @@
 //! | `api` | JSON interfaces beside `/v2/` |
 //! | `header` | the shape of header values with parameters |
 //! | `listing` | catalogue and tag listings: what a page says and which page is next |
-//! | `layout` | OCI image layouts on disk |
+//! | `disk` | images on disk: which files may be read, and names |
+//! | `layout`, `archive` | OCI image layouts, and what `docker save` writes |
 //! | `content` | from a manifest digest to image configs, for both |
 //! | `grammar`, `wire` | names, tags, digests; JSON |
 
@@ -30,8 +31,10 @@ use crate::catalog::RegistryKind;
 
 mod address;
 mod api;
+mod archive;
 mod challenge;
 mod content;
+mod disk;
 mod distribution;
 mod grammar;
 mod guard;
@@ -47,6 +50,7 @@ pub use grammar::image_name;
 pub use kinds::pull_host;
 pub use transport::install_tls;
 
+use archive::Archive;
 use content::Origin;
 use kinds::Remote;
 use layout::Layout;
@@ -100,7 +104,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     pub kind: RegistryKind,
-    /// As the admin gave it: `https://` is meant where it has no scheme; `file:///…` or a path for a layout.
+    /// As the admin gave it: `https://` is meant where it has no scheme; `file:///…` or a path for images on disk.
     pub url: String,
     /// The namespace, group or project to list; kinds without a catalogue need one. Empty for all.
     pub org: String,
@@ -123,7 +127,7 @@ pub struct Limits {
     pub longest_wait: Duration,
     /// Pages of one listing; a longer one is truncated.
     pub pages: u32,
-    /// Folders that image layouts may lie in.
+    /// Folders that image layouts and archives may lie in.
     pub layout_roots: Vec<PathBuf>,
 }
 
@@ -201,6 +205,7 @@ enum Kind {
     /// Over HTTP, whatever its kind.
     Remote(Arc<Remote>),
     Layout(Arc<Layout>),
+    Archive(Arc<Archive>),
 }
 
 impl Source {
@@ -210,7 +215,7 @@ impl Source {
     /// [`Error::Refused`] for an address that is none, or that we do not use.
     pub fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
         Ok(Source(match endpoint.kind {
-            RegistryKind::Archive => return Err(Error::Refused("archives are not read yet".to_owned())),
+            RegistryKind::Archive => Kind::Archive(Arc::new(Archive::open(&endpoint.url, &limits.layout_roots)?)),
             RegistryKind::Layout => Kind::Layout(Arc::new(Layout::open(&endpoint.url, &limits.layout_roots)?)),
             _ => Kind::Remote(Arc::new(Remote::open(endpoint, limits)?)),
         }))
@@ -225,11 +230,11 @@ impl Source {
         kinds::detect(endpoint, limits).await
     }
 
-    /// `host[:port]` for pull references, without scheme; empty for a layout.
+    /// `host[:port]` for pull references, without scheme; empty for images on disk.
     pub fn host(&self) -> String {
         match &self.0 {
             Kind::Remote(registry) => kinds::pull_host(&registry.distribution.host()).to_owned(),
-            Kind::Layout(_) => String::new(),
+            Kind::Layout(_) | Kind::Archive(_) => String::new(),
         }
     }
 
@@ -241,6 +246,7 @@ impl Source {
         match &self.0 {
             Kind::Remote(registry) => registry.ping().await,
             Kind::Layout(layout) => layout.ping().await,
+            Kind::Archive(archive) => archive.ping().await,
         }
     }
 
@@ -253,6 +259,7 @@ impl Source {
         match &self.0 {
             Kind::Remote(registry) => registry.repositories().await,
             Kind::Layout(layout) => layout.repositories().await,
+            Kind::Archive(archive) => archive.repositories().await,
         }
     }
 
@@ -266,6 +273,7 @@ impl Source {
         match &self.0 {
             Kind::Remote(registry) => registry.tags(repository).await,
             Kind::Layout(layout) => layout.tags(repository).await,
+            Kind::Archive(archive) => archive.tags(repository).await,
         }
     }
 
@@ -279,6 +287,7 @@ impl Source {
         match &self.0 {
             Kind::Remote(registry) => registry.distribution.digest(repository, tag).await,
             Kind::Layout(layout) => layout.digest(repository, tag).await,
+            Kind::Archive(archive) => archive.digest(repository, tag).await,
         }
     }
 
@@ -292,8 +301,8 @@ impl Source {
         grammar::check_reference(tag)?;
         match &self.0 {
             Kind::Remote(registry) => registry.look(repository, tag).await,
-            Kind::Layout(layout) => {
-                Ok(layout.digest(repository, tag).await?.map(|digest| Look { digest, manifest: None }))
+            Kind::Layout(_) | Kind::Archive(_) => {
+                Ok(self.digest(repository, tag).await?.map(|digest| Look { digest, manifest: None }))
             }
         }
     }
@@ -322,15 +331,17 @@ impl Source {
                 Origin::Distribution(&registry.distribution, repository)
             }
             Kind::Layout(layout) => Origin::Layout(layout),
+            Kind::Archive(archive) => Origin::Archive(archive),
         };
         content::read(origin, digest, manifest).await
     }
 
-    /// What it cost so far. A layout costs bytes, but no requests.
+    /// What it cost so far. Images on disk cost bytes, but no requests.
     pub fn traffic(&self) -> Traffic {
         match &self.0 {
             Kind::Remote(registry) => registry.distribution.transport().traffic(),
             Kind::Layout(layout) => layout.traffic(),
+            Kind::Archive(archive) => archive.traffic(),
         }
     }
 }

@@ -69,6 +69,11 @@ impl Tokens {
         Self { realm, asking: Asking::Exchanged { credentials }, life, scopes: Mutex::default() }
     }
 
+    /// Where they come from.
+    pub(super) fn realm(&self) -> &Url {
+        &self.realm
+    }
+
     /// The token for a scope: a kept one, unless it is `rejected` or about to end.
     pub(super) async fn get(
         &self,

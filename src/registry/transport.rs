@@ -73,6 +73,8 @@ pub(super) struct Transport {
     limits: Limits,
     /// Whether the registry is on this machine, so that no proxy is asked.
     direct: bool,
+    /// Redirects that one request may take.
+    redirects: usize,
     client: OnceLock<Client>,
     permits: Semaphore,
     /// Nothing of what a key names (see [`Spent::key`]) is sent before: the registry asked for a pause.
@@ -87,11 +89,17 @@ impl Transport {
             permits: Semaphore::new(limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             limits: limits.clone(),
             direct,
+            redirects: REDIRECTS,
             client: OnceLock::new(),
             paused_until: Mutex::default(),
             requests: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
+    }
+
+    /// Follows no redirects: they are refused.
+    pub(super) fn staying(self) -> Self {
+        Self { redirects: 0, ..self }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -167,7 +175,7 @@ impl Transport {
         let mut url = request.url.clone();
         let mut authorization = request.authorization.clone();
         let mut headers = request.headers.clone();
-        for _ in 0..=REDIRECTS {
+        for _ in 0..=self.redirects {
             guard::check(&url)?;
             let mut sent = self.client()?.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
             sent = sent.headers(headers.clone());
@@ -195,7 +203,7 @@ impl Transport {
             }
             url = next;
         }
-        Err(Error::Refused(format!("{host} redirects more than {REDIRECTS} times; check its address")))
+        Err(Error::Refused(format!("{host} redirects more than {} times; check its address", self.redirects)))
     }
 
     /// Reads a body against its cap, whatever its `Content-Length` says. Of an error only the beginning is read.

@@ -30,7 +30,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 25] = [
+const FRAMEWORKS: [(&str, &[&str]); 26] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -40,6 +40,7 @@ const FRAMEWORKS: [(&str, &[&str]); 25] = [
     ("tantivy", &["search"]),
     ("reqwest", &["registry", "client"]),
     ("oci_client", &["registry"]),
+    ("tar", &["registry"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),

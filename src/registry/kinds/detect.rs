@@ -1,19 +1,283 @@
-//! Which kind of registry answers at an address.
+//! Which kind of registry answers at an address: told by the address, or by what answers there.
+//!
+//! Who answers may be anybody, so probes carry no credentials, follow no redirect, are few, small and short, and what
+//! they cannot tell is [`RegistryKind::Distribution`], which works everywhere.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::header::{SERVER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use url::Url;
 
 use super::super::address::Base;
+use super::super::challenge;
+use super::super::transport::{Answer, Request, Transport};
 use super::super::{Endpoint, Limits, Result};
-use super::{docker_hub, ghcr};
+use super::gitlab;
 use crate::catalog::RegistryKind;
 
+/// What all probes together may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What one may take.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
+/// Longest answer, bytes; Quay describes its whole API.
+const PROBE_BODY: usize = 2 << 20;
+
+/// Hosts that are known by name; a dot in front stands for any host below.
+const HOSTS: [(&str, RegistryKind); 15] = [
+    ("docker.io", RegistryKind::DockerHub),
+    ("index.docker.io", RegistryKind::DockerHub),
+    ("registry-1.docker.io", RegistryKind::DockerHub),
+    ("hub.docker.com", RegistryKind::DockerHub),
+    ("ghcr.io", RegistryKind::Ghcr),
+    ("quay.io", RegistryKind::Quay),
+    ("public.ecr.aws", RegistryKind::Ecr),
+    ("gcr.io", RegistryKind::ArtifactRegistry),
+    (".gcr.io", RegistryKind::ArtifactRegistry),
+    (".pkg.dev", RegistryKind::ArtifactRegistry),
+    // Azure's own, and its clouds in China and for the government of the USA.
+    (".azurecr.io", RegistryKind::Acr),
+    (".azurecr.cn", RegistryKind::Acr),
+    (".azurecr.us", RegistryKind::Acr),
+    ("registry.gitlab.com", RegistryKind::GitLab),
+    (".jfrog.io", RegistryKind::Artifactory),
+];
+
 /// See [`Source::detect`](super::super::Source::detect).
-pub(in crate::registry) async fn detect(endpoint: &Endpoint, _limits: &Limits) -> Result<RegistryKind> {
-    let host = Base::parse(&endpoint.url).map(|base| base.host()).unwrap_or_default();
-    if docker_hub::is_here(&host) {
-        return Ok(RegistryKind::DockerHub);
+pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits) -> Result<RegistryKind> {
+    if let Some(kind) = by_address(&endpoint.url) {
+        return Ok(kind);
     }
-    if ghcr::is_here(&host) {
-        return Ok(RegistryKind::Ghcr);
+    let base = Base::parse(&endpoint.url)?;
+    let limits = Limits {
+        tries: 1,
+        connect_timeout: limits.connect_timeout.min(PROBE_PATIENCE),
+        request_timeout: limits.request_timeout.min(PROBE_PATIENCE),
+        ..limits.clone()
+    };
+    let transport = Transport::new(&limits, base.is_loopback()).staying();
+    let found = tokio::time::timeout(PATIENCE, by_answers(&transport, &base)).await;
+    Ok(found.ok().flatten().unwrap_or(RegistryKind::Distribution))
+}
+
+/// The kind that an address tells. `None`: it does not.
+fn by_address(text: &str) -> Option<RegistryKind> {
+    let text = text.trim().to_ascii_lowercase();
+    if text.starts_with('/') || text.starts_with("file:") {
+        let is_archive = [".tar", ".tar.gz", ".tgz"].iter().any(|ending| text.ends_with(ending));
+        return Some(if is_archive { RegistryKind::Archive } else { RegistryKind::Layout });
     }
-    let is_folder = endpoint.url.starts_with("file:") || endpoint.url.starts_with('/');
-    Ok(if is_folder { RegistryKind::Layout } else { RegistryKind::Distribution })
+    let root = Base::parse(&text).ok()?.root();
+    // On another port stands something else.
+    let host = root.host_str().filter(|_| root.port().is_none())?.trim_end_matches('.');
+    if is_ecr(host) {
+        return Some(RegistryKind::Ecr);
+    }
+    let is_host = |name: &str| host == name || (name.starts_with('.') && host.ends_with(name));
+    HOSTS.iter().find(|(name, _)| is_host(name)).map(|(_, kind)| *kind)
+}
+
+/// Whether this is the host of an account: `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, in China with `.cn`.
+fn is_ecr(host: &str) -> bool {
+    let of_amazon = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
+    let Some((account, rest)) = of_amazon.and_then(|name| name.split_once('.')) else { return false };
+    let is_region = |region: &str| !region.is_empty() && !region.contains('.');
+    !account.is_empty()
+        && ["dkr.ecr.", "dkr.ecr-fips."].iter().any(|start| rest.strip_prefix(start).is_some_and(is_region))
+}
+
+/// The kind that what answers there tells. `None`: it does not, or nothing answers.
+async fn by_answers(transport: &Transport, base: &Base) -> Option<RegistryKind> {
+    let greeting = ask(transport, base.url("", None)).await?;
+    if let Some(kind) = by_greeting(&greeting.headers) {
+        return Some(kind);
+    }
+    // Where no registry greets, the ping will say so.
+    if !matches!(greeting.status, StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return None;
+    }
+    let root = |path: &str| {
+        let mut url = base.root();
+        url.set_path(path);
+        url
+    };
+    let (harbor, zot, quay) = tokio::join!(
+        probe(transport, root("/api/v2.0/systeminfo"), is_harbor),
+        probe(transport, base.url("_oci/ext/discover", None), is_zot),
+        probe(transport, root("/api/v1/discovery"), is_quay),
+    );
+    [(harbor, RegistryKind::Harbor), (zot, RegistryKind::Zot), (quay, RegistryKind::Quay)]
+        .into_iter()
+        .find(|(is_it, _)| *is_it)
+        .map(|(_, kind)| kind)
+}
+
+/// The kind that the head of the answer at `/v2/` tells.
+fn by_greeting(headers: &HeaderMap) -> Option<RegistryKind> {
+    let server = headers.get(SERVER).map(|server| server.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+    if headers.contains_key("x-artifactory-id") || headers.contains_key("x-jfrog-version") {
+        return Some(RegistryKind::Artifactory);
+    }
+    if server.starts_with(b"nexus/") {
+        return Some(RegistryKind::Nexus);
+    }
+    match challenge::method(headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes))? {
+        challenge::Method::Bearer { realm, .. } => {
+            let path = realm.split(['?', '#']).next().unwrap_or_default();
+            path.ends_with(gitlab::TOKEN_PATH).then_some(RegistryKind::GitLab)
+        }
+        challenge::Method::Basic => None,
+    }
+}
+
+async fn ask(transport: &Transport, url: Url) -> Option<Answer> {
+    let accept = "application/json";
+    let request = Request {
+        method: Method::GET,
+        url,
+        accept,
+        authorization: None,
+        headers: HeaderMap::new(),
+        json: None,
+        cap: PROBE_BODY,
+    };
+    transport.send(&request).await.ok()
+}
+
+/// Whether the answer is one that only this kind gives.
+async fn probe<T: DeserializeOwned>(transport: &Transport, url: Url, is_it: impl Fn(T) -> bool) -> bool {
+    let answer = ask(transport, url).await.filter(|answer| answer.status.is_success());
+    answer.and_then(|answer| serde_json::from_slice(&answer.body).ok()).is_some_and(is_it)
+}
+
+/// `GET /api/v2.0/systeminfo`: who does not log in is told how to, and not always the version.
+#[derive(Deserialize)]
+struct SystemInfo {
+    harbor_version: Option<Value>,
+    auth_mode: Option<Value>,
+}
+
+fn is_harbor(info: SystemInfo) -> bool {
+    [info.harbor_version, info.auth_mode].iter().flatten().any(Value::is_string)
+}
+
+/// `GET /v2/_oci/ext/discover` (OCI distribution specification, "Extensions").
+#[derive(Deserialize)]
+struct Extensions {
+    extensions: Vec<Extension>,
+}
+
+#[derive(Deserialize)]
+struct Extension {
+    name: String,
+}
+
+fn is_zot(found: Extensions) -> bool {
+    found.extensions.iter().any(|extension| extension.name == "_zot" || extension.name.starts_with("_zot/"))
+}
+
+/// `GET /api/v1/discovery`: a description of the API.
+#[derive(Deserialize)]
+struct Discovery {
+    paths: HashMap<String, IgnoredAny>,
+}
+
+fn is_quay(found: Discovery) -> bool {
+    found.paths.keys().any(|path| path.starts_with("/api/v1/repository"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_that_tell() {
+        use RegistryKind as Kind;
+        for (kind, addresses) in [
+            (
+                Kind::DockerHub,
+                &["docker.io", "https://index.docker.io/v1/", "registry-1.docker.io", "HUB.docker.com/"][..],
+            ),
+            (Kind::Ghcr, &["ghcr.io", "https://ghcr.io/v2/"]),
+            (Kind::Quay, &["quay.io", " quay.io. ", "https://quay.io:443"]),
+            (
+                Kind::Ecr,
+                &[
+                    "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+                    "https://123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+                    "123456789012.dkr.ecr-fips.us-east-1.amazonaws.com",
+                    "public.ecr.aws",
+                ],
+            ),
+            (Kind::ArtifactRegistry, &["gcr.io", "eu.gcr.io", "europe-docker.pkg.dev/project/repo"]),
+            (Kind::Acr, &["mine.azurecr.io", "mine.azurecr.cn"]),
+            (Kind::GitLab, &["registry.gitlab.com"]),
+            (Kind::Artifactory, &["mine.jfrog.io"]),
+            (Kind::Layout, &["/data/demo", "file:///data/demo", "/data/a.tar/demo"]),
+            (Kind::Archive, &["/data/a.tar", "file:///data/A.TAR", "/data/a.tar.gz", "/data/a.tgz"]),
+        ] {
+            for address in addresses {
+                assert_eq!(by_address(address), Some(kind), "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_that_do_not_tell() {
+        for address in [
+            "",
+            "registry.example.org",
+            "localhost:5000",
+            "docker.io:5000",
+            "docker.io.example.org",
+            "notdocker.io",
+            "notgcr.io",
+            "gcr.io.example.org",
+            "azurecr.io",
+            "pkg.dev",
+            "gitlab.com",
+            "registry.gitlab.example.org",
+            "amazonaws.com",
+            "ecr.eu-west-1.amazonaws.com",
+            "dkr.ecr.eu-west-1.amazonaws.com",
+            "x.dkr.ecr.a.b.amazonaws.com",
+            "x.dkr.ecr.eu-west-1.amazonaws.com.example.org",
+            "https://user:hunter2@ghcr.io",
+            "a.tar",
+        ] {
+            assert_eq!(by_address(address), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn greetings() {
+        let kind = |name: &'static str, value: &'static str| {
+            by_greeting(&HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]))
+        };
+        assert_eq!(kind("x-artifactory-id", "1"), Some(RegistryKind::Artifactory));
+        assert_eq!(kind("server", "Nexus/3.70 (OSS)"), Some(RegistryKind::Nexus));
+        let realm = r#"Bearer realm="https://gitlab.example.org/jwt/auth",service="container_registry""#;
+        assert_eq!(kind("www-authenticate", realm), Some(RegistryKind::GitLab));
+        for (name, value) in [
+            ("server", "nginx"),
+            ("x-nexus", "Nexus/3"),
+            ("www-authenticate", r#"Bearer realm="https://auth.example.org/token""#),
+            ("www-authenticate", r#"Basic realm="https://gitlab.example.org/jwt/auth""#),
+        ] {
+            assert_eq!(kind(name, value), None, "{name}: {value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_address_is_read(text in "\\PC{0,80}") {
+            by_address(&text);
+        }
+    }
 }

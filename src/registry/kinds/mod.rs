@@ -6,15 +6,20 @@
 mod detect;
 mod docker_hub;
 mod ghcr;
+mod gitlab;
 mod harbor;
 mod pages;
 mod quay;
+mod zot;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::address::Base;
 use super::api::Api;
 use super::distribution::{Distribution, login};
+use super::grammar::is_digest;
 use super::transport::Transport;
 use super::{Endpoint, Fetched, Limits, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
@@ -35,6 +40,8 @@ pub(super) struct Remote {
     owner: ghcr::Owner,
     /// Quay only: what its listings say of digests.
     plain: quay::Plain,
+    /// The kind's own listing is not there, so that it is not asked for again.
+    own_is_absent: AtomicBool,
 }
 
 impl Remote {
@@ -51,13 +58,15 @@ impl Remote {
             _ => (login(endpoint)?, endpoint.clone()),
         };
         let api = match endpoint.kind {
+            RegistryKind::GitLab => Api::new(Arc::clone(&transport), root, gitlab::authorization(endpoint)?),
             RegistryKind::DockerHub => docker_hub::api(Arc::clone(&transport), root, endpoint)?,
             RegistryKind::Ghcr => ghcr::api(Arc::clone(&transport), root, endpoint)?,
             _ => Api::new(Arc::clone(&transport), root, api_login),
         };
         let distribution = Distribution::open(&for_v2, base, transport)?;
         let (owner, plain) = (ghcr::Owner::default(), quay::Plain::default());
-        Ok(Self { kind: endpoint.kind, org: endpoint.org.clone(), distribution, api, owner, plain })
+        let (kind, org, own_is_absent) = (endpoint.kind, endpoint.org.clone(), AtomicBool::new(false));
+        Ok(Self { kind, org, distribution, api, owner, plain, own_is_absent })
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
@@ -77,6 +86,8 @@ impl Remote {
             RegistryKind::Ghcr => ghcr::repositories(&self.api, &self.org, &self.owner).await,
             RegistryKind::Harbor => harbor::repositories(&self.api, &self.org).await,
             RegistryKind::Quay => quay::repositories(&self.api, &self.distribution, &self.org).await,
+            RegistryKind::GitLab => gitlab::repositories(&self.api, &self.distribution, &self.org).await,
+            RegistryKind::Zot => zot::repositories(&self.distribution, &self.own_is_absent).await,
             _ => self.distribution.repositories().await,
         }
     }
@@ -87,6 +98,8 @@ impl Remote {
             RegistryKind::Ghcr => ghcr::tags(&self.api, &self.distribution, repository, &self.owner).await,
             RegistryKind::Harbor => harbor::tags(&self.api, repository).await,
             RegistryKind::Quay => quay::tags(&self.api, &self.distribution, &self.plain, repository).await,
+            RegistryKind::GitLab => gitlab::tags(&self.distribution, &self.own_is_absent, repository).await,
+            RegistryKind::Zot => zot::tags(&self.distribution, &self.own_is_absent, repository).await,
             _ => self.distribution.tags(repository).await,
         }
     }
@@ -110,4 +123,13 @@ impl Remote {
             _ => Ok(None),
         }
     }
+}
+
+/// Tags with the digests that a listing gave them; one that is none is left out, so that it is asked for.
+fn tagged(names: Listing<String>, mut digests: HashMap<String, String>) -> Listing<Tag> {
+    let tag = |name: String| {
+        let digest = digests.remove(&name).filter(|digest| is_digest(digest));
+        Tag { name, digest, content: None }
+    };
+    Listing { items: names.items.into_iter().map(tag).collect(), truncated: names.truncated }
 }

@@ -130,7 +130,7 @@ impl Seen {
         self.path.contains("/blobs/")
     }
     pub fn is_token(&self) -> bool {
-        self.path == "/token"
+        self.path == "/token" || self.path == "/jwt/auth"
     }
     /// A parameter of the query.
     pub fn parameter(&self, name: &str) -> Option<String> {
@@ -182,6 +182,25 @@ pub type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Answers what it knows of; `None` leaves it to `/v2/`.
 type Interface = Box<dyn FnMut(&Seen, &Repositories) -> Option<Response> + Send>;
+/// An answer of an interface that only some kinds of registries have.
+#[derive(Clone, Debug)]
+pub struct Own {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Value,
+}
+
+impl Own {
+    pub fn new(status: u16, body: Value) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+type OwnInterface = Box<dyn Fn(&Seen, &Repositories) -> Option<Own> + Send>;
 
 struct Shared {
     inner: Mutex<Inner>,
@@ -193,6 +212,8 @@ struct Inner {
     repositories: Repositories,
     /// Interfaces beside `/v2/`.
     interfaces: Vec<Interface>,
+    /// The last that answers counts.
+    own: Vec<OwnInterface>,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     auth: Auth,
@@ -357,6 +378,16 @@ impl FakeRegistry {
     /// Serves an interface of a kind of registry, beside and before `/v2/`.
     pub fn serve(&self, interface: impl FnMut(&Seen, &Repositories) -> Option<Response> + Send + 'static) {
         self.inner().interfaces.push(Box::new(interface));
+    }
+
+    pub fn repositories(&self) -> Repositories {
+        self.inner().repositories.clone()
+    }
+
+    /// Serves an interface of a certain kind of registry too. Later ones come first; `None` is for others to answer.
+    /// What lies below `/v2/` or `/gitlab/v1/` wants the same login as the rest.
+    pub fn serve_own(&self, answer: impl Fn(&Seen, &Repositories) -> Option<Own> + Send + 'static) {
+        self.inner().own.push(Box::new(answer));
     }
 
     // --- logging in
@@ -555,10 +586,15 @@ impl Inner {
         if let Some(answer) = self.interfaces.iter_mut().find_map(|interface| interface(seen, repositories)) {
             return answer;
         }
-        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
-        if let Some(refusal) = self.refuse(seen, path) {
+        let path = ["/v2/", "/gitlab/v1/repositories/"].iter().find_map(|prefix| seen.path.strip_prefix(prefix));
+        if let Some(refusal) = path.and_then(|path| self.refuse(seen, path)) {
             return refusal;
         }
+        if let Some(own) = self.own.iter().rev().find_map(|answer| answer(seen, &self.repositories)) {
+            let response = reply(own.status, own.body.to_string());
+            return own.headers.iter().fold(response, |response, (name, value)| with(response, name, value));
+        }
+        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
         let response = if path.is_empty() {
             reply(200, "{}")
         } else if path == "_catalog" {
@@ -651,7 +687,8 @@ impl Inner {
 }
 
 fn scope_of(path: &str) -> String {
-    if path == "_catalog" {
+    // No repository begins so.
+    if path.starts_with('_') {
         return "registry:catalog:*".to_owned();
     }
     let end = ["/tags/list", "/manifests/", "/blobs/"].iter().find_map(|part| path.find(part)).unwrap_or(path.len());

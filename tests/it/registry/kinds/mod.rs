@@ -1,13 +1,17 @@
 //! What each kind of registry does otherwise than the distribution API, and what it costs.
 
+mod archive;
+mod detect;
 mod docker_hub;
 mod ghcr;
+mod gitlab;
 mod harbor;
 mod quay;
+mod zot;
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, ImageConfig, Source, Tag};
+use silo::registry::{Endpoint, Fetched, ImageConfig, Listing, Source, Tag};
 
 use super::{assert_fails, limits};
 use crate::support::app::{TestApp, manifest, text};
@@ -62,4 +66,9 @@ async fn outcome(silo: &TestApp, registry: i64) -> (String, Vec<String>) {
     let mut images: Vec<String> = images.as_array().expect("a list").iter().map(name).collect();
     images.sort();
     (scans["items"][0]["state"].as_str().unwrap_or_else(|| panic!("{scans:#}")).to_owned(), images)
+}
+
+/// Names and digests.
+fn pairs(listing: &Listing<Tag>) -> Vec<(&str, Option<&str>)> {
+    listing.items.iter().map(|tag| (tag.name.as_str(), tag.digest.as_deref())).collect()
 }

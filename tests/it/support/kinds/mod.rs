@@ -2,5 +2,7 @@
 
 pub mod docker_hub;
 pub mod ghcr;
+pub mod gitlab;
 pub mod harbor;
 pub mod quay;
+pub mod zot;

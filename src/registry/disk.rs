@@ -1,0 +1,222 @@
+//! Images on this machine's disk: which files may be read, and what images in them are called.
+//!
+//! An admin of the service may not be an admin of the machine: what is read must lie in a configured folder, and no
+//! link leads out of it. Files are read by blocking threads.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::address::local_path;
+use super::grammar::{is_attachment, is_digest, is_repository, is_tag, printable};
+use super::wire::{Descriptor, Manifest};
+use super::{Error, Listing, Result, Tag, Traffic};
+
+/// The full name of an image, as containerd exports it.
+const IMAGE_NAME: &str = "io.containerd.image.name";
+/// A tag, or a name and a tag: the specification leaves it open.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// A layout's folder or an archive's file.
+pub(super) struct Place {
+    /// As the admin gave it.
+    path: PathBuf,
+    roots: Vec<PathBuf>,
+    bytes: AtomicU64,
+}
+
+/// A piece of a file, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) from: u64,
+    pub(super) size: u64,
+}
+
+impl Place {
+    /// Reads the address; touches no disk.
+    pub(super) fn new(url: &str, roots: &[PathBuf]) -> Result<Arc<Self>> {
+        let place = Place { path: local_path(url)?, roots: roots.to_vec(), bytes: AtomicU64::new(0) };
+        Ok(Arc::new(place))
+    }
+
+    /// For messages.
+    pub(super) fn name(&self) -> String {
+        printable(&self.path.display().to_string())
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic { requests: 0, bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Does some reading on a thread for it.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Place) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let place = Arc::clone(self);
+        let name = self.name();
+        tokio::task::spawn_blocking(move || work(&place))
+            .await
+            .unwrap_or_else(|_| Err(Error::Unreachable(format!("reading {name} was interrupted; try again"))))
+    }
+
+    /// The path without links, if it lies in one of the roots. Outside of them it is not told whether it exists.
+    pub(super) fn checked(&self) -> Result<PathBuf> {
+        let refused = || {
+            Error::Refused(format!(
+                "{} is not in a folder that images are read from; move it there, or add its folder to `scan.layout_roots` in the configuration",
+                self.name()
+            ))
+        };
+        match self.path.canonicalize() {
+            Ok(real) => {
+                let inside = |root: &PathBuf| root.canonicalize().is_ok_and(|root| real.starts_with(root));
+                if self.roots.iter().any(inside) { Ok(real) } else { Err(refused()) }
+            }
+            Err(why) if self.roots.iter().any(|root| self.path.starts_with(root)) => Err(self.unreadable("", &why)),
+            Err(_) => Err(refused()),
+        }
+    }
+
+    /// Opens a checked path. `shown`: what it is called inside of the place; empty for the place itself.
+    pub(super) fn open(&self, real: &Path, shown: &str) -> Result<File> {
+        // A pipe or a device would be waited for without end.
+        if !real.is_file() {
+            return Err(Error::Malformed(format!("{} is not a file", self.shown(shown))));
+        }
+        File::open(real).map_err(|why| self.unreadable(shown, &why))
+    }
+
+    /// Reads a piece of a file, or what there is of it.
+    pub(super) fn read(&self, mut file: File, span: Span, cap: usize, shown: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(span.from))
+            .and_then(|_| file.take(span.size.min(cap as u64 + 1)).read_to_end(&mut bytes))
+            .map_err(|why| self.unreadable(shown, &why))?;
+        self.count(bytes.len() as u64);
+        if bytes.len() > cap {
+            return Err(Error::Malformed(format!("{} has more than the {cap} bytes allowed here", self.shown(shown))));
+        }
+        Ok(bytes)
+    }
+
+    /// Counts bytes that were read.
+    pub(super) fn count(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn shown(&self, shown: &str) -> String {
+        if shown.is_empty() { self.name() } else { format!("{shown} in {}", self.name()) }
+    }
+
+    pub(super) fn unreadable(&self, shown: &str, why: &std::io::Error) -> Error {
+        let shown = self.shown(shown);
+        match why.kind() {
+            ErrorKind::NotFound => Error::NotFound(format!("{shown} does not exist; check the path")),
+            ErrorKind::PermissionDenied => {
+                Error::Forbidden(format!("{shown} may not be read by this service; change its permissions"))
+            }
+            _ => Error::Unreachable(format!("{shown} cannot be read: {why}")),
+        }
+    }
+}
+
+/// Tags and their digests of each repository.
+#[derive(Debug, Default)]
+pub(super) struct Refs(BTreeMap<String, BTreeMap<String, String>>);
+
+impl Refs {
+    /// Those of an `index.json`. `own_name` is the repository of images that are called by a tag only.
+    pub(super) fn of_index(index: &[u8], own_name: &str, place: &Place) -> Result<Self> {
+        let index: Manifest = serde_json::from_slice(index).map_err(|why| {
+            let why = printable(&why.to_string());
+            Error::Malformed(format!("index.json in {} cannot be read: {why}", place.name()))
+        })?;
+        let mut refs = Self::default();
+        for descriptor in index.manifests.unwrap_or_default() {
+            if let Some(name) = name_of(&descriptor).filter(|_| is_digest(&descriptor.digest)) {
+                refs.add(name, own_name, &descriptor.digest);
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Adds an image under its name, if a registry would take it. The first of a name stays.
+    pub(super) fn add(&mut self, name: &str, own_name: &str, digest: &str) {
+        let (repository, tag) = split_name(name, own_name);
+        if is_repository(repository) && is_tag(tag) && !is_attachment(tag) {
+            let tags = self.0.entry(repository.to_owned()).or_default();
+            tags.entry(tag.to_owned()).or_insert_with(|| digest.to_owned());
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn repositories(&self) -> Listing<String> {
+        Listing { items: self.0.keys().cloned().collect(), truncated: None }
+    }
+
+    pub(super) fn tags(&self, repository: &str) -> Listing<Tag> {
+        let tag = |(name, digest): (&String, &String)| Tag {
+            name: name.clone(),
+            digest: Some(digest.clone()),
+            content: None,
+        };
+        Listing { items: self.0.get(repository).into_iter().flatten().map(tag).collect(), truncated: None }
+    }
+
+    /// The digest of a tag, or of itself if an image has it.
+    pub(super) fn digest(&self, repository: &str, tag: &str) -> Option<String> {
+        let tags = self.0.get(repository)?;
+        if is_digest(tag) {
+            return tags.values().find(|digest| *digest == tag).cloned();
+        }
+        tags.get(tag).cloned()
+    }
+}
+
+fn name_of(descriptor: &Descriptor) -> Option<&str> {
+    [IMAGE_NAME, REF_NAME].into_iter().find_map(|key| descriptor.annotations.get(key)).map(String::as_str)
+}
+
+/// Takes `[host/]repository:tag` apart, or a bare tag, whose repository is the layout's own name. The first part of a
+/// name is a host as Docker sees it: it has a dot or a colon, or is `localhost`.
+fn split_name<'a>(name: &'a str, own_name: &'a str) -> (&'a str, &'a str) {
+    let path = match name.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,
+        _ => name,
+    };
+    let path = path.split('@').next().unwrap_or_default();
+    match path.rsplit_once(':') {
+        Some((repository, tag)) => (repository, tag),
+        None if name.contains(['/', '@']) => (path, "latest"),
+        None => (own_name, path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (name, repository, tag) in [
+            ("1.0.0", "demo", "1.0.0"),
+            ("a-seed:1", "a-seed", "1"),
+            ("geo/a-seed:1", "geo/a-seed", "1"),
+            ("docker.io/library/a:1", "library/a", "1"),
+            ("localhost/a:1", "a", "1"),
+            ("localhost:5000/geo/a:1", "geo/a", "1"),
+            ("reg.example.org/a", "a", "latest"),
+            ("geo/a", "geo/a", "latest"),
+            ("geo/a:1@sha256:00", "geo/a", "1"),
+        ] {
+            assert_eq!(split_name(name, "demo"), (repository, tag), "{name}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! zot with its search extension: repositories and tags by its GraphQL interface, which carries the digests.
+//!
+//! Where the extension is off, or does not answer as it should, the distribution API is asked: slower, never short.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::super::distribution::{CATALOG_SCOPE, Distribution};
+use super::super::listing::{Directory, Walk};
+use super::super::{Error, Listing, Result, Tag};
+use super::tagged;
+
+/// Below `/v2/`.
+const SEARCH: &str = "_zot/ext/search";
+/// Entries of a page.
+const PAGE: usize = 500;
+
+/// The answer to one question.
+#[derive(Deserialize)]
+struct Answered<T> {
+    /// By the question's name.
+    data: Option<HashMap<String, Option<Page<T>>>>,
+    errors: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page<T> {
+    page: Count,
+    results: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Count {
+    /// On all pages.
+    total_count: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Repository {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    tag: String,
+    digest: Option<String>,
+}
+
+/// What is asked.
+struct Question<'a> {
+    name: &'static str,
+    /// Arguments before the page; empty or with a comma at the end. Made of checked names.
+    arguments: String,
+    fields: &'static str,
+    directory: Directory<'a>,
+}
+
+/// All repositories that this account may see. `is_absent` remembers that there is no search.
+pub(super) async fn repositories(distribution: &Distribution, is_absent: &AtomicBool) -> Result<Listing<String>> {
+    let question = Question {
+        name: "RepoListWithNewestImage",
+        arguments: String::new(),
+        fields: "Name",
+        directory: Directory::Catalog,
+    };
+    match list(distribution, is_absent, &question, |repository: Repository| repository.name).await? {
+        Some(listing) => Ok(listing),
+        None => distribution.repositories().await,
+    }
+}
+
+/// The tags of a repository with their digests.
+pub(super) async fn tags(
+    distribution: &Distribution,
+    is_absent: &AtomicBool,
+    repository: &str,
+) -> Result<Listing<Tag>> {
+    let question = Question {
+        name: "ImageList",
+        arguments: format!("repo:\"{repository}\","),
+        // Old versions list the children of an index in its place; those do not know the last field, and refuse it.
+        fields: "Tag,Digest,Manifests{Digest}",
+        directory: Directory::Tags(repository),
+    };
+    let mut digests = HashMap::new();
+    let name = |image: Image| {
+        digests.extend(image.digest.map(|digest| (image.tag.clone(), digest)));
+        image.tag
+    };
+    match list(distribution, is_absent, &question, name).await? {
+        Some(listing) => Ok(tagged(listing, digests)),
+        None => distribution.tags(repository).await,
+    }
+}
+
+/// Asks for page after page. `None`: the search does not tell.
+async fn list<T: DeserializeOwned>(
+    distribution: &Distribution,
+    is_absent: &AtomicBool,
+    question: &Question<'_>,
+    mut name: impl FnMut(T) -> String,
+) -> Result<Option<Listing<String>>> {
+    let mut walk = Walk::new(question.directory, distribution.transport().limits().pages);
+    let (mut offset, mut before) = (0, Vec::new());
+    loop {
+        let Some(page) = ask(distribution, is_absent, question, offset).await? else {
+            return Ok(None);
+        };
+        let names: Vec<String> = page.results.into_iter().map(&mut name).collect();
+        offset += names.len();
+        let stops = names.is_empty() || names == before;
+        let is_more = offset < page.page.total_count;
+        before.clone_from(&names);
+        if let Some(mut listing) = walk.take(names, (is_more && !stops).then(|| offset.to_string())) {
+            if is_more && stops && listing.truncated.is_none() {
+                listing.truncated = Some("zot's pages end before the count that they give".to_owned());
+            }
+            return Ok(Some(listing));
+        }
+    }
+}
+
+/// One page. `None`: the search is off, or has something to object.
+async fn ask<T: DeserializeOwned>(
+    distribution: &Distribution,
+    is_absent: &AtomicBool,
+    question: &Question<'_>,
+    offset: usize,
+) -> Result<Option<Page<T>>> {
+    if is_absent.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let Question { name, arguments, fields, directory } = question;
+    let query = format!(
+        "{{{name}({arguments}requestedPage:{{limit:{PAGE},offset:{offset},sortBy:ALPHABETIC_ASC}}){{Page{{TotalCount}},Results{{{fields}}}}}}}"
+    );
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", &query).finish();
+    let answer = distribution.ask_own(distribution.base().url(SEARCH, Some(&query)), CATALOG_SCOPE).await?;
+    if answer.status.is_client_error() || answer.is_html() {
+        is_absent.fetch_or(answer.status == StatusCode::NOT_FOUND, Ordering::Relaxed);
+        return Ok(None);
+    }
+    let what = format!("zot's search for {}", directory.path());
+    if !answer.status.is_success() {
+        return Err(distribution.refusal(&answer, &what));
+    }
+    let answered: Answered<T> = serde_json::from_slice(&answer.body)
+        .map_err(|why| Error::Malformed(format!("{} answers {what} with something else ({why})", answer.host)))?;
+    if answered.errors.is_some_and(|errors| !errors.is_empty()) {
+        return Ok(None);
+    }
+    Ok(answered.data.and_then(|mut data| data.remove(*name)).flatten())
+}

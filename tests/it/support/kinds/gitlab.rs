@@ -1,0 +1,120 @@
+//! GitLab: its API and its token service on one host, its registry on another.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::support::fake_registry::{FakeRegistry, Own, Repositories, Seen};
+
+pub const USER: &str = "ada";
+pub const TOKEN: &str = "glpat-secret";
+
+/// A GitLab with the groups and projects that it was told of.
+pub struct FakeGitLab {
+    /// The API and the token service.
+    pub web: FakeRegistry,
+    pub registry: FakeRegistry,
+    pub knobs: Arc<Knobs>,
+}
+
+#[derive(Default)]
+pub struct Knobs {
+    /// Full paths.
+    groups: Mutex<Vec<String>>,
+    projects: Mutex<Vec<String>>,
+    /// Whether the registry has a metadata database, and so a listing of its own.
+    pub has_database: AtomicBool,
+    /// A proxy takes the headers of paging away.
+    pub no_page_headers: AtomicBool,
+    /// Most entries of a page that the registry gives at once; 0 for as many as asked for.
+    pub page: AtomicUsize,
+}
+
+impl FakeGitLab {
+    pub async fn start() -> Self {
+        let (web, registry) = (FakeRegistry::start().await, FakeRegistry::start().await);
+        let knobs = Arc::new(Knobs { has_database: AtomicBool::new(true), ..Knobs::default() });
+        let realm = format!("{}/jwt/auth", web.url());
+        registry.require_bearer_with(&realm, &web, Some((USER, TOKEN)), json!({}));
+        let (of, its) = (Arc::clone(&knobs), registry.clone());
+        web.serve_own(move |seen, _| api(&of, seen, &its.repositories()));
+        let of = Arc::clone(&knobs);
+        registry.serve_own(move |seen, repositories| own_tags(&of, seen, repositories));
+        Self { web, registry, knobs }
+    }
+
+    pub fn add_group(&self, path: &str) {
+        self.knobs.groups.lock().expect("no panic").push(path.to_owned());
+    }
+
+    pub fn add_project(&self, path: &str) {
+        self.knobs.projects.lock().expect("no panic").push(path.to_owned());
+    }
+
+    pub fn is_api(seen: &Seen) -> bool {
+        seen.path.starts_with("/api/v4/")
+    }
+
+    pub fn is_own_tags(seen: &Seen) -> bool {
+        seen.path.starts_with("/gitlab/v1/")
+    }
+}
+
+/// `GET /api/v4/{groups,projects}/PATH/registry/repositories`.
+fn api(knobs: &Knobs, seen: &Seen, repositories: &Repositories) -> Option<Own> {
+    let (collection, rest) = seen.path.strip_prefix("/api/v4/")?.split_once('/')?;
+    if seen.authorization.as_deref() != Some(&format!("Bearer {TOKEN}")) {
+        return Some(Own::new(401, json!({"message": "401 Unauthorized"})));
+    }
+    let path = rest.strip_suffix("/registry/repositories")?.replace("%2F", "/");
+    let known = match collection {
+        "groups" => knobs.groups.lock(),
+        _ => knobs.projects.lock(),
+    };
+    if !known.expect("no panic").contains(&path) {
+        return Some(Own::new(404, json!({"message": "404 Not Found"})));
+    }
+    let is_inside = |name: &str| name.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let names: Vec<&String> = repositories.keys().filter(|name| is_inside(name)).collect();
+    let number = |name| seen.parameter(name).and_then(|text| text.parse().ok());
+    let (page, size) = (number("page").unwrap_or(1), number("per_page").unwrap_or(20).min(100));
+    let from = (page - 1) * size;
+    let entries: Vec<Value> =
+        names.iter().enumerate().skip(from).take(size).map(|(id, name)| entry(id, name)).collect();
+    let own = Own::new(200, entries.into());
+    let is_last = from + size >= names.len();
+    Some(match knobs.no_page_headers.load(Ordering::SeqCst) {
+        true => own,
+        false if is_last => own.header("x-next-page", ""),
+        false => own.header("x-next-page", (page + 1).to_string()),
+    })
+}
+
+fn entry(id: usize, name: &str) -> Value {
+    json!({"id": id, "name": "", "path": name, "project_id": 1, "location": format!("registry.example.org/{name}")})
+}
+
+/// `GET /gitlab/v1/repositories/PATH/tags/list/`.
+fn own_tags(knobs: &Knobs, seen: &Seen, repositories: &Repositories) -> Option<Own> {
+    let path = seen.path.strip_prefix("/gitlab/v1/repositories/")?;
+    if !knobs.has_database.load(Ordering::SeqCst) {
+        return Some(Own::new(404, json!("404 page not found")));
+    }
+    let Some(tags) = path.strip_suffix("/tags/list/").and_then(|name| repositories.get(name)) else {
+        return Some(Own::new(404, json!({"errors": [{"code": "NAME_UNKNOWN", "message": "not known"}]})));
+    };
+    let asked = seen.parameter("n").and_then(|n| n.parse().ok()).unwrap_or(100);
+    let most = Some(knobs.page.load(Ordering::SeqCst)).filter(|most| *most > 0).unwrap_or(asked);
+    let last = seen.parameter("last").unwrap_or_default();
+    let rest: Vec<(&String, &String)> = tags.iter().filter(|(name, _)| **name > last).collect();
+    let page = &rest[..rest.len().min(most)];
+    let entries: Vec<Value> = page.iter().map(|(name, digest)| json!({"name": name, "digest": digest})).collect();
+    let own = Own::new(200, entries.into());
+    Some(match page.last() {
+        Some((last, _)) if page.len() < rest.len() => {
+            own.header("link", format!("<https://elsewhere.example/x?n={most}&last={last}>; rel=\"next\""))
+        }
+        _ => own,
+    })
+}

@@ -1,0 +1,40 @@
+//! zot's search extension.
+
+use serde_json::{Value, json};
+
+use crate::support::fake_registry::{FakeRegistry, Own, Repositories, Seen};
+
+/// A zot with its search; pages are never longer than this.
+pub async fn zot(page: usize) -> FakeRegistry {
+    let registry = FakeRegistry::start().await;
+    registry.serve_own(move |seen, repositories| search(page, seen, repositories));
+    registry
+}
+
+pub fn is_search(seen: &Seen) -> bool {
+    seen.path == "/v2/_zot/ext/search"
+}
+
+fn search(most: usize, seen: &Seen, repositories: &Repositories) -> Option<Own> {
+    if !is_search(seen) {
+        return None;
+    }
+    let query = seen.parameter("query").unwrap_or_default();
+    let number = |name: &str| {
+        let rest = query.split_once(&format!("{name}:")).map(|(_, rest)| rest)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
+    };
+    let (Some(limit), Some(offset)) = (number("limit"), number("offset")) else {
+        return Some(Own::new(422, json!({"errors": [{"message": "no page"}], "data": null})));
+    };
+    let (name, all): (&str, Vec<Value>) = if query.starts_with("{RepoListWithNewestImage(") {
+        ("RepoListWithNewestImage", repositories.keys().map(|name| json!({"Name": name})).collect())
+    } else {
+        let name = query.strip_prefix("{ImageList(repo:\"")?.split('"').next()?;
+        let image = |(tag, digest): (&String, &String)| json!({"Tag": tag, "Digest": digest, "Manifests": [{"Digest": digest}]});
+        ("ImageList", repositories.get(name).into_iter().flatten().map(image).collect())
+    };
+    let total = all.len();
+    let page: Vec<Value> = all.into_iter().skip(offset).take(limit.min(most)).collect();
+    Some(Own::new(200, json!({"data": {name: {"Page": {"TotalCount": total}, "Results": page}}})))
+}
