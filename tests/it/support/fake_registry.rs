@@ -172,6 +172,12 @@ impl Image {
     }
 }
 
+/// Repositories, their tags, and the digests of those.
+pub type Content = BTreeMap<String, BTreeMap<String, String>>;
+
+/// What [`FakeRegistry::route`] adds: an answer, or `None` for what is not its own.
+type Route = Box<dyn Fn(&Seen, &Content) -> Option<Response> + Send>;
+
 struct Shared {
     inner: Mutex<Inner>,
     arrived: watch::Sender<usize>,
@@ -179,8 +185,10 @@ struct Shared {
 
 #[derive(Default)]
 struct Inner {
-    /// Tags and their digests.
-    repositories: BTreeMap<String, BTreeMap<String, String>>,
+    repositories: Content,
+    /// Paths below which other registries lie.
+    mounts: Vec<(String, Arc<Shared>)>,
+    routes: Vec<Route>,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     auth: Auth,
@@ -368,6 +376,18 @@ impl FakeRegistry {
         self.inner().no_links = true;
     }
 
+    // --- more than `/v2/`
+
+    /// Answers by this what it knows, before anything else, and to those who are logged in.
+    pub fn route(&self, route: impl Fn(&Seen, &Content) -> Option<Response> + Send + 'static) {
+        self.inner().routes.push(Box::new(route));
+    }
+
+    /// Serves another registry below a path, without telling it: its links lack the path.
+    pub fn mount(&self, path: &str, other: &FakeRegistry) {
+        self.inner().mounts.push((path.to_owned(), Arc::clone(&other.shared)));
+    }
+
     // --- faults and what was seen
 
     /// Does this instead, for the next `times` requests that match. The first fault that matches wins.
@@ -418,7 +438,7 @@ pub fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-fn basic(username: &str, password: &str) -> String {
+pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
@@ -504,11 +524,24 @@ impl Inner {
         if seen.is_token() {
             return self.serve_token(seen);
         }
-        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
+        for (mount, other) in &self.mounts {
+            if let Some(path) = seen.path.strip_prefix(mount) {
+                let seen = Seen { path: path.to_owned(), ..seen.clone() };
+                return other.inner.lock().expect("no panic").serve(&seen);
+            }
+        }
+        let own = self.routes.iter().find_map(|route| route(seen, &self.repositories));
+        let path = match (seen.path.strip_prefix("/v2/"), &own) {
+            (Some(path), _) => path,
+            (None, Some(_)) => seen.path.trim_start_matches('/'),
+            (None, None) => return empty(404),
+        };
         if let Some(refusal) = self.refuse(seen, path) {
             return refusal;
         }
-        let response = if path.is_empty() {
+        let response = if let Some(own) = own {
+            own
+        } else if path.is_empty() {
             reply(200, "{}")
         } else if path == "_catalog" {
             let names: Vec<String> = self.repositories.keys().cloned().collect();
@@ -600,8 +633,11 @@ impl Inner {
 }
 
 fn scope_of(path: &str) -> String {
-    if path == "_catalog" {
+    if path.ends_with("_catalog") || path == "tags/list" {
         return "registry:catalog:*".to_owned();
+    }
+    if let Some(repository) = path.strip_prefix("acr/v1/").and_then(|path| path.strip_suffix("/_tags")) {
+        return format!("repository:{repository}:metadata_read");
     }
     let end = ["/tags/list", "/manifests/", "/blobs/"].iter().find_map(|part| path.find(part)).unwrap_or(path.len());
     format!("repository:{}:pull", &path[..end])
@@ -611,18 +647,18 @@ fn empty(status: u16) -> Response {
     reply(status, "")
 }
 
-fn error(status: u16, code: &str) -> Response {
+pub fn error(status: u16, code: &str) -> Response {
     reply(status, json!({"errors": [{"code": code, "message": format!("fake says {code}")}]}).to_string())
 }
 
-fn reply(status: u16, body: impl Into<Body>) -> Response {
+pub fn reply(status: u16, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     response
 }
 
-fn with(mut response: Response, name: &'static str, value: &str) -> Response {
+pub fn with(mut response: Response, name: &'static str, value: &str) -> Response {
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(name, HeaderValue::from_str(value).expect("a header value"));
     response
