@@ -263,7 +263,7 @@ impl Source {
         grammar::check_repository(repository)?;
         grammar::check_reference(tag)?;
         match &self.0 {
-            Kind::Remote(registry) => registry.distribution.digest(repository, tag).await,
+            Kind::Remote(registry) => registry.digest(repository, tag).await,
             Kind::Layout(layout) => layout.digest(repository, tag).await,
         }
     }
@@ -300,16 +300,16 @@ impl Source {
     pub async fn fetch_with(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<Fetched> {
         grammar::check_repository(repository)?;
         grammar::check_digest(digest)?;
-        let origin = match &self.0 {
+        match &self.0 {
             Kind::Remote(registry) => {
                 if let Some(content) = registry.content(repository, digest).await? {
                     return Ok(content);
                 }
-                Origin::Distribution(&registry.distribution, repository)
+                let (registry, name) = registry.at(repository)?;
+                content::read(Origin::Distribution(&registry, name), digest, manifest).await
             }
-            Kind::Layout(layout) => Origin::Layout(layout),
-        };
-        content::read(origin, digest, manifest).await
+            Kind::Layout(layout) => content::read(Origin::Layout(layout), digest, manifest).await,
+        }
     }
 
     /// What it cost so far. A layout costs bytes, but no requests.

@@ -1,6 +1,7 @@
 //! Registries that behave, and those that do not.
 
 mod content;
+mod kinds;
 mod layout;
 mod listing;
 mod login;
