@@ -23,6 +23,7 @@ use super::wire::MANIFEST_TYPES;
 use super::{Endpoint, Error, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
+/// The scope of listing repositories.
 pub(super) const CATALOG_SCOPE: &str = "registry:catalog:*";
 const JSON: &str = "application/json";
 /// Longest page of a listing, bytes: some registries give everything at once.
@@ -79,21 +80,20 @@ impl Distribution {
     }
 
     pub(super) async fn repositories(&self) -> Result<Listing<String>> {
-        self.walk(Directory::Catalog, CATALOG_SCOPE).await
+        self.walk(Directory::Catalog).await
     }
 
     pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
-        let listing = self.walk(Directory::Tags(repository), &pull(repository)).await?;
+        let listing = self.walk(Directory::Tags(repository)).await?;
         let items = listing.items.into_iter().map(|name| Tag { name, digest: None, content: None }).collect();
         Ok(Listing { items, truncated: listing.truncated })
     }
 
     /// Asks by HEAD, which most registries do not count as a pull; by GET where HEAD does not tell.
     pub(super) async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
-        let path = format!("{repository}/manifests/{tag}");
+        let url = self.below(&format!("{repository}/manifests/{tag}"));
         let scope = pull(repository);
-        let url = self.base.url(&path, None);
-        let ask = |method| self.ask(method, url.clone(), MANIFEST_TYPES, &scope, Blob::Manifest.cap());
+        let ask = |method| self.ask(method, &url, MANIFEST_TYPES, &scope, Blob::Manifest.cap());
         let what = || format!("{repository}:{tag}");
         if !self.head_is_useless.load(Ordering::Relaxed) {
             let answer = ask(Method::HEAD).await?;
@@ -122,9 +122,8 @@ impl Distribution {
 
     /// Asks by GET, which brings the manifest along.
     pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
-        let path = format!("{repository}/manifests/{tag}");
-        let url = self.base.url(&path, None);
-        let answer = self.ask(Method::GET, url, MANIFEST_TYPES, &pull(repository), Blob::Manifest.cap()).await?;
+        let url = self.below(&format!("{repository}/manifests/{tag}"));
+        let answer = self.ask(Method::GET, &url, MANIFEST_TYPES, &pull(repository), Blob::Manifest.cap()).await?;
         let what = || format!("{repository}:{tag}");
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
@@ -150,20 +149,42 @@ impl Distribution {
             Blob::Manifest => (format!("{repository}/manifests/{digest}"), MANIFEST_TYPES),
             Blob::Config => (format!("{repository}/blobs/{digest}"), "*/*"),
         };
-        let url = self.base.url(&path, None);
-        let answer = self.ask(Method::GET, url, accept, &pull(repository), blob.cap()).await?;
+        let answer = self.ask(Method::GET, &self.below(&path), accept, &pull(repository), blob.cap()).await?;
         if !answer.status.is_success() {
             return Err(self.refusal(&answer, &format!("{repository}@{digest}")));
         }
         Ok(answer.body)
     }
 
-    async fn walk(&self, directory: Directory<'_>, scope: &str) -> Result<Listing<String>> {
-        let path = directory.path();
+    async fn walk(&self, directory: Directory<'_>) -> Result<Listing<String>> {
+        self.list(directory, self.below(&directory.path()), &scope_of(directory), |body| directory.read(body)).await
+    }
+
+    /// The URL of something below `/v2/`. `path` must be made of checked names.
+    pub(super) fn below(&self, path: &str) -> Url {
+        self.base.url(path, None)
+    }
+
+    /// The URL of something beside `/v2/`, from the root of the host. `path` must be made of checked names.
+    pub(super) fn beside(&self, path: &str) -> Url {
+        let mut url = self.base.root();
+        url.set_path(path);
+        url
+    }
+
+    /// Walks over the pages of a listing at any `url` of this registry, for those that have one of their own, or say
+    /// more in the usual one. `read` gives the names on a page; `None`: the body is not such a page.
+    pub(super) async fn list(
+        &self,
+        directory: Directory<'_>,
+        mut url: Url,
+        scope: &str,
+        mut read: impl FnMut(&[u8]) -> Option<Vec<String>> + Send,
+    ) -> Result<Listing<String>> {
         let mut walk = Walk::new(directory, self.transport.limits().pages);
         loop {
-            let url = self.base.url(&path, Some(&walk.query()));
-            let answer = self.ask(Method::GET, url, JSON, scope, PAGE_BODY).await?;
+            url.set_query(Some(&walk.query()));
+            let answer = self.ask(Method::GET, &url, JSON, scope, PAGE_BODY).await?;
             if matches!(answer.status.as_u16(), 400 | 405 | 504) && walk.shrink() {
                 continue;
             }
@@ -176,8 +197,8 @@ impl Distribution {
                     Directory::Tags(repository) => Err(self.refusal(&answer, &format!("the tags of {repository}"))),
                 };
             }
-            let Some(names) = directory.read(&answer.body) else {
-                return Err(if answer.is_html() { self.html(&path) } else { self.no_listing(&path) });
+            let Some(names) = read(&answer.body) else {
+                return Err(if answer.is_html() { self.html(url.path()) } else { self.no_listing(url.path()) });
             };
             if let Some(listing) = walk.take(names, next_query(&answer.headers)) {
                 return Ok(listing);
@@ -187,7 +208,7 @@ impl Distribution {
 
     /// Asks for JSON that a kind of registry has on its own host, logged in as `/v2/` wants it. Any status is an answer.
     pub(super) async fn ask_own(&self, url: Url, scope: &str) -> Result<Answer> {
-        self.ask(Method::GET, url, JSON, scope, PAGE_BODY).await
+        self.ask(Method::GET, &url, JSON, scope, PAGE_BODY).await
     }
 
     pub(super) fn base(&self) -> &Base {
@@ -202,12 +223,13 @@ impl Distribution {
         })
     }
 
-    /// Asks for something on the registry's host, logged in as the registry wants it. Where it wants another login than before
+    /// Asks for something of this registry, logged in as the registry wants it. Where it wants another login than before
     /// (a token that ended early, a path that is not open), that is tried once.
-    async fn ask(&self, method: Method, url: Url, accept: &'static str, scope: &str, cap: usize) -> Result<Answer> {
+    async fn ask(&self, method: Method, url: &Url, accept: &'static str, scope: &str, cap: usize) -> Result<Answer> {
         let access = self.greeted(false).await?;
         let (authorization, fresh) = self.authorization(&access, scope, None).await?;
-        let mut request = Request { method, url, accept, authorization, headers: HeaderMap::new(), json: None, cap };
+        let (url, headers) = (url.clone(), HeaderMap::new());
+        let mut request = Request { method, url, accept, authorization, headers, json: None, cap };
         let answer = self.transport.send(&request).await?;
         if answer.status != StatusCode::UNAUTHORIZED || fresh || challenged(&answer).is_none() {
             return Ok(answer);
@@ -415,7 +437,14 @@ pub(super) fn is_unknown(answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND && answer.error_code().is_some()
 }
 
-/// The scope that reading a repository needs.
+fn scope_of(directory: Directory<'_>) -> String {
+    match directory {
+        Directory::Catalog => CATALOG_SCOPE.to_owned(),
+        Directory::Tags(repository) => pull(repository),
+    }
+}
+
+/// The scope of reading a repository.
 pub(super) fn pull(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }

@@ -285,7 +285,7 @@ impl Source {
         grammar::check_repository(repository)?;
         grammar::check_reference(tag)?;
         match &self.0 {
-            Kind::Remote(registry) => registry.distribution.digest(repository, tag).await,
+            Kind::Remote(registry) => registry.digest(repository, tag).await,
             Kind::Layout(layout) => layout.digest(repository, tag).await,
             Kind::Archive(archive) => archive.digest(repository, tag).await,
         }
@@ -323,17 +323,17 @@ impl Source {
     pub async fn fetch_with(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<Fetched> {
         grammar::check_repository(repository)?;
         grammar::check_digest(digest)?;
-        let origin = match &self.0 {
+        match &self.0 {
             Kind::Remote(registry) => {
                 if let Some(content) = registry.content(repository, digest).await? {
                     return Ok(content);
                 }
-                Origin::Distribution(&registry.distribution, repository)
+                let (registry, name) = registry.at(repository)?;
+                content::read(Origin::Distribution(&registry, name), digest, manifest).await
             }
-            Kind::Layout(layout) => Origin::Layout(layout),
-            Kind::Archive(archive) => Origin::Archive(archive),
-        };
-        content::read(origin, digest, manifest).await
+            Kind::Layout(layout) => content::read(Origin::Layout(layout), digest, manifest).await,
+            Kind::Archive(archive) => content::read(Origin::Archive(archive), digest, manifest).await,
+        }
     }
 
     /// What it cost so far. Images on disk cost bytes, but no requests.

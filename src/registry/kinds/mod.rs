@@ -3,8 +3,14 @@
 //!
 //! A kind that has nothing of its own for a question answers it by the distribution API.
 
+mod acr;
+mod artifact_registry;
+mod artifactory;
+mod container_yard;
 mod detect;
+mod digests;
 mod docker_hub;
+mod ecr;
 mod ghcr;
 mod gitlab;
 mod harbor;
@@ -27,13 +33,17 @@ use crate::catalog::RegistryKind;
 pub(super) use detect::detect;
 pub use docker_hub::pull_host;
 
+use artifactory::Artifactory;
+
 /// A registry over HTTP.
 pub(super) struct Remote {
     kind: RegistryKind,
     /// The namespace, group or project to list; empty for all.
     org: String,
     /// The `/v2/` API.
-    pub(super) distribution: Distribution,
+    pub(super) distribution: Arc<Distribution>,
+    /// The registries of an Artifactory.
+    artifactory: Option<Artifactory>,
     /// The kind's own interface.
     api: Api,
     /// GHCR only: which half of GitHub's interface the packages' owner belongs to.
@@ -63,14 +73,30 @@ impl Remote {
             RegistryKind::Ghcr => ghcr::api(Arc::clone(&transport), root, endpoint)?,
             _ => Api::new(Arc::clone(&transport), root, api_login),
         };
-        let distribution = Distribution::open(&for_v2, base, transport)?;
+        let artifactory = match endpoint.kind {
+            RegistryKind::Artifactory => Some(Artifactory::open(endpoint, &base, Arc::clone(&transport))?),
+            _ => None,
+        };
+        let distribution = Arc::new(Distribution::open(&for_v2, base, transport)?);
         let (owner, plain) = (ghcr::Owner::default(), quay::Plain::default());
         let (kind, org, own_is_absent) = (endpoint.kind, endpoint.org.clone(), AtomicBool::new(false));
-        Ok(Self { kind, org, distribution, api, owner, plain, own_is_absent })
+        Ok(Self { kind, org, distribution, artifactory, api, owner, plain, own_is_absent })
+    }
+
+    /// The `/v2/` API that a repository is at, and its name there.
+    pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<Distribution>, &'a str)> {
+        match &self.artifactory {
+            Some(artifactory) => artifactory.at(repository),
+            None => Ok((Arc::clone(&self.distribution), repository)),
+        }
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
+        if let Some(artifactory) = &self.artifactory {
+            return artifactory.ping(&self.api).await;
+        }
         match self.kind {
+            RegistryKind::Ecr => return ecr::explain(self.distribution.ping().await),
             RegistryKind::Harbor => return harbor::ping(&self.api, &self.distribution, &self.org).await,
             RegistryKind::Quay => return quay::ping(&self.api, &self.distribution, &self.org).await,
             RegistryKind::DockerHub => docker_hub::ping(&self.api, &self.org).await?,
@@ -81,9 +107,16 @@ impl Remote {
     }
 
     pub(super) async fn repositories(&self) -> Result<Listing<String>> {
+        if let Some(artifactory) = &self.artifactory {
+            return artifactory.repositories(&self.api).await;
+        }
         match self.kind {
             RegistryKind::DockerHub => docker_hub::repositories(&self.api, &self.org).await,
             RegistryKind::Ghcr => ghcr::repositories(&self.api, &self.org, &self.owner).await,
+            RegistryKind::Acr => acr::repositories(&self.distribution).await,
+            RegistryKind::ArtifactRegistry => artifact_registry::repositories(&self.distribution, &self.org).await,
+            RegistryKind::ContainerYard => container_yard::repositories(&self.distribution, &self.api).await,
+            RegistryKind::Ecr => ecr::explain(self.distribution.repositories().await),
             RegistryKind::Harbor => harbor::repositories(&self.api, &self.org).await,
             RegistryKind::Quay => quay::repositories(&self.api, &self.distribution, &self.org).await,
             RegistryKind::GitLab => gitlab::repositories(&self.api, &self.distribution, &self.org).await,
@@ -100,19 +133,32 @@ impl Remote {
             RegistryKind::Quay => quay::tags(&self.api, &self.distribution, &self.plain, repository).await,
             RegistryKind::GitLab => gitlab::tags(&self.distribution, &self.own_is_absent, repository).await,
             RegistryKind::Zot => zot::tags(&self.distribution, &self.own_is_absent, repository).await,
-            _ => self.distribution.tags(repository).await,
+            RegistryKind::Acr => acr::tags(&self.distribution, repository).await,
+            RegistryKind::ArtifactRegistry => artifact_registry::tags(&self.distribution, repository).await,
+            RegistryKind::Ecr => ecr::explain(self.distribution.tags(repository).await),
+            _ => {
+                let (registry, name) = self.at(repository)?;
+                registry.tags(name).await
+            }
         }
+    }
+
+    /// The digest that a tag points to.
+    pub(super) async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
+        let (registry, name) = self.at(repository)?;
+        registry.digest(name, tag).await
     }
 
     /// Where a tag that was never seen points to. Asked only where the listing carries no digests.
     pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
+        let (registry, name) = self.at(repository)?;
         match self.kind {
             // A GET would count as a pull, of which Docker Hub grants few.
             RegistryKind::DockerHub => {
-                let digest = self.distribution.digest(repository, tag).await?;
+                let digest = registry.digest(name, tag).await?;
                 Ok(digest.map(|digest| Look { digest, manifest: None }))
             }
-            _ => self.distribution.look(repository, tag).await,
+            _ => registry.look(name, tag).await,
         }
     }
 

@@ -202,6 +202,9 @@ impl Own {
 
 type OwnInterface = Box<dyn Fn(&Seen, &Repositories) -> Option<Own> + Send>;
 
+/// What [`FakeRegistry::route`] adds: an answer, or `None` for what is not its own.
+type Route = Box<dyn Fn(&Seen, &Repositories) -> Option<Response> + Send>;
+
 struct Shared {
     inner: Mutex<Inner>,
     arrived: watch::Sender<usize>,
@@ -214,6 +217,9 @@ struct Inner {
     interfaces: Vec<Interface>,
     /// The last that answers counts.
     own: Vec<OwnInterface>,
+    /// Paths below which other registries lie.
+    mounts: Vec<(String, Arc<Shared>)>,
+    routes: Vec<Route>,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     auth: Auth,
@@ -437,6 +443,18 @@ impl FakeRegistry {
         self.inner().no_links = true;
     }
 
+    // --- more than `/v2/`
+
+    /// Answers by this what it knows, before anything else, and to those who are logged in.
+    pub fn route(&self, route: impl Fn(&Seen, &Repositories) -> Option<Response> + Send + 'static) {
+        self.inner().routes.push(Box::new(route));
+    }
+
+    /// Serves another registry below a path, without telling it: its links lack the path.
+    pub fn mount(&self, path: &str, other: &FakeRegistry) {
+        self.inner().mounts.push((path.to_owned(), Arc::clone(&other.shared)));
+    }
+
     // --- faults and what was seen
 
     /// Does this instead, for the next `times` requests that match. The first fault that matches wins.
@@ -582,11 +600,19 @@ impl Inner {
         if seen.is_token() {
             return self.serve_token(seen);
         }
+        for (mount, other) in &self.mounts {
+            if let Some(path) = seen.path.strip_prefix(mount) {
+                let seen = Seen { path: path.to_owned(), ..seen.clone() };
+                return other.inner.lock().expect("no panic").serve(&seen);
+            }
+        }
         let repositories = &self.repositories;
         if let Some(answer) = self.interfaces.iter_mut().find_map(|interface| interface(seen, repositories)) {
             return answer;
         }
+        let route = self.routes.iter().find_map(|route| route(seen, repositories));
         let path = ["/v2/", "/gitlab/v1/repositories/"].iter().find_map(|prefix| seen.path.strip_prefix(prefix));
+        let path = path.or_else(|| route.as_ref().map(|_| seen.path.trim_start_matches('/')));
         if let Some(refusal) = path.and_then(|path| self.refuse(seen, path)) {
             return refusal;
         }
@@ -594,8 +620,14 @@ impl Inner {
             let response = reply(own.status, own.body.to_string());
             return own.headers.iter().fold(response, |response, (name, value)| with(response, name, value));
         }
-        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
-        let response = if path.is_empty() {
+        let path = match (seen.path.strip_prefix("/v2/"), &route) {
+            (Some(path), _) => path,
+            (None, Some(_)) => seen.path.trim_start_matches('/'),
+            (None, None) => return empty(404),
+        };
+        let response = if let Some(route) = route {
+            route
+        } else if path.is_empty() {
             reply(200, "{}")
         } else if path == "_catalog" {
             let names: Vec<String> = self.repositories.keys().cloned().collect();
@@ -687,9 +719,12 @@ impl Inner {
 }
 
 fn scope_of(path: &str) -> String {
-    // No repository begins so.
-    if path.starts_with('_') {
+    // No repository begins so; nor is there one of no name.
+    if path.starts_with('_') || path.ends_with("_catalog") || path == "tags/list" {
         return "registry:catalog:*".to_owned();
+    }
+    if let Some(repository) = path.strip_prefix("acr/v1/").and_then(|path| path.strip_suffix("/_tags")) {
+        return format!("repository:{repository}:metadata_read");
     }
     let end = ["/tags/list", "/manifests/", "/blobs/"].iter().find_map(|part| path.find(part)).unwrap_or(path.len());
     format!("repository:{}:pull", &path[..end])

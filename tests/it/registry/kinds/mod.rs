@@ -1,21 +1,27 @@
 //! What each kind of registry does otherwise than the distribution API, and what it costs.
 
+mod acr;
 mod archive;
+mod artifact_registry;
+mod artifactory;
+mod container_yard;
 mod detect;
 mod docker_hub;
+mod ecr;
 mod ghcr;
 mod gitlab;
 mod harbor;
+mod nexus;
 mod quay;
 mod zot;
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, ImageConfig, Listing, Source, Tag};
+use silo::registry::{Endpoint, Fetched, ImageConfig, Limits, Listing, Source, Tag};
 
 use super::{assert_fails, limits};
 use crate::support::app::{TestApp, manifest, text};
-use crate::support::fake_registry::{FakeRegistry, Image};
+use crate::support::fake_registry::{FakeRegistry, Image, Seen};
 
 /// A registry of a kind, with an org and maybe a login.
 fn endpoint(registry: &FakeRegistry, kind: RegistryKind, org: &str, login: Option<(&str, &str)>) -> Endpoint {
@@ -29,6 +35,20 @@ fn open(kind: RegistryKind, url: &str, org: &str, login: Option<(&str, &str)>) -
 
 async fn detected(url: &str) -> RegistryKind {
     Source::detect(&super::endpoint(url, None), &limits()).await.unwrap()
+}
+
+/// A connection to it as a registry of this kind.
+fn open_kind(kind: RegistryKind, registry: &FakeRegistry) -> Source {
+    open_org(kind, registry, "", None)
+}
+
+fn open_org(kind: RegistryKind, registry: &FakeRegistry, org: &str, login: Option<(&str, &str)>) -> Source {
+    Source::open(&Endpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) }, &limits()).unwrap()
+}
+
+fn open_limited(kind: RegistryKind, registry: &FakeRegistry, pages: u32) -> Source {
+    let limits = Limits { pages, ..limits() };
+    Source::open(&Endpoint { kind, ..super::endpoint(&registry.url(), None) }, &limits).unwrap()
 }
 
 /// An image of a job.
@@ -71,4 +91,32 @@ async fn outcome(silo: &TestApp, registry: i64) -> (String, Vec<String>) {
 /// Names and digests.
 fn pairs(listing: &Listing<Tag>) -> Vec<(&str, Option<&str>)> {
     listing.items.iter().map(|tag| (tag.name.as_str(), tag.digest.as_deref())).collect()
+}
+
+/// Adds it to a service as a registry of a kind.
+async fn add_mine(silo: &TestApp, kind: &str, url: &str, org: &str) -> i64 {
+    let form = json!({"name": "mine", "url": url, "org": org, "kind": kind});
+    silo.admin().post("/api/v1/registries", form).await.expect(201).json()["id"].as_i64().expect("a number")
+}
+
+/// The references of all images in the catalogue.
+async fn images(silo: &TestApp) -> Vec<String> {
+    let found = silo.anonymous().get("/api/v1/search?q=example&kind=image&limit=100").await.expect(200).json();
+    let mut images: Vec<_> = found["items"].as_array().expect("a list").iter().map(reference).collect();
+    images.sort();
+    images
+}
+
+fn reference(image: &Value) -> String {
+    image["image"].as_str().expect("a text").to_owned()
+}
+
+/// Requests for manifests by tag, by digest, and for blobs.
+fn cost(registry: &FakeRegistry) -> [usize; 3] {
+    let by_digest = |seen: &Seen| seen.path.contains("/manifests/sha256:");
+    [
+        registry.count(|seen| seen.is_manifest() && !by_digest(seen)),
+        registry.count(by_digest),
+        registry.count(Seen::is_blob),
+    ]
 }

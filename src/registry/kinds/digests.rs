@@ -1,0 +1,36 @@
+//! Digests that a listing of tags carries, collected page by page. Pure.
+
+use std::collections::HashMap;
+
+use super::super::{Listing, Tag, grammar};
+
+/// Tags whose digests are kept; those of others are asked for.
+const MOST: usize = 1_000_000;
+
+/// The digests of the tags of one repository.
+#[derive(Default)]
+pub(super) struct Digests(HashMap<String, Option<String>>);
+
+impl Digests {
+    /// A tag points to a digest. One that is said to point to two is asked for again, and so is one whose digest is
+    /// none.
+    pub(super) fn add(&mut self, tag: &str, digest: &str) {
+        if self.0.len() >= MOST && !self.0.contains_key(tag) {
+            return;
+        }
+        let digest = Some(digest.to_owned()).filter(|digest| grammar::is_digest(digest));
+        let known = self.0.entry(tag.to_owned()).or_insert_with(|| digest.clone());
+        if *known != digest {
+            *known = None;
+        }
+    }
+
+    /// The listing of these names, with their digests.
+    pub(super) fn tags(mut self, listing: Listing<String>) -> Listing<Tag> {
+        let items = listing.items.into_iter().map(|name| {
+            let digest = self.0.remove(&name).flatten();
+            Tag { name, digest, content: None }
+        });
+        Listing { items: items.collect(), truncated: listing.truncated }
+    }
+}
