@@ -180,9 +180,7 @@ impl Image {
 /// Repositories, their tags and the tags' digests.
 pub type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Answers what it knows of; `None` leaves it to `/v2/`.
-type Interface = Box<dyn FnMut(&Seen, &Repositories) -> Option<Response> + Send>;
-/// An answer of an interface that only some kinds of registries have.
+/// An answer that can be given more than once.
 #[derive(Clone, Debug)]
 pub struct Own {
     pub status: u16,
@@ -200,10 +198,22 @@ impl Own {
     }
 }
 
-type OwnInterface = Box<dyn Fn(&Seen, &Repositories) -> Option<Own> + Send>;
+impl From<Own> for Response {
+    fn from(own: Own) -> Self {
+        let response = reply(own.status, own.body.to_string());
+        own.headers.iter().fold(response, |response, (name, value)| with(response, name, value))
+    }
+}
 
-/// What [`FakeRegistry::route`] adds: an answer, or `None` for what is not its own.
-type Route = Box<dyn Fn(&Seen, &Repositories) -> Option<Response> + Send>;
+/// An interface that only some kinds of registries have: answers what it knows of; `None` leaves it to others.
+type Interface = dyn FnMut(&Seen, &Repositories) -> Option<Response> + Send;
+
+#[derive(Clone)]
+struct Served {
+    interface: Arc<Mutex<Interface>>,
+    /// Whether it is asked only by who is logged in as for `/v2/`.
+    to_members: bool,
+}
 
 struct Shared {
     inner: Mutex<Inner>,
@@ -213,13 +223,10 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     repositories: Repositories,
-    /// Interfaces beside `/v2/`.
-    interfaces: Vec<Interface>,
-    /// The last that answers counts.
-    own: Vec<OwnInterface>,
+    /// Interfaces beside `/v2/`; the last that answers counts.
+    interfaces: Vec<Served>,
     /// Paths below which other registries lie.
     mounts: Vec<(String, Arc<Shared>)>,
-    routes: Vec<Route>,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     auth: Auth,
@@ -227,16 +234,12 @@ struct Inner {
     desk: Option<Arc<Desk>>,
     most_names: Option<usize>,
     no_links: bool,
-    /// Answers what is not below `/v2/`, where it wants to.
-    beside: Option<Beside>,
     faults: Vec<Armed>,
     log: Vec<Seen>,
     in_flight: usize,
     peak: usize,
     pages_made: usize,
 }
-
-type Beside = Arc<dyn Fn(&Seen) -> Option<Response> + Send + Sync>;
 
 struct Armed {
     matches: Box<dyn Fn(&Seen) -> bool + Send>,
@@ -381,19 +384,30 @@ impl FakeRegistry {
         self.inner().manifests.remove(digest);
     }
 
-    /// Serves an interface of a kind of registry, beside and before `/v2/`.
-    pub fn serve(&self, interface: impl FnMut(&Seen, &Repositories) -> Option<Response> + Send + 'static) {
-        self.inner().interfaces.push(Box::new(interface));
+    /// Serves an interface of a kind of registry too, beside and before `/v2/`, to everybody.
+    pub fn serve<R: Into<Response>>(&self, interface: impl FnMut(&Seen, &Repositories) -> Option<R> + Send + 'static) {
+        self.serve_interface(interface, false);
+    }
+
+    /// The same, to those who are logged in as `/v2/` wants it.
+    pub fn serve_to_members<R: Into<Response>>(
+        &self,
+        interface: impl FnMut(&Seen, &Repositories) -> Option<R> + Send + 'static,
+    ) {
+        self.serve_interface(interface, true);
+    }
+
+    fn serve_interface<R: Into<Response>>(
+        &self,
+        mut interface: impl FnMut(&Seen, &Repositories) -> Option<R> + Send + 'static,
+        to_members: bool,
+    ) {
+        let interface = Arc::new(Mutex::new(move |seen: &Seen, all: &Repositories| interface(seen, all).map(R::into)));
+        self.inner().interfaces.push(Served { interface, to_members });
     }
 
     pub fn repositories(&self) -> Repositories {
         self.inner().repositories.clone()
-    }
-
-    /// Serves an interface of a certain kind of registry too. Later ones come first; `None` is for others to answer.
-    /// What lies below `/v2/` or `/gitlab/v1/` wants the same login as the rest.
-    pub fn serve_own(&self, answer: impl Fn(&Seen, &Repositories) -> Option<Own> + Send + 'static) {
-        self.inner().own.push(Box::new(answer));
     }
 
     // --- logging in
@@ -424,13 +438,6 @@ impl FakeRegistry {
         }
     }
 
-    // --- the interface of a kind of registry
-
-    /// Answers beside `/v2/`; `None` leaves the request to the registry. Faults come first.
-    pub fn serve_beside(&self, serve: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static) {
-        self.inner().beside = Some(Arc::new(serve));
-    }
-
     // --- listings
 
     /// Answers 400 to who asks for more names on a page.
@@ -444,11 +451,6 @@ impl FakeRegistry {
     }
 
     // --- more than `/v2/`
-
-    /// Answers by this what it knows, before anything else, and to those who are logged in.
-    pub fn route(&self, route: impl Fn(&Seen, &Repositories) -> Option<Response> + Send + 'static) {
-        self.inner().routes.push(Box::new(route));
-    }
 
     /// Serves another registry below a path, without telling it: its links lack the path.
     pub fn mount(&self, path: &str, other: &FakeRegistry) {
@@ -541,16 +543,25 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     };
     let _flight = Flight(Arc::clone(&shared));
     shared.arrived.send_modify(|count| *count += 1);
-    let right = || {
-        // Called without the lock, so that it may look into the registry.
-        let beside = shared.inner.lock().expect("no panic").beside.clone();
-        let answer = beside.and_then(|serve| serve(&seen));
-        answer.unwrap_or_else(|| shared.inner.lock().expect("no panic").serve(&seen))
-    };
+    let right = || special(&shared, &seen).unwrap_or_else(|| shared.inner.lock().expect("no panic").serve(&seen));
     match fault {
         None => right(),
         Some(fault) => misbehave(fault, &shared, right).await,
     }
+}
+
+/// What an interface of its kind answers. Called without the lock, so that it may look into the registry.
+fn special(shared: &Shared, seen: &Seen) -> Option<Response> {
+    let (interfaces, repositories) = {
+        let inner = shared.inner.lock().expect("no panic");
+        (inner.interfaces.clone(), inner.repositories.clone())
+    };
+    let answer = |served: &Served| (served.interface.lock().expect("no panic"))(seen, &repositories);
+    let (answer, to_members) = interfaces.iter().rev().find_map(|served| Some((answer(served)?, served.to_members)))?;
+    let path =
+        seen.path.trim_start_matches('/').trim_start_matches("v2/").trim_start_matches("gitlab/v1/repositories/");
+    let refusal = to_members.then(|| shared.inner.lock().expect("no panic").refuse(seen, path)).flatten();
+    Some(refusal.unwrap_or(answer))
 }
 
 async fn misbehave(fault: Fault, shared: &Shared, right: impl Fn() -> Response) -> Response {
@@ -606,28 +617,11 @@ impl Inner {
                 return other.inner.lock().expect("no panic").serve(&seen);
             }
         }
-        let repositories = &self.repositories;
-        if let Some(answer) = self.interfaces.iter_mut().find_map(|interface| interface(seen, repositories)) {
-            return answer;
-        }
-        let route = self.routes.iter().find_map(|route| route(seen, repositories));
-        let path = ["/v2/", "/gitlab/v1/repositories/"].iter().find_map(|prefix| seen.path.strip_prefix(prefix));
-        let path = path.or_else(|| route.as_ref().map(|_| seen.path.trim_start_matches('/')));
-        if let Some(refusal) = path.and_then(|path| self.refuse(seen, path)) {
+        let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };
+        if let Some(refusal) = self.refuse(seen, path) {
             return refusal;
         }
-        if let Some(own) = self.own.iter().rev().find_map(|answer| answer(seen, &self.repositories)) {
-            let response = reply(own.status, own.body.to_string());
-            return own.headers.iter().fold(response, |response, (name, value)| with(response, name, value));
-        }
-        let path = match (seen.path.strip_prefix("/v2/"), &route) {
-            (Some(path), _) => path,
-            (None, Some(_)) => seen.path.trim_start_matches('/'),
-            (None, None) => return empty(404),
-        };
-        let response = if let Some(route) = route {
-            route
-        } else if path.is_empty() {
+        let response = if path.is_empty() {
             reply(200, "{}")
         } else if path == "_catalog" {
             let names: Vec<String> = self.repositories.keys().cloned().collect();

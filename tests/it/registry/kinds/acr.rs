@@ -15,7 +15,7 @@ async fn azure() -> FakeRegistry {
         let digest = registry.push(name, "1.0.0", &seed(name.rsplit('/').next().unwrap()));
         registry.tag(name, "latest", &digest);
     }
-    registry.route(answer);
+    registry.serve_to_members(answer);
     registry
 }
 

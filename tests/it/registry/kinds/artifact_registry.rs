@@ -12,7 +12,7 @@ use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Reposito
 /// A registry whose listing of tags is that of Google's.
 async fn google() -> FakeRegistry {
     let registry = FakeRegistry::start().await;
-    registry.route(|seen, content| {
+    registry.serve_to_members(|seen, content| {
         let path = seen.path.strip_prefix("/v2/")?.strip_suffix("tags/list")?.trim_end_matches('/');
         Some(reply(200, listing(path, content).to_string()))
     });

@@ -25,7 +25,7 @@ async fn artifactory() -> Art {
     for (key, registry) in [("geo-local", &art.geo), ("sea-remote", &art.sea), ("all", &art.geo)] {
         art.host.mount(&format!("/artifactory/api/docker/{key}"), registry);
     }
-    art.host.route(|seen, _| is_keys(seen).then(|| reply(200, keys().to_string())));
+    art.host.serve_to_members(|seen, _| is_keys(seen).then(|| reply(200, keys().to_string())));
     art
 }
 

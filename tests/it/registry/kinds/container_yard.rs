@@ -12,7 +12,7 @@ async fn yard() -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     registry.push("geo/a-seed", "1.0.0", &seed("a"));
     registry.push("b-seed", "1.0.0", &seed("b"));
-    registry.route(|seen, _| is_search(seen).then(|| reply(200, found().to_string())));
+    registry.serve_to_members(|seen, _| is_search(seen).then(|| reply(200, found().to_string())));
     registry
 }
 

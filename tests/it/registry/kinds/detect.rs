@@ -24,7 +24,7 @@ async fn kind_of(url: &str) -> RegistryKind {
 /// A registry that answers this at a path.
 async fn with(path: &'static str, answer: Own) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
-    registry.serve_own(move |seen, _| (seen.path == path).then(|| answer.clone()));
+    registry.serve(move |seen, _| (seen.path == path).then(|| answer.clone()));
     registry
 }
 

@@ -86,7 +86,7 @@ async fn endless_and_circling_pages_are_told() {
     let gitlab = geo().await;
     let full =
         |from: usize| json!((from..from + 100).map(|n| json!({"path": format!("geo/r{n}")})).collect::<Vec<_>>());
-    gitlab.web.serve_own(move |seen, _| {
+    gitlab.web.serve(move |seen, _| {
         let page: usize = seen.parameter("page").map_or(1, |page| page.parse().unwrap());
         FakeGitLab::is_api(seen).then(|| Own::new(200, full(page * 100)).header("x-next-page", (page + 1).to_string()))
     });
@@ -95,7 +95,7 @@ async fn endless_and_circling_pages_are_told() {
     assert!(listing.truncated.unwrap().contains("20 pages"));
     gitlab
         .web
-        .serve_own(move |seen, _| FakeGitLab::is_api(seen).then(|| Own::new(200, full(0)).header("x-next-page", "2")));
+        .serve(move |seen, _| FakeGitLab::is_api(seen).then(|| Own::new(200, full(0)).header("x-next-page", "2")));
     let listing = source(&gitlab, "geo").repositories().await.unwrap();
     assert!(listing.truncated.unwrap().contains("circles"));
 }
@@ -160,7 +160,7 @@ async fn a_listing_of_tags_that_misbehaves_is_told() {
     assert_fails!(tags().await, Status, "503");
     gitlab.registry.fault(FakeGitLab::is_own_tags, 1, Fault::Html(200));
     assert_eq!(tags().await.unwrap().items.len(), 1, "a web page is no such listing, and /v2/ works");
-    gitlab.registry.serve_own(|seen, _| {
+    gitlab.registry.serve_to_members(|seen, _| {
         let page = seen.parameter("page").map_or(1, |page| page.parse().unwrap());
         let link = format!("<?page={}>; rel=\"next\"", page + 1);
         let body = json!([{"name": format!("t{page}")}]);
@@ -179,7 +179,7 @@ async fn an_unchanged_tag_costs_nothing_and_a_new_digest_two_requests() {
         "username": USER, "password": TOKEN,
     });
     gitlab.add_group("Geo/Team/a-seed");
-    gitlab.web.serve_own(|seen, _| {
+    gitlab.web.serve(|seen, _| {
         let body = json!([{"path": "geo/team/a-seed"}]);
         FakeGitLab::is_api(seen).then(|| Own::new(200, body))
     });

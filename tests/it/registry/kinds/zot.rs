@@ -109,12 +109,12 @@ async fn a_listing_that_is_short_or_endless_says_so() {
         )
     };
     let truncated = || async { source(&registry).repositories().await.unwrap().truncated.unwrap() };
-    registry.serve_own(move |seen, _| is_search(seen).then(|| page(Vec::new())));
+    registry.serve_to_members(move |seen, _| is_search(seen).then(|| page(Vec::new())));
     assert!(truncated().await.contains("before the count"));
-    registry.serve_own(move |seen, _| is_search(seen).then(|| page(vec!["a".to_owned()])));
+    registry.serve_to_members(move |seen, _| is_search(seen).then(|| page(vec!["a".to_owned()])));
     assert!(truncated().await.contains("before the count"), "the same page again");
     registry.clear_log();
-    registry.serve_own(move |seen, _| {
+    registry.serve_to_members(move |seen, _| {
         let offset = seen.query.split("offset%3A").nth(1)?.split("%2C").next()?.to_owned();
         is_search(seen).then(|| page(vec![format!("r{offset}")]))
     });

@@ -38,9 +38,9 @@ impl FakeGitLab {
         let realm = format!("{}/jwt/auth", web.url());
         registry.require_bearer_with(&realm, &web, Some((USER, TOKEN)), json!({}));
         let (of, its) = (Arc::clone(&knobs), registry.clone());
-        web.serve_own(move |seen, _| api(&of, seen, &its.repositories()));
+        web.serve(move |seen, _| api(&of, seen, &its.repositories()));
         let of = Arc::clone(&knobs);
-        registry.serve_own(move |seen, repositories| own_tags(&of, seen, repositories));
+        registry.serve_to_members(move |seen, repositories| own_tags(&of, seen, repositories));
         Self { web, registry, knobs }
     }
 

@@ -50,7 +50,7 @@ impl FakeHarbor {
     pub async fn start() -> Self {
         let harbor = Self { registry: FakeRegistry::start().await, state: Arc::default() };
         let state = Arc::clone(&harbor.state);
-        harbor.registry.serve_beside(move |seen| state.lock().expect("no panic").serve(seen));
+        harbor.registry.serve(move |seen, _| state.lock().expect("no panic").serve(seen));
         // Harbor shows its catalogue to system administrators only.
         harbor.registry.fault(Seen::is_catalog, ALWAYS, Fault::Status(403));
         harbor

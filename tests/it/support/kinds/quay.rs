@@ -51,7 +51,7 @@ impl FakeQuay {
     pub async fn start() -> Self {
         let quay = Self { registry: FakeRegistry::start().await, state: Arc::default() };
         let state = Arc::clone(&quay.state);
-        quay.registry.serve_beside(move |seen| state.lock().expect("no panic").serve(seen));
+        quay.registry.serve(move |seen, _| state.lock().expect("no panic").serve(seen));
         quay
     }
 

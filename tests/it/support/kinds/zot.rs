@@ -7,7 +7,7 @@ use crate::support::fake_registry::{FakeRegistry, Own, Repositories, Seen};
 /// A zot with its search; pages are never longer than this.
 pub async fn zot(page: usize) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
-    registry.serve_own(move |seen, repositories| search(page, seen, repositories));
+    registry.serve_to_members(move |seen, repositories| search(page, seen, repositories));
     registry
 }
 
