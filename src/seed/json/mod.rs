@@ -4,6 +4,7 @@
 //! Knows JSON (RFC 8259) only, nothing of manifests.
 
 mod escape;
+mod excerpt;
 mod number;
 mod reader;
 
@@ -11,10 +12,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub(super) use escape::escape;
+pub(super) use excerpt::{excerpt, quoted};
 pub(super) use number::Number;
 #[cfg(test)]
 use reader::MAX_DEPTH;
-pub(super) use reader::{excerpt, quoted, read};
+pub(super) use reader::read;
 
 /// What reading a text gave.
 pub(super) struct Document<'a> {

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::escape::escape;
+use super::excerpt::excerpt;
 use super::{Document, Fault, FaultKind, Kind, Member, Node, Number, Object};
 
 /// How many levels of brackets are read; as many as `serde_json` reads.
@@ -482,23 +483,4 @@ impl<'a> Reader<'a> {
             self.at += length;
         }
     }
-}
-
-/// A text from the document for a message: quoted, escaped and short.
-pub(in crate::seed) fn excerpt(text: &str) -> String {
-    format!("`{}`", quoted(text))
-}
-
-/// The same without quotes around it. Quotes and backslashes stay as they are; what would not be seen is spelled out.
-pub(in crate::seed) fn quoted(text: &str) -> String {
-    const CHARS: usize = 60;
-    let mut shown = String::new();
-    for (count, c) in text.chars().enumerate() {
-        match c {
-            _ if count == CHARS => return shown + "…",
-            '"' | '\'' | '\\' => shown.push(c),
-            c => shown.extend(c.escape_debug()),
-        }
-    }
-    shown
 }
