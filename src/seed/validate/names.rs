@@ -70,6 +70,8 @@ pub(super) struct Named<'a> {
     /// What it becomes by normalisation.
     pub variable: Cow<'a, str>,
     pub at: usize,
+    /// A JSON output that is written under a key of its own, not under its name.
+    has_key: bool,
 }
 
 /// Its JSON pointer.
@@ -90,7 +92,8 @@ pub(super) fn collect<'a>(document: &'a Node<'_>) -> Vec<Named<'a>> {
             let name = node.text().filter(|name| obeys(Rule::Name, name))?;
             let is_normal = name.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit());
             let variable = if is_normal { Cow::Borrowed(name) } else { Cow::Owned(variable_name(name)) };
-            Some(Named { list, index, name, variable, at: node.at })
+            let has_key = item.get("key").and_then(Node::text).is_some_and(|key| !key.is_empty());
+            Some(Named { list, index, name, variable, at: node.at, has_key })
         }));
     }
     names
@@ -201,7 +204,9 @@ fn single(findings: &mut Findings, name: &Named<'_>) {
             let normal = excerpt(variable);
             let help = match name.list {
                 // Without a key, the name is also what the program writes into seed.outputs.json.
-                List::OutputJson => format!("Write {normal}, with {} as its `key`.", excerpt(name.name)),
+                List::OutputJson if !name.has_key => {
+                    format!("Write {normal}, with {} as its `key`.", excerpt(name.name))
+                }
                 _ => format!("Write {normal}."),
             };
             (message, help)

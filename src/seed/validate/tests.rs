@@ -524,6 +524,14 @@ fn says_what_was_meant() {
 }
 
 #[test]
+fn a_renamed_output_keeps_its_key() {
+    let help = |text: &str| all(&text.replacen("LENGTH_KM", "length_km", 1))[0].help.clone();
+    assert_eq!(help(COMPLETE), "Write `LENGTH_KM`.");
+    let without = COMPLETE.replacen("\"key\": \"length\", ", "", 1);
+    assert_eq!(help(&without), "Write `LENGTH_KM`, with `length_km` as its `key`.");
+}
+
+#[test]
 fn variables_are_pointed_at() {
     let text = COMPLETE.replacen("${THRESHOLD}", "${TRESHOLD}", 1);
     let at = text.lines().nth(18).and_then(|line| line.find("${TRESHOLD}")).expect("the command is in line 19");
