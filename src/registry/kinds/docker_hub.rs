@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -13,7 +14,7 @@ use super::super::address::Base;
 use super::super::api::Api;
 use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag, printable};
 use super::super::token::Tokens;
-use super::super::transport::Transport;
+use super::super::transport::{Answer, Transport};
 use super::super::{Endpoint, Error, Listing, Result, Tag};
 use super::pages::Pages;
 
@@ -131,7 +132,10 @@ async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listi
         let mut url = api.url(path, &[]);
         url.set_query(Some(&query));
         let answer = api.ask(url).await?;
-        if answer.status.as_u16() == 404 && !pages.is_first() {
+        if answer.status == StatusCode::NOT_FOUND && !is_own(&answer) {
+            return Err(answer.unexpected(what)); // because a proxy's 404 must not pass for something that is gone
+        }
+        if answer.status == StatusCode::NOT_FOUND && !pages.is_first() {
             if pages.names() < count {
                 pages.cut(format!("it ended after {} of {count}", pages.names()));
             }
@@ -144,6 +148,11 @@ async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listi
         pages.turn(next.map(|next| next.split_once('?').map(|(_, query)| query).unwrap_or_default().to_owned()));
     }
     Ok(Listing { items, truncated: pages.truncated() })
+}
+
+/// Whether an error is told in the interface's own way, as a JSON object.
+fn is_own(answer: &Answer) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&answer.body).is_ok()
 }
 
 /// A tag that is one; a tag of a single image without a digest of its own has that image's.

@@ -44,6 +44,17 @@ async fn its_addresses() {
 }
 
 #[tokio::test]
+async fn a_404_that_is_not_its_own_says_nothing_about_tags() {
+    let registry = hub(Hub::default()).await;
+    let source = open(&registry, None);
+    for fault in [Fault::Status(404), Fault::Html(404)] {
+        registry.fault(is_tags, 1, fault);
+        assert_fails!(source.tags("geo/a-seed").await, Status, "404", "the tags of geo/a-seed");
+    }
+    assert_eq!(source.tags("geo/a-seed").await.unwrap().items.len(), 2);
+}
+
+#[tokio::test]
 async fn a_namespace_is_listed_over_pages_with_digests() {
     let registry = hub(Hub { page: 1, ..Hub::default() }).await;
     let source = open(&registry, None);
