@@ -18,7 +18,7 @@ pub use image::{
 };
 pub use job::{Job, JobSummary, JobVersion};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
-pub use scan::{NewScanProblem, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger};
+pub use scan::{Hint, NewScanProblem, Repository, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger};
 pub use user::{Role, User};
 
 /// Declares row identifiers: distinct types, so that a registry's id is never taken for an image's.
@@ -47,6 +47,8 @@ ids! {
     JobVersionId,
     /// A scan's row.
     ScanId,
+    /// A hint's row.
+    HintId,
     /// A user's row.
     UserId,
 }

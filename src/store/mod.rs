@@ -11,6 +11,7 @@ mod images;
 mod index_feed;
 mod jobs;
 mod registries;
+mod repositories;
 mod scans;
 mod sessions;
 mod users;

@@ -11,7 +11,8 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
-    ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, ScanCounts, ScanId, ScanState, ScanTrigger, UserId,
+    HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, ScanCounts, ScanId, ScanState, ScanTrigger,
+    UserId,
 };
 
 /// A value on its way into a statement. `None` is NULL, of the type that its column has.
@@ -119,7 +120,7 @@ macro_rules! id_columns {
         }
     )+};
 }
-id_columns!(ImageId, JobId, JobVersionId, RegistryId, ScanId, UserId);
+id_columns!(HintId, ImageId, JobId, JobVersionId, RegistryId, ScanId, UserId);
 
 macro_rules! word_columns {
     ($($set:ident),+) => {$(

@@ -5,6 +5,7 @@ mod fixture;
 mod limits;
 mod model;
 mod registries;
+mod repositories;
 mod scans;
 mod schema;
 mod users;
