@@ -84,6 +84,8 @@ pub struct Registry {
     pub username: String,
     /// Whether a sealed password is stored.
     pub has_password: bool,
+    /// Whether it has an address that its notifications go to.
+    pub has_hook: bool,
     /// Globs of repository names to look at; empty means the configured default.
     pub include: Vec<String>,
     /// Globs of repository names to pass over, after `include`.

@@ -80,7 +80,7 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
         other => other.to_string(),
     };
     let (mut parts, _) = response.into_parts();
-    let body = if path.starts_with("/api/") {
+    let body = if path.starts_with("/api/") || path.starts_with("/hooks/") {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let title = status.canonical_reason().unwrap_or("Error");
         json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id })

@@ -47,6 +47,11 @@ macro_rules! migrations {
                 "scan in steps",
                 include_str!(concat!("../../migrations/", $engine, "/0004_scan_in_steps.sql")),
             ),
+            migration(
+                6,
+                "hooks and events",
+                include_str!(concat!("../../migrations/", $engine, "/0006_hooks_and_events.sql")),
+            ),
         ])
     };
 }

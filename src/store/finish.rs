@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::contents;
 use super::db::{Lock, Tx, bulk, sql};
+use super::events;
 use super::scans::held;
 use super::value::{Value, json, row};
 use super::{ClaimedScan, Result, ScanResult, Store};
@@ -50,7 +51,9 @@ async fn change_catalogue(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let mut names = job_names_before(tx, changes).await?;
+    events::tags_go_and_move(tx, registry, changes, now).await?;
     apply(tx, registry, changes, revision, now).await?;
+    events::tags_came(tx, registry, changes, now).await?;
     names.append(&mut job_names_after(tx, changes).await?);
     rederive_jobs(tx, &names, revision).await?;
     catalogue_set_revision(tx, revision).await

@@ -25,22 +25,42 @@ impl Store {
         .await
     }
 
-    /// Keeps that something has changed in these repositories.
+    /// Keeps that something has changed in these repositories. Of a repository that has a hint waiting, which nobody
+    /// has read yet, that one will do.
     ///
     /// # Errors
     /// [`super::Error::Database`] also for a registry that is gone.
     pub async fn hint_insert(&self, registry: RegistryId, repositories: &[String], now: DateTime<Utc>) -> Result<()> {
-        let rows = repositories.iter().map(|repository| [registry.into(), repository.into(), now.into()]);
-        bulk("INSERT INTO hints (registry_id, repository, created_at)", rows, "").execute(&self.db).await.map(drop)
+        let named = repositories.iter().map(|repository| [repository.into()]);
+        let (registry, at) = (registry.0, now.timestamp_millis());
+        bulk(
+            "WITH named (repository) AS (",
+            named,
+            &format!(
+                ") INSERT INTO hints (registry_id, repository, created_at)
+                 SELECT {registry}, named.repository, {at} FROM named
+                 WHERE NOT EXISTS (SELECT 1 FROM hints h WHERE h.registry_id = {registry}
+                                   AND h.repository = named.repository AND NOT h.taken)"
+            ),
+        )
+        .execute(&self.db)
+        .await
+        .map(drop)
     }
 
-    /// Hints that wait, oldest first. A repository may come more than once.
+    /// Hints that wait, oldest first. A repository may come more than once. They stay until [`Store::hint_delete`]; from
+    /// now on further notifications leave hints of their own, because whoever reads these looks at the registry next.
     pub async fn hint_list(&self, registry: RegistryId) -> Result<Vec<Hint>> {
-        sql("SELECT id, repository FROM hints WHERE registry_id = $1 ORDER BY id LIMIT $2")
-            .bind(registry)
-            .bind(MOST_HINTS)
-            .all(&self.db)
-            .await
+        let mut hints: Vec<Hint> = sql("UPDATE hints SET taken = $1
+             WHERE id IN (SELECT id FROM hints WHERE registry_id = $2 ORDER BY id LIMIT $3)
+             RETURNING id, repository")
+        .bind(true)
+        .bind(registry)
+        .bind(MOST_HINTS)
+        .all(&self.db)
+        .await?;
+        hints.sort_by_key(|hint| hint.id);
+        Ok(hints)
     }
 
     /// Registries that have hints waiting.
