@@ -80,7 +80,7 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
         other => other.to_string(),
     };
     let (mut parts, _) = response.into_parts();
-    let body = if path.starts_with("/api/") || path.starts_with("/hooks/") {
+    let body = if is_native(path) {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let title = status.canonical_reason().unwrap_or("Error");
         json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id })
@@ -93,6 +93,11 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     };
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(body.to_string()))
+}
+
+/// Whether the address is of the native interface. Hooks have no legacy to keep.
+fn is_native(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/hooks/")
 }
 
 /// Sends `/x/`, `//x` and `/a/../x` to `/x`, path-absolute, so that proxies can rewrite it.

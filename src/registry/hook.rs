@@ -226,3 +226,212 @@ pub fn hook_advice(kind: RegistryKind, url: &str) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: &Value) -> (Option<Sender>, Vec<String>) {
+        let notice = Notice::read(body.to_string().as_bytes(), None).expect("an object");
+        (notice.sender, notice.repositories.into_iter().collect())
+    }
+
+    fn found(sender: Sender) -> (Option<Sender>, Vec<String>) {
+        (Some(sender), vec!["geo/a-seed".to_owned()])
+    }
+
+    fn event(action: &str, target: Value) -> Value {
+        json!({"id": "1", "action": action, "target": target, "request": {"host": "registry.example.org"}})
+    }
+
+    #[test]
+    fn docker_registry_and_azure() {
+        let tag = json!({"repository": "geo/a-seed", "tag": "1", "digest": "sha256:0", "mediaType": "application/x"});
+        let by_digest = json!({"repository": "geo/b-seed", "digest": "sha256:0"});
+        let events = [
+            event("push", tag.clone()),
+            event("push", tag.clone()),
+            event("push", by_digest.clone()),
+            event("push", json!({"repository": "geo/b-seed", "tag": ""})),
+            event("pull", json!({"repository": "geo/b-seed", "tag": "1"})),
+            event("mount", json!({"repository": "geo/b-seed", "tag": "1"})),
+            json!({}),
+            json!(7),
+        ];
+        assert_eq!(read(&json!({"events": events})), found(Sender::Distribution));
+        assert_eq!(read(&event("push", tag)), found(Sender::Distribution));
+        let deleted = read(&json!({"events": [event("delete", by_digest)]}));
+        assert_eq!(deleted, (Some(Sender::Distribution), vec!["geo/b-seed".to_owned()]));
+        assert_eq!(read(&json!({"events": []})), (Some(Sender::Distribution), vec![]));
+    }
+
+    #[test]
+    fn docker_hub_and_quay() {
+        let hub = json!({
+            "callback_url": "https://registry.hub.docker.com/u/geo/a-seed/hook/1/",
+            "push_data": {"pushed_at": 1_700_000_000, "tag": "1"},
+            "repository": {"repo_name": "geo/a-seed", "namespace": "geo", "name": "a-seed"},
+        });
+        assert_eq!(read(&hub), found(Sender::DockerHub));
+        let mut quay = json!({
+            "repository": "geo/a-seed", "namespace": "geo", "name": "a-seed", "docker_url": "quay.io/geo/a-seed",
+            "homepage": "https://quay.io/repository/geo/a-seed", "updated_tags": ["1"],
+        });
+        assert_eq!(read(&quay), found(Sender::Quay));
+        quay.as_object_mut().unwrap().remove("updated_tags");
+        assert_eq!(read(&quay), (Some(Sender::Quay), vec![]), "a build, which pushes with a notification of its own");
+    }
+
+    #[test]
+    fn harbor_in_both_formats() {
+        let data = json!({
+            "resources": [{"digest": "sha256:0", "tag": "1", "resource_url": "harbor.example.org/geo/a-seed:1"}],
+            "repository": {"name": "a-seed", "namespace": "geo", "repo_full_name": "geo/a-seed", "repo_type": "public"},
+        });
+        let own = |kind: &str| json!({"type": kind, "occur_at": 1, "operator": "admin", "event_data": data});
+        let cloud =
+            |kind: &str| json!({"specversion": "1.0", "id": "1", "source": "/projects/1", "type": kind, "data": data});
+        for kind in ["PUSH_ARTIFACT", "DELETE_ARTIFACT"] {
+            assert_eq!(read(&own(kind)), found(Sender::Harbor), "{kind}");
+        }
+        for kind in ["harbor.artifact.pushed", "harbor.artifact.deleted"] {
+            assert_eq!(read(&cloud(kind)), found(Sender::Harbor), "{kind}");
+        }
+        for notice in [own("PULL_ARTIFACT"), own("SCANNING_COMPLETED"), cloud("harbor.artifact.pulled")] {
+            assert_eq!(read(&notice), (Some(Sender::Harbor), vec![]));
+        }
+    }
+
+    #[test]
+    fn zot_with_its_type_in_the_body_or_in_a_header() {
+        let data =
+            json!({"name": "geo/a-seed", "reference": "1", "digest": "sha256:0", "mediaType": "x", "manifest": "{}"});
+        for kind in ["zotregistry.image.updated", "zotregistry.image.deleted"] {
+            assert_eq!(read(&json!({"specversion": "1.0", "type": kind, "data": data})), found(Sender::Zot));
+            let bare = Notice::read(data.to_string().as_bytes(), Some(kind)).unwrap();
+            assert_eq!((bare.sender, bare.repositories.len()), (Some(Sender::Zot), 1));
+        }
+        assert_eq!(
+            read(&json!({"specversion": "1.0", "type": "zotregistry.repository.created", "data": data})),
+            (Some(Sender::Zot), vec![]),
+            "an empty repository has nothing to find"
+        );
+    }
+
+    #[test]
+    fn github_and_amazon() {
+        for key in ["package", "registry_package"] {
+            let package = json!({
+                "name": "A-Seed", "namespace": "Geo", "package_type": "CONTAINER", "owner": {"login": "Geo"},
+                "package_version": {"version": "sha256:0", "container_metadata": {"tag": {"name": "1"}}},
+            });
+            assert_eq!(read(&json!({"action": "published", key: package})), found(Sender::GitHub));
+            let npm = json!({"name": "a-seed", "namespace": "geo", "package_type": "npm"});
+            assert_eq!(read(&json!({"action": "published", key: npm})), (Some(Sender::GitHub), vec![]));
+        }
+        let ping = json!({"zen": "Design for failure.", "hook_id": 1, "repository": {"full_name": "geo/a-seed"}});
+        assert_eq!(read(&ping), (None, vec![]));
+        let detail =
+            json!({"action-type": "PUSH", "result": "SUCCESS", "repository-name": "geo/a-seed", "image-tag": "1"});
+        let action = json!({"version": "0", "detail-type": "ECR Image Action", "source": "aws.ecr", "detail": detail});
+        assert_eq!(read(&action), found(Sender::EventBridge));
+        let scan = json!({"detail-type": "ECR Image Scan", "detail": detail});
+        assert_eq!(read(&scan), (Some(Sender::EventBridge), vec![]));
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_notification() {
+        for body in ["", "null", "[]", "\"x\"", "7", "{", "payload=%7B%7D", "{} {}"] {
+            assert_eq!(Notice::read(body.as_bytes(), None), None, "{body}");
+        }
+        let deep = format!("{{\"events\":{}", "[".repeat(60_000));
+        assert_eq!(Notice::read(deep.as_bytes(), None), None);
+    }
+
+    #[test]
+    fn each_kind_has_advice_with_the_address_in_it() {
+        for kind in RegistryKind::ALL {
+            assert!(
+                hook_advice(*kind, "https://silo.example.org/hooks/x").contains("https://silo.example.org/hooks/x")
+            );
+        }
+    }
+
+    /// JSON with the keys and words of notifications in any place.
+    fn notification() -> impl Strategy<Value = Value> {
+        const KEYS: [&str; 24] = [
+            "events",
+            "action",
+            "target",
+            "repository",
+            "tag",
+            "push_data",
+            "repo_name",
+            "type",
+            "event_data",
+            "repo_full_name",
+            "docker_url",
+            "updated_tags",
+            "package",
+            "registry_package",
+            "name",
+            "namespace",
+            "package_type",
+            "owner",
+            "login",
+            "specversion",
+            "data",
+            "detail-type",
+            "detail",
+            "repository-name",
+        ];
+        const WORDS: [&str; 12] = [
+            "push",
+            "delete",
+            "geo/a-seed",
+            "../x",
+            "A b",
+            "PUSH_ARTIFACT",
+            "zotregistry.image.updated",
+            "harbor.artifact.pushed",
+            "container",
+            "ECR Image Action",
+            "",
+            "-x",
+        ];
+        let leaf = prop_oneof![
+            prop::sample::select(&WORDS[..]).prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(prop::sample::select(&KEYS[..]), inner, 0..6)
+                    .prop_map(|map| Value::from_iter(map.into_iter().map(|(key, value)| (key.to_owned(), value)))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic_or_take_a_name_that_no_repository_can_have(
+            body in notification(),
+            kind in prop::option::of("(zotregistry.image.updated|harbor.artifact.pushed|x)"),
+        ) {
+            if let Some(notice) = Notice::read(body.to_string().as_bytes(), kind.as_deref()) {
+                prop_assert!(notice.repositories.iter().all(|name| is_repository(name)));
+                prop_assert!(notice.sender.is_some() || notice.repositories.is_empty());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            _ = Notice::read(&body, None);
+        }
+    }
+}

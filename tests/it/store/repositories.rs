@@ -11,6 +11,11 @@ both!(hints_wait_in_order_until_they_are_followed, |store| {
     store.hint_insert(hub.id, &[], at(1)).await.unwrap();
     store.hint_insert(hub.id, &["geo/a-seed".to_owned(), "geo/b-seed".to_owned()], at(1)).await.unwrap();
     store.hint_insert(hub.id, &["geo/a-seed".to_owned()], at(2)).await.unwrap();
+    let waiting = store.hint_list(hub.id).await.unwrap();
+    let names: Vec<&str> = waiting.iter().map(|hint| hint.repository.as_str()).collect();
+    assert_eq!(names, ["geo/a-seed", "geo/b-seed"], "one that nobody has read yet will do for both");
+    // Whoever has read them may have looked already: this is another change.
+    store.hint_insert(hub.id, &["geo/a-seed".to_owned()], at(3)).await.unwrap();
     let hints = store.hint_list(hub.id).await.unwrap();
     let names: Vec<&str> = hints.iter().map(|hint| hint.repository.as_str()).collect();
     assert_eq!(names, ["geo/a-seed", "geo/b-seed", "geo/a-seed"]);
@@ -19,7 +24,7 @@ both!(hints_wait_in_order_until_they_are_followed, |store| {
 
     store.hint_delete(&[hints[0].id, hints[1].id]).await.unwrap();
     assert_eq!(store.hint_list(hub.id).await.unwrap(), hints[2..]);
-    assert!(store.registry_delete(hub.id).await.unwrap());
+    assert!(store.registry_delete(hub.id, at(9)).await.unwrap());
     assert_eq!(store.hint_registries().await.unwrap(), []);
 });
 
