@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use http::Method;
 use indicatif::{HumanBytes, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
 use super::registry::find;
@@ -89,13 +90,13 @@ async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> 
         let bar = bars.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(text(&scan["registry"])));
         watch(client, scan.clone(), bar)
     });
+    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         ended = try_join_all(watched) => ended,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
+        _ = interrupt.recv() => {
             let names: Vec<String> = scans.iter().map(|scan| text(&scan["registry"])).collect();
-            let again = if let [name] = names.as_slice() { format!("silo scan {name} --wait") } else { "silo scan --wait".to_owned() };
-            bail!("the server goes on scanning {}; follow it again with: {again}", names.join(", "))
+            let again = names.first().filter(|_| names.len() == 1).map_or(String::new(), |name| format!(" {name}"));
+            bail!("the server goes on scanning {}; follow it again with: silo scan{again} --wait", names.join(", "))
         }
     }
 }
@@ -211,7 +212,7 @@ mod tests {
         let running = json!({"state": "running", "counts": counts, "remainingSeconds": 90});
         assert_eq!(
             progress(&running),
-            "running, 3/10 repositories, 17/40 tags, 21 requests, 2.00 KiB, 65 seconds throttled, 90 seconds left"
+            "running, 3/10 repositories, 17/40 tags, 21 requests, 2.00 KiB, 65 seconds throttled, 2 minutes left"
         );
         let odd = json!({"state": "running\u{1b}[2J", "counts": {"repositories": -1, "throttledMs": "x"}});
         assert_eq!(progress(&odd), "running [2J", "what comes from a server does not steer a terminal");

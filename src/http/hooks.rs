@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
-use super::error::Result;
+use super::error::{Failure, Result};
 use super::extract::Path;
 use super::routes::{Access, Routes};
-use crate::app::{App, LONGEST_NOTIFICATION, Notification};
+use crate::app::{App, Error, LONGEST_NOTIFICATION, Notification};
 
 pub(super) fn add(routes: Routes) -> Routes {
     // The token in the address is the access.
@@ -26,8 +27,14 @@ async fn receive(
     State(app): State<App>,
     Path(token): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: std::result::Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<impl Serialize>)> {
+    let body = body.map_err(|why| match why.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::TooLarge(format!("The notification is longer than {LONGEST_NOTIFICATION} bytes")).into()
+        }
+        _ => Failure::from(why),
+    })?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let notification =
         Notification { body: &body, cloud_event: header("ce-type"), signature: header("x-hub-signature-256") };

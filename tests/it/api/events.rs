@@ -103,11 +103,14 @@ async fn pages_are_followed_without_an_end() {
     assert_eq!((names(&first), names(&second)), (vec!["a".into(), "b".into()], vec!["c".into()]));
     let third = page(&text(&second["next"])).await;
     assert_eq!((names(&third), &third["next"]), (vec![], &second["next"]));
-    silo.write_layout("geo", &one("d"));
+    silo.write_layout("geo", &jobs(&[("a", "1.0.0", "1.0.0"), ("b", "1.0.0", "1.0.0"), ("d", "1.0.0", "1.0.0")]));
     silo.scan(1).await;
     let fourth = page(&text(&third["next"])).await;
     let kinds: Vec<String> = fourth["items"].as_array().unwrap().iter().map(|event| text(&event["kind"])).collect();
-    assert_eq!(kinds, ["image.removed", "image.removed"]);
+    assert_eq!(
+        (kinds, names(&fourth)),
+        (vec!["image.removed".into(), "image.added".into()], vec!["c".into(), "d".into()])
+    );
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ async fn the_newest_images_come_first_and_a_query_narrows_them() {
     let ids = |elements: &[Element]| texts(elements, "/feed/entry/id");
     assert_eq!(ids(&found), ids(&feed)[1..], "an entry is the same in every feed");
     assert_ne!(texts(&found, "/feed/id"), texts(&feed, "/feed/id"));
-    let nothing = parsed(&silo.anonymous().get("/api/v1/feed?q=nothing-like-it").await.expect(200).text);
+    let nothing = parsed(&silo.anonymous().get("/api/v1/feed?q=xyzzy").await.expect(200).text);
     assert_eq!((ids(&nothing).len(), texts(&nothing, "/feed/updated").len()), (0, 1));
     silo.anonymous().get(&format!("/api/v1/feed?q={}", "x".repeat(2000))).await.expect(400);
     silo.anonymous().get("/api/v1/feed?query=x").await.expect(400);
@@ -135,7 +135,8 @@ async fn what_stands_in_a_manifest_cannot_break_it() {
     silo.scan(registry).await;
     let feed = parsed(&silo.anonymous().get("/api/v1/feed").await.expect(200).text);
     let title = &texts(&feed, "/feed/entry/title")[0];
-    assert!(title.starts_with("</title><script>alert(\"1\")</script> & ]]> \u{fffd} \u{fffd} \u{fffd} é"), "{title}");
+    assert!(title.starts_with("</title><script>alert(\"1\")</script> & ]]> "), "{title}");
+    assert!(title.ends_with(" \u{fffd} é 1.0.0 (1.0.0)"), "{title}");
     assert_eq!(texts(&feed, "/feed/entry/author/name"), ["<Ada>"]);
     assert_eq!(attributes(&feed, "/feed/link", "href"), ["https://silo.example.org/a&b/api/v1/feed"]);
     assert_eq!(attributes(&feed, "/feed/entry/link", "href"), ["https://silo.example.org/a&b/api/v1/images/1"]);
