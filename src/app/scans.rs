@@ -198,7 +198,7 @@ impl App {
         let outcome = self.scan_claimed(&claim, stop).await;
         self.0.signals.scan_ended.send_modify(|count| *count += 1);
         if outcome? {
-            self.count_scan(claim.id).await?;
+            self.count_scan(&claim).await;
         } else {
             tracing::info!(scan = %claim.id, "the scan was given back, taken over, or its registry deleted");
         }

@@ -43,7 +43,7 @@ async fn envelope(State(app): State<App>, request: Request, next: Next) -> Respo
     let path = request.uri().path().to_owned();
     // One series a route: paths as they come would be without number.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
-    let span = tracing::info_span!("request", id, %method, path);
+    let span = tracing::info_span!("request", id, %method, path = shown(&path));
     let started = Instant::now();
     let most = Duration::from_secs(u64::from(app.settings().http.request_timeout_seconds));
     let answered = async {
@@ -93,6 +93,11 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     };
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(body.to_string()))
+}
+
+/// A path as logs may have it: the token of a hook is a secret.
+fn shown(path: &str) -> &str {
+    if path.starts_with("/hooks/") { "/hooks/…" } else { path }
 }
 
 /// Whether the address is of the native interface. Hooks have no legacy to keep.

@@ -74,7 +74,7 @@ both!(each_change_of_an_image_is_told_once, |store| {
 
     assert!(store.registry_delete(hub.id, at(9)).await.unwrap());
     let gone = all(&store).await.pop().unwrap();
-    assert_eq!(said(&[gone.clone()]), ["image.removed hub/a-seed:4 sha256:job-2.0.0-1.0.0"]);
+    assert_eq!(said(std::slice::from_ref(&gone)), ["image.removed hub/a-seed:4 sha256:job-2.0.0-1.0.0"]);
     assert_eq!((gone.at, gone.registry_id, gone.image_id), (at(9), hub.id, image.id));
 });
 
