@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::db::{Lock, sql};
 use super::value::{json, row};
 use super::{ClaimedScan, Error, Result, ScanRequest, Store};
-use crate::catalog::{NewScanProblem, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::catalog::{NewScanProblem, RegistryId, RepositoryState, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
 
 row!(Scan {
     id,
@@ -109,14 +109,10 @@ impl Store {
         .await?;
         let Some(scan) = self.scan_get(claim.id).await? else { return Err(Error::LeaseLost) };
         let since = scan.started_at.unwrap_or(scan.created_at);
-        let (repositories_done, tags): (u64, u64) =
-            sql("SELECT COUNT(*) AS done, CAST(COALESCE(SUM(tags), 0) AS BIGINT) AS tags FROM repositories
-                 WHERE registry_id = $1 AND listed_by = $2")
-            .bind(claim.registry_id)
-            .bind(claim.id)
-            .one::<(i64, i64)>(&self.db)
-            .await
-            .map(|(done, tags)| (done.unsigned_abs(), tags.unsigned_abs()))?;
+        let states = self.repository_states(claim.registry_id).await?;
+        let done: Vec<&RepositoryState> = states.iter().filter(|state| state.listed_by == claim.id).collect();
+        let tags = done.iter().map(|state| state.tags).sum();
+        let missing: usize = done.iter().map(|state| state.missing.len()).sum();
         let (added, changed, unchanged): (i64, i64, i64) =
             sql("SELECT COUNT(CASE WHEN i.first_seen_at >= $1 THEN 1 END),
                      COUNT(CASE WHEN i.first_seen_at < $1 AND i.changed_at >= $1 THEN 1 END),
@@ -133,12 +129,13 @@ impl Store {
             sql("SELECT COUNT(*) FROM scan_problems WHERE scan_id = $1").bind(claim.id).one(&self.db).await?;
         Ok(ScanCounts {
             problems: problems.unsigned_abs(),
-            repositories_done,
+            repositories_done: done.len() as u64,
             tags,
             tags_done: tags,
             added: added.unsigned_abs(),
             changed: changed.unsigned_abs(),
-            unchanged: unchanged.unsigned_abs(),
+            // What is missing is still there until the end.
+            unchanged: unchanged.unsigned_abs().saturating_sub(missing as u64),
             ..scan.counts
         })
     }
