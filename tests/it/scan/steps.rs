@@ -25,7 +25,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 async fn registry() -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     registry.push("geo/a-seed", "1.0.0", &seed("ice", "1.0.0", "Finds ice"));
-    registry.push("geo/a-seed", "0.9.0", &seed("ice", "0.9.0", "Finds some ice"));
+    registry.push("geo/a-seed", "0.9.0", &seed("ice", "0.9.0", "Finds slush"));
     registry.push("geo/b-seed", "1.0.0", &seed("snow", "1.0.0", "Finds snow"));
     registry
 }
@@ -95,16 +95,16 @@ async fn a_killed_scan_goes_on_where_it_was() {
 
     // In the first repository one tag goes, one moves, one comes; then the scan comes to the second, and dies.
     registry.delete_tag("geo/a-seed", "0.9.0");
-    registry.push("geo/a-seed", "1.0.0", &seed("ice", "1.0.0", "Finds more ice"));
-    registry.push("geo/a-seed", "1.1.0", &seed("ice", "1.1.0", "Finds new ice"));
+    registry.push("geo/a-seed", "1.0.0", &seed("ice", "1.0.0", "Finds glaciers"));
+    registry.push("geo/a-seed", "1.1.0", &seed("ice", "1.1.0", "Finds icebergs"));
     registry.push("geo/a-seed", "nonsense", &Image::new().label(silo::seed::LABEL, "nonsense"));
-    registry.push("geo/b-seed", "1.0.0", &seed("snow", "1.0.0", "Finds more snow"));
+    registry.push("geo/b-seed", "1.0.0", &seed("snow", "1.0.0", "Finds powder"));
     house.clock.advance(TimeDelta::seconds(1));
     let scan = request(&house, id).await;
     registry.clear_log();
     let worker = stopped_at(&house, &registry, "/b-seed/").await;
     done(&house, id, "geo/a-seed", scan).await;
-    assert_eq!(found(&house, "some ice").await, 1, "nothing goes before the end");
+    assert_eq!(found(&house, "slush").await, 1, "nothing goes before the end");
     worker.abort();
     drop(worker.await);
 
@@ -117,8 +117,8 @@ async fn a_killed_scan_goes_on_where_it_was() {
     let shown = [counts.added, counts.changed, counts.unchanged, counts.removed, counts.tags, counts.problems];
     assert_eq!(shown, [2, 2, 0, 1, 4, 1], "{counts:?}");
     assert_eq!(house.app.scan_problems(scan, 0, 10).await.unwrap().len(), 1);
-    assert_eq!(found(&house, "some ice").await, 0, "it was gone when the first repository was listed");
-    assert_eq!((found(&house, "new ice").await, found(&house, "more snow").await), (1, 1));
+    assert_eq!(found(&house, "slush").await, 0, "it was gone when the first repository was listed");
+    assert_eq!((found(&house, "icebergs").await, found(&house, "powder").await), (1, 1));
 }
 
 #[tokio::test]
