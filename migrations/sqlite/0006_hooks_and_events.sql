@@ -7,9 +7,6 @@ ALTER TABLE registries ADD COLUMN hook_digest TEXT;
 ALTER TABLE registries ADD COLUMN sealed_hook_secret TEXT;
 CREATE UNIQUE INDEX registries_hook ON registries (hook_digest);
 
--- Whether somebody has read the hint: a repository needs another one then, for what came after.
-ALTER TABLE hints ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
-
 -- What became of Seed images. Written by whoever holds the catalogue's row, so that ids are in the order in which they
 -- become visible. Names are as they were: the registry and the image may be gone.
 CREATE TABLE events (

@@ -39,7 +39,7 @@ impl App {
         metrics::gauge!("silo_scan_queue", "state" => "queued").set(queued as f64);
         metrics::gauge!("silo_scan_queue", "state" => "running").set(running as f64);
         let registries = store.registry_list().await?;
-        let counts = store.image_counts().await?.into_iter().map(|(id, tags, images)| (id, (tags, images)));
+        let counts = store.image_totals().await?.into_iter().map(|(id, tags, images)| (id, (tags, images)));
         let counts: HashMap<RegistryId, (u64, u64)> = counts.collect();
         let successes: HashMap<RegistryId, DateTime<Utc>> = store.scan_last_success().await?.into_iter().collect();
         let mut described = self.0.described.lock().expect("no panic while locked");

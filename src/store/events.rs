@@ -123,6 +123,32 @@ pub(super) async fn tags_go_and_move(
     .map(drop)
 }
 
+/// Tells of images whose digest holds something else than was told before. Call it when the contents are stored, and
+/// before jobs are derived again: what an image was is known by its job.
+pub(super) async fn contents_turned_out(tx: &mut Tx, digests: &[String], now: DateTime<Utc>) -> Result<()> {
+    let at = now.timestamp_millis();
+    bulk(
+        &format!(
+            "{INSERT} SELECT
+                 CASE WHEN c.outcome <> 'seed' THEN 'image.removed' WHEN i.job_version_id IS NULL THEN 'image.added'
+                      ELSE 'image.changed' END,
+                 {at}, r.id, r.name, i.repository, i.tag, i.digest, i.id,
+                 CASE WHEN c.outcome = 'seed' THEN c.job_name ELSE j.name END,
+                 CASE WHEN c.outcome = 'seed' THEN c.job_version ELSE v.job_version END,
+                 CASE WHEN c.outcome = 'seed' THEN c.package_version ELSE v.latest_package_version END,
+                 CASE WHEN c.outcome = 'seed' THEN c.title ELSE j.title END
+             FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
+             LEFT JOIN job_versions v ON v.id = i.job_version_id LEFT JOIN jobs j ON j.id = v.job_id
+             WHERE (c.outcome = 'seed' OR v.id IS NOT NULL) AND i.digest IN ("
+        ),
+        digests.iter().map(|digest| [digest.into()]),
+        ") ORDER BY i.id",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
 /// Tells of images that a scan's changes have added. Call it when the rows are there.
 pub(super) async fn tags_came(tx: &mut Tx, registry: RegistryId, changes: &Changes, now: DateTime<Utc>) -> Result<()> {
     let at = now.timestamp_millis();

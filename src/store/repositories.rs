@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{bulk, sql};
-use super::value::row;
-use super::{Result, Store};
-use crate::catalog::{Hint, HintId, RegistryId, Repository};
+use super::db::{Tx, bulk, sql};
+use super::value::{Value, json, row};
+use super::{Looked, Result, ScanResult, Store};
+use crate::catalog::{Hint, HintId, RegistryId, Repository, RepositoryState};
 
 row!(Hint { id, repository });
 row!(Repository { name, listed_at, tags, failures, failing_since, failure });
+
+row!(RepositoryState { name, listed_by, listed_at, tags, missing, change_signal, signal_since });
 
 /// Hints that are read at once.
 const MOST_HINTS: u32 = 1000;
@@ -25,48 +27,43 @@ impl Store {
         .await
     }
 
-    /// Keeps that something has changed in these repositories. Of a repository that has a hint waiting, which nobody
-    /// has read yet, that one will do.
+    /// What the next scan goes by, by name.
+    pub async fn repository_states(&self, registry: RegistryId) -> Result<Vec<RepositoryState>> {
+        sql("SELECT name, listed_by, listed_at, tags, missing, change_signal, signal_since FROM repositories
+             WHERE registry_id = $1 ORDER BY name")
+        .bind(registry)
+        .all(&self.db)
+        .await
+    }
+
+    /// Keeps that something has changed in these repositories. Takes the place of hints that wait for the same ones: a walk
+    /// that has read those already sees by the new id that it has to look once more.
     ///
     /// # Errors
     /// [`super::Error::Database`] also for a registry that is gone.
     pub async fn hint_insert(&self, registry: RegistryId, repositories: &[String], now: DateTime<Utc>) -> Result<()> {
-        let named = repositories.iter().map(|repository| [repository.into()]);
-        let (registry, at) = (registry.0, now.timestamp_millis());
-        bulk(
-            "WITH named (repository) AS (",
-            named,
-            &format!(
-                ") INSERT INTO hints (registry_id, repository, created_at)
-                 SELECT {registry}, named.repository, {at} FROM named
-                 WHERE NOT EXISTS (SELECT 1 FROM hints h WHERE h.registry_id = {registry}
-                                   AND h.repository = named.repository AND NOT h.taken)"
-            ),
-        )
-        .execute(&self.db)
-        .await
-        .map(drop)
+        let mut tx = self.db.write().await?;
+        let outcome = replace_hints(&mut tx, registry, repositories, now).await;
+        tx.end(outcome).await
     }
 
-    /// Hints that wait, oldest first. A repository may come more than once. They stay until [`Store::hint_delete`]; from
-    /// now on further notifications leave hints of their own, because whoever reads these looks at the registry next.
+    /// Hints that wait, oldest first.
     pub async fn hint_list(&self, registry: RegistryId) -> Result<Vec<Hint>> {
-        let mut hints: Vec<Hint> = sql("UPDATE hints SET taken = $1
-             WHERE id IN (SELECT id FROM hints WHERE registry_id = $2 ORDER BY id LIMIT $3)
-             RETURNING id, repository")
-        .bind(true)
-        .bind(registry)
-        .bind(MOST_HINTS)
+        sql("SELECT id, repository FROM hints WHERE registry_id = $1 ORDER BY id LIMIT $2")
+            .bind(registry)
+            .bind(MOST_HINTS)
+            .all(&self.db)
+            .await
+    }
+
+    /// Registries with hints that no scan of theirs has begun after. What a scan has left waits for the next one: a registry
+    /// that does not answer would be asked for ever.
+    pub async fn hint_registries(&self) -> Result<Vec<RegistryId>> {
+        let rows: Vec<(i64,)> = sql("SELECT DISTINCT h.registry_id FROM hints h
+             WHERE NOT EXISTS (SELECT 1 FROM scans s WHERE s.registry_id = h.registry_id AND s.started_at > h.created_at)
+             ORDER BY h.registry_id")
         .all(&self.db)
         .await?;
-        hints.sort_by_key(|hint| hint.id);
-        Ok(hints)
-    }
-
-    /// Registries that have hints waiting.
-    pub async fn hint_registries(&self) -> Result<Vec<RegistryId>> {
-        let rows: Vec<(i64,)> =
-            sql("SELECT DISTINCT registry_id FROM hints ORDER BY registry_id").all(&self.db).await?;
         Ok(rows.into_iter().map(|(id,)| RegistryId(id)).collect())
     }
 
@@ -77,4 +74,84 @@ impl Store {
             .await
             .map(drop)
     }
+}
+
+async fn replace_hints(tx: &mut Tx, registry: RegistryId, repositories: &[String], now: DateTime<Utc>) -> Result<()> {
+    let named = repositories.iter().map(|repository| [repository.into()]);
+    bulk(&format!("DELETE FROM hints WHERE registry_id = {registry} AND repository IN ("), named, ")")
+        .execute(&mut *tx)
+        .await?;
+    let rows = repositories.iter().map(|repository| [registry.into(), repository.into(), now.into()]);
+    bulk("INSERT INTO hints (registry_id, repository, created_at)", rows, "").execute(tx).await.map(drop)
+}
+
+/// Keeps what came of looking into repositories.
+pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], now: DateTime<Utc>) -> Result<()> {
+    let listed = looked.iter().filter_map(|looked| match looked {
+        Looked::Listed(state) => Some(state),
+        Looked::Failed { .. } => None,
+    });
+    let rows = listed.map(|state| -> [Value<'_>; 10] {
+        [
+            registry.into(),
+            Value::from(&state.name),
+            state.listed_by.into(),
+            state.listed_at.into(),
+            state.tags.into(),
+            json(&state.missing).into(),
+            Value::from(&state.change_signal),
+            state.signal_since.into(),
+            0_i64.into(),
+            "".into(),
+        ]
+    });
+    bulk(
+        "INSERT INTO repositories (registry_id, name, listed_by, listed_at, tags, missing, change_signal, signal_since,
+             failures, failure)",
+        rows,
+        "ON CONFLICT (registry_id, name) DO UPDATE SET listed_by = excluded.listed_by, listed_at = excluded.listed_at,
+             tags = excluded.tags, missing = excluded.missing, change_signal = excluded.change_signal,
+             signal_since = excluded.signal_since, failures = 0, failing_since = NULL, failure = ''",
+    )
+    .execute(&mut *tx)
+    .await?;
+    let failed = looked.iter().filter_map(|looked| match looked {
+        Looked::Failed { name, why } => Some((name, why)),
+        Looked::Listed(_) => None,
+    });
+    let rows = failed.map(|(name, why)| -> [Value<'_>; 9] {
+        let none = 0_i64.into();
+        [registry.into(), name.into(), none, 0_i64.into(), "[]".into(), "".into(), 1_i64.into(), now.into(), why.into()]
+    });
+    bulk(
+        "INSERT INTO repositories (registry_id, name, listed_by, tags, missing, change_signal, failures, failing_since,
+             failure)",
+        rows,
+        // Whatever was known of its state is not to be relied on.
+        "ON CONFLICT (registry_id, name) DO UPDATE SET listed_by = 0, change_signal = '',
+             failures = repositories.failures + 1, failure = excluded.failure,
+             failing_since = COALESCE(repositories.failing_since, excluded.failing_since)",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Forgets images that are removed now, and repositories that are gone.
+pub(super) async fn settle(tx: &mut Tx, registry: RegistryId, result: &ScanResult) -> Result<()> {
+    bulk(
+        &format!("UPDATE repositories SET missing = '[]' WHERE registry_id = {registry} AND name IN ("),
+        result.settled.iter().map(|name| [name.into()]),
+        ")",
+    )
+    .execute(&mut *tx)
+    .await?;
+    bulk(
+        &format!("DELETE FROM repositories WHERE registry_id = {registry} AND name IN ("),
+        result.gone.iter().map(|name| [name.into()]),
+        ")",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
