@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::auth::{Passwords, Sealer, Throttle, Tokens};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::registry::Hosts;
 use crate::search::Index;
 use crate::store::Store;
 
@@ -43,6 +44,8 @@ struct Inner {
     passwords: Passwords,
     tokens: Tokens,
     sealer: Sealer,
+    /// What all outgoing work shares of each host.
+    hosts: Hosts,
     throttle: Throttle,
     signals: Signals,
     /// One writer brings the index up to date at a time.

@@ -201,6 +201,9 @@ impl App {
         };
         let result = match opened {
             Ok((source, filter)) => {
+                if asked.as_ref().is_some_and(|scan| scan.trigger != ScanTrigger::Schedule) {
+                    source.insist();
+                }
                 let progress = Progress::default();
                 let input = Input {
                     store: &self.0.store,

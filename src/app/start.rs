@@ -16,6 +16,7 @@ use crate::catalog::Role;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::lock::FileLock;
+use crate::registry::Hosts;
 use crate::search::{self, Index};
 use crate::store::{self, Address, Store};
 
@@ -104,6 +105,7 @@ impl App {
             passwords: Passwords::new(cores),
             tokens: Tokens::new(&keys.token),
             sealer: Sealer::new(&keys.seal),
+            hosts: Hosts::default(),
             throttle: Throttle::new(rules),
             signals: Signals::default(),
             index_sync: tokio::sync::Mutex::default(),

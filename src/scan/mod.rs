@@ -48,6 +48,7 @@ impl Progress {
         ScanCounts {
             requests: traffic.requests,
             bytes: traffic.bytes,
+            throttled_ms: traffic.throttled.as_millis() as u64,
             ..*self.0.lock().expect("no panic while locked")
         }
     }

@@ -235,12 +235,14 @@ impl<'a> Walk<'a> {
                 }
             })
             .buffer_unordered(self.input.concurrency);
+        let mut waiting = (0, String::new());
         while let Some((tag, content)) = answers.next().await {
             match content {
                 Ok(content) => {
                     self.failures_in_a_row = 0;
                     self.contents.insert(content.digest.clone(), content);
                 }
+                Err(Error::NoPulls(why)) => waiting = (waiting.0 + 1, why),
                 Err(why) => {
                     self.problems.push(problem("content-failed", &tag.repository, &tag.tag, &why));
                     self.unread(&tag, &why);
@@ -249,6 +251,11 @@ impl<'a> Walk<'a> {
                     }
                 }
             }
+        }
+        if let (count @ 1.., why) = waiting {
+            let why = format!("{count} new images wait for the next scan: {why}");
+            self.problems.push(problem("pulls-spent", "", "", &why));
+            self.end_early(why);
         }
         Ok(())
     }

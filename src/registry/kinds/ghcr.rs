@@ -40,7 +40,8 @@ pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> 
         header.set_sensitive(true);
         Ok(header)
     });
-    Ok(Api::new(transport, root, token.transpose()?).with_header("x-github-api-version", "2022-11-28"))
+    let api = Api::new(transport, root, token.transpose()?).with_header("x-github-api-version", "2022-11-28");
+    Ok(api.keeping_pages())
 }
 
 /// Which half of the interface an owner's packages are in: `orgs` or `users`, once that is known.
