@@ -446,11 +446,12 @@ mod tests {
                         }
                     }
                     waiting = still;
-                    let limit = host.state().pace.limit();
-                    assert!(out.len() <= limit + host.state().excess, "{} out of {limit}", out.len());
+                    let state = host.state();
+                    assert!(out.len() <= state.pace.limit() + state.excess, "{} are out", out.len());
                 }
                 drop((out, waiting));
-                assert_eq!((host.permits.available_permits(), host.state().excess), (host.state().pace.limit(), 0));
+                let state = host.state();
+                assert_eq!((host.permits.available_permits(), state.excess), (state.pace.limit(), 0));
             });
         }
     }

@@ -234,6 +234,8 @@ struct Inner {
     desk: Option<Arc<Desk>>,
     most_names: Option<usize>,
     no_links: bool,
+    /// Whose answers have names, and who is told of those that are sent.
+    named: Vec<(Box<dyn Fn(&Seen) -> bool + Send>, Box<dyn Fn() + Send>)>,
     faults: Vec<Armed>,
     log: Vec<Seen>,
     in_flight: usize,
@@ -406,6 +408,12 @@ impl FakeRegistry {
         self.inner().interfaces.push(Served { interface, to_members });
     }
 
+    /// Names the answers to requests that match (`ETag`), and says 304 to who knows the name. Calls `sent` for each answer
+    /// that is sent in full.
+    pub fn serve_named(&self, matches: impl Fn(&Seen) -> bool + Send + 'static, sent: impl Fn() + Send + 'static) {
+        self.inner().named.push((Box::new(matches), Box::new(sent)));
+    }
+
     pub fn repositories(&self) -> Repositories {
         self.inner().repositories.clone()
     }
@@ -544,10 +552,30 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     let _flight = Flight(Arc::clone(&shared));
     shared.arrived.send_modify(|count| *count += 1);
     let right = || special(&shared, &seen).unwrap_or_else(|| shared.inner.lock().expect("no panic").serve(&seen));
-    match fault {
+    let response = match fault {
         None => right(),
         Some(fault) => misbehave(fault, &shared, right).await,
+    };
+    let is_named = shared.inner.lock().expect("no panic").named.iter().any(|(matches, _)| matches(&seen));
+    if is_named && response.status().is_success() { name(&shared, &seen, response).await } else { response }
+}
+
+async fn name(shared: &Shared, seen: &Seen, response: Response) -> Response {
+    let (head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory");
+    let etag = format!("\"{}\"", digest_of(&body));
+    if seen.headers.get("if-none-match").is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return with(empty(304), "etag", &etag);
     }
+    shared
+        .inner
+        .lock()
+        .expect("no panic")
+        .named
+        .iter()
+        .filter(|(matches, _)| matches(seen))
+        .for_each(|(_, sent)| sent());
+    with(Response::from_parts(head, Body::from(body)), "etag", &etag)
 }
 
 /// What an interface of its kind answers. Called without the lock, so that it may look into the registry.
