@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
 
 use super::address::host_of;
 use super::hosts::{Asked, Page};
+use super::listing::next_query;
 use super::token::{Token, Tokens};
 use super::transport::{Answer, Request, Transport};
 use super::{Error, Result};
@@ -24,8 +25,8 @@ pub(super) struct Api {
     login: Option<Arc<Login>>,
     /// Sent with every request.
     headers: HeaderMap,
-    /// Whether pages that have an `ETag` are kept, and asked for only if they have changed.
-    keeps_pages: bool,
+    /// Items on a page, where pages that have an `ETag` are kept, and asked for only if they have changed.
+    keeps_pages: Option<usize>,
     /// That the password is wrong, once that was said: nobody tries it again.
     wrong_password: Arc<OnceLock<Error>>,
 }
@@ -38,7 +39,7 @@ enum Login {
 impl Api {
     pub(super) fn new(transport: Arc<Transport>, base: Url, authorization: Option<HeaderValue>) -> Self {
         let login = authorization.map(|header| Arc::new(Login::Header(header)));
-        Self { transport, base, login, headers: HeaderMap::new(), keeps_pages: false, wrong_password: Arc::default() }
+        Self { transport, base, login, headers: HeaderMap::new(), keeps_pages: None, wrong_password: Arc::default() }
     }
 
     /// Logged in with tokens of this interface instead.
@@ -52,9 +53,9 @@ impl Api {
         self
     }
 
-    /// Pages are kept for the next scan: for servers that do not count it when nothing has changed.
-    pub(super) fn keeping_pages(mut self) -> Self {
-        self.keeps_pages = true;
+    /// Pages, of so many items, are kept for the next scan: for servers that do not count it when nothing has changed.
+    pub(super) fn keeping_pages(mut self, full: usize) -> Self {
+        self.keeps_pages = Some(full);
         self
     }
 
@@ -117,14 +118,12 @@ impl Api {
 
     /// Sends, with the page that was kept from the last time where nothing has changed.
     async fn send(&self, request: &Request) -> Result<Answer> {
-        if !self.keeps_pages {
-            return self.transport.send(request).await;
-        }
+        let Some(full) = self.keeps_pages else { return self.transport.send(request).await };
         let hosts = self.transport.hosts();
         let asked = Asked::new(&request.url, request.authorization.as_ref());
         let Some(page) = hosts.kept(asked) else {
             let answer = self.transport.send(request).await?;
-            self.keep(asked, &answer);
+            self.keep(asked, &answer, full);
             return Ok(answer);
         };
         let mut conditional = request.clone();
@@ -133,12 +132,15 @@ impl Api {
         if answer.status == StatusCode::NOT_MODIFIED {
             return Ok(Answer { status: StatusCode::OK, headers: page.headers, body: page.body, ..answer });
         }
-        self.keep(asked, &answer);
+        self.keep(asked, &answer, full);
         Ok(answer)
     }
 
-    fn keep(&self, asked: Asked, answer: &Answer) {
+    /// A last page that is full is not kept: where the next one begins, its own text, and so its name, may stay the same.
+    fn keep(&self, asked: Asked, answer: &Answer, full: usize) {
+        let items = || serde_json::from_slice::<Vec<IgnoredAny>>(&answer.body).map_or(full, |items| items.len());
         if answer.status == StatusCode::OK
+            && (next_query(&answer.headers).is_some() || items() < full)
             && let Some(page) = Page::of(&answer.headers, &answer.body)
         {
             self.transport.hosts().keep(asked, page);

@@ -170,15 +170,20 @@ impl Host {
         Ok(Pull { host: Arc::clone(self), account: account.to_owned() })
     }
 
+    /// Whether pulls on an account are under way.
+    pub(in crate::registry) fn is_pulling(&self, account: &str) -> bool {
+        self.state().accounts.get(account).is_some_and(|known| known.pulls.is_pulling())
+    }
+
     /// See [`Pulls::hear`].
-    pub(in crate::registry) fn hear_pulls(&self, account: &str, granted: Option<Granted>, by_a_pull: bool) {
+    pub(in crate::registry) fn hear_pulls(&self, account: &str, granted: Option<Granted>, is_last_word: bool) {
         let mut state = self.state();
         let known = match granted {
             Some(_) => Some(state.accounts.entry(account.to_owned()).or_default()),
             None => state.accounts.get_mut(account),
         };
         if let Some(known) = known {
-            known.pulls.hear(granted, by_a_pull, Instant::now());
+            known.pulls.hear(granted, is_last_word, Instant::now());
         }
     }
 
@@ -434,7 +439,7 @@ mod tests {
                         4 if which == 0 => host.take_up(which + 1),
                         _ if !out.is_empty() => {
                             let permit: Permit = out.swap_remove(which % out.len());
-                            permit.end([Ending::Fine, Ending::Fine, Ending::Busy, Ending::Failed][which % 4], SECOND);
+                            permit.end([Ending::Fine, Ending::Stumbled, Ending::Busy, Ending::Failed][which % 4], SECOND);
                         }
                         _ => {}
                     }

@@ -20,6 +20,8 @@ pub(in crate::registry) enum Ending {
     Busy,
     /// Something went wrong that may pass.
     Failed,
+    /// The registry says that something went wrong with what was asked: that tells nothing of the host.
+    Stumbled,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,9 @@ impl Pace {
                 self.failures = self.failures.saturating_sub(1);
             }
             return None;
+        }
+        if ending == Ending::Stumbled {
+            return Some(FIRST_BACKOFF);
         }
         if epoch != self.epoch {
             return None;
@@ -136,6 +141,15 @@ mod tests {
     }
 
     #[test]
+    fn one_broken_repository_does_not_slow_down_the_others() {
+        let mut pace = Pace::new(8);
+        for _ in 0..100 {
+            assert_eq!(fail(&mut pace, Ending::Stumbled), Some(FIRST_BACKOFF));
+        }
+        assert_eq!((pace.limit(), fail(&mut pace, Ending::Failed)), (8, Some(FIRST_BACKOFF)));
+    }
+
+    #[test]
     fn the_lowest_ceiling_counts() {
         let mut pace = Pace::new(8);
         pace.lower(3);
@@ -149,11 +163,11 @@ mod tests {
         #[test]
         fn there_is_always_one_and_never_more_than_the_ceiling(
             ceiling in 0usize..20,
-            endings in proptest::collection::vec((0u8..3, 0u64..5), 0..300),
+            endings in proptest::collection::vec((0u8..4, 0u64..5), 0..300),
         ) {
             let mut pace = Pace::new(ceiling);
             for (ending, behind) in endings {
-                let ending = [Ending::Fine, Ending::Busy, Ending::Failed][usize::from(ending)];
+                let ending = [Ending::Fine, Ending::Busy, Ending::Failed, Ending::Stumbled][usize::from(ending)];
                 let epoch = pace.epoch().saturating_sub(behind);
                 let wait = pace.ended(ending, epoch);
                 prop_assert!((1..=ceiling.max(1)).contains(&pace.limit()));

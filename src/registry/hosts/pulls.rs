@@ -45,19 +45,24 @@ impl Pulls {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// An answer told what is left; `None`: as many as one likes. Answers to pulls overtake each other, so that the
-    /// lowest word counts, until one is told that was asked without a pull.
-    pub(super) fn hear(&mut self, granted: Option<Granted>, by_a_pull: bool, now: Instant) {
-        let before = self.told.filter(|(_, until)| *until > now && by_a_pull);
+    /// An answer told what is left; `None`: as many as one likes. Answers overtake each other, so that the lowest word
+    /// counts; unless this is one to a question for which no pull was under way.
+    pub(super) fn hear(&mut self, granted: Option<Granted>, is_last_word: bool, now: Instant) {
+        let before = self.told.filter(|(_, until)| *until > now && !is_last_word);
         self.told = granted.map(|granted| {
             let left = before.map_or(granted.left, |(before, _)| before.left.min(granted.left));
             (Granted { left, ..granted }, now + granted.window)
         });
     }
 
+    /// Whether pulls are under way.
+    pub(super) fn is_pulling(&self) -> bool {
+        self.in_flight > 0
+    }
+
     /// Whether nothing need be remembered.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        self.in_flight == 0 && self.told.is_none_or(|(_, until)| until <= now)
+        !self.is_pulling() && self.told.is_none_or(|(_, until)| until <= now)
     }
 }
 
@@ -80,14 +85,14 @@ mod tests {
         let (mut pulls, now) = (Pulls::default(), Instant::now());
         assert_eq!(pulls.begin(10, now), Ok(()), "nothing is known yet");
         pulls.end();
-        pulls.hear(Some(granted(13)), true, now);
+        pulls.hear(Some(granted(13)), false, now);
         for _ in 0..3 {
             assert_eq!(pulls.begin(10, now), Ok(()));
         }
         assert_eq!(pulls.begin(10, now), Err(granted(13)), "three are under way");
         assert_eq!(pulls.begin(0, now), Ok(()), "without a reserve they go on");
         (0..4).for_each(|_| pulls.end());
-        pulls.hear(Some(granted(10)), true, now);
+        pulls.hear(Some(granted(10)), false, now);
         assert_eq!(pulls.begin(10, now), Err(granted(10)));
         assert_eq!(pulls.begin(10, now + SIX_HOURS), Ok(()), "the window is over");
     }
@@ -97,12 +102,12 @@ mod tests {
         let (mut pulls, now) = (Pulls::default(), Instant::now());
         let left = |pulls: &Pulls| pulls.told.map(|(granted, _)| granted.left);
         for told in [12, 11, 13] {
-            pulls.hear(Some(granted(told)), true, now);
+            pulls.hear(Some(granted(told)), false, now);
         }
         assert_eq!(left(&pulls), Some(11));
-        pulls.hear(Some(granted(13)), false, now);
+        pulls.hear(Some(granted(13)), true, now);
         assert_eq!(left(&pulls), Some(13), "asked for by itself, it is the truth");
-        pulls.hear(None, true, now);
+        pulls.hear(None, false, now);
         assert_eq!(pulls.begin(100, now), Ok(()), "an account that is granted as many as it likes");
     }
 

@@ -186,11 +186,11 @@ impl Transport {
             }
             Some(Quota::Pulls(granted)) => {
                 self.meter.tell_quota(host.name(), "pulls", granted.left);
-                host.hear_pulls(&self.account, Some(granted), request.is_pull());
+                host.hear_pulls(&self.account, Some(granted), false);
             }
             // Who has no limit is told none.
             None if answer.status.is_success() && request.is_for_manifest() => {
-                host.hear_pulls(&self.account, None, request.is_pull());
+                host.hear_pulls(&self.account, None, false);
             }
             None => {}
         }
@@ -206,13 +206,21 @@ impl Transport {
         // Somebody else may have asked meanwhile.
         match pull() {
             Ok(pull) => return Ok(MayPull::Yes(pull)),
-            Err(why) if *are_over => return Err(why),
+            // With some under way, an answer would not tell whether they are counted.
+            Err(why) if *are_over || host.is_pulling(&self.account) => return Err(why),
             Err(_) => {}
         }
         let question = Request { method: Method::HEAD, ..request.clone() };
         let answer = self.send_admitted(&question, host).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
             return Ok(MayPull::Answered(Box::new(answer)));
+        }
+        if answer.status.is_success() {
+            let granted = match quota::quota(&answer.headers) {
+                Some(Quota::Pulls(granted)) => Some(granted),
+                _ => None,
+            };
+            host.hear_pulls(&self.account, granted, true);
         }
         let outcome = pull();
         *are_over = outcome.is_err();
@@ -246,6 +254,7 @@ fn ending(outcome: &Result<Answer>) -> Ending {
         Ok(answer) if !is_passing(answer, quota::quota(&answer.headers)) => Ending::Fine,
         Ok(answer) if matches!(answer.status.as_u16(), 403 | 429 | 503) => Ending::Busy,
         Err(Error::Timeout(_)) => Ending::Busy,
+        Ok(answer) if !is_unanswered_by(answer) => Ending::Stumbled,
         Ok(_) | Err(Error::Unreachable(_) | Error::Tls(_)) => Ending::Failed,
         Err(_) => Ending::Fine,
     }

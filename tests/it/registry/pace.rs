@@ -37,8 +37,9 @@ async fn gone(hosts: &Hosts, limits: &Limits) -> (FakeRegistry, Source) {
     (registry, source)
 }
 
+/// One try, and hardly a wait after it.
 fn once() -> Limits {
-    Limits { tries: 1, ..limits() }
+    Limits { tries: 1, longest_wait: Duration::from_millis(50), ..limits() }
 }
 
 #[tokio::test]
@@ -410,9 +411,41 @@ async fn pages_of_github_that_have_not_changed_do_not_count() {
 
     registry.push("polar/b-seed", "2", &Image::new().label("is", "new"));
     let (_, tags, cost) = list(open(&hosts)).await;
-    assert_eq!((tags[1].items.len(), cost), (2, 1), "only what has changed is sent");
+    assert_eq!(
+        (tags[1].items.len(), cost),
+        (2, 2),
+        "only what has changed is sent: a page with another link, and the one it leads to"
+    );
     let (_, _, cost) = list(open(&hosts)).await;
     assert_eq!(cost, 0);
     let (_, _, cost) = list(open(&Hosts::default())).await;
-    assert_eq!((cost, conditional()), (5, 0), "another process knows nothing");
+    assert_eq!((cost, conditional()), (6, 0), "another process knows nothing");
+}
+
+#[tokio::test]
+async fn a_full_last_page_of_github_is_asked_for_anew() {
+    let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
+    // With the version that has no tag they are a hundred.
+    for number in 0..99 {
+        registry.push("polar/a-seed", &number.to_string(), &Image::new().label("is", number.to_string()));
+    }
+    ghcr::serve(&registry, &[], 100);
+    name_pages(&registry, &Arc::default());
+    let form = Endpoint {
+        kind: RegistryKind::Ghcr,
+        org: "polar".into(),
+        ..endpoint(&registry.url(), Some(("ada", ghcr::TOKEN)))
+    };
+    for _ in 0..2 {
+        let source = Source::open(&form, &limits(), &hosts).unwrap();
+        source.repositories().await.unwrap();
+        assert_eq!(source.tags("polar/a-seed").await.unwrap().items.len(), 99);
+    }
+    let conditional = |seen: &Seen| seen.headers.contains_key("if-none-match");
+    assert_eq!(registry.count(|seen| conditional(seen) && ghcr::is_packages(seen)), 1);
+    assert_eq!(
+        registry.count(|seen| conditional(seen) && ghcr::is_versions(seen)),
+        0,
+        "what follows is not in its name"
+    );
 }

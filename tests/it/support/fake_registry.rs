@@ -563,7 +563,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 async fn name(shared: &Shared, seen: &Seen, response: Response) -> Response {
     let (head, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory");
-    let etag = format!("\"{}\"", digest_of(&body));
+    let etag = format!("\"{}\"", digest_of(format!("{:?}{body:?}", head.headers.get("link")).as_bytes()));
     if seen.headers.get("if-none-match").is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return with(empty(304), "etag", &etag);
     }
