@@ -272,7 +272,9 @@ impl Drop for Permit {
         let permit = self.permit.take();
         if state.excess > 0 {
             state.excess -= 1;
-            permit.map(OwnedSemaphorePermit::forget);
+            if let Some(permit) = permit {
+                permit.forget();
+            }
         }
     }
 }

@@ -234,13 +234,19 @@ struct Inner {
     desk: Option<Arc<Desk>>,
     most_names: Option<usize>,
     no_links: bool,
-    /// Whose answers have names, and who is told of those that are sent.
-    named: Vec<(Box<dyn Fn(&Seen) -> bool + Send>, Box<dyn Fn() + Send>)>,
+    named: Vec<Named>,
     faults: Vec<Armed>,
     log: Vec<Seen>,
     in_flight: usize,
     peak: usize,
     pages_made: usize,
+}
+
+/// Requests whose answers have names.
+struct Named {
+    matches: Box<dyn Fn(&Seen) -> bool + Send>,
+    /// Told of each answer that is sent in full.
+    sent: Box<dyn Fn() + Send>,
 }
 
 struct Armed {
@@ -411,7 +417,7 @@ impl FakeRegistry {
     /// Names the answers to requests that match (`ETag`), and says 304 to who knows the name. Calls `sent` for each answer
     /// that is sent in full.
     pub fn serve_named(&self, matches: impl Fn(&Seen) -> bool + Send + 'static, sent: impl Fn() + Send + 'static) {
-        self.inner().named.push((Box::new(matches), Box::new(sent)));
+        self.inner().named.push(Named { matches: Box::new(matches), sent: Box::new(sent) });
     }
 
     pub fn repositories(&self) -> Repositories {
@@ -556,7 +562,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         None => right(),
         Some(fault) => misbehave(fault, &shared, right).await,
     };
-    let is_named = shared.inner.lock().expect("no panic").named.iter().any(|(matches, _)| matches(&seen));
+    let is_named = shared.inner.lock().expect("no panic").named.iter().any(|named| (named.matches)(&seen));
     if is_named && response.status().is_success() { name(&shared, &seen, response).await } else { response }
 }
 
@@ -567,14 +573,9 @@ async fn name(shared: &Shared, seen: &Seen, response: Response) -> Response {
     if seen.headers.get("if-none-match").is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return with(empty(304), "etag", &etag);
     }
-    shared
-        .inner
-        .lock()
-        .expect("no panic")
-        .named
-        .iter()
-        .filter(|(matches, _)| matches(seen))
-        .for_each(|(_, sent)| sent());
+    for named in shared.inner.lock().expect("no panic").named.iter().filter(|named| (named.matches)(seen)) {
+        (named.sent)();
+    }
     with(Response::from_parts(head, Body::from(body)), "etag", &etag)
 }
 
