@@ -101,27 +101,10 @@ impl Transport {
                     tracing::debug!(host = host.name(), tries, why, "trying again");
                 }
                 Ok(answer) => {
-                    let quota = quota::quota(&answer.headers);
-                    self.heed(request, &answer, quota, host);
                     if !is_unanswered_by(&answer) {
                         admission.answered();
                     }
-                    if !is_passing(&answer, quota) {
-                        return Ok(answer);
-                    }
-                    let refuses = matches!(answer.status.as_u16(), 403 | 429);
-                    let reset = match quota {
-                        Some(Quota::Pulls(granted @ Granted { left: 0, .. })) if refuses => {
-                            return Err(no_pulls(host, granted));
-                        }
-                        Some(Quota::Requests { left: 0, reset }) => Some(reset),
-                        _ => None,
-                    };
-                    let asked = quota::retry_after(&answer.headers, answer.said().as_deref()).or(reset);
-                    if asked.is_some_and(|wait| wait > self.limits.longest_wait) || (last && refuses) {
-                        return Err(throttled(host, answer.status, asked));
-                    }
-                    if last {
+                    if !self.heed(request, &answer, host, last)? {
                         return Ok(answer);
                     }
                 }
@@ -169,13 +152,31 @@ impl Transport {
         Ok(())
     }
 
-    /// Takes note of what an answer asks for and grants.
-    fn heed(&self, request: &Request, answer: &Answer, quota: Option<Quota>, host: &Host) {
-        if is_passing(answer, quota)
-            && let Some(wait) = quota::retry_after(&answer.headers, answer.said().as_deref())
-        {
+    /// Takes note of what an answer asks for and grants. Says whether to try again.
+    fn heed(&self, request: &Request, answer: &Answer, host: &Host, last: bool) -> Result<bool> {
+        let quota = quota::quota(&answer.headers);
+        self.heed_quota(request, answer, quota, host);
+        if !is_passing(answer, quota) {
+            return Ok(false);
+        }
+        let asked = quota::retry_after(&answer.headers, answer.said().as_deref());
+        if let Some(wait) = asked {
             host.pause(wait);
         }
+        let refuses = matches!(answer.status.as_u16(), 403 | 429);
+        let reset = match quota {
+            Some(Quota::Pulls(granted)) if refuses && granted.left == 0 => return Err(no_pulls(host, granted)),
+            Some(Quota::Requests { left: 0, reset }) => Some(reset),
+            _ => None,
+        };
+        let asked = asked.or(reset);
+        if asked.is_some_and(|wait| wait > self.limits.longest_wait) || (last && refuses) {
+            return Err(throttled(host, answer.status, asked));
+        }
+        Ok(!last)
+    }
+
+    fn heed_quota(&self, request: &Request, answer: &Answer, quota: Option<Quota>, host: &Host) {
         match quota {
             Some(Quota::Requests { left, reset }) => {
                 self.meter.tell_quota(host.name(), "requests", left);
