@@ -94,6 +94,8 @@ pub struct Scan {
     pub pull_reserve: u32,
     pub longest_hours: u32,
     pub hold_percent: u32,
+    pub relist_hours: u32,
+    pub step_seconds: u32,
     pub wait_seconds: u32,
     pub lease_seconds: u32,
     pub layout_roots: Vec<PathBuf>,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{RegistryId, ScanId};
+use super::{HintId, ImageId, RegistryId, ScanId};
 
 /// Where a scan stands. `Queued` and `Running` are active: a registry has at most one active scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub enum ScanTrigger {
     Schedule,
     /// An admin, after a scan was held: this one removes whatever has vanished.
     Confirmed,
+    /// The registry, by a hook: only the repositories that it named are looked into (see [`Hint`]).
+    Hook,
 }
 
 impl ScanTrigger {
@@ -61,13 +63,14 @@ impl ScanTrigger {
             ScanTrigger::Manual => "manual",
             ScanTrigger::Schedule => "schedule",
             ScanTrigger::Confirmed => "confirmed",
+            ScanTrigger::Hook => "hook",
         }
     }
 
     /// Reads the word; `None` for any other.
     pub fn parse(word: &str) -> Option<ScanTrigger> {
-        use ScanTrigger::{Confirmed, Manual, Schedule};
-        [Manual, Schedule, Confirmed].into_iter().find(|trigger| trigger.as_str() == word)
+        use ScanTrigger::{Confirmed, Hook, Manual, Schedule};
+        [Manual, Schedule, Confirmed, Hook].into_iter().find(|trigger| trigger.as_str() == word)
     }
 }
 
@@ -143,6 +146,46 @@ pub struct NewScanProblem {
 pub struct ScanProblem {
     pub seq: i64,
     pub problem: NewScanProblem,
+}
+
+/// A repository in which something has changed, by its registry's own word. Only a hint: a scan looks for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    pub id: HintId,
+    pub repository: String,
+}
+
+/// A repository as scans know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repository {
+    pub name: String,
+    /// When its tags were last listed to the end.
+    pub listed_at: Option<DateTime<Utc>>,
+    /// How many they were.
+    pub tags: i64,
+    /// Listings that have failed since, in a row.
+    pub failures: i64,
+    /// When the first of them did.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Why the last of them did; empty where none did.
+    pub failure: String,
+}
+
+/// What the next scan goes by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryState {
+    pub name: String,
+    /// The scan that last listed its tags to the end.
+    pub listed_by: ScanId,
+    /// When; and how many they were.
+    pub listed_at: Option<DateTime<Utc>>,
+    pub tags: u64,
+    /// Images that it no longer had then.
+    pub missing: Vec<ImageId>,
+    /// What the registry's listing said of its state then; empty for nothing.
+    pub change_signal: String,
+    /// Since when it has said so.
+    pub signal_since: Option<DateTime<Utc>>,
 }
 
 impl Scan {

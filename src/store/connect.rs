@@ -42,6 +42,11 @@ macro_rules! migrations {
                 "image history",
                 include_str!(concat!("../../migrations/", $engine, "/0003_image_history.sql")),
             ),
+            migration(
+                4,
+                "scan in steps",
+                include_str!(concat!("../../migrations/", $engine, "/0004_scan_in_steps.sql")),
+            ),
         ])
     };
 }

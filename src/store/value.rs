@@ -11,7 +11,8 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
-    ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, ScanCounts, ScanId, ScanState, ScanTrigger, UserId,
+    HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, ScanCounts, ScanId, ScanState, ScanTrigger,
+    UserId,
 };
 
 /// A value on its way into a statement. `None` is NULL, of the type that its column has.
@@ -53,6 +54,25 @@ impl<'a> From<Option<&'a str>> for Value<'a> {
 impl From<i64> for Value<'_> {
     fn from(integer: i64) -> Self {
         Value::Integer(Some(integer))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(integer: Option<i64>) -> Self {
+        Value::Integer(integer)
+    }
+}
+
+/// What no column can hold is as good as the most that one can.
+impl From<u64> for Value<'_> {
+    fn from(integer: u64) -> Self {
+        Value::Integer(Some(i64::try_from(integer).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<Option<u64>> for Value<'_> {
+    fn from(integer: Option<u64>) -> Self {
+        integer.map_or(Value::Integer(None), Value::from)
     }
 }
 
@@ -119,7 +139,7 @@ macro_rules! id_columns {
         }
     )+};
 }
-id_columns!(ImageId, JobId, JobVersionId, RegistryId, ScanId, UserId);
+id_columns!(HintId, ImageId, JobId, JobVersionId, RegistryId, ScanId, UserId);
 
 macro_rules! word_columns {
     ($($set:ident),+) => {$(
@@ -149,6 +169,13 @@ impl<T: DeserializeOwned> Column for Vec<T> {
     type Stored = String;
     fn read(stored: String) -> Result<Self, BoxDynError> {
         Ok(serde_json::from_str(&stored)?)
+    }
+}
+
+impl Column for u64 {
+    type Stored = i64;
+    fn read(stored: i64) -> Result<Self, BoxDynError> {
+        Ok(u64::try_from(stored)?)
     }
 }
 

@@ -4,10 +4,14 @@ mod adding;
 mod crash;
 mod faults;
 mod held;
+mod hints;
 mod hostile;
 mod life;
 mod real;
 mod schedules;
+mod sharing;
+mod signals;
+mod steps;
 
 use serde_json::{Value, json};
 

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -215,6 +215,24 @@ struct Served {
     to_members: bool,
 }
 
+/// What an interface of the registry itself knows of it, without keeping it alive.
+#[derive(Clone)]
+pub struct Peek(Weak<Shared>);
+
+impl Peek {
+    /// The digest of the config of an image that is no index.
+    pub fn config_of(&self, digest: &str) -> Option<String> {
+        let shared = self.0.upgrade()?;
+        let inner = shared.inner.lock().expect("no panic");
+        let manifest: Value = serde_json::from_slice(&inner.manifests.get(digest)?.1).ok()?;
+        Some(manifest["config"]["digest"].as_str()?.to_owned())
+    }
+
+    pub fn signal(&self, repository: &str) -> Option<String> {
+        self.0.upgrade()?.inner.lock().expect("no panic").signals.get(repository).cloned()
+    }
+}
+
 struct Shared {
     inner: Mutex<Inner>,
     arrived: watch::Sender<usize>,
@@ -225,6 +243,8 @@ struct Inner {
     repositories: Repositories,
     /// Interfaces beside `/v2/`; the last that answers counts.
     interfaces: Vec<Served>,
+    /// What listings of kinds that tell it say of a repository's state.
+    signals: HashMap<String, String>,
     /// Paths below which other registries lie.
     mounts: Vec<(String, Arc<Shared>)>,
     manifests: HashMap<String, (String, Bytes)>,
@@ -418,6 +438,16 @@ impl FakeRegistry {
     /// that is sent in full.
     pub fn serve_named(&self, matches: impl Fn(&Seen) -> bool + Send + 'static, sent: impl Fn() + Send + 'static) {
         self.inner().named.push(Named { matches: Box::new(matches), sent: Box::new(sent) });
+    }
+
+    /// What listings say of a repository's state from now on, for kinds that tell it.
+    pub fn signal(&self, repository: &str, word: &str) {
+        self.inner().signals.insert(repository.to_owned(), word.to_owned());
+    }
+
+    /// For interfaces that tell more than tags and digests.
+    pub fn peek(&self) -> Peek {
+        Peek(Arc::downgrade(&self.shared))
     }
 
     pub fn repositories(&self) -> Repositories {
