@@ -4,28 +4,24 @@
 mod bare;
 mod figures;
 mod jobs;
+mod service;
 #[allow(dead_code, unused_imports, unused_macros, reason = "shared with the tests, which use all of it")]
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use http::Method;
-use secrecy::SecretString;
 use serde_json::Value;
-use silo::app::{App, Page, RegistryForm};
-use silo::catalog::{RegistryId, Scan, ScanState, ScanTrigger};
-use silo::clock::Clock;
-use silo::config::{Flags, Settings};
+use silo::app::Page;
+use silo::catalog::{RegistryKind, ScanState};
 use silo::seed::LABEL;
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use bare::Ask;
 use figures::{Times, line, ratio};
+use service::Service;
 use support::docker_registry::DockerRegistry;
 use support::layout::LayoutBuilder;
 
@@ -64,12 +60,15 @@ async fn main() {
         ceiling_again.add(bare::ask_all(&registry.host(), &all_again, CONCURRENCY).await);
         serial.add(bare::ask_all(&registry.host(), &all, 1).await);
 
-        let service = Service::start(&registry).await;
+        let service = Service::start(&registry.url(), RegistryKind::Distribution, CONCURRENCY).await;
         figures::forget_peak();
         memory_before = figures::memory();
         let (took, scan) = service.scan().await;
         assert_eq!((scan.state, scan.counts.added), (ScanState::Complete, tags as u64), "{:?}", scan.error);
         assert_eq!(scan.counts.requests, all.len() as u64, "the ceiling is measured with what a scan sends");
+        let page = Page { limit: 1, cursor: None };
+        let found = service.app.search_images(&jobs::name(0), &page).await.expect("a search");
+        assert!(found.total >= TAGS as u64, "what was scanned is found");
         first.add(took);
         requests.0 = scan.counts.requests;
         let (took, scan) = service.scan().await;
@@ -144,47 +143,4 @@ fn by_tag_and_config(image: &Pushed) -> [Ask; 2] {
 
 fn config(image: &Pushed) -> Ask {
     (Method::GET, format!("/v2/{}/blobs/{}", image.repository, image.config), "*/*")
-}
-
-/// A service with a fresh data directory, and the registry added.
-struct Service {
-    app: App,
-    registry: RegistryId,
-    _data: TempDir,
-}
-
-impl Service {
-    async fn start(registry: &DockerRegistry) -> Self {
-        let data = tempfile::tempdir().expect("a folder for the service");
-        let flags = Flags { data: Some(data.path().join("data")), ..Flags::default() };
-        let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
-        settings.scan.concurrency = CONCURRENCY;
-        settings.admin.password = SecretString::from("for benchmarks only");
-        let (app, _) = App::start(settings, Clock::system()).await.expect("a fresh service starts");
-        let form = RegistryForm {
-            name: "bench".to_owned(),
-            url: registry.url(),
-            kind: None,
-            org: String::new(),
-            username: String::new(),
-            password: SecretString::default(),
-            include: Vec::new(),
-            exclude: Vec::new(),
-            schedule: "off".to_owned(),
-        };
-        let added = app.registry_add(&form).await.expect("the registry answers");
-        Self { app, registry: added.id, _data: data }
-    }
-
-    /// Scans: the time from the request until the result can be searched.
-    async fn scan(&self) -> (Duration, Scan) {
-        let started = Instant::now();
-        let id = self.app.scan_request(self.registry, ScanTrigger::Manual).await.expect("the registry is known");
-        assert!(self.app.scan_work(&CancellationToken::new()).await.expect("the scan ends"));
-        let took = started.elapsed();
-        let page = Page { limit: 1, cursor: None };
-        let found = self.app.search_images(&jobs::name(0), &page).await.expect("a search");
-        assert!(found.total >= TAGS as u64, "what was scanned is found");
-        (took, self.app.scan_get(id).await.expect("the scan is known"))
-    }
 }

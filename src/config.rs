@@ -109,6 +109,7 @@ pub struct Scan {
     pub tries: u32,
     pub longest_wait_seconds: u32,
     pub pages: u32,
+    pub pull_reserve: u32,
     pub longest_hours: u32,
     pub hold_percent: u32,
     pub relist_hours: u32,
@@ -244,6 +245,9 @@ impl Settings {
                 "http.public_url is '{public_url}'; it must be http(s)://HOST[:PORT][/PATH], or empty"
             )));
         }
+        if self.scan.pull_reserve > 100 {
+            return Err(Error("scan.pull_reserve is in percent; it must be at most 100".to_owned()));
+        }
         if self.scan.lease_seconds < 5 {
             return Err(Error(
                 "scan.lease_seconds must be at least 5, or a busy worker would lose its scans".to_owned(),
@@ -325,6 +329,7 @@ mod tests {
         for (key, value, expected) in [
             ("SILO__SCAN__WORKERS", "0", "scan.workers"),
             ("SILO__SCAN__NONSENSE", "1", "nonsense"),
+            ("SILO__SCAN__PULL_RESERVE", "101", "scan.pull_reserve"),
             ("SILO__AUTH__SEAL_KEY", "abcd", "auth.seal_key"),
             ("DATABASE_URL", "mysql://x", "DATABASE_URL"),
             ("SILO_LISTEN", "9000", "listen"),

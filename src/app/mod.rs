@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::auth::{Passwords, Sealer, Throttle, Tokens};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::registry::Hosts;
 use crate::search::Index;
 use crate::store::Store;
 
@@ -49,6 +50,8 @@ struct Inner {
     passwords: Passwords,
     tokens: Tokens,
     sealer: Sealer,
+    /// What all outgoing work shares of each host.
+    hosts: Hosts,
     throttle: Throttle,
     hook_pace: hooks::HookPace,
     signals: Signals,

@@ -61,9 +61,10 @@ impl App {
         let limits = self.impatient_limits();
         endpoint.kind = match form.kind {
             Some(kind) => kind,
-            None => Source::detect(&endpoint, &limits).await.map_err(in_words)?,
+            None => Source::detect(&endpoint, &limits, &self.0.hosts).await.map_err(in_words)?,
         };
-        let source = Source::open(&endpoint, &limits).map_err(in_words)?;
+        let source = Source::open(&endpoint, &limits, &self.0.hosts).map_err(in_words)?;
+        source.insist();
         source.ping().await.map_err(in_words)?;
         let new = NewRegistry {
             name: form.name.clone(),
@@ -153,7 +154,7 @@ impl App {
             username: registry.username.clone(),
             password,
         };
-        Ok(Source::open(&endpoint, limits)?)
+        Ok(Source::open(&endpoint, limits, &self.0.hosts)?)
     }
 
     /// For somebody who waits for the answer: it must come before the request's own time is over.
@@ -180,6 +181,7 @@ impl App {
             tries: scan.tries,
             longest_wait: seconds(scan.longest_wait_seconds),
             pages: scan.pages,
+            pull_reserve: scan.pull_reserve,
             layout_roots,
         }
     }

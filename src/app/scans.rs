@@ -234,6 +234,9 @@ impl App {
         let result = match opened {
             Ok((source, filter)) => {
                 let Some(scan) = asked else { return Ok(false) };
+                if matches!(scan.trigger, ScanTrigger::Manual | ScanTrigger::Confirmed) {
+                    source.insist();
+                }
                 let is_resumed = attempts > 1;
                 let progress = match is_resumed {
                     true => Progress::resume(self.0.store.scan_take_up(claim).await?),

@@ -17,6 +17,7 @@ use crate::catalog::Role;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::lock::FileLock;
+use crate::registry::Hosts;
 use crate::search::{self, Index};
 use crate::store::{self, Address, Store};
 
@@ -105,6 +106,7 @@ impl App {
             passwords: Passwords::new(cores),
             tokens: Tokens::new(&keys.token),
             sealer: Sealer::new(&keys.seal),
+            hosts: Hosts::default(),
             throttle: Throttle::new(rules),
             hook_pace: HookPace::new(settings.hooks.per_minute),
             signals: Signals::default(),

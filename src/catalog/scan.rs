@@ -106,6 +106,8 @@ pub struct ScanCounts {
     pub requests: u64,
     /// Bytes of reply bodies read.
     pub bytes: u64,
+    /// Milliseconds in which requests stood still because a host asked for it, or had failed.
+    pub throttled_ms: u64,
 }
 
 /// One scan.
@@ -130,7 +132,7 @@ pub struct Scan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewScanProblem {
     /// Stable word: `listing-failed`, `listing-truncated`, `tags-failed`, `digest-failed`, `content-failed`,
-    /// `registry-gone`, `label-refused`, `platforms-differ`, `manifest-invalid`.
+    /// `pulls-spent`, `registry-gone`, `label-refused`, `platforms-differ`, `manifest-invalid`.
     pub code: String,
     /// The repository it is about; empty for the whole registry.
     pub repository: String,

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
 
 use super::address::host_of;
+use super::hosts::{Asked, Page};
+use super::listing::next_query;
 use super::token::{Token, Tokens};
 use super::transport::{Answer, Request, Transport};
 use super::{Error, Result};
@@ -22,6 +25,8 @@ pub(super) struct Api {
     login: Option<Arc<Login>>,
     /// Sent with every request.
     headers: HeaderMap,
+    /// Items on a page, where pages that have an `ETag` are kept, and asked for only if they have changed.
+    keeps_pages: Option<usize>,
     /// That the password is wrong, once that was said: nobody tries it again.
     wrong_password: Arc<OnceLock<Error>>,
 }
@@ -34,7 +39,7 @@ enum Login {
 impl Api {
     pub(super) fn new(transport: Arc<Transport>, base: Url, authorization: Option<HeaderValue>) -> Self {
         let login = authorization.map(|header| Arc::new(Login::Header(header)));
-        Self { transport, base, login, headers: HeaderMap::new(), wrong_password: Arc::default() }
+        Self { transport, base, login, headers: HeaderMap::new(), keeps_pages: None, wrong_password: Arc::default() }
     }
 
     /// Logged in with tokens of this interface instead.
@@ -45,6 +50,12 @@ impl Api {
 
     pub(super) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
+    /// Pages, of so many items, are kept for the next scan: for servers that do not count it when nothing has changed.
+    pub(super) fn keeping_pages(mut self, full: usize) -> Self {
+        self.keeps_pages = Some(full);
         self
     }
 
@@ -61,7 +72,8 @@ impl Api {
     /// The same at another place of the kind's own: its credentials go there.
     pub(super) fn at(&self, base: Url) -> Self {
         let (transport, login, headers) = (Arc::clone(&self.transport), self.login.clone(), self.headers.clone());
-        Self { transport, base, login, headers, wrong_password: Arc::clone(&self.wrong_password) }
+        let wrong_password = Arc::clone(&self.wrong_password);
+        Self { transport, base, login, headers, keeps_pages: self.keeps_pages, wrong_password }
     }
 
     /// Pages of one listing that may be asked for.
@@ -96,12 +108,43 @@ impl Api {
             json: None,
             cap: PAGE_BODY,
         };
-        let answer = self.transport.send(&request).await?;
+        let answer = self.send(&request).await?;
         if answer.status != StatusCode::UNAUTHORIZED || !renewable {
             return Ok(answer);
         }
         request.authorization = self.authorization(request.authorization.as_ref()).await?.0;
-        self.transport.send(&request).await
+        self.send(&request).await
+    }
+
+    /// Sends, with the page that was kept from the last time where nothing has changed.
+    async fn send(&self, request: &Request) -> Result<Answer> {
+        let Some(full) = self.keeps_pages else { return self.transport.send(request).await };
+        let hosts = self.transport.hosts();
+        let asked = Asked::new(&request.url, request.authorization.as_ref());
+        let Some(page) = hosts.kept(asked) else {
+            let answer = self.transport.send(request).await?;
+            self.keep(asked, &answer, full);
+            return Ok(answer);
+        };
+        let mut conditional = request.clone();
+        conditional.headers.insert(IF_NONE_MATCH, page.etag);
+        let answer = self.transport.send(&conditional).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(Answer { status: StatusCode::OK, headers: page.headers, body: page.body, ..answer });
+        }
+        self.keep(asked, &answer, full);
+        Ok(answer)
+    }
+
+    /// A last page that is full is not kept: where the next one begins, its own text, and so its name, may stay the same.
+    fn keep(&self, asked: Asked, answer: &Answer, full: usize) {
+        let items = || serde_json::from_slice::<Vec<IgnoredAny>>(&answer.body).map_or(full, |items| items.len());
+        if answer.status == StatusCode::OK
+            && (next_query(&answer.headers).is_some() || items() < full)
+            && let Some(page) = Page::of(&answer.headers, &answer.body)
+        {
+            self.transport.hosts().keep(asked, page);
+        }
     }
 
     /// The header for a request, and whether another may be had for it where this one is refused.

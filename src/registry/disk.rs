@@ -48,7 +48,7 @@ impl Place {
     }
 
     pub(super) fn traffic(&self) -> Traffic {
-        Traffic { requests: 0, bytes: self.bytes.load(Ordering::Relaxed) }
+        Traffic { bytes: self.bytes.load(Ordering::Relaxed), ..Traffic::default() }
     }
 
     /// Does some reading on a thread for it.

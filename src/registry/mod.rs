@@ -7,7 +7,9 @@
 //! |---|---|
 //! | `address` | which addresses an admin may give, and the URLs made from them |
 //! | `guard` | which network addresses are never dialled |
-//! | `transport` | sending: time-outs, retries, redirects, size caps, counts |
+//! | `transport` | sending: time-outs, retries, redirects, size caps |
+//! | `hosts` | what all work for one host shares: pace, pauses, quotas, kept pages |
+//! | `quota`, `meter` | what answers say of waiting and quotas; counts and series |
 //! | `challenge`, `token` | `WWW-Authenticate` and bearer tokens |
 //! | `distribution` | the `/v2/` API |
 //! | `kinds` | what each kind of registry does otherwise, one file a kind |
@@ -41,15 +43,19 @@ mod grammar;
 mod guard;
 mod header;
 mod hook;
+mod hosts;
 mod kinds;
 mod layout;
 mod listing;
+mod meter;
+mod quota;
 mod token;
 mod transport;
 mod wire;
 
 pub use grammar::image_name;
 pub use hook::{Notice, Sender, hook_advice};
+pub use hosts::Hosts;
 pub use kinds::pull_host;
 pub use transport::install_tls;
 
@@ -90,6 +96,9 @@ pub enum Error {
     /// It asks to wait longer than we do.
     #[error("{0}")]
     Throttled(String),
+    /// It grants few pulls, and those that are left are for others. Everything but new images can still be had.
+    #[error("{0}")]
+    NoPulls(String),
     /// It answers with a status that says no more.
     #[error("{0}")]
     Status(String),
@@ -119,7 +128,7 @@ pub struct Endpoint {
 /// Bounds on what one registry may cost us.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Requests in flight.
+    /// Requests in flight that one host gets at most; some kinds get fewer.
     pub concurrency: usize,
     pub connect_timeout: Duration,
     /// For one request, from sending to the last byte.
@@ -130,6 +139,8 @@ pub struct Limits {
     pub longest_wait: Duration,
     /// Pages of one listing; a longer one is truncated.
     pub pages: u32,
+    /// Of the pulls that a registry grants, so many percent are left to others.
+    pub pull_reserve: u32,
     /// Folders that image layouts and archives may lie in.
     pub layout_roots: Vec<PathBuf>,
 }
@@ -246,6 +257,9 @@ pub struct ImageConfig {
 pub struct Traffic {
     pub requests: u64,
     pub bytes: u64,
+    /// Time in which requests stood still because a host asked for it, or had failed. Not that in which they waited for
+    /// each other.
+    pub throttled: Duration,
 }
 
 /// An open connection to one registry. Cheap to clone; clones share tokens, limits and counts.
@@ -261,15 +275,16 @@ enum Kind {
 }
 
 impl Source {
-    /// Reads the address. Touches neither network nor disk.
+    /// Reads the address. Touches neither network nor disk. What is known of its host is shared with all others who have
+    /// the same `hosts`; the credentials, and that they are wrong, are its own.
     ///
     /// # Errors
     /// [`Error::Refused`] for an address that is none, or that we do not use.
-    pub fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
+    pub fn open(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<Self> {
         Ok(Source(match endpoint.kind {
             RegistryKind::Archive => Kind::Archive(Arc::new(Archive::open(&endpoint.url, &limits.layout_roots)?)),
             RegistryKind::Layout => Kind::Layout(Arc::new(Layout::open(&endpoint.url, &limits.layout_roots)?)),
-            _ => Kind::Remote(Arc::new(Remote::open(endpoint, limits)?)),
+            _ => Kind::Remote(Arc::new(Remote::open(endpoint, limits, hosts)?)),
         }))
     }
 
@@ -278,8 +293,16 @@ impl Source {
     /// # Errors
     /// [`Error::Refused`] for an address that is none. What does not answer counts as [`RegistryKind::Distribution`]:
     /// why it does not is for [`Source::ping`] to say.
-    pub async fn detect(endpoint: &Endpoint, limits: &Limits) -> Result<RegistryKind> {
-        kinds::detect(endpoint, limits).await
+    pub async fn detect(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<RegistryKind> {
+        kinds::detect(endpoint, limits, hosts).await
+    }
+
+    /// An admin asked for this: each host is tried once, also one that is left alone because it did not answer, or wants
+    /// no requests for a long time.
+    pub fn insist(&self) {
+        if let Kind::Remote(registry) = &self.0 {
+            registry.distribution.transport().insist();
+        }
     }
 
     /// `host[:port]` for pull references, without scheme; empty for images on disk.

@@ -62,7 +62,12 @@ impl Progress {
     pub fn counts(&self, source: &Source) -> ScanCounts {
         let traffic = source.traffic();
         let counts = *self.0.lock().expect("no panic while locked");
-        ScanCounts { requests: counts.requests + traffic.requests, bytes: counts.bytes + traffic.bytes, ..counts }
+        ScanCounts {
+            requests: counts.requests + traffic.requests,
+            bytes: counts.bytes + traffic.bytes,
+            throttled_ms: counts.throttled_ms + traffic.throttled.as_millis() as u64,
+            ..counts
+        }
     }
 
     fn update(&self, change: impl FnOnce(&mut ScanCounts)) {

@@ -15,8 +15,8 @@ use url::Url;
 
 use super::super::address::Base;
 use super::super::challenge;
-use super::super::transport::{Answer, Request, Transport};
-use super::super::{Endpoint, Limits, Result};
+use super::super::transport::{Answer, Caller, Request, Transport};
+use super::super::{Endpoint, Hosts, Limits, Result};
 use super::gitlab;
 use crate::catalog::RegistryKind;
 
@@ -48,7 +48,7 @@ const HOSTS: [(&str, RegistryKind); 15] = [
 ];
 
 /// See [`Source::detect`](super::super::Source::detect).
-pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits) -> Result<RegistryKind> {
+pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<RegistryKind> {
     if let Some(kind) = by_address(&endpoint.url) {
         return Ok(kind);
     }
@@ -59,7 +59,14 @@ pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits) ->
         request_timeout: limits.request_timeout.min(PROBE_PATIENCE),
         ..limits.clone()
     };
-    let transport = Transport::new(&limits, base.is_loopback()).staying();
+    let caller = Caller {
+        kind: RegistryKind::Distribution,
+        account: String::new(),
+        hosts: vec![base.host()],
+        ceiling: limits.concurrency,
+    };
+    let transport = Transport::new(hosts, &limits, base.is_loopback(), caller).staying();
+    transport.insist();
     let found = tokio::time::timeout(PATIENCE, by_answers(&transport, &base)).await;
     Ok(found.ok().flatten().unwrap_or(RegistryKind::Distribution))
 }

@@ -63,7 +63,7 @@ pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
     }
 }
 
-/// The repositories of a namespace.
+/// The repositories of a namespace, newest first.
 pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Result<Listing<String>> {
     let namespace = namespace(org)?;
     let path = ["v2", "namespaces", namespace, "repositories"];
@@ -77,11 +77,11 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
     Ok(Listing { items: names.filter(|name| is_repository(name)).collect(), truncated: found.truncated })
 }
 
-/// The tags of a repository with their digests.
+/// The tags of a repository with their digests, newest first: where pulls end before the scan, the newest are there.
 pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
     let (namespace, name) = repository.split_once('/').unwrap_or_default();
     let path = ["v2", "namespaces", namespace, "repositories", name, "tags"];
-    match walk(api, &path, "page_size=100", &format!("the tags of {repository}")).await {
+    match walk(api, &path, "page_size=100&ordering=last_updated", &format!("the tags of {repository}")).await {
         Ok(found) => {
             Ok(Listing { items: found.items.into_iter().filter_map(tag).collect(), truncated: found.truncated })
         }

@@ -20,6 +20,8 @@ use super::pages::Pages;
 
 const HOST: &str = "ghcr.io";
 const INTERFACE: &str = "https://api.github.com";
+/// Items on a page; the most that GitHub gives.
+const PAGE: usize = 100;
 const ADVICE: &str = "GitHub wants a classic token with the scope read:packages as password";
 
 pub(super) fn is_here(host: &str) -> bool {
@@ -40,7 +42,8 @@ pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> 
         header.set_sensitive(true);
         Ok(header)
     });
-    Ok(Api::new(transport, root, token.transpose()?).with_header("x-github-api-version", "2022-11-28"))
+    let api = Api::new(transport, root, token.transpose()?).with_header("x-github-api-version", "2022-11-28");
+    Ok(api.keeping_pages(PAGE))
 }
 
 /// Which half of the interface an owner's packages are in: `orgs` or `users`, once that is known.

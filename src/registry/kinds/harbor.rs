@@ -23,6 +23,8 @@ use super::pages::Pages;
 const API: [&str; 2] = ["api", "v2.0"];
 /// The largest page that Harbor gives.
 const PAGE: usize = 100;
+/// Requests in flight that its database takes well: large Harbors need seconds for a page (harbor#17511, #18598).
+pub(super) const MOST_IN_FLIGHT: usize = 4;
 /// Projects whose repositories are listed at a time.
 const PROJECTS_AT_ONCE: usize = 4;
 /// Bytes of labels that one listing brings along; the images beyond are read one by one.

@@ -22,12 +22,12 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::address::Base;
+use super::address::{Base, host_of};
 use super::api::Api;
 use super::distribution::{Distribution, login};
 use super::grammar::is_digest;
-use super::transport::Transport;
-use super::{ConfigRef, Endpoint, Fetched, Limits, Listing, Look, Result, Tag};
+use super::transport::{Caller, Transport};
+use super::{ConfigRef, Endpoint, Fetched, Hosts, Limits, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
 pub(super) use detect::detect;
@@ -74,14 +74,20 @@ impl Signals {
 }
 
 impl Remote {
-    pub(super) fn open(endpoint: &Endpoint, limits: &Limits) -> Result<Self> {
+    pub(super) fn open(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<Self> {
         let base = Base::parse(&endpoint.url)?;
         let (base, root) = match endpoint.kind {
             RegistryKind::DockerHub => docker_hub::places(base)?,
             RegistryKind::Ghcr => ghcr::places(base)?,
             _ => (base.clone(), base.root()),
         };
-        let transport = Arc::new(Transport::new(limits, base.is_loopback()));
+        let caller = Caller {
+            kind: endpoint.kind,
+            account: endpoint.username.clone(),
+            hosts: vec![base.host(), host_of(&root)],
+            ceiling: ceiling(endpoint.kind, limits),
+        };
+        let transport = Arc::new(Transport::new(hosts, limits, base.is_loopback(), caller));
         let (api_login, for_v2) = match endpoint.kind {
             RegistryKind::Quay => quay::logins(endpoint)?,
             _ => (login(endpoint)?, endpoint.clone()),
@@ -188,6 +194,14 @@ impl Remote {
             RegistryKind::Quay => quay::content(&self.api, &self.plain, repository, digest).await,
             _ => Ok(None),
         }
+    }
+}
+
+/// Requests in flight that a host of this kind gets at most.
+fn ceiling(kind: RegistryKind, limits: &Limits) -> usize {
+    match kind {
+        RegistryKind::Harbor => limits.concurrency.min(harbor::MOST_IN_FLIGHT),
+        _ => limits.concurrency,
     }
 }
 

@@ -15,8 +15,8 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Input;
 use super::read::{Reader, Seen, Trouble};
+use super::{Input, problem};
 use crate::catalog::{
     ContentProblem, FoundTag, HintId, ImageId, RepositoryState, ScanTrigger, Standing, StoredTag, diff,
 };
@@ -72,6 +72,8 @@ pub(super) struct Walk<'a> {
     /// Why the listing is not complete; the first reason stays.
     incomplete: Option<String>,
     failures_in_a_row: u32,
+    /// New digests that were not pulled, because pulls are few, and why.
+    unpulled: (u32, String),
 }
 
 /// What a walk brought home.
@@ -145,6 +147,7 @@ impl<'a> Walk<'a> {
             committing: None,
             incomplete: None,
             failures_in_a_row: 0,
+            unpulled: (0, String::new()),
         }
     }
 
@@ -194,6 +197,11 @@ impl<'a> Walk<'a> {
     pub(super) async fn end(mut self) -> store::Result<Walked> {
         self.tasks.abort_all();
         self.finish_commit().await?;
+        if let (count @ 1.., why) = &self.unpulled {
+            let why = format!("{count} new images wait for the next scan: {why}");
+            self.step.problems.push(problem("pulls-spent", "", "", &why));
+            self.end_early(why);
+        }
         let step = self.next();
         let known = self.states.into_keys().collect();
         Ok(Walked { step, incomplete: self.incomplete, wanted: self.wanted, missing: self.missing, known })

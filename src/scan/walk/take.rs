@@ -208,6 +208,14 @@ impl Walk<'_> {
     fn unseen(&mut self, repository: &str, tag: &str, why: Option<(&str, &Error)>) {
         self.input.progress.update(|counts| counts.tags_done += 1);
         let Some((code, why)) = why else { return };
+        if let Error::NoPulls(why) = why {
+            self.unpulled = (self.unpulled.0 + 1, why.clone());
+            // Whatever its registry says of the repository then, the next scan has to look.
+            if let Some(open) = self.open.get_mut(repository) {
+                open.state.change_signal.clear();
+            }
+            return;
+        }
         self.step.problems.push(problem(code, repository, tag, why));
         if matches!(why, Error::Malformed(_) | Error::NotFound(_)) {
             // It is to be reported by each scan.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Limits, Result, Source};
+use silo::registry::{Endpoint, Fetched, Hosts, Limits, Result, Source};
 use tempfile::TempDir;
 
 use super::{assert_fails, limits};
@@ -71,7 +71,7 @@ fn open(folder: &Path, root: &Path) -> Result<Source> {
         username: String::new(),
         password: None,
     };
-    Source::open(&endpoint, &Limits { layout_roots: vec![root.to_owned()], ..limits() })
+    Source::open(&endpoint, &Limits { layout_roots: vec![root.to_owned()], ..limits() }, &Hosts::default())
 }
 
 const REF: &str = "org.opencontainers.image.ref.name";

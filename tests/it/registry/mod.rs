@@ -5,13 +5,14 @@ mod kinds;
 mod layout;
 mod listing;
 mod login;
+mod pace;
 mod ping;
 mod transport;
 
 use std::time::Duration;
 
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Limits, Source};
+use silo::registry::{Endpoint, Hosts, Limits, Source};
 
 use crate::support::fake_registry::FakeRegistry;
 
@@ -24,6 +25,7 @@ fn limits() -> Limits {
         tries: 3,
         longest_wait: Duration::from_secs(2),
         pages: 20,
+        pull_reserve: 0,
         layout_roots: Vec::new(),
     }
 }
@@ -39,15 +41,15 @@ fn endpoint(url: &str, login: Option<(&str, &str)>) -> Endpoint {
 }
 
 fn open(registry: &FakeRegistry) -> Source {
-    Source::open(&endpoint(&registry.url(), None), &limits()).unwrap()
+    Source::open(&endpoint(&registry.url(), None), &limits(), &Hosts::default()).unwrap()
 }
 
 fn open_as(registry: &FakeRegistry, username: &str, password: &str) -> Source {
-    Source::open(&endpoint(&registry.url(), Some((username, password))), &limits()).unwrap()
+    Source::open(&endpoint(&registry.url(), Some((username, password))), &limits(), &Hosts::default()).unwrap()
 }
 
 fn open_with(registry: &FakeRegistry, limits: &Limits) -> Source {
-    Source::open(&endpoint(&registry.url(), None), limits).unwrap()
+    Source::open(&endpoint(&registry.url(), None), limits, &Hosts::default()).unwrap()
 }
 
 /// Asserts the variant of an error, and that its text holds all of these.

@@ -9,6 +9,8 @@ mod hostile;
 mod life;
 mod real;
 mod schedules;
+mod sharing;
+mod signals;
 mod steps;
 
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -215,6 +215,24 @@ struct Served {
     to_members: bool,
 }
 
+/// What an interface of the registry itself knows of it, without keeping it alive.
+#[derive(Clone)]
+pub struct Peek(Weak<Shared>);
+
+impl Peek {
+    /// The digest of the config of an image that is no index.
+    pub fn config_of(&self, digest: &str) -> Option<String> {
+        let shared = self.0.upgrade()?;
+        let inner = shared.inner.lock().expect("no panic");
+        let manifest: Value = serde_json::from_slice(&inner.manifests.get(digest)?.1).ok()?;
+        Some(manifest["config"]["digest"].as_str()?.to_owned())
+    }
+
+    pub fn signal(&self, repository: &str) -> Option<String> {
+        self.0.upgrade()?.inner.lock().expect("no panic").signals.get(repository).cloned()
+    }
+}
+
 struct Shared {
     inner: Mutex<Inner>,
     arrived: watch::Sender<usize>,
@@ -225,6 +243,8 @@ struct Inner {
     repositories: Repositories,
     /// Interfaces beside `/v2/`; the last that answers counts.
     interfaces: Vec<Served>,
+    /// What listings of kinds that tell it say of a repository's state.
+    signals: HashMap<String, String>,
     /// Paths below which other registries lie.
     mounts: Vec<(String, Arc<Shared>)>,
     manifests: HashMap<String, (String, Bytes)>,
@@ -234,11 +254,19 @@ struct Inner {
     desk: Option<Arc<Desk>>,
     most_names: Option<usize>,
     no_links: bool,
+    named: Vec<Named>,
     faults: Vec<Armed>,
     log: Vec<Seen>,
     in_flight: usize,
     peak: usize,
     pages_made: usize,
+}
+
+/// Requests whose answers have names.
+struct Named {
+    matches: Box<dyn Fn(&Seen) -> bool + Send>,
+    /// Told of each answer that is sent in full.
+    sent: Box<dyn Fn() + Send>,
 }
 
 struct Armed {
@@ -406,6 +434,22 @@ impl FakeRegistry {
         self.inner().interfaces.push(Served { interface, to_members });
     }
 
+    /// Names the answers to requests that match (`ETag`), and says 304 to who knows the name. Calls `sent` for each answer
+    /// that is sent in full.
+    pub fn serve_named(&self, matches: impl Fn(&Seen) -> bool + Send + 'static, sent: impl Fn() + Send + 'static) {
+        self.inner().named.push(Named { matches: Box::new(matches), sent: Box::new(sent) });
+    }
+
+    /// What listings say of a repository's state from now on, for kinds that tell it.
+    pub fn signal(&self, repository: &str, word: &str) {
+        self.inner().signals.insert(repository.to_owned(), word.to_owned());
+    }
+
+    /// For interfaces that tell more than tags and digests.
+    pub fn peek(&self) -> Peek {
+        Peek(Arc::downgrade(&self.shared))
+    }
+
     pub fn repositories(&self) -> Repositories {
         self.inner().repositories.clone()
     }
@@ -544,10 +588,25 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     let _flight = Flight(Arc::clone(&shared));
     shared.arrived.send_modify(|count| *count += 1);
     let right = || special(&shared, &seen).unwrap_or_else(|| shared.inner.lock().expect("no panic").serve(&seen));
-    match fault {
+    let response = match fault {
         None => right(),
         Some(fault) => misbehave(fault, &shared, right).await,
+    };
+    let is_named = shared.inner.lock().expect("no panic").named.iter().any(|named| (named.matches)(&seen));
+    if is_named && response.status().is_success() { name(&shared, &seen, response).await } else { response }
+}
+
+async fn name(shared: &Shared, seen: &Seen, response: Response) -> Response {
+    let (head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory");
+    let etag = format!("\"{}\"", digest_of(format!("{:?}{body:?}", head.headers.get("link")).as_bytes()));
+    if seen.headers.get("if-none-match").is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return with(empty(304), "etag", &etag);
     }
+    for named in shared.inner.lock().expect("no panic").named.iter().filter(|named| (named.matches)(seen)) {
+        (named.sent)();
+    }
+    with(Response::from_parts(head, Body::from(body)), "etag", &etag)
 }
 
 /// What an interface of its kind answers. Called without the lock, so that it may look into the registry.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use silo::app::{App, RegistryForm};
-use silo::catalog::Registry;
+use silo::catalog::{Registry, RegistryId, RegistryKind};
 use silo::clock::Clock;
 use silo::config::{Flags, Settings};
 use tempfile::TempDir;
@@ -47,17 +47,34 @@ impl House {
     }
 
     pub async fn add(&self, name: &str, url: &str, schedule: &str) -> Registry {
-        let form = RegistryForm {
-            name: name.to_owned(),
-            url: url.to_owned(),
-            kind: None,
-            org: String::new(),
-            username: String::new(),
-            password: SecretString::from(""),
-            include: Vec::new(),
-            exclude: Vec::new(),
-            schedule: schedule.to_owned(),
-        };
+        let form = form(name, url, schedule);
         self.app.registry_add(&form).await.expect("a registry that answers")
+    }
+
+    /// Adds a registry of a kind, for an account given as `name:password`.
+    pub async fn add_kind(&self, kind: RegistryKind, org: &str, url: &str, account: &str) -> RegistryId {
+        let (username, password) = account.split_once(':').unwrap_or_default();
+        let form = RegistryForm {
+            kind: Some(kind),
+            org: org.to_owned(),
+            username: username.to_owned(),
+            password: SecretString::from(password),
+            ..form("mine", url, "off")
+        };
+        self.app.registry_add(&form).await.expect("a registry that answers").id
+    }
+}
+
+fn form(name: &str, url: &str, schedule: &str) -> RegistryForm {
+    RegistryForm {
+        name: name.to_owned(),
+        url: url.to_owned(),
+        kind: None,
+        org: String::new(),
+        username: String::new(),
+        password: SecretString::from(""),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        schedule: schedule.to_owned(),
     }
 }

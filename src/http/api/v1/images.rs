@@ -20,6 +20,9 @@ pub(super) struct ImageView {
     reference: String,
     digest: String,
     platforms: Vec<String>,
+    /// Bytes to pull, compressed.
+    size: Option<u64>,
+    built_at: Option<DateTime<Utc>>,
     registry_id: i64,
     job_id: i64,
     job_version_id: i64,
@@ -49,6 +52,8 @@ impl ImageView {
             manifest: manifest::with_defaults(&image.facts.manifest),
             digest: image.digest,
             platforms: image.platforms,
+            size: image.size,
+            built_at: image.built_at,
             registry_id: image.registry_id.0,
             job_id: image.job_id.0,
             job_version_id: image.job_version_id.0,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Limits, Result, Source};
+use silo::registry::{Endpoint, Fetched, Hosts, Limits, Result, Source};
 use tempfile::TempDir;
 
 use super::super::{assert_fails, endpoint, limits};
@@ -19,7 +19,7 @@ use crate::support::output;
 fn open(file: &Path, root: &Path) -> Result<Source> {
     let url = file.to_str().unwrap();
     let endpoint = Endpoint { kind: RegistryKind::Archive, ..endpoint(url, None) };
-    Source::open(&endpoint, &Limits { layout_roots: vec![root.to_owned()], ..limits() })
+    Source::open(&endpoint, &Limits { layout_roots: vec![root.to_owned()], ..limits() }, &Hosts::default())
 }
 
 fn config(label: &str) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind::Artifactory;
-use silo::registry::{Endpoint, Source};
+use silo::registry::{Endpoint, Hosts, Source};
 
 use super::super::{assert_fails, endpoint, limits};
 use super::{add_mine, cost, images, open_kind, open_org, seed};
@@ -49,7 +49,7 @@ fn is_catalog(seen: &Seen) -> bool {
 
 fn at(art: &Art, path: &str) -> Source {
     let url = format!("{}{path}", art.host.url());
-    Source::open(&Endpoint { kind: Artifactory, ..endpoint(&url, None) }, &limits()).unwrap()
+    Source::open(&Endpoint { kind: Artifactory, ..endpoint(&url, None) }, &limits(), &Hosts::default()).unwrap()
 }
 
 const ALL: [&str; 3] = ["geo-local/b-seed", "geo-local/team/a-seed", "sea-remote/c-seed"];
@@ -88,7 +88,7 @@ async fn one_key_is_given_by_the_address_or_the_org() {
     assert_eq!(art.host.count(is_keys), 0);
     let other =
         Endpoint { org: "team".into(), kind: Artifactory, ..endpoint(&format!("{}/geo-local", art.host.url()), None) };
-    assert_fails!(Source::open(&other, &limits()).map(|_| ()), Refused, "geo-local/");
+    assert_fails!(Source::open(&other, &limits(), &Hosts::default()).map(|_| ()), Refused, "geo-local/");
 }
 
 /// Virtual repositories give links without the path that they are at (`/v2/_catalog?…` instead of

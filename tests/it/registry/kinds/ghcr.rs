@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Limits, Source, Tag};
+use silo::registry::{Hosts, Limits, Source, Tag};
 
 use super::{assert_fails, detected, endpoint, limits};
 use crate::support::app::{TestApp, manifest};
@@ -22,7 +22,7 @@ async fn ghcr(page: usize) -> FakeRegistry {
 }
 
 fn open(registry: &FakeRegistry, org: &str, login: Option<(&str, &str)>) -> Source {
-    Source::open(&endpoint(registry, KIND, org, login), &limits()).unwrap()
+    Source::open(&endpoint(registry, KIND, org, login), &limits(), &Hosts::default()).unwrap()
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn its_address() {
     for url in ["ghcr.io", "https://ghcr.io/", "https://ghcr.io/polar"] {
         assert_eq!(detected(url).await, KIND, "{url}");
         let endpoint = silo::registry::Endpoint { kind: KIND, ..super::super::endpoint(url, None) };
-        assert_eq!(Source::open(&endpoint, &limits()).unwrap().host(), "ghcr.io", "{url}");
+        assert_eq!(Source::open(&endpoint, &limits(), &Hosts::default()).unwrap().host(), "ghcr.io", "{url}");
     }
     assert_eq!(detected("ghcr.io.example.org").await, RegistryKind::Distribution);
 }
@@ -63,7 +63,7 @@ async fn users_are_found_once() {
     assert_eq!(paths, ["/orgs/ada/packages", "/users/ada/packages", "/users/ada/packages/container/c-seed/versions"]);
     assert_eq!(open(&registry, "", ADA).repositories().await.unwrap().items, ["ada/c-seed"], "the token's own");
     assert_fails!(
-        Source::open(&endpoint(&registry, KIND, "a/b", ADA), &limits()).unwrap().ping().await,
+        Source::open(&endpoint(&registry, KIND, "a/b", ADA), &limits(), &Hosts::default()).unwrap().ping().await,
         NotFound,
         "a/b"
     );
@@ -112,7 +112,7 @@ async fn listings_that_do_not_end_well() {
     let truncated = source.repositories().await.unwrap().truncated;
     assert!(truncated.as_deref().is_some_and(|why| why.contains("circles")), "{truncated:?}");
     let capped = Limits { pages: 2, ..limits() };
-    let capped = Source::open(&endpoint(&registry, KIND, "polar", ADA), &capped).unwrap();
+    let capped = Source::open(&endpoint(&registry, KIND, "polar", ADA), &capped, &Hosts::default()).unwrap();
     let truncated = capped.tags("polar/a-seed").await.unwrap().truncated;
     assert!(truncated.as_deref().is_some_and(|why| why.contains("more than 2 pages")), "{truncated:?}");
     registry.fault(is_versions, 1, Fault::Json(200, json!({"message": "hello"})));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Limits, Source};
+use silo::registry::{Endpoint, Fetched, Hosts, Limits, Source};
 
 use super::super::{assert_fails, endpoint, limits};
 use super::{TestApp, add, config, names, outcome, seed};
@@ -168,7 +168,7 @@ async fn listings_that_are_not_all_say_so() {
     harbor.is_endless();
     let few = Limits { pages: 4, ..limits() };
     let form = Endpoint { kind: RegistryKind::Harbor, ..endpoint(&harbor.registry.url(), None) };
-    let listing = Source::open(&form, &few).unwrap().tags("geo/a").await.unwrap();
+    let listing = Source::open(&form, &few, &Hosts::default()).unwrap().tags("geo/a").await.unwrap();
     assert_eq!(listing.items.len(), 400);
     assert!(listing.truncated.unwrap().contains("4 pages"));
     assert!(listing.items.iter().all(|tag| tag.digest.is_none()), "a digest that is missing is asked for");
@@ -207,10 +207,10 @@ async fn a_repository_that_is_gone_is_empty_but_a_proxys_404_is_not() {
     harbor.registry.fault(Seen::is_artifacts, ALWAYS, Fault::Truncated);
     assert_fails!(source.tags("geo/a").await, Unreachable, "broke off");
     harbor.registry.clear_faults();
-    harbor.registry.fault(Seen::is_artifacts, 1, Fault::StatusWith(429, "retry-after", "3600".into()));
-    assert_fails!(source.tags("geo/a").await, Throttled, "3600 s");
     harbor.registry.fault(Seen::is_artifacts, 1, Fault::StatusWith(429, "retry-after", "0".into()));
     assert_eq!(source.tags("geo/a").await.unwrap().items.len(), 1, "tried again");
+    harbor.registry.fault(Seen::is_artifacts, 1, Fault::StatusWith(429, "retry-after", "3600".into()));
+    assert_fails!(source.tags("geo/a").await, Throttled, "3600 s");
 }
 
 #[tokio::test]

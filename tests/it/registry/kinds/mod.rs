@@ -17,7 +17,7 @@ mod zot;
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, ImageConfig, Limits, Listing, Source, Tag};
+use silo::registry::{Endpoint, Fetched, Hosts, ImageConfig, Limits, Listing, Source, Tag};
 
 use super::{assert_fails, limits};
 use crate::support::app::{TestApp, manifest, text};
@@ -30,11 +30,11 @@ fn endpoint(registry: &FakeRegistry, kind: RegistryKind, org: &str, login: Optio
 
 fn open(kind: RegistryKind, url: &str, org: &str, login: Option<(&str, &str)>) -> Source {
     let endpoint = Endpoint { kind, org: org.to_owned(), ..super::endpoint(url, login) };
-    Source::open(&endpoint, &limits()).unwrap()
+    Source::open(&endpoint, &limits(), &Hosts::default()).unwrap()
 }
 
 async fn detected(url: &str) -> RegistryKind {
-    Source::detect(&super::endpoint(url, None), &limits()).await.unwrap()
+    Source::detect(&super::endpoint(url, None), &limits(), &Hosts::default()).await.unwrap()
 }
 
 /// A connection to it as a registry of this kind.
@@ -43,12 +43,17 @@ fn open_kind(kind: RegistryKind, registry: &FakeRegistry) -> Source {
 }
 
 fn open_org(kind: RegistryKind, registry: &FakeRegistry, org: &str, login: Option<(&str, &str)>) -> Source {
-    Source::open(&Endpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) }, &limits()).unwrap()
+    Source::open(
+        &Endpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) },
+        &limits(),
+        &Hosts::default(),
+    )
+    .unwrap()
 }
 
 fn open_limited(kind: RegistryKind, registry: &FakeRegistry, pages: u32) -> Source {
     let limits = Limits { pages, ..limits() };
-    Source::open(&Endpoint { kind, ..super::endpoint(&registry.url(), None) }, &limits).unwrap()
+    Source::open(&Endpoint { kind, ..super::endpoint(&registry.url(), None) }, &limits, &Hosts::default()).unwrap()
 }
 
 /// An image of a job.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Limits, Source};
+use silo::registry::{Endpoint, Fetched, Hosts, Limits, Source};
 
 use super::super::{assert_fails, endpoint, limits};
 use super::{TestApp, add, config, names, outcome, seed};
@@ -128,7 +128,7 @@ async fn tags_page_by_page() {
     quay.is_endless();
     let few = Limits { pages: 4, ..limits() };
     let form = Endpoint { kind: RegistryKind::Quay, org: "geo".into(), ..endpoint(&quay.registry.url(), None) };
-    let listing = Source::open(&form, &few).unwrap().tags("geo/a").await.unwrap();
+    let listing = Source::open(&form, &few, &Hosts::default()).unwrap().tags("geo/a").await.unwrap();
     assert_eq!(names(&listing.items), ["t1", "t2", "t3", "t4"]);
     assert!(listing.truncated.unwrap().contains("4 pages"));
     let again = Fault::Json(200, json!({"tags": [{"name": "x"}], "has_additional": true}));
@@ -262,9 +262,9 @@ async fn answers_that_are_none() {
     quay.registry.fault(Seen::is_quay_tags, ALWAYS, Fault::Truncated);
     assert_fails!(source.tags("geo/a").await, Unreachable, "broke off");
     quay.registry.clear_faults();
-    quay.registry.fault(Seen::is_quay_tags, 1, Fault::StatusWith(429, "retry-after", "3600".into()));
-    assert_fails!(source.tags("geo/a").await, Throttled, "3600 s");
     quay.registry.fault(Seen::is_quay_tags, 1, Fault::StatusWith(429, "retry-after", "0".into()));
     assert_eq!(source.tags("geo/a").await.unwrap().items.len(), 1, "tried again");
     assert_eq!(source.tags("geo/gone").await.unwrap().items.len(), 0, "/v2/ says that it is gone");
+    quay.registry.fault(Seen::is_quay_tags, 1, Fault::StatusWith(429, "retry-after", "3600".into()));
+    assert_fails!(source.tags("geo/a").await, Throttled, "3600 s");
 }

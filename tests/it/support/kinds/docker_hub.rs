@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::support::fake_registry::{FakeRegistry, Repositories, Seen, reply};
+use crate::support::fake_registry::{FakeRegistry, Peek, Repositories, Seen, reply};
 
 /// How it answers.
 #[derive(Clone, Default)]
@@ -35,6 +35,7 @@ pub fn is_tags(seen: &Seen) -> bool {
 /// Serves the interface beside the registry's `/v2/`. Each login makes the token before it worthless.
 pub fn serve(registry: &FakeRegistry, hub: Hub) {
     let mut logins = 0;
+    let peek = registry.peek();
     registry.serve(move |seen, repositories| {
         if is_login(seen) {
             logins += 1;
@@ -45,7 +46,7 @@ pub fn serve(registry: &FakeRegistry, hub: Hub) {
         if hub.login.is_some() && seen.authorization.as_deref() != Some(&token) {
             return Some(reply(401, json!({"detail": "Unauthorized"}).to_string()));
         }
-        Some(hub.list(seen, path, repositories))
+        Some(hub.list(&peek, seen, path, repositories))
     });
 }
 
@@ -59,13 +60,16 @@ impl Hub {
         reply(200, json!({"access_token": format!("hub-{number}")}).to_string())
     }
 
-    fn list(&self, seen: &Seen, path: &str, repositories: &Repositories) -> Response {
+    fn list(&self, peek: &Peek, seen: &Seen, path: &str, repositories: &Repositories) -> Response {
         let parts: Vec<&str> = path.split('/').collect();
         let rows: Option<Vec<Value>> = match parts.as_slice() {
             [namespace, "repositories"] => {
                 let below = format!("{namespace}/");
                 let names: Vec<_> = repositories.keys().filter_map(|name| name.strip_prefix(&below)).collect();
-                let row = |name: &&str| json!({"name": name, "namespace": namespace, "is_private": false});
+                let row = |name: &&str| {
+                    let last_updated = peek.signal(&format!("{namespace}/{name}"));
+                    json!({"name": name, "namespace": namespace, "is_private": false, "last_updated": last_updated})
+                };
                 (!names.is_empty()).then(|| names.iter().map(row).collect())
             }
             [namespace, "repositories", name, "tags"] => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::support::fake_registry::{FakeRegistry, Own, Repositories, Seen};
+use crate::support::fake_registry::{FakeRegistry, Own, Peek, Repositories, Seen};
 
 pub const USER: &str = "ada";
 pub const TOKEN: &str = "glpat-secret";
@@ -40,7 +40,8 @@ impl FakeGitLab {
         let (of, its) = (Arc::clone(&knobs), registry.clone());
         web.serve(move |seen, _| api(&of, seen, &its.repositories()));
         let of = Arc::clone(&knobs);
-        registry.serve_to_members(move |seen, repositories| own_tags(&of, seen, repositories));
+        let peek = registry.peek();
+        registry.serve_to_members(move |seen, repositories| own_tags(&peek, &of, seen, repositories));
         Self { web, registry, knobs }
     }
 
@@ -96,7 +97,7 @@ fn entry(id: usize, name: &str) -> Value {
 }
 
 /// `GET /gitlab/v1/repositories/PATH/tags/list/`.
-fn own_tags(knobs: &Knobs, seen: &Seen, repositories: &Repositories) -> Option<Own> {
+fn own_tags(peek: &Peek, knobs: &Knobs, seen: &Seen, repositories: &Repositories) -> Option<Own> {
     let path = seen.path.strip_prefix("/gitlab/v1/repositories/")?;
     if !knobs.has_database.load(Ordering::SeqCst) {
         return Some(Own::new(404, json!("404 page not found")));
@@ -109,7 +110,8 @@ fn own_tags(knobs: &Knobs, seen: &Seen, repositories: &Repositories) -> Option<O
     let last = seen.parameter("last").unwrap_or_default();
     let rest: Vec<(&String, &String)> = tags.iter().filter(|(name, _)| **name > last).collect();
     let page = &rest[..rest.len().min(most)];
-    let entries: Vec<Value> = page.iter().map(|(name, digest)| json!({"name": name, "digest": digest})).collect();
+    let entry = |(name, digest): &(&String, &String)| json!({"name": name, "digest": digest, "config_digest": peek.config_of(digest), "size_bytes": 4711});
+    let entries: Vec<Value> = page.iter().map(entry).collect();
     let own = Own::new(200, entries.into());
     Some(match page.last() {
         Some((last, _)) if page.len() < rest.len() => {

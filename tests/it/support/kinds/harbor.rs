@@ -22,6 +22,9 @@ struct State {
     repositories: BTreeMap<String, Vec<Value>>,
     /// `Authorization` of the one account; who has another is a stranger.
     login: Option<String>,
+    version: Option<String>,
+    /// Times that listings give for repositories.
+    changed: BTreeMap<String, String>,
     is_robot: bool,
     /// Projects that strangers do not see.
     private: BTreeSet<String>,
@@ -100,6 +103,13 @@ impl FakeHarbor {
         self.state().private.insert(project.to_owned());
     }
 
+    /// Tells its version, and this time for a repository.
+    pub fn changed(&self, version: &str, repository: &str, time: &str) {
+        let mut state = self.state();
+        state.version = Some(version.to_owned());
+        state.changed.insert(repository.to_owned(), time.to_owned());
+    }
+
     pub fn is_mute(&self) {
         self.state().mute = true;
     }
@@ -149,12 +159,16 @@ impl State {
         let path = seen.path.strip_prefix("/api/v2.0/")?;
         let is_known = self.login.is_some() && seen.authorization == self.login;
         let sees = |project: &str| is_known || !self.private.contains(project);
-        let named = |name: &str| json!({"name": name, "artifact_count": 1});
+        let named = |name: &str| json!({"name": name, "artifact_count": 1, "update_time": self.changed.get(name)});
         let parts: Vec<&str> = path.split('/').collect();
         Some(match parts[..] {
             ["users", "current"] if !is_known => error(401, "UNAUTHORIZED"),
             ["users", "current"] if self.is_robot => error(412, "PRECONDITION"),
             ["users", "current"] => reply(200, json!({"user_id": 3}).to_string()),
+            ["systeminfo"] => {
+                let version = self.version.as_ref().filter(|_| is_known);
+                reply(200, json!({"harbor_version": version, "auth_mode": "db_auth"}).to_string())
+            }
             ["projects"] => {
                 let projects = self.repositories.keys().filter_map(|name| name.split('/').next());
                 let mut projects: Vec<&str> = projects.filter(|project| sees(project)).collect();

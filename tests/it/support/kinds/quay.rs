@@ -26,6 +26,8 @@ struct State {
     private: HashSet<String>,
     labels: HashMap<String, Vec<Value>>,
     token: Option<String>,
+    /// Times that listings give for repositories.
+    changed: BTreeMap<String, i64>,
     /// Gives the same cursor again and again.
     stuck: bool,
     /// There is always one more page of tags.
@@ -95,6 +97,11 @@ impl FakeQuay {
         self.state().repositories.get_mut(repository).expect("a repository").iter_mut().for_each(change);
     }
 
+    /// Tells this time for a repository's newest tag.
+    pub fn changed(&self, repository: &str, time: i64) {
+        self.state().changed.insert(repository.to_owned(), time);
+    }
+
     /// Shows this repository to the token only.
     pub fn hide(&self, repository: &str) {
         self.state().private.insert(repository.to_owned());
@@ -156,7 +163,10 @@ impl State {
         let names = self.repositories.keys().filter_map(|full| full.split_once('/').map(|pair| (full, pair)));
         let all: Vec<Value> = names
             .filter(|(full, (namespace, _))| *namespace == wanted && sees(full) && **full > after)
-            .map(|(_, (namespace, name))| json!({"namespace": namespace, "name": name, "kind": "image"}))
+            .map(|(full, (namespace, name))| {
+                let told = seen.parameter("last_modified").and_then(|_| self.changed.get(full));
+                json!({"namespace": namespace, "name": name, "kind": "image", "last_modified": told})
+            })
             .collect();
         let page = &all[..all.len().min(REPOSITORIES)];
         let mut body = json!({"repositories": page});

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::support::fake_registry::{FakeRegistry, Own, Repositories, Seen};
+use crate::support::fake_registry::{FakeRegistry, Own, Peek, Repositories, Seen};
 
 /// A zot with its search; pages are never longer than this.
 pub async fn zot(page: usize) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
-    registry.serve_to_members(move |seen, repositories| search(page, seen, repositories));
+    let peek = registry.peek();
+    registry.serve_to_members(move |seen, repositories| search(&peek, page, seen, repositories));
     registry
 }
 
@@ -15,7 +16,7 @@ pub fn is_search(seen: &Seen) -> bool {
     seen.path == "/v2/_zot/ext/search"
 }
 
-fn search(most: usize, seen: &Seen, repositories: &Repositories) -> Option<Own> {
+fn search(peek: &Peek, most: usize, seen: &Seen, repositories: &Repositories) -> Option<Own> {
     if !is_search(seen) {
         return None;
     }
@@ -28,10 +29,14 @@ fn search(most: usize, seen: &Seen, repositories: &Repositories) -> Option<Own> 
         return Some(Own::new(422, json!({"errors": [{"message": "no page"}], "data": null})));
     };
     let (name, all): (&str, Vec<Value>) = if query.starts_with("{RepoListWithNewestImage(") {
-        ("RepoListWithNewestImage", repositories.keys().map(|name| json!({"Name": name})).collect())
+        let row = |name: &String| json!({"Name": name, "LastUpdated": peek.signal(name)});
+        ("RepoListWithNewestImage", repositories.keys().map(row).collect())
     } else {
         let name = query.strip_prefix("{ImageList(repo:\"")?.split('"').next()?;
-        let image = |(tag, digest): (&String, &String)| json!({"Tag": tag, "Digest": digest, "Manifests": [{"Digest": digest}]});
+        let image = |(tag, digest): (&String, &String)| {
+            let manifest = json!({"Digest": digest, "ConfigDigest": peek.config_of(digest)});
+            json!({"Tag": tag, "Digest": digest, "Size": "4711", "Manifests": [manifest]})
+        };
         ("ImageList", repositories.get(name).into_iter().flatten().map(image).collect())
     };
     let total = all.len();

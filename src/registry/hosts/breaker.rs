@@ -1,0 +1,167 @@
+//! Whether a host that does not answer is asked at all. Pure: who asks brings the time, and the dice.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many requests in a row without an answer (each with all its tries), and the host is left alone.
+pub(super) const MOST_FAILURES: u32 = 8;
+/// For how long at first; doubles each time that it still does not answer.
+const FIRST_REST: Duration = Duration::from_secs(15);
+const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
+
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    state: State,
+    /// In a row.
+    failures: u32,
+    /// Rests since the last answer.
+    rests: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    /// Anybody may ask.
+    #[default]
+    Closed,
+    /// Nobody may ask before that; then one may.
+    Open { until: Instant },
+    /// One is asking.
+    HalfOpen,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Go,
+    /// It goes, and tells by its end whether others may follow. Until then nobody else goes.
+    Trial,
+    /// Another is on trial.
+    Wait,
+    /// The host is left alone for so long.
+    Refused(Duration),
+}
+
+impl Breaker {
+    pub(super) fn admit(&mut self, now: Instant) -> Verdict {
+        match self.state {
+            State::Closed => Verdict::Go,
+            State::HalfOpen => Verdict::Wait,
+            State::Open { until } if until > now => Verdict::Refused(until - now),
+            State::Open { .. } => {
+                self.state = State::HalfOpen;
+                Verdict::Trial
+            }
+        }
+    }
+
+    /// Somebody insists: the next one may try.
+    pub(super) fn try_again(&mut self, now: Instant) {
+        if let State::Open { until } = &mut self.state {
+            *until = now;
+        }
+    }
+
+    /// A request was answered, whichever.
+    pub(super) fn answered(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A request was not answered. `dice` between 0 and 1.
+    pub(super) fn unanswered(&mut self, on_trial: bool, now: Instant, dice: f64) {
+        self.failures = self.failures.saturating_add(1);
+        let opens = match self.state {
+            State::Closed => self.failures >= MOST_FAILURES,
+            State::HalfOpen => on_trial,
+            State::Open { .. } => false,
+        };
+        if opens {
+            let rest = FIRST_REST.saturating_mul(1 << self.rests.min(16)).min(LONGEST_REST);
+            // Between half and all of it, so that those who wait for the same host do not come back at once.
+            self.state = State::Open { until: now + rest.mul_f64(0.5 + dice / 2.0) };
+            self.rests = self.rests.saturating_add(1);
+        }
+    }
+
+    /// The one on trial gave up before it knew: the next one may try.
+    pub(super) fn withdrawn(&mut self, now: Instant) {
+        if matches!(self.state, State::HalfOpen) {
+            self.state = State::Open { until: now };
+        }
+    }
+
+    /// Whether anything is remembered of the host.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(now: Instant) -> Breaker {
+        let mut breaker = Breaker::default();
+        (0..MOST_FAILURES).for_each(|_| breaker.unanswered(false, now, 1.0));
+        breaker
+    }
+
+    #[test]
+    fn only_failures_in_a_row_open_it() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..5 {
+            (1..MOST_FAILURES).for_each(|_| breaker.unanswered(false, now, 1.0));
+            assert_eq!(breaker.admit(now), Verdict::Go);
+            breaker.answered();
+        }
+        assert_eq!(opened(now).admit(now), Verdict::Refused(FIRST_REST));
+    }
+
+    #[test]
+    fn after_the_rest_one_may_try() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        let later = now + FIRST_REST;
+        assert_eq!(breaker.admit(later), Verdict::Trial);
+        assert_eq!(breaker.admit(later), Verdict::Wait);
+        breaker.withdrawn(later);
+        assert_eq!(breaker.admit(later), Verdict::Trial, "the first gave up");
+        breaker.unanswered(false, later, 1.0);
+        assert_eq!(breaker.admit(later), Verdict::Wait, "one that was under way before says nothing");
+        breaker.answered();
+        assert_eq!(breaker.admit(later), Verdict::Go);
+        breaker.unanswered(false, later, 1.0);
+        assert_eq!(breaker.admit(later), Verdict::Go, "it starts afresh");
+    }
+
+    #[test]
+    fn rests_grow_up_to_a_limit_and_dice_shorten_them() {
+        let mut now = Instant::now();
+        let mut breaker = opened(now);
+        let mut rests = Vec::new();
+        for _ in 0..9 {
+            let Verdict::Refused(rest) = breaker.admit(now) else { panic!("{breaker:?}") };
+            rests.push(rest.as_secs());
+            now += rest;
+            assert_eq!(breaker.admit(now), Verdict::Trial);
+            breaker.unanswered(true, now, 1.0);
+        }
+        assert_eq!(rests, [15, 30, 60, 120, 240, 480, 900, 900, 900]);
+        breaker.answered();
+        (0..MOST_FAILURES).for_each(|_| breaker.unanswered(false, now, 0.0));
+        assert_eq!(breaker.admit(now), Verdict::Refused(FIRST_REST / 2));
+    }
+
+    #[test]
+    fn who_insists_gets_one_try() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        breaker.try_again(now);
+        assert_eq!(breaker.admit(now), Verdict::Trial);
+        breaker.unanswered(true, now, 1.0);
+        assert_eq!(breaker.admit(now), Verdict::Refused(FIRST_REST * 2));
+        let mut closed = Breaker::default();
+        closed.try_again(now);
+        assert_eq!(closed.admit(now), Verdict::Go);
+    }
+}

@@ -1,0 +1,474 @@
+//! What is known of one host, and who may ask it now. All that is handed out gives itself back when it is dropped.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::super::{Error, Result};
+use super::breaker::{Breaker, MOST_FAILURES, Verdict};
+use super::pace::{Ending, Pace};
+use super::pulls::{Granted, Pulls};
+
+/// One host, as all who ask it share it.
+pub(in crate::registry) struct Host {
+    /// `host[:port]`.
+    name: String,
+    permits: Arc<Semaphore>,
+    state: Mutex<State>,
+    /// The request on trial has ended.
+    tried: Notify,
+}
+
+struct State {
+    pace: Pace,
+    /// Permits that are out, and end with their requests, because the limit has sunk since.
+    excess: usize,
+    breaker: Breaker,
+    /// Nobody asks before that.
+    paused_until: Option<Instant>,
+    /// By user name; empty for none.
+    accounts: HashMap<String, Account>,
+    used: Instant,
+}
+
+/// What a host grants one account.
+#[derive(Default)]
+struct Account {
+    pulls: Pulls,
+    /// Its quota of requests is used up before that.
+    paused_until: Option<Instant>,
+}
+
+impl Host {
+    pub(super) fn new(name: &str, ceiling: usize) -> Self {
+        let pace = Pace::new(ceiling.min(Semaphore::MAX_PERMITS));
+        let permits = Arc::new(Semaphore::new(pace.limit()));
+        let (breaker, accounts) = (Breaker::default(), HashMap::new());
+        let state = State { pace, excess: 0, breaker, paused_until: None, accounts, used: Instant::now() };
+        Self { name: name.to_owned(), permits, state: Mutex::new(state), tried: Notify::new() }
+    }
+
+    pub(in crate::registry) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody takes it up, who knows of a ceiling.
+    pub(super) fn take_up(&self, ceiling: usize) {
+        let mut state = self.state();
+        state.used = Instant::now();
+        self.change(&mut state, |pace| pace.lower(ceiling));
+    }
+
+    pub(super) fn used(&self) -> Instant {
+        self.state().used
+    }
+
+    /// Whether there is nothing to remember but its pace.
+    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+        let state = self.state();
+        let is_over = |until: &Option<Instant>| until.is_none_or(|until| until <= now);
+        let account_is_over = |account: &Account| is_over(&account.paused_until) && account.pulls.is_forgotten(now);
+        is_over(&state.paused_until) && state.breaker.is_closed() && state.accounts.values().all(account_is_over)
+    }
+
+    // --- whether it is asked at all
+
+    /// Lets a request go to the host, unless that does not answer. Waits for one on trial, but not longer than
+    /// `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], saying when it is tried again.
+    pub(in crate::registry) async fn admit(self: &Arc<Self>, patience: Duration) -> Result<Admission> {
+        let told = async {
+            loop {
+                let tried = self.tried.notified();
+                tokio::pin!(tried);
+                tried.as_mut().enable();
+                let now = Instant::now();
+                let verdict = self.state().breaker.admit(now);
+                match verdict {
+                    Verdict::Go | Verdict::Trial => {
+                        let on_trial = verdict == Verdict::Trial;
+                        return Ok(Admission { host: Arc::clone(self), on_trial, is_over: false });
+                    }
+                    Verdict::Wait => tried.await,
+                    Verdict::Refused(rest) => {
+                        return Err(Error::Unreachable(format!(
+                            "{} left {MOST_FAILURES} requests in a row without an answer, so it is tried again in {}; check that it is up",
+                            self.name,
+                            in_words(rest)
+                        )));
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(patience, told).await.unwrap_or_else(|_| {
+            Err(Error::Unreachable(format!("{} is being tried again and has not answered yet; try later", self.name)))
+        })
+    }
+
+    /// Somebody insists: it is tried once more, though it did not answer, or wants to be left alone for longer than
+    /// `longest_wait`.
+    pub(in crate::registry) fn try_again(&self, longest_wait: Duration) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.breaker.try_again(now);
+        state.paused_until = state.paused_until.filter(|until| *until - now <= longest_wait);
+    }
+
+    /// Whether requests are kept from it, because it does not answer.
+    pub(in crate::registry) fn is_cut_off(&self) -> bool {
+        !self.state().breaker.is_closed()
+    }
+
+    // --- when
+
+    /// A permit to send one request.
+    pub(in crate::registry) async fn permit(self: &Arc<Self>) -> Permit {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("nobody closes it");
+        let epoch = self.state().pace.epoch();
+        Permit { host: Arc::clone(self), permit: Some(permit), epoch }
+    }
+
+    /// Nobody asks for that time.
+    pub(in crate::registry) fn pause(&self, wait: Duration) {
+        prolong(&mut self.state().paused_until, wait);
+    }
+
+    /// Nobody asks on that account for that time.
+    pub(in crate::registry) fn pause_account(&self, account: &str, wait: Duration) {
+        prolong(&mut self.state().accounts.entry(account.to_owned()).or_default().paused_until, wait);
+    }
+
+    /// How long an account has to wait before it may ask.
+    pub(in crate::registry) fn paused_for(&self, account: &str) -> Option<Duration> {
+        let now = Instant::now();
+        let state = self.state();
+        let of_account = state.accounts.get(account).and_then(|account| account.paused_until);
+        let until = state.paused_until.max(of_account)?;
+        until.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+
+    // --- pulls
+
+    /// Begins a pull. See [`Pulls::begin`].
+    pub(in crate::registry) fn pull(
+        self: &Arc<Self>,
+        account: &str,
+        reserve_percent: u32,
+    ) -> std::result::Result<Pull, Granted> {
+        let mut state = self.state();
+        let known = state.accounts.entry(account.to_owned()).or_default();
+        known.pulls.begin(reserve_percent, Instant::now())?;
+        Ok(Pull { host: Arc::clone(self), account: account.to_owned() })
+    }
+
+    /// Whether pulls on an account are under way.
+    pub(in crate::registry) fn is_pulling(&self, account: &str) -> bool {
+        self.state().accounts.get(account).is_some_and(|known| known.pulls.is_pulling())
+    }
+
+    /// See [`Pulls::hear`].
+    pub(in crate::registry) fn hear_pulls(&self, account: &str, granted: Option<Granted>, is_last_word: bool) {
+        let mut state = self.state();
+        let known = match granted {
+            Some(_) => Some(state.accounts.entry(account.to_owned()).or_default()),
+            None => state.accounts.get_mut(account),
+        };
+        if let Some(known) = known {
+            known.pulls.hear(granted, is_last_word, Instant::now());
+        }
+    }
+
+    /// Changes the pace, and the number of permits with it.
+    fn change<T>(&self, state: &mut State, change: impl FnOnce(&mut Pace) -> T) -> T {
+        let before = state.pace.limit();
+        let outcome = change(&mut state.pace);
+        let now = state.pace.limit();
+        if now < before {
+            state.excess += before - now - self.permits.forget_permits(before - now);
+        } else {
+            let kept = state.excess.min(now - before);
+            state.excess -= kept;
+            self.permits.add_permits(now - before - kept);
+        }
+        outcome
+    }
+}
+
+fn prolong(paused_until: &mut Option<Instant>, wait: Duration) {
+    *paused_until = (*paused_until).max(Some(Instant::now() + wait));
+}
+
+/// That a request may go to a host.
+pub(in crate::registry) struct Admission {
+    host: Arc<Host>,
+    on_trial: bool,
+    is_over: bool,
+}
+
+impl Admission {
+    /// Whether others wait for how this one ends.
+    pub(in crate::registry) fn is_on_trial(&self) -> bool {
+        self.on_trial
+    }
+
+    /// Somebody answered it.
+    pub(in crate::registry) fn answered(&mut self) {
+        self.host.state().breaker.answered();
+        self.is_over = true;
+        if self.on_trial {
+            self.host.tried.notify_waiters();
+        }
+    }
+
+    /// Nobody did, after all its tries.
+    pub(in crate::registry) fn unanswered(mut self) {
+        self.host.state().breaker.unanswered(self.on_trial, Instant::now(), rand::random());
+        self.is_over = true;
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if self.on_trial {
+            if !self.is_over {
+                self.host.state().breaker.withdrawn(Instant::now());
+            }
+            self.host.tried.notify_waiters();
+        }
+    }
+}
+
+/// A request in flight.
+pub(in crate::registry) struct Permit {
+    host: Arc<Host>,
+    permit: Option<OwnedSemaphorePermit>,
+    epoch: u64,
+}
+
+impl Permit {
+    /// Says how it ended. After a failure the host is left alone for a while, at most `longest`.
+    pub(in crate::registry) fn end(self, ending: Ending, longest: Duration) {
+        let mut state = self.host.state();
+        if let Some(wait) = self.host.change(&mut state, |pace| pace.ended(ending, self.epoch)) {
+            // Between half and all of it, so that many clients do not come back at once.
+            let wait = wait.min(longest).mul_f64(0.5 + rand::random::<f64>() / 2.0);
+            prolong(&mut state.paused_until, wait);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.host.state();
+        let permit = self.permit.take();
+        if state.excess > 0 {
+            state.excess -= 1;
+            if let Some(permit) = permit {
+                permit.forget();
+            }
+        }
+    }
+}
+
+/// A pull under way.
+pub(in crate::registry) struct Pull {
+    host: Arc<Host>,
+    account: String,
+}
+
+impl Drop for Pull {
+    fn drop(&mut self) {
+        if let Some(known) = self.host.state().accounts.get_mut(&self.account) {
+            known.pulls.end();
+        }
+    }
+}
+
+/// A time for people: its largest unit, rounded up.
+pub(in crate::registry) fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    match seconds {
+        0..=120 => format!("{seconds} s"),
+        121..=7200 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn host(ceiling: usize) -> Arc<Host> {
+        Arc::new(Host::new("registry.example.org", ceiling))
+    }
+
+    fn answer(mut admission: Admission) {
+        admission.answered();
+    }
+
+    async fn cut_off(ceiling: usize) -> Arc<Host> {
+        let host = host(ceiling);
+        for _ in 0..MOST_FAILURES {
+            host.admit(SECOND).await.unwrap().unanswered();
+        }
+        assert!(host.is_cut_off());
+        host
+    }
+
+    async fn rest_is_over(host: &Arc<Host>) {
+        tokio::time::sleep(15 * SECOND).await;
+        assert!(host.is_cut_off());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_lasts_as_long_as_the_longest_that_was_asked_for() {
+        let host = host(1);
+        host.pause(30 * SECOND);
+        host.pause(10 * SECOND);
+        assert_eq!(host.paused_for(""), Some(30 * SECOND));
+        tokio::time::sleep(30 * SECOND).await;
+        assert_eq!(host.paused_for(""), None);
+        host.pause_account("ada", SECOND);
+        assert_eq!((host.paused_for("ada"), host.paused_for("ben")), (Some(SECOND), None));
+        host.pause(60 * SECOND);
+        host.try_again(60 * SECOND);
+        assert_eq!(host.paused_for("ben"), Some(60 * SECOND), "so long anybody waits");
+        host.try_again(59 * SECOND);
+        assert_eq!((host.paused_for("ada"), host.paused_for("ben")), (Some(SECOND), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_leaves_the_host_alone_for_all_and_successes_undo_it() {
+        let host = host(1);
+        let fail = async |most| {
+            host.permit().await.end(Ending::Failed, 2 * SECOND);
+            let wait = host.paused_for("").unwrap();
+            assert!((most / 2..=most).contains(&wait), "{wait:?}");
+            tokio::time::sleep(wait).await;
+        };
+        for most in [100, 200, 400, 800, 1600, 2000, 2000] {
+            fail(Duration::from_millis(most)).await;
+        }
+        for _ in 0..6 {
+            host.permit().await.end(Ending::Fine, SECOND);
+        }
+        fail(Duration::from_millis(200)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_does_not_answer_is_left_alone_and_tried_by_one() {
+        let host = cut_off(4).await;
+        let refused = host.admit(SECOND).await.err();
+        assert!(matches!(&refused, Some(Error::Unreachable(why)) if why.contains("tried again in")), "{refused:?}");
+        rest_is_over(&host).await;
+        let trial = host.admit(SECOND).await.unwrap();
+        assert!(trial.is_on_trial());
+        let waits = host.admit(SECOND).await.err();
+        assert!(matches!(&waits, Some(Error::Unreachable(why)) if why.contains("not answered yet")), "{waits:?}");
+        let (follower, ()) = tokio::join!(host.admit(SECOND), async { answer(trial) });
+        assert!(!follower.unwrap().is_on_trial() && !host.is_cut_off());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_on_trial_that_is_dropped_makes_room_for_the_next() {
+        let host = cut_off(4).await;
+        rest_is_over(&host).await;
+        let trial = host.admit(SECOND).await.unwrap();
+        let (next, ()) = tokio::join!(host.admit(SECOND), async { drop(trial) });
+        let next = next.unwrap();
+        assert!(next.is_on_trial());
+        let (last, ()) = tokio::join!(host.admit(SECOND), async { next.unanswered() });
+        assert!(last.is_err() && host.is_cut_off());
+        host.try_again(SECOND);
+        assert!(host.admit(SECOND).await.unwrap().is_on_trial(), "who insists gets one try");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_sinks_holds_for_those_who_wait() {
+        let host = host(4);
+        let mut out = Vec::new();
+        for _ in 0..4 {
+            out.push(host.permit().await);
+        }
+        let mut waiting = std::pin::pin!(host.permit());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        out.pop().unwrap().end(Ending::Busy, SECOND); // two may remain, three are out
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        out.pop();
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        out.pop();
+        assert!(futures_util::poll!(&mut waiting).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_pull_that_is_dropped_is_over() {
+        let host = host(1);
+        let granted = |left| Some(Granted { left, of: Some(10), window: 60 * SECOND });
+        host.hear_pulls("ada", granted(2), false);
+        let pull = host.pull("ada", 10).unwrap();
+        assert!(host.pull("ada", 10).is_err() && host.pull("ben", 10).is_ok(), "each account for itself");
+        drop(pull);
+        assert!(host.pull("ada", 10).is_ok());
+    }
+
+    proptest! {
+        /// Whatever happens to requests, among them those who are dropped while they wait: in the end all permits are
+        /// there, as many as the limit.
+        #[test]
+        fn permits_never_leak(ceiling in 1usize..6, steps in proptest::collection::vec((0u8..6, 0usize..8), 0..120)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                let host = host(ceiling);
+                let (mut out, mut waiting) = (Vec::new(), Vec::new());
+                for (step, which) in steps {
+                    match step {
+                        0 | 1 => waiting.push(Box::pin({ let host = Arc::clone(&host); async move { host.permit().await } })),
+                        2 if !waiting.is_empty() => drop(waiting.swap_remove(which % waiting.len())),
+                        3 if !out.is_empty() => drop(out.swap_remove(which % out.len())),
+                        4 if which == 0 => host.take_up(which + 1),
+                        _ if !out.is_empty() => {
+                            let permit: Permit = out.swap_remove(which % out.len());
+                            permit.end([Ending::Fine, Ending::Stumbled, Ending::Busy, Ending::Failed][which % 4], SECOND);
+                        }
+                        _ => {}
+                    }
+                    let mut still = Vec::new();
+                    for mut request in waiting {
+                        match futures_util::poll!(&mut request) {
+                            std::task::Poll::Ready(permit) => out.push(permit),
+                            std::task::Poll::Pending => still.push(request),
+                        }
+                    }
+                    waiting = still;
+                    let state = host.state();
+                    assert!(out.len() <= state.pace.limit() + state.excess, "{} are out", out.len());
+                }
+                drop((out, waiting));
+                let state = host.state();
+                assert_eq!((host.permits.available_permits(), state.excess), (state.pace.limit(), 0));
+            });
+        }
+    }
+
+    #[test]
+    fn times_for_people() {
+        for (millis, words) in
+            [(0, "0 s"), (1, "1 s"), (120_000, "120 s"), (120_001, "3 min"), (7_200_000, "120 min"), (7_200_001, "3 h")]
+        {
+            assert_eq!(in_words(Duration::from_millis(millis)), words);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Answers that a server has given a name (`ETag`, RFC 9110 §8.8.3), so that it need not send them again: GitHub does not
+//! count a request that it answers with 304.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, ETAG, LINK};
+use http::{HeaderMap, HeaderValue};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+/// What all of them may take, bytes.
+const MOST: usize = 32 << 20;
+/// What the smallest costs beside its body.
+const OVERHEAD: usize = 512;
+
+/// What was asked, and on whose behalf: a digest, so that no credentials lie about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::registry) struct Asked([u8; 32]);
+
+impl Asked {
+    pub(in crate::registry) fn new(url: &Url, authorization: Option<&HeaderValue>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(url.as_str());
+        hash.update([0]); // no URL has one
+        hash.update(AUTHORIZATION.as_str());
+        hash.update([u8::from(authorization.is_some())]);
+        hash.update(authorization.map_or(&[][..], HeaderValue::as_bytes));
+        Self(hash.finalize().into())
+    }
+}
+
+/// An answer, as far as it is needed again.
+#[derive(Clone, Debug)]
+pub(in crate::registry) struct Page {
+    pub(in crate::registry) etag: HeaderValue,
+    pub(in crate::registry) headers: HeaderMap,
+    pub(in crate::registry) body: Bytes,
+}
+
+impl Page {
+    /// `None`: the server gave it no name.
+    pub(in crate::registry) fn of(headers: &HeaderMap, body: &Bytes) -> Option<Self> {
+        let etag = headers.get(ETAG)?.clone();
+        let link = headers.get(LINK).map(|link| (LINK, link.clone()));
+        Some(Self { etag, headers: link.into_iter().collect(), body: body.clone() })
+    }
+
+    fn size(&self) -> usize {
+        let headers: usize = self.headers.values().map(HeaderValue::len).sum();
+        OVERHEAD + self.etag.len() + headers + self.body.len()
+    }
+}
+
+/// The kept ones; the oldest go when there are too many.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pages: HashMap<Asked, Page>,
+    /// By age, each once.
+    order: VecDeque<Asked>,
+    size: usize,
+}
+
+impl Kept {
+    pub(super) fn get(&self, asked: Asked) -> Option<Page> {
+        self.pages.get(&asked).cloned()
+    }
+
+    pub(super) fn keep(&mut self, asked: Asked, page: Page) {
+        self.forget(asked);
+        if page.size() > MOST / 4 {
+            return;
+        }
+        self.size += page.size();
+        self.pages.insert(asked, page);
+        self.order.push_back(asked);
+        while self.size > MOST
+            && let Some(&oldest) = self.order.front()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, asked: Asked) {
+        if let Some(page) = self.pages.remove(&asked) {
+            self.size -= page.size();
+            self.order.retain(|other| *other != asked);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(number: usize) -> Asked {
+        Asked::new(&format!("https://api.example.org/{number}").parse().unwrap(), None)
+    }
+
+    fn page(size: usize) -> Page {
+        Page { etag: HeaderValue::from_static("\"x\""), headers: HeaderMap::new(), body: vec![0; size].into() }
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let mut kept = Kept::default();
+        for number in 0..100 {
+            kept.keep(asked(number), page(1 << 20));
+            kept.keep(asked(number), page(1 << 20));
+            assert!(kept.size <= MOST);
+            assert_eq!((kept.pages.len(), kept.size), (kept.order.len(), kept.pages.values().map(Page::size).sum()));
+        }
+        assert!(kept.get(asked(99)).is_some() && kept.get(asked(0)).is_none());
+        assert_eq!(kept.pages.len(), 31);
+        kept.keep(asked(99), page(MOST));
+        assert!(kept.get(asked(99)).is_none(), "one alone does not push out all others");
+        assert_eq!(kept.pages.len(), 30);
+    }
+
+    #[test]
+    fn who_asks_matters() {
+        let url: Url = "https://api.example.org/a".parse().unwrap();
+        let (ada, ben) = (HeaderValue::from_static("Bearer ada"), HeaderValue::from_static("Bearer ben"));
+        let all = [Asked::new(&url, None), Asked::new(&url, Some(&ada)), Asked::new(&url, Some(&ben)), asked(1)];
+        assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
+    }
+}

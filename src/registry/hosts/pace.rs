@@ -1,0 +1,178 @@
+//! How much one host is asked at a time, and how long it is left alone after a failure. Pure: no clock, no dice.
+//!
+//! Grows by one request in flight with each round of successes, and is halved when the host is too busy (AIMD, as TCP
+//! does it); the same rounds undo the back-off, one step each. What fails together counts once: a request belongs to the
+//! epoch in which it was sent, and a failure begins the next one.
+
+use std::time::Duration;
+
+/// The first wait; doubles with each further failure.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest wait that nobody asked for.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// How one try of a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registry) enum Ending {
+    /// It was answered.
+    Fine,
+    /// The host has too much to do: it says so, or did not answer in time.
+    Busy,
+    /// Something went wrong that may pass.
+    Failed,
+    /// The registry says that something went wrong with what was asked: that tells nothing of the host.
+    Stumbled,
+}
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    ceiling: usize,
+    limit: usize,
+    /// Since the limit last changed.
+    successes: usize,
+    /// Failures that successes have not undone yet.
+    failures: u32,
+    epoch: u64,
+}
+
+impl Pace {
+    /// Begins at the ceiling, at least 1.
+    pub(super) fn new(ceiling: usize) -> Self {
+        let ceiling = ceiling.max(1);
+        Self { ceiling, limit: ceiling, successes: 0, failures: 0, epoch: 0 }
+    }
+
+    /// Requests in flight that are allowed now.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// What a request that is sent now belongs to.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Somebody knows of a lower ceiling.
+    pub(super) fn lower(&mut self, ceiling: usize) {
+        self.ceiling = self.ceiling.min(ceiling.max(1));
+        self.limit = self.limit.min(self.ceiling);
+    }
+
+    /// Takes into account how a request of an epoch ended. Gives how long to leave the host alone, at most, where this is
+    /// the first to tell of a failure.
+    pub(super) fn ended(&mut self, ending: Ending, epoch: u64) -> Option<Duration> {
+        if ending == Ending::Fine {
+            self.successes += 1;
+            if self.successes >= self.limit {
+                self.successes = 0;
+                self.limit = (self.limit + 1).min(self.ceiling);
+                self.failures = self.failures.saturating_sub(1);
+            }
+            return None;
+        }
+        if ending == Ending::Stumbled {
+            return Some(FIRST_BACKOFF);
+        }
+        if epoch != self.epoch {
+            return None;
+        }
+        self.epoch += 1;
+        self.successes = 0;
+        if ending == Ending::Busy {
+            self.limit = (self.limit / 2).max(1);
+        }
+        self.failures = (self.failures + 1).min(16);
+        Some(FIRST_BACKOFF.saturating_mul(1 << (self.failures - 1)).min(LONGEST_BACKOFF))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fail(pace: &mut Pace, ending: Ending) -> Option<Duration> {
+        let epoch = pace.epoch();
+        pace.ended(ending, epoch)
+    }
+
+    #[test]
+    fn a_busy_host_gets_half_and_then_one_more_a_round() {
+        let mut pace = Pace::new(8);
+        let mut limits = Vec::new();
+        for _ in 0..4 {
+            fail(&mut pace, Ending::Busy);
+            limits.push(pace.limit());
+        }
+        assert_eq!(limits, [4, 2, 1, 1]);
+        let mut successes = 0;
+        while pace.limit() < 8 {
+            assert_eq!(pace.ended(Ending::Fine, 0), None);
+            successes += 1;
+        }
+        assert_eq!(successes, 1 + 2 + 3 + 4 + 5 + 6 + 7);
+        (0..100).for_each(|_| _ = pace.ended(Ending::Fine, 0));
+        assert_eq!(pace.limit(), 8, "never more than it began with");
+        fail(&mut pace, Ending::Failed);
+        assert_eq!(pace.limit(), 8, "an error says nothing of being busy");
+    }
+
+    #[test]
+    fn what_fails_together_counts_once() {
+        let mut pace = Pace::new(8);
+        assert!(pace.ended(Ending::Busy, 0).is_some());
+        for _ in 0..7 {
+            assert_eq!(pace.ended(Ending::Busy, 0), None);
+        }
+        assert_eq!(pace.limit(), 4);
+        assert!(pace.ended(Ending::Busy, 1).is_some(), "sent after the first failure was known");
+    }
+
+    #[test]
+    fn waits_double_and_rounds_of_successes_undo_them() {
+        let mut pace = Pace::new(2);
+        let waits: Vec<u128> = (0..12).map(|_| fail(&mut pace, Ending::Failed).unwrap().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000]);
+        (0..2 * 10).for_each(|_| _ = pace.ended(Ending::Fine, 0));
+        assert_eq!(fail(&mut pace, Ending::Failed).unwrap().as_millis(), 400, "12 failures, 10 rounds");
+        (0..100).for_each(|_| _ = pace.ended(Ending::Fine, 0));
+        assert_eq!(fail(&mut pace, Ending::Failed).unwrap().as_millis(), 100);
+    }
+
+    #[test]
+    fn one_broken_repository_does_not_slow_down_the_others() {
+        let mut pace = Pace::new(8);
+        for _ in 0..100 {
+            assert_eq!(fail(&mut pace, Ending::Stumbled), Some(FIRST_BACKOFF));
+        }
+        assert_eq!((pace.limit(), fail(&mut pace, Ending::Failed)), (8, Some(FIRST_BACKOFF)));
+    }
+
+    #[test]
+    fn the_lowest_ceiling_counts() {
+        let mut pace = Pace::new(8);
+        pace.lower(3);
+        pace.lower(5);
+        assert_eq!(pace.limit(), 3);
+        pace.lower(0);
+        assert_eq!(pace.limit(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_always_one_and_never_more_than_the_ceiling(
+            ceiling in 0usize..20,
+            endings in proptest::collection::vec((0u8..4, 0u64..5), 0..300),
+        ) {
+            let mut pace = Pace::new(ceiling);
+            for (ending, behind) in endings {
+                let ending = [Ending::Fine, Ending::Busy, Ending::Failed, Ending::Stumbled][usize::from(ending)];
+                let epoch = pace.epoch().saturating_sub(behind);
+                let wait = pace.ended(ending, epoch);
+                prop_assert!((1..=ceiling.max(1)).contains(&pace.limit()));
+                prop_assert!(wait.is_none_or(|wait| wait >= FIRST_BACKOFF && wait <= LONGEST_BACKOFF));
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How many manifests may still be pulled where a registry grants few, as Docker Hub does, and how many of them are left
+//! to other people at this address. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What a registry tells of the pulls it grants an account, or an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::registry) struct Granted {
+    pub(in crate::registry) left: u64,
+    /// In all; `None` where it does not say.
+    pub(in crate::registry) of: Option<u64>,
+    /// In how long a time.
+    pub(in crate::registry) window: Duration,
+}
+
+/// What is known of them.
+#[derive(Debug, Default)]
+pub(super) struct Pulls {
+    /// The last word, and until when it counts.
+    told: Option<(Granted, Instant)>,
+    /// Pulls of ours that may not be counted in it.
+    in_flight: u64,
+}
+
+impl Pulls {
+    /// Begins a pull, unless only those that are left to others remain: so many percent of all.
+    ///
+    /// # Errors
+    /// What is granted.
+    pub(super) fn begin(&mut self, reserve_percent: u32, now: Instant) -> Result<(), Granted> {
+        if let Some((granted, until)) = self.told
+            && until > now
+            && granted.left.saturating_sub(self.in_flight) <= reserve(granted, reserve_percent)
+        {
+            return Err(granted);
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    /// A pull is over, whatever came of it.
+    pub(super) fn end(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// An answer told what is left; `None`: as many as one likes. Answers overtake each other, so that the lowest word
+    /// counts; unless this is one to a question for which no pull was under way.
+    pub(super) fn hear(&mut self, granted: Option<Granted>, is_last_word: bool, now: Instant) {
+        let before = self.told.filter(|(_, until)| *until > now && !is_last_word);
+        self.told = granted.map(|granted| {
+            let left = before.map_or(granted.left, |(before, _)| before.left.min(granted.left));
+            (Granted { left, ..granted }, now + granted.window)
+        });
+    }
+
+    /// Whether pulls are under way.
+    pub(super) fn is_pulling(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// Whether nothing need be remembered.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        !self.is_pulling() && self.told.is_none_or(|(_, until)| until <= now)
+    }
+}
+
+fn reserve(granted: Granted, percent: u32) -> u64 {
+    granted.of.unwrap_or(0).saturating_mul(u64::from(percent)).div_ceil(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIX_HOURS: Duration = Duration::from_secs(21_600);
+
+    fn granted(left: u64) -> Granted {
+        Granted { left, of: Some(100), window: SIX_HOURS }
+    }
+
+    #[test]
+    fn it_stops_before_the_reserve() {
+        let (mut pulls, now) = (Pulls::default(), Instant::now());
+        assert_eq!(pulls.begin(10, now), Ok(()), "nothing is known yet");
+        pulls.end();
+        pulls.hear(Some(granted(13)), false, now);
+        for _ in 0..3 {
+            assert_eq!(pulls.begin(10, now), Ok(()));
+        }
+        assert_eq!(pulls.begin(10, now), Err(granted(13)), "three are under way");
+        assert_eq!(pulls.begin(0, now), Ok(()), "without a reserve they go on");
+        (0..4).for_each(|_| pulls.end());
+        pulls.hear(Some(granted(10)), false, now);
+        assert_eq!(pulls.begin(10, now), Err(granted(10)));
+        assert_eq!(pulls.begin(10, now + SIX_HOURS), Ok(()), "the window is over");
+    }
+
+    #[test]
+    fn answers_that_overtake_each_other_do_not_raise_it() {
+        let (mut pulls, now) = (Pulls::default(), Instant::now());
+        let left = |pulls: &Pulls| pulls.told.map(|(granted, _)| granted.left);
+        for told in [12, 11, 13] {
+            pulls.hear(Some(granted(told)), false, now);
+        }
+        assert_eq!(left(&pulls), Some(11));
+        pulls.hear(Some(granted(13)), true, now);
+        assert_eq!(left(&pulls), Some(13), "asked for by itself, it is the truth");
+        pulls.hear(None, false, now);
+        assert_eq!(pulls.begin(100, now), Ok(()), "an account that is granted as many as it likes");
+    }
+
+    #[test]
+    fn a_reserve_is_rounded_up_and_needs_a_whole() {
+        assert_eq!(reserve(Granted { of: Some(15), ..granted(1) }, 10), 2);
+        assert_eq!(reserve(Granted { of: None, ..granted(1) }, 100), 0);
+        assert_eq!(reserve(Granted { of: Some(u64::MAX), ..granted(1) }, 100), u64::MAX / 100 + 1);
+    }
+}

@@ -1,0 +1,279 @@
+//! When a request is sent, and how often: what all work for one host decides together (see `hosts`), applied to each.
+//!
+//! A request is tried again after what passes by itself (408, 429, 500, 502, 503, 504, a connection that failed or
+//! broke); never after a time-out, which has already cost what one request may cost, and never after a refusal.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{Method, StatusCode};
+use url::Url;
+
+use super::super::address::host_of;
+use super::super::hosts::{Admission, Ending, Granted, Host, Permit, Pull, in_words};
+use super::super::quota::{self, Quota};
+use super::{Answer, Error, Request, Result, Transport};
+
+/// What a transport remembers of its own manners.
+#[derive(Default)]
+pub(super) struct Manners {
+    /// Somebody waits who may insist: each host is tried once, whatever is known of it.
+    insists: AtomicBool,
+    /// The hosts that were tried so.
+    insisted: Mutex<HashSet<String>>,
+    /// Pulls were at an end, and still are, as the host said when asked. Held while asking.
+    pulls_are_over: tokio::sync::Mutex<bool>,
+}
+
+/// Whether a pull may go.
+enum MayPull {
+    Yes(Pull),
+    /// The question got an answer that the pull would get too.
+    Answered(Box<Answer>),
+}
+
+impl Transport {
+    /// See [`Source::insist`](super::super::Source::insist).
+    pub(in crate::registry) fn insist(&self) {
+        self.manners.insists.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends a request until it has an answer that trying again would not change. Any status is an answer.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Tls`], [`Error::Timeout`], [`Error::Throttled`], [`Error::NoPulls`],
+    /// [`Error::Refused`], and [`Error::Malformed`] for a body above the cap.
+    pub(in crate::registry) async fn send(&self, request: &Request) -> Result<Answer> {
+        let host = self.host(&request.url);
+        let mut _pull = None;
+        if request.is_pull() {
+            match self.may_pull(request, &host).await? {
+                MayPull::Yes(pull) => _pull = Some(pull),
+                MayPull::Answered(answer) => return Ok(*answer),
+            }
+        }
+        let outcome = self.send_admitted(request, &host).await;
+        self.meter.tell_breaker(host.name(), host.is_cut_off());
+        outcome
+    }
+
+    fn host(&self, url: &Url) -> Arc<Host> {
+        let name = host_of(url);
+        let host = self.hosts.host(&name, self.ceiling);
+        if self.manners.insists.load(Ordering::Relaxed)
+            && self.manners.insisted.lock().unwrap_or_else(PoisonError::into_inner).insert(name)
+        {
+            host.try_again(self.limits.longest_wait);
+        }
+        host
+    }
+
+    async fn send_admitted(&self, request: &Request, host: &Arc<Host>) -> Result<Answer> {
+        let mut admission = host.admit(self.limits.request_timeout).await?;
+        let most = if admission.is_on_trial() { 1 } else { self.limits.tries };
+        let outcome = self.try_often(request, host, &mut admission, most).await;
+        if is_unanswered(&outcome) {
+            admission.unanswered();
+        }
+        outcome
+    }
+
+    async fn try_often(
+        &self,
+        request: &Request,
+        host: &Arc<Host>,
+        admission: &mut Admission,
+        most: u32,
+    ) -> Result<Answer> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let last = tries >= most;
+            let permit = self.permit(host).await?;
+            let outcome = self.attempt(request, host.name()).await;
+            permit.end(ending(&outcome), self.limits.longest_wait);
+            self.meter.tell_outcome(host.name(), &outcome);
+            match outcome {
+                Err(Error::Unreachable(why)) if !last => {
+                    tracing::debug!(host = host.name(), tries, why, "trying again");
+                }
+                Ok(answer) => {
+                    if !is_unanswered_by(&answer) {
+                        admission.answered();
+                    }
+                    if !self.heed(request, &answer, host, last)? {
+                        return Ok(answer);
+                    }
+                }
+                outcome => return outcome,
+            }
+            self.meter.tell_retry(host.name());
+        }
+    }
+
+    /// One try: has `request_timeout` to the last byte.
+    async fn attempt(&self, request: &Request, host: &str) -> Result<Answer> {
+        let limit = self.limits.request_timeout;
+        tokio::time::timeout(limit, self.follow(request, host)).await.unwrap_or_else(|_| {
+            Err(Error::Timeout(format!(
+                "{host} gave no complete answer within {}; try again later, or raise the request time-out",
+                seconds(limit)
+            )))
+        })
+    }
+
+    /// Waits until the host may be asked: for the end of a pause, then for a permit.
+    async fn permit(&self, host: &Arc<Host>) -> Result<Permit> {
+        loop {
+            self.until_pause_is_over(host).await?;
+            let permit = host.permit().await;
+            if host.paused_for(&self.account).is_none() {
+                return Ok(permit);
+            } // Otherwise it began while we waited for the permit, which others may need meanwhile.
+        }
+    }
+
+    async fn until_pause_is_over(&self, host: &Host) -> Result<()> {
+        // Another answer may make it longer meanwhile, so look again.
+        while let Some(left) = host.paused_for(&self.account) {
+            if left > self.limits.longest_wait {
+                return Err(Error::Throttled(format!(
+                    "{} grants no more requests for {}; scan it later or less often",
+                    host.name(),
+                    in_words(left)
+                )));
+            }
+            let _standing = self.meter.stand(host.name());
+            tokio::time::sleep(left).await; // because the registry asked for it, or needs it
+        }
+        Ok(())
+    }
+
+    /// Takes note of what an answer asks for and grants. Says whether to try again.
+    fn heed(&self, request: &Request, answer: &Answer, host: &Host, last: bool) -> Result<bool> {
+        let quota = quota::quota(&answer.headers);
+        self.heed_quota(request, answer, quota, host);
+        if !is_passing(answer, quota) {
+            return Ok(false);
+        }
+        let asked = quota::retry_after(&answer.headers, answer.said().as_deref());
+        if let Some(wait) = asked {
+            host.pause(wait);
+        }
+        let refuses = matches!(answer.status.as_u16(), 403 | 429);
+        let reset = match quota {
+            Some(Quota::Pulls(granted)) if refuses && granted.left == 0 => return Err(no_pulls(host, granted)),
+            Some(Quota::Requests { left: 0, reset }) => Some(reset),
+            _ => None,
+        };
+        let asked = asked.or(reset);
+        if asked.is_some_and(|wait| wait > self.limits.longest_wait) || (last && refuses) {
+            return Err(throttled(host, answer.status, asked));
+        }
+        Ok(!last)
+    }
+
+    fn heed_quota(&self, request: &Request, answer: &Answer, quota: Option<Quota>, host: &Host) {
+        match quota {
+            Some(Quota::Requests { left, reset }) => {
+                self.meter.tell_quota(host.name(), "requests", left);
+                // The last that it grants for now: who asks next waits, or hears that it takes too long.
+                if left == 0 {
+                    host.pause_account(&self.account, reset);
+                }
+            }
+            Some(Quota::Pulls(granted)) => {
+                self.meter.tell_quota(host.name(), "pulls", granted.left);
+                host.hear_pulls(&self.account, Some(granted), false);
+            }
+            // Who has no limit is told none.
+            None if answer.status.is_success() && request.is_for_manifest() => {
+                host.hear_pulls(&self.account, None, false);
+            }
+            None => {}
+        }
+    }
+
+    /// Begins a pull. Where these are at an end, asks whether that is still so: by HEAD, which is no pull.
+    async fn may_pull(&self, request: &Request, host: &Arc<Host>) -> Result<MayPull> {
+        let pull = || host.pull(&self.account, self.limits.pull_reserve).map_err(|granted| no_pulls(host, granted));
+        if let Ok(pull) = pull() {
+            return Ok(MayPull::Yes(pull));
+        }
+        let mut are_over = self.manners.pulls_are_over.lock().await;
+        // Somebody else may have asked meanwhile.
+        match pull() {
+            Ok(pull) => return Ok(MayPull::Yes(pull)),
+            // With some under way, an answer would not tell whether they are counted.
+            Err(why) if *are_over || host.is_pulling(&self.account) => return Err(why),
+            Err(_) => {}
+        }
+        let question = Request { method: Method::HEAD, ..request.clone() };
+        let answer = self.send_admitted(&question, host).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Ok(MayPull::Answered(Box::new(answer)));
+        }
+        if answer.status.is_success() {
+            let granted = match quota::quota(&answer.headers) {
+                Some(Quota::Pulls(granted)) => Some(granted),
+                _ => None,
+            };
+            host.hear_pulls(&self.account, granted, true);
+        }
+        let outcome = pull();
+        *are_over = outcome.is_err();
+        outcome.map(MayPull::Yes)
+    }
+}
+
+fn no_pulls(host: &Host, granted: Granted) -> Error {
+    let (name, left, window) = (host.name(), granted.left, in_words(granted.window));
+    let of = granted.of.map(|of| format!(" of {of} in {window}")).unwrap_or_default();
+    let kept = if left == 0 { "" } else { ", which scan.pull_reserve leaves to others at this address" };
+    Error::NoPulls(format!("{name} grants {left} more pulls{of}{kept}; it grants more within {window}"))
+}
+
+fn throttled(host: &Host, status: StatusCode, asked: Option<Duration>) -> Error {
+    let wait = asked.map(|wait| format!(" and asks to wait {}", seconds(wait))).unwrap_or_default();
+    Error::Throttled(format!("{} answered {status}{wait}; scan it later or less often", host.name()))
+}
+
+/// Whether the status may be another one later. GitHub says 403 to who asks too often.
+fn is_passing(answer: &Answer, quota: Option<Quota>) -> bool {
+    match answer.status.as_u16() {
+        403 => answer.headers.contains_key(RETRY_AFTER) || quota.is_some_and(Quota::is_spent),
+        status => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+    }
+}
+
+/// What a try tells of how much its host can take.
+fn ending(outcome: &Result<Answer>) -> Ending {
+    match outcome {
+        Ok(answer) if !is_passing(answer, quota::quota(&answer.headers)) => Ending::Fine,
+        Ok(answer) if matches!(answer.status.as_u16(), 403 | 429 | 503) => Ending::Busy,
+        Err(Error::Timeout(_)) => Ending::Busy,
+        Ok(answer) if !is_unanswered_by(answer) => Ending::Stumbled,
+        Ok(_) | Err(Error::Unreachable(_) | Error::Tls(_)) => Ending::Failed,
+        Err(_) => Ending::Fine,
+    }
+}
+
+fn is_unanswered(outcome: &Result<Answer>) -> bool {
+    match outcome {
+        Ok(answer) => is_unanswered_by(answer),
+        Err(why) => matches!(why, Error::Unreachable(_) | Error::Timeout(_) | Error::Tls(_)),
+    }
+}
+
+/// Whether somebody else answers for the registry, which does not. What it says in its own words is an answer, also under
+/// a 500.
+fn is_unanswered_by(answer: &Answer) -> bool {
+    answer.status.is_server_error() && answer.error_code().is_none()
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
