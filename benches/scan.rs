@@ -164,13 +164,8 @@ impl Service {
         let form = RegistryForm {
             name: "bench".to_owned(),
             url: registry.url(),
-            kind: None,
-            org: String::new(),
-            username: String::new(),
-            password: SecretString::default(),
-            include: Vec::new(),
-            exclude: Vec::new(),
             schedule: "off".to_owned(),
+            ..RegistryForm::default()
         };
         let added = app.registry_add(&form).await.expect("the registry answers");
         Self { app, registry: added.id, _data: data }

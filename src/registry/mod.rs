@@ -6,7 +6,8 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `address` | which addresses an admin may give, and the URLs made from them |
-//! | `guard` | which network addresses are never dialled |
+//! | `network`, `guard` | which network addresses are what, and which are dialled |
+//! | `client`, `tls` | the one factory of outgoing clients, and certificates of a registry's own |
 //! | `transport` | sending: time-outs, retries, redirects, size caps, counts |
 //! | `challenge`, `token` | `WWW-Authenticate` and bearer tokens |
 //! | `distribution` | the `/v2/` API |
@@ -33,6 +34,7 @@ mod address;
 mod api;
 mod archive;
 mod challenge;
+mod client;
 mod content;
 mod disk;
 mod distribution;
@@ -42,13 +44,16 @@ mod header;
 mod kinds;
 mod layout;
 mod listing;
+mod network;
+mod tls;
 mod token;
 mod transport;
 mod wire;
 
 pub use grammar::image_name;
 pub use kinds::pull_host;
-pub use transport::install_tls;
+pub use network::Private;
+pub use tls::{Tls, fingerprints, install_tls};
 
 use archive::Archive;
 use content::Origin;
@@ -111,6 +116,7 @@ pub struct Endpoint {
     /// Empty for none.
     pub username: String,
     pub password: Option<SecretString>,
+    pub tls: Tls,
 }
 
 /// Bounds on what one registry may cost us.
@@ -129,6 +135,8 @@ pub struct Limits {
     pub pages: u32,
     /// Folders that image layouts and archives may lie in.
     pub layout_roots: Vec<PathBuf>,
+    /// Which private addresses may be reached beside the registry's own.
+    pub private: Private,
 }
 
 /// A listing, and whether it is all.

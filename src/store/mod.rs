@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use self::db::{Db, sql};
+pub use self::registries::SealedSecrets;
 use crate::catalog::{Changes, Content, Image, JobVersion, NewScanProblem, RegistryId, ScanCounts, ScanId, ScanState};
 
 /// What a caller can act on.

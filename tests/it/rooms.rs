@@ -35,7 +35,8 @@ const FRAMEWORKS: [(&str, &[&str]); 26] = [
     ("tower", &["http"]),
     ("tower_http", &["http"]),
     ("hyper", &["http"]),
-    ("hyper_util", &["http"]),
+    // Which requests a proxy gets.
+    ("hyper_util", &["http", "registry"]),
     ("sqlx", &["store"]),
     ("tantivy", &["search"]),
     ("reqwest", &["registry", "client"]),

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::super::address::Base;
 use super::super::challenge;
+use super::super::client::Clients;
 use super::super::transport::{Answer, Request, Transport};
 use super::super::{Endpoint, Limits, Result};
 use super::gitlab;
@@ -59,7 +60,8 @@ pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits) ->
         request_timeout: limits.request_timeout.min(PROBE_PATIENCE),
         ..limits.clone()
     };
-    let transport = Transport::new(&limits, base.is_loopback()).staying();
+    let clients = Clients::new(&base, &base.root(), &endpoint.tls, &limits)?;
+    let transport = Transport::new(&limits, clients).staying();
     let found = tokio::time::timeout(PATIENCE, by_answers(&transport, &base)).await;
     Ok(found.ok().flatten().unwrap_or(RegistryKind::Distribution))
 }

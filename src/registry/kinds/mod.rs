@@ -24,6 +24,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::address::Base;
 use super::api::Api;
+use super::client::Clients;
 use super::distribution::{Distribution, login};
 use super::grammar::is_digest;
 use super::transport::Transport;
@@ -62,7 +63,8 @@ impl Remote {
             RegistryKind::Ghcr => ghcr::places(base)?,
             _ => (base.clone(), base.root()),
         };
-        let transport = Arc::new(Transport::new(limits, base.is_loopback()));
+        let clients = Clients::new(&base, &root, &endpoint.tls, limits)?;
+        let transport = Arc::new(Transport::new(limits, clients));
         let (api_login, for_v2) = match endpoint.kind {
             RegistryKind::Quay => quay::logins(endpoint)?,
             _ => (login(endpoint)?, endpoint.clone()),

@@ -1,17 +1,20 @@
 //! Registries that behave, and those that do not.
 
 mod content;
+mod guard;
 mod kinds;
 mod layout;
 mod listing;
 mod login;
 mod ping;
+mod proxy;
+mod tls;
 mod transport;
 
 use std::time::Duration;
 
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Limits, Source};
+use silo::registry::{Endpoint, Limits, Private, Source, Tls};
 
 use crate::support::fake_registry::FakeRegistry;
 
@@ -25,6 +28,7 @@ fn limits() -> Limits {
         longest_wait: Duration::from_secs(2),
         pages: 20,
         layout_roots: Vec::new(),
+        private: Private::default(),
     }
 }
 
@@ -35,6 +39,7 @@ fn endpoint(url: &str, login: Option<(&str, &str)>) -> Endpoint {
         url: url.to_owned(),
         username: login.map(|(name, _)| name.to_owned()).unwrap_or_default(),
         password: login.map(|(_, password)| password.into()),
+        tls: Tls::default(),
     }
 }
 

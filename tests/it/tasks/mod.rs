@@ -6,7 +6,6 @@ mod schedule;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
 use silo::app::{App, RegistryForm};
 use silo::catalog::Registry;
 use silo::clock::Clock;
@@ -50,13 +49,8 @@ impl House {
         let form = RegistryForm {
             name: name.to_owned(),
             url: url.to_owned(),
-            kind: None,
-            org: String::new(),
-            username: String::new(),
-            password: SecretString::from(""),
-            include: Vec::new(),
-            exclude: Vec::new(),
             schedule: schedule.to_owned(),
+            ..RegistryForm::default()
         };
         self.app.registry_add(&form).await.expect("a registry that answers")
     }
