@@ -10,6 +10,7 @@
 //! | `client`, `tls` | the one factory of outgoing clients, and certificates of a registry's own |
 //! | `transport` | sending: time-outs, retries, redirects, size caps, counts |
 //! | `challenge`, `token` | `WWW-Authenticate` and bearer tokens |
+//! | `aws` | requests signed with AWS keys |
 //! | `distribution` | the `/v2/` API |
 //! | `kinds` | what each kind of registry does otherwise, one file a kind |
 //! | `api` | JSON interfaces beside `/v2/` |
@@ -33,6 +34,7 @@ use crate::catalog::RegistryKind;
 mod address;
 mod api;
 mod archive;
+mod aws;
 mod challenge;
 mod client;
 mod content;
