@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use http::Method;
 use secrecy::SecretString;
 use silo::app::{App, Page, open_store};
-use silo::catalog::{Changes, Content, Image, NewRegistry, Outcome, RegistryKind, ScanCounts, ScanState, ScanTrigger};
+use silo::catalog::{Changes, Content, Image, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
 use silo::clock::Clock;
 use silo::config::{Flags, Settings};
 use silo::registry::{Fetched, ImageConfig};
 use silo::seed::LABEL;
-use silo::store::{ScanResult, SealedSecrets, Store};
+use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -125,10 +125,9 @@ async fn fill(folder: &TempDir, jobs: usize) -> usize {
     let images = changes.add.len();
     let result = ScanResult {
         state: ScanState::Complete,
-        changes,
-        contents,
-        counts: ScanCounts::default(),
-        problems: Vec::new(),
+        step: ScanStep { changes, contents, ..ScanStep::default() },
+        settled: Vec::new(),
+        gone: Vec::new(),
         error: None,
     };
     let started = Instant::now();
@@ -146,7 +145,12 @@ fn found(jobs: usize) -> (Changes, Vec<Content>) {
             let job = jobs::job(number, version, "1.0.0");
             let digest = format!("sha256:{:064x}", contents.len());
             let labels = BTreeMap::from([(LABEL.to_owned(), job.manifest.clone())]);
-            let config = ImageConfig { digest: digest.clone(), platform: "linux/amd64".to_owned(), labels };
+            let config = ImageConfig {
+                digest: digest.clone(),
+                platform: "linux/amd64".to_owned(),
+                labels,
+                ..ImageConfig::default()
+            };
             let content = silo::scan::content_of(&digest, Fetched::Image(vec![config]));
             assert!(
                 matches!(&content.outcome, Outcome::Seed(facts) if facts.valid && facts.problems.is_empty()),

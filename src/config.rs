@@ -93,6 +93,8 @@ pub struct Scan {
     pub pages: u32,
     pub longest_hours: u32,
     pub hold_percent: u32,
+    pub relist_hours: u32,
+    pub step_seconds: u32,
     pub wait_seconds: u32,
     pub lease_seconds: u32,
     pub layout_roots: Vec<PathBuf>,

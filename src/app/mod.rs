@@ -59,6 +59,8 @@ struct Inner {
 pub struct Signals {
     /// A scan was asked for.
     pub scan_queued: Notify,
+    /// A scan has put something into the catalogue.
+    pub catalogue_changed: Notify,
     /// A minute has passed on the clock.
     pub minute: Notify,
     /// Rises with each scan that ended in this process.

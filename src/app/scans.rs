@@ -134,6 +134,7 @@ impl App {
 
     /// Asks for the scans that the schedule wants now. A schedule seen for the first time starts from now.
     pub async fn scan_due(&self) -> Result<()> {
+        self.follow_hints().await?;
         let now = self.0.clock.now();
         for registry in self.registry_list().await? {
             let next = self.next_scan_of(&registry, now);
@@ -150,6 +151,17 @@ impl App {
                     self.0.store.registry_set_next_scan(registry.id, next).await?;
                 }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for scans where hints were left: they came when a scan was about to end, or nobody was there to follow them.
+    async fn follow_hints(&self) -> Result<()> {
+        for registry in self.0.store.hint_registries().await? {
+            match self.scan_request(registry, ScanTrigger::Hook).await {
+                Ok(_) | Err(Error::NotFound(_)) => {}
+                Err(why) => return Err(why),
             }
         }
         Ok(())
@@ -180,6 +192,7 @@ impl App {
         };
         let outcome = self.scan_claimed(&claim, stop).await;
         self.0.signals.scan_ended.send_modify(|count| *count += 1);
+        self.follow_hints().await?;
         if !outcome? {
             tracing::info!(scan = %claim.id, "the scan was given back, taken over, or its registry deleted");
         }
@@ -201,20 +214,35 @@ impl App {
         };
         let result = match opened {
             Ok((source, filter)) => {
-                let progress = Progress::default();
+                let Some(scan) = asked else { return Ok(false) };
+                let is_resumed = attempts > 1;
+                let progress = match is_resumed {
+                    true => Progress::resume(self.0.store.scan_take_up(claim).await?),
+                    false => Progress::default(),
+                };
+                let settings = &self.settings().scan;
                 let input = Input {
                     store: &self.0.store,
                     source: &source,
                     registry: &registry,
+                    scan: &scan,
+                    claim,
+                    clock: &self.0.clock,
                     filter: &filter,
-                    concurrency: self.settings().scan.concurrency,
-                    confirmed: asked.is_some_and(|scan| scan.trigger == ScanTrigger::Confirmed),
-                    hold_percent: self.settings().scan.hold_percent,
-                    longest: Duration::from_secs(3600 * u64::from(self.settings().scan.longest_hours)),
+                    concurrency: settings.concurrency,
+                    hold_percent: settings.hold_percent,
+                    relist_after: TimeDelta::hours(i64::from(settings.relist_hours)),
+                    step: Duration::from_secs(u64::from(settings.step_seconds)),
+                    longest: Duration::from_secs(3600 * u64::from(settings.longest_hours)),
+                    resumed_since: scan.started_at.filter(|_| is_resumed),
                     progress: &progress,
+                    committed: &|| self.0.signals.catalogue_changed.notify_one(),
                 };
                 tokio::select! {
-                    result = scan::scan(&input) => result?,
+                    result = scan::scan(&input) => match result {
+                        Err(store::Error::LeaseLost) => return Ok(false),
+                        result => result?,
+                    },
                     () = self.until_lease_lost(claim, &progress, &source) => return Ok(false),
                     () = stop.cancelled() => {
                         self.0.store.scan_release(claim).await?;
@@ -284,7 +312,7 @@ fn jitter(registry: RegistryId, minutes: u32) -> TimeDelta {
 }
 
 fn report(registry: &Registry, id: ScanId, result: &ScanResult) {
-    let counts = &result.counts;
+    let counts = &result.step.counts;
     metrics::counter!("silo_scans_total", "state" => result.state.as_str()).increment(1);
     metrics::counter!("silo_scan_requests_total", "kind" => registry.kind.as_str()).increment(counts.requests);
     metrics::counter!("silo_scan_problems_total").increment(counts.problems);

@@ -98,11 +98,17 @@ impl App {
             })
             .await??;
         }
-        let current: HashSet<i64> = self.0.store.image_ids().await?.into_iter().collect();
+        // What went is known by its absence; looking for it costs a look at everything.
+        let current: Option<HashSet<i64>> = match self.0.store.catalogue_removed_at().await? > indexed || indexed == 0 {
+            true => Some(self.0.store.image_ids().await?.into_iter().collect()),
+            false => None,
+        };
         let index = self.0.index.clone();
         tokio::task::spawn_blocking(move || {
-            let gone: Vec<i64> = index.ids()?.into_iter().filter(|id| !current.contains(id)).collect();
-            index.write(&[], &gone)?;
+            if let Some(current) = current {
+                let gone: Vec<i64> = index.ids()?.into_iter().filter(|id| !current.contains(id)).collect();
+                index.write(&[], &gone)?;
+            }
             index.commit(revision)
         })
         .await??;

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
+
 use super::ImageId;
 
 /// A tag as the store has it.
@@ -11,6 +13,8 @@ pub struct StoredTag {
     pub repository: String,
     pub tag: String,
     pub digest: String,
+    /// When a scan last saw it point to another digest, or first saw it.
+    pub changed_at: DateTime<Utc>,
 }
 
 /// A tag as the scan saw it. `digest` is `None` where the tag is listed but its digest or content could not be read:
@@ -39,6 +43,19 @@ impl Changes {
     /// Whether the catalogue stays as it is.
     pub fn is_empty(&self) -> bool {
         self.add.is_empty() && self.point.is_empty() && self.remove.is_empty()
+    }
+
+    /// What new and moved tags point to.
+    pub fn digests(&self) -> impl Iterator<Item = &String> {
+        self.add.iter().map(|(_, _, digest)| digest).chain(self.point.iter().map(|(_, digest)| digest))
+    }
+
+    /// Puts other changes to these.
+    pub fn append(&mut self, mut other: Changes) {
+        self.add.append(&mut other.add);
+        self.point.append(&mut other.point);
+        self.remove.append(&mut other.remove);
+        self.unchanged += other.unchanged;
     }
 }
 
@@ -89,6 +106,7 @@ mod tests {
             repository: repository.clone(),
             tag: tag.clone(),
             digest: digest.clone(),
+            changed_at: DateTime::UNIX_EPOCH,
         };
         tags.iter().enumerate().map(row).collect()
     }
@@ -112,7 +130,8 @@ mod tests {
         }
         for (repository, tag, digest) in &changes.add {
             let id = ImageId(1000 + after.len() as i64);
-            after.push(StoredTag { id, repository: repository.clone(), tag: tag.clone(), digest: digest.clone() });
+            let (repository, tag, digest) = (repository.clone(), tag.clone(), digest.clone());
+            after.push(StoredTag { id, repository, tag, digest, changed_at: DateTime::UNIX_EPOCH });
         }
         after
     }

@@ -14,8 +14,38 @@ pub struct Content {
     pub outcome: Outcome,
     /// `os/architecture[/variant]` of each platform, in the index's order; empty where the image does not say.
     pub platforms: Vec<String>,
+    /// Bytes to pull (compressed) for the first platform, where the registry says.
+    pub size: Option<u64>,
+    /// When the first platform was built, where its config says.
+    pub built_at: Option<DateTime<Utc>>,
     /// What is worth telling about this content in the report of every scan that sees it.
     pub problems: Vec<ContentProblem>,
+    /// It is only the word of the registry that was scanned: nothing was checked against the digest. Another registry
+    /// that has the same digest does not take its word.
+    pub is_hearsay: bool,
+    /// The configs that were read for it, to be known again.
+    pub configs: Vec<KnownConfig>,
+}
+
+/// An image config that was read once, by its digest. What else it held was nothing to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownConfig {
+    pub digest: String,
+    /// `os/architecture[/variant]`, as the config itself says.
+    pub platform: String,
+    /// When it was built (RFC 3339), as the config says.
+    pub created: String,
+    /// Its raw Seed label; `None`: it has none.
+    pub label: Option<String>,
+}
+
+/// How far the store's knowledge of a digest goes, for one registry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// What it holds is known, with these problems.
+    Known(Vec<ContentProblem>),
+    /// Another registry said what it holds, and nobody has checked it.
+    Hearsay,
 }
 
 /// Something wrong with an image that an admin or its author should know.
@@ -112,6 +142,10 @@ pub struct Image {
     pub name: String,
     pub digest: String,
     pub platforms: Vec<String>,
+    /// As in [`Content::size`].
+    pub size: Option<u64>,
+    /// As in [`Content::built_at`].
+    pub built_at: Option<DateTime<Utc>>,
     pub facts: ManifestFacts,
     /// When a scan first saw this tag.
     pub first_seen_at: DateTime<Utc>,

@@ -13,19 +13,21 @@ mod user;
 pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{Changes, FoundTag, StoredTag, diff};
 pub use image::{
-    Content, ContentProblem, Image, Judgement, ManifestFacts, Outcome, PastDigest, SearchDoc, StaleContent,
-    split_repository,
+    Content, ContentProblem, Image, Judgement, KnownConfig, ManifestFacts, Outcome, PastDigest, SearchDoc,
+    StaleContent, Standing, split_repository,
 };
 pub use job::{Job, JobSummary, JobVersion};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
-pub use scan::{Hint, NewScanProblem, Repository, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger};
+pub use scan::{
+    Hint, NewScanProblem, Repository, RepositoryState, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger,
+};
 pub use user::{Role, User};
 
 /// Declares row identifiers: distinct types, so that a registry's id is never taken for an image's.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub i64);
         impl std::fmt::Display for $name {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{HintId, RegistryId, ScanId};
+use super::{HintId, ImageId, RegistryId, ScanId};
 
 /// Where a scan stands. `Queued` and `Running` are active: a registry has at most one active scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +167,23 @@ pub struct Repository {
     pub failing_since: Option<DateTime<Utc>>,
     /// Why the last of them did; empty where none did.
     pub failure: String,
+}
+
+/// What the next scan goes by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryState {
+    pub name: String,
+    /// The scan that last listed its tags to the end.
+    pub listed_by: ScanId,
+    /// When; and how many they were.
+    pub listed_at: Option<DateTime<Utc>>,
+    pub tags: u64,
+    /// Images that it no longer had then.
+    pub missing: Vec<ImageId>,
+    /// What the registry's listing said of its state then; empty for nothing.
+    pub change_signal: String,
+    /// Since when it has said so.
+    pub signal_since: Option<DateTime<Utc>>,
 }
 
 impl Scan {

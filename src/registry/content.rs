@@ -1,6 +1,7 @@
 //! From a manifest digest to the image configs behind it, the same for registries, layouts and archives.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -8,8 +9,8 @@ use super::archive::Archive;
 use super::distribution::Distribution;
 use super::grammar::{is_digest, matches_digest, printable};
 use super::layout::Layout;
-use super::wire::{self, Config, Descriptor, Manifest};
-use super::{Error, Fetched, ImageConfig, Result};
+use super::wire::{self, Config, Descriptor, Layer, Manifest};
+use super::{ConfigRef, Error, ImageConfig, Inside, Result};
 
 /// Children of an index that are looked at.
 const CHILDREN: usize = 16;
@@ -17,10 +18,9 @@ const CHILDREN: usize = 16;
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 /// Where blobs come from.
-#[derive(Clone, Copy)]
 pub(super) enum Origin<'a> {
     /// A repository of a registry.
-    Distribution(&'a Distribution, &'a str),
+    Distribution(Arc<Distribution>, &'a str),
     Layout(&'a Layout),
     Archive(&'a Archive),
 }
@@ -69,16 +69,12 @@ impl Origin<'_> {
             .map_err(|why| self.broken(digest, &format!("is no manifest: {}", printable(&why.to_string()))))
     }
 
-    async fn config(&self, image: ImageManifest) -> Result<ImageConfig> {
-        let bytes = self.get(Blob::Config, &image.config).await?;
+    /// What a config says by itself.
+    pub(super) async fn config(&self, digest: &str) -> Result<ImageConfig> {
+        let bytes = self.get(Blob::Config, digest).await?;
         let config: Config = serde_json::from_slice(&bytes)
-            .map_err(|why| self.broken(&image.config, &format!("is no config: {}", printable(&why.to_string()))))?;
-        let platform = config.platform.text();
-        let mut labels = config.labels();
-        for (key, value) in image.annotations {
-            labels.entry(key).or_insert(value);
-        }
-        Ok(ImageConfig { digest: image.config, platform, labels })
+            .map_err(|why| self.broken(digest, &format!("is no config: {}", printable(&why.to_string()))))?;
+        Ok(config.into_image(digest.to_owned()))
     }
 
     fn broken(&self, digest: &str, what: &str) -> Error {
@@ -93,40 +89,33 @@ impl Origin<'_> {
 
 /// What a manifest turned out to be.
 enum Class {
-    Image(ImageManifest),
+    Image(ConfigRef),
     /// Its media type, and what it points to.
     Index(String, Vec<Descriptor>),
     Other(String),
 }
 
-struct ImageManifest {
-    /// Digest of its config.
-    config: String,
-    annotations: BTreeMap<String, String>,
-}
-
-/// What a manifest digest holds. `held`: its bytes, if somebody has them already.
-pub(super) async fn read(origin: Origin<'_>, digest: &str, held: Option<Bytes>) -> Result<Fetched> {
+/// What a manifest digest leads to. `held`: its bytes, if somebody has them already.
+pub(super) async fn inside(origin: &Origin<'_>, digest: &str, held: Option<Bytes>) -> Result<Inside> {
     if let Origin::Archive(archive) = origin
         && archive.is_config(digest).await?
     {
-        let image = ImageManifest { config: digest.to_owned(), annotations: BTreeMap::new() };
-        return Ok(Fetched::Image(vec![origin.config(image).await?]));
+        return Ok(Inside::Image(vec![ConfigRef { digest: digest.to_owned(), ..ConfigRef::default() }]));
     }
     match classify(origin.manifest(digest, held).await?) {
-        Ok(Class::Image(image)) => Ok(Fetched::Image(vec![origin.config(image).await?])),
-        Ok(Class::Index(media_type, children)) => read_children(origin, media_type, children).await,
-        Ok(Class::Other(kind)) => Ok(Fetched::Other(kind)),
+        Ok(Class::Image(config)) => Ok(Inside::Image(vec![config])),
+        Ok(Class::Index(media_type, children)) => children_of(origin, media_type, children).await,
+        Ok(Class::Other(kind)) => Ok(Inside::Other(kind)),
         Err(what) => Err(origin.broken(digest, what)),
     }
 }
 
-/// Reads the images of an index, each distinct config once. A child that is missing is passed over while others are
-/// there: copies of single platforms leave the index whole. An index in an index is not followed.
-async fn read_children(origin: Origin<'_>, media_type: String, children: Vec<Descriptor>) -> Result<Fetched> {
+/// The images of an index, each distinct config once. A child that is missing is passed over while others are there:
+/// copies of single platforms leave the index whole. An index in an index is not followed.
+async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Descriptor>) -> Result<Inside> {
     let mut seen = HashSet::new();
     let children = children.into_iter().filter(is_image).filter(|child| seen.insert(child.digest.clone()));
-    let (mut configs, mut known, mut missing): (Vec<ImageConfig>, HashSet<String>, _) =
+    let (mut configs, mut known, mut missing): (Vec<ConfigRef>, HashSet<String>, _) =
         (Vec::new(), HashSet::new(), None);
     for child in children.take(CHILDREN) {
         let manifest = match origin.manifest(&child.digest, None).await {
@@ -137,24 +126,20 @@ async fn read_children(origin: Origin<'_>, media_type: String, children: Vec<Des
             }
             Err(why) => return Err(why),
         };
-        let image = match classify(manifest) {
-            Ok(Class::Image(image)) => image,
+        let config = match classify(manifest) {
+            Ok(Class::Image(config)) => config,
             Ok(_) => continue,
             Err(what) => return Err(origin.broken(&child.digest, what)),
         };
-        if !known.insert(image.config.clone()) {
-            continue;
+        if known.insert(config.digest.clone()) {
+            let platform = child.platform.map(|platform| platform.text()).unwrap_or_default();
+            configs.push(ConfigRef { platform, ..config });
         }
-        let mut config = origin.config(image).await?;
-        if let Some(platform) = child.platform.map(|platform| platform.text()).filter(|text| !text.is_empty()) {
-            config.platform = platform;
-        }
-        configs.push(config);
     }
     match missing {
         Some(why) if configs.is_empty() => Err(why),
-        _ if configs.is_empty() => Ok(Fetched::Other(media_type)),
-        _ => Ok(Fetched::Image(configs)),
+        _ if configs.is_empty() => Ok(Inside::Other(media_type)),
+        _ => Ok(Inside::Image(configs)),
     }
 }
 
@@ -178,12 +163,20 @@ fn classify(manifest: Manifest) -> std::result::Result<Class, &'static str> {
         (None, Some(_), Some(wire::OCI_MANIFEST | wire::DOCKER_MANIFEST))
         | (Some(_), None, Some(wire::OCI_INDEX | wire::DOCKER_LIST)) => Err("is not what its media type says"),
         (None, Some(children), _) => Ok(Class::Index(written.unwrap_or_else(|| wire::OCI_INDEX.to_owned()), children)),
-        (Some(config), None, _) if wire::is_image_config(&config.media_type) => {
-            Ok(Class::Image(ImageManifest { config: config.digest, annotations: manifest.annotations }))
-        }
+        (Some(config), None, _) if wire::is_image_config(&config.media_type) => Ok(Class::Image(ConfigRef {
+            size: pull_size(&config, manifest.layers.as_deref()),
+            digest: config.digest,
+            platform: String::new(),
+            annotations: manifest.annotations,
+        })),
         (Some(config), None, _) => Ok(Class::Other(config.media_type)),
         (None, None, Some(kind)) => Ok(Class::Other(kind.to_owned())),
         (None, None, None) if manifest.schema_version == 1 => Ok(Class::Other(wire::DOCKER_SCHEMA_1.to_owned())),
         (None, None, None) => Err("is neither an image nor an index"),
     }
+}
+
+/// Bytes of a config and its layers, as their descriptors say. `None` where one does not.
+fn pull_size(config: &Descriptor, layers: Option<&[Layer]>) -> Option<u64> {
+    layers?.iter().map(|layer| layer.size).chain([config.size]).try_fold(0_u64, |sum, size| sum.checked_add(size?))
 }

@@ -162,11 +162,7 @@ impl Refs {
     }
 
     pub(super) fn tags(&self, repository: &str) -> Listing<Tag> {
-        let tag = |(name, digest): (&String, &String)| Tag {
-            name: name.clone(),
-            digest: Some(digest.clone()),
-            content: None,
-        };
+        let tag = |(name, digest): (&String, &String)| Tag::new(name.clone(), Some(digest.clone()));
         Listing { items: self.0.get(repository).into_iter().flatten().map(tag).collect(), truncated: None }
     }
 

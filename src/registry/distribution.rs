@@ -94,7 +94,7 @@ impl Distribution {
 
     pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
         let listing = self.walk(Directory::Tags(repository)).await?;
-        let items = listing.items.into_iter().map(|name| Tag { name, digest: None, content: None }).collect();
+        let items = listing.items.into_iter().map(|name| Tag::new(name, None)).collect();
         Ok(Listing { items, truncated: listing.truncated })
     }
 

@@ -155,8 +155,18 @@ pub struct Tag {
     pub name: String,
     /// Digest of its manifest, where the listing carries it.
     pub digest: Option<String>,
-    /// What that digest holds, where the listing says it too, so that nothing need be fetched.
+    /// What that digest holds, where the listing says it too, so that nothing need be fetched. The registry's word: it
+    /// was checked against no digest.
     pub content: Option<Fetched>,
+    /// Its one config, where the listing names that, so that the manifest need not be read. As much worth as `content`.
+    pub config: Option<ConfigRef>,
+}
+
+impl Tag {
+    /// As most listings tell it.
+    fn new(name: String, digest: Option<String>) -> Self {
+        Self { name, digest, content: None, config: None }
+    }
 }
 
 /// Where a tag points to.
@@ -188,8 +198,43 @@ impl Fetched {
     }
 }
 
-/// One image config.
+/// What a manifest digest leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// The configs of a container image, still to be read: each once, in the index's order.
+    Image(Vec<ConfigRef>),
+    /// Something else: the media type or artifact type.
+    Other(String),
+    /// What the registry's own interface says of it; checked against no digest.
+    Told(Fetched),
+}
+
+/// An image config that can be read, with what its manifest says beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigRef {
+    pub digest: String,
+    /// As the index has it; empty where the config itself says.
+    pub platform: String,
+    /// Of the manifest; they stand in for labels that the config lacks.
+    pub annotations: BTreeMap<String, String>,
+    /// Bytes to pull, compressed.
+    pub size: Option<u64>,
+}
+
+impl ConfigRef {
+    /// What this manifest says beside its config, put to what the config says.
+    pub fn complete(&self, config: ImageConfig) -> ImageConfig {
+        let mut labels = config.labels;
+        for (key, value) in &self.annotations {
+            labels.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        let platform = if self.platform.is_empty() { config.platform } else { self.platform.clone() };
+        ImageConfig { platform, labels, size: self.size, ..config }
+    }
+}
+
+/// One image config.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageConfig {
     /// Empty where the kind's own interface told the labels without it.
     pub digest: String,
@@ -197,6 +242,10 @@ pub struct ImageConfig {
     pub platform: String,
     /// The config's labels; manifest annotations stand in for keys that it lacks.
     pub labels: BTreeMap<String, String>,
+    /// When the image was built (RFC 3339), as the config says; empty where it does not.
+    pub created: String,
+    /// Bytes to pull, compressed, where the manifest or the listing says.
+    pub size: Option<u64>,
 }
 
 /// Requests sent and body bytes read so far.
@@ -317,6 +366,15 @@ impl Source {
         }
     }
 
+    /// What the listing of repositories said of one's state: another word than the last time means that something has
+    /// changed in it. `None` where the kind's listing says nothing of the sort, or has not been asked.
+    pub fn change_signal(&self, repository: &str) -> Option<String> {
+        match &self.0 {
+            Kind::Remote(registry) => registry.signals.get(repository),
+            Kind::Layout(_) | Kind::Archive(_) => None,
+        }
+    }
+
     /// What a manifest digest holds. The answer for a digest never changes.
     ///
     /// # Errors
@@ -331,19 +389,63 @@ impl Source {
     /// # Errors
     /// As [`Source::fetch`].
     pub async fn fetch_with(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<Fetched> {
+        let configs = match self.inside(repository, digest, manifest).await? {
+            Inside::Told(content) => return Ok(content),
+            Inside::Other(kind) => return Ok(Fetched::Other(kind)),
+            Inside::Image(configs) => configs,
+        };
+        let mut read = Vec::new();
+        for config in configs {
+            read.push(config.complete(self.config(repository, &config.digest).await?));
+        }
+        Ok(Fetched::Image(read))
+    }
+
+    /// The first half of [`Source::fetch_with`]: which configs there are, for those who know some already.
+    ///
+    /// # Errors
+    /// As [`Source::fetch`].
+    pub async fn inside(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<Inside> {
         grammar::check_repository(repository)?;
         grammar::check_digest(digest)?;
-        match &self.0 {
-            Kind::Remote(registry) => {
-                if let Some(content) = registry.content(repository, digest).await? {
-                    return Ok(content);
-                }
-                let (registry, name) = registry.at(repository)?;
-                content::read(Origin::Distribution(&registry, name), digest, manifest).await
-            }
-            Kind::Layout(layout) => content::read(Origin::Layout(layout), digest, manifest).await,
-            Kind::Archive(archive) => content::read(Origin::Archive(archive), digest, manifest).await,
+        if let Kind::Remote(registry) = &self.0
+            && manifest.is_none()
+            && let Some(content) = registry.content(repository, digest).await?
+        {
+            return Ok(Inside::Told(content));
         }
+        content::inside(&self.origin(repository)?, digest, manifest).await
+    }
+
+    /// What the manifest of a digest says, whatever the registry's own interface tells of it.
+    ///
+    /// # Errors
+    /// As [`Source::fetch`].
+    pub async fn inside_manifest(&self, repository: &str, digest: &str) -> Result<Inside> {
+        grammar::check_repository(repository)?;
+        grammar::check_digest(digest)?;
+        content::inside(&self.origin(repository)?, digest, None).await
+    }
+
+    /// Reads a config: what it says by itself. See [`ConfigRef::complete`].
+    ///
+    /// # Errors
+    /// As [`Source::fetch`].
+    pub async fn config(&self, repository: &str, digest: &str) -> Result<ImageConfig> {
+        grammar::check_repository(repository)?;
+        self.origin(repository)?.config(digest).await
+    }
+
+    /// Where the blobs of a repository come from.
+    fn origin<'a>(&'a self, repository: &'a str) -> Result<Origin<'a>> {
+        Ok(match &self.0 {
+            Kind::Remote(registry) => {
+                let (registry, name) = registry.at(repository)?;
+                Origin::Distribution(registry, name)
+            }
+            Kind::Layout(layout) => Origin::Layout(layout),
+            Kind::Archive(archive) => Origin::Archive(archive),
+        })
     }
 
     /// What it cost so far. Images on disk cost bytes, but no requests.

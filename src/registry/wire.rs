@@ -11,6 +11,8 @@ pub(super) use oci_client::manifest::{
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::ImageConfig;
+
 pub(super) const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 
 /// `Accept` of every manifest request.
@@ -33,6 +35,8 @@ pub(super) struct Manifest {
     pub(super) media_type: Option<String>,
     pub(super) artifact_type: Option<String>,
     pub(super) config: Option<Descriptor>,
+    #[serde(default, deserialize_with = "layers")]
+    pub(super) layers: Option<Vec<Layer>>,
     pub(super) manifests: Option<Vec<Descriptor>>,
     #[serde(default, deserialize_with = "strings")]
     pub(super) annotations: BTreeMap<String, String>,
@@ -45,10 +49,21 @@ pub(super) struct Descriptor {
     #[serde(default)]
     pub(super) media_type: String,
     pub(super) digest: String,
+    /// Bytes.
+    #[serde(default, deserialize_with = "size")]
+    pub(super) size: Option<u64>,
     pub(super) artifact_type: Option<String>,
     pub(super) platform: Option<Platform>,
     #[serde(default, deserialize_with = "strings")]
     pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// What we need of a layer's descriptor.
+#[derive(Debug, Deserialize)]
+pub(super) struct Layer {
+    /// Bytes.
+    #[serde(default, deserialize_with = "size")]
+    pub(super) size: Option<u64>,
 }
 
 /// What an image runs on; stands in an index and, flat, in a config.
@@ -75,6 +90,8 @@ impl Platform {
 pub(super) struct Config {
     #[serde(flatten)]
     pub(super) platform: Platform,
+    #[serde(default, deserialize_with = "string")]
+    created: String,
     config: Option<ContainerConfig>,
 }
 
@@ -90,8 +107,10 @@ impl Config {
         self.config.is_some()
     }
 
-    pub(super) fn labels(self) -> BTreeMap<String, String> {
-        self.config.unwrap_or_default().labels
+    /// What it says of an image; `digest` is its own, empty where that is not known.
+    pub(super) fn into_image(self, digest: String) -> ImageConfig {
+        let (platform, labels) = (self.platform.text(), self.config.unwrap_or_default().labels);
+        ImageConfig { digest, platform, labels, created: self.created, size: None }
     }
 }
 
@@ -172,6 +191,16 @@ fn strings<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String
         .collect())
 }
 
+/// Layers; anything else is as if nothing were said.
+fn layers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Layer>>, D::Error> {
+    Ok(Vec::deserialize(Value::deserialize(from)?).ok())
+}
+
+/// A number of bytes; anything else is as if nothing were said.
+fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(Value::deserialize(from)?.as_u64())
+}
+
 /// A string; anything else is empty.
 fn string<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(match Value::deserialize(from)? {
@@ -191,7 +220,7 @@ mod tests {
 
     #[test]
     fn labels_of_every_shape() {
-        let labels = |json: &str| serde_json::from_str::<Config>(json).unwrap().labels();
+        let labels = |json: &str| serde_json::from_str::<Config>(json).unwrap().into_image(String::new()).labels;
         for none in ["{}", r#"{"config":null}"#, r#"{"config":{}}"#, r#"{"config":{"Labels":null}}"#] {
             assert!(labels(none).is_empty(), "{none}");
         }

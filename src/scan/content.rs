@@ -1,6 +1,8 @@
 //! From what a registry holds to what the catalogue keeps: the Seed label read, the manifest judged.
 
-use crate::catalog::{Content, ContentProblem, Judgement, ManifestFacts, Outcome, StaleContent};
+use chrono::{DateTime, Utc};
+
+use crate::catalog::{Content, ContentProblem, Judgement, KnownConfig, ManifestFacts, Outcome, StaleContent};
 use crate::registry::{Fetched, ImageConfig};
 use crate::seed::manifest::{self, Essentials};
 use crate::seed::validate::{self, Report, Rules};
@@ -11,15 +13,43 @@ const INVALID: &str = "manifest-invalid";
 
 /// Reads a fetched manifest digest. Judging takes a tenth of a second where somebody made it slow.
 pub fn content_of(digest: &str, fetched: Fetched) -> Content {
-    let mut problems = Vec::new();
-    let (outcome, platforms) = match fetched {
-        Fetched::Other(_) => (Outcome::NotAnImage, Vec::new()),
-        Fetched::Image(configs) => {
-            let platforms = configs.iter().map(|config| config.platform.clone()).filter(|p| !p.is_empty()).collect();
-            (outcome_of(&configs, &mut problems), platforms)
-        }
+    let mut content = Content {
+        digest: digest.to_owned(),
+        outcome: Outcome::NotAnImage,
+        platforms: Vec::new(),
+        size: None,
+        built_at: None,
+        problems: Vec::new(),
+        is_hearsay: false,
+        configs: Vec::new(),
     };
-    Content { digest: digest.to_owned(), outcome, platforms, problems }
+    if let Fetched::Image(configs) = fetched {
+        content.platforms = configs.iter().map(|config| config.platform.clone()).filter(|p| !p.is_empty()).collect();
+        content.size = configs.first().and_then(|config| config.size);
+        content.built_at = configs.first().and_then(|config| built_at(&config.created));
+        content.outcome = outcome_of(&configs, &mut content.problems);
+    }
+    content
+}
+
+/// When an image was built. Builders that make the same image twice say 1970, or the year 1: nobody knows when.
+fn built_at(created: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(created).ok()?.to_utc();
+    (time > DateTime::UNIX_EPOCH).then_some(time)
+}
+
+/// What is kept of a config that was read.
+pub(super) fn known_config(config: &ImageConfig) -> KnownConfig {
+    let ImageConfig { digest, platform, labels, created, size: _ } = config;
+    let label = labels.get(LABEL).cloned();
+    KnownConfig { digest: digest.clone(), platform: platform.clone(), created: created.clone(), label }
+}
+
+/// The config again, as far as it was kept.
+pub(super) fn config_again(known: KnownConfig) -> ImageConfig {
+    let KnownConfig { digest, platform, created, label } = known;
+    let labels = label.map(|label| (LABEL.to_owned(), label)).into_iter().collect();
+    ImageConfig { digest, platform, labels, created, size: None }
 }
 
 /// The raw Seed label that counts: of the first platform whose label can be read, else of the first that has one.

@@ -1,40 +1,51 @@
-//! One registry, once: list → fetch → diff. What comes out is a [`ScanResult`], which the store applies as a whole.
+//! One registry, once: list → fetch → diff → commit. What is found goes into the catalogue in steps; what is gone goes at
+//! the end, when everything was seen.
 //!
-//! Knows neither tasks nor HTTP. Can be dropped at any await: nothing is written here.
+//! Knows neither tasks nor HTTP. Can be dropped at any await: each step is a transaction, and a scan that is taken up again
+//! goes on with the repositories that were not finished.
 
 mod content;
+mod read;
 mod walk;
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::catalog::{
-    Changes, ContentProblem, FoundTag, NewScanProblem, Registry, RepositoryFilter, ScanCounts, ScanState, StoredTag,
-    diff,
-};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::catalog::{ImageId, NewScanProblem, Registry, RepositoryFilter, Scan, ScanCounts, ScanState, ScanTrigger};
+use crate::clock::Clock;
 use crate::registry::Source;
-use crate::store::{self, ScanResult, Store};
+use crate::store::{self, ClaimedScan, ScanResult, ScanStep, Store};
 
 pub use content::{content_of, judge_again, seed_label};
-use walk::{Stop, Walk};
+use walk::{Stop, Walk, Walked};
 
 /// What a scan works with.
 pub struct Input<'a> {
     pub store: &'a Store,
     pub source: &'a Source,
     pub registry: &'a Registry,
+    pub scan: &'a Scan,
+    pub claim: &'a ClaimedScan,
+    pub clock: &'a Clock,
     pub filter: &'a RepositoryFilter,
     /// Requests to keep in flight; the source has the last word.
     pub concurrency: usize,
-    /// Whether anything may be removed; otherwise a scan in which very much has vanished is held.
-    pub confirmed: bool,
-    /// Of how many tags, in percent, more must vanish at once for that.
+    /// Of how many tags, in percent, more must vanish at once for the scan to be held.
     pub hold_percent: u32,
+    /// How old the last listing of a repository may be for a scan on schedule to believe that nothing has changed in it.
+    pub relist_after: TimeDelta,
+    /// What was found waits so long at most before it goes into the catalogue.
+    pub step: Duration,
     /// After this long the scan ends as partial with what it has.
     pub longest: Duration,
-    /// Written to while the scan runs.
+    /// Since when an earlier attempt of this scan has been storing what it found; `None`: there was none.
+    pub resumed_since: Option<DateTime<Utc>>,
+    /// Written to while the scan runs; begins with what an earlier attempt has counted.
     pub progress: &'a Progress,
+    /// Called when a step is in the catalogue.
+    pub committed: &'a (dyn Fn() + Sync),
 }
 
 /// What a running scan has counted so far, for those who watch it.
@@ -42,14 +53,16 @@ pub struct Input<'a> {
 pub struct Progress(Mutex<ScanCounts>);
 
 impl Progress {
+    /// Goes on from what an earlier attempt has counted.
+    pub fn resume(counts: ScanCounts) -> Self {
+        Self(Mutex::new(counts))
+    }
+
     /// The counts now, with what the source says that it cost.
     pub fn counts(&self, source: &Source) -> ScanCounts {
         let traffic = source.traffic();
-        ScanCounts {
-            requests: traffic.requests,
-            bytes: traffic.bytes,
-            ..*self.0.lock().expect("no panic while locked")
-        }
+        let counts = *self.0.lock().expect("no panic while locked");
+        ScanCounts { requests: counts.requests + traffic.requests, bytes: counts.bytes + traffic.bytes, ..counts }
     }
 
     fn update(&self, change: impl FnOnce(&mut ScanCounts)) {
@@ -57,16 +70,20 @@ impl Progress {
     }
 }
 
-/// Scans. A registry that cannot be listed gives a result that changes nothing.
+/// Scans; how it ends is left to the caller to store. A registry that cannot be listed gives a result that changes
+/// nothing.
 ///
 /// # Errors
 /// Only the store's; what a registry does wrong is in the result.
 pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
-    let stored = input.store.image_tags(input.registry.id).await?;
-    let mut walk = Walk::new(input, &stored);
-    match tokio::time::timeout(input.longest, walk.list_and_read()).await {
+    let known: Vec<(String, i64)> = input.store.image_counts(input.registry.id).await?;
+    let mut walk = Walk::new(input);
+    match tokio::time::timeout(input.longest, walk.run()).await {
         Ok(Ok(())) => {}
-        Ok(Err(Stop::Registry(why))) => return Ok(failed(&why, input.progress.counts(input.source))),
+        Ok(Err(Stop::Registry(why))) => {
+            let counts = walk.end().await?.step.counts;
+            return Ok(failed(&why, counts));
+        }
         Ok(Err(Stop::Store(why))) => return Err(why),
         Err(_elapsed) => {
             let hours = input.longest.as_secs() / 3600;
@@ -75,36 +92,44 @@ pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
             ));
         }
     }
-    finish(input, &stored, walk).await
+    finish(input, &known, walk.end().await?).await
 }
 
-/// Diffs, and reports the problems of everything the registry holds now.
-async fn finish(input: &Input<'_>, stored: &[StoredTag], walk: Walk<'_>) -> store::Result<ScanResult> {
-    let walk::Walked { mut found, contents, mut problems, incomplete } = walk.end();
-    // Requests end in any order. New images get their ids by name, and a report reads the same each time.
-    found.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
-    let mut changes = diff(stored, &found, incomplete.is_none());
-    let is_held = !input.confirmed && is_doubtful(changes.remove.len(), stored.len(), input.hold_percent);
-    let held = if is_held { std::mem::take(&mut changes.remove).len() } else { 0 };
-    let mut by_digest = input.store.content_problem_list().await?;
-    by_digest.extend(contents.iter().map(|content| (content.digest.clone(), content.problems.clone())));
-    problems.extend(found.iter().flat_map(|tag| content_problems(tag, &by_digest)));
-    problems.sort_by(|a, b| (&a.repository, &a.tag, &a.code).cmp(&(&b.repository, &b.tag, &b.code)));
-    let counts = ScanCounts {
-        added: changes.add.len() as u64,
-        changed: changes.point.len() as u64,
-        unchanged: changes.unchanged,
-        removed: changes.remove.len() as u64,
-        held: held as u64,
-        problems: problems.len() as u64,
-        ..input.progress.counts(input.source)
-    };
-    let state = match incomplete {
+/// Finds out what is gone, and whether to believe it.
+async fn finish(input: &Input<'_>, known: &[(String, i64)], walked: Walked) -> store::Result<ScanResult> {
+    let Walked { mut step, incomplete, wanted, missing, known: repositories } = walked;
+    let (mut settled, mut gone) = (Vec::new(), Vec::new());
+    let mut remove: Vec<ImageId> = Vec::new();
+    for (name, images) in missing.into_iter().filter(|(_, images)| !images.is_empty()) {
+        settled.push(name);
+        remove.extend(images);
+    }
+    // A hook's scan has seen nothing of other repositories.
+    if input.scan.trigger != ScanTrigger::Hook {
+        gone = repositories.into_iter().filter(|name| !wanted.contains(name)).collect();
+        for (name, _) in known.iter().filter(|(name, _)| !wanted.contains(name)) {
+            remove.extend(input.store.image_tags_of(input.registry.id, name).await?.into_iter().map(|row| row.id));
+        }
+    }
+    let all = known.iter().map(|(_, count)| count.unsigned_abs() as usize).sum();
+    let is_confirmed = input.scan.trigger == ScanTrigger::Confirmed;
+    let is_held = incomplete.is_none() && !is_confirmed && is_doubtful(remove.len(), all, input.hold_percent);
+    let state = match &incomplete {
         Some(_) => ScanState::Partial,
         None if is_held => ScanState::Held,
         None => ScanState::Complete,
     };
-    Ok(ScanResult { state, changes, contents, counts, problems, error: incomplete })
+    if is_held {
+        step.counts.held = remove.len() as u64;
+    }
+    if state == ScanState::Complete {
+        step.counts.removed = remove.len() as u64;
+        remove.sort();
+        step.changes.remove = remove;
+    } else {
+        (settled, gone) = (Vec::new(), Vec::new());
+    }
+    Ok(ScanResult { state, step, settled, gone, error: incomplete })
 }
 
 /// Whether so many of a registry's tags have vanished that a broken registry is likelier than a tidy admin: all of them,
@@ -118,22 +143,10 @@ fn is_doubtful(vanished: usize, known: usize, hold_percent: u32) -> bool {
 
 /// The result of a scan that could not list its registry: nothing changes.
 pub fn failed(why: &dyn std::fmt::Display, counts: ScanCounts) -> ScanResult {
-    ScanResult {
-        state: ScanState::Failed,
-        changes: Changes::default(),
-        contents: Vec::new(),
-        counts: ScanCounts { problems: 1, ..counts },
-        problems: vec![problem("listing-failed", "", "", why)],
-        error: Some(why.to_string()),
-    }
-}
-
-fn content_problems<'a>(
-    tag: &'a FoundTag,
-    by_digest: &'a HashMap<String, Vec<ContentProblem>>,
-) -> impl Iterator<Item = NewScanProblem> + 'a {
-    let problems = tag.digest.as_ref().and_then(|digest| by_digest.get(digest)).map_or(&[][..], Vec::as_slice);
-    problems.iter().map(|found| problem(&found.code, &tag.repository, &tag.tag, &found.message))
+    let counts = ScanCounts { problems: counts.problems + 1, ..counts };
+    let step = ScanStep { counts, problems: vec![problem("listing-failed", "", "", why)], ..ScanStep::default() };
+    let (settled, gone) = (Vec::new(), Vec::new());
+    ScanResult { state: ScanState::Failed, step, settled, gone, error: Some(why.to_string()) }
 }
 
 fn problem(code: &str, repository: &str, tag: &str, why: impl std::fmt::Display) -> NewScanProblem {

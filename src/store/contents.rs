@@ -6,7 +6,10 @@ use std::sync::LazyLock;
 use super::db::{Tx, bulk, select, sql};
 use super::value::{Value, json, row};
 use super::{Result, Store};
-use crate::catalog::{Content, ContentProblem, Judgement, ManifestFacts, Outcome, StaleContent};
+use crate::catalog::{
+    Content, ContentProblem, Judgement, KnownConfig, ManifestFacts, Outcome, RegistryId, StaleContent, Standing,
+};
+use crate::seed::label;
 use crate::seed::validate::REVISION;
 
 row!(ManifestFacts {
@@ -23,11 +26,22 @@ row!(ManifestFacts {
     problems = "manifest_problems",
 });
 
-struct ProblemRow {
+struct KnownRow {
     digest: String,
     problems: Vec<ContentProblem>,
+    told_by: Option<i64>,
 }
-row!(ProblemRow { digest, problems });
+row!(KnownRow { digest, problems, told_by });
+
+struct ConfigRow {
+    digest: String,
+    platform: String,
+    created: String,
+    is_manifest: bool,
+    label: Option<String>,
+    manifest: String,
+}
+row!(ConfigRow { digest, platform, created, is_manifest, label, manifest });
 row!(StaleContent { digest, manifest, problems });
 
 /// The word in the column `outcome`.
@@ -44,18 +58,32 @@ fn word(outcome: &Outcome) -> &'static str {
 static NO_FACTS: LazyLock<ManifestFacts> = LazyLock::new(ManifestFacts::default);
 
 impl Store {
-    /// Which of these digests are known, and so need no fetching.
-    pub async fn content_known(&self, digests: &HashSet<String>) -> Result<HashSet<String>> {
-        let rows: Vec<(String,)> =
-            select("SELECT digest FROM contents", Some(("digest", digests))).all(&self.db).await?;
-        Ok(rows.into_iter().map(|(digest,)| digest).collect())
+    /// What is known of these digests to a registry; of those that are left out nobody knows anything.
+    pub async fn content_standing(
+        &self,
+        registry: RegistryId,
+        digests: &HashSet<String>,
+    ) -> Result<HashMap<String, Standing>> {
+        let rows: Vec<KnownRow> =
+            select("SELECT digest, problems, told_by FROM contents", Some(("digest", digests))).all(&self.db).await?;
+        let standing = |row: KnownRow| match row.told_by {
+            Some(other) if other != registry.0 => (row.digest, Standing::Hearsay),
+            _ => (row.digest, Standing::Known(row.problems)),
+        };
+        Ok(rows.into_iter().map(standing).collect())
     }
 
-    /// Problems of all contents that have any, by digest.
-    pub async fn content_problem_list(&self) -> Result<HashMap<String, Vec<ContentProblem>>> {
-        let rows: Vec<ProblemRow> =
-            sql("SELECT digest, problems FROM contents WHERE problems <> '[]'").all(&self.db).await?;
-        Ok(rows.into_iter().map(|row| (row.digest, row.problems)).collect())
+    /// A config that was read before.
+    pub async fn config_get(&self, digest: &str) -> Result<Option<KnownConfig>> {
+        let row: Option<ConfigRow> = sql("SELECT f.digest, f.platform, f.created, f.is_manifest, f.label, c.manifest
+             FROM configs f JOIN contents c ON c.digest = f.content WHERE f.digest = $1")
+        .bind(digest)
+        .optional(&self.db)
+        .await?;
+        Ok(row.map(|row| {
+            let ConfigRow { digest, platform, created, is_manifest, label, manifest } = row;
+            KnownConfig { digest, platform, created, label: if is_manifest { Some(manifest) } else { label } }
+        }))
     }
 
     /// At most `limit` manifests that rules before today's judged.
@@ -98,20 +126,64 @@ impl Store {
     }
 }
 
-/// Keeps contents. One that is there already stays as it is.
-pub(super) async fn insert(tx: &mut Tx, contents: &[Content]) -> Result<()> {
+/// Keeps contents with their configs. What is there already stays as it is; but hearsay gives way to what was checked.
+/// Returns the digests that now hold something else.
+pub(super) async fn insert(tx: &mut Tx, registry: RegistryId, contents: &[Content]) -> Result<Vec<String>> {
+    let mut digests = HashSet::new();
+    let contents: Vec<&Content> = contents.iter().filter(|content| digests.insert(&content.digest)).collect();
+    let checked = contents.iter().filter(|content| !content.is_hearsay).map(|content| [Value::from(&content.digest)]);
+    let replaced: Vec<(String,)> =
+        bulk("SELECT digest FROM contents WHERE told_by IS NOT NULL AND digest IN (", checked, ")")
+            .all(&mut *tx)
+            .await?;
+    let replaced: Vec<String> = replaced.into_iter().map(|(digest,)| digest).collect();
+    // What was read from the manifest of a hearsay is no more what its configs say.
+    bulk("DELETE FROM configs WHERE content IN (", replaced.iter().map(|digest| [digest.into()]), ")")
+        .execute(&mut *tx)
+        .await?;
     bulk(
         "INSERT INTO contents (digest, outcome, platforms, problems, job_name, job_version, package_version, title,
-             description, maintainer, email, maint_org, manifest, valid, manifest_problems, judged_by)",
-        contents.iter().map(values),
+             description, maintainer, email, maint_org, manifest, valid, manifest_problems, judged_by, size, built_at,
+             told_by)",
+        contents.iter().map(|content| values(content, registry)),
+        "ON CONFLICT (digest) DO UPDATE SET outcome = excluded.outcome, platforms = excluded.platforms,
+             problems = excluded.problems, job_name = excluded.job_name, job_version = excluded.job_version,
+             package_version = excluded.package_version, title = excluded.title, description = excluded.description,
+             maintainer = excluded.maintainer, email = excluded.email, maint_org = excluded.maint_org,
+             manifest = excluded.manifest, valid = excluded.valid, manifest_problems = excluded.manifest_problems,
+             judged_by = excluded.judged_by, size = excluded.size, built_at = excluded.built_at, told_by = NULL
+         WHERE contents.told_by IS NOT NULL AND excluded.told_by IS NULL",
+    )
+    .execute(&mut *tx)
+    .await?;
+    let configs = contents.iter().flat_map(|content| content.configs.iter().map(move |config| (*content, config)));
+    bulk(
+        "INSERT INTO configs (digest, content, platform, created, is_manifest, label)",
+        configs.map(|(content, config)| config_values(content, config)),
         "ON CONFLICT (digest) DO NOTHING",
     )
     .execute(tx)
-    .await
-    .map(drop)
+    .await?;
+    Ok(replaced)
 }
 
-fn values(content: &Content) -> [Value<'_>; 16] {
+/// The label is kept once: as the content's manifest, where it is that.
+fn config_values<'a>(content: &'a Content, config: &'a KnownConfig) -> [Value<'a>; 6] {
+    let is_manifest = match (&content.outcome, &config.label) {
+        (Outcome::Seed(facts), Some(label)) => label::read(label).is_ok_and(|text| text == facts.manifest),
+        _ => false,
+    };
+    [
+        Value::from(&config.digest),
+        Value::from(&content.digest),
+        Value::from(&config.platform),
+        Value::from(&config.created),
+        is_manifest.into(),
+        config.label.as_deref().filter(|_| !is_manifest).into(),
+    ]
+}
+
+fn values(content: &Content, registry: RegistryId) -> [Value<'_>; 19] {
     let facts = match &content.outcome {
         Outcome::Seed(facts) => facts,
         _ => &*NO_FACTS,
@@ -133,5 +205,8 @@ fn values(content: &Content) -> [Value<'_>; 16] {
         facts.valid.into(),
         json(&facts.problems).into(),
         REVISION.into(),
+        content.size.into(),
+        content.built_at.into(),
+        content.is_hearsay.then_some(registry.0).into(),
     ]
 }

@@ -1,29 +1,40 @@
-//! Where the catalogue changes: the end of a scan, and the jobs that follow from images.
+//! Where the catalogue changes: the steps and the end of a scan, and the jobs that follow from images.
 //!
 //! Whoever changes images locks the catalogue's row first. So there is one such transaction at a time, jobs are derived
 //! from all images, and nobody waits for somebody who waits for him.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
 use super::contents;
 use super::db::{Lock, Tx, bulk, sql};
+use super::repositories;
 use super::scans::held;
 use super::value::{Value, json, row};
-use super::{ClaimedScan, Result, ScanResult, Store};
+use super::{ClaimedScan, Result, ScanResult, ScanStep, Store};
 use crate::catalog::{
     Changes, DerivedJob, ImageId, JobId, JobVersionId, ManifestFacts, NewScanProblem, RegistryId, ScanCounts, ScanId,
     derive_jobs,
 };
 
 impl Store {
-    /// Ends a scan: applies the result to images, contents, jobs and job versions, stores problems (numbered from 1) and
-    /// counts, raises the catalogue revision when any tag changed — all in one transaction, or nothing. Ids of jobs
-    /// and versions stay while they exist.
+    /// Takes a part of what a scan found into the catalogue: images, contents, jobs and job versions, problems, what is
+    /// known of repositories, counts; raises the catalogue's revision when any tag changed. All in one transaction, or
+    /// nothing. Ids of jobs and versions stay while they exist.
     ///
     /// # Errors
     /// [`super::Error::LeaseLost`] when the scan is not ours any more.
+    pub async fn scan_step(&self, claim: &ClaimedScan, step: &ScanStep, now: DateTime<Utc>) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let outcome = take_step(&mut tx, claim, step, now, self.db.lock(Lock::Wait)).await;
+        tx.end(outcome).await
+    }
+
+    /// Ends a scan with its last step, in one transaction.
+    ///
+    /// # Errors
+    /// As [`Store::scan_step`].
     pub async fn scan_finish(&self, claim: &ClaimedScan, result: &ScanResult, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.db.write().await?;
         let outcome = finish(&mut tx, claim, result, now, self.db.lock(Lock::Wait)).await;
@@ -31,29 +42,76 @@ impl Store {
     }
 }
 
+async fn take_step(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, now: DateTime<Utc>, lock: &str) -> Result<()> {
+    let revision = catalogue_lock(tx, lock).await? + 1;
+    sql("UPDATE scans SET counts = $1 WHERE id = $2 AND state = 'running' AND lease_token = $3")
+        .bind(json(&step.counts))
+        .bind(claim.id)
+        .bind(&claim.token)
+        .execute(&mut *tx)
+        .await
+        .and_then(held)?;
+    take(tx, claim, step, revision, now).await
+}
+
 async fn finish(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: DateTime<Utc>, lock: &str) -> Result<()> {
     let revision = catalogue_lock(tx, lock).await? + 1;
     end_scan(tx, claim, result, now).await?;
-    insert_problems(tx, claim.id, &result.problems).await?;
-    contents::insert(tx, &result.contents).await?;
-    if !result.changes.is_empty() {
-        change_catalogue(tx, claim.registry_id, &result.changes, revision, now).await?;
-    }
-    store_counts(tx, claim, result.counts).await
+    take(tx, claim, &result.step, revision, now).await?;
+    repositories::settle(tx, claim.registry_id, result).await?;
+    store_counts(tx, claim, result.step.counts).await
 }
 
-async fn change_catalogue(
-    tx: &mut Tx,
-    registry: RegistryId,
-    changes: &Changes,
-    revision: i64,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let mut names = job_names_before(tx, changes).await?;
-    apply(tx, registry, changes, revision, now).await?;
-    names.append(&mut job_names_after(tx, changes).await?);
+async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, now: DateTime<Utc>) -> Result<()> {
+    insert_problems(tx, claim.id, &step.problems).await?;
+    repositories::keep(tx, claim.registry_id, &step.repositories, now).await?;
+    bulk("DELETE FROM hints WHERE id IN (", step.hints.iter().map(|id| [(*id).into()]), ")").execute(&mut *tx).await?;
+    let mut names = job_names_of(tx, step.contents.iter().map(|content| &content.digest)).await?;
+    let replaced = contents::insert(tx, claim.registry_id, &step.contents).await?;
+    let changes = without_hearsay(tx, claim.registry_id, &step.changes).await?;
+    if changes.is_empty() && replaced.is_empty() {
+        return Ok(());
+    }
+    names.append(&mut job_names_before(tx, &changes).await?);
+    leave_jobs(tx, &replaced, revision).await?;
+    apply(tx, claim.registry_id, &changes, revision, now).await?;
+    names.append(&mut job_names_of(tx, changes.digests().chain(&replaced)).await?);
     rederive_jobs(tx, &names, revision).await?;
+    if !changes.point.is_empty() || !changes.remove.is_empty() || !replaced.is_empty() {
+        catalogue_set_removed(tx, revision).await?;
+    }
     catalogue_set_revision(tx, revision).await
+}
+
+/// The changes, but for those to digests of which only another registry's word says what they hold: it came in since the
+/// scan looked. The next scan reads them.
+async fn without_hearsay(tx: &mut Tx, registry: RegistryId, changes: &Changes) -> Result<Changes> {
+    let rows: Vec<(String,)> = bulk(
+        "SELECT digest FROM contents WHERE digest IN (",
+        changes.digests().map(|digest| [digest.into()]),
+        &format!(") AND told_by IS NOT NULL AND told_by <> {registry}"),
+    )
+    .all(tx)
+    .await?;
+    let mut changes = changes.clone();
+    if !rows.is_empty() {
+        let foreign: HashSet<String> = rows.into_iter().map(|(digest,)| digest).collect();
+        changes.add.retain(|(_, _, digest)| !foreign.contains(digest));
+        changes.point.retain(|(_, digest)| !foreign.contains(digest));
+    }
+    Ok(changes)
+}
+
+/// Takes images whose content is another now from their jobs, until those are derived again.
+async fn leave_jobs(tx: &mut Tx, digests: &[String], revision: i64) -> Result<()> {
+    bulk(
+        &format!("UPDATE images SET job_version_id = NULL, revision = {revision} WHERE digest IN ("),
+        digests.iter().map(|digest| [digest.into()]),
+        ")",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// The counts, with the number of Seed images that the registry has now: only here are all of them known.
@@ -70,6 +128,11 @@ async fn store_counts(tx: &mut Tx, claim: &ClaimedScan, counts: ScanCounts) -> R
 pub(super) async fn catalogue_lock(tx: &mut Tx, lock: &str) -> Result<i64> {
     let (revision,) = sql(format!("SELECT revision FROM catalogue {lock}")).one(tx).await?;
     Ok(revision)
+}
+
+/// Images went with this revision: who keeps a copy has to look which.
+pub(super) async fn catalogue_set_removed(tx: &mut Tx, revision: i64) -> Result<()> {
+    sql("UPDATE catalogue SET removed_at = $1").bind(revision).execute(tx).await.map(drop)
 }
 
 pub(super) async fn catalogue_set_revision(tx: &mut Tx, revision: i64) -> Result<()> {
@@ -89,8 +152,11 @@ async fn end_scan(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: Da
     .and_then(held)
 }
 
+/// Numbers problems on from those that the scan met before.
 async fn insert_problems(tx: &mut Tx, scan: ScanId, problems: &[NewScanProblem]) -> Result<()> {
-    let rows = (1_i64..).zip(problems).map(|(seq, problem)| {
+    let (last,): (i64,) =
+        sql("SELECT COALESCE(MAX(seq), 0) FROM scan_problems WHERE scan_id = $1").bind(scan).one(&mut *tx).await?;
+    let rows = (last + 1..).zip(problems).map(|(seq, problem)| {
         let NewScanProblem { code, repository, tag, message } = problem;
         [scan.into(), seq.into(), code.into(), repository.into(), tag.into(), message.into()]
     });
@@ -114,9 +180,8 @@ async fn job_names_before(tx: &mut Tx, changes: &Changes) -> Result<BTreeSet<Str
     Ok(rows.into_iter().map(|(name,)| name).collect())
 }
 
-/// Jobs that may gain images.
-async fn job_names_after(tx: &mut Tx, changes: &Changes) -> Result<BTreeSet<String>> {
-    let digests = changes.add.iter().map(|(_, _, digest)| digest).chain(changes.point.iter().map(|(_, digest)| digest));
+/// Jobs that these digests hold images of.
+async fn job_names_of<'a>(tx: &mut Tx, digests: impl Iterator<Item = &'a String>) -> Result<BTreeSet<String>> {
     let rows: Vec<(String,)> = bulk(
         "SELECT DISTINCT job_name FROM contents WHERE outcome = 'seed' AND digest IN (",
         digests.map(|digest| [digest.into()]),
@@ -216,13 +281,21 @@ pub(super) async fn rederive_jobs(tx: &mut Tx, names: &BTreeSet<String>, revisio
     )
     .execute(&mut *tx)
     .await?;
-    sql("DELETE FROM job_versions WHERE NOT EXISTS (SELECT 1 FROM images i WHERE i.job_version_id = job_versions.id)")
-        .execute(&mut *tx)
-        .await?;
-    sql("DELETE FROM jobs WHERE NOT EXISTS (SELECT 1 FROM job_versions v WHERE v.job_id = jobs.id)")
-        .execute(tx)
-        .await
-        .map(drop)
+    bulk(
+        "DELETE FROM job_versions WHERE job_id IN (SELECT id FROM jobs WHERE name IN (",
+        names.iter().map(|name| [name.into()]),
+        ")) AND NOT EXISTS (SELECT 1 FROM images i WHERE i.job_version_id = job_versions.id)",
+    )
+    .execute(&mut *tx)
+    .await?;
+    bulk(
+        "DELETE FROM jobs WHERE name IN (",
+        names.iter().map(|name| [name.into()]),
+        ") AND NOT EXISTS (SELECT 1 FROM job_versions v WHERE v.job_id = jobs.id)",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// The ids of the jobs, in their order.

@@ -9,11 +9,19 @@ use super::db::{select, sql};
 use super::value::row;
 use super::{Result, Store};
 use crate::catalog::{
-    Image, ImageId, JobId, JobVersionId, ManifestFacts, PastDigest, RegistryId, StoredTag, split_repository,
+    ContentProblem, Image, ImageId, JobId, JobVersionId, ManifestFacts, PastDigest, RegistryId, StoredTag,
+    split_repository,
 };
 
-row!(StoredTag { id, repository, tag, digest });
+row!(StoredTag { id, repository, tag, digest, changed_at });
 row!(PastDigest { digest, since, until });
+
+struct ProblemRow {
+    repository: String,
+    tag: String,
+    problems: Vec<ContentProblem>,
+}
+row!(ProblemRow { repository, tag, problems });
 
 /// An image as the tables have it.
 pub(super) struct ImageRow {
@@ -26,6 +34,8 @@ pub(super) struct ImageRow {
     tag: String,
     digest: String,
     platforms: Vec<String>,
+    size: Option<u64>,
+    built_at: Option<DateTime<Utc>>,
     first_seen_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
     facts: ManifestFacts,
@@ -41,6 +51,8 @@ row!(
         tag,
         digest,
         platforms,
+        size,
+        built_at,
         first_seen_at,
         changed_at,
     } + { facts }
@@ -59,6 +71,8 @@ impl From<ImageRow> for Image {
             name: format!("{rest}:{}", row.tag),
             digest: row.digest,
             platforms: row.platforms,
+            size: row.size,
+            built_at: row.built_at,
             facts: row.facts,
             first_seen_at: row.first_seen_at,
             changed_at: row.changed_at,
@@ -71,7 +85,7 @@ macro_rules! image_select {
     ($tail:literal) => {
         concat!(
             "SELECT i.id, i.registry_id, v.job_id, i.job_version_id, r.host, i.repository, i.tag, i.digest,
-                 c.platforms, i.first_seen_at, i.changed_at, c.job_name, c.job_version, c.package_version, c.title,
+                 c.platforms, c.size, c.built_at, i.first_seen_at, i.changed_at, c.job_name, c.job_version, c.package_version, c.title,
                  c.description, c.maintainer, c.email, c.maint_org, c.manifest, c.valid, c.manifest_problems
              FROM images i
              JOIN registries r ON r.id = i.registry_id
@@ -118,9 +132,38 @@ impl Store {
         Ok(ids.iter().filter_map(|id| found.remove(id)).map(Image::from).collect())
     }
 
-    /// Every tag of a registry, catalogued or not, for `diff`.
+    /// Every tag of a registry, catalogued or not.
     pub async fn image_tags(&self, registry: RegistryId) -> Result<Vec<StoredTag>> {
-        sql("SELECT id, repository, tag, digest FROM images WHERE registry_id = $1 ORDER BY id")
+        sql("SELECT id, repository, tag, digest, changed_at FROM images WHERE registry_id = $1 ORDER BY id")
+            .bind(registry)
+            .all(&self.db)
+            .await
+    }
+
+    /// Every tag of one repository, for `diff`.
+    pub async fn image_tags_of(&self, registry: RegistryId, repository: &str) -> Result<Vec<StoredTag>> {
+        sql("SELECT id, repository, tag, digest, changed_at FROM images WHERE registry_id = $1 AND repository = $2
+             ORDER BY tag")
+        .bind(registry)
+        .bind(repository)
+        .all(&self.db)
+        .await
+    }
+
+    /// Tags of a registry whose contents have problems, by repository and tag.
+    pub async fn image_problem_list(&self, registry: RegistryId) -> Result<Vec<(String, String, Vec<ContentProblem>)>> {
+        let rows: Vec<ProblemRow> = sql("SELECT i.repository, i.tag, c.problems
+             FROM images i JOIN contents c ON c.digest = i.digest
+             WHERE i.registry_id = $1 AND c.problems <> '[]' ORDER BY i.repository, i.tag")
+        .bind(registry)
+        .all(&self.db)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.repository, row.tag, row.problems)).collect())
+    }
+
+    /// How many tags each repository of a registry has here, by name.
+    pub async fn image_counts(&self, registry: RegistryId) -> Result<Vec<(String, i64)>> {
+        sql("SELECT repository, COUNT(*) FROM images WHERE registry_id = $1 GROUP BY repository ORDER BY repository")
             .bind(registry)
             .all(&self.db)
             .await

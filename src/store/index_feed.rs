@@ -12,6 +12,12 @@ impl Store {
         Ok(revision)
     }
 
+    /// The last revision in which images went: who has that one has no image too many.
+    pub async fn catalogue_removed_at(&self) -> Result<i64> {
+        let (revision,) = sql("SELECT removed_at FROM catalogue").one(&self.db).await?;
+        Ok(revision)
+    }
+
     /// Images whose row, content or job changed after `revision`, in ascending id above `after`, at most `limit`. (An
     /// image's own fields are all that the index holds.) What is gone shows by its absence from [`Store::image_ids`].
     pub async fn image_changes(&self, revision: i64, after: ImageId, limit: u32) -> Result<Vec<Image>> {

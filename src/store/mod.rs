@@ -23,7 +23,10 @@ use secrecy::SecretString;
 
 use self::db::{Db, sql};
 pub use self::registries::SealedSecrets;
-use crate::catalog::{Changes, Content, Image, JobVersion, NewScanProblem, RegistryId, ScanCounts, ScanId, ScanState};
+use crate::catalog::{
+    Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, ScanCounts, ScanId,
+    ScanState,
+};
 
 /// What a caller can act on.
 #[derive(Debug, thiserror::Error)]
@@ -94,16 +97,41 @@ pub struct ClaimedScan {
     pub token: String,
 }
 
-/// How a finished scan changes the catalogue. Applied in one transaction.
-#[derive(Clone, Debug)]
-pub struct ScanResult {
-    /// `Complete`, `Partial` or `Failed`.
-    pub state: ScanState,
+/// A part of what a scan found. Applied in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct ScanStep {
+    /// Before its end a scan removes nothing.
     pub changes: Changes,
     /// Contents fetched by this scan; every digest in `changes` is in here or in the store.
     pub contents: Vec<Content>,
+    /// So far, all steps together.
     pub counts: ScanCounts,
     pub problems: Vec<NewScanProblem>,
+    /// Repositories that were looked into.
+    pub repositories: Vec<Looked>,
+    /// Hints that were followed.
+    pub hints: Vec<HintId>,
+}
+
+/// What came of looking into a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// Its tags were listed to the end, and what they point to was read.
+    Listed(RepositoryState),
+    /// Not: why, in words.
+    Failed { name: String, why: String },
+}
+
+/// How a scan ends: its last step, and what becomes of it. Applied in one transaction.
+#[derive(Clone, Debug)]
+pub struct ScanResult {
+    /// None that is active.
+    pub state: ScanState,
+    pub step: ScanStep,
+    /// Repositories whose missing images are removed in this step.
+    pub settled: Vec<String>,
+    /// Repositories that the registry no longer has, or that are not looked into any more.
+    pub gone: Vec<String>,
     pub error: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::db::{Lock, Tx, sql};
-use super::finish::{catalogue_lock, catalogue_set_revision, rederive_jobs};
+use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision, rederive_jobs};
 use super::value::{json, row};
 use super::{Result, Store};
 use crate::catalog::{NewRegistry, Registry, RegistryId};
@@ -161,6 +161,7 @@ async fn delete(tx: &mut Tx, id: RegistryId, lock: &str) -> Result<bool> {
     let found = sql("DELETE FROM registries WHERE id = $1").bind(id).execute(&mut *tx).await? > 0;
     if !names.is_empty() {
         rederive_jobs(tx, &names.into_iter().map(|(name,)| name).collect(), revision).await?;
+        catalogue_set_removed(tx, revision).await?;
         catalogue_set_revision(tx, revision).await?;
     }
     Ok(found)

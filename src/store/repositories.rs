@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{bulk, sql};
-use super::value::row;
-use super::{Result, Store};
-use crate::catalog::{Hint, HintId, RegistryId, Repository};
+use super::db::{Tx, bulk, sql};
+use super::value::{Value, json, row};
+use super::{Looked, Result, ScanResult, Store};
+use crate::catalog::{Hint, HintId, RegistryId, Repository, RepositoryState};
 
 row!(Hint { id, repository });
 row!(Repository { name, listed_at, tags, failures, failing_since, failure });
+
+row!(RepositoryState { name, listed_by, listed_at, tags, missing, change_signal, signal_since });
 
 /// Hints that are read at once.
 const MOST_HINTS: u32 = 1000;
@@ -21,6 +23,15 @@ impl Store {
         .bind(registry)
         .bind(after)
         .bind(limit)
+        .all(&self.db)
+        .await
+    }
+
+    /// What the next scan goes by, by name.
+    pub async fn repository_states(&self, registry: RegistryId) -> Result<Vec<RepositoryState>> {
+        sql("SELECT name, listed_by, listed_at, tags, missing, change_signal, signal_since FROM repositories
+             WHERE registry_id = $1 ORDER BY name")
+        .bind(registry)
         .all(&self.db)
         .await
     }
@@ -57,4 +68,75 @@ impl Store {
             .await
             .map(drop)
     }
+}
+
+/// Keeps what came of looking into repositories.
+pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], now: DateTime<Utc>) -> Result<()> {
+    let listed = looked.iter().filter_map(|looked| match looked {
+        Looked::Listed(state) => Some(state),
+        Looked::Failed { .. } => None,
+    });
+    let rows = listed.map(|state| -> [Value<'_>; 10] {
+        [
+            registry.into(),
+            Value::from(&state.name),
+            state.listed_by.into(),
+            state.listed_at.into(),
+            state.tags.into(),
+            json(&state.missing).into(),
+            Value::from(&state.change_signal),
+            state.signal_since.into(),
+            0_i64.into(),
+            "".into(),
+        ]
+    });
+    bulk(
+        "INSERT INTO repositories (registry_id, name, listed_by, listed_at, tags, missing, change_signal, signal_since,
+             failures, failure)",
+        rows,
+        "ON CONFLICT (registry_id, name) DO UPDATE SET listed_by = excluded.listed_by, listed_at = excluded.listed_at,
+             tags = excluded.tags, missing = excluded.missing, change_signal = excluded.change_signal,
+             signal_since = excluded.signal_since, failures = 0, failing_since = NULL, failure = ''",
+    )
+    .execute(&mut *tx)
+    .await?;
+    let failed = looked.iter().filter_map(|looked| match looked {
+        Looked::Failed { name, why } => Some((name, why)),
+        Looked::Listed(_) => None,
+    });
+    let rows = failed.map(|(name, why)| -> [Value<'_>; 9] {
+        let none = 0_i64.into();
+        [registry.into(), name.into(), none, 0_i64.into(), "[]".into(), "".into(), 1_i64.into(), now.into(), why.into()]
+    });
+    bulk(
+        "INSERT INTO repositories (registry_id, name, listed_by, tags, missing, change_signal, failures, failing_since,
+             failure)",
+        rows,
+        // Whatever was known of its state is not to be relied on.
+        "ON CONFLICT (registry_id, name) DO UPDATE SET listed_by = 0, change_signal = '',
+             failures = repositories.failures + 1, failure = excluded.failure,
+             failing_since = COALESCE(repositories.failing_since, excluded.failing_since)",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Forgets images that are removed now, and repositories that are gone.
+pub(super) async fn settle(tx: &mut Tx, registry: RegistryId, result: &ScanResult) -> Result<()> {
+    bulk(
+        &format!("UPDATE repositories SET missing = '[]' WHERE registry_id = {registry} AND name IN ("),
+        result.settled.iter().map(|name| [name.into()]),
+        ")",
+    )
+    .execute(&mut *tx)
+    .await?;
+    bulk(
+        &format!("DELETE FROM repositories WHERE registry_id = {registry} AND name IN ("),
+        result.gone.iter().map(|name| [name.into()]),
+        ")",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }

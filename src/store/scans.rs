@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::db::{Lock, sql};
 use super::value::{json, row};
 use super::{ClaimedScan, Error, Result, ScanRequest, Store};
-use crate::catalog::{NewScanProblem, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::catalog::{NewScanProblem, RegistryId, RepositoryState, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
 
 row!(Scan {
     id,
@@ -95,6 +95,49 @@ impl Store {
             registry_id: RegistryId(registry),
             token: token.to_owned(),
         }))
+    }
+
+    /// Takes up a scan that another worker left: what it had counted. Problems of repositories that were not finished are
+    /// forgotten, because these are looked into again.
+    pub async fn scan_take_up(&self, claim: &ClaimedScan) -> Result<ScanCounts> {
+        sql("DELETE FROM scan_problems WHERE scan_id = $1 AND NOT EXISTS (
+                 SELECT 1 FROM repositories r
+                 WHERE r.registry_id = $2 AND r.name = scan_problems.repository AND r.listed_by = $1)")
+        .bind(claim.id)
+        .bind(claim.registry_id)
+        .execute(&self.db)
+        .await?;
+        let Some(scan) = self.scan_get(claim.id).await? else { return Err(Error::LeaseLost) };
+        let since = scan.started_at.unwrap_or(scan.created_at);
+        let states = self.repository_states(claim.registry_id).await?;
+        let done: Vec<&RepositoryState> = states.iter().filter(|state| state.listed_by == claim.id).collect();
+        let tags = done.iter().map(|state| state.tags).sum();
+        let missing: usize = done.iter().map(|state| state.missing.len()).sum();
+        let (added, changed, unchanged): (i64, i64, i64) =
+            sql("SELECT COUNT(CASE WHEN i.first_seen_at >= $1 THEN 1 END),
+                     COUNT(CASE WHEN i.first_seen_at < $1 AND i.changed_at >= $1 THEN 1 END),
+                     COUNT(CASE WHEN i.changed_at < $1 AND r.name IS NOT NULL THEN 1 END)
+                 FROM images i
+                 LEFT JOIN repositories r ON r.registry_id = i.registry_id AND r.name = i.repository AND r.listed_by = $2
+                 WHERE i.registry_id = $3")
+            .bind(since)
+            .bind(claim.id)
+            .bind(claim.registry_id)
+            .one(&self.db)
+            .await?;
+        let (problems,): (i64,) =
+            sql("SELECT COUNT(*) FROM scan_problems WHERE scan_id = $1").bind(claim.id).one(&self.db).await?;
+        Ok(ScanCounts {
+            problems: problems.unsigned_abs(),
+            repositories_done: done.len() as u64,
+            tags,
+            tags_done: tags,
+            added: added.unsigned_abs(),
+            changed: changed.unsigned_abs(),
+            // What is missing is still there until the end.
+            unchanged: unchanged.unsigned_abs().saturating_sub(missing as u64),
+            ..scan.counts
+        })
     }
 
     /// Stores progress and renews the lease.

@@ -57,6 +57,25 @@ impl From<i64> for Value<'_> {
     }
 }
 
+impl From<Option<i64>> for Value<'_> {
+    fn from(integer: Option<i64>) -> Self {
+        Value::Integer(integer)
+    }
+}
+
+/// What no column can hold is as good as the most that one can.
+impl From<u64> for Value<'_> {
+    fn from(integer: u64) -> Self {
+        Value::Integer(Some(i64::try_from(integer).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<Option<u64>> for Value<'_> {
+    fn from(integer: Option<u64>) -> Self {
+        integer.map_or(Value::Integer(None), Value::from)
+    }
+}
+
 impl From<u32> for Value<'_> {
     fn from(integer: u32) -> Self {
         Value::Integer(Some(integer.into()))
@@ -150,6 +169,13 @@ impl<T: DeserializeOwned> Column for Vec<T> {
     type Stored = String;
     fn read(stored: String) -> Result<Self, BoxDynError> {
         Ok(serde_json::from_str(&stored)?)
+    }
+}
+
+impl Column for u64 {
+    type Stored = i64;
+    fn read(stored: i64) -> Result<Self, BoxDynError> {
+        Ok(u64::try_from(stored)?)
     }
 }
 

@@ -14,9 +14,8 @@ impl Reconcile for IndexSync {
     /// Finds what other processes changed; asking costs one row.
     const PERIOD: Duration = Duration::from_secs(1);
 
-    async fn wake(_app: &App) {
-        // Whoever changes the catalogue in this process brings the index up to date himself.
-        std::future::pending().await
+    async fn wake(app: &App) {
+        app.signals().catalogue_changed.notified().await;
     }
 
     async fn reconcile(app: &App, _stop: &CancellationToken) -> Result<bool> {

@@ -29,7 +29,7 @@ impl Digests {
     pub(super) fn tags(mut self, listing: Listing<String>) -> Listing<Tag> {
         let items = listing.items.into_iter().map(|name| {
             let digest = self.0.remove(&name).flatten();
-            Tag { name, digest, content: None }
+            Tag::new(name, digest)
         });
         Listing { items: items.collect(), truncated: listing.truncated }
     }

@@ -16,6 +16,7 @@ use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag, pri
 use super::super::token::Tokens;
 use super::super::transport::{Answer, Transport};
 use super::super::{Endpoint, Error, Listing, Result, Tag};
+use super::Signals;
 use super::pages::Pages;
 
 /// The addresses by which people know it. The first stands in pull references.
@@ -63,12 +64,16 @@ pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
 }
 
 /// The repositories of a namespace.
-pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>> {
+pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Result<Listing<String>> {
     let namespace = namespace(org)?;
     let path = ["v2", "namespaces", namespace, "repositories"];
     let what = format!("the repositories of {namespace}");
     let found = walk(api, &path, "page_size=100&ordering=-last_updated", &what).await?;
-    let names = found.items.into_iter().map(|row| format!("{namespace}/{}", row.name));
+    let names = found.items.into_iter().map(|row| {
+        let name = format!("{namespace}/{}", row.name);
+        signals.note(&name, row.last_updated);
+        name
+    });
     Ok(Listing { items: names.filter(|name| is_repository(name)).collect(), truncated: found.truncated })
 }
 
@@ -117,6 +122,8 @@ struct Row {
     /// Of a tag's manifest or index; old pushes lack it.
     digest: Option<String>,
     images: Option<Vec<Platform>>,
+    /// Of a repository.
+    last_updated: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -162,5 +169,5 @@ fn tag(row: Row) -> Option<Tag> {
         _ => None,
     };
     let digest = row.digest.filter(|digest| is_digest(digest)).or(single).filter(|digest| is_digest(digest));
-    (is_tag(&row.name) && !is_attachment(&row.name)).then_some(Tag { name: row.name, digest, content: None })
+    (is_tag(&row.name) && !is_attachment(&row.name)).then_some(Tag::new(row.name, digest))
 }

@@ -4,7 +4,6 @@
 //! get-login-password`), or AWS keys: with them we get our own from ECR's interface, which also lists tags with digests.
 //! Where the keys may not list, and without keys, the distribution API does.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +16,11 @@ use url::Url;
 use super::super::address::{Base, host_of};
 use super::super::aws::{self, Keys, Service, Signer};
 use super::super::distribution::Distribution;
-use super::super::grammar::{is_attachment, is_repository, is_tag};
+use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
 use super::super::token::Tokens;
 use super::super::transport::Transport;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
 use super::pages::Pages;
-use super::tagged;
 
 /// Where public images are: it has an interface of its own, which takes no requests of this kind.
 const PUBLIC: &str = "public.ecr.aws";
@@ -137,7 +135,7 @@ impl Interface {
 
     async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
         let mut pages = Pages::new("", self.transport.limits().pages);
-        let (mut items, mut digests) = (Vec::new(), HashMap::new());
+        let mut items = Vec::new();
         while let Some(page) = pages.query() {
             let asked = json!({"repositoryName": repository, "filter": {"tagStatus": "TAGGED"}});
             let found: Images = match self.call("DescribeImages", asked, page).await {
@@ -145,16 +143,14 @@ impl Interface {
                 outcome => outcome?,
             };
             for image in found.image_details {
-                for tag in image.image_tags {
-                    if pages.is_new(&tag) && is_tag(&tag) && !is_attachment(&tag) {
-                        digests.insert(tag.clone(), image.image_digest.clone());
-                        items.push(tag);
-                    }
-                }
+                let digest = Some(image.image_digest).filter(|digest| is_digest(digest));
+                let tags = image.image_tags.into_iter();
+                let tags = tags.filter(|tag| pages.is_new(tag) && is_tag(tag) && !is_attachment(tag));
+                items.extend(tags.map(|tag| Tag::new(tag, digest.clone())));
             }
             pages.turn(found.next_token);
         }
-        Ok(tagged(Listing { items, truncated: pages.truncated() }, digests))
+        Ok(Listing { items, truncated: pages.truncated() })
     }
 }
 

@@ -136,7 +136,7 @@ impl Version {
         let digest = is_digest(&self.name).then_some(self.name);
         let tags = self.metadata.and_then(|metadata| metadata.container).and_then(|container| container.tags);
         let tags = tags.unwrap_or_default().into_iter().filter(|tag| is_tag(tag) && !is_attachment(tag));
-        tags.map(move |name| Tag { name, digest: digest.clone(), content: None })
+        tags.map(move |name| Tag::new(name, digest.clone()))
     }
 }
 

@@ -17,7 +17,7 @@ use super::super::distribution::{Distribution, is_unknown, pull};
 use super::super::listing::{Directory, Walk, next_query};
 use super::super::transport::Answer;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
-use super::tagged;
+use super::{Told, tagged};
 
 /// Entries of a page; GitLab gives no more.
 const PAGE: usize = 100;
@@ -36,6 +36,14 @@ struct Repository {
 struct OwnTag {
     name: String,
     digest: Option<String>,
+    config_digest: Option<String>,
+    size_bytes: Option<u64>,
+}
+
+impl OwnTag {
+    fn told(self) -> Option<(String, Told)> {
+        Some((self.name, Told { digest: self.digest?, config: self.config_digest, size: self.size_bytes }))
+    }
 }
 
 /// `Authorization` of the API, which takes access tokens and no passwords. `None` without credentials.
@@ -136,7 +144,7 @@ async fn own_tags(
     let mut url = distribution.base().root();
     url.set_path(&format!("/gitlab/v1/repositories/{repository}/tags/list/"));
     let mut walk = Walk::new(Directory::Tags(repository), distribution.transport().limits().pages);
-    let mut digests = HashMap::new();
+    let mut told = HashMap::new();
     loop {
         url.set_query(Some(&walk.query()));
         let answer = distribution.ask_own(url.clone(), &pull(repository)).await?;
@@ -152,9 +160,9 @@ async fn own_tags(
         let page: Vec<OwnTag> = serde_json::from_slice(&answer.body)
             .map_err(|why| Error::Malformed(format!("{} answers {what} with something else ({why})", answer.host)))?;
         let names = page.iter().map(|tag| tag.name.clone()).collect();
-        digests.extend(page.into_iter().filter_map(|tag| Some((tag.name, tag.digest?))));
+        told.extend(page.into_iter().filter_map(OwnTag::told));
         if let Some(listing) = walk.take(names, next_query(&answer.headers)) {
-            return Ok(Some(tagged(listing, digests)));
+            return Ok(Some(tagged(listing, told)));
         }
     }
 }

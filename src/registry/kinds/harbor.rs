@@ -16,7 +16,8 @@ use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
 use super::super::listing::next_query;
 use super::super::transport::Answer;
 use super::super::wire::{self, Config};
-use super::super::{Error, Fetched, ImageConfig, Listing, Result, Tag};
+use super::super::{ConfigRef, Error, Fetched, Listing, Result, Tag};
+use super::Signals;
 use super::pages::Pages;
 
 const API: [&str; 2] = ["api", "v2.0"];
@@ -31,6 +32,15 @@ const MOST_TOLD: usize = 64 << 20;
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    /// Of a repository: when something changed in it.
+    #[serde(default)]
+    update_time: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SystemInfo {
+    /// As in `v2.16.0-89ef156a`; only for those who log in.
+    harbor_version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +55,8 @@ struct Artifact {
     #[serde(default)]
     media_type: String,
     artifact_type: Option<String>,
+    /// Bytes to pull, compressed.
+    size: Option<u64>,
     /// What an index points to.
     references: Option<Vec<Value>>,
     /// For an image the fields of its config, without the variant of the platform; for others anything.
@@ -88,15 +100,16 @@ async fn log_in(api: &Api) -> Result<()> {
 
 /// All repositories that the account sees, or those of a project. Harbor has one listing of all repositories too, but
 /// to robots it shows those of public projects only, and does not say so.
-pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>> {
+pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Result<Listing<String>> {
     log_in(api).await?;
+    let signals = tells_changes(api).await.then_some(signals);
     if let Some(project) = project_of(org) {
-        return of_project(api, project).await;
+        return of_project(api, project, signals).await;
     }
-    let projects = names(api, &["projects"], "the projects").await?;
+    let projects = names(api, &["projects"], "the projects", None).await?;
     let mut all = Listing { items: Vec::new(), truncated: projects.truncated };
     let mut listings = stream::iter(projects.items)
-        .map(|project| async move { of_project(api, &project).await })
+        .map(|project| async move { of_project(api, &project, signals).await })
         .buffered(PROJECTS_AT_ONCE);
     while let Some(listing) = listings.next().await {
         match listing {
@@ -114,14 +127,35 @@ pub(super) async fn repositories(api: &Api, org: &str) -> Result<Listing<String>
     Ok(all)
 }
 
-async fn of_project(api: &Api, project: &str) -> Result<Listing<String>> {
+/// Whether the times of repositories tell every change. Before 2.16 they stayed when a tag was moved or deleted.
+async fn tells_changes(api: &Api) -> bool {
+    if !api.has_login() {
+        return false; // because strangers are not told the version
+    }
+    let url = api.url(&[&API[..], &["systeminfo"]].concat(), &[]);
+    let told: Result<SystemInfo> = api.get(url, "its version (Harbor)").await;
+    told.ok().and_then(|info| info.harbor_version).is_some_and(|version| is_since_2_16(&version))
+}
+
+fn is_since_2_16(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(2), Some(16))
+}
+
+async fn of_project(api: &Api, project: &str, signals: Option<&Signals>) -> Result<Listing<String>> {
     let what = format!("the repositories of the project {project}");
-    names(api, &["projects", project, "repositories"], &what).await
+    names(api, &["projects", project, "repositories"], &what, signals).await
 }
 
 /// A listing of projects or repositories; the grammar of their names is the same.
-async fn names(api: &Api, path: &[&str], what: &str) -> Result<Listing<String>> {
-    let mut listing = list(api, path, &[], what, |named: Named| (named.name.clone(), named.name)).await?;
+async fn names(api: &Api, path: &[&str], what: &str, signals: Option<&Signals>) -> Result<Listing<String>> {
+    let take = |named: Named| {
+        if let Some(signals) = signals {
+            signals.note(&named.name, named.update_time);
+        }
+        (named.name.clone(), named.name)
+    };
+    let mut listing = list(api, path, &[], what, take).await?;
     listing.items.retain(|name| is_repository(name));
     Ok(listing)
 }
@@ -159,7 +193,7 @@ fn tags_of(artifact: Artifact, room: &mut usize) -> Vec<Tag> {
     *room -= content.as_ref().map_or(0, Fetched::size);
     let tags = artifact.tags.unwrap_or_default().into_iter();
     tags.filter(|tag| is_tag(&tag.name) && !is_attachment(&tag.name))
-        .map(|tag| Tag { name: tag.name, digest: digest.clone(), content: content.take() })
+        .map(|tag| Tag { content: content.take(), ..Tag::new(tag.name, digest.clone()) })
         .collect()
 }
 
@@ -174,14 +208,10 @@ fn content_of(artifact: &Artifact) -> Option<Fetched> {
     match (artifact.kind.as_str(), wire::is_image_config(media_type)) {
         ("IMAGE", true) => {
             let config = Config::deserialize(&artifact.extra_attrs).ok().filter(Config::tells_labels)?;
-            let platform = config.platform.text();
-            let mut labels = config.labels();
-            for (key, value) in artifact.annotations.iter().flatten() {
-                if let Value::String(text) = value {
-                    labels.entry(key.clone()).or_insert_with(|| text.clone());
-                }
-            }
-            Some(Fetched::Image(vec![ImageConfig { digest: String::new(), platform, labels }]))
+            let annotations = artifact.annotations.iter().flatten();
+            let annotations = annotations.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+            let said = ConfigRef { annotations: annotations.collect(), size: artifact.size, ..ConfigRef::default() };
+            Some(Fetched::Image(vec![said.complete(config.into_image(String::new()))]))
         }
         ("IMAGE", false) | (_, true) => None,
         _ => Some(Fetched::Other(media_type.clone())),

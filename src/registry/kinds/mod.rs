@@ -19,8 +19,8 @@ mod quay;
 mod zot;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::address::Base;
 use super::api::Api;
@@ -28,7 +28,7 @@ use super::client::Clients;
 use super::distribution::{Distribution, login};
 use super::grammar::is_digest;
 use super::transport::Transport;
-use super::{Endpoint, Fetched, Limits, Listing, Look, Result, Tag};
+use super::{ConfigRef, Endpoint, Fetched, Limits, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
 pub(super) use detect::detect;
@@ -55,6 +55,25 @@ pub(super) struct Remote {
     plain: quay::Plain,
     /// The kind's own listing is not there, so that it is not asked for again.
     own_is_absent: AtomicBool,
+    /// What the listing of repositories said of their states.
+    pub(super) signals: Signals,
+}
+
+/// What a listing of repositories said of each one's state. See [`super::Source::change_signal`].
+#[derive(Default)]
+pub(super) struct Signals(Mutex<HashMap<String, String>>);
+
+impl Signals {
+    pub(super) fn get(&self, repository: &str) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(repository).cloned()
+    }
+
+    /// An empty word says nothing.
+    fn note(&self, repository: &str, word: Option<String>) {
+        if let Some(word) = word.filter(|word| !word.is_empty()) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned(), word);
+        }
+    }
 }
 
 impl Remote {
@@ -91,7 +110,8 @@ impl Remote {
         let distribution = Arc::new(Distribution::open(&for_v2, base, transport)?.with_tokens(tokens));
         let (owner, plain) = (ghcr::Owner::default(), quay::Plain::default());
         let (kind, org, own_is_absent) = (endpoint.kind, endpoint.org.clone(), AtomicBool::new(false));
-        Ok(Self { kind, org, distribution, artifactory, ecr, api, owner, plain, own_is_absent })
+        let signals = Signals::default();
+        Ok(Self { kind, org, distribution, artifactory, ecr, api, owner, plain, own_is_absent, signals })
     }
 
     /// The `/v2/` API that a repository is at, and its name there.
@@ -122,16 +142,16 @@ impl Remote {
             return artifactory.repositories(&self.api).await;
         }
         match self.kind {
-            RegistryKind::DockerHub => docker_hub::repositories(&self.api, &self.org).await,
+            RegistryKind::DockerHub => docker_hub::repositories(&self.api, &self.org, &self.signals).await,
             RegistryKind::Ghcr => ghcr::repositories(&self.api, &self.org, &self.owner).await,
             RegistryKind::Acr => acr::repositories(&self.distribution).await,
             RegistryKind::ArtifactRegistry => artifact_registry::repositories(&self.distribution, &self.org).await,
             RegistryKind::ContainerYard => container_yard::repositories(&self.distribution, &self.api).await,
             RegistryKind::Ecr => ecr::repositories(self.ecr.as_ref(), &self.distribution).await,
-            RegistryKind::Harbor => harbor::repositories(&self.api, &self.org).await,
-            RegistryKind::Quay => quay::repositories(&self.api, &self.distribution, &self.org).await,
+            RegistryKind::Harbor => harbor::repositories(&self.api, &self.org, &self.signals).await,
+            RegistryKind::Quay => quay::repositories(&self.api, &self.distribution, &self.org, &self.signals).await,
             RegistryKind::GitLab => gitlab::repositories(&self.api, &self.distribution, &self.org).await,
-            RegistryKind::Zot => zot::repositories(&self.distribution, &self.own_is_absent).await,
+            RegistryKind::Zot => zot::repositories(&self.distribution, &self.own_is_absent, &self.signals).await,
             _ => self.distribution.repositories().await,
         }
     }
@@ -182,11 +202,22 @@ impl Remote {
     }
 }
 
-/// Tags with the digests that a listing gave them; one that is none is left out, so that it is asked for.
-fn tagged(names: Listing<String>, mut digests: HashMap<String, String>) -> Listing<Tag> {
+/// What a listing says of a tag beside its name.
+struct Told {
+    digest: String,
+    /// The digest of its one config.
+    config: Option<String>,
+    /// Bytes to pull, compressed.
+    size: Option<u64>,
+}
+
+/// Tags with what a listing said of them; a digest that is none is left out, so that it is asked for.
+fn tagged(names: Listing<String>, mut told: HashMap<String, Told>) -> Listing<Tag> {
     let tag = |name: String| {
-        let digest = digests.remove(&name).filter(|digest| is_digest(digest));
-        Tag { name, digest, content: None }
+        let Some(told) = told.remove(&name).filter(|told| is_digest(&told.digest)) else { return Tag::new(name, None) };
+        let config = told.config.filter(|config| is_digest(config));
+        let config = config.map(|digest| ConfigRef { digest, size: told.size, ..ConfigRef::default() });
+        Tag { config, ..Tag::new(name, Some(told.digest)) }
     };
     Listing { items: names.items.into_iter().map(tag).collect(), truncated: names.truncated }
 }

@@ -15,6 +15,7 @@ use super::super::api::Api;
 use super::super::distribution::Distribution;
 use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
 use super::super::{Endpoint, Error, Fetched, ImageConfig, Listing, Result, Tag};
+use super::Signals;
 use super::pages::Pages;
 
 const API: [&str; 2] = ["api", "v1"];
@@ -37,6 +38,8 @@ struct Repositories {
 struct Repository {
     namespace: String,
     name: String,
+    /// When the newest of its tags that are there was set.
+    last_modified: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -103,9 +106,14 @@ pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> 
 
 /// The repositories of a namespace. For an account known by its name: those that are open to all, and those that the
 /// catalogue of `/v2/` shows it.
-pub(super) async fn repositories(api: &Api, v2: &Distribution, org: &str) -> Result<Listing<String>> {
+pub(super) async fn repositories(
+    api: &Api,
+    v2: &Distribution,
+    org: &str,
+    signals: &Signals,
+) -> Result<Listing<String>> {
     let namespace = namespace(org)?;
-    let open = listed(api, namespace).await;
+    let open = listed(api, namespace, signals).await;
     if !is_name_only(api, v2) {
         return open;
     }
@@ -148,18 +156,23 @@ pub(super) async fn content(api: &Api, plain: &Plain, repository: &str, digest: 
     let told: Labels = api.read(&answer, &format!("the labels of {repository}@{digest} (Quay)"))?;
     let from_image = told.labels.into_iter().filter(|label| label.source_type.as_deref() == Some(FROM_IMAGE));
     let labels: BTreeMap<String, String> = from_image.map(|label| (label.key, label.value)).collect();
-    let config = ImageConfig { digest: String::new(), platform: String::new(), labels };
+    let config = ImageConfig { labels, ..ImageConfig::default() };
     Ok((!config.labels.is_empty()).then(|| Fetched::Image(vec![config])))
 }
 
-async fn listed(api: &Api, namespace: &str) -> Result<Listing<String>> {
+async fn listed(api: &Api, namespace: &str, signals: &Signals) -> Result<Listing<String>> {
     let mut pages = Pages::new("", api.most_pages());
     let mut items = Vec::new();
     while let Some(cursor) = pages.query() {
         let cursor = Some(cursor.as_str()).filter(|cursor| !cursor.is_empty());
         let read: Repositories = api.get(page(api, namespace, cursor), &repositories_of(namespace)).await?;
-        let names = read.repositories.into_iter().map(|found| format!("{}/{}", found.namespace, found.name));
-        items.extend(names.filter(|name| is_repository(name)));
+        for found in read.repositories {
+            let name = format!("{}/{}", found.namespace, found.name);
+            if is_repository(&name) {
+                signals.note(&name, found.last_modified.map(|time| time.to_string()));
+                items.push(name);
+            }
+        }
         let next = read.next_page.filter(|next| !next.is_empty());
         // A page may hold nothing that this account sees.
         if let Some(next) = &next {
@@ -187,7 +200,7 @@ async fn tags_told(api: &Api, plain: &Plain, repository: &str) -> Result<Listing
             if let (Some(digest), Some(false)) = (&digest, tag.is_manifest_list) {
                 plain.add(digest);
             }
-            items.push(Tag { name: tag.name, digest, content: None });
+            items.push(Tag::new(tag.name, digest));
         }
         pages.turn_number(more);
     }
@@ -201,7 +214,7 @@ fn path<'a>(repository: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
 
 /// A page of repositories. `public` adds those that are open to all to those that the account has rights on.
 fn page(api: &Api, namespace: &str, cursor: Option<&str>) -> url::Url {
-    let mut query = vec![("namespace", namespace), ("public", "true")];
+    let mut query = vec![("namespace", namespace), ("public", "true"), ("last_modified", "true")];
     query.extend(cursor.map(|cursor| ("next_page", cursor)));
     api.url(&[&API[..], &["repository"]].concat(), &query)
 }

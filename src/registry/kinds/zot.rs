@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::super::distribution::{CATALOG_SCOPE, Distribution};
 use super::super::listing::{Directory, Walk};
 use super::super::{Error, Listing, Result, Tag};
-use super::tagged;
+use super::{Signals, Told, tagged};
 
 /// Below `/v2/`.
 const SEARCH: &str = "_zot/ext/search";
@@ -47,6 +47,8 @@ struct Count {
 #[serde(rename_all = "PascalCase")]
 struct Repository {
     name: String,
+    /// When its newest image was pushed.
+    last_updated: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +56,28 @@ struct Repository {
 struct Image {
     tag: String,
     digest: Option<String>,
+    /// Bytes, as a text.
+    size: Option<String>,
+    manifests: Option<Vec<Manifest>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Manifest {
+    digest: Option<String>,
+    config_digest: Option<String>,
+}
+
+impl Image {
+    /// The config of an image that is no index.
+    fn told(self) -> Option<Told> {
+        let digest = self.digest?;
+        let config = match self.manifests.as_deref() {
+            Some([one]) if one.digest.as_ref() == Some(&digest) => one.config_digest.clone(),
+            _ => None,
+        };
+        Some(Told { digest, config, size: self.size.and_then(|size| size.parse().ok()) })
+    }
 }
 
 /// What is asked.
@@ -66,14 +90,22 @@ struct Question<'a> {
 }
 
 /// All repositories that this account may see. `is_absent` remembers that there is no search.
-pub(super) async fn repositories(distribution: &Distribution, is_absent: &AtomicBool) -> Result<Listing<String>> {
+pub(super) async fn repositories(
+    distribution: &Distribution,
+    is_absent: &AtomicBool,
+    signals: &Signals,
+) -> Result<Listing<String>> {
     let question = Question {
         name: "RepoListWithNewestImage",
         arguments: String::new(),
-        fields: "Name",
+        fields: "Name,LastUpdated",
         directory: Directory::Catalog,
     };
-    match list(distribution, is_absent, &question, |repository: Repository| repository.name).await? {
+    let name = |repository: Repository| {
+        signals.note(&repository.name, repository.last_updated);
+        repository.name
+    };
+    match list(distribution, is_absent, &question, name).await? {
         Some(listing) => Ok(listing),
         None => distribution.repositories().await,
     }
@@ -88,17 +120,18 @@ pub(super) async fn tags(
     let question = Question {
         name: "ImageList",
         arguments: format!("repo:\"{repository}\","),
-        // Old versions list the children of an index in its place; those do not know the last field, and refuse it.
-        fields: "Tag,Digest,Manifests{Digest}",
+        // Old versions list the children of an index in its place; those do not know the last fields, and refuse it.
+        fields: "Tag,Digest,Size,Manifests{Digest,ConfigDigest}",
         directory: Directory::Tags(repository),
     };
-    let mut digests = HashMap::new();
+    let mut told = HashMap::new();
     let name = |image: Image| {
-        digests.extend(image.digest.map(|digest| (image.tag.clone(), digest)));
-        image.tag
+        let name = image.tag.clone();
+        told.extend(image.told().map(|image| (name.clone(), image)));
+        name
     };
     match list(distribution, is_absent, &question, name).await? {
-        Some(listing) => Ok(tagged(listing, digests)),
+        Some(listing) => Ok(tagged(listing, told)),
         None => distribution.tags(repository).await,
     }
 }

@@ -110,14 +110,15 @@ async fn a_registry_that_dies_half_way_is_not_waited_for(engine: Engine) {
     silo.scan(id).await;
     let before = silo.catalogue().await;
 
-    // A ping, the catalogue, 40 lists of tags, 10 of 40 digests; then no more.
+    // A ping, the catalogue, some of 40 lists of tags and of 40 digests; then no more.
     let (answered, asked) = (Arc::new(AtomicUsize::new(0)), registry.log().len());
     let is_late = move |_: &Seen| answered.fetch_add(1, Ordering::SeqCst) >= 52;
     registry.fault(is_late, ALWAYS, Fault::Hang);
     let scan = silo.scan(id).await;
     assert_eq!(scan["state"], "partial");
     assert!(scan["error"].as_str().unwrap().contains("stopped answering half-way"), "{scan:#}");
-    assert_eq!(counts(&scan, ["unchanged", "removed", "images"]), [10, 0, 40], "{scan:#}");
+    assert_eq!(counts(&scan, ["removed", "images"]), [0, 40], "{scan:#}");
+    assert!((1..40).contains(&counts(&scan, ["unchanged"])[0]), "{scan:#}");
     assert!(silo.problems(&scan).await.iter().any(|[code, ..]| code == "registry-gone"));
     assert!(registry.log().len() - asked < 52 + 30, "it goes on asking: {}", registry.log().len() - asked);
     assert_eq!(silo.catalogue().await, before);

@@ -4,10 +4,12 @@ mod adding;
 mod crash;
 mod faults;
 mod held;
+mod hints;
 mod hostile;
 mod life;
 mod real;
 mod schedules;
+mod steps;
 
 use serde_json::{Value, json};
 

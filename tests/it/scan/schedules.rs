@@ -37,13 +37,15 @@ enum Step {
 const REPOSITORIES: [&str; 4] = ["geo/ice-seed", "geo/snow-seed", "sand-seed", "webserver"];
 const TAGS: [&str; 3] = ["1.0.0", "1.1.0", "latest"];
 const LEASE_SECONDS: i64 = 60;
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("SILO__SCAN__LEASE_SECONDS", "60"),
     // A fault that passes by itself would be waited for.
     ("SILO__SCAN__TRIES", "1"),
     ("SILO__SCAN__PAGES", "5"),
     ("SILO__SCAN__INCLUDE", "*"),
     ("SILO__SCAN__HOLD_PERCENT", "100"),
+    // So that scans are killed between steps too.
+    ("SILO__SCAN__STEP_SECONDS", "0"),
 ];
 
 fn content(kind: usize, repository: usize) -> Image {

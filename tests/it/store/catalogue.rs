@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use silo::catalog::{
-    Changes, ContentProblem, ImageId, Job, JobId, JobVersionId, Judgement, Outcome, ScanState, StoredTag,
+    Changes, ContentProblem, ImageId, Job, JobId, JobVersionId, Judgement, Outcome, RegistryId, ScanState, Standing,
+    StoredTag,
 };
 use silo::seed::{Problem, Severity};
 use silo::store::{Error, Store};
@@ -13,6 +14,12 @@ use super::fixture::{at, claim, content, facts, registry, result, scan, seed, st
 
 async fn job(store: &Store, name: &str) -> Job {
     store.job_list().await.unwrap().into_iter().find(|job| job.name == name).expect("the job is there")
+}
+
+/// Which of these digests a registry need not ask for.
+async fn known(store: &Store, registry: RegistryId, digests: HashSet<String>) -> HashSet<String> {
+    let standings = store.content_standing(registry, &digests).await.unwrap();
+    standings.into_iter().filter(|(_, standing)| *standing != Standing::Hearsay).map(|(digest, _)| digest).collect()
 }
 
 both!(a_scan_fills_the_catalogue, |store| {
@@ -27,6 +34,7 @@ both!(a_scan_fills_the_catalogue, |store| {
         repository: repository.into(),
         tag: tag.into(),
         digest: digest.into(),
+        changed_at: at(2),
     };
     let expected = [tag(0, "geo/team/detect-seed", "1", &image.digest), tag(1, "other-seed", "latest", &plain.digest)];
     assert_eq!(tags, expected, "every tag is remembered, catalogued or not");
@@ -94,13 +102,18 @@ both!(contents_come_back_as_they_went_in, |store| {
     assert_eq!(images.len(), 1, "only the Seed image is catalogued");
     assert_eq!(Outcome::Seed(Box::new(images[0].facts.clone())), odd.outcome);
     assert_eq!(images[0].platforms, odd.platforms);
-    let problems = store.content_problem_list().await.unwrap();
-    assert_eq!(problems, [(refused.digest.clone(), refused.problems.clone())].into());
+    let problems = store.image_problem_list(hub.id).await.unwrap();
+    assert_eq!(problems, [("b".to_owned(), "1".to_owned(), refused.problems.clone())]);
     let all: HashSet<String> = [odd, refused, plain, chart].map(|content| content.digest).into();
     let mut asked = all.clone();
     asked.insert("sha256:unknown".into());
-    assert_eq!(store.content_known(&asked).await.unwrap(), all);
-    assert!(store.content_known(&HashSet::new()).await.unwrap().is_empty());
+    assert_eq!(known(&store, hub.id, asked).await, all);
+    assert_eq!(known(&store, RegistryId(7), all.clone()).await, all, "what was checked is good for everybody");
+    assert!(known(&store, hub.id, HashSet::new()).await.is_empty());
+    assert_eq!((images[0].size, images[0].built_at), (Some(1 << 33), Some(at(0))));
+    let counts = ["a", "b", "c", "d"].map(|name| (name.to_owned(), 1));
+    assert_eq!(store.image_counts(hub.id).await.unwrap(), counts);
+    assert_eq!(store.image_tags_of(hub.id, "b").await.unwrap(), store.image_tags(hub.id).await.unwrap()[1..2]);
 });
 
 both!(manifests_that_older_rules_judged_are_judged_again, |store, address| {
@@ -133,7 +146,7 @@ both!(manifests_that_older_rules_judged_are_judged_again, |store, address| {
     assert_eq!(left.iter().map(|content| &content.digest).collect::<Vec<_>>(), [&images[2].digest]);
     let valid: Vec<bool> = store.image_list().await.unwrap().iter().map(|image| image.facts.valid).collect();
     assert_eq!(valid, [false, false, true]);
-    assert_eq!(store.content_problem_list().await.unwrap()[&images[0].digest], [problem]);
+    assert_eq!(store.image_problem_list(hub.id).await.unwrap()[0], ("a".to_owned(), "1".to_owned(), vec![problem]));
 });
 
 both!(contents_nobody_points_to_are_pruned_between_scans, |store| {
@@ -145,7 +158,7 @@ both!(contents_nobody_points_to_are_pruned_between_scans, |store| {
     assert_eq!(store.content_prune().await.unwrap(), 0, "a running scan may be about to point there");
     store.scan_release(&running).await.unwrap();
     assert_eq!(store.content_prune().await.unwrap(), 1);
-    let left = store.content_known(&[old.digest, new.digest.clone()].into()).await.unwrap();
+    let left = known(&store, hub.id, [old.digest, new.digest.clone()].into()).await;
     assert_eq!(left, [new.digest].into());
 });
 
@@ -253,7 +266,7 @@ both!(a_result_that_cannot_be_applied_changes_nothing, |store| {
             store.job_version_list(None).await.unwrap(),
             store.job_list().await.unwrap(),
             store.catalogue_revision().await.unwrap(),
-            store.content_known(&[a.digest.clone(), b.digest.clone()].into()).await.unwrap(),
+            known(&store, hub.id, [a.digest.clone(), b.digest.clone()].into()).await,
         )
     };
     let before = snapshot().await;

@@ -5,10 +5,10 @@ use std::future::Future;
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use silo::catalog::{
-    Changes, Content, FoundTag, ManifestFacts, NewRegistry, Outcome, Registry, RegistryId, RegistryKind, ScanCounts,
-    ScanState, ScanTrigger, diff,
+    Changes, Content, FoundTag, ManifestFacts, NewRegistry, Outcome, Registry, RegistryId, RegistryKind, ScanState,
+    ScanTrigger, diff,
 };
-use silo::store::{Address, ClaimedScan, ScanResult, SealedSecrets, Store};
+use silo::store::{Address, ClaimedScan, ScanResult, ScanStep, SealedSecrets, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor};
@@ -97,11 +97,21 @@ pub fn seed(job: &str, job_version: &str, package_version: &str) -> Content {
 }
 
 pub fn content(name: &str, outcome: Outcome) -> Content {
-    Content { digest: format!("sha256:{name}"), outcome, platforms: vec!["linux/amd64".into()], problems: Vec::new() }
+    Content {
+        digest: format!("sha256:{name}"),
+        outcome,
+        platforms: vec!["linux/amd64".into()],
+        size: Some(1 << 33),
+        built_at: Some(at(0)),
+        problems: Vec::new(),
+        is_hearsay: false,
+        configs: Vec::new(),
+    }
 }
 
 pub fn result(state: ScanState, changes: Changes, contents: Vec<Content>) -> ScanResult {
-    ScanResult { state, changes, contents, counts: ScanCounts::default(), problems: Vec::new(), error: None }
+    let step = ScanStep { changes, contents, ..ScanStep::default() };
+    ScanResult { state, step, settled: Vec::new(), gone: Vec::new(), error: None }
 }
 
 /// Asks for a scan and takes it up.

@@ -8,6 +8,7 @@ mod registries;
 mod repositories;
 mod scans;
 mod schema;
+mod steps;
 mod users;
 
 /// Stamps one scenario onto both engines: `both!(name, |store| { … })` makes the tests `name::sqlite` and

@@ -30,7 +30,7 @@ both!(a_scan_waits_runs_and_ends, |store| {
 
     let mut failed = result(ScanState::Failed, Default::default(), vec![]);
     failed.error = Some("nobody there".into());
-    failed.counts = counts;
+    failed.step.counts = counts;
     store.scan_finish(&claim, &failed, at(4)).await.unwrap();
     let ended = store.scan_get(id).await.unwrap().unwrap();
     assert_eq!((ended.state, ended.finished_at, ended.counts), (ScanState::Failed, Some(at(4)), counts));
@@ -144,7 +144,7 @@ both!(problems_are_numbered_and_paged, |store| {
         message: format!("no\0answer {number}"),
     };
     let mut partial = result(ScanState::Partial, Default::default(), vec![]);
-    partial.problems = (1..=5).map(problem).collect();
+    partial.step.problems = (1..=5).map(problem).collect();
     store.scan_finish(&claim, &partial, at(2)).await.unwrap();
     let page = store.scan_problem_list(claim.id, 2, 2).await.unwrap();
     assert_eq!(page.iter().map(|problem| problem.seq).collect::<Vec<_>>(), [3, 4]);
@@ -159,7 +159,7 @@ both!(ended_scans_are_listed_newest_first_and_pruned, |store| {
     for registry in [one.id, one.id, one.id, two.id] {
         let claim = claim(&store, registry).await;
         let mut failed = result(ScanState::Failed, Default::default(), vec![]);
-        failed.problems = vec![NewScanProblem {
+        failed.step.problems = vec![NewScanProblem {
             code: "catalog-failed".into(),
             repository: String::new(),
             tag: String::new(),

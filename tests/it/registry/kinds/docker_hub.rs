@@ -63,7 +63,7 @@ async fn a_namespace_is_listed_over_pages_with_digests() {
     assert_eq!((listing.items.as_slice(), listing.truncated), (&["geo/a-seed".into(), "geo/b-seed".into()][..], None));
     let digest = source.digest("geo/a-seed", "2").await.unwrap();
     let listing = source.tags("geo/a-seed").await.unwrap();
-    assert_eq!(listing.items[1], Tag { name: "2".into(), digest, content: None });
+    assert_eq!(listing.items[1], Tag { name: "2".into(), digest, content: None, config: None });
     assert_eq!((listing.items.len(), listing.truncated), (2, None));
     assert_eq!(source.tags("geo/none").await.unwrap().items, [], "a repository that is gone");
     assert_eq!(registry.count(Seen::is_catalog), 0);

@@ -1,0 +1,296 @@
+//! The walk over a registry: repositories, their tags, where these point to, what is there. What is found goes into the
+//! catalogue in steps, while the walk goes on.
+//!
+//! Requests run as tasks, a bounded number at a time; everything else happens in one place, [`Walk::take`]. Tags are
+//! read before further repositories are listed, so that a walk that is stopped has finished those that it began with.
+
+mod plan;
+mod take;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Input;
+use super::read::{Reader, Seen, Trouble};
+use crate::catalog::{
+    ContentProblem, FoundTag, HintId, ImageId, RepositoryState, ScanTrigger, Standing, StoredTag, diff,
+};
+use crate::registry::{Error, Listing, Tag};
+use crate::store::{self, ScanStep};
+
+/// The first of what was found goes into the catalogue after so long, or after `Input::step`.
+const FIRST_STEP: Duration = Duration::from_millis(500);
+/// No more tags than these wait for the next step.
+const MOST_WAITING: usize = 2000;
+/// Tasks for each request that may be in flight: some of them look into the store, or judge.
+const TASKS_PER_REQUEST: usize = 2;
+
+/// Why a walk has nothing to show.
+pub(super) enum Stop {
+    Registry(Error),
+    Store(store::Error),
+}
+
+impl From<store::Error> for Stop {
+    fn from(why: store::Error) -> Self {
+        Stop::Store(why)
+    }
+}
+
+/// A walk under way. Keeps what it has when the future of [`Walk::run`] is dropped.
+pub(super) struct Walk<'a> {
+    input: &'a Input<'a>,
+    reader: Reader,
+    tasks: JoinSet<Event>,
+    /// Repositories to list, and tags to read.
+    listings: VecDeque<String>,
+    reads: VecDeque<ToRead>,
+    /// Repositories some of whose tags are not read yet.
+    open: HashMap<Arc<str>, Open>,
+    /// What earlier scans left.
+    states: HashMap<String, RepositoryState>,
+    stored_problems: HashMap<String, HashMap<String, Vec<ContentProblem>>>,
+    /// Digests that this walk met first.
+    digests: HashMap<String, Digest>,
+    /// Hints that are being followed, by repository, and all that were ever seen.
+    hints: HashMap<String, Vec<HintId>>,
+    hints_seen: HashSet<HintId>,
+    /// Repositories that the registry has and that are looked into.
+    wanted: HashSet<String>,
+    /// Images that repositories no longer have, of those listed to the end by this scan.
+    missing: HashMap<String, Vec<ImageId>>,
+    /// What the next step takes along.
+    step: ScanStep,
+    found: Vec<(Option<StoredTag>, FoundTag)>,
+    next_step: Instant,
+    committing: Option<BoxFuture<'a, store::Result<()>>>,
+    /// Why the listing is not complete; the first reason stays.
+    incomplete: Option<String>,
+    failures_in_a_row: u32,
+}
+
+/// What a walk brought home.
+pub(super) struct Walked {
+    pub step: ScanStep,
+    pub incomplete: Option<String>,
+    pub wanted: HashSet<String>,
+    pub missing: HashMap<String, Vec<ImageId>>,
+    /// Names of the repositories that are known from earlier scans.
+    pub known: Vec<String>,
+}
+
+/// A task's outcome.
+enum Event {
+    Listed(String, Result<Listed, Trouble>),
+    Read { repository: Arc<str>, tag: String, stored: Option<StoredTag>, seen: Result<Seen, Trouble> },
+}
+
+struct Listed {
+    listing: Listing<Tag>,
+    stored: Vec<StoredTag>,
+    /// Of digests that the listing gave, where they are new.
+    standings: HashMap<String, Standing>,
+}
+
+struct ToRead {
+    repository: Arc<str>,
+    tag: Tag,
+    stored: Option<StoredTag>,
+    standing: Option<Standing>,
+}
+
+/// A repository under way.
+struct Open {
+    /// Tags that are not read yet.
+    left: usize,
+    state: RepositoryState,
+    /// Why it cannot be relied on as it was seen.
+    failure: Option<String>,
+}
+
+/// A digest that is new to the registry.
+enum Digest {
+    /// Who waits for it.
+    Awaited(Vec<(Arc<str>, String, Option<StoredTag>)>),
+    Known(Vec<ContentProblem>),
+    Unread,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(input: &'a Input<'a>) -> Self {
+        Self {
+            input,
+            reader: Reader::new(input.source.clone(), input.store.clone(), input.registry.id),
+            tasks: JoinSet::new(),
+            listings: VecDeque::new(),
+            reads: VecDeque::new(),
+            open: HashMap::new(),
+            states: HashMap::new(),
+            stored_problems: HashMap::new(),
+            digests: HashMap::new(),
+            hints: HashMap::new(),
+            hints_seen: HashSet::new(),
+            wanted: HashSet::new(),
+            missing: HashMap::new(),
+            step: ScanStep::default(),
+            found: Vec::new(),
+            next_step: Instant::now() + FIRST_STEP.min(input.step),
+            committing: None,
+            incomplete: None,
+            failures_in_a_row: 0,
+        }
+    }
+
+    /// Walks. Only the listing of repositories and wrong credentials can stop it; other trouble is noted.
+    pub(super) async fn run(&mut self) -> Result<(), Stop> {
+        self.remember().await?;
+        if self.input.scan.trigger != ScanTrigger::Hook {
+            self.list_repositories().await?;
+        }
+        self.follow_hints().await?;
+        loop {
+            self.start_tasks();
+            if self.tasks.is_empty() {
+                // Whoever gave a hint while the scan was active relies on it.
+                self.follow_hints().await?;
+                if self.listings.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let is_due = self.committing.is_none() && self.has_news();
+            tokio::select! {
+                Some(event) = self.tasks.join_next() => {
+                    if self.take(event)? {
+                        return Ok(());
+                    }
+                }
+                outcome = wait(&mut self.committing) => {
+                    outcome?;
+                    self.committed().await?;
+                }
+                () = tokio::time::sleep_until(self.next_step), if is_due => self.commit(),
+            }
+            if self.found.len() >= MOST_WAITING {
+                self.finish_commit().await?;
+                self.commit();
+            }
+        }
+    }
+
+    /// The listing is not all: nothing may be removed.
+    pub(super) fn end_early(&mut self, why: String) {
+        self.incomplete.get_or_insert(why);
+    }
+
+    /// What is left to store, and what is known now.
+    pub(super) async fn end(mut self) -> store::Result<Walked> {
+        self.tasks.abort_all();
+        self.finish_commit().await?;
+        let step = self.next();
+        let known = self.states.into_keys().collect();
+        Ok(Walked { step, incomplete: self.incomplete, wanted: self.wanted, missing: self.missing, known })
+    }
+
+    fn start_tasks(&mut self) {
+        while self.tasks.len() < self.input.concurrency * TASKS_PER_REQUEST {
+            let reader = self.reader.clone();
+            if let Some(ToRead { repository, tag, stored, standing }) = self.reads.pop_front() {
+                self.tasks.spawn(async move {
+                    let name = tag.name.clone();
+                    let seen = reader.read(&repository, tag, stored.as_ref(), standing).await;
+                    Event::Read { repository, tag: name, stored, seen }
+                });
+            } else if let Some(repository) = self.listings.pop_front() {
+                self.begin(&repository);
+                self.tasks.spawn(async move {
+                    let listed = list(&reader, &repository).await;
+                    Event::Listed(repository, listed)
+                });
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn begin(&mut self, repository: &str) {
+        let (now, change_signal) = (self.input.clock.now(), self.signal(repository));
+        let known = self.states.get(repository).filter(|state| state.change_signal == change_signal);
+        let state = RepositoryState {
+            name: repository.to_owned(),
+            listed_by: self.input.scan.id,
+            listed_at: Some(now),
+            signal_since: known.and_then(|state| state.signal_since).or(Some(now)),
+            change_signal,
+            ..RepositoryState::default()
+        };
+        self.open.insert(repository.into(), Open { left: 1, state, failure: None });
+    }
+
+    fn has_news(&self) -> bool {
+        !self.found.is_empty() || !self.step.repositories.is_empty() || !self.step.hints.is_empty()
+    }
+
+    /// What was found since the last step, in an order that does not depend on which request was answered first.
+    fn next(&mut self) -> ScanStep {
+        let mut step = std::mem::take(&mut self.step);
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by(|(_, a), (_, b)| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
+        let (stored, found): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let stored: Vec<StoredTag> = stored.into_iter().flatten().collect();
+        step.changes = diff(&stored, &found, false);
+        step.problems.sort_by(|a, b| (&a.repository, &a.tag, &a.code).cmp(&(&b.repository, &b.tag, &b.code)));
+        self.input.progress.update(|counts| counts.problems += step.problems.len() as u64);
+        step.counts = self.input.progress.counts(self.input.source);
+        step
+    }
+
+    /// Begins to store a step; the walk goes on meanwhile.
+    fn commit(&mut self) {
+        let (input, step) = (self.input, self.next());
+        self.committing =
+            Some(Box::pin(async move { input.store.scan_step(input.claim, &step, input.clock.now()).await }));
+    }
+
+    async fn finish_commit(&mut self) -> store::Result<()> {
+        if self.committing.is_some() {
+            wait(&mut self.committing).await?;
+            self.committed().await?;
+        }
+        Ok(())
+    }
+
+    async fn committed(&mut self) -> store::Result<()> {
+        (self.input.committed)();
+        self.reader.forget_configs();
+        self.next_step = Instant::now() + self.input.step;
+        self.follow_hints().await
+    }
+}
+
+/// Waits for a step that is being stored; for ever where there is none.
+async fn wait(committing: &mut Option<BoxFuture<'_, store::Result<()>>>) -> store::Result<()> {
+    match committing {
+        None => std::future::pending().await,
+        Some(future) => {
+            let outcome = future.await;
+            *committing = None;
+            outcome
+        }
+    }
+}
+
+async fn list(reader: &Reader, repository: &str) -> Result<Listed, Trouble> {
+    let listing = reader.source.tags(repository).await?;
+    let stored = reader.store.image_tags_of(reader.registry, repository).await?;
+    let known: HashSet<&str> = stored.iter().map(|row| row.digest.as_str()).collect();
+    let digests = listing.items.iter().filter_map(|tag| tag.digest.as_deref());
+    let new: HashSet<String> = digests.filter(|digest| !known.contains(digest)).map(str::to_owned).collect();
+    let standings = reader.store.content_standing(reader.registry, &new).await?;
+    Ok(Listed { listing, stored, standings })
+}

@@ -1,0 +1,145 @@
+//! What a running scan has found is in the catalogue before its end; what a killed one has done is not done again.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use silo::app::Page;
+use silo::catalog::{RegistryId, ScanId, ScanState, ScanTrigger};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{arrived, seed};
+use crate::support::fake_registry::{FakeRegistry, Fault, Image, Seen};
+use crate::tasks::House;
+
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("SILO__SCAN__STEP_SECONDS", "0"),
+    ("SILO__SCAN__CONCURRENCY", "2"),
+    ("SILO__SCAN__LEASE_SECONDS", "60"),
+    ("SILO__SCAN__HOLD_PERCENT", "100"),
+];
+
+/// Ice, then snow.
+async fn registry() -> FakeRegistry {
+    let registry = FakeRegistry::start().await;
+    registry.push("geo/a-seed", "1.0.0", &seed("ice", "1.0.0", "Finds ice"));
+    registry.push("geo/a-seed", "0.9.0", &seed("ice", "0.9.0", "Finds slush"));
+    registry.push("geo/b-seed", "1.0.0", &seed("snow", "1.0.0", "Finds snow"));
+    registry
+}
+
+fn is_a(seen: &Seen) -> bool {
+    seen.is_tags() && seen.path.contains("/a-seed/")
+}
+
+/// Lets a scan of the registry come as far as the first manifest of this repository.
+async fn stopped_at(house: &House, registry: &FakeRegistry, repository: &'static str) -> JoinHandle<()> {
+    let is_there = move |seen: &Seen| seen.is_manifest() && seen.path.contains(repository);
+    registry.fault(is_there, 1, Fault::Hold(Arc::new(Notify::new())));
+    let before = registry.count(is_there);
+    let app = house.app.clone();
+    let worker = tokio::spawn(async move { drop(app.scan_work(&CancellationToken::new()).await) });
+    arrived(registry, is_there, before + 1).await;
+    worker
+}
+
+/// Waits until a step has said that the scan is done with this repository.
+async fn done(house: &House, registry: RegistryId, repository: &str, scan: ScanId) {
+    let store = silo::app::open_store(house.app.settings()).await.unwrap();
+    let is_done = async || {
+        let states = store.repository_states(registry).await.unwrap();
+        states.iter().any(|state| state.name == repository && state.listed_by == scan)
+    };
+    while !is_done().await {
+        house.app.signals().catalogue_changed.notified().await;
+    }
+    store.close().await;
+}
+
+async fn found(house: &House, words: &str) -> u64 {
+    house.app.index_bring_up_to_date().await.unwrap();
+    house.app.search_images(words, &Page { limit: 10, cursor: None }).await.unwrap().total
+}
+
+async fn request(house: &House, id: RegistryId) -> ScanId {
+    house.app.scan_request(id, ScanTrigger::Manual).await.unwrap()
+}
+
+async fn work(house: &House) {
+    assert!(house.app.scan_work(&CancellationToken::new()).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_found_is_found_before_the_scan_ends() {
+    let registry = registry().await;
+    let house = House::new("2024-03-01T00:00:00Z", &ENVIRONMENT).await;
+    let id = house.add("mine", &registry.url(), "off").await.id;
+    let scan = request(&house, id).await;
+    let worker = stopped_at(&house, &registry, "/b-seed/").await;
+    done(&house, id, "geo/a-seed", scan).await;
+    assert_eq!(house.app.scan_get(scan).await.unwrap().state, ScanState::Running);
+    assert!(found(&house, "ice").await > 0);
+    assert_eq!(found(&house, "snow").await, 0);
+    worker.abort();
+}
+
+#[tokio::test]
+async fn a_killed_scan_goes_on_where_it_was() {
+    let registry = registry().await;
+    let house = House::new("2024-03-01T00:00:00Z", &ENVIRONMENT).await;
+    let id = house.add("mine", &registry.url(), "off").await.id;
+    request(&house, id).await;
+    work(&house).await;
+
+    // In the first repository one tag goes, one moves, one comes; then the scan comes to the second, and dies.
+    registry.delete_tag("geo/a-seed", "0.9.0");
+    registry.push("geo/a-seed", "1.0.0", &seed("ice", "1.0.0", "Finds glaciers"));
+    registry.push("geo/a-seed", "1.1.0", &seed("ice", "1.1.0", "Finds icebergs"));
+    registry.push("geo/a-seed", "nonsense", &Image::new().label(silo::seed::LABEL, "nonsense"));
+    registry.push("geo/b-seed", "1.0.0", &seed("snow", "1.0.0", "Finds powder"));
+    house.clock.advance(TimeDelta::seconds(1));
+    let scan = request(&house, id).await;
+    registry.clear_log();
+    let worker = stopped_at(&house, &registry, "/b-seed/").await;
+    done(&house, id, "geo/a-seed", scan).await;
+    assert_eq!(found(&house, "slush").await, 1, "nothing goes before the end");
+    worker.abort();
+    drop(worker.await);
+
+    house.clock.advance(TimeDelta::seconds(61));
+    work(&house).await;
+    let ended = house.app.scan_get(scan).await.unwrap();
+    assert_eq!((ended.state, ended.attempts), (ScanState::Complete, 2), "{ended:?}");
+    assert_eq!(registry.count(is_a), 1, "the first repository was done");
+    let counts = ended.counts;
+    let shown = [counts.added, counts.changed, counts.unchanged, counts.removed, counts.tags, counts.problems];
+    assert_eq!(shown, [2, 2, 0, 1, 4, 1], "{counts:?}");
+    assert_eq!(house.app.scan_problems(scan, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(found(&house, "slush").await, 0, "it was gone when the first repository was listed");
+    assert_eq!((found(&house, "icebergs").await, found(&house, "powder").await), (1, 1));
+}
+
+#[tokio::test]
+async fn steps_end_in_what_one_step_gives() {
+    let registry = FakeRegistry::start().await;
+    for number in 0..30 {
+        let job = format!("job{}", number % 7);
+        registry.push(&format!("geo/r{}-seed", number % 5), &format!("1.{number}.0"), &seed(&job, "1.0.0", "A job"));
+    }
+    let mut catalogues = Vec::new();
+    for step in ["0", "3600"] {
+        let house = House::new("2024-03-01T00:00:00Z", &[("SILO__SCAN__STEP_SECONDS", step)]).await;
+        let id = house.add("mine", &registry.url(), "off").await.id;
+        request(&house, id).await;
+        work(&house).await;
+        let images = house.app.image_list().await.unwrap();
+        let images = images.iter().map(|image| json!([image.name, image.digest, image.facts.job_name]));
+        let mut images: Vec<String> = images.map(|image| image.to_string()).collect();
+        images.sort();
+        assert_eq!(images.len(), 30);
+        catalogues.push(images);
+    }
+    assert_eq!(catalogues[0], catalogues[1]);
+}
