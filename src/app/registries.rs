@@ -121,13 +121,14 @@ impl App {
         }
         let new = self.registry_that_answers(&form).await?;
         // What is not given stays sealed as it is, but goes with what it belongs to.
-        let sealed = |secret, given: bool, value: &SecretString| {
-            let is_gone = value.expose_secret().is_empty();
-            (given || is_gone).then(|| self.sealed(secret, &old.name, value).unwrap_or_default())
+        let sealed = |secret, is_new: bool, value: &SecretString| {
+            is_new.then(|| self.sealed(secret, &old.name, value).unwrap_or_default())
         };
+        let new_password = change.password.is_some() || form.username.is_empty();
+        let new_key = change.client_key.is_some() || form.client_certificate.is_empty();
         let secrets = SealedSecrets {
-            password: sealed(Secret::Password, change.password.is_some(), &form.password),
-            client_key: sealed(Secret::ClientKey, change.client_key.is_some(), &form.client_key),
+            password: sealed(Secret::Password, new_password, &form.password),
+            client_key: sealed(Secret::ClientKey, new_key, &form.client_key),
         };
         let registry = self.0.store.registry_update(&old, &new, &secrets).await?.ok_or_else(|| {
             Error::Conflict(format!(
