@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::auth::{Passwords, Sealer, Throttle, Tokens};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::registry::Hosts;
+use crate::registry::{Hosts, Private};
 use crate::search::Index;
 use crate::store::Store;
 
@@ -26,7 +26,7 @@ pub use accounts::{NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
 pub use error::{Error, Result};
-pub use registries::RegistryForm;
+pub use registries::{RegistryChange, RegistryForm, ca_fingerprints};
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Page, Ranked};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
@@ -38,6 +38,8 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
+    /// Which private addresses registries may lead to.
+    private: Private,
     clock: Clock,
     store: Store,
     index: Index,

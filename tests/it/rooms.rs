@@ -15,7 +15,8 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("auth", &[]),
     ("store", &["catalog", "seed"]),
     ("search", &["catalog", "seed", "lock"]),
-    ("registry", &["catalog::RegistryKind"]),
+    // Requests to Amazon are signed with the time of day.
+    ("registry", &["catalog::RegistryKind", "clock"]),
     ("scan", &["registry", "store", "catalog", "seed"]),
     ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan"]),
     ("tasks", &["app"]),
@@ -35,7 +36,8 @@ const FRAMEWORKS: [(&str, &[&str]); 26] = [
     ("tower", &["http"]),
     ("tower_http", &["http"]),
     ("hyper", &["http"]),
-    ("hyper_util", &["http"]),
+    // Which requests a proxy gets.
+    ("hyper_util", &["http", "registry"]),
     ("sqlx", &["store"]),
     ("tantivy", &["search"]),
     ("reqwest", &["registry", "client"]),
@@ -53,7 +55,8 @@ const FRAMEWORKS: [(&str, &[&str]); 26] = [
     ("jsonwebtoken", &["auth"]),
     ("argon2", &["auth"]),
     ("chacha20poly1305", &["auth"]),
-    ("hmac", &["auth"]),
+    // Signs requests to Amazon in `registry`.
+    ("hmac", &["auth", "registry"]),
     // Spreads retries in `registry`; nothing is derived from it.
     ("rand", &["auth", "registry"]),
     ("tokio_cron_scheduler", &["tasks"]),

@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 46] = [
+const REQUESTS: [(&str, &str, &str); 47] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -42,6 +42,7 @@ const REQUESTS: [(&str, &str, &str); 46] = [
     ("GET", "/api/v1/registries", "/api/v1/registries"),
     ("POST", "/api/v1/registries", "/api/v1/registries"),
     ("GET", "/api/v1/registries/{id}", "/api/v1/registries/999"),
+    ("PATCH", "/api/v1/registries/{id}", "/api/v1/registries/999"),
     ("DELETE", "/api/v1/registries/{id}", "/api/v1/registries/999"),
     ("POST", "/api/v1/registries/{id}/scans", "/api/v1/registries/999/scans"),
     ("GET", "/api/v1/scans", "/api/v1/scans"),

@@ -10,6 +10,7 @@ mod hostile;
 mod legacy;
 mod native;
 mod operations;
+mod registries;
 mod scans;
 mod schemas;
 mod snapshots;

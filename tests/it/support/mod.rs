@@ -8,6 +8,7 @@ pub mod kinds;
 pub mod layout;
 pub mod postgres;
 pub mod process;
+pub mod tls;
 pub mod token_server;
 
 use std::path::Path;
