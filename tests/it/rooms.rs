@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and what it may use of the others: a whole room, or one item of it (`room::Item`).
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("seed", &[]),
     ("catalog", &["seed"]),
     ("clock", &[]),
@@ -17,6 +17,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("search", &["catalog", "seed", "lock"]),
     ("registry", &["catalog::RegistryKind"]),
     ("scan", &["registry", "store", "catalog", "seed"]),
+    ("engine", &["seed"]),
     ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),

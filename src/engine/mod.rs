@@ -1,0 +1,5 @@
+//! Running jobs: from a manifest and inputs to a container, and from what the job left behind to a report.
+//!
+//! Knows the standard and container engines; knows no database, no HTTP server and no command line.
+
+pub mod container;
