@@ -3,3 +3,6 @@
 //! Knows the standard and container engines; knows no database, no HTTP server and no command line.
 
 pub mod container;
+pub mod docker;
+pub mod logs;
+pub mod runtime;

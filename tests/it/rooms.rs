@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("search", &["catalog", "seed", "lock"]),
     ("registry", &["catalog::RegistryKind"]),
     ("scan", &["registry", "store", "catalog", "seed"]),
-    ("engine", &["seed"]),
+    ("engine", &["seed", "clock"]),
     ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),
