@@ -130,12 +130,10 @@ impl Logs {
             self.records.push(b'\n');
             self.sequence += 1;
         }
-        let seq = self.sequence;
-        let marker = |left_out| {
-            let record = Record { seq, time, stream: "system", text: left_out };
-            serde_json::to_string(&record).expect("texts and numbers are JSON") + "\n"
-        };
-        self.combined.write_whole(&self.records, marker).await
+        let text = left_out(self.combined.cap);
+        let marker = Record { seq: self.sequence, time, stream: "system", text: &text };
+        let marker = serde_json::to_string(&marker).expect("texts and numbers are JSON") + "\n";
+        self.combined.write_whole(&self.records, &marker).await
     }
 
     fn time(&self) -> String {
@@ -173,14 +171,14 @@ impl Capped {
     }
 
     /// Writes all of the bytes, or none and the marker.
-    async fn write_whole(&mut self, bytes: &[u8], marker: impl FnOnce(&str) -> String) -> io::Result<()> {
+    async fn write_whole(&mut self, bytes: &[u8], marker: &str) -> io::Result<()> {
         self.seen += bytes.len() as u64;
         if self.full {
             return Ok(());
         }
         if self.seen > self.cap {
             self.full = true;
-            self.file.write_all(marker(&left_out(self.cap)).as_bytes()).await?;
+            self.file.write_all(marker.as_bytes()).await?;
         } else {
             self.file.write_all(bytes).await?;
         }

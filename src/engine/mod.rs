@@ -4,5 +4,7 @@
 
 pub mod container;
 pub mod docker;
+pub mod execute;
+pub mod leftovers;
 pub mod logs;
 pub mod runtime;

@@ -152,7 +152,18 @@ pub enum Signal {
 pub struct Found {
     pub id: String,
     pub labels: BTreeMap<String, String>,
-    pub running: bool,
+    pub state: State,
+    /// When it was made.
+    pub created: Option<DateTime<Utc>>,
+}
+
+/// Where a container is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Made, and never started.
+    Created,
+    Running,
+    Ended,
 }
 
 /// What goes wrong at a container engine.

@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("search", &["catalog", "seed", "lock"]),
     ("registry", &["catalog::RegistryKind"]),
     ("scan", &["registry", "store", "catalog", "seed"]),
-    ("engine", &["seed", "clock"]),
+    ("engine", &["seed", "clock", "lock"]),
     ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),
@@ -31,7 +31,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 26] = [
+const FRAMEWORKS: [(&str, &[&str]); 27] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -40,6 +40,7 @@ const FRAMEWORKS: [(&str, &[&str]); 26] = [
     ("sqlx", &["store"]),
     ("tantivy", &["search"]),
     ("reqwest", &["registry", "client"]),
+    ("bollard", &["engine"]),
     ("oci_client", &["registry"]),
     ("tar", &["registry"]),
     ("clap", &["cli"]),
@@ -48,7 +49,7 @@ const FRAMEWORKS: [(&str, &[&str]); 26] = [
     ("rpassword", &["cli"]),
     ("annotate_snippets", &["cli"]),
     ("anstream", &["cli"]),
-    ("tempfile", &["cli"]),
+    ("tempfile", &["cli", "engine"]),
     // The crate, not the room: paths to the room begin with `crate::`, and a command is called `config` too.
     ("use config", &["config"]),
     ("jsonwebtoken", &["auth"]),

@@ -19,7 +19,7 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::container::Container;
 use super::runtime::{
-    self, Chunk, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime, Signal,
+    self, Chunk, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime, Signal, State,
 };
 use failure::Failure;
 
@@ -188,9 +188,14 @@ impl Runtime for Docker {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let listed = self.client.list_containers(Some(options)).await.map_err(|why| self.failure(why).other())?;
         let found = listed.into_iter().filter_map(|container| {
-            let running = container.state == Some(models::ContainerSummaryStateEnum::RUNNING);
+            let state = match container.state? {
+                models::ContainerSummaryStateEnum::CREATED => State::Created,
+                models::ContainerSummaryStateEnum::EXITED | models::ContainerSummaryStateEnum::DEAD => State::Ended,
+                _ => State::Running,
+            };
+            let created = DateTime::from_timestamp(container.created?, 0);
             let labels = container.labels.unwrap_or_default().into_iter().collect();
-            Some(Found { id: container.id?, labels, running })
+            Some(Found { id: container.id?, labels, state, created })
         });
         Ok(found.collect())
     }
