@@ -2,4 +2,5 @@
 //!
 //! Knows the standard and container engines; knows no database, no HTTP server and no command line.
 
+pub mod command;
 pub mod container;
