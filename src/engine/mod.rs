@@ -2,6 +2,7 @@
 //!
 //! Knows the standard and container engines; knows no database, no HTTP server and no command line.
 
+pub mod command;
 pub mod container;
 pub mod docker;
 pub mod execute;

@@ -10,6 +10,7 @@ pub mod label;
 pub mod manifest;
 pub mod model;
 mod problem;
+pub mod resources;
 mod schema;
 pub mod spec;
 pub mod starter;
