@@ -123,14 +123,12 @@ pub enum Stream {
 }
 
 /// How a container ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Ended {
     /// As a shell has it: 128 and the signal's number for a process that a signal ended.
     pub exit_code: i64,
     /// Whether the kernel ended a process of it because its memory was used up.
     pub oom: bool,
-    pub started: Option<DateTime<Utc>>,
-    pub finished: Option<DateTime<Utc>>,
 }
 
 impl Ended {

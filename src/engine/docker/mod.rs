@@ -14,7 +14,7 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, models};
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use futures_util::{Stream, StreamExt as _};
 
 use super::container::Container;
@@ -154,13 +154,11 @@ impl Runtime for Docker {
         }
         let state = self.client.inspect_container(id, None).await.map_err(|why| self.failure(why).other())?.state;
         let state = state.filter(|state| state.running != Some(true));
-        let Some(models::ContainerState { exit_code: Some(exit_code), oom_killed, started_at, finished_at, .. }) = state
-        else {
+        let Some(models::ContainerState { exit_code: Some(exit_code), oom_killed, .. }) = state else {
             // The connection was cut in the middle of the wait.
             return Err(Error::Lost { address: self.address.clone(), reason: "it stopped answering".to_owned() });
         };
-        let oom = oom_killed == Some(true);
-        Ok(Ended { exit_code, oom, started: time(started_at), finished: time(finished_at) })
+        Ok(Ended { exit_code, oom: oom_killed == Some(true) })
     }
 
     async fn signal(&self, id: &str, signal: Signal) -> Result<()> {
@@ -234,10 +232,4 @@ fn architecture(machine: &str) -> &str {
         "aarch64" => "arm64",
         other => other,
     }
-}
-
-/// The engine's zero time means never.
-fn time(text: Option<String>) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(&text?).ok()?.to_utc();
-    (time.timestamp() > 0).then_some(time)
 }

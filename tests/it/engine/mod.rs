@@ -103,9 +103,16 @@ impl Job {
         Room { output: out, output_limit: self.output_limit }
     }
 
+    /// An attempt that begins, and what it tells.
+    async fn attempt(&self) -> (Attempt<Docker>, mpsc::Receiver<Event>) {
+        let (tell, told) = mpsc::channel(1000);
+        let begun = Attempt::begin(&self.docker, self.folder.path(), self.log_cap, &Clock::system(), tell).await;
+        (begun.expect("the folder can be written"), told)
+    }
+
     /// Runs it. `seen` hears what it prints on standard output so far, each time that there is more.
     async fn watched(&self, mut seen: impl FnMut(&[u8]) + Send + 'static) -> Done {
-        let (tell, mut told) = mpsc::channel(16);
+        let (mut attempt, mut told) = self.attempt().await;
         let listener = tokio::spawn(async move {
             let mut live = Vec::new();
             while let Some(event) = told.recv().await {
@@ -118,8 +125,6 @@ impl Job {
             }
             live
         });
-        let begun = Attempt::begin(&self.docker, self.folder.path(), self.log_cap, &Clock::system(), tell).await;
-        let mut attempt = begun.expect("the folder can be written");
         let out = self.out();
         let main = attempt.main(&self.container, self.room(&out), &self.stop).await;
         let remains = attempt.finish();

@@ -64,10 +64,8 @@ async fn logs_can_be_read_while_the_job_runs() {
 #[tokio::test]
 async fn a_watcher_who_leaves_disturbs_nobody() {
     let job = Job::new("yes | head -c 5000000").await;
-    let (tell, told) = tokio::sync::mpsc::channel(1);
+    let (mut attempt, told) = job.attempt().await;
     drop(told);
-    let clock = silo::clock::Clock::system();
-    let mut attempt = super::Attempt::begin(&job.docker, job.folder.path(), 1000, &clock, tell).await.unwrap();
     let out = job.out();
     let main = attempt.main(&job.container, job.room(&out), &job.stop).await.unwrap();
     assert_eq!((main.ended.exit_code, attempt.finish().printed.stdout_bytes), (0, 5_000_000));

@@ -3,10 +3,8 @@
 use std::process::Command;
 
 use secrecy::SecretString;
-use silo::clock::Clock;
-use silo::engine::execute::{Attempt, Error, Event, Phase, PullPolicy};
+use silo::engine::execute::{Error, Event, Phase, PullPolicy};
 use silo::engine::runtime::{self, Credentials, PullFailure, Runtime as _};
-use tokio::sync::mpsc;
 
 use super::Job;
 use crate::support::docker_engine::BASE;
@@ -59,9 +57,7 @@ async fn an_image_is_pulled_with_its_password_and_every_cause_has_a_name() {
     assert_eq!(pull(&job, "no/Such:Reference!", Some(&right)).await, Err(PullFailure::NotFound));
     assert!(matches!(job.docker.image(&reference).await, Err(runtime::Error::NoImage { .. })));
 
-    let (tell, mut told) = mpsc::channel(1000);
-    let mut attempt =
-        Attempt::begin(&job.docker, job.folder.path(), 1000, &Clock::system(), tell).await.unwrap();
+    let (mut attempt, mut told) = job.attempt().await;
     let never = attempt.pull(&reference, None, PullPolicy::Never, Some(&right), &job.stop).await;
     assert!(matches!(never, Err(Error::Engine(runtime::Error::NoImage { .. }))), "{never:?}");
     let image = attempt.pull(&reference, None, PullPolicy::Missing, Some(&right), &job.stop).await.unwrap();

@@ -7,7 +7,7 @@ use silo::engine::execute::Error;
 use silo::engine::leftovers::{OWNER_LABEL, Owner, sweep};
 use silo::engine::runtime::{self, Runtime as _};
 
-use super::{Job, docker_engine};
+use super::Job;
 use crate::support::docker_engine::DockerEngine;
 use crate::support::output;
 
@@ -141,9 +141,4 @@ async fn orphans_are_removed_and_others_are_not() {
     for id in made {
         job.docker.remove(&id).await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn the_common_engine_is_there() {
-    assert!(docker_engine::engine().await.host.starts_with("unix://"));
 }
