@@ -283,7 +283,6 @@ impl<R: Runtime> Attempt<R> {
         if stop.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        self.runtime.engine().await?.hold(container)?;
         let removal = create(&self.runtime, container).await?;
         self.note(&format!("container {}", removal.id())).await?;
         let output = match self.runtime.start(removal.id()).await {
@@ -484,19 +483,6 @@ fn is_storage_full(why: &io::Error) -> bool {
 fn written(folder: &Path, why: &io::Error) -> Error {
     let folder = folder.to_owned();
     if is_storage_full(why) { Error::DiskFull { folder } } else { Error::Folder { folder, reason: why.to_string() } }
-}
-
-impl runtime::Engine {
-    /// Whether the engine can ever give what a container asks for.
-    fn hold(&self, container: &Container) -> runtime::Result<()> {
-        let mebibytes = |bytes: u64| format!("{} MiB of memory", bytes / (1024 * 1024));
-        let (asked, present) = match (container.memory, container.cpus) {
-            (Some(memory), _) if memory > self.memory => (mebibytes(memory), mebibytes(self.memory)),
-            (_, Some(cpus)) if cpus > f64::from(self.cpus) => (format!("{cpus} CPUs"), self.cpus.to_string()),
-            _ => return Ok(()),
-        };
-        Err(runtime::Error::TooSmall { asked, present })
-    }
 }
 
 /// Makes a container that is removed in every case: also when nobody waits for its id any more.

@@ -75,6 +75,8 @@ pub struct Engine {
     pub cpus: u32,
     /// Bytes.
     pub memory: u64,
+    /// Whether it may have GPUs; only a start tells for sure.
+    pub gpus: bool,
 }
 
 /// An image that the engine has.
@@ -180,8 +182,6 @@ pub enum Error {
     Pull { image: String, cause: PullFailure, reason: String },
     #[error("the engine has no GPU to give ({reason}): run the job on a host with a GPU and its container toolkit")]
     NoGpu { reason: String },
-    #[error("the job asks for {asked}, and the engine has {present}: run it on a larger host, or lower what it asks for")]
-    TooSmall { asked: String, present: String },
     #[error("the job's command cannot be started ({reason}): mend the image, or the manifest's command")]
     Command {
         /// As a shell has it: 127 when it is not there, 126 when it is not a program.

@@ -87,12 +87,16 @@ impl Runtime for Docker {
         let about = self.client.info().await.map_err(|why| self.failure(why).other())?;
         let product = if self.is_podman { "Podman" } else { "Docker Engine" };
         let machine = about.architecture.unwrap_or_default();
+        let has_nvidia = about.runtimes.is_some_and(|runtimes| runtimes.contains_key("nvidia"));
+        let has_devices = about.discovered_devices.is_some_and(|devices| !devices.is_empty());
         Ok(Engine {
             name: format!("{product} {}", about.server_version.unwrap_or_default()),
             address: self.address.clone(),
             platform: format!("{}/{}", about.os_type.unwrap_or_default(), architecture(&machine)),
             cpus: about.ncpu.and_then(|cpus| cpus.try_into().ok()).unwrap_or(u32::MAX),
             memory: about.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(u64::MAX),
+            // Podman does not tell.
+            gpus: self.is_podman || has_nvidia || has_devices,
         })
     }
 

@@ -25,6 +25,9 @@ use crate::support::docker_engine::{self, BASE, DockerEngine};
 /// The label by which a test knows its own containers.
 const LABEL: &str = "silo.test";
 
+/// How much of what is printed a test looks at while it comes, in bytes, or a little more.
+const LIVE: usize = 1 << 20;
+
 /// One attempt in a folder of its own.
 struct Job {
     engine: DockerEngine,
@@ -117,7 +120,7 @@ impl Job {
             let mut live = Vec::new();
             while let Some(event) = told.recv().await {
                 if let Event::Output(chunk) = event {
-                    if chunk.stream == Stream::Stdout {
+                    if chunk.stream == Stream::Stdout && live.len() < LIVE {
                         live.extend_from_slice(&chunk.bytes);
                     }
                     seen(&live);

@@ -34,8 +34,8 @@ async fn what_is_too_much_is_cut_and_the_job_goes_on() {
     assert_eq!(kept[cap..], *b"\n[silo: the job printed more than 1048576 bytes; the rest was not kept]\n");
     assert_eq!(job.text("_stderr.txt"), "end\n");
     assert!(job.read("combined.ndjson").len() < 5 << 20);
-    // The watcher of this test keeps it all, twice at the most while its buffer grows.
-    assert!(peak_memory() - before < 1_300_000, "{before} KiB before, {} KiB after", peak_memory());
+    // Other tests take some meanwhile.
+    assert!(peak_memory() - before < 200 * 1024, "{before} KiB before, {} KiB after", peak_memory());
 }
 
 /// KiB.
