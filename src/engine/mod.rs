@@ -4,3 +4,7 @@
 
 pub mod command;
 pub mod container;
+mod docker_run;
+pub mod inputs;
+pub mod plan;
+pub mod request;
