@@ -8,6 +8,7 @@ mod manifest_file;
 mod registry;
 mod remote;
 mod render;
+mod run;
 mod scan;
 mod search;
 mod serve;
@@ -75,6 +76,8 @@ enum Command {
     Validate(validate::Options),
     /// Bring a manifest of an old version of the standard (0.x) to 1.0.0
     Upgrade(upgrade::Options),
+    /// Say what would be run for a job and its inputs
+    Run(run::Options),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
 }
@@ -134,6 +137,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
+        Some(Command::Run(options)) => return run::run(&options),
     }?;
     Ok(Exit::Done)
 }

@@ -5,10 +5,16 @@ use std::fmt;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
 /// What is shown in place of a secret.
 pub const MASK: &str = "*****";
+
+/// The label that holds the id of the run that a container belongs to.
+pub const RUN: &str = "silo.run";
+/// The label that holds name and version of the job.
+pub const JOB: &str = "silo.job";
 
 /// One container, from its creation to its removal.
 #[derive(Clone, Debug, Serialize)]
@@ -50,10 +56,21 @@ pub struct Container {
 }
 
 /// A variable of the environment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Variable {
     pub name: String,
     pub value: Text,
+}
+
+/// With a word on whether the value is masked.
+impl Serialize for Variable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Variable", 3)?;
+        object.serialize_field("name", &self.name)?;
+        object.serialize_field("value", &self.value)?;
+        object.serialize_field("secret", &self.value.is_secret())?;
+        object.end()
+    }
 }
 
 /// A file or folder of the host that the container sees.
@@ -141,7 +158,7 @@ mod tests {
         assert_eq!((text.expose(), text.is_secret()), ("--key=hunter2", true));
         let variable = Variable { name: "KEY".to_owned(), value: text };
         let json = serde_json::to_string(&variable).expect("texts are JSON");
-        assert_eq!(json, r#"{"name":"KEY","value":"--key=*****"}"#);
+        assert_eq!(json, r#"{"name":"KEY","value":"--key=*****","secret":true}"#);
         assert!(!format!("{variable:?}{}", variable.value).contains("hunter2"));
         let plain = Text::plain("a");
         assert_eq!((plain.expose(), plain.to_string().as_str(), plain.is_secret()), ("a", "a", false));

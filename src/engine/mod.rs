@@ -5,7 +5,11 @@
 pub mod command;
 pub mod container;
 pub mod docker;
+mod docker_run;
 pub mod execute;
+pub mod inputs;
 pub mod leftovers;
 pub mod logs;
+pub mod plan;
+pub mod request;
 pub mod runtime;

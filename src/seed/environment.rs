@@ -11,6 +11,11 @@ pub const OUTPUT_DIR: &str = "OUTPUT_DIR";
 /// Holds the path of the file that describes the inputs. Not of the standard: Scale's jobs expect it.
 pub const INPUT_METADATA: &str = "INPUT_METADATA";
 
+/// Whether a text can be the name of anything in a manifest but of the job: letters, digits, dashes and underscores.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
 /// The variable for an input, a setting or a resource (Seed 1.0.0, "normalisation"): letters upper-case, `-` as `_`.
 /// Characters that no valid name holds are dropped.
 pub fn variable_name(name: &str) -> String {

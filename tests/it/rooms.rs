@@ -26,7 +26,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // TLS is set up once for the whole process.
     ("client", &["registry::install_tls"]),
     // `serve` is where the service is put together.
-    ("cli", &["app", "catalog", "seed", "clock", "config", "client", "http", "tasks", "telemetry"]),
+    ("cli", &["app", "catalog", "seed", "engine", "clock", "config", "client", "http", "tasks", "telemetry"]),
     ("main", &[]),
 ];
 

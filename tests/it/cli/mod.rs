@@ -6,6 +6,7 @@ mod configuration;
 mod init;
 mod newcomer;
 mod program;
+mod run;
 mod spec;
 mod upgrade;
 mod validate;
