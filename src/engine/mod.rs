@@ -2,11 +2,12 @@
 //!
 //! Knows the standard and container engines; knows no database, no HTTP server and no command line.
 
+pub mod attempt;
 pub mod command;
 pub mod container;
 pub mod docker;
 mod docker_run;
-pub mod execute;
+pub mod fetch;
 pub mod inputs;
 pub mod leftovers;
 pub mod logs;

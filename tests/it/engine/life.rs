@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use silo::engine::container::{Bind, Text, Variable};
-use silo::engine::execute::{Error, Phase, Stopped};
+use silo::engine::attempt::{Error, Phase, Stopped};
 use silo::engine::runtime::{self, Runtime as _};
 
 use super::{Job, docker_engine};

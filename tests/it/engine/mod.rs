@@ -14,7 +14,7 @@ use std::time::Duration;
 use silo::clock::Clock;
 use silo::engine::container::{Bind, Container, Network, Text, Variable};
 use silo::engine::docker::Docker;
-use silo::engine::execute::{Attempt, Error, Event, Main, Remains, Room};
+use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
 use silo::engine::runtime::Stream;
 use tempfile::TempDir;
 use tokio::sync::mpsc;

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use secrecy::SecretString;
-use silo::engine::execute::{Error, Event, Phase, PullPolicy};
+use silo::engine::attempt::{Error, Event, Phase};
+use silo::engine::fetch::{PullPolicy, Wanted};
 use silo::engine::runtime::{self, Credentials, PullFailure, Runtime as _};
 
 use super::Job;
@@ -58,17 +59,18 @@ async fn an_image_is_pulled_with_its_password_and_every_cause_has_a_name() {
     assert!(matches!(job.docker.image(&reference).await, Err(runtime::Error::NoImage { .. })));
 
     let (mut attempt, mut told) = job.attempt().await;
-    let never = attempt.pull(&reference, None, PullPolicy::Never, Some(&right), &job.stop).await;
+    let wanted = |policy, credentials| Wanted { image: &reference, platform: None, policy, credentials };
+    let never = attempt.pull(&wanted(PullPolicy::Never, Some(&right)), &job.stop).await;
     assert!(matches!(never, Err(Error::Engine(runtime::Error::NoImage { .. }))), "{never:?}");
-    let image = attempt.pull(&reference, None, PullPolicy::Missing, Some(&right), &job.stop).await.unwrap();
+    let image = attempt.pull(&wanted(PullPolicy::Missing, Some(&right)), &job.stop).await.unwrap();
     assert!(image.id.starts_with("sha256:") && image.digests.iter().all(|digest| digest.starts_with("sha256:")));
     assert!(image.platform.starts_with("linux/") && !image.digests.is_empty(), "{image:?}");
-    assert!(job.text("system.log").contains(&format!("pulling {reference}")));
+    assert!(job.text("system.log").contains("Pulling from team/job-1.0.0-seed"));
     assert!(!job.text("system.log").contains("hunter2"));
     registry.stop();
     // It is here, so nobody needs the registry, unless told to ask.
-    attempt.pull(&reference, None, PullPolicy::Missing, None, &job.stop).await.unwrap();
-    let asked = attempt.pull(&reference, None, PullPolicy::Always, None, &job.stop).await;
+    attempt.pull(&wanted(PullPolicy::Missing, None), &job.stop).await.unwrap();
+    let asked = attempt.pull(&wanted(PullPolicy::Always, None), &job.stop).await;
     let Err(Error::Engine(runtime::Error::Pull { cause, .. })) = &asked else { panic!("{asked:?}") };
     assert_eq!(*cause, PullFailure::Unreachable);
     assert!(asked.unwrap_err().is_passing());

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use silo::engine::docker::Docker;
-use silo::engine::execute::Error;
+use silo::engine::attempt::Error;
 use silo::engine::leftovers::{OWNER_LABEL, Owner, sweep};
 use silo::engine::runtime::{self, Runtime as _};
 

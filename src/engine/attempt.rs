@@ -15,8 +15,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::container::Container;
+use super::fetch::{Wanted, fetch};
 use super::logs::{Logs, Printed};
-use super::runtime::{self, Chunk, Credentials, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
+use super::runtime::{self, Chunk, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
 use crate::clock::Clock;
 
 /// How long after a container's end its output may be silent before the rest is given up.
@@ -60,17 +61,6 @@ pub struct Timed {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-}
-
-/// When to ask the registry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PullPolicy {
-    /// When the engine does not have the image.
-    #[default]
-    Missing,
-    /// Also for an image that may have changed.
-    Always,
-    Never,
 }
 
 /// What went wrong with an attempt, apart from the job itself.
@@ -165,50 +155,26 @@ impl<R: Runtime> Attempt<R> {
     }
 
     /// Sees to it that the engine has the image.
-    pub async fn pull(
-        &mut self,
-        reference: &str,
-        platform: Option<&str>,
-        policy: PullPolicy,
-        credentials: Option<&Credentials>,
-        stop: &CancellationToken,
-    ) -> Result<Image, Error> {
+    pub async fn pull(&mut self, wanted: &Wanted<'_>, stop: &CancellationToken) -> Result<Image, Error> {
         self.enter(Phase::Pull).await;
         let outcome = tokio::select! {
-            outcome = self.fetch(reference, platform, policy, credentials) => outcome,
+            outcome = self.fetch(wanted) => outcome,
             () = stop.cancelled() => Err(Error::Cancelled),
         };
         self.leave(outcome).await
     }
 
-    async fn fetch(
-        &mut self,
-        reference: &str,
-        platform: Option<&str>,
-        policy: PullPolicy,
-        credentials: Option<&Credentials>,
-    ) -> Result<Image, Error> {
-        if policy != PullPolicy::Always {
-            match self.runtime.image(reference).await {
-                Ok(image) if platform.is_none_or(|wanted| image.platform.starts_with(wanted)) => return Ok(image),
-                Err(why) if policy == PullPolicy::Never || !matches!(why, runtime::Error::NoImage { .. }) => {
-                    return Err(why.into());
-                }
-                _ => {}
-            }
-        }
-        self.note(&format!("pulling {reference}")).await?;
+    async fn fetch(&mut self, wanted: &Wanted<'_>) -> Result<Image, Error> {
         let (tell, mut told) = mpsc::unbounded_channel();
         let runtime = self.runtime.clone();
-        let mut pulling = pin!(runtime.pull(reference, platform, credentials, move |progress| _ = tell.send(progress)));
+        let mut fetching = pin!(fetch(&runtime, wanted, move |progress| _ = tell.send(progress)));
         loop {
             tokio::select! {
                 biased;
                 Some(progress) = told.recv() => self.pulled(progress).await?,
-                outcome = &mut pulling => break outcome?,
+                outcome = &mut fetching => break Ok(outcome?),
             }
         }
-        Ok(self.runtime.image(reference).await?)
     }
 
     /// Passes on what happens; `system.log` is spared the bytes.
