@@ -76,7 +76,7 @@ enum Command {
     Validate(validate::Options),
     /// Bring a manifest of an old version of the standard (0.x) to 1.0.0
     Upgrade(upgrade::Options),
-    /// Say what would be run for a job and its inputs
+    /// Run a job on this machine's container engine, or say how it would be run
     Run(run::Options),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
@@ -91,6 +91,10 @@ enum Exit {
     Failed = 1,
     /// Wrong usage: a flag or an argument that cannot be meant, or a path that cannot be read.
     Usage = 2,
+    /// A job was run and failed: by its own error, or because it did not keep to its manifest.
+    JobFailed = 3,
+    /// It was stopped by a signal, of which shells make this.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -137,7 +141,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
-        Some(Command::Run(options)) => return run::run(&options),
+        Some(Command::Run(options)) => return run::run(&options).await,
     }?;
     Ok(Exit::Done)
 }

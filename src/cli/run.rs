@@ -1,29 +1,36 @@
-//! `silo run`: so far what would be run.
+//! `silo run`: a job on this machine's container engine, without a server.
+
+mod live;
+mod on_engine;
 
 use std::path::{Path, PathBuf, absolute};
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::manifest_file::{self, shown};
+use super::manifest_file::{self, ManifestFile, shown};
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
 use crate::engine::container::Network;
 use crate::engine::inputs::survey;
 use crate::engine::plan::{Plan, PlanProblem, plan};
 use crate::engine::request::{Folder, JsonValue, Layout, Request};
+use crate::engine::runtime::Engine;
 use crate::seed::image_name::ImageName;
 use crate::seed::model::Manifest;
 use crate::seed::validate::{Report, Rules, judge};
 
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes of --dry-run: 0 it can be run so; 1 the manifest is not valid; 2 wrong usage: something \
-                        is missing, unknown or cannot be read."
+    after_help = "Exit codes: 0 the job did its work, or could do it (--dry-run); 1 it could not be run: no engine, no image, \
+                        a manifest that is not valid; 2 wrong usage: something is missing, unknown or cannot be read; 3 the job \
+                        failed, which the last lines and --json say more about; 130 it was stopped by Ctrl-C or a signal."
 )]
 pub(super) struct Options {
-    /// A folder with a seed.manifest.json, or a manifest; its image must have the name that the standard gives it
+    /// An image that the engine has or can pull; or a folder with a seed.manifest.json, or a manifest, for the image of
+    /// the name that the standard gives it
     #[arg(value_name = "IMAGE|DIR", default_value = ".")]
     image: String,
     /// A file for an input; a folder or several files for one with `multiple`
@@ -38,9 +45,27 @@ pub(super) struct Options {
     /// A folder for a mount
     #[arg(short, long, value_name = "MOUNT=PATH", value_parser = assignment)]
     mount: Vec<(String, String)>,
-    /// Where the job's files go
+    /// Where the job's files go; what is known of the run goes to a folder FOLDER.run beside it
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
+    /// Containers are always removed; for those who know `seed run --rm`
+    #[arg(long)]
+    rm: bool,
+    /// Run it so many times, into FOLDER-0, FOLDER-1 and so on; the first failure ends that
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rep: u32,
+    /// Stop the job after so many seconds, where the manifest allows more
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: Option<u64>,
+    /// Bring the image up to date first
+    #[arg(long)]
+    pull: bool,
+    /// Do not show what the job prints
+    #[arg(short, long)]
+    quiet: bool,
+    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    engine: Option<String>,
     /// Where the job finds its files in the container
     #[arg(long, value_enum, default_value_t)]
     layout: Layout,
@@ -53,9 +78,9 @@ pub(super) struct Options {
     /// Platform of the image, as in linux/arm64
     #[arg(long)]
     platform: Option<String>,
-    /// GPUs of this machine that jobs may have
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    gpus: u32,
+    /// GPUs of this machine that jobs may have [default: what the engine says]
+    #[arg(long, value_name = "COUNT")]
+    gpus: Option<u32>,
     /// A resource that this machine offers besides those of the standard
     #[arg(long, value_name = "NAME")]
     offers: Vec<String>,
@@ -118,33 +143,47 @@ struct Outcome<'a> {
     report: Option<&'a Report>,
 }
 
-pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
-    if !options.dry_run {
-        bail!("silo cannot run jobs yet, only say what would be run: add --dry-run");
-    }
-    let prepared = manifest_file::read(Path::new(&options.image));
-    let file = match prepared {
-        Ok(file) => file,
-        Err(why) => return usage(&why),
-    };
-    let report = judge(&file.bytes, Rules::default());
-    if !report.valid {
-        if options.json {
-            print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
-        } else {
-            let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
-            eprint!("{drawn}{}\n", summary(&file.name, &report));
+pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+    let path = Path::new(&options.image);
+    let on_disk = if path.exists() || options.image.starts_with(['.', '/']) {
+        match manifest_file::read(path) {
+            Ok(file) => Some(file),
+            Err(why) => return usage(&why),
         }
-        return Ok(Exit::Failed);
+    } else {
+        None
+    };
+    if let (true, Some(file)) = (options.dry_run, &on_disk) {
+        let Some(manifest) = valid(options, file)? else { return Ok(Exit::Failed) };
+        return dry_run(options, &manifest, &name_of(&manifest), None);
     }
-    let manifest = Manifest::parse(std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?)?;
-    let request = match request(options, &manifest) {
+    on_engine::run(options, on_disk.as_ref()).await
+}
+
+/// The manifest, if it may be run; else what is wrong with it is told.
+fn valid(options: &Options, file: &ManifestFile) -> anyhow::Result<Option<Manifest>> {
+    let report = judge(&file.bytes, Rules::default());
+    if report.valid {
+        let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
+        return Ok(Some(Manifest::parse(text)?));
+    }
+    if options.json {
+        print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
+    } else {
+        let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
+        eprint!("{drawn}{}\n", summary(&file.name, &report));
+    }
+    Ok(None)
+}
+
+fn dry_run(options: &Options, manifest: &Manifest, image: &str, engine: Option<&Engine>) -> anyhow::Result<Exit> {
+    let request = match request(options, image, folder(&output(options, image))?, engine) {
         Ok(request) => request,
         Err(why) => return usage(&why),
     };
-    match plan(&manifest, &request) {
+    match plan(manifest, &request) {
         Ok(plan) => planned(options, &plan),
-        Err(problems) => refused(options, &manifest, &problems),
+        Err(problems) => refused(options, manifest, &problems),
     }
 }
 
@@ -197,11 +236,20 @@ fn expected(manifest: &Manifest) -> String {
     files.chain(json).chain(settings).chain(mounts).chain([" -o FOLDER".to_owned()]).collect()
 }
 
-fn request(options: &Options, manifest: &Manifest) -> anyhow::Result<Request> {
+/// The name that the standard gives a job's image.
+fn name_of(manifest: &Manifest) -> String {
     let job = &manifest.job;
-    let image = ImageName::of(&job.name, &job.job_version, &job.package_version).to_string();
-    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("output-{}", image.replace(':', "_"))));
-    let mut request = Request::new(image, folder(&output)?);
+    ImageName::of(&job.name, &job.job_version, &job.package_version).to_string()
+}
+
+fn output(options: &Options, image: &str) -> PathBuf {
+    let default = || PathBuf::from(format!("output-{}", image.replace([':', '/', '@'], "_")));
+    options.output.clone().unwrap_or_else(default)
+}
+
+/// `engine` is `None` where nothing is known of the machine, so that nothing is refused for it.
+fn request(options: &Options, image: &str, folder: Folder, engine: Option<&Engine>) -> anyhow::Result<Request> {
+    let mut request = Request::new(image, folder);
     for (key, path) in &options.input {
         let source = survey(Path::new(path)).with_context(|| format!("input {}", tame(key)))?;
         request.files.push((key.clone(), source));
@@ -218,7 +266,11 @@ fn request(options: &Options, manifest: &Manifest) -> anyhow::Result<Request> {
     request.network = options.network;
     request.user.clone_from(&options.user);
     request.platform.clone_from(&options.platform);
-    request.host.gpus = options.gpus;
+    request.timeout = options.timeout.map(Duration::from_secs);
+    request.host.cpus = engine.map(|engine| f64::from(engine.cpus));
+    request.host.memory = engine.map(|engine| engine.memory);
+    let all = if engine.is_some_and(|engine| engine.gpus) { u32::MAX } else { 0 };
+    request.host.gpus = options.gpus.unwrap_or(all);
     request.host.other.clone_from(&options.offers);
     Ok(request)
 }

@@ -446,7 +446,7 @@ fn is_storage_full(why: &io::Error) -> bool {
 }
 
 /// What a failed write means.
-fn written(folder: &Path, why: &io::Error) -> Error {
+pub(super) fn written(folder: &Path, why: &io::Error) -> Error {
     let folder = folder.to_owned();
     if is_storage_full(why) { Error::DiskFull { folder } } else { Error::Folder { folder, reason: why.to_string() } }
 }

@@ -7,6 +7,7 @@ pub mod command;
 pub mod container;
 pub mod docker;
 mod docker_run;
+pub mod execute;
 pub mod fetch;
 pub mod inputs;
 pub mod leftovers;
