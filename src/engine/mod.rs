@@ -4,7 +4,9 @@
 
 pub mod command;
 pub mod container;
+mod disk;
 mod docker_run;
 pub mod inputs;
+pub mod outputs;
 pub mod plan;
 pub mod request;
