@@ -9,15 +9,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Error, Event, Main, Phase, Remains, Room, written};
 use super::fetch::Wanted;
+use super::outputs::{Outputs, Rules, capture};
 use super::plan::Plan;
 use super::request::Folder;
 use super::runtime::{Image, Runtime};
 use crate::clock::Clock;
+use crate::seed::model::Manifest;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
+    pub manifest: &'a Manifest,
     pub plan: &'a Plan,
+    pub rules: Rules,
     pub wanted: Wanted<'a>,
     /// Both parts of it are made when they are not there.
     pub folder: &'a Folder,
@@ -31,6 +35,8 @@ pub struct Outcome {
     /// `None`: there was none.
     pub image: Option<Image>,
     pub main: Result<Main, Error>,
+    /// What the job left behind, if it ran: also one that failed leaves something to look at.
+    pub outputs: Option<Outputs>,
     pub remains: Remains,
 }
 
@@ -52,7 +58,16 @@ pub async fn execute<R: Runtime>(
     let mut attempt = Attempt::begin(runtime, &folder.root, job.log_cap, clock, events).await?;
     let mut image = None;
     let main = steps(&mut attempt, job, &mut image, stop).await;
-    Ok(Outcome { image, main, remains: attempt.finish() })
+    let outputs = match &main {
+        Ok(_) => Some(capture_in(&mut attempt, job).await?),
+        Err(_) => None,
+    };
+    Ok(Outcome { image, main, outputs, remains: attempt.finish() })
+}
+
+async fn capture_in<R: Runtime>(attempt: &mut Attempt<R>, job: Job<'_>) -> Result<Outputs, Error> {
+    let (manifest, output, rules) = (job.manifest.clone(), job.folder.output.clone(), job.rules);
+    attempt.phase(Phase::Capture, move || capture(&manifest, &output, rules)).await
 }
 
 async fn steps<R: Runtime>(

@@ -5,6 +5,7 @@
 pub mod attempt;
 pub mod command;
 pub mod container;
+mod disk;
 pub mod docker;
 mod docker_run;
 pub mod execute;
@@ -12,6 +13,7 @@ pub mod fetch;
 pub mod inputs;
 pub mod leftovers;
 pub mod logs;
+pub mod outputs;
 pub mod plan;
 pub mod request;
 pub mod runtime;

@@ -8,6 +8,7 @@ pub mod image_name;
 mod json;
 pub mod label;
 pub mod manifest;
+pub mod metadata;
 pub mod model;
 mod problem;
 pub mod resources;
