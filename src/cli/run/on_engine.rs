@@ -12,11 +12,13 @@ use crate::cli::complain;
 use crate::cli::manifest_file::{ManifestFile, shown};
 use crate::cli::render::tame;
 use crate::clock::Clock;
+use crate::engine::attempt::{Error, Stopped};
 use crate::engine::docker::Docker;
 use crate::engine::execute::{Job, execute};
 use crate::engine::fetch::{PullPolicy, Wanted, fetch};
 use crate::engine::leftovers::{OWNER_LABEL, Owner, sweep};
 use crate::engine::logs::DEFAULT_CAP;
+use crate::engine::outputs::Rules;
 use crate::engine::plan::plan;
 use crate::engine::runtime::{self, Engine, Image, Runtime as _};
 use crate::seed::model::Manifest;
@@ -156,11 +158,25 @@ async fn once(
         policy: PullPolicy::Never,
         credentials: None,
     };
-    let job = Job { plan: &plan, wanted, folder: &request.folder, log_cap: DEFAULT_CAP };
+    let rules = Rules { bytes: plan.disk, ..Rules::default() };
+    let job = Job { manifest, plan: &plan, rules, wanted, folder: &request.folder, log_cap: DEFAULT_CAP };
     let (tell, watching) = live::watch(image, show(options));
     let outcome = execute(docker, job, &clock, tell, stop).await;
     watching.await?;
-    todo!()
+    let outcome = outcome?;
+    let outputs = outcome.outputs.as_ref();
+    let main = match &outcome.main {
+        Ok(main) => main,
+        Err(Error::Cancelled) => return Ok(Exit::Interrupted),
+        Err(Error::Engine(runtime::Error::Command { .. })) => return Ok(Exit::JobFailed),
+        Err(why) => bail!("{why}"),
+    };
+    eprintln!("{main:?} {outputs:?}");
+    Ok(match main.stopped {
+        Some(Stopped::Cancelled) => Exit::Interrupted,
+        None if main.ended.exit_code == 0 && outputs.is_none_or(|outputs| outputs.problems.is_empty()) => Exit::Done,
+        _ => Exit::JobFailed,
+    })
 }
 
 /// A folder that is not there or is empty; a job must find its own so. Else one inside, as Seed CLI has it.
