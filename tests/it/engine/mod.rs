@@ -1,5 +1,6 @@
 //! The engine's room, with real containers.
 
+mod examples;
 mod life;
 mod output;
 mod pull;
