@@ -2,6 +2,7 @@
 
 mod live;
 mod on_engine;
+mod report;
 
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::container::Container;
 use super::fetch::{Wanted, fetch};
 use super::logs::{Logs, Printed};
+use super::record::{Phase, PhaseRecord};
 use super::runtime::{self, Chunk, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
 use crate::clock::Clock;
 
@@ -37,32 +37,6 @@ pub enum Event {
     Output(Chunk),
 }
 
-/// What an attempt does, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The image is fetched.
-    Pull,
-    /// Inputs are made ready.
-    Stage,
-    /// The job runs.
-    Main,
-    /// Outputs are looked at.
-    Capture,
-}
-
-/// A phase that began.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Timed {
-    pub name: Phase,
-    pub started: DateTime<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished: Option<DateTime<Utc>>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
 /// What went wrong with an attempt, apart from the job itself.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
@@ -72,6 +46,9 @@ pub enum Error {
     DiskFull { folder: PathBuf },
     #[error("{} cannot be written ({reason}): look at its permissions", .folder.display())]
     Folder { folder: PathBuf, reason: String },
+    /// Said by whoever looked at it.
+    #[error("{0}")]
+    Input(String),
     #[error("the run was cancelled")]
     Cancelled,
 }
@@ -82,7 +59,7 @@ impl Error {
         match self {
             Self::Engine(why) => why.is_passing(),
             Self::DiskFull { .. } => true,
-            Self::Folder { .. } | Self::Cancelled => false,
+            Self::Folder { .. } | Self::Input(_) | Self::Cancelled => false,
         }
     }
 }
@@ -123,14 +100,14 @@ pub struct Attempt<R> {
     folder: PathBuf,
     logs: Logs,
     clock: Clock,
-    phases: Vec<Timed>,
+    phases: Vec<PhaseRecord>,
     events: mpsc::Sender<Event>,
 }
 
 /// What remains of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remains {
-    pub phases: Vec<Timed>,
+    pub phases: Vec<PhaseRecord>,
     pub printed: Printed,
 }
 
@@ -192,12 +169,12 @@ impl<R: Runtime> Attempt<R> {
     pub async fn phase<T: Send + 'static>(
         &mut self,
         phase: Phase,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.enter(phase).await;
-        let outcome = tokio::task::spawn_blocking(work).await.map_err(|why| Error::Folder {
-            folder: self.folder.clone(),
-            reason: why.to_string(),
+        let outcome = tokio::task::spawn_blocking(work).await;
+        let outcome = outcome.unwrap_or_else(|why| {
+            Err(Error::Folder { folder: self.folder.clone(), reason: why.to_string() })
         });
         self.leave(outcome).await
     }
@@ -338,7 +315,7 @@ impl<R: Runtime> Attempt<R> {
 
     async fn enter(&mut self, phase: Phase) {
         let started = self.clock.now();
-        self.phases.push(Timed { name: phase, started, finished: None, message: None });
+        self.phases.push(PhaseRecord { name: phase, started, finished: None, message: None });
         _ = self.events.send(Event::Phase(phase)).await;
     }
 

@@ -12,7 +12,7 @@ use super::runtime::{Found, Result, Runtime};
 use crate::lock::FileLock;
 
 /// The label that names an owner's file.
-pub const OWNER_LABEL: &str = "io.github.silo.owner";
+pub const OWNER_LABEL: &str = "silo.owner";
 
 /// Owns containers for as long as it lives.
 #[derive(Debug)]
@@ -27,6 +27,11 @@ impl Owner {
         let (_, path) = tempfile::Builder::new().prefix("silo-run-").suffix(".lock").tempfile()?.keep()?;
         let lock = FileLock::take(&path)?.ok_or_else(|| io::Error::other("somebody else locks a new file"))?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// A word that names it among the living.
+    pub fn id(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The value of [`OWNER_LABEL`].

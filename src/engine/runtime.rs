@@ -69,6 +69,8 @@ pub struct Engine {
     pub name: String,
     /// Where it was reached.
     pub address: String,
+    /// The name of its machine.
+    pub host: String,
     /// As in `linux/amd64`.
     pub platform: String,
     /// Cores.
@@ -131,13 +133,6 @@ pub struct Ended {
     pub exit_code: i64,
     /// Whether the kernel ended a process of it because its memory was used up.
     pub oom: bool,
-}
-
-impl Ended {
-    /// The signal that ended it, as far as the exit code tells: a job may also choose such a code itself.
-    pub fn signal(&self) -> Option<i64> {
-        Some(self.exit_code - 128).filter(|signal| (1..=64).contains(signal))
-    }
 }
 
 /// A signal that containers are sent.

@@ -7,12 +7,12 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::live::{self, PullBar, Show};
+use super::report;
 use super::{Exit, Options, dry_run, folder, name_of, output, refused, request, usage, valid};
-use crate::cli::complain;
+use crate::cli::{complain, print};
 use crate::cli::manifest_file::{ManifestFile, shown};
-use crate::cli::render::tame;
+use crate::cli::render::{json_line, tame};
 use crate::clock::Clock;
-use crate::engine::attempt::{Error, Stopped};
 use crate::engine::docker::Docker;
 use crate::engine::execute::{Job, execute};
 use crate::engine::fetch::{PullPolicy, Wanted, fetch};
@@ -20,6 +20,7 @@ use crate::engine::leftovers::{OWNER_LABEL, Owner, sweep};
 use crate::engine::logs::DEFAULT_CAP;
 use crate::engine::outputs::Rules;
 use crate::engine::plan::plan;
+use crate::engine::record::{Given, Record};
 use crate::engine::runtime::{self, Engine, Image, Runtime as _};
 use crate::seed::model::Manifest;
 use crate::seed::{LABEL, label};
@@ -158,25 +159,42 @@ async fn once(
         policy: PullPolicy::Never,
         credentials: None,
     };
-    let rules = Rules { bytes: plan.disk, ..Rules::default() };
-    let job = Job { manifest, plan: &plan, rules, wanted, folder: &request.folder, log_cap: DEFAULT_CAP };
+    let job = Job {
+        manifest,
+        plan: &plan,
+        wanted,
+        given: None,
+        rules: Rules { bytes: plan.disk, ..Rules::default() },
+        folder: &request.folder,
+        engine,
+        number: 1,
+        log_cap: DEFAULT_CAP,
+    };
+    let begun = clock.now();
     let (tell, watching) = live::watch(image, show(options));
     let outcome = execute(docker, job, &clock, tell, stop).await;
     watching.await?;
     let outcome = outcome?;
-    let outputs = outcome.outputs.as_ref();
-    let main = match &outcome.main {
-        Ok(main) => main,
-        Err(Error::Cancelled) => return Ok(Exit::Interrupted),
-        Err(Error::Engine(runtime::Error::Command { .. })) => return Ok(Exit::JobFailed),
-        Err(why) => bail!("{why}"),
-    };
-    eprintln!("{main:?} {outputs:?}");
-    Ok(match main.stopped {
-        Some(Stopped::Cancelled) => Exit::Interrupted,
-        None if main.ended.exit_code == 0 && outputs.is_none_or(|outputs| outputs.problems.is_empty()) => Exit::Done,
-        _ => Exit::JobFailed,
-    })
+    let exit = report::exit(&outcome.verdict);
+    let given = Given::of(manifest, &request, &plan, outcome.given);
+    let mut record = Record::new(owner.id(), manifest, &plan, given, begun);
+    record.folder = Some(request.folder.root.clone());
+    record.image.digest = outcome.image.as_ref().and_then(|image| image.digests.first().cloned());
+    record.image.platform = outcome.image.map(|image| image.platform);
+    record.outputs = outcome.outputs;
+    record.warnings.extend(outcome.warnings);
+    record.started = Some(begun);
+    record.attempts.push(outcome.attempt);
+    record.end(outcome.verdict, clock.now());
+    if let Err(why) = request.folder.write_record(&record) {
+        _ = complain(&anyhow::Error::new(why).context("the record cannot be written"));
+    }
+    if options.json {
+        print(json_line(&record)?)?;
+    } else {
+        eprint!("{}", report::lines(&record, &request.folder));
+    }
+    Ok(exit)
 }
 
 /// A folder that is not there or is empty; a job must find its own so. Else one inside, as Seed CLI has it.

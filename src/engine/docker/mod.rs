@@ -92,6 +92,7 @@ impl Runtime for Docker {
         Ok(Engine {
             name: format!("{product} {}", about.server_version.unwrap_or_default()),
             address: self.address.clone(),
+            host: about.name.unwrap_or_default(),
             platform: format!("{}/{}", about.os_type.unwrap_or_default(), architecture(&machine)),
             cpus: about.ncpu.and_then(|cpus| cpus.try_into().ok()).unwrap_or(u32::MAX),
             memory: about.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(u64::MAX),

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use secrecy::SecretString;
-use silo::engine::attempt::{Error, Event, Phase};
+use silo::engine::attempt::{Error, Event};
 use silo::engine::fetch::{PullPolicy, Wanted};
+use silo::engine::record::Phase;
 use silo::engine::runtime::{self, Credentials, PullFailure, Runtime as _};
 
 use super::Job;
