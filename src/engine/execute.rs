@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Attempt, Error, Event, Main, Room, Stopped, written};
 use super::fetch::Wanted;
 use super::folder::Folder;
-use super::inputs::{self, GivenInput, InputError};
+use super::inputs::{self, GivenInput};
 use super::outputs::{Outputs, Rules, capture};
 use super::plan::Plan;
 use super::record::{AttemptRecord, Phase};

@@ -57,7 +57,7 @@ impl Job {
 
     fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         let common = ["run", &self.image, "--engine", &self.engine.host, "--network", "none"];
-        [&common, &["-e", "API_KEY=hunter2", "-o", "out"], more].concat()
+        [&common[..], &["-e", "API_KEY=hunter2", "-o", "out"], more].concat()
     }
 
     fn run(&self, more: &[&str]) -> Exit {
