@@ -4,9 +4,15 @@
 
 pub mod command;
 pub mod container;
+mod context;
 mod disk;
 mod docker_run;
+pub mod folder;
 pub mod inputs;
 pub mod outputs;
 pub mod plan;
+pub mod record;
 pub mod request;
+#[cfg(test)]
+mod testing;
+pub mod verdict;
