@@ -1,10 +1,18 @@
 //! Input files on the disk: looked at before planning, made ready after it. Blocking.
 
-use std::fs::{self, DirEntry, Metadata};
+use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Folder, pretty, replace, set_mode};
+use super::plan::{Plan, PlannedFile};
 use super::request::{File, Source};
+use super::{context, disk};
+use crate::seed::metadata::Metadata;
+use crate::seed::model::Manifest;
 
 /// The most files of one folder.
 const MAX_FILES: usize = 100_000;
@@ -45,7 +53,7 @@ pub fn survey(path: &Path) -> Result<Source, InputError> {
     file(name, real, &metadata).map(Source::File)
 }
 
-fn file(name: String, path: PathBuf, metadata: &Metadata) -> Result<File, InputError> {
+fn file(name: String, path: PathBuf, metadata: &fs::Metadata) -> Result<File, InputError> {
     if metadata.is_file() { Ok(File { name, path, size: metadata.len() }) } else { Err(InputError::Special(path)) }
 }
 
@@ -95,3 +103,130 @@ fn inside(folder: &Path, entry: &DirEntry) -> Result<Inside, InputError> {
     let metadata = real.metadata().map_err(unreadable)?;
     if metadata.is_file() { Ok(Inside::Linked(file(name()?, real, &metadata)?)) } else { Ok(Inside::Other) }
 }
+
+/// A file input as a run was given it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GivenInput {
+    pub name: String,
+    pub files: Vec<GivenFile>,
+}
+
+/// A file that a run was given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenFile {
+    /// In the container.
+    pub name: String,
+    /// Absolute path in the container.
+    pub path: String,
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal digits.
+    pub sha256: String,
+    /// What the name promises.
+    pub media_type: Option<String>,
+    pub modified: Option<DateTime<Utc>>,
+    /// What else is known, from whoever keeps files.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+/// What a service knows of a file besides: where it came from, and what jobs have said of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// By which others can get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<DateTime<Utc>>,
+    /// Where it is the output of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+/// Which run made a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    pub run: String,
+    /// Name and version of the job.
+    pub job: String,
+    pub output: String,
+}
+
+/// Reads every input file of a plan: size, digest and media type. Also gives warnings about media types that the manifest
+/// does not name, a sentence each.
+///
+/// # Errors
+/// A file is gone since it was looked at, or cannot be read.
+pub fn read(manifest: &Manifest, plan: &Plan) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
+    let mut warnings = Vec::new();
+    let mut inputs = Vec::new();
+    for input in &plan.inputs {
+        let declared = manifest.job.interface.inputs.files.iter().find(|it| it.name == input.name);
+        let wanted = declared.map(|declared| declared.media_types.as_slice()).unwrap_or_default();
+        let mut files = Vec::with_capacity(input.files.len());
+        for file in &input.files {
+            files.push(read_file(file)?);
+            if !disk::may_be(&file.name, wanted.iter().map(String::as_str)) {
+                let (name, wanted) = (&input.name, wanted.join(", "));
+                warnings.push(format!("{name}: {} does not look like {wanted}, which the job can read.", file.name));
+            }
+        }
+        inputs.push(GivenInput { name: input.name.clone(), files });
+    }
+    Ok((inputs, warnings))
+}
+
+fn read_file(file: &PlannedFile) -> Result<GivenFile, InputError> {
+    let failed = |why: io::Error| match why.kind() {
+        ErrorKind::NotFound => InputError::Missing(file.source.clone()),
+        _ => InputError::Unreadable { path: file.source.clone(), why },
+    };
+    let metadata = file.source.metadata().map_err(failed)?;
+    Ok(GivenFile {
+        name: file.name.clone(),
+        path: file.path.clone(),
+        source: file.source.clone(),
+        size: metadata.len(),
+        sha256: disk::sha256(&file.source).map_err(failed)?,
+        media_type: disk::media_type(&file.name).map(str::to_owned),
+        modified: metadata.modified().ok().map(DateTime::from),
+        facts: Facts::default(),
+    })
+}
+
+/// Makes a run's folder ready for its container: the folders themselves, the file that tells the job of its inputs, and links
+/// to the files of inputs that have many. What cannot be linked, because it is on another disk, is copied.
+///
+/// # Errors
+/// Whatever the disk refuses.
+pub fn stage(manifest: &Manifest, plan: &Plan, given: &[GivenInput], folder: &Folder) -> io::Result<()> {
+    folder.create()?;
+    replace(&folder.context(), &pretty(&context::document(manifest, given, &plan.json)))?;
+    set_mode(&folder.context(), 0o644)?;
+    for input in &plan.inputs {
+        let Some(staged) = &input.staged else { continue };
+        match fs::remove_dir_all(staged) {
+            Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
+            _ => fs::create_dir_all(staged)?,
+        }
+        set_mode(staged, 0o755)?;
+        for file in &input.files {
+            let target = staged.join(&file.name);
+            if fs::hard_link(&file.source, &target).is_err() {
+                fs::copy(&file.source, &target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

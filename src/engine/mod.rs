@@ -5,15 +5,21 @@
 pub mod attempt;
 pub mod command;
 pub mod container;
+mod context;
 mod disk;
 pub mod docker;
 mod docker_run;
 pub mod execute;
 pub mod fetch;
+pub mod folder;
 pub mod inputs;
 pub mod leftovers;
 pub mod logs;
 pub mod outputs;
 pub mod plan;
+pub mod record;
 pub mod request;
 pub mod runtime;
+#[cfg(test)]
+mod testing;
+pub mod verdict;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::container::Network;
+use super::folder::Folder;
 
 /// A request to run a job. Names of inputs and settings may be spelled as the manifest does, or as the variable.
 #[derive(Clone, Debug)]
@@ -122,33 +123,7 @@ impl Layout {
 
     /// What `INPUT_METADATA` is. No input's folder has a dot in its name.
     pub fn input_metadata(self) -> String {
-        format!("{}/input_metadata.json", self.inputs())
-    }
-}
-
-/// Where a run lives on the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
-    /// Holds what is known of the run; absolute.
-    pub root: PathBuf,
-    /// What the job writes to; absolute.
-    pub output: PathBuf,
-}
-
-impl Folder {
-    /// A folder with everything in it.
-    pub fn new(root: PathBuf) -> Self {
-        Self { output: root.join("output"), root }
-    }
-
-    /// The file that tells the job of its inputs.
-    pub fn input_metadata(&self) -> PathBuf {
-        self.root.join("input_metadata.json")
-    }
-
-    /// Where files are brought together that become one folder in the container.
-    pub fn input(&self, name: &str) -> PathBuf {
-        self.root.join("input").join(name)
+        format!("{}/context.json", self.inputs())
     }
 }
 

@@ -54,6 +54,11 @@ impl Plan {
         self.inputs.iter().flat_map(|input| &input.files).map(|file| file.size).sum()
     }
 
+    /// The variables that hold secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.container.environment.iter().filter(|it| it.value.is_secret()).map(|it| &*it.name)
+    }
+
     /// The same as a command line for `docker run`, quoted for a shell, without secrets.
     pub fn docker_run(&self) -> String {
         docker_run::line(&self.container)
@@ -168,7 +173,7 @@ impl Planning {
         let layout = request.layout;
         self.set(OUTPUT_DIR, Text::plain(layout.output()));
         self.bind(&request.folder.output, layout.output(), false);
-        self.bind(&request.folder.input_metadata(), layout.input_metadata(), true);
+        self.bind(&request.folder.context(), layout.input_metadata(), true);
         let mut own = vec![(INPUT_METADATA, layout.input_metadata())];
         if let Some(attempt) = &request.attempt {
             own.push(("SEED_JOB_ID", attempt.run.clone()));

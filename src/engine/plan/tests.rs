@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::engine::container::Network;
-use crate::engine::request::{Attempt, Defaults, File, Folder, JsonValue, Layout, Source};
+use crate::engine::folder::Folder;
+use crate::engine::request::{Attempt, Defaults, File, JsonValue, Layout, Source};
 use crate::seed::resources::MIB;
 
 fn manifest(interface: Value, scalar: Value) -> Manifest {
@@ -100,7 +101,7 @@ fn a_job_gets_what_its_manifest_says() {
         ("DB_HOST", "db"),
         ("DB_KEY", "hunter 2"),
         ("OUTPUT_DIR", "/seed/out"),
-        ("INPUT_METADATA", "/seed/in/input_metadata.json"),
+        ("INPUT_METADATA", "/seed/in/context.json"),
         ("ALLOCATED_CPUS", "1.500000"),
         ("ALLOCATED_MEM", "519"),
         ("ALLOCATED_DISK", "10.000000"),
@@ -113,7 +114,7 @@ fn a_job_gets_what_its_manifest_says() {
         "/nfs/coast /data/coast ro",
         "/tmp/cache /cache rw",
         "/runs/7/output /seed/out rw",
-        "/runs/7/input_metadata.json /seed/in/input_metadata.json ro",
+        "/runs/7/context.json /seed/in/context.json ro",
     ];
     assert_eq!(binds(&plan), expected);
     let expected = ["edge", "/seed/in/SCENE/a, b:c.tif", "/seed/in/masks", "-t", "1", "--key=hunter", "2", "/seed/out"];
