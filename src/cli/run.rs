@@ -173,7 +173,7 @@ fn valid(options: &Options, file: &ManifestFile) -> anyhow::Result<Option<Manife
         print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
     } else {
         let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
-        eprint!("{drawn}{}\n", summary(&file.name, &report));
+        eprintln!("{drawn}{}", summary(&file.name, &report));
     }
     Ok(None)
 }

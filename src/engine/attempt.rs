@@ -173,9 +173,8 @@ impl<R: Runtime> Attempt<R> {
     ) -> Result<T, Error> {
         self.enter(phase).await;
         let outcome = tokio::task::spawn_blocking(work).await;
-        let outcome = outcome.unwrap_or_else(|why| {
-            Err(Error::Folder { folder: self.folder.clone(), reason: why.to_string() })
-        });
+        let outcome =
+            outcome.unwrap_or_else(|why| Err(Error::Folder { folder: self.folder.clone(), reason: why.to_string() }));
         self.leave(outcome).await
     }
 
@@ -251,7 +250,11 @@ impl<R: Runtime> Attempt<R> {
         let [broken, exited, lost] = [(); 3].map(|()| CancellationToken::new());
         let supervised = async {
             let ended = supervise(&runtime, removal.id(), limit, container.grace, room, stop, &broken).await;
-            if ended.is_ok() { exited.cancel() } else { lost.cancel() }
+            if ended.is_ok() {
+                exited.cancel()
+            } else {
+                lost.cancel()
+            }
             ended
         };
         let keeping = async {

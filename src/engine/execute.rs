@@ -182,7 +182,8 @@ fn verdict(manifest: &Manifest, main: &Result<Main, Error>, outputs: Option<&Out
         Error::Cancelled => return Verdict::Dismissed,
         Error::Engine(runtime::Error::Command { exit_code, reason }) => {
             let ending = Ending { exit_code: Some(*exit_code), ..Ending::default() };
-            let tell = |error: &mut RunError| error.description = format!("{} The engine says: {reason}", error.description);
+            let tell =
+                |error: &mut RunError| error.description = format!("{} The engine says: {reason}", error.description);
             return named(judge(manifest, ending, None), tell);
         }
         Error::Engine(why) => failure(why),
@@ -205,6 +206,8 @@ fn failure(why: &runtime::Error) -> Failure {
         runtime::Error::Pull { .. } | runtime::Error::NoImage { .. } => Failure::PullRefused,
         runtime::Error::NoEngine { .. } | runtime::Error::Lost { .. } => Failure::EngineLost,
         runtime::Error::DiskFull { .. } => Failure::Disk,
-        runtime::Error::NoGpu { .. } | runtime::Error::Command { .. } | runtime::Error::Refused { .. } => Failure::Launch,
+        runtime::Error::NoGpu { .. } | runtime::Error::Command { .. } | runtime::Error::Refused { .. } => {
+            Failure::Launch
+        }
     }
 }

@@ -64,8 +64,8 @@ impl Logs {
         Ok(Self {
             stdout: text(STDOUT).await?,
             stderr: text(STDERR).await?,
-            // Twice, for there are two streams, and again, for what JSON puts around short lines.
-            combined: Capped::create(folder.join(COMBINED), cap.saturating_mul(4)).await?,
+            // There are two streams in it.
+            combined: Capped::create(folder.join(COMBINED), cap.saturating_mul(2)).await?,
             system: File::create(folder.join(SYSTEM)).await?,
             clock: clock.clone(),
             sequence: 0,
@@ -311,10 +311,7 @@ mod tests {
         let printed = logs.finish().await.expect("it can be written");
         assert_eq!(printed, Printed { stdout_bytes: 800, stderr_bytes: 0, truncated: true });
         let read = |name| std::fs::read_to_string(folder.path().join(name)).expect("it is there");
-        assert_eq!(
-            read(STDOUT),
-            "1234567\n12\n[silo: the job printed more than 10 bytes; the rest was not kept]\n"
-        );
+        assert_eq!(read(STDOUT), "1234567\n12\n[silo: the job printed more than 10 bytes; the rest was not kept]\n");
         assert!(read(COMBINED).ends_with("not kept]\"}\n") && read(COMBINED).len() < 300, "{}", read(COMBINED));
     }
 }

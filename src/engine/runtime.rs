@@ -169,7 +169,9 @@ pub enum Error {
          install docker.io`), or name its socket in DOCKER_HOST, as in unix:///run/user/1000/podman/podman.sock"
     )]
     NoEngine { address: String, reason: String },
-    #[error("the container engine at {address} does not answer any more ({reason}): look whether it runs, and try again")]
+    #[error(
+        "the container engine at {address} does not answer any more ({reason}): look whether it runs, and try again"
+    )]
     Lost { address: String, reason: String },
     #[error("the engine has no image {image}: pull it first, or look at the name")]
     NoImage { image: String },

@@ -38,11 +38,13 @@ pub(super) fn watch(image: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle
                 Event::Phase(_) => pull.finish(),
                 Event::Pull(progress) => pull.show(progress),
                 // Whoever reads may have seen enough; the job goes on.
-                Event::Output(chunk) => _ = match (show, chunk.stream) {
-                    (Show::Nothing, _) => Ok(()),
-                    (Show::Both, Stream::Stdout) => write(stdout().lock(), &chunk.bytes),
-                    _ => write(stderr().lock(), &chunk.bytes),
-                },
+                Event::Output(chunk) => {
+                    _ = match (show, chunk.stream) {
+                        (Show::Nothing, _) => Ok(()),
+                        (Show::Both, Stream::Stdout) => write(stdout().lock(), &chunk.bytes),
+                        _ => write(stderr().lock(), &chunk.bytes),
+                    }
+                }
             }
         }
         pull.finish();

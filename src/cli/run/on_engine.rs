@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::live::{self, PullBar, Show};
 use super::report;
 use super::{Exit, Options, dry_run, folder, name_of, output, refused, request, usage, valid};
-use crate::cli::{complain, print};
 use crate::cli::manifest_file::{ManifestFile, shown};
 use crate::cli::render::{json_line, tame};
+use crate::cli::{complain, print};
 use crate::clock::Clock;
 use crate::engine::docker::Docker;
 use crate::engine::execute::{Job, execute};
@@ -55,7 +55,7 @@ pub(super) async fn run(options: &Options, on_disk: Option<&ManifestFile>) -> an
     // Of those whose `silo run` was killed.
     match sweep(&docker).await {
         Ok(0) => {}
-        Ok(removed) => eprintln!("Removed {removed} containers that a killed silo had left behind"),
+        Ok(removed) => eprintln!("Removed what a killed silo had left behind; containers: {removed}"),
         Err(why) => _ = complain(&anyhow::Error::new(why).context("leftovers cannot be looked for")),
     }
     let subject = Subject { docker, engine, image, manifest };
@@ -103,7 +103,10 @@ fn manifest_of(
     match (labelled, on_disk) {
         (Some(text), on_disk) => {
             if on_disk.is_some_and(|file| parsed(&file.bytes) != parsed(text.as_bytes())) {
-                eprintln!("warning: {} was built with another manifest than the folder's; the image's counts", tame(name));
+                eprintln!(
+                    "warning: {} was built with another manifest than the folder's; the image's counts",
+                    tame(name)
+                );
             }
             valid(options, &ManifestFile { name: tame(name), path: None, bytes: text.into_bytes() })
         }
@@ -130,12 +133,7 @@ fn show(options: &Options) -> Show {
     }
 }
 
-async fn once(
-    options: &Options,
-    subject: &Subject,
-    wished: &Path,
-    stop: &CancellationToken,
-) -> anyhow::Result<Exit> {
+async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let Subject { docker, engine, image, manifest } = subject;
     let clock = Clock::system();
     let output = fresh(wished, &clock);
@@ -153,12 +151,7 @@ async fn once(
     };
     let owner = Owner::new().context("a file for a lock cannot be made")?;
     plan.container.labels.insert(OWNER_LABEL.to_owned(), owner.label());
-    let wanted = Wanted {
-        image,
-        platform: options.platform.as_deref(),
-        policy: PullPolicy::Never,
-        credentials: None,
-    };
+    let wanted = Wanted { image, platform: options.platform.as_deref(), policy: PullPolicy::Never, credentials: None };
     let job = Job {
         manifest,
         plan: &plan,
@@ -200,5 +193,9 @@ async fn once(
 /// A folder that is not there or is empty; a job must find its own so. Else one inside, as Seed CLI has it.
 fn fresh(output: &Path, clock: &Clock) -> PathBuf {
     let is_empty = std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
-    if is_empty || !output.exists() { output.to_owned() } else { output.join(clock.now().format("%Y%m%d_%H%M%S").to_string()) }
+    if is_empty || !output.exists() {
+        output.to_owned()
+    } else {
+        output.join(clock.now().format("%Y%m%d_%H%M%S").to_string())
+    }
 }

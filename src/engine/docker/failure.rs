@@ -95,7 +95,8 @@ pub(super) fn unreachable(image: &str, reason: String) -> Error {
 /// Why a pull failed, by the status (0 when it came in the middle) and the words.
 fn pull_failure(status: u16, reason: &str) -> PullFailure {
     // In this order: Docker Hub speaks of a login also for what is not there.
-    if says(reason, &["no matching manifest", "does not match the specified platform", "no image found in image index"]) {
+    if says(reason, &["no matching manifest", "does not match the specified platform", "no image found in image index"])
+    {
         PullFailure::Platform
     } else if says(reason, &["toomanyrequests", "too many requests"]) {
         PullFailure::Busy
@@ -197,6 +198,9 @@ mod tests {
         assert_eq!(code(&format!("{runc}\"/a\": stat /a: no such file or directory: unknown")), Some(127));
         assert_eq!(code(&format!("{runc}\"/a\": permission denied: unknown")), Some(126));
         assert_eq!(code(&format!("{runc}exec format error")), Some(126));
+        let podman = "preparing container 4a for attach: runc: runc create failed: unable to start container process: exec: \
+                      \"/a\": stat /a: no such file or directory: OCI runtime attempted to invoke a command that was not found";
+        assert_eq!(code(podman), Some(127));
         assert_eq!(code("cgroups: cannot enter"), None);
         let gpu = "could not select device driver \"\" with capabilities: [[gpu]]";
         assert!(matches!(answer(500, gpu).start(), Error::NoGpu { .. }));

@@ -140,7 +140,8 @@ impl Runtime for Docker {
         // Attached before it starts, so that nothing it prints is missed.
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         let attached = self.client.attach_container(id, Some(options)).await;
-        let attached = attached.map_err(|why| self.failure(why).other())?;
+        // Podman makes the process ready here, so this is where it finds that there is no such program.
+        let attached = attached.map_err(|why| self.failure(why).start())?;
         self.client.start_container(id, None).await.map_err(|why| self.failure(why).start())?;
         Ok(self.chunks(attached.output))
     }

@@ -45,9 +45,9 @@ pub(super) async fn pull(
 }
 
 fn told(event: CreateImageInfo) -> PullProgress {
-    let bytes = event.progress_detail.and_then(|detail| {
-        Some((detail.current?.try_into().ok()?, detail.total.unwrap_or_default().try_into().ok()?))
-    });
+    let bytes = event
+        .progress_detail
+        .and_then(|detail| Some((detail.current?.try_into().ok()?, detail.total.unwrap_or_default().try_into().ok()?)));
     PullProgress { layer: event.id, status: event.status.unwrap_or_default(), bytes }
 }
 

@@ -139,7 +139,7 @@ fn the_old_command_line_is_not_back() {
     fs::write(folder.path().join("note.json"), "\"from the file\"").unwrap();
     let container = plan(&["-j", "NOTE=note.json"]);
     assert!(container.to_string().contains("from the file"), "{container}");
-    // What is missing on the disk, or is no image, is a failure.
+    // What is missing on the disk is a failure.
     for (arguments, why) in [
         (vec!["-i", "INPUT_FILE=nowhere.png"], "input INPUT_FILE: there is no file or folder nowhere.png"),
         (vec!["-m", "FONTS=nowhere"], "mount FONTS: nowhere: "),
@@ -150,8 +150,8 @@ fn the_old_command_line_is_not_back() {
         let error = dry_run(folder.path(), &arguments).expect_failure(2);
         assert!(error.contains(why), "{error}");
     }
-    let error = silo(folder.path(), &["run", "no-such-image:1", "--dry-run"]).expect_failure(2);
-    assert!(error.contains("no-such-image:1 cannot be read"), "{error}");
+    let error = silo(folder.path(), &["run", "./no-such-folder", "--dry-run"]).expect_failure(2);
+    assert!(error.contains("no-such-folder cannot be read"), "{error}");
 }
 
 #[test]

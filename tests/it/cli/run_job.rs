@@ -206,7 +206,8 @@ async fn an_image_that_says_otherwise_than_the_folder_is_told() {
     let (repository, tag) = name.split_once(':').unwrap();
     let options = bollard::query_parameters::TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
     job.engine.client.tag_image(&job.image, Some(options)).await.unwrap();
-    let exit = silo(&folder, &["run", "--engine", &job.engine.host, "--network", "none", "-e", "API_KEY=x", "-o", "out"]);
+    let exit =
+        silo(&folder, &["run", "--engine", &job.engine.host, "--network", "none", "-e", "API_KEY=x", "-o", "out"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert!(exit.stderr.contains("was built with another manifest"), "{}", exit.stderr);
 }

@@ -43,8 +43,12 @@ async fn every_example_gives_what_it_should() {
         ("image-watermark", &["-i", "INPUT_IMAGE=inputs/field.ppm", "-j", "CENTER=[125.6,10.1]"]),
         ("two-directories", &["-i", "GRANULES=inputs", "-e", "SHORT_NAME=hs3cpl"]),
     ];
-    let mut all: Vec<String> = fs::read_dir(example("")).unwrap().map(|it| it.unwrap()).filter(|it| it.path().is_dir())
-        .map(|it| it.file_name().into_string().unwrap()).collect();
+    let mut all: Vec<String> = fs::read_dir(example(""))
+        .unwrap()
+        .map(|it| it.unwrap())
+        .filter(|it| it.path().is_dir())
+        .map(|it| it.file_name().into_string().unwrap())
+        .collect();
     all.sort();
     let mut listed = table.map(|(name, _)| name);
     listed.sort();

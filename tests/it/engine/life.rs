@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
-use silo::engine::container::{Bind, Text, Variable};
 use silo::engine::attempt::{Error, Stopped};
+use silo::engine::container::{Bind, Text, Variable};
 use silo::engine::record::Phase;
 use silo::engine::runtime::{self, Runtime as _};
 
@@ -122,7 +122,13 @@ async fn a_job_that_ignores_term_is_killed() {
 async fn cancelling_stops_the_container() {
     let job = Job::new(SLEEPER).await;
     let stop = job.stop.clone();
-    let done = job.watched(move |live| if live.starts_with(b"ready") { stop.cancel() }).await;
+    let done = job
+        .watched(move |live| {
+            if live.starts_with(b"ready") {
+                stop.cancel()
+            }
+        })
+        .await;
     let main = done.main.unwrap();
     assert_eq!((main.stopped, main.ended.exit_code), (Some(Stopped::Cancelled), 7));
     assert_eq!(job.engine.containers(&job.label()).await, [""; 0]);

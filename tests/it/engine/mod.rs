@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use silo::clock::Clock;
+use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
 use silo::engine::container::{Bind, Container, Network, Text, Variable};
 use silo::engine::docker::Docker;
-use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
 use silo::engine::runtime::Stream;
 use tempfile::TempDir;
 use tokio::sync::mpsc;

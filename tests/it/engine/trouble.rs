@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use silo::engine::docker::Docker;
 use silo::engine::attempt::Error;
+use silo::engine::docker::Docker;
 use silo::engine::leftovers::{OWNER_LABEL, Owner, sweep};
 use silo::engine::runtime::{self, Runtime as _};
 
@@ -100,7 +100,13 @@ async fn an_engine_that_dies_half_way_is_named() {
     let engine = DockerEngine::start().await;
     let job = Job::on(engine.clone(), "echo ready; sleep 600").await;
     let killed = engine.clone();
-    let done = job.watched(move |live| if live == b"ready\n" { killed.kill() }).await;
+    let done = job
+        .watched(move |live| {
+            if live == b"ready\n" {
+                killed.kill()
+            }
+        })
+        .await;
     let why = done.main.unwrap_err();
     assert!(matches!(why, Error::Engine(runtime::Error::Lost { .. })) && why.is_passing(), "{why:?}");
     assert!(job.text("_stdout.txt") == "ready\n" && job.text("system.log").contains("stays behind"));

@@ -19,7 +19,8 @@ use tokio::sync::Mutex;
 /// What every image of the tests begins with.
 pub const BASE: &str = "silo-test/busybox";
 
-const BASE_DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+const BASE_DOCKERFILE: &str =
+    "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
 /// How long an engine may take to start. It takes half a second.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -137,7 +138,10 @@ impl DockerEngine {
             if found.len() == number {
                 return found;
             }
-            assert!(began.elapsed() < super::process::PATIENCE, "{number} containers with {label}? There are {found:?}");
+            assert!(
+                began.elapsed() < super::process::PATIENCE,
+                "{number} containers with {label}? There are {found:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
