@@ -134,7 +134,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
             print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
         } else {
             let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
-            eprint!("{drawn}{}\n", summary(&file.name, &report));
+            eprintln!("{drawn}{}", summary(&file.name, &report));
         }
         return Ok(Exit::Failed);
     }
