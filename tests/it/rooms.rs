@@ -96,7 +96,7 @@ fn sources() -> Vec<Source> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 visit(root, &path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_for_tests(&path) {
                 let inside = path.strip_prefix(root).expect("below the root");
                 let first = inside.components().next().expect("a file has a name").as_os_str();
                 let room = first.to_str().expect("names are UTF-8").trim_end_matches(".rs").to_owned();
@@ -104,6 +104,10 @@ fn sources() -> Vec<Source> {
                 found.push(Source { path: inside.to_owned(), room, code });
             }
         }
+    }
+    /// A file that is compiled for tests only.
+    fn is_for_tests(path: &Path) -> bool {
+        path.file_stem().is_some_and(|name| name == "tests" || name == "testing")
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
