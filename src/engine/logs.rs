@@ -280,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_are_kept_as_they_are_and_lines_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut logs = logs(folder.path(), 100).await;
+        let mut logs = logs(folder.path(), 1000).await;
         logs.note("begin\nof it").await.expect("it can be written");
         for (stream, bytes) in
             [(Stream::Stdout, &b"one\n\xfftw"[..]), (Stream::Stderr, b"oops\n"), (Stream::Stdout, b"o")]
