@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod contract;
+pub mod docker_engine;
 pub mod docker_registry;
 pub mod fake_registry;
 pub mod kinds;
