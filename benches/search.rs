@@ -20,7 +20,7 @@ use silo::clock::Clock;
 use silo::config::{Flags, Settings};
 use silo::registry::{Fetched, ImageConfig};
 use silo::seed::LABEL;
-use silo::store::{ScanResult, ScanStep, Store};
+use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -172,11 +172,13 @@ async fn finish_scan(store: &Store, result: &ScanResult) {
         org: String::new(),
         kind: RegistryKind::Distribution,
         username: String::new(),
+        ca: String::new(),
+        client_certificate: String::new(),
         include: Vec::new(),
         exclude: Vec::new(),
         schedule: "off".to_owned(),
     };
-    let registry = store.registry_insert(&registry, None, now).await.expect("a registry");
+    let registry = store.registry_insert(&registry, &SealedSecrets::default(), now).await.expect("a registry");
     store.scan_request(registry.id, ScanTrigger::Manual, now).await.expect("a scan is asked for");
     let claim = store.scan_claim("bench", now, now + Duration::from_secs(3600)).await.expect("a claim");
     store.scan_finish(&claim.expect("the scan waits"), result, now).await.expect("the result is stored");

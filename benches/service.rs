@@ -30,12 +30,8 @@ impl Service {
             name: "bench".to_owned(),
             url: url.to_owned(),
             kind: Some(kind),
-            org: String::new(),
-            username: String::new(),
-            password: SecretString::default(),
-            include: Vec::new(),
-            exclude: Vec::new(),
             schedule: "off".to_owned(),
+            ..RegistryForm::default()
         };
         let added = app.registry_add(&form).await.expect("the registry answers");
         Self { app, registry: added.id, _data: data }

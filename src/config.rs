@@ -117,6 +117,8 @@ pub struct Scan {
     pub wait_seconds: u32,
     pub lease_seconds: u32,
     pub layout_roots: Vec<PathBuf>,
+    pub allow_private: bool,
+    pub private_hosts: Vec<String>,
     pub keep: u32,
 }
 
@@ -177,7 +179,7 @@ impl Settings {
             .try_parsing(true)
             .list_separator(",")
             .source(Some(environment.clone()));
-        for list in ["http.cors_origins", "scan.include", "scan.exclude", "scan.layout_roots"] {
+        for list in ["http.cors_origins", "scan.include", "scan.exclude", "scan.layout_roots", "scan.private_hosts"] {
             general = general.with_list_parse_key(list);
         }
         layers = layers.add_source(general);

@@ -18,7 +18,8 @@ pub fn start_logs(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|why| anyhow::anyhow!("the log filter '{}' cannot be read: {why}", log.filter))?;
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        // bollard logs what it sends, and with it what jobs are given in secret.
+        .with_env_filter(filter.add_directive("bollard=off".parse().expect("a directive")))
         .with_writer(BoxMakeWriter::new(std::io::stderr))
         .with_ansi(std::io::stderr().is_terminal());
     // Fails only when logging was started before, as in tests.

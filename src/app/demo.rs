@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use rust_embed::RustEmbed;
-use secrecy::SecretString;
 
 use super::{App, Error, RegistryForm, Result};
 use crate::catalog::{ScanId, ScanTrigger};
@@ -47,12 +46,7 @@ fn demo_form(folder: &std::path::Path) -> RegistryForm {
     RegistryForm {
         name: DEMO_REGISTRY.to_owned(),
         url: folder.display().to_string(),
-        kind: None,
-        org: String::new(),
-        username: String::new(),
-        password: SecretString::from(""),
-        include: Vec::new(),
-        exclude: Vec::new(),
         schedule: "off".to_owned(),
+        ..RegistryForm::default()
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::auth::{Passwords, Sealer, Throttle, Tokens};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::registry::Hosts;
+use crate::registry::{Hosts, Private};
 use crate::search::Index;
 use crate::store::Store;
 
@@ -32,7 +32,7 @@ pub use demo::DEMO_REGISTRY;
 pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
-pub use registries::{RegistryForm, RegistryStatus};
+pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Page, Ranked};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
@@ -44,6 +44,8 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
+    /// Which private addresses registries may lead to.
+    private: Private,
     clock: Clock,
     store: Store,
     index: Index,

@@ -1,4 +1,4 @@
-//! Registries: add after a check that they answer, list, delete.
+//! Registries: add after a check that they answer, list, change, delete.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use super::accounts::check_name;
 use super::{App, Error, Result};
 use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan};
-use crate::registry::{Endpoint, Limits, Source};
-use crate::store;
+use crate::registry::{self, Endpoint, Limits, Source, Tls};
+use crate::store::{self, SealedSecrets};
 
 /// How long a registry may take to answer when somebody waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What an admin gives to add a registry. Empty texts and lists mean the defaults.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RegistryForm {
     pub name: String,
     pub url: String,
@@ -24,9 +24,58 @@ pub struct RegistryForm {
     pub org: String,
     pub username: String,
     pub password: SecretString,
+    /// Certificates (PEM) of authorities to trust beside the system's.
+    pub ca: String,
+    /// Our certificate for it (PEM, with its chain), and its key.
+    pub client_certificate: String,
+    pub client_key: SecretString,
     pub include: Vec<String>,
     pub exclude: Vec<String>,
     pub schedule: String,
+}
+
+/// What an admin changes of a registry: `None` stays as it is, an empty value is taken away.
+#[derive(Debug, Default)]
+pub struct RegistryChange {
+    pub url: Option<String>,
+    pub org: Option<String>,
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    pub ca: Option<String>,
+    pub client_certificate: Option<String>,
+    pub client_key: Option<SecretString>,
+    pub include: Option<Vec<String>>,
+    pub exclude: Option<Vec<String>>,
+    pub schedule: Option<String>,
+}
+
+/// The SHA-256 fingerprints of the authorities that are trusted for a registry beside the system's.
+pub fn ca_fingerprints(registry: &Registry) -> Vec<String> {
+    registry::fingerprints(&registry.ca)
+}
+
+/// A registry's secrets, each sealed in a place of its own. Names of registries are unique and never change.
+#[derive(Clone, Copy)]
+enum Secret {
+    Password,
+    ClientKey,
+}
+
+impl Secret {
+    /// What it is bound to.
+    fn place(self, registry: &str) -> String {
+        match self {
+            Secret::Password => format!("registries/{registry}/password"),
+            Secret::ClientKey => format!("registries/{registry}/client-key"),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Secret::Password => "password",
+            Secret::ClientKey => "client key",
+        }
+    }
 }
 
 /// A registry, and how it is doing.
@@ -48,16 +97,112 @@ impl App {
         if self.0.store.registry_by_name(&form.name).await?.is_some() {
             return Err(duplicate());
         }
-        let has_password = !form.password.expose_secret().is_empty();
+        let new = self.registry_that_answers(form).await?;
+        let secrets = SealedSecrets {
+            password: self.sealed(Secret::Password, &form.name, &form.password),
+            client_key: self.sealed(Secret::ClientKey, &form.name, &form.client_key),
+        };
+        let now = self.0.clock.now();
+        let registry = match self.0.store.registry_insert(&new, &secrets, now).await {
+            Err(store::Error::Duplicate(_)) => return Err(duplicate()),
+            other => other?,
+        };
+        // The schedule's task would do it too, within a minute; so whoever looks now sees it.
+        let next_scan_at = self.next_scan_of(&registry, now);
+        self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
+        Ok(Registry { next_scan_at, ..registry })
+    }
+
+    /// Changes a registry, once it has answered and taken the credentials as they will be. Its images stay; at another
+    /// address the next scan finds out which are there.
+    ///
+    /// # Errors
+    /// As [`App::registry_add`]; [`Error::NotFound`]; [`Error::Conflict`] when somebody else changed it meanwhile.
+    pub async fn registry_change(&self, id: RegistryId, change: &RegistryChange) -> Result<Registry> {
+        let old = self.registry_get(id).await?;
+        let form = self.changed(&old, change).await?;
+        check_form(&form)?;
+        // Nobody who may change the address shall learn a password that way.
+        if form.url != old.url && change.password.is_none() && !form.password.expose_secret().is_empty() {
+            return Err(Error::Invalid(
+                "A new address needs the password again: the stored one is for the old address".to_owned(),
+            ));
+        }
+        let new = self.registry_that_answers(&form).await?;
+        // What is not given stays sealed as it is, but goes with what it belongs to.
+        let sealed = |secret, is_new: bool, value: &SecretString| {
+            is_new.then(|| self.sealed(secret, &old.name, value).unwrap_or_default())
+        };
+        let new_password = change.password.is_some() || form.username.is_empty();
+        let new_key = change.client_key.is_some() || form.client_certificate.is_empty();
+        let secrets = SealedSecrets {
+            password: sealed(Secret::Password, new_password, &form.password),
+            client_key: sealed(Secret::ClientKey, new_key, &form.client_key),
+        };
+        let registry = self.0.store.registry_update(&old, &new, &secrets).await?.ok_or_else(|| {
+            Error::Conflict(format!(
+                "Registry {} was changed by somebody else meanwhile; look at it, and try again",
+                old.name
+            ))
+        })?;
+        if registry.schedule == old.schedule {
+            return Ok(registry);
+        }
+        let next_scan_at = self.next_scan_of(&registry, self.0.clock.now());
+        self.0.store.registry_set_next_scan(id, next_scan_at).await?;
+        Ok(Registry { next_scan_at, ..registry })
+    }
+
+    /// The whole of a registry as it will be.
+    async fn changed(&self, old: &Registry, change: &RegistryChange) -> Result<RegistryForm> {
+        let text = |given: &Option<String>, old: &str| given.clone().unwrap_or_else(|| old.to_owned());
+        let list = |given: &Option<Vec<String>>, old: &[String]| given.clone().unwrap_or_else(|| old.to_vec());
+        let (url, username) = (text(&change.url, &old.url), text(&change.username, &old.username));
+        let client_certificate = text(&change.client_certificate, &old.client_certificate);
+        let sealed = self.0.store.registry_secrets(old.id).await?;
+        // A secret goes with what it belongs to. One that is given anew need not be readable.
+        let secret =
+            |secret, given: &Option<SecretString>, sealed: Option<String>, goes: bool| -> Result<SecretString> {
+                match given {
+                    Some(given) => Ok(given.clone()),
+                    None if goes => Ok(SecretString::default()),
+                    None => Ok(self.unsealed(secret, &old.name, sealed.as_deref())?.unwrap_or_default()),
+                }
+            };
+        let no_certificate = client_certificate.is_empty();
+        Ok(RegistryForm {
+            name: old.name.clone(),
+            kind: Some(old.kind),
+            org: text(&change.org, &old.org),
+            password: secret(Secret::Password, &change.password, sealed.password, username.is_empty())?,
+            ca: text(&change.ca, &old.ca),
+            client_key: secret(Secret::ClientKey, &change.client_key, sealed.client_key, no_certificate)?,
+            include: list(&change.include, &old.include),
+            exclude: list(&change.exclude, &old.exclude),
+            schedule: text(&change.schedule, &old.schedule),
+            url,
+            username,
+            client_certificate,
+        })
+    }
+
+    /// What is stored of a registry, once it has answered and taken the credentials.
+    async fn registry_that_answers(&self, form: &RegistryForm) -> Result<NewRegistry> {
+        let given = |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().is_empty());
         let mut endpoint = Endpoint {
             kind: RegistryKind::Distribution,
             url: form.url.clone(),
             org: form.org.trim_matches('/').to_owned(),
             username: form.username.clone(),
-            password: has_password.then(|| form.password.clone()),
+            password: given(&form.password),
+            tls: Tls {
+                ca: form.ca.clone(),
+                certificate: form.client_certificate.clone(),
+                key: given(&form.client_key),
+            },
         };
         // What is wrong with the registry is wrong with the request: the admin can mend it.
-        let in_words = |why: crate::registry::Error| Error::Invalid(why.to_string());
+        let in_words = |why: registry::Error| Error::Invalid(why.to_string());
         let limits = self.impatient_limits();
         endpoint.kind = match form.kind {
             Some(kind) => kind,
@@ -66,27 +211,35 @@ impl App {
         let source = Source::open(&endpoint, &limits, &self.0.hosts).map_err(in_words)?;
         source.insist();
         source.ping().await.map_err(in_words)?;
-        let new = NewRegistry {
+        Ok(NewRegistry {
             name: form.name.clone(),
             url: form.url.clone(),
             host: source.host(),
             org: endpoint.org,
             kind: endpoint.kind,
             username: form.username.clone(),
+            ca: form.ca.clone(),
+            client_certificate: form.client_certificate.clone(),
             include: form.include.clone(),
             exclude: form.exclude.clone(),
             schedule: form.schedule.clone(),
+        })
+    }
+
+    /// `None` for an empty secret.
+    fn sealed(&self, secret: Secret, registry: &str, value: &SecretString) -> Option<String> {
+        let is_given = !value.expose_secret().is_empty();
+        is_given.then(|| self.0.sealer.seal(&secret.place(registry), value))
+    }
+
+    fn unsealed(&self, secret: Secret, registry: &str, sealed: Option<&str>) -> Result<Option<SecretString>> {
+        let open = |sealed| {
+            self.0.sealer.open(&secret.place(registry), sealed).map_err(|why| {
+                let word = secret.word();
+                Error::Invalid(format!("the stored {word} of registry {registry} cannot be read: {why}"))
+            })
         };
-        let sealed = has_password.then(|| self.0.sealer.seal(&place(&form.name), &form.password));
-        let now = self.0.clock.now();
-        let registry = match self.0.store.registry_insert(&new, sealed.as_deref(), now).await {
-            Err(store::Error::Duplicate(_)) => return Err(duplicate()),
-            other => other?,
-        };
-        // The schedule's task would do it too, within a minute; so whoever looks now sees it.
-        let next_scan_at = self.next_scan_of(&registry, now);
-        self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
-        Ok(Registry { next_scan_at, ..registry })
+        sealed.map(open).transpose()
     }
 
     /// All registries with their last scans, by id.
@@ -138,21 +291,20 @@ impl App {
         RepositoryFilter::new(&registry.org, include, exclude).map_err(Error::Invalid)
     }
 
-    /// A connection to a stored registry, with its password unsealed.
+    /// A connection to a stored registry, with its secrets unsealed.
     pub(super) async fn source_of(&self, registry: &Registry, limits: &Limits) -> Result<Source> {
-        let sealed = self.0.store.registry_sealed_password(registry.id).await?;
-        let password = match sealed {
-            None => None,
-            Some(sealed) => Some(self.0.sealer.open(&place(&registry.name), &sealed).map_err(|why| {
-                Error::Invalid(format!("the stored password of registry {} cannot be read: {why}", registry.name))
-            })?),
-        };
+        let sealed = self.0.store.registry_secrets(registry.id).await?;
         let endpoint = Endpoint {
             kind: registry.kind,
             url: registry.url.clone(),
             org: registry.org.clone(),
             username: registry.username.clone(),
-            password,
+            password: self.unsealed(Secret::Password, &registry.name, sealed.password.as_deref())?,
+            tls: Tls {
+                ca: registry.ca.clone(),
+                certificate: registry.client_certificate.clone(),
+                key: self.unsealed(Secret::ClientKey, &registry.name, sealed.client_key.as_deref())?,
+            },
         };
         Ok(Source::open(&endpoint, limits, &self.0.hosts)?)
     }
@@ -183,13 +335,9 @@ impl App {
             pages: scan.pages,
             pull_reserve: scan.pull_reserve,
             layout_roots,
+            private: self.0.private.clone(),
         }
     }
-}
-
-/// What a sealed password is bound to. Names are unique and never change.
-fn place(name: &str) -> String {
-    format!("registries/{name}/password")
 }
 
 fn check_form(form: &RegistryForm) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::catalog::Role;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::lock::FileLock;
-use crate::registry::Hosts;
+use crate::registry::{Hosts, Private};
 use crate::search::{self, Index};
 use crate::store::{self, Address, Store};
 
@@ -33,6 +33,8 @@ pub enum StartError {
         "another silo serves from the data directory {0} already: stop it, or give this one its own with SILO_DATA"
     )]
     Locked(PathBuf),
+    #[error("the option {0}")]
+    Option(String),
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error(transparent)]
@@ -68,7 +70,7 @@ impl App {
             store.scan_release_all().await?;
         }
         let index = Index::open(&settings.in_data("index"))?;
-        let app = Self::assemble(settings, clock, &keys, store, index, Some(lock));
+        let app = Self::assemble(settings, clock, &keys, store, index, Some(lock))?;
         let admin = app.first_admin().await?;
         Ok((app, admin))
     }
@@ -82,7 +84,7 @@ impl App {
         make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
         let keys = Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?;
         let store = open_store(&settings).await?;
-        Ok(Self::assemble(settings, clock, &keys, store, Index::in_memory()?, None))
+        Self::assemble(settings, clock, &keys, store, Index::in_memory()?, None)
     }
 
     fn assemble(
@@ -92,14 +94,17 @@ impl App {
         store: Store,
         index: Index,
         lock: Option<FileLock>,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
+        let private = Private::new(settings.scan.allow_private, &settings.scan.private_hosts)
+            .map_err(|why| StartError::Option(format!("scan.private_hosts cannot be used: {why}")))?;
         let rules = ThrottleRules {
             free_per_account: settings.auth.free_failures_per_account,
             free_per_address: settings.auth.free_failures_per_address,
             longest_wait: TimeDelta::seconds(i64::from(settings.auth.longest_wait_seconds)),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        App(Arc::new(Inner {
+        Ok(App(Arc::new(Inner {
+            private,
             clock,
             store,
             index,
@@ -114,7 +119,7 @@ impl App {
             described: std::sync::Mutex::default(),
             _lock: lock,
             settings,
-        }))
+        })))
     }
 
     /// Makes the first admin when there is no user. Killed in between, the next start finishes it with the same

@@ -67,7 +67,7 @@ impl RegistryKind {
     }
 }
 
-/// A registry as everybody inside may see one: its password stays sealed in the store.
+/// A registry as everybody inside may see one: its secrets stay sealed in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
     pub id: RegistryId,
@@ -86,6 +86,10 @@ pub struct Registry {
     pub has_password: bool,
     /// Whether it has an address that its notifications go to.
     pub has_hook: bool,
+    /// Certificates (PEM) of authorities that are trusted for it beside the system's; empty for none.
+    pub ca: String,
+    /// Our certificate for it (PEM, with its chain); empty for none. The key stays sealed in the store.
+    pub client_certificate: String,
     /// Globs of repository names to look at; empty means the configured default.
     pub include: Vec<String>,
     /// Globs of repository names to pass over, after `include`.
@@ -97,7 +101,7 @@ pub struct Registry {
     pub next_scan_at: Option<DateTime<Utc>>,
 }
 
-/// What an admin gives to add a registry. The password travels beside it, sealed.
+/// What an admin gives to add a registry. The password and the key travel beside it, sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRegistry {
     pub name: String,
@@ -106,6 +110,8 @@ pub struct NewRegistry {
     pub org: String,
     pub kind: RegistryKind,
     pub username: String,
+    pub ca: String,
+    pub client_certificate: String,
     pub include: Vec<String>,
     pub exclude: Vec<String>,
     pub schedule: String,

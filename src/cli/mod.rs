@@ -8,6 +8,7 @@ mod manifest_file;
 mod registry;
 mod remote;
 mod render;
+mod run;
 mod scan;
 mod search;
 mod serve;
@@ -75,6 +76,8 @@ enum Command {
     Validate(validate::Options),
     /// Bring a manifest of an old version of the standard (0.x) to 1.0.0
     Upgrade(upgrade::Options),
+    /// Run a job on this machine's container engine, or say how it would be run
+    Run(run::Options),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
 }
@@ -88,6 +91,10 @@ enum Exit {
     Failed = 1,
     /// Wrong usage: a flag or an argument that cannot be meant, or a path that cannot be read.
     Usage = 2,
+    /// A job was run and failed: by its own error, or because it did not keep to its manifest.
+    JobFailed = 3,
+    /// It was stopped by a signal, of which shells make this.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -134,6 +141,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
+        Some(Command::Run(options)) => return run::run(&options).await,
     }?;
     Ok(Exit::Done)
 }

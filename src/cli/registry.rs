@@ -1,6 +1,6 @@
 //! `silo registry`.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use http::Method;
@@ -15,7 +15,9 @@ use crate::client::Client;
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Add a registry, after a check that it answers
-    Add(AddOptions),
+    Add(Box<AddOptions>),
+    /// Change a registry, after a check that it answers; what is not given stays, and '' takes away
+    Set(Box<SetOptions>),
     /// List the registries
     List {
         /// As JSON, as the server answers
@@ -74,6 +76,8 @@ pub(super) struct AddOptions {
     /// When to scan it: five cron fields in UTC, or off [default: the server's]
     #[arg(long, default_value = "")]
     schedule: String,
+    #[command(flatten)]
+    tls: TlsFiles,
     /// As JSON, as the server answers
     #[arg(long)]
     json: bool,
@@ -81,9 +85,76 @@ pub(super) struct AddOptions {
     server: Server,
 }
 
+#[derive(Args)]
+pub(super) struct SetOptions {
+    /// Its name or id
+    registry: String,
+    /// Its new address; needs the password again, if it has one
+    #[arg(long)]
+    url: Option<String>,
+    /// Only repositories below this first part of their path
+    #[arg(long)]
+    org: Option<String>,
+    /// Log in to it with this name
+    #[arg(long)]
+    username: Option<String>,
+    /// Take a new password from standard input; on a terminal it is asked for
+    #[arg(long)]
+    password_stdin: bool,
+    /// Repositories to scan: a pattern, may be given more than once
+    #[arg(long)]
+    include: Option<Vec<String>>,
+    /// Repositories to pass over: a pattern, may be given more than once
+    #[arg(long)]
+    exclude: Option<Vec<String>>,
+    /// When to scan it: five cron fields in UTC, or off
+    #[arg(long)]
+    schedule: Option<String>,
+    #[command(flatten)]
+    tls: TlsFiles,
+    /// As JSON, as the server answers
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Files in PEM form.
+#[derive(Args)]
+pub(super) struct TlsFiles {
+    /// Certificates of authorities to trust for it, beside the server's own
+    #[arg(long, value_name = "FILE")]
+    ca: Option<String>,
+    /// A client certificate to show to it, with those between it and its authority
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<String>,
+    /// The client certificate's key
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<String>,
+}
+
+impl TlsFiles {
+    /// Puts what the files hold into a form; an empty name stands for an empty file.
+    fn read_into(&self, form: &mut Value) -> anyhow::Result<()> {
+        for (key, file) in [("ca", &self.ca), ("clientCertificate", &self.client_cert), ("clientKey", &self.client_key)]
+        {
+            match file {
+                None => {}
+                Some(none) if none.is_empty() => form[key] = Value::Null,
+                Some(file) => {
+                    let text = std::fs::read_to_string(file);
+                    form[key] = text.with_context(|| format!("cannot read {file}"))?.into();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Add(options) => add(options).await,
+        Command::Add(options) => add(*options).await,
+        Command::Set(options) => set(*options).await,
         Command::List { json, server } => list(json, &server).await,
         Command::Hook { registry, remove: true, server, .. } => {
             let client = server.client()?;
@@ -109,11 +180,12 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
         "" => secrecy::SecretString::from(""),
         name => read_password(&format!("Password of {name} at {}: ", options.url))?,
     };
-    let form = json!({
+    let mut form = json!({
         "name": options.name, "url": options.url, "org": options.org, "username": options.username,
         "password": password.expose_secret(), "include": options.include, "exclude": options.exclude,
         "schedule": options.schedule, "kind": options.kind,
     });
+    options.tls.read_into(&mut form)?;
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
     if options.json {
         print(format_args!("{reply}\n"))?;
@@ -122,6 +194,41 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
             "Added {} as registry {}. Scan it with: silo scan {} --wait",
             options.name, reply["id"], options.name
         );
+    }
+    Ok(())
+}
+
+async fn set(options: SetOptions) -> anyhow::Result<()> {
+    use secrecy::ExposeSecret as _;
+    let client = options.server.client()?;
+    let id = find(&client, &options.registry).await?;
+    let mut form = json!({});
+    let texts =
+        [("url", options.url), ("org", options.org), ("username", options.username), ("schedule", options.schedule)];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            form[key] = value.into();
+        }
+    }
+    for (key, value) in [("include", options.include), ("exclude", options.exclude)] {
+        if let Some(mut value) = value {
+            value.retain(|pattern| !pattern.is_empty());
+            form[key] = value.into();
+        }
+    }
+    options.tls.read_into(&mut form)?;
+    if options.password_stdin {
+        let password = read_password(&format!("New password at {}: ", options.registry))?;
+        form["password"] = password.expose_secret().into();
+    }
+    if form == json!({}) {
+        bail!("nothing to change was given; see: silo registry set --help");
+    }
+    let reply = client.ask(Method::PATCH, &format!("/api/v1/registries/{id}"), &[], Some(&form)).await?;
+    if options.json {
+        print(format_args!("{reply}\n"))?;
+    } else {
+        eprintln!("Changed {}; it answers.", options.registry);
     }
     Ok(())
 }

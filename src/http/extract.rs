@@ -37,12 +37,12 @@ impl<S: Send + Sync> FromRequest<S> for AnyCase {
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         match parse_json(&Bytes::from_request(request, state).await?)? {
             Value::Object(object) => Ok(Self(object)),
-            _ => Err(Error::Unprocessable("the body must be a JSON object".to_owned()).into()),
+            _ => Err(not_an_object()),
         }
     }
 }
 
-/// A JSON body of the native interface: typed, unknown keys refused.
+/// A JSON object of the native interface: typed, unknown keys refused.
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
@@ -68,6 +68,10 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>, Failure> {
     if has_nul(&body) {
         return Err(Error::Unprocessable("the body contains a NUL character".to_owned()).into());
     }
+    // Else serde would take a list for the fields in their order.
+    if !body.is_object() {
+        return Err(not_an_object());
+    }
     serde_json::from_value(body).map(Json).map_err(|why| unreadable(&why))
 }
 
@@ -79,6 +83,10 @@ fn has_nul(value: &Value) -> bool {
         Value::Object(entries) => entries.values().any(has_nul),
         _ => false,
     }
+}
+
+fn not_an_object() -> Failure {
+    Error::Unprocessable("the body must be a JSON object".to_owned()).into()
 }
 
 fn parse_json(bytes: &[u8]) -> Result<Value, Failure> {

@@ -38,6 +38,8 @@ pub(super) struct Distribution {
     transport: Arc<Transport>,
     /// `Authorization` by name and password; `None` without credentials.
     login: Option<HeaderValue>,
+    /// Tokens that stand for name and password, where the kind has such.
+    exchanged: Option<Arc<Tokens>>,
     /// What the ping found out: `None` before it. An error stays only if trying again would do harm.
     access: Mutex<Option<Result<Access>>>,
     /// Whether the kind has a catalogue. Where it has none, some token services give no token for it, so that no
@@ -52,6 +54,7 @@ pub(super) struct Distribution {
 enum Access {
     Open,
     Basic(HeaderValue),
+    /// By tokens: bearer ones, or those that stand for name and password.
     Bearer(Arc<Tokens>),
 }
 
@@ -60,7 +63,13 @@ impl Distribution {
         let login = login(endpoint)?;
         let has_catalog = !matches!(endpoint.kind, RegistryKind::DockerHub | RegistryKind::Ghcr);
         let head_is_useless = AtomicBool::new(false);
-        Ok(Self { base, transport, login, access: Mutex::default(), has_catalog, head_is_useless })
+        let (exchanged, access) = (None, Mutex::default());
+        Ok(Self { base, transport, login, exchanged, access, has_catalog, head_is_useless })
+    }
+
+    /// Logged in with these tokens in place of a name and password.
+    pub(super) fn with_tokens(self, tokens: Option<Tokens>) -> Self {
+        Self { exchanged: tokens.map(Arc::new), ..self }
     }
 
     pub(super) fn host(&self) -> String {
@@ -72,7 +81,7 @@ impl Distribution {
     }
 
     pub(super) fn has_login(&self) -> bool {
-        self.login.is_some()
+        self.login.is_some() || self.exchanged.is_some()
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
@@ -315,17 +324,16 @@ impl Distribution {
         };
         let answer = self.transport.send(&ping(authorization)).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
-            return Err(if self.login.is_some() {
-                self.wrong_password(&answer)
-            } else {
-                self.login_required("anything")
-            });
+            return Err(if self.has_login() { self.wrong_password(&answer) } else { self.login_required("anything") });
         }
         self.check_registry(&answer).map(|()| access)
     }
 
     /// Reads how to log in from a refusal.
     fn learn(&self, answer: &Answer) -> Result<Access> {
+        if let (Some(challenge::Method::Basic), Some(tokens)) = (challenged(answer), &self.exchanged) {
+            return Ok(Access::Bearer(Arc::clone(tokens)));
+        }
         match (challenged(answer), &self.login) {
             (Some(challenge::Method::Basic), Some(login)) => Ok(Access::Basic(login.clone())),
             (Some(challenge::Method::Basic), None) => Err(self.login_required("anything")),
@@ -370,7 +378,7 @@ impl Distribution {
     pub(super) fn refusal(&self, answer: &Answer, what: &str) -> Error {
         let host = self.host();
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.login.is_none() => self.login_required(what),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !self.has_login() => self.login_required(what),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Forbidden(format!(
                 "{host} does not give this account {what}{}; give it the right to pull",
                 answer.reason()
@@ -384,7 +392,7 @@ impl Distribution {
         let host = self.host();
         let reason = answer.reason();
         match answer.status.as_u16() {
-            401 | 403 if self.login.is_none() => Error::LoginRequired(format!(
+            401 | 403 if !self.has_login() => Error::LoginRequired(format!(
                 "{host} lists its repositories only to those who log in{reason}; give a username and password"
             )),
             401 | 403 => Error::Forbidden(format!(

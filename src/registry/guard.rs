@@ -1,146 +1,312 @@
-//! Which network addresses are never dialled, whatever a registry, a redirect or a name server says.
+//! Which network addresses are dialled, whatever a registry, a redirect or a name server says.
 //!
-//! Private and loopback addresses are fine: an admin chose the registry, and most stand in private networks. What no
-//! registry lives at is refused: link-local (with the metadata services of clouds, which hand out keys), "this
-//! network", multicast and broadcast. Names are checked when they are resolved, so what is checked is what is dialled;
-//! addresses written in URLs never reach a resolver and are checked by [`check`].
+//! Some addresses never are ([`Reach::Never`]). Private ones are reached for the hosts of the registry that an admin
+//! added, which is the admin's mark, and for what the configuration opens ([`Private`]): a registry must not lead us to
+//! its neighbours. Names are checked when they are resolved, so what is checked is what is dialled; addresses written
+//! in URLs never reach a resolver and are checked by [`Guard::check`].
+//!
+//! Where the environment names a proxy, the proxy resolves names. Then we can only look up the name too, and refuse
+//! what we know to be wrong; a name that only the proxy knows, and one that changes meanwhile, is the proxy's to judge.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock};
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::network::{Private, Reach, canonical, reach};
 use super::{Error, Result};
 
-/// The metadata service of a cloud that is not link-local.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
-const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Names of the metadata services of clouds, should they resolve to anything.
+const METADATA: [&str; 6] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "metadata.azure.internal",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
 
-/// Resolves names, and keeps back what must not be dialled.
-pub(super) struct Guard;
+/// What the environment says of proxies, as reqwest reads it.
+static PROXIES: LazyLock<Matcher> = LazyLock::new(Matcher::from_system);
 
-/// A name all of whose addresses were kept back.
-#[derive(Debug)]
-pub(super) struct Blocked(String);
+/// The guard of one registry's connections. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Guard(Arc<Rules>);
+
+struct Rules {
+    /// The hosts that the admin's address means, as [`plain`] writes them.
+    own: Vec<String>,
+    /// The registry is on this machine, all of whose names are one host.
+    on_loopback: bool,
+    private: Private,
+}
+
+/// An address that is not dialled.
+#[derive(Clone, Debug)]
+pub(super) struct Blocked {
+    host: String,
+    ip: Option<IpAddr>,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    Never,
+    /// It is private, and no private address is reached.
+    Off,
+    /// It is private, and not the registry's own.
+    Private,
+}
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} has only addresses that are never used for registries (link-local, metadata, multicast)", self.0)
+        let host = &self.host;
+        match self.ip.map(|ip| ip.to_string()).filter(|ip| ip != host) {
+            Some(ip) => write!(f, "{host} ({ip})")?,
+            None => write!(f, "{host}")?,
+        }
+        match self.why {
+            Why::Never => write!(
+                f,
+                " is never used for registries (metadata, link-local, multicast, reserved); give the registry's own address"
+            ),
+            Why::Off => write!(
+                f,
+                " is in a private network, which this service does not reach; set scan.allow_private if it should"
+            ),
+            Why::Private => write!(
+                f,
+                " is in a private network and not the registry's own host, so it is not asked; if the registry rightly leads there, add {host} to scan.private_hosts"
+            ),
+        }
     }
 }
 
 impl std::error::Error for Blocked {}
 
+impl Guard {
+    /// For a registry at these addresses.
+    pub(super) fn new<'a>(own: impl IntoIterator<Item = &'a Url>, private: &Private) -> Self {
+        let own: Vec<String> = own.into_iter().filter_map(|url| Some(plain(&url.host()?))).collect();
+        let on_loopback = own.iter().any(|host| is_loopback(host));
+        Self(Arc::new(Rules { own, on_loopback, private: private.clone() }))
+    }
+
+    /// Refuses a URL whose host must not be dialled, as far as its text tells.
+    pub(super) fn check(&self, url: &Url) -> Result<()> {
+        let Some(host) = url.host() else {
+            return Err(Error::Refused("an address without a host was refused".to_owned()));
+        };
+        let name = plain(&host);
+        let verdict = match host {
+            Host::Ipv4(ip) => self.judge(&name, IpAddr::V4(ip)),
+            Host::Ipv6(ip) => self.judge(&name, IpAddr::V6(ip)),
+            // Its address may be private, since requests go through it; it is no registry for that.
+            Host::Domain(_) if is_proxy(&name) && !self.is_own(&name) => {
+                Err(Blocked { host: name, ip: None, why: Why::Private })
+            }
+            Host::Domain(_) => check_name(&name),
+        };
+        verdict.map_err(|blocked| Error::Refused(blocked.to_string()))
+    }
+
+    /// Refuses a URL that a proxy would be asked for, if what its name resolves to here must not be dialled.
+    pub(super) async fn check_proxied(&self, url: &Url) -> Result<()> {
+        let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+        let is_proxied = url.as_str().parse().is_ok_and(|uri| PROXIES.intercept(&uri).is_some());
+        if is_proxied && let Ok(mut found) = tokio::net::lookup_host((name, 0)).await {
+            let name = plain(&Host::Domain(name));
+            let verdict = found.try_for_each(|address| self.judge(&name, address.ip()));
+            verdict.map_err(|blocked| Error::Refused(blocked.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        self.0.own.iter().any(|own| own == host)
+    }
+
+    /// Whether this address of this host may be dialled.
+    fn judge(&self, host: &str, ip: IpAddr) -> std::result::Result<(), Blocked> {
+        let blocked = |why| Err(Blocked { host: host.to_owned(), ip: Some(ip), why });
+        match reach(ip) {
+            Reach::Public => Ok(()),
+            Reach::Never => blocked(Why::Never),
+            Reach::Private if !self.0.private.is_allowed() => blocked(Why::Off),
+            Reach::Private if self.is_own(host) || self.0.private.admits(host, ip) => Ok(()),
+            Reach::Private if self.0.on_loopback && canonical(ip).is_loopback() => Ok(()),
+            Reach::Private => blocked(Why::Private),
+        }
+    }
+
+    /// Those of a name's addresses that may be dialled.
+    async fn dialled(
+        &self,
+        name: &str,
+    ) -> std::result::Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+        let host = plain(&Host::Domain(name));
+        check_name(&host)?;
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
+        if is_proxy(&host) && !self.is_own(&host) {
+            return Ok(found);
+        }
+        let mut refusal = None;
+        let mut is_allowed = |address: &SocketAddr| match self.judge(&host, address.ip()) {
+            Ok(()) => true,
+            Err(blocked) => {
+                refusal = Some(blocked);
+                false
+            }
+        };
+        let allowed: Vec<SocketAddr> = found.into_iter().filter(|address| is_allowed(address)).collect();
+        match refusal {
+            Some(blocked) if allowed.is_empty() => Err(blocked.into()),
+            _ => Ok(allowed),
+        }
+    }
+}
+
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|address| !is_blocked(address.ip())).collect();
-            if allowed.is_empty() && !found.is_empty() {
-                return Err(Blocked(name.as_str().to_owned()).into());
-            }
+            let allowed = guard.dialled(name.as_str()).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
-/// Refuses a URL whose host is written as an address that must not be dialled.
-pub(super) fn check(url: &Url) -> Result<()> {
-    let ip = match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
-        Some(Host::Domain(_)) => return Ok(()),
-        None => return Err(Error::Refused("an address without a host was refused".to_owned())),
-    };
-    if is_blocked(ip) {
-        return Err(Error::Refused(format!(
-            "{ip} is never used for registries (link-local, metadata, multicast); give the registry's own address"
-        )));
+fn check_name(name: &str) -> std::result::Result<(), Blocked> {
+    if METADATA.contains(&name) {
+        return Err(Blocked { host: name.to_owned(), ip: None, why: Why::Never });
     }
     Ok(())
 }
 
-fn is_blocked(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_blocked_v4(ip),
-        IpAddr::V6(ip) => is_blocked_v6(ip),
+/// One spelling of a host.
+fn plain<T: AsRef<str>>(host: &Host<T>) -> String {
+    match host {
+        Host::Domain(name) => name.as_ref().trim_end_matches('.').to_ascii_lowercase(),
+        Host::Ipv4(ip) => ip.to_string(),
+        Host::Ipv6(ip) => canonical(IpAddr::V6(*ip)).to_string(),
     }
 }
 
-fn is_blocked_v4(ip: Ipv4Addr) -> bool {
-    ip.octets()[0] == 0 || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast() || ip == METADATA_V4
+/// Whether a host, as [`plain`] writes it, is this machine.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-fn is_blocked_v6(ip: Ipv6Addr) -> bool {
-    if ip.is_loopback() {
-        return false;
-    }
-    ip.is_unspecified()
-        || ip.is_unicast_link_local()
-        || ip.is_multicast()
-        || ip == METADATA_V6
-        || embedded(ip).is_some_and(is_blocked_v4)
-}
-
-/// The IPv4 address inside an IPv6 one that leads to it: mapped and compatible (RFC 4291), NAT64 (RFC 6052), 6to4
-/// (RFC 3056).
-fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0 | 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => Some(join(g, h)),
-        (0x2002, ..) => Some(join(b, c)),
-        _ => None,
-    }
+/// Whether requests go through a proxy of this name: then its name is resolved too.
+fn is_proxy(host: &str) -> bool {
+    /// Names of nobody's (RFC 6761), which no exception is for.
+    const SOMEWHERE: [&str; 2] = ["http://somewhere.invalid", "https://somewhere.invalid"];
+    SOMEWHERE.iter().any(|uri| {
+        let proxy = PROXIES.intercept(&http::Uri::from_static(uri));
+        proxy.is_some_and(|proxy| proxy.uri().host().is_some_and(|name| name.eq_ignore_ascii_case(host)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn guard(own: &str, private: Private) -> Guard {
+        Guard::new([&Url::parse(own).unwrap()], &private)
+    }
+
+    #[track_caller]
+    fn refused(guard: &Guard, url: &str, part: &str) {
+        match guard.check(&Url::parse(url).unwrap()) {
+            Err(Error::Refused(why)) => assert!(why.contains(part), "{url}: {why}"),
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
     #[test]
     fn metadata_and_nowhere_are_blocked_in_every_spelling() {
+        // Also for who was added at such an address, and where everything is opened.
+        let open = Private::new(true, &["*".to_owned(), "0.0.0.0/0".to_owned(), "::/0".to_owned()]).unwrap();
         for url in [
             "http://169.254.169.254/latest",
             "http://2852039166/",
             "http://0xa9.0xfe.0xa9.0xfe/",
+            "http://0251.0376.0251.0376/",
+            "http://169.254.43518/",
             "http://0.0.0.0:5000/",
             "http://224.0.0.1/",
             "http://255.255.255.255/",
             "http://100.100.100.200/",
             "http://[::]/",
             "http://[fe80::1]/",
-            "http://[febf::1]/",
-            "http://[ff02::1]/",
             "http://[fd00:ec2::254]/",
             "http://[::ffff:169.254.169.254]/",
             "http://[::169.254.169.254]/",
             "http://[64:ff9b::a9fe:a9fe]/",
             "http://[2002:a9fe:a9fe::1]/",
+            "http://metadata.google.internal/",
+            "http://METADATA.google.internal./",
         ] {
-            assert!(matches!(check(&Url::parse(url).unwrap()), Err(Error::Refused(_))), "{url}");
+            refused(&guard(url, open.clone()), url, "never used for registries");
         }
     }
 
     #[test]
-    fn private_and_own_addresses_are_fine() {
-        for url in [
-            "http://127.0.0.1:5000/",
-            "http://[::1]/",
-            "http://10.1.2.3/",
-            "http://192.168.0.9/",
-            "http://[fd12::1]/",
-            "https://registry.example.org/",
-        ] {
-            check(&Url::parse(url).unwrap()).unwrap();
+    fn private_addresses_are_for_the_registry_itself() {
+        let (public, here) = ("https://registry.example.org", "http://10.1.2.3:5000");
+        for url in
+            ["http://10.1.2.3/", "http://127.0.0.1:5000/", "http://[::1]/", "http://[fd12::1]/", "http://2130706433"]
+        {
+            refused(&guard(public, Private::default()), url, "scan.private_hosts");
+        }
+        let check = |own: &str, url: &str| guard(own, Private::default()).check(&Url::parse(url).unwrap());
+        for url in ["http://10.1.2.3/", "https://10.1.2.3:8443/", "http://[::ffff:10.1.2.3]/", "http://167838211/"] {
+            check(here, url).unwrap();
+        }
+        refused(&guard(here, Private::default()), "http://10.1.2.4:5000/", "add 10.1.2.4 to scan.private_hosts");
+        refused(&guard(here, Private::default()), "http://127.0.0.1:5000/", "scan.private_hosts");
+        check(public, "https://blobs.example.net/").unwrap();
+        check(public, "https://1.1.1.1/").unwrap();
+        // All names of this machine are one host.
+        for own in ["http://localhost:5000", "http://127.0.0.1:5000", "http://[::1]:5000"] {
+            for url in ["http://127.0.0.1/", "http://[::1]:99/", "http://127.8.8.8/", "http://localhost/"] {
+                check(own, url).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn the_configuration_opens_and_closes() {
+        let opened = Private::new(true, &["10.0.0.0/8".to_owned()]).unwrap();
+        let opened = guard("https://registry.example.org", opened);
+        opened.check(&Url::parse("http://[::ffff:10.9.9.9]/").unwrap()).unwrap();
+        refused(&opened, "http://192.168.0.1/", "scan.private_hosts");
+        let closed = Private::new(false, &["10.0.0.0/8".to_owned()]).unwrap();
+        for url in ["http://10.1.2.3/", "http://127.0.0.1/"] {
+            refused(&guard(url, closed.clone()), url, "scan.allow_private");
         }
     }
 
     #[tokio::test]
     async fn a_name_is_checked_by_what_it_resolves_to() {
-        let error = Guard.resolve("169.254.169.254".parse().unwrap()).await.err().expect("link-local");
-        assert!(error.downcast_ref::<Blocked>().is_some(), "{error}");
-        assert!(Guard.resolve("localhost".parse().unwrap()).await.unwrap().count() > 0);
+        let resolve = async |own: &str, private: Private, name: &str| {
+            let found = guard(own, private).resolve(name.parse().unwrap()).await;
+            found.map(Iterator::count).map_err(|why| why.downcast::<Blocked>().expect("a refusal").to_string())
+        };
+        let public = "https://registry.example.org";
+        let error = resolve(public, Private::default(), "169.254.169.254").await.unwrap_err();
+        assert!(error.contains("never used"), "{error}");
+        let error = resolve(public, Private::default(), "localhost").await.unwrap_err();
+        assert!(error.contains("localhost (") && error.contains("add localhost to scan.private_hosts"), "{error}");
+        let error = resolve(public, Private::default(), "metadata.google.internal").await.unwrap_err();
+        assert!(error.contains("never used"), "{error}");
+        let error = resolve("http://localhost", Private::new(false, &[]).unwrap(), "localhost").await.unwrap_err();
+        assert!(error.contains("scan.allow_private"), "{error}");
+        assert!(resolve("http://localhost:5000", Private::default(), "localhost").await.unwrap() > 0);
+        assert!(resolve("http://localhost:5000", Private::default(), "LOCALHOST").await.unwrap() > 0);
+        assert!(resolve(public, Private::new(true, &["local*".to_owned()]).unwrap(), "localhost").await.unwrap() > 0);
     }
 }

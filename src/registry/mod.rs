@@ -6,11 +6,13 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `address` | which addresses an admin may give, and the URLs made from them |
-//! | `guard` | which network addresses are never dialled |
+//! | `network`, `guard` | which network addresses are what, and which are dialled |
+//! | `client`, `tls` | the one factory of outgoing clients, and certificates of a registry's own |
 //! | `transport` | sending: time-outs, retries, redirects, size caps |
 //! | `hosts` | what all work for one host shares: pace, pauses, quotas, kept pages |
 //! | `quota`, `meter` | what answers say of waiting and quotas; counts and series |
 //! | `challenge`, `token` | `WWW-Authenticate` and bearer tokens |
+//! | `aws` | requests signed with AWS keys |
 //! | `distribution` | the `/v2/` API |
 //! | `kinds` | what each kind of registry does otherwise, one file a kind |
 //! | `api` | JSON interfaces beside `/v2/` |
@@ -35,7 +37,9 @@ use crate::catalog::RegistryKind;
 mod address;
 mod api;
 mod archive;
+mod aws;
 mod challenge;
+mod client;
 mod content;
 mod disk;
 mod distribution;
@@ -48,7 +52,9 @@ mod kinds;
 mod layout;
 mod listing;
 mod meter;
+mod network;
 mod quota;
+mod tls;
 mod token;
 mod transport;
 mod wire;
@@ -57,7 +63,8 @@ pub use grammar::image_name;
 pub use hook::{Notice, Sender, hook_advice};
 pub use hosts::Hosts;
 pub use kinds::pull_host;
-pub use transport::install_tls;
+pub use network::Private;
+pub use tls::{Tls, fingerprints, install_tls};
 
 use archive::Archive;
 use content::Origin;
@@ -123,6 +130,7 @@ pub struct Endpoint {
     /// Empty for none.
     pub username: String,
     pub password: Option<SecretString>,
+    pub tls: Tls,
 }
 
 /// Bounds on what one registry may cost us.
@@ -143,6 +151,8 @@ pub struct Limits {
     pub pull_reserve: u32,
     /// Folders that image layouts and archives may lie in.
     pub layout_roots: Vec<PathBuf>,
+    /// Which private addresses may be reached beside the registry's own.
+    pub private: Private,
 }
 
 /// A listing, and whether it is all.

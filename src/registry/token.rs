@@ -14,15 +14,19 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::address::host_of;
+use super::aws::{self, Signer};
 use super::transport::{Answer, Request, Transport};
 use super::wire::TokenAnswer;
 use super::{Error, Result};
+use crate::clock::Clock;
 
 /// Longest answer of a token service, bytes.
 const TOKEN_BODY: usize = 64 << 10;
 /// Life of a token whose answer gives none.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The operation of ECR that gives tokens.
+const ECR_TOKEN: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
 /// A token is renewed this long before it ends, so that it does not end under way.
 const EARLY: Duration = Duration::from_secs(5);
 
@@ -42,6 +46,9 @@ enum Asking {
     Challenged { service: Option<String>, login: Option<HeaderValue> },
     /// By a POST of the credentials as JSON. Such a token is good for everything.
     Exchanged { credentials: SecretString },
+    /// By a signed POST to ECR's interface (`GetAuthorizationToken`). Such a token is a name and password, good for
+    /// everything.
+    Signed(Arc<Signer>),
 }
 
 /// A token, or that the password is wrong: then nobody tries it again.
@@ -69,6 +76,11 @@ impl Tokens {
         Self { realm, asking: Asking::Exchanged { credentials }, life, scopes: Mutex::default() }
     }
 
+    /// From ECR's interface, for AWS keys.
+    pub(super) fn signed(interface: Url, signer: Arc<Signer>, life: Duration) -> Self {
+        Self { realm: interface, asking: Asking::Signed(signer), life, scopes: Mutex::default() }
+    }
+
     /// Where they come from.
     pub(super) fn realm(&self) -> &Url {
         &self.realm
@@ -81,6 +93,10 @@ impl Tokens {
         scope: &str,
         rejected: Option<&HeaderValue>,
     ) -> Result<Token> {
+        let scope = match &self.asking {
+            Asking::Challenged { .. } => scope,
+            Asking::Exchanged { .. } | Asking::Signed(_) => "",
+        };
         let slot = {
             let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(scopes.entry(scope.to_owned()).or_default())
@@ -104,7 +120,7 @@ impl Tokens {
 
     async fn fetch(&self, transport: &Transport, scope: &str) -> Result<Kept> {
         let asked = Instant::now();
-        let answer = transport.send(&self.request(scope)).await?;
+        let answer = transport.send(&self.request(scope)?).await?;
         if !answer.status.is_success() {
             return Err(self.refusal(&answer));
         }
@@ -112,7 +128,7 @@ impl Tokens {
         Ok(Kept { header: token, until: asked + life.saturating_sub(EARLY) })
     }
 
-    fn request(&self, scope: &str) -> Request {
+    fn request(&self, scope: &str) -> Result<Request> {
         let mut request = Request {
             method: Method::GET,
             url: self.realm.clone(),
@@ -136,8 +152,9 @@ impl Tokens {
                 request.method = Method::POST;
                 request.json = Some(credentials.clone());
             }
+            Asking::Signed(signer) => return signer.request(&self.realm, ECR_TOKEN, "{}".to_owned(), TOKEN_BODY),
         }
-        request
+        Ok(request)
     }
 
     fn read(&self, answer: &Answer) -> Result<(HeaderValue, Duration)> {
@@ -149,17 +166,32 @@ impl Tokens {
         };
         let read: TokenAnswer =
             serde_json::from_slice(&answer.body).map_err(|_| broken("something that is no token"))?;
-        let token =
-            read.token.filter(|token| !token.is_empty()).or(read.access_token).filter(|token| !token.is_empty());
-        let token = token.ok_or_else(|| broken("without a token"))?;
+        let (scheme, token, ends_in) = match self.asking {
+            Asking::Signed(_) => {
+                let entry = read.authorization_data.into_iter().next();
+                let ends_in = entry.as_ref().and_then(|entry| entry.expires_at);
+                let ends_in = ends_in.map(|at| Value::from(at - Clock::system().now().timestamp() as f64));
+                ("Basic", entry.map(|entry| entry.authorization_token), ends_in)
+            }
+            _ => {
+                let token = read.token.filter(|token| !token.is_empty()).or(read.access_token);
+                ("Bearer", token, read.expires_in)
+            }
+        };
+        let token = token.filter(|token| !token.is_empty()).ok_or_else(|| broken("without a token"))?;
         let mut header =
-            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| broken("a token that cannot be sent"))?;
+            HeaderValue::try_from(format!("{scheme} {token}")).map_err(|_| broken("a token that cannot be sent"))?;
         header.set_sensitive(true);
-        Ok((header, life(read.expires_in.as_ref(), self.life)))
+        Ok((header, life(ends_in.as_ref(), self.life)))
     }
 
     fn refusal(&self, answer: &Answer) -> Error {
         let host = host_of(&self.realm);
+        if let Asking::Signed(_) = &self.asking
+            && let Some(error) = aws::refusal(answer)
+        {
+            return error;
+        }
         let reason = answer.reason();
         let is_anonymous = matches!(self.asking, Asking::Challenged { login: None, .. });
         match answer.status {

@@ -7,18 +7,19 @@ mod manners;
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use reqwest::{Client, Response};
+use reqwest::Response;
+use rustls::AlertDescription;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::address::host_of;
+use super::client::Clients;
 use super::grammar::printable;
-use super::guard::{self, Blocked, Guard};
+use super::guard::Blocked;
 use super::hosts::Hosts;
 use super::meter::Meter;
 use super::wire::Errors;
@@ -83,11 +84,9 @@ pub(super) struct Caller {
 /// Sends requests to one registry and what belongs to it.
 pub(super) struct Transport {
     limits: Limits,
-    /// Whether the registry is on this machine, so that no proxy is asked.
-    direct: bool,
+    clients: Clients,
     /// Redirects that one request may take.
     redirects: usize,
-    client: OnceLock<Client>,
     hosts: Hosts,
     /// See [`Caller`].
     account: String,
@@ -97,12 +96,11 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(hosts: &Hosts, limits: &Limits, direct: bool, caller: Caller) -> Self {
+    pub(super) fn new(hosts: &Hosts, limits: &Limits, clients: Clients, caller: Caller) -> Self {
         Self {
             limits: limits.clone(),
-            direct,
+            clients,
             redirects: REDIRECTS,
-            client: OnceLock::new(),
             hosts: hosts.clone(),
             account: caller.account,
             ceiling: caller.ceiling,
@@ -134,11 +132,14 @@ impl Transport {
         let mut authorization = request.authorization.clone();
         let mut headers = request.headers.clone();
         for _ in 0..=self.redirects {
-            guard::check(&url)?;
-            let mut sent = self.client()?.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
+            let client = self.clients.get(&url).await?;
+            let mut sent = client.request(request.method.clone(), url.clone()).header(ACCEPT, request.accept);
             sent = sent.headers(headers.clone());
             if let Some(json) = &request.json {
-                sent = sent.header(CONTENT_TYPE, "application/json").body(json.expose_secret().to_owned());
+                if !headers.contains_key(CONTENT_TYPE) {
+                    sent = sent.header(CONTENT_TYPE, "application/json");
+                }
+                sent = sent.body(json.expose_secret().to_owned());
             }
             if let Some(value) = &authorization {
                 sent = sent.header(AUTHORIZATION, value);
@@ -181,36 +182,6 @@ impl Transport {
             }
         }
         Ok(Answer { host, status, headers: std::mem::take(response.headers_mut()), body: body.into() })
-    }
-
-    /// The client, made at the first request: reading the system's certificates takes a while.
-    fn client(&self) -> Result<&Client> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let made = self.make_client(Guard)?;
-        Ok(self.client.get_or_init(|| made))
-    }
-
-    /// The one factory of outgoing clients.
-    fn make_client(&self, resolver: impl reqwest::dns::Resolve + 'static) -> Result<Client> {
-        install_tls();
-        let mut builder = Client::builder()
-            .user_agent(concat!("silo/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.limits.connect_timeout)
-            .pool_max_idle_per_host(self.limits.concurrency)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .dns_resolver(resolver);
-        if self.direct {
-            builder = builder.no_proxy();
-        }
-        builder.build().map_err(|why| {
-            Error::Tls(format!(
-                "no secure connections on this machine: {}; install its CA certificates (package ca-certificates)",
-                root_cause(&why)
-            ))
-        })
     }
 }
 
@@ -275,15 +246,20 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>> {
 }
 
 /// Says in words why there is no answer. The URL is left out: redirects carry signatures in theirs.
-fn failure(error: &reqwest::Error, host: &str) -> Error {
+pub(super) fn failure(error: &reqwest::Error, host: &str) -> Error {
     if let Some(blocked) = cause::<Blocked>(error) {
         return Error::Refused(blocked.to_string());
     }
     if let Some(tls) = cause::<rustls::Error>(error) {
         let why = match tls {
             rustls::Error::InvalidCertificate(_) => format!(
-                "{tls}; add the authority that signed the certificate to this machine's CA certificates, or renew it"
+                "{tls}; give the authority that signed the certificate with the registry (ca) or add it to this machine's CA certificates, or renew the certificate"
             ),
+            rustls::Error::AlertReceived(alert) if is_about_us(*alert) => {
+                format!(
+                    "{tls}; it wants a client certificate, and of an authority that it trusts: give one with the registry"
+                )
+            }
             rustls::Error::InvalidMessage(_) => {
                 "what answers there does not speak TLS; if it is plain http, write http:// before the address"
                     .to_owned()
@@ -306,6 +282,24 @@ fn failure(error: &reqwest::Error, host: &str) -> Error {
     Error::Unreachable(format!("the connection to {host} broke off: {cause}; try again later"))
 }
 
+/// Whether a peer ends a connection because of our certificate, or for want of one (RFC 8446 §6.2; TLS 1.2 has no word
+/// for the latter but a failed handshake).
+fn is_about_us(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::HandshakeFailure
+    )
+}
+
 /// Looks through the causes of an error, also those that an [`io::Error`] wraps (its `source` skips them).
 fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
@@ -321,7 +315,7 @@ fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
     None
 }
 
-fn root_cause(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut deepest = error;
     while let Some(next) = deepest.source() {
         deepest = next;
@@ -329,46 +323,15 @@ fn root_cause(error: &(dyn StdError + 'static)) -> String {
     printable(&deepest.to_string())
 }
 
-/// Chooses the cryptography of every TLS client of this process.
-pub fn install_tls() {
-    static CRYPTO: OnceLock<()> = OnceLock::new();
-    // An error means that somebody else installed one already, which is as good.
-    CRYPTO.get_or_init(|| drop(rustls::crypto::ring::default_provider().install_default()));
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
+
+    use super::super::network::Private;
 
     use super::*;
 
-    /// Resolves every name as the guard resolves this one; `None` knows no name.
-    struct Everything(Option<&'static str>);
-
-    impl reqwest::dns::Resolve for Everything {
-        fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
-            match self.0.and_then(|name| name.parse().ok()) {
-                Some(name) => Guard.resolve(name),
-                None => Box::pin(async { Err(io::Error::other("no such name").into()) }),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_a_name_server_says_is_told_in_words() {
-        for (name, part) in [(Some("169.254.169.254"), "never used for registries"), (None, "no such name")] {
-            let caller =
-                Caller { kind: RegistryKind::Distribution, account: String::new(), hosts: Vec::new(), ceiling: 1 };
-            let transport = Transport::new(&Hosts::default(), &limits(), true, caller);
-            let client = transport.make_client(Everything(name)).unwrap();
-            let error = client.get("http://registry.example.org/v2/").send().await.unwrap_err();
-            let error = failure(&error, "registry.example.org");
-            assert!(error.to_string().contains(part), "{error}");
-            assert_eq!(matches!(error, Error::Refused(_)), name.is_some(), "{error:?}");
-        }
-    }
-
-    fn limits() -> Limits {
+    pub(in crate::registry) fn limits() -> Limits {
         let second = Duration::from_secs(1);
         Limits {
             concurrency: 1,
@@ -379,6 +342,7 @@ mod tests {
             pages: 1,
             pull_reserve: 0,
             layout_roots: Vec::new(),
+            private: Private::default(),
         }
     }
 }

@@ -134,6 +134,28 @@ pub(super) struct TokenAnswer {
     pub(super) token: Option<String>,
     pub(super) access_token: Option<String>,
     pub(super) expires_in: Option<Value>,
+    /// As ECR answers `GetAuthorizationToken`: one entry.
+    #[serde(default, rename = "authorizationData")]
+    pub(super) authorization_data: Vec<AuthorizationData>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuthorizationData {
+    /// Name and password as Basic wants them.
+    pub(super) authorization_token: String,
+    /// Seconds since 1970.
+    pub(super) expires_at: Option<f64>,
+}
+
+/// An error of Amazon's.
+#[derive(Deserialize)]
+pub(super) struct AwsError {
+    /// Its code, maybe after a name space and a `#`.
+    #[serde(rename = "__type")]
+    pub(super) code: String,
+    #[serde(default, alias = "Message")]
+    pub(super) message: String,
 }
 
 /// Body of an error: OCI distribution specification, "Error codes".

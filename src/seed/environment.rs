@@ -1,4 +1,20 @@
-//! Names of the environment variables that a job sees.
+//! What a job sees in its environment: names of variables, and how values are spelled.
+
+use serde_json::Value;
+
+use super::label::compact;
+use super::model::{InputJson, JsonType};
+
+/// Holds the directory that the job writes to (Seed 1.0.0, "Variable Injection").
+pub const OUTPUT_DIR: &str = "OUTPUT_DIR";
+
+/// Holds the path of the file that describes the inputs. Not of the standard: Scale's jobs expect it.
+pub const INPUT_METADATA: &str = "INPUT_METADATA";
+
+/// Whether a text can be the name of anything in a manifest but of the job: letters, digits, dashes and underscores.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
 
 /// The variable for an input, a setting or a resource (Seed 1.0.0, "normalisation"): letters upper-case, `-` as `_`.
 /// Characters that no valid name holds are dropped.
@@ -12,9 +28,55 @@ pub fn variable_name(name: &str) -> String {
         .collect()
 }
 
+/// The variable that tells a job how much it got of a resource.
+pub fn allocated_name(resource: &str) -> String {
+    format!("ALLOCATED_{}", variable_name(resource))
+}
+
+/// Why a value cannot be given to a JSON input: what it is instead, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is {0}")]
+pub struct NotOfType(String);
+
+impl InputJson {
+    /// What the job's variable holds for a value that somebody typed: JSON of the input's type. Numbers stay as they were
+    /// typed, lists and objects lose the blanks between their tokens, and a text may be typed with or without quotes.
+    ///
+    /// # Errors
+    /// The text is not of the type.
+    pub fn variable_of_text(&self, text: &str) -> Result<String, NotOfType> {
+        let parsed = serde_json::from_str::<Value>(text);
+        match (self.json_type, parsed) {
+            (JsonType::String, Ok(Value::String(text))) => Ok(text),
+            (JsonType::String, _) => Ok(text.to_owned()),
+            (json_type, Ok(value)) if json_type.fits(&value) => Ok(compact(text)),
+            (_, Ok(value)) => Err(NotOfType(JsonType::described(&value).to_owned())),
+            (_, Err(_)) => Err(NotOfType("no JSON".to_owned())),
+        }
+    }
+
+    /// The same for a value that came as JSON.
+    ///
+    /// # Errors
+    /// The value is not of the type.
+    pub fn variable_of(&self, value: &Value) -> Result<String, NotOfType> {
+        match value {
+            _ if !self.json_type.fits(value) => Err(NotOfType(JsonType::described(value).to_owned())),
+            Value::String(text) => Ok(text.clone()),
+            value => Ok(value.to_string()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn input(json_type: JsonType) -> InputJson {
+        InputJson { name: "J".to_owned(), json_type, required: true, other: serde_json::Map::new() }
+    }
 
     #[test]
     fn normalises_names() {
@@ -23,5 +85,51 @@ mod tests {
         for (name, variable) in table {
             assert_eq!(variable_name(name), variable);
         }
+        assert_eq!(allocated_name("sharedMem"), "ALLOCATED_SHAREDMEM");
+    }
+
+    #[test]
+    fn typed_values_keep_their_spelling() {
+        use JsonType::*;
+        let table = [
+            (Integer, "180", "180"),
+            (Integer, "-12345678901234567890123", "-12345678901234567890123"),
+            (Number, " 0.10 ", "0.10"),
+            (Number, "1E5", "1E5"),
+            (Boolean, "true", "true"),
+            (Array, "[1, 2.50,\n\"a b\"]", "[1,2.50,\"a b\"]"),
+            (Object, "{\"b\": 1, \"a\": {\"x\": [ ]}}", "{\"b\":1,\"a\":{\"x\":[]}}"),
+            (String, "a, b=c", "a, b=c"),
+            (String, "5", "5"),
+            (String, "\"5\\n\"", "5\n"),
+            (String, "", ""),
+        ];
+        for (json_type, text, variable) in table {
+            assert_eq!(input(json_type).variable_of_text(text).as_deref(), Ok(variable), "{text}");
+        }
+        let wrong = [
+            (Integer, "notanint", "it is no JSON"),
+            (Integer, "1.5", "it is a number with a fraction"),
+            (Integer, "\"1\"", "it is a string"),
+            (Boolean, "1", "it is an integer"),
+            (Number, "null", "it is null"),
+            (Array, "{}", "it is an object"),
+            (Object, "[]", "it is an array"),
+            (Object, "", "it is no JSON"),
+        ];
+        for (json_type, text, why) in wrong {
+            let error = input(json_type).variable_of_text(text).expect_err(text);
+            assert_eq!(error.to_string(), why, "{text}");
+        }
+    }
+
+    #[test]
+    fn given_values_are_string_encoded() {
+        use JsonType::*;
+        let table = [(String, json!("a b"), "a b"), (Array, json!([1, "x"]), "[1,\"x\"]"), (Number, json!(2), "2")];
+        for (json_type, value, variable) in table {
+            assert_eq!(input(json_type).variable_of(&value).as_deref(), Ok(variable));
+        }
+        assert!(input(String).variable_of(&json!(1)).is_err());
     }
 }

@@ -83,7 +83,7 @@ pub fn write(manifest: &str, form: Form) -> Result<String, WriteError> {
 }
 
 /// Valid JSON without the white space between its tokens.
-fn compact(json: &str) -> String {
+pub(super) fn compact(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let keep = |c: &char| {
         if in_string {

@@ -281,6 +281,50 @@ pub enum JsonType {
     String,
 }
 
+impl JsonType {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Array => "array",
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Object => "object",
+            Self::String => "string",
+        }
+    }
+
+    /// Whether a value is of this type. An integer is written without fraction.
+    pub fn fits(self, value: &Value) -> bool {
+        match self {
+            Self::Array => value.is_array(),
+            Self::Boolean => value.is_boolean(),
+            Self::Integer => value.as_number().is_some_and(is_integer),
+            Self::Number => value.is_number(),
+            Self::Object => value.is_object(),
+            Self::String => value.is_string(),
+        }
+    }
+
+    /// What a value is, in words.
+    pub fn described(value: &Value) -> &'static str {
+        match value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(number) if is_integer(number) => "an integer",
+            Value::Number(_) => "a number with a fraction",
+            Value::String(_) => "a string",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        }
+    }
+}
+
+fn is_integer(number: &Number) -> bool {
+    // The parser makes a float of an integer that is too large for it.
+    !number.is_f64() || number.as_f64().is_some_and(|float| float.abs() >= 18_446_744_073_709_551_615.0)
+}
+
 /// What the job may do with a mount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountMode {

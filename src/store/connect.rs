@@ -47,6 +47,7 @@ macro_rules! migrations {
                 "scan in steps",
                 include_str!(concat!("../../migrations/", $engine, "/0004_scan_in_steps.sql")),
             ),
+            migration(5, "registry tls", include_str!(concat!("../../migrations/", $engine, "/0005_registry_tls.sql"))),
             migration(
                 6,
                 "hooks and events",

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use self::db::{Db, sql};
+pub use self::registries::SealedSecrets;
 use crate::catalog::{
     Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, ScanCounts, ScanId,
     ScanState,

@@ -1,4 +1,4 @@
-//! Registries, as admins add and remove them.
+//! Registries, as admins add, change and remove them.
 
 use chrono::{DateTime, Utc};
 
@@ -19,6 +19,8 @@ row!(Registry {
     username,
     has_password,
     has_hook,
+    ca,
+    client_certificate,
     include,
     exclude,
     schedule,
@@ -28,23 +30,32 @@ row!(Registry {
 
 /// The columns of a [`Registry`]: whether it has a password and a hook, never these themselves.
 const COLUMNS: &str = "id, name, url, host, org, kind, username, sealed_password IS NOT NULL AS has_password,
-    hook_digest IS NOT NULL AS has_hook, include, exclude, schedule, created_at, next_scan_at";
+    hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, schedule, created_at, next_scan_at";
+
+/// Secrets of a registry: ciphertext texts, stored as given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedSecrets {
+    pub password: Option<String>,
+    pub client_key: Option<String>,
+}
+row!(SealedSecrets { password, client_key });
 
 impl Store {
-    /// Adds a registry. `sealed_password` is ciphertext text, stored as given.
+    /// Adds a registry.
     ///
     /// # Errors
     /// `Duplicate("registry")`.
     pub async fn registry_insert(
         &self,
         new: &NewRegistry,
-        sealed_password: Option<&str>,
+        secrets: &SealedSecrets,
         now: DateTime<Utc>,
     ) -> Result<Registry> {
         sql(format!(
             "INSERT INTO registries
-                 (name, url, host, org, kind, username, sealed_password, include, exclude, schedule, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING {COLUMNS}"
+                 (name, url, host, org, kind, username, sealed_password, ca, client_certificate, sealed_client_key,
+                  include, exclude, schedule, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING {COLUMNS}"
         ))
         .bind(&new.name)
         .bind(&new.url)
@@ -52,7 +63,10 @@ impl Store {
         .bind(&new.org)
         .bind(new.kind)
         .bind(&new.username)
-        .bind(sealed_password)
+        .bind(secrets.password.as_deref())
+        .bind(&new.ca)
+        .bind(&new.client_certificate)
+        .bind(secrets.client_key.as_deref())
         .bind(json(&new.include))
         .bind(json(&new.exclude))
         .bind(&new.schedule)
@@ -60,6 +74,47 @@ impl Store {
         .one(&self.db)
         .await
         .map_err(|error| error.or_duplicate("registry"))
+    }
+
+    /// Gives a registry new values, all but its name and kind. Of the secrets, `None` stays and an empty one goes.
+    /// `None`: it is not as `old` says any more.
+    pub async fn registry_update(
+        &self,
+        old: &Registry,
+        new: &NewRegistry,
+        secrets: &SealedSecrets,
+    ) -> Result<Option<Registry>> {
+        sql(format!(
+            "UPDATE registries SET url = $1, host = $2, org = $3, username = $4, ca = $5, client_certificate = $6,
+                 include = $7, exclude = $8, schedule = $9,
+                 sealed_password = NULLIF(COALESCE($10, sealed_password), ''),
+                 sealed_client_key = NULLIF(COALESCE($11, sealed_client_key), '')
+             WHERE id = $12 AND url = $13 AND org = $14 AND username = $15 AND ca = $16 AND client_certificate = $17
+                 AND include = $18 AND exclude = $19 AND schedule = $20
+             RETURNING {COLUMNS}"
+        ))
+        .bind(&new.url)
+        .bind(&new.host)
+        .bind(&new.org)
+        .bind(&new.username)
+        .bind(&new.ca)
+        .bind(&new.client_certificate)
+        .bind(json(&new.include))
+        .bind(json(&new.exclude))
+        .bind(&new.schedule)
+        .bind(secrets.password.as_deref())
+        .bind(secrets.client_key.as_deref())
+        .bind(old.id)
+        .bind(&old.url)
+        .bind(&old.org)
+        .bind(&old.username)
+        .bind(&old.ca)
+        .bind(&old.client_certificate)
+        .bind(json(&old.include))
+        .bind(json(&old.exclude))
+        .bind(&old.schedule)
+        .optional(&self.db)
+        .await
     }
 
     /// By id.
@@ -75,11 +130,12 @@ impl Store {
         sql(format!("SELECT {COLUMNS} FROM registries WHERE name = $1")).bind(name).optional(&self.db).await
     }
 
-    /// None: no such registry, or it has no password.
-    pub async fn registry_sealed_password(&self, id: RegistryId) -> Result<Option<String>> {
-        let row: Option<(Option<String>,)> =
-            sql("SELECT sealed_password FROM registries WHERE id = $1").bind(id).optional(&self.db).await?;
-        Ok(row.and_then(|(sealed,)| sealed))
+    /// Those of an unknown registry are none.
+    pub async fn registry_secrets(&self, id: RegistryId) -> Result<SealedSecrets> {
+        let select =
+            "SELECT sealed_password AS password, sealed_client_key AS client_key FROM registries WHERE id = $1";
+        let row: Option<SealedSecrets> = sql(select).bind(id).optional(&self.db).await?;
+        Ok(row.unwrap_or_default())
     }
 
     /// When the schedule next asks for a scan; `None` for never.

@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod demo;
+mod engine;
 mod problems;
 mod registry;
 mod rooms;

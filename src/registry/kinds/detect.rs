@@ -15,9 +15,10 @@ use url::Url;
 
 use super::super::address::Base;
 use super::super::challenge;
+use super::super::client::Clients;
 use super::super::transport::{Answer, Caller, Request, Transport};
 use super::super::{Endpoint, Hosts, Limits, Result};
-use super::gitlab;
+use super::{ecr, gitlab};
 use crate::catalog::RegistryKind;
 
 /// What all probes together may take.
@@ -65,7 +66,8 @@ pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits, ho
         hosts: vec![base.host()],
         ceiling: limits.concurrency,
     };
-    let transport = Transport::new(hosts, &limits, base.is_loopback(), caller).staying();
+    let clients = Clients::new(&base, &base.root(), &endpoint.tls, &limits)?;
+    let transport = Transport::new(hosts, &limits, clients, caller).staying();
     transport.insist();
     let found = tokio::time::timeout(PATIENCE, by_answers(&transport, &base)).await;
     Ok(found.ok().flatten().unwrap_or(RegistryKind::Distribution))
@@ -81,20 +83,11 @@ fn by_address(text: &str) -> Option<RegistryKind> {
     let root = Base::parse(&text).ok()?.root();
     // On another port stands something else.
     let host = root.host_str().filter(|_| root.port().is_none())?.trim_end_matches('.');
-    if is_ecr(host) {
+    if ecr::is_here(host) {
         return Some(RegistryKind::Ecr);
     }
     let is_host = |name: &str| host == name || (name.starts_with('.') && host.ends_with(name));
     HOSTS.iter().find(|(name, _)| is_host(name)).map(|(_, kind)| *kind)
-}
-
-/// Whether this is the host of an account: `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, in China with `.cn`.
-fn is_ecr(host: &str) -> bool {
-    let of_amazon = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
-    let Some((account, rest)) = of_amazon.and_then(|name| name.split_once('.')) else { return false };
-    let is_region = |region: &str| !region.is_empty() && !region.contains('.');
-    !account.is_empty()
-        && ["dkr.ecr.", "dkr.ecr-fips."].iter().any(|start| rest.strip_prefix(start).is_some_and(is_region))
 }
 
 /// The kind that what answers there tells. `None`: it does not, or nothing answers.

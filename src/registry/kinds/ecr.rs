@@ -1,10 +1,222 @@
 //! Amazon's Elastic Container Registry, `{account}.dkr.ecr.{region}.amazonaws.com`, and public.ecr.aws.
 //!
-//! It is asked by the distribution API alone: Basic, user `AWS`, and a token as password, which the admin gets by
-//! `aws ecr get-login-password` and which lives 12 hours. ECR's own interface would save requests, but wants each signed
-//! (SigV4), which is not done here. What is of its own are the words for what an old token looks like.
+//! `/v2/` wants Basic, user `AWS`, and a token as password, which lives 12 hours. Either the admin gives one (`aws ecr
+//! get-login-password`), or AWS keys: with them we get our own from ECR's interface, which also lists tags with digests.
+//! Where the keys may not list, and without keys, the distribution API does.
 
-use super::super::{Error, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::super::address::{Base, host_of};
+use super::super::aws::{self, Keys, Service, Signer};
+use super::super::distribution::Distribution;
+use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::token::Tokens;
+use super::super::transport::Transport;
+use super::super::{Endpoint, Error, Listing, Result, Tag};
+use super::pages::Pages;
+
+/// Where public images are: it has an interface of its own, which takes no requests of this kind.
+const PUBLIC: &str = "public.ecr.aws";
+/// Entries of a page; ECR gives no more.
+const PAGE: usize = 1000;
+/// Longest page, bytes.
+const PAGE_BODY: usize = 32 << 20;
+/// Life of a token whose answer gives none.
+const TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// What the host of an account says.
+struct Place<'a> {
+    account: &'a str,
+    region: &'a str,
+    is_fips: bool,
+    domain: &'static str,
+}
+
+fn place(host: &str) -> Option<Place<'_>> {
+    let domain =
+        ["amazonaws.com", "amazonaws.com.cn"].into_iter().find(|domain| host.ends_with(&format!(".{domain}")))?;
+    let (account, rest) = host.strip_suffix(domain)?.strip_suffix('.')?.split_once('.')?;
+    let (region, is_fips) = match rest.strip_prefix("dkr.ecr.") {
+        Some(region) => (region, false),
+        None => (rest.strip_prefix("dkr.ecr-fips.")?, true),
+    };
+    let is_one = !account.is_empty() && !region.is_empty() && !region.contains('.');
+    is_one.then_some(Place { account, region, is_fips, domain })
+}
+
+/// Whether this is the host of an account: `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, in China with `.cn`.
+pub(super) fn is_here(host: &str) -> bool {
+    place(host).is_some()
+}
+
+/// Where `/v2/` and the interface are. Any other address than Amazon's own serves both.
+pub(super) fn places(given: Base) -> Result<(Base, Url)> {
+    let root = match place(&given.host()) {
+        Some(Place { region, domain, is_fips, .. }) => {
+            let name = if is_fips { "ecr-fips" } else { "api.ecr" };
+            Base::parse(&format!("https://{name}.{region}.{domain}"))?.root()
+        }
+        None => given.root(),
+    };
+    Ok((given, root))
+}
+
+/// ECR's interface, for those who have keys.
+pub(super) struct Interface {
+    transport: Arc<Transport>,
+    url: Url,
+    signer: Arc<Signer>,
+    /// The account whose registry it is; `None`: that of the keys.
+    account: Option<String>,
+}
+
+impl Interface {
+    /// `None`: the credentials are no AWS keys.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for keys where none are taken: they must not be sent as a password.
+    pub(super) fn open(endpoint: &Endpoint, base: &Base, url: Url, transport: Arc<Transport>) -> Result<Option<Self>> {
+        let Some(keys) = Keys::read(&endpoint.username, endpoint.password.as_ref()) else { return Ok(None) };
+        let host = base.host();
+        if host == PUBLIC {
+            return Err(Error::Refused(format!(
+                "{PUBLIC} is not logged in to with AWS keys; log in as AWS, with what `aws ecr-public get-login-password` prints"
+            )));
+        }
+        let place = place(&host);
+        let region = place.as_ref().map_or("us-east-1", |place| place.region).to_owned();
+        let account = place.map(|place| place.account.to_owned());
+        let service = Service { name: "ecr", region, host: host_of(&url) };
+        Ok(Some(Self { transport, url, signer: Arc::new(Signer { keys, service }), account }))
+    }
+
+    /// What `/v2/` is logged in to with.
+    pub(super) fn tokens(&self) -> Tokens {
+        Tokens::signed(self.url.clone(), Arc::clone(&self.signer), TOKEN_LIFE)
+    }
+
+    /// One page of what an operation gives.
+    async fn call<T: DeserializeOwned>(&self, operation: &str, mut body: Value, page: String) -> Result<T> {
+        body["maxResults"] = json!(PAGE);
+        if let Some(account) = &self.account {
+            body["registryId"] = json!(account);
+        }
+        if !page.is_empty() {
+            body["nextToken"] = json!(page);
+        }
+        let operation = format!("AmazonEC2ContainerRegistry_V20150921.{operation}");
+        let request = self.signer.request(&self.url, &operation, body.to_string(), PAGE_BODY)?;
+        let answer = self.transport.send(&request).await?;
+        if !answer.status.is_success() {
+            return Err(aws::refusal(&answer).unwrap_or_else(|| answer.unexpected(&operation)));
+        }
+        serde_json::from_slice(&answer.body)
+            .map_err(|why| Error::Malformed(format!("{} answers {operation} with something else ({why})", answer.host)))
+    }
+
+    async fn repositories(&self) -> Result<Listing<String>> {
+        let mut pages = Pages::new("", self.transport.limits().pages);
+        let mut items = Vec::new();
+        while let Some(page) = pages.query() {
+            let found: Repositories = self.call("DescribeRepositories", json!({}), page).await?;
+            let names = found.repositories.into_iter().map(|repository| repository.repository_name);
+            items.extend(names.filter(|name| pages.is_new(name) && is_repository(name)));
+            pages.turn(found.next_token);
+        }
+        Ok(Listing { items, truncated: pages.truncated() })
+    }
+
+    async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
+        let mut pages = Pages::new("", self.transport.limits().pages);
+        let mut items = Vec::new();
+        while let Some(page) = pages.query() {
+            let asked = json!({"repositoryName": repository, "filter": {"tagStatus": "TAGGED"}});
+            let found: Images = match self.call("DescribeImages", asked, page).await {
+                Err(Error::NotFound(_)) if pages.is_first() => break,
+                outcome => outcome?,
+            };
+            for image in found.image_details {
+                let digest = Some(image.image_digest).filter(|digest| is_digest(digest));
+                let tags = image.image_tags.into_iter();
+                let tags = tags.filter(|tag| pages.is_new(tag) && is_tag(tag) && !is_attachment(tag));
+                items.extend(tags.map(|tag| Tag::new(tag, digest.clone())));
+            }
+            pages.turn(found.next_token);
+        }
+        Ok(Listing { items, truncated: pages.truncated() })
+    }
+}
+
+/// What `DescribeRepositories` gives.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Repositories {
+    repositories: Vec<Repository>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Repository {
+    repository_name: String,
+}
+
+/// What `DescribeImages` gives.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Images {
+    image_details: Vec<ImageDetail>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageDetail {
+    image_digest: String,
+    #[serde(default)]
+    image_tags: Vec<String>,
+}
+
+/// All repositories of the account, by its own interface where that is granted.
+pub(super) async fn repositories(
+    interface: Option<&Interface>,
+    distribution: &Distribution,
+) -> Result<Listing<String>> {
+    match interface {
+        Some(interface) => match interface.repositories().await {
+            Err(Error::Forbidden(_)) => explain(distribution.repositories().await),
+            outcome => outcome,
+        },
+        None => explain(distribution.repositories().await),
+    }
+}
+
+/// The tags of a repository; with digests by its own interface, where that is granted.
+pub(super) async fn tags(
+    interface: Option<&Interface>,
+    distribution: &Distribution,
+    repository: &str,
+) -> Result<Listing<Tag>> {
+    match interface {
+        Some(interface) => match interface.tags(repository).await {
+            Err(Error::Forbidden(_)) => explain(distribution.tags(repository).await),
+            outcome => outcome,
+        },
+        None => explain(distribution.tags(repository).await),
+    }
+}
+
+/// What `/v2/` is logged in to with: keys are not for it.
+pub(super) fn without_keys(endpoint: &Endpoint) -> Endpoint {
+    Endpoint { username: String::new(), password: None::<SecretString>, ..endpoint.clone() }
+}
 
 /// Says what usually helps when ECR refuses something. It answers 403 to a token that ended, without a challenge; that
 /// is a wrong password, and ends a scan.
@@ -22,6 +234,28 @@ pub(super) fn explain<T>(outcome: Result<T>) -> Result<T> {
 
 fn with_advice(text: &str) -> String {
     format!(
-        "{text}; a token of ECR lives 12 hours: log in as AWS, with what `aws ecr get-login-password` prints (for public.ecr.aws `aws ecr-public get-login-password`)"
+        "{text}; log in with AWS keys that may read (policy AmazonEC2ContainerRegistryReadOnly), or as AWS with what `aws ecr get-login-password` prints, which lives 12 hours (for {PUBLIC} `aws ecr-public get-login-password`)"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interface_of_an_account_is_in_its_region() {
+        let interface = |address: &str| places(Base::parse(address).unwrap()).unwrap().1.to_string();
+        for (address, expected) in [
+            ("1234.dkr.ecr.eu-west-1.amazonaws.com", "https://api.ecr.eu-west-1.amazonaws.com/"),
+            ("1234.dkr.ecr.cn-north-1.amazonaws.com.cn", "https://api.ecr.cn-north-1.amazonaws.com.cn/"),
+            ("1234.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "https://ecr-fips.us-gov-west-1.amazonaws.com/"),
+            ("https://registry.example.org/ecr", "https://registry.example.org/"),
+            (
+                "1234.dkr.ecr.eu-west-1.amazonaws.com.example.org",
+                "https://1234.dkr.ecr.eu-west-1.amazonaws.com.example.org/",
+            ),
+        ] {
+            assert_eq!(interface(address), expected, "{address}");
+        }
+    }
 }

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::address::{Base, host_of};
 use super::api::Api;
+use super::client::Clients;
 use super::distribution::{Distribution, login};
 use super::grammar::is_digest;
 use super::transport::{Caller, Transport};
@@ -44,6 +45,8 @@ pub(super) struct Remote {
     pub(super) distribution: Arc<Distribution>,
     /// The registries of an Artifactory.
     artifactory: Option<Artifactory>,
+    /// ECR's interface, where we have keys for it.
+    ecr: Option<ecr::Interface>,
     /// The kind's own interface.
     api: Api,
     /// GHCR only: which half of GitHub's interface the packages' owner belongs to.
@@ -79,6 +82,7 @@ impl Remote {
         let (base, root) = match endpoint.kind {
             RegistryKind::DockerHub => docker_hub::places(base)?,
             RegistryKind::Ghcr => ghcr::places(base)?,
+            RegistryKind::Ecr => ecr::places(base)?,
             _ => (base.clone(), base.root()),
         };
         let caller = Caller {
@@ -87,9 +91,15 @@ impl Remote {
             hosts: vec![base.host(), host_of(&root)],
             ceiling: ceiling(endpoint.kind, limits),
         };
-        let transport = Arc::new(Transport::new(hosts, limits, base.is_loopback(), caller));
+        let clients = Clients::new(&base, &root, &endpoint.tls, limits)?;
+        let transport = Arc::new(Transport::new(hosts, limits, clients, caller));
+        let ecr = match endpoint.kind {
+            RegistryKind::Ecr => ecr::Interface::open(endpoint, &base, root.clone(), Arc::clone(&transport))?,
+            _ => None,
+        };
         let (api_login, for_v2) = match endpoint.kind {
             RegistryKind::Quay => quay::logins(endpoint)?,
+            RegistryKind::Ecr if ecr.is_some() => (None, ecr::without_keys(endpoint)),
             _ => (login(endpoint)?, endpoint.clone()),
         };
         let api = match endpoint.kind {
@@ -102,11 +112,12 @@ impl Remote {
             RegistryKind::Artifactory => Some(Artifactory::open(endpoint, &base, Arc::clone(&transport))?),
             _ => None,
         };
-        let distribution = Arc::new(Distribution::open(&for_v2, base, transport)?);
+        let tokens = ecr.as_ref().map(ecr::Interface::tokens);
+        let distribution = Arc::new(Distribution::open(&for_v2, base, transport)?.with_tokens(tokens));
         let (owner, plain) = (ghcr::Owner::default(), quay::Plain::default());
         let (kind, org, own_is_absent) = (endpoint.kind, endpoint.org.clone(), AtomicBool::new(false));
         let signals = Signals::default();
-        Ok(Self { kind, org, distribution, artifactory, api, owner, plain, own_is_absent, signals })
+        Ok(Self { kind, org, distribution, artifactory, ecr, api, owner, plain, own_is_absent, signals })
     }
 
     /// The `/v2/` API that a repository is at, and its name there.
@@ -142,7 +153,7 @@ impl Remote {
             RegistryKind::Acr => acr::repositories(&self.distribution).await,
             RegistryKind::ArtifactRegistry => artifact_registry::repositories(&self.distribution, &self.org).await,
             RegistryKind::ContainerYard => container_yard::repositories(&self.distribution, &self.api).await,
-            RegistryKind::Ecr => ecr::explain(self.distribution.repositories().await),
+            RegistryKind::Ecr => ecr::repositories(self.ecr.as_ref(), &self.distribution).await,
             RegistryKind::Harbor => harbor::repositories(&self.api, &self.org, &self.signals).await,
             RegistryKind::Quay => quay::repositories(&self.api, &self.distribution, &self.org, &self.signals).await,
             RegistryKind::GitLab => gitlab::repositories(&self.api, &self.distribution, &self.org).await,
@@ -161,7 +172,7 @@ impl Remote {
             RegistryKind::Zot => zot::tags(&self.distribution, &self.own_is_absent, repository).await,
             RegistryKind::Acr => acr::tags(&self.distribution, repository).await,
             RegistryKind::ArtifactRegistry => artifact_registry::tags(&self.distribution, repository).await,
-            RegistryKind::Ecr => ecr::explain(self.distribution.tags(repository).await),
+            RegistryKind::Ecr => ecr::tags(self.ecr.as_ref(), &self.distribution, repository).await,
             _ => {
                 let (registry, name) = self.at(repository)?;
                 registry.tags(name).await

@@ -2,6 +2,7 @@
 
 use super::findings::Findings;
 use super::suggest;
+use crate::seed::environment::is_name;
 use crate::seed::json::{Kind, Node, Object as Members, Path, excerpt};
 use crate::seed::schema::{self, MANIFEST, Object, Rule, Shape};
 use crate::seed::{Code, version};
@@ -140,12 +141,10 @@ fn ruled(findings: &mut Findings, rule: Rule, path: Path<'_>, at: usize, text: &
 
 /// Whether a text obeys a rule of the table.
 pub(super) fn obeys(rule: Rule, text: &str) -> bool {
-    let letters =
-        |extra: &[u8]| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || extra.contains(&b));
     match rule {
         Rule::SeedVersion => text == schema::VERSION,
-        Rule::JobName => letters(b"-"),
-        Rule::Name => letters(b"-_"),
+        Rule::JobName => is_name(text) && !text.contains('_'),
+        Rule::Name => is_name(text),
         Rule::Version => version::is_valid(text),
         Rule::ContainerPath => text.starts_with('/'),
         Rule::OutputPattern => !text.starts_with('/') && text.split('/').all(|part| part != ".."),

@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 53] = [
+const REQUESTS: [(&str, &str, &str); 54] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -44,6 +44,7 @@ const REQUESTS: [(&str, &str, &str); 53] = [
     ("GET", "/api/v1/registries", "/api/v1/registries"),
     ("POST", "/api/v1/registries", "/api/v1/registries"),
     ("GET", "/api/v1/registries/{id}", "/api/v1/registries/999"),
+    ("PATCH", "/api/v1/registries/{id}", "/api/v1/registries/999"),
     ("DELETE", "/api/v1/registries/{id}", "/api/v1/registries/999"),
     ("GET", "/api/v1/registries/{id}/repositories", "/api/v1/registries/999/repositories"),
     ("POST", "/api/v1/registries/{id}/hook", "/api/v1/registries/999/hook"),

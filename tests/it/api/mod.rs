@@ -14,6 +14,7 @@ mod legacy;
 mod native;
 mod operations;
 mod progress;
+mod registries;
 mod scans;
 mod schemas;
 mod snapshots;

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::plain;
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
 use crate::support::process::{Setup, Silo};
+use crate::support::tls::{Authority, Clients, Front};
 
 fn label(name: &str, version: &str, title: &str) -> Image {
     let manifest = json!({"seedVersion": "1.0.0", "job": {
@@ -78,6 +79,73 @@ async fn a_registry_with_a_password_takes_it_from_standard_input() {
     assert!(error.contains("does not accept the username and password"), "{error}");
     silo.cli_with(&add, &[], "s3cret\n").await.expect_success();
     silo.cli(&["scan", "mine", "--wait"]).await.expect_success();
+}
+
+#[tokio::test]
+async fn a_registry_is_changed() {
+    let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
+    registry.require_basic("AWS", "today");
+    let add = ["registry", "add", "mine", &registry.url(), "--username", "AWS", "--exclude", "old/*"];
+    silo.cli_with(&add, &[], "today\n").await.expect_success();
+    registry.require_basic("AWS", "tomorrow");
+    // As a cron job does it.
+    let set = ["registry", "set", "mine", "--password-stdin"];
+    let error = silo.cli_with(&set, &[], "yesterday\n").await.expect_failure(1);
+    assert!(error.contains("does not accept the username and password"), "{error}");
+    let changed = silo.cli_with(&set, &[], "tomorrow\n").await;
+    assert_eq!(
+        (changed.code, changed.stdout.as_str(), changed.stderr.as_str()),
+        (Some(0), "", "Changed mine; it answers.\n")
+    );
+    silo.cli(&["scan", "mine", "--wait"]).await.expect_success();
+
+    let set =
+        ["registry", "set", "1", "--include", "*", "--include", "b", "--schedule", "off", "--exclude", "", "--json"];
+    let reply: Value = serde_json::from_str(&silo.cli(&set).await.expect_success()).unwrap();
+    assert_eq!(
+        (&reply["include"], &reply["exclude"], &reply["schedule"], &reply["username"]),
+        (&json!(["*", "b"]), &json!([]), &json!("off"), &json!("AWS"))
+    );
+    let error = silo.cli(&["registry", "set", "mine"]).await.expect_failure(1);
+    assert_eq!(error, "silo: nothing to change was given; see: silo registry set --help\n");
+    let error = silo.cli(&["registry", "set", "yours", "--org", "geo"]).await.expect_failure(1);
+    assert_eq!(error, "silo: there is no registry 'yours'; list them with: silo registry list\n");
+}
+
+#[tokio::test]
+async fn certificates_come_from_files() {
+    let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
+    let authority = Authority::new("ours");
+    let client = authority.sign("silo");
+    let front = Front::start(&authority, Clients::Only(&authority), registry.host()).await;
+    let file = |name: &str, text: &str| {
+        let path = silo.folder().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (ca, certificate, key) =
+        (file("ca.pem", &authority.certificate), file("cert.pem", &client.certificate), file("key.pem", &client.key));
+    let add = ["registry", "add", "mine", &front.url()];
+    let error = silo.cli(&add).await.expect_failure(1);
+    assert!(error.contains("(ca)"), "{error}");
+    let with_files = [&add[..], &["--ca", &ca, "--client-cert", &certificate, "--client-key", &key]].concat();
+    silo.cli(&with_files).await.expect_success();
+    silo.cli(&["scan", "mine", "--wait"]).await.expect_success();
+
+    let renewed = authority.sign("silo");
+    let (certificate, key) = (file("cert.pem", &renewed.certificate), file("key.pem", &renewed.key));
+    let set = ["registry", "set", "mine", "--client-cert", &certificate, "--client-key", &key];
+    silo.cli(&set).await.expect_success();
+    let error = silo.cli(&["registry", "set", "mine", "--client-cert", ""]).await.expect_failure(1);
+    assert!(error.contains("wants a client certificate"), "{error}");
+    let error = silo.cli(&["registry", "set", "mine", "--ca", "nowhere.pem"]).await.expect_failure(1);
+    assert!(error.contains("cannot read nowhere.pem"), "{error}");
+    let error = silo.cli(&["registry", "set", "mine", "--ca", &key]).await.expect_failure(1);
+    assert!(error.contains("the CA is no certificate") && !error.contains(&renewed.key[40..80]), "{error}");
+    // What a registry is reached without, it may lose.
+    let set = ["registry", "set", "mine", "--url", &registry.url(), "--ca", "", "--client-cert", "", "--json"];
+    let reply: Value = serde_json::from_str(&silo.cli(&set).await.expect_success()).unwrap();
+    assert_eq!((&reply["caFingerprints"], &reply["hasClientCertificate"]), (&json!([]), &json!(false)));
 }
 
 #[tokio::test]

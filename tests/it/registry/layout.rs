@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, Limits, Result, Source};
+use silo::registry::{Endpoint, Fetched, Hosts, Limits, Result, Source, Tls};
 use tempfile::TempDir;
 
 use super::{assert_fails, limits};
@@ -70,6 +70,7 @@ fn open(folder: &Path, root: &Path) -> Result<Source> {
         url: folder.to_str().unwrap().to_owned(),
         username: String::new(),
         password: None,
+        tls: Tls::default(),
     };
     Source::open(&endpoint, &Limits { layout_roots: vec![root.to_owned()], ..limits() }, &Hosts::default())
 }

@@ -1,18 +1,21 @@
 //! Registries that behave, and those that do not.
 
 mod content;
+mod guard;
 mod kinds;
 mod layout;
 mod listing;
 mod login;
 mod pace;
 mod ping;
+mod proxy;
+mod tls;
 mod transport;
 
 use std::time::Duration;
 
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Hosts, Limits, Source};
+use silo::registry::{Endpoint, Hosts, Limits, Private, Source, Tls};
 
 use crate::support::fake_registry::FakeRegistry;
 
@@ -27,6 +30,7 @@ fn limits() -> Limits {
         pages: 20,
         pull_reserve: 0,
         layout_roots: Vec::new(),
+        private: Private::default(),
     }
 }
 
@@ -37,6 +41,7 @@ fn endpoint(url: &str, login: Option<(&str, &str)>) -> Endpoint {
         url: url.to_owned(),
         username: login.map(|(name, _)| name.to_owned()).unwrap_or_default(),
         password: login.map(|(_, password)| password.into()),
+        tls: Tls::default(),
     }
 }
 

@@ -35,9 +35,14 @@ async fn lists(house: &House, id: RegistryId, registry: &FakeRegistry, is_tags: 
 struct Told {
     registry: FakeRegistry,
     is_tags: fn(&Seen) -> bool,
-    push: Box<dyn Fn(&str, &str)>,
-    say: Box<dyn Fn(&str, i64)>,
+    /// A repository and a tag.
+    push: Deed<str>,
+    /// A repository and a time in seconds.
+    say: Deed<i64>,
 }
+
+/// Something to do to a repository.
+type Deed<T> = Box<dyn Fn(&str, &T)>;
 
 async fn hub() -> Told {
     let registry = FakeRegistry::start().await;
@@ -76,7 +81,7 @@ async fn quay() -> Told {
 async fn kind(kind: RegistryKind, told: Told) {
     for repository in REPOSITORIES {
         (told.push)(repository, "ice");
-        (told.say)(repository, 1);
+        (told.say)(repository, &1);
     }
     let house = House::new("2026-11-01T00:00:00Z", &[]).await;
     let id = house.add_kind(kind, "geo", &told.registry.url(), "").await;
@@ -84,7 +89,7 @@ async fn kind(kind: RegistryKind, told: Told) {
     assert_eq!([lists().await, lists().await, lists().await], [2, 2, 0], "{kind:?}: one more look after what was new");
 
     (told.push)("geo/a-seed", "snow");
-    (told.say)("geo/a-seed", 2);
+    (told.say)("geo/a-seed", &2);
     assert_eq!([lists().await, lists().await, lists().await], [1, 1, 0], "{kind:?}: one has changed");
     told.registry.clear_log();
     scan(&house, id, ScanTrigger::Manual).await;

@@ -8,7 +8,7 @@ use silo::catalog::{
     Changes, Content, FoundTag, ManifestFacts, NewRegistry, Outcome, Registry, RegistryId, RegistryKind, ScanState,
     ScanTrigger, diff,
 };
-use silo::store::{Address, ClaimedScan, ScanResult, ScanStep, Store};
+use silo::store::{Address, ClaimedScan, ScanResult, ScanStep, SealedSecrets, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor};
@@ -60,6 +60,8 @@ pub fn new_registry(name: &str) -> NewRegistry {
         org: "geo".into(),
         kind: RegistryKind::Distribution,
         username: "reader".into(),
+        ca: "authority".into(),
+        client_certificate: "certificate".into(),
         include: vec!["*-seed".into(), "x/*".into()],
         exclude: vec!["old/*".into()],
         schedule: "0 */6 * * *".into(),
@@ -67,7 +69,7 @@ pub fn new_registry(name: &str) -> NewRegistry {
 }
 
 pub async fn registry(store: &Store, name: &str) -> Registry {
-    store.registry_insert(&new_registry(name), None, at(0)).await.expect("a registry")
+    store.registry_insert(&new_registry(name), &SealedSecrets::default(), at(0)).await.expect("a registry")
 }
 
 pub fn facts(job: &str, job_version: &str, package_version: &str) -> ManifestFacts {

@@ -1,14 +1,19 @@
 //! Registries.
 
-use silo::catalog::{Registry, RegistryId, ScanState, ScanTrigger};
-use silo::store::Error;
+use silo::catalog::{NewRegistry, Registry, RegistryId, ScanState, ScanTrigger};
+use silo::store::{Error, SealedSecrets};
 
 use super::both;
 use super::fixture::{at, claim, new_registry, registry, result, scan, seed};
 
+fn sealed(password: Option<&str>, client_key: Option<&str>) -> SealedSecrets {
+    SealedSecrets { password: password.map(str::to_owned), client_key: client_key.map(str::to_owned) }
+}
+
 both!(a_registry_comes_back_as_it_went_in, |store| {
     let new = new_registry("hub");
-    let hub = store.registry_insert(&new, Some("sealed"), at(1)).await.unwrap();
+    let secrets = sealed(Some("sealed"), Some("key"));
+    let hub = store.registry_insert(&new, &secrets, at(1)).await.unwrap();
     let expected = Registry {
         id: hub.id,
         name: new.name,
@@ -19,6 +24,8 @@ both!(a_registry_comes_back_as_it_went_in, |store| {
         username: new.username,
         has_password: true,
         has_hook: false,
+        ca: new.ca,
+        client_certificate: new.client_certificate,
         include: new.include,
         exclude: new.exclude,
         schedule: new.schedule,
@@ -31,14 +38,16 @@ both!(a_registry_comes_back_as_it_went_in, |store| {
     assert_eq!(store.registry_list().await.unwrap(), [hub.clone(), open.clone()]);
     assert_eq!(store.registry_get(hub.id).await.unwrap(), Some(hub.clone()));
     assert_eq!(store.registry_by_name("open").await.unwrap(), Some(open.clone()));
-    assert_eq!(store.registry_sealed_password(hub.id).await.unwrap().as_deref(), Some("sealed"));
-    assert_eq!(store.registry_sealed_password(open.id).await.unwrap(), None);
+    assert_eq!(store.registry_secrets(hub.id).await.unwrap(), secrets);
+    for none in [open.id, RegistryId(99)] {
+        assert_eq!(store.registry_secrets(none).await.unwrap(), SealedSecrets::default());
+    }
     assert_eq!(store.registry_get(RegistryId(99)).await.unwrap(), None);
 });
 
 both!(a_taken_registry_name_is_a_duplicate, |store| {
     registry(&store, "hub").await;
-    let error = store.registry_insert(&new_registry("hub"), None, at(2)).await.unwrap_err();
+    let error = store.registry_insert(&new_registry("hub"), &SealedSecrets::default(), at(2)).await.unwrap_err();
     assert!(matches!(error, Error::Duplicate("registry")), "{error:?}");
 });
 
@@ -59,6 +68,56 @@ both!(a_hook_is_found_by_its_digest_alone, |store| {
     assert_eq!(store.registry_by_hook("second").await.unwrap(), None);
     assert!(!store.registry_get(hub.id).await.unwrap().unwrap().has_hook);
     assert!(!store.registry_set_hook(RegistryId(99), Some("x"), None).await.unwrap());
+});
+
+both!(a_changed_registry_keeps_what_it_is, |store| {
+    let hub = store.registry_insert(&new_registry("hub"), &sealed(Some("password"), Some("key")), at(1)).await.unwrap();
+    let other = registry(&store, "other").await;
+    store.registry_set_next_scan(hub.id, Some(at(9))).await.unwrap();
+    let hub = Registry { next_scan_at: Some(at(9)), ..hub };
+    let new = NewRegistry {
+        url: "https://new.example".into(),
+        host: "new.example".into(),
+        org: "art".into(),
+        username: "writer".into(),
+        ca: "another".into(),
+        client_certificate: "new".into(),
+        include: vec!["*".into()],
+        exclude: vec![],
+        schedule: "off".into(),
+        // These two never change.
+        name: "new".into(),
+        kind: silo::catalog::RegistryKind::Harbor,
+    };
+    let expected = Registry {
+        url: new.url.clone(),
+        host: new.host.clone(),
+        org: new.org.clone(),
+        username: new.username.clone(),
+        ca: new.ca.clone(),
+        client_certificate: new.client_certificate.clone(),
+        include: new.include.clone(),
+        exclude: new.exclude.clone(),
+        schedule: new.schedule.clone(),
+        ..hub.clone()
+    };
+    let changed = store.registry_update(&hub, &new, &sealed(None, None)).await.unwrap();
+    assert_eq!(changed, Some(expected.clone()));
+    assert_eq!(store.registry_get(hub.id).await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("password"), Some("key")), "they stay");
+    assert_eq!(store.registry_get(other.id).await.unwrap(), Some(other));
+
+    // Whoever looked before that does not undo it.
+    let late = store.registry_update(&hub, &new_registry("hub"), &sealed(Some("late"), None)).await.unwrap();
+    assert_eq!((late, store.registry_get(hub.id).await.unwrap()), (None, Some(expected.clone())));
+    assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("password"), Some("key")));
+
+    let bare = store.registry_update(&expected, &new, &sealed(Some(""), Some("other"))).await.unwrap();
+    assert_eq!(bare, Some(Registry { has_password: false, ..expected.clone() }));
+    assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(None, Some("other")));
+    let again = store.registry_update(&bare.unwrap(), &new, &sealed(Some("again"), Some(""))).await.unwrap();
+    assert_eq!(again, Some(expected));
+    assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("again"), None));
 });
 
 both!(the_next_scan_is_set_and_taken_back, |store| {

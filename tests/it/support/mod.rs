@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod contract;
+pub mod docker_engine;
 pub mod docker_registry;
 pub mod fake_registry;
 pub mod kinds;
@@ -9,6 +10,7 @@ pub mod layout;
 pub mod postgres;
 pub mod process;
 pub mod sse;
+pub mod tls;
 pub mod token_server;
 
 use std::path::Path;

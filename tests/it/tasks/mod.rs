@@ -69,12 +69,7 @@ fn form(name: &str, url: &str, schedule: &str) -> RegistryForm {
     RegistryForm {
         name: name.to_owned(),
         url: url.to_owned(),
-        kind: None,
-        org: String::new(),
-        username: String::new(),
-        password: SecretString::from(""),
-        include: Vec::new(),
-        exclude: Vec::new(),
         schedule: schedule.to_owned(),
+        ..RegistryForm::default()
     }
 }

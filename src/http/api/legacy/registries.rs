@@ -20,13 +20,10 @@ pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(Status
     let form = RegistryForm {
         name: body.text("name")?,
         url: body.text("url")?,
-        kind: None,
         org: body.text("org")?,
         username: body.text("username")?,
         password: SecretString::from(body.text("password")?),
-        include: Vec::new(),
-        exclude: Vec::new(),
-        schedule: String::new(),
+        ..RegistryForm::default()
     };
     let registry = app.registry_add(&form).await?;
     Ok((StatusCode::CREATED, Json(RegistryDetailView::new(registry, true))))

@@ -22,6 +22,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
     use Access::{Admin, Anyone, User};
     const DELETE: Method = Method::DELETE;
     const GET: Method = Method::GET;
+    const PATCH: Method = Method::PATCH;
     const POST: Method = Method::POST;
     routes
         .add(POST, "/api/v1/login", Anyone, session::login)
@@ -34,6 +35,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/registries", Anyone, registries::list)
         .add(POST, "/api/v1/registries", Admin, registries::add)
         .add(GET, "/api/v1/registries/{id}", Anyone, registries::get)
+        .add(PATCH, "/api/v1/registries/{id}", Admin, registries::change)
         .add(DELETE, "/api/v1/registries/{id}", Admin, registries::delete)
         .add(GET, "/api/v1/registries/{id}/repositories", User, registries::repositories)
         .add(POST, "/api/v1/registries/{id}/hook", Admin, hooks::make)

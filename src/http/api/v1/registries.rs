@@ -5,16 +5,16 @@ use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{PageView, limit};
-use crate::app::{App, Error, RegistryForm, RegistryStatus, Session};
+use crate::app::{App, Error, RegistryChange, RegistryForm, RegistryStatus, Session, ca_fingerprints};
 use crate::catalog::{RegistryId, RegistryKind, Repository, Role, Scan};
 use crate::http::error::Result;
 use crate::http::extract::{Json, Path, Query, id};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct AddForm {
     name: String,
     url: String,
@@ -26,11 +26,52 @@ pub(super) struct AddForm {
     #[serde(default)]
     password: SecretString,
     #[serde(default)]
+    ca: String,
+    #[serde(default)]
+    client_certificate: String,
+    #[serde(default)]
+    client_key: SecretString,
+    #[serde(default)]
     include: Vec<String>,
     #[serde(default)]
     exclude: Vec<String>,
     #[serde(default)]
     schedule: String,
+}
+
+/// A merge patch (RFC 7396): what is absent stays, null takes away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ChangeForm {
+    #[serde(default, deserialize_with = "given")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    org: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    username: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    password: Option<SecretString>,
+    #[serde(default, deserialize_with = "given")]
+    ca: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    client_certificate: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    client_key: Option<SecretString>,
+    #[serde(default, deserialize_with = "given")]
+    include: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    exclude: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    schedule: Option<String>,
+}
+
+/// A value that is there: null is the empty one.
+fn given<'de, D, T>(from: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(from).map(|value| Some(value.unwrap_or_default()))
 }
 
 #[derive(Serialize)]
@@ -47,6 +88,9 @@ pub(super) struct RegistryView {
     has_password: bool,
     /// Whether its notifications have an address to go to.
     has_hook: bool,
+    has_client_certificate: bool,
+    /// Of the certificates of its own authorities.
+    ca_fingerprints: Vec<String>,
     include: Vec<String>,
     exclude: Vec<String>,
     schedule: String,
@@ -103,6 +147,7 @@ pub(super) struct ByName {
 impl RegistryView {
     fn new(RegistryStatus { registry, last_scan }: RegistryStatus, is_admin: bool) -> Self {
         Self {
+            ca_fingerprints: ca_fingerprints(&registry),
             id: registry.id.0,
             name: registry.name,
             url: registry.url,
@@ -111,6 +156,7 @@ impl RegistryView {
             username: is_admin.then_some(registry.username),
             has_password: registry.has_password,
             has_hook: registry.has_hook,
+            has_client_certificate: !registry.client_certificate.is_empty(),
             include: registry.include,
             exclude: registry.exclude,
             schedule: registry.schedule,
@@ -135,6 +181,9 @@ pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Re
         org: form.org,
         username: form.username,
         password: form.password,
+        ca: form.ca,
+        client_certificate: form.client_certificate,
+        client_key: form.client_key,
         include: form.include,
         exclude: form.exclude,
         schedule: form.schedule,
@@ -163,6 +212,28 @@ pub(super) async fn repositories(
     let found = app.registry_repositories(RegistryId(id(&registry)?), &asked.cursor, limit).await?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.name.clone());
     Ok(axum::Json(PageView { items: found.into_iter().map(RepositoryView::from).collect(), next }))
+}
+
+pub(super) async fn change(
+    State(app): State<App>,
+    Path(registry): Path<String>,
+    Json(form): Json<ChangeForm>,
+) -> Result<axum::Json<RegistryView>> {
+    let change = RegistryChange {
+        url: form.url,
+        org: form.org,
+        username: form.username,
+        password: form.password,
+        ca: form.ca,
+        client_certificate: form.client_certificate,
+        client_key: form.client_key,
+        include: form.include,
+        exclude: form.exclude,
+        schedule: form.schedule,
+    };
+    let id = RegistryId(id(&registry)?);
+    app.registry_change(id, &change).await?;
+    Ok(axum::Json(RegistryView::new(app.registry_status(id).await?, true)))
 }
 
 pub(super) async fn delete(State(app): State<App>, Path(registry): Path<String>) -> Result<StatusCode> {

@@ -1,0 +1,66 @@
+//! How a run went: its record, for people or as it is.
+
+use std::fmt::Write as _;
+
+use crate::cli::Exit;
+use crate::cli::manifest_file::shown;
+use crate::cli::render::tame;
+use crate::engine::folder::Folder;
+use crate::engine::record::Record;
+use crate::engine::verdict::{Category, Verdict};
+
+/// What a shell is told.
+pub(super) fn exit(verdict: &Verdict) -> Exit {
+    match verdict {
+        Verdict::Successful => Exit::Done,
+        Verdict::Dismissed => Exit::Interrupted,
+        Verdict::Failed(error) if error.category == Category::System => Exit::Failed,
+        Verdict::Failed(_) => Exit::JobFailed,
+    }
+}
+
+/// The last lines for people.
+pub(super) fn lines(record: &Record, folder: &Folder) -> String {
+    let mut text = String::new();
+    for warning in &record.warnings {
+        line(&mut text, format_args!("warning: {}", tame(warning)));
+    }
+    if let Some(outputs) = &record.outputs {
+        for warning in &outputs.warnings {
+            line(&mut text, format_args!("warning: {}", tame(warning)));
+        }
+        for output in &outputs.files {
+            for file in &output.files {
+                let path = shown(&folder.output.join(&file.path));
+                line(&mut text, format_args!("{}: {path} ({} bytes)", output.name, file.size));
+            }
+        }
+        for (name, value) in &outputs.json {
+            line(&mut text, format_args!("{}: {}", tame(name), tame(&value.to_string())));
+        }
+        if !outputs.extra.is_empty() {
+            line(&mut text, format_args!("{} files that no output of the manifest takes", outputs.extra.len()));
+        }
+    }
+    if record.attempts.last().is_some_and(|attempt| attempt.truncated) {
+        line(&mut text, format_args!("warning: the job printed more than is kept"));
+    }
+    match &record.error {
+        Some(error) => {
+            let whose = match error.category {
+                Category::Data => "the data's fault",
+                Category::Job => "the job's fault",
+                Category::System => "not the job's fault",
+            };
+            let code = error.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
+            line(&mut text, format_args!("silo: {} ({}{code}; {whose})", tame(&record.message), tame(&error.name)));
+        }
+        None => line(&mut text, format_args!("{}", tame(&record.message))),
+    }
+    line(&mut text, format_args!("What is known of the run, and its logs: {}", shown(&folder.root)));
+    text
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("memory takes it");
+}

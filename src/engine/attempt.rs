@@ -1,0 +1,477 @@
+//! One attempt of a planned run, from the pull to the removal of its container. Knows no plan and no verdict: it does what it is
+//! told, and tells what happened.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::container::Container;
+use super::fetch::{Wanted, fetch};
+use super::logs::{Logs, Printed};
+use super::record::{Phase, PhaseRecord};
+use super::runtime::{self, Chunk, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
+use crate::clock::Clock;
+
+/// How long after a container's end its output may be silent before the rest is given up.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long a container may live after it was sent KILL.
+const DYING: Duration = Duration::from_secs(60);
+/// How often the size of the output folder is looked at, at the most.
+const LOOK: Duration = Duration::from_secs(1);
+/// How many bytes must fit on a disk that is not full.
+const PROBE: usize = 64 * 1024;
+
+/// What happens, for whoever watches.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Phase(Phase),
+    Pull(PullProgress),
+    Output(Chunk),
+}
+
+/// What went wrong with an attempt, apart from the job itself.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    #[error(transparent)]
+    Engine(#[from] runtime::Error),
+    #[error("the disk that holds {} is full: make room, and run the job again", .folder.display())]
+    DiskFull { folder: PathBuf },
+    #[error("{} cannot be written ({reason}): look at its permissions", .folder.display())]
+    Folder { folder: PathBuf, reason: String },
+    /// Said by whoever looked at it.
+    #[error("{0}")]
+    Input(String),
+    #[error("the run was cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// Whether the same may work a while later, without anybody changing anything about the job.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Engine(why) => why.is_passing(),
+            Self::DiskFull { .. } => true,
+            Self::Folder { .. } | Self::Input(_) | Self::Cancelled => false,
+        }
+    }
+}
+
+/// What the job's container is given room for, and what it may leave behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    /// The folder of the host that the job writes its outputs to.
+    pub output: &'a Path,
+    /// Bytes; a job that leaves more there is stopped.
+    pub output_limit: Option<u64>,
+}
+
+/// How the job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Main {
+    pub container_id: String,
+    pub ended: Ended,
+    /// Why it was stopped; `None`: it ended by itself.
+    pub stopped: Option<Stopped>,
+    /// Bytes in the output folder.
+    pub output_bytes: u64,
+}
+
+/// Why a job was stopped by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopped {
+    TimedOut,
+    Cancelled,
+    /// It wrote more than it may.
+    OutputTooLarge,
+}
+
+/// An attempt that goes on. Dropping it at any await stops and removes its container.
+pub struct Attempt<R> {
+    runtime: R,
+    folder: PathBuf,
+    logs: Logs,
+    clock: Clock,
+    phases: Vec<PhaseRecord>,
+    events: mpsc::Sender<Event>,
+}
+
+/// What remains of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    pub phases: Vec<PhaseRecord>,
+    pub printed: Printed,
+}
+
+impl<R: Runtime> Attempt<R> {
+    /// Begins one. The logs go into `folder`, which is there; at most `log_cap` bytes of each stream are kept. A slow reader
+    /// of the events slows the job; one that is gone does not.
+    pub async fn begin(
+        runtime: &R,
+        folder: &Path,
+        log_cap: u64,
+        clock: &Clock,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self, Error> {
+        let logs = Logs::create(folder, log_cap, clock).await.map_err(|why| written(folder, &why))?;
+        let (runtime, folder, clock) = (runtime.clone(), folder.to_owned(), clock.clone());
+        Ok(Self { runtime, folder, logs, clock, phases: Vec::new(), events })
+    }
+
+    /// Says in `system.log` what happens.
+    pub async fn note(&mut self, text: &str) -> Result<(), Error> {
+        self.logs.note(text).await.map_err(|why| written(&self.folder, &why))
+    }
+
+    /// Sees to it that the engine has the image.
+    pub async fn pull(&mut self, wanted: &Wanted<'_>, stop: &CancellationToken) -> Result<Image, Error> {
+        self.enter(Phase::Pull).await;
+        let outcome = tokio::select! {
+            outcome = self.fetch(wanted) => outcome,
+            () = stop.cancelled() => Err(Error::Cancelled),
+        };
+        self.leave(outcome).await
+    }
+
+    async fn fetch(&mut self, wanted: &Wanted<'_>) -> Result<Image, Error> {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let runtime = self.runtime.clone();
+        let mut fetching = pin!(fetch(&runtime, wanted, move |progress| _ = tell.send(progress)));
+        loop {
+            tokio::select! {
+                biased;
+                Some(progress) = told.recv() => self.pulled(progress).await?,
+                outcome = &mut fetching => break Ok(outcome?),
+            }
+        }
+    }
+
+    /// Passes on what happens; `system.log` is spared the bytes.
+    async fn pulled(&mut self, progress: PullProgress) -> Result<(), Error> {
+        if progress.bytes.is_none() {
+            let layer = progress.layer.as_deref().map(|layer| format!("{layer}: ")).unwrap_or_default();
+            self.note(&format!("{layer}{}", progress.status)).await?;
+        }
+        // There will be more of it.
+        _ = self.events.try_send(Event::Pull(progress));
+        Ok(())
+    }
+
+    /// Makes a phase of some work that blocks, on a thread of its own.
+    pub async fn phase<T: Send + 'static>(
+        &mut self,
+        phase: Phase,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.enter(phase).await;
+        let outcome = tokio::task::spawn_blocking(work).await;
+        let outcome =
+            outcome.unwrap_or_else(|why| Err(Error::Folder { folder: self.folder.clone(), reason: why.to_string() }));
+        self.leave(outcome).await
+    }
+
+    /// Runs the job. When this comes back its container is gone.
+    pub async fn main(
+        &mut self,
+        container: &Container,
+        room: Room<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Main, Error> {
+        self.enter(Phase::Main).await;
+        let outcome = self.start_and_watch(container, room, stop).await;
+        self.leave(outcome).await
+    }
+
+    /// Goes on with a container that another `silo` started and did not live to see the end of. Its logs are written again from
+    /// the beginning, as far as the engine kept them.
+    pub async fn adopt(
+        &mut self,
+        found: &Found,
+        container: &Container,
+        room: Room<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Main, Error> {
+        self.enter(Phase::Main).await;
+        let removal = Removal::of(&self.runtime, found.id.clone());
+        let outcome = async {
+            self.note(&format!("taking over container {}", found.id)).await?;
+            if found.state == State::Created {
+                let output = self.runtime.start(&found.id).await?;
+                return self.watch(removal, output, container, container.timeout, room, stop).await;
+            }
+            let output = self.runtime.output(&found.id).await?;
+            let ran = found.created.and_then(|created| (self.clock.now() - created).to_std().ok()).unwrap_or_default();
+            let left = container.timeout.map(|timeout| timeout.saturating_sub(ran));
+            self.watch(removal, output, container, left, room, stop).await
+        };
+        let outcome = outcome.await;
+        self.leave(outcome).await
+    }
+
+    async fn start_and_watch(
+        &mut self,
+        container: &Container,
+        room: Room<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Main, Error> {
+        if stop.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let removal = create(&self.runtime, container).await?;
+        self.note(&format!("container {}", removal.id())).await?;
+        let output = match self.runtime.start(removal.id()).await {
+            Ok(output) => output,
+            Err(why) => {
+                removal.now().await;
+                return Err(why.into());
+            }
+        };
+        self.watch(removal, output, container, container.timeout, room, stop).await
+    }
+
+    async fn watch(
+        &mut self,
+        removal: Removal<R>,
+        output: Output,
+        container: &Container,
+        limit: Option<Duration>,
+        room: Room<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Main, Error> {
+        let runtime = self.runtime.clone();
+        let [broken, exited, lost] = [(); 3].map(|()| CancellationToken::new());
+        let supervised = async {
+            let ended = supervise(&runtime, removal.id(), limit, container.grace, room, stop, &broken).await;
+            if ended.is_ok() {
+                exited.cancel()
+            } else {
+                lost.cancel()
+            }
+            ended
+        };
+        let keeping = async {
+            tokio::select! {
+                kept = self.keep(output, &broken, &exited) => kept,
+                // It may run on and print for ever; why we do not know its end is told.
+                () = lost.cancelled() => Ok(()),
+            }
+        };
+        let (kept, supervised) = tokio::join!(keeping, supervised);
+        let container_id = removal.id().to_owned();
+        if let Some(why) = removal.now().await {
+            self.note(&format!("the container stays behind: {why}")).await?;
+        }
+        let (ended, stopped) = supervised?;
+        kept?;
+        let outputs = room.output.to_owned();
+        let (output_bytes, is_full) = tokio::task::spawn_blocking(move || (size(&outputs), is_full(&outputs)))
+            .await
+            .map_err(|why| Error::Folder { folder: room.output.to_owned(), reason: why.to_string() })?;
+        if ended.exit_code != 0 && stopped.is_none() && is_full {
+            return Err(Error::DiskFull { folder: room.output.to_owned() });
+        }
+        Ok(Main { container_id, ended, stopped, output_bytes })
+    }
+
+    /// Keeps and passes on what the job prints. Reads on when it cannot be kept, so that the job does not wait for ever.
+    async fn keep(
+        &mut self,
+        mut output: Output,
+        broken: &CancellationToken,
+        exited: &CancellationToken,
+    ) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = output.next() => next,
+                () = exited.cancelled() => timeout(DRAIN, output.next()).await.unwrap_or_default(),
+            };
+            let chunk = match next {
+                Some(Ok(chunk)) => chunk,
+                None => break,
+                // Whoever waits for the end hears of it too.
+                Some(Err(why)) => {
+                    outcome = outcome.and(Err(why.into()));
+                    break;
+                }
+            };
+            if outcome.is_ok() {
+                outcome = self.logs.write(&chunk).await.map_err(|why| written(&self.folder, &why));
+                if outcome.is_err() {
+                    broken.cancel();
+                }
+            }
+            _ = self.events.send(Event::Output(chunk)).await;
+        }
+        let finished = self.logs.finish().await.map_err(|why| written(&self.folder, &why));
+        outcome.and(finished.map(drop))
+    }
+
+    async fn enter(&mut self, phase: Phase) {
+        let started = self.clock.now();
+        self.phases.push(PhaseRecord { name: phase, started, finished: None, message: None });
+        _ = self.events.send(Event::Phase(phase)).await;
+    }
+
+    async fn leave<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        let now = self.clock.now();
+        let message = outcome.as_ref().err().map(ToString::to_string);
+        if let Some(message) = &message {
+            // Of a disk that is full nobody needs to hear twice.
+            _ = self.logs.note(message).await;
+        }
+        if let Some(phase) = self.phases.last_mut() {
+            phase.finished = Some(now);
+            phase.message = message;
+        }
+        outcome
+    }
+
+    /// Ends the attempt.
+    pub fn finish(self) -> Remains {
+        Remains { phases: self.phases, printed: self.logs.printed() }
+    }
+}
+
+/// Waits for a container's end, and brings it about when it must not run on.
+async fn supervise<R: Runtime>(
+    runtime: &R,
+    id: &str,
+    limit: Option<Duration>,
+    grace: Duration,
+    room: Room<'_>,
+    stop: &CancellationToken,
+    broken: &CancellationToken,
+) -> Result<(Ended, Option<Stopped>), Error> {
+    let mut waited = pin!(runtime.wait(id));
+    let stopped = tokio::select! {
+        biased;
+        ended = &mut waited => return Ok((ended?, None)),
+        () = stop.cancelled() => Some(Stopped::Cancelled),
+        () = or_never(limit.map(sleep)) => Some(Stopped::TimedOut),
+        () = or_never(room.output_limit.map(|limit| outgrown(room.output, limit))) => Some(Stopped::OutputTooLarge),
+        () = broken.cancelled() => None,
+    };
+    runtime.signal(id, Signal::Term).await?;
+    if let Ok(ended) = timeout(grace, &mut waited).await {
+        return Ok((ended?, stopped));
+    }
+    runtime.signal(id, Signal::Kill).await?;
+    match timeout(DYING, waited).await {
+        Ok(ended) => Ok((ended?, stopped)),
+        Err(_) => {
+            let reason = format!("container {id} does not end, {} seconds after it was killed", DYING.as_secs());
+            Err(runtime::Error::Refused { reason }.into())
+        }
+    }
+}
+
+async fn or_never(future: Option<impl Future<Output = ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Comes back when a folder holds more than so many bytes.
+async fn outgrown(folder: &Path, limit: u64) {
+    loop {
+        let (folder, began) = (folder.to_owned(), Instant::now());
+        let measured = tokio::task::spawn_blocking(move || size(&folder)).await;
+        if measured.is_ok_and(|bytes| bytes > limit) {
+            return;
+        }
+        // A folder of many files costs a tenth of the time at the most.
+        sleep(LOOK.max(began.elapsed() * 9)).await;
+    }
+}
+
+/// The bytes of all files below a folder. Links are not followed; what cannot be read does not count.
+pub fn size(folder: &Path) -> u64 {
+    let mut bytes = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                Ok(metadata) if metadata.is_file() => bytes += metadata.len(),
+                _ => {}
+            }
+        }
+    }
+    bytes
+}
+
+/// Whether nothing more can be written in a folder.
+fn is_full(folder: &Path) -> bool {
+    let probe = || {
+        let mut file = tempfile::tempfile_in(folder)?;
+        io::Write::write_all(&mut file, &[0; PROBE])?;
+        file.sync_all()
+    };
+    probe().is_err_and(|why| is_storage_full(&why))
+}
+
+fn is_storage_full(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// What a failed write means.
+pub(super) fn written(folder: &Path, why: &io::Error) -> Error {
+    let folder = folder.to_owned();
+    if is_storage_full(why) { Error::DiskFull { folder } } else { Error::Folder { folder, reason: why.to_string() } }
+}
+
+/// Makes a container that is removed in every case: also when nobody waits for its id any more.
+async fn create<R: Runtime>(runtime: &R, container: &Container) -> runtime::Result<Removal<R>> {
+    let (tell, told) = oneshot::channel();
+    let (runtime, container) = (runtime.clone(), container.clone());
+    tokio::spawn(async move {
+        let created = runtime.create(&container).await;
+        // Dropped when it cannot be handed over, and so is the container.
+        _ = tell.send(created.map(|id| Removal::of(&runtime, id)));
+    });
+    told.await.unwrap_or_else(|_| Err(runtime::Error::Refused { reason: "the task that asks it has died".to_owned() }))
+}
+
+/// Removes a container when it is dropped, by a task of its own.
+struct Removal<R: Runtime>(Option<(R, String)>);
+
+impl<R: Runtime> Removal<R> {
+    fn of(runtime: &R, id: String) -> Self {
+        Self(Some((runtime.clone(), id)))
+    }
+
+    fn id(&self) -> &str {
+        self.0.as_ref().map_or("", |(_, id)| id)
+    }
+
+    /// Removes it, and says why it could not. It carries labels, so somebody will find it.
+    async fn now(mut self) -> Option<runtime::Error> {
+        let (runtime, id) = self.0.as_ref()?;
+        let failed = runtime.remove(id).await.err();
+        self.0 = None;
+        failed
+    }
+}
+
+impl<R: Runtime> Drop for Removal<R> {
+    fn drop(&mut self) {
+        if let (Some((runtime, id)), Ok(handle)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            handle.spawn(async move {
+                if let Err(why) = runtime.remove(&id).await {
+                    tracing::warn!(container = id, %why, "a container stays behind");
+                }
+            });
+        }
+    }
+}

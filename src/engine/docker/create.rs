@@ -1,0 +1,86 @@
+//! From a planned container to the engine's form of it.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType};
+
+use crate::engine::container::{Container, Network};
+
+/// How many bytes of a container's output the engine keeps beside us, in each of two files, for a `silo` that has to take
+/// the container over.
+const KEPT_OUTPUT: &str = "64m";
+
+/// What no job needs, of what Docker gives by default: making device nodes, forging packets, writing the audit log.
+const DROPPED: [&str; 3] = ["MKNOD", "NET_RAW", "AUDIT_WRITE"];
+
+pub(super) fn body(container: &Container, is_podman: bool) -> ContainerCreateBody {
+    let exposed = |text: &super::super::container::Text| text.expose().to_owned();
+    ContainerCreateBody {
+        image: Some(container.image.clone()),
+        entrypoint: container.entrypoint.clone(),
+        cmd: container.command.as_ref().map(|command| command.iter().map(exposed).collect()),
+        env: Some(container.environment.iter().map(|v| format!("{}={}", v.name, v.value.expose())).collect()),
+        user: container.user.clone(),
+        labels: Some(container.labels.clone().into_iter().collect()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        host_config: Some(host(container, is_podman)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host(container: &Container, is_podman: bool) -> HostConfig {
+    let memory = container.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    HostConfig {
+        // The same number for memory with swap: no swap, so that a job that needs more is told so and not slowed down.
+        memory,
+        memory_swap: memory,
+        nano_cpus: container.cpus.map(|cpus| (cpus * 1e9).round() as i64),
+        shm_size: container.shared_memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        pids_limit: container.processes.map(i64::from),
+        device_requests: (container.gpus > 0).then(|| vec![gpus(container.gpus)]),
+        mounts: Some(container.binds.iter().map(mount).collect()),
+        network_mode: Some(network(container.network).to_owned()),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        cap_drop: Some(DROPPED.map(str::to_owned).to_vec()),
+        // Podman has no driver `local`, and its own keeps every byte.
+        log_config: (!is_podman).then(log),
+        ..HostConfig::default()
+    }
+}
+
+/// A mount and not a bind in words: those cannot hold a colon.
+fn mount(bind: &crate::engine::container::Bind) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(bind.source.clone()),
+        target: Some(bind.target.clone()),
+        read_only: Some(bind.read_only),
+        ..Mount::default()
+    }
+}
+
+fn network(network: Network) -> &'static str {
+    match network {
+        Network::None => "none",
+        Network::Host => "host",
+        Network::Bridge => "default",
+    }
+}
+
+fn gpus(count: u32) -> DeviceRequest {
+    DeviceRequest {
+        count: Some(i64::from(count)),
+        capabilities: Some(vec![vec!["gpu".to_owned()]]),
+        ..DeviceRequest::default()
+    }
+}
+
+/// The driver `local` keeps bytes as they are; Docker's default, `json-file`, only UTF-8, and without a bound.
+fn log() -> HostConfigLogConfig {
+    let config = [("max-size", KEPT_OUTPUT), ("max-file", "2"), ("compress", "false")];
+    HostConfigLogConfig {
+        typ: Some("local".to_owned()),
+        config: Some(HashMap::from(config.map(|(name, value)| (name.to_owned(), value.to_owned())))),
+    }
+}

@@ -1,0 +1,214 @@
+//! What the engine's errors mean. It gives most causes in words only, so this is where they are read.
+
+use bollard::errors::Error as BollardError;
+
+use crate::engine::runtime::{Error, PullFailure};
+
+/// The longest text of an engine that is passed on, in characters.
+const LONGEST: usize = 500;
+
+/// Something that failed, and at which engine.
+pub(super) struct Failure<'a> {
+    pub address: &'a str,
+    pub why: BollardError,
+}
+
+impl Failure<'_> {
+    /// Where only the engine itself can be the cause.
+    pub(super) fn other(self) -> Error {
+        let reason = words(&self.why);
+        match self.why {
+            BollardError::DockerResponseServerError { .. } | BollardError::DockerStreamError { .. } => {
+                if is_disk_full(&reason) { Error::DiskFull { reason } } else { Error::Refused { reason } }
+            }
+            _ => Error::Lost { address: self.address.to_owned(), reason },
+        }
+    }
+
+    /// Where an image was asked for.
+    pub(super) fn image(self, name: &str) -> Error {
+        match self.why {
+            BollardError::DockerResponseServerError { status_code: 404, .. } => {
+                Error::NoImage { image: name.to_owned() }
+            }
+            // Docker's word for a name that cannot be one.
+            BollardError::DockerResponseServerError { status_code: 400, .. } => {
+                Error::NoImage { image: name.to_owned() }
+            }
+            _ => self.other(),
+        }
+    }
+
+    /// Where a container was to be made.
+    pub(super) fn container(self, image: &str) -> Error {
+        let reason = words(&self.why);
+        match self.why {
+            BollardError::DockerResponseServerError { status_code: 404, .. } if says(&reason, &["image"]) => {
+                Error::NoImage { image: image.to_owned() }
+            }
+            BollardError::DockerResponseServerError { .. } if says(&reason, &["no command specified"]) => {
+                Error::Command { exit_code: 127, reason }
+            }
+            _ => self.start(),
+        }
+    }
+
+    /// Where a container was to be started.
+    pub(super) fn start(self) -> Error {
+        let reason = words(&self.why);
+        if !matches!(self.why, BollardError::DockerResponseServerError { .. }) {
+            return self.other();
+        }
+        if says(&reason, &["could not select device driver", "nvidia-container", "unresolvable cdi devices"]) {
+            Error::NoGpu { reason }
+        } else if says(&reason, &["exec format error"]) {
+            Error::Command { exit_code: 126, reason: format!("it is made for another platform: {reason}") }
+        } else if says(&reason, &["executable file not found", "exec:", "starting container process"]) {
+            let exit_code = if says(&reason, &["permission denied", "is a directory"]) { 126 } else { 127 };
+            Error::Command { exit_code, reason }
+        } else {
+            self.other()
+        }
+    }
+
+    /// Where an image was to be pulled.
+    pub(super) fn pull(self, image: &str) -> Error {
+        let reason = words(&self.why);
+        let status = match self.why {
+            BollardError::DockerResponseServerError { status_code, .. } => status_code,
+            BollardError::DockerStreamError { .. } => 0,
+            BollardError::RequestTimeoutError => return unreachable(image, "it took too long".to_owned()),
+            _ => return self.other(),
+        };
+        if is_disk_full(&reason) {
+            return Error::DiskFull { reason };
+        }
+        let image = image.to_owned();
+        Error::Pull { image, cause: pull_failure(status, &reason), reason }
+    }
+}
+
+pub(super) fn unreachable(image: &str, reason: String) -> Error {
+    Error::Pull { image: image.to_owned(), cause: PullFailure::Unreachable, reason }
+}
+
+/// Why a pull failed, by the status (0 when it came in the middle) and the words.
+fn pull_failure(status: u16, reason: &str) -> PullFailure {
+    // In this order: Docker Hub speaks of a login also for what is not there.
+    if says(reason, &["no matching manifest", "does not match the specified platform", "no image found in image index"])
+    {
+        PullFailure::Platform
+    } else if says(reason, &["toomanyrequests", "too many requests"]) {
+        PullFailure::Busy
+    } else if status == 401
+        || status == 403
+        || says(reason, &["unauthorized", "authentication required", "no basic auth", "denied", "forbidden"])
+    {
+        PullFailure::Unauthorized
+    } else if matches!(status, 400 | 404) || says(reason, &["manifest unknown", "name unknown", "not found"]) {
+        PullFailure::NotFound
+    } else {
+        PullFailure::Unreachable
+    }
+}
+
+/// Whether the container that was asked about is gone, or does not run any more.
+pub(super) fn is_gone(why: &BollardError) -> bool {
+    let BollardError::DockerResponseServerError { status_code, message } = why else { return false };
+    *status_code == 404
+        || *status_code == 409 && says(message, &["not running", "is already in progress", "can only kill running"])
+}
+
+fn is_disk_full(reason: &str) -> bool {
+    says(reason, &["no space left on device", "disk quota exceeded"])
+}
+
+fn says(reason: &str, any_of: &[&str]) -> bool {
+    let reason = reason.to_lowercase();
+    any_of.iter().any(|words| reason.contains(words))
+}
+
+/// The engine's words, or the innermost cause of not having any.
+pub(super) fn words(why: &BollardError) -> String {
+    let text = match why {
+        BollardError::DockerResponseServerError { status_code, message } if message.is_empty() => {
+            format!("status {status_code}")
+        }
+        BollardError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        BollardError::DockerStreamError { error } => error.trim().to_owned(),
+        BollardError::SocketNotFoundError(path) => format!("there is no socket {path}"),
+        BollardError::UnsupportedURISchemeError { .. } => {
+            "only unix://, tcp:// and http:// addresses can be spoken to; for an engine behind SSH or TLS, forward its \
+             socket"
+                .to_owned()
+        }
+        BollardError::RequestTimeoutError => "it took too long".to_owned(),
+        other => {
+            let mut cause: &dyn std::error::Error = other;
+            while let Some(inner) = cause.source() {
+                cause = inner;
+            }
+            cause.to_string()
+        }
+    };
+    // An engine passes on what registries and images say.
+    let tame = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    tame.take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status_code: u16, message: &str) -> Failure<'static> {
+        let why = BollardError::DockerResponseServerError { status_code, message: message.to_owned() };
+        Failure { address: "unix:///x", why }
+    }
+
+    /// Messages as Docker 20 to 28 and Podman 4 word them.
+    #[test]
+    fn reasons_of_pulls_are_told_apart() {
+        use PullFailure::{Busy, NotFound, Platform, Unauthorized, Unreachable};
+        let table = [
+            (404, "manifest for localhost:5000/a:1 not found: manifest unknown: manifest unknown", NotFound),
+            (500, "Get \"https://x/v2/\": dial tcp 127.0.0.1:1: connect: connection refused", Unreachable),
+            (500, "Get \"https://x/v2/\": net/http: TLS handshake timeout", Unreachable),
+            (500, "Head \"http://x/v2/a/manifests/1\": no basic auth credentials", Unauthorized),
+            (500, "unauthorized: authentication required", Unauthorized),
+            (404, "pull access denied for a, repository does not exist or may require 'docker login'", Unauthorized),
+            (0, "no matching manifest for linux/arm64/v8 in the manifest list entries", Platform),
+            (500, "toomanyrequests: You have reached your pull rate limit", Busy),
+        ];
+        for (status, message, expected) in table {
+            let Error::Pull { cause, .. } = answer(status, message).pull("a:1") else { panic!("{message}") };
+            assert_eq!(cause, expected, "{message}");
+        }
+        assert!(matches!(answer(500, "write /x: no space left on device").pull("a"), Error::DiskFull { .. }));
+    }
+
+    #[test]
+    fn reasons_of_starts_are_told_apart() {
+        let runc = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container \
+                    process: exec: ";
+        let code = |message: &str| match answer(400, message).start() {
+            Error::Command { exit_code, .. } => Some(exit_code),
+            _ => None,
+        };
+        assert_eq!(code(&format!("{runc}\"a\": executable file not found in $PATH: unknown")), Some(127));
+        assert_eq!(code(&format!("{runc}\"/a\": stat /a: no such file or directory: unknown")), Some(127));
+        assert_eq!(code(&format!("{runc}\"/a\": permission denied: unknown")), Some(126));
+        assert_eq!(code(&format!("{runc}exec format error")), Some(126));
+        let podman = "preparing container 4a for attach: runc: runc create failed: unable to start container process: exec: \
+                      \"/a\": stat /a: no such file or directory: OCI runtime attempted to invoke a command that was not found";
+        assert_eq!(code(podman), Some(127));
+        assert_eq!(code("cgroups: cannot enter"), None);
+        let gpu = "could not select device driver \"\" with capabilities: [[gpu]]";
+        assert!(matches!(answer(500, gpu).start(), Error::NoGpu { .. }));
+    }
+
+    #[test]
+    fn words_are_tame_and_short() {
+        let text = words(&answer(500, &format!("a\u{1b}[31m\n{}", "x".repeat(9999))).why);
+        assert!(text.starts_with("a [31m x") && text.chars().count() == LONGEST);
+    }
+}

@@ -1,0 +1,241 @@
+//! Docker and Podman, by the Docker Engine API on a socket (or plain HTTP). The only place that knows bollard.
+
+mod create;
+mod failure;
+mod pull;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+};
+use bollard::{API_DEFAULT_VERSION, models};
+use chrono::DateTime;
+use futures_util::{Stream, StreamExt as _};
+
+use super::container::Container;
+use super::runtime::{
+    self, Chunk, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime, Signal, State,
+};
+use failure::Failure;
+
+/// How long the engine may take to begin an answer. Removing a large container takes a while.
+const ANSWER: Duration = Duration::from_secs(120);
+/// How long it may take to say who it is.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// A Docker Engine, or a Podman that speaks as one.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    client: bollard::Docker,
+    address: String,
+    /// Podman keeps logs otherwise.
+    is_podman: bool,
+}
+
+impl Docker {
+    /// Opens the engine at an address (`unix:///…`, `tcp://HOST:PORT`), or the first that is found on this machine.
+    ///
+    /// # Errors
+    /// [`Error::NoEngine`] when there is none, or it does not answer.
+    pub async fn open(address: Option<&str>) -> Result<Self> {
+        let Some(address) = address.map(str::to_owned).or_else(found) else {
+            let address = format!("{} (nor at the other usual places)", usual_addresses()[0]);
+            return Err(Error::NoEngine { address, reason: "there is no socket".to_owned() });
+        };
+        let nobody = |reason: String| Error::NoEngine { address: address.clone(), reason };
+        let client = connect(&address).map_err(|why| nobody(failure::words(&why)))?;
+        let greeting = async {
+            let client = client.negotiate_version().await?;
+            Ok((client.version().await?, client))
+        };
+        let (version, client) = match tokio::time::timeout(GREETING, greeting).await {
+            Ok(Ok(greeted)) => greeted,
+            Ok(Err(why)) => return Err(nobody(failure::words(&why))),
+            Err(_) => return Err(nobody(format!("no answer within {} seconds", GREETING.as_secs()))),
+        };
+        let components = version.components.unwrap_or_default();
+        let is_podman = components.iter().any(|component| component.name.to_lowercase().contains("podman"));
+        Ok(Self { client, address, is_podman })
+    }
+
+    /// What went wrong on the way to the engine, or there.
+    fn failure(&self, why: bollard::errors::Error) -> Failure<'_> {
+        Failure { address: &self.address, why }
+    }
+
+    fn chunks(
+        &self,
+        output: impl Stream<Item = std::result::Result<LogOutput, bollard::errors::Error>> + Send + 'static,
+    ) -> Output {
+        let address = self.address.clone();
+        let chunk = move |item| match item {
+            Ok(LogOutput::StdErr { message }) => Ok(Chunk { stream: runtime::Stream::Stderr, bytes: message }),
+            Ok(other) => Ok(Chunk { stream: runtime::Stream::Stdout, bytes: other.into_bytes() }),
+            Err(why) => Err(Failure { address: &address, why }.other()),
+        };
+        output.map(chunk).boxed()
+    }
+}
+
+impl Runtime for Docker {
+    async fn engine(&self) -> Result<Engine> {
+        let about = self.client.info().await.map_err(|why| self.failure(why).other())?;
+        let product = if self.is_podman { "Podman" } else { "Docker Engine" };
+        let machine = about.architecture.unwrap_or_default();
+        let has_nvidia = about.runtimes.is_some_and(|runtimes| runtimes.contains_key("nvidia"));
+        let has_devices = about.discovered_devices.is_some_and(|devices| !devices.is_empty());
+        Ok(Engine {
+            name: format!("{product} {}", about.server_version.unwrap_or_default()),
+            address: self.address.clone(),
+            host: about.name.unwrap_or_default(),
+            platform: format!("{}/{}", about.os_type.unwrap_or_default(), architecture(&machine)),
+            cpus: about.ncpu.and_then(|cpus| cpus.try_into().ok()).unwrap_or(u32::MAX),
+            memory: about.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(u64::MAX),
+            // Podman does not tell.
+            gpus: self.is_podman || has_nvidia || has_devices,
+        })
+    }
+
+    async fn image(&self, name: &str) -> Result<Image> {
+        let found = self.client.inspect_image(name).await.map_err(|why| self.failure(why).image(name))?;
+        let digests = found.repo_digests.unwrap_or_default();
+        let variant = found.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
+        let [os, architecture] = [found.os, found.architecture].map(Option::unwrap_or_default);
+        Ok(Image {
+            id: found.id.unwrap_or_else(|| name.to_owned()),
+            digests: digests.iter().filter_map(|known| Some(known.split_once('@')?.1.to_owned())).collect(),
+            labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+            platform: format!("{os}/{architecture}{}", variant.unwrap_or_default()),
+        })
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        credentials: Option<&Credentials>,
+        progress: impl FnMut(PullProgress) + Send,
+    ) -> Result<()> {
+        pull::pull(self, reference, platform, credentials, progress).await
+    }
+
+    async fn create(&self, container: &Container) -> Result<String> {
+        let mut options = CreateContainerOptionsBuilder::default();
+        if let Some(platform) = &container.platform {
+            options = options.platform(platform);
+        }
+        let body = create::body(container, self.is_podman);
+        match self.client.create_container(Some(options.build()), body).await {
+            Ok(created) => Ok(created.id),
+            Err(why) => Err(self.failure(why).container(&container.image)),
+        }
+    }
+
+    async fn start(&self, id: &str) -> Result<Output> {
+        // Attached before it starts, so that nothing it prints is missed.
+        let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+        let attached = self.client.attach_container(id, Some(options)).await;
+        // Podman makes the process ready here, so this is where it finds that there is no such program.
+        let attached = attached.map_err(|why| self.failure(why).start())?;
+        self.client.start_container(id, None).await.map_err(|why| self.failure(why).start())?;
+        Ok(self.chunks(attached.output))
+    }
+
+    async fn output(&self, id: &str) -> Result<Output> {
+        let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
+        Ok(self.chunks(self.client.logs(id, Some(options))))
+    }
+
+    async fn wait(&self, id: &str) -> Result<Ended> {
+        // Whatever it answers, also in its errors, stands in the state more exactly.
+        let mut answers = std::pin::pin!(self.client.wait_container(id, None));
+        match answers.next().await {
+            None | Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => {}
+            Some(Err(why)) => return Err(self.failure(why).other()),
+        }
+        let state = self.client.inspect_container(id, None).await.map_err(|why| self.failure(why).other())?.state;
+        let state = state.filter(|state| state.running != Some(true));
+        let Some(models::ContainerState { exit_code: Some(exit_code), oom_killed, .. }) = state else {
+            // The connection was cut in the middle of the wait.
+            return Err(Error::Lost { address: self.address.clone(), reason: "it stopped answering".to_owned() });
+        };
+        Ok(Ended { exit_code, oom: oom_killed == Some(true) })
+    }
+
+    async fn signal(&self, id: &str, signal: Signal) -> Result<()> {
+        let name = match signal {
+            Signal::Term => "SIGTERM",
+            Signal::Kill => "SIGKILL",
+        };
+        let options = KillContainerOptionsBuilder::default().signal(name).build();
+        match self.client.kill_container(id, Some(options)).await {
+            Err(why) if !failure::is_gone(&why) => Err(self.failure(why).other()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn remove(&self, id: &str) -> Result<()> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.client.remove_container(id, Some(options)).await {
+            Err(why) if !failure::is_gone(&why) => Err(self.failure(why).other()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn containers(&self, label: &str) -> Result<Vec<Found>> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let listed = self.client.list_containers(Some(options)).await.map_err(|why| self.failure(why).other())?;
+        let found = listed.into_iter().filter_map(|container| {
+            let state = match container.state? {
+                models::ContainerSummaryStateEnum::CREATED => State::Created,
+                models::ContainerSummaryStateEnum::EXITED | models::ContainerSummaryStateEnum::DEAD => State::Ended,
+                _ => State::Running,
+            };
+            let created = DateTime::from_timestamp(container.created?, 0);
+            let labels = container.labels.unwrap_or_default().into_iter().collect();
+            Some(Found { id: container.id?, labels, state, created })
+        });
+        Ok(found.collect())
+    }
+}
+
+fn connect(address: &str) -> std::result::Result<bollard::Docker, bollard::errors::Error> {
+    let seconds = ANSWER.as_secs();
+    if address.starts_with("tcp://") || address.starts_with("http://") {
+        bollard::Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
+    } else if address.starts_with('/') || address.starts_with("unix://") {
+        bollard::Docker::connect_with_socket(address, seconds, API_DEFAULT_VERSION)
+    } else {
+        Err(bollard::errors::Error::UnsupportedURISchemeError { uri: address.to_owned() })
+    }
+}
+
+/// Where engines listen: Docker, Podman, and both as this user's own.
+fn usual_addresses() -> Vec<String> {
+    let mut addresses = vec!["unix:///var/run/docker.sock".to_owned(), "unix:///run/podman/podman.sock".to_owned()];
+    #[cfg(target_os = "linux")]
+    if let Ok(own) = std::fs::metadata("/proc/self") {
+        let user = std::os::unix::fs::MetadataExt::uid(&own);
+        addresses.extend(["docker.sock", "podman/podman.sock"].map(|name| format!("unix:///run/user/{user}/{name}")));
+    }
+    addresses
+}
+
+fn found() -> Option<String> {
+    usual_addresses().into_iter().find(|address| Path::new(address.trim_start_matches("unix://")).exists())
+}
+
+/// Go's name of a machine's architecture, as images have it.
+fn architecture(machine: &str) -> &str {
+    match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

@@ -1,0 +1,80 @@
+//! A container as the command line of `docker run`, for people who want to see or repeat what is done. Secrets are not in
+//! it: docker takes their variables from its own environment.
+
+use std::borrow::Cow;
+
+use super::container::{Bind, Container, Network};
+
+/// The command line, quoted for a POSIX shell. Secrets inside arguments are masked.
+pub(super) fn line(container: &Container) -> String {
+    let words = words(container);
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn words(container: &Container) -> Vec<String> {
+    let mut words: Vec<String> = ["docker", "run", "--rm"].map(str::to_owned).into();
+    let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
+    for bind in &container.binds {
+        option("mount", mount(bind));
+    }
+    for variable in &container.environment {
+        // Without a value, docker takes that of its own environment.
+        let is_secret = variable.value.is_secret();
+        let value = if is_secret { String::new() } else { format!("={}", variable.value) };
+        option("env", format!("{}{value}", variable.name));
+    }
+    if let Some(memory) = container.memory {
+        option("memory", memory.to_string());
+    }
+    if let Some(cpus) = container.cpus {
+        option("cpus", cpus.to_string());
+    }
+    if let Some(bytes) = container.shared_memory {
+        option("shm-size", bytes.to_string());
+    }
+    if let Some(processes) = container.processes {
+        option("pids-limit", processes.to_string());
+    }
+    if container.gpus > 0 {
+        option("gpus", container.gpus.to_string());
+    }
+    match container.network {
+        Network::None => option("network", "none".to_owned()),
+        Network::Host => option("network", "host".to_owned()),
+        Network::Bridge => {}
+    }
+    if let Some(user) = &container.user {
+        option("user", user.clone());
+    }
+    if let Some(platform) = &container.platform {
+        option("platform", platform.clone());
+    }
+    for (name, value) in &container.labels {
+        option("label", format!("{name}={value}"));
+    }
+    // It takes the first word only; the others come before the command.
+    let mut before: &[String] = &[];
+    if let Some([first, others @ ..]) = container.entrypoint.as_deref() {
+        option("entrypoint", first.clone());
+        before = others;
+    }
+    words.push(container.image.clone());
+    words.extend_from_slice(before);
+    words.extend(container.command.iter().flatten().map(ToString::to_string));
+    words
+}
+
+/// The value of `--mount`: a line of CSV.
+fn mount(bind: &Bind) -> String {
+    let field = |key: &str, value: &str| {
+        let field = format!("{key}={value}");
+        if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+    };
+    let read_only = if bind.read_only { ",readonly" } else { "" };
+    format!("type=bind,{},{}{read_only}", field("source", &bind.source), field("target", &bind.target))
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> Cow<'_, str> {
+    shlex::try_quote(word).unwrap_or_else(|_| Cow::Owned(format!("'{}'", word.replace('\0', ""))))
+}

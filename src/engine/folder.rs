@@ -1,0 +1,162 @@
+//! Where a run lives on the host, the same for every outcome. Blocking.
+//!
+//! `job.json` the record, `inputs.json` what it was given, `context.json` what the job is told of its inputs, `run.sh` the
+//! command line to do it again, `attempt-N/` the logs of an attempt, `input/` files that had to be brought together,
+//! `output/` what the job wrote.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use super::plan::Plan;
+use super::record::Record;
+use crate::seed::model::Manifest;
+
+/// A run's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Holds what is known of the run; absolute.
+    pub root: PathBuf,
+    /// What the job writes to; absolute.
+    pub output: PathBuf,
+}
+
+impl Folder {
+    /// A folder with everything in it.
+    pub fn new(root: PathBuf) -> Self {
+        Self { output: root.join("output"), root }
+    }
+
+    /// The folder of a run among all: by job and version, by the tag of a series of runs, by day.
+    pub fn of(runs: &Path, manifest: &Manifest, tag: Option<&str>, day: NaiveDate, run: &str) -> Self {
+        let job = &manifest.job;
+        let mut root = runs.join(safe(&job.name)).join(safe(&format!("{}-{}", job.job_version, job.package_version)));
+        root.extend(tag.map(safe));
+        Self::new(root.join(day.format("%Y/%m/%d").to_string()).join(safe(run)))
+    }
+
+    /// The file that tells the job of its inputs.
+    pub fn context(&self) -> PathBuf {
+        self.root.join("context.json")
+    }
+
+    /// Where files are brought together that become one folder in the container.
+    pub fn input(&self, name: &str) -> PathBuf {
+        self.root.join("input").join(name)
+    }
+
+    /// Where the logs of an attempt are, counted from 1.
+    pub fn attempt(&self, number: u32) -> PathBuf {
+        self.root.join(format!("attempt-{number}"))
+    }
+
+    /// Makes the folder, which nobody else may look into, and the output directory, which any user of a container may
+    /// write to. An output directory that is there keeps its mode.
+    ///
+    /// # Errors
+    /// Whatever the disk refuses.
+    pub fn create(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.root)?;
+        set_mode(&self.root, 0o700)?;
+        if let Err(why) = fs::create_dir(&self.output) {
+            let is_there = why.kind() == io::ErrorKind::AlreadyExists && self.output.is_dir();
+            return if is_there { Ok(()) } else { Err(why) };
+        }
+        set_mode(&self.output, 0o777)
+    }
+
+    /// Writes what is run: `run.sh`. Secrets are not in it.
+    ///
+    /// # Errors
+    /// Whatever the disk refuses.
+    pub fn write_plan(&self, plan: &Plan) -> io::Result<()> {
+        let secrets: Vec<&str> = plan.secrets().collect();
+        let note = match secrets.is_empty() {
+            true => String::new(),
+            false => format!("# Set and export first: {}. Replace what is masked in the command.\n", secrets.join(" ")),
+        };
+        replace(&self.root.join("run.sh"), format!("#!/bin/sh\n{note}exec {}\n", plan.docker_run()).as_bytes())
+    }
+
+    /// Writes the record: `job.json`, and `inputs.json` for those who want only these.
+    ///
+    /// # Errors
+    /// Whatever the disk refuses.
+    pub fn write_record(&self, record: &Record) -> io::Result<()> {
+        replace(&self.root.join("inputs.json"), &pretty(&record.given))?;
+        replace(&self.root.join("job.json"), &pretty(record))
+    }
+}
+
+pub(super) fn pretty(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("texts, numbers, lists and maps of texts are JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Writes a file anew. Who looks sees the old one or the whole new one.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    fs::write(&new, bytes)?;
+    fs::rename(new, path)
+}
+
+/// The folder itself keeps others out; what the container sees must be open to its user, whoever that is.
+#[cfg(unix)]
+pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+pub(super) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// A text as the name of one folder, whatever it holds.
+fn safe(text: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || "-_+.".contains(c) { c } else { '_' };
+    let name: String = text.chars().take(200).map(keep).collect();
+    if name.trim_start_matches('.').is_empty() { format!("_{name}") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_cannot_be_led_elsewhere() {
+        let mut manifest = Manifest::parse(crate::engine::testing::MANIFEST).expect("it is valid");
+        let day = NaiveDate::from_ymd_opt(2026, 3, 1).expect("a day");
+        let of = |manifest: &Manifest, tag| Folder::of(Path::new("/runs"), manifest, tag, day, "7").root;
+        assert_eq!(of(&manifest, None), Path::new("/runs/sea-ice/1.0.0-2.0.0/2026/03/01/7"));
+        assert_eq!(of(&manifest, Some("night")), Path::new("/runs/sea-ice/1.0.0-2.0.0/night/2026/03/01/7"));
+        manifest.job.name = "..".to_owned();
+        manifest.job.job_version = "/../../etc".to_owned();
+        let expected = Path::new("/runs/_../_.._.._etc-2.0.0/_/2026/03/01/7");
+        assert_eq!(of(&manifest, Some("")), expected);
+    }
+
+    #[test]
+    fn only_the_output_is_open_to_others() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        let runs = tempfile::tempdir().expect("a folder");
+        let folder = Folder::new(runs.path().join("a/b"));
+        folder.create().expect("it can be made");
+        assert_eq!((mode(&folder.root), mode(&folder.output)), (0o700, 0o777));
+        // Somebody's own keeps its mode; made again, nothing changes.
+        let mine = runs.path().join("mine");
+        fs::create_dir(&mine).expect("a folder");
+        set_mode(&mine, 0o750).expect("it is ours");
+        let folder = Folder { root: folder.root, output: mine };
+        folder.create().expect("it is there");
+        folder.create().expect("it is there");
+        assert_eq!(mode(&folder.output), 0o750);
+        fs::write(runs.path().join("file"), "").expect("a file");
+        assert!(Folder { output: runs.path().join("file"), ..folder }.create().is_err());
+    }
+}

@@ -1,0 +1,232 @@
+//! Input files on the disk: looked at before planning, made ready after it. Blocking.
+
+use std::fs::{self, DirEntry};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Folder, pretty, replace, set_mode};
+use super::plan::{Plan, PlannedFile};
+use super::request::{File, Source};
+use super::{context, disk};
+use crate::seed::metadata::Metadata;
+use crate::seed::model::Manifest;
+
+/// The most files of one folder.
+const MAX_FILES: usize = 100_000;
+
+/// Why a path cannot be given to an input.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    #[error("there is no file or folder {}", .0.display())]
+    Missing(PathBuf),
+    #[error("{} cannot be read: {why}", path.display())]
+    Unreadable { path: PathBuf, why: io::Error },
+    #[error("{} is neither a file nor a folder", .0.display())]
+    Special(PathBuf),
+    #[error("the name of {} is not UTF-8: rename it", .0.display())]
+    NotUtf8(PathBuf),
+    #[error("{} is a link that leads out of its folder: give the file itself", .0.display())]
+    LeadsOut(PathBuf),
+    #[error("{} holds more than {MAX_FILES} entries", .0.display())]
+    TooMany(PathBuf),
+}
+
+/// What a path is. Whoever names a link means what it leads to; links inside of a folder must stay in it.
+///
+/// # Errors
+/// It is nothing that an input can be given.
+pub fn survey(path: &Path) -> Result<Source, InputError> {
+    let unreadable = |why: io::Error| match why.kind() {
+        ErrorKind::NotFound => InputError::Missing(path.to_owned()),
+        _ => InputError::Unreadable { path: path.to_owned(), why },
+    };
+    let real = path.canonicalize().map_err(unreadable)?;
+    let metadata = real.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return folder(real);
+    }
+    let name = path.file_name().or(real.file_name()).and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| InputError::NotUtf8(path.to_owned()))?.to_owned();
+    file(name, real, &metadata).map(Source::File)
+}
+
+fn file(name: String, path: PathBuf, metadata: &fs::Metadata) -> Result<File, InputError> {
+    if metadata.is_file() { Ok(File { name, path, size: metadata.len() }) } else { Err(InputError::Special(path)) }
+}
+
+fn folder(path: PathBuf) -> Result<Source, InputError> {
+    let unreadable = |why| InputError::Unreadable { path: path.clone(), why };
+    let mut files = Vec::new();
+    let mut is_flat = true;
+    for (count, entry) in fs::read_dir(&path).map_err(unreadable)?.enumerate() {
+        if count == MAX_FILES {
+            return Err(InputError::TooMany(path));
+        }
+        match inside(&path, &entry.map_err(unreadable)?)? {
+            Inside::File(file) => files.push(file),
+            Inside::Linked(file) => {
+                is_flat = false;
+                files.push(file);
+            }
+            Inside::Other => is_flat = false,
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Source::Folder { path, files, is_flat })
+}
+
+enum Inside {
+    File(File),
+    Linked(File),
+    /// A folder, or something special: nothing that belongs to the input.
+    Other,
+}
+
+fn inside(folder: &Path, entry: &DirEntry) -> Result<Inside, InputError> {
+    let path = entry.path();
+    let unreadable = |why| InputError::Unreadable { path: path.clone(), why };
+    let metadata = entry.metadata().map_err(unreadable)?;
+    let name = || entry.file_name().into_string().map_err(|_| InputError::NotUtf8(path.clone()));
+    if metadata.is_file() {
+        return Ok(Inside::File(file(name()?, path.clone(), &metadata)?));
+    }
+    if !metadata.is_symlink() {
+        return Ok(Inside::Other);
+    }
+    let real = path.canonicalize().map_err(unreadable)?;
+    if !real.starts_with(folder) {
+        return Err(InputError::LeadsOut(path));
+    }
+    let metadata = real.metadata().map_err(unreadable)?;
+    if metadata.is_file() { Ok(Inside::Linked(file(name()?, real, &metadata)?)) } else { Ok(Inside::Other) }
+}
+
+/// A file input as a run was given it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GivenInput {
+    pub name: String,
+    pub files: Vec<GivenFile>,
+}
+
+/// A file that a run was given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenFile {
+    /// In the container.
+    pub name: String,
+    /// Absolute path in the container.
+    pub path: String,
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal digits.
+    pub sha256: String,
+    /// What the name promises.
+    pub media_type: Option<String>,
+    pub modified: Option<DateTime<Utc>>,
+    /// What else is known, from whoever keeps files.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+/// What a service knows of a file besides: where it came from, and what jobs have said of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// By which others can get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<DateTime<Utc>>,
+    /// Where it is the output of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+/// Which run made a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    pub run: String,
+    /// Name and version of the job.
+    pub job: String,
+    pub output: String,
+}
+
+/// Reads every input file of a plan: size, digest and media type. Also gives warnings about media types that the manifest
+/// does not name, a sentence each.
+///
+/// # Errors
+/// A file is gone since it was looked at, or cannot be read.
+pub fn read(manifest: &Manifest, plan: &Plan) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
+    let mut warnings = Vec::new();
+    let mut inputs = Vec::new();
+    for input in &plan.inputs {
+        let declared = manifest.job.interface.inputs.files.iter().find(|it| it.name == input.name);
+        let wanted = declared.map(|declared| declared.media_types.as_slice()).unwrap_or_default();
+        let mut files = Vec::with_capacity(input.files.len());
+        for file in &input.files {
+            files.push(read_file(file)?);
+            if !disk::may_be(&file.name, wanted.iter().map(String::as_str)) {
+                let (name, wanted) = (&input.name, wanted.join(", "));
+                warnings.push(format!("{name}: {} does not look like {wanted}, which the job can read.", file.name));
+            }
+        }
+        inputs.push(GivenInput { name: input.name.clone(), files });
+    }
+    Ok((inputs, warnings))
+}
+
+fn read_file(file: &PlannedFile) -> Result<GivenFile, InputError> {
+    let failed = |why: io::Error| match why.kind() {
+        ErrorKind::NotFound => InputError::Missing(file.source.clone()),
+        _ => InputError::Unreadable { path: file.source.clone(), why },
+    };
+    let metadata = file.source.metadata().map_err(failed)?;
+    Ok(GivenFile {
+        name: file.name.clone(),
+        path: file.path.clone(),
+        source: file.source.clone(),
+        size: metadata.len(),
+        sha256: disk::sha256(&file.source).map_err(failed)?,
+        media_type: disk::media_type(&file.name).map(str::to_owned),
+        modified: metadata.modified().ok().map(DateTime::from),
+        facts: Facts::default(),
+    })
+}
+
+/// Makes a run's folder ready for its container: the folders themselves, the file that tells the job of its inputs, and links
+/// to the files of inputs that have many. What cannot be linked, because it is on another disk, is copied.
+///
+/// # Errors
+/// Whatever the disk refuses.
+pub fn stage(manifest: &Manifest, plan: &Plan, given: &[GivenInput], folder: &Folder) -> io::Result<()> {
+    folder.create()?;
+    replace(&folder.context(), &pretty(&context::document(manifest, given, &plan.json)))?;
+    set_mode(&folder.context(), 0o644)?;
+    for input in &plan.inputs {
+        let Some(staged) = &input.staged else { continue };
+        match fs::remove_dir_all(staged) {
+            Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
+            _ => fs::create_dir_all(staged)?,
+        }
+        set_mode(staged, 0o755)?;
+        for file in &input.files {
+            let target = staged.join(&file.name);
+            if fs::hard_link(&file.source, &target).is_err() {
+                fs::copy(&file.source, &target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

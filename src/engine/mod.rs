@@ -1,0 +1,25 @@
+//! Running jobs: from a manifest and inputs to a container, and from what the job left behind to a report.
+//!
+//! Knows the standard and container engines; knows no database, no HTTP server and no command line.
+
+pub mod attempt;
+pub mod command;
+pub mod container;
+mod context;
+mod disk;
+pub mod docker;
+mod docker_run;
+pub mod execute;
+pub mod fetch;
+pub mod folder;
+pub mod inputs;
+pub mod leftovers;
+pub mod logs;
+pub mod outputs;
+pub mod plan;
+pub mod record;
+pub mod request;
+pub mod runtime;
+#[cfg(test)]
+mod testing;
+pub mod verdict;

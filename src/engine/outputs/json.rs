@@ -1,0 +1,69 @@
+//! Values that are no files: `seed.outputs.json` against the manifest.
+
+use serde_json::{Map, Value};
+
+use super::{Capture, JSON_FILE, OutputCode, Rules};
+use crate::engine::disk::read_capped;
+use crate::seed::model::{JsonType, Manifest};
+
+/// The largest file that is read, bytes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+impl Capture {
+    pub(super) fn json(&mut self, manifest: &Manifest, rules: Rules) {
+        let outputs = &manifest.job.interface.outputs.json;
+        let written = match self.written() {
+            Ok(written) => written,
+            // Nobody declared what should be in it.
+            Err(why) if outputs.is_empty() => {
+                self.outputs.warnings.push(format!("{JSON_FILE} is not used: {why}."));
+                return;
+            }
+            Err(why) => {
+                self.problem(OutputCode::InvalidResultsManifest, JSON_FILE, format!("{why}."));
+                return;
+            }
+        };
+        for output in outputs {
+            let key = output.key();
+            match written.as_ref().and_then(|written| written.get(key)) {
+                Some(value) if output.json_type.fits(value) => {
+                    self.outputs.json.insert(output.name.clone(), value.clone());
+                }
+                Some(value) => {
+                    let (wanted, found) = (output.json_type.as_str(), JsonType::described(value));
+                    let message =
+                        format!("the member {key} of {JSON_FILE} must be of the type {wanted}, and it is {found}.");
+                    self.problem(OutputCode::InvalidResultsManifest, &output.name, message);
+                }
+                None if output.required => {
+                    let message = match written {
+                        Some(_) => format!("the member {key} of {JSON_FILE} is missing."),
+                        None => format!("the job wrote no {JSON_FILE}, where the member {key} should be."),
+                    };
+                    if rules.strict_json {
+                        self.problem(OutputCode::MissingRequiredOutput, &output.name, message);
+                    } else {
+                        self.outputs.warnings.push(format!("{}: {message}", output.name));
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// What the job wrote; `None` where it wrote nothing.
+    fn written(&mut self) -> Result<Option<Map<String, Value>>, String> {
+        let Some(file) = self.tree.files.get(JSON_FILE) else { return Ok(None) };
+        self.used.insert(JSON_FILE.to_owned());
+        let bytes = read_capped(&file.real, MAX_BYTES).map_err(|why| format!("it cannot be read: {why}"))?;
+        if bytes.len() > MAX_BYTES {
+            return Err(format!("it is larger than {MAX_BYTES} bytes"));
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(written)) => Ok(Some(written)),
+            Ok(other) => Err(format!("it must be an object, and it is {}", JsonType::described(&other))),
+            Err(why) => Err(format!("it is no JSON: {why}")),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What a job left behind, held against its manifest. Blocking.
+//!
+//! The job may have been hostile: no link is followed out of the output directory, and count, depth and size are bounded.
+
+mod json;
+mod pattern;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::disk;
+use crate::seed::metadata::{self, Metadata};
+use crate::seed::model::{Manifest, OutputFile};
+use pattern::Pattern;
+use tree::Tree;
+
+/// The file of the values that are no files (Seed 1.0.0, "JSON outputs").
+pub const JSON_FILE: &str = "seed.outputs.json";
+/// The same in Seed 0.x; it is no output in any version, as Scale has it.
+const OLD_JSON_FILE: &str = "results_manifest.json";
+/// The most file names in one message.
+const NAMES: usize = 10;
+
+/// How outputs are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The most bytes that a run may leave behind: what its manifest asks for, or what the machine allows. `None`: any.
+    pub bytes: Option<u64>,
+    /// Whether a required value that is missing is an error, as the standard has it; Scale warns only.
+    pub strict_json: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { bytes: None, strict_json: true }
+    }
+}
+
+/// What a job left behind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Outputs {
+    /// Of each file output of the manifest, in its order, the files; also those with none.
+    pub files: Vec<Captured>,
+    /// Values by the name of the JSON output.
+    pub json: Map<String, Value>,
+    /// Files that belong to no output.
+    pub extra: Vec<LeftFile>,
+    /// What the job says of its inputs, by the input's name.
+    pub input_metadata: BTreeMap<String, Metadata>,
+    /// Of everything in the directory.
+    pub bytes: u64,
+    /// What breaks the manifest.
+    pub problems: Vec<OutputProblem>,
+    /// What does not, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// The files of an output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Captured {
+    pub name: String,
+    pub files: Vec<LeftFile>,
+}
+
+/// A file that a job left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftFile {
+    /// Relative to the output directory.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal digits; `None` for files that belong to no output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// What the manifest says, or what the name promises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+}
+
+/// How outputs break the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputProblem {
+    pub code: OutputCode,
+    /// The output, or the file.
+    pub subject: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// Stable words: the first three are Scale's names of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputCode {
+    /// Nothing was left for an output that is required.
+    MissingRequiredOutput,
+    /// Several files for an output that is one file.
+    UnexpectedMultipleOutputs,
+    /// `seed.outputs.json` is not as the manifest says.
+    InvalidResultsManifest,
+    /// A file cannot be read.
+    UnreadableOutput,
+    /// More bytes or files than allowed.
+    TooLargeOutput,
+}
+
+/// Looks at an output directory.
+pub fn capture(manifest: &Manifest, folder: &Path, rules: Rules) -> Outputs {
+    let mut capture = Capture { tree: tree::walk(folder), outputs: Outputs::default(), used: BTreeSet::new() };
+    capture.check_tree(rules);
+    for output in &manifest.job.interface.outputs.files {
+        let captured = capture.files(output);
+        capture.outputs.files.push(captured);
+    }
+    capture.json(manifest, rules);
+    capture.input_metadata(manifest);
+    capture.extra();
+    capture.outputs
+}
+
+struct Capture {
+    tree: Tree,
+    outputs: Outputs,
+    /// Paths that belong to something.
+    used: BTreeSet<String>,
+}
+
+impl Capture {
+    fn problem(&mut self, code: OutputCode, subject: &str, message: String) {
+        self.outputs.problems.push(OutputProblem { code, subject: subject.to_owned(), message });
+    }
+
+    fn check_tree(&mut self, rules: Rules) {
+        self.outputs.warnings = std::mem::take(&mut self.tree.warnings);
+        self.outputs.bytes = self.tree.files.values().map(|file| file.size).sum();
+        let bytes = self.outputs.bytes;
+        if let Some(most) = rules.bytes.filter(|most| bytes > *most) {
+            let message = format!("the job left {bytes} bytes behind, and it may leave {most}.");
+            self.problem(OutputCode::TooLargeOutput, "disk", message);
+        }
+        if let Some(message) = self.tree.fault.take() {
+            let code = if self.tree.is_cut { OutputCode::TooLargeOutput } else { OutputCode::UnreadableOutput };
+            self.problem(code, "OUTPUT_DIR", message);
+        }
+    }
+
+    fn files(&mut self, output: &OutputFile) -> Captured {
+        let pattern = Pattern::new(&output.pattern);
+        let found: Vec<String> =
+            self.tree.files.keys().filter(|path| !is_bookkeeping(path) && pattern.matches(path)).cloned().collect();
+        let name = &output.name;
+        let pattern = &output.pattern;
+        match found.len() {
+            0 if output.required => {
+                let there = listed(self.tree.files.keys().filter(|path| !is_bookkeeping(path)));
+                let message = format!("no file matches {pattern}; the job left {there}.");
+                self.problem(OutputCode::MissingRequiredOutput, name, message);
+            }
+            count if count > 1 && !output.multiple => {
+                let message = format!("it is one file, and {count} match {pattern}: {}.", listed(found.iter()));
+                self.problem(OutputCode::UnexpectedMultipleOutputs, name, message);
+            }
+            _ => {}
+        }
+        let files = found.iter().map(|path| self.left(path, output)).collect();
+        self.used.extend(found);
+        Captured { name: name.clone(), files }
+    }
+
+    fn left(&mut self, path: &str, output: &OutputFile) -> LeftFile {
+        let name = &output.name;
+        if let Some(wanted) = output.media_type.as_deref()
+            && !disk::may_be(path, [wanted].into_iter())
+        {
+            let warning = format!("{name}: {path} does not look like {wanted}, which the manifest says it is.");
+            self.outputs.warnings.push(warning);
+        }
+        let file = &self.tree.files[path];
+        let size = file.size;
+        let digest = disk::sha256(&file.real);
+        if let Err(why) = &digest {
+            self.problem(OutputCode::UnreadableOutput, name, format!("{path} cannot be read: {why}."));
+        }
+        let metadata = self.metadata(&format!("{path}{}", metadata::SUFFIX));
+        let media_type = output.media_type.clone().or_else(|| disk::media_type(path).map(str::to_owned));
+        LeftFile { path: path.to_owned(), size, sha256: digest.ok(), media_type, metadata }
+    }
+
+    /// What is in a metadata file, where there is one. One that cannot be used is no failure, as in Scale.
+    fn metadata(&mut self, path: &str) -> Option<Metadata> {
+        let real = self.tree.files.get(path)?.real.clone();
+        self.used.insert(path.to_owned());
+        let read = disk::read_capped(&real, metadata::MAX_BYTES).map_err(|why| why.to_string());
+        let read = read.and_then(|bytes| Metadata::read(&bytes).map_err(|why| why.to_string()));
+        match read {
+            Ok(metadata) => {
+                let remarks = metadata.remarks.iter().map(|remark| format!("{path}: {remark}"));
+                self.outputs.warnings.extend(remarks);
+                Some(metadata)
+            }
+            Err(why) => {
+                self.outputs.warnings.push(format!("{path} is not used: {why}."));
+                None
+            }
+        }
+    }
+
+    /// Metadata of inputs bears the input's name, not that of its file.
+    fn input_metadata(&mut self, manifest: &Manifest) {
+        for input in &manifest.job.interface.inputs.files {
+            if let Some(metadata) = self.metadata(&format!("{}{}", input.name, metadata::SUFFIX)) {
+                self.outputs.input_metadata.insert(input.name.clone(), metadata);
+            }
+        }
+    }
+
+    fn extra(&mut self) {
+        let extra = self.tree.files.iter().filter(|(path, _)| !self.used.contains(*path));
+        let left = extra.map(|(path, file)| LeftFile {
+            path: path.clone(),
+            size: file.size,
+            sha256: None,
+            media_type: disk::media_type(path).map(str::to_owned),
+            metadata: None,
+        });
+        self.outputs.extra = left.collect();
+    }
+}
+
+/// Whether a file speaks of others, so that no pattern takes it for an output (the same as in Scale).
+fn is_bookkeeping(path: &str) -> bool {
+    [metadata::SUFFIX, JSON_FILE, OLD_JSON_FILE].iter().any(|word| path.contains(word))
+}
+
+/// Some names for a message, and how many there are besides.
+fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let mut names: Vec<&str> = names.map(String::as_str).collect();
+    let more = names.len().saturating_sub(NAMES);
+    names.truncate(NAMES);
+    match (names.is_empty(), more) {
+        (true, _) => "nothing".to_owned(),
+        (_, 0) => names.join(", "),
+        _ => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// A file in the directory.
+struct Entry {
+    /// Bytes.
+    size: u64,
+    /// Where it really is: another place in the directory, for a link.
+    real: PathBuf,
+}

@@ -1,0 +1,81 @@
+//! Patterns of outputs: `*`, `?` and `[…]` within one name of a path (Seed 1.0.0, "Outputs": globs that do not descend).
+
+use glob::MatchOptions;
+
+/// `*` and `?` take no dot at the beginning of a name, as in shells and in Scale.
+const OPTIONS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// A pattern, a part for each name of a path.
+pub(super) struct Pattern(Vec<Part>);
+
+enum Part {
+    Glob(glob::Pattern),
+    /// What is no glob, taken for what it says.
+    Text(String),
+}
+
+impl Pattern {
+    pub fn new(pattern: &str) -> Self {
+        let parts = pattern.split('/').filter(|part| *part != ".");
+        Self(parts.map(Part::new).collect())
+    }
+
+    /// Whether it matches a path that is relative to the output directory.
+    pub fn matches(&self, path: &str) -> bool {
+        let names = path.split('/');
+        names.clone().count() == self.0.len() && names.zip(&self.0).all(|(name, part)| part.matches(name))
+    }
+}
+
+impl Part {
+    fn new(part: &str) -> Self {
+        let mut glob = part.to_owned();
+        // `**` is no way to descend, but as good as `*`.
+        while glob.contains("**") {
+            glob = glob.replace("**", "*");
+        }
+        glob::Pattern::new(&glob).map_or_else(|_| Self::Text(part.to_owned()), Self::Glob)
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Glob(glob) => glob.matches_with(name, OPTIONS),
+            Self::Text(text) => text == name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_stay_in_their_folder() {
+        let table = [
+            ("*.tif", "a.tif", true),
+            ("*.tif", "a.TIF", false),
+            ("*.tif", "b/a.tif", false),
+            ("*.tif", ".a.tif", false),
+            (".*", ".a", true),
+            ("base/sub-*/*.ext", "base/sub-1/x.ext", true),
+            ("base/sub-*/*.ext", "base/sub-1/x/y.ext", false),
+            ("**/*.tif", "a.tif", false),
+            ("**/*.tif", "b/a.tif", true),
+            ("**/*.tif", "c/b/a.tif", false),
+            ("a**b", "axxb", true),
+            ("./a?.[ch]", "ab.c", true),
+            ("a?.[!ch]", "ab.c", false),
+            ("{a,b}.txt", "a.txt", false),
+            ("{a,b}.txt", "{a,b}.txt", true),
+            ("a[.txt", "a[.txt", true),
+            ("../*", "a", false),
+            ("/etc/*", "etc/a", false),
+            ("", "a", false),
+            ("é?", "éa", true),
+        ];
+        for (pattern, path, matches) in table {
+            assert_eq!(Pattern::new(pattern).matches(path), matches, "{pattern} {path}");
+        }
+    }
+}

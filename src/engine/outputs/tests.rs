@@ -1,0 +1,192 @@
+//! Output directories of jobs that did well, that did not, and that meant harm.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+
+fn manifest(files: Value, json: Value) -> Manifest {
+    let interface = json!({"inputs": {"files": [{"name": "SCENE"}]}, "outputs": {"files": files, "json": json}});
+    let job = json!({
+        "name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",
+        "maintainer": {"name": "m", "email": "e"}, "timeout": 60, "interface": interface,
+    });
+    serde_json::from_value(json!({"seedVersion": "1.0.0", "job": job})).expect("it fits the types")
+}
+
+fn left(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    folder
+}
+
+fn captured(manifest: &Manifest, folder: &TempDir) -> Outputs {
+    capture(manifest, folder.path(), Rules::default())
+}
+
+fn paths(files: &[LeftFile]) -> Vec<&str> {
+    files.iter().map(|file| &*file.path).collect()
+}
+
+fn problems(outputs: &Outputs) -> Vec<String> {
+    let word = |code: OutputCode| serde_json::to_value(code).expect("a word").as_str().expect("a word").to_owned();
+    outputs.problems.iter().map(|problem| format!("{} {}", word(problem.code), problem.subject)).collect()
+}
+
+#[test]
+fn files_come_to_their_outputs() {
+    let manifest = manifest(
+        json!([{"name": "EDGE", "pattern": "edge*.geojson", "mediaType": "application/x-edge"},
+            {"name": "MAPS", "pattern": "maps/*", "multiple": true}, {"name": "ALL", "pattern": "*", "multiple": true},
+            {"name": "NONE", "pattern": "*.none", "required": false}]),
+        json!([{"name": "LENGTH", "key": "length", "type": "number"}, {"name": "n", "key": "", "type": "integer", "required": false}]),
+    );
+    let folder = left(&[
+        ("edge-1.geojson", "abc"),
+        ("edge-1.geojson.metadata.json", r#"{"type": "Point", "coordinates": [1, 2], "bbox": [1, 2, 1, 2]}"#),
+        ("maps/a.tif", ""),
+        ("maps/deep/b.tif", "deep"),
+        ("results_manifest.json", "{}"),
+        ("orphan.metadata.json", "{}"),
+        ("SCENE.metadata.json", r#"{"type": "Feature", "geometry": null, "properties": {"dataTypes": ["one"]}}"#),
+        (JSON_FILE, r#"{"length": 12.5, "n": 3, "more": null}"#),
+    ]);
+    let outputs = captured(&manifest, &folder);
+    assert!(outputs.problems.is_empty(), "{:?}", outputs.problems);
+    let found: Vec<Vec<&str>> = outputs.files.iter().map(|it| paths(&it.files)).collect();
+    assert_eq!(found, [vec!["edge-1.geojson"], vec!["maps/a.tif"], vec!["edge-1.geojson"], vec![]]);
+    let edge = &outputs.files[0].files[0];
+    assert_eq!((edge.size, edge.media_type.as_deref()), (3, Some("application/x-edge")));
+    assert!(edge.sha256.as_deref().is_some_and(|digest| digest.starts_with("ba7816bf")));
+    assert_eq!(edge.metadata.as_ref().and_then(|it| it.bbox), Some([1.0, 2.0, 1.0, 2.0]));
+    assert_eq!(outputs.files[1].files[0].media_type.as_deref(), Some("image/tiff"));
+    assert_eq!(Value::Object(outputs.json), json!({"LENGTH": 12.5, "n": 3}));
+    assert_eq!(outputs.input_metadata["SCENE"].data_types, ["one"]);
+    assert_eq!(paths(&outputs.extra), ["maps/deep/b.tif", "orphan.metadata.json", "results_manifest.json"]);
+    assert_eq!(
+        outputs.warnings,
+        ["EDGE: edge-1.geojson does not look like application/x-edge, which the manifest says it is."]
+    );
+}
+
+/// Old: two files were wanted for `multiple`, too many for one were a warning, nothing failed anything.
+#[test]
+fn what_is_missing_or_too_much_is_a_problem() {
+    let manifest = manifest(
+        json!([{"name": "ONE", "pattern": "*.txt"}, {"name": "MANY", "pattern": "*.csv", "multiple": true},
+            {"name": "GONE", "pattern": "*.tif", "multiple": true}, {"name": "OUT", "pattern": "../*"}]),
+        json!([{"name": "a", "type": "string"}]),
+    );
+    let outputs = captured(&manifest, &left(&[("1.txt", ""), ("2.txt", ""), ("only.csv", "")]));
+    let expected = [
+        "unexpected-multiple-outputs ONE",
+        "missing-required-output GONE",
+        "missing-required-output OUT",
+        "missing-required-output a",
+    ];
+    assert_eq!(problems(&outputs), expected);
+    assert_eq!(outputs.problems[0].message, "it is one file, and 2 match *.txt: 1.txt, 2.txt.");
+    assert_eq!(outputs.problems[1].message, "no file matches *.tif; the job left 1.txt, 2.txt, only.csv.");
+    let lenient = capture(&manifest, left(&[]).path(), Rules { strict_json: false, ..Rules::default() });
+    assert_eq!((lenient.problems.len(), lenient.warnings.len()), (4, 1), "{lenient:?}");
+    assert!(lenient.problems[0].message.ends_with("the job left nothing."), "{lenient:?}");
+}
+
+#[test]
+fn values_are_of_their_types() {
+    let manifest = manifest(
+        json!([]),
+        json!([{"name": "i", "type": "integer"}, {"name": "o", "type": "object", "required": false}, {"name": "K", "key": "k", "type": "string"}]),
+    );
+    let judged = |text: &str| problems(&captured(&manifest, &left(&[(JSON_FILE, text)])));
+    assert!(judged(r#"{"i": 1, "k": ""}"#).is_empty());
+    let expected = ["invalid-results-manifest i", "invalid-results-manifest o", "missing-required-output K"];
+    assert_eq!(judged(r#"{"i": 1.5, "o": null, "K": "x"}"#), expected);
+    for broken in ["", "[]", "{", "null", "{}{}", "\u{feff}{}", &"[".repeat(100_000)] {
+        assert_eq!(judged(broken), ["invalid-results-manifest seed.outputs.json"], "{broken:.20}");
+    }
+}
+
+#[test]
+fn metadata_that_cannot_be_used_is_a_warning() {
+    let manifest = manifest(json!([{"name": "F", "pattern": "*.txt"}]), json!([]));
+    for text in ["[]", "{", "", r#"{"type": "Point"}"#, &" ".repeat(metadata::MAX_BYTES + 1)] {
+        let outputs = captured(&manifest, &left(&[("a.txt", ""), ("a.txt.metadata.json", text)]));
+        assert_eq!((outputs.problems.len(), outputs.warnings.len()), (0, 1), "{outputs:?}");
+        assert!(outputs.warnings[0].starts_with("a.txt.metadata.json is not used: it is "), "{outputs:?}");
+        assert!(outputs.extra.is_empty() && outputs.files[0].files[0].metadata.is_none());
+    }
+}
+
+#[test]
+fn links_do_not_lead_out() {
+    let manifest =
+        manifest(json!([{"name": "F", "pattern": "*", "multiple": true}]), json!([{"name": "a", "type": "string"}]));
+    let folder = left(&[("real", "abc"), ("deep/x", "")]);
+    let elsewhere = left(&[("secret", "s"), (JSON_FILE, r#"{"a": "s"}"#)]);
+    let links = [
+        ("inside", Path::new("real")),
+        ("passwd", Path::new("/etc/passwd")),
+        ("up", Path::new("../../../../etc/passwd")),
+        ("dangling", Path::new("/seed/out/real")),
+        ("folder", Path::new("deep")),
+        ("loop", Path::new("loop")),
+        ("out", elsewhere.path()),
+    ];
+    for (name, target) in links {
+        symlink(target, folder.path().join(name)).expect("a link");
+    }
+    symlink(elsewhere.path().join(JSON_FILE), folder.path().join(JSON_FILE)).expect("a link");
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().expect("mkfifo is there");
+    assert!(made.success());
+    let outputs = captured(&manifest, &folder);
+    assert_eq!(paths(&outputs.files[0].files), ["inside", "real"]);
+    assert_eq!(outputs.files[0].files[0].sha256, outputs.files[0].files[1].sha256);
+    assert_eq!(problems(&outputs), ["missing-required-output a"]);
+    assert_eq!(outputs.warnings.len(), 8, "{:?}", outputs.warnings);
+    assert!(outputs.warnings.contains(&"passwd is a link that leads out of OUTPUT_DIR; it is left out.".to_owned()));
+}
+
+#[test]
+fn count_depth_and_size_are_bounded() {
+    let manifest = manifest(json!([{"name": "F", "pattern": "*", "multiple": true}]), json!([]));
+    let folder = left(&[("a", "12345"), ("b", "12345")]);
+    let judged = |bytes| capture(&manifest, folder.path(), Rules { bytes: Some(bytes), strict_json: true });
+    assert!(judged(10).problems.is_empty());
+    assert_eq!((problems(&judged(9)), judged(9).bytes), (vec!["too-large-output disk".to_owned()], 10));
+    let deep = folder.path().join(vec!["d"; 100].join("/"));
+    fs::create_dir_all(&deep).expect("folders");
+    fs::write(deep.join("x"), "").expect("a file");
+    let outputs = judged(10);
+    assert!(
+        outputs.problems.is_empty() && outputs.warnings[0].ends_with("is too deep; it is left out."),
+        "{outputs:?}"
+    );
+    assert_eq!(outputs.files[0].files.len(), 2);
+}
+
+#[test]
+fn a_directory_that_is_gone_holds_nothing() {
+    let manifest = manifest(json!([{"name": "F", "pattern": "*"}]), json!([]));
+    let outputs = capture(&manifest, &left(&[]).path().join("gone"), Rules::default());
+    assert_eq!(problems(&outputs), ["unreadable-output OUTPUT_DIR", "missing-required-output F"]);
+}
+
+#[test]
+fn odd_names_are_names() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let manifest = manifest(json!([{"name": "F", "pattern": "*", "multiple": true}]), json!([]));
+    let long = "n".repeat(255);
+    let folder = left(&[("a\nb", ""), ("é\u{202e}", ""), ("-rf", ""), (&long, "")]);
+    fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").expect("a file");
+    let outputs = captured(&manifest, &folder);
+    assert_eq!(paths(&outputs.files[0].files), ["-rf", "a\nb", &long, "é\u{202e}"]);
+    assert_eq!(outputs.warnings, ["A name in OUTPUT_DIR is not UTF-8; what bears it is left out."]);
+}

@@ -1,0 +1,152 @@
+//! File inputs: which files become which paths in the container.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::{PlanCode, PlannedFile, PlannedInput, Planning, known, meant};
+use crate::engine::container::Text;
+use crate::engine::request::{File, Request, Source};
+use crate::seed::environment::variable_name;
+use crate::seed::model::{InputFile, Manifest};
+
+/// Up to so many files of an input are bound one by one; more are brought together in a folder of the host first, because
+/// engines are slow with many binds.
+const MAX_BINDS: usize = 32;
+/// The longest name of a file, bytes (`NAME_MAX`).
+const MAX_NAME: usize = 255;
+
+impl Planning {
+    /// The file inputs that are given.
+    pub(super) fn files(&mut self, manifest: &Manifest, request: &Request) -> Vec<PlannedInput> {
+        let inputs = &manifest.job.interface.inputs;
+        for (given, _) in &request.files {
+            if meant(&inputs.files, |input| &input.name, given).is_some() {
+                continue;
+            }
+            let help = if meant(&inputs.json, |input| &input.name, given).is_some() {
+                "It is a JSON input: give it a value, not a file.".to_owned()
+            } else {
+                known("file inputs", inputs.files.iter().map(|input| &*input.name))
+            };
+            self.problems.add(PlanCode::Unknown, given, "the job has no file input of this name.", help);
+        }
+        inputs.files.iter().filter_map(|input| self.file_input(input, manifest, request)).collect()
+    }
+
+    fn file_input(&mut self, input: &InputFile, manifest: &Manifest, request: &Request) -> Option<PlannedInput> {
+        let inputs = &manifest.job.interface.inputs.files;
+        let is_meant =
+            |given: &str| meant(inputs, |input| &input.name, given).is_some_and(|meant| std::ptr::eq(meant, input));
+        let given: Vec<&Source> =
+            request.files.iter().filter(|(name, _)| is_meant(name)).map(|(_, source)| source).collect();
+        if given.is_empty() {
+            if input.required {
+                let help = if input.multiple { "Give it files, or a folder of them." } else { "Give it a file." };
+                self.problems.add(PlanCode::Missing, &input.name, "the job needs this input.", help);
+            }
+            // Not set at all, also for `multiple`: so the standard has it.
+            return None;
+        }
+        let folder = format!("{}/{}", request.layout.inputs(), input.name);
+        let planned = if input.multiple {
+            self.several(input, &given, folder, request)?
+        } else {
+            self.single(input, &given, folder)?
+        };
+        self.set(planned.variable.clone(), Text::plain(&planned.path));
+        Some(planned)
+    }
+
+    fn single(&mut self, input: &InputFile, given: &[&Source], folder: String) -> Option<PlannedInput> {
+        let file = match given {
+            [Source::File(file)] => file,
+            [Source::Folder { .. }] => {
+                let message = "it takes one file, and this is a folder.";
+                self.problems.add(PlanCode::BadValue, &input.name, message, "Give it a file.");
+                return None;
+            }
+            more => {
+                let message = format!("it takes one file, and {} are given.", more.len());
+                self.problems.add(PlanCode::TooMany, &input.name, message, "Give it one file.");
+                return None;
+            }
+        };
+        let file = self.planned(input, file, file.name.clone(), &folder)?;
+        self.bind(&file.source, &file.path, true);
+        let path = file.path.clone();
+        Some(planned_input(input, path, vec![file], None))
+    }
+
+    fn several(
+        &mut self,
+        input: &InputFile,
+        given: &[&Source],
+        folder: String,
+        request: &Request,
+    ) -> Option<PlannedInput> {
+        let mut names = HashSet::new();
+        let mut files = Vec::new();
+        for source in given {
+            let (found, is_flat) = match source {
+                Source::File(file) => (std::slice::from_ref(file), true),
+                Source::Folder { files, is_flat, .. } => (&**files, *is_flat),
+            };
+            if !is_flat {
+                let name = &input.name;
+                self.warnings.push(format!("{name}: only the files directly inside of its folder are handed over."));
+            }
+            for file in found {
+                let name = self.own_name(input, &file.name, &mut names);
+                files.push(self.planned(input, file, name, &folder)?);
+            }
+        }
+        let whole = match given {
+            [Source::Folder { path, is_flat: true, .. }] => Some(path.clone()),
+            _ => None,
+        };
+        let staged = (whole.is_none() && (files.is_empty() || files.len() > MAX_BINDS))
+            .then(|| request.folder.input(&input.name));
+        match whole.as_ref().or(staged.as_ref()) {
+            Some(source) => self.bind(source, &folder, true),
+            None => files.iter().for_each(|file| self.bind(&file.source, &file.path, true)),
+        }
+        Some(planned_input(input, folder, files, staged))
+    }
+
+    /// The name of a file among others; a second one of a name gets a number.
+    fn own_name(&mut self, input: &InputFile, name: &str, taken: &mut HashSet<String>) -> String {
+        if taken.insert(name.to_owned()) {
+            return name.to_owned();
+        }
+        let (number, other) = (2..)
+            .map(|number: u32| (number, format!("{number}-{name}")))
+            .find(|(_, other)| !taken.contains(other))
+            .expect("there are more numbers than files");
+        let input = &input.name;
+        self.warnings.push(format!("{input}: {name} is there {number} times; the job finds this one as {other}."));
+        taken.insert(other.clone());
+        other
+    }
+
+    fn planned(&mut self, input: &InputFile, file: &File, name: String, folder: &str) -> Option<PlannedFile> {
+        let why = match &*name {
+            "" | "." | ".." => "is no name",
+            name if name.len() > MAX_NAME => "is longer than 255 bytes",
+            name if name.contains('/') => "holds a slash",
+            name if name.chars().any(char::is_control) => "holds characters that are not seen",
+            _ => {
+                let path = format!("{folder}/{name}");
+                return Some(PlannedFile { name, path, source: file.path.clone(), size: file.size });
+            }
+        };
+        let shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();
+        let message = format!("the name of its file `{shown}` {why}.");
+        self.problems.add(PlanCode::BadValue, &input.name, message, "Rename the file.");
+        None
+    }
+}
+
+fn planned_input(input: &InputFile, path: String, files: Vec<PlannedFile>, staged: Option<PathBuf>) -> PlannedInput {
+    let variable = variable_name(&input.name);
+    PlannedInput { name: input.name.clone(), variable, path, multiple: input.multiple, files, staged }
+}

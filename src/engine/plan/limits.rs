@@ -1,0 +1,90 @@
+//! Resources: what the manifest asks for, what the machine has, and what limits the container gets.
+
+use super::{PlanCode, Planning};
+use crate::engine::container::Text;
+use crate::engine::request::{Defaults, Layout, Request};
+use crate::seed::environment::variable_name;
+use crate::seed::model::Manifest;
+use crate::seed::resources::{Allocation, Kind, MIB};
+
+/// What the engine enforces.
+pub(super) struct Limits {
+    pub memory: Option<u64>,
+    pub cpus: Option<f64>,
+    pub shared_memory: Option<u64>,
+    pub gpus: u32,
+}
+
+/// The limits for what a run is allocated; zero sets none.
+pub(super) fn of(resources: &[Allocation], defaults: &Defaults) -> Limits {
+    let amount = |kind: Kind| resources.iter().find(|it| it.kind == kind).map(|it| it.amount);
+    Limits {
+        memory: amount(Kind::Mem).map_or(defaults.memory, |mib| Some(bytes(mib))),
+        cpus: amount(Kind::Cpus).map_or(defaults.cpus, Some).filter(|cpus| *cpus > 0.0),
+        shared_memory: amount(Kind::SharedMem).map(bytes).filter(|bytes| *bytes > 0),
+        gpus: amount(Kind::Gpus).unwrap_or_default() as u32,
+    }
+}
+
+/// How much a run may leave behind, bytes.
+pub(super) fn disk(resources: &[Allocation]) -> Option<u64> {
+    resources.iter().find(|it| it.kind == Kind::Disk).map(|it| bytes(it.amount))
+}
+
+/// Bytes of MiB; whole ones, because nobody can have a part of one. Too many are the most there are.
+fn bytes(mib: f64) -> u64 {
+    (mib * MIB as f64).ceil() as u64
+}
+
+impl Planning {
+    /// What the manifest asks for, told to the job, and held against what the machine has.
+    pub(super) fn resources(&mut self, manifest: &Manifest, request: &Request, input_bytes: u64) -> Vec<Allocation> {
+        let mut resources: Vec<Allocation> = Vec::new();
+        for scalar in &manifest.job.resources.scalar {
+            let allocation = match Allocation::of(scalar, input_bytes) {
+                Ok(allocation) => allocation,
+                Err(why) => {
+                    self.problems.add(PlanCode::BadManifest, &scalar.name, format!("{why}."), "Mend the manifest.");
+                    continue;
+                }
+            };
+            if resources.iter().any(|it| it.variable() == allocation.variable()) {
+                let message = "the manifest asks for it more than once.";
+                self.problems.add(PlanCode::BadManifest, &scalar.name, message, "Mend the manifest.");
+                continue;
+            }
+            let text = if request.layout == Layout::Scale { allocation.scale_text() } else { allocation.text() };
+            self.set(allocation.variable(), Text::plain(text));
+            self.check_host(&allocation, request);
+            resources.push(allocation);
+        }
+        resources
+    }
+
+    fn check_host(&mut self, allocation: &Allocation, request: &Request) {
+        let (name, needed) = (&allocation.name, allocation.amount);
+        let host = &request.host;
+        let mib = |bytes: u64| (bytes / MIB) as f64;
+        let (has, unit) = match allocation.kind {
+            Kind::Cpus => (host.cpus, "cores"),
+            Kind::Mem | Kind::SharedMem => (host.memory.map(mib), "MiB"),
+            Kind::Disk => (host.disk.map(mib), "MiB free"),
+            Kind::Gpus => (Some(f64::from(host.gpus)), "GPUs"),
+            Kind::Other => {
+                let offered = host.other.iter().any(|other| variable_name(other) == variable_name(name));
+                if !offered {
+                    let message =
+                        "this machine does not know what this resource is, so the standard forbids to run the job.";
+                    let help = "Run it where it is offered, or say that this machine offers it.";
+                    self.problems.add(PlanCode::NotEnough, name, message, help);
+                }
+                return;
+            }
+        };
+        if let Some(has) = has.filter(|has| needed > *has) {
+            let message = format!("the job needs {needed}, and this machine has {has} {unit}.");
+            let help = "Run it on a larger machine, or give it less input where that counts.";
+            self.problems.add(PlanCode::NotEnough, name, message, help);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! From a manifest and a request to a container. Pure: what is on the disk was looked at before ([`super::inputs`]), what is
+//! to be made there is done afterwards.
+
+mod files;
+mod limits;
+mod mounts;
+mod problem;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use problem::Problems;
+pub use problem::{PlanCode, PlanProblem};
+
+use super::command;
+use super::container::{Bind, Container, JOB, RUN, Text, Variable};
+use super::docker_run;
+use super::request::Request;
+use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
+use crate::seed::model::Manifest;
+use crate::seed::resources::Allocation;
+
+/// The most bytes of a variable with its name, and of an argument: Linux takes no more (`MAX_ARG_STRLEN`).
+const MAX_TEXT: usize = 128 * 1024 - 16;
+/// The most bytes of all of them: Linux takes 2 MiB, of which the image needs some.
+const MAX_TEXTS: usize = 1024 * 1024;
+
+/// What will be run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    pub container: Container,
+    /// File inputs that are given, in the manifest's order.
+    pub inputs: Vec<PlannedInput>,
+    /// The JSON inputs that are given, as their variables hold them.
+    pub json: BTreeMap<String, String>,
+    /// What the manifest asks for, computed.
+    pub resources: Vec<Allocation>,
+    /// How much the job may leave behind, bytes; `None` where it does not say.
+    pub disk: Option<u64>,
+    /// What may not go as somebody expects, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// The size of all input files, bytes.
+    pub fn input_bytes(&self) -> u64 {
+        self.inputs.iter().flat_map(|input| &input.files).map(|file| file.size).sum()
+    }
+
+    /// The variables that hold secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.container.environment.iter().filter(|it| it.value.is_secret()).map(|it| &*it.name)
+    }
+
+    /// The same as a command line for `docker run`, quoted for a shell, without secrets.
+    pub fn docker_run(&self) -> String {
+        docker_run::line(&self.container)
+    }
+}
+
+/// A file input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedInput {
+    pub name: String,
+    pub variable: String,
+    /// Absolute path in the container: of the file, or of the folder of files.
+    pub path: String,
+    pub multiple: bool,
+    pub files: Vec<PlannedFile>,
+    /// The folder of the host in which links to all files must be made before the start; `None` where the files are bound
+    /// as they are.
+    pub staged: Option<PathBuf>,
+}
+
+/// A file of an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedFile {
+    /// Its name in the container.
+    pub name: String,
+    /// Absolute path in the container.
+    pub path: String,
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Plans a run.
+///
+/// # Errors
+/// Everything that is in the way, at once.
+pub fn plan(manifest: &Manifest, request: &Request) -> Result<Plan, Vec<PlanProblem>> {
+    let mut planning = Planning::default();
+    planning.check_names(manifest);
+    let inputs = planning.files(manifest, request);
+    let json = planning.json(manifest, request);
+    planning.settings(manifest, request);
+    planning.mounts(manifest, request);
+    planning.own_variables(request);
+    let input_bytes = inputs.iter().flat_map(|input| &input.files).map(|file| file.size).sum();
+    let resources = planning.resources(manifest, request, input_bytes);
+    let command = planning.command(manifest);
+    planning.check_texts(command.as_deref());
+    let container = planning.container(manifest, request, &resources, command);
+    if !planning.problems.0.is_empty() {
+        return Err(planning.problems.0);
+    }
+    let disk = limits::disk(&resources);
+    Ok(Plan { container, inputs, json, resources, disk, warnings: planning.warnings })
+}
+
+/// What planning has come to so far.
+#[derive(Default)]
+struct Planning {
+    environment: Vec<Variable>,
+    binds: Vec<Bind>,
+    problems: Problems,
+    warnings: Vec<String>,
+}
+
+impl Planning {
+    fn set(&mut self, name: impl Into<String>, value: Text) {
+        self.environment.push(Variable { name: name.into(), value });
+    }
+
+    fn bind(&mut self, source: &Path, target: impl Into<String>, read_only: bool) {
+        let target = target.into();
+        match source.to_str().filter(|source| source.starts_with('/') && !source.contains('\0')) {
+            Some(source) => self.binds.push(Bind { source: source.to_owned(), target, read_only }),
+            None => {
+                let message = "this path of the host is not absolute, or not UTF-8.";
+                self.problems.add(PlanCode::BadValue, &source.to_string_lossy(), message, "Rename or move it.");
+            }
+        }
+    }
+
+    /// What becomes a variable or a folder must not break out, nor meet another. Validation says the same of a manifest, but
+    /// nobody says that it was asked.
+    fn check_names(&mut self, manifest: &Manifest) {
+        let interface = &manifest.job.interface;
+        let reserved: Vec<String> = manifest.job.resources.scalar.iter().map(|it| allocated_name(&it.name)).collect();
+        let files = interface.inputs.files.iter().map(|input| &input.name);
+        let json = interface.inputs.json.iter().map(|input| &input.name);
+        let settings = interface.settings.iter().map(|setting| &setting.name);
+        let mut seen = HashMap::new();
+        for name in files.chain(json).chain(settings) {
+            let variable = variable_name(name);
+            let message = if !is_name(name) {
+                "this is no name of the standard.".to_owned()
+            } else if variable == OUTPUT_DIR || reserved.contains(&variable) {
+                format!("it becomes the variable {variable}, which the executor sets.")
+            } else if let Some(first) = seen.insert(variable.clone(), name) {
+                format!("it becomes the variable {variable}, as {first} does.")
+            } else {
+                continue;
+            };
+            let help = "Mend the manifest; `silo validate` lists everything that is wrong with it.";
+            self.problems.add(PlanCode::BadManifest, name, message, help);
+        }
+    }
+
+    /// What every job is told.
+    fn own_variables(&mut self, request: &Request) {
+        let layout = request.layout;
+        self.set(OUTPUT_DIR, Text::plain(layout.output()));
+        self.bind(&request.folder.output, layout.output(), false);
+        self.bind(&request.folder.context(), layout.input_metadata(), true);
+        let mut own = vec![(INPUT_METADATA, layout.input_metadata())];
+        if let Some(attempt) = &request.attempt {
+            own.push(("SEED_JOB_ID", attempt.run.clone()));
+            own.push(("SEED_ATTEMPT", attempt.number.to_string()));
+            if layout == super::request::Layout::Scale {
+                own.push(("SCALE_JOB_ID", attempt.run.clone()));
+                own.push(("SCALE_EXE_NUM", attempt.number.to_string()));
+            }
+        }
+        for (name, value) in own {
+            // The standard does not reserve these names: the job's own come first.
+            if self.environment.iter().any(|variable| variable.name == name) {
+                self.warnings.push(format!("{name} is the job's own, so it does not tell what it tells other jobs."));
+            } else {
+                self.set(name, Text::plain(value));
+            }
+        }
+    }
+
+    fn command(&mut self, manifest: &Manifest) -> Option<Vec<Text>> {
+        let interface = &manifest.job.interface;
+        // Without a command there is no argument, not an empty one, which would take the place of the image's own.
+        let command = interface.command.as_deref().filter(|command| !command.trim().is_empty())?;
+        let environment = &self.environment;
+        let value = |name: &str| environment.iter().find(|variable| variable.name == name).map(|it| &it.value);
+        let expanded = match command::expand(command, value) {
+            Ok(expanded) => expanded,
+            Err(why) => {
+                let help = "Put it in single quotes for a shell of the image, as in `sh -c '…'`, or mend the manifest.";
+                self.problems.add(PlanCode::BadCommand, "command", format!("{why}."), help);
+                return None;
+            }
+        };
+        let declared: Vec<String> = (interface.inputs.files.iter().map(|input| &input.name))
+            .chain(interface.inputs.json.iter().map(|input| &input.name))
+            .chain(interface.settings.iter().map(|setting| &setting.name))
+            .map(|name| variable_name(name))
+            .collect();
+        for unset in expanded.unset.iter().filter(|unset| !declared.contains(unset)) {
+            self.warnings
+                .push(format!("Nothing sets {unset}, so it is nothing in the command, also if the image sets it."));
+        }
+        if expanded.has_operators {
+            let text = "No shell runs the command: pipes, redirections and the like are handed over as they are.";
+            self.warnings.push(text.to_owned());
+        }
+        Some(expanded.arguments)
+    }
+
+    fn check_texts(&mut self, command: Option<&[Text]>) {
+        let variables = self.environment.iter().map(|it| (it.name.as_str(), it.name.len() + 1, it.value.expose()));
+        let arguments = command.unwrap_or_default().iter().map(|argument| ("command", 0, argument.expose()));
+        let mut total = 0;
+        for (subject, extra, text) in variables.chain(arguments) {
+            total += extra + text.len();
+            let what = if text.contains('\0') {
+                "it holds a NUL, which no program can be given."
+            } else if extra + text.len() > MAX_TEXT {
+                "it is longer than a program can be given."
+            } else {
+                continue;
+            };
+            self.problems.add(PlanCode::BadValue, subject, what, "Hand long or binary values over as a file.");
+        }
+        if total > MAX_TEXTS {
+            let what = "all values together are longer than a program can be given.";
+            self.problems.add(PlanCode::BadValue, "environment", what, "Hand long values over as files.");
+        }
+    }
+
+    fn container(
+        &mut self,
+        manifest: &Manifest,
+        request: &Request,
+        resources: &[Allocation],
+        command: Option<Vec<Text>>,
+    ) -> Container {
+        if request.image.trim().is_empty() {
+            self.problems.add(PlanCode::Missing, "image", "it has no name.", "Say which image shall run.");
+        }
+        let job = &manifest.job;
+        let mut labels = BTreeMap::from([(JOB.to_owned(), format!("{}-{}", job.name, job.job_version))]);
+        labels.extend(request.attempt.as_ref().map(|attempt| (RUN.to_owned(), attempt.run.clone())));
+        let limits = limits::of(resources, &request.defaults);
+        Container {
+            image: request.image.clone(),
+            entrypoint: None,
+            command,
+            environment: std::mem::take(&mut self.environment),
+            binds: std::mem::take(&mut self.binds),
+            memory: limits.memory,
+            cpus: limits.cpus,
+            shared_memory: limits.shared_memory,
+            processes: request.defaults.processes,
+            gpus: limits.gpus,
+            network: request.network,
+            user: request.user.clone(),
+            timeout: self.timeout(job.timeout, request.timeout),
+            grace: request.grace,
+            labels,
+            platform: request.platform.clone(),
+        }
+    }
+
+    fn timeout(&mut self, seconds: i64, bound: Option<Duration>) -> Option<Duration> {
+        let own = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        if own.is_none() {
+            self.warnings.push(format!("The manifest's time limit of {seconds} seconds says nothing, so it has none."));
+        }
+        own.into_iter().chain(bound).min()
+    }
+}
+
+/// The entry of a list that somebody means by a name: spelled as it is, or as its variable.
+fn meant<'m, T>(entries: &'m [T], name_of: impl Fn(&T) -> &str, given: &str) -> Option<&'m T> {
+    let exact = entries.iter().find(|entry| name_of(entry) == given);
+    let variable = variable_name(given);
+    let alike = || entries.iter().find(|entry| is_name(given) && variable_name(name_of(entry)) == variable);
+    exact.or_else(alike)
+}
+
+/// What can be given, for the help of a problem.
+fn known<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.take(20).collect();
+    if names.is_empty() { format!("The job has no {what}.") } else { format!("The job has: {}.", names.join(", ")) }
+}

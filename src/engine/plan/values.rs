@@ -1,0 +1,93 @@
+//! JSON inputs and settings: values that become variables.
+
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret as _;
+
+use super::{PlanCode, Planning, known, meant};
+use crate::engine::container::{MASK, Text};
+use crate::engine::request::{JsonValue, Request};
+use crate::seed::environment::variable_name;
+use crate::seed::model::Manifest;
+
+impl Planning {
+    /// The JSON inputs that are given, by name.
+    pub(super) fn json(&mut self, manifest: &Manifest, request: &Request) -> BTreeMap<String, String> {
+        let inputs = &manifest.job.interface.inputs;
+        let mut values = BTreeMap::new();
+        let help = if inputs.json.is_empty() { "The job has no JSON inputs." } else { "" };
+        let given = self.assigned("JSON input", &inputs.json, |input| &input.name, &request.json, help);
+        for (input, value) in inputs.json.iter().zip(given) {
+            let Some(value) = value else {
+                if input.required {
+                    let help = format!("Give it a value, JSON of the type {}.", input.json_type.as_str());
+                    self.problems.add(PlanCode::Missing, &input.name, "the job needs this input.", help);
+                }
+                continue;
+            };
+            let text = match value {
+                JsonValue::Text(text) => input.variable_of_text(text),
+                JsonValue::Value(value) => input.variable_of(value),
+            };
+            match text {
+                Ok(text) => {
+                    self.set(variable_name(&input.name), Text::plain(&text));
+                    values.insert(input.name.clone(), text);
+                }
+                Err(why) => {
+                    let wanted = input.json_type.as_str();
+                    let message = format!("its value must be of the type {wanted}, and {why}.");
+                    self.problems.add(PlanCode::WrongType, &input.name, message, "Give it another value.");
+                }
+            }
+        }
+        values
+    }
+
+    /// The settings, of which none may be missing.
+    pub(super) fn settings(&mut self, manifest: &Manifest, request: &Request) {
+        let settings = &manifest.job.interface.settings;
+        let given = self.assigned("setting", settings, |setting| &setting.name, &request.settings, "");
+        for (setting, value) in settings.iter().zip(given) {
+            match value {
+                None => {
+                    let help = "Give it a value: the standard knows no optional ones.";
+                    self.problems.add(PlanCode::Missing, &setting.name, "the job needs this setting.", help);
+                }
+                Some(value) if setting.secret => {
+                    self.set(variable_name(&setting.name), Text::secret(value.clone(), MASK));
+                }
+                Some(value) => self.set(variable_name(&setting.name), Text::plain(value.expose_secret())),
+            }
+        }
+    }
+
+    /// For each entry of a list what is given for it. What fits none, or an entry that has its value already, is a problem.
+    pub(super) fn assigned<'r, T, V>(
+        &mut self,
+        what: &str,
+        entries: &[T],
+        name_of: impl Fn(&T) -> &str,
+        given: &'r [(String, V)],
+        help: &str,
+    ) -> Vec<Option<&'r V>> {
+        let mut values: Vec<Option<&V>> = entries.iter().map(|_| None).collect();
+        for (name, value) in given {
+            let found = meant(entries, &name_of, name);
+            let place = found.and_then(|found| entries.iter().position(|entry| std::ptr::eq(entry, found)));
+            match place {
+                Some(place) if values[place].is_none() => values[place] = Some(value),
+                Some(_) => {
+                    self.problems.add(PlanCode::TooMany, name, "it is given more than once.", "Give it once.");
+                }
+                None => {
+                    let known = known(&format!("{what}s"), entries.iter().map(&name_of));
+                    let help = if help.is_empty() { known } else { help.to_owned() };
+                    let message = format!("the job has no {what} of this name.");
+                    self.problems.add(PlanCode::Unknown, name, message, help);
+                }
+            }
+        }
+        values
+    }
+}

@@ -1,0 +1,371 @@
+//! The record of a run: from one document anybody can tell what was run, with what, how it ended, whether it is tried again,
+//! and where its logs and outputs are. `silo run --json` and a server give the same.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::inputs::GivenInput;
+use super::outputs::Outputs;
+use super::plan::Plan;
+use super::request::Request;
+use super::verdict::{RunError, Verdict};
+use crate::seed::environment::variable_name;
+use crate::seed::model::Manifest;
+
+/// What is known of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    pub id: String,
+    pub job: JobName,
+    pub image: ImageUsed,
+    /// The manifest that the run goes by, as it was then.
+    pub manifest: Value,
+    /// What the run was given, secrets masked.
+    pub given: Given,
+    /// The container, secrets masked: image, command, environment, binds and limits; see [`super::container::Container`].
+    pub container: Value,
+    /// The same for a shell.
+    pub docker_run: String,
+    pub status: Status,
+    pub phase: Phase,
+    /// 0 to 100.
+    pub progress: u8,
+    /// What happens just now, or happened at last.
+    pub message: String,
+    /// Why it failed, or why its last attempt did.
+    pub error: Option<RunError>,
+    pub warnings: Vec<String>,
+    pub attempts: Vec<AttemptRecord>,
+    pub max_tries: u32,
+    pub will_retry: bool,
+    pub created: DateTime<Utc>,
+    pub started: Option<DateTime<Utc>>,
+    pub finished: Option<DateTime<Utc>>,
+    pub updated: DateTime<Utc>,
+    pub outputs: Option<Outputs>,
+    /// Where it all is on the disk of whoever ran it.
+    pub folder: Option<PathBuf>,
+    #[serde(flatten)]
+    pub ticket: Ticket,
+}
+
+/// The job's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobName {
+    pub name: String,
+    pub job_version: String,
+    pub package_version: String,
+}
+
+/// The image as it was asked for, and what it was then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageUsed {
+    pub reference: String,
+    pub digest: Option<String>,
+    pub platform: Option<String>,
+}
+
+/// What a run was given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Given {
+    pub files: Vec<GivenInput>,
+    /// As the variables hold them, by input.
+    pub json: BTreeMap<String, String>,
+    /// By setting; those of secrets are masked.
+    pub settings: BTreeMap<String, String>,
+    /// Folders of the host by mount.
+    pub mounts: BTreeMap<String, String>,
+}
+
+impl Given {
+    /// What a plan was made from, with the files as they were read.
+    pub fn of(manifest: &Manifest, request: &Request, plan: &Plan, files: Vec<GivenInput>) -> Self {
+        let environment = &plan.container.environment;
+        let settings = manifest.job.interface.settings.iter().filter_map(|setting| {
+            let variable = variable_name(&setting.name);
+            let value = environment.iter().find(|it| it.name == variable)?;
+            Some((setting.name.clone(), value.value.to_string()))
+        });
+        let mounts = request.mounts.iter().map(|(name, path)| (name.clone(), path.display().to_string()));
+        Self { files, json: plan.json.clone(), settings: settings.collect(), mounts: mounts.collect() }
+    }
+}
+
+/// What a service adds for its users. None of it changes what is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ticket {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deduped_from: Option<String>,
+}
+
+/// For everybody: the words of OGC API – Processes, and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Accepted,
+    Running,
+    Successful,
+    Failed,
+    Dismissed,
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    Queued,
+    /// Waits for room.
+    Held,
+    Pull,
+    Stage,
+    Main,
+    Capture,
+    Cancelling,
+    /// Waits for the next attempt.
+    RetryWait,
+    Done,
+}
+
+impl Phase {
+    /// How far a run is that begins this phase, in percent.
+    pub fn progress(self) -> u8 {
+        match self {
+            Self::Queued | Self::Held => 0,
+            Self::Pull | Self::RetryWait => 5,
+            Self::Stage => 15,
+            Self::Main => 20,
+            Self::Capture | Self::Cancelling => 95,
+            Self::Done => 100,
+        }
+    }
+}
+
+/// One attempt. Its logs are in a folder of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRecord {
+    /// From 1.
+    pub number: u32,
+    pub started: DateTime<Utc>,
+    pub finished: Option<DateTime<Utc>>,
+    /// The machine.
+    pub host: Option<String>,
+    /// Kind and version of the engine.
+    pub engine: Option<String>,
+    pub container_id: Option<String>,
+    pub phases: Vec<PhaseRecord>,
+    pub exit_code: Option<i64>,
+    pub signal: Option<i64>,
+    pub oom: bool,
+    pub timed_out: bool,
+    pub error: Option<RunError>,
+    /// Of what was kept.
+    pub stdout_bytes: u64,
+    pub stderr_bytes: u64,
+    /// Whether there was more.
+    pub truncated: bool,
+}
+
+impl AttemptRecord {
+    /// An attempt that begins.
+    pub fn new(number: u32, started: DateTime<Utc>) -> Self {
+        Self {
+            number,
+            started,
+            finished: None,
+            host: None,
+            engine: None,
+            container_id: None,
+            phases: Vec::new(),
+            exit_code: None,
+            signal: None,
+            oom: false,
+            timed_out: false,
+            error: None,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            truncated: false,
+        }
+    }
+}
+
+/// A phase of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseRecord {
+    pub name: Phase,
+    pub started: DateTime<Utc>,
+    pub finished: Option<DateTime<Utc>>,
+    pub message: Option<String>,
+}
+
+impl Record {
+    /// The record of a run that was planned and is not begun.
+    pub fn new(id: impl Into<String>, manifest: &Manifest, plan: &Plan, given: Given, now: DateTime<Utc>) -> Self {
+        let job = &manifest.job;
+        Self {
+            id: id.into(),
+            job: JobName {
+                name: job.name.clone(),
+                job_version: job.job_version.clone(),
+                package_version: job.package_version.clone(),
+            },
+            image: ImageUsed {
+                reference: plan.container.image.clone(),
+                digest: None,
+                platform: plan.container.platform.clone(),
+            },
+            manifest: manifest.to_value(),
+            given,
+            container: serde_json::to_value(&plan.container).expect("a container is JSON"),
+            docker_run: plan.docker_run(),
+            status: Status::Accepted,
+            phase: Phase::Queued,
+            progress: 0,
+            message: String::new(),
+            error: None,
+            warnings: plan.warnings.clone(),
+            attempts: Vec::new(),
+            max_tries: 1,
+            will_retry: false,
+            created: now,
+            started: None,
+            finished: None,
+            updated: now,
+            outputs: None,
+            folder: None,
+            ticket: Ticket::default(),
+        }
+    }
+
+    /// Notes that a phase begins.
+    pub fn enter(&mut self, phase: Phase, now: DateTime<Utc>) {
+        self.phase = phase;
+        self.progress = self.progress.max(phase.progress());
+        self.updated = now;
+        if phase == Phase::Pull {
+            self.status = Status::Running;
+            self.started.get_or_insert(now);
+        }
+        if let Some(attempt) = self.attempts.last_mut() {
+            if let Some(last) = attempt.phases.last_mut() {
+                last.finished.get_or_insert(now);
+            }
+            if !matches!(phase, Phase::Done | Phase::RetryWait) {
+                attempt.phases.push(PhaseRecord { name: phase, started: now, finished: None, message: None });
+            }
+        }
+    }
+
+    /// Notes how the last attempt ended: the run's end, or the wait for another attempt.
+    pub fn end(&mut self, verdict: Verdict, now: DateTime<Utc>) {
+        let error = match &verdict {
+            Verdict::Failed(error) => Some(error.clone()),
+            Verdict::Successful | Verdict::Dismissed => None,
+        };
+        let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.finished = Some(now);
+            attempt.error.clone_from(&error);
+        }
+        self.will_retry = error.as_ref().is_some_and(|error| error.will_retry(number, self.max_tries));
+        self.message = match &verdict {
+            Verdict::Successful => "The job is done.".to_owned(),
+            Verdict::Dismissed => "The job was stopped.".to_owned(),
+            Verdict::Failed(error) if error.description.is_empty() => format!("{}.", error.title),
+            Verdict::Failed(error) => format!("{}. {}", error.title, error.description),
+        };
+        self.error = error;
+        if self.will_retry {
+            return self.enter(Phase::RetryWait, now);
+        }
+        self.status = match verdict {
+            Verdict::Successful => Status::Successful,
+            Verdict::Failed(_) => Status::Failed,
+            Verdict::Dismissed => Status::Dismissed,
+        };
+        self.enter(Phase::Done, now);
+        self.finished = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::engine::testing;
+    use crate::engine::verdict::Failure;
+
+    fn record() -> (Record, DateTime<Utc>) {
+        let (manifest, request, plan) = testing::planned("/runs/7".as_ref());
+        let now = DateTime::from_timestamp_millis(1_772_345_678_000).expect("a time");
+        let given = Given::of(&manifest, &request, &plan, Vec::new());
+        (Record { max_tries: 2, ..Record::new("7", &manifest, &plan, given, now) }, now)
+    }
+
+    fn attempt(record: &mut Record, now: DateTime<Utc>) {
+        record.attempts.push(AttemptRecord::new(record.attempts.len() as u32 + 1, now));
+        for (minute, phase) in [Phase::Pull, Phase::Stage, Phase::Main].into_iter().enumerate() {
+            record.enter(phase, now + TimeDelta::minutes(minute as i64));
+        }
+    }
+
+    #[test]
+    fn a_run_that_fails_twice_tells_it_all() {
+        let (mut record, now) = record();
+        let later = |minutes| now + TimeDelta::minutes(minutes);
+        assert_eq!((record.status, record.phase, record.progress), (Status::Accepted, Phase::Queued, 0));
+        attempt(&mut record, later(1));
+        record.end(Verdict::Failed(Failure::EngineLost.error("It is gone.")), later(4));
+        assert_eq!((record.status, record.phase, record.will_retry), (Status::Running, Phase::RetryWait, true));
+        assert_eq!(record.finished, None);
+        attempt(&mut record, later(10));
+        record.end(Verdict::Failed(Failure::EngineLost.error("It is gone.")), later(14));
+        assert_eq!((record.status, record.phase, record.will_retry), (Status::Failed, Phase::Done, false));
+        assert_eq!((record.progress, record.started, record.finished), (100, Some(later(1)), Some(later(14))));
+        assert_eq!(record.message, "The engine lost the container. It is gone.");
+        let phases = &record.attempts[0].phases;
+        let finished: Vec<_> = phases.iter().map(|phase| phase.finished).collect();
+        assert_eq!(finished, [Some(later(2)), Some(later(3)), Some(later(4))]);
+        let text = serde_json::to_string(&record).expect("a record is JSON");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!(serde_json::from_str::<Record>(&text).expect("it can be read"), record);
+        // What these two hold is tested where they are made.
+        (record.manifest, record.container) = (Value::Null, Value::Null);
+        insta::assert_json_snapshot!(record);
+    }
+
+    #[test]
+    fn ends_have_their_words() {
+        for (verdict, status) in [(Verdict::Successful, Status::Successful), (Verdict::Dismissed, Status::Dismissed)] {
+            let (mut record, now) = record();
+            attempt(&mut record, now);
+            record.end(verdict, now);
+            assert_eq!((record.status, record.phase, record.error.is_none()), (status, Phase::Done, true));
+            assert_eq!((record.finished, record.attempts[0].finished), (Some(now), Some(now)));
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! A job for the tests of this room.
+
+use std::path::Path;
+
+use super::folder::Folder;
+use super::plan::{Plan, plan};
+use super::request::{File, JsonValue, Request, Source};
+use crate::seed::model::Manifest;
+
+pub const MANIFEST: &str = r#"{
+  "seedVersion": "1.0.0",
+  "job": {
+    "name": "sea-ice", "jobVersion": "1.0.0", "packageVersion": "2.0.0", "title": "", "description": "",
+    "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 60,
+    "interface": {
+      "command": "edge ${SCENE} ${MASKS} ${DB_KEY} ${OUTPUT_DIR}",
+      "inputs": {
+        "files": [{"name": "SCENE", "mediaTypes": ["image/tiff"]}, {"name": "MASKS", "multiple": true, "required": false}],
+        "json": [{"name": "BANDS", "type": "array"}, {"name": "NOTE", "type": "string", "required": false}]
+      },
+      "settings": [{"name": "HOST"}, {"name": "DB-KEY", "secret": true}]
+    }
+  }
+}"#;
+
+/// A plan for a run in a folder, which need not be there; its input files are in `in` below it.
+pub fn planned(root: &Path) -> (Manifest, Request, Plan) {
+    planned_with(root, 40)
+}
+
+/// The same with a number of masks.
+pub fn planned_with(root: &Path, masks: usize) -> (Manifest, Request, Plan) {
+    let manifest = Manifest::parse(MANIFEST).expect("it fits the types");
+    let mut request = Request::new("sea-ice-1.0.0-seed:2.0.0", Folder::new(root.join("run")));
+    let file = |name: &str| Source::File(File { name: name.to_owned(), path: root.join("in").join(name), size: 3 });
+    request.files = vec![("SCENE".to_owned(), file("scene.png"))];
+    request.files.extend((0..masks).map(|number| ("MASKS".to_owned(), file(&format!("{number}.tif")))));
+    request.json = vec![("BANDS".to_owned(), JsonValue::Text("[1, 2]".to_owned()))];
+    request.json.push(("NOTE".to_owned(), JsonValue::Text("5".to_owned())));
+    request.settings = vec![("HOST".to_owned(), "db".into()), ("DB-KEY".to_owned(), "hunter2".into())];
+    let plan = plan(&manifest, &request).expect("it can be run");
+    (manifest, request, plan)
+}

@@ -1,0 +1,321 @@
+//! How a run ended, in words that stay the same: the manifest's names for its exit codes first, Scale's names for the rest.
+//! Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::outputs::{OutputCode, OutputProblem, Outputs};
+use crate::seed::model::{ErrorCategory, Manifest};
+
+/// What an engine says of a container that runs no more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// As the engine has it: 128 and the signal's number, where a signal ended the process. `None` when the container was gone
+    /// before anybody could ask.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel killed a process of the container because its memory was used up.
+    pub oom: bool,
+    /// Whether the run was stopped at its time limit.
+    pub timed_out: bool,
+    /// Whether somebody stopped it.
+    pub cancelled: bool,
+}
+
+impl Ending {
+    /// The signal that ended the process, as far as its exit code shows.
+    pub fn signal(&self) -> Option<i64> {
+        self.exit_code.map(|code| code - 128).filter(|signal| (1..=64).contains(signal))
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Successful,
+    Failed(RunError),
+    /// Somebody stopped it.
+    Dismissed,
+}
+
+/// A named error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunError {
+    /// What machines know it by.
+    pub name: String,
+    pub title: String,
+    pub description: String,
+    pub category: Category,
+    /// That of the process, where it had one.
+    pub exit_code: Option<i64>,
+    pub signal: Option<i64>,
+    pub oom: bool,
+    /// Whether another attempt may go better.
+    pub retryable: bool,
+}
+
+impl RunError {
+    /// Whether the run is tried again after an attempt, counted from 1.
+    pub fn will_retry(&self, attempt: u32, max_tries: u32) -> bool {
+        self.retryable && attempt < max_tries
+    }
+}
+
+/// Who is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    /// What the job was given.
+    Data,
+    /// The algorithm, or its packaging.
+    Job,
+    /// Whoever ran it: the job may be fine.
+    System,
+}
+
+/// Says how a run ended that came as far as its container. Outputs are looked at after an exit code of 0 only.
+pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> Verdict {
+    let error = |name: &str, title: &str, description: String| RunError {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        description,
+        category: Category::Job,
+        exit_code: ending.exit_code,
+        signal: ending.signal(),
+        oom: ending.oom,
+        retryable: false,
+    };
+    if ending.cancelled {
+        return Verdict::Dismissed;
+    }
+    if ending.timed_out {
+        let limit = manifest.job.timeout;
+        let description = format!("The job was stopped at its time limit; its manifest gives it {limit} seconds.");
+        return Verdict::Failed(error("timeout", "Time limit exceeded", description));
+    }
+    let code = match ending.exit_code {
+        None => {
+            return Verdict::Failed(Failure::EngineLost.error("The container vanished before it said how it ended."));
+        }
+        Some(0) => {
+            let problem = outputs.and_then(|outputs| outputs.problems.first());
+            let all = || outputs.map(|outputs| described(&outputs.problems)).unwrap_or_default();
+            return problem.map_or(Verdict::Successful, |problem| {
+                let (name, title) = of_output(problem.code);
+                Verdict::Failed(error(name, title, all()))
+            });
+        }
+        Some(code) => code,
+    };
+    if let Some(known) = manifest.job.errors.iter().find(|known| known.code == code) {
+        let title = known.title.clone().filter(|title| !title.is_empty()).unwrap_or_else(|| known.name.clone());
+        let category = match known.category {
+            ErrorCategory::Data => Category::Data,
+            ErrorCategory::Job => Category::Job,
+        };
+        let description = known.description.clone().unwrap_or_default();
+        return Verdict::Failed(RunError { category, ..error(&known.name, &title, description) });
+    }
+    if ending.oom {
+        let description = "The job used more memory than it is allocated; its manifest says how much that is.";
+        return Verdict::Failed(error("oom-killed", "Out of memory", description.to_owned()));
+    }
+    if let Some(signal) = ending.signal() {
+        let title = format!("Ended by signal {signal}{}", signal_name(signal));
+        let description = format!("The exit code {code} says so, and the manifest has no name for it.");
+        return Verdict::Failed(error(&format!("signal-{signal}"), &title, description));
+    }
+    let hint = match code {
+        126 => " Shells say so when a program may not be executed.",
+        127 => " Shells say so when there is no such program.",
+        _ => "",
+    };
+    let description = format!("The job ended with exit code {code}, for which its manifest has no name.{hint}");
+    Verdict::Failed(error("algorithm-unknown", "Unknown error of the job", description))
+}
+
+fn of_output(code: OutputCode) -> (&'static str, &'static str) {
+    match code {
+        OutputCode::MissingRequiredOutput => ("missing-required-output", "A required output is missing"),
+        OutputCode::UnexpectedMultipleOutputs => {
+            ("unexpected-multiple-outputs", "Several files for an output that is one")
+        }
+        OutputCode::InvalidResultsManifest => ("invalid-results-manifest", "seed.outputs.json is not valid"),
+        OutputCode::UnreadableOutput => ("unreadable-output", "An output cannot be read"),
+        OutputCode::TooLargeOutput => ("too-large-output", "The job left too much behind"),
+    }
+}
+
+fn described(problems: &[OutputProblem]) -> String {
+    const MOST: usize = 20;
+    let sentences = problems.iter().take(MOST).map(|problem| format!("{}: {}", problem.subject, problem.message));
+    let more = problems.len().saturating_sub(MOST);
+    let rest = (more > 0).then(|| format!("{more} more."));
+    sentences.chain(rest).collect::<Vec<_>>().join(" ")
+}
+
+fn signal_name(signal: i64) -> String {
+    const NAMES: [(i64, &str); 11] = [
+        (1, "HUP"),
+        (2, "INT"),
+        (3, "QUIT"),
+        (4, "ILL"),
+        (6, "ABRT"),
+        (7, "BUS"),
+        (8, "FPE"),
+        (9, "KILL"),
+        (11, "SEGV"),
+        (13, "PIPE"),
+        (15, "TERM"),
+    ];
+    NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| format!(" ({name})")).unwrap_or_default()
+}
+
+/// What can go wrong around a job; the names are Scale's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The registry did not answer, or asks to come again later.
+    Pull,
+    /// The image or the platform is not there, or the registry refuses the credentials.
+    PullRefused,
+    PullTimeout,
+    /// The engine does not start the container.
+    Launch,
+    /// The engine, or the container in it, is gone.
+    EngineLost,
+    /// The service was stopped while the job ran.
+    HostLost,
+    /// The disk refuses: inputs, logs or outputs.
+    Disk,
+    /// An input is gone.
+    MissingFile,
+    /// What only an operator can mend.
+    MissingMount,
+    MissingSetting,
+    Unknown,
+}
+
+impl Failure {
+    pub const ALL: [Self; 11] = [
+        Self::Pull,
+        Self::PullRefused,
+        Self::PullTimeout,
+        Self::Launch,
+        Self::EngineLost,
+        Self::HostLost,
+        Self::Disk,
+        Self::MissingFile,
+        Self::MissingMount,
+        Self::MissingSetting,
+        Self::Unknown,
+    ];
+
+    /// The named error, with what happened in a sentence.
+    pub fn error(self, description: impl Into<String>) -> RunError {
+        let (name, title, retryable) = match self {
+            Self::Pull => ("pull", "The image cannot be pulled", true),
+            Self::PullRefused => ("pull", "The image cannot be pulled", false),
+            Self::PullTimeout => ("pull-timeout", "Pulling the image took too long", true),
+            Self::Launch => ("docker-task-launch", "The engine does not start the container", true),
+            Self::EngineLost => ("docker-terminated", "The engine lost the container", true),
+            Self::HostLost => ("node-lost", "The machine stopped while the job ran", true),
+            Self::Disk => ("filesystem-io", "The disk cannot be read or written", true),
+            Self::MissingFile => ("missing-file", "An input file is gone", false),
+            Self::MissingMount => ("missing-mount", "A mount is missing", false),
+            Self::MissingSetting => ("missing-setting", "A setting is missing", false),
+            Self::Unknown => ("unknown", "Something unexpected went wrong", true),
+        };
+        RunError {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            description: description.into(),
+            category: Category::System,
+            exit_code: None,
+            signal: None,
+            oom: false,
+            retryable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let errors = json!([{"code": 10, "name": "no-orbit", "title": "No orbit", "description": "It is gone.", "category": "data"},
+            {"code": 11, "name": "crash"}, {"code": 0, "name": "never"}, {"code": 139, "name": "known-crash"}]);
+        let job = json!({"name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",
+            "maintainer": {"name": "m", "email": "e"}, "timeout": 60, "errors": errors});
+        serde_json::from_value(json!({"seedVersion": "1.0.0", "job": job})).expect("it fits the types")
+    }
+
+    fn failed(ending: Ending) -> RunError {
+        match judge(&manifest(), ending, None) {
+            Verdict::Failed(error) => error,
+            other => panic!("{ending:?}: {other:?}"),
+        }
+    }
+
+    fn exit(code: i64) -> Ending {
+        Ending { exit_code: Some(code), ..Ending::default() }
+    }
+
+    #[test]
+    fn exit_codes_have_names() {
+        let table = [
+            (exit(10), "no-orbit", "No orbit", Category::Data),
+            (exit(11), "crash", "crash", Category::Job),
+            (exit(1), "algorithm-unknown", "Unknown error of the job", Category::Job),
+            (exit(255), "algorithm-unknown", "Unknown error of the job", Category::Job),
+            (exit(-1), "algorithm-unknown", "Unknown error of the job", Category::Job),
+            (exit(139), "known-crash", "known-crash", Category::Job),
+            (exit(137), "signal-9", "Ended by signal 9 (KILL)", Category::Job),
+            (exit(128 + 34), "signal-34", "Ended by signal 34", Category::Job),
+            (Ending { oom: true, ..exit(137) }, "oom-killed", "Out of memory", Category::Job),
+            (Ending { oom: true, ..exit(10) }, "no-orbit", "No orbit", Category::Data),
+            (Ending { timed_out: true, ..exit(143) }, "timeout", "Time limit exceeded", Category::Job),
+            // A job that ends well on TERM has not done what it should.
+            (Ending { timed_out: true, ..exit(0) }, "timeout", "Time limit exceeded", Category::Job),
+            (Ending { timed_out: true, ..exit(10) }, "timeout", "Time limit exceeded", Category::Job),
+        ];
+        for (ending, name, title, category) in table {
+            let error = failed(ending);
+            assert_eq!((&*error.name, &*error.title, error.category), (name, title, category), "{ending:?}");
+            assert_eq!((error.exit_code, error.retryable), (ending.exit_code, false));
+        }
+        assert!(failed(exit(127)).description.ends_with("there is no such program."));
+        assert_eq!(failed(exit(137)).signal, Some(9));
+        let lost = failed(Ending::default());
+        assert_eq!((&*lost.name, lost.category, lost.retryable), ("docker-terminated", Category::System, true));
+    }
+
+    #[test]
+    fn zero_is_success_where_the_outputs_are_there() {
+        let judged = |outputs: &Outputs| judge(&manifest(), exit(0), Some(outputs));
+        assert_eq!(judged(&Outputs::default()), Verdict::Successful);
+        // A child that was killed, and whose parent went on without it.
+        assert_eq!(judge(&manifest(), Ending { oom: true, ..exit(0) }, None), Verdict::Successful);
+        assert_eq!(judge(&manifest(), Ending { cancelled: true, ..exit(137) }, None), Verdict::Dismissed);
+        let problem =
+            |code, subject: &str| OutputProblem { code, subject: subject.to_owned(), message: "no.".to_owned() };
+        let problems =
+            vec![problem(OutputCode::UnexpectedMultipleOutputs, "A"), problem(OutputCode::MissingRequiredOutput, "B")];
+        let Verdict::Failed(error) = judged(&Outputs { problems, ..Outputs::default() }) else { panic!("it failed") };
+        assert_eq!((&*error.name, &*error.description), ("unexpected-multiple-outputs", "A: no. B: no."));
+        assert_eq!((error.category, error.exit_code, error.retryable), (Category::Job, Some(0), false));
+    }
+
+    #[test]
+    fn only_the_systems_errors_are_retried() {
+        for failure in Failure::ALL {
+            let error = failure.error("It happened.");
+            assert_eq!((error.category, error.exit_code), (Category::System, None));
+            assert_eq!(error.will_retry(1, 3), error.retryable, "{failure:?}");
+            assert!(!error.will_retry(3, 3));
+        }
+        assert!(Failure::Pull.error("").retryable && !Failure::PullRefused.error("").retryable);
+        assert!(!failed(exit(1)).will_retry(1, 3));
+    }
+}

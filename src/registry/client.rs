@@ -1,0 +1,132 @@
+//! The one factory of outgoing clients, each behind the guard.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::dns::Resolve;
+use url::{Origin, Url};
+
+use super::address::Base;
+use super::guard::Guard;
+use super::tls::{Tls, Trust, install_tls};
+use super::transport::root_cause;
+use super::{Error, Limits, Result};
+
+/// The clients of one registry: nobody gets one for an address that must not be asked.
+pub(super) struct Clients {
+    guard: Guard,
+    trust: Trust,
+    /// Where the client certificate is shown.
+    origin: Origin,
+    /// Whether the registry is on this machine, so that no proxy is asked.
+    direct: bool,
+    connect_timeout: Duration,
+    most_idle: usize,
+    /// For the registry's own origin, if there is a client certificate to show.
+    own: OnceLock<Client>,
+    /// For what it leads to; for everything, if there is none.
+    others: OnceLock<Client>,
+}
+
+impl Clients {
+    /// For a registry whose `/v2/` API is at `base`, and its kind's own interface at `interface`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for certificates that cannot be used.
+    pub(super) fn new(base: &Base, interface: &Url, tls: &Tls, limits: &Limits) -> Result<Self> {
+        let root = base.root();
+        Ok(Self {
+            guard: Guard::new([&root, interface], &limits.private),
+            trust: tls.read()?,
+            origin: root.origin(),
+            direct: base.is_loopback(),
+            connect_timeout: limits.connect_timeout,
+            most_idle: limits.concurrency,
+            own: OnceLock::new(),
+            others: OnceLock::new(),
+        })
+    }
+
+    /// The client for an address.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for one that must not be asked.
+    pub(super) async fn get(&self, url: &Url) -> Result<&Client> {
+        self.guard.check(url)?;
+        if !self.direct {
+            self.guard.check_proxied(url).await?;
+        }
+        let shows_itself = self.trust.identity.is_some() && url.origin() == self.origin;
+        let place = if shows_itself { &self.own } else { &self.others };
+        if let Some(client) = place.get() {
+            return Ok(client);
+        }
+        // At the first request: reading the system's certificates takes a while.
+        let made = self.make(self.guard.clone(), shows_itself)?;
+        Ok(place.get_or_init(|| made))
+    }
+
+    fn make(&self, resolver: impl Resolve + 'static, shows_itself: bool) -> Result<Client> {
+        install_tls();
+        let mut builder = Client::builder()
+            .user_agent(concat!("silo/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.connect_timeout)
+            .pool_max_idle_per_host(self.most_idle)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .tls_certs_merge(self.trust.roots.iter().cloned())
+            .dns_resolver(resolver);
+        if self.direct {
+            builder = builder.no_proxy();
+        }
+        if let Some(identity) = self.trust.identity.clone().filter(|_| shows_itself) {
+            builder = builder.identity(identity);
+        }
+        builder.build().map_err(|why| {
+            Error::Tls(format!(
+                "no secure connections on this machine: {}; install its CA certificates (package ca-certificates)",
+                root_cause(&why)
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use reqwest::dns::{Name, Resolving};
+
+    use super::super::transport::{failure, tests::limits};
+    use super::*;
+
+    /// Resolves every name as the guard resolves this one; `None` knows no name.
+    struct Everything(Guard, Option<&'static str>);
+
+    impl Resolve for Everything {
+        fn resolve(&self, _: Name) -> Resolving {
+            match self.1.and_then(|name| name.parse().ok()) {
+                Some(name) => self.0.resolve(name),
+                None => Box::pin(async { Err(io::Error::other("no such name").into()) }),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_name_server_says_is_told_in_words() {
+        for (name, part) in [
+            (Some("169.254.169.254"), "never used for registries"),
+            (Some("127.0.0.1"), "scan.private_hosts"),
+            (None, "no such name"),
+        ] {
+            let base = Base::parse("http://registry.example.org").unwrap();
+            let clients = Clients::new(&base, &base.root(), &Tls::default(), &limits()).unwrap();
+            let client = clients.make(Everything(clients.guard.clone(), name), false).unwrap();
+            let error = client.get("http://registry.example.org/v2/").send().await.unwrap_err();
+            let error = failure(&error, "registry.example.org");
+            assert!(error.to_string().contains(part), "{error}");
+            assert_eq!(matches!(error, Error::Refused(_)), name.is_some(), "{error:?}");
+        }
+    }
+}

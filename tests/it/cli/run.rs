@@ -1,0 +1,198 @@
+//! `silo run --dry-run`: what people type, and what would be run. Also what the old command line did to it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::plain;
+use super::program::silo;
+use crate::support::process::Exit;
+
+/// The guide's job, with something of everything besides.
+fn manifest() -> Value {
+    json!({
+        "seedVersion": "1.0.0",
+        "job": {
+            "name": "image-rotate", "jobVersion": "1.0.0", "packageVersion": "1.0.0",
+            "title": "Rotate", "description": "Rotates a picture",
+            "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
+            "timeout": 60,
+            "interface": {
+                "command": "sh image_rotate.sh \"${INPUT_FILE}\" ${DEGREES} ${EXTRA/#/-x } ${OUTPUT_DIR}",
+                "inputs": {
+                    "files": [{"name": "INPUT_FILE", "mediaTypes": ["image/png"]}, {"name": "EXTRA", "multiple": true, "required": false}],
+                    "json": [{"name": "DEGREES", "type": "integer"}, {"name": "NOTE", "type": "string", "required": false}]
+                },
+                "outputs": {"files": [{"name": "ROTATED", "pattern": "*.png"}]},
+                "mounts": [{"name": "FONTS", "path": "/usr/share/fonts"}],
+                "settings": [{"name": "API_KEY", "secret": true}]
+            },
+            "resources": {"scalar": [
+                {"name": "cpus", "value": 0.1}, {"name": "mem", "value": 256, "inputMultiplier": 4.0}, {"name": "disk", "value": 128}
+            ]},
+            "errors": [{"code": 1, "name": "bad-picture", "category": "data"}]
+        }
+    })
+}
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("seed.manifest.json"), manifest().to_string()).unwrap();
+    fs::write(folder.path().join("seed, a=b.png"), "picture").unwrap();
+    fs::create_dir(folder.path().join("fonts")).unwrap();
+    fs::create_dir(folder.path().join("more")).unwrap();
+    fs::write(folder.path().join("more/1.txt"), "1").unwrap();
+    folder
+}
+
+const GIVEN: [&str; 10] = [
+    "-i",
+    "INPUT_FILE=seed, a=b.png",
+    "-j",
+    "DEGREES=180",
+    "-e",
+    "API_KEY=hunter2=,x",
+    "-m",
+    "FONTS=fonts",
+    "-o",
+    "out",
+];
+
+fn dry_run(folder: &Path, more: &[&str]) -> Exit {
+    silo(folder, &[&["run", ".", "--dry-run"], more].concat())
+}
+
+/// The same as JSON, with the folder's name replaced.
+fn as_json(folder: &TempDir, more: &[&str]) -> (Option<i32>, Value) {
+    let exit = dry_run(folder.path(), &[more, &["--json"]].concat());
+    assert_eq!(exit.stderr, "", "{exit:?}");
+    let path = folder.path().canonicalize().unwrap();
+    (exit.code, serde_json::from_str(&plain(&exit.stdout, &[(path.to_str().unwrap(), "[folder]")])).unwrap())
+}
+
+fn problems(outcome: &Value) -> Vec<String> {
+    let problems = outcome["problems"].as_array().unwrap().iter();
+    problems.map(|it| format!("{} {}", it["code"].as_str().unwrap(), it["subject"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn the_plan_as_json() {
+    let folder = folder();
+    let (code, outcome) = as_json(&folder, &[&GIVEN[..], &["-i", "extra=more", "-j", "NOTE=a, b=c"]].concat());
+    assert_eq!((code, &outcome["valid"]), (Some(0), &json!(true)), "{outcome:#}");
+    assert!(!outcome.to_string().contains("hunter2"), "{outcome:#}");
+    insta::assert_json_snapshot!(outcome);
+}
+
+/// The line is for a shell: here one that knows another `docker`.
+#[test]
+fn the_line_can_be_run() {
+    let folder = folder();
+    let exit = dry_run(folder.path(), &GIVEN);
+    assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""), "{exit:?}");
+    assert!(!exit.stdout.contains("hunter2"), "{}", exit.stdout);
+    let script = format!("docker() {{ printf '%s\\n' \"$@\"; }}; {}", exit.stdout);
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let words = String::from_utf8(output.stdout).unwrap();
+    insta::assert_snapshot!(plain(&words, &[(path.to_str().unwrap(), "[folder]")]));
+    // Nothing was made for it.
+    assert!(!folder.path().join("out").exists() && !folder.path().join("out.run").exists());
+}
+
+#[test]
+fn everything_that_is_missing_or_unknown_is_said_at_once() {
+    let folder = folder();
+    let exit = dry_run(folder.path(), &["-j", "DEGREES=notanint", "-i", "INPUT_FLIE=seed, a=b.png", "-e", "X=1"]);
+    assert_eq!((exit.code, exit.stdout.as_str()), (Some(2), ""), "{exit:?}");
+    insta::assert_snapshot!(exit.stderr);
+    let (code, outcome) = as_json(&folder, &["-j", "DEGREES=1.0", "-i", "DEGREES=more"]);
+    assert_eq!((code, &outcome["valid"]), (Some(2), &json!(false)));
+    let expected = ["unknown DEGREES", "missing INPUT_FILE", "wrong-type DEGREES", "missing API_KEY", "missing FONTS"];
+    assert_eq!(problems(&outcome), expected);
+}
+
+#[test]
+fn the_old_command_line_is_not_back() {
+    let folder = folder();
+    let plan = |more: &[&str]| {
+        let (code, outcome) = as_json(&folder, &[&GIVEN[..], more].concat());
+        assert_eq!(code, Some(0), "{outcome:#}");
+        outcome["plan"]["container"].clone()
+    };
+    let container = plan(&["-j", "NOTE="]);
+    // Time limit, cores and memory are enforced, inputs cannot be written.
+    assert_eq!((&container["timeoutSeconds"], &container["cpus"]), (&json!(60), &json!(0.1)));
+    assert_eq!(container["memory"], 257 * 1024 * 1024);
+    assert_eq!(container["binds"][0]["readOnly"], true);
+    // Quotes hold arguments together; what is absent leaves none behind, and is not set.
+    let command = json!(["sh", "image_rotate.sh", "/seed/in/INPUT_FILE/seed, a=b.png", "180", "/seed/out"]);
+    assert_eq!(container["command"], command);
+    let names: Vec<&str> =
+        container["environment"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert!(!names.contains(&"EXTRA") && names.contains(&"NOTE"), "{names:?}");
+    // An input may be spelled as its variable.
+    assert_eq!(plan(&["-i", "extra=more"])["binds"][1]["target"], "/seed/in/EXTRA");
+    // The value of a JSON input may be in a file, also under a name that looks like anything.
+    fs::write(folder.path().join("note.json"), "\"from the file\"").unwrap();
+    let container = plan(&["-j", "NOTE=note.json"]);
+    assert!(container.to_string().contains("from the file"), "{container}");
+    // What is missing on the disk is a failure.
+    for (arguments, why) in [
+        (vec!["-i", "INPUT_FILE=nowhere.png"], "input INPUT_FILE: there is no file or folder nowhere.png"),
+        (vec!["-m", "FONTS=nowhere"], "mount FONTS: nowhere: "),
+        (vec!["-i", "INPUT_FILE"], "write it as KEY=VALUE"),
+        (vec!["-i", "=x"], "write it as KEY=VALUE"),
+        (vec!["--unknown"], "unexpected argument"),
+    ] {
+        let error = dry_run(folder.path(), &arguments).expect_failure(2);
+        assert!(error.contains(why), "{error}");
+    }
+    let error = silo(folder.path(), &["run", "./no-such-folder", "--dry-run"]).expect_failure(2);
+    assert!(error.contains("no-such-folder cannot be read"), "{error}");
+}
+
+#[test]
+fn a_manifest_that_is_not_valid_is_not_run() {
+    let folder = folder();
+    let text = manifest().to_string().replace("\"timeout\":60", "\"timeout\":\"60\"");
+    fs::write(folder.path().join("seed.manifest.json"), text).unwrap();
+    let error = dry_run(folder.path(), &GIVEN).expect_failure(1);
+    assert!(error.contains("error[wrong-type]") && error.contains("not valid: 1 error"), "{error}");
+    let (code, outcome) = as_json(&folder, &GIVEN);
+    assert_eq!((code, &outcome["report"]["valid"], &outcome["valid"]), (Some(1), &json!(false), &json!(false)));
+}
+
+#[test]
+fn hostile_folders_are_refused() {
+    let folder = folder();
+    let more = folder.path().join("more");
+    std::os::unix::fs::symlink("/etc/passwd", more.join("2.txt")).unwrap();
+    let error = dry_run(folder.path(), &[&GIVEN[..], &["-i", "EXTRA=more"]].concat()).expect_failure(2);
+    assert!(error.contains("more/2.txt is a link that leads out of its folder"), "{error}");
+    fs::remove_file(more.join("2.txt")).unwrap();
+    // Links inside are files; folders are not handed over.
+    std::os::unix::fs::symlink("1.txt", more.join("2.txt")).unwrap();
+    fs::create_dir(more.join("deep")).unwrap();
+    let (_, outcome) = as_json(&folder, &[&GIVEN[..], &["-i", "EXTRA=more"]].concat());
+    let names: Vec<&Value> =
+        outcome["plan"]["inputs"][1]["files"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["1.txt", "2.txt"]);
+    assert_eq!(outcome["plan"]["warnings"].as_array().unwrap().len(), 1, "{outcome:#}");
+    for (name, why) in [("/dev/null", "is neither a file nor a folder"), ("seed\u{1b}", "there is no file")] {
+        let error = dry_run(folder.path(), &["-i", &format!("INPUT_FILE={name}")]).expect_failure(2);
+        assert!(error.contains(why) && !error.contains('\u{1b}'), "{error:?}");
+    }
+}
+
+#[test]
+fn jobs_that_rely_on_scale_find_its_places() {
+    let folder = folder();
+    let (code, outcome) = as_json(&folder, &[&GIVEN[..], &["--layout", "scale", "--network", "none"]].concat());
+    let container = &outcome["plan"]["container"];
+    assert_eq!((code, &container["network"]), (Some(0), &json!("none")));
+    assert_eq!(container["binds"][0]["target"], "/scale/input_data/INPUT_FILE/seed, a=b.png");
+    assert!(container.to_string().contains(r#"{"name":"ALLOCATED_CPUS","value":"0.1","secret":false}"#), "{container}");
+}

@@ -1,0 +1,213 @@
+//! `silo run` with a real engine.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use silo::seed::LABEL;
+use tempfile::TempDir;
+
+use super::program::silo;
+use crate::support::docker_engine::{DockerEngine, engine};
+use crate::support::output;
+use crate::support::process::Exit;
+
+/// An image of a shell script; `$1` is the input's path, if there is one.
+struct Job {
+    engine: DockerEngine,
+    image: String,
+    folder: TempDir,
+}
+
+fn manifest(name: &str) -> Value {
+    json!({
+        "seedVersion": "1.0.0",
+        "job": {
+            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0",
+            "title": "Test", "description": "A job of the tests",
+            "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
+            "timeout": 60,
+            "interface": {
+                "command": "${INPUT_FILE}",
+                "inputs": {"files": [{"name": "INPUT_FILE", "required": false}]},
+                "outputs": {"files": [{"name": "RESULT", "pattern": "*.txt", "required": false}]},
+                "settings": [{"name": "API_KEY", "secret": true}]
+            },
+            "resources": {"scalar": [
+                {"name": "cpus", "value": 0.5}, {"name": "mem", "value": 64}, {"name": "disk", "value": 1}
+            ]},
+            "errors": [{"code": 9, "name": "bad-picture", "title": "Bad picture", "category": "data"}]
+        }
+    })
+}
+
+impl Job {
+    async fn new(name: &str, script: &str) -> Self {
+        let engine = engine().await;
+        let label = manifest(name).to_string();
+        let image = engine.script(&format!("{name}-1.0.0-seed:1.0.0"), script, &[(LABEL, &label)]).await;
+        Self { engine, image, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let common = ["run", &self.image, "--engine", &self.engine.host, "--network", "none"];
+        [&common[..], &["-e", "API_KEY=hunter2", "-o", "out"], more].concat()
+    }
+
+    fn run(&self, more: &[&str]) -> Exit {
+        silo(self.path(), &self.arguments(more))
+    }
+
+    /// Starts it, and comes back when it has printed its first line.
+    fn start(&self, more: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
+        command.current_dir(self.path()).env_clear().args(self.arguments(more));
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut printed = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        printed.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        (child, printed)
+    }
+
+    /// Its containers, dead or alive.
+    async fn containers(&self) -> Vec<String> {
+        self.engine.containers(&format!("silo.job={}", self.label())).await
+    }
+
+    fn label(&self) -> String {
+        let name = self.image.rsplit('/').next().unwrap();
+        name.split_once("-seed").unwrap().0.to_owned()
+    }
+}
+
+#[tokio::test]
+async fn what_a_job_prints_is_seen_and_kept() {
+    let job = Job::new("prints", "echo to-stdout; echo to-stderr >&2; echo x >$OUTPUT_DIR/a.txt").await;
+    let exit = job.run(&[]);
+    assert_eq!((exit.code, exit.stdout.as_str()), (Some(0), "to-stdout\n"), "{exit:#?}");
+    assert!(exit.stderr.contains("to-stderr\n") && exit.stderr.contains("a.txt"), "{}", exit.stderr);
+    assert_eq!(fs::read_to_string(job.path().join("out/a.txt")).unwrap(), "x\n");
+    let kept = job.path().join("out.run/attempt-1/_stdout.txt");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "to-stdout\n");
+    // A folder that holds something is not written over.
+    let exit = job.run(&["-q", "--rm"]);
+    assert_eq!((exit.code, exit.stdout.as_str()), (Some(0), ""), "{exit:#?}");
+    assert!(!exit.stderr.contains("to-stderr") && exit.stderr.contains("out is not empty"), "{}", exit.stderr);
+    let inside = fs::read_dir(job.path().join("out")).unwrap().map(|it| it.unwrap().path());
+    assert_eq!(inside.filter(|path| path.is_dir() && path.join("a.txt").is_file()).count(), 1);
+    assert_eq!(job.containers().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_report_tells_how_it_ended() {
+    let job = Job::new("ends", "cat $1; [ -z \"$1\" ] || exit $(cat $1); sleep 60").await;
+    for (content, code, name) in [("9", 3, "bad-picture"), ("4", 3, "algorithm-unknown"), ("0", 0, "")] {
+        fs::write(job.path().join("in"), content).unwrap();
+        let exit = job.run(&["-i", "INPUT_FILE=in", "--json"]);
+        assert_eq!(exit.code, Some(code), "{exit:#?}");
+        let report: Value = serde_json::from_str(&exit.stdout).expect("only the report is on standard output");
+        assert_eq!(report["error"]["name"].as_str().unwrap_or_default(), name, "{report:#}");
+        assert_eq!(report["attempts"][0]["exitCode"], content.parse::<i64>().unwrap());
+        assert_eq!(report["attempts"][0]["stdoutBytes"], 1);
+    }
+    let exit = job.run(&["--timeout", "1", "--json"]);
+    let report: Value = serde_json::from_str(&exit.stdout).unwrap();
+    assert_eq!((exit.code, &report["error"]["name"]), (Some(3), &json!("timeout")), "{report:#}");
+    assert_eq!((&report["attempts"][0]["timedOut"], &report["status"]), (&json!(true), &json!("failed")));
+    assert_eq!(job.containers().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_is_not_the_jobs_failure() {
+    let job = Job::new("refused", "exit 0").await;
+    let wrong = job.run(&["-i", "NOTHING=/etc/passwd"]).expect_failure(2);
+    assert!(wrong.contains("INPUT_FILE"), "{wrong}");
+    let run = |image: &str, more: &[&str]| {
+        silo(job.path(), &[&["run", image, "--engine", &job.engine.host, "-e", "API_KEY=x"], more].concat())
+    };
+    let nothing = run("127.0.0.1:1/nothing-1.0.0-seed:1.0.0", &[]).expect_failure(1);
+    assert!(nothing.contains("cannot be pulled") && nothing.contains("cannot be reached"), "{nothing}");
+    let unlabelled = run(crate::support::docker_engine::BASE, &[]).expect_failure(1);
+    assert!(unlabelled.contains("is no Seed image"), "{unlabelled}");
+    fs::write(job.path().join("seed.manifest.json"), manifest("not-built").to_string()).unwrap();
+    let unbuilt = run(".", &[]).expect_failure(1);
+    assert!(unbuilt.contains("docker build -t not-built-1.0.0-seed:1.0.0"), "{unbuilt}");
+    let no_engine = silo(job.path(), &["run", &job.image, "--engine", "unix:///nowhere.sock"]).expect_failure(1);
+    assert!(no_engine.contains("install Docker or Podman"), "{no_engine}");
+    // Planning needs no engine where the manifest is here, and reads the label where it is not.
+    silo(job.path(), &["run", ".", "--dry-run", "-e", "API_KEY=x"]).expect_success();
+    let planned = run(&job.image, &["--dry-run"]).expect_success();
+    assert!(planned.starts_with("docker run ") && !job.path().join("out").exists(), "{planned}");
+}
+
+#[tokio::test]
+async fn secrets_are_for_the_job_alone() {
+    let job = Job::new("secret", "echo ${#API_KEY} >$OUTPUT_DIR/length.txt").await;
+    let exit = job.run(&["--json"]);
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    assert_eq!(fs::read_to_string(job.path().join("out/length.txt")).unwrap(), "7\n");
+    let grep = Command::new("grep").args(["-r", "hunter2", "."]).current_dir(job.path()).output().unwrap();
+    assert!(!format!("{exit:?}").contains("hunter2") && grep.stdout.is_empty(), "{exit:#?} {grep:?}");
+    assert!(exit.stdout.contains("*****"));
+}
+
+#[tokio::test]
+async fn it_runs_as_often_as_asked() {
+    let job = Job::new("repeats", "echo x >$OUTPUT_DIR/a.txt").await;
+    assert_eq!(job.run(&["--rep", "2"]).code, Some(0));
+    assert!(["out-0/a.txt", "out-1/a.txt"].iter().all(|path| job.path().join(path).is_file()));
+}
+
+#[tokio::test]
+async fn signals_stop_the_container() {
+    let job = Job::new("signals", "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.05; done").await;
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let (mut child, mut printed) = job.start(&[]);
+        assert_eq!(job.containers().await.len(), 1);
+        output(Command::new("kill").args([signal, &child.id().to_string()]));
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut printed, &mut rest).unwrap();
+        assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(130), "bye\n"));
+        assert_eq!(job.containers().await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_silo_leaves_goes_with_the_next() {
+    let job = Job::new("killed", "echo ready; [ -n \"$1\" ] || sleep 600").await;
+    let (mut child, _) = job.start(&[]);
+    let left = job.containers().await;
+    assert_eq!(left.len(), 1);
+    child.kill().and_then(|()| child.wait()).unwrap();
+    fs::write(job.path().join("in"), "").unwrap();
+    let exit = job.run(&["-i", "INPUT_FILE=in"]);
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    // Another test's run may have been quicker than this one.
+    assert_eq!(job.containers().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_image_that_says_otherwise_than_the_folder_is_told() {
+    let job = Job::new("differs", "exit 0").await;
+    let folder = job.path().join("job");
+    fs::create_dir(&folder).unwrap();
+    let mut other = manifest("differs");
+    other["job"]["timeout"] = json!(61);
+    fs::write(folder.join("seed.manifest.json"), other.to_string()).unwrap();
+    let name = job.image.rsplit('/').next().unwrap().to_owned();
+    // A folder's image has no registry.
+    let (repository, tag) = name.split_once(':').unwrap();
+    let options = bollard::query_parameters::TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+    job.engine.client.tag_image(&job.image, Some(options)).await.unwrap();
+    let exit =
+        silo(&folder, &["run", "--engine", &job.engine.host, "--network", "none", "-e", "API_KEY=x", "-o", "out"]);
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    assert!(exit.stderr.contains("was built with another manifest"), "{}", exit.stderr);
+}

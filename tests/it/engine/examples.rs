@@ -1,0 +1,89 @@
+//! `examples/`: each is built by a real engine, run by the real program, and held against what it should give.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use silo::seed::LABEL;
+use silo::seed::validate::{Rules, judge};
+
+use crate::cli::program::silo;
+use crate::support::docker_engine::{DockerEngine, engine, tar};
+
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+}
+
+/// The files directly in a folder.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
+    let entries = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// Builds it as its README says, but on the base that CI has. Returns the image's name.
+async fn build(engine: &DockerEngine, name: &str) -> String {
+    let folder = example(name);
+    let manifest = fs::read_to_string(folder.join("seed.manifest.json")).unwrap();
+    let report = judge(manifest.as_bytes(), Rules { strict: true, ..Rules::default() });
+    assert!(report.valid, "{name}: {:#?}", report.problems);
+    let image = report.image_name.expect("a valid manifest names its image");
+    let context = files(&folder);
+    let context: Vec<(&str, &[u8])> = context.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    engine.build(&image, &tar(&context), &HashMap::from([(LABEL, manifest.as_str())])).await;
+    image
+}
+
+#[tokio::test]
+async fn every_example_gives_what_it_should() {
+    let engine = engine().await;
+    let table: [(&str, &[&str]); 4] = [
+        ("image-rotate", &["-i", "INPUT_FILE=inputs/seed.ppm", "-j", "DEGREES=90"]),
+        ("io-demo", &["-i", "INPUT_FILE=inputs/grain.txt"]),
+        ("image-watermark", &["-i", "INPUT_IMAGE=inputs/field.ppm", "-j", "CENTER=[125.6,10.1]"]),
+        ("two-directories", &["-i", "GRANULES=inputs", "-e", "SHORT_NAME=hs3cpl"]),
+    ];
+    let mut all: Vec<String> = fs::read_dir(example(""))
+        .unwrap()
+        .map(|it| it.unwrap())
+        .filter(|it| it.path().is_dir())
+        .map(|it| it.file_name().into_string().unwrap())
+        .collect();
+    all.sort();
+    let mut listed = table.map(|(name, _)| name);
+    listed.sort();
+    assert_eq!(all, listed, "every example stands in this table");
+    for (name, arguments) in table {
+        let image = build(&engine, name).await;
+        let out = tempfile::tempdir().unwrap();
+        let out_folder = out.path().join("out").display().to_string();
+        let common = ["--engine", &engine.host, "--network", "none", "-o", &out_folder];
+        // By the image's name, and by the folder of its manifest.
+        for subject in [image.as_str(), "."] {
+            let exit = silo(&example(name), &[&["run", subject], arguments, &common[..]].concat());
+            assert_eq!(exit.code, Some(0), "{name}: {exit:#?}");
+            assert_eq!(files(&out.path().join("out")), files(&example(name).join("expected")), "{name}");
+            fs::remove_dir_all(out.path().join("out")).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_of_an_example_have_names() {
+    let engine = engine().await;
+    let image = build(&engine, "image-rotate").await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a b.ppm"), "P3 1 1 255 0 0\n").unwrap();
+    fs::write(folder.path().join("x.ppm"), "GIF89a").unwrap();
+    for (file, degrees, code, name) in
+        [("a b.ppm", 90, 10, "not-an-image"), ("x.ppm", 90, 10, "not-an-image"), ("a b.ppm", 45, 11, "bad-angle")]
+    {
+        let (file, degrees) = (format!("INPUT_FILE={file}"), format!("DEGREES={degrees}"));
+        let common = ["--engine", &engine.host, "--network", "none", "-o", "out", "--json", "-q"];
+        let exit = silo(folder.path(), &[&["run", &image, "-i", &file, "-j", &degrees], &common[..]].concat());
+        assert_eq!(exit.code, Some(3), "{exit:#?}");
+        let report: serde_json::Value = serde_json::from_str(&exit.stdout).expect("--json gives JSON");
+        assert_eq!(report["error"]["name"], name, "{report:#}");
+        assert_eq!((&report["error"]["exitCode"], &report["error"]["category"]), (&code.into(), &"data".into()));
+    }
+}

@@ -1,0 +1,149 @@
+//! The engine's room, with real containers.
+
+mod examples;
+mod life;
+mod output;
+mod pull;
+mod trouble;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use silo::clock::Clock;
+use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
+use silo::engine::container::{Bind, Container, Network, Text, Variable};
+use silo::engine::docker::Docker;
+use silo::engine::runtime::Stream;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::docker_engine::{self, BASE, DockerEngine};
+
+/// The label by which a test knows its own containers.
+const LABEL: &str = "silo.test";
+
+/// How much of what is printed a test looks at while it comes, in bytes, or a little more.
+const LIVE: usize = 1 << 20;
+
+/// One attempt in a folder of its own.
+struct Job {
+    engine: DockerEngine,
+    docker: Docker,
+    container: Container,
+    folder: TempDir,
+    log_cap: u64,
+    output_limit: Option<u64>,
+    stop: CancellationToken,
+}
+
+/// What became of it.
+struct Done {
+    main: Result<Main, Error>,
+    remains: Remains,
+    /// What was told of its output while it ran.
+    live: Vec<u8>,
+}
+
+impl Job {
+    /// A shell script, on the common engine.
+    async fn new(script: &str) -> Self {
+        Self::on(docker_engine::engine().await, script).await
+    }
+
+    async fn on(engine: DockerEngine, script: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("out")).unwrap();
+        let out = folder.path().join("out").display().to_string();
+        let label = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let container = Container {
+            image: BASE.to_owned(),
+            entrypoint: Some(["sh", "-c"].map(str::to_owned).to_vec()),
+            command: Some(vec![Text::plain(script)]),
+            environment: vec![Variable { name: "OUTPUT_DIR".to_owned(), value: Text::plain("/out") }],
+            binds: vec![Bind { source: out, target: "/out".to_owned(), read_only: false }],
+            memory: None,
+            cpus: None,
+            shared_memory: None,
+            processes: None,
+            gpus: 0,
+            network: Network::None,
+            user: None,
+            timeout: None,
+            grace: Duration::from_secs(10),
+            labels: BTreeMap::from([(LABEL.to_owned(), label)]),
+            platform: None,
+        };
+        let docker = engine.open().await;
+        let stop = CancellationToken::new();
+        Self { engine, docker, container, folder, log_cap: 1 << 20, output_limit: None, stop }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn out(&self) -> PathBuf {
+        self.path("out")
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|why| panic!("{name}: {why}"))
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("text")
+    }
+
+    fn label(&self) -> String {
+        format!("{LABEL}={}", self.container.labels[LABEL])
+    }
+
+    fn room<'a>(&self, out: &'a Path) -> Room<'a> {
+        Room { output: out, output_limit: self.output_limit }
+    }
+
+    /// An attempt that begins, and what it tells.
+    async fn attempt(&self) -> (Attempt<Docker>, mpsc::Receiver<Event>) {
+        let (tell, told) = mpsc::channel(1000);
+        let begun = Attempt::begin(&self.docker, self.folder.path(), self.log_cap, &Clock::system(), tell).await;
+        (begun.expect("the folder can be written"), told)
+    }
+
+    /// Runs it. `seen` hears what it prints on standard output so far, each time that there is more.
+    async fn watched(&self, mut seen: impl FnMut(&[u8]) + Send + 'static) -> Done {
+        let (mut attempt, mut told) = self.attempt().await;
+        let listener = tokio::spawn(async move {
+            let mut live = Vec::new();
+            while let Some(event) = told.recv().await {
+                if let Event::Output(chunk) = event {
+                    if chunk.stream == Stream::Stdout && live.len() < LIVE {
+                        live.extend_from_slice(&chunk.bytes);
+                    }
+                    seen(&live);
+                }
+            }
+            live
+        });
+        let out = self.out();
+        let main = attempt.main(&self.container, self.room(&out), &self.stop).await;
+        let remains = attempt.finish();
+        Done { main, remains, live: listener.await.unwrap() }
+    }
+
+    /// Runs it; its container must be gone afterwards.
+    async fn run(&self) -> Done {
+        let done = self.watched(|_| {}).await;
+        assert_eq!(self.engine.containers(&self.label()).await, [""; 0]);
+        done
+    }
+
+    /// As [`Job::run`], for one that must end, well or not.
+    async fn ended(&self) -> Main {
+        self.run().await.main.expect("the engine does its part")
+    }
+}

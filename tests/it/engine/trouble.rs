@@ -1,0 +1,150 @@
+//! Engines that are not there or go away, full disks, images that cannot be run.
+
+use std::process::Command;
+
+use silo::engine::attempt::Error;
+use silo::engine::docker::Docker;
+use silo::engine::leftovers::{OWNER_LABEL, Owner, sweep};
+use silo::engine::runtime::{self, Runtime as _};
+
+use super::Job;
+use crate::support::docker_engine::DockerEngine;
+use crate::support::output;
+
+#[tokio::test]
+async fn without_an_engine_it_says_what_to_install() {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = format!("unix://{}/docker.sock", folder.path().display());
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refusing = format!("tcp://127.0.0.1:{}", deaf.local_addr().unwrap().port());
+    drop(deaf);
+    for address in [nothing.as_str(), &refusing, "ssh://somewhere", "nonsense"] {
+        let why = Docker::open(Some(address)).await.unwrap_err();
+        let text = why.to_string();
+        assert!(matches!(why, runtime::Error::NoEngine { .. }) && why.is_passing());
+        assert!(text.contains(address) && text.contains("install Docker or Podman"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn images_that_cannot_be_run_are_refused_in_words() {
+    let mut job = Job::new("exit 0").await;
+    job.container.image = "silo-test/not-there:1".to_owned();
+    let why = job.run().await.main.unwrap_err();
+    assert_eq!(why, Error::Engine(runtime::Error::NoImage { image: "silo-test/not-there:1".to_owned() }));
+    for name in ["Not/A:Name", "../etc", "", "a b?x=1"] {
+        job.container.image = name.to_owned();
+        assert!(job.run().await.main.is_err(), "{name}");
+        assert!(job.docker.image(name).await.is_err(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn commands_that_are_not_there_have_the_codes_of_a_shell() {
+    for (command, code) in [("/no/such/program", 127), ("nothing-in-path", 127), ("/etc/hostname", 126)] {
+        let mut job = Job::new("").await;
+        job.container.entrypoint = Some(vec![command.to_owned()]);
+        let why = job.run().await.main.unwrap_err();
+        let Error::Engine(runtime::Error::Command { exit_code, .. }) = &why else { panic!("{why:?}") };
+        assert_eq!(*exit_code, code, "{why}");
+        assert!(job.text("system.log").contains("cannot be started"));
+    }
+    // The base has neither entry point nor command.
+    let mut job = Job::new("").await;
+    (job.container.entrypoint, job.container.command) = (None, None);
+    let why = job.run().await.main.unwrap_err();
+    assert!(matches!(why, Error::Engine(runtime::Error::Command { exit_code: 127, .. })), "{why:?}");
+}
+
+/// A disk of 256 KiB, as root can have one anywhere.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn at(path: std::path::PathBuf) -> Self {
+        output(Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k,mode=777", "silo-test"]).arg(&path));
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_not_the_jobs_fault() {
+    let job = Job::new("dd if=/dev/zero of=/out/big bs=64k").await;
+    let _disk = SmallDisk::at(job.out());
+    let why = job.run().await.main.unwrap_err();
+    assert_eq!(why, Error::DiskFull { folder: job.out() });
+    assert!(why.is_passing() && job.text("_stderr.txt").contains("No space left"));
+}
+
+#[tokio::test]
+async fn logs_that_cannot_be_kept_end_the_job() {
+    let mut job = Job::new("trap 'exit 0' TERM; while :; do echo 0123456789012345678901234567890123456789; done").await;
+    let logs = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::at(logs.path().to_owned());
+    let outside = std::mem::replace(&mut job.folder, logs);
+    // The outputs have room.
+    job.container.binds[0].source = outside.path().display().to_string();
+    std::fs::create_dir(job.out()).unwrap();
+    let done = job.run().await;
+    assert_eq!(done.main, Err(Error::DiskFull { folder: job.folder.path().to_owned() }));
+    drop(disk);
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_half_way_is_named() {
+    let engine = DockerEngine::start().await;
+    let job = Job::on(engine.clone(), "echo ready; sleep 600").await;
+    let killed = engine.clone();
+    let done = job
+        .watched(move |live| {
+            if live == b"ready\n" {
+                killed.kill()
+            }
+        })
+        .await;
+    let why = done.main.unwrap_err();
+    assert!(matches!(why, Error::Engine(runtime::Error::Lost { .. })) && why.is_passing(), "{why:?}");
+    assert!(job.text("_stdout.txt") == "ready\n" && job.text("system.log").contains("stays behind"));
+    assert_eq!(done.remains.phases[0].message.as_deref(), Some(why.to_string().as_str()));
+    assert!(matches!(job.docker.containers(&job.label()).await, Err(runtime::Error::Lost { .. })));
+    // When it is back the container is found by its label.
+    engine.start_again().await;
+    let docker = engine.open().await;
+    let left = docker.containers(&job.label()).await.unwrap();
+    assert_eq!(left.len(), 1);
+    docker.remove(&left[0].id).await.unwrap();
+    assert_eq!(docker.containers(&job.label()).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn orphans_are_removed_and_others_are_not() {
+    // An engine of its own: who sweeps sees all containers.
+    let docker = DockerEngine::start().await;
+    let mut job = Job::on(docker, "sleep 600").await;
+    let (living, dead) = (Owner::new().unwrap(), Owner::new().unwrap());
+    let mut made = Vec::new();
+    for label in [living.label(), dead.label(), "/not/to/be/seen/silo-run-x.lock".to_owned()] {
+        job.container.labels.insert(OWNER_LABEL.to_owned(), label);
+        made.push(job.docker.create(&job.container).await.unwrap());
+    }
+    // What a kill leaves: the file, and nobody who holds it.
+    let file = dead.label();
+    drop(dead);
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(sweep(&job.docker).await, Ok(1));
+    let mut left = job.engine.containers(&job.label()).await;
+    left.sort();
+    made.remove(1);
+    made.sort();
+    assert_eq!(left, made);
+    assert!(!std::path::Path::new(&file).exists());
+    assert_eq!(sweep(&job.docker).await, Ok(0));
+    for id in made {
+        job.docker.remove(&id).await.unwrap();
+    }
+}

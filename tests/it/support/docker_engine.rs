@@ -1,0 +1,207 @@
+//! Real Docker Engines: the one that `tests/run` starts, and engines of a test's own, to be killed.
+//!
+//! Images are built here from nothing but Debian's static busybox: nothing can be pulled.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bollard::query_parameters::{BuildImageOptionsBuilder, ListContainersOptionsBuilder};
+use futures_util::StreamExt as _;
+use serde_json::Value;
+use silo::engine::docker::Docker;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+/// What every image of the tests begins with.
+pub const BASE: &str = "silo-test/busybox";
+
+const BASE_DOCKERFILE: &str =
+    "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+/// How long an engine may take to start. It takes half a second.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// An engine.
+#[derive(Clone)]
+pub struct DockerEngine {
+    /// Its address, as `DOCKER_HOST` takes it.
+    pub host: String,
+    /// For a look behind SILO's back.
+    pub client: bollard::Docker,
+    own: Option<Arc<Own>>,
+}
+
+/// An engine that is ours to kill.
+struct Own {
+    folder: TempDir,
+    child: std::sync::Mutex<Child>,
+}
+
+/// The engine that all tests share.
+#[expect(clippy::disallowed_methods, reason = "how tests/run tells where its engine is")]
+pub async fn engine() -> DockerEngine {
+    static BASE_BUILT: Mutex<bool> = Mutex::const_new(false);
+    let host = std::env::var("SILO_TEST_DOCKER_HOST")
+        .expect("SILO_TEST_DOCKER_HOST is not set: run tests/run, which starts a Docker Engine");
+    let engine = DockerEngine { client: connect(&host), host, own: None };
+    let mut built = BASE_BUILT.lock().await;
+    if !*built {
+        engine.build_base().await;
+        *built = true;
+    }
+    drop(built);
+    engine
+}
+
+impl DockerEngine {
+    /// One of the test's own, with the base image in it. It ends when the last clone is dropped.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the engine");
+        let host = format!("unix://{}/docker.sock", folder.path().display());
+        let child = std::sync::Mutex::new(launch(folder.path()).await);
+        let engine = Self { client: connect(&host), host, own: Some(Arc::new(Own { folder, child })) };
+        engine.build_base().await;
+        engine
+    }
+
+    /// Ends it at once, as a crash does: its containers run on, and nobody answers.
+    pub fn kill(&self) {
+        let mut child = self.own.as_ref().expect("the tests' common engine is not to be killed").child.lock().unwrap();
+        child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
+    }
+
+    /// Starts it again after [`DockerEngine::kill`].
+    pub async fn start_again(&self) {
+        let own = self.own.as_ref().expect("one of the test's own");
+        let child = launch(own.folder.path()).await;
+        *own.child.lock().unwrap() = child;
+    }
+
+    /// SILO's way to it.
+    pub async fn open(&self) -> Docker {
+        Docker::open(Some(&self.host)).await.expect("the engine answers")
+    }
+
+    async fn build_base(&self) {
+        let busybox = fs::read("/bin/busybox").expect("busybox is there: tests/run installs busybox-static");
+        let files = [("Dockerfile", BASE_DOCKERFILE.as_bytes()), ("busybox", &busybox)];
+        self.build(BASE, &tar(&files), &HashMap::new()).await;
+    }
+
+    /// An image of a shell script, which gets the container's arguments; `labels` may be none.
+    pub async fn script(&self, name: &str, script: &str, labels: &[(&str, &str)]) -> String {
+        let name = format!("silo-test/{name}");
+        let dockerfile = format!("FROM {BASE}\nCOPY job.sh /job.sh\nENTRYPOINT [\"/bin/sh\", \"/job.sh\"]\n");
+        let context = tar(&[("Dockerfile", dockerfile.as_bytes()), ("job.sh", script.as_bytes())]);
+        self.build(&name, &context, &labels.iter().copied().collect()).await;
+        name
+    }
+
+    /// Builds a context, with `BASE` as the argument of that name.
+    pub async fn build(&self, name: &str, context: &[u8], labels: &HashMap<&str, &str>) {
+        let options = BuildImageOptionsBuilder::default()
+            .t(name)
+            .labels(labels)
+            .buildargs(&HashMap::from([("BASE", BASE)]))
+            .networkmode("none")
+            .rm(true)
+            .forcerm(true)
+            .build();
+        let body = bollard::body_full(context.to_vec().into());
+        let mut steps = self.client.build_image(options, None, Some(body));
+        let mut said = String::new();
+        while let Some(step) = steps.next().await {
+            let step = step.unwrap_or_else(|why| panic!("{name} cannot be built: {why}\n{said}"));
+            if let Some(error) = step.error_detail {
+                panic!("{name} cannot be built: {error:?}\n{said}");
+            }
+            said += &step.stream.unwrap_or_default();
+        }
+    }
+
+    /// The ids of all containers that carry a label, `KEY=VALUE`.
+    pub async fn containers(&self, label: &str) -> Vec<String> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let listed = self.client.list_containers(Some(options)).await.expect("the engine answers");
+        listed.into_iter().filter_map(|container| container.id).collect()
+    }
+
+    /// Comes back when that many containers carry a label. Asks again and again: removal is the engine's to finish.
+    pub async fn until_containers(&self, label: &str, number: usize) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let found = self.containers(label).await;
+            if found.len() == number {
+                return found;
+            }
+            assert!(
+                began.elapsed() < super::process::PATIENCE,
+                "{number} containers with {label}? There are {found:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What the engine knows of a container.
+    pub async fn inspect(&self, id: &str) -> Value {
+        let about = self.client.inspect_container(id, None).await.expect("the container is there");
+        serde_json::to_value(about).expect("what came as JSON can become JSON")
+    }
+}
+
+fn connect(host: &str) -> bollard::Docker {
+    bollard::Docker::connect_with_socket(host, 120, bollard::API_DEFAULT_VERSION).expect("the engine has a socket")
+}
+
+/// A build context.
+pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o755);
+        archive.append_data(&mut header, name, *bytes).expect("memory takes it");
+    }
+    archive.into_inner().expect("memory takes it")
+}
+
+async fn launch(folder: &Path) -> Child {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dockerd");
+    let mut child = Command::new(script).arg(folder).spawn().expect("tests/dockerd can be started");
+    let began = Instant::now();
+    let socket = folder.join("docker.sock");
+    loop {
+        // The socket of one that was killed is still there.
+        if socket.exists() && connect(&socket.display().to_string()).ping().await.is_ok() {
+            return child;
+        }
+        let log = || fs::read_to_string(folder.join("docker.log")).unwrap_or_default();
+        assert!(child.try_wait().expect("our own child").is_none(), "dockerd ends: {}", log());
+        assert!(began.elapsed() < START_LIMIT, "dockerd does not answer: {}", log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+impl Drop for Own {
+    /// One that was killed has left a containerd: the next one takes it over, and ends it in order.
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !matches!(child.try_wait(), Ok(None)) {
+            let folder = self.folder.path().to_owned();
+            let again = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime").block_on(launch(&folder))
+            });
+            match again.join() {
+                Ok(started) => *child = started,
+                Err(_) => return eprintln!("an engine's containerd stays behind: {:?}", self.folder.path()),
+            }
+        }
+        _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        _ = child.wait();
+    }
+}
