@@ -16,8 +16,8 @@ async fn a_service_without_its_database_is_alive_but_not_ready() {
 #[tokio::test]
 async fn metrics_have_our_series() {
     let silo = TestApp::with_jobs(&[("my-job", "1.0.0", "0.1.0")]).await;
-    silo.anonymous().get("/jobs/4711").await.expect(404);
-    silo.anonymous().get("/no/such/4711").await.expect(404);
+    silo.anonymous().get("/jobs/471147114711").await.expect(404);
+    silo.anonymous().get("/no/such/471147114711").await.expect(404);
     let body = serde_json::json!({"username": "nobody", "password": "x"});
     silo.anonymous().post("/login", body).await.expect(401);
     let text = silo.anonymous().get("/metrics").await.expect(200).text;
@@ -32,7 +32,7 @@ async fn metrics_have_our_series() {
     ] {
         assert!(text.lines().any(|line| line.starts_with(series)), "{series} is missing in\n{text}");
     }
-    assert!(!text.contains("4711"), "a series for each path would be series without number");
+    assert!(!text.contains("471147114711"), "a series for each path would be series without number");
     let foreign = text.lines().find(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("silo_"));
     assert_eq!(foreign, None);
 }
