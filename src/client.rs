@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde_json::Value;
+
+/// A stream in which nothing has come for so long is cut: the server sends signs of life more often.
+const SILENCE: Duration = Duration::from_secs(120);
+/// No stream goes on for longer.
+const LONGEST_STREAM: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Bytes of one event that are taken.
+const LONGEST_EVENT: usize = 1024 * 1024;
 
 /// A server, and the token to ask with.
 pub struct Client {
@@ -58,25 +65,48 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Value, Error> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        let mut request = self.http.request(method, url).query(query);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let mut request = self.request(method, path).query(query);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let unreachable = |why: reqwest::Error| {
-            // Only the innermost text says what happened; the others repeat the address.
-            let causes = std::iter::successors(Some(&why as &dyn std::error::Error), |outer| outer.source());
-            let why = causes.last().map_or_else(String::new, ToString::to_string);
-            Error::Unreachable { server: self.base.to_string(), why }
-        };
-        let reply = request.send().await.map_err(unreachable)?;
+        let reply = request.send().await.map_err(|why| self.unreachable(&why))?;
         let status = reply.status();
-        let text = reply.text().await.map_err(unreachable)?;
+        let text = reply.text().await.map_err(|why| self.unreachable(&why))?;
         self.read(status, &text)
+    }
+
+    /// Follows a stream of server-sent events.
+    ///
+    /// # Errors
+    /// [`Error`], also when the server answers with something else.
+    pub async fn follow(&self, path: &str) -> Result<Events<'_>, Error> {
+        let request = self.request(Method::GET, path).header(header::ACCEPT, "text/event-stream");
+        let reply = request.timeout(LONGEST_STREAM).send().await.map_err(|why| self.unreachable(&why))?;
+        let kind = reply.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if reply.status().is_success() && kind.starts_with("text/event-stream") {
+            return Ok(Events { client: self, reply, buffer: Vec::new() });
+        }
+        let status = reply.status();
+        let text = reply.text().await.map_err(|why| self.unreachable(&why))?;
+        self.read(status, &text)?;
+        Err(Error::NotSilo { server: self.base.to_string(), why: "its reply is not a stream of events".to_owned() })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    fn unreachable(&self, why: &reqwest::Error) -> Error {
+        // Only the innermost text says what happened; the others repeat the address.
+        let causes = std::iter::successors(Some(why as &dyn std::error::Error), |outer| outer.source());
+        let why = causes.last().map_or_else(String::new, ToString::to_string);
+        Error::Unreachable { server: self.base.to_string(), why }
     }
 
     fn read(&self, status: StatusCode, text: &str) -> Result<Value, Error> {
@@ -91,5 +121,66 @@ impl Client {
             (_, Some(said)) => Err(Error::Refused(said)),
             (status, None) => Err(not_silo(format!("status {status}"))),
         }
+    }
+}
+
+/// A stream of events.
+pub struct Events<'c> {
+    client: &'c Client,
+    reply: Response,
+    buffer: Vec<u8>,
+}
+
+impl Events<'_> {
+    /// The data of the next event; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error`] when the stream breaks off, falls silent, or holds what is no event of ours.
+    pub async fn next(&mut self) -> Result<Option<Value>, Error> {
+        let cut = |why: &str| Error::Unreachable { server: self.client.base.to_string(), why: why.to_owned() };
+        loop {
+            if let Some(data) = next_event(&mut self.buffer) {
+                let not_json = |_| cut("an event is not JSON");
+                return serde_json::from_str(&data).map(Some).map_err(not_json);
+            }
+            if self.buffer.len() > LONGEST_EVENT {
+                return Err(cut("an event is too long"));
+            }
+            match tokio::time::timeout(SILENCE, self.reply.chunk()).await {
+                Ok(Ok(Some(bytes))) => self.buffer.extend_from_slice(&bytes),
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Err(why)) => return Err(self.client.unreachable(&why)),
+                Err(_elapsed) => return Err(cut("it has fallen silent")),
+            }
+        }
+    }
+}
+
+/// Takes the data of the first whole event that has some out of the buffer. Our server ends lines with a line feed.
+fn next_event(buffer: &mut Vec<u8>) -> Option<String> {
+    while let Some(end) = buffer.windows(2).position(|two| two == b"\n\n") {
+        let event: Vec<u8> = buffer.drain(..end + 2).collect();
+        let text = String::from_utf8_lossy(&event);
+        let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
+        if !data.is_empty() {
+            return Some(data.join("\n"));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_taken_whole_and_signs_of_life_passed_over() {
+        let mut buffer = b":\n\nid: 1\nevent: x\ndata: {\"a\"".to_vec();
+        assert_eq!(next_event(&mut buffer), None);
+        buffer.extend_from_slice(b":1}\n\n: alive\n\ndata: 1\ndata: 2\n\nda");
+        assert_eq!(next_event(&mut buffer).as_deref(), Some("{\"a\":1}"));
+        assert_eq!(next_event(&mut buffer).as_deref(), Some("1\n2"));
+        assert_eq!(next_event(&mut buffer), None);
+        assert_eq!(buffer, b"da");
     }
 }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub auth: Auth,
     pub http: Http,
     pub scan: Scan,
+    pub hooks: Hooks,
+    pub events: Events,
     pub log: Log,
 }
 
@@ -71,10 +73,26 @@ pub struct Auth {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
+    pub public_url: String,
     pub request_timeout_seconds: u32,
     pub cors_origins: Vec<String>,
     pub trust_forwarded_for: bool,
     pub shutdown_seconds: u32,
+    pub streams: usize,
+    pub heartbeat_seconds: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hooks {
+    pub per_minute: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    pub keep: u32,
+    pub keep_days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -207,6 +225,8 @@ impl Settings {
         let zeroes = [
             ("auth.token_hours", u64::from(self.auth.token_hours)),
             ("http.request_timeout_seconds", u64::from(self.http.request_timeout_seconds)),
+            ("http.heartbeat_seconds", u64::from(self.http.heartbeat_seconds)),
+            ("hooks.per_minute", u64::from(self.hooks.per_minute)),
             ("scan.workers", self.scan.workers as u64),
             ("scan.concurrency", self.scan.concurrency as u64),
             ("scan.connect_timeout_seconds", u64::from(self.scan.connect_timeout_seconds)),
@@ -218,6 +238,14 @@ impl Settings {
         ];
         if let Some((key, _)) = zeroes.iter().find(|(_, value)| *value == 0) {
             return Err(Error(format!("{key} is 0; it must be at least 1")));
+        }
+        let public_url = &self.http.public_url;
+        let is_http = url::Url::parse(public_url)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
+        if !public_url.is_empty() && !is_http {
+            return Err(Error(format!(
+                "http.public_url is '{public_url}'; it must be http(s)://HOST[:PORT][/PATH], or empty"
+            )));
         }
         if self.scan.pull_reserve > 100 {
             return Err(Error("scan.pull_reserve is in percent; it must be at most 100".to_owned()));

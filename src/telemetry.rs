@@ -35,9 +35,13 @@ pub fn metrics() -> &'static PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| {
         let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        // A scan may take hours. The full name goes before the ending.
+        let longer = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0];
+        let scans = Matcher::Full("silo_scan_duration_seconds".to_owned());
         PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
-            .expect("the list of buckets is not empty")
+            .and_then(|builder| builder.set_buckets_for_metric(scans, &longer))
+            .expect("the lists of buckets are not empty")
             .install_recorder()
             .expect("this is the only recorder of the process")
     })

@@ -41,7 +41,7 @@ impl App {
     ) -> Result<(String, DateTime<Utc>)> {
         let inner = &self.0;
         if let Some(wait) = inner.throttle.wait(username, address, inner.clock.now()) {
-            return Err(Error::Throttled(wait));
+            return Err(Error::Throttled { what: "Too many failed logins", wait });
         }
         let known = if password.expose_secret().len() > LONGEST_PASSWORD {
             None

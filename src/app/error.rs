@@ -33,9 +33,9 @@ pub enum Error {
     /// The token's user may not do this.
     #[error("User does not have permission to perform this action")]
     Forbidden,
-    /// Too many failed logins; the wait until the next try.
-    #[error("Too many failed logins; try again in {} seconds", .0.num_seconds().max(1))]
-    Throttled(TimeDelta),
+    /// Too much of something, in words; the wait until the next try.
+    #[error("{what}; try again in {} seconds", .wait.num_seconds().max(1))]
+    Throttled { what: &'static str, wait: TimeDelta },
     /// It would leave the service without somebody to rule it.
     #[error("{0}")]
     Conflict(String),

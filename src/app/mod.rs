@@ -5,6 +5,9 @@ mod accounts;
 mod catalogue;
 mod demo;
 mod error;
+mod events;
+mod hooks;
+mod metrics;
 mod registries;
 mod scans;
 mod search;
@@ -13,6 +16,7 @@ mod validate;
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::auth::{Passwords, Sealer, Throttle, Tokens};
@@ -26,7 +30,9 @@ pub use accounts::{NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
 pub use error::{Error, Result};
-pub use registries::{RegistryChange, RegistryForm, ca_fingerprints};
+pub use events::EventStart;
+pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
+pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Page, Ranked};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
@@ -49,9 +55,12 @@ struct Inner {
     /// What all outgoing work shares of each host.
     hosts: Hosts,
     throttle: Throttle,
+    hook_pace: hooks::HookPace,
     signals: Signals,
     /// One writer brings the index up to date at a time.
     index_sync: Mutex<()>,
+    /// The registries whose numbers `/metrics` showed last.
+    described: std::sync::Mutex<Vec<metrics::Labels>>,
     /// Held while this process serves: the data directory is ours.
     _lock: Option<crate::lock::FileLock>,
 }
@@ -67,6 +76,8 @@ pub struct Signals {
     pub minute: Notify,
     /// Rises with each scan that ended in this process.
     pub scan_ended: watch::Sender<u64>,
+    /// The revision of the catalogue that searches see, whoever changed it.
+    pub revision: watch::Sender<i64>,
 }
 
 impl App {
@@ -96,17 +107,14 @@ impl App {
         })
     }
 
-    /// Deletes expired sessions, old scans, and contents that no image points to.
+    /// Deletes expired sessions, old scans and events, and contents that no image points to.
     pub async fn clean_up(&self) -> Result<()> {
-        self.0.store.session_prune(self.0.clock.now()).await?;
+        let (now, events) = (self.0.clock.now(), &self.settings().events);
+        self.0.store.session_prune(now).await?;
+        self.0.store.event_prune(events.keep, now - TimeDelta::days(i64::from(events.keep_days))).await?;
         self.0.store.scan_prune(self.settings().scan.keep).await?;
         self.0.store.content_prune().await?;
         Ok(())
-    }
-
-    /// The process's own numbers beside the counted ones, for `/metrics`.
-    pub fn describe_metrics(&self) {
-        metrics::gauge!("silo_index_revision").set(self.0.index.revision() as f64);
     }
 
     /// Ends what is open. Nothing may be asked afterwards.

@@ -1,12 +1,13 @@
 //! Registries: add after a check that they answer, list, change, delete.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::accounts::check_name;
 use super::{App, Error, Result};
-use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, RepositoryFilter};
+use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan};
 use crate::registry::{self, Endpoint, Limits, Source, Tls};
 use crate::store::{self, SealedSecrets};
 
@@ -75,6 +76,14 @@ impl Secret {
             Secret::ClientKey => "client key",
         }
     }
+}
+
+/// A registry, and how it is doing.
+#[derive(Clone, Debug)]
+pub struct RegistryStatus {
+    pub registry: Registry,
+    /// The newest scan of the whole registry, also while it waits or runs.
+    pub last_scan: Option<Scan>,
 }
 
 impl App {
@@ -233,6 +242,29 @@ impl App {
         sealed.map(open).transpose()
     }
 
+    /// All registries with their last scans, by id.
+    pub async fn registry_status_list(&self) -> Result<Vec<RegistryStatus>> {
+        let scans = self.0.store.scan_list_last().await?;
+        let mut scans: HashMap<RegistryId, Scan> = scans.into_iter().map(|scan| (scan.registry_id, scan)).collect();
+        let with_scan = |registry: Registry| {
+            let last_scan = scans.remove(&registry.id);
+            RegistryStatus { registry, last_scan }
+        };
+        Ok(self.registry_list().await?.into_iter().map(with_scan).collect())
+    }
+
+    /// One registry with its last scan.
+    pub async fn registry_status(&self, id: RegistryId) -> Result<RegistryStatus> {
+        let found = self.registry_status_list().await?.into_iter().find(|status| status.registry.id == id);
+        found.ok_or_else(|| Error::NotFound("No registry found with that ID".to_owned()))
+    }
+
+    /// What scans know of a registry's repositories, by name, only those after `after`.
+    pub async fn registry_repositories(&self, id: RegistryId, after: &str, limit: u32) -> Result<Vec<Repository>> {
+        self.registry_get(id).await?;
+        Ok(self.0.store.repository_list(id, after, limit).await?)
+    }
+
     /// All registries, by id.
     pub async fn registry_list(&self) -> Result<Vec<Registry>> {
         Ok(self.0.store.registry_list().await?)
@@ -246,7 +278,7 @@ impl App {
 
     /// Deletes a registry with its images, and the jobs that only it had. An unknown id is fine: it is gone.
     pub async fn registry_delete(&self, id: RegistryId) -> Result<()> {
-        if self.0.store.registry_delete(id).await? {
+        if self.0.store.registry_delete(id, self.0.clock.now()).await? {
             self.index_bring_up_to_date().await?;
         }
         Ok(())

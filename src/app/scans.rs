@@ -16,6 +16,9 @@ use crate::store::{self, ClaimedScan, ScanRequest, ScanResult};
 /// stored, must not make us ask the registry for ever.
 const MOST_ATTEMPTS: i64 = 5;
 
+/// How often a scan is looked at that another process may do.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// A scan that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryScan {
@@ -50,7 +53,8 @@ impl App {
     /// [`Error::Conflict`] for a scan that is not held or not the registry's last one, and while another one is active.
     pub async fn scan_confirm(&self, id: ScanId) -> Result<ScanId> {
         let scan = self.scan_get(id).await?;
-        let last = self.scan_list(Some(scan.registry_id), None, 1).await?.pop();
+        // What hooks asked for in between says nothing of the registry as a whole.
+        let last = self.0.store.scan_list_last().await?.into_iter().find(|last| last.registry_id == scan.registry_id);
         if scan.state != ScanState::Held || last.is_some_and(|last| last.id != id) {
             let state = scan.state.as_str();
             return Err(Error::Conflict(format!(
@@ -97,7 +101,7 @@ impl App {
             // A deleted scan is over too.
             while self.0.store.scan_get(*id).await?.is_some_and(|scan| scan.state.is_active()) {
                 // Another process may be the one that scans; it cannot wake us, so look again now and then.
-                _ = tokio::time::timeout(Duration::from_millis(500), ended.changed()).await;
+                _ = tokio::time::timeout(LOOK, ended.changed()).await;
             }
         }
         self.index_bring_up_to_date().await
@@ -124,6 +128,19 @@ impl App {
             tracing::warn!(%why, "the search index could not be brought up to date");
         }
         Ok(scan)
+    }
+
+    /// The scan as soon as it is otherwise than somebody has seen it. Progress is stored every second or two.
+    pub async fn scan_next(&self, seen: &Scan) -> Result<Scan> {
+        let mut ended = self.0.signals.scan_ended.subscribe();
+        loop {
+            let scan = self.scan_get(seen.id).await?;
+            if scan != *seen {
+                return Ok(scan);
+            }
+            // Another process may be the one that scans, as above.
+            _ = tokio::time::timeout(LOOK, ended.changed()).await;
+        }
     }
 
     /// What a scan met, in order.
@@ -193,7 +210,9 @@ impl App {
         let outcome = self.scan_claimed(&claim, stop).await;
         self.0.signals.scan_ended.send_modify(|count| *count += 1);
         self.follow_hints().await?;
-        if !outcome? {
+        if outcome? {
+            self.count_scan(&claim).await;
+        } else {
             tracing::info!(scan = %claim.id, "the scan was given back, taken over, or its registry deleted");
         }
         self.index_bring_up_to_date().await.map(|()| true)
@@ -316,9 +335,6 @@ fn jitter(registry: RegistryId, minutes: u32) -> TimeDelta {
 
 fn report(registry: &Registry, id: ScanId, result: &ScanResult) {
     let counts = &result.step.counts;
-    metrics::counter!("silo_scans_total", "state" => result.state.as_str()).increment(1);
-    metrics::counter!("silo_scan_requests_total", "kind" => registry.kind.as_str()).increment(counts.requests);
-    metrics::counter!("silo_scan_problems_total").increment(counts.problems);
     tracing::info!(
         scan = %id, registry = registry.name, state = result.state.as_str(), tags = counts.tags, added = counts.added,
         changed = counts.changed, removed = counts.removed, problems = counts.problems, requests = counts.requests,

@@ -61,7 +61,7 @@ impl App {
         Ok(ranked(&hits, images, |image| image.id.0))
     }
 
-    async fn search(&self, query: &str, kind: Kind, page: &Page) -> Result<Hits> {
+    pub(super) async fn search(&self, query: &str, kind: Kind, page: &Page) -> Result<Hits> {
         let after = page.cursor.as_deref().map(read_cursor).transpose()?;
         let (index, query, limit) = (self.0.index.clone(), query.to_owned(), page.limit);
         Ok(tokio::task::spawn_blocking(move || index.search(&query, kind, limit, after)).await??)
@@ -112,6 +112,7 @@ impl App {
             index.commit(revision)
         })
         .await??;
+        self.0.signals.revision.send_replace(revision);
         tracing::debug!(revision, "the search index is up to date");
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::hooks::HookPace;
 use super::{App, Inner, Signals};
 use crate::auth::{
     Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_password, write_private,
@@ -112,8 +113,10 @@ impl App {
             sealer: Sealer::new(&keys.seal),
             hosts: Hosts::default(),
             throttle: Throttle::new(rules),
+            hook_pace: HookPace::new(settings.hooks.per_minute),
             signals: Signals::default(),
             index_sync: tokio::sync::Mutex::default(),
+            described: std::sync::Mutex::default(),
             _lock: lock,
             settings,
         })))

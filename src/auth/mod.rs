@@ -1,13 +1,16 @@
-//! Who somebody is, and what must stay secret: password hashes, tokens, sealed registry passwords, the login throttle.
+//! Who somebody is, and what must stay secret: password hashes, tokens, sealed registry passwords, the login throttle,
+//! who may send notifications.
 //!
 //! The only place that makes random values. Knows no database and no HTTP.
 
+mod hook;
 mod keys;
 mod password;
 mod seal;
 mod throttle;
 mod token;
 
+pub use hook::{hook_digest, hook_signature_fits};
 pub use keys::{Keys, KeysError, write_private};
 pub use password::Passwords;
 pub use seal::{SealError, Sealer};

@@ -4,6 +4,7 @@
 
 mod derive;
 mod diff;
+mod event;
 mod image;
 mod job;
 mod registry;
@@ -12,6 +13,7 @@ mod user;
 
 pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{Changes, FoundTag, StoredTag, diff};
+pub use event::{Event, EventKind, EventQuery};
 pub use image::{
     Content, ContentProblem, Image, Judgement, KnownConfig, ManifestFacts, Outcome, PastDigest, SearchDoc,
     StaleContent, Standing, split_repository,
@@ -51,6 +53,8 @@ ids! {
     ScanId,
     /// A hint's row.
     HintId,
+    /// An event's row. Events become visible in the order of their ids.
+    EventId,
     /// A user's row.
     UserId,
 }

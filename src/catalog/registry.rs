@@ -84,6 +84,8 @@ pub struct Registry {
     pub username: String,
     /// Whether a sealed password is stored.
     pub has_password: bool,
+    /// Whether it has an address that its notifications go to.
+    pub has_hook: bool,
     /// Certificates (PEM) of authorities that are trusted for it beside the system's; empty for none.
     pub ca: String,
     /// Our certificate for it (PEM, with its chain); empty for none. The key stays sealed in the store.

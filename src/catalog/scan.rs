@@ -1,6 +1,6 @@
 //! Scans: one pass over one registry.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{HintId, ImageId, RegistryId, ScanId};
@@ -188,7 +188,30 @@ pub struct RepositoryState {
     pub signal_since: Option<DateTime<Utc>>,
 }
 
+impl ScanCounts {
+    /// How much longer a scan takes that has come so far in `elapsed`: as if the repositories that it has not listed yet
+    /// had as many tags as those that it has, and each tag took as long as those before. `None` while that is no more
+    /// than a guess.
+    pub fn remaining(&self, elapsed: TimeDelta) -> Option<TimeDelta> {
+        const FIRST_TAGS: u64 = 20;
+        if self.tags_done < FIRST_TAGS || self.repositories_done == 0 || elapsed <= TimeDelta::zero() {
+            return None;
+        }
+        let repositories = self.repositories.saturating_sub(self.repositories_skipped).max(self.repositories_done);
+        let all_tags = self.tags as f64 / self.repositories_done as f64 * repositories as f64;
+        let done = self.tags_done as f64;
+        let seconds = elapsed.as_seconds_f64() * (all_tags - done).max(0.0) / done;
+        TimeDelta::try_milliseconds((seconds * 1000.0) as i64)
+    }
+}
+
 impl Scan {
+    /// How much longer it takes, where it runs and that can be told.
+    pub fn remaining(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let started = self.started_at.filter(|_| self.state == ScanState::Running)?;
+        self.counts.remaining(now - started)
+    }
+
     /// What is worth knowing beside the counts, in words.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -214,5 +237,46 @@ impl Scan {
             ));
         }
         notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn repositories_to_come_are_taken_for_like_those_before() {
+        let half = ScanCounts {
+            repositories: 12,
+            repositories_skipped: 2,
+            repositories_done: 5,
+            tags: 100,
+            tags_done: 100,
+            ..ScanCounts::default()
+        };
+        assert_eq!(half.remaining(TimeDelta::seconds(60)), Some(TimeDelta::seconds(60)));
+        let listed = ScanCounts { repositories_done: 10, tags: 200, tags_done: 50, ..half };
+        assert_eq!(listed.remaining(TimeDelta::seconds(10)), Some(TimeDelta::seconds(30)));
+        let done = ScanCounts { tags_done: 200, ..listed };
+        assert_eq!(done.remaining(TimeDelta::seconds(10)), Some(TimeDelta::zero()));
+        for early in
+            [ScanCounts::default(), ScanCounts { tags_done: 3, ..half }, ScanCounts { repositories_done: 0, ..half }]
+        {
+            assert_eq!(early.remaining(TimeDelta::seconds(10)), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_counts_make_it_panic_or_negative(numbers in any::<[u64; 5]>(), elapsed in any::<i32>()) {
+            let [repositories, repositories_skipped, repositories_done, tags, tags_done] = numbers;
+            let counts = ScanCounts {
+                repositories, repositories_skipped, repositories_done, tags, tags_done, ..ScanCounts::default()
+            };
+            let remaining = counts.remaining(TimeDelta::milliseconds(elapsed.into()));
+            prop_assert!(remaining.is_none_or(|remaining| remaining >= TimeDelta::zero()));
+        }
     }
 }

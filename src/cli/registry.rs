@@ -26,6 +26,23 @@ pub(super) enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Make an address that the registry's notifications go to, so that what is pushed is found at once
+    Hook {
+        /// Its name or id
+        registry: String,
+        /// Only take notifications that are signed with a secret, as GitHub does; it is asked for, or read from standard
+        /// input
+        #[arg(long, conflicts_with = "remove")]
+        secret: bool,
+        /// Take the address away
+        #[arg(long)]
+        remove: bool,
+        /// As JSON, as the server answers
+        #[arg(long, conflicts_with = "remove")]
+        json: bool,
+        #[command(flatten)]
+        server: Server,
+    },
     /// Delete a registry and its images from the catalogue; the registry itself is not touched
     Rm {
         /// Its name or id
@@ -139,6 +156,14 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Add(options) => add(*options).await,
         Command::Set(options) => set(*options).await,
         Command::List { json, server } => list(json, &server).await,
+        Command::Hook { registry, remove: true, server, .. } => {
+            let client = server.client()?;
+            let id = find(&client, &registry).await?;
+            client.ask(Method::DELETE, &format!("/api/v1/registries/{id}/hook"), &[], None).await?;
+            eprintln!("{registry} has no hook any more.");
+            Ok(())
+        }
+        Command::Hook { registry, secret, json, server, .. } => hook(&registry, secret, json, &server).await,
         Command::Rm { registry, server } => {
             let client = server.client()?;
             let id = find(&client, &registry).await?;
@@ -208,6 +233,37 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn hook(registry: &str, secret: bool, json: bool, server: &Server) -> anyhow::Result<()> {
+    use secrecy::ExposeSecret as _;
+    let client = server.client()?;
+    let id = find(&client, registry).await?;
+    let secret = if secret { read_password("Secret that notifications are signed with: ")? } else { "".into() };
+    let form = json!({"secret": secret.expose_secret()});
+    let reply = client.ask(Method::POST, &format!("/api/v1/registries/{id}/hook"), &[], Some(&form)).await?;
+    if json {
+        return print(format_args!("{reply}\n"));
+    }
+    let lines = |key: &str| -> String {
+        let all = reply[key].as_str().unwrap_or_default().lines();
+        all.map(|line| format!("{}\n", text(&line.into()))).collect()
+    };
+    print(lines("url"))?;
+    eprint!(
+        "\nThis address is shown once; whoever knows it can make SILO look into {registry}.\n\n{}",
+        lines("advice")
+    );
+    Ok(())
+}
+
+/// How a registry's last scan ended, or stands, in a word or two.
+fn last_scan(scan: &Value) -> String {
+    match (text(&scan["state"]).as_str(), scan["held"].as_u64()) {
+        ("", _) => "never".to_owned(),
+        ("held", Some(tags)) => format!("held: {tags} tags vanished"),
+        (state, _) => state.to_owned(),
+    }
+}
+
 async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
     let reply = server.client()?.ask(Method::GET, "/api/v1/registries", &[], None).await?;
     if json {
@@ -221,10 +277,15 @@ async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
             text(&row["kind"]),
             text(&row["url"]),
             text(&row["org"]),
+            last_scan(&row["lastScan"]),
             text(&row["nextScanAt"]),
         ]
     });
-    print(format_args!("{}\n", table(["ID", "NAME", "KIND", "URL", "ORG", "NEXT SCAN"], rows)))?;
+    print(format_args!("{}\n", table(["ID", "NAME", "KIND", "URL", "ORG", "LAST SCAN", "NEXT SCAN"], rows)))?;
+    for row in items(&reply).iter().filter(|row| row["lastScan"]["state"] == "held") {
+        let name = text(&row["name"]);
+        eprintln!("{name}: what has vanished stays until an admin agrees that it is gone: silo scan {name} --confirm");
+    }
     Ok(())
 }
 

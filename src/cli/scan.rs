@@ -4,23 +4,25 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use futures_util::future::try_join_all;
 use http::Method;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
 use super::registry::find;
 use super::remote::{Server, items, table, text};
 use crate::client::Client;
 
-/// How often a running scan is looked at.
+/// How often a running scan is looked at where it cannot be followed.
 const LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Args)]
 pub(super) struct Options {
     /// The registry's name or id; all of them, if not given
     registry: Option<String>,
-    /// Wait for the end, showing progress; a scan that fails makes the exit code 1
+    /// Wait for the end, showing progress; a scan that fails makes the exit code 1. Ctrl-C ends the waiting, not the scan
     #[arg(long)]
     wait: bool,
     /// Agree that what the registry's last scan missed is gone, when that was so much that it was held
@@ -82,27 +84,39 @@ async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
 
 /// Watches until all have ended, a bar each. Bars are drawn on standard error, and only on a terminal.
 async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> {
-    let style = ProgressStyle::with_template("{prefix:20!} {bar:30} {pos}/{len} tags {msg}")?;
+    let style = ProgressStyle::with_template("{prefix:20!} {bar:20} {msg}")?;
     let bars = MultiProgress::new();
-    let mut watched: Vec<(Value, ProgressBar)> = scans
-        .into_iter()
-        .map(|scan| {
-            let bar = bars.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(text(&scan["registry"])));
-            (scan, bar)
-        })
-        .collect();
-    loop {
-        for (scan, bar) in &mut watched {
-            if is_active(scan) {
-                *scan = client.ask(Method::GET, &format!("/api/v1/scans/{}", scan["id"]), &[], None).await?;
-                draw(scan, bar);
-            }
+    let watched = scans.iter().map(|scan| {
+        let bar = bars.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(text(&scan["registry"])));
+        watch(client, scan.clone(), bar)
+    });
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        ended = try_join_all(watched) => ended,
+        _ = interrupt.recv() => {
+            let names: Vec<String> = scans.iter().map(|scan| text(&scan["registry"])).collect();
+            let again = names.first().filter(|_| names.len() == 1).map_or(String::new(), |name| format!(" {name}"));
+            bail!("the server goes on scanning {}; follow it again with: silo scan{again} --wait", names.join(", "))
         }
-        if !watched.iter().any(|(scan, _)| is_active(scan)) {
-            return Ok(watched.into_iter().map(|(scan, _)| scan).collect());
-        }
-        tokio::time::sleep(LOOK).await; // because the server does not tell when something changed
     }
+}
+
+/// Follows one scan to its end.
+async fn watch(client: &Client, mut scan: Value, bar: ProgressBar) -> anyhow::Result<Value> {
+    let path = format!("/api/v1/scans/{}", scan["id"]);
+    if let Ok(mut events) = client.follow(&format!("{path}/events")).await {
+        // A stream that breaks off is no matter: the scan is asked for below.
+        while let Ok(Some(next)) = events.next().await {
+            scan = next;
+            draw(&scan, &bar);
+        }
+    }
+    while is_active(&scan) {
+        tokio::time::sleep(LOOK).await; // because this server, or what is between, does not tell when something changes
+        scan = client.ask(Method::GET, &path, &[], None).await?;
+        draw(&scan, &bar);
+    }
+    Ok(scan)
 }
 
 fn is_active(scan: &Value) -> bool {
@@ -113,10 +127,32 @@ fn draw(scan: &Value, bar: &ProgressBar) {
     let counts = &scan["counts"];
     bar.set_length(counts["tags"].as_u64().unwrap_or_default());
     bar.set_position(counts["tagsDone"].as_u64().unwrap_or_default());
-    bar.set_message(text(&scan["state"]));
+    bar.set_message(progress(scan));
     if !is_active(scan) {
         bar.finish();
     }
+}
+
+/// How far a scan is, in a line.
+fn progress(scan: &Value) -> String {
+    let count = |key: &str| scan["counts"][key].as_u64().unwrap_or_default();
+    let mut parts = vec![text(&scan["state"])];
+    if count("repositories") > 0 {
+        let known = count("repositories").saturating_sub(count("repositoriesSkipped"));
+        parts.push(format!("{}/{known} repositories", count("repositoriesDone")));
+        parts.push(format!("{}/{} tags", count("tagsDone"), count("tags")));
+    }
+    if count("requests") > 0 {
+        parts.push(format!("{} requests", count("requests")));
+        parts.push(HumanBytes(count("bytes")).to_string());
+    }
+    if count("throttledMs") >= 1000 {
+        parts.push(format!("{} throttled", HumanDuration(Duration::from_millis(count("throttledMs")))));
+    }
+    if let Some(seconds) = scan["remainingSeconds"].as_u64() {
+        parts.push(format!("{} left", HumanDuration(Duration::from_secs(seconds))));
+    }
+    parts.join(", ")
 }
 
 fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
@@ -157,4 +193,28 @@ fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn progress_says_what_is_known_and_nothing_else() {
+        let waiting = json!({"state": "queued", "counts": {}, "remainingSeconds": null});
+        assert_eq!(progress(&waiting), "queued");
+        let counts = json!({
+            "repositories": 12, "repositoriesSkipped": 2, "repositoriesDone": 3, "tags": 40, "tagsDone": 17,
+            "requests": 21, "bytes": 2048, "throttledMs": 65_000,
+        });
+        let running = json!({"state": "running", "counts": counts, "remainingSeconds": 90});
+        assert_eq!(
+            progress(&running),
+            "running, 3/10 repositories, 17/40 tags, 21 requests, 2.00 KiB, 65 seconds throttled, 2 minutes left"
+        );
+        let odd = json!({"state": "running\u{1b}[2J", "counts": {"repositories": -1, "throttledMs": "x"}});
+        assert_eq!(progress(&odd), "running [2J", "what comes from a server does not steer a terminal");
+    }
 }

@@ -43,7 +43,7 @@ async fn envelope(State(app): State<App>, request: Request, next: Next) -> Respo
     let path = request.uri().path().to_owned();
     // One series a route: paths as they come would be without number.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
-    let span = tracing::info_span!("request", id, %method, path);
+    let span = tracing::info_span!("request", id, %method, path = shown(&path));
     let started = Instant::now();
     let most = Duration::from_secs(u64::from(app.settings().http.request_timeout_seconds));
     let answered = async {
@@ -80,7 +80,7 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
         other => other.to_string(),
     };
     let (mut parts, _) = response.into_parts();
-    let body = if path.starts_with("/api/") {
+    let body = if is_native(path) {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let title = status.canonical_reason().unwrap_or("Error");
         json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id })
@@ -93,6 +93,16 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     };
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(body.to_string()))
+}
+
+/// A path as logs may have it: the token of a hook is a secret.
+fn shown(path: &str) -> &str {
+    if path.starts_with("/hooks/") { "/hooks/…" } else { path }
+}
+
+/// Whether the address is of the native interface. Hooks have no legacy to keep.
+fn is_native(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/hooks/")
 }
 
 /// Sends `/x/`, `//x` and `/a/../x` to `/x`, path-absolute, so that proxies can rewrite it.

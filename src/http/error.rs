@@ -29,7 +29,7 @@ impl IntoResponse for Failure {
                 let challenge = HeaderValue::from_static("Bearer realm=\"silo\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             }
-            Error::Throttled(wait) => {
+            Error::Throttled { wait, .. } => {
                 let seconds = wait.num_seconds().max(1);
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
@@ -49,7 +49,7 @@ fn status_of(error: &Error) -> StatusCode {
         Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Error::Forbidden => StatusCode::FORBIDDEN,
-        Error::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+        Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Conflict(_) => StatusCode::CONFLICT,
         Error::Registry(_) => StatusCode::BAD_GATEWAY,
         Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Request};
 use http::request::Parts;
+use http::uri::Authority;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -48,16 +49,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let body = parse_json(&Bytes::from_request(request, state).await?)?;
-        if has_nul(&body) {
-            return Err(Error::Unprocessable("the body contains a NUL character".to_owned()).into());
-        }
-        // Else serde would take a list for the fields in their order.
-        if !body.is_object() {
-            return Err(not_an_object());
-        }
-        serde_json::from_value(body).map(Json).map_err(|why| unreadable(&why))
+        read_json(&Bytes::from_request(request, state).await?)
     }
+}
+
+/// None for an empty body.
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
+        let body = Bytes::from_request(request, state).await?;
+        if body.is_empty() { Ok(None) } else { read_json(&body).map(Some) }
+    }
+}
+
+fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>, Failure> {
+    let body = parse_json(body)?;
+    if has_nul(&body) {
+        return Err(Error::Unprocessable("the body contains a NUL character".to_owned()).into());
+    }
+    // Else serde would take a list for the fields in their order.
+    if !body.is_object() {
+        return Err(not_an_object());
+    }
+    serde_json::from_value(body).map(Json).map_err(|why| unreadable(&why))
 }
 
 /// Whether a text anywhere holds a NUL, which PostgreSQL cannot keep.
@@ -137,6 +152,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
         let known = parts.extensions.get::<Session>().cloned();
         known.ok_or_else(|| Error::Unauthenticated("Missing authorization token").into())
+    }
+}
+
+/// The address by which others reach this server, without a slash at the end: the configured one, else the one that this
+/// request was sent to.
+pub struct PublicUrl(pub String);
+
+impl FromRequestParts<App> for PublicUrl {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let settings = &app.settings().http;
+        if !settings.public_url.is_empty() {
+            return Ok(Self(settings.public_url.trim_end_matches('/').to_owned()));
+        }
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        // HTTP/2 has the host in the address of the request.
+        let host = header("host").or(parts.uri.authority().map(Authority::as_str)).unwrap_or("localhost");
+        let is_secure = settings.trust_forwarded_for && header("x-forwarded-proto") == Some("https");
+        Ok(Self(format!("{}://{host}", if is_secure { "https" } else { "http" })))
     }
 }
 

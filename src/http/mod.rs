@@ -4,10 +4,12 @@ pub mod api;
 mod envelope;
 mod error;
 mod extract;
+mod hooks;
 mod operations;
 mod routes;
 mod schemas;
 mod serve;
+mod stream;
 
 pub use routes::{Access, Route, Routes, routes};
 pub use serve::serve;

@@ -1,11 +1,13 @@
 //! For operators: is it alive, can it work, its numbers, its contract.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, header};
 
 use super::error::Result;
 use super::routes::{Access, Routes};
+use super::stream::Places;
 use crate::app::{App, Error};
 use crate::telemetry;
 
@@ -28,8 +30,9 @@ async fn readyz(State(app): State<App>) -> Result<&'static str> {
     Ok("ready\n")
 }
 
-async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    app.describe_metrics();
+async fn metrics(State(app): State<App>, Extension(places): Extension<Places>) -> impl IntoResponse {
+    app.describe_metrics().await;
+    ::metrics::gauge!("silo_streams_open").set(places.taken() as f64);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics().render())
 }
 

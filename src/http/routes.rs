@@ -2,16 +2,18 @@
 
 use std::convert::Infallible;
 
+use axum::Extension;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{Method, header};
 
 use super::error::Failure;
-use super::{api, envelope, operations, schemas};
+use super::stream::Places;
+use super::{api, envelope, hooks, operations, schemas};
 use crate::app::{App, Error};
 use crate::catalog::Role;
 
@@ -42,23 +44,49 @@ pub struct Routes {
 /// Everything that is served.
 pub fn routes(app: App) -> Routes {
     let routes = Routes { app, router: Router::new(), table: Vec::new() };
-    api::v1::add(api::legacy::add(schemas::add(operations::add(routes))))
+    api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes)))))
 }
 
 impl Routes {
     /// Serves `path` (OpenAPI's form; a part written `{*name}` takes slashes too).
-    pub fn add<H, T>(mut self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    pub fn add<H, T>(self, method: Method, path: &'static str, access: Access, handler: H) -> Self
     where
         H: Handler<T, App>,
         T: 'static,
     {
+        self.serve(method, path, access, |filter| on(filter, handler))
+    }
+
+    /// The same, for bodies of at most so many bytes.
+    pub fn add_capped<H, T>(
+        self,
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: H,
+        longest: usize,
+    ) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        self.serve(method, path, access, |filter| on(filter, handler).layer(DefaultBodyLimit::max(longest)))
+    }
+
+    fn serve(
+        mut self,
+        method: Method,
+        path: &'static str,
+        access: Access,
+        served: impl FnOnce(MethodFilter) -> MethodRouter<App>,
+    ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("routes use the methods that MethodFilter knows");
         let app = self.app.clone();
         let guard = middleware::from_fn(move |request: Request, next: Next| {
             let app = app.clone();
             async move { Ok::<_, Infallible>(guarded(app, access, request, next).await) }
         });
-        self.router = self.router.route(path, on(filter, handler).layer(guard));
+        self.router = self.router.route(path, served(filter).layer(guard));
         self.table.push(Route { method, path, access });
         self
     }
@@ -71,7 +99,8 @@ impl Routes {
     /// The finished router with all layers.
     pub fn into_router(self) -> Router {
         let router = self.router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
-        envelope::around(router.with_state(self.app.clone()), &self.app)
+        let places = Places::new(self.app.settings().http.streams);
+        envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app)
     }
 }
 

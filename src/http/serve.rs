@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::stream::Stopping;
+
 /// A client that has not sent its request's head by then is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -27,7 +29,7 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => connection(&server, &graceful, &router, stream, peer),
+            Ok((stream, peer)) => connection(&server, &graceful, &router, &stop, stream, peer),
             Err(why) => {
                 tracing::warn!(%why, "a connection could not be accepted");
                 // Out of file handles, most likely.
@@ -45,14 +47,16 @@ fn connection(
     server: &Builder<TokioExecutor>,
     graceful: &GracefulShutdown,
     router: &Router,
+    stop: &CancellationToken,
     stream: TcpStream,
     peer: SocketAddr,
 ) {
     // Small replies should not wait for more.
     _ = stream.set_nodelay(true);
-    let router = router.clone();
+    let (router, stopping) = (router.clone(), Stopping(stop.clone()));
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(stopping.clone());
         router.clone().oneshot(request)
     });
     let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();

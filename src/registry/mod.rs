@@ -16,6 +16,7 @@
 //! | `distribution` | the `/v2/` API |
 //! | `kinds` | what each kind of registry does otherwise, one file a kind |
 //! | `api` | JSON interfaces beside `/v2/` |
+//! | `hook` | the notifications that registries send |
 //! | `header` | the shape of header values with parameters |
 //! | `listing` | catalogue and tag listings: what a page says and which page is next |
 //! | `disk` | images on disk: which files may be read, and names |
@@ -45,6 +46,7 @@ mod distribution;
 mod grammar;
 mod guard;
 mod header;
+mod hook;
 mod hosts;
 mod kinds;
 mod layout;
@@ -58,6 +60,7 @@ mod transport;
 mod wire;
 
 pub use grammar::image_name;
+pub use hook::{Notice, Sender, hook_advice};
 pub use hosts::Hosts;
 pub use kinds::pull_host;
 pub use network::Private;

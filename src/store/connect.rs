@@ -48,6 +48,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $engine, "/0004_scan_in_steps.sql")),
             ),
             migration(5, "registry tls", include_str!(concat!("../../migrations/", $engine, "/0005_registry_tls.sql"))),
+            migration(
+                6,
+                "hooks and events",
+                include_str!(concat!("../../migrations/", $engine, "/0006_hooks_and_events.sql")),
+            ),
         ])
     };
 }

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::contents;
 use super::db::{Lock, Tx, bulk, sql};
+use super::events;
 use super::repositories;
 use super::scans::held;
 use super::value::{Value, json, row};
@@ -74,8 +75,11 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
         return Ok(());
     }
     names.append(&mut job_names_before(tx, &changes).await?);
+    events::contents_turned_out(tx, &replaced, now).await?;
+    events::tags_go_and_move(tx, claim.registry_id, &changes, now).await?;
     leave_jobs(tx, &replaced, revision).await?;
     apply(tx, claim.registry_id, &changes, revision, now).await?;
+    events::tags_came(tx, claim.registry_id, &changes, now).await?;
     names.append(&mut job_names_of(tx, changes.digests().chain(&replaced)).await?);
     rederive_jobs(tx, &names, revision).await?;
     if !changes.point.is_empty() || !changes.remove.is_empty() || !replaced.is_empty() {

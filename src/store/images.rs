@@ -132,6 +132,40 @@ impl Store {
         Ok(ids.iter().filter_map(|id| found.remove(id)).map(Image::from).collect())
     }
 
+    /// Catalogued images, those first whose tag moved or came last.
+    pub async fn image_newest(&self, limit: u32) -> Result<Vec<Image>> {
+        let rows = sql(image_select!(
+            "WHERE i.id IN (SELECT id FROM images WHERE job_version_id IS NOT NULL
+                            ORDER BY changed_at DESC, id DESC LIMIT $1)
+             ORDER BY i.changed_at DESC, i.id DESC"
+        ))
+        .bind(limit)
+        .all(&self.db)
+        .await?;
+        Ok(images(rows))
+    }
+
+    /// The same, of the images with these ids.
+    pub async fn image_newest_among(&self, ids: &[ImageId], limit: usize) -> Result<Vec<Image>> {
+        let mut moved: Vec<(i64, i64)> =
+            select("SELECT changed_at, id FROM images", Some(("id", ids.iter().copied()))).all(&self.db).await?;
+        moved.sort_unstable_by(|one, other| other.cmp(one));
+        moved.dedup();
+        let newest: Vec<ImageId> = moved.into_iter().take(limit).map(|(_, id)| ImageId(id)).collect();
+        self.image_list_by_ids(&newest).await
+    }
+
+    /// How many tags each registry has, and how many of them are Seed images: `(registry, tags, images)`.
+    pub async fn image_totals(&self) -> Result<Vec<(RegistryId, u64, u64)>> {
+        let rows: Vec<(i64, i64, i64)> = sql(
+            "SELECT registry_id, COUNT(*), COUNT(job_version_id) FROM images GROUP BY registry_id ORDER BY registry_id",
+        )
+        .all(&self.db)
+        .await?;
+        let count = |n: i64| n.unsigned_abs();
+        Ok(rows.into_iter().map(|(id, tags, images)| (RegistryId(id), count(tags), count(images))).collect())
+    }
+
     /// Every tag of a registry, catalogued or not.
     pub async fn image_tags(&self, registry: RegistryId) -> Result<Vec<StoredTag>> {
         sql("SELECT id, repository, tag, digest, changed_at FROM images WHERE registry_id = $1 ORDER BY id")

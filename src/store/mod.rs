@@ -6,6 +6,7 @@
 mod connect;
 mod contents;
 mod db;
+mod events;
 mod finish;
 mod images;
 mod index_feed;
@@ -61,6 +62,8 @@ impl Error {
         matches!(self, Error::Database(sqlx::Error::Database(error)) if error.is_foreign_key_violation())
     }
 }
+
+pub use events::EventRange;
 
 pub type Result<T> = std::result::Result<T, Error>;
 

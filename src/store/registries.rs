@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::db::{Lock, Tx, sql};
+use super::events;
 use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision, rederive_jobs};
 use super::value::{json, row};
 use super::{Result, Store};
@@ -17,6 +18,7 @@ row!(Registry {
     kind,
     username,
     has_password,
+    has_hook,
     ca,
     client_certificate,
     include,
@@ -26,9 +28,9 @@ row!(Registry {
     next_scan_at,
 });
 
-/// The columns of a [`Registry`]: whether it has a password, never the password.
+/// The columns of a [`Registry`]: whether it has a password and a hook, never these themselves.
 const COLUMNS: &str = "id, name, url, host, org, kind, username, sealed_password IS NOT NULL AS has_password,
-    ca, client_certificate, include, exclude, schedule, created_at, next_scan_at";
+    hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, schedule, created_at, next_scan_at";
 
 /// Secrets of a registry: ciphertext texts, stored as given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,23 +143,53 @@ impl Store {
         sql("UPDATE registries SET next_scan_at = $1 WHERE id = $2").bind(at).bind(id).execute(&self.db).await.map(drop)
     }
 
+    /// Gives the registry a hook in place of the one that it had, or takes it away: the digest of its token, and what
+    /// its notifications are signed with, as ciphertext. False: no such registry.
+    pub async fn registry_set_hook(
+        &self,
+        id: RegistryId,
+        digest: Option<&str>,
+        sealed_secret: Option<&str>,
+    ) -> Result<bool> {
+        sql("UPDATE registries SET hook_digest = $1, sealed_hook_secret = $2 WHERE id = $3")
+            .bind(digest)
+            .bind(sealed_secret)
+            .bind(id)
+            .execute(&self.db)
+            .await
+            .map(|touched| touched > 0)
+    }
+
+    /// Whose hook this is.
+    pub async fn registry_by_hook(&self, digest: &str) -> Result<Option<Registry>> {
+        sql(format!("SELECT {COLUMNS} FROM registries WHERE hook_digest = $1")).bind(digest).optional(&self.db).await
+    }
+
+    /// None: no such registry, or its notifications are not signed.
+    pub async fn registry_sealed_hook_secret(&self, id: RegistryId) -> Result<Option<String>> {
+        let row: Option<(Option<String>,)> =
+            sql("SELECT sealed_hook_secret FROM registries WHERE id = $1").bind(id).optional(&self.db).await?;
+        Ok(row.and_then(|(sealed,)| sealed))
+    }
+
     /// Removes it with its images, scans and problems, and the jobs and versions that only it had, in one transaction;
-    /// raises the catalogue revision when it had catalogued images. An active scan of it loses its lease. False: no
-    /// such registry.
-    pub async fn registry_delete(&self, id: RegistryId) -> Result<bool> {
+    /// leaves an event for each image that was catalogued, and raises the catalogue revision when there was one. An
+    /// active scan of it loses its lease. False: no such registry.
+    pub async fn registry_delete(&self, id: RegistryId, now: DateTime<Utc>) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let outcome = delete(&mut tx, id, self.db.lock(Lock::Wait)).await;
+        let outcome = delete(&mut tx, id, now, self.db.lock(Lock::Wait)).await;
         tx.end(outcome).await
     }
 }
 
-async fn delete(tx: &mut Tx, id: RegistryId, lock: &str) -> Result<bool> {
+async fn delete(tx: &mut Tx, id: RegistryId, now: DateTime<Utc>, lock: &str) -> Result<bool> {
     let revision = catalogue_lock(tx, lock).await? + 1;
     let names: Vec<(String,)> = sql("SELECT DISTINCT c.job_name FROM images i JOIN contents c ON c.digest = i.digest
          WHERE i.registry_id = $1 AND i.job_version_id IS NOT NULL")
     .bind(id)
     .all(&mut *tx)
     .await?;
+    events::registry_goes(tx, id, now).await?;
     let found = sql("DELETE FROM registries WHERE id = $1").bind(id).execute(&mut *tx).await? > 0;
     if !names.is_empty() {
         rederive_jobs(tx, &names.into_iter().map(|(name,)| name).collect(), revision).await?;

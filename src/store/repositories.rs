@@ -36,16 +36,18 @@ impl Store {
         .await
     }
 
-    /// Keeps that something has changed in these repositories.
+    /// Keeps that something has changed in these repositories. Takes the place of hints that wait for the same ones: a walk
+    /// that has read those already sees by the new id that it has to look once more.
     ///
     /// # Errors
     /// [`super::Error::Database`] also for a registry that is gone.
     pub async fn hint_insert(&self, registry: RegistryId, repositories: &[String], now: DateTime<Utc>) -> Result<()> {
-        let rows = repositories.iter().map(|repository| [registry.into(), repository.into(), now.into()]);
-        bulk("INSERT INTO hints (registry_id, repository, created_at)", rows, "").execute(&self.db).await.map(drop)
+        let mut tx = self.db.write().await?;
+        let outcome = replace_hints(&mut tx, registry, repositories, now).await;
+        tx.end(outcome).await
     }
 
-    /// Hints that wait, oldest first. A repository may come more than once.
+    /// Hints that wait, oldest first.
     pub async fn hint_list(&self, registry: RegistryId) -> Result<Vec<Hint>> {
         sql("SELECT id, repository FROM hints WHERE registry_id = $1 ORDER BY id LIMIT $2")
             .bind(registry)
@@ -54,10 +56,14 @@ impl Store {
             .await
     }
 
-    /// Registries that have hints waiting.
+    /// Registries with hints that no scan of theirs has begun after. What a scan has left waits for the next one: a registry
+    /// that does not answer would be asked for ever.
     pub async fn hint_registries(&self) -> Result<Vec<RegistryId>> {
-        let rows: Vec<(i64,)> =
-            sql("SELECT DISTINCT registry_id FROM hints ORDER BY registry_id").all(&self.db).await?;
+        let rows: Vec<(i64,)> = sql("SELECT DISTINCT h.registry_id FROM hints h
+             WHERE NOT EXISTS (SELECT 1 FROM scans s WHERE s.registry_id = h.registry_id AND s.started_at > h.created_at)
+             ORDER BY h.registry_id")
+        .all(&self.db)
+        .await?;
         Ok(rows.into_iter().map(|(id,)| RegistryId(id)).collect())
     }
 
@@ -68,6 +74,15 @@ impl Store {
             .await
             .map(drop)
     }
+}
+
+async fn replace_hints(tx: &mut Tx, registry: RegistryId, repositories: &[String], now: DateTime<Utc>) -> Result<()> {
+    let named = repositories.iter().map(|repository| [repository.into()]);
+    bulk(&format!("DELETE FROM hints WHERE registry_id = {registry} AND repository IN ("), named, ")")
+        .execute(&mut *tx)
+        .await?;
+    let rows = repositories.iter().map(|repository| [registry.into(), repository.into(), now.into()]);
+    bulk("INSERT INTO hints (registry_id, repository, created_at)", rows, "").execute(tx).await.map(drop)
 }
 
 /// Keeps what came of looking into repositories.

@@ -204,6 +204,36 @@ impl Store {
         .await
     }
 
+    /// The newest scan of each registry, by registry. Those that a hook asked for do not count: they say nothing of the
+    /// registry as a whole.
+    pub async fn scan_list_last(&self) -> Result<Vec<Scan>> {
+        sql(scan_select!(
+            "WHERE s.id IN (SELECT MAX(id) FROM scans WHERE cause <> 'hook' GROUP BY registry_id) ORDER BY s.registry_id"
+        ))
+        .all(&self.db)
+        .await
+    }
+
+    /// When a scan of each whole registry last ended as complete: `(registry, finished_at)`.
+    pub async fn scan_last_success(&self) -> Result<Vec<(RegistryId, DateTime<Utc>)>> {
+        let rows: Vec<(i64, i64)> = sql("SELECT registry_id, MAX(finished_at) FROM scans
+             WHERE state = 'complete' AND cause <> 'hook' GROUP BY registry_id ORDER BY registry_id")
+        .all(&self.db)
+        .await?;
+        let moment = |millis| DateTime::from_timestamp_millis(millis).unwrap_or_default();
+        Ok(rows.into_iter().map(|(id, at)| (RegistryId(id), moment(at))).collect())
+    }
+
+    /// How many scans wait, and how many run.
+    pub async fn scan_queue(&self) -> Result<(u64, u64)> {
+        let rows: Vec<(String, i64)> =
+            sql("SELECT state, COUNT(*) FROM scans WHERE state IN ('queued', 'running') GROUP BY state")
+                .all(&self.db)
+                .await?;
+        let of = |wanted: &str| rows.iter().find(|(state, _)| state == wanted).map_or(0, |(_, n)| n.unsigned_abs());
+        Ok((of("queued"), of("running")))
+    }
+
     /// By `seq`, only those above `after`.
     pub async fn scan_problem_list(&self, id: ScanId, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
         sql("SELECT seq, code, repository, tag, message FROM scan_problems WHERE scan_id = $1 AND seq > $2
@@ -215,11 +245,13 @@ impl Store {
         .await
     }
 
-    /// Deletes all but the newest `keep` ended scans of each registry; how many.
+    /// Deletes all but the newest `keep` ended scans of each registry, and as many that hooks asked for, which would
+    /// crowd out the others; how many.
     pub async fn scan_prune(&self, keep: u32) -> Result<u64> {
         sql("DELETE FROM scans WHERE id IN (
                  SELECT id FROM (
-                     SELECT id, ROW_NUMBER() OVER (PARTITION BY registry_id ORDER BY id DESC) AS place
+                     SELECT id, ROW_NUMBER() OVER (PARTITION BY registry_id, CASE WHEN cause = 'hook' THEN 1 ELSE 0 END
+                                                  ORDER BY id DESC) AS place
                      FROM scans WHERE state NOT IN ('queued', 'running')
                  ) AS ended WHERE place > $1)")
         .bind(keep)

@@ -11,8 +11,8 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
-    HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, ScanCounts, ScanId, ScanState, ScanTrigger,
-    UserId,
+    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, ScanCounts, ScanId,
+    ScanState, ScanTrigger, UserId,
 };
 
 /// A value on its way into a statement. `None` is NULL, of the type that its column has.
@@ -139,7 +139,7 @@ macro_rules! id_columns {
         }
     )+};
 }
-id_columns!(HintId, ImageId, JobId, JobVersionId, RegistryId, ScanId, UserId);
+id_columns!(EventId, HintId, ImageId, JobId, JobVersionId, RegistryId, ScanId, UserId);
 
 macro_rules! word_columns {
     ($($set:ident),+) => {$(
@@ -156,7 +156,7 @@ macro_rules! word_columns {
         }
     )+};
 }
-word_columns!(RegistryKind, Role, ScanState, ScanTrigger);
+word_columns!(EventKind, RegistryKind, Role, ScanState, ScanTrigger);
 
 impl Column for DateTime<Utc> {
     type Stored = i64;

@@ -69,6 +69,8 @@ async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
 }
 
 async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {
+    // There from the start, so that a first failure shows as a rise.
+    metrics::counter!("silo_task_failures_total", "task" => T::NAME).increment(0);
     while !stop.is_cancelled() {
         match T::reconcile(&app, &stop).await {
             Ok(true) => continue,

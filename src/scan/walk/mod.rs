@@ -113,6 +113,8 @@ struct Open {
     state: RepositoryState,
     /// Why it cannot be relied on as it was seen.
     failure: Option<String>,
+    /// What it is listed for. Hints that come later are about something that the listing may not have.
+    hints: Vec<HintId>,
 }
 
 /// A digest that is new to the registry.
@@ -237,7 +239,8 @@ impl<'a> Walk<'a> {
             change_signal,
             ..RepositoryState::default()
         };
-        self.open.insert(repository.into(), Open { left: 1, state, failure: None });
+        let hints = self.hints.remove(repository).unwrap_or_default();
+        self.open.insert(repository.into(), Open { left: 1, state, failure: None, hints });
     }
 
     fn has_news(&self) -> bool {

@@ -241,7 +241,7 @@ impl Walk<'_> {
         if open.left > 0 {
             return;
         }
-        let Some(Open { state, failure, .. }) = self.open.remove(repository) else { return };
+        let Some(Open { state, failure, hints, .. }) = self.open.remove(repository) else { return };
         let name = state.name.clone();
         self.step.repositories.push(match failure {
             Some(why) => Looked::Failed { name: name.clone(), why },
@@ -250,7 +250,10 @@ impl Walk<'_> {
                 Looked::Listed(state)
             }
         });
-        self.step.hints.extend(self.hints.remove(&name).unwrap_or_default());
+        self.step.hints.extend(hints);
+        if self.hints.contains_key(&name) {
+            self.listings.push_front(name);
+        }
     }
 
     pub(super) fn truncated(&mut self, repository: &str, why: String) {

@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 47] = [
+const REQUESTS: [(&str, &str, &str); 54] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -37,6 +37,8 @@ const REQUESTS: [(&str, &str, &str); 47] = [
     ("POST", "/api/v1/login", "/api/v1/login"),
     ("POST", "/api/v1/logout", "/api/v1/logout"),
     ("GET", "/api/v1/search", "/api/v1/search?q=a"),
+    ("GET", "/api/v1/events", "/api/v1/events"),
+    ("GET", "/api/v1/feed", "/api/v1/feed"),
     ("GET", "/api/v1/images/{id}", "/api/v1/images/999"),
     ("POST", "/api/v1/validate", "/api/v1/validate"),
     ("GET", "/api/v1/registries", "/api/v1/registries"),
@@ -44,11 +46,16 @@ const REQUESTS: [(&str, &str, &str); 47] = [
     ("GET", "/api/v1/registries/{id}", "/api/v1/registries/999"),
     ("PATCH", "/api/v1/registries/{id}", "/api/v1/registries/999"),
     ("DELETE", "/api/v1/registries/{id}", "/api/v1/registries/999"),
+    ("GET", "/api/v1/registries/{id}/repositories", "/api/v1/registries/999/repositories"),
+    ("POST", "/api/v1/registries/{id}/hook", "/api/v1/registries/999/hook"),
+    ("DELETE", "/api/v1/registries/{id}/hook", "/api/v1/registries/999/hook"),
     ("POST", "/api/v1/registries/{id}/scans", "/api/v1/registries/999/scans"),
     ("GET", "/api/v1/scans", "/api/v1/scans"),
     ("GET", "/api/v1/scans/{id}", "/api/v1/scans/999"),
+    ("GET", "/api/v1/scans/{id}/events", "/api/v1/scans/999/events"),
     ("GET", "/api/v1/scans/{id}/problems", "/api/v1/scans/999/problems"),
     ("POST", "/api/v1/scans/{id}/confirm", "/api/v1/scans/999/confirm"),
+    ("POST", "/hooks/{token}", "/hooks/0123456789abcdef0123456789abcdef"),
     ("GET", "/schemas", "/schemas"),
     ("GET", "/schemas/seed/1.0.0/manifest.json", "/schemas/seed/1.0.0/manifest.json"),
     ("GET", "/schemas/seed/1.0.0/metadata.json", "/schemas/seed/1.0.0/metadata.json"),

@@ -64,7 +64,7 @@ fn every_operation_is_complete() {
     for (name, operation) in operations() {
         let tags = operation["tags"].as_array().unwrap_or_else(|| panic!("{name} has no tags"));
         let expected = match name.split_once(' ').map(|(_, path)| path) {
-            Some(path) if path.starts_with("/api/v1/") => "native",
+            Some(path) if path.starts_with("/api/v1/") || path.starts_with("/hooks/") => "native",
             Some(path) if path.starts_with("/schemas") => "schemas",
             Some("/healthz" | "/readyz" | "/metrics" | "/openapi.yaml") => "operations",
             _ => "legacy",

@@ -1,7 +1,11 @@
 //! `silo registry`, `silo scan`, `silo search` and `silo health` against a running service.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::plain;
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
@@ -47,9 +51,9 @@ async fn registries_are_added_listed_and_removed() {
     assert_eq!((added.code, added.stdout.as_str()), (Some(0), ""));
     assert_snapshot!(added.stderr, @"Added mine as registry 1. Scan it with: silo scan mine --wait");
     let table = silo.cli(&["registry", "list"]).await.expect_success();
-    let head = ["ID", "NAME", "KIND", "URL", "ORG", "NEXT", "SCAN"];
+    let head = ["ID", "NAME", "KIND", "URL", "ORG", "LAST", "SCAN", "NEXT", "SCAN"];
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows, [&head[..], &["1", "mine", "distribution", &registry.url(), "geo"]], "{table}");
+    assert_eq!(rows, [&head[..], &["1", "mine", "distribution", &registry.url(), "geo", "never"]], "{table}");
     let list: Value = serde_json::from_str(&silo.cli(&["registry", "list", "--json"]).await.expect_success()).unwrap();
     assert_eq!((&list[0]["name"], &list[0]["url"]), (&json!("mine"), &json!(registry.url())));
 
@@ -219,4 +223,59 @@ async fn health_is_an_exit_code() {
     silo.cli_with(&["health"], &[("SILO_LISTEN", &address)], "").await.expect_success();
     silo.terminate().await;
     silo.cli(&["health", "--server", silo.url()]).await.expect_failure(1);
+}
+
+#[tokio::test]
+async fn a_hook_is_made_shown_once_and_removed() {
+    let (silo, registry) = (Setup::new().env("SILO_LOG", "debug").start().await, registry().await);
+    silo.cli(&["registry", "add", "mine", &registry.url()]).await.expect_success();
+    let made = silo.cli(&["registry", "hook", "mine"]).await;
+    assert_eq!(made.code, Some(0), "{made:#?}");
+    let url = made.stdout.trim_end().to_owned();
+    let path = url.strip_prefix(silo.url()).expect("the address that the command used");
+    assert!(path.starts_with("/hooks/"), "{url}");
+    assert!(made.stderr.contains(&format!("      url: {url}\n")), "{}", made.stderr);
+    let body = json!({"events": [{"action": "push", "target": {"repository": "geo/ice-2.0.0-seed", "tag": "1"}}]});
+    assert_eq!(silo.post(path, body.clone()).await.expect(202)["repositories"], json!(["geo/ice-2.0.0-seed"]));
+    let token = path.rsplit('/').next().unwrap();
+    assert!(silo.log().contains("/hooks/…") && !silo.log().contains(token), "{}", silo.log());
+
+    let removed = silo.cli(&["registry", "hook", "mine", "--remove"]).await;
+    assert_eq!((removed.code, removed.stderr.as_str()), (Some(0), "mine has no hook any more.\n"));
+    silo.post(path, body).await.expect(404);
+    let secret = silo.cli_with(&["registry", "hook", "mine", "--secret", "--json"], &[], "hunter2\n").await;
+    let reply: Value = serde_json::from_str(&secret.expect_success()).unwrap();
+    let path = reply["url"].as_str().unwrap().strip_prefix(silo.url()).unwrap().to_owned();
+    silo.post(&path, json!({})).await.expect(401);
+    drop(registry);
+}
+
+#[tokio::test]
+async fn a_held_scan_shows_in_the_list_of_registries() {
+    let (silo, registry) = filled().await;
+    registry.repositories().keys().for_each(|repository| registry.delete_repository(repository));
+    silo.cli(&["scan", "mine", "--wait"]).await.expect_success();
+    let list = silo.cli(&["registry", "list"]).await;
+    assert!(list.stdout.contains("held: 3 tags vanished"), "{}", list.stdout);
+    assert!(list.stderr.contains("silo scan mine --confirm"), "{}", list.stderr);
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_the_waiting_and_not_the_scan() {
+    let (silo, registry) = filled().await;
+    let go_on = Arc::new(Notify::new());
+    registry.fault(Seen::is_catalog, 1, Fault::Hold(Arc::clone(&go_on)));
+    let waiting = silo.cli_started(&["scan", "mine", "--wait"]);
+    let follows = |metrics: &Value| metrics.as_str().unwrap().contains("\nsilo_streams_open 1\n");
+    while !follows(&silo.get("/metrics").await.expect(200)) {
+        tokio::time::sleep(Duration::from_millis(10)).await; // because a command does not tell what it waits for
+    }
+    let interrupted = waiting.interrupt().await;
+    assert_eq!((interrupted.code, interrupted.stdout.as_str()), (Some(1), ""));
+    assert_eq!(
+        interrupted.stderr,
+        "silo: the server goes on scanning mine; follow it again with: silo scan mine --wait\n"
+    );
+    go_on.notify_one();
+    assert_eq!(silo.ended(2).await["state"], "complete");
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use silo::catalog::{RegistryId, Scan, ScanState, ScanTrigger};
 use silo::store::Store;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{arrived, seed};
-use crate::support::fake_registry::{FakeRegistry, Fault, Seen};
+use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
 use crate::tasks::House;
 
 async fn registry() -> FakeRegistry {
@@ -116,6 +117,49 @@ async fn a_registry_that_fails_keeps_its_hint_until_it_answers() {
     work(&house).await;
     assert_eq!(names(&house).await.len(), 4);
     assert_eq!(store.repository_list(id, "", 10).await.unwrap().len(), 2, "what is gone is forgotten");
+}
+
+#[tokio::test]
+async fn a_hint_about_a_repository_under_way_has_it_listed_again() {
+    let registry = registry().await;
+    let (house, store, id) = house(&registry, &[("SILO__SCAN__STEP_SECONDS", "0")]).await;
+    let gate = Arc::new(Notify::new());
+    let is_last = |seen: &Seen| seen.is_head() && seen.path.contains("/c-seed/");
+    registry.fault(is_last, 1, Fault::Hold(Arc::clone(&gate)));
+    let scan = house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
+    let app = house.app.clone();
+    let worker = tokio::spawn(async move { app.scan_work(&CancellationToken::new()).await });
+    arrived(&registry, is_last, 1).await;
+
+    // Its tags were listed already, and are being read.
+    registry.push("geo/c-seed", "1.2.0", &seed("ice", "1.2.0", "A job"));
+    store.hint_insert(id, &["geo/c-seed".to_owned()], house.clock.now()).await.unwrap();
+    // So that the walk reads its hints while the repository is under way.
+    registry.push("geo/a-seed", "1.2.0", &seed("cloud", "1.2.0", "A job"));
+    store.hint_insert(id, &["geo/a-seed".to_owned()], house.clock.now()).await.unwrap();
+    gate.notify_one();
+    assert!(worker.await.unwrap().unwrap());
+    let ended = house.app.scan_get(scan).await.unwrap();
+    assert_eq!((ended.state, ended.counts.added), (ScanState::Complete, 2), "{ended:?}");
+    assert_eq!(store.hint_list(id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn hints_that_cannot_be_followed_wait_and_are_not_tried_for_ever() {
+    let registry = registry().await;
+    let (house, store, id) = house(&registry, &[("SILO__SCAN__TRIES", "1")]).await;
+    let many: Vec<String> = (0..50).map(|n| format!("geo/job-{n}-seed")).collect();
+    store.hint_insert(id, &many, house.clock.now()).await.unwrap();
+    house.clock.advance(TimeDelta::seconds(1));
+    house.app.scan_request(id, ScanTrigger::Hook).await.unwrap();
+    registry.fault(Seen::is_tags, ALWAYS, Fault::Drop);
+    assert!(house.app.scan_work(&CancellationToken::new()).await.unwrap());
+    assert!(!store.hint_list(id).await.unwrap().is_empty(), "it was given up");
+    assert!(!house.app.scan_work(&CancellationToken::new()).await.unwrap(), "nobody asks again at once");
+    registry.clear_faults();
+    house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
+    work(&house).await;
+    assert_eq!(store.hint_list(id).await.unwrap(), []);
 }
 
 #[tokio::test]

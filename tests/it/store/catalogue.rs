@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use silo::catalog::{
-    Changes, ContentProblem, ImageId, Job, JobId, JobVersionId, Judgement, Outcome, RegistryId, ScanState, Standing,
-    StoredTag,
+    Changes, ContentProblem, Image, ImageId, Job, JobId, JobVersionId, Judgement, Outcome, RegistryId, ScanState,
+    Standing, StoredTag,
 };
 use silo::seed::{Problem, Severity};
 use silo::store::{Error, Store};
@@ -362,4 +362,25 @@ both!(a_summary_shows_the_latest_image, |store| {
     let hubs = images.iter().find(|image| image.registry == "hub.example" && image.job_id == detect.id).unwrap();
     assert_eq!((&second.job, second.image_id, second.valid), (&detect, hubs.id, false), "of equals, the oldest");
     assert_eq!(second.reference, hubs.pull_reference());
+});
+
+both!(images_are_counted_and_the_newest_come_first, |store| {
+    let (one, two) = (registry(&store, "one").await, registry(&store, "two").await);
+    let (a, b, plain) =
+        (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"), content("plain", Outcome::Unlabelled));
+    assert_eq!(store.image_totals().await.unwrap(), []);
+    assert_eq!(store.image_newest(10).await.unwrap(), []);
+    scan(&store, one.id, &[("a-seed", "1", &a), ("b-seed", "1", &b), ("c-seed", "1", &plain)]).await;
+    scan(&store, two.id, &[("c-seed", "1", &plain)]).await;
+    assert_eq!(store.image_totals().await.unwrap(), [(one.id, 3, 2), (two.id, 1, 0)]);
+
+    let ids = |images: Vec<Image>| -> Vec<ImageId> { images.iter().map(|image| image.id).collect() };
+    let by_id = ids(store.image_list().await.unwrap());
+    let newest = ids(store.image_newest(10).await.unwrap());
+    assert_eq!(newest, by_id.iter().rev().copied().collect::<Vec<_>>(), "of the same time, the younger first");
+    assert_eq!(ids(store.image_newest(1).await.unwrap()), newest[..1]);
+    let some = [by_id[0], by_id[1], by_id[0], ImageId(999)];
+    assert_eq!(ids(store.image_newest_among(&some, 10).await.unwrap()), newest);
+    assert_eq!(ids(store.image_newest_among(&some, 1).await.unwrap()), newest[..1]);
+    assert_eq!(ids(store.image_newest_among(&[], 10).await.unwrap()), []);
 });

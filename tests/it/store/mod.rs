@@ -1,6 +1,7 @@
 //! The store: each test runs on SQLite and on PostgreSQL.
 
 mod catalogue;
+mod events;
 mod fixture;
 mod limits;
 mod model;

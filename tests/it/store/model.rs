@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use silo::catalog::{Content, Outcome};
 
 use super::both;
-use super::fixture::{content, registry, scan, seed};
+use super::fixture::{at, content, registry, scan, seed};
 
 const REGISTRIES: usize = 3;
 
@@ -81,7 +81,7 @@ both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
                 }
                 None => {
                     if let Some(registry) = existing {
-                        assert!(store.registry_delete(registry.id).await.unwrap());
+                        assert!(store.registry_delete(registry.id, at(9)).await.unwrap());
                     }
                     model.remove(&number);
                 }

@@ -23,6 +23,7 @@ both!(a_registry_comes_back_as_it_went_in, |store| {
         kind: new.kind,
         username: new.username,
         has_password: true,
+        has_hook: false,
         ca: new.ca,
         client_certificate: new.client_certificate,
         include: new.include,
@@ -48,6 +49,25 @@ both!(a_taken_registry_name_is_a_duplicate, |store| {
     registry(&store, "hub").await;
     let error = store.registry_insert(&new_registry("hub"), &SealedSecrets::default(), at(2)).await.unwrap_err();
     assert!(matches!(error, Error::Duplicate("registry")), "{error:?}");
+});
+
+both!(a_hook_is_found_by_its_digest_alone, |store| {
+    let (hub, other) = (registry(&store, "hub").await, registry(&store, "other").await);
+    assert_eq!(store.registry_by_hook("").await.unwrap(), None);
+    assert!(store.registry_set_hook(hub.id, Some("first"), Some("sealed")).await.unwrap());
+    assert!(store.registry_set_hook(other.id, Some("other"), None).await.unwrap());
+    let found = store.registry_by_hook("first").await.unwrap().unwrap();
+    assert!(found.has_hook && found.id == hub.id);
+    assert_eq!(store.registry_sealed_hook_secret(hub.id).await.unwrap().as_deref(), Some("sealed"));
+    assert_eq!(store.registry_sealed_hook_secret(other.id).await.unwrap(), None);
+
+    assert!(store.registry_set_hook(hub.id, Some("second"), None).await.unwrap());
+    assert_eq!(store.registry_by_hook("first").await.unwrap(), None);
+    assert_eq!(store.registry_sealed_hook_secret(hub.id).await.unwrap(), None, "it went with the old hook");
+    assert!(store.registry_set_hook(hub.id, None, None).await.unwrap());
+    assert_eq!(store.registry_by_hook("second").await.unwrap(), None);
+    assert!(!store.registry_get(hub.id).await.unwrap().unwrap().has_hook);
+    assert!(!store.registry_set_hook(RegistryId(99), Some("x"), None).await.unwrap());
 });
 
 both!(a_changed_registry_keeps_what_it_is, |store| {
@@ -119,7 +139,7 @@ both!(a_deleted_registry_takes_only_its_own_along, |store| {
     assert_eq!(shared.latest_job_version, "2.0.0");
     let revision = store.catalogue_revision().await.unwrap();
 
-    assert!(store.registry_delete(one.id).await.unwrap());
+    assert!(store.registry_delete(one.id, at(9)).await.unwrap());
 
     let after = store.job_list().await.unwrap();
     assert_eq!(after.len(), 1);
@@ -129,14 +149,14 @@ both!(a_deleted_registry_takes_only_its_own_along, |store| {
     assert_eq!(store.image_list().await.unwrap().len(), 1);
     assert_eq!(store.scan_list(None, None, 10).await.unwrap().len(), 1);
     assert_eq!(store.catalogue_revision().await.unwrap(), revision + 1);
-    assert!(!store.registry_delete(one.id).await.unwrap(), "gone already");
+    assert!(!store.registry_delete(one.id, at(9)).await.unwrap(), "gone already");
     assert_eq!(store.catalogue_revision().await.unwrap(), revision + 1);
 });
 
 both!(a_registry_deleted_under_a_scan_ends_its_lease, |store| {
     let hub = registry(&store, "hub").await;
     let claim = claim(&store, hub.id).await;
-    assert!(store.registry_delete(hub.id).await.unwrap());
+    assert!(store.registry_delete(hub.id, at(9)).await.unwrap());
     assert_eq!(store.catalogue_revision().await.unwrap(), 0, "it had no images");
     let finished = store.scan_finish(&claim, &result(ScanState::Complete, Default::default(), vec![]), at(2)).await;
     assert!(matches!(finished, Err(Error::LeaseLost)), "{finished:?}");

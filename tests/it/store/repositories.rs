@@ -1,6 +1,6 @@
 //! Hints. What scans keep of repositories is tested where scans are.
 
-use silo::catalog::RegistryId;
+use silo::catalog::{RegistryId, ScanTrigger};
 
 use super::both;
 use super::fixture::{at, registry};
@@ -10,17 +10,30 @@ both!(hints_wait_in_order_until_they_are_followed, |store| {
     assert_eq!(store.hint_registries().await.unwrap(), []);
     store.hint_insert(hub.id, &[], at(1)).await.unwrap();
     store.hint_insert(hub.id, &["geo/a-seed".to_owned(), "geo/b-seed".to_owned()], at(1)).await.unwrap();
+    let old = store.hint_list(hub.id).await.unwrap();
     store.hint_insert(hub.id, &["geo/a-seed".to_owned()], at(2)).await.unwrap();
     let hints = store.hint_list(hub.id).await.unwrap();
     let names: Vec<&str> = hints.iter().map(|hint| hint.repository.as_str()).collect();
-    assert_eq!(names, ["geo/a-seed", "geo/b-seed", "geo/a-seed"]);
+    assert_eq!(names, ["geo/b-seed", "geo/a-seed"], "one for each, the newest");
+    assert!(old.iter().all(|hint| hint.id < hints[1].id), "whoever has read the old one sees that this is another");
     assert_eq!(store.hint_list(other.id).await.unwrap(), []);
     assert_eq!(store.hint_registries().await.unwrap(), [hub.id]);
 
-    store.hint_delete(&[hints[0].id, hints[1].id]).await.unwrap();
-    assert_eq!(store.hint_list(hub.id).await.unwrap(), hints[2..]);
-    assert!(store.registry_delete(hub.id).await.unwrap());
+    store.hint_delete(&[hints[0].id, old[0].id]).await.unwrap();
+    assert_eq!(store.hint_list(hub.id).await.unwrap(), hints[1..]);
+    assert!(store.registry_delete(hub.id, at(9)).await.unwrap());
     assert_eq!(store.hint_registries().await.unwrap(), []);
+});
+
+both!(a_hint_that_a_scan_began_after_is_not_asked_for_again, |store| {
+    let hub = registry(&store, "hub").await;
+    store.hint_insert(hub.id, &["geo/a-seed".to_owned()], at(1)).await.unwrap();
+    store.scan_request(hub.id, ScanTrigger::Hook, at(2)).await.unwrap();
+    assert_eq!(store.hint_registries().await.unwrap(), [hub.id], "nobody has begun");
+    store.scan_claim("t", at(3), at(63)).await.unwrap().unwrap();
+    assert_eq!(store.hint_registries().await.unwrap(), []);
+    store.hint_insert(hub.id, &["geo/b-seed".to_owned()], at(4)).await.unwrap();
+    assert_eq!(store.hint_registries().await.unwrap(), [hub.id], "this one came later");
 });
 
 both!(a_hint_needs_a_registry, |store| {

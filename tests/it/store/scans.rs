@@ -181,3 +181,35 @@ both!(ended_scans_are_listed_newest_first_and_pruned, |store| {
     assert_eq!(list(None, None, 10).await, [active, ids[3], ids[2]], "the newest ended of each, and the active one");
     assert_eq!(store.scan_problem_list(ids[0], 0, 10).await.unwrap(), [], "problems go with their scan");
 });
+
+both!(what_hooks_ask_for_neither_counts_as_a_scan_of_the_registry_nor_crowds_them_out, |store| {
+    let (one, two) = (registry(&store, "one").await, registry(&store, "two").await);
+    assert_eq!(store.scan_list_last().await.unwrap(), []);
+    let end = async |registry, trigger, state, second| -> ScanId {
+        store.scan_request(registry, trigger, at(second)).await.unwrap();
+        let claim = store.scan_claim(&format!("t{second}"), at(second), at(second + 60)).await.unwrap().unwrap();
+        store.scan_finish(&claim, &result(state, Default::default(), vec![]), at(second + 1)).await.unwrap();
+        claim.id
+    };
+    let complete = end(one.id, ScanTrigger::Schedule, ScanState::Complete, 10).await;
+    let held = end(one.id, ScanTrigger::Schedule, ScanState::Held, 20).await;
+    let hooks = [
+        end(one.id, ScanTrigger::Hook, ScanState::Complete, 30).await,
+        end(one.id, ScanTrigger::Hook, ScanState::Complete, 40).await,
+    ];
+    let failed = end(two.id, ScanTrigger::Manual, ScanState::Failed, 50).await;
+
+    let last: Vec<ScanId> = store.scan_list_last().await.unwrap().iter().map(|scan| scan.id).collect();
+    assert_eq!(last, [held, failed]);
+    assert_eq!(store.scan_last_success().await.unwrap(), [(one.id, at(11))]);
+    assert_eq!(store.scan_queue().await.unwrap(), (0, 0));
+    store.scan_request(one.id, ScanTrigger::Hook, at(60)).await.unwrap();
+    store.scan_request(two.id, ScanTrigger::Manual, at(60)).await.unwrap();
+    store.scan_claim("u", at(61), at(99)).await.unwrap().unwrap();
+    assert_eq!(store.scan_queue().await.unwrap(), (1, 1));
+
+    assert_eq!(store.scan_prune(1).await.unwrap(), 2);
+    for (id, is_there) in [(complete, false), (held, true), (hooks[0], false), (hooks[1], true), (failed, true)] {
+        assert_eq!(store.scan_get(id).await.unwrap().is_some(), is_there, "{id}");
+    }
+});

@@ -56,7 +56,7 @@ both!(steps_add_up_to_what_the_end_shows, |store| {
     assert_eq!(store.catalogue_removed_at().await.unwrap(), 0, "nothing went");
     scan(&store, hub.id, &[("a", "1", &ice)]).await;
     assert_eq!(store.catalogue_removed_at().await.unwrap(), 3);
-    assert!(store.registry_delete(hub.id).await.unwrap());
+    assert!(store.registry_delete(hub.id, at(9)).await.unwrap());
     assert_eq!(store.catalogue_removed_at().await.unwrap(), 4);
 });
 

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::contract;
 use super::layout::LayoutBuilder;
 use super::postgres::{self, TestDatabase};
+use super::sse::EventStream;
 
 pub const ADMIN: &str = "admin";
 pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
@@ -61,6 +62,7 @@ pub struct Builder {
     clock: Clock,
     postgres: bool,
     environment: HashMap<String, String>,
+    grace: Duration,
 }
 
 impl Builder {
@@ -73,6 +75,12 @@ impl Builder {
     /// With a clock that stands still until the test turns it.
     pub fn manual_clock(mut self) -> Self {
         self.clock = Clock::manual(beginning());
+        self
+    }
+
+    /// With time for open requests at the stop.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
@@ -107,7 +115,8 @@ impl Builder {
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let routes = silo::http::routes(app.clone());
         let table = routes.table().to_vec();
-        let server = tokio::spawn(silo::http::serve(routes.into_router(), listener, stop.clone(), Duration::ZERO));
+        let served = silo::http::serve(routes.into_router(), listener, stop.clone(), self.grace);
+        let server = tokio::spawn(served);
         TestApp {
             app,
             clock: self.clock,
@@ -145,7 +154,7 @@ impl TestApp {
 
     /// To change something first.
     pub fn with() -> Builder {
-        Builder { clock: Clock::system(), postgres: false, environment: HashMap::new() }
+        Builder { clock: Clock::system(), postgres: false, environment: HashMap::new(), grace: Duration::ZERO }
     }
 
     /// Everything that is served.
@@ -231,6 +240,11 @@ impl TestApp {
         silo
     }
 
+    /// Stops the service, as a signal would.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
     async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.url)).body(body);
         for (name, value) in headers {
@@ -300,15 +314,32 @@ impl Client<'_> {
 
     /// Any request. Panics when the reply is not what `openapi.yaml` says.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
-        let authorization = match &self.who {
+        let authorization = self.authorization().await;
+        let authorization = authorization.as_deref().map(|value| ("authorization", value));
+        let headers: Vec<(&str, &str)> = headers.iter().copied().chain(authorization).collect();
+        self.silo.ask(method, path, &headers, body).await
+    }
+}
+
+impl Client<'_> {
+    /// Opens a stream of server-sent events.
+    pub async fn follow(&self, path: &str, headers: &[(&str, &str)]) -> EventStream {
+        let request = self.silo.http.get(format!("{}{path}", self.silo.url)).header("accept", "text/event-stream");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = match self.authorization().await {
+            Some(value) => request.header("authorization", value),
+            None => request,
+        };
+        EventStream::new(request.send().await.expect("a reply"))
+    }
+
+    async fn authorization(&self) -> Option<String> {
+        match &self.who {
             Who::Nobody => None,
             Who::User => Some(format!("Token {}", self.silo.user_token().await)),
             Who::Admin => Some(format!("Token {}", self.silo.admin_token().await)),
             Who::Header(header) => Some(header.clone()),
-        };
-        let authorization = authorization.as_deref().map(|value| ("authorization", value));
-        let headers: Vec<(&str, &str)> = headers.iter().copied().chain(authorization).collect();
-        self.silo.ask(method, path, &headers, body).await
+        }
     }
 }
 

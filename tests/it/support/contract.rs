@@ -41,7 +41,7 @@ fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Resu
         (_, 301) => return Ok(()),
         (_, 404) if here.is_empty() => return body(&error_response(path, "NotFound"), reply),
         (_, 405) if here.iter().all(|route| route.method != *method) => {
-            return if path.starts_with("/api/") {
+            return if is_native(path) {
                 body(&error_response(path, "MethodNotAllowed"), reply)
             } else {
                 same(&reply.text, "")
@@ -63,6 +63,11 @@ fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Resu
         }
     }
     if method == Method::HEAD { same(&reply.text, "") } else { body(response, reply) }
+}
+
+/// Whether errors of this address are problem documents.
+fn is_native(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/hooks/")
 }
 
 /// The routes whose path fits best: as the router decides, text before a parameter before one that takes slashes.
@@ -135,7 +140,7 @@ fn validator(schema: &Value) -> Arc<Validator> {
 
 /// The document's response for errors of the interface that the path belongs to.
 fn error_response(path: &str, name: &str) -> Value {
-    let prefix = if path.starts_with("/api/") { "Problem" } else { "" };
+    let prefix = if is_native(path) { "Problem" } else { "" };
     let response = &DOCUMENT["components"]["responses"][format!("{prefix}{name}")];
     assert!(!response.is_null(), "openapi.yaml has no response {prefix}{name}");
     response.clone()

@@ -31,6 +31,8 @@ pub struct DockerRegistry {
     account: Option<(String, String)>,
     /// Who turns the account into tokens; without one the registry takes the account itself.
     tokens: Option<TokenServer>,
+    /// Where it sends its notifications.
+    notified: Option<String>,
     http: Client,
     /// The blobs that [`put`](Self::put) sent. Each goes once: while a second upload of the same blob rewrites its link
     /// file, this registry takes the blob for missing.
@@ -62,7 +64,16 @@ impl DockerRegistry {
 
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder for the registry");
-        Self { folder, port: 0, child: None, account: None, tokens: None, http: client(), sent: Mutex::default() }
+        Self {
+            folder,
+            port: 0,
+            child: None,
+            account: None,
+            tokens: None,
+            notified: None,
+            http: client(),
+            sent: Mutex::default(),
+        }
     }
 
     async fn launch(mut self) -> Self {
@@ -88,6 +99,13 @@ impl DockerRegistry {
             child.wait().expect("a killed child ends");
             self.http = client(); // the old one keeps connections to the dead
         }
+    }
+
+    /// Has it send notifications to an address, as an admin would: it is started again with another configuration.
+    pub async fn notify(&mut self, url: &str) {
+        self.stop();
+        self.notified = Some(url.to_owned());
+        self.start().await;
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -120,6 +138,10 @@ impl DockerRegistry {
             config["auth"] = json!({"token": tokens.config()});
         } else if self.account.is_some() {
             config["auth"] = json!({"htpasswd": {"realm": "test", "path": self.folder.path().join("htpasswd")}});
+        }
+        if let Some(url) = &self.notified {
+            let endpoint = json!({"name": "silo", "url": url, "timeout": "5s", "threshold": 5, "backoff": "1s"});
+            config["notifications"] = json!({"endpoints": [endpoint]});
         }
         config.to_string()
     }

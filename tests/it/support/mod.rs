@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod layout;
 pub mod postgres;
 pub mod process;
+pub mod sse;
 pub mod tls;
 pub mod token_server;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -301,6 +301,14 @@ impl Silo {
         finish(command, input).await
     }
 
+    /// Starts a command as [`Silo::cli`], and goes on.
+    pub fn cli_started(&self, arguments: &[&str]) -> Running {
+        let mut command = self.setup.command();
+        command.env("SILO_URL", &self.url).env("SILO_TOKEN", &self.token).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(Some(command.spawn().expect("the program can be started")))
+    }
+
     /// Runs a shell command in its folder.
     pub async fn shell(&self, script: &str) -> Exit {
         let mut command = Command::new("bash");
@@ -459,6 +467,28 @@ pub async fn silo_into(stdout: Stdio, arguments: &[&str]) -> Exit {
     finish_into(command, "", stdout).await
 }
 
+/// A command that has not ended yet.
+pub struct Running(Option<Child>);
+
+impl Running {
+    /// Presses Ctrl-C (SIGINT), and waits for the end.
+    pub async fn interrupt(mut self) -> Exit {
+        let mut child = self.0.take().expect("it runs");
+        // Not waited for yet, so the number is still our child's.
+        super::output(Command::new("kill").args(["-INT", &child.id().to_string()]));
+        ended(&mut child).await;
+        exit(&child.wait_with_output().expect("our own child can be waited for"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
+        }
+    }
+}
+
 async fn finish(command: Command, input: &str) -> Exit {
     finish_into(command, input, Stdio::piped()).await
 }
@@ -475,8 +505,12 @@ async fn finish_into(mut command: Command, input: &str, stdout: Stdio) -> Exit {
         child.wait_with_output().expect("our own child can be waited for")
     };
     let output = tokio::task::spawn_blocking(run).await.expect("running a program does not panic");
-    let text = |bytes| String::from_utf8(bytes).expect("what is printed is UTF-8");
-    Exit { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    exit(&output)
+}
+
+fn exit(output: &Output) -> Exit {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("what is printed is UTF-8");
+    Exit { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 /// Waits for the end of a child; its exit code.

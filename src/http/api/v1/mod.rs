@@ -1,6 +1,10 @@
 //! The native interface below `/api/v1`: plural nouns, cursor paging, problem documents (RFC 9457).
 
+mod events;
+mod feed;
+mod hooks;
 mod images;
+mod progress;
 mod registries;
 mod scans;
 mod search;
@@ -24,6 +28,8 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(POST, "/api/v1/login", Anyone, session::login)
         .add(POST, "/api/v1/logout", User, session::logout)
         .add(GET, "/api/v1/search", Anyone, search::search)
+        .add(GET, "/api/v1/events", Anyone, events::list)
+        .add(GET, "/api/v1/feed", Anyone, feed::feed)
         .add(GET, "/api/v1/images/{id}", Anyone, images::get)
         .add(POST, "/api/v1/validate", Anyone, validate::validate)
         .add(GET, "/api/v1/registries", Anyone, registries::list)
@@ -31,9 +37,13 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/registries/{id}", Anyone, registries::get)
         .add(PATCH, "/api/v1/registries/{id}", Admin, registries::change)
         .add(DELETE, "/api/v1/registries/{id}", Admin, registries::delete)
+        .add(GET, "/api/v1/registries/{id}/repositories", User, registries::repositories)
+        .add(POST, "/api/v1/registries/{id}/hook", Admin, hooks::make)
+        .add(DELETE, "/api/v1/registries/{id}/hook", Admin, hooks::remove)
         .add(POST, "/api/v1/registries/{id}/scans", Admin, scans::request)
         .add(GET, "/api/v1/scans", User, scans::list)
         .add(GET, "/api/v1/scans/{id}", User, scans::get)
+        .add(GET, "/api/v1/scans/{id}/events", User, progress::follow)
         .add(GET, "/api/v1/scans/{id}/problems", User, scans::problems)
         .add(POST, "/api/v1/scans/{id}/confirm", Admin, scans::confirm)
 }

@@ -7,10 +7,11 @@ use http::{StatusCode, header};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::app::{App, Error, RegistryChange, RegistryForm, Session, ca_fingerprints};
-use crate::catalog::{Registry, RegistryId, RegistryKind, Role};
+use super::{PageView, limit};
+use crate::app::{App, Error, RegistryChange, RegistryForm, RegistryStatus, Session, ca_fingerprints};
+use crate::catalog::{RegistryId, RegistryKind, Repository, Role, Scan};
 use crate::http::error::Result;
-use crate::http::extract::{Json, Path, id};
+use crate::http::extract::{Json, Path, Query, id};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -85,6 +86,8 @@ pub(super) struct RegistryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
     has_password: bool,
+    /// Whether its notifications have an address to go to.
+    has_hook: bool,
     has_client_certificate: bool,
     /// Of the certificates of its own authorities.
     ca_fingerprints: Vec<String>,
@@ -93,10 +96,56 @@ pub(super) struct RegistryView {
     schedule: String,
     created_at: DateTime<Utc>,
     next_scan_at: Option<DateTime<Utc>>,
+    last_scan: Option<LastScanView>,
+}
+
+/// How the registry is doing.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LastScanView {
+    id: i64,
+    state: &'static str,
+    finished_at: Option<DateTime<Utc>>,
+    /// Tags that have vanished and wait for an admin to confirm it.
+    held: u64,
+}
+
+impl From<Scan> for LastScanView {
+    fn from(scan: Scan) -> Self {
+        Self { id: scan.id.0, state: scan.state.as_str(), finished_at: scan.finished_at, held: scan.counts.held }
+    }
+}
+
+/// A repository as scans know it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RepositoryView {
+    name: String,
+    tags: i64,
+    listed_at: Option<DateTime<Utc>>,
+    failures: i64,
+    failing_since: Option<DateTime<Utc>>,
+    failure: String,
+}
+
+impl From<Repository> for RepositoryView {
+    fn from(repository: Repository) -> Self {
+        let Repository { name, listed_at, tags, failures, failing_since, failure } = repository;
+        Self { name, tags, listed_at, failures, failing_since, failure }
+    }
+}
+
+/// Paging parameters of a list whose cursor is a name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByName {
+    limit: Option<u32>,
+    #[serde(default)]
+    cursor: String,
 }
 
 impl RegistryView {
-    fn new(registry: Registry, is_admin: bool) -> Self {
+    fn new(RegistryStatus { registry, last_scan }: RegistryStatus, is_admin: bool) -> Self {
         Self {
             ca_fingerprints: ca_fingerprints(&registry),
             id: registry.id.0,
@@ -106,19 +155,21 @@ impl RegistryView {
             org: registry.org,
             username: is_admin.then_some(registry.username),
             has_password: registry.has_password,
+            has_hook: registry.has_hook,
             has_client_certificate: !registry.client_certificate.is_empty(),
             include: registry.include,
             exclude: registry.exclude,
             schedule: registry.schedule,
             created_at: registry.created_at,
             next_scan_at: registry.next_scan_at,
+            last_scan: last_scan.map(LastScanView::from),
         }
     }
 }
 
 pub(super) async fn list(State(app): State<App>, session: Option<Session>) -> Result<axum::Json<Vec<RegistryView>>> {
     let is_admin = is_admin(session);
-    let registries = app.registry_list().await?;
+    let registries = app.registry_status_list().await?;
     Ok(axum::Json(registries.into_iter().map(|registry| RegistryView::new(registry, is_admin)).collect()))
 }
 
@@ -139,7 +190,8 @@ pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Re
     };
     let registry = app.registry_add(&form).await?;
     let location = [(header::LOCATION, format!("/api/v1/registries/{}", registry.id))];
-    Ok((StatusCode::CREATED, location, axum::Json(RegistryView::new(registry, true))))
+    let status = RegistryStatus { registry, last_scan: None };
+    Ok((StatusCode::CREATED, location, axum::Json(RegistryView::new(status, true))))
 }
 
 pub(super) async fn get(
@@ -147,8 +199,19 @@ pub(super) async fn get(
     session: Option<Session>,
     Path(registry): Path<String>,
 ) -> Result<axum::Json<RegistryView>> {
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_status(RegistryId(id(&registry)?)).await?;
     Ok(axum::Json(RegistryView::new(registry, is_admin(session))))
+}
+
+pub(super) async fn repositories(
+    State(app): State<App>,
+    Path(registry): Path<String>,
+    Query(asked): Query<ByName>,
+) -> Result<axum::Json<PageView<RepositoryView>>> {
+    let limit = limit(asked.limit)?;
+    let found = app.registry_repositories(RegistryId(id(&registry)?), &asked.cursor, limit).await?;
+    let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.name.clone());
+    Ok(axum::Json(PageView { items: found.into_iter().map(RepositoryView::from).collect(), next }))
 }
 
 pub(super) async fn change(
@@ -168,8 +231,9 @@ pub(super) async fn change(
         exclude: form.exclude,
         schedule: form.schedule,
     };
-    let registry = app.registry_change(RegistryId(id(&registry)?), &change).await?;
-    Ok(axum::Json(RegistryView::new(registry, true)))
+    let id = RegistryId(id(&registry)?);
+    app.registry_change(id, &change).await?;
+    Ok(axum::Json(RegistryView::new(app.registry_status(id).await?, true)))
 }
 
 pub(super) async fn delete(State(app): State<App>, Path(registry): Path<String>) -> Result<StatusCode> {

@@ -27,13 +27,15 @@ pub(super) struct ScanView {
     finished_at: Option<DateTime<Utc>>,
     attempts: i64,
     counts: ScanCounts,
+    /// Guessed; null while nobody can tell.
+    remaining_seconds: Option<i64>,
     error: Option<String>,
     /// What else is worth knowing, in words.
     notes: Vec<String>,
 }
 
-impl From<Scan> for ScanView {
-    fn from(scan: Scan) -> Self {
+impl ScanView {
+    pub(super) fn new(scan: Scan, now: DateTime<Utc>) -> Self {
         Self {
             id: scan.id.0,
             registry_id: scan.registry_id.0,
@@ -43,6 +45,7 @@ impl From<Scan> for ScanView {
             started_at: scan.started_at,
             finished_at: scan.finished_at,
             attempts: scan.attempts,
+            remaining_seconds: scan.remaining(now).map(|remaining| remaining.num_seconds()),
             notes: scan.notes(),
             counts: scan.counts,
             error: scan.error,
@@ -85,7 +88,7 @@ pub(super) async fn confirm(State(app): State<App>, Path(scan): Path<String>) ->
 }
 
 async fn accepted(app: &App, scan: ScanId) -> Result<impl IntoResponse + use<>> {
-    let view = ScanView::from(app.scan_get(scan).await?);
+    let view = ScanView::new(app.scan_get(scan).await?, app.clock().now());
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/v1/scans/{scan}"))], Json(view)))
 }
 
@@ -93,11 +96,12 @@ pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>)
     let limit = limit(asked.limit)?;
     let scans = app.scan_list(asked.registry.map(RegistryId), asked.cursor.map(ScanId), limit).await?;
     let next = next_cursor(&scans, limit, |scan| scan.id.0);
-    Ok(Json(PageView { items: scans.into_iter().map(ScanView::from).collect(), next }))
+    let now = app.clock().now();
+    Ok(Json(PageView { items: scans.into_iter().map(|scan| ScanView::new(scan, now)).collect(), next }))
 }
 
 pub(super) async fn get(State(app): State<App>, Path(scan): Path<String>) -> Result<Json<ScanView>> {
-    Ok(Json(app.scan_get(ScanId(id(&scan)?)).await?.into()))
+    Ok(Json(ScanView::new(app.scan_get(ScanId(id(&scan)?)).await?, app.clock().now())))
 }
 
 pub(super) async fn problems(

@@ -1,0 +1,175 @@
+//! Hooks: addresses that registries send their notifications to. What comes in is a hint and nothing more: the
+//! repositories that it names are listed again, by the registry's own interface.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{App, Error, Result};
+use crate::auth::{hook_digest, hook_signature_fits, random_id};
+use crate::catalog::{Registry, RegistryId, ScanTrigger};
+use crate::registry::{Notice, hook_advice};
+
+/// Longest body of a notification, in bytes.
+pub const LONGEST_NOTIFICATION: usize = 64 * 1024;
+
+/// Longest secret, in bytes.
+const LONGEST_SECRET: usize = 1024;
+
+/// A hook that was just made. Its address is known now and never again: only a hash of it is kept.
+#[derive(Debug)]
+pub struct NewHook {
+    /// Whoever knows it can send notifications.
+    pub url: SecretString,
+    /// What to set up at the registry, with the address in it.
+    pub advice: SecretString,
+}
+
+/// What came to a hook.
+#[derive(Clone, Copy, Debug)]
+pub struct Notification<'a> {
+    pub body: &'a [u8],
+    /// The header `Ce-Type` of a CloudEvent.
+    pub cloud_event: Option<&'a str>,
+    /// The header `X-Hub-Signature-256`.
+    pub signature: Option<&'a str>,
+}
+
+impl App {
+    /// Gives a registry a hook below the address `base`, in place of the one that it had. With a `secret`, only
+    /// notifications that are signed with it are taken.
+    pub async fn hook_make(&self, id: RegistryId, base: &str, secret: Option<&SecretString>) -> Result<NewHook> {
+        let registry = self.registry_get(id).await?;
+        let secret = secret.filter(|secret| !secret.expose_secret().is_empty());
+        if secret.is_some_and(|secret| secret.expose_secret().len() > LONGEST_SECRET) {
+            return Err(Error::Invalid(format!("The secret is longer than {LONGEST_SECRET} bytes")));
+        }
+        let token = random_id();
+        let sealed = secret.map(|secret| self.0.sealer.seal(&place(&registry), secret));
+        if !self.0.store.registry_set_hook(id, Some(&hook_digest(&token)), sealed.as_deref()).await? {
+            return Err(Error::NotFound("No registry found with that ID".to_owned()));
+        }
+        let url = format!("{base}/hooks/{token}");
+        Ok(NewHook { advice: hook_advice(registry.kind, &url).into(), url: url.into() })
+    }
+
+    /// Takes a registry's hook away; fine when it has none.
+    pub async fn hook_remove(&self, id: RegistryId) -> Result<()> {
+        match self.0.store.registry_set_hook(id, None, None).await? {
+            true => Ok(()),
+            false => Err(Error::NotFound("No registry found with that ID".to_owned())),
+        }
+    }
+
+    /// Takes a notification: the repositories that will be listed again, soon and in the background.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a token that is none, [`Error::Throttled`], [`Error::Unauthenticated`] for a missing or
+    /// wrong signature, [`Error::Invalid`] for what is no notification.
+    pub async fn hook_receive(&self, token: &str, notification: Notification<'_>) -> Result<Vec<String>> {
+        // By the hash: the time that it takes to find nothing tells nothing about tokens that there are.
+        let Some(registry) = self.0.store.registry_by_hook(&hook_digest(token)).await? else {
+            count("unknown", "no-such-hook");
+            return Err(Error::NotFound("There is no such hook".to_owned()));
+        };
+        if let Some(wait) = self.0.hook_pace.wait(registry.id, self.0.clock.now()) {
+            count("unknown", "throttled");
+            return Err(Error::Throttled { what: "Too many notifications", wait });
+        }
+        self.check_signature(&registry, notification).await.inspect_err(|_| count("unknown", "refused"))?;
+        let Some(notice) = Notice::read(notification.body, notification.cloud_event) else {
+            count("unknown", "unreadable");
+            return Err(Error::Invalid(
+                "This is no notification that SILO reads: expected is a JSON object as docker-registry, GitLab's \
+                 registry, Docker Hub, Harbor, Quay, GitHub (content type application/json), zot (CloudEvents), Azure or \
+                 Amazon's EventBridge send it"
+                    .to_owned(),
+            ));
+        };
+        let filter = self.filter_of(&registry)?;
+        let is_ours = |name: &String| filter.in_org(name) && filter.includes(name);
+        let repositories: Vec<String> = notice.repositories.into_iter().filter(is_ours).collect();
+        let sender = notice.sender.map_or("unknown", |sender| sender.as_str());
+        if repositories.is_empty() {
+            count(sender, "nothing");
+            return Ok(repositories);
+        }
+        self.0.store.hint_insert(registry.id, &repositories, self.0.clock.now()).await?;
+        self.scan_request(registry.id, ScanTrigger::Hook).await?;
+        count(sender, "taken");
+        tracing::debug!(registry = registry.name, sender, ?repositories, "the registry says that something changed");
+        Ok(repositories)
+    }
+
+    async fn check_signature(&self, registry: &Registry, notification: Notification<'_>) -> Result<()> {
+        let Some(sealed) = self.0.store.registry_sealed_hook_secret(registry.id).await? else { return Ok(()) };
+        let secret = self.0.sealer.open(&place(registry), &sealed).map_err(|why| {
+            Error::Internal(format!("the secret of the hook of registry {} cannot be read: {why}", registry.name))
+        })?;
+        let fits = |signature| hook_signature_fits(&secret, notification.body, signature);
+        if notification.signature.is_some_and(fits) {
+            return Ok(());
+        }
+        Err(Error::Unauthenticated(
+            "The signature in X-Hub-Signature-256 is missing or does not fit: give the sender the secret that the hook was made with",
+        ))
+    }
+}
+
+fn count(sender: &'static str, outcome: &'static str) {
+    metrics::counter!("silo_hooks_total", "sender" => sender, "outcome" => outcome).increment(1);
+}
+
+/// What a sealed secret is bound to.
+fn place(registry: &Registry) -> String {
+    format!("registries/{}/hook_secret", registry.name)
+}
+
+/// How many notifications each hook may get: so many at once, and as many a minute. Of this process.
+pub(super) struct HookPace {
+    per_minute: u32,
+    /// Until when the notifications so far would have taken, one after the other.
+    busy_until: Mutex<HashMap<RegistryId, DateTime<Utc>>>,
+}
+
+impl HookPace {
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self { per_minute, busy_until: Mutex::default() }
+    }
+
+    /// How long to wait before the next one; `None`: this one may come.
+    fn wait(&self, registry: RegistryId, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let minute = TimeDelta::minutes(1);
+        let one = minute / i32::try_from(self.per_minute).unwrap_or(i32::MAX);
+        let mut busy_until = self.busy_until.lock().expect("no panic while locked");
+        // A clock that was set back must not close a hook for hours.
+        let busy = busy_until.entry(registry).or_insert(now);
+        *busy = (*busy).clamp(now, now + minute);
+        let wait = *busy + one - now - minute;
+        if wait > TimeDelta::zero() {
+            return Some(wait);
+        }
+        *busy += one;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minutes_worth_may_come_at_once_and_then_one_by_one() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let (pace, one, other) = (HookPace::new(60), RegistryId(1), RegistryId(2));
+        let taken = (0..100).filter(|_| pace.wait(one, at(0)).is_none()).count();
+        assert_eq!(taken, 60);
+        assert_eq!(pace.wait(one, at(0)), Some(TimeDelta::seconds(1)));
+        assert_eq!(pace.wait(other, at(0)), None, "each hook for itself");
+        assert_eq!((pace.wait(one, at(1)), pace.wait(one, at(1))), (None, Some(TimeDelta::seconds(1))));
+        assert_eq!(pace.wait(one, at(-9999)), Some(TimeDelta::seconds(1)), "a clock that was set back");
+        assert_eq!((0..100).filter(|_| pace.wait(one, at(9999)).is_none()).count(), 60);
+    }
+}

@@ -1,0 +1,90 @@
+//! The numbers that operators watch (`docs/operations.md`). Counters rise where things happen; what is a state is looked
+//! up when somebody asks.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{App, Result};
+use crate::catalog::{Registry, RegistryId, Scan};
+use crate::store::ClaimedScan;
+
+impl App {
+    /// Brings the numbers up to date that are states. Without the database they stay as they were.
+    pub async fn describe_metrics(&self) {
+        metrics::gauge!("silo_index_revision").set(self.0.index.revision() as f64);
+        if let Err(why) = self.describe_catalogue().await {
+            tracing::warn!(%why, "the numbers of the catalogue could not be read");
+        }
+    }
+
+    /// Counts a scan that this process has ended.
+    pub(super) async fn count_scan(&self, claim: &ClaimedScan) {
+        let store = &self.0.store;
+        match tokio::try_join!(store.registry_get(claim.registry_id), store.scan_get(claim.id)) {
+            Ok((Some(registry), Some(scan))) => count(&registry, &scan),
+            // Deleted in this moment.
+            Ok(_) => {}
+            Err(why) => tracing::warn!(%why, scan = %claim.id, "the scan is not counted"),
+        }
+    }
+
+    async fn describe_catalogue(&self) -> Result<()> {
+        let store = &self.0.store;
+        // The index first: it never gets ahead while we look.
+        let indexed = self.0.index.revision();
+        let revision = store.catalogue_revision().await?;
+        metrics::gauge!("silo_index_lag").set((revision - indexed) as f64);
+        let (queued, running) = store.scan_queue().await?;
+        metrics::gauge!("silo_scan_queue", "state" => "queued").set(queued as f64);
+        metrics::gauge!("silo_scan_queue", "state" => "running").set(running as f64);
+        let registries = store.registry_list().await?;
+        let counts = store.image_totals().await?.into_iter().map(|(id, tags, images)| (id, (tags, images)));
+        let counts: HashMap<RegistryId, (u64, u64)> = counts.collect();
+        let successes: HashMap<RegistryId, DateTime<Utc>> = store.scan_last_success().await?.into_iter().collect();
+        let mut described = self.0.described.lock().expect("no panic while locked");
+        // A number that is none: alarms about a registry that is gone fall silent.
+        for labels in described.drain(..) {
+            for name in ["silo_registry_tags", "silo_registry_images", "silo_registry_last_success_timestamp_seconds"] {
+                metrics::gauge!(name, &labels).set(f64::NAN);
+            }
+        }
+        for registry in &registries {
+            let labels = labels(registry);
+            let (tags, images) = counts.get(&registry.id).copied().unwrap_or_default();
+            metrics::gauge!("silo_registry_tags", &labels).set(tags as f64);
+            metrics::gauge!("silo_registry_images", &labels).set(images as f64);
+            let success = successes.get(&registry.id).map_or(0, DateTime::timestamp);
+            metrics::gauge!("silo_registry_last_success_timestamp_seconds", &labels).set(success as f64);
+            described.push(labels);
+        }
+        Ok(())
+    }
+}
+
+/// What each series of a registry carries.
+pub(super) type Labels = [(&'static str, String); 2];
+
+fn labels(registry: &Registry) -> Labels {
+    [("registry", registry.name.clone()), ("kind", registry.kind.as_str().to_owned())]
+}
+
+fn count(registry: &Registry, scan: &Scan) {
+    let counts = &scan.counts;
+    let labels = labels(registry);
+    let with = |key: &'static str, word: &'static str| -> [(&'static str, String); 3] {
+        let [name, kind] = labels.clone();
+        [name, kind, (key, word.to_owned())]
+    };
+    metrics::counter!("silo_scans_total", &with("state", scan.state.as_str())).increment(1);
+    metrics::counter!("silo_scan_requests_total", &labels).increment(counts.requests);
+    metrics::counter!("silo_scan_bytes_total", &labels).increment(counts.bytes);
+    metrics::counter!("silo_scan_problems_total", &labels).increment(counts.problems);
+    for (change, number) in [("added", counts.added), ("changed", counts.changed), ("removed", counts.removed)] {
+        metrics::counter!("silo_scan_changes_total", &with("change", change)).increment(number);
+    }
+    if let (Some(started), Some(finished)) = (scan.started_at, scan.finished_at) {
+        let seconds = (finished - started).as_seconds_f64();
+        metrics::histogram!("silo_scan_duration_seconds", &labels).record(seconds.max(0.0));
+    }
+}

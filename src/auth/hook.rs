@@ -1,0 +1,35 @@
+//! What proves that a notification comes from a registry: the token in the address that it goes to, and, where a secret
+//! was agreed on, GitHub's signature (`X-Hub-Signature-256`: `sha256=`, and HMAC-SHA256 of the body in hexadecimal).
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+/// What is stored of a hook's token: as the token is random, a plain hash does not give it away.
+pub fn hook_digest(token: &str) -> String {
+    hex::encode(Sha256::digest(token))
+}
+
+/// Whether the header's value is the body's signature. Takes the same time for every wrong one.
+pub fn hook_signature_fits(secret: &SecretString, body: &[u8], header: &str) -> bool {
+    let Some(signature) = header.strip_prefix("sha256=").and_then(|text| hex::decode(text).ok()) else { return false };
+    let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
+    mac.is_ok_and(|mac| mac.chain_update(body).verify_slice(&signature).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_githubs_documentation_fits() {
+        let secret = SecretString::from("It's a Secret to Everybody");
+        let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+        assert!(hook_signature_fits(&secret, b"Hello, World!", signature));
+        assert!(!hook_signature_fits(&secret, b"Hello, World", signature));
+        assert!(!hook_signature_fits(&SecretString::from("other"), b"Hello, World!", signature));
+        for wrong in ["", "sha256=", "sha256=00", "sha1=00", &signature["sha256=".len()..], &signature[..70]] {
+            assert!(!hook_signature_fits(&secret, b"Hello, World!", wrong), "{wrong}");
+        }
+    }
+}

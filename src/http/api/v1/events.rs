@@ -1,0 +1,179 @@
+//! `/api/v1/events`: what appeared, changed and vanished, as a stream or page by page.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::sse;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use futures_util::{Stream, StreamExt as _, stream};
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::limit;
+use crate::app::{App, Error, EventStart};
+use crate::catalog::{Event, EventId, EventQuery, RegistryId};
+use crate::http::error::Result;
+use crate::http::extract::Query;
+use crate::http::stream::{self as streams, Opening};
+
+/// Events that are read at once for a stream.
+const BATCH: u32 = 100;
+/// How often a stream looks by itself. `tasks::index_sync` finds what other processes do each second, and wakes it; this is
+/// for when the index cannot be written.
+const LOOK: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    after: Option<i64>,
+    registry: Option<i64>,
+    job: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventView {
+    id: i64,
+    /// `image.added`, `image.changed`, `image.removed`.
+    kind: &'static str,
+    at: DateTime<Utc>,
+    registry_id: i64,
+    registry: String,
+    repository: String,
+    tag: String,
+    digest: String,
+    /// The image's own address answers 404 when it was removed since.
+    image_id: i64,
+    job_name: String,
+    job_version: String,
+    package_version: String,
+    title: String,
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        Self {
+            id: event.id.0,
+            kind: event.kind.as_str(),
+            at: event.at,
+            registry_id: event.registry_id.0,
+            registry: event.registry,
+            repository: event.repository,
+            tag: event.tag,
+            digest: event.digest,
+            image_id: event.image_id.0,
+            job_name: event.job_name,
+            job_version: event.job_version,
+            package_version: event.package_version,
+            title: event.title,
+        }
+    }
+}
+
+/// One page. Unlike other lists it always has a next one: more will happen.
+#[derive(Serialize)]
+struct EventsView {
+    items: Vec<EventView>,
+    /// Hand it in as `after`.
+    next: String,
+    /// Whether events after the wanted one are lost.
+    missed: bool,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(asked): Query<EventsQuery>,
+    headers: HeaderMap,
+    opening: Opening,
+) -> Result<Response> {
+    let limit = limit(asked.limit)?;
+    let query = EventQuery { registry: asked.registry.map(RegistryId), job: asked.job };
+    let mut reply = if streams::is_wanted(&headers) {
+        // A client that was cut off asks the same address again, and says where it was.
+        let after = last_event_id(&headers)?.or(asked.after.map(EventId));
+        opening.reply(follow(app, query, after).await?)?
+    } else {
+        Json(page(&app, &query, asked.after.map(EventId), limit).await?).into_response()
+    };
+    reply.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(reply)
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    let id = id.ok_or_else(|| Error::Invalid("Last-Event-ID must be the id of an event: a number".to_owned()))?;
+    Ok(Some(EventId(id)))
+}
+
+/// Without `after` from the oldest event that is kept.
+async fn page(app: &App, query: &EventQuery, after: Option<EventId>, limit: u32) -> Result<EventsView> {
+    let EventStart { after: start, missed } = app.event_start(after.unwrap_or(EventId(0))).await?;
+    let events = app.event_list(query, start, limit).await?;
+    let next = events.last().map_or(start, |last| last.id);
+    Ok(EventsView {
+        items: events.into_iter().map(EventView::from).collect(),
+        next: next.to_string(),
+        missed: missed && after.is_some(),
+    })
+}
+
+/// Without `after` from now on.
+async fn follow(app: App, query: EventQuery, after: Option<EventId>) -> Result<impl Stream<Item = sse::Event> + use<>> {
+    let start = match after {
+        Some(after) => app.event_start(after).await?,
+        None => EventStart { after: app.event_newest().await?, missed: false },
+    };
+    // Sent at once, so that a client knows from where it follows, and proxies that there is something.
+    let hello = sse::Event::default().id(start.after.to_string());
+    let hello = if start.missed { hello.event("missed").data("{}") } else { hello.comment("following") };
+    let following = Following {
+        changed: app.signals().revision.subscribe(),
+        app,
+        query,
+        after: start.after,
+        waiting: VecDeque::new(),
+    };
+    Ok(stream::iter([hello]).chain(stream::unfold(following, Following::next)))
+}
+
+struct Following {
+    app: App,
+    query: EventQuery,
+    after: EventId,
+    waiting: VecDeque<Event>,
+    changed: watch::Receiver<i64>,
+}
+
+impl Following {
+    /// The next event. An end when the events cannot be read: the client comes back with the last id that it got.
+    async fn next(mut self) -> Option<(sse::Event, Self)> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                self.after = event.id;
+                return Some((sent(event), self));
+            }
+            match self.app.event_list(&self.query, self.after, BATCH).await {
+                Ok(events) if events.is_empty() => {
+                    _ = tokio::time::timeout(LOOK, self.changed.changed()).await;
+                }
+                Ok(events) => self.waiting = events.into(),
+                Err(why) => {
+                    tracing::warn!(%why, "events cannot be read: a stream of them ends");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn sent(event: Event) -> sse::Event {
+    let view = EventView::from(event);
+    let data = serde_json::to_string(&view).expect("texts and numbers have a JSON form");
+    sse::Event::default().id(view.id.to_string()).event(view.kind).data(data)
+}

@@ -1,0 +1,170 @@
+//! `/api/v1/feed`: the newest images as an Atom feed (RFC 4287), for feed readers.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, Utc};
+use http::{HeaderMap, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::App;
+use crate::catalog::Image;
+use crate::http::error::Result;
+use crate::http::extract::Query;
+
+/// Entries of a feed.
+const ENTRIES: u32 = 50;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeedQuery {
+    #[serde(default)]
+    q: String,
+}
+
+pub(super) async fn feed(
+    State(app): State<App>,
+    Query(FeedQuery { q }): Query<FeedQuery>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let tag = format!("W/\"{}\"", app.feed_revision().await?);
+    if is_known(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let images = app.feed_images(&q, ENTRIES).await?;
+    let updated = images.iter().map(|image| image.changed_at).max().unwrap_or_default();
+    let base = app.settings().http.public_url.trim_end_matches('/').to_owned();
+    let headers = [
+        (header::CONTENT_TYPE, "application/atom+xml; charset=utf-8".to_owned()),
+        (header::ETAG, tag),
+        (header::LAST_MODIFIED, updated.format("%a, %d %b %Y %H:%M:%S GMT").to_string()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    Ok((headers, atom(&base, &q, updated, &images)).into_response())
+}
+
+/// RFC 9110, section 13.1.2: any of a list, compared weakly.
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let weak = |text: &str| text.trim().trim_start_matches("W/").to_owned();
+    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|known| known.trim() == "*" || weak(known) == weak(tag))
+}
+
+/// The document. Links without a base are relative to the feed's own address.
+fn atom(base: &str, query: &str, updated: DateTime<Utc>, images: &[Image]) -> String {
+    let about = if query.is_empty() { "Seed images".to_owned() } else { format!("Seed images: {query}") };
+    let address = if query.is_empty() {
+        format!("{base}/api/v1/feed")
+    } else {
+        format!("{base}/api/v1/feed?q={}", utf8_percent_encode(query, NON_ALPHANUMERIC))
+    };
+    let mut xml =
+        String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n");
+    let mut line = |text: std::fmt::Arguments<'_>| xml.write_fmt(text).expect("a text takes what is written to it");
+    line(format_args!("<id>{}</id>\n<title>{}</title>\n", urn(&["feed", base, query]), escaped(&about)));
+    line(format_args!("<updated>{}</updated>\n<author><name>SILO</name></author>\n", time(updated)));
+    line(format_args!("<link rel=\"self\" type=\"application/atom+xml\" href=\"{}\"/>\n", escaped(&address)));
+    for image in images {
+        let reference = image.pull_reference();
+        let facts = &image.facts;
+        let id = urn(&["image", &image.registry_id.to_string(), &reference]);
+        let title = format!("{} {} ({})", facts.title, facts.job_version, facts.package_version);
+        line(format_args!("<entry>\n<id>{id}</id>\n<title>{}</title>\n", escaped(&title)));
+        line(format_args!("<updated>{}</updated>\n", time(image.changed_at)));
+        line(format_args!("<published>{}</published>\n", time(image.first_seen_at)));
+        line(format_args!("<author><name>{}</name></author>\n", escaped(&facts.maintainer)));
+        line(format_args!("<category term=\"{}\"/>\n", escaped(&facts.job_name)));
+        let address = format!("{base}/api/v1/images/{}", image.id);
+        line(format_args!("<link rel=\"alternate\" type=\"application/json\" href=\"{}\"/>\n", escaped(&address)));
+        let summary = format!("{}\n\n{reference}", facts.description);
+        line(format_args!("<summary>{}</summary>\n</entry>\n", escaped(&summary)));
+    }
+    xml.push_str("</feed>\n");
+    xml
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// A name that stays the same for the same parts (RFC 9562, version 8: made from a hash).
+fn urn(parts: &[&str]) -> String {
+    let hash = Sha256::digest(parts.join("\n"));
+    let bytes = *hash.first_chunk().expect("a hash is longer than a UUID");
+    uuid::Uuid::new_v8(bytes).urn().to_string()
+}
+
+/// Text and attribute values of XML 1.0. What comes from manifests may hold anything; characters that XML has no way to
+/// write become U+FFFD.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            // A parser would make a line feed of it.
+            '\r' => out.push_str("&#13;"),
+            '\n' | '\t' => out.push(c),
+            c if c < ' ' || matches!(c, '\u{FFFE}' | '\u{FFFF}') => out.push('\u{FFFD}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use quick_xml::Reader;
+    use quick_xml::events::Event;
+
+    use super::*;
+
+    /// The text of a document with one element.
+    fn parsed(xml: &str) -> String {
+        let mut reader = Reader::from_str(xml);
+        let mut text = String::new();
+        loop {
+            match reader.read_event().expect("well-formed") {
+                Event::Text(part) => text.push_str(&part.decode().unwrap()),
+                Event::GeneralRef(part) => match part.resolve_char_ref().unwrap() {
+                    Some(c) => text.push(c),
+                    None => {
+                        let name = part.decode().unwrap();
+                        text.push_str(quick_xml::escape::resolve_predefined_entity(&name).expect("a known entity"));
+                    }
+                },
+                Event::Eof => return text,
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_survives_but_for_what_xml_cannot_hold(text in "(?s).{0,60}") {
+            let kept = parsed(&format!("<a>{}</a>", escaped(&text)));
+            let expected: String = text
+                .chars()
+                .map(|c| match c {
+                    '\n' | '\t' | '\r' => c,
+                    c if c < ' ' || matches!(c, '\u{FFFE}' | '\u{FFFF}') => '\u{FFFD}',
+                    c => c,
+                })
+                .collect();
+            prop_assert_eq!(kept, expected);
+        }
+    }
+
+    #[test]
+    fn names_are_stable_and_differ() {
+        assert_eq!(urn(&["image", "1", "a/b:1"]), urn(&["image", "1", "a/b:1"]));
+        assert_ne!(urn(&["image", "1", "a/b:1"]), urn(&["image", "2", "a/b:1"]));
+        assert!(urn(&["a"]).starts_with("urn:uuid:"));
+    }
+}

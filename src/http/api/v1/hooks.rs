@@ -1,0 +1,49 @@
+//! `/api/v1/registries/{id}/hook`: making and removing the address that a registry's notifications go to.
+
+use axum::extract::State;
+use http::StatusCode;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::app::App;
+use crate::catalog::RegistryId;
+use crate::http::error::Result;
+use crate::http::extract::{Json, Path, PublicUrl, id};
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HookForm {
+    /// What notifications must be signed with, as GitHub does; empty for none.
+    #[serde(default)]
+    secret: SecretString,
+}
+
+#[derive(Serialize)]
+pub(super) struct NewHookView {
+    #[serde(serialize_with = "told_once")]
+    url: SecretString,
+    /// What to set up at the registry.
+    #[serde(serialize_with = "told_once")]
+    advice: SecretString,
+}
+
+/// The one reply that holds the address: nobody can ask for it again.
+fn told_once<S: Serializer>(secret: &SecretString, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_str(secret.expose_secret())
+}
+
+pub(super) async fn make(
+    State(app): State<App>,
+    Path(registry): Path<String>,
+    PublicUrl(base): PublicUrl,
+    form: Option<Json<HookForm>>,
+) -> Result<(StatusCode, axum::Json<NewHookView>)> {
+    let form = form.map(|Json(form)| form).unwrap_or_default();
+    let hook = app.hook_make(RegistryId(id(&registry)?), &base, Some(&form.secret)).await?;
+    Ok((StatusCode::CREATED, axum::Json(NewHookView { url: hook.url, advice: hook.advice })))
+}
+
+pub(super) async fn remove(State(app): State<App>, Path(registry): Path<String>) -> Result<StatusCode> {
+    app.hook_remove(RegistryId(id(&registry)?)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,43 @@
+//! `/hooks/{token}`: where registries say that something has changed.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
+
+use super::error::{Failure, Result};
+use super::extract::Path;
+use super::routes::{Access, Routes};
+use crate::app::{App, Error, LONGEST_NOTIFICATION, Notification};
+
+pub(super) fn add(routes: Routes) -> Routes {
+    // The token in the address is the access.
+    routes.add_capped(Method::POST, "/hooks/{token}", Access::Anyone, receive, LONGEST_NOTIFICATION)
+}
+
+#[derive(Serialize)]
+struct TakenView {
+    /// Those that are listed again; empty when the notification is about none of ours.
+    repositories: Vec<String>,
+}
+
+async fn receive(
+    State(app): State<App>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<impl Serialize>)> {
+    let body = body.map_err(|why| match why.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::TooLarge(format!("The notification is longer than {LONGEST_NOTIFICATION} bytes")).into()
+        }
+        _ => Failure::from(why),
+    })?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let notification =
+        Notification { body: &body, cloud_event: header("ce-type"), signature: header("x-hub-signature-256") };
+    let repositories = app.hook_receive(&token, notification).await?;
+    Ok((StatusCode::ACCEPTED, Json(TakenView { repositories })))
+}

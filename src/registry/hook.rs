@@ -1,0 +1,437 @@
+//! What registries send when something was pushed or deleted. Pure, and never more than a hint: the names of the
+//! repositories to look into are taken, and only those that a repository can have; nothing is believed about what is in
+//! them, and no address in a notification is ever called.
+//!
+//! Senders are told apart by the shape of what they send, because a relay in between may change the headers.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::grammar::is_repository;
+use crate::catalog::RegistryKind;
+
+/// Declares the senders with their words.
+macro_rules! senders {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
+        /// Whose shape a notification has.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Sender {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Sender {
+            /// The word in logs and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+senders! {
+    /// `{"events": [{"action", "target": {"repository", "tag"}}]}`: docker-registry, GitLab's registry. Azure sends a
+    /// single one of these events.
+    Distribution = "distribution",
+    /// `{"push_data", "repository": {"repo_name"}}`.
+    DockerHub = "docker-hub",
+    /// `{"type", "event_data": {"repository": {"repo_full_name"}}}`, or the same as a CloudEvent.
+    Harbor = "harbor",
+    /// `{"repository": "namespace/name", "docker_url", "updated_tags"}`.
+    Quay = "quay",
+    /// `{"action", "package": {"name", "namespace", "package_type"}}`, or `registry_package`.
+    GitHub = "github",
+    /// A CloudEvent of zot: `{"name", "reference", "digest"}`.
+    Zot = "zot",
+    /// Amazon's EventBridge: `{"detail-type": "ECR Image Action", "detail": {"repository-name"}}`.
+    EventBridge = "eventbridge",
+}
+
+/// What a notification says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// `None`: nothing that we know, such as a sender's test whether somebody is there.
+    pub sender: Option<Sender>,
+    /// Repositories in which tags were pushed or deleted.
+    pub repositories: BTreeSet<String>,
+}
+
+impl Notice {
+    /// Reads a body. `cloud_event`: the header `Ce-Type`, by which a CloudEvent tells its type when its body is bare
+    /// data. `None`: it is not a JSON object.
+    pub fn read(body: &[u8], cloud_event: Option<&str>) -> Option<Notice> {
+        let body: Value = serde_json::from_slice(body).ok().filter(Value::is_object)?;
+        let (sender, names) = named(&body, cloud_event);
+        let repositories = names.into_iter().filter(|name| is_repository(name)).collect();
+        Some(Notice { sender, repositories })
+    }
+}
+
+type Named = (Option<Sender>, Vec<String>);
+
+fn named(body: &Value, cloud_event: Option<&str>) -> Named {
+    if let Some(events) = body["events"].as_array() {
+        return (Some(Sender::Distribution), events.iter().filter_map(distribution).collect());
+    }
+    if body["target"].is_object() {
+        return (Some(Sender::Distribution), distribution(body).into_iter().collect());
+    }
+    if body["specversion"].is_string() {
+        let data = if body["data"].is_object() { &body["data"] } else { &Value::Null };
+        return cloud(body["type"].as_str().unwrap_or_default(), data);
+    }
+    if let Some(kind) = cloud_event {
+        return cloud(kind, body);
+    }
+    if body["event_data"].is_object() {
+        return harbor(body["type"].as_str().unwrap_or_default(), &body["event_data"]);
+    }
+    if body["detail-type"].is_string() {
+        return event_bridge(body);
+    }
+    if body["push_data"].is_object() {
+        return (Some(Sender::DockerHub), text(&body["repository"]["repo_name"]));
+    }
+    for key in ["package", "registry_package"] {
+        if body[key].is_object() {
+            return (Some(Sender::GitHub), github(&body[key]).into_iter().collect());
+        }
+    }
+    if body["docker_url"].is_string() {
+        // Builds and findings of the scanner come from the same place, but change no tag.
+        let is_push = body["updated_tags"].is_array();
+        return (Some(Sender::Quay), if is_push { text(&body["repository"]) } else { Vec::new() });
+    }
+    (None, Vec::new())
+}
+
+fn text(value: &Value) -> Vec<String> {
+    value.as_str().map(str::to_owned).into_iter().collect()
+}
+
+/// Of pushes those count that set a tag: layers, and the manifests below an index, are pushed before it.
+fn distribution(event: &Value) -> Option<String> {
+    let target = &event["target"];
+    let has_tag = target["tag"].as_str().is_some_and(|tag| !tag.is_empty());
+    let counts = match event["action"].as_str()? {
+        "push" => has_tag,
+        "delete" => true,
+        _ => false,
+    };
+    target["repository"].as_str().filter(|_| counts).map(str::to_owned)
+}
+
+fn cloud(kind: &str, data: &Value) -> Named {
+    match kind {
+        "zotregistry.image.updated" | "zotregistry.image.deleted" => (Some(Sender::Zot), text(&data["name"])),
+        _ if kind.starts_with("zotregistry.") => (Some(Sender::Zot), Vec::new()),
+        _ if kind.starts_with("harbor.") => harbor(kind, data),
+        // What relays make of the events of others.
+        _ if data["detail-type"].is_string() => event_bridge(data),
+        _ => (None, Vec::new()),
+    }
+}
+
+/// Pulls and findings of the scanner come too, when an admin ticks everything.
+fn harbor(kind: &str, data: &Value) -> Named {
+    let is_change = matches!(
+        kind,
+        "PUSH_ARTIFACT"
+            | "DELETE_ARTIFACT"
+            | "pushImage"
+            | "deleteImage"
+            | "harbor.artifact.pushed"
+            | "harbor.artifact.deleted"
+    );
+    (Some(Sender::Harbor), if is_change { text(&data["repository"]["repo_full_name"]) } else { Vec::new() })
+}
+
+fn event_bridge(body: &Value) -> Named {
+    let detail = &body["detail"];
+    let is_change = body["detail-type"] == "ECR Image Action" && detail["result"] != "FAILURE";
+    (Some(Sender::EventBridge), if is_change { text(&detail["repository-name"]) } else { Vec::new() })
+}
+
+/// GitHub writes owners in either case; names of repositories are of one.
+fn github(package: &Value) -> Option<String> {
+    let kind = package["package_type"].as_str().unwrap_or_default();
+    if !kind.eq_ignore_ascii_case("container") {
+        return None;
+    }
+    let owner = package["owner"]["login"].as_str().or(package["namespace"].as_str())?;
+    let owner = owner.split('/').next().unwrap_or_default();
+    Some(format!("{owner}/{}", package["name"].as_str()?).to_ascii_lowercase())
+}
+
+/// What an admin has to set up at a registry so that its notifications come to `url`, in words and ready to be copied.
+pub fn hook_advice(kind: RegistryKind, url: &str) -> String {
+    match kind {
+        RegistryKind::Distribution => format!(
+            "In the registry's configuration, and with GitLab's packages under registry['notifications']:\n\
+             \n\
+             notifications:\n  endpoints:\n    - name: silo\n      url: {url}\n      timeout: 2s\n      threshold: 5\n      \
+             backoff: 10s\n      ignore:\n        actions: [pull]\n"
+        ),
+        RegistryKind::GitLab => format!(
+            "GitLab's own webhooks tell nothing of images; its registry does. In /etc/gitlab/gitlab.rb:\n\
+             \n\
+             registry['notifications'] = [\n  {{ 'name' => 'silo', 'url' => '{url}', 'timeout' => '2s', 'threshold' => 5, \
+             'backoff' => '10s' }}\n]\n\
+             \n\
+             Then: gitlab-ctl reconfigure\n"
+        ),
+        RegistryKind::DockerHub => format!(
+            "On hub.docker.com, for each repository: Webhooks, then a name of your own and this address:\n\n{url}\n"
+        ),
+        RegistryKind::Harbor => format!(
+            "In Harbor, for each project: Webhooks, New Webhook, Notify Type http, the events \"Artifact pushed\" and \
+             \"Artifact deleted\", either payload format, and this address:\n\n{url}\n"
+        ),
+        RegistryKind::Quay => format!(
+            "In Quay, for each repository: Settings, Create Notification, \"Push to Repository\", Webhook POST, and this \
+             address:\n\n{url}\n"
+        ),
+        RegistryKind::Ghcr => format!(
+            "On GitHub, for the organization or the repository: Settings, Webhooks, Add webhook, content type \
+             application/json, only the events Packages and Registry packages, the secret that you gave (if you did), and \
+             this address:\n\n{url}\n"
+        ),
+        RegistryKind::Zot => format!(
+            "In zot's configuration (a build with the extension events):\n\
+             \n\
+             \"extensions\": {{\"events\": {{\"enable\": true, \"sinks\": [{{\"type\": \"http\", \"address\": \"{url}\"}}]}}}}\n"
+        ),
+        RegistryKind::Ecr => format!(
+            "In Amazon EventBridge: a rule with the pattern below, and an API destination (POST) with the address below as \
+             its target. Its connection may send any API key; it is not looked at.\n\
+             \n\
+             {{\"source\": [\"aws.ecr\"], \"detail-type\": [\"ECR Image Action\"]}}\n{url}\n"
+        ),
+        RegistryKind::Acr => format!(
+            "With Azure's command line:\n\
+             \n\
+             az acr webhook create --registry REGISTRY --name silo --actions push delete --uri {url}\n"
+        ),
+        RegistryKind::ArtifactRegistry
+        | RegistryKind::Artifactory
+        | RegistryKind::Nexus
+        | RegistryKind::ContainerYard
+        | RegistryKind::Layout
+        | RegistryKind::Archive => format!(
+            "Registries of this kind send nothing that SILO reads. Whoever pushes, such as a CI job, can tell instead:\n\
+             \n\
+             curl {url} -d '{{\"events\":[{{\"action\":\"push\",\"target\":{{\"repository\":\"REPOSITORY\",\"tag\":\"TAG\"}}}}]}}'\n"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: &Value) -> (Option<Sender>, Vec<String>) {
+        let notice = Notice::read(body.to_string().as_bytes(), None).expect("an object");
+        (notice.sender, notice.repositories.into_iter().collect())
+    }
+
+    fn found(sender: Sender) -> (Option<Sender>, Vec<String>) {
+        (Some(sender), vec!["geo/a-seed".to_owned()])
+    }
+
+    fn event(action: &str, target: Value) -> Value {
+        json!({"id": "1", "action": action, "target": target, "request": {"host": "registry.example.org"}})
+    }
+
+    #[test]
+    fn docker_registry_and_azure() {
+        let tag = json!({"repository": "geo/a-seed", "tag": "1", "digest": "sha256:0", "mediaType": "application/x"});
+        let by_digest = json!({"repository": "geo/b-seed", "digest": "sha256:0"});
+        let events = [
+            event("push", tag.clone()),
+            event("push", tag.clone()),
+            event("push", by_digest.clone()),
+            event("push", json!({"repository": "geo/b-seed", "tag": ""})),
+            event("pull", json!({"repository": "geo/b-seed", "tag": "1"})),
+            event("mount", json!({"repository": "geo/b-seed", "tag": "1"})),
+            json!({}),
+            json!(7),
+        ];
+        assert_eq!(read(&json!({"events": events})), found(Sender::Distribution));
+        assert_eq!(read(&event("push", tag)), found(Sender::Distribution));
+        let deleted = read(&json!({"events": [event("delete", by_digest)]}));
+        assert_eq!(deleted, (Some(Sender::Distribution), vec!["geo/b-seed".to_owned()]));
+        assert_eq!(read(&json!({"events": []})), (Some(Sender::Distribution), vec![]));
+    }
+
+    #[test]
+    fn docker_hub_and_quay() {
+        let hub = json!({
+            "callback_url": "https://registry.hub.docker.com/u/geo/a-seed/hook/1/",
+            "push_data": {"pushed_at": 1_700_000_000, "tag": "1"},
+            "repository": {"repo_name": "geo/a-seed", "namespace": "geo", "name": "a-seed"},
+        });
+        assert_eq!(read(&hub), found(Sender::DockerHub));
+        let mut quay = json!({
+            "repository": "geo/a-seed", "namespace": "geo", "name": "a-seed", "docker_url": "quay.io/geo/a-seed",
+            "homepage": "https://quay.io/repository/geo/a-seed", "updated_tags": ["1"],
+        });
+        assert_eq!(read(&quay), found(Sender::Quay));
+        quay.as_object_mut().unwrap().remove("updated_tags");
+        assert_eq!(read(&quay), (Some(Sender::Quay), vec![]), "a build, which pushes with a notification of its own");
+    }
+
+    #[test]
+    fn harbor_in_both_formats() {
+        let data = json!({
+            "resources": [{"digest": "sha256:0", "tag": "1", "resource_url": "harbor.example.org/geo/a-seed:1"}],
+            "repository": {"name": "a-seed", "namespace": "geo", "repo_full_name": "geo/a-seed", "repo_type": "public"},
+        });
+        let own = |kind: &str| json!({"type": kind, "occur_at": 1, "operator": "admin", "event_data": data});
+        let cloud =
+            |kind: &str| json!({"specversion": "1.0", "id": "1", "source": "/projects/1", "type": kind, "data": data});
+        for kind in ["PUSH_ARTIFACT", "DELETE_ARTIFACT"] {
+            assert_eq!(read(&own(kind)), found(Sender::Harbor), "{kind}");
+        }
+        for kind in ["harbor.artifact.pushed", "harbor.artifact.deleted"] {
+            assert_eq!(read(&cloud(kind)), found(Sender::Harbor), "{kind}");
+        }
+        for notice in [own("PULL_ARTIFACT"), own("SCANNING_COMPLETED"), cloud("harbor.artifact.pulled")] {
+            assert_eq!(read(&notice), (Some(Sender::Harbor), vec![]));
+        }
+    }
+
+    #[test]
+    fn zot_with_its_type_in_the_body_or_in_a_header() {
+        let data =
+            json!({"name": "geo/a-seed", "reference": "1", "digest": "sha256:0", "mediaType": "x", "manifest": "{}"});
+        for kind in ["zotregistry.image.updated", "zotregistry.image.deleted"] {
+            assert_eq!(read(&json!({"specversion": "1.0", "type": kind, "data": data})), found(Sender::Zot));
+            let bare = Notice::read(data.to_string().as_bytes(), Some(kind)).unwrap();
+            assert_eq!((bare.sender, bare.repositories.len()), (Some(Sender::Zot), 1));
+        }
+        assert_eq!(
+            read(&json!({"specversion": "1.0", "type": "zotregistry.repository.created", "data": data})),
+            (Some(Sender::Zot), vec![]),
+            "an empty repository has nothing to find"
+        );
+    }
+
+    #[test]
+    fn github_and_amazon() {
+        for key in ["package", "registry_package"] {
+            let package = json!({
+                "name": "A-Seed", "namespace": "Geo", "package_type": "CONTAINER", "owner": {"login": "Geo"},
+                "package_version": {"version": "sha256:0", "container_metadata": {"tag": {"name": "1"}}},
+            });
+            assert_eq!(read(&json!({"action": "published", key: package})), found(Sender::GitHub));
+            let npm = json!({"name": "a-seed", "namespace": "geo", "package_type": "npm"});
+            assert_eq!(read(&json!({"action": "published", key: npm})), (Some(Sender::GitHub), vec![]));
+        }
+        let ping = json!({"zen": "Design for failure.", "hook_id": 1, "repository": {"full_name": "geo/a-seed"}});
+        assert_eq!(read(&ping), (None, vec![]));
+        let detail =
+            json!({"action-type": "PUSH", "result": "SUCCESS", "repository-name": "geo/a-seed", "image-tag": "1"});
+        let action = json!({"version": "0", "detail-type": "ECR Image Action", "source": "aws.ecr", "detail": detail});
+        assert_eq!(read(&action), found(Sender::EventBridge));
+        let scan = json!({"detail-type": "ECR Image Scan", "detail": detail});
+        assert_eq!(read(&scan), (Some(Sender::EventBridge), vec![]));
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_notification() {
+        for body in ["", "null", "[]", "\"x\"", "7", "{", "payload=%7B%7D", "{} {}"] {
+            assert_eq!(Notice::read(body.as_bytes(), None), None, "{body}");
+        }
+        let deep = format!("{{\"events\":{}", "[".repeat(60_000));
+        assert_eq!(Notice::read(deep.as_bytes(), None), None);
+    }
+
+    #[test]
+    fn each_kind_has_advice_with_the_address_in_it() {
+        for kind in RegistryKind::ALL {
+            assert!(
+                hook_advice(*kind, "https://silo.example.org/hooks/x").contains("https://silo.example.org/hooks/x")
+            );
+        }
+    }
+
+    /// JSON with the keys and words of notifications in any place.
+    fn notification() -> impl Strategy<Value = Value> {
+        const KEYS: [&str; 24] = [
+            "events",
+            "action",
+            "target",
+            "repository",
+            "tag",
+            "push_data",
+            "repo_name",
+            "type",
+            "event_data",
+            "repo_full_name",
+            "docker_url",
+            "updated_tags",
+            "package",
+            "registry_package",
+            "name",
+            "namespace",
+            "package_type",
+            "owner",
+            "login",
+            "specversion",
+            "data",
+            "detail-type",
+            "detail",
+            "repository-name",
+        ];
+        const WORDS: [&str; 12] = [
+            "push",
+            "delete",
+            "geo/a-seed",
+            "../x",
+            "A b",
+            "PUSH_ARTIFACT",
+            "zotregistry.image.updated",
+            "harbor.artifact.pushed",
+            "container",
+            "ECR Image Action",
+            "",
+            "-x",
+        ];
+        let leaf = prop_oneof![
+            prop::sample::select(&WORDS[..]).prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(prop::sample::select(&KEYS[..]), inner, 0..6)
+                    .prop_map(|map| Value::from_iter(map.into_iter().map(|(key, value)| (key.to_owned(), value)))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic_or_take_a_name_that_no_repository_can_have(
+            body in notification(),
+            kind in prop::option::of("(zotregistry.image.updated|harbor.artifact.pushed|x)"),
+        ) {
+            if let Some(notice) = Notice::read(body.to_string().as_bytes(), kind.as_deref()) {
+                prop_assert!(notice.repositories.iter().all(|name| is_repository(name)));
+                prop_assert!(notice.sender.is_some() || notice.repositories.is_empty());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            _ = Notice::read(&body, None);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Events: what became of Seed images. They are written by the transaction that does it, or they would tell of what
+//! never was, or keep silent about what is.
+
+use chrono::{DateTime, Utc};
+
+use super::db::{Tx, bulk, sql};
+use super::value::row;
+use super::{Result, Store};
+use crate::catalog::{Changes, Event, EventId, EventQuery, RegistryId};
+
+row!(Event {
+    id,
+    kind,
+    at,
+    registry_id,
+    registry,
+    repository,
+    tag,
+    digest,
+    image_id,
+    job_name,
+    job_version,
+    package_version,
+    title,
+});
+
+/// Begins a statement that adds events.
+const INSERT: &str = "INSERT INTO events (kind, at, registry_id, registry, repository, tag, digest, image_id, job_name,
+    job_version, package_version, title)";
+
+/// Which events there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventRange {
+    /// The last one that was thrown away; 0 when none was.
+    pub pruned: EventId,
+    /// The newest one, thrown away or not; 0 when there was none yet.
+    pub newest: EventId,
+}
+
+impl Store {
+    /// In the order in which they happened, only those after `after`.
+    pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<Event>> {
+        sql("SELECT id, kind, at, registry_id, registry, repository, tag, digest, image_id, job_name, job_version,
+                 package_version, title
+             FROM events
+             WHERE id > $1 AND ($2 = 0 OR registry_id = $2) AND ($3 OR job_name = $4)
+             ORDER BY id LIMIT $5")
+        .bind(after)
+        .bind(query.registry.map_or(0, |id| id.0))
+        .bind(query.job.is_none())
+        .bind(query.job.as_deref().unwrap_or_default())
+        .bind(limit)
+        .all(&self.db)
+        .await
+    }
+
+    pub async fn event_range(&self) -> Result<EventRange> {
+        let (pruned, newest): (i64, Option<i64>) =
+            sql("SELECT events_pruned, (SELECT MAX(id) FROM events) FROM catalogue").one(&self.db).await?;
+        Ok(EventRange { pruned: EventId(pruned), newest: EventId(newest.unwrap_or(pruned)) })
+    }
+
+    /// Throws away all but the newest `keep`, and of these what happened before `oldest`; how many.
+    pub async fn event_prune(&self, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
+        let mut tx = self.db.write().await?;
+        let outcome = prune(&mut tx, keep, oldest).await;
+        tx.end(outcome).await
+    }
+}
+
+async fn prune(tx: &mut Tx, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
+    // A clock that was set back must not leave holes: what is older by its id goes too.
+    let (last,): (Option<i64>,) = sql("SELECT MAX(id) FROM events
+         WHERE at < $1 OR id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET $2)")
+    .bind(oldest)
+    .bind(keep)
+    .one(&mut *tx)
+    .await?;
+    let Some(last) = last else { return Ok(0) };
+    sql("UPDATE catalogue SET events_pruned = $1").bind(last).execute(&mut *tx).await?;
+    sql("DELETE FROM events WHERE id <= $1").bind(last).execute(tx).await
+}
+
+/// Tells of images that a scan's changes are about to take away or to point elsewhere. Call it before they do, and after
+/// the contents are stored.
+pub(super) async fn tags_go_and_move(
+    tx: &mut Tx,
+    registry: RegistryId,
+    changes: &Changes,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let at = now.timestamp_millis();
+    bulk(
+        &format!(
+            "{INSERT} SELECT 'image.removed', {at}, r.id, r.name, i.repository, i.tag, i.digest, i.id, c.job_name,
+                 c.job_version, c.package_version, c.title
+             FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
+             WHERE c.outcome = 'seed' AND i.registry_id = {registry} AND i.id IN ("
+        ),
+        changes.remove.iter().map(|id| [(*id).into()]),
+        ") ORDER BY i.id",
+    )
+    .execute(&mut *tx)
+    .await?;
+    bulk(
+        "WITH moved (id, digest) AS (",
+        changes.point.iter().map(|(id, digest)| [(*id).into(), digest.into()]),
+        // The event is about what the tag is from now on, unless that is nothing of ours.
+        &format!(
+            ") {INSERT} SELECT
+                 CASE WHEN new.outcome <> 'seed' THEN 'image.removed' WHEN old.outcome <> 'seed' THEN 'image.added'
+                      ELSE 'image.changed' END,
+                 {at}, r.id, r.name, i.repository, i.tag, c.digest, i.id, c.job_name, c.job_version,
+                 c.package_version, c.title
+             FROM moved JOIN images i ON i.id = moved.id JOIN registries r ON r.id = i.registry_id
+             JOIN contents old ON old.digest = i.digest JOIN contents new ON new.digest = moved.digest
+             JOIN contents c ON c.digest = CASE WHEN new.outcome = 'seed' THEN new.digest ELSE old.digest END
+             WHERE c.outcome = 'seed' AND i.registry_id = {registry} ORDER BY i.id"
+        ),
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Tells of images whose digest holds something else than was told before. Call it when the contents are stored, and
+/// before jobs are derived again: what an image was is known by its job.
+pub(super) async fn contents_turned_out(tx: &mut Tx, digests: &[String], now: DateTime<Utc>) -> Result<()> {
+    let at = now.timestamp_millis();
+    bulk(
+        &format!(
+            "{INSERT} SELECT
+                 CASE WHEN c.outcome <> 'seed' THEN 'image.removed' WHEN i.job_version_id IS NULL THEN 'image.added'
+                      ELSE 'image.changed' END,
+                 {at}, r.id, r.name, i.repository, i.tag, i.digest, i.id,
+                 CASE WHEN c.outcome = 'seed' THEN c.job_name ELSE j.name END,
+                 CASE WHEN c.outcome = 'seed' THEN c.job_version ELSE v.job_version END,
+                 CASE WHEN c.outcome = 'seed' THEN c.package_version ELSE v.latest_package_version END,
+                 CASE WHEN c.outcome = 'seed' THEN c.title ELSE j.title END
+             FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
+             LEFT JOIN job_versions v ON v.id = i.job_version_id LEFT JOIN jobs j ON j.id = v.job_id
+             WHERE (c.outcome = 'seed' OR v.id IS NOT NULL) AND i.digest IN ("
+        ),
+        digests.iter().map(|digest| [digest.into()]),
+        ") ORDER BY i.id",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Tells of images that a scan's changes have added. Call it when the rows are there.
+pub(super) async fn tags_came(tx: &mut Tx, registry: RegistryId, changes: &Changes, now: DateTime<Utc>) -> Result<()> {
+    let at = now.timestamp_millis();
+    bulk(
+        "WITH came (repository, tag) AS (",
+        changes.add.iter().map(|(repository, tag, _)| [repository.into(), tag.into()]),
+        &format!(
+            ") {INSERT} SELECT 'image.added', {at}, r.id, r.name, i.repository, i.tag, i.digest, i.id, c.job_name,
+                 c.job_version, c.package_version, c.title
+             FROM came JOIN images i ON i.registry_id = {registry} AND i.repository = came.repository AND i.tag = came.tag
+             JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
+             WHERE c.outcome = 'seed' ORDER BY i.id"
+        ),
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Tells that the images of a registry go with it. Call it while it is there.
+pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
+    sql(format!(
+        "{INSERT} SELECT 'image.removed', $1, r.id, r.name, i.repository, i.tag, i.digest, i.id, c.job_name,
+             c.job_version, c.package_version, c.title
+         FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
+         WHERE c.outcome = 'seed' AND i.registry_id = $2 ORDER BY i.id"
+    ))
+    .bind(now)
+    .bind(registry)
+    .execute(tx)
+    .await
+    .map(drop)
+}
