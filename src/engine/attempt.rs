@@ -226,15 +226,17 @@ impl<R: Runtime> Attempt<R> {
             return Err(Error::Cancelled);
         }
         let removal = create(&self.runtime, container).await?;
-        self.note(&format!("container {}", removal.id())).await?;
-        let output = match self.runtime.start(removal.id()).await {
-            Ok(output) => output,
+        let started = match self.note(&format!("container {}", removal.id())).await {
+            Ok(()) => self.runtime.start(removal.id()).await.map_err(Error::from),
+            Err(why) => Err(why),
+        };
+        match started {
+            Ok(output) => self.watch(removal, output, container, container.timeout, room, stop).await,
             Err(why) => {
                 removal.now().await;
-                return Err(why.into());
+                Err(why)
             }
-        };
-        self.watch(removal, output, container, container.timeout, room, stop).await
+        }
     }
 
     async fn watch(

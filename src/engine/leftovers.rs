@@ -38,11 +38,13 @@ impl Owner {
     pub fn label(&self) -> String {
         self.path.display().to_string()
     }
-}
 
-impl Drop for Owner {
-    fn drop(&mut self) {
-        _ = fs::remove_file(&self.path);
+    /// Takes the file away, unless a container could not be removed: then it is for the next who sweeps.
+    pub async fn settle<R: Runtime>(self, runtime: &R) {
+        let left = runtime.containers(&format!("{OWNER_LABEL}={}", self.label())).await;
+        if left.is_ok_and(|left| left.is_empty()) {
+            _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -91,10 +93,9 @@ mod tests {
         let label = owner.label();
         assert!(dead_owner(&found(&label)).is_none(), "it lives");
         drop(owner);
-        assert!(dead_owner(&found(&label)).is_none() && !Path::new(&label).exists(), "its file is gone");
-        fs::write(&label, "").expect("it can be written");
         assert!(dead_owner(&found(&label)).is_some(), "as after a kill");
         fs::remove_file(&label).expect("it is there");
+        assert!(dead_owner(&found(&label)).is_none() && !Path::new(&label).exists(), "its file is gone");
         assert!(dead_owner(&found("/etc/passwd")).is_none());
     }
 }

@@ -60,6 +60,7 @@ async fn finish(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: Date
     end_scan(tx, claim, result, now).await?;
     take(tx, claim, &result.step, revision, now).await?;
     repositories::settle(tx, claim.registry_id, result).await?;
+    sort_problems(tx, claim.id).await?;
     store_counts(tx, claim, result.step.counts).await
 }
 
@@ -168,6 +169,19 @@ async fn insert_problems(tx: &mut Tx, scan: ScanId, problems: &[NewScanProblem])
         .execute(tx)
         .await
         .map(drop)
+}
+
+/// Numbers problems anew in the order of what they are about: which step met them, the next scan may change.
+async fn sort_problems(tx: &mut Tx, scan: ScanId) -> Result<()> {
+    sql("UPDATE scan_problems SET seq = -sorted.place
+         FROM (SELECT seq AS met, ROW_NUMBER() OVER (ORDER BY repository, tag, code, seq) AS place
+               FROM scan_problems WHERE scan_id = $1) AS sorted
+         WHERE scan_id = $1 AND seq = sorted.met")
+    .bind(scan)
+    .execute(&mut *tx)
+    .await?;
+    // Two turns, so that no number is there twice in between.
+    sql("UPDATE scan_problems SET seq = -seq WHERE scan_id = $1").bind(scan).execute(tx).await.map(drop)
 }
 
 /// Jobs that may lose images.

@@ -167,10 +167,12 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
     let (tell, watching) = live::watch(image, show(options));
     let outcome = execute(docker, job, &clock, tell, stop).await;
     watching.await?;
+    let id = owner.id();
+    owner.settle(docker).await;
     let outcome = outcome?;
     let exit = report::exit(&outcome.verdict);
     let given = Given::of(manifest, &request, &plan, outcome.given);
-    let mut record = Record::new(owner.id(), manifest, &plan, given, begun);
+    let mut record = Record::new(id, manifest, &plan, given, begun);
     record.folder = Some(request.folder.root.clone());
     record.image.digest = outcome.image.as_ref().and_then(|image| image.digests.first().cloned());
     record.image.platform = outcome.image.map(|image| image.platform);

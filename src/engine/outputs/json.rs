@@ -16,7 +16,7 @@ impl Capture {
             Ok(written) => written,
             // Nobody declared what should be in it.
             Err(why) if outputs.is_empty() => {
-                self.outputs.warnings.push(format!("{JSON_FILE} is not used: {why}."));
+                self.warn(format!("{JSON_FILE} is not used: {why}."));
                 return;
             }
             Err(why) => {
@@ -44,7 +44,7 @@ impl Capture {
                     if rules.strict_json {
                         self.problem(OutputCode::MissingRequiredOutput, &output.name, message);
                     } else {
-                        self.outputs.warnings.push(format!("{}: {message}", output.name));
+                        self.warn(format!("{}: {message}", output.name));
                     }
                 }
                 None => {}

@@ -24,6 +24,12 @@ use tree::Tree;
 pub const JSON_FILE: &str = "seed.outputs.json";
 /// The same in Seed 0.x; it is no output in any version, as Scale has it.
 const OLD_JSON_FILE: &str = "results_manifest.json";
+/// The most files and folders.
+const MAX_ENTRIES: usize = 200_000;
+/// The most bytes of all metadata of a run, because it is all kept.
+const MAX_METADATA: usize = 64 * 1024 * 1024;
+/// The most warnings.
+const MAX_WARNINGS: usize = 1000;
 /// The most file names in one message.
 const NAMES: usize = 10;
 
@@ -115,7 +121,12 @@ pub enum OutputCode {
 
 /// Looks at an output directory.
 pub fn capture(manifest: &Manifest, folder: &Path, rules: Rules) -> Outputs {
-    let mut capture = Capture { tree: tree::walk(folder), outputs: Outputs::default(), used: BTreeSet::new() };
+    let mut capture = Capture {
+        tree: tree::walk(folder, MAX_ENTRIES),
+        outputs: Outputs::default(),
+        used: BTreeSet::new(),
+        metadata_left: MAX_METADATA,
+    };
     capture.check_tree(rules);
     for output in &manifest.job.interface.outputs.files {
         let captured = capture.files(output);
@@ -132,11 +143,19 @@ struct Capture {
     outputs: Outputs,
     /// Paths that belong to something.
     used: BTreeSet<String>,
+    /// Bytes of metadata that may still be kept.
+    metadata_left: usize,
 }
 
 impl Capture {
     fn problem(&mut self, code: OutputCode, subject: &str, message: String) {
         self.outputs.problems.push(OutputProblem { code, subject: subject.to_owned(), message });
+    }
+
+    fn warn(&mut self, warning: String) {
+        if self.outputs.warnings.len() < MAX_WARNINGS {
+            self.outputs.warnings.push(warning);
+        }
     }
 
     fn check_tree(&mut self, rules: Rules) {
@@ -182,7 +201,7 @@ impl Capture {
             && !disk::may_be(path, [wanted].into_iter())
         {
             let warning = format!("{name}: {path} does not look like {wanted}, which the manifest says it is.");
-            self.outputs.warnings.push(warning);
+            self.warn(warning);
         }
         let file = &self.tree.files[path];
         let size = file.size;
@@ -199,19 +218,23 @@ impl Capture {
     fn metadata(&mut self, path: &str) -> Option<Metadata> {
         let real = self.tree.files.get(path)?.real.clone();
         self.used.insert(path.to_owned());
-        let read = disk::read_capped(&real, metadata::MAX_BYTES).map_err(|why| why.to_string());
-        let read = read.and_then(|bytes| Metadata::read(&bytes).map_err(|why| why.to_string()));
-        match read {
+        match self.read_metadata(&real) {
             Ok(metadata) => {
-                let remarks = metadata.remarks.iter().map(|remark| format!("{path}: {remark}"));
-                self.outputs.warnings.extend(remarks);
+                metadata.remarks.iter().for_each(|remark| self.warn(format!("{path}: {remark}")));
                 Some(metadata)
             }
             Err(why) => {
-                self.outputs.warnings.push(format!("{path} is not used: {why}."));
+                self.warn(format!("{path} is not used: {why}."));
                 None
             }
         }
+    }
+
+    fn read_metadata(&mut self, real: &Path) -> Result<Metadata, String> {
+        let bytes = disk::read_capped(real, metadata::MAX_BYTES).map_err(|why| why.to_string())?;
+        let too_much = || format!("there is more than {MAX_METADATA} bytes of metadata");
+        self.metadata_left = self.metadata_left.checked_sub(bytes.len()).ok_or_else(too_much)?;
+        Metadata::read(&bytes).map_err(|why| why.to_string())
     }
 
     /// Metadata of inputs bears the input's name, not that of its file.

@@ -170,6 +170,24 @@ fn count_depth_and_size_are_bounded() {
         "{outputs:?}"
     );
     assert_eq!(outputs.files[0].files.len(), 2);
+    let cut = tree::walk(left(&[("a", ""), ("b", ""), ("c", "")]).path(), 2);
+    assert!(cut.is_cut && cut.fault.as_deref() == Some("the job left more than 2 files and folders."));
+    assert!(!tree::walk(left(&[("a", ""), ("b/c", "")]).path(), 3).is_cut);
+}
+
+#[test]
+fn metadata_is_bounded_in_all() {
+    let manifest = manifest(json!([{"name": "F", "pattern": "*", "multiple": true}]), json!([]));
+    let folder = left(&[]);
+    let text =
+        format!(r#"{{"type": "Point", "coordinates": [1, 2], "x": "{}"}}"#, "x".repeat(metadata::MAX_BYTES - 100));
+    for number in 0..70 {
+        fs::write(folder.path().join(number.to_string()), "").expect("a file");
+        fs::write(folder.path().join(format!("{number}.metadata.json")), &text).expect("a file");
+    }
+    let outputs = captured(&manifest, &folder);
+    let with = outputs.files[0].files.iter().filter(|file| file.metadata.is_some()).count();
+    assert_eq!((with, outputs.warnings.len()), (64, 6), "{:?}", outputs.warnings);
 }
 
 #[test]

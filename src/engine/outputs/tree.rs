@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::Entry;
 
-/// The most files and folders.
-const MAX_ENTRIES: usize = 200_000;
 /// How deep folders may be in each other.
 const MAX_DEPTH: usize = 50;
 /// The most warnings; what is behind them looks alike.
@@ -26,8 +24,8 @@ pub(super) struct Tree {
     pub warnings: Vec<String>,
 }
 
-/// Lists a directory. One that is not there any more holds nothing.
-pub(super) fn walk(folder: &Path) -> Tree {
+/// Lists a directory with so many files and folders at most. One that is not there any more holds nothing.
+pub(super) fn walk(folder: &Path, most: usize) -> Tree {
     let mut tree = Tree::default();
     let root = match folder.canonicalize() {
         Ok(root) => root,
@@ -40,7 +38,7 @@ pub(super) fn walk(folder: &Path) -> Tree {
     let mut left = vec![(root.clone(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = left.pop() {
         let listed = fs::read_dir(&folder);
-        let listed = listed.and_then(|it| it.take(MAX_ENTRIES + 1).collect::<io::Result<Vec<DirEntry>>>());
+        let listed = listed.and_then(|it| it.take(most + 1).collect::<io::Result<Vec<DirEntry>>>());
         let listed = match listed {
             Ok(listed) => listed,
             Err(why) => {
@@ -49,8 +47,8 @@ pub(super) fn walk(folder: &Path) -> Tree {
             }
         };
         entries += listed.len();
-        if entries > MAX_ENTRIES {
-            tree.fault = Some(format!("the job left more than {MAX_ENTRIES} files and folders."));
+        if entries > most {
+            tree.fault = Some(format!("the job left more than {most} files and folders."));
             tree.is_cut = true;
             break;
         }

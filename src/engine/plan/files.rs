@@ -1,9 +1,9 @@
 //! File inputs: which files become which paths in the container.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::{PlanCode, PlannedFile, PlannedInput, Planning, known, meant};
+use super::{Index, PlanCode, PlannedFile, PlannedInput, Planning, known};
 use crate::engine::container::Text;
 use crate::engine::request::{File, Request, Source};
 use crate::seed::environment::variable_name;
@@ -19,26 +19,28 @@ impl Planning {
     /// The file inputs that are given.
     pub(super) fn files(&mut self, manifest: &Manifest, request: &Request) -> Vec<PlannedInput> {
         let inputs = &manifest.job.interface.inputs;
-        for (given, _) in &request.files {
-            if meant(&inputs.files, |input| &input.name, given).is_some() {
-                continue;
+        let index = Index::new(inputs.files.iter().map(|input| &*input.name));
+        let mut given: Vec<Vec<&Source>> = inputs.files.iter().map(|_| Vec::new()).collect();
+        for (name, source) in &request.files {
+            match index.find(name) {
+                Some(place) => given[place].push(source),
+                None => self.unknown_file_input(name, manifest),
             }
-            let help = if meant(&inputs.json, |input| &input.name, given).is_some() {
-                "It is a JSON input: give it a value, not a file.".to_owned()
-            } else {
-                known("file inputs", inputs.files.iter().map(|input| &*input.name))
-            };
-            self.problems.add(PlanCode::Unknown, given, "the job has no file input of this name.", help);
         }
-        inputs.files.iter().filter_map(|input| self.file_input(input, manifest, request)).collect()
+        inputs.files.iter().zip(given).filter_map(|(input, given)| self.file_input(input, &given, request)).collect()
     }
 
-    fn file_input(&mut self, input: &InputFile, manifest: &Manifest, request: &Request) -> Option<PlannedInput> {
-        let inputs = &manifest.job.interface.inputs.files;
-        let is_meant =
-            |given: &str| meant(inputs, |input| &input.name, given).is_some_and(|meant| std::ptr::eq(meant, input));
-        let given: Vec<&Source> =
-            request.files.iter().filter(|(name, _)| is_meant(name)).map(|(_, source)| source).collect();
+    fn unknown_file_input(&mut self, name: &str, manifest: &Manifest) {
+        let inputs = &manifest.job.interface.inputs;
+        let json = Index::new(inputs.json.iter().map(|input| &*input.name));
+        let help = match json.find(name) {
+            Some(_) => "It is a JSON input: give it a value, not a file.".to_owned(),
+            None => known("file inputs", inputs.files.iter().map(|input| &*input.name)),
+        };
+        self.problems.add(PlanCode::Unknown, name, "the job has no file input of this name.", help);
+    }
+
+    fn file_input(&mut self, input: &InputFile, given: &[&Source], request: &Request) -> Option<PlannedInput> {
         if given.is_empty() {
             if input.required {
                 let help = if input.multiple { "Give it files, or a folder of them." } else { "Give it a file." };
@@ -49,9 +51,9 @@ impl Planning {
         }
         let folder = format!("{}/{}", request.layout.inputs(), input.name);
         let planned = if input.multiple {
-            self.several(input, &given, folder, request)?
+            self.several(input, given, folder, request)?
         } else {
-            self.single(input, &given, folder)?
+            self.single(input, given, folder)?
         };
         self.set(planned.variable.clone(), Text::plain(&planned.path));
         Some(planned)
@@ -84,7 +86,7 @@ impl Planning {
         folder: String,
         request: &Request,
     ) -> Option<PlannedInput> {
-        let mut names = HashSet::new();
+        let mut names = HashMap::new();
         let mut files = Vec::new();
         for source in given {
             let (found, is_flat) = match source {
@@ -93,7 +95,7 @@ impl Planning {
             };
             if !is_flat {
                 let name = &input.name;
-                self.warnings.push(format!("{name}: only the files directly inside of its folder are handed over."));
+                self.warn(format!("{name}: only the files directly inside of its folder are handed over."));
             }
             for file in found {
                 let name = self.own_name(input, &file.name, &mut names);
@@ -113,19 +115,20 @@ impl Planning {
         Some(planned_input(input, folder, files, staged))
     }
 
-    /// The name of a file among others; a second one of a name gets a number.
-    fn own_name(&mut self, input: &InputFile, name: &str, taken: &mut HashSet<String>) -> String {
-        if taken.insert(name.to_owned()) {
-            return name.to_owned();
+    /// The name of a file among others; a second one of a name gets a number. `taken` counts what was seen of each name.
+    fn own_name(&mut self, input: &InputFile, name: &str, taken: &mut HashMap<String, usize>) -> String {
+        let mut number = taken.get(name).map_or(1, |seen| seen + 1);
+        let mut own = if number == 1 { name.to_owned() } else { format!("{number}-{name}") };
+        while number > 1 && taken.contains_key(&own) {
+            number += 1;
+            own = format!("{number}-{name}");
         }
-        let (number, other) = (2..)
-            .map(|number: u32| (number, format!("{number}-{name}")))
-            .find(|(_, other)| !taken.contains(other))
-            .expect("there are more numbers than files");
-        let input = &input.name;
-        self.warnings.push(format!("{input}: {name} is there {number} times; the job finds this one as {other}."));
-        taken.insert(other.clone());
-        other
+        if number > 1 {
+            self.warn(format!("{}: there is more than one {name}; the job finds this one as {own}.", input.name));
+            taken.insert(own.clone(), 1);
+        }
+        taken.insert(name.to_owned(), number);
+        own
     }
 
     fn planned(&mut self, input: &InputFile, file: &File, name: String, folder: &str) -> Option<PlannedFile> {

@@ -1,5 +1,7 @@
 //! Resources: what the manifest asks for, what the machine has, and what limits the container gets.
 
+use std::collections::HashSet;
+
 use super::{PlanCode, Planning};
 use crate::engine::container::Text;
 use crate::engine::request::{Defaults, Layout, Request};
@@ -40,6 +42,7 @@ impl Planning {
     /// What the manifest asks for, told to the job, and held against what the machine has.
     pub(super) fn resources(&mut self, manifest: &Manifest, request: &Request, input_bytes: u64) -> Vec<Allocation> {
         let mut resources: Vec<Allocation> = Vec::new();
+        let mut seen = HashSet::new();
         for scalar in &manifest.job.resources.scalar {
             let allocation = match Allocation::of(scalar, input_bytes) {
                 Ok(allocation) => allocation,
@@ -48,7 +51,7 @@ impl Planning {
                     continue;
                 }
             };
-            if resources.iter().any(|it| it.variable() == allocation.variable()) {
+            if !seen.insert(allocation.variable()) {
                 let message = "the manifest asks for it more than once.";
                 self.problems.add(PlanCode::BadManifest, &scalar.name, message, "Mend the manifest.");
                 continue;

@@ -9,7 +9,7 @@ mod problem;
 mod tests;
 mod values;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +28,10 @@ use crate::seed::resources::Allocation;
 
 /// The most bytes of a variable with its name, and of an argument: Linux takes no more (`MAX_ARG_STRLEN`).
 const MAX_TEXT: usize = 128 * 1024 - 16;
+/// The most entries of a list in a manifest that is run; what is looked at below is bounded by it.
+const MAX_ENTRIES: usize = 1000;
+/// The most warnings.
+const MAX_WARNINGS: usize = 100;
 /// The most bytes of all of them: Linux takes 2 MiB, of which the image needs some.
 const MAX_TEXTS: usize = 1024 * 1024;
 
@@ -100,6 +104,10 @@ pub struct PlannedFile {
 /// Everything that is in the way, at once.
 pub fn plan(manifest: &Manifest, request: &Request) -> Result<Plan, Vec<PlanProblem>> {
     let mut planning = Planning::default();
+    planning.check_size(manifest);
+    if !planning.problems.0.is_empty() {
+        return Err(planning.problems.0);
+    }
     planning.check_names(manifest);
     let inputs = planning.files(manifest, request);
     let json = planning.json(manifest, request);
@@ -143,11 +151,35 @@ impl Planning {
         }
     }
 
+    fn warn(&mut self, warning: String) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.push(warning);
+        }
+    }
+
+    fn check_size(&mut self, manifest: &Manifest) {
+        let interface = &manifest.job.interface;
+        let lists = [
+            ("inputs.files", interface.inputs.files.len()),
+            ("inputs.json", interface.inputs.json.len()),
+            ("outputs.files", interface.outputs.files.len()),
+            ("outputs.json", interface.outputs.json.len()),
+            ("mounts", interface.mounts.len()),
+            ("settings", interface.settings.len()),
+            ("resources", manifest.job.resources.scalar.len()),
+        ];
+        for (name, _) in lists.into_iter().filter(|(_, length)| *length > MAX_ENTRIES) {
+            let message = format!("the manifest lists more than {MAX_ENTRIES}.");
+            self.problems.add(PlanCode::BadManifest, name, message, "Nobody runs such a job: mend the manifest.");
+        }
+    }
+
     /// What becomes a variable or a folder must not break out, nor meet another. Validation says the same of a manifest, but
     /// nobody says that it was asked.
     fn check_names(&mut self, manifest: &Manifest) {
         let interface = &manifest.job.interface;
-        let reserved: Vec<String> = manifest.job.resources.scalar.iter().map(|it| allocated_name(&it.name)).collect();
+        let reserved: HashSet<String> =
+            manifest.job.resources.scalar.iter().map(|it| allocated_name(&it.name)).collect();
         let files = interface.inputs.files.iter().map(|input| &input.name);
         let json = interface.inputs.json.iter().map(|input| &input.name);
         let settings = interface.settings.iter().map(|setting| &setting.name);
@@ -186,7 +218,7 @@ impl Planning {
         for (name, value) in own {
             // The standard does not reserve these names: the job's own come first.
             if self.environment.iter().any(|variable| variable.name == name) {
-                self.warnings.push(format!("{name} is the job's own, so it does not tell what it tells other jobs."));
+                self.warn(format!("{name} is the job's own, so it does not tell what it tells other jobs."));
             } else {
                 self.set(name, Text::plain(value));
             }
@@ -197,9 +229,8 @@ impl Planning {
         let interface = &manifest.job.interface;
         // Without a command there is no argument, not an empty one, which would take the place of the image's own.
         let command = interface.command.as_deref().filter(|command| !command.trim().is_empty())?;
-        let environment = &self.environment;
-        let value = |name: &str| environment.iter().find(|variable| variable.name == name).map(|it| &it.value);
-        let expanded = match command::expand(command, value) {
+        let values: HashMap<&str, &Text> = self.environment.iter().map(|it| (&*it.name, &it.value)).collect();
+        let expanded = match command::expand(command, |name| values.get(name).copied()) {
             Ok(expanded) => expanded,
             Err(why) => {
                 let help = "Put it in single quotes for a shell of the image, as in `sh -c '…'`, or mend the manifest.";
@@ -207,18 +238,18 @@ impl Planning {
                 return None;
             }
         };
-        let declared: Vec<String> = (interface.inputs.files.iter().map(|input| &input.name))
+        let declared: HashSet<String> = (interface.inputs.files.iter().map(|input| &input.name))
             .chain(interface.inputs.json.iter().map(|input| &input.name))
             .chain(interface.settings.iter().map(|setting| &setting.name))
             .map(|name| variable_name(name))
             .collect();
-        for unset in expanded.unset.iter().filter(|unset| !declared.contains(unset)) {
+        for unset in expanded.unset.iter().filter(|unset| !declared.contains(*unset)) {
             self.warnings
                 .push(format!("Nothing sets {unset}, so it is nothing in the command, also if the image sets it."));
         }
         if expanded.has_operators {
             let text = "No shell runs the command: pipes, redirections and the like are handed over as they are.";
-            self.warnings.push(text.to_owned());
+            self.warn(text.to_owned());
         }
         Some(expanded.arguments)
     }
@@ -281,18 +312,33 @@ impl Planning {
     fn timeout(&mut self, seconds: i64, bound: Option<Duration>) -> Option<Duration> {
         let own = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
         if own.is_none() {
-            self.warnings.push(format!("The manifest's time limit of {seconds} seconds says nothing, so it has none."));
+            self.warn(format!("The manifest's time limit of {seconds} seconds says nothing, so it has none."));
         }
         own.into_iter().chain(bound).min()
     }
 }
 
-/// The entry of a list that somebody means by a name: spelled as it is, or as its variable.
-fn meant<'m, T>(entries: &'m [T], name_of: impl Fn(&T) -> &str, given: &str) -> Option<&'m T> {
-    let exact = entries.iter().find(|entry| name_of(entry) == given);
-    let variable = variable_name(given);
-    let alike = || entries.iter().find(|entry| is_name(given) && variable_name(name_of(entry)) == variable);
-    exact.or_else(alike)
+/// Finds the entry of a list that somebody means by a name: spelled as it is, or as its variable.
+struct Index<'m> {
+    names: HashMap<&'m str, usize>,
+    variables: HashMap<String, usize>,
+}
+
+impl<'m> Index<'m> {
+    fn new(names: impl Iterator<Item = &'m str>) -> Self {
+        let mut index = Self { names: HashMap::new(), variables: HashMap::new() };
+        for (place, name) in names.enumerate() {
+            index.names.entry(name).or_insert(place);
+            index.variables.entry(variable_name(name)).or_insert(place);
+        }
+        index
+    }
+
+    /// The entry's place in the list.
+    fn find(&self, given: &str) -> Option<usize> {
+        let alike = || self.variables.get(&variable_name(given)).filter(|_| is_name(given));
+        self.names.get(given).or_else(alike).copied()
+    }
 }
 
 /// What can be given, for the help of a problem.

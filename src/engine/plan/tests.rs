@@ -407,3 +407,19 @@ fn what_will_surprise_is_told() {
     assert_eq!(arguments(&plan), Some(vec!["/run", "|", "tee", "/seed/out"]));
     assert_eq!(plan.warnings.len(), 3, "{:?}", plan.warnings);
 }
+
+#[test]
+fn a_manifest_without_end_is_not_run() {
+    let setting = |number| json!({"name": format!("S{number}")});
+    let settings: Vec<Value> = (0..20_000).map(setting).collect();
+    assert_eq!(problems(&manifest(json!({"settings": settings}), json!([])), &request()), ["bad-manifest settings"]);
+}
+
+#[test]
+fn very_many_files_of_one_name_all_arrive() {
+    let mut request = request();
+    request.files = (0..50_000).map(|_| ("A".to_owned(), file("/x/a", 1))).collect();
+    let plan = plan(&two_folders(), &request).expect("it can be run");
+    let names: HashSet<&str> = plan.inputs[0].files.iter().map(|file| &*file.name).collect();
+    assert_eq!((names.len(), plan.warnings.len()), (50_000, 100));
+}

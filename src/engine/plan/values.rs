@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
 
-use super::{PlanCode, Planning, known, meant};
+use super::{Index, PlanCode, Planning, known};
 use crate::engine::container::{MASK, Text};
 use crate::engine::request::{JsonValue, Request};
 use crate::seed::environment::variable_name;
@@ -71,11 +71,10 @@ impl Planning {
         given: &'r [(String, V)],
         help: &str,
     ) -> Vec<Option<&'r V>> {
+        let index = Index::new(entries.iter().map(&name_of));
         let mut values: Vec<Option<&V>> = entries.iter().map(|_| None).collect();
         for (name, value) in given {
-            let found = meant(entries, &name_of, name);
-            let place = found.and_then(|found| entries.iter().position(|entry| std::ptr::eq(entry, found)));
-            match place {
+            match index.find(name) {
                 Some(place) if values[place].is_none() => values[place] = Some(value),
                 Some(_) => {
                     self.problems.add(PlanCode::TooMany, name, "it is given more than once.", "Give it once.");

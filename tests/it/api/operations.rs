@@ -53,7 +53,7 @@ fn shown(text: &str) -> Series {
 #[tokio::test]
 async fn metrics_are_what_the_documentation_lists() {
     let silo = TestApp::with_jobs(&[("my-job", "1.0.0", "0.1.0")]).await;
-    silo.anonymous().post("/hooks/4711", serde_json::json!({})).await.expect(404);
+    silo.anonymous().post("/hooks/471147114711", serde_json::json!({})).await.expect(404);
     let body = serde_json::json!({"username": "nobody", "password": "x"});
     silo.anonymous().post("/login", body).await.expect(401);
     let text = silo.anonymous().get("/metrics").await.expect(200).text;
@@ -75,8 +75,8 @@ async fn metrics_have_a_series_for_each_registry_and_route() {
     let never = r#"silo_registry_last_success_timestamp_seconds{registry="watched",kind="layout"} 0"#;
     assert!(numbers().await.lines().any(|line| line == never), "it was never scanned");
     silo.scan(registry).await;
-    silo.anonymous().get("/jobs/4711").await.expect(404);
-    silo.anonymous().get("/no/such/4711").await.expect(404);
+    silo.anonymous().get("/jobs/471147114711").await.expect(404);
+    silo.anonymous().get("/no/such/471147114711").await.expect(404);
     let _stream = silo.anonymous().follow("/api/v1/events", &[]).await;
     let text = numbers().await;
     for line in [
@@ -94,7 +94,7 @@ async fn metrics_have_a_series_for_each_registry_and_route() {
         assert!(text.lines().any(|shown| shown.starts_with(line)), "{line} is missing in\n{text}");
     }
     assert!(!text.lines().any(|line| line == never), "it was scanned now");
-    assert!(!text.contains("4711"), "a series for each path would be series without number");
+    assert!(!text.contains("471147114711"), "a series for each path would be series without number");
     silo.admin().delete(&format!("/api/v1/registries/{registry}")).await.expect(204);
     let gone = r#"silo_registry_images{registry="watched",kind="layout"} NaN"#;
     let text = numbers().await;

@@ -26,6 +26,7 @@ async fn help_lists_the_commands() {
       init      Write a manifest to start from
       validate  Say what is wrong with a manifest, and how to mend it
       upgrade   Bring a manifest of an old version of the standard (0.x) to 1.0.0
+      run       Run a job on this machine's container engine, or say how it would be run
       spec      Print the Seed standard as JSON Schema, for editors
       help      Print this message or the help of the given subcommand(s)
 

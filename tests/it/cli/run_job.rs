@@ -107,7 +107,9 @@ async fn what_a_job_prints_is_seen_and_kept() {
 
 #[tokio::test]
 async fn the_report_tells_how_it_ended() {
-    let job = Job::new("ends", "cat $1; [ -z \"$1\" ] || exit $(cat $1); sleep 60").await;
+    let job =
+        Job::new("ends", "cat $1; [ -z \"$1\" ] || exit $(cat $1); trap 'exit 0' TERM; while :; do sleep 0.05; done")
+            .await;
     for (content, code, name) in [("9", 3, "bad-picture"), ("4", 3, "algorithm-unknown"), ("0", 0, "")] {
         fs::write(job.path().join("in"), content).unwrap();
         let exit = job.run(&["-i", "INPUT_FILE=in", "--json"]);
@@ -210,4 +212,22 @@ async fn an_image_that_says_otherwise_than_the_folder_is_told() {
         silo(&folder, &["run", "--engine", &job.engine.host, "--network", "none", "-e", "API_KEY=x", "-o", "out"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert!(exit.stderr.contains("was built with another manifest"), "{}", exit.stderr);
+}
+
+#[tokio::test]
+async fn a_job_that_fills_the_disk_or_lacks_its_output_is_told_so() {
+    let job = Job::new(
+        "fills",
+        "dd if=/dev/zero of=$OUTPUT_DIR/a.txt bs=1M count=3; trap 'exit 0' TERM; while :; do sleep 0.05; done",
+    )
+    .await;
+    let exit = job.run(&["--json", "-q"]);
+    let report: Value = serde_json::from_str(&exit.stdout).unwrap();
+    assert_eq!((exit.code, &report["error"]["name"]), (Some(3), &json!("too-large-output")), "{report:#}");
+    assert_eq!(report["error"]["exitCode"], report["attempts"][0]["exitCode"]);
+    let phases = report["attempts"][0]["phases"].as_array().unwrap().iter();
+    let phases: Vec<&str> = phases.map(|phase| phase["name"].as_str().unwrap()).collect();
+    assert_eq!(phases, ["pull", "stage", "main", "capture"]);
+    let stored = fs::read(job.path().join("out.run/job.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&stored).unwrap(), report, "the same report is kept");
 }

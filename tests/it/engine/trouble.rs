@@ -135,7 +135,6 @@ async fn orphans_are_removed_and_others_are_not() {
     // What a kill leaves: the file, and nobody who holds it.
     let file = dead.label();
     drop(dead);
-    std::fs::write(&file, "").unwrap();
     assert_eq!(sweep(&job.docker).await, Ok(1));
     let mut left = job.engine.containers(&job.label()).await;
     left.sort();
@@ -144,7 +143,16 @@ async fn orphans_are_removed_and_others_are_not() {
     assert_eq!(left, made);
     assert!(!std::path::Path::new(&file).exists());
     assert_eq!(sweep(&job.docker).await, Ok(0));
-    for id in made {
+    // Whoever could not remove its container leaves the file, for the next.
+    let file = living.label();
+    living.settle(&job.docker).await;
+    assert_eq!(sweep(&job.docker).await, Ok(1));
+    assert!(!std::path::Path::new(&file).exists());
+    for id in job.engine.containers(&job.label()).await {
         job.docker.remove(&id).await.unwrap();
     }
+    let owner = Owner::new().unwrap();
+    let file = owner.label();
+    owner.settle(&job.docker).await;
+    assert!(!std::path::Path::new(&file).exists());
 }

@@ -12,6 +12,7 @@ mod schedules;
 mod sharing;
 mod signals;
 mod steps;
+mod storage;
 
 use serde_json::{Value, json};
 

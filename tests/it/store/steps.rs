@@ -43,14 +43,15 @@ both!(steps_add_up_to_what_the_end_shows, |store| {
     store.scan_step(&claim, &ScanStep::default(), at(3)).await.unwrap();
     assert_eq!(store.catalogue_revision().await.unwrap(), 1, "nothing changed");
 
-    let last = ScanStep { problems: vec![problem("b", "1")], ..adding("b", "1", &snow) };
+    let last = ScanStep { problems: vec![problem("a", "1.5"), problem("b", "1")], ..adding("b", "1", &snow) };
     let mut end = result(ScanState::Complete, Changes::default(), vec![]);
     end.step = last;
     store.scan_finish(&claim, &end, at(4)).await.unwrap();
     assert_eq!(jobs(&store).await, ["ice", "snow"]);
     let problems = store.scan_problem_list(claim.id, 0, 10).await.unwrap();
-    let seen: Vec<(i64, &str)> = problems.iter().map(|found| (found.seq, found.problem.repository.as_str())).collect();
-    assert_eq!(seen, [(1, "a"), (2, "a"), (3, "b")]);
+    let seen: Vec<(i64, &str, &str)> =
+        problems.iter().map(|found| (found.seq, &*found.problem.repository, &*found.problem.tag)).collect();
+    assert_eq!(seen, [(1, "a", "1"), (2, "a", "1.5"), (3, "a", "2"), (4, "b", "1")], "by what they are about");
     assert!(matches!(store.scan_step(&claim, &ScanStep::default(), at(5)).await, Err(Error::LeaseLost)));
     assert_eq!(store.catalogue_removed_at().await.unwrap(), 0, "nothing went");
     scan(&store, hub.id, &[("a", "1", &ice)]).await;

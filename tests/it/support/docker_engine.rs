@@ -203,5 +203,7 @@ impl Drop for Own {
         }
         _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         _ = child.wait();
+        // A mount of the one that was killed, which would keep the folder.
+        _ = Command::new("umount").args(["--quiet", "--recursive"]).arg(self.folder.path().join("data")).status();
     }
 }

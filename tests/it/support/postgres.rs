@@ -47,6 +47,25 @@ impl TestDatabase {
     pub fn options(&self) -> PgConnectOptions {
         self.admin.clone().database(&self.name)
     }
+
+    /// Cuts everybody off, and lets nobody in.
+    pub async fn close(&self) {
+        self.allow(false).await;
+        let mut connection = PgConnection::connect_with(&self.admin).await.expect("the server answers");
+        let all = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        connection.execute(AssertSqlSafe(all)).await.expect("whoever is connected is cut off");
+    }
+
+    /// After [`TestDatabase::close`].
+    pub async fn open(&self) {
+        self.allow(true).await;
+    }
+
+    async fn allow(&self, allow: bool) {
+        let mut connection = PgConnection::connect_with(&self.admin).await.expect("the server answers");
+        let statement = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {allow}", self.name);
+        connection.execute(AssertSqlSafe(statement)).await.expect("the database is ours");
+    }
 }
 
 impl Drop for TestDatabase {
