@@ -2,8 +2,10 @@
 //! error. Exit codes are those of [`Exit`].
 
 mod account;
+mod batch;
 mod config;
 mod init;
+mod job;
 mod manifest_file;
 mod registry;
 mod remote;
@@ -78,6 +80,8 @@ enum Command {
     Upgrade(upgrade::Options),
     /// Run a job on this machine's container engine, or say how it would be run
     Run(run::Options),
+    /// Run a job for every row of a file, or every file of a folder; what was done before is not done again
+    Batch(batch::Options),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
 }
@@ -142,6 +146,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Validate(options)) => return validate::run(&options),
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
         Some(Command::Run(options)) => return run::run(&options).await,
+        Some(Command::Batch(options)) => return batch::run(&options).await,
     }?;
     Ok(Exit::Done)
 }

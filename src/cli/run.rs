@@ -1,28 +1,25 @@
 //! `silo run`: a job on this machine's container engine, without a server.
 
-mod live;
-mod on_engine;
 mod report;
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::path::{Path, PathBuf, absolute};
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use clap::{Args, ValueEnum};
-use serde::Serialize;
+use clap::Args;
+use tokio_util::sync::CancellationToken;
 
-use super::manifest_file::{self, ManifestFile, shown};
-use super::render::{json_line, problems, renderer, summary, tame};
+use super::job::live::{stop_on_signal, watch};
+use super::job::subject::{Subject, exit, show};
+use super::job::{self, Outcome, request, usage};
+use super::manifest_file::shown;
+use super::render::{json_line, tame};
 use super::{Exit, print};
-use crate::engine::container::Network;
+use crate::clock::Clock;
 use crate::engine::folder::Folder;
-use crate::engine::inputs::survey;
+use crate::engine::leftovers::Owner;
 use crate::engine::plan::{Plan, PlanProblem, plan};
-use crate::engine::request::{JsonValue, Layout, Request};
-use crate::engine::runtime::Engine;
-use crate::seed::image_name::ImageName;
 use crate::seed::model::Manifest;
-use crate::seed::validate::{Report, Rules, judge};
 
 #[derive(Args)]
 #[command(
@@ -31,22 +28,8 @@ use crate::seed::validate::{Report, Rules, judge};
                         failed, which the last lines and --json say more about; 130 it was stopped by Ctrl-C or a signal."
 )]
 pub(super) struct Options {
-    /// An image that the engine has or can pull; or a folder with a seed.manifest.json, or a manifest, for the image of
-    /// the name that the standard gives it
-    #[arg(value_name = "IMAGE|DIR", default_value = ".")]
-    image: String,
-    /// A file for an input; a folder or several files for one with `multiple`
-    #[arg(short, long, value_name = "KEY=FILE", value_parser = assignment)]
-    input: Vec<(String, String)>,
-    /// A value for a JSON input, or a file with it
-    #[arg(short, long = "json-input", value_name = "KEY=JSON", value_parser = assignment)]
-    json_input: Vec<(String, String)>,
-    /// A value for a setting
-    #[arg(short = 'e', long, value_name = "SETTING=VALUE", value_parser = assignment, hide_possible_values = true)]
-    setting: Vec<(String, String)>,
-    /// A folder for a mount
-    #[arg(short, long, value_name = "MOUNT=PATH", value_parser = assignment)]
-    mount: Vec<(String, String)>,
+    #[command(flatten)]
+    job: job::Options,
     /// Where the job's files go; what is known of the run goes to a folder FOLDER.run beside it
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
@@ -56,130 +39,65 @@ pub(super) struct Options {
     /// Run it so many times, into FOLDER-0, FOLDER-1 and so on; the first failure ends that
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rep: u32,
-    /// Stop the job after so many seconds, where the manifest allows more
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    timeout: Option<u64>,
-    /// Bring the image up to date first
-    #[arg(long)]
-    pull: bool,
-    /// Do not show what the job prints
-    #[arg(short, long)]
-    quiet: bool,
-    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
-    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    engine: Option<String>,
-    /// Where the job finds its files in the container
-    #[arg(long, value_enum, default_value_t)]
-    layout: Layout,
-    /// What the job can reach
-    #[arg(long, value_enum, default_value_t)]
-    network: Network,
-    /// As whom the job runs: uid, uid:gid or names
-    #[arg(long)]
-    user: Option<String>,
-    /// Platform of the image, as in linux/arm64
-    #[arg(long)]
-    platform: Option<String>,
-    /// GPUs of this machine that jobs may have [default: what the engine says]
-    #[arg(long, value_name = "COUNT")]
-    gpus: Option<u32>,
-    /// A resource that this machine offers besides those of the standard
-    #[arg(long, value_name = "NAME")]
-    offers: Vec<String>,
-    /// Say what would be run, as a command for a shell, and do not run it
-    #[arg(long)]
-    dry_run: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl ValueEnum for Layout {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Silo, Self::Scale]
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        let (name, help) = match self {
-            Self::Silo => ("silo", "below /seed"),
-            Self::Scale => ("scale", "where Scale puts them, with its variables"),
-        };
-        Some(clap::builder::PossibleValue::new(name).help(help))
-    }
-}
-
-impl ValueEnum for Network {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Bridge, Self::Host, Self::None]
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        let (name, help) = match self {
-            Self::Bridge => ("bridge", "what the engine gives by default"),
-            Self::Host => ("host", "what this machine reaches"),
-            Self::None => ("none", "nothing"),
-        };
-        Some(clap::builder::PossibleValue::new(name).help(help))
-    }
-}
-
-/// Cut at the first `=`: values may hold more of them, and commas.
-fn assignment(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write it as KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-/// The outcome of `--dry-run --json`.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
-    /// Whether it can be run so.
-    valid: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plan: Option<&'a Plan>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    docker_run: Option<String>,
-    problems: &'a [PlanProblem],
-    /// What is wrong with the manifest, where that is in the way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    report: Option<&'a Report>,
 }
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
-    let path = Path::new(&options.image);
-    let on_disk = if path.exists() || options.image.starts_with(['.', '/']) {
-        match manifest_file::read(path) {
-            Ok(file) => Some(file),
-            Err(why) => return usage(&why),
-        }
-    } else {
-        None
+    let stop = stop_on_signal()?;
+    let subject = match Subject::find(&options.job, &stop).await? {
+        Continue(subject) => subject,
+        Break(exit) => return Ok(exit),
     };
-    if let (true, Some(file)) = (options.dry_run, &on_disk) {
-        let Some(manifest) = valid(options, file)? else { return Ok(Exit::Failed) };
-        return dry_run(options, &manifest, &name_of(&manifest), None);
+    if options.job.dry_run {
+        return dry_run(options, &subject);
     }
-    on_engine::run(options, on_disk.as_ref()).await
+    if let Some(machine) = &subject.machine {
+        machine.sweep().await;
+    }
+    for time in 0..options.rep {
+        let mut output = output(options, &subject.image);
+        if options.rep > 1 {
+            output.as_mut_os_string().push(format!("-{time}"));
+        }
+        let exit = once(options, &subject, &output, &stop).await?;
+        if exit != Exit::Done {
+            return Ok(exit);
+        }
+    }
+    Ok(Exit::Done)
 }
 
-/// The manifest, if it may be run; else what is wrong with it is told.
-fn valid(options: &Options, file: &ManifestFile) -> anyhow::Result<Option<Manifest>> {
-    let report = judge(&file.bytes, Rules::default());
-    if report.valid {
-        let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
-        return Ok(Some(Manifest::parse(text)?));
+async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &CancellationToken) -> anyhow::Result<Exit> {
+    let Subject { image, manifest, machine } = subject;
+    let machine = machine.as_ref().context("only a plan needs no engine")?;
+    let output = fresh(wished, &Clock::system());
+    if output != wished {
+        eprintln!("{} is not empty, so the outputs go to {}", shown(wished), shown(&output));
     }
-    if options.json {
-        print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
+    let request = match request(&options.job, image, folder(&output)?, Some(&machine.engine)) {
+        Ok(request) => request,
+        Err(why) => return usage(&why),
+    };
+    let plan = match plan(manifest, &request) {
+        Ok(plan) => plan,
+        Err(problems) => return refused(options, manifest, &problems),
+    };
+    let owner = Owner::new().context("a file for a lock cannot be made")?;
+    let (tell, watching) = watch(image, show(&options.job));
+    let record = machine.run((owner.id(), &owner), manifest, (&request, plan), tell, stop).await;
+    watching.await?;
+    owner.settle(&machine.docker).await;
+    let record = record?;
+    if options.job.json {
+        print(json_line(&record)?)?;
     } else {
-        let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
-        eprintln!("{drawn}{}", summary(&file.name, &report));
+        eprint!("{}", report::lines(&record, &request.folder));
     }
-    Ok(None)
+    Ok(exit(&record))
 }
 
-fn dry_run(options: &Options, manifest: &Manifest, image: &str, engine: Option<&Engine>) -> anyhow::Result<Exit> {
-    let request = match request(options, image, folder(&output(options, image))?, engine) {
+fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
+    let Subject { image, manifest, .. } = subject;
+    let request = match request(&options.job, image, folder(&output(options, image))?, subject.engine()) {
         Ok(request) => request,
         Err(why) => return usage(&why),
     };
@@ -189,14 +107,8 @@ fn dry_run(options: &Options, manifest: &Manifest, image: &str, engine: Option<&
     }
 }
 
-fn usage(why: &anyhow::Error) -> anyhow::Result<Exit> {
-    // Paths are in it as they were typed.
-    super::complain(&anyhow!(tame(&format!("{why:#}"))));
-    Ok(Exit::Usage)
-}
-
 fn planned(options: &Options, plan: &Plan) -> anyhow::Result<Exit> {
-    if options.json {
+    if options.job.json {
         let docker_run = Some(plan.docker_run());
         print(json_line(&Outcome { valid: true, plan: Some(plan), docker_run, ..Outcome::default() })?)?;
         return Ok(Exit::Done);
@@ -209,7 +121,7 @@ fn planned(options: &Options, plan: &Plan) -> anyhow::Result<Exit> {
 }
 
 fn refused(options: &Options, manifest: &Manifest, problems: &[PlanProblem]) -> anyhow::Result<Exit> {
-    if options.json {
+    if options.job.json {
         print(json_line(&Outcome { problems, ..Outcome::default() })?)?;
         return Ok(Exit::Usage);
     }
@@ -217,7 +129,7 @@ fn refused(options: &Options, manifest: &Manifest, problems: &[PlanProblem]) -> 
     for problem in problems {
         eprintln!("  {}", tame(&problem.to_string()));
     }
-    eprintln!("It is run as: silo run {}{}", tame(&options.image), expected(manifest));
+    eprintln!("It is run as: silo run {}{}", tame(&options.job.image), expected(manifest));
     Ok(Exit::Usage)
 }
 
@@ -238,43 +150,9 @@ fn expected(manifest: &Manifest) -> String {
     files.chain(json).chain(settings).chain(mounts).chain([" -o FOLDER".to_owned()]).collect()
 }
 
-/// The name that the standard gives a job's image.
-fn name_of(manifest: &Manifest) -> String {
-    let job = &manifest.job;
-    ImageName::of(&job.name, &job.job_version, &job.package_version).to_string()
-}
-
 fn output(options: &Options, image: &str) -> PathBuf {
     let default = || PathBuf::from(format!("output-{}", image.replace([':', '/', '@'], "_")));
     options.output.clone().unwrap_or_else(default)
-}
-
-/// `engine` is `None` where nothing is known of the machine, so that nothing is refused for it.
-fn request(options: &Options, image: &str, folder: Folder, engine: Option<&Engine>) -> anyhow::Result<Request> {
-    let mut request = Request::new(image, folder);
-    for (key, path) in &options.input {
-        let source = survey(Path::new(path)).with_context(|| format!("input {}", tame(key)))?;
-        request.files.push((key.clone(), source));
-    }
-    for (key, text) in &options.json_input {
-        request.json.push((key.clone(), JsonValue::Text(json_text(text)?)));
-    }
-    request.settings = options.setting.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
-    for (key, path) in &options.mount {
-        let real = Path::new(path).canonicalize().with_context(|| format!("mount {}: {}", tame(key), tame(path)))?;
-        request.mounts.push((key.clone(), real));
-    }
-    request.layout = options.layout;
-    request.network = options.network;
-    request.user.clone_from(&options.user);
-    request.platform.clone_from(&options.platform);
-    request.timeout = options.timeout.map(Duration::from_secs);
-    request.host.cpus = engine.map(|engine| f64::from(engine.cpus));
-    request.host.memory = engine.map(|engine| engine.memory);
-    let all = if engine.is_some_and(|engine| engine.gpus) { u32::MAX } else { 0 };
-    request.host.gpus = options.gpus.unwrap_or(all);
-    request.host.other.clone_from(&options.offers);
-    Ok(request)
 }
 
 /// The job writes to the folder that was asked for, as Seed CLI has it; what is known of the run stands beside it.
@@ -286,13 +164,12 @@ fn folder(output: &Path) -> anyhow::Result<Folder> {
     Ok(Folder { root: output.with_file_name(name), output })
 }
 
-/// A value as typed; where that is no JSON, but the name of a file that holds some, what is in the file: so Seed CLI has it.
-fn json_text(text: &str) -> anyhow::Result<String> {
-    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    if is_json(text) || !Path::new(text).is_file() {
-        return Ok(text.to_owned());
+/// A folder that is not there or is empty; a job must find its own so. Else one inside, as Seed CLI has it.
+fn fresh(output: &Path, clock: &Clock) -> PathBuf {
+    let is_empty = std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
+    if is_empty || !output.exists() {
+        output.to_owned()
+    } else {
+        output.join(clock.now().format("%Y%m%d_%H%M%S").to_string())
     }
-    let file = manifest_file::read(Path::new(text))?;
-    let held = String::from_utf8(file.bytes).ok().filter(|held| is_json(held));
-    Ok(held.unwrap_or_else(|| text.to_owned()))
 }

@@ -117,7 +117,7 @@ pub(super) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
 }
 
 /// A text as the name of one folder, whatever it holds.
-fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || "-_+.".contains(c) { c } else { '_' };
     let name: String = text.chars().take(200).map(keep).collect();
     if name.trim_start_matches('.').is_empty() { format!("_{name}") } else { name }

@@ -27,12 +27,12 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // TLS is set up once for the whole process.
     ("client", &["registry::install_tls"]),
     // `serve` is where the service is put together.
-    ("cli", &["app", "catalog", "seed", "engine", "clock", "config", "client", "http", "tasks", "telemetry"]),
+    ("cli", &["app", "catalog", "seed", "engine", "clock", "config", "client", "http", "lock", "tasks", "telemetry"]),
     ("main", &[]),
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 30] = [
+const FRAMEWORKS: [(&str, &[&str]); 31] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -49,6 +49,7 @@ const FRAMEWORKS: [(&str, &[&str]); 30] = [
     ("mime_guess", &["engine"]),
     ("shlex", &["engine"]),
     ("clap", &["cli"]),
+    ("csv", &["cli"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),
     ("rpassword", &["cli"]),

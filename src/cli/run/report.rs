@@ -2,22 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::Exit;
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::folder::Folder;
 use crate::engine::record::Record;
-use crate::engine::verdict::{Category, Verdict};
-
-/// What a shell is told.
-pub(super) fn exit(verdict: &Verdict) -> Exit {
-    match verdict {
-        Verdict::Successful => Exit::Done,
-        Verdict::Dismissed => Exit::Interrupted,
-        Verdict::Failed(error) if error.category == Category::System => Exit::Failed,
-        Verdict::Failed(_) => Exit::JobFailed,
-    }
-}
+use crate::engine::verdict::Category;
 
 /// The last lines for people.
 pub(super) fn lines(record: &Record, folder: &Folder) -> String {

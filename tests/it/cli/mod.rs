@@ -1,6 +1,7 @@
 //! The command line: what people type, and what they read.
 
 mod accounts;
+mod batch;
 mod catalogue;
 mod configuration;
 mod init;

@@ -69,6 +69,19 @@ async fn every_example_gives_what_it_should() {
 }
 
 #[tokio::test]
+async fn the_rows_of_an_example_can_be_run() {
+    let engine = engine().await;
+    let image = build(&engine, "image-rotate").await;
+    let out = tempfile::tempdir().unwrap();
+    let arguments = ["batch", &image, "-b", "inputs/rows.csv", "-o", out.path().to_str().unwrap(), "--jobs", "2"];
+    let exit =
+        silo(&example("image-rotate"), &[&arguments[..], &["--engine", &engine.host, "--network", "none"]].concat());
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    let first = out.path().join("0001-seed.ppm/output");
+    assert_eq!(files(&first), files(&example("image-rotate").join("expected")));
+}
+
+#[tokio::test]
 async fn errors_of_an_example_have_names() {
     let engine = engine().await;
     let image = build(&engine, "image-rotate").await;

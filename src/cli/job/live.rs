@@ -19,7 +19,7 @@ const WAITING: usize = 64;
 
 /// Where what a job prints goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Show {
+pub(in crate::cli) enum Show {
     /// Each stream to its own.
     Both,
     /// Standard output is for something else.
@@ -28,7 +28,7 @@ pub(super) enum Show {
 }
 
 /// Shows events until all of their senders are gone.
-pub(super) fn watch(image: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
+pub(in crate::cli) fn watch(image: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
     let mut pull = PullBar::new(image, show);
     // A terminal that is stopped stops its writer: on a thread of its own, so that signals are heard all the same.
@@ -58,7 +58,7 @@ fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// The progress of a pull. Only a terminal is shown more than the beginning.
-pub(super) struct PullBar {
+pub(in crate::cli) struct PullBar {
     image: String,
     show: Show,
     bar: Option<ProgressBar>,
@@ -66,11 +66,11 @@ pub(super) struct PullBar {
 }
 
 impl PullBar {
-    pub(super) fn new(image: &str, show: Show) -> Self {
+    pub(in crate::cli) fn new(image: &str, show: Show) -> Self {
         Self { image: tame(image), show, bar: None, layers: HashMap::new() }
     }
 
-    pub(super) fn show(&mut self, progress: PullProgress) {
+    pub(in crate::cli) fn show(&mut self, progress: PullProgress) {
         if self.show == Show::Nothing {
             return;
         }
@@ -92,7 +92,7 @@ impl PullBar {
         bar.set_message(format!("{image}: {status} ({} of {})", HumanBytes(done), HumanBytes(all)));
     }
 
-    pub(super) fn finish(&mut self) {
+    pub(in crate::cli) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -100,7 +100,7 @@ impl PullBar {
 }
 
 /// Is cancelled by Ctrl-C, SIGTERM and SIGHUP: then there is a container to stop first.
-pub(super) fn stop_on_signal() -> std::io::Result<CancellationToken> {
+pub(in crate::cli) fn stop_on_signal() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let (mut signal, stop) = (signal(kind)?, stop.clone());

@@ -1,0 +1,266 @@
+//! `silo batch`: a job for every row of a file, or for every file of a folder, on this machine's container engine.
+
+mod journal;
+mod report;
+mod rows;
+mod work;
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::path::{Path, PathBuf, absolute};
+use std::sync::Mutex;
+use std::time::UNIX_EPOCH;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use self::journal::Journal;
+use self::report::{Line, Report, State, drawn, summary};
+use self::rows::Row;
+use self::work::{Work, bar};
+use super::job::live::stop_on_signal;
+use super::job::subject::{Machine, Subject};
+use super::job::{self, request, usage};
+use super::manifest_file::shown;
+use super::render::{json_line, tame};
+use super::{Exit, print};
+use crate::engine::folder::{Folder, safe};
+use crate::engine::leftovers::Owner;
+use crate::engine::plan::{Plan, plan};
+use crate::engine::request::Request;
+
+#[derive(Args)]
+#[command(
+    after_help = "A CSV file (RFC 4180) names inputs in its first line, files as well as JSON inputs; a value that is empty is \
+                  not given. An input with `multiple` takes a folder, a file on each line of its quoted value, or several \
+                  columns of its name. In JSON Lines (.jsonl, .ndjson) each line is an object with inputs; several files are a \
+                  list. What -i and -j give is for all rows; a row's own goes before it. Relative paths count from the folder \
+                  of the file of rows; what is not there, but in the present folder, is taken from there.\n\n\
+                  The same command again goes on where an earlier one was stopped or killed: rows that were successful are run \
+                  again only if the image, their values, or the sizes or times of their files have changed. batch.jsonl in the \
+                  folder of results says how each row ended.\n\n\
+                  Exit codes: 0 all rows did their work, now or before; 1 they could not be run: no engine, no image, a \
+                  manifest that is not valid, or the engine failed; 2 wrong usage, or rows that cannot be run, and then none \
+                  was; 3 a job failed; 130 stopped by Ctrl-C or a signal."
+)]
+pub(super) struct Options {
+    #[command(flatten)]
+    job: job::Options,
+    #[command(flatten)]
+    source: Source,
+    /// Where results go, a folder for each row [default: batch-IMAGE]
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Run so many containers at a time
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = jobs)]
+    jobs: usize,
+    /// Begin no more rows after one that failed
+    #[arg(long, conflicts_with = "keep_going")]
+    fail_fast: bool,
+    /// Go on after a row that failed, which is the default
+    #[arg(long)]
+    keep_going: bool,
+    /// Run also the rows that were successful before; what they left is kept beside, with a number
+    #[arg(long)]
+    again: bool,
+    /// Leave rows out that cannot be run
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// Rows as CSV, or as JSON Lines
+    #[arg(short, long, value_name = "FILE")]
+    batch: Option<PathBuf>,
+    /// A folder: each of its files is a row, for the one input that takes a file
+    #[arg(short, long, value_name = "FOLDER")]
+    directory: Option<PathBuf>,
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|jobs| (1..=1000).contains(jobs)).ok_or_else(|| "write a number from 1 to 1000".to_owned())
+}
+
+/// A row that can be run.
+struct Planned {
+    number: usize,
+    line: Option<u64>,
+    /// In the batch's.
+    folder: String,
+    request: Request,
+    /// A digest of what it was given.
+    given: String,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+    let stop = stop_on_signal()?;
+    let subject = match Subject::find(&options.job, &stop).await? {
+        Continue(subject) => subject,
+        Break(exit) => return Ok(exit),
+    };
+    let default = || PathBuf::from(format!("batch-{}", subject.image.replace([':', '/', '@'], "_")));
+    let root = absolute(options.output.clone().unwrap_or_else(default))?;
+    if let Some(why) = journal::refuses(&root) {
+        return usage(&anyhow::Error::msg(why));
+    }
+    let all = request(&options.job, &subject.image, Folder::new(root.clone()), subject.engine());
+    let rows = all.and_then(|all| Ok((read(&options.source, &subject, &all)?, all)));
+    let (rows, all) = match rows {
+        Ok(rows) => rows,
+        Err(why) => return usage(&why),
+    };
+    let batch = Batch { options, subject: &subject, root: &root };
+    let (planned, bad) = batch.plan(rows, &all);
+    if !bad.is_empty() && (!options.skip_bad || planned.is_empty()) {
+        return batch.refused(&planned, bad);
+    }
+    if !bad.is_empty() {
+        tell("rows are left out, because they cannot be run:", &bad);
+    }
+    match &subject.machine {
+        Some(machine) if !options.job.dry_run => batch.run(machine, planned, bad, &stop).await,
+        _ => batch.dry_run(&planned, bad),
+    }
+}
+
+fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Vec<Row>> {
+    match (&source.batch, &source.directory) {
+        (Some(file), _) => rows::of_file(file, &subject.manifest),
+        (None, Some(folder)) => rows::of_folder(folder, &subject.manifest, all),
+        (None, None) => anyhow::bail!("say which rows are to be run, with -b or -d"),
+    }
+}
+
+/// Says what is wrong with rows, all of it.
+fn tell(what: &str, bad: &[Line]) {
+    eprint!("silo: {what}\n{}", bad.iter().map(Line::complaints).collect::<String>());
+}
+
+struct Batch<'a> {
+    options: &'a Options,
+    subject: &'a Subject,
+    root: &'a Path,
+}
+
+impl Batch<'_> {
+    /// Plans every row, so that all that is wrong is known before anything is run.
+    fn plan(&self, rows: Vec<Row>, all: &Request) -> (Vec<Planned>, Vec<Line>) {
+        // At least four digits: rows that are added later do not give the others new names.
+        let width = rows.len().to_string().len().max(4);
+        let (mut planned, mut bad) = (Vec::new(), Vec::new());
+        for Row { number, line, given } in rows {
+            let row = given.and_then(|given| {
+                let name: String = given.name().chars().take(60).collect();
+                let folder = format!("{number:0width$}-{}", safe(&name));
+                let mut request = given.added_to(all);
+                request.folder = Folder::new(self.root.join(&folder));
+                let plan = plan(&self.subject.manifest, &request);
+                let plan = plan.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+                let given = digest(&request, &plan);
+                Ok(Planned { number, line, folder, request, given })
+            });
+            match row {
+                Ok(row) => planned.push(row),
+                Err(problems) => bad.push(Line { problems, ..Line::new(number, line, State::Bad) }),
+            }
+        }
+        (planned, bad)
+    }
+
+    fn refused(&self, planned: &[Planned], bad: Vec<Line>) -> anyhow::Result<Exit> {
+        if self.options.job.json {
+            let others = planned.iter().map(|row| Line::new(row.number, row.line, State::NotBegun));
+            self.report(others.chain(bad).collect())?;
+            return Ok(Exit::Usage);
+        }
+        tell("rows cannot be run, so none was; --skip-bad leaves them out:", &bad);
+        Ok(Exit::Usage)
+    }
+
+    fn dry_run(&self, planned: &[Planned], bad: Vec<Line>) -> anyhow::Result<Exit> {
+        let mut lines = bad;
+        for row in planned {
+            let docker_run = plan(&self.subject.manifest, &row.request).ok().map(|plan| plan.docker_run());
+            let folder = Some(row.folder.clone());
+            lines.push(Line { docker_run, folder, ..Line::new(row.number, row.line, State::NotBegun) });
+        }
+        if self.options.job.json {
+            self.report(lines)?;
+        } else {
+            let commands = lines.iter().filter_map(|line| line.docker_run.as_ref());
+            print(commands.map(|command| tame(command) + "\n").collect::<String>())?;
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn run(
+        &self,
+        machine: &Machine,
+        planned: Vec<Planned>,
+        bad: Vec<Line>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Exit> {
+        let journal = Journal::open(self.root)?;
+        machine.sweep().await;
+        let (mut lines, mut left) = (bad, Vec::new());
+        for row in planned {
+            match journal.done(row.number, &machine.image.id, &row.given).filter(|_| !self.options.again) {
+                Some(entry) => lines.push(Line::ended(entry, row.line, State::DoneBefore, Exit::Done)),
+                None => left.push(row),
+            }
+        }
+        let work = Work {
+            options: self.options,
+            manifest: &self.subject.manifest,
+            machine,
+            root: self.root,
+            journal: Mutex::new(journal),
+            owner: Owner::new().context("a file for a lock cannot be made")?,
+            stop,
+            halt: CancellationToken::new(),
+            bar: bar(left.len(), self.options.job.quiet),
+        };
+        let ran = work.all(&left).await;
+        work.owner.settle(&machine.docker).await;
+        lines.extend(ran?);
+        let exit = lines.iter().map(|line| line.exit).max().unwrap_or(Exit::Done);
+        let exit = if stop.is_cancelled() { Exit::Interrupted } else { exit };
+        let told = summary(&lines);
+        self.report(lines)?;
+        eprintln!("{told}; results are in {}", shown(self.root));
+        if exit != Exit::Done {
+            eprintln!("The same command again runs the rows that were not successful.");
+        }
+        Ok(exit)
+    }
+
+    fn report(&self, mut lines: Vec<Line>) -> anyhow::Result<()> {
+        lines.sort_by_key(|line| line.row);
+        if self.options.job.json {
+            return print(json_line(&Report { image: &self.subject.image, output: self.root, rows: &lines })?);
+        }
+        print(drawn(&lines, self.options.output.as_deref().unwrap_or(self.root)))
+    }
+}
+
+/// What makes a row the same as before: its files by path, size and time, its values, and all that its container is told. What
+/// secrets are is not in it: a digest of a short one can be guessed.
+fn digest(request: &Request, plan: &Plan) -> String {
+    let files = plan.inputs.iter().flat_map(|input| input.files.iter().map(move |file| (&input.name, file)));
+    let files = files.map(|(input, file)| {
+        let changed = file.source.metadata().and_then(|metadata| metadata.modified()).ok();
+        let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        json!([input, file.name, file.source.to_string_lossy(), file.size, changed.map(|it| it.as_nanos().to_string())])
+    });
+    let mut container = serde_json::to_value(&plan.container).expect("a container is JSON");
+    // They name the folder of results, which may be moved.
+    container["binds"] = Value::Null;
+    let mounts: Vec<Value> = request.mounts.iter().map(|(name, path)| json!([name, path.to_string_lossy()])).collect();
+    let given =
+        json!({"files": files.collect::<Vec<_>>(), "json": plan.json, "container": container, "mounts": mounts});
+    hex::encode(Sha256::digest(given.to_string()))
+}

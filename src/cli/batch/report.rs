@@ -1,0 +1,144 @@
+//! How the rows of a batch went, for people and as JSON.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::journal::Entry;
+use crate::cli::Exit;
+use crate::cli::manifest_file::shown;
+use crate::cli::remote::table;
+use crate::cli::render::tame;
+
+/// How a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum State {
+    Successful,
+    Failed,
+    /// Stopped while it ran.
+    Dismissed,
+    /// It was successful in an earlier batch.
+    DoneBefore,
+    NotBegun,
+    /// It cannot be run.
+    Bad,
+}
+
+impl State {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Successful => "successful",
+            Self::Failed => "failed",
+            Self::Dismissed => "dismissed",
+            Self::DoneBefore => "done before",
+            Self::NotBegun => "not begun",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// A row.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Line {
+    pub row: usize,
+    /// Where it begins in its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    pub state: State,
+    pub error: Option<String>,
+    pub exit_code: Option<i64>,
+    pub seconds: Option<f64>,
+    /// In the batch's.
+    pub folder: Option<String>,
+    /// Why it is bad, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_run: Option<String>,
+    /// What a shell is told of it.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl Line {
+    pub fn new(row: usize, line: Option<u64>, state: State) -> Self {
+        Self {
+            row,
+            line,
+            state,
+            error: None,
+            exit_code: None,
+            seconds: None,
+            folder: None,
+            problems: Vec::new(),
+            docker_run: None,
+            exit: Exit::Done,
+        }
+    }
+
+    /// Of a row that has ended.
+    pub fn ended(entry: &Entry, line: Option<u64>, state: State, exit: Exit) -> Self {
+        Self {
+            error: entry.error.clone(),
+            exit_code: entry.exit_code,
+            seconds: Some(entry.seconds),
+            folder: Some(entry.folder.clone()),
+            exit,
+            ..Self::new(entry.row, line, state)
+        }
+    }
+
+    /// As people are told where a row is.
+    pub fn place(&self) -> String {
+        self.line.map_or_else(|| format!("row {}", self.row), |line| format!("row {} (line {line})", self.row))
+    }
+
+    /// What is wrong with a bad row, a line each.
+    pub fn complaints(&self) -> String {
+        self.problems.iter().map(|problem| format!("  {}: {}\n", self.place(), tame(problem))).collect()
+    }
+}
+
+/// All of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report<'a> {
+    pub image: &'a str,
+    pub output: &'a Path,
+    pub rows: &'a [Line],
+}
+
+/// For people.
+pub(super) fn drawn(lines: &[Line], output: &Path) -> String {
+    let rows = lines.iter().map(|line| {
+        [
+            line.row.to_string(),
+            line.state.words().to_owned(),
+            tame(&error(line)),
+            line.seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
+            line.folder.as_ref().map(|folder| shown(&output.join(folder))).unwrap_or_default(),
+        ]
+    });
+    format!("{}\n", table(["ROW", "STATE", "ERROR", "SECONDS", "FOLDER"], rows))
+}
+
+/// An error's name, with the exit code where there is one.
+pub(super) fn error(line: &Line) -> String {
+    match (&line.error, line.exit_code) {
+        (Some(name), Some(code)) => format!("{name} ({code})"),
+        (Some(name), None) => name.clone(),
+        (None, _) => String::new(),
+    }
+}
+
+/// How many rows stand how, in a sentence.
+pub(super) fn summary(lines: &[Line]) -> String {
+    let states = [State::Successful, State::DoneBefore, State::Failed, State::Dismissed, State::NotBegun, State::Bad];
+    let counted = states.into_iter().filter_map(|state| {
+        let count = lines.iter().filter(|line| line.state == state).count();
+        (count > 0).then(|| format!("{count} {}", state.words()))
+    });
+    format!("{} rows: {}", lines.len(), counted.collect::<Vec<_>>().join(", "))
+}

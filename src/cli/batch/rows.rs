@@ -1,0 +1,300 @@
+//! What the rows of a batch are given: read from CSV (RFC 4180), JSON Lines or a folder, and looked up on the disk.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use csv::StringRecord;
+use serde_json::{Map, Value};
+
+use crate::cli::job::json_text;
+use crate::cli::manifest_file::shown;
+use crate::cli::render::tame;
+use crate::engine::inputs::survey;
+use crate::engine::request::{JsonValue, Request, Source};
+use crate::seed::environment::variable_name;
+use crate::seed::model::Manifest;
+
+/// The most bytes of a file of rows.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The most rows.
+const MAX_ROWS: usize = 100_000;
+/// So many unknown columns are named.
+const MAX_NAMED: usize = 20;
+
+/// A row.
+pub(super) struct Row {
+    /// From 1, without the header and blank lines.
+    pub number: usize,
+    /// Where it begins in its file, from 1.
+    pub line: Option<u64>,
+    /// Or what is wrong with it, a sentence each.
+    pub given: Result<Given, Vec<String>>,
+}
+
+/// What a row gives to the job.
+#[derive(Default)]
+pub(super) struct Given {
+    files: Vec<(String, Source)>,
+    json: Vec<(String, JsonValue)>,
+}
+
+impl Given {
+    /// The same request with what the row gives, which goes before what is given for all.
+    pub fn added_to(&self, all: &Request) -> Request {
+        let mut request = all.clone();
+        let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
+        request.files.retain(|(name, _)| !self.files.iter().any(|(own, _)| is_same(own, name)));
+        request.json.retain(|(name, _)| !self.json.iter().any(|(own, _)| is_same(own, name)));
+        request.files.extend(self.files.iter().cloned());
+        request.json.extend(self.json.iter().cloned());
+        request
+    }
+
+    /// What people know the row by: its files, or else its values.
+    pub fn name(&self) -> String {
+        let files = self.files.iter().map(|(_, source)| match source {
+            Source::File(file) => file.name.clone(),
+            Source::Folder { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        });
+        let values = self.json.iter().map(|(_, value)| match value {
+            JsonValue::Text(text) | JsonValue::Value(Value::String(text)) => text.clone(),
+            JsonValue::Value(value) => value.to_string(),
+        });
+        let names: Vec<String> = if self.files.is_empty() { values.collect() } else { files.collect() };
+        names.join("-")
+    }
+}
+
+/// The rows of a file: JSON Lines by the name `.jsonl` or `.ndjson`, else CSV.
+///
+/// # Errors
+/// It cannot be read, or nothing of it can be meant.
+pub(super) fn of_file(path: &Path, manifest: &Manifest) -> anyhow::Result<Vec<Row>> {
+    let name = shown(path);
+    let text = read(path).with_context(|| name.clone())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let reader = Reader { inputs: Inputs::of(manifest), folder };
+    let is_json =
+        path.extension().is_some_and(|it| it.eq_ignore_ascii_case("jsonl") || it.eq_ignore_ascii_case("ndjson"));
+    let rows = if is_json { reader.json_lines(text) } else { reader.csv(text).with_context(|| name.clone())? };
+    ensure!(!rows.is_empty(), "{name} holds no rows, so there is nothing to run");
+    ensure!(rows.len() <= MAX_ROWS, "{name} holds more than {MAX_ROWS} rows: split it");
+    Ok(rows)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).context("cannot be read")?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).context("cannot be read")?;
+    ensure!(bytes.len() as u64 <= MAX_BYTES, "is larger than {MAX_BYTES} bytes: split it");
+    String::from_utf8(bytes).map_err(|why| {
+        let before = &why.as_bytes()[..why.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        anyhow!("line {line} is not UTF-8: save the file as UTF-8")
+    })
+}
+
+/// A row for each file of a folder, by name; folders in it and names that begin with a dot are not meant.
+///
+/// # Errors
+/// The folder cannot be read, or it is not clear which input the files are for.
+pub(super) fn of_folder(path: &Path, manifest: &Manifest, all: &Request) -> anyhow::Result<Vec<Row>> {
+    let input = input_of_folder(manifest, all)?;
+    let Source::Folder { files, .. } = survey(path)? else { bail!("{} is not a folder", shown(path)) };
+    let files = files.into_iter().filter(|file| !file.name.starts_with('.'));
+    let given = files.map(|file| Given { files: vec![(input.clone(), Source::File(file))], json: Vec::new() });
+    let rows = given.enumerate().map(|(index, given)| Row { number: index + 1, line: None, given: Ok(given) });
+    let rows: Vec<Row> = rows.collect();
+    ensure!(!rows.is_empty(), "{} holds no files, so there is nothing to run", shown(path));
+    Ok(rows)
+}
+
+/// As Seed CLI has it: the one required input that takes a file. One that gets a file for all rows is out of it; where none is
+/// required, the first optional one.
+fn input_of_folder(manifest: &Manifest, all: &Request) -> anyhow::Result<String> {
+    let is_given = |name: &str| all.files.iter().any(|(given, _)| variable_name(given) == variable_name(name));
+    let single = || manifest.job.interface.inputs.files.iter().filter(|it| !it.multiple && !is_given(&it.name));
+    let required: Vec<&str> = single().filter(|input| input.required).map(|input| &*input.name).collect();
+    match (&*required, single().next()) {
+        ([only], _) => Ok((*only).to_owned()),
+        ([], Some(first)) => Ok(first.name.clone()),
+        ([], None) => bail!("the job has no input that takes one file: write the rows to a file, and give it with -b"),
+        (several, _) => bail!(
+            "the job needs several files ({}): give all but one of them with -i, or write the rows to a file for -b",
+            several.join(", ")
+        ),
+    }
+}
+
+/// The inputs that a column or a member can name.
+struct Inputs<'m> {
+    names: HashMap<&'m str, Input>,
+    variables: HashMap<String, Input>,
+    known: String,
+}
+
+#[derive(Clone, Copy)]
+enum Input {
+    File { multiple: bool },
+    Json,
+}
+
+impl<'m> Inputs<'m> {
+    fn of(manifest: &'m Manifest) -> Self {
+        let inputs = &manifest.job.interface.inputs;
+        let files = inputs.files.iter().map(|input| (&*input.name, Input::File { multiple: input.multiple }));
+        let json = inputs.json.iter().map(|input| (&*input.name, Input::Json));
+        let all: Vec<(&str, Input)> = files.chain(json).collect();
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).take(MAX_NAMED).collect();
+        Self {
+            known: names.join(", "),
+            variables: all.iter().map(|(name, input)| (variable_name(name), *input)).collect(),
+            names: all.into_iter().collect(),
+        }
+    }
+
+    /// By the name as it is, or spelled as its variable.
+    fn find(&self, name: &str) -> Option<Input> {
+        self.names.get(name).or_else(|| self.variables.get(&variable_name(name))).copied()
+    }
+}
+
+struct Reader<'a> {
+    inputs: Inputs<'a>,
+    /// From which relative paths count.
+    folder: &'a Path,
+}
+
+impl Reader<'_> {
+    fn csv(&self, text: &str) -> anyhow::Result<Vec<Row>> {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+        let columns = self.columns(reader.headers()?)?;
+        let mut rows = Vec::new();
+        for record in reader.records().take(MAX_ROWS + 1) {
+            let record = record?;
+            let line = record.position().map(csv::Position::line);
+            rows.push(Row { number: rows.len() + 1, line, given: self.record(&columns, &record) });
+        }
+        Ok(rows)
+    }
+
+    fn columns(&self, header: &StringRecord) -> anyhow::Result<Vec<(String, Input)>> {
+        ensure!(!header.is_empty(), "it is empty: its first line names inputs ({})", self.inputs.known);
+        let mut unknown = Vec::new();
+        let mut columns = Vec::new();
+        for name in header.iter().map(str::trim) {
+            match self.inputs.find(name) {
+                Some(input) => columns.push((name.to_owned(), input)),
+                None => unknown.push(name),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(columns);
+        }
+        let short = |name: &&str| format!("`{}`", tame(&name.chars().take(60).collect::<String>()));
+        let named: Vec<String> = unknown.iter().take(MAX_NAMED).map(short).collect();
+        let more = unknown.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        bail!(
+            "its first line names inputs, and the job has none called {}{more}; it has: {}",
+            named.join(", "),
+            self.inputs.known
+        )
+    }
+
+    fn record(&self, columns: &[(String, Input)], record: &StringRecord) -> Result<Given, Vec<String>> {
+        if record.len() != columns.len() {
+            let (values, names) = (record.len(), columns.len());
+            return Err(vec![format!(
+                "it has {values} values, and the first line names {names}; quote values with commas."
+            )]);
+        }
+        let mut row = GivenRow::new(self.folder);
+        for ((name, input), cell) in columns.iter().zip(record).filter(|(_, cell)| !cell.trim().is_empty()) {
+            match input {
+                Input::File { multiple: true } => {
+                    cell.lines().map(str::trim).filter(|path| !path.is_empty()).for_each(|path| row.file(name, path));
+                }
+                Input::File { multiple: false } => row.file(name, cell.trim()),
+                Input::Json => row.text(name, cell),
+            }
+        }
+        row.end()
+    }
+
+    fn json_lines(&self, text: &str) -> Vec<Row> {
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).take(MAX_ROWS + 1);
+        let rows = lines.enumerate().map(|(index, (line, text))| Row {
+            number: index + 1,
+            line: Some(line as u64 + 1),
+            given: match serde_json::from_str(text) {
+                Ok(object) => self.object(object),
+                Err(why) => Err(vec![format!("it is no JSON object with inputs: {why}.")]),
+            },
+        });
+        rows.collect()
+    }
+
+    fn object(&self, object: Map<String, Value>) -> Result<Given, Vec<String>> {
+        let mut row = GivenRow::new(self.folder);
+        for (name, value) in object {
+            match (self.inputs.find(&name), value) {
+                (None, _) => {
+                    row.problems.push(format!("{name}: the job has no such input; it has: {}.", self.inputs.known))
+                }
+                // As if it were not there.
+                (_, Value::Null) => {}
+                (Some(Input::Json), value) => row.given.json.push((name, JsonValue::Value(value))),
+                (Some(Input::File { .. }), Value::String(path)) => row.file(&name, &path),
+                (Some(Input::File { .. }), Value::Array(paths)) if paths.iter().all(Value::is_string) => {
+                    paths.iter().filter_map(Value::as_str).for_each(|path| row.file(&name, path));
+                }
+                (Some(Input::File { .. }), _) => {
+                    row.problems.push(format!("{name}: give it a path, or a list of paths."))
+                }
+            }
+        }
+        row.end()
+    }
+}
+
+/// A row that is being read.
+struct GivenRow<'a> {
+    folder: &'a Path,
+    given: Given,
+    problems: Vec<String>,
+}
+
+impl<'a> GivenRow<'a> {
+    fn new(folder: &'a Path) -> Self {
+        Self { folder, given: Given::default(), problems: Vec::new() }
+    }
+
+    fn file(&mut self, name: &str, path: &str) {
+        match survey(&self.found(path)) {
+            Ok(source) => self.given.files.push((name.to_owned(), source)),
+            Err(why) => self.problems.push(format!("{name}: {why}.")),
+        }
+    }
+
+    /// Paths count from the folder of the rows' file. Seed CLI counted from the present one: what is only there is meant.
+    fn found(&self, path: &str) -> PathBuf {
+        let (beside, here) = (self.folder.join(path), PathBuf::from(path));
+        if !beside.exists() && here.exists() { here } else { beside }
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        match json_text(text, self.folder) {
+            Ok(text) => self.given.json.push((name.to_owned(), JsonValue::Text(text))),
+            Err(why) => self.problems.push(format!("{name}: {why:#}.")),
+        }
+    }
+
+    fn end(self) -> Result<Given, Vec<String>> {
+        if self.problems.is_empty() { Ok(self.given) } else { Err(self.problems) }
+    }
+}

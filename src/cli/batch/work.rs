@@ -1,0 +1,147 @@
+//! The containers of a batch: some at a time, a line in the journal for each that has ended.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, anyhow};
+use futures_util::stream::{self, StreamExt as _};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::journal::{Entry, Journal};
+use super::report::{Line, State, error};
+use super::{Options, Planned};
+use crate::cli::job::live::{Show, watch};
+use crate::cli::job::subject::{Machine, exit};
+use crate::cli::manifest_file::shown;
+use crate::cli::render::tame;
+use crate::engine::leftovers::Owner;
+use crate::engine::plan::plan;
+use crate::engine::record::{Record, Status};
+use crate::engine::runtime::Runtime as _;
+use crate::seed::model::Manifest;
+
+/// What all rows have in common.
+pub(super) struct Work<'a> {
+    pub options: &'a Options,
+    pub manifest: &'a Manifest,
+    pub machine: &'a Machine,
+    pub root: &'a Path,
+    pub journal: Mutex<Journal>,
+    pub owner: Owner,
+    pub stop: &'a CancellationToken,
+    /// When no more rows are to be begun.
+    pub halt: CancellationToken,
+    pub bar: ProgressBar,
+}
+
+/// Counts rows; drawn on standard error, and only on a terminal.
+pub(super) fn bar(rows: usize, quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{bar:20} {pos} of {len} rows, {elapsed} {msg}").expect("the template is one");
+    ProgressBar::new(rows as u64).with_style(style)
+}
+
+impl Work<'_> {
+    /// Runs the rows, in any order.
+    ///
+    /// # Errors
+    /// The disk refuses. What runs then is run to its end.
+    pub async fn all(&self, rows: &[Planned]) -> anyhow::Result<Vec<Line>> {
+        let mut failures = 0;
+        let mut first_error = None;
+        let mut lines = Vec::with_capacity(rows.len());
+        let mut ended = stream::iter(rows).map(|row| self.row(row)).buffer_unordered(self.options.jobs);
+        while let Some(line) = ended.next().await {
+            self.bar.inc(1);
+            let line = match line {
+                Ok(line) => line,
+                Err(why) => {
+                    self.halt.cancel();
+                    first_error.get_or_insert(why);
+                    continue;
+                }
+            };
+            if line.state == State::Failed {
+                failures += 1;
+                self.bar.set_message(format!("({failures} failed)"));
+                self.failed(&line).await;
+            }
+            lines.push(line);
+        }
+        self.bar.finish_and_clear();
+        first_error.map_or(Ok(lines), Err)
+    }
+
+    /// Tells of it, and ends the batch where the others would fail too.
+    async fn failed(&self, line: &Line) {
+        if !self.options.job.quiet {
+            let folder = line.folder.as_ref().map(|folder| shown(&self.root.join(folder))).unwrap_or_default();
+            self.bar.suspend(|| eprintln!("{} failed: {}; see {folder}", line.place(), tame(&error(line))));
+        }
+        if self.options.fail_fast || self.machine.docker.engine().await.is_err() {
+            self.halt.cancel();
+        }
+    }
+
+    async fn row(&self, row: &Planned) -> anyhow::Result<Line> {
+        if self.halt.is_cancelled() || self.stop.is_cancelled() {
+            return Ok(Line::new(row.number, row.line, State::NotBegun));
+        }
+        let root = &row.request.folder.root;
+        keep_aside(root).with_context(|| format!("{} cannot be moved", shown(root)))?;
+        // It was planned before; to keep all plans would take much memory.
+        let plan = plan(self.manifest, &row.request).map_err(|_| anyhow!("row {} can be run no more", row.number))?;
+        let (tell, watching) = watch(&row.request.image, Show::Nothing);
+        let id = format!("{}-{}", self.owner.id(), row.number);
+        let ended = self.machine.run((id, &self.owner), self.manifest, (&row.request, plan), tell, self.stop).await;
+        watching.await?;
+        let record = ended?;
+        let entry = self.entry(row, &record);
+        let state = match record.status {
+            Status::Successful => State::Successful,
+            Status::Dismissed => State::Dismissed,
+            _ => State::Failed,
+        };
+        // One that was stopped has not ended: it is run again.
+        if state != State::Dismissed {
+            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            journal.write(&entry).context("batch.jsonl cannot be written")?;
+        }
+        Ok(Line::ended(&entry, row.line, state, exit(&record)))
+    }
+
+    fn entry(&self, row: &Planned, record: &Record) -> Entry {
+        let finished = record.updated;
+        Entry {
+            row: row.number,
+            state: record.status,
+            error: record.error.as_ref().map(|error| error.name.clone()),
+            exit_code: record.attempts.last().and_then(|attempt| attempt.exit_code),
+            folder: row.folder.clone(),
+            seconds: (finished - record.created).as_seconds_f64(),
+            finished,
+            image: self.machine.image.id.clone(),
+            given: row.given.clone(),
+        }
+    }
+}
+
+/// What an earlier run of a row has left gets a number, and is kept: it may be somebody's result.
+fn keep_aside(folder: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(folder).is_err() {
+        return Ok(());
+    }
+    let numbered = |number: u32| {
+        let mut name = folder.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        name
+    };
+    let free = (1..).map(numbered).find(|name| fs::symlink_metadata(name).is_err());
+    fs::rename(folder, free.unwrap_or_default())
+}

@@ -1,0 +1,209 @@
+//! What `silo run` and `silo batch` have in common: their options, the job that they name, and one run of it.
+
+pub(super) mod live;
+pub(super) mod subject;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::manifest_file::{self, ManifestFile};
+use super::render::{json_line, problems, renderer, summary, tame};
+use super::{Exit, print};
+use crate::engine::container::Network;
+use crate::engine::folder::Folder;
+use crate::engine::inputs::survey;
+use crate::engine::plan::{Plan, PlanProblem};
+use crate::engine::request::{JsonValue, Layout, Request};
+use crate::engine::runtime::Engine;
+use crate::seed::image_name::ImageName;
+use crate::seed::model::Manifest;
+use crate::seed::validate::{Report, Rules, judge};
+
+/// The options of both.
+#[derive(Args)]
+// The commands' own structures have this name too.
+#[group(skip)]
+pub(super) struct Options {
+    /// An image that the engine has or can pull; or a folder with a seed.manifest.json, or a manifest, for the image of
+    /// the name that the standard gives it
+    #[arg(value_name = "IMAGE|DIR", default_value = ".")]
+    pub image: String,
+    /// A file for an input; a folder or several files for one with `multiple`
+    #[arg(short, long, value_name = "KEY=FILE", value_parser = assignment)]
+    pub input: Vec<(String, String)>,
+    /// A value for a JSON input, or a file with it
+    #[arg(short, long = "json-input", value_name = "KEY=JSON", value_parser = assignment)]
+    pub json_input: Vec<(String, String)>,
+    /// A value for a setting
+    #[arg(short = 'e', long, value_name = "SETTING=VALUE", value_parser = assignment, hide_possible_values = true)]
+    pub setting: Vec<(String, String)>,
+    /// A folder for a mount
+    #[arg(short, long, value_name = "MOUNT=PATH", value_parser = assignment)]
+    pub mount: Vec<(String, String)>,
+    /// Stop the job after so many seconds, where the manifest allows more
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
+    /// Bring the image up to date first
+    #[arg(long)]
+    pub pull: bool,
+    /// Do not show what the job prints, nor progress
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    pub engine: Option<String>,
+    /// Where the job finds its files in the container
+    #[arg(long, value_enum, default_value_t)]
+    pub layout: Layout,
+    /// What the job can reach
+    #[arg(long, value_enum, default_value_t)]
+    pub network: Network,
+    /// As whom the job runs: uid, uid:gid or names
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Platform of the image, as in linux/arm64
+    #[arg(long)]
+    pub platform: Option<String>,
+    /// GPUs of this machine that jobs may have [default: what the engine says]
+    #[arg(long, value_name = "COUNT")]
+    pub gpus: Option<u32>,
+    /// A resource that this machine offers besides those of the standard
+    #[arg(long, value_name = "NAME")]
+    pub offers: Vec<String>,
+    /// Say what would be run, as a command for a shell, and do not run it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ValueEnum for Layout {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Silo, Self::Scale]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        let (name, help) = match self {
+            Self::Silo => ("silo", "below /seed"),
+            Self::Scale => ("scale", "where Scale puts them, with its variables"),
+        };
+        Some(clap::builder::PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Network {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Bridge, Self::Host, Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        let (name, help) = match self {
+            Self::Bridge => ("bridge", "what the engine gives by default"),
+            Self::Host => ("host", "what this machine reaches"),
+            Self::None => ("none", "nothing"),
+        };
+        Some(clap::builder::PossibleValue::new(name).help(help))
+    }
+}
+
+/// Cut at the first `=`: values may hold more of them, and commas.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write it as KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// What is said with `--json` where nothing is run.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Outcome<'a> {
+    /// Whether it can be run so.
+    pub valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<&'a Plan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_run: Option<String>,
+    pub problems: &'a [PlanProblem],
+    /// What is wrong with the manifest, where that is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<&'a Report>,
+}
+
+/// The manifest, if it may be run; else what is wrong with it is told.
+pub(super) fn valid(options: &Options, file: &ManifestFile) -> anyhow::Result<Option<Manifest>> {
+    let report = judge(&file.bytes, Rules::default());
+    if report.valid {
+        let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
+        return Ok(Some(Manifest::parse(text)?));
+    }
+    if options.json {
+        print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
+    } else {
+        let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
+        eprintln!("{drawn}{}", summary(&file.name, &report));
+    }
+    Ok(None)
+}
+
+/// Says why nothing can be done with what was typed.
+pub(super) fn usage(why: &anyhow::Error) -> anyhow::Result<Exit> {
+    // Paths are in it as they were typed.
+    super::complain(&anyhow!(tame(&format!("{why:#}"))));
+    Ok(Exit::Usage)
+}
+
+/// The name that the standard gives a job's image.
+pub(super) fn name_of(manifest: &Manifest) -> String {
+    let job = &manifest.job;
+    ImageName::of(&job.name, &job.job_version, &job.package_version).to_string()
+}
+
+/// `engine` is `None` where nothing is known of the machine, so that nothing is refused for it.
+pub(super) fn request(
+    options: &Options,
+    image: &str,
+    folder: Folder,
+    engine: Option<&Engine>,
+) -> anyhow::Result<Request> {
+    let mut request = Request::new(image, folder);
+    for (key, path) in &options.input {
+        let source = survey(Path::new(path)).with_context(|| format!("input {}", tame(key)))?;
+        request.files.push((key.clone(), source));
+    }
+    for (key, text) in &options.json_input {
+        request.json.push((key.clone(), JsonValue::Text(json_text(text, Path::new(""))?)));
+    }
+    request.settings = options.setting.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+    for (key, path) in &options.mount {
+        let real = Path::new(path).canonicalize().with_context(|| format!("mount {}: {}", tame(key), tame(path)))?;
+        request.mounts.push((key.clone(), real));
+    }
+    request.layout = options.layout;
+    request.network = options.network;
+    request.user.clone_from(&options.user);
+    request.platform.clone_from(&options.platform);
+    request.timeout = options.timeout.map(Duration::from_secs);
+    request.host.cpus = engine.map(|engine| f64::from(engine.cpus));
+    request.host.memory = engine.map(|engine| engine.memory);
+    let all = if engine.is_some_and(|engine| engine.gpus) { u32::MAX } else { 0 };
+    request.host.gpus = options.gpus.unwrap_or(all);
+    request.host.other.clone_from(&options.offers);
+    Ok(request)
+}
+
+/// A value as typed; where that is no JSON, but the name of a file that holds some, what is in the file: so Seed CLI has it.
+/// Relative names count from a folder.
+pub(super) fn json_text(text: &str, folder: &Path) -> anyhow::Result<String> {
+    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    let path = folder.join(text);
+    if is_json(text) || !path.is_file() {
+        return Ok(text.to_owned());
+    }
+    let file = manifest_file::read(&path)?;
+    let held = String::from_utf8(file.bytes).ok().filter(|held| is_json(held));
+    Ok(held.unwrap_or_else(|| text.to_owned()))
+}

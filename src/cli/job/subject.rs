@@ -1,0 +1,226 @@
+//! The job that a command names, the engine that runs it, and one run from its plan to its record.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::live::{PullBar, Show};
+use super::{Options, name_of, usage, valid};
+use crate::cli::manifest_file::{self, ManifestFile};
+use crate::cli::render::tame;
+use crate::cli::{Exit, complain};
+use crate::clock::Clock;
+use crate::engine::attempt::Event;
+use crate::engine::docker::Docker;
+use crate::engine::execute::{Job, execute};
+use crate::engine::fetch::{PullPolicy, Wanted, fetch};
+use crate::engine::leftovers::{OWNER_LABEL, Owner, sweep};
+use crate::engine::logs::DEFAULT_CAP;
+use crate::engine::outputs::Rules;
+use crate::engine::plan::Plan;
+use crate::engine::record::{Given, Record, Status};
+use crate::engine::request::Request;
+use crate::engine::runtime::{self, Engine, Image, Runtime as _};
+use crate::engine::verdict::Category;
+use crate::seed::model::Manifest;
+use crate::seed::{LABEL, label};
+
+/// What is run: an image with its manifest.
+pub(in crate::cli) struct Subject {
+    /// As it was named.
+    pub image: String,
+    pub manifest: Manifest,
+    /// `None` where only a plan is wanted, and the manifest was on the disk.
+    pub machine: Option<Machine>,
+}
+
+/// Where it is run.
+pub(in crate::cli) struct Machine {
+    pub docker: Docker,
+    pub engine: Engine,
+    /// As the engine has it.
+    pub image: Image,
+}
+
+impl Subject {
+    /// Finds it. What is wrong with what was typed, or with the manifest, is told; then it is how the command ends.
+    ///
+    /// # Errors
+    /// There is no engine, or no such image.
+    pub(in crate::cli) async fn find(
+        options: &Options,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<ControlFlow<Exit, Self>> {
+        let path = Path::new(&options.image);
+        let on_disk = if path.exists() || options.image.starts_with(['.', '/']) {
+            match manifest_file::read(path) {
+                Ok(file) => Some(file),
+                Err(why) => return Ok(Break(usage(&why)?)),
+            }
+        } else {
+            None
+        };
+        let image = match &on_disk {
+            None => options.image.clone(),
+            Some(file) => match valid(options, file)? {
+                None => return Ok(Break(Exit::Failed)),
+                Some(manifest) => {
+                    let image = name_of(&manifest);
+                    if options.dry_run {
+                        return Ok(Continue(Self { image, manifest, machine: None }));
+                    }
+                    image
+                }
+            },
+        };
+        let docker = Docker::open(options.engine.as_deref()).await?;
+        let engine = docker.engine().await?;
+        let found = tokio::select! {
+            found = find(options, &docker, &image, on_disk.is_some()) => found?,
+            () = stop.cancelled() => return Ok(Break(Exit::Interrupted)),
+        };
+        let Some(manifest) = manifest_of(options, &found, &image, on_disk.as_ref())? else {
+            return Ok(Break(Exit::Failed));
+        };
+        Ok(Continue(Self { image, manifest, machine: Some(Machine { docker, engine, image: found }) }))
+    }
+
+    /// What is known of the machine.
+    pub(in crate::cli) fn engine(&self) -> Option<&Engine> {
+        self.machine.as_ref().map(|machine| &machine.engine)
+    }
+}
+
+impl Machine {
+    /// Removes the containers of those who were killed. That it cannot is no reason not to go on.
+    pub(in crate::cli) async fn sweep(&self) {
+        match sweep(&self.docker).await {
+            Ok(0) => {}
+            Ok(removed) => eprintln!("Removed what a killed silo had left behind; containers: {removed}"),
+            Err(why) => _ = complain(&anyhow::Error::new(why).context("leftovers cannot be looked for")),
+        }
+    }
+
+    /// Runs a plan, and leaves the record of it in the run's folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub(in crate::cli) async fn run(
+        &self,
+        (id, owner): (String, &Owner),
+        manifest: &Manifest,
+        (request, mut plan): (&Request, Plan),
+        tell: mpsc::Sender<Event>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Record> {
+        let clock = Clock::system();
+        plan.container.labels.insert(OWNER_LABEL.to_owned(), owner.label());
+        let job = Job {
+            manifest,
+            plan: &plan,
+            wanted: Wanted {
+                image: &request.image,
+                platform: request.platform.as_deref(),
+                policy: PullPolicy::Never,
+                credentials: None,
+            },
+            given: None,
+            rules: Rules { bytes: plan.disk, ..Rules::default() },
+            folder: &request.folder,
+            engine: &self.engine,
+            number: 1,
+            log_cap: DEFAULT_CAP,
+        };
+        let begun = clock.now();
+        let outcome = execute(&self.docker, job, &clock, tell, stop).await?;
+        let given = Given::of(manifest, request, &plan, outcome.given);
+        let mut record = Record::new(id, manifest, &plan, given, begun);
+        record.folder = Some(request.folder.root.clone());
+        record.image.digest = outcome.image.as_ref().and_then(|image| image.digests.first().cloned());
+        record.image.platform = outcome.image.map(|image| image.platform);
+        record.outputs = outcome.outputs;
+        record.warnings.extend(outcome.warnings);
+        record.started = Some(begun);
+        record.attempts.push(outcome.attempt);
+        record.end(outcome.verdict, clock.now());
+        if let Err(why) = request.folder.write_record(&record) {
+            _ = complain(&anyhow::Error::new(why).context("the record cannot be written"));
+        }
+        Ok(record)
+    }
+}
+
+/// What a shell is told of a run that has ended.
+pub(in crate::cli) fn exit(record: &Record) -> Exit {
+    match (record.status, &record.error) {
+        (Status::Successful, _) => Exit::Done,
+        (Status::Failed, Some(error)) if error.category != Category::System => Exit::JobFailed,
+        (Status::Dismissed, _) => Exit::Interrupted,
+        _ => Exit::Failed,
+    }
+}
+
+async fn find(options: &Options, docker: &Docker, image: &str, is_built_here: bool) -> anyhow::Result<Image> {
+    let policy = match (options.pull, is_built_here) {
+        (true, _) => PullPolicy::Always,
+        (false, true) => PullPolicy::Never,
+        (false, false) => PullPolicy::Missing,
+    };
+    let wanted = Wanted { image, platform: options.platform.as_deref(), policy, credentials: None };
+    let mut bar = PullBar::new(image, show(options));
+    let found = fetch(docker, &wanted, |progress| bar.show(progress)).await;
+    bar.finish();
+    match found {
+        Err(runtime::Error::NoImage { .. }) if is_built_here => bail!(
+            "the engine has no image {image}: build it in the manifest's folder, with `docker build -t {image} --label \
+             {LABEL}=\"$(cat seed.manifest.json)\" .`, or pull it with --pull"
+        ),
+        found => Ok(found?),
+    }
+}
+
+/// What the image says of itself: that is what a cluster would go by.
+fn manifest_of(
+    options: &Options,
+    image: &Image,
+    name: &str,
+    on_disk: Option<&ManifestFile>,
+) -> anyhow::Result<Option<Manifest>> {
+    let labelled = image.labels.get(LABEL).map(|text| label::read(text)).transpose();
+    let labelled = labelled.with_context(|| format!("{} is no Seed image", tame(name)))?;
+    match (labelled, on_disk) {
+        (Some(text), on_disk) => {
+            if on_disk.is_some_and(|file| parsed(&file.bytes) != parsed(text.as_bytes())) {
+                eprintln!(
+                    "warning: {} was built with another manifest than the folder's; the image's counts",
+                    tame(name)
+                );
+            }
+            valid(options, &ManifestFile { name: tame(name), path: None, bytes: text.into_bytes() })
+        }
+        (None, Some(file)) => {
+            eprintln!("warning: {} carries no label {LABEL}; the folder's manifest counts", tame(name));
+            valid(options, file)
+        }
+        (None, None) => bail!(
+            "{} is no Seed image: it has no label {LABEL}. Give the folder of its manifest instead, or build it with the label",
+            tame(name)
+        ),
+    }
+}
+
+fn parsed(manifest: &[u8]) -> Option<Value> {
+    serde_json::from_slice(manifest).ok()
+}
+
+pub(in crate::cli) fn show(options: &Options) -> Show {
+    match options {
+        Options { quiet: true, .. } => Show::Nothing,
+        Options { json: true, .. } => Show::OnStderr,
+        _ => Show::Both,
+    }
+}
