@@ -60,6 +60,12 @@ pub(super) struct Walk<'a> {
     /// Hints that are being followed, by repository, and all that were ever seen.
     hints: HashMap<String, Vec<HintId>>,
     hints_seen: HashSet<HintId>,
+    /// Repositories that were looked into.
+    begun: HashSet<String>,
+    /// Repositories to list once more, and those of them that wait for the step that is being stored: what was found in
+    /// them before has to be in the store, or it would be found anew.
+    again: Vec<String>,
+    after_step: Vec<String>,
     /// Repositories that the registry has and that are looked into.
     wanted: HashSet<String>,
     /// Images that repositories no longer have, of those listed to the end by this scan.
@@ -139,6 +145,9 @@ impl<'a> Walk<'a> {
             digests: HashMap::new(),
             hints: HashMap::new(),
             hints_seen: HashSet::new(),
+            begun: HashSet::new(),
+            again: Vec::new(),
+            after_step: Vec::new(),
             wanted: HashSet::new(),
             missing: HashMap::new(),
             step: ScanStep::default(),
@@ -161,9 +170,12 @@ impl<'a> Walk<'a> {
         loop {
             self.start_tasks();
             if self.tasks.is_empty() {
+                self.finish_commit().await?;
                 // Whoever gave a hint while the scan was active relies on it.
                 self.follow_hints().await?;
-                if self.listings.is_empty() {
+                if !self.again.is_empty() {
+                    self.commit();
+                } else if self.listings.is_empty() {
                     return Ok(());
                 }
                 continue;
@@ -239,12 +251,16 @@ impl<'a> Walk<'a> {
             change_signal,
             ..RepositoryState::default()
         };
+        self.begun.insert(repository.to_owned());
         let hints = self.hints.remove(repository).unwrap_or_default();
         self.open.insert(repository.into(), Open { left: 1, state, failure: None, hints });
     }
 
     fn has_news(&self) -> bool {
-        !self.found.is_empty() || !self.step.repositories.is_empty() || !self.step.hints.is_empty()
+        !self.found.is_empty()
+            || !self.step.repositories.is_empty()
+            || !self.step.hints.is_empty()
+            || !self.again.is_empty()
     }
 
     /// What was found since the last step, in an order that does not depend on which request was answered first.
@@ -263,6 +279,7 @@ impl<'a> Walk<'a> {
 
     /// Begins to store a step; the walk goes on meanwhile.
     fn commit(&mut self) {
+        self.after_step.append(&mut self.again);
         let (input, step) = (self.input, self.next());
         self.committing =
             Some(Box::pin(async move { input.store.scan_step(input.claim, &step, input.clock.now()).await }));
@@ -279,6 +296,9 @@ impl<'a> Walk<'a> {
     async fn committed(&mut self) -> store::Result<()> {
         (self.input.committed)();
         self.reader.forget_configs();
+        for repository in self.after_step.drain(..) {
+            self.listings.push_front(repository);
+        }
         self.next_step = Instant::now() + self.input.step;
         self.follow_hints().await
     }

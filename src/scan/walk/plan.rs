@@ -98,8 +98,12 @@ impl Walk<'_> {
             self.wanted.insert(name.clone());
             // One under way is listed again when it is done.
             if !self.hints.contains_key(&name) && !self.open.contains_key(name.as_str()) {
-                self.listings.retain(|waiting| *waiting != name);
-                self.listings.push_front(name.clone());
+                if self.begun.contains(&name) {
+                    self.again.push(name.clone());
+                } else {
+                    self.listings.retain(|waiting| *waiting != name);
+                    self.listings.push_front(name.clone());
+                }
             }
             self.hints.entry(name).or_default().push(hint.id);
         }

@@ -252,7 +252,7 @@ impl Walk<'_> {
         });
         self.step.hints.extend(hints);
         if self.hints.contains_key(&name) {
-            self.listings.push_front(name);
+            self.again.push(name);
         }
     }
 

@@ -186,3 +186,28 @@ async fn a_running_scan_follows_hints() {
     assert_eq!(store.hint_list(id).await.unwrap(), []);
     assert!(!house.app.scan_work(&CancellationToken::new()).await.unwrap(), "and there is nothing left to do");
 }
+
+#[tokio::test]
+async fn what_was_found_before_a_hint_is_not_found_again() {
+    let registry = registry().await;
+    // So long a step that nothing is stored before the end.
+    let house = House::new("2024-03-01T00:00:00Z", &[("SILO__SCAN__STEP_SECONDS", "3600")]).await;
+    let id = house.add("mine", &registry.url(), "off").await.id;
+    let store = silo::app::open_store(house.app.settings()).await.unwrap();
+    let gate = Arc::new(Notify::new());
+    registry.fault(Seen::is_blob, 1, Fault::Hold(Arc::clone(&gate)));
+    let scan = house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
+    let app = house.app.clone();
+    let worker = tokio::spawn(async move { app.scan_work(&CancellationToken::new()).await });
+    arrived(&registry, Seen::is_blob, 6).await;
+
+    registry.push("geo/a-seed", "1.2.0", &seed("ice", "1.2.0", "A job"));
+    let hints = ["geo/a-seed", "geo/b-seed", "geo/c-seed"].map(str::to_owned);
+    store.hint_insert(id, &hints, house.clock.now()).await.unwrap();
+    gate.notify_one();
+    assert!(worker.await.unwrap().unwrap());
+    let ended = house.app.scan_get(scan).await.unwrap();
+    assert_eq!((ended.state, ended.attempts), (ScanState::Complete, 1), "{ended:?}");
+    assert_eq!([ended.counts.added, ended.counts.unchanged, ended.counts.changed], [7, 0, 0], "{ended:?}");
+    assert_eq!(names(&house).await.len(), 7);
+}
