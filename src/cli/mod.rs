@@ -80,7 +80,7 @@ enum Command {
     Upgrade(upgrade::Options),
     /// Run a job on this machine's container engine, or say how it would be run
     Run(run::Options),
-    /// Run a job for every row of a file, or every file of a folder; what was done before is not done again
+    /// Run a job for every row of a file, or every file of a folder
     Batch(batch::Options),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),

@@ -27,6 +27,7 @@ async fn help_lists_the_commands() {
       validate  Say what is wrong with a manifest, and how to mend it
       upgrade   Bring a manifest of an old version of the standard (0.x) to 1.0.0
       run       Run a job on this machine's container engine, or say how it would be run
+      batch     Run a job for every row of a file, or every file of a folder
       spec      Print the Seed standard as JSON Schema, for editors
       help      Print this message or the help of the given subcommand(s)
 
@@ -48,7 +49,7 @@ async fn help_lists_the_commands() {
 async fn each_command_explains_itself() {
     for command in [
         "serve", "config", "user", "login", "search", "scan", "registry", "health", "spec", "init", "validate",
-        "upgrade",
+        "upgrade", "run", "batch",
     ] {
         let help = silo(&[command, "--help"], &[]).await.expect_success();
         assert!(help.contains(&format!("Usage: silo {command}")), "{help}");
