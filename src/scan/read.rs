@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::content::{config_again, content_of, known_config};
 use crate::catalog::{Content, ContentProblem, RegistryId, Standing, StoredTag};
@@ -51,6 +51,8 @@ pub(super) struct Reader {
     pub(super) store: Store,
     pub(super) registry: RegistryId,
     taken: Arc<Mutex<Taken>>,
+    /// Judging is work for processors: more at a time than there are cost memory (each thread keeps some) and gain nothing.
+    judges: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -63,7 +65,8 @@ struct Taken {
 
 impl Reader {
     pub(super) fn new(source: Source, store: Store, registry: RegistryId) -> Self {
-        Self { source, store, registry, taken: Arc::default() }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { source, store, registry, taken: Arc::default(), judges: Arc::new(Semaphore::new(cores)) }
     }
 
     /// Finds out where a tag points to, and what is there. `standing`: of the digest that the listing gave, where
@@ -156,6 +159,7 @@ impl Reader {
             }
         };
         let digest = digest.to_owned();
+        let _permit = self.judges.acquire().await;
         // Off the async threads: a hostile label costs some time.
         match tokio::task::spawn_blocking(move || content_of(&digest, fetched)).await {
             Ok(content) => Ok(Content { is_hearsay, configs: known, ..content }),

@@ -80,6 +80,9 @@ async fn sqlite(path: &Path) -> Result<Db> {
         .busy_timeout(BUSY_TIMEOUT);
     let pool = SqlitePoolOptions::new()
         .max_connections(SQLITE_CONNECTIONS)
+        // A full disk makes SQLite end a transaction by itself, which sqlx takes for one that goes on: no other could be
+        // begun on that connection.
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)
         .await
         .map_err(|why| cannot(&why))?;
@@ -155,6 +158,8 @@ fn not_migrated(place: &str, why: &MigrateError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Store;
+    use super::super::db::sql;
     use super::*;
 
     #[test]
@@ -174,5 +179,29 @@ mod tests {
             assert!(error.contains("postgres://USER"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_a_full_disk_ended_ends_no_others() {
+        let folder = tempfile::tempdir().expect("a folder for the database");
+        let store = Store::connect(&Address::Sqlite(folder.path().join("silo.db"))).await.expect("it opens");
+        let mut tx = store.db.write().await.expect("a transaction");
+        let pages: (i64,) = sql("PRAGMA page_count").one(&mut tx).await.expect("a number");
+        // On this connection there is no room for more.
+        let limit = sql(format!("PRAGMA max_page_count = {}", pages.0)).all::<(i64,)>(&mut tx).await;
+        limit.expect("a limit");
+        let fill = sql("INSERT INTO users (username, password_hash, role, created_at)
+             VALUES (hex(zeroblob(1000000)), '', '', 0)");
+        let outcome = fill.execute(&mut tx).await;
+        assert!(outcome.as_ref().is_err_and(|why| why.to_string().contains("full")), "{outcome:?}");
+        tx.end(outcome).await.expect_err("the disk is full");
+
+        for name in ["ada", "grace"] {
+            let mut tx = store.db.write().await.expect("the next transaction begins");
+            let add = sql("INSERT INTO users (username, password_hash, role, created_at) VALUES ($1, '', 'admin', 0)");
+            let added = add.bind(name).execute(&mut tx).await;
+            tx.end(added).await.expect("there is room again");
+        }
+        assert_eq!(store.user_list().await.expect("a list").len(), 2);
     }
 }
