@@ -31,8 +31,10 @@ RUN apt-get update \
  && install -d -o silo -g silo -m 0750 /usr/silo
 COPY --from=builder /build/target/release/silo /usr/local/bin/silo
 
+# The C library gives each thread memory of its own and keeps it; two such places are enough, and save a third of it.
 ENV SILO_DATA=/usr/silo \
-    SILO_LISTEN=0.0.0.0:9000
+    SILO_LISTEN=0.0.0.0:9000 \
+    MALLOC_ARENA_MAX=2
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 WORKDIR /usr/silo
