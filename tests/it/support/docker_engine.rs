@@ -142,7 +142,7 @@ impl DockerEngine {
                 began.elapsed() < super::process::PATIENCE,
                 "{number} containers with {label}? There are {found:?}"
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await; // because the engine tells nobody when one is gone
         }
     }
 
@@ -182,7 +182,7 @@ async fn launch(folder: &Path) -> Child {
         let log = || fs::read_to_string(folder.join("docker.log")).unwrap_or_default();
         assert!(child.try_wait().expect("our own child").is_none(), "dockerd ends: {}", log());
         assert!(began.elapsed() < START_LIMIT, "dockerd does not answer: {}", log());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await; // because dockerd does not say when it listens
     }
 }
 
