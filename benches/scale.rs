@@ -2,6 +2,8 @@
 //! can be searched. `cargo bench --bench scale`; see `docs/benchmarks.md`.
 
 mod bare;
+#[allow(dead_code, reason = "shared with the other benchmarks")]
+mod draw;
 mod figures;
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod jobs;

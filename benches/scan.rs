@@ -2,6 +2,8 @@
 //! for one thing after the other. `cargo bench --bench scan`; see `docs/benchmarks.md`.
 
 mod bare;
+#[allow(dead_code, reason = "shared with the other benchmarks")]
+mod draw;
 mod figures;
 mod jobs;
 mod service;

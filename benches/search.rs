@@ -3,31 +3,26 @@
 
 #[allow(dead_code, reason = "only the connection is needed here")]
 mod bare;
+mod draw;
 #[allow(dead_code, reason = "rates are for scans")]
 mod figures;
 mod jobs;
 mod old_method;
+mod served;
+mod stored;
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::Method;
-use secrecy::SecretString;
 use silo::app::{App, Page, open_store};
-use silo::catalog::{Changes, Content, Image, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
-use silo::clock::Clock;
-use silo::config::{Flags, Settings};
-use silo::registry::{Fetched, ImageConfig};
-use silo::seed::LABEL;
-use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
+use silo::catalog::Image;
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
 use bare::Connection;
 use figures::{Times, line, ratio};
+use served::{Server, encoded};
+use stored::Tagged;
 
 const JOBS: usize = 2_500;
 /// Of each job, with one image each.
@@ -58,10 +53,13 @@ fn main() {
     let jobs = figures::size(JOBS).min(JOBS);
     let folder = tempfile::tempdir().expect("a folder for the service");
     let runtime = Runtime::new().expect("a runtime");
-    let images = runtime.block_on(fill(&folder, jobs));
-    println!("{images} images of {jobs} jobs");
+    let store = runtime.block_on(open_store(&served::settings(folder.path()))).expect("a fresh database");
+    let started = Instant::now();
+    let images = runtime.block_on(stored::fill(&store, images(jobs)));
+    println!("{images} images of {jobs} jobs, stored in {:.2} s", started.elapsed().as_secs_f64());
+    runtime.block_on(store.close());
 
-    let app = runtime.block_on(open(&folder));
+    let app = runtime.block_on(served::open(folder.path()));
     let before = figures::memory();
     let started = Instant::now();
     runtime.block_on(app.index_bring_up_to_date()).expect("an index");
@@ -84,7 +82,7 @@ fn main() {
     println!("\nall kinds");
     let here = runtime.block_on(in_process(&app, &queries, REQUESTS));
     line("in the process", &here);
-    let server = Server::start(app.clone());
+    let server = Server::start(app.clone(), 2);
     let paged = |query: &str| format!("/api/v1/search?q={}&limit={LIMIT}", encoded(query));
     line("GET /api/v1/search", runtime.block_on(over_http(&server, &queries, REQUESTS, paged)));
     let whole = |query: &str| format!("/jobs/search/{}", encoded(query));
@@ -107,81 +105,13 @@ fn main() {
     runtime.block_on(app.close());
 }
 
-async fn open(folder: &TempDir) -> App {
-    App::start(settings(folder), Clock::system()).await.expect("the service starts").0
-}
-
-fn settings(folder: &TempDir) -> Settings {
-    let flags = Flags { data: Some(folder.path().join("data")), ..Flags::default() };
-    let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
-    settings.admin.password = SecretString::from("for benchmarks only");
-    settings
-}
-
-/// Stores the made-up images as the result of one scan; how many.
-async fn fill(folder: &TempDir, jobs: usize) -> usize {
-    let store = open_store(&settings(folder)).await.expect("a fresh database");
-    let (changes, contents) = found(jobs);
-    let images = changes.add.len();
-    let result = ScanResult {
-        state: ScanState::Complete,
-        step: ScanStep { changes, contents, ..ScanStep::default() },
-        settled: Vec::new(),
-        gone: Vec::new(),
-        error: None,
-    };
-    let started = Instant::now();
-    finish_scan(&store, &result).await;
-    println!("stored by one scan in {:.2} s", started.elapsed().as_secs_f64());
-    store.close().await;
-    images
-}
-
-/// What a scan would have found.
-fn found(jobs: usize) -> (Changes, Vec<Content>) {
-    let (mut changes, mut contents) = (Changes::default(), Vec::new());
-    for number in 0..jobs {
-        for version in VERSIONS {
-            let job = jobs::job(number, version, "1.0.0");
-            let digest = format!("sha256:{:064x}", contents.len());
-            let labels = BTreeMap::from([(LABEL.to_owned(), job.manifest.clone())]);
-            let config = ImageConfig {
-                digest: digest.clone(),
-                platform: "linux/amd64".to_owned(),
-                labels,
-                ..ImageConfig::default()
-            };
-            let content = silo::scan::content_of(&digest, Fetched::Image(vec![config]));
-            assert!(
-                matches!(&content.outcome, Outcome::Seed(facts) if facts.valid && facts.problems.is_empty()),
-                "made-up manifests are good ones: {content:?}"
-            );
-            changes.add.push((job.repository(), job.package_version, digest));
-            contents.push(content);
-        }
-    }
-    (changes, contents)
-}
-
-async fn finish_scan(store: &Store, result: &ScanResult) {
-    let now = Clock::system().now();
-    let registry = NewRegistry {
-        name: "bench".to_owned(),
-        url: "https://registry.example".to_owned(),
-        host: "registry.example".to_owned(),
-        org: String::new(),
-        kind: RegistryKind::Distribution,
-        username: String::new(),
-        ca: String::new(),
-        client_certificate: String::new(),
-        include: Vec::new(),
-        exclude: Vec::new(),
-        schedule: "off".to_owned(),
-    };
-    let registry = store.registry_insert(&registry, &SealedSecrets::default(), now).await.expect("a registry");
-    store.scan_request(registry.id, ScanTrigger::Manual, now).await.expect("a scan is asked for");
-    let claim = store.scan_claim("bench", now, now + Duration::from_secs(3600)).await.expect("a claim");
-    store.scan_finish(&claim.expect("the scan waits"), result, now).await.expect("the result is stored");
+/// What a registry would have.
+fn images(jobs: usize) -> impl Iterator<Item = Tagged> {
+    (0..jobs).flat_map(|number| VERSIONS.map(|version| jobs::job(number, version, "1.0.0"))).map(|job| Tagged {
+        repository: job.repository(),
+        tag: job.package_version,
+        manifest: job.manifest,
+    })
 }
 
 async fn in_process(app: &App, queries: &[&str], requests: usize) -> Times {
@@ -213,39 +143,11 @@ async fn over_http(server: &Server, queries: &[&str], requests: usize, path: imp
     times
 }
 
-/// The service's own listener, on its own threads.
-struct Server {
-    host: String,
-    stop: CancellationToken,
-    runtime: Runtime,
-}
-
-impl Server {
-    fn start(app: App) -> Self {
-        let runtime = Runtime::new().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
-        let host = listener.local_addr().expect("a bound socket has an address").to_string();
-        let stop = CancellationToken::new();
-        let router = silo::http::routes(app).into_router();
-        runtime.spawn(silo::http::serve(router, listener, stop.clone(), Duration::from_secs(1)));
-        Self { host, stop, runtime }
-    }
-
-    fn stop(self) {
-        self.stop.cancel();
-        self.runtime.shutdown_timeout(Duration::from_secs(2));
-    }
-}
-
 async fn listed(app: &App) -> Vec<old_method::Listed> {
     let images = app.image_list().await.expect("all images");
     let one =
         |image: Image| old_method::Listed { org: image.org, full_name: image.name, manifest: image.facts.manifest };
     images.into_iter().map(one).collect()
-}
-
-fn encoded(query: &str) -> String {
-    percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Bytes of a file, or of all files below a folder.
