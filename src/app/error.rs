@@ -45,6 +45,9 @@ pub enum Error {
     /// The request took too long, or the service stops.
     #[error("{0}")]
     Unavailable(String),
+    /// There is nothing to search in yet.
+    #[error("the search index is being built: {}; try again in {} seconds", .0, .0.wait())]
+    Building(search::Building),
     /// Our fault, or the machine's. The text is for the log, never for a caller.
     #[error("{0}")]
     Internal(String),
@@ -67,6 +70,7 @@ impl From<search::Error> for Error {
         match why {
             search::Error::Query(text) => Error::Invalid(text),
             search::Error::Index(text) => Error::Internal(text),
+            search::Error::Building(progress) => Error::Building(progress),
         }
     }
 }

@@ -7,6 +7,7 @@ mod demo;
 mod error;
 mod events;
 mod hooks;
+mod index;
 mod metrics;
 mod registries;
 mod scans;
@@ -59,6 +60,8 @@ struct Inner {
     signals: Signals,
     /// One writer brings the index up to date at a time.
     index_sync: Mutex<()>,
+    /// One builder makes the next one at a time.
+    index_build: Mutex<()>,
     /// The registries whose numbers `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
     /// Held while this process serves: the data directory is ours.
@@ -76,6 +79,8 @@ pub struct Signals {
     pub minute: Notify,
     /// Rises with each scan that ended in this process.
     pub scan_ended: watch::Sender<u64>,
+    /// The index cannot be written any more.
+    pub index_broken: Notify,
     /// The revision of the catalogue that searches see, whoever changed it.
     pub revision: watch::Sender<i64>,
 }
@@ -100,11 +105,12 @@ impl App {
     ///
     /// # Errors
     /// What cannot be reached, in a word, for operators.
-    pub async fn ready(&self) -> std::result::Result<(), &'static str> {
+    pub async fn ready(&self) -> std::result::Result<(), String> {
         self.0.store.ping().await.map_err(|why| {
             tracing::error!(%why, "the database does not answer");
-            "the database does not answer"
-        })
+            "the database does not answer".to_owned()
+        })?;
+        self.0.index.serving().map(drop).map_err(|why| Error::from(why).to_string())
     }
 
     /// Deletes expired sessions, old scans and events, and contents that no image points to.

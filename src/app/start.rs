@@ -41,6 +41,8 @@ pub enum StartError {
     Store(#[from] store::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
+    #[error("the search index cannot be made: {0}")]
+    Index(#[from] super::Error),
 }
 
 /// What became of the first admin.
@@ -69,8 +71,10 @@ impl App {
             // Nobody else can be scanning: the lock is ours.
             store.scan_release_all().await?;
         }
-        let index = Index::open(&settings.in_data("index"))?;
+        let folder = settings.in_data("index");
+        let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
         let app = Self::assemble(settings, clock, &keys, store, index, Some(lock))?;
+        app.index_start().await?;
         let admin = app.first_admin().await?;
         Ok((app, admin))
     }
@@ -116,6 +120,7 @@ impl App {
             hook_pace: HookPace::new(settings.hooks.per_minute),
             signals: Signals::default(),
             index_sync: tokio::sync::Mutex::default(),
+            index_build: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,
             settings,

@@ -33,6 +33,9 @@ impl IntoResponse for Failure {
                 let seconds = wait.num_seconds().max(1);
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
+            Error::Building(progress) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(progress.wait()));
+            }
             _ => {}
         }
         response.extensions_mut().insert(self);
@@ -52,7 +55,7 @@ fn status_of(error: &Error) -> StatusCode {
         Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Conflict(_) => StatusCode::CONFLICT,
         Error::Registry(_) => StatusCode::BAD_GATEWAY,
-        Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Unavailable(_) | Error::Building(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -64,6 +64,7 @@ impl Error {
 }
 
 pub use events::EventRange;
+pub use index_feed::CatalogueState;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
