@@ -35,7 +35,7 @@ async fn main() {
     store.close().await;
     println!("{images} images of {} jobs, {} queries", jobs.len(), queries.len());
     let app = served::open(folder.path()).await;
-    app.index_bring_up_to_date().await.expect("an index");
+    app.index_renew().await.expect("an index");
 
     let listed = app.image_list().await.expect("all images");
     let manifests = latest_manifests(&listed);

@@ -62,7 +62,7 @@ fn main() {
     let app = runtime.block_on(served::open(folder.path()));
     let before = figures::memory();
     let started = Instant::now();
-    runtime.block_on(app.index_bring_up_to_date()).expect("an index");
+    runtime.block_on(app.index_renew()).expect("an index");
     let built = started.elapsed();
     println!("\nindex");
     line("built from the database", format!("{:.0} images/s", images as f64 / built.as_secs_f64()));

@@ -17,7 +17,7 @@ use crate::store::CatalogueState;
 const BATCH: u32 = 1000;
 /// So many images are indexed before anybody would notice: a start waits for them.
 const FEW: u64 = 2000;
-/// How long a caller waits for an index that somebody else builds.
+/// How long a caller waits for an index that is being built.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl App {
@@ -25,13 +25,18 @@ impl App {
     /// have to wait, and the rest of the service works.
     pub(super) async fn index_start(&self) -> Result<()> {
         let state = self.0.store.catalogue_state().await?;
-        if let Ok(serving) = self.0.index.serving()
-            && serving.revision() == state.revision
-            && serving.count() != state.images
-        {
-            self.index_leave();
+        if let Ok(serving) = self.0.index.serving() {
+            let (indexed, count) = (serving.revision(), serving.count());
+            // Of a catalogue that is new to it an index shows nothing: better to say so.
+            if indexed == state.revision && count != state.images || count == 0 && state.images > FEW {
+                self.index_leave();
+            }
         }
-        if state.images <= FEW { self.index_bring_up_to_date().await } else { Ok(()) }
+        if state.images > FEW {
+            return Ok(());
+        }
+        self.index_bring_up_to_date().await?;
+        if self.0.index.serving().is_err() { self.index_renew().await } else { Ok(()) }
     }
 
     /// Writes what changed in the catalogue to the index. When it returns, searches see what the catalogue held when
@@ -41,17 +46,16 @@ impl App {
             self.index_leave();
         }
         if self.0.index.serving().is_err() {
-            // Whoever comes first builds it.
-            let Ok(_building) = tokio::time::timeout(PATIENCE, self.0.index_build.lock()).await else { return Ok(()) };
+            // Nearly all are built in less time.
+            _ = tokio::time::timeout(PATIENCE, self.0.index_build.lock()).await;
             if self.0.index.serving().is_err() {
-                return self.index_build().await;
+                return Ok(());
             }
         }
-        let outcome = self.index_follow().await;
-        if outcome.is_err() {
-            self.index_check(true).await?;
-        }
-        outcome
+        let Err(why) = self.index_follow().await else { return Ok(()) };
+        self.index_check(true).await?;
+        // One that is damaged or gone is made anew, as one is that was never there.
+        if self.0.index.is_broken() { Ok(()) } else { Err(why) }
     }
 
     /// Makes the index anew if it has to be; the old one serves meanwhile, if there is one.
@@ -75,6 +79,7 @@ impl App {
     fn index_leave(&self) {
         tracing::warn!("the search index shows another catalogue: another database, or a copy; it is built anew");
         self.0.index.leave();
+        self.0.signals.index_broken.notify_one();
     }
 
     async fn index_follow(&self) -> Result<()> {

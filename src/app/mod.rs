@@ -4,6 +4,7 @@
 mod accounts;
 mod catalogue;
 mod demo;
+mod doctor;
 mod error;
 mod events;
 mod hooks;
@@ -30,6 +31,7 @@ use crate::store::Store;
 pub use accounts::{NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
+pub use doctor::{Finding, Verdict, examine};
 pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};

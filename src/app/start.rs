@@ -159,12 +159,15 @@ impl App {
 /// # Errors
 /// [`store::Error::Open`], saying what to do.
 pub async fn open_store(settings: &Settings) -> store::Result<Store> {
+    Store::connect(&address(settings)).await
+}
+
+pub(super) fn address(settings: &Settings) -> Address {
     let url = &settings.database.url;
-    let address = match url.expose_secret() {
+    match url.expose_secret() {
         "" => Address::Sqlite(settings.sqlite_path()),
         _ => Address::Postgres(url.clone()),
-    };
-    Store::connect(&address).await
+    }
 }
 
 fn kept_password(file: &Path) -> std::io::Result<String> {

@@ -63,6 +63,7 @@ impl Error {
     }
 }
 
+pub use connect::Look;
 pub use events::EventRange;
 pub use index_feed::CatalogueState;
 

@@ -4,6 +4,7 @@ mod accounts;
 mod batch;
 mod catalogue;
 mod configuration;
+mod doctor;
 mod init;
 mod newcomer;
 pub mod program;

@@ -4,13 +4,12 @@ use serde_json::Value;
 use silo::app::open_store;
 
 use crate::support::app::TestApp;
+use crate::support::stored;
 
 #[path = "../../../benches/draw.rs"]
 mod draw;
 #[path = "../../../benches/judged.rs"]
 mod judged;
-#[path = "../../../benches/stored.rs"]
-mod stored;
 
 use judged::{DEPTH, Quality};
 

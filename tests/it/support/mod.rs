@@ -10,6 +10,8 @@ pub mod layout;
 pub mod postgres;
 pub mod process;
 pub mod sse;
+#[path = "../../../benches/stored.rs"]
+pub mod stored;
 pub mod tls;
 pub mod token_server;
 
