@@ -8,13 +8,14 @@ mod judged;
 mod old_method;
 mod postgres_search;
 mod served;
+#[allow(dead_code, reason = "nothing changes here")]
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
 use serde_json::Value;
-use silo::app::{App, open_store};
+use silo::app::open_store;
 use silo::catalog::Image;
 
 use bare::Connection;
@@ -58,10 +59,6 @@ async fn main() {
     }
     table.print(postgres.is_some());
     tokio::task::block_in_place(|| server.stop());
-    close(app).await;
-}
-
-async fn close(app: App) {
     app.close().await;
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use silo::catalog::{Changes, Content, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
+use silo::catalog::{Changes, Content, ImageId, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
 use silo::clock::Clock;
 use silo::registry::{Fetched, ImageConfig};
 use silo::seed::LABEL;
@@ -45,6 +45,34 @@ pub async fn fill(store: &Store, mut images: impl Iterator<Item = Tagged>) -> us
     };
     store.scan_finish(&claim, &result, now).await.expect("the scan ends");
     count
+}
+
+/// Stores one image more, as another scan would. The number is not one that another image has.
+pub async fn add(store: &Store, image: Tagged, number: usize) {
+    let step = step(std::iter::once(image), number);
+    change(store, step).await;
+}
+
+/// Points an image's tag to another content.
+pub async fn point(store: &Store, image: ImageId, manifest: String, number: usize) {
+    let digest = format!("sha256:{number:064x}");
+    let contents = vec![content(&digest, manifest)];
+    let changes = Changes { point: vec![(image, digest)], ..Changes::default() };
+    change(store, ScanStep { changes, contents, ..ScanStep::default() }).await;
+}
+
+/// The image that was stored last.
+pub async fn newest(store: &Store) -> ImageId {
+    store.image_newest(1).await.expect("images")[0].id
+}
+
+async fn change(store: &Store, step: ScanStep) {
+    let now = Clock::system().now();
+    let registry = store.registry_list().await.expect("registries")[0].id;
+    store.scan_request(registry, ScanTrigger::Manual, now).await.expect("a scan is asked for");
+    let claim = store.scan_claim("bench", now, now + Duration::from_secs(60)).await.expect("a claim");
+    let result = ScanResult { state: ScanState::Partial, step, settled: Vec::new(), gone: Vec::new(), error: None };
+    store.scan_finish(&claim.expect("the scan waits"), &result, now).await.expect("a change is stored");
 }
 
 /// What a scan would have found, the digests being numbers.

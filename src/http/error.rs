@@ -8,6 +8,9 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::app::Error;
 
+/// Seconds after which what was not there may be again.
+const SOON: u64 = 5;
+
 /// A failure on its way out: a response without a body, carrying the error for the envelope.
 #[derive(Clone, Debug)]
 pub struct Failure(pub Arc<Error>);
@@ -35,6 +38,9 @@ impl IntoResponse for Failure {
             }
             Error::Building(progress) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(progress.wait()));
+            }
+            Error::Unavailable(_) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(SOON));
             }
             _ => {}
         }
