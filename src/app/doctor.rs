@@ -11,8 +11,6 @@ use tokio::task::spawn_blocking;
 
 use super::start::address;
 use crate::config::Settings;
-use crate::engine::docker::Docker;
-use crate::engine::runtime::Runtime as _;
 use crate::lock::FileLock;
 use crate::search::{self, Survey};
 use crate::store::{CatalogueState, Look, Store};
@@ -40,8 +38,14 @@ pub enum Verdict {
     Bad,
 }
 
-/// Examines what a configuration names, and the container engine at an address or at the usual places.
-pub async fn examine(settings: &Settings, engine: Option<&str>) -> Vec<Finding> {
+impl Finding {
+    pub fn new(about: &'static str, verdict: Verdict, text: impl Into<String>, advice: &str) -> Self {
+        Self { about, verdict, text: text.into(), advice: advice.to_owned() }
+    }
+}
+
+/// Examines what a configuration names.
+pub async fn examine(settings: &Settings) -> Vec<Finding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
         && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());
@@ -64,7 +68,6 @@ pub async fn examine(settings: &Settings, engine: Option<&str>) -> Vec<Finding> 
         true => good("service", format!("a service runs on {}", data.display())),
         false => notice("service", format!("no service runs on {}", data.display()), "start one with: silo serve"),
     });
-    findings.push(container_engine(engine).await);
     findings
 }
 
@@ -79,7 +82,7 @@ fn data_folder(data: &Path) -> Finding {
         }
         Err(why) => return bad(ABOUT, format!("{shown}: {why}"), "give another with --data or SILO_DATA"),
     };
-    if let Err(why) = tempfile::tempfile_in(data) {
+    if let Err(why) = try_to_write(data) {
         return bad(ABOUT, format!("{shown} cannot be written: {why}"), "let the service's user write there");
     }
     if mode & 0o077 != 0 {
@@ -87,6 +90,12 @@ fn data_folder(data: &Path) -> Finding {
         return notice(ABOUT, text, "chmod 700 it: keys and passwords lie there");
     }
     good(ABOUT, format!("{shown}, for its owner alone"))
+}
+
+fn try_to_write(folder: &Path) -> std::io::Result<()> {
+    let file = folder.join(format!("doctor-{}", std::process::id()));
+    fs::File::create_new(&file)?;
+    fs::remove_file(file)
 }
 
 fn keys(data: &Path) -> Finding {
@@ -153,26 +162,14 @@ fn index(survey: &Survey, catalogue: Option<CatalogueState>, runs: bool) -> Find
     good(ABOUT, format!("as the database: revision {revision}, {count} images{read}"))
 }
 
-async fn container_engine(at: Option<&str>) -> Finding {
-    const ABOUT: &str = "container engine";
-    let opened = match Docker::open(at).await {
-        Ok(docker) => docker.engine().await,
-        Err(why) => Err(why),
-    };
-    match opened {
-        Ok(engine) => good(ABOUT, format!("{} at {} ({})", engine.name, engine.address, engine.platform)),
-        Err(why) => notice(ABOUT, why.to_string(), "only silo run and silo batch need one"),
-    }
-}
-
 fn good(about: &'static str, text: impl Into<String>) -> Finding {
-    Finding { about, verdict: Verdict::Good, text: text.into(), advice: String::new() }
+    Finding::new(about, Verdict::Good, text, "")
 }
 
 fn notice(about: &'static str, text: impl Into<String>, advice: &str) -> Finding {
-    Finding { about, verdict: Verdict::Notice, text: text.into(), advice: advice.to_owned() }
+    Finding::new(about, Verdict::Notice, text, advice)
 }
 
 fn bad(about: &'static str, text: impl Into<String>, advice: &str) -> Finding {
-    Finding { about, verdict: Verdict::Bad, text: text.into(), advice: advice.to_owned() }
+    Finding::new(about, Verdict::Bad, text, advice)
 }

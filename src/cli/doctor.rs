@@ -6,6 +6,8 @@ use super::render::{json_line, tame};
 use super::{Exit, print};
 use crate::app::{Finding, Verdict, examine};
 use crate::config::{Flags, Settings};
+use crate::engine::docker::Docker;
+use crate::engine::runtime::Runtime as _;
 
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 the service can work, notices or not; 1 something is bad.")]
@@ -20,7 +22,8 @@ pub(super) struct Options {
 
 pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit> {
     let settings = Settings::load(flags)?;
-    let findings = examine(&settings, options.engine.as_deref()).await;
+    let mut findings = examine(&settings).await;
+    findings.push(container_engine(options.engine.as_deref()).await);
     if options.json {
         print(json_line(&findings)?)?;
     } else {
@@ -28,6 +31,21 @@ pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit
     }
     let worst = findings.iter().map(|finding| finding.verdict).max();
     Ok(if worst == Some(Verdict::Bad) { Exit::Failed } else { Exit::Done })
+}
+
+async fn container_engine(at: Option<&str>) -> Finding {
+    const ABOUT: &str = "container engine";
+    let opened = match Docker::open(at).await {
+        Ok(docker) => docker.engine().await,
+        Err(why) => Err(why),
+    };
+    match opened {
+        Ok(engine) => {
+            let text = format!("{} at {} ({})", engine.name, engine.address, engine.platform);
+            Finding::new(ABOUT, Verdict::Good, text, "")
+        }
+        Err(why) => Finding::new(ABOUT, Verdict::Notice, why.to_string(), "only silo run and silo batch need one"),
+    }
 }
 
 fn lines(finding: &Finding) -> String {

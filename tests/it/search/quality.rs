@@ -32,7 +32,7 @@ async fn what_people_mean_is_found() {
         let path = format!("/api/v1/search?kind=job&limit={DEPTH}&q={text}");
         let reply = silo.anonymous().get(&path).await.expect(200).json();
         let items = reply["items"].as_array().expect("a list");
-        let found: Vec<String> = items.iter().map(|item| name(item)).collect();
+        let found: Vec<String> = items.iter().map(name).collect();
         all.add(&query, &found);
         let mut one = Quality::default();
         one.add(&query, &found);
