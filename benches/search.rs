@@ -119,7 +119,7 @@ fn plain(query: &str) -> Ask {
 
 fn with_facets(query: &str) -> Ask {
     let (method, path, accept) = plain(query);
-    (method, path + "&facets=true", accept)
+    (method, path, accept)
 }
 
 /// What a registry would have.

@@ -11,7 +11,7 @@ use tantivy::indexer::IndexWriterOptions;
 use tantivy::{Index as Tantivy, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
 
 use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
-use super::{Error, Result};
+use super::{Error, Result, words};
 use crate::catalog::SearchDoc;
 
 /// How many bytes of documents are gathered in memory before they are written out.
@@ -62,7 +62,7 @@ impl Generation {
 
     fn over(index: Tantivy, revision: i64, folder: Option<PathBuf>, is_stale: bool) -> tantivy::Result<Self> {
         let (_, fields) = Fields::schema();
-        index.tokenizers().register(ANALYZER, schema::analyzer());
+        index.tokenizers().register(ANALYZER, words::analyzer());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let revision = AtomicI64::new(revision);
         Ok(Self { folder, index, fields, reader, writer: Mutex::default(), revision, is_stale })

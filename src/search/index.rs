@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::collect::Page;
 use super::generation::{self, Committed, Generation, folder_error, index_error};
+use super::ranking::Spelling;
 use super::schema;
 use super::{Building, Error, Hit, Hits, Kind, Result, query};
 use crate::catalog::SearchDoc;
@@ -182,7 +183,8 @@ impl Index {
 
     /// Searches. `after` is the last hit of the page before. Blocking, but short.
     ///
-    /// Documents must have all words of an alternative of the query; where none has, any word will do. The query `+`
+    /// Documents must have all words of an alternative of the query; where none has, nearly such words, and where none has
+    /// these, any word will do. The query `+`
     /// has no words: it is the caller's to list everything.
     pub fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Hit>) -> Result<Hits> {
         let serving = self.serving()?;
@@ -190,11 +192,19 @@ impl Index {
         let fields = &serving.fields;
         let page = Page { kind, limit, after };
         let snapshot = serving.searcher();
-        let hits = snapshot.search(&fields.all_words(&query), &page).map_err(index_error)?;
-        if hits.total > 0 {
-            return Ok(hits);
+        // What is found as it was typed comes alone, then what is nearly so, then a part of it.
+        let tiers = [
+            fields.all_words(&query, Spelling::Exact),
+            fields.all_words(&query, Spelling::Loose),
+            fields.any_word(&query, Spelling::Loose),
+        ];
+        for tier in tiers {
+            let hits = snapshot.search(&tier, &page).map_err(index_error)?;
+            if hits.total > 0 {
+                return Ok(hits);
+            }
         }
-        snapshot.search(&fields.any_word(&query), &page).map_err(index_error)
+        Ok(Hits::default())
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Option<Progress>> {

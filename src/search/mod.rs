@@ -11,6 +11,8 @@ mod prefix;
 pub mod query;
 mod ranking;
 mod schema;
+mod synonyms;
+mod words;
 
 use std::fmt;
 

@@ -3,9 +3,7 @@
 //! `+` separates alternatives, every other character that is neither letter nor digit separates words. There is no
 //! other syntax, so no text is malformed; only its size is limited.
 
-use tantivy::tokenizer::TokenStream;
-
-use super::{Error, Result, schema};
+use super::{Error, Result, schema, synonyms, words};
 
 /// The longest query, in characters.
 pub const MAX_CHARS: usize = 1_000;
@@ -18,6 +16,8 @@ pub const MAX_WORDS: usize = 32;
 pub struct Query {
     /// The whole text as [`schema::key`] writes it, to recognise somebody's exact name or title.
     pub key: String,
+    /// The same as [`schema::name_key`] writes it.
+    pub name_key: String,
     /// Any of these must match. Never empty.
     pub alternatives: Vec<Alternative>,
 }
@@ -29,7 +29,41 @@ pub struct Alternative {
     pub phrase: Vec<String>,
 }
 
+/// Words that mean one thing, and the other ways to say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// As they were typed: one, unless together they are a way to say something.
+    pub words: Vec<String>,
+    pub others: Vec<Vec<String>>,
+}
+
+/// Words that say nothing beside others.
+const FILLERS: [&str; 30] = [
+    "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "has", "how", "i", "in", "is",
+    "it", "my", "of", "on", "or", "that", "the", "this", "to", "what", "which", "with",
+];
+
 impl Alternative {
+    /// What must match, each once, in the order in which it was typed.
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups = Vec::new();
+        let mut rest = self.phrase.as_slice();
+        while !rest.is_empty() {
+            let longest = synonyms::LONGEST.min(rest.len());
+            let known = (1..=longest).rev().map(|length| (length, synonyms::others(&rest[..length])));
+            let (length, others) = known.into_iter().find(|(_, others)| !others.is_empty()).unwrap_or((1, Vec::new()));
+            let group = Group { words: rest[..length].to_vec(), others };
+            groups.retain(|other| *other != group);
+            groups.push(group);
+            rest = &rest[length..];
+        }
+        let says_something = |group: &Group| group.words.len() > 1 || !FILLERS.contains(&group.words[0].as_str());
+        if groups.iter().any(says_something) {
+            groups.retain(says_something);
+        }
+        groups
+    }
+
     /// The words that must match, each once.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let phrase = &self.phrase;
@@ -51,12 +85,9 @@ pub fn parse(text: &str) -> Result<Option<Query>> {
             format!("the query has {chars} characters, at most {MAX_CHARS} are allowed: search for fewer words");
         return Err(Error::Query(message));
     }
-    let mut analyzer = schema::analyzer();
     let mut alternatives = Vec::new();
     for part in text.split('+') {
-        let mut phrase = Vec::new();
-        analyzer.token_stream(part).process(&mut |token| phrase.push(token.text.clone()));
-        let alternative = Alternative { phrase };
+        let alternative = Alternative { phrase: words::typed(part) };
         if !alternative.phrase.is_empty() && !alternatives.contains(&alternative) {
             alternatives.push(alternative);
         }
@@ -67,7 +98,11 @@ pub fn parse(text: &str) -> Result<Option<Query>> {
             format!("the query has {words} words, at most {MAX_WORDS} are allowed: leave out the common ones");
         return Err(Error::Query(message));
     }
-    Ok((!alternatives.is_empty()).then(|| Query { key: schema::key(text), alternatives }))
+    Ok((!alternatives.is_empty()).then(|| Query {
+        key: schema::key(text),
+        name_key: schema::name_key(text),
+        alternatives,
+    }))
 }
 
 #[cfg(test)]

@@ -2,36 +2,29 @@
 
 use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 
 use super::query::MAX_CHARS;
+use super::words;
 use crate::catalog::SearchDoc;
 
 /// To be raised with every change of what documents or words are made of: an index of another version is made anew.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// The name of [`analyzer`] inside the index.
+/// The name of [`words::analyzer`] inside the index.
 pub const ANALYZER: &str = "words";
 
 /// Fast fields, read by name.
 pub const IMAGE_ID: &str = "image_id";
 pub const JOB_ID: &str = "job_id";
 
-/// Longer words, in bytes, are no words: nobody types them.
-const MAX_WORD_BYTES: usize = 255;
-
-/// Cuts texts into words, the same for documents and queries: runs of letters and digits, in lower case, without accents.
-pub fn analyzer() -> TextAnalyzer {
-    TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(MAX_WORD_BYTES + 1))
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .build()
-}
-
 /// A whole text in the form in which exact matches compare: lower case, white space as single blanks.
 pub fn key(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// A name as people type it: its words with single blanks between.
+pub fn name_key(text: &str) -> String {
+    words::plain(text).join(" ")
 }
 
 /// The fields of the index.
@@ -41,6 +34,8 @@ pub struct Fields {
     pub job_id: Field,
     /// [`key`] of the job's name.
     pub job_key: Field,
+    /// [`name_key`] of the job's name.
+    pub name_key: Field,
     /// [`key`] of the title, and of the image's name without and with organisation and tag.
     pub other_keys: Field,
     /// Names of job and image; the only field with positions.
@@ -61,6 +56,7 @@ impl Fields {
             image_id: schema.add_i64_field(IMAGE_ID, INDEXED | FAST),
             job_id: schema.add_i64_field(JOB_ID, FAST),
             job_key: add_keys(&mut schema, "job_key"),
+            name_key: add_keys(&mut schema, "name_key"),
             other_keys: add_keys(&mut schema, "other_keys"),
             name: add_words(&mut schema, "name", IndexRecordOption::WithFreqsAndPositions),
             title: add_words(&mut schema, "title", IndexRecordOption::Basic),
@@ -79,13 +75,15 @@ impl Fields {
         let repository = doc.name.rsplit_once(':').map_or(doc.name.as_str(), |(repository, _)| repository);
         let with_org = [repository, &doc.name].map(|name| format!("{}/{name}", doc.org));
         out.add_text(self.job_key, key(&doc.job_name));
+        out.add_text(self.name_key, name_key(&doc.job_name));
         for text in [doc.title.as_str(), repository, &doc.name, &with_org[0], &with_org[1]] {
             // No query can equal a longer text.
             if text.len() <= MAX_CHARS * 4 {
                 out.add_text(self.other_keys, key(text));
             }
         }
-        let mut add = |field, texts: &[&String]| texts.iter().for_each(|text| out.add_text(field, text));
+        let mut add =
+            |field, texts: &[&String]| texts.iter().for_each(|text| out.add_text(field, words::indexed(text)));
         add(self.name, &[&doc.job_name, &doc.name]);
         add(self.title, &[&doc.title]);
         add(self.people, &[&doc.org, &doc.maintainer, &doc.maint_org]);
