@@ -37,6 +37,7 @@ pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
 pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use scans::{RegistryScan, ScanOutcome};
+pub use crate::search::{Count, Facet, Order};
 pub use search::{Page, Ranked};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
 pub use validate::Subject;

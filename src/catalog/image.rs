@@ -181,10 +181,24 @@ pub struct SearchDoc {
     /// Name and e-mail address.
     pub maintainer: String,
     pub maint_org: String,
-    /// Names of inputs and outputs.
-    pub interfaces: Vec<String>,
-    /// Media types of inputs and outputs.
-    pub media_types: Vec<String>,
+    /// Names of inputs, and their media types.
+    pub inputs: Vec<String>,
+    pub input_types: Vec<String>,
+    /// Names of outputs, and their media types.
+    pub outputs: Vec<String>,
+    pub output_types: Vec<String>,
+    /// Host and port of the registry.
+    pub registry: String,
+    pub job_version: String,
+    pub package_version: String,
+    pub seed_version: String,
+    pub platforms: Vec<String>,
+    /// It asks for a GPU.
+    pub gpu: bool,
+    /// Its manifest has no errors.
+    pub valid: bool,
+    /// When its tag came or last moved, in milliseconds since 1970.
+    pub changed_at: i64,
 }
 
 /// Splits a repository into the pull reference's `org` (everything before the last slash, may be empty) and the rest.

@@ -1,138 +1,276 @@
-//! Making a page of results out of matching documents.
+//! Making a page of results out of matching documents: collapsing images to jobs, narrowing, counting, sorting.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::time::Instant;
 
-use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::ColumnValues;
-use tantivy::{DocId, Score, SegmentOrdinal, SegmentReader};
+use tantivy::query::{EnableScoring, Query};
+use tantivy::{DocSet, TERMINATED};
 
-use super::schema::{IMAGE_ID, JOB_ID};
-use super::{Hit, Hits, Kind};
+use super::columns::{Known, View};
+use super::facets::{Count, Facet};
+use super::generation::index_error;
+use super::ranking::demoted;
+use super::{Error, Kind, Order, Place, PlaceValue, Result};
 
 /// Scores are rounded to multiples of one over this: floating-point sums depend on the order of their terms in the last
 /// digits, and equal documents must have equal scores. A power of two, so that rounded scores are exact.
 const STEPS: f32 = 128.0;
 
-/// Collects one page of distinct jobs or images, and counts all.
-pub struct Page {
-    pub kind: Kind,
-    pub limit: usize,
-    /// The last hit of the page before.
-    pub after: Option<Hit>,
+/// How many documents are looked at between two looks at the clock.
+const BREATH: usize = 4096;
+
+/// The most values that are told of a facet.
+pub const FACET_VALUES: usize = 50;
+
+/// A document that matches.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    score: f32,
+    segment: u32,
+    doc: u32,
+    job: u32,
 }
 
-/// What matches in one segment.
-pub struct Found {
-    ids: Arc<dyn ColumnValues<i64>>,
-    hits: Vec<Hit>,
-}
+/// Values that results must have: any of those of one facet, and so for each facet that is named.
+pub type Filters = [(Facet, String)];
 
-impl Collector for Page {
-    type Fruit = Hits;
-    type Child = Found;
+/// Which sets of facet values pass, by their numbers.
+pub struct Passing(Vec<bool>);
 
-    fn for_segment(&self, _: SegmentOrdinal, segment: &SegmentReader) -> tantivy::Result<Found> {
-        let field = match self.kind {
-            Kind::Job => JOB_ID,
-            Kind::Image => IMAGE_ID,
+impl Passing {
+    pub fn new(filters: &Filters, known: &Known) -> Self {
+        let wanted: Vec<(Facet, Option<u32>)> =
+            filters.iter().map(|(facet, value)| (*facet, known.number_of(*facet, value))).collect();
+        let passes = |set: &[u32]| {
+            let has = |facet| {
+                wanted.iter().filter(|(of, _)| *of == facet).any(|(_, value)| value.is_some_and(|v| set.contains(&v)))
+            };
+            wanted.iter().all(|(facet, _)| has(*facet))
         };
-        Ok(Found { ids: segment.fast_fields().column_first_or_default(field)?, hits: Vec::new() })
-    }
-
-    fn requires_scoring(&self) -> bool {
-        true
-    }
-
-    fn merge_fruits(&self, segments: Vec<Vec<Hit>>) -> tantivy::Result<Hits> {
-        Ok(self.page(segments.concat()))
+        Self(known.sets.iter().map(|set| passes(set)).collect())
     }
 }
 
-impl Page {
-    fn page(&self, mut hits: Vec<Hit>) -> Hits {
-        if self.kind == Kind::Job {
-            hits.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(order(a, b)));
-            hits.dedup_by_key(|hit| hit.id);
-        }
-        let total = hits.len() as u64;
-        if let Some(after) = self.after {
-            hits.retain(|hit| order(hit, &after).is_gt());
-        }
-        let more = hits.len() > self.limit;
-        if more {
-            if self.limit > 0 {
-                hits.select_nth_unstable_by(self.limit - 1, order);
+/// All documents that match and pass, and how many match at all.
+pub fn gather(
+    view: &View,
+    known: &Known,
+    query: &dyn Query,
+    passing: &Passing,
+    until: Instant,
+) -> Result<(Vec<Candidate>, u64)> {
+    let valid = known.number_of(Facet::Valid, "true");
+    let valid: Vec<bool> = known.sets.iter().map(|set| valid.is_some_and(|valid| set.contains(&valid))).collect();
+    let weight = query.weight(EnableScoring::enabled_from_searcher(&view.searcher)).map_err(index_error)?;
+    let (mut found, mut matching) = (Vec::new(), 0);
+    for (number, (segment, columns)) in view.searcher.segment_readers().iter().zip(&view.columns).enumerate() {
+        let mut scorer = weight.scorer(segment, 1.0).map_err(index_error)?;
+        let alive = segment.alive_bitset();
+        let mut doc = scorer.doc();
+        let mut looked = 0;
+        while doc != TERMINATED {
+            looked += 1;
+            if looked % BREATH == 0 && Instant::now() > until {
+                return Err(Error::Query(
+                    "this search takes too long: use fewer words, or longer ones".to_owned(),
+                ));
             }
-            hits.truncate(self.limit);
-        }
-        hits.sort_unstable_by(order);
-        let next = if more { hits.last().copied() } else { None };
-        Hits { total, hits, next }
-    }
-}
-
-impl SegmentCollector for Found {
-    type Fruit = Vec<Hit>;
-
-    fn collect(&mut self, doc: DocId, score: Score) {
-        self.hits.push(Hit { id: self.ids.get_val(doc), score: (score * STEPS).round() / STEPS });
-    }
-
-    fn harvest(self) -> Self::Fruit {
-        self.hits
-    }
-}
-
-/// The order of results: best first, among equals the lower id first. Total, also for scores that a client made up.
-fn order(a: &Hit, b: &Hit) -> Ordering {
-    b.score.total_cmp(&a.score).then(a.id.cmp(&b.id))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn hits() -> impl Strategy<Value = Vec<Hit>> {
-        let score = prop::sample::select(vec![0.5f32, 1.0, 2.0]);
-        prop::collection::vec((0i64..50, score).prop_map(|(id, score)| Hit { id, score }), 0..80)
-    }
-
-    proptest! {
-        #[test]
-        fn pages_are_the_whole_list_in_pieces(hits in hits(), limit in 1usize..8) {
-            let page = |limit, after| Page { kind: Kind::Job, limit, after }.page(hits.clone());
-            let all = page(hits.len(), None);
-            prop_assert!(all.next.is_none() && all.hits.is_sorted_by(|a, b| order(a, b).is_lt()));
-            for hit in &hits {
-                let found = all.hits.iter().find(|found| found.id == hit.id);
-                prop_assert!(found.is_some_and(|found| found.score >= hit.score && hits.contains(found)));
-            }
-            let mut pieces = Vec::new();
-            let mut after = None;
-            loop {
-                let piece = page(limit, after);
-                prop_assert_eq!(piece.total, all.hits.len() as u64);
-                pieces.extend(piece.hits);
-                after = piece.next;
-                if after.is_none() {
-                    break;
+            let at = doc as usize;
+            if alive.is_none_or(|alive| alive.is_alive(doc)) {
+                matching += 1;
+                let (set, job) = (columns.set[at] as usize, columns.job[at]);
+                if passing.0[set] {
+                    let is_latest = columns.versions[at] == view.latest[job as usize];
+                    let score = demoted(scorer.score(), is_latest, valid[set]);
+                    let score = (score * STEPS).round() / STEPS;
+                    found.push(Candidate { score, segment: number as u32, doc, job });
                 }
             }
-            prop_assert_eq!(pieces, all.hits);
+            doc = scorer.advance();
+        }
+    }
+    Ok((found, matching))
+}
+
+/// Candidates in an order.
+pub struct Sorting<'a> {
+    pub view: &'a View,
+    pub known: &'a Known,
+    pub kind: Kind,
+    pub order: Order,
+}
+
+impl Sorting<'_> {
+    pub fn image(&self, hit: &Candidate) -> i64 {
+        self.view.columns[hit.segment as usize].image[hit.doc as usize]
+    }
+
+    pub fn id(&self, hit: &Candidate) -> i64 {
+        match self.kind {
+            Kind::Job => self.known.jobs[hit.job as usize].0,
+            Kind::Image => self.image(hit),
         }
     }
 
-    #[test]
-    fn a_made_up_place_is_just_a_place() {
-        let hits = [Hit { id: 1, score: 1.0 }, Hit { id: 2, score: 2.0 }];
-        let page =
-            |limit, score| Page { kind: Kind::Image, limit, after: Some(Hit { id: 0, score }) }.page(hits.to_vec());
-        assert_eq!(page(9, f32::NAN).hits.len(), 2);
-        assert_eq!(page(9, f32::NEG_INFINITY).hits, []);
-        let nothing = page(0, f32::INFINITY);
-        assert_eq!((nothing.total, nothing.hits, nothing.next), (2, vec![], None));
+    pub fn score(&self, hit: &Candidate) -> f32 {
+        hit.score
+    }
+
+    fn versions(&self, hit: &Candidate) -> [u64; 2] {
+        self.view.columns[hit.segment as usize].versions[hit.doc as usize]
+    }
+
+    fn changed_at(&self, hit: &Candidate) -> i64 {
+        self.view.columns[hit.segment as usize].changed_at[hit.doc as usize]
+    }
+
+    fn name(&self, hit: &Candidate) -> &str {
+        &self.known.jobs[hit.job as usize].1
+    }
+
+    pub fn place(&self, hit: &Candidate) -> Place {
+        let value = match self.order {
+            Order::Relevance => PlaceValue::Score(hit.score),
+            Order::Name => PlaceValue::Name(self.name(hit).to_owned()),
+            Order::Newest => PlaceValue::Time(self.changed_at(hit)),
+            Order::Version => PlaceValue::Versions(self.versions(hit)),
+        };
+        Place { value, id: self.id(hit) }
+    }
+
+    fn compare(&self, a: &Candidate, b: &Candidate) -> Ordering {
+        let by = match self.order {
+            Order::Relevance => b.score.total_cmp(&a.score),
+            Order::Name => self.name(a).cmp(self.name(b)),
+            Order::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
+            Order::Version => self.versions(b).cmp(&self.versions(a)),
+        };
+        by.then_with(|| self.id(a).cmp(&self.id(b)))
+    }
+
+    /// Whether a candidate comes after a place. Total, also for places that a client made up.
+    fn is_after(&self, hit: &Candidate, place: &Place) -> bool {
+        let by = match &place.value {
+            PlaceValue::Score(score) => score.total_cmp(&hit.score),
+            PlaceValue::Name(name) => self.name(hit).cmp(name.as_str()),
+            PlaceValue::Time(time) => time.cmp(&self.changed_at(hit)),
+            PlaceValue::Versions(versions) => versions.cmp(&self.versions(hit)),
+        };
+        by.then_with(|| self.id(hit).cmp(&place.id)).is_gt()
+    }
+
+    /// The better one of two images of a job: it stands for the job.
+    fn stands_before(&self, a: &Candidate, b: &Candidate) -> bool {
+        let by = match self.order {
+            Order::Relevance | Order::Name => b.score.total_cmp(&a.score),
+            Order::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
+            Order::Version => Ordering::Equal,
+        };
+        by.then_with(|| self.versions(b).cmp(&self.versions(a)))
+            .then_with(|| self.image(a).cmp(&self.image(b)))
+            .is_lt()
+    }
+
+    /// One candidate for each job.
+    pub fn collapse(&self, found: &[Candidate]) -> Vec<Candidate> {
+        const NONE: u32 = u32::MAX;
+        let mut places = vec![NONE; self.known.jobs.len()];
+        let mut jobs: Vec<Candidate> = Vec::new();
+        for hit in found {
+            let place = &mut places[hit.job as usize];
+            if *place == NONE {
+                *place = jobs.len() as u32;
+                jobs.push(*hit);
+            } else if self.stands_before(hit, &jobs[*place as usize]) {
+                jobs[*place as usize] = *hit;
+            }
+        }
+        jobs
+    }
+
+    /// Older images of a job do not come before its newest, if that one is there.
+    pub fn put_latest_first(&self, found: &mut [Candidate]) {
+        const BELOW: f32 = 1.0 / STEPS;
+        let mut newest: HashMap<u32, f32> = HashMap::new();
+        let is_latest = |hit: &Candidate| self.versions(hit) == self.view.latest[hit.job as usize];
+        for hit in found.iter().filter(|hit| is_latest(hit)) {
+            newest.entry(hit.job).and_modify(|score| *score = score.max(hit.score)).or_insert(hit.score);
+        }
+        for hit in found.iter_mut().filter(|hit| !is_latest(hit)) {
+            if let Some(newest) = newest.get(&hit.job) {
+                hit.score = hit.score.min(newest - BELOW);
+            }
+        }
+    }
+
+    /// The first `limit` after a place, in order; and whether more follow.
+    pub fn page(&self, mut hits: Vec<Candidate>, after: Option<&Place>, limit: usize) -> (Vec<Candidate>, bool) {
+        if let Some(after) = after {
+            hits.retain(|hit| self.is_after(hit, after));
+        }
+        let more = hits.len() > limit;
+        if more {
+            if limit > 0 {
+                hits.select_nth_unstable_by(limit - 1, |a, b| self.compare(a, b));
+            }
+            hits.truncate(limit);
+        }
+        hits.sort_unstable_by(|a, b| self.compare(a, b));
+        (hits, more)
+    }
+
+    /// How many of the results have each value: images, or jobs of which an image that matches has it.
+    pub fn counts(&self, found: &[Candidate]) -> Vec<(Facet, Vec<Count>)> {
+        let set_of = |hit: &Candidate| self.view.columns[hit.segment as usize].set[hit.doc as usize];
+        let mut sets = vec![0u64; self.known.sets.len()];
+        let mut values = vec![0u64; self.known.values.len()];
+        match self.kind {
+            Kind::Image => found.iter().for_each(|hit| sets[set_of(hit) as usize] += 1),
+            Kind::Job => self.count_jobs(found, set_of, &mut sets, &mut values),
+        }
+        for (set, count) in self.known.sets.iter().zip(sets).filter(|(_, count)| *count > 0) {
+            set.iter().for_each(|value| values[*value as usize] += count);
+        }
+        let mut counts: Vec<(Facet, Vec<Count>)> = Facet::ALL.map(|facet| (facet, Vec::new())).to_vec();
+        for ((facet, value), count) in self.known.values.iter().zip(values).filter(|(_, count)| *count > 0) {
+            counts[*facet as usize].1.push(Count { value: value.to_string(), count });
+        }
+        for (_, values) in &mut counts {
+            values.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
+            values.truncate(FACET_VALUES);
+        }
+        counts
+    }
+
+    /// Jobs whose images all have the same set count as that set; of the others the values are put together.
+    fn count_jobs(
+        &self,
+        found: &[Candidate],
+        set_of: impl Fn(&Candidate) -> u32,
+        sets: &mut [u64],
+        values: &mut [u64],
+    ) {
+        const NONE: u32 = u32::MAX;
+        const MIXED: u32 = u32::MAX - 1;
+        let mut of_job = vec![NONE; self.known.jobs.len()];
+        for hit in found {
+            let (set, known) = (set_of(hit), &mut of_job[hit.job as usize]);
+            *known = if *known == NONE || *known == set { set } else { MIXED };
+        }
+        of_job.iter().filter(|set| **set < MIXED).for_each(|set| sets[*set as usize] += 1);
+        let is_mixed = |hit: &&Candidate| of_job[hit.job as usize] == MIXED;
+        let mut mixed: Vec<(u32, u32)> = found.iter().filter(is_mixed).map(|hit| (hit.job, set_of(hit))).collect();
+        mixed.sort_unstable();
+        mixed.dedup();
+        let mut seen_by = vec![NONE; self.known.values.len()];
+        for (job, set) in mixed {
+            for value in &self.known.sets[set as usize] {
+                if seen_by[*value as usize] != job {
+                    seen_by[*value as usize] = job;
+                    values[*value as usize] += 1;
+                }
+            }
+        }
     }
 }

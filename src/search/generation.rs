@@ -4,12 +4,13 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tantivy::directory::MmapDirectory;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::{Index as Tantivy, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
 
+use super::columns::View;
 use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
 use super::{Error, Result, words};
 use crate::catalog::SearchDoc;
@@ -26,6 +27,7 @@ pub struct Generation {
     index: Tantivy,
     pub(super) fields: Fields,
     reader: IndexReader,
+    view: RwLock<Arc<View>>,
     /// Made when first needed, and after every failure: a writer that failed once may never work again.
     writer: Mutex<Option<IndexWriter>>,
     revision: AtomicI64,
@@ -64,8 +66,9 @@ impl Generation {
         let (_, fields) = Fields::schema();
         index.tokenizers().register(ANALYZER, words::analyzer());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let view = RwLock::new(Arc::new(View::new(reader.searcher(), None)?));
         let revision = AtomicI64::new(revision);
-        Ok(Self { folder, index, fields, reader, writer: Mutex::default(), revision, is_stale })
+        Ok(Self { folder, index, fields, reader, view, writer: Mutex::default(), revision, is_stale })
     }
 
     /// The catalogue's revision that searches in it see.
@@ -119,6 +122,8 @@ impl Generation {
             commit.set_payload(&Committed { version: schema::VERSION, revision }.write());
             commit.commit()?;
             self.reader.reload()?;
+            let view = View::new(self.reader.searcher(), Some(&*self.view()))?;
+            *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
             self.revision.store(revision, Ordering::Release);
             Ok(())
         })
@@ -136,6 +141,11 @@ impl Generation {
 
     pub(super) fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
+    }
+
+    /// The state that was committed last.
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn searcher(&self) -> Searcher {

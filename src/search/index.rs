@@ -8,19 +8,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::collect::Page;
+use super::collect::{Passing, Sorting, gather};
+use super::columns::View;
 use super::generation::{self, Committed, Generation, folder_error, index_error};
-use super::ranking::Spelling;
-use super::schema;
-use super::{Building, Error, Hit, Hits, Kind, Result, query};
+use super::ranking::Ranking;
+use super::spelling::{self, Spellings, Tolerance};
+use super::synonyms::Synonyms;
+use super::{Building, Error, Found, Hit, Hits, Kind, Order, Place, PlaceValue, Request, Result, query, schema};
 use crate::catalog::SearchDoc;
 use crate::lock::FileLock;
 
 /// Our folder inside the one that is given; nothing else there is ever touched, but for the lock beside it.
 const FOLDER: &str = "silo-search";
 const LOCK: &str = "silo-search.lock";
+
+/// How long a search may take.
+const LONGEST: Duration = Duration::from_secs(2);
+/// Where so few are found as it was typed, what is nearly so is found too.
+const ENOUGH: u64 = 5;
 
 /// The index in a folder. Cheap to clone; one process holds it at a time.
 #[derive(Clone)]
@@ -35,6 +42,7 @@ struct Inner {
     /// The one that serves was found damaged, or is gone from the disk.
     is_broken: AtomicBool,
     building: Mutex<Option<Progress>>,
+    synonyms: RwLock<Arc<Synonyms>>,
     /// Held as long as the index is open, so that no other process wipes or writes it.
     _lock: Option<FileLock>,
 }
@@ -80,7 +88,7 @@ impl Index {
     fn over(folder: Option<PathBuf>, serving: Option<Generation>, lock: Option<FileLock>) -> Self {
         let serving = RwLock::new(serving.map(Arc::new));
         let inner =
-            Inner { folder, serving, is_broken: AtomicBool::default(), building: Mutex::default(), _lock: lock };
+            Inner { folder, serving, is_broken: AtomicBool::default(), building: Mutex::default(), synonyms: RwLock::default(), _lock: lock };
         Self { inner: Arc::new(inner) }
     }
 
@@ -181,30 +189,90 @@ impl Index {
         self.serving()?.commit(revision)
     }
 
-    /// Searches. `after` is the last hit of the page before. Blocking, but short.
-    ///
-    /// Documents must have all words of an alternative of the query; where none has, nearly such words, and where none has
-    /// these, any word will do. The query `+`
-    /// has no words: it is the caller's to list everything.
+    /// From now on these words mean the same. Documents need not be indexed again.
+    pub fn understand(&self, synonyms: Synonyms) {
+        *self.inner.synonyms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(synonyms);
+    }
+
+    /// As [`Index::find`], by relevance. `after` is the last hit of the page before.
     pub fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Hit>) -> Result<Hits> {
+        let after = after.map(|hit| Place { value: PlaceValue::Score(hit.score), id: hit.id });
+        let found = self.find(&Request {
+            text: Some(text.to_owned()),
+            kind,
+            order: Order::Relevance,
+            filters: Vec::new(),
+            limit,
+            after,
+            count: false,
+        })?;
+        let next = if found.next.is_some() { found.hits.last().copied() } else { None };
+        Ok(Hits { total: found.total, hits: found.hits, next })
+    }
+
+    /// Searches. Blocking, but short.
+    ///
+    /// Documents must have all words of an alternative of the query. Where few have, those with nearly such words are
+    /// found too; where none has, those with a part of them. The query `+` has no words and finds nothing.
+    ///
+    /// # Errors
+    /// A query that is too long, or takes too long; an index that is being built.
+    pub fn find(&self, request: &Request) -> Result<Found> {
         let serving = self.serving()?;
-        let Some(query) = query::parse(text)? else { return Ok(Hits::default()) };
-        let fields = &serving.fields;
-        let page = Page { kind, limit, after };
-        let snapshot = serving.searcher();
-        // What is found as it was typed comes alone, then what is nearly so, then a part of it.
-        let tiers = [
-            fields.all_words(&query, Spelling::Exact),
-            fields.all_words(&query, Spelling::Loose),
-            fields.any_word(&query, Spelling::Loose),
-        ];
-        for tier in tiers {
-            let hits = snapshot.search(&tier, &page).map_err(index_error)?;
-            if hits.total > 0 {
-                return Ok(hits);
+        let until = Instant::now() + LONGEST;
+        let view = serving.view();
+        let known = view.known();
+        let passing = Passing::new(&request.filters, &known);
+        let gather = |query: &dyn tantivy::query::Query| gather(&view, &known, query, &passing, until);
+        let mut did_you_mean = None;
+        let mut found = match &request.text {
+            None => gather(&tantivy::query::AllQuery)?.0,
+            Some(text) => {
+                let Some(query) = query::parse(text)? else { return Ok(Found::default()) };
+                let synonyms = Arc::clone(&self.inner.synonyms.read().unwrap_or_else(PoisonError::into_inner));
+                let ranking =
+                    |spellings| Ranking { fields: &serving.fields, synonyms: &synonyms, spellings };
+                let exact = Spellings::new();
+                let (mut found, mut matching) = gather(&*ranking(&exact).all_words(&query))?;
+                let mut spellings = exact;
+                if matching < ENOUGH {
+                    for tolerance in [Tolerance::Usual, Tolerance::ShortWords] {
+                        if tolerance == Tolerance::ShortWords && matching > 0 {
+                            break;
+                        }
+                        spellings = spelling::near(&view.searcher, &serving.fields, &query, tolerance)
+                            .map_err(index_error)?;
+                        if !spellings.is_empty() {
+                            (found, matching) = gather(&*ranking(&spellings).all_words(&query))?;
+                        }
+                    }
+                    if matching == 0 {
+                        found = gather(&*ranking(&spellings).any_word(&query))?.0;
+                    }
+                    let is_known = |word: &str| is_known(&view, &serving.fields, word);
+                    did_you_mean = spelling::did_you_mean(&query, &spellings, is_known);
+                }
+                found
             }
-        }
-        Ok(Hits::default())
+        };
+        let sorting = Sorting { view: &view, known: &known, kind: request.kind, order: request.order };
+        let facets = if request.count { sorting.counts(&found) } else { Vec::new() };
+        let results = match request.kind {
+            Kind::Job => sorting.collapse(&found),
+            Kind::Image => {
+                // Whoever names a version may mean an old one.
+                let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(|c: char| c.is_ascii_digit()));
+                if request.order == Order::Relevance && !names_a_version {
+                    sorting.put_latest_first(&mut found);
+                }
+                found
+            }
+        };
+        let total = results.len() as u64;
+        let (page, more) = sorting.page(results, request.after.as_ref(), request.limit);
+        let next = page.last().filter(|_| more).map(|hit| sorting.place(hit));
+        let hits = page.iter().map(|hit| Hit { id: sorting.id(hit), score: sorting.score(hit) }).collect();
+        Ok(Found { total, hits, next, facets, did_you_mean })
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Option<Progress>> {
@@ -216,6 +284,16 @@ impl Index {
         let left = started.elapsed().as_secs_f64() / done.max(1) as f64 * all.saturating_sub(done) as f64;
         Building { done, all, seconds: (done > 0).then_some(left as u64) }
     }
+}
+
+/// Whether a document has this very word, or its stem.
+fn is_known(view: &View, fields: &schema::Fields, word: &str) -> bool {
+    let ways = [Some(word.to_owned()), super::words::stem(word)];
+    ways.into_iter().flatten().any(|way| {
+        fields.weights().iter().any(|(field, _)| {
+            view.searcher.doc_freq(&tantivy::Term::from_field_text(*field, &way)).is_ok_and(|docs| docs > 0)
+        })
+    })
 }
 
 /// Looks into the folder that [`Index::open`] takes, without holding it. Reads all files where no service writes.

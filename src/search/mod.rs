@@ -4,6 +4,8 @@
 //! `collect` makes pages of results, `generation` keeps it all in a folder, and `index` says which generation serves.
 
 mod collect;
+mod columns;
+mod facets;
 mod generation;
 mod index;
 mod lifted;
@@ -11,13 +13,16 @@ mod prefix;
 pub mod query;
 mod ranking;
 mod schema;
+mod spelling;
 mod synonyms;
 mod words;
 
 use std::fmt;
 
+pub use facets::{Count, Facet};
 pub use generation::Generation;
 pub use index::{Index, Survey, survey};
+pub use synonyms::Synonyms;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -85,4 +90,63 @@ pub struct Hits {
     pub hits: Vec<Hit>,
     /// Where the next page starts: the last hit of this one; `None` on the last.
     pub next: Option<Hit>,
+}
+
+/// What results are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The best first.
+    #[default]
+    Relevance,
+    /// Name of the job, A to Z.
+    Name,
+    /// What came or changed last first.
+    Newest,
+    /// The highest versions first.
+    Version,
+}
+
+/// Where a result stands in an order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    pub value: PlaceValue,
+    pub id: i64,
+}
+
+/// What an order compares before ids.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlaceValue {
+    Score(f32),
+    Name(String),
+    /// Milliseconds since 1970.
+    Time(i64),
+    Versions([u64; 2]),
+}
+
+/// What is asked of the index.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `None` lists everything.
+    pub text: Option<String>,
+    pub kind: Kind,
+    pub order: Order,
+    /// Any of the values of a facet, for each facet that is named.
+    pub filters: Vec<(Facet, String)>,
+    pub limit: usize,
+    pub after: Option<Place>,
+    /// Whether to count what values the results have.
+    pub count: bool,
+}
+
+/// What it answers.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    pub total: u64,
+    pub hits: Vec<Hit>,
+    /// Where the next page starts; `None` on the last.
+    pub next: Option<Place>,
+    /// In the order of [`Facet::ALL`], the most frequent values first; empty unless asked for.
+    pub facets: Vec<(Facet, Vec<Count>)>,
+    /// The query as it was probably meant, where a word of it is unknown.
+    pub did_you_mean: Option<String>,
 }

@@ -1,9 +1,11 @@
-//! What a person typed, read as words. Pure.
+//! What a person typed, read as words. Pure, and linear in its length.
 //!
-//! `+` separates alternatives, every other character that is neither letter nor digit separates words. There is no
-//! other syntax, so no text is malformed; only its size is limited.
+//! `+` separates alternatives, `"…"` holds words together, `-word` excludes, `field:word` looks into one field only. Every
+//! other character that is neither letter nor digit separates words. What is none of this is just words, so no text is
+//! malformed; only its size is limited.
 
-use super::{Error, Result, schema, synonyms, words};
+use super::synonyms::Synonyms;
+use super::{Error, Result, schema, words};
 
 /// The longest query, in characters.
 pub const MAX_CHARS: usize = 1_000;
@@ -11,22 +13,72 @@ pub const MAX_CHARS: usize = 1_000;
 /// The most words of a query.
 pub const MAX_WORDS: usize = 32;
 
-/// A query with at least one word.
+/// A query that says something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The whole text as [`schema::key`] writes it, to recognise somebody's exact name or title.
     pub key: String,
     /// The same as [`schema::name_key`] writes it.
     pub name_key: String,
-    /// Any of these must match. Never empty.
+    /// Any of these must match; all documents do, where there is none.
     pub alternatives: Vec<Alternative>,
+    /// None of these may match.
+    pub excluded: Vec<Clause>,
 }
 
-/// All of these words must match. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// All of these must match. Never empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alternative {
-    /// The words in the order they were typed, repetitions included; the last may be unfinished.
+    /// The free words in the order they were typed, repetitions included; the last may be unfinished.
     pub phrase: Vec<String>,
+    pub clauses: Vec<Clause>,
+}
+
+/// Words that stand together: in one field, or next to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// `None`: in any field.
+    pub scope: Option<Scope>,
+    pub words: Vec<String>,
+    /// As it was typed, in lower case: versions are compared so.
+    pub text: String,
+    /// In this order, next to each other.
+    pub is_phrase: bool,
+}
+
+/// A field that can be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Name,
+    Title,
+    Tag,
+    Maintainer,
+    Org,
+    Registry,
+    Input,
+    Output,
+    Media,
+    Version,
+    Platform,
+}
+
+impl Scope {
+    fn of_word(word: &str) -> Option<Self> {
+        Some(match word.to_lowercase().as_str() {
+            "name" => Self::Name,
+            "title" => Self::Title,
+            "tag" => Self::Tag,
+            "maintainer" => Self::Maintainer,
+            "org" => Self::Org,
+            "registry" => Self::Registry,
+            "input" => Self::Input,
+            "output" => Self::Output,
+            "media" => Self::Media,
+            "version" => Self::Version,
+            "platform" => Self::Platform,
+            _ => return None,
+        })
+    }
 }
 
 /// Words that mean one thing, and the other ways to say it.
@@ -45,12 +97,12 @@ const FILLERS: [&str; 30] = [
 
 impl Alternative {
     /// What must match, each once, in the order in which it was typed.
-    pub fn groups(&self) -> Vec<Group> {
+    pub fn groups(&self, synonyms: &Synonyms) -> Vec<Group> {
         let mut groups = Vec::new();
         let mut rest = self.phrase.as_slice();
         while !rest.is_empty() {
-            let longest = synonyms::LONGEST.min(rest.len());
-            let known = (1..=longest).rev().map(|length| (length, synonyms::others(&rest[..length])));
+            let longest = synonyms.longest().min(rest.len()).max(1);
+            let known = (1..=longest).rev().map(|length| (length, synonyms.others(&rest[..length])));
             let (length, others) = known.into_iter().find(|(_, others)| !others.is_empty()).unwrap_or((1, Vec::new()));
             let group = Group { words: rest[..length].to_vec(), others };
             groups.retain(|other| *other != group);
@@ -64,7 +116,7 @@ impl Alternative {
         groups
     }
 
-    /// The words that must match, each once.
+    /// The free words that must match, each once.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let phrase = &self.phrase;
         // Of repetitions the last one stays, so that the unfinished word stays last.
@@ -74,6 +126,10 @@ impl Alternative {
     /// The last word: a document also matches where one of its words only begins with it.
     pub fn unfinished(&self) -> Option<&str> {
         self.phrase.last().map(String::as_str)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.phrase.is_empty() && self.clauses.is_empty()
     }
 }
 
@@ -85,24 +141,99 @@ pub fn parse(text: &str) -> Result<Option<Query>> {
             format!("the query has {chars} characters, at most {MAX_CHARS} are allowed: search for fewer words");
         return Err(Error::Query(message));
     }
-    let mut alternatives = Vec::new();
-    for part in text.split('+') {
-        let alternative = Alternative { phrase: words::typed(part) };
-        if !alternative.phrase.is_empty() && !alternatives.contains(&alternative) {
-            alternatives.push(alternative);
+    let mut alternatives = vec![Alternative::default()];
+    let mut excluded = Vec::new();
+    let mut rest = text;
+    let mut at_start = true;
+    while let Some(first) = rest.chars().next() {
+        let skip = &rest[first.len_utf8()..];
+        match first {
+            '+' => alternatives.push(Alternative::default()),
+            c if c.is_whitespace() => {}
+            _ => {
+                let piece = Piece::read(rest, at_start);
+                rest = piece.rest;
+                at_start = false;
+                let current = alternatives.last_mut().expect("there is always one");
+                piece.put(current, &mut excluded);
+                continue;
+            }
+        }
+        at_start = true;
+        rest = skip;
+    }
+    alternatives.retain(|alternative| !alternative.is_empty());
+    let mut once: Vec<Alternative> = Vec::new();
+    for alternative in alternatives {
+        if !once.contains(&alternative) {
+            once.push(alternative);
         }
     }
-    let words: usize = alternatives.iter().map(|alternative| alternative.words().count()).sum();
+    let clauses = once.iter().flat_map(|alternative| &alternative.clauses).chain(&excluded);
+    let words: usize = once.iter().map(|alternative| alternative.words().count()).sum::<usize>()
+        + clauses.map(|clause| clause.words.len()).sum::<usize>();
     if words > MAX_WORDS {
         let message =
             format!("the query has {words} words, at most {MAX_WORDS} are allowed: leave out the common ones");
         return Err(Error::Query(message));
     }
-    Ok((!alternatives.is_empty()).then(|| Query {
-        key: schema::key(text),
-        name_key: schema::name_key(text),
-        alternatives,
-    }))
+    if once.is_empty() && excluded.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Query { key: schema::key(text), name_key: schema::name_key(text), alternatives: once, excluded }))
+}
+
+/// What stands between two blanks, or a part of it before or after a text in quotes.
+struct Piece<'a> {
+    is_excluded: bool,
+    scope: Option<Scope>,
+    text: &'a str,
+    is_quoted: bool,
+    rest: &'a str,
+}
+
+impl<'a> Piece<'a> {
+    /// Reads from the beginning of a text that does not begin with a blank or `+`.
+    fn read(text: &'a str, at_start: bool) -> Self {
+        let mut piece = Self { is_excluded: false, scope: None, text, is_quoted: false, rest: "" };
+        let said = |rest: &str| rest.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '"');
+        if at_start && let Some(rest) = piece.text.strip_prefix('-').filter(|rest| said(rest)) {
+            (piece.is_excluded, piece.text) = (true, rest);
+        }
+        if at_start
+            && let Some((word, rest)) = piece.text.split_once(':')
+            && word.len() <= "maintainer".len()
+            && let Some(scope) = Scope::of_word(word).filter(|_| said(rest))
+        {
+            (piece.scope, piece.text) = (Some(scope), rest);
+        }
+        if let Some((quoted, rest)) = piece.text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+            return Self { text: quoted, is_quoted: true, rest, ..piece };
+        }
+        // One quote that nobody closes is no more than a blank.
+        let from = piece.text.chars().next().map_or(0, char::len_utf8);
+        let end = piece.text[from..].find(|c: char| c.is_whitespace() || c == '+' || c == '"');
+        let end = end.map_or(piece.text.len(), |end| from + end);
+        let (text, rest) = piece.text.split_at(end);
+        Self { text, rest, ..piece }
+    }
+
+    fn put(self, alternative: &mut Alternative, excluded: &mut Vec<Clause>) {
+        let words = words::typed(self.text);
+        if words.is_empty() {
+            return;
+        }
+        let is_plain = !self.is_excluded && self.scope.is_none() && !self.is_quoted;
+        if is_plain {
+            alternative.phrase.extend(words);
+            return;
+        }
+        let clause = Clause { scope: self.scope, words, text: schema::key(self.text), is_phrase: self.is_quoted };
+        let among = if self.is_excluded { excluded } else { &mut alternative.clauses };
+        if !among.contains(&clause) {
+            among.push(clause);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -117,29 +248,66 @@ mod tests {
         alternatives.iter().map(|alternative| alternative.words().map(str::to_owned).collect()).collect()
     }
 
+    /// Clauses in short: scope, words, and quotes around phrases.
+    fn clauses(list: &[Clause]) -> Vec<String> {
+        list.iter()
+            .map(|clause| {
+                let words = clause.words.join(" ");
+                let words = if clause.is_phrase { format!("\"{words}\"") } else { words };
+                clause.scope.map_or(words.clone(), |scope| format!("{scope:?}:{words}"))
+            })
+            .collect()
+    }
+
     #[test]
     fn reads_words_and_alternatives() {
         let table: &[(&str, &[&[&str]])] = &[
             ("water", &[&["water"]]),
             ("  Open  WATER ", &[&["open", "water"]]),
             ("my-job_0.1.0", &[&["my", "job", "1", "0"]]),
+            ("landCover", &[&["land", "cover"]]),
             ("zip+extractor tool", &[&["zip"], &["extractor", "tool"]]),
             ("c++", &[&["c"]]),
             ("+", &[]),
             ("", &[]),
             ("\"'(){}[]*?~^:\\/!&|-", &[]),
+            ("\"\" - -- -\" : \"", &[]),
             ("🛰 🌍", &[]),
             ("water water", &[&["water"]]),
             ("job my job", &[&["my", "job"]]),
             ("a+a+b", &[&["a"], &["b"]]),
             ("Größe Ærøskøbing", &[&["grosse", "aeroskobing"]]),
             ("image/tiff", &[&["image", "tiff"]]),
+            ("geo/my-job:1.0", &[&["geo", "my", "job", "1", "0"]]),
             ("a\0b", &[&["a", "b"]]),
             ("السلام عليكم", &[&["السلام", "عليكم"]]),
+            ("say \"hello", &[&["say", "hello"]]),
         ];
         for (text, expected) in table {
             assert_eq!(words(text), *expected, "{text}");
         }
+    }
+
+    #[test]
+    fn reads_phrases_fields_and_exclusions() {
+        let table: &[(&str, &[&str], &[&str], &[&str])] = &[
+            ("\"open water\" ice", &["ice"], &["\"open water\""], &[]),
+            ("tag:radar ice", &["ice"], &["Tag:radar"], &[]),
+            ("TITLE:\"sea ice\"", &[], &["Title:\"sea ice\""], &[]),
+            ("ice -radar -tag:old -\"two words\"", &["ice"], &[], &["radar", "Tag:old", "\"two words\""]),
+            ("sea-ice a:b - x", &["sea", "ice", "a", "b", "x"], &[], &[]),
+            ("tag: radar", &["tag", "radar"], &[], &[]),
+            ("x\"a b\"y", &["x", "y"], &["\"a b\""], &[]),
+            ("media:image/tiff", &[], &["Media:image tiff"], &[]),
+        ];
+        for (text, free, wanted, unwanted) in table {
+            let query = parse(text).unwrap().unwrap();
+            assert_eq!(query.alternatives[0].phrase, *free, "{text}");
+            assert_eq!(clauses(&query.alternatives[0].clauses), *wanted, "{text}");
+            assert_eq!(clauses(&query.excluded), *unwanted, "{text}");
+        }
+        let only = parse("-radar").unwrap().unwrap();
+        assert!(only.alternatives.is_empty() && only.excluded.len() == 1);
     }
 
     #[test]
@@ -156,23 +324,34 @@ mod tests {
         let many: String = (0..33).map(|n| format!("w{n} ")).collect();
         let many = parse(&many).expect_err("too many words").to_string();
         assert!(many.contains("33 words") && many.contains("at most 32"), "{many}");
+        let excluded: String = (0..33).map(|n| format!("-w{n} ")).collect();
+        assert!(parse(&excluded).is_err(), "exclusions are work too");
         assert!(parse(&"é".repeat(MAX_CHARS)).is_ok());
     }
 
     proptest! {
         #[test]
-        fn any_text_is_a_query_or_nothing(text in "\\PC{0,300}|[ +\\-\"a-c\0\u{202e}]{0,40}") {
+        fn any_text_is_a_query_or_nothing(text in "\\PC{0,300}|[ +\\-\":a-c\0\u{202e}]{0,60}|((-|tag:|\"|\\+| |name:x){0,20})") {
             if let Some(query) = parse(&text).unwrap_or_default() {
-                prop_assert!(!query.alternatives.is_empty());
-                for alternative in query.alternatives {
+                prop_assert!(!query.alternatives.is_empty() || !query.excluded.is_empty());
+                let mut count = 0;
+                for alternative in &query.alternatives {
+                    prop_assert!(!alternative.is_empty());
                     prop_assert_eq!(alternative.words().last(), alternative.unfinished());
                     prop_assert!(alternative.words().all(|word| !word.is_empty() && !word.contains(' ')));
+                    count += alternative.words().count();
                 }
+                let clauses = query.alternatives.iter().flat_map(|alternative| &alternative.clauses);
+                for clause in clauses.chain(&query.excluded) {
+                    prop_assert!(!clause.words.is_empty());
+                    count += clause.words.len();
+                }
+                prop_assert!(count <= MAX_WORDS);
             }
         }
 
         #[test]
-        fn case_does_not_matter(text in "[a-zA-ZäöüÄÖÜ +-]{0,30}") {
+        fn case_does_not_matter(text in "[a-zA-ZäöüÄÖÜ +:\"-]{0,30}") {
             let (lower, upper) = (parse(&text.to_lowercase()), parse(&text.to_uppercase()));
             prop_assert_eq!(lower.unwrap_or_default(), upper.unwrap_or_default());
         }

@@ -1,14 +1,15 @@
-//! What is indexed, and how texts become words.
+//! What is indexed of an image.
 
 use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
 
+use super::facets::Facet;
 use super::query::MAX_CHARS;
 use super::words;
 use crate::catalog::SearchDoc;
 
 /// To be raised with every change of what documents or words are made of: an index of another version is made anew.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The name of [`words::analyzer`] inside the index.
 pub const ANALYZER: &str = "words";
@@ -16,6 +17,14 @@ pub const ANALYZER: &str = "words";
 /// Fast fields, read by name.
 pub const IMAGE_ID: &str = "image_id";
 pub const JOB_ID: &str = "job_id";
+pub const JOB_VERSION: &str = "job_version";
+pub const PACKAGE_VERSION: &str = "package_version";
+pub const CHANGED_AT: &str = "changed_at";
+pub const JOB_NAME: &str = "job_name";
+pub const FACETS: &str = "facets";
+
+/// The longest value of a facet, in characters.
+const FACET_CHARS: usize = 120;
 
 /// A whole text in the form in which exact matches compare: lower case, white space as single blanks.
 pub fn key(text: &str) -> String {
@@ -27,18 +36,37 @@ pub fn name_key(text: &str) -> String {
     words::plain(text).join(" ")
 }
 
+/// A version as a number that sorts as versions do, as far as 63 bits can tell. What is no version is 0.
+pub fn version_number(text: &str) -> u64 {
+    let (core, pre) = match text.split('+').next().unwrap_or_default().split_once('-') {
+        Some((core, _)) => (core, true),
+        None => (text.split('+').next().unwrap_or_default(), false),
+    };
+    let mut parts = core.split('.').map(|part| part.parse::<u64>().ok());
+    let mut part = |bits: u32| parts.next().flatten().map(|number| number.min((1 << bits) - 1));
+    let (Some(major), minor, patch) = (part(24), part(19), part(19)) else { return 0 };
+    major << 39 | minor.unwrap_or(0) << 20 | patch.unwrap_or(0) << 1 | u64::from(!pre)
+}
+
 /// The fields of the index.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {
     pub image_id: Field,
     pub job_id: Field,
+    pub job_version: Field,
+    pub package_version: Field,
+    pub changed_at: Field,
+    /// Not searched, but shown and sorted by.
+    pub job_name: Field,
+    /// All values of all facets, each behind its facet's letter.
+    pub facets: Field,
     /// [`key`] of the job's name.
     pub job_key: Field,
     /// [`name_key`] of the job's name.
     pub name_key: Field,
     /// [`key`] of the title, and of the image's name without and with organisation and tag.
     pub other_keys: Field,
-    /// Names of job and image; the only field with positions.
+    /// Names of job and image.
     pub name: Field,
     pub title: Field,
     pub tags: Field,
@@ -47,23 +75,47 @@ pub struct Fields {
     /// Names and media types of inputs and outputs.
     pub interface: Field,
     pub description: Field,
+    /// The fields that are only searched by their names.
+    pub maintainer: Field,
+    pub org: Field,
+    pub registry: Field,
+    pub inputs: Field,
+    pub outputs: Field,
+    pub media: Field,
+    pub platform: Field,
+    /// Job and package version as they are.
+    pub version: Field,
 }
 
 impl Fields {
     pub fn schema() -> (Schema, Self) {
         let mut schema = Schema::builder();
+        let shown = || TextOptions::default().set_fast("raw");
         let fields = Self {
             image_id: schema.add_i64_field(IMAGE_ID, INDEXED | FAST),
             job_id: schema.add_i64_field(JOB_ID, FAST),
+            job_version: schema.add_u64_field(JOB_VERSION, FAST),
+            package_version: schema.add_u64_field(PACKAGE_VERSION, FAST),
+            changed_at: schema.add_i64_field(CHANGED_AT, FAST),
+            job_name: schema.add_text_field(JOB_NAME, shown()),
+            facets: schema.add_text_field(FACETS, shown()),
             job_key: add_keys(&mut schema, "job_key"),
             name_key: add_keys(&mut schema, "name_key"),
             other_keys: add_keys(&mut schema, "other_keys"),
-            name: add_words(&mut schema, "name", IndexRecordOption::WithFreqsAndPositions),
-            title: add_words(&mut schema, "title", IndexRecordOption::Basic),
-            tags: add_words(&mut schema, "tags", IndexRecordOption::Basic),
-            people: add_words(&mut schema, "people", IndexRecordOption::Basic),
-            interface: add_words(&mut schema, "interface", IndexRecordOption::Basic),
-            description: add_words(&mut schema, "description", IndexRecordOption::Basic),
+            name: add_words(&mut schema, "name"),
+            title: add_words(&mut schema, "title"),
+            tags: add_words(&mut schema, "tags"),
+            people: add_words(&mut schema, "people"),
+            interface: add_words(&mut schema, "interface"),
+            description: add_words(&mut schema, "description"),
+            maintainer: add_words(&mut schema, "maintainer"),
+            org: add_words(&mut schema, "org"),
+            registry: add_words(&mut schema, "registry"),
+            inputs: add_words(&mut schema, "inputs"),
+            outputs: add_words(&mut schema, "outputs"),
+            media: add_words(&mut schema, "media"),
+            platform: add_words(&mut schema, "platform"),
+            version: add_keys(&mut schema, "version"),
         };
         (schema.build(), fields)
     }
@@ -72,6 +124,38 @@ impl Fields {
         let mut out = TantivyDocument::new();
         out.add_i64(self.image_id, doc.image_id);
         out.add_i64(self.job_id, doc.job_id);
+        out.add_u64(self.job_version, version_number(&doc.job_version));
+        out.add_u64(self.package_version, version_number(&doc.package_version));
+        out.add_i64(self.changed_at, doc.changed_at);
+        out.add_text(self.job_name, &doc.job_name);
+        for (facet, value) in facet_values(doc) {
+            out.add_text(self.facets, facet.term(&value));
+        }
+        self.add_whole_texts(&mut out, doc);
+        let mut add = |field, texts: &[&String]| {
+            for text in texts.iter().filter(|text| !text.is_empty()) {
+                out.add_text(field, words::indexed(text));
+            }
+        };
+        let all = |lists: [&'_ Vec<String>; 2]| lists.map(|list| list.iter().collect::<Vec<_>>()).concat();
+        add(self.name, &[&doc.job_name, &doc.name]);
+        add(self.title, &[&doc.title]);
+        add(self.description, &[&doc.description]);
+        add(self.tags, &Vec::from_iter(&doc.tags));
+        add(self.people, &[&doc.org, &doc.maintainer, &doc.maint_org]);
+        add(self.maintainer, &[&doc.maintainer]);
+        add(self.org, &[&doc.org, &doc.maint_org]);
+        add(self.registry, &[&doc.registry]);
+        let (inputs, outputs) = (all([&doc.inputs, &doc.input_types]), all([&doc.outputs, &doc.output_types]));
+        add(self.interface, &[inputs.as_slice(), &outputs].concat());
+        add(self.inputs, &inputs);
+        add(self.outputs, &outputs);
+        add(self.media, &all([&doc.input_types, &doc.output_types]));
+        add(self.platform, &Vec::from_iter(&doc.platforms));
+        out
+    }
+
+    fn add_whole_texts(&self, out: &mut TantivyDocument, doc: &SearchDoc) {
         let repository = doc.name.rsplit_once(':').map_or(doc.name.as_str(), |(repository, _)| repository);
         let with_org = [repository, &doc.name].map(|name| format!("{}/{name}", doc.org));
         out.add_text(self.job_key, key(&doc.job_name));
@@ -82,16 +166,37 @@ impl Fields {
                 out.add_text(self.other_keys, key(text));
             }
         }
-        let mut add =
-            |field, texts: &[&String]| texts.iter().for_each(|text| out.add_text(field, words::indexed(text)));
-        add(self.name, &[&doc.job_name, &doc.name]);
-        add(self.title, &[&doc.title]);
-        add(self.people, &[&doc.org, &doc.maintainer, &doc.maint_org]);
-        add(self.description, &[&doc.description]);
-        add(self.tags, &Vec::from_iter(&doc.tags));
-        add(self.interface, &Vec::from_iter(doc.interfaces.iter().chain(&doc.media_types)));
-        out
+        for version in [&doc.job_version, &doc.package_version] {
+            out.add_text(self.version, key(version));
+        }
     }
+}
+
+/// What an image has of each facet.
+pub fn facet_values(doc: &SearchDoc) -> Vec<(Facet, String)> {
+    let truth = |flag: bool| if flag { "true" } else { "false" }.to_owned();
+    let mut values = vec![
+        (Facet::Registry, doc.registry.clone()),
+        (Facet::Org, doc.org.clone()),
+        (Facet::Organization, doc.maint_org.clone()),
+        (Facet::SeedVersion, doc.seed_version.clone()),
+        (Facet::Gpu, truth(doc.gpu)),
+        (Facet::Valid, truth(doc.valid)),
+    ];
+    let lists = [
+        (Facet::Tag, &doc.tags),
+        (Facet::Input, &doc.input_types),
+        (Facet::Output, &doc.output_types),
+        (Facet::Platform, &doc.platforms),
+    ];
+    for (facet, list) in lists {
+        values.extend(list.iter().map(|value| (facet, value.clone())));
+    }
+    for (_, value) in &mut values {
+        *value = value.trim().chars().take(FACET_CHARS).collect();
+    }
+    values.retain(|(_, value)| !value.is_empty());
+    values
 }
 
 fn add_keys(schema: &mut SchemaBuilder, name: &str) -> Field {
@@ -102,7 +207,23 @@ fn add_keys(schema: &mut SchemaBuilder, name: &str) -> Field {
     schema.add_text_field(name, TextOptions::default().set_indexing_options(indexing))
 }
 
-fn add_words(schema: &mut SchemaBuilder, name: &str, option: IndexRecordOption) -> Field {
+/// With positions, for phrases.
+fn add_words(schema: &mut SchemaBuilder, name: &str) -> Field {
+    let option = IndexRecordOption::WithFreqsAndPositions;
     let indexing = TextFieldIndexing::default().set_tokenizer(ANALYZER).set_index_option(option);
     schema.add_text_field(name, TextOptions::default().set_indexing_options(indexing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers_in_their_order() {
+        let order = ["latest", "0.0.1-rc.1", "0.0.1", "0.1.0", "0.10.0", "1.0.0-beta", "1.0.0", "2.0", "10.0.0"];
+        let numbers = order.map(version_number);
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+        assert_eq!(version_number("99999999999999999999.0.0"), 0, "no number of ours");
+        assert_eq!(version_number(""), 0);
+    }
 }

@@ -1,49 +1,111 @@
 //! Words that mean the same in this field of work. Pure.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
-const GROUPS: &str = include_str!("../../config/synonyms.txt");
+const OURS: &str = include_str!("../../config/synonyms.txt");
 
-/// The most words that one meaning has.
-pub const LONGEST: usize = 4;
+/// The most words that one way to say something has.
+const LONGEST: usize = 4;
+/// The most ways that a group has, and the most groups: each is work for a query.
+const WAYS: usize = 16;
+const GROUPS: usize = 10_000;
 
-/// Each way to say something, by its words, with the number of its group.
-static WAYS: LazyLock<(HashMap<Vec<String>, usize>, Vec<Vec<Vec<String>>>)> = LazyLock::new(|| {
-    let lines = GROUPS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let words = |way: &str| way.split('_').map(str::to_owned).collect::<Vec<String>>();
-    let groups: Vec<Vec<Vec<String>>> = lines.map(|line| line.split_whitespace().map(words).collect()).collect();
-    let of =
-        |(number, group): (usize, &Vec<Vec<String>>)| group.iter().map(|way| (way.clone(), number)).collect::<Vec<_>>();
-    (groups.iter().enumerate().flat_map(of).collect(), groups)
-});
+type Way = Vec<String>;
 
-/// The other ways to say these words; empty when there are none.
-pub fn others(words: &[String]) -> Vec<Vec<String>> {
-    let (ways, groups) = &*WAYS;
-    let group = ways.get(words).map(|number| &groups[*number]);
-    group.into_iter().flatten().filter(|way| way.as_slice() != words).cloned().collect()
+/// Groups of ways to say the same.
+#[derive(Debug)]
+pub struct Synonyms {
+    ways: HashMap<Way, Vec<usize>>,
+    groups: Vec<Vec<Way>>,
+}
+
+impl Default for Synonyms {
+    fn default() -> Self {
+        Self::with("").expect("the tests read our own")
+    }
+}
+
+impl Synonyms {
+    /// Our own, and those of a text of the same form: a line a group, `#` before remarks, `_` between the words of one way.
+    ///
+    /// # Errors
+    /// Names the line and what is wrong with it.
+    pub fn with(more: &str) -> Result<Self, String> {
+        let mut all = Self { ways: HashMap::new(), groups: Vec::new() };
+        for text in [OURS, more] {
+            for (number, line) in text.lines().enumerate() {
+                let line = line.split('#').next().unwrap_or_default();
+                all.add(line).map_err(|why| format!("line {}: {why}", number + 1))?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, line: &str) -> Result<(), String> {
+        let group: Vec<Way> = line.split_whitespace().map(|way| super::words::plain(&way.replace('_', " "))).collect();
+        if group.is_empty() {
+            return Ok(());
+        }
+        if group.len() < 2 || group.len() > WAYS {
+            return Err(format!("a group has 2 to {WAYS} words, this one {}", group.len()));
+        }
+        if let Some(way) = group.iter().find(|way| way.is_empty() || way.len() > LONGEST) {
+            return Err(format!("'{}' is {} words; 1 to {LONGEST} are allowed", way.join("_"), way.len()));
+        }
+        if self.groups.len() == GROUPS {
+            return Err(format!("at most {GROUPS} groups are allowed"));
+        }
+        for way in &group {
+            self.ways.entry(way.clone()).or_default().push(self.groups.len());
+        }
+        self.groups.push(group);
+        Ok(())
+    }
+
+    pub fn longest(&self) -> usize {
+        LONGEST
+    }
+
+    /// The other ways to say these words; empty when there are none.
+    pub fn others(&self, words: &[String]) -> Vec<Way> {
+        let groups = self.ways.get(words).into_iter().flatten().flat_map(|number| &self.groups[*number]);
+        let mut others: Vec<Way> = groups.filter(|way| way.as_slice() != words).cloned().collect();
+        others.sort_unstable();
+        others.dedup();
+        others.truncate(WAYS);
+        others
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_way_is_in_one_group_only_and_is_written_as_words_are() {
-        let (ways, groups) = &*WAYS;
-        assert_eq!(ways.len(), groups.iter().map(Vec::len).sum::<usize>(), "a word is in two groups");
-        for way in ways.keys() {
-            assert!(way.len() <= LONGEST);
-            assert_eq!(*way, super::super::words::plain(&way.join(" ")), "{way:?}");
-        }
+    fn words(text: &str) -> Way {
+        text.split(' ').map(str::to_owned).collect()
     }
 
     #[test]
     fn others_are_found_from_each_side() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert!(others(&words("tif")).contains(&words("geotiff")));
-        assert!(others(&words("machine learning")).contains(&words("ml")));
-        assert_eq!(others(&words("machine")), Vec::<Vec<String>>::new());
+        let synonyms = Synonyms::default();
+        assert!(synonyms.others(&words("tif")).contains(&words("geotiff")));
+        assert!(synonyms.others(&words("machine learning")).contains(&words("ml")));
+        assert_eq!(synonyms.others(&words("machine")), Vec::<Way>::new());
+    }
+
+    #[test]
+    fn more_groups_are_added_to_ours() {
+        let synonyms = Synonyms::with("# ours\n\nfoo bar_baz\ntif foo\n").unwrap();
+        assert_eq!(synonyms.others(&words("bar baz")), [words("foo")]);
+        let others = synonyms.others(&words("tif"));
+        assert!(others.contains(&words("foo")) && others.contains(&words("geotiff")), "a word may be in several");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        for (text, names) in [("\none", "line 2"), ("a b_c_d_e_f", "5 words"), ("a ++", "0 words")] {
+            let why = Synonyms::with(text).unwrap_err();
+            assert!(why.contains(names), "{why}");
+        }
     }
 }

@@ -100,9 +100,18 @@ pub struct Essentials {
     pub maintainer: String,
     pub email: String,
     pub maint_org: String,
-    /// Names of input files, input JSON, output files and output JSON.
-    pub interfaces: Vec<String>,
-    /// Media types of input and output files, each once.
+    pub seed_version: String,
+    pub inputs: Side,
+    pub outputs: Side,
+    /// It asks for a GPU.
+    pub gpu: bool,
+}
+
+/// What goes into a job, or comes out of it: of files and of JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    pub names: Vec<String>,
+    /// Each once.
     pub media_types: Vec<String>,
 }
 
@@ -117,17 +126,6 @@ impl Essentials {
 pub fn essentials(manifest: &str) -> Essentials {
     let document = parse(manifest);
     let job = &document["job"];
-    let interface = &job["interface"];
-    let (inputs, outputs) = (&interface["inputs"], &interface["outputs"]);
-    let lists = [&inputs["files"], &inputs["json"], &outputs["files"], &outputs["json"]];
-    let items = || lists.into_iter().flat_map(items_of);
-    let types = items().flat_map(|item| items_of(&item["mediaTypes"]).chain([&item["mediaType"]]));
-    let mut media_types = Vec::new();
-    for media_type in texts(types, NAME_CHARS) {
-        if !media_types.contains(&media_type) {
-            media_types.push(media_type);
-        }
-    }
     let name = |value: &Value| text(value, NAME_CHARS);
     Essentials {
         job_name: name(&job["name"]),
@@ -139,9 +137,24 @@ pub fn essentials(manifest: &str) -> Essentials {
         maintainer: name(&job["maintainer"]["name"]),
         email: name(&job["maintainer"]["email"]),
         maint_org: name(&job["maintainer"]["organization"]),
-        interfaces: texts(items().map(|item| &item["name"]), NAME_CHARS),
-        media_types,
+        seed_version: name(&document["seedVersion"]),
+        inputs: side(&job["interface"]["inputs"]),
+        outputs: side(&job["interface"]["outputs"]),
+        gpu: items_of(&job["resources"]["scalar"])
+            .any(|resource| resource["name"] == "gpus" && resource["value"].as_f64().is_some_and(|value| value > 0.0)),
     }
+}
+
+fn side(side: &Value) -> Side {
+    let items = || [&side["files"], &side["json"]].into_iter().flat_map(items_of);
+    let types = items().flat_map(|item| items_of(&item["mediaTypes"]).chain([&item["mediaType"]]));
+    let mut media_types = Vec::new();
+    for media_type in texts(types, NAME_CHARS) {
+        if !media_types.contains(&media_type) {
+            media_types.push(media_type);
+        }
+    }
+    Side { names: texts(items().map(|item| &item["name"]), NAME_CHARS), media_types }
 }
 
 fn items_of(value: &Value) -> impl Iterator<Item = &Value> {
@@ -207,6 +220,8 @@ mod tests {
 
     #[test]
     fn reads_the_essentials() {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let side = |names: &[&str], types: &[&str]| Side { names: texts(names), media_types: texts(types) };
         let found = essentials(COMPLETE);
         let expected = Essentials {
             job_name: "sea-ice-edge".into(),
@@ -218,8 +233,10 @@ mod tests {
             maintainer: "Ada Frost".into(),
             email: "ada@example.org".into(),
             maint_org: "Polar Works".into(),
-            interfaces: ["SCENES", "MASK", "THRESHOLD", "EDGE", "MAPS", "LENGTH_KM"].map(str::to_owned).to_vec(),
-            media_types: ["image/tiff", "image/x-hdf5-image", "application/geo+json"].map(str::to_owned).to_vec(),
+            seed_version: "1.0.0".into(),
+            inputs: side(&["SCENES", "MASK", "THRESHOLD"], &["image/tiff", "image/x-hdf5-image"]),
+            outputs: side(&["EDGE", "MAPS", "LENGTH_KM"], &["application/geo+json", "image/tiff"]),
+            gpu: false,
         };
         assert_eq!(found, expected);
         assert!(found.identifies_a_job());
@@ -236,8 +253,8 @@ mod tests {
         assert_eq!(found.title, "a b c\nd\te ");
         assert_eq!(found.description.chars().count(), 20_000);
         assert_eq!((found.tags.len(), found.tags[0].len()), (100, 100));
-        assert!(found.interfaces.is_empty() && found.media_types.is_empty() && found.package_version.is_empty());
         assert!(!found.identifies_a_job());
+        assert_eq!((found.inputs, found.package_version.as_str()), (Side::default(), ""));
         assert_eq!(essentials("[".repeat(100_000).as_str()), Essentials::default());
     }
 

@@ -18,8 +18,9 @@ fn every_field_is_searched() {
         tags: vec!["foxtrot".into(), "two words".into()],
         maintainer: "Golf Hotel <hotel@india.example>".into(),
         maint_org: "Juliett".into(),
-        interfaces: vec!["KILO_LIMA".into()],
-        media_types: vec!["image/x-mike".into()],
+        inputs: vec!["KILO_LIMA".into()],
+        output_types: vec!["image/x-mike".into()],
+        ..SearchDoc::default()
     };
     let index = index(&[full, doc(2, "other")]);
     let words = [

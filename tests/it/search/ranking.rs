@@ -66,7 +66,7 @@ fn an_image_name_finds_its_version() {
 fn names_and_titles_count_more_than_tags_and_these_more_than_descriptions() {
     let docs = [
         described(1, "a", "flood"),
-        SearchDoc { interfaces: vec!["flood".into()], ..doc(2, "b") },
+        SearchDoc { inputs: vec!["flood".into()], ..doc(2, "b") },
         SearchDoc { maint_org: "Flood".into(), ..doc(3, "c") },
         SearchDoc { tags: vec!["flood".into()], ..doc(4, "d") },
         titled(5, "e", "Flood extent"),

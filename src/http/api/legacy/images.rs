@@ -22,7 +22,7 @@ pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) ->
     if query == EVERYTHING {
         return list(State(app)).await;
     }
-    let ranked = app.search_images(&query, &Page::ALL).await?;
+    let ranked = app.search_images(Some(&query), &Page::ALL).await?;
     Ok(Json(ranked.items.into_iter().map(|(image, _)| image.into()).collect()))
 }
 

@@ -1,0 +1,164 @@
+//! What ranking, collapsing and counting need of each document, in memory: some 40 bytes a document.
+//!
+//! Values of facets are numbers that are the same in all segments, and what a document has of all facets is a *set* with
+//! a number of its own: images differ less than their number suggests, so counting is counting sets.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use tantivy::columnar::StrColumn;
+use tantivy::index::SegmentId;
+use tantivy::{DocId, Searcher, SegmentReader};
+
+use super::facets::Facet;
+use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
+
+/// One consistent state of an index.
+pub struct View {
+    pub searcher: Searcher,
+    /// In the order of the searcher's segments.
+    pub columns: Vec<Arc<Columns>>,
+    /// The highest versions of each job.
+    pub latest: Vec<[u64; 2]>,
+    known: Arc<RwLock<Known>>,
+}
+
+/// Of one segment, by document.
+pub struct Columns {
+    id: SegmentId,
+    pub image: Vec<i64>,
+    /// Number of the job in [`Known::jobs`].
+    pub job: Vec<u32>,
+    /// Number of the set in [`Known::sets`].
+    pub set: Vec<u32>,
+    /// Job and package version.
+    pub versions: Vec<[u64; 2]>,
+    pub changed_at: Vec<i64>,
+}
+
+/// Everything that has a number. It only grows, so that numbers stay true.
+#[derive(Default)]
+pub struct Known {
+    /// Id and name.
+    pub jobs: Vec<(i64, Box<str>)>,
+    job_numbers: HashMap<i64, u32>,
+    pub values: Vec<(Facet, Box<str>)>,
+    value_numbers: HashMap<(Facet, Box<str>), u32>,
+    /// Numbers of values, ascending.
+    pub sets: Vec<Box<[u32]>>,
+    set_numbers: HashMap<Box<[u32]>, u32>,
+}
+
+impl View {
+    /// The state that a searcher sees. Segments that `before` has are taken from it.
+    pub fn new(searcher: Searcher, before: Option<&View>) -> tantivy::Result<Self> {
+        let known = before.map_or_else(Arc::default, |view| Arc::clone(&view.known));
+        let mut columns = Vec::new();
+        for segment in searcher.segment_readers() {
+            let old = before.and_then(|view| view.columns.iter().find(|old| old.id == segment.segment_id()));
+            columns.push(match old {
+                Some(old) => Arc::clone(old),
+                None => Arc::new(Columns::read(segment, &known)?),
+            });
+        }
+        let jobs = known.read().unwrap_or_else(PoisonError::into_inner).jobs.len();
+        let mut latest = vec![[0; 2]; jobs];
+        for (segment, columns) in searcher.segment_readers().iter().zip(&columns) {
+            for doc in segment.doc_ids_alive() {
+                let best = &mut latest[columns.job[doc as usize] as usize];
+                *best = columns.versions[doc as usize].max(*best);
+            }
+        }
+        Ok(Self { searcher, columns, latest, known })
+    }
+
+    pub fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Columns {
+    fn read(segment: &SegmentReader, known: &RwLock<Known>) -> tantivy::Result<Self> {
+        let fast = segment.fast_fields();
+        let all = 0..segment.max_doc();
+        let signed = |name| -> tantivy::Result<Vec<i64>> {
+            let column = fast.column_first_or_default::<i64>(name)?;
+            Ok(all.clone().map(|doc| column.get_val(doc)).collect())
+        };
+        let (job_version, package_version) = (
+            fast.column_first_or_default::<u64>(JOB_VERSION)?,
+            fast.column_first_or_default::<u64>(PACKAGE_VERSION)?,
+        );
+        let versions = all.clone().map(|doc| [job_version.get_val(doc), package_version.get_val(doc)]).collect();
+        let (names, name_texts) = (fast.str(JOB_NAME)?, texts(fast.str(JOB_NAME)?.as_ref())?);
+        let (facets, facet_texts) = (fast.str(FACETS)?, texts(fast.str(FACETS)?.as_ref())?);
+        let (image, job_ids, changed_at) = (signed(IMAGE_ID)?, signed(JOB_ID)?, signed(CHANGED_AT)?);
+        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+        let values: Vec<Option<u32>> = facet_texts.iter().map(|term| known.value(term)).collect();
+        let mut job = Vec::with_capacity(job_ids.len());
+        let mut set = Vec::with_capacity(job_ids.len());
+        let mut members = Vec::new();
+        for doc in all {
+            let name = || ords(names.as_ref(), doc).next().and_then(|ord| name_texts.get(ord).cloned());
+            job.push(known.job(job_ids[doc as usize], || name().unwrap_or_default()));
+            members.clear();
+            members.extend(ords(facets.as_ref(), doc).filter_map(|ord| values.get(ord).copied().flatten()));
+            members.sort_unstable();
+            members.dedup();
+            set.push(known.set(&members));
+        }
+        Ok(Self { id: segment.segment_id(), image, job, set, versions, changed_at })
+    }
+}
+
+fn ords(column: Option<&StrColumn>, doc: DocId) -> impl Iterator<Item = usize> + '_ {
+    column.into_iter().flat_map(move |column| column.ords().values_for_doc(doc)).map(|ord| ord as usize)
+}
+
+/// All texts of a column, by their ordinals.
+fn texts(column: Option<&StrColumn>) -> tantivy::Result<Vec<Box<str>>> {
+    let mut texts = Vec::new();
+    if let Some(column) = column {
+        let mut stream = column.dictionary().stream()?;
+        while stream.advance() {
+            texts.push(String::from_utf8_lossy(stream.key()).into());
+        }
+    }
+    Ok(texts)
+}
+
+impl Known {
+    /// The number of a facet's value, if there ever was one.
+    pub fn number_of(&self, facet: Facet, value: &str) -> Option<u32> {
+        self.value_numbers.get(&(facet, value.into())).copied()
+    }
+
+    fn value(&mut self, term: &str) -> Option<u32> {
+        let (facet, value) = Facet::of_term(term)?;
+        let next = self.values.len() as u32;
+        let number = *self.value_numbers.entry((facet, value.into())).or_insert(next);
+        if number == next {
+            self.values.push((facet, value.into()));
+        }
+        Some(number)
+    }
+
+    fn job(&mut self, id: i64, name: impl Fn() -> Box<str>) -> u32 {
+        let next = self.jobs.len() as u32;
+        let number = *self.job_numbers.entry(id).or_insert(next);
+        if number == next {
+            self.jobs.push((id, name()));
+        }
+        number
+    }
+
+    fn set(&mut self, members: &[u32]) -> u32 {
+        if let Some(number) = self.set_numbers.get(members) {
+            return *number;
+        }
+        let number = self.sets.len() as u32;
+        self.sets.push(members.into());
+        self.set_numbers.insert(members.into(), number);
+        number
+    }
+}

@@ -1,0 +1,92 @@
+//! What results can be narrowed by, and how many have each value.
+
+/// Something that an image has one or several values of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Facet {
+    /// Host of the registry.
+    Registry,
+    /// First path parts of the pull reference.
+    Org,
+    /// The maintainer's organisation.
+    Organization,
+    Tag,
+    /// Media type of an input.
+    Input,
+    /// Media type of an output.
+    Output,
+    /// `os/architecture`
+    Platform,
+    /// Whether the job asks for a GPU.
+    Gpu,
+    /// Whether the manifest has no errors.
+    Valid,
+    SeedVersion,
+}
+
+/// A value of a facet, and how many results have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub value: String,
+    pub count: u64,
+}
+
+impl Facet {
+    pub const ALL: [Self; 10] = [
+        Self::Registry,
+        Self::Org,
+        Self::Organization,
+        Self::Tag,
+        Self::Input,
+        Self::Output,
+        Self::Platform,
+        Self::Gpu,
+        Self::Valid,
+        Self::SeedVersion,
+    ];
+
+    /// As clients write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Org => "org",
+            Self::Organization => "organization",
+            Self::Tag => "tag",
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Platform => "platform",
+            Self::Gpu => "gpu",
+            Self::Valid => "valid",
+            Self::SeedVersion => "seedVersion",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|facet| facet.word() == word)
+    }
+
+    /// How the index writes a value: one dictionary holds those of all facets.
+    pub(super) fn term(self, value: &str) -> String {
+        let letter = char::from(b'a' + self as u8);
+        format!("{letter}{value}")
+    }
+
+    pub(super) fn of_term(term: &str) -> Option<(Self, &str)> {
+        let at = term.bytes().next()?.checked_sub(b'a')?;
+        Some((*Self::ALL.get(usize::from(at))?, &term[1..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_and_words_lead_back() {
+        for facet in Facet::ALL {
+            assert_eq!(Facet::of_word(facet.word()), Some(facet));
+            assert_eq!(Facet::of_term(&facet.term("é/x")), Some((facet, "é/x")));
+        }
+        assert_eq!(Facet::of_term(""), None);
+        assert_eq!(Facet::of_term("zz"), None);
+    }
+}

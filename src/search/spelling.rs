@@ -1,0 +1,171 @@
+//! Words of the index that are spelled nearly as one that was typed.
+
+use std::collections::HashMap;
+
+use tantivy::query::FuzzyTermQuery;
+use tantivy::schema::Field;
+use tantivy::termdict::TermStreamer;
+use tantivy::{Searcher, Term};
+
+use super::query::Query;
+use super::schema::Fields;
+
+/// The most words that one typed word may stand for.
+const MAX_NEAR: usize = 24;
+/// So many words of a query may be misspelled.
+const MAX_WORDS: usize = 8;
+/// So many words of the index are looked at for one typed word, in one field of one segment.
+const MAX_LOOKED: usize = 2_000;
+
+/// How much is put up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tolerance {
+    /// One mistake from five letters on, two from nine.
+    Usual,
+    /// One mistake in words of three and four letters too.
+    ShortWords,
+}
+
+/// A word of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Near {
+    pub word: String,
+    pub mistakes: usize,
+    /// In how many documents it is, counted once for each field.
+    pub docs: u64,
+}
+
+/// For each typed word those that are near, best first; without the word itself.
+pub type Spellings = HashMap<String, Vec<Near>>;
+
+/// How many mistakes a word may have.
+fn allowed(word: &str, tolerance: Tolerance) -> u8 {
+    match word.chars().count() {
+        _ if word.chars().any(|c| c.is_ascii_digit()) => 0,
+        3..=4 => u8::from(tolerance == Tolerance::ShortWords),
+        0..=4 => 0,
+        5..=8 => 1,
+        _ => 2,
+    }
+}
+
+/// What the free words of a query may have been meant to be.
+pub fn near(
+    searcher: &Searcher,
+    fields: &Fields,
+    query: &Query,
+    tolerance: Tolerance,
+) -> tantivy::Result<Spellings> {
+    let mut spellings = Spellings::new();
+    let words = query.alternatives.iter().flat_map(|alternative| alternative.words());
+    for word in words.take(MAX_WORDS) {
+        let mistakes = allowed(word, tolerance);
+        if mistakes > 0 && !spellings.contains_key(word) {
+            let found = near_word(searcher, &fields.spelled(), word, mistakes)?;
+            spellings.insert(word.to_owned(), found);
+        }
+    }
+    spellings.retain(|_, near| !near.is_empty());
+    Ok(spellings)
+}
+
+fn near_word(searcher: &Searcher, fields: &[Field], word: &str, mistakes: u8) -> tantivy::Result<Vec<Near>> {
+    let mut docs: HashMap<String, u64> = HashMap::new();
+    for &field in fields {
+        let dfa = || FuzzyTermQuery::new(Term::from_field_text(field, word), mistakes, true).automaton();
+        for segment in searcher.segment_readers() {
+            let index = segment.inverted_index(field)?;
+            let mut terms: TermStreamer<'_, _> = index.terms().search(dfa()?).into_stream()?;
+            for _ in 0..MAX_LOOKED {
+                if !terms.advance() {
+                    break;
+                }
+                if let Ok(term) = std::str::from_utf8(terms.key())
+                    && term != word
+                {
+                    *docs.entry(term.to_owned()).or_default() += u64::from(terms.value().doc_freq);
+                }
+            }
+        }
+    }
+    let mut near: Vec<Near> =
+        docs.into_iter().map(|(term, docs)| Near { mistakes: distance(word, &term), word: term, docs }).collect();
+    near.sort_unstable_by(|a, b| {
+        a.mistakes.cmp(&b.mistakes).then_with(|| b.docs.cmp(&a.docs)).then_with(|| a.word.cmp(&b.word))
+    });
+    near.truncate(MAX_NEAR);
+    Ok(near)
+}
+
+/// The free words with each unknown one replaced by the nearest that is known; `None` where all are known, or nothing is
+/// near.
+pub fn did_you_mean(query: &Query, spellings: &Spellings, is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let [alternative] = query.alternatives.as_slice() else { return None };
+    if !alternative.clauses.is_empty() || !query.excluded.is_empty() {
+        return None;
+    }
+    let mut changed = false;
+    let words: Vec<&str> = alternative
+        .phrase
+        .iter()
+        .map(|word| match spellings.get(word).and_then(|near| near.first()) {
+            Some(near) if !is_known(word) => {
+                changed = true;
+                near.word.as_str()
+            }
+            _ => word.as_str(),
+        })
+        .collect();
+    changed.then(|| words.join(" "))
+}
+
+/// How many letters were added, left out, changed, or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = [vec![0; b.len() + 1], vec![0; b.len() + 1], (0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        rows.rotate_left(1);
+        let [two_before, before, row] = &mut rows;
+        row[0] = i;
+        for j in 1..=b.len() {
+            let change = before[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = change.min(before[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(two_before[j - 2] + 1);
+            }
+        }
+    }
+    rows[2][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("snow", "snow", 0),
+            ("snwo", "snow", 1),
+            ("flod", "flood", 1),
+            ("segmantation", "segmentation", 1),
+            ("abcd", "badc", 2),
+            ("kitten", "sitting", 3),
+            ("é", "e", 1),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+            assert_eq!(distance(b, a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn short_words_and_numbers_are_taken_as_they_are() {
+        use Tolerance::{ShortWords, Usual};
+        for (word, usual, short) in
+            [("ab", 0, 0), ("flo", 0, 1), ("flod", 0, 1), ("flods", 1, 1), ("ninechars", 2, 2), ("1.10.0000", 0, 0)]
+        {
+            assert_eq!((allowed(word, Usual), allowed(word, ShortWords)), (usual, short), "{word}");
+        }
+    }
+}
