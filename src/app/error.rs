@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use crate::engine::plan::PlanProblem;
 use crate::{registry, search, store};
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -45,9 +46,19 @@ pub enum Error {
     /// The request took too long, or the service stops.
     #[error("{0}")]
     Unavailable(String),
+    /// A job cannot be run as it was asked for: everything that is in the way.
+    #[error("The job cannot be run so. {}", sentences(.0))]
+    Unrunnable(Vec<PlanProblem>),
+    /// Somebody else does it now.
+    #[error("another process has taken it over")]
+    LeaseLost,
     /// Our fault, or the machine's. The text is for the log, never for a caller.
     #[error("{0}")]
     Internal(String),
+}
+
+fn sentences(problems: &[PlanProblem]) -> String {
+    problems.iter().map(|problem| problem.to_string().trim_end().to_owned()).collect::<Vec<_>>().join(" ")
 }
 
 impl From<store::Error> for Error {
@@ -56,6 +67,7 @@ impl From<store::Error> for Error {
             store::Error::LastAdmin => {
                 Error::Conflict("The last admin cannot be deleted; add another admin first".to_owned())
             }
+            store::Error::LeaseLost => Error::LeaseLost,
             store::Error::Duplicate(what) => Error::Duplicate(format!("{what} exists already")),
             other => Error::Internal(other.to_string()),
         }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::hooks::HookPace;
 use super::{App, Inner, Signals};
 use crate::auth::{
-    Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_password, write_private,
+    Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_id, random_password, write_private,
 };
 use crate::catalog::Role;
 use crate::clock::Clock;
@@ -69,8 +69,11 @@ impl App {
             // Nobody else can be scanning: the lock is ours.
             store.scan_release_all().await?;
         }
+        let host = host_id(&settings.data).map_err(data_error)?;
+        // Nobody else has this silo's runs: the lock is ours.
+        store.run_release_host(&host).await?;
         let index = Index::open(&settings.in_data("index"))?;
-        let app = Self::assemble(settings, clock, &keys, store, index, Some(lock))?;
+        let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
         let admin = app.first_admin().await?;
         Ok((app, admin))
     }
@@ -84,15 +87,15 @@ impl App {
         make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
         let keys = Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?;
         let store = open_store(&settings).await?;
-        Self::assemble(settings, clock, &keys, store, Index::in_memory()?, None)
+        Self::assemble(settings, clock, &keys, (store, Index::in_memory()?), String::new(), None)
     }
 
     fn assemble(
         settings: Settings,
         clock: Clock,
         keys: &Keys,
-        store: Store,
-        index: Index,
+        (store, index): (Store, Index),
+        host: String,
         lock: Option<FileLock>,
     ) -> Result<Self, StartError> {
         let private = Private::new(settings.scan.allow_private, &settings.scan.private_hosts)
@@ -115,6 +118,9 @@ impl App {
             throttle: Throttle::new(rules),
             hook_pace: HookPace::new(settings.hooks.per_minute),
             signals: Signals::default(),
+            host,
+            going: super::runs::Going::default(),
+            machine: tokio::sync::Mutex::default(),
             index_sync: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,
@@ -131,7 +137,7 @@ impl App {
         let given = &self.settings().admin.password;
         let file = self.settings().in_data(PASSWORD_FILE);
         let (password, outcome) = if given.expose_secret().is_empty() {
-            let password = kept_password(&file).map_err(|why| StartError::Data { path: file.clone(), why })?;
+            let password = kept(&file, random_password).map_err(|why| StartError::Data { path: file.clone(), why })?;
             (SecretString::from(password.clone()), FirstAdmin::Made { password, file: file.clone() })
         } else {
             (given.clone(), FirstAdmin::Given)
@@ -162,13 +168,19 @@ pub async fn open_store(settings: &Settings) -> store::Result<Store> {
     Store::connect(&address).await
 }
 
-fn kept_password(file: &Path) -> std::io::Result<String> {
+/// What tells this silo from others on the same database; kept with what it has.
+fn host_id(data: &Path) -> std::io::Result<String> {
+    kept(&data.join("host.id"), random_id)
+}
+
+/// What a file holds; if there is none, it is made.
+fn kept(file: &Path, make: impl FnOnce() -> String) -> std::io::Result<String> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-            let password = random_password();
-            write_private(file, &format!("{password}\n"))?;
-            Ok(password)
+            let text = make();
+            write_private(file, &format!("{text}\n"))?;
+            Ok(text)
         }
         Err(why) => Err(why),
     }

@@ -127,7 +127,7 @@ pub enum Stream {
 }
 
 /// How a container ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// As a shell has it: 128 and the signal's number for a process that a signal ended.
     pub exit_code: i64,

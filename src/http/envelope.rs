@@ -83,7 +83,11 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     let body = if is_native(path) {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let title = status.canonical_reason().unwrap_or("Error");
-        json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id })
+        let mut problem = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id });
+        if let Error::Unrunnable(problems) = &*error {
+            problem["problems"] = json!(problems);
+        }
+        problem
     } else if matches!(*error, Error::MethodNotAllowed) {
         // As the old service did.
         return Response::from_parts(parts, Body::empty());

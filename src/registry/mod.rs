@@ -43,6 +43,7 @@ mod client;
 mod content;
 mod disk;
 mod distribution;
+mod download;
 mod grammar;
 mod guard;
 mod header;
@@ -59,6 +60,7 @@ mod token;
 mod transport;
 mod wire;
 
+pub use download::{Download, DownloadError, Downloaded, download};
 pub use grammar::image_name;
 pub use hook::{Notice, Sender, hook_advice};
 pub use hosts::Hosts;

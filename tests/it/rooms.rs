@@ -18,12 +18,15 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // Requests to Amazon are signed with the time of day.
     ("registry", &["catalog::RegistryKind", "clock"]),
     ("scan", &["registry", "store", "catalog", "seed", "clock"]),
-    ("engine", &["seed", "clock", "lock"]),
-    ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan"]),
+    ("engine", &["catalog", "seed", "clock", "lock"]),
+    ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan", "engine"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),
     // The pair is plain data; a request's id is random, and randomness is read in `auth` only.
-    ("http", &["app", "catalog", "seed", "telemetry", "store::JobVersionWithImages", "auth::random_id"]),
+    (
+        "http",
+        &["app", "catalog", "seed", "engine::record", "telemetry", "store::JobVersionWithImages", "auth::random_id"],
+    ),
     // TLS is set up once for the whole process.
     ("client", &["registry::install_tls"]),
     // `serve` is where the service is put together.
@@ -32,7 +35,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 31] = [
+const FRAMEWORKS: [(&str, &[&str]); 32] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -47,6 +50,7 @@ const FRAMEWORKS: [(&str, &[&str]); 31] = [
     ("tar", &["registry"]),
     ("glob", &["engine"]),
     ("mime_guess", &["engine"]),
+    ("rustix", &["engine"]),
     ("shlex", &["engine"]),
     ("clap", &["cli"]),
     ("csv", &["cli"]),

@@ -23,6 +23,7 @@ use crate::engine::logs::DEFAULT_CAP;
 use crate::engine::outputs::Rules;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Given, Record, Status};
+use crate::engine::removal::Leave;
 use crate::engine::request::Request;
 use crate::engine::runtime::{self, Engine, Image, Runtime as _};
 use crate::engine::verdict::Category;
@@ -134,6 +135,9 @@ impl Machine {
             engine: &self.engine,
             number: 1,
             log_cap: DEFAULT_CAP,
+            must_match: false,
+            resumed: None,
+            leave: &Leave::default(),
         };
         let begun = clock.now();
         let outcome = execute(&self.docker, job, &clock, tell, stop).await?;
