@@ -219,6 +219,17 @@ impl Record {
         }
     }
 
+    /// Notes what is run, where that is not what was planned first.
+    pub fn show(&mut self, plan: &Plan) {
+        self.container = serde_json::to_value(&plan.container).expect("a container is JSON");
+        self.docker_run = plan.docker_run();
+        for warning in &plan.warnings {
+            if !self.warnings.contains(warning) {
+                self.warnings.push(warning.clone());
+            }
+        }
+    }
+
     /// Notes that a phase begins.
     pub fn enter(&mut self, phase: Phase, now: DateTime<Utc>) {
         self.phase = phase;

@@ -111,6 +111,19 @@ pub struct PullProgress {
     pub bytes: Option<(u64, u64)>,
 }
 
+impl fmt::Display for PullProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(layer) = &self.layer {
+            write!(f, "{layer}: ")?;
+        }
+        f.write_str(&self.status)?;
+        match self.bytes {
+            Some((there, all)) => write!(f, " ({there} of {all} bytes)"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Some bytes that a container printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {

@@ -86,7 +86,7 @@ impl App {
         self.run_purge(id).await
     }
 
-    /// First the mark, then the files: a kill in between leaves files that nobody misses, and the next try removes them.
+    /// First the files, then the mark: after a kill in between the next try removes what is left.
     async fn run_purge(&self, id: &str) -> Result<()> {
         let Some(stored) = self.0.store.run_get(id).await? else { return Err(no_such_run()) };
         let record = read_record(&stored)?;

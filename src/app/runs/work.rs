@@ -16,14 +16,13 @@ use super::inputs::with_facts;
 use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
-use crate::catalog::{User, UserId};
 use crate::engine::attempt::Event;
 use crate::engine::execute::{Job, Outcome, execute};
 use crate::engine::fetch::{PullPolicy, Wanted};
 use crate::engine::folder::Folder;
 use crate::engine::inputs::read;
 use crate::engine::outputs::Rules;
-use crate::engine::plan::plan;
+use crate::engine::plan::{Plan, plan};
 use crate::engine::record::{AttemptRecord, Given, Phase, Record};
 use crate::engine::removal::Leave;
 use crate::engine::request;
@@ -54,7 +53,8 @@ struct Task {
 /// What came of it.
 struct Done {
     outcome: Option<Outcome>,
-    given: Option<Given>,
+    /// What was run, with what.
+    ran: Option<(Given, Plan)>,
     /// Where there is no outcome.
     verdict: Verdict,
 }
@@ -116,16 +116,32 @@ impl App {
         let leave = Leave::default();
         let (tell, mut told) = mpsc::channel(16);
         let mut record = task.record.clone();
+        let mut told_of_pull = false;
         let mut ticks = tokio::time::interval(RENEW);
         let mut work = std::pin::pin!(self.attempt(machine, &task, tell, cancel, &leave));
         let done = loop {
             tokio::select! {
                 done = &mut work => break done?,
-                Some(event) = told.recv() => self.note(claim, &mut record, event).await?,
+                Some(event) = told.recv() => match event {
+                    Event::Phase(phase) => {
+                        record.enter(phase, self.0.clock.now());
+                        self.store_state(claim, &record).await?;
+                    }
+                    Event::Pull(progress) => {
+                        record.message = progress.to_string();
+                        told_of_pull = true;
+                    }
+                    // What it prints is in its logs.
+                    Event::Output(_) => {}
+                },
                 _ = ticks.tick() => match self.0.store.run_renew(claim, self.0.clock.now() + LEASE).await {
                     Ok(Some(_)) if !cancel.is_cancelled() => {
                         cancel.cancel();
                         record.enter(Phase::Cancelling, self.0.clock.now());
+                        self.store_state(claim, &record).await?;
+                    }
+                    Ok(_) if std::mem::take(&mut told_of_pull) => {
+                        record.updated = self.0.clock.now();
                         self.store_state(claim, &record).await?;
                     }
                     Ok(_) => {}
@@ -157,7 +173,11 @@ impl App {
         cancel: &CancellationToken,
         leave: &Leave,
     ) -> Result<Done> {
-        let owner = self.owner_of(task).await?;
+        // Whose files it may use.
+        let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
+            let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
+            return Ok(Done::failed(Failure::Unknown.for_good(why)));
+        };
         let fetched = task.folder.root.join("fetched");
         if task.resumed.is_none() {
             let (output, fetched) = (task.folder.output.clone(), fetched.clone());
@@ -180,7 +200,10 @@ impl App {
                 return Ok(Done::failed(failure.error(why.join(" "))));
             }
         };
-        let secrets = self.secrets_of(&task.record.id, task.stored.sealed.as_deref())?;
+        let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
+            Ok(secrets) => secrets,
+            Err(why) => return Ok(Done::failed(Failure::MissingSetting.for_good(why.to_string()))),
+        };
         let mut request = self.request(&task.spec, &secrets, &resolved, &task.folder, Some(machine));
         let (run, host) = (task.record.id.clone(), self.0.host.clone());
         request.attempt = Some(request::Attempt { run, number: task.number, host });
@@ -196,7 +219,11 @@ impl App {
             Ok((given, warnings)) => (with_facts(given, &resolved), warnings),
             Err(why) => return Ok(Done::failed(Failure::MissingFile.error(why.to_string()))),
         };
-        let credentials = self.run_credentials(task.spec.registry).await?;
+        let credentials = match self.run_credentials(task.spec.registry).await {
+            Ok(credentials) => credentials,
+            Err(Error::Invalid(why)) => return Ok(Done::failed(Failure::PullRefused.error(why))),
+            Err(why) => return Err(why),
+        };
         let settings = &self.settings().runs;
         let most_output = u64::from(settings.output_mib) * MIB;
         let job = Job {
@@ -218,12 +245,12 @@ impl App {
             resumed: task.resumed.as_ref(),
             leave,
         };
-        let given = Some(Given::of(&task.manifest, &request, &plan, given.clone()));
+        let given_then = Given::of(&task.manifest, &request, &plan, given.clone());
         match execute(&machine.docker, job, &self.0.clock, tell, cancel).await {
             Ok(mut outcome) => {
                 outcome.warnings.extend(warnings);
                 let verdict = outcome.verdict.clone();
-                Ok(Done { outcome: Some(outcome), given, verdict })
+                Ok(Done { outcome: Some(outcome), ran: Some((given_then, plan)), verdict })
             }
             // The engine does not say what became of it: whoever asks later may hear.
             Err(crate::engine::attempt::Error::Engine(why)) if task.resumed.is_some() => {
@@ -231,24 +258,6 @@ impl App {
                 Err(Error::Internal(format!("run {} cannot be taken over yet: {why}", task.record.id)))
             }
             Err(why) => Ok(Done::failed(Failure::Disk.error(why.to_string()))),
-        }
-    }
-
-    /// Whose files a run may use: its owner's, as long as there is one.
-    async fn owner_of(&self, task: &Task) -> Result<User> {
-        let id: UserId = task.stored.summary.owner_id;
-        let found = self.0.store.user_get(id).await?;
-        found.ok_or_else(|| Error::Internal(format!("the owner of run {} is gone", task.record.id)))
-    }
-
-    async fn note(&self, claim: &ClaimedRun, record: &mut Record, event: Event) -> Result<()> {
-        match event {
-            Event::Phase(phase) => {
-                record.enter(phase, self.0.clock.now());
-                self.store_state(claim, record).await
-            }
-            // What it prints is in its logs.
-            Event::Pull(_) | Event::Output(_) => Ok(()),
         }
     }
 
@@ -306,7 +315,7 @@ impl App {
 
 impl Done {
     fn of(verdict: Verdict) -> Self {
-        Self { outcome: None, given: None, verdict }
+        Self { outcome: None, ran: None, verdict }
     }
 
     fn failed(error: RunError) -> Self {
@@ -334,8 +343,9 @@ fn task(stored: StoredRun) -> Result<Task> {
 }
 
 fn with_outcome(mut record: Record, done: Done) -> (Record, Verdict) {
-    if let Some(given) = done.given {
+    if let Some((given, plan)) = done.ran {
         record.given = given;
+        record.show(&plan);
     }
     if let Some(outcome) = done.outcome {
         if let Some(image) = outcome.image {
