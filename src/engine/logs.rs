@@ -249,7 +249,7 @@ impl Lines {
 }
 
 /// How many bytes there are before a UTF-8 character whose last bytes are missing.
-fn whole_characters(bytes: &[u8]) -> usize {
+pub fn whole_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(why) if why.error_len().is_none() => why.valid_up_to(),
         _ => bytes.len(),

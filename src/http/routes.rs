@@ -23,6 +23,8 @@ pub enum Access {
     Anyone,
     /// Anybody with a valid token.
     User,
+    /// Whoever may run jobs.
+    Runner,
     Admin,
 }
 
@@ -110,6 +112,9 @@ async fn guarded(app: App, access: Access, mut request: Request, next: Next) -> 
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     match (access, app.authenticate(header).await) {
         (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {
+            return Failure::from(Error::Forbidden).into_response();
+        }
+        (Access::Runner, Ok(session)) if session.user.role == Role::User => {
             return Failure::from(Error::Forbidden).into_response();
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),

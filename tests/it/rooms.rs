@@ -25,7 +25,18 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // The pair is plain data; a request's id is random, and randomness is read in `auth` only.
     (
         "http",
-        &["app", "catalog", "seed", "engine::record", "telemetry", "store::JobVersionWithImages", "auth::random_id"],
+        &[
+            "app",
+            "catalog",
+            "seed",
+            "engine::logs",
+            "engine::outputs",
+            "engine::record",
+            "engine::request",
+            "telemetry",
+            "store::JobVersionWithImages",
+            "auth::random_id",
+        ],
     ),
     // TLS is set up once for the whole process.
     ("client", &["registry::install_tls"]),

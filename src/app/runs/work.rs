@@ -188,7 +188,8 @@ impl App {
         }
         let found = tokio::select! {
             found = self.run_files(&owner, &task.spec.files, Some(&fetched)) => found?,
-            () = cancel.cancelled() => return Ok(Done::of(Verdict::Dismissed)),
+            // Where another has begun it there is a container to stop.
+            () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
         };
         let resolved = match found {
             Ok(resolved) => resolved,

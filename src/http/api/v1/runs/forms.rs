@@ -1,0 +1,118 @@
+//! What users send to have something run.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::app::{Error, FileSpec, ImageAsked, RunChange, RunForm};
+use crate::catalog::ImageId;
+use crate::engine::request::Layout;
+use crate::http::error::Result;
+
+/// A run.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(super) struct SubmitForm {
+    image: Option<String>,
+    image_id: Option<i64>,
+    files: Files,
+    json: Map<String, Value>,
+    settings: Settings,
+    mounts: Map<String, Value>,
+    timeout_seconds: Option<u64>,
+    max_tries: Option<u32>,
+    priority: Option<u8>,
+    label: String,
+    tags: Vec<String>,
+    layout: Layout,
+    platform: Option<String>,
+    dedup: bool,
+}
+
+/// What is to be different when a run is done again.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(super) struct ChangeForm {
+    files: Files,
+    json: Map<String, Value>,
+    settings: Settings,
+    mounts: Map<String, Value>,
+    timeout_seconds: Option<u64>,
+    max_tries: Option<u32>,
+    priority: Option<u8>,
+    label: Option<String>,
+    tags: Option<Vec<String>>,
+}
+
+/// By input, one file or several.
+type Files = std::collections::BTreeMap<String, OneOrMore>;
+type Settings = std::collections::BTreeMap<String, SecretString>;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(FileSpec),
+    More(Vec<FileSpec>),
+}
+
+impl SubmitForm {
+    pub(super) fn read(self) -> Result<RunForm> {
+        let image = match (self.image, self.image_id) {
+            (Some(name), None) => ImageAsked::Reference(name),
+            (None, Some(id)) => ImageAsked::Id(ImageId(id)),
+            _ => return Err(Error::Invalid("Name the image by exactly one of image and imageId".to_owned()).into()),
+        };
+        Ok(RunForm {
+            image,
+            files: files(self.files),
+            json: self.json.into_iter().collect(),
+            settings: self.settings.into_iter().collect(),
+            mounts: mounts(self.mounts)?,
+            timeout_seconds: self.timeout_seconds,
+            max_tries: self.max_tries,
+            priority: self.priority,
+            label: self.label,
+            tags: self.tags,
+            layout: self.layout,
+            platform: self.platform,
+            dedup: self.dedup,
+        })
+    }
+}
+
+impl ChangeForm {
+    pub(super) fn read(self) -> Result<RunChange> {
+        Ok(RunChange {
+            files: files(self.files),
+            json: self.json.into_iter().collect(),
+            settings: self.settings.into_iter().collect(),
+            mounts: mounts(self.mounts)?,
+            timeout_seconds: self.timeout_seconds,
+            max_tries: self.max_tries,
+            priority: self.priority,
+            label: self.label,
+            tags: self.tags,
+        })
+    }
+}
+
+fn files(given: Files) -> Vec<(String, FileSpec)> {
+    let each = |(input, files): (String, OneOrMore)| {
+        let files = match files {
+            OneOrMore::One(file) => vec![file],
+            OneOrMore::More(files) => files,
+        };
+        files.into_iter().map(move |file| (input.clone(), file))
+    };
+    given.into_iter().flat_map(each).collect()
+}
+
+fn mounts(given: Map<String, Value>) -> Result<Vec<(String, PathBuf)>> {
+    let each = |(name, path): (String, Value)| match path {
+        Value::String(path) => Ok((name, PathBuf::from(path))),
+        _ => Err(Error::Unprocessable(format!("the path of mount {name} must be a text")).into()),
+    };
+    given.into_iter().map(each).collect()
+}
