@@ -35,7 +35,7 @@ pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
 pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
-pub use runs::{FileSpec, ImageAsked, Log, OutputFile, Planned, RunChange, RunFolder, RunForm, Submitted};
+pub use runs::{ArchiveForm, FileSpec, ImageAsked, Log, OutputFile, Planned, RunChange, RunFolder, RunForm, Submitted};
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Page, Ranked};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
@@ -49,6 +49,8 @@ struct Inner {
     settings: Settings,
     /// Which private addresses registries may lead to.
     private: Private,
+    /// Which private addresses inputs may be fetched from.
+    inputs_private: Private,
     clock: Clock,
     store: Store,
     index: Index,
@@ -64,6 +66,8 @@ struct Inner {
     host: String,
     /// The runs that this process is at.
     going: runs::Going,
+    /// Held while a file that was sent is put in its place, and while those that nobody uses are removed.
+    uploads: Mutex<()>,
     /// The container engine, once it was needed.
     machine: Mutex<Option<engine::Machine>>,
     /// One writer brings the index up to date at a time.

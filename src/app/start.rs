@@ -100,6 +100,8 @@ impl App {
     ) -> Result<Self, StartError> {
         let private = Private::new(settings.scan.allow_private, &settings.scan.private_hosts)
             .map_err(|why| StartError::Option(format!("scan.private_hosts cannot be used: {why}")))?;
+        let inputs_private = Private::new(true, &settings.runs.private_hosts)
+            .map_err(|why| StartError::Option(format!("runs.private_hosts cannot be used: {why}")))?;
         let rules = ThrottleRules {
             free_per_account: settings.auth.free_failures_per_account,
             free_per_address: settings.auth.free_failures_per_address,
@@ -108,6 +110,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(App(Arc::new(Inner {
             private,
+            inputs_private,
             clock,
             store,
             index,
@@ -121,6 +124,7 @@ impl App {
             host,
             going: super::runs::Going::default(),
             machine: tokio::sync::Mutex::default(),
+            uploads: tokio::sync::Mutex::default(),
             index_sync: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,

@@ -41,11 +41,13 @@ pub struct Routes {
     app: App,
     router: Router<App>,
     table: Vec<Route>,
+    /// Paths whose requests may take as long as their bodies do.
+    streamed: Vec<&'static str>,
 }
 
 /// Everything that is served.
 pub fn routes(app: App) -> Routes {
-    let routes = Routes { app, router: Router::new(), table: Vec::new() };
+    let routes = Routes { app, router: Router::new(), table: Vec::new(), streamed: Vec::new() };
     api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes)))))
 }
 
@@ -75,6 +77,18 @@ impl Routes {
         self.serve(method, path, access, |filter| on(filter, handler).layer(DefaultBodyLimit::max(longest)))
     }
 
+    /// The same, for bodies that are read as they come: the handler bounds their size and their time.
+    pub fn add_streamed<H, T>(self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let served = |filter| on(filter, handler).layer(DefaultBodyLimit::disable());
+        let mut routes = self.serve(method, path, access, served);
+        routes.streamed.push(path);
+        routes
+    }
+
     fn serve(
         mut self,
         method: Method,
@@ -102,7 +116,7 @@ impl Routes {
     pub fn into_router(self) -> Router {
         let router = self.router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
         let places = Places::new(self.app.settings().http.streams);
-        envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app)
+        envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app, self.streamed)
     }
 }
 

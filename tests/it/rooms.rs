@@ -46,7 +46,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 32] = [
+const FRAMEWORKS: [(&str, &[&str]); 33] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -58,7 +58,9 @@ const FRAMEWORKS: [(&str, &[&str]); 32] = [
     ("reqwest", &["registry", "client"]),
     ("bollard", &["engine"]),
     ("oci_client", &["registry"]),
-    ("tar", &["registry"]),
+    // Archives of runs are written; others are read.
+    ("tar", &["registry", "app"]),
+    ("zip", &["app"]),
     ("glob", &["engine"]),
     ("mime_guess", &["engine"]),
     ("rustix", &["engine"]),

@@ -17,7 +17,7 @@ use crate::engine::verdict::Verdict;
 
 /// How often a run is looked at that another process may be at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How many runs lose their files in one transaction's time.
+/// How many runs are looked at in one go.
 const BATCH: u32 = 100;
 
 impl App {
@@ -42,6 +42,25 @@ impl App {
         // Where it is to be stopped, and nobody has it, somebody takes it up for that.
         self.0.signals.run_queued.notify_one();
         self.run_wait(session, id, most).await
+    }
+
+    /// Stops all rows of a batch that have not ended, without waiting for them.
+    pub async fn run_cancel_batch(&self, session: &Session, batch: &str) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let rows = self.run_list_batch(session, batch, after, BATCH).await?;
+            for run in rows.iter().filter(|run| !run.status.is_final()) {
+                match self.run_cancel(session, &run.id, Duration::ZERO).await {
+                    // Ended meanwhile.
+                    Err(Error::Conflict(_)) => {}
+                    other => drop(other?),
+                }
+            }
+            match rows.last().and_then(|last| last.batch_row) {
+                Some(row) if rows.len() == BATCH as usize => after = row,
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Waits for a run's end, but not longer than `most`: how it stands then.

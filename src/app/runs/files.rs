@@ -76,6 +76,10 @@ impl App {
 }
 
 impl RunFolder {
+    pub(super) fn root(&self) -> &std::path::Path {
+        &self.folder.root
+    }
+
     /// Where a log of an attempt is: of the last, unless another is named.
     ///
     /// # Errors

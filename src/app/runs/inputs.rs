@@ -144,9 +144,13 @@ impl App {
             is_passing,
         };
         let url = match Url::parse(text) {
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                let message = "its address holds a user or a password, which are not sent.".to_owned();
+                return Ok(Err(trouble(message, "Fetch the file yourself, and send it: POST /api/v1/uploads.", false)));
+            }
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
             _ => {
-                let message = format!("'{text}' is no address of a file.");
+                let message = "its url is no address of a file.".to_owned();
                 return Ok(Err(trouble(message, "Give one that begins with https:// or http://.", false)));
             }
         };
@@ -166,13 +170,12 @@ impl App {
         if let Ok(metadata) = target.metadata() {
             return Ok(Ok(resolved(target, metadata.len(), spec.sha256.clone())));
         }
-        let limits = self.limits();
         let wanted = Download {
             url: &url,
             to: &target,
             sha256: spec.sha256.as_deref(),
             most_bytes: u64::from(self.settings().runs.upload_mib) * 1024 * 1024,
-            limits: &limits,
+            private: &self.0.inputs_private,
         };
         Ok(match download(&wanted).await {
             Ok(fetched) => Ok(resolved(target, fetched.size, Some(fetched.sha256))),

@@ -1,5 +1,6 @@
 //! Runs as a service: asked for, queued, done, looked at, stopped, done again. What happens in one attempt is the engine's.
 
+mod archive;
 mod ends;
 mod files;
 mod going;
@@ -22,6 +23,7 @@ use crate::engine::record::Record;
 use crate::engine::request::Layout;
 use crate::store::StoredRun;
 
+pub use archive::ArchiveForm;
 pub use files::{Log, OutputFile, RunFolder};
 pub(super) use going::Going;
 pub use inputs::FileSpec;

@@ -16,7 +16,7 @@ use super::inputs::{Resolved, allowed};
 use super::subject::Subject;
 use super::{ImageAsked, RunChange, RunForm, RunSpec, SpecFile, read_record};
 use crate::auth::time_ordered_id;
-use crate::catalog::{RunSummary, User};
+use crate::catalog::{RunFilter, RunStatus, RunSummary, User};
 use crate::config::RunNetwork;
 use crate::engine::container::{MASK, Network};
 use crate::engine::disk;
@@ -75,6 +75,14 @@ struct Prepared {
     dedup_key: Option<String>,
 }
 
+/// A row of a batch.
+struct Row {
+    form: RunForm,
+    /// `None`: the form says which.
+    subject: Option<Subject>,
+    rerun_of: Option<String>,
+}
+
 /// Values of secret settings by their names.
 pub(super) type Secrets = BTreeMap<String, SecretString>;
 
@@ -122,12 +130,39 @@ impl App {
             return Err(Error::Invalid(format!("The batch has more than {MOST_ROWS} rows: split it")));
         }
         let machine = self.machine_for_runs().await?;
+        let rows = forms.iter().map(|form| Row { form: form.clone(), subject: None, rerun_of: None }).collect();
+        self.queue_batch(session, rows, machine).await
+    }
+
+    /// Queues the rows of a batch again that stand so: the new batch's id.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when none stands so; as [`App::run_again`].
+    pub async fn run_again_batch(&self, session: &Session, batch: &str, status: RunStatus) -> Result<String> {
+        let filter = RunFilter { batch: Some(batch.to_owned()), status: vec![status], ..RunFilter::default() };
+        let mut found = self.run_list(session, filter, None, MOST_ROWS as u32).await?;
+        if found.is_empty() {
+            let word = status.as_str();
+            return Err(Error::Conflict(format!("No row of batch {batch} is {word}, so there is nothing to do again")));
+        }
+        found.sort_by_key(|run| run.batch_row);
+        let machine = self.machine_for_runs().await?;
+        let mut rows = Vec::new();
+        for run in found {
+            let (form, subject) = self.form_again(session, &run.id, &RunChange::default()).await?;
+            rows.push(Row { form, subject: Some(subject), rerun_of: Some(run.id) });
+        }
+        self.queue_batch(session, rows, machine).await
+    }
+
+    async fn queue_batch(&self, session: &Session, rows: Vec<Row>, machine: Option<Machine>) -> Result<String> {
         let batch = time_ordered_id(self.0.clock.now());
         let (mut runs, mut problems) = (Vec::new(), Vec::new());
-        for (row, form) in (1_u32..).zip(forms) {
-            match self.prepared(&session.user, form, None, machine.as_ref()).await {
+        for (row, Row { form, subject, rerun_of }) in (1_u32..).zip(rows) {
+            let form = &form;
+            match self.prepared(&session.user, form, subject, machine.as_ref()).await {
                 Ok(prepared) => {
-                    let ticket = self.ticket(&session.user, form, Some(batch.clone()), None);
+                    let ticket = self.ticket(&session.user, form, Some(batch.clone()), rerun_of);
                     let new = self.new_run(session.user.clone(), form, prepared, ticket, Some(row));
                     runs.push(new.0);
                 }
@@ -152,14 +187,23 @@ impl App {
     /// # Errors
     /// As [`App::run_submit`]; [`Error::NotFound`] for a run that the user may not see.
     pub async fn run_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<Record> {
+        let (form, subject) = self.form_again(session, id, change).await?;
+        let machine = self.machine_for_runs().await?;
+        let prepared = self.prepared(&session.user, &form, Some(subject), machine.as_ref()).await?;
+        let ticket = self.ticket(&session.user, &form, None, Some(id.to_owned()));
+        let (new, record) = self.new_run(session.user.clone(), &form, prepared, ticket, None);
+        self.queue(&[new]).await?;
+        Ok(record)
+    }
+
+    /// What was asked for, with what is to be different; and the very image that was run before, whatever became of its tag.
+    async fn form_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<(RunForm, Subject)> {
         let stored = self.run_stored(session, id).await?;
         let spec: RunSpec = read_spec(&stored.spec)?;
         let secrets = self.secrets_of(id, stored.sealed.as_deref())?;
         let old = read_record(&stored)?;
         let (pinned, registry) = (spec.pinned.clone(), spec.registry);
         let form = changed(spec, secrets, &old, change)?;
-        let machine = self.machine_for_runs().await?;
-        // The very image that was run before, whatever became of its tag.
         let subject = Subject {
             name: old.image.reference.clone(),
             pinned,
@@ -167,11 +211,7 @@ impl App {
             digest: old.image.digest.clone(),
             manifest: read_manifest(&old)?,
         };
-        let prepared = self.prepared(&session.user, &form, Some(subject), machine.as_ref()).await?;
-        let ticket = self.ticket(&session.user, &form, None, Some(id.to_owned()));
-        let (new, record) = self.new_run(session.user.clone(), &form, prepared, ticket, None);
-        self.queue(&[new]).await?;
-        Ok(record)
+        Ok((form, subject))
     }
 
     /// The engine, if this process is to run what is asked for.
@@ -212,7 +252,7 @@ impl App {
         let day = now.date_naive();
         let folder = Folder::of(&self.runs_folder(), &subject.manifest, None, day, &id);
         let mut problems = Vec::new();
-        let files: Vec<SpecFile> = form
+        let mut files: Vec<SpecFile> = form
             .files
             .iter()
             .map(|(input, source)| SpecFile { input: input.clone(), source: source.clone() })
@@ -238,7 +278,8 @@ impl App {
                 }),
             }
         }
-        let (settings, secrets) = split(&subject.manifest, &form.settings);
+        let (settings, mut secrets) = split(&subject.manifest, &form.settings);
+        hide_queries(&mut files, &mut secrets);
         let spec = RunSpec {
             image: subject.name.clone(),
             pinned: subject.pinned.clone(),
@@ -465,6 +506,34 @@ fn split(manifest: &Manifest, given: &[(String, SecretString)]) -> (BTreeMap<Str
     (shown, secrets)
 }
 
+/// Puts addresses with a query, which may be signed, among the secrets: what is stored and shown of them has none.
+fn hide_queries(files: &mut [SpecFile], secrets: &mut Secrets) {
+    for (number, file) in files.iter_mut().enumerate() {
+        if let Some(whole) = file.source.url.take_if(|url| url.contains('?')) {
+            let shown = whole.split('?').next().unwrap_or_default();
+            file.source.url = Some(format!("{shown}?{MASK}"));
+            secrets.insert(place_of_query(number), SecretString::from(whole));
+        }
+    }
+}
+
+/// The files with their addresses as they were given.
+pub(super) fn with_queries(files: &[SpecFile], secrets: &Secrets) -> Vec<SpecFile> {
+    let whole = |(number, file): (usize, &SpecFile)| {
+        let mut file = file.clone();
+        if let Some(url) = secrets.get(&place_of_query(number)) {
+            file.source.url = Some(url.expose_secret().to_owned());
+        }
+        file
+    };
+    files.iter().enumerate().map(whole).collect()
+}
+
+/// No setting has a space in its name.
+fn place_of_query(number: usize) -> String {
+    format!("file {number}")
+}
+
 fn once(tags: &[String]) -> Vec<String> {
     let mut once: Vec<String> = Vec::new();
     for tag in tags {
@@ -482,6 +551,7 @@ fn in_row(mut problem: PlanProblem, row: u32) -> PlanProblem {
 
 /// What was asked for, with what is to be different.
 fn changed(spec: RunSpec, secrets: Secrets, old: &Record, change: &RunChange) -> Result<RunForm> {
+    let files = with_queries(&spec.files, &secrets);
     let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
     fn replaced<T: Clone>(
         old: impl Iterator<Item = (String, T)>,
@@ -499,7 +569,7 @@ fn changed(spec: RunSpec, secrets: Secrets, old: &Record, change: &RunChange) ->
     let json: Vec<(String, Value)> = spec.json.into_iter().collect();
     Ok(RunForm {
         image: ImageAsked::Reference(spec.image),
-        files: replaced(spec.files.into_iter().map(|file| (file.input, file.source)), &change.files, is_same),
+        files: replaced(files.into_iter().map(|file| (file.input, file.source)), &change.files, is_same),
         json: replaced(json.into_iter(), &change.json, is_same),
         settings: replaced(settings, &change.settings, is_same),
         mounts: replaced(spec.mounts.into_iter(), &change.mounts, is_same),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::engine::Machine;
 use super::super::{App, Error, Result};
 use super::inputs::with_facts;
-use super::submit::{read_manifest, read_spec};
+use super::submit::{read_manifest, read_spec, with_queries};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
 use crate::engine::attempt::Event;
@@ -186,8 +186,13 @@ impl App {
                 return Ok(Done::failed(Failure::Disk.error(why)));
             }
         }
+        let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
+            Ok(secrets) => secrets,
+            Err(why) => return Ok(Done::failed(Failure::MissingSetting.for_good(why.to_string()))),
+        };
+        let files = with_queries(&task.spec.files, &secrets);
         let found = tokio::select! {
-            found = self.run_files(&owner, &task.spec.files, Some(&fetched)) => found?,
+            found = self.run_files(&owner, &files, Some(&fetched)) => found?,
             // Where another has begun it there is a container to stop.
             () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
         };
@@ -200,10 +205,6 @@ impl App {
                 let why: Vec<String> = troubles.iter().map(say).collect();
                 return Ok(Done::failed(failure.error(why.join(" "))));
             }
-        };
-        let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
-            Ok(secrets) => secrets,
-            Err(why) => return Ok(Done::failed(Failure::MissingSetting.for_good(why.to_string()))),
         };
         let mut request = self.request(&task.spec, &secrets, &resolved, &task.folder, Some(machine));
         let (run, host) = (task.record.id.clone(), self.0.host.clone());

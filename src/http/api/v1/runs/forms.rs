@@ -31,6 +31,64 @@ pub(super) struct SubmitForm {
     dedup: bool,
 }
 
+/// One job, many rows: what they have in common, and what each has besides.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(super) struct BatchForm {
+    image: Option<String>,
+    image_id: Option<i64>,
+    files: Files,
+    json: Map<String, Value>,
+    settings: Settings,
+    mounts: Map<String, Value>,
+    timeout_seconds: Option<u64>,
+    max_tries: Option<u32>,
+    priority: Option<u8>,
+    label: String,
+    tags: Vec<String>,
+    layout: Layout,
+    platform: Option<String>,
+    rows: Vec<RowForm>,
+}
+
+/// What a row has; it goes before what all have.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct RowForm {
+    files: Files,
+    json: Map<String, Value>,
+    label: Option<String>,
+    tags: Option<Vec<String>>,
+}
+
+impl BatchForm {
+    pub(super) fn read(self) -> Result<Vec<RunForm>> {
+        let each = |row: RowForm| {
+            let (mut files, mut json) = (self.files.clone(), self.json.clone());
+            files.extend(row.files);
+            json.extend(row.json);
+            let form = SubmitForm {
+                image: self.image.clone(),
+                image_id: self.image_id,
+                files,
+                json,
+                settings: self.settings.clone(),
+                mounts: self.mounts.clone(),
+                timeout_seconds: self.timeout_seconds,
+                max_tries: self.max_tries,
+                priority: self.priority,
+                label: row.label.unwrap_or_else(|| self.label.clone()),
+                tags: row.tags.unwrap_or_else(|| self.tags.clone()),
+                layout: self.layout,
+                platform: self.platform.clone(),
+                dedup: false,
+            };
+            form.read()
+        };
+        self.rows.iter().cloned().map(each).collect()
+    }
+}
+
 /// What is to be different when a run is done again.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -58,6 +116,20 @@ enum OneOrMore {
 }
 
 impl SubmitForm {
+    /// Adds files that came along.
+    pub(super) fn add_files(&mut self, files: Vec<(String, FileSpec)>) {
+        for (input, file) in files {
+            let known = self.files.remove(&input);
+            let mut all = match known {
+                None => Vec::new(),
+                Some(OneOrMore::One(file)) => vec![file],
+                Some(OneOrMore::More(files)) => files,
+            };
+            all.push(file);
+            self.files.insert(input, OneOrMore::More(all));
+        }
+    }
+
     pub(super) fn read(self) -> Result<RunForm> {
         let image = match (self.image, self.image_id) {
             (Some(name), None) => ImageAsked::Reference(name),

@@ -1,20 +1,23 @@
 //! `/api/v1/runs`: jobs that are run for users.
 
+mod archive;
+mod batches;
 mod forms;
 mod logs;
 mod outputs;
+mod uploads;
 mod views;
 
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use self::forms::{ChangeForm, SubmitForm};
+use self::forms::ChangeForm;
 use self::views::RunView;
 use super::limit;
 use crate::app::{App, Error, RunChange, RunForm, Session, Submitted};
@@ -29,6 +32,8 @@ use crate::http::stream::{Opening, is_wanted};
 const CANCEL: Duration = Duration::from_secs(15);
 /// Longest form, in bytes: large values are files.
 const LONGEST_FORM: usize = 2 * 1024 * 1024;
+/// The same of a batch.
+const LONGEST_BATCH: usize = 16 * 1024 * 1024;
 
 pub(super) fn add(routes: Routes) -> Routes {
     use Access::{Runner, User};
@@ -36,7 +41,7 @@ pub(super) fn add(routes: Routes) -> Routes {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     routes
-        .add_capped(POST, "/api/v1/runs", Runner, submit, LONGEST_FORM)
+        .add_streamed(POST, "/api/v1/runs", Runner, submit)
         .add(GET, "/api/v1/runs", User, list)
         .add(GET, "/api/v1/runs/{id}", User, get)
         .add(DELETE, "/api/v1/runs/{id}", Runner, delete)
@@ -48,6 +53,13 @@ pub(super) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/runs/{id}/outputs/{name}", User, outputs::only)
         .add(GET, "/api/v1/runs/{id}/outputs/{name}/{index}", User, outputs::one)
         .add(GET, "/api/v1/runs/{id}/files/{*path}", User, outputs::file)
+        .add(GET, "/api/v1/runs/{id}/archive", User, archive::get)
+        .add_streamed(POST, "/api/v1/uploads", Runner, uploads::upload)
+        .add_capped(POST, "/api/v1/batches", Runner, batches::submit, LONGEST_BATCH)
+        .add(GET, "/api/v1/batches/{id}", User, batches::get)
+        .add(GET, "/api/v1/batches/{id}/runs", User, batches::runs)
+        .add(POST, "/api/v1/batches/{id}/cancel", Runner, batches::cancel)
+        .add(POST, "/api/v1/batches/{id}/rerun", Runner, batches::rerun)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,9 +73,9 @@ async fn submit(
     State(app): State<App>,
     session: Session,
     Query(asked): Query<SubmitQuery>,
-    extract::Json(form): extract::Json<SubmitForm>,
+    request: Request,
 ) -> Result<Response> {
-    let form: RunForm = form.read()?;
+    let form: RunForm = uploads::submitted(&app, &session, request).await?.read()?;
     if asked.dry_run {
         return Ok(Json(app.run_plan(&session, &form).await?).into_response());
     }
