@@ -125,8 +125,19 @@ async fn how_far<R: Runtime>(runtime: &R, job: Job<'_>, folder: &Path) -> Result
     let Some(run) = labels.get(RUN) else { return Ok(Start::Anew) };
     let found = runtime.containers(&format!("{RUN}={run}")).await?;
     let attempt = labels.get(ATTEMPT);
-    let found = found.into_iter().find(|it| attempt.is_none() || it.labels.get(ATTEMPT) == attempt);
-    Ok(match (found, mark) {
+    let (mut ours, others): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|it| attempt.is_none() || it.labels.get(ATTEMPT) == attempt);
+    // There may be several: an engine that was asked for one as its `silo` died makes it when nobody looks any more. What was
+    // begun is the one that is marked.
+    let place = match &mark {
+        Mark::Begun(container) => ours.iter().position(|it| it.id == *container),
+        _ => (!ours.is_empty()).then_some(0),
+    };
+    let adopted = place.map(|place| ours.swap_remove(place));
+    for rest in ours.iter().chain(&others) {
+        runtime.remove(&rest.id).await?;
+    }
+    Ok(match (adopted, mark) {
         (Some(found), _) => Start::Adopt(found),
         (None, Mark::Begun(container)) => Start::Lost(container),
         (None, _) => Start::Anew,

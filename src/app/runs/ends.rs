@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::super::accounts::Session;
+use super::super::engine::Machine;
 use super::super::{App, Error, Result};
 use super::work::state_of;
 use super::{no_such_run, read_record};
@@ -132,6 +133,15 @@ impl App {
         }
         self.0.store.run_prune(days(settings.keep_days)).await?;
         self.upload_clean_up(days(settings.keep_uploads_days)).await
+    }
+
+    /// Removes what an engine made of a run when nobody looked any more: it was asked as its silo died.
+    pub(super) async fn run_tidy(&self, machine: &Machine, id: &str) {
+        for container in machine.docker.containers(&format!("{RUN}={id}")).await.unwrap_or_default() {
+            if let Err(why) = machine.docker.remove(&container.id).await {
+                tracing::warn!(container = container.id, %why, "a container stays behind");
+            }
+        }
     }
 
     /// Removes containers of this silo whose runs it does not have any more.

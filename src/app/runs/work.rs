@@ -157,6 +157,9 @@ impl App {
                 }
             }
         };
+        if task.resumed.is_some() {
+            self.run_tidy(machine, &task.record.id).await;
+        }
         if done.outcome.as_ref().is_some_and(|outcome| has_lost_engine(&outcome.verdict)) {
             self.machine_forget().await;
         }

@@ -137,6 +137,21 @@ async fn a_container_that_was_left_is_taken_over() {
     assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
 }
 
+/// An engine that is asked for a container as its silo dies makes it a while later; the next start has made another by then.
+#[tokio::test]
+async fn of_two_containers_the_one_that_was_begun_counts() {
+    let kept = Kept::new(WAITS).await;
+    kept.begin_and_leave().await;
+    for _ in 0..3 {
+        kept.docker.create(&kept.plan.container).await.unwrap();
+    }
+    fs::write(kept.folder.output.join("go"), "").unwrap();
+    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    assert_eq!(outcome.verdict, Verdict::Successful);
+    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
+    assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
+}
+
 #[tokio::test]
 async fn a_container_that_ended_meanwhile_is_asked_how() {
     let kept = Kept::new(&format!("{WAITS}; exit 3")).await;

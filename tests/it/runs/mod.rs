@@ -1,6 +1,9 @@
 //! Runs as a service: the program as a child process, a real Docker Engine, and jobs that are told when to go on.
 
+mod cli;
 mod crash;
+mod files;
+mod inputs;
 mod queue;
 
 use std::fs;
