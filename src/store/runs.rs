@@ -193,11 +193,10 @@ async fn insert_all(tx: &mut Tx, lock: &'static str, runs: &[NewRun], most: u64)
 }
 
 async fn active(tx: &mut Tx, owner: UserId) -> Result<u64> {
-    let (active,): (i64,) =
-        sql("SELECT COUNT(*) FROM runs WHERE owner_id = $1 AND status IN ('accepted', 'running')")
-            .bind(owner)
-            .one(tx)
-            .await?;
+    let (active,): (i64,) = sql("SELECT COUNT(*) FROM runs WHERE owner_id = $1 AND status IN ('accepted', 'running')")
+        .bind(owner)
+        .one(tx)
+        .await?;
     Ok(active.unsigned_abs())
 }
 

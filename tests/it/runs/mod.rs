@@ -1,6 +1,7 @@
 //! Runs as a service: the program as a child process, a real Docker Engine, and jobs that are told when to go on.
 
 mod crash;
+mod inputs;
 mod queue;
 
 use std::fs;

@@ -316,11 +316,7 @@ async fn six(store: &Store) {
     ];
     insert(store, &runs).await;
     insert(store, &[NewRun { tags: tags(&["b"]), ..run(6, 2) }]).await;
-    for end in [
-        state(RunStatus::Successful, at(11)),
-        failed("oom", at(12)),
-        state(RunStatus::Running, at(13)),
-    ] {
+    for end in [state(RunStatus::Successful, at(11)), failed("oom", at(12)), state(RunStatus::Running, at(13))] {
         // By the owner who has fewest: let them come in the order of their ids.
         let claimed = claim_as(store, "here", &[], FREE, 10).await.expect("there are six");
         if end.finished_at.is_some() {
@@ -463,7 +459,10 @@ both!(files_that_users_sent, |store| {
     assert!(store.upload_use(UserId(2), "aa", at(6)).await.unwrap().is_some());
     store.upload_put(&upload("aa", 1, "a.tif", 6)).await.unwrap();
     assert_eq!(store.upload_prune(at(99)).await.unwrap(), ["aa"], "once, though two had it");
-    let left = HashMap::from([(1, store.upload_bytes(UserId(1)).await.unwrap()), (2, store.upload_bytes(UserId(2)).await.unwrap())]);
+    let left = HashMap::from([
+        (1, store.upload_bytes(UserId(1)).await.unwrap()),
+        (2, store.upload_bytes(UserId(2)).await.unwrap()),
+    ]);
     assert_eq!(left, HashMap::from([(1, 0), (2, 0)]));
 });
 
