@@ -11,6 +11,7 @@ mod registry;
 mod remote;
 mod render;
 mod run;
+mod runs;
 mod scan;
 mod search;
 mod serve;
@@ -82,6 +83,9 @@ enum Command {
     Run(run::Options),
     /// Run a job for every row of a file, or every file of a folder
     Batch(batch::Options),
+    /// Have a server run jobs, and look after them
+    #[command(subcommand)]
+    Runs(runs::Command),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
 }
@@ -146,6 +150,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Validate(options)) => return validate::run(&options),
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
         Some(Command::Run(options)) => return run::run(&options).await,
+        Some(Command::Runs(command)) => return runs::run(command).await,
         Some(Command::Batch(options)) => return batch::run(&options).await,
     }?;
     Ok(Exit::Done)
