@@ -314,7 +314,7 @@ async fn what_was_kept_long_enough_goes() {
 /// Pushes an image by the engine, and takes all that the engine has of it away.
 async fn push(engine: &DockerEngine, image: &str, repository: &str, tag: &str) {
     use bollard::auth::DockerCredentials;
-    use bollard::query_parameters::{PushImageOptions, RemoveImageOptions, TagImageOptionsBuilder};
+    use bollard::query_parameters::{PushImageOptions, TagImageOptionsBuilder};
     use futures_util::TryStreamExt as _;
     let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
     engine.client.tag_image(image, Some(options)).await.unwrap();
@@ -326,9 +326,8 @@ async fn push(engine: &DockerEngine, image: &str, repository: &str, tag: &str) {
     let options = PushImageOptions { tag: Some(tag.to_owned()), ..PushImageOptions::default() };
     let pushed = engine.client.push_image(repository, Some(options), Some(credentials));
     pushed.try_collect::<Vec<_>>().await.unwrap();
-    for name in [format!("{repository}:{tag}"), image.to_owned()] {
-        engine.client.remove_image(&name, None::<RemoveImageOptions>, None).await.unwrap();
-    }
+    engine.remove_image(&format!("{repository}:{tag}")).await;
+    engine.remove_image(image).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -361,6 +360,5 @@ async fn an_image_of_the_catalogue_is_pulled_with_its_registrys_password() {
     let digest = record.image.digest.clone().expect("the catalogue knows it");
     assert!(digest.starts_with("sha256:") && record.container.to_string().contains(&digest), "{record:#?}");
     service.keeps_the_secret();
-    let image = service.engine.client.inspect_image(&format!("{pushed}@{digest}")).await.unwrap();
-    service.engine.client.remove_image(&image.id.unwrap(), None, None).await.unwrap();
+    service.engine.remove_image(&format!("{pushed}@{digest}")).await;
 }
