@@ -45,13 +45,19 @@ CREATE TABLE runs (
     sealed          TEXT,
     record          TEXT NOT NULL
 ) STRICT;
-CREATE INDEX runs_active ON runs (priority, id) WHERE finished_at IS NULL;
 CREATE INDEX runs_leased ON runs (owner_id) WHERE lease_token IS NOT NULL;
-CREATE INDEX runs_owner ON runs (owner_id, id);
-CREATE INDEX runs_job ON runs (job_name, id);
-CREATE INDEX runs_batch ON runs (batch_id, batch_row);
-CREATE INDEX runs_dedup ON runs (dedup_key);
+-- What waits or goes on is found by its end, which is NULL.
 CREATE INDEX runs_finished ON runs (finished_at);
+-- Lists and counts, of one owner and of all.
+CREATE INDEX runs_owner ON runs (owner_id, id);
+CREATE INDEX runs_owner_status ON runs (owner_id, status, id);
+CREATE INDEX runs_status ON runs (status, id);
+CREATE INDEX runs_job ON runs (job_name, id);
+CREATE INDEX runs_image ON runs (image, id);
+CREATE INDEX runs_error ON runs (error_name, id) WHERE error_name IS NOT NULL;
+CREATE INDEX runs_created ON runs (created_at);
+CREATE INDEX runs_batch ON runs (batch_id, batch_row);
+CREATE INDEX runs_dedup ON runs (dedup_key, owner_id, id);
 
 CREATE TABLE run_tags (
     tag    TEXT NOT NULL,

@@ -19,8 +19,6 @@ use super::{Error, Private};
 /// How often a server may lead elsewhere.
 const MOST_REDIRECTS: usize = 5;
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a server may be silent.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// A file that is to be fetched.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +29,8 @@ pub struct Download<'a> {
     /// What its SHA-256 must be: lower-case hexadecimal digits.
     pub sha256: Option<&'a str>,
     pub most_bytes: u64,
+    /// How long its server may be silent.
+    pub silence: Duration,
     /// The private addresses that may be asked.
     pub private: &'a Private,
 }
@@ -57,7 +57,7 @@ pub enum DownloadError {
     Unreachable { host: String, reason: String },
     #[error("{host} leads from one address to another more than {MOST_REDIRECTS} times, or to none.")]
     Redirects { host: String },
-    #[error("the file at {host} is larger than {most} bytes.")]
+    #[error("the file at {host} is larger than {most} bytes, which is the most (runs.upload_mib).")]
     TooLarge { host: String, most: u64 },
     #[error("the file at {host} has the SHA-256 {found}, and should have {expected}.")]
     OtherContent { host: String, found: String, expected: String },
@@ -82,7 +82,7 @@ impl DownloadError {
 /// [`DownloadError`].
 pub async fn download(wanted: &Download<'_>) -> std::result::Result<Downloaded, DownloadError> {
     let guard = Guard::new([], wanted.private);
-    let client = client(&guard, wanted.url)?;
+    let client = client(&guard, wanted)?;
     let (response, host) = asked(&client, &guard, wanted.url.clone()).await?;
     let disk =
         |path: &Path, why: &std::io::Error| DownloadError::Disk { path: path.to_owned(), reason: why.to_string() };
@@ -107,16 +107,17 @@ pub async fn download(wanted: &Download<'_>) -> std::result::Result<Downloaded, 
     kept
 }
 
-fn client(guard: &Guard, url: &Url) -> std::result::Result<Client, DownloadError> {
+fn client(guard: &Guard, wanted: &Download<'_>) -> std::result::Result<Client, DownloadError> {
     install_tls();
     let builder = Client::builder()
         .user_agent(concat!("silo/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
+        .read_timeout(wanted.silence)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .dns_resolver(guard.clone());
-    builder.build().map_err(|why| DownloadError::Unreachable { host: host_of(url), reason: root_cause(&why) })
+    let host = host_of(wanted.url);
+    builder.build().map_err(|why| DownloadError::Unreachable { host, reason: root_cause(&why) })
 }
 
 /// The answer with the file, and the host that gave it: each address on the way is checked like the first.
@@ -135,7 +136,7 @@ async fn asked(client: &Client, guard: &Guard, mut url: Url) -> std::result::Res
             };
         }
         let next = response.headers().get("location").and_then(|value| value.to_str().ok());
-        let next = next.and_then(|next| url.join(next).ok());
+        let next = next.and_then(|next| without_login(url.join(next).ok()?));
         let may_follow = |next: &Url| {
             let is_http = matches!(next.scheme(), "http" | "https");
             // What was asked for safely is not fetched otherwise.
@@ -178,6 +179,13 @@ fn unreachable(why: &reqwest::Error, host: &str) -> DownloadError {
         return DownloadError::Refused { host };
     }
     DownloadError::Unreachable { host, reason: root_cause(why) }
+}
+
+/// Nobody but the user says who they are.
+fn without_login(mut url: Url) -> Option<Url> {
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some(url)
 }
 
 fn host_of(url: &Url) -> String {

@@ -90,7 +90,7 @@ impl Conditions {
             }
         }
         for tag in &filter.tags {
-            let text = "EXISTS (SELECT 1 FROM run_tags t WHERE t.run_id = r.id AND t.tag = ?)";
+            let text = "r.id IN (SELECT t.run_id FROM run_tags t WHERE t.tag = ?)";
             all.add(text, Bound::Text(tag.clone()));
         }
         if let Some(after) = filter.created_after {

@@ -21,7 +21,7 @@ impl Store {
 
     /// Takes up a run: one that this host had, whose silo died; or the most urgent that waits, of the owner who has the
     /// fewest that go on; or one whose host is silent for longer than its lease. Not those in `busy`, which this process is at.
-    /// `token` must be new for each call.
+    /// One whose lease ran out goes on until somebody takes it up: it counts for its owner. `token` must be new for each call.
     pub async fn run_claim(
         &self,
         token: &str,
@@ -48,7 +48,7 @@ impl Store {
         let select = format!(
             "SELECT r.id, r.host FROM runs r
              LEFT JOIN (SELECT owner_id, COUNT(*) AS going FROM runs
-                        WHERE lease_token IS NOT NULL AND lease_until > $1 GROUP BY owner_id) AS o
+                        WHERE lease_token IS NOT NULL GROUP BY owner_id) AS o
                  ON o.owner_id = r.owner_id
              WHERE r.finished_at IS NULL AND r.due_at <= $1 AND (r.lease_until IS NULL OR r.lease_until <= $1)
                  AND (r.lease_token IS NOT NULL OR COALESCE(o.going, 0) < $2){passed_over}
@@ -136,13 +136,15 @@ impl Store {
     /// Asks for a run to be stopped. One that nobody has begun ends at once, as `state` says. False: it has ended before.
     pub async fn run_cancel(&self, id: &str, by: &str, state: &RunState) -> Result<bool> {
         let at_once = sql("UPDATE runs SET cancelled_by = $1, status = $2, phase = $3, progress = $4, message = $5,
-                 finished_at = $6, updated_at = $6, record = $7
-             WHERE id = $8 AND lease_token IS NULL AND finished_at IS NULL")
+                 error_name = $6, error_category = $7, finished_at = $8, updated_at = $8, record = $9
+             WHERE id = $10 AND lease_token IS NULL AND finished_at IS NULL")
         .bind(by)
         .bind(state.status)
         .bind(state.phase)
         .bind(state.progress)
         .bind(&state.message)
+        .bind(state.error_name.as_deref())
+        .bind(state.error_category.as_deref())
         .bind(state.updated_at)
         .bind(&state.record)
         .bind(id)
@@ -191,8 +193,10 @@ async fn insert_all(tx: &mut Tx, lock: &'static str, runs: &[NewRun], most: u64)
 }
 
 async fn active(tx: &mut Tx, owner: UserId) -> Result<u64> {
-    let (active,): (i64,) =
-        sql("SELECT COUNT(*) FROM runs WHERE owner_id = $1 AND finished_at IS NULL").bind(owner).one(tx).await?;
+    let (active,): (i64,) = sql("SELECT COUNT(*) FROM runs WHERE owner_id = $1 AND status IN ('accepted', 'running')")
+        .bind(owner)
+        .one(tx)
+        .await?;
     Ok(active.unsigned_abs())
 }
 

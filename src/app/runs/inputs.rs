@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -15,6 +16,9 @@ use crate::engine::request::{File, Source};
 use crate::registry::{Download, download};
 
 use super::super::accounts::Session;
+
+/// How long a server that a file is fetched from may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A file for an input: exactly one of `upload`, `url`, `run` and `path` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +179,7 @@ impl App {
             to: &target,
             sha256: spec.sha256.as_deref(),
             most_bytes: u64::from(self.settings().runs.upload_mib) * 1024 * 1024,
+            silence: SILENCE,
             private: &self.0.inputs_private,
         };
         Ok(match download(&wanted).await {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::accounts::Session;
 use super::super::engine::Machine;
 use super::super::{App, Error, Result};
-use super::inputs::{Resolved, allowed};
+use super::inputs::{FileSpec, Resolved, allowed};
 use super::subject::Subject;
 use super::{ImageAsked, RunChange, RunForm, RunSpec, SpecFile, read_record};
 use crate::auth::time_ordered_id;
@@ -534,6 +534,21 @@ fn place_of_query(number: usize) -> String {
     format!("file {number}")
 }
 
+/// With the files of a run its secrets are thrown away: what stands in their place must not be taken for them.
+fn check_secrets(files: &[(String, FileSpec)], settings: &[(String, SecretString)]) -> Result<()> {
+    let settings = settings.iter().filter(|(_, value)| value.expose_secret() == MASK).map(|(name, _)| name);
+    let is_masked = |url: &String| url.split_once('?').is_some_and(|(_, query)| query == MASK);
+    let files = files.iter().filter(|(_, file)| file.url.as_ref().is_some_and(is_masked)).map(|(name, _)| name);
+    let gone: Vec<&str> = settings.chain(files).map(String::as_str).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "The run's secrets were thrown away with its files: give these again: {}",
+        gone.join(", ")
+    )))
+}
+
 fn once(tags: &[String]) -> Vec<String> {
     let mut once: Vec<String> = Vec::new();
     for tag in tags {
@@ -565,13 +580,16 @@ fn changed(spec: RunSpec, secrets: Secrets, old: &Record, change: &RunChange) ->
         let value = secrets.get(&name).cloned().unwrap_or_else(|| SecretString::from(shown));
         (name, value)
     });
+    let settings = replaced(settings, &change.settings, is_same);
+    let files = replaced(files.into_iter().map(|file| (file.input, file.source)), &change.files, is_same);
+    check_secrets(&files, &settings)?;
     let ticket = &old.ticket;
     let json: Vec<(String, Value)> = spec.json.into_iter().collect();
     Ok(RunForm {
         image: ImageAsked::Reference(spec.image),
-        files: replaced(files.into_iter().map(|file| (file.input, file.source)), &change.files, is_same),
+        files,
         json: replaced(json.into_iter(), &change.json, is_same),
-        settings: replaced(settings, &change.settings, is_same),
+        settings,
         mounts: replaced(spec.mounts.into_iter(), &change.mounts, is_same),
         timeout_seconds: change.timeout_seconds.or(spec.timeout_seconds),
         max_tries: change.max_tries.or(Some(old.max_tries)),

@@ -204,7 +204,9 @@ impl App {
             Err(troubles) => {
                 let is_passing = troubles.iter().all(|trouble| trouble.is_passing);
                 let failure = if is_passing { Failure::InputFetch } else { Failure::MissingFile };
-                let say = |it: &super::inputs::Trouble| format!("{}: {} {}", it.input, it.message, it.help);
+                let say = |it: &super::inputs::Trouble| {
+                    format!("{}: {} {}", it.input, it.message, it.help).trim_end().to_owned()
+                };
                 let why: Vec<String> = troubles.iter().map(say).collect();
                 return Ok(Done::failed(failure.error(why.join(" "))));
             }

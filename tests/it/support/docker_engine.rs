@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::{BuildImageOptionsBuilder, ListContainersOptionsBuilder};
+use bollard::query_parameters::{BuildImageOptionsBuilder, ListContainersOptionsBuilder, RemoveImageOptions};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use silo::engine::docker::Docker;
@@ -120,6 +120,12 @@ impl DockerEngine {
             }
             said += &step.stream.unwrap_or_default();
         }
+    }
+
+    /// Takes a name of an image away, and with the last one the image.
+    pub async fn remove_image(&self, name: &str) {
+        let removed = self.client.remove_image(name, None::<RemoveImageOptions>, None).await;
+        removed.unwrap_or_else(|why| panic!("{name} cannot be removed: {why}"));
     }
 
     /// The ids of all containers that carry a label, `KEY=VALUE`.
