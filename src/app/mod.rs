@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod hooks;
 mod metrics;
+pub mod outside;
 mod registries;
 mod scans;
 mod search;

@@ -3,6 +3,7 @@
 //! Pure: no IO, no async, no time of day, no logging, and nothing else of ours. All input is hostile: nothing here
 //! panics, whatever a registry or a person hands in, and work is bounded by the size of the input.
 
+pub mod bump;
 pub mod environment;
 pub mod image_name;
 mod json;

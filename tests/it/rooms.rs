@@ -44,7 +44,8 @@ const FRAMEWORKS: [(&str, &[&str]); 31] = [
     ("reqwest", &["registry", "client"]),
     ("bollard", &["engine"]),
     ("oci_client", &["registry"]),
-    ("tar", &["registry"]),
+    // Archives of images; what is sent to a build.
+    ("tar", &["engine", "registry"]),
     ("glob", &["engine"]),
     ("mime_guess", &["engine"]),
     ("shlex", &["engine"]),
