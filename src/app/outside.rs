@@ -9,9 +9,7 @@ use secrecy::SecretString;
 
 use super::{Error, Result};
 use crate::catalog::{ContentProblem, ManifestFacts, Outcome, RegistryKind, RepositoryFilter};
-use crate::registry::{
-    Deletion, Endpoint, Fetched, Hosts, Limits, Private, Source, Tls, full_image_name, pull_host,
-};
+use crate::registry::{Deletion, Endpoint, Fetched, Hosts, Limits, Private, Source, Tls, full_image_name, pull_host};
 use crate::scan::{content_of, seed_label};
 
 /// The host of Docker Hub in references, and what is meant where no registry is named.
@@ -66,6 +64,15 @@ pub struct SeedImage {
     pub reference: String,
     pub digest: String,
     pub facts: ManifestFacts,
+}
+
+/// A tag that was taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpublished {
+    pub reference: String,
+    pub digest: String,
+    /// Other tags that went with it.
+    pub others: Vec<String>,
 }
 
 /// What looking through a registry found.
@@ -203,10 +210,7 @@ impl Outside {
     }
 
     /// The other tags of a repository that point to a digest.
-    ///
-    /// # Errors
-    /// [`Error::Registry`].
-    pub async fn other_tags(&self, repository: &str, digest: &str, tag: &str) -> Result<Vec<String>> {
+    async fn other_tags(&self, repository: &str, digest: &str, tag: &str) -> Result<Vec<String>> {
         let listed = self.source.tags(repository).await?.items.into_iter().filter(|listed| listed.name != tag);
         let look = |listed: crate::registry::Tag| async move {
             let points_to = match listed.digest {
@@ -215,16 +219,41 @@ impl Outside {
             };
             Ok::<_, Error>((points_to.as_deref() == Some(digest)).then_some(listed.name))
         };
-        let found: Vec<Option<String>> = futures_util::stream::iter(listed.map(look)).buffered(AT_ONCE).try_collect().await?;
+        let found: Vec<Option<String>> =
+            futures_util::stream::iter(listed.map(look)).buffered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Deletes a tag, or a manifest by its digest.
+    /// Takes a tag away. Where a registry deletes manifests only, the other tags of the same manifest would go with it:
+    /// then nothing is done, unless `with_others`.
     ///
     /// # Errors
-    /// [`Error::Registry`].
-    pub async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
-        Ok(self.source.delete(repository, reference).await?)
+    /// [`Error::NotFound`], [`Error::Conflict`] where other tags are in the way, [`Error::Registry`].
+    pub async fn unpublish(&self, repository: &str, tag: &str, with_others: bool) -> Result<Unpublished> {
+        let reference = self.reference(repository, tag);
+        let gone = || Error::NotFound(format!("there is no image {reference}"));
+        let digest = self.source.digest(repository, tag).await?.ok_or_else(gone)?;
+        match self.source.delete(repository, tag).await? {
+            Deletion::Done => return Ok(Unpublished { reference, digest, others: Vec::new() }),
+            // Some deny by "not found" that there are tags to be deleted.
+            Deletion::NotThere | Deletion::Unsupported(_) => {}
+        }
+        let others = self.other_tags(repository, &digest, tag).await?;
+        if !others.is_empty() && !with_others {
+            return Err(Error::Conflict(format!(
+                "{} deletes whole images only, and {reference} is also tagged {}; --force takes these tags away too",
+                self.host,
+                others.join(", ")
+            )));
+        }
+        match self.source.delete(repository, &digest).await? {
+            Deletion::Done => Ok(Unpublished { reference, digest, others }),
+            Deletion::NotThere => Err(gone()),
+            Deletion::Unsupported(why) => Err(Error::Conflict(format!(
+                "{} deletes no images ({why}); ask who runs it to allow it, or use its own pages",
+                self.host
+            ))),
+        }
     }
 
     /// Looks through the repositories that are called as Seed images are.
@@ -278,7 +307,8 @@ impl Outside {
             Outcome::Unlabelled => Err(format!("{reference}: it carries no Seed label")),
             Outcome::NotAnImage => Err(format!("{reference}: it is no container image")),
             Outcome::Refused => {
-                let why: Vec<String> = content.problems.into_iter().map(|ContentProblem { message, .. }| message).collect();
+                let why: Vec<String> =
+                    content.problems.into_iter().map(|ContentProblem { message, .. }| message).collect();
                 Err(format!("{reference}: {}", why.join("; ")))
             }
         }
@@ -310,7 +340,8 @@ async fn scheme(place: &Place) -> Result<&'static str> {
         return Ok(scheme);
     }
     let name = place.host.rsplit_once(':').map_or(place.host.as_str(), |(name, _)| name);
-    let is_here = name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    let is_here =
+        name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
     if !is_here {
         return Ok("https");
     }

@@ -3,10 +3,14 @@
 
 mod account;
 mod batch;
+mod build;
 mod config;
+mod images;
 mod init;
 mod job;
 mod manifest_file;
+mod place;
+mod publish;
 mod registry;
 mod remote;
 mod render;
@@ -84,6 +88,19 @@ enum Command {
     Batch(batch::Options),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
+    /// Build a Seed image of a folder with a Dockerfile and a manifest
+    Build(build::Options),
+    /// Push an image to a registry, under a version that is free there
+    Publish(publish::Options),
+    /// Take a tag away at a registry
+    Unpublish(images::UnpublishOptions),
+    /// Fetch an image from a registry
+    Pull(images::PullOptions),
+    /// List the Seed images that this machine's container engine has
+    List(images::ListOptions),
+    /// Look at images without an engine
+    #[command(subcommand)]
+    Image(images::ImageCommand),
 }
 
 /// How a command ends, as a shell sees it. Ordered by how bad it is.
@@ -147,6 +164,12 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
         Some(Command::Run(options)) => return run::run(&options).await,
         Some(Command::Batch(options)) => return batch::run(&options).await,
+        Some(Command::Build(options)) => return build::run(&options).await,
+        Some(Command::Publish(options)) => return publish::run(&options).await,
+        Some(Command::Unpublish(options)) => return images::unpublish(&options).await,
+        Some(Command::Pull(options)) => return images::pull(&options).await,
+        Some(Command::List(options)) => return images::list(&options).await,
+        Some(Command::Image(command)) => return images::image(&command).await,
     }?;
     Ok(Exit::Done)
 }

@@ -23,7 +23,10 @@ enum Token {
     /// `**` at the end
     Rest,
     /// `[a-z]`, `[^a-z]`
-    Class { is_negated: bool, ranges: Vec<(char, char)> },
+    Class {
+        is_negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 /// A line that cannot be meant.

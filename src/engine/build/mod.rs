@@ -146,7 +146,11 @@ impl Context {
         let is_out = self.is_out(name);
         if about.is_dir() {
             if !is_out {
-                archive.append_data(&mut header(EntryType::Directory, mode(&about)), format!("{name}/"), io::empty())?;
+                archive.append_data(
+                    &mut header(EntryType::Directory, mode(&about)),
+                    format!("{name}/"),
+                    io::empty(),
+                )?;
             }
             let may_hold = self.ignore.has_exceptions() || self.dockerfile.starts_with(&format!("{name}/"));
             if !is_out || may_hold {
@@ -290,7 +294,10 @@ mod tests {
         let sent = sent(Context::open(folder.path(), None).unwrap()).await.unwrap();
         let text = |name: &str| sent.get(name).map(|(_, text)| text.as_str());
         assert_eq!(text("Dockerfile"), Some("FROM scratch"));
-        assert_eq!((text("b"), text("out/keep"), text(&long.replace("//", "/"))), (Some("b"), Some("kept"), Some("far")));
+        assert_eq!(
+            (text("b"), text("out/keep"), text(&long.replace("//", "/"))),
+            (Some("b"), Some("kept"), Some("far"))
+        );
         assert_eq!(sent["link"], (EntryType::Symlink, "/nowhere".to_owned()));
         assert_eq!(sent["empty/"].0, EntryType::Directory);
         for name in ["a.log", "out/drop", "out/", "socket"] {

@@ -87,7 +87,9 @@ impl Docker {
         let built = self.image(what.name).await?;
         match what.labels.iter().find(|(label, value)| built.labels.get(*label) != Some(value)) {
             Some((label, _)) => Err(Error::Build {
-                reason: format!("the engine has changed the value of the label {label}; build it with Docker's own engine"),
+                reason: format!(
+                    "the engine has changed the value of the label {label}; build it with Docker's own engine"
+                ),
             }),
             None => Ok(built),
         }

@@ -115,7 +115,9 @@ impl Docker {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => told(event, &mut progress),
-                Err(why @ (BollardError::DockerStreamError { .. } | BollardError::DockerResponseServerError { .. })) => {
+                Err(
+                    why @ (BollardError::DockerStreamError { .. } | BollardError::DockerResponseServerError { .. }),
+                ) => {
                     return Err(Error::Push { image: name.to_owned(), reason: failure::words(&why) });
                 }
                 Err(why) => return Err(self.failure(why).other()),
@@ -142,9 +144,9 @@ pub(super) fn for_engine(login: &Credentials, host: &str) -> DockerCredentials {
 }
 
 fn told(event: PushImageInfo, progress: &mut impl FnMut(PullProgress)) {
-    let bytes = event.progress_detail.and_then(|detail| {
-        Some((detail.current?.try_into().ok()?, detail.total.unwrap_or_default().try_into().ok()?))
-    });
+    let bytes = event
+        .progress_detail
+        .and_then(|detail| Some((detail.current?.try_into().ok()?, detail.total.unwrap_or_default().try_into().ok()?)));
     if let Some(status) = event.status {
         progress(PullProgress { layer: None, status, bytes });
     }
