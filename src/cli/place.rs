@@ -55,9 +55,9 @@ pub(super) struct Account {
 }
 
 impl Registry {
-    /// Whether a registry was named.
+    /// Whether a registry was named, or a namespace of Docker Hub's.
     pub(super) fn is_named(&self) -> bool {
-        self.registry.is_some()
+        self.registry.is_some() || self.org.is_some()
     }
 
     /// Where images go, or are; on Docker Hub in the user's own namespace where none was named.

@@ -176,8 +176,7 @@ async fn find(options: &Options, docker: &Docker, image: &str, is_built_here: bo
     bar.finish();
     match found {
         Err(runtime::Error::NoImage { .. }) if is_built_here => bail!(
-            "the engine has no image {image}: build it in the manifest's folder, with `docker build -t {image} --label \
-             {LABEL}=\"$(cat seed.manifest.json)\" .`, or pull it with --pull"
+            "the engine has no image {image}: build it in the manifest's folder with silo build, or pull it with --pull"
         ),
         found => Ok(found?),
     }

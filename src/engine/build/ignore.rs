@@ -152,6 +152,10 @@ fn class(left: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &
     }
 }
 
+fn has(ranges: &[(char, char)], c: char) -> bool {
+    ranges.iter().any(|(from, to)| (*from..=*to).contains(&c))
+}
+
 impl Pattern {
     /// Goes along the path once, with all places of the pattern that it may be at: no pattern takes long.
     fn matches(&self, path: &str) -> bool {
@@ -163,10 +167,8 @@ impl Pattern {
                 match token {
                     Token::One(one) if *one == c => self.enter(&mut next, place + 1),
                     Token::Any if c != '/' => self.enter(&mut next, place + 1),
-                    Token::Class { is_negated, ranges } if c != '/' => {
-                        if ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *is_negated {
-                            self.enter(&mut next, place + 1);
-                        }
+                    Token::Class { is_negated, ranges } if c != '/' && has(ranges, c) != *is_negated => {
+                        self.enter(&mut next, place + 1);
                     }
                     Token::Run if c != '/' => self.enter(&mut next, place),
                     Token::Rest => self.enter(&mut next, place),

@@ -2,11 +2,13 @@
 
 mod accounts;
 mod batch;
+mod build;
 mod catalogue;
 mod configuration;
 mod init;
 mod newcomer;
 pub mod program;
+mod publish;
 mod run;
 mod run_job;
 mod spec;
