@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::{Error, Result};
 use crate::catalog::{ContentProblem, ManifestFacts, Outcome, RegistryKind, RepositoryFilter};
-use crate::registry::{Deletion, Endpoint, Fetched, Hosts, Limits, Private, Source, Tls, full_image_name, pull_host};
+use crate::registry::{self, Deletion, Endpoint, Fetched, Hosts, Limits, Private, Source, Tls, full_image_name, pull_host};
 use crate::scan::{content_of, seed_label};
 
 /// The host of Docker Hub in references, and what is meant where no registry is named.
@@ -64,6 +64,16 @@ pub struct SeedImage {
     pub reference: String,
     pub digest: String,
     pub facts: ManifestFacts,
+}
+
+/// How it is with a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Free,
+    Taken,
+    /// The account may not see it, and why. Some registries say that of every repository that is not there yet; who may
+    /// not see one may hardly push to it.
+    Hidden(String),
 }
 
 /// A tag that was taken away.
@@ -172,6 +182,19 @@ impl Outside {
         Ok(self.source.digest(repository, tag).await?)
     }
 
+    /// Whether a tag can be had without taking it from somebody. Costs a HEAD.
+    ///
+    /// # Errors
+    /// [`Error::Registry`].
+    pub async fn standing(&self, repository: &str, tag: &str) -> Result<Standing> {
+        match self.source.digest(repository, tag).await {
+            Ok(None) => Ok(Standing::Free),
+            Ok(Some(_)) => Ok(Standing::Taken),
+            Err(registry::Error::Forbidden(why)) => Ok(Standing::Hidden(why)),
+            Err(why) => Err(why.into()),
+        }
+    }
+
     /// An image with its label.
     ///
     /// # Errors
@@ -212,7 +235,7 @@ impl Outside {
     /// The other tags of a repository that point to a digest.
     async fn other_tags(&self, repository: &str, digest: &str, tag: &str) -> Result<Vec<String>> {
         let listed = self.source.tags(repository).await?.items.into_iter().filter(|listed| listed.name != tag);
-        let look = |listed: crate::registry::Tag| async move {
+        let look = |listed: registry::Tag| async move {
             let points_to = match listed.digest {
                 Some(known) => Some(known),
                 None => self.source.digest(repository, &listed.name).await?,
@@ -294,7 +317,7 @@ impl Outside {
             let look = self.source.look(repository, tag).await?;
             let Some(look) = look else { return Ok(None) };
             let fetched = self.source.fetch_with(repository, &look.digest, look.manifest).await?;
-            Ok::<_, crate::registry::Error>(Some((look.digest, fetched)))
+            Ok::<_, registry::Error>(Some((look.digest, fetched)))
         };
         let (digest, fetched) = match read.await {
             Ok(Some(read)) => read,
@@ -345,7 +368,7 @@ async fn scheme(place: &Place) -> Result<&'static str> {
     if !is_here {
         return Ok("https");
     }
-    use crate::registry::Error as Why;
+    use registry::Error as Why;
     let secure = endpoint(place, &Login::default(), RegistryKind::Distribution, "https");
     let source = Source::open(&secure, &Limits { tries: 1, ..limits() }, &Hosts::default())?;
     Ok(match source.ping().await {

@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::job::live::stop_on_signal;
 use super::job::{name_of, usage};
 use super::manifest_file::{self, ManifestFile, shown};
-use super::place::Account;
+use super::place::{Account, HUB_KEY};
 use super::publish::{Published, Pushing, Work};
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
-use crate::app::outside;
+use crate::app::outside::{self, Place};
 use crate::engine::build::Context;
 use crate::engine::docker::{Build, Docker};
-use crate::engine::runtime::Image;
+use crate::engine::runtime::{Credentials, Image};
 use crate::seed::image_name::{is_docker_component, is_docker_tag};
 use crate::seed::label::{self, Form, MAX_BUILD_BYTES};
 use crate::seed::model::Manifest;
@@ -31,7 +31,7 @@ use crate::seed::{LABEL, Severity};
     after_help = "Examples:\n  silo build\n  silo build my-job --publish -r registry.example.org -O geo\n\nThe manifest is \
                   validated first. The engine's own words go to standard error as they come; whether the image was built is \
                   what the engine says in the end.\n\nExit codes: 0 the image is there (and published); 1 it is not; 2 \
-                  wrong usage, or something that cannot be read; 130 stopped by Ctrl-C or a signal."
+                  wrong usage, or a manifest that cannot be read; 130 stopped by Ctrl-C or a signal."
 )]
 pub(super) struct Options {
     /// The folder with the Dockerfile, the manifest, and everything that goes into the image
@@ -127,8 +127,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     }
     let source = options.how.source(file, report)?;
     let docker = Docker::open(options.how.engine.as_deref()).await?;
-    let Some(image) = options.how.build(&docker, &options.directory, &source, options.pushing.account(), &stop).await?
-    else {
+    let account = (options.pushing.account(), place.as_ref());
+    let Some(image) = options.how.build(&docker, &options.directory, &source, account, &stop).await? else {
         return Ok(Exit::Interrupted);
     };
     let mut published = None;
@@ -210,7 +210,7 @@ impl How {
         docker: &Docker,
         directory: &Path,
         source: &Source,
-        account: &Account,
+        (account, registry): (&Account, Option<&Place>),
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Image>> {
         let dockerfile =
@@ -232,7 +232,7 @@ impl How {
             arguments: self.build_arg.iter().cloned().collect(),
             platform: self.platform.as_deref(),
             network: self.build_network.as_deref(),
-            credentials: base_credentials(&context.instructions, account)?,
+            credentials: base_credentials(&context.instructions, account, registry)?,
         };
         let tell = |text: &str| {
             if !self.quiet {
@@ -262,23 +262,32 @@ fn near(given: &Path, directory: &Path) -> PathBuf {
     if inside.exists() { inside } else { given.to_owned() }
 }
 
-/// Logins for the images that a Dockerfile begins with, where `docker login` has left some, by the key that the engine
-/// knows their hosts by.
+/// Logins for the images that a Dockerfile begins with, by the key that the engine knows their hosts by. A user who is
+/// named is for `registry` alone; where that is not named, for the first image, as Seed CLI has it. The others have what
+/// `docker login` has left.
 fn base_credentials(
     instructions: &str,
     account: &Account,
-) -> anyhow::Result<HashMap<String, crate::engine::runtime::Credentials>> {
+    registry: Option<&Place>,
+) -> anyhow::Result<HashMap<String, Credentials>> {
     let froms = instructions.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let is_from = words.next()?.eq_ignore_ascii_case("from");
         words.find(|word| !word.starts_with("--")).filter(|_| is_from)
     });
+    let froms = froms.filter(|image| *image != "scratch" && !image.contains('$'));
+    // What is no reference is a stage, or the engine's to refuse.
+    let places = froms.filter_map(|image| Some(outside::reference(image).ok()?.0));
     let mut found = HashMap::new();
-    for image in froms.filter(|image| *image != "scratch" && !image.contains('$')) {
-        // What is no reference is a stage, or the engine's to refuse.
-        let Ok((place, ..)) = outside::reference(image) else { continue };
-        if let Some(login) = account.docker_config()?.credentials(&place.host)? {
-            let key = if place.is_docker_hub() { "https://index.docker.io/v1/".to_owned() } else { place.host };
+    for (at, place) in places.enumerate() {
+        let is_meant = registry.map_or(at == 0, |registry| registry.host == place.host);
+        let login = if account.is_named() && is_meant {
+            account.credentials(&place.host)?
+        } else {
+            account.docker_config()?.credentials(&place.host)?
+        };
+        if let Some(login) = login {
+            let key = if place.is_docker_hub() { HUB_KEY.to_owned() } else { place.host };
             found.insert(key, login);
         }
     }

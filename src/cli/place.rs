@@ -7,6 +7,7 @@ mod docker_config;
 
 use std::io::{IsTerminal as _, Read as _, stderr, stdin};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -16,6 +17,8 @@ use crate::app::outside::{Login, Place};
 use crate::engine::docker::TOKEN_USER;
 use crate::engine::runtime::Credentials;
 use docker_config::DockerConfig;
+
+pub(super) use docker_config::HUB_KEY;
 
 /// The longest password that is read, bytes: tokens of clouds have some thousands.
 const LONGEST_PASSWORD: u64 = 64 << 10;
@@ -52,6 +55,9 @@ pub(super) struct Account {
     /// Docker's configuration folder, with logins [default: ~/.docker]
     #[arg(long, value_name = "FOLDER", env = "DOCKER_CONFIG", help_heading = "Registry")]
     docker_config: Option<PathBuf>,
+    /// Found out once: standard input can be read once only.
+    #[arg(skip)]
+    known: OnceLock<SecretString>,
 }
 
 impl Registry {
@@ -89,12 +95,24 @@ impl Account {
     /// A password is missing, or Docker's configuration cannot be used.
     pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
         match &self.user {
-            Some(user) => Ok(Some(Credentials { username: user.clone(), password: self.password(user, host)? })),
+            Some(user) => {
+                let password = match self.known.get() {
+                    Some(known) => known.clone(),
+                    None => self.password(user, host)?,
+                };
+                let password = self.known.get_or_init(|| password).clone();
+                Ok(Some(Credentials { username: user.clone(), password }))
+            }
             None => self.docker_config()?.credentials(host),
         }
     }
 
-    /// What `docker login` has left, whoever is named here: for the images that a build begins with.
+    /// Whether a user was named.
+    pub(super) fn is_named(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// What `docker login` has left, whoever is named here.
     pub(super) fn docker_config(&self) -> anyhow::Result<DockerConfig> {
         DockerConfig::read(self.docker_config.as_deref())
     }

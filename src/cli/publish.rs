@@ -14,7 +14,7 @@ use super::manifest_file::{self, ManifestFile};
 use super::place::{Account, Registry, login};
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
-use crate::app::outside::{Outside, Place};
+use crate::app::outside::{Outside, Place, Standing};
 use crate::engine::docker::Docker;
 use crate::engine::runtime::{Credentials, Error, Runtime as _};
 use crate::seed::bump::{Bump, Part, bump};
@@ -207,7 +207,7 @@ impl Work<'_> {
         }
         let raised = self.raised(&registry, name, bump).await?;
         if !self.dry_run {
-            let account = self.pushing.account();
+            let account = (self.pushing.account(), Some(&self.place));
             if self.how.build(self.docker, self.directory, &raised, account, self.stop).await?.is_none() {
                 return Ok(None);
             }
@@ -242,7 +242,14 @@ impl Work<'_> {
 
     async fn is_free(&self, registry: &Outside, name: &str) -> anyhow::Result<bool> {
         let (repository, tag) = self.parts(name);
-        Ok(registry.digest(&repository, tag).await?.is_none())
+        Ok(match registry.standing(&repository, tag).await? {
+            Standing::Free => true,
+            Standing::Taken => false,
+            Standing::Hidden(why) => {
+                eprintln!("note: taken for a name that is free: {}", tame(&why));
+                true
+            }
+        })
     }
 
     /// The manifest with versions that are free; nothing is written yet.

@@ -154,7 +154,7 @@ mod tests {
         for (text, host, repository, reference) in [
             ("a", "docker.io", "library/a", "latest"),
             ("geo/a:1", "docker.io", "geo/a", "1"),
-            ("index.docker.io/geo/a:1", "index.docker.io", "geo/a", "1"),
+            ("index.docker.io/geo/a:1", "docker.io", "geo/a", "1"),
             ("localhost/a:1", "localhost", "a", "1"),
             ("127.0.0.1:5000/geo/a-1.0.0-seed:1.0.0", "127.0.0.1:5000", "geo/a-1.0.0-seed", "1.0.0"),
             ("gitlab.example.org/group/sub/project/a:1", "gitlab.example.org", "group/sub/project/a", "1"),

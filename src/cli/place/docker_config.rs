@@ -18,7 +18,7 @@ use crate::engine::docker::TOKEN_USER;
 use crate::engine::runtime::Credentials;
 
 /// Docker Hub's key, which is as old as Docker.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(in crate::cli) const HUB_KEY: &str = "https://index.docker.io/v1/";
 /// The longest configuration, bytes.
 const LONGEST: u64 = 4 << 20;
 /// What helpers say of a host that they do not know; any other failure is one.

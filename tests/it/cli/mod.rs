@@ -11,7 +11,9 @@ pub mod program;
 mod publish;
 mod run;
 mod run_job;
+mod seed_cli;
 mod spec;
+mod tutorial;
 mod upgrade;
 mod validate;
 

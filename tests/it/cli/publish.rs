@@ -201,7 +201,8 @@ async fn passwords_come_in_every_way_and_go_nowhere() {
     assert!(gone.contains(&host), "{gone}");
 }
 
-#[tokio::test]
+/// The token server is the test's own, so it needs a thread beside the one that waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_have_the_scopes_that_are_needed() {
     let project = Project::new("publishes-tokens").await;
     let registry = DockerRegistry::token("ada", "hunter2").await;
@@ -218,14 +219,11 @@ async fn tokens_have_the_scopes_that_are_needed() {
 async fn other_tags_of_an_image_are_not_taken_away_unasked() {
     let (project, registry) = (Project::new("unpublishes").await, DockerRegistry::open().await);
     let mut layout = crate::support::layout::LayoutBuilder::oci();
-    layout.image("geo/a-1.0.0-seed:1.0.0", &[]);
-    registry.put(&layout, "geo/a-1.0.0-seed:1.0.0").await;
-    let manifest = registry.get("geo/a-1.0.0-seed/manifests/1.0.0").await;
-    let (bytes, host) = (manifest.bytes().await.unwrap(), registry.host());
-    let url = format!("{}/v2/geo/a-1.0.0-seed/manifests/latest", registry.url());
-    let put = reqwest::Client::builder().no_proxy().build().unwrap().put(url);
-    let put = put.header("content-type", "application/vnd.oci.image.manifest.v1+json").body(bytes);
-    assert!(put.send().await.unwrap().status().is_success());
+    for reference in ["geo/a-1.0.0-seed:1.0.0", "geo/a-1.0.0-seed:latest"] {
+        layout.image(reference, &[]); // the same bytes, so the same digest
+        registry.put(&layout, reference).await;
+    }
+    let host = registry.host();
     let reference = format!("{host}/geo/a-1.0.0-seed:1.0.0");
     let said = project.silo(&["unpublish", &reference]).expect_failure(1);
     assert!(said.contains("also tagged latest") && said.contains("--force"), "{said}");
@@ -306,4 +304,46 @@ async fn images_on_disk_are_looked_at() {
     for wrong in ["./nowhere", "UPPER/case"] {
         silo(&["image", "inspect", wrong]).expect_failure(2);
     }
+}
+
+#[tokio::test]
+async fn a_build_may_begin_with_an_image_that_needs_a_login() {
+    let project = Project::new("builds-on-secrets").await;
+    let registry = DockerRegistry::htpasswd("ada", "hunter2").await;
+    let (host, image) = (registry.host(), project.image());
+    project.build(&["-q"]).expect_success();
+    let publish = ["publish", "-r", &host, "-u", "ada", "--password-stdin"];
+    project.silo_with(&[], &publish, "hunter2").expect_success();
+    project.write("Dockerfile", &format!("FROM --platform=linux/amd64 {host}/{image}\nRUN echo built on it\n"));
+    let said = project.build(&[]).expect_failure(1);
+    assert!(said.contains("cannot be built"), "{said}");
+    // The same user publishes what was built; standard input is read once.
+    let build = ["build", "--build-network", "none", "--publish", "-r", &host, "-u", "ada", "--password-stdin", "-f"];
+    let exit = project.silo_with(&[], &build, "hunter2\n");
+    assert!(exit.stderr.contains("built on it") && !exit.stderr.contains("hunter2"), "{exit:#?}");
+    assert!(exit.expect_success().starts_with(&format!("Published {host}/{image}\n")));
+    // As Seed CLI has it: without a registry, the user is for the first image.
+    let old = ["build", "--build-network", "none", "-q", "-u", "ada", "-p", "hunter2"];
+    project.silo(&old).expect_success();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_the_account_may_not_see_counts_as_free() {
+    use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
+    let (project, registry) = (Project::new("publishes-unseen").await, FakeRegistry::start().await);
+    project.build(&["-q"]).expect_success();
+    let (host, url) = (registry.host(), registry.url());
+    let publish = ["publish", "-r", &url, "-O", "gitlab-group/gitlab-project", "--dry-run"];
+    let expected = format!("{0} would be published as {host}/gitlab-group/gitlab-project/{0}\n", project.image());
+    assert_eq!(project.silo(&publish).expect_success(), expected);
+    let asked = registry.count(|seen: &Seen| seen.is_head() && seen.is_manifest());
+    assert_eq!((asked, registry.count(Seen::is_manifest)), (1, 1), "one HEAD, and nothing else");
+
+    registry.fault(Seen::is_manifest, ALWAYS, Fault::Status(403));
+    let said = project.silo(&publish).expect_failure(1);
+    assert!(said.contains("log in"), "{said}");
+    let both = [("SILO_REGISTRY_USER", "ada"), ("SILO_REGISTRY_PASSWORD", "hunter2")];
+    let exit = project.silo_with(&both, &publish, "");
+    assert!(exit.stderr.contains("note: taken for a name that is free"), "{exit:#?}");
+    assert_eq!(exit.expect_success(), expected);
 }
