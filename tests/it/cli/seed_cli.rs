@@ -114,7 +114,7 @@ async fn what_misled_its_users_does_not_happen() {
     assert!(exit.stdout.starts_with("<$INPUT_OTHER>\n<x>\n") && exit.stdout.contains(" unset"), "{exit:#?}");
 
     // A batch of several columns with relative names; and one that fails says so.
-    project.write("rows.csv", "INPUT, TEXT\nin.txt, \"a, b\"\nin.txt, c\n");
+    project.write("rows.csv", "INPUT, TEXT\nin.txt,\"a, b\"\nin.txt, c\n");
     let exit = project.seed("batch -b rows.csv -in misleads-1.0.0-seed:1.0.0 -o rows --network none");
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     project.write("bad.csv", "INPUT,TEXT\nin.txt,none\n");
