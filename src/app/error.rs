@@ -41,7 +41,7 @@ pub enum Error {
     #[error("{0}")]
     Conflict(String),
     /// A registry did not do its part.
-    #[error("{0}")]
+    #[error(transparent)]
     Registry(#[from] registry::Error),
     /// The request took too long, or the service stops.
     #[error("{0}")]

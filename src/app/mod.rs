@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod hooks;
 mod metrics;
+pub mod outside;
 mod registries;
 mod runs;
 mod scans;

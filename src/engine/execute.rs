@@ -324,8 +324,10 @@ fn failure(why: &runtime::Error) -> Failure {
         runtime::Error::Pull { .. } | runtime::Error::NoImage { .. } => Failure::PullRefused,
         runtime::Error::NoEngine { .. } | runtime::Error::Lost { .. } => Failure::EngineLost,
         runtime::Error::DiskFull { .. } => Failure::Disk,
-        runtime::Error::NoGpu { .. } | runtime::Error::Command { .. } | runtime::Error::Refused { .. } => {
-            Failure::Launch
-        }
+        runtime::Error::NoGpu { .. }
+        | runtime::Error::Command { .. }
+        | runtime::Error::Build { .. }
+        | runtime::Error::Push { .. }
+        | runtime::Error::Refused { .. } => Failure::Launch,
     }
 }

@@ -3,6 +3,7 @@
 //! Knows the standard and container engines; knows no database, no HTTP server and no command line.
 
 pub mod attempt;
+pub mod build;
 pub mod command;
 pub mod container;
 mod context;

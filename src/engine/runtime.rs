@@ -190,6 +190,10 @@ pub enum Error {
     NoImage { image: String },
     #[error("{image} cannot be pulled: {cause}. The engine says: {reason}")]
     Pull { image: String, cause: PullFailure, reason: String },
+    #[error("the image cannot be built: {reason}")]
+    Build { reason: String },
+    #[error("{image} cannot be pushed; the engine says: {reason}")]
+    Push { image: String, reason: String },
     #[error("the engine has no GPU to give ({reason}): run the job on a host with a GPU and its container toolkit")]
     NoGpu { reason: String },
     #[error("the job's command cannot be started ({reason}): mend the image, or the manifest's command")]

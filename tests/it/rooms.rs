@@ -58,8 +58,8 @@ const FRAMEWORKS: [(&str, &[&str]); 33] = [
     ("reqwest", &["registry", "client"]),
     ("bollard", &["engine"]),
     ("oci_client", &["registry"]),
-    // Archives of runs are written; others are read.
-    ("tar", &["registry", "app"]),
+    // Archives of images; what is sent to a build; archives of runs.
+    ("tar", &["app", "engine", "registry"]),
     ("zip", &["app"]),
     ("glob", &["engine"]),
     ("mime_guess", &["engine"]),

@@ -159,6 +159,22 @@ impl DockerEngine {
     }
 }
 
+/// Takes an image's name away from an engine.
+pub async fn remove(engine: &DockerEngine, image: &str) {
+    let options = None::<bollard::query_parameters::RemoveImageOptions>;
+    engine.client.remove_image(image, options, None).await.expect("it is there");
+}
+
+/// An image as `docker save` gives it.
+pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
+    let mut pieces = Box::pin(engine.client.export_image(image));
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        bytes.extend_from_slice(&piece.expect("the engine has it"));
+    }
+    bytes
+}
+
 fn connect(host: &str) -> bollard::Docker {
     bollard::Docker::connect_with_socket(host, 120, bollard::API_DEFAULT_VERSION).expect("the engine has a socket")
 }
