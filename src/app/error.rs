@@ -52,6 +52,9 @@ pub enum Error {
     /// Somebody else does it now.
     #[error("another process has taken it over")]
     LeaseLost,
+    /// There is nothing to search in yet.
+    #[error("the search index is being built: {}; try again in {} seconds", .0, .0.wait())]
+    Building(search::Building),
     /// Our fault, or the machine's. The text is for the log, never for a caller.
     #[error("{0}")]
     Internal(String),
@@ -79,6 +82,7 @@ impl From<search::Error> for Error {
         match why {
             search::Error::Query(text) => Error::Invalid(text),
             search::Error::Index(text) => Error::Internal(text),
+            search::Error::Building(progress) => Error::Building(progress),
         }
     }
 }

@@ -13,6 +13,7 @@ impl App {
     /// Brings the numbers up to date that are states. Without the database they stay as they were.
     pub async fn describe_metrics(&self) {
         metrics::gauge!("silo_index_revision").set(self.0.index.revision() as f64);
+        metrics::gauge!("silo_index_ready").set(if self.0.index.serving().is_ok() { 1.0 } else { 0.0 });
         if let Err(why) = self.describe_catalogue().await {
             tracing::warn!(%why, "the numbers of the catalogue could not be read");
         }

@@ -4,10 +4,12 @@
 mod accounts;
 mod catalogue;
 mod demo;
+mod doctor;
 mod engine;
 mod error;
 mod events;
 mod hooks;
+mod index;
 mod metrics;
 pub mod outside;
 mod registries;
@@ -32,6 +34,7 @@ use crate::store::Store;
 pub use accounts::{NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
+pub use doctor::{Finding, Verdict, examine};
 pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
@@ -73,6 +76,8 @@ struct Inner {
     machine: Mutex<Option<engine::Machine>>,
     /// One writer brings the index up to date at a time.
     index_sync: Mutex<()>,
+    /// One builder makes the next one at a time.
+    index_build: Mutex<()>,
     /// The registries whose numbers `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
     /// Held while this process serves: the data directory is ours.
@@ -94,6 +99,8 @@ pub struct Signals {
     pub run_queued: Notify,
     /// Rises with each change of a run in this process.
     pub run_changed: watch::Sender<u64>,
+    /// The index cannot be written any more.
+    pub index_broken: Notify,
     /// The revision of the catalogue that searches see, whoever changed it.
     pub revision: watch::Sender<i64>,
 }
@@ -118,11 +125,12 @@ impl App {
     ///
     /// # Errors
     /// What cannot be reached, in a word, for operators.
-    pub async fn ready(&self) -> std::result::Result<(), &'static str> {
+    pub async fn ready(&self) -> std::result::Result<(), String> {
         self.0.store.ping().await.map_err(|why| {
             tracing::error!(%why, "the database does not answer");
-            "the database does not answer"
-        })
+            "the database does not answer".to_owned()
+        })?;
+        self.0.index.serving().map(drop).map_err(|why| Error::from(why).to_string())
     }
 
     /// Deletes expired sessions, old scans and events, contents that no image points to, and what was kept of runs for long

@@ -9,7 +9,9 @@ use secrecy::SecretString;
 
 use super::{Error, Result};
 use crate::catalog::{ContentProblem, ManifestFacts, Outcome, RegistryKind, RepositoryFilter};
-use crate::registry::{self, Deletion, Endpoint, Fetched, Hosts, Limits, Private, Source, Tls, full_image_name, pull_host};
+use crate::registry::{
+    self, Deletion, Endpoint, Fetched, Hosts, Limits, Private, Source, Tls, full_image_name, pull_host,
+};
 use crate::scan::{content_of, seed_label};
 
 /// The host of Docker Hub in references, and what is meant where no registry is named.

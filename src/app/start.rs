@@ -41,6 +41,8 @@ pub enum StartError {
     Store(#[from] store::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
+    #[error("the search index cannot be made: {0}")]
+    Index(#[from] super::Error),
 }
 
 /// What became of the first admin.
@@ -72,8 +74,10 @@ impl App {
         let host = host_id(&settings.data).map_err(data_error)?;
         // Nobody else has this silo's runs: the lock is ours.
         store.run_release_host(&host).await?;
-        let index = Index::open(&settings.in_data("index"))?;
+        let folder = settings.in_data("index");
+        let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
         let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
+        app.index_start().await?;
         let admin = app.first_admin().await?;
         Ok((app, admin))
     }
@@ -126,6 +130,7 @@ impl App {
             machine: tokio::sync::Mutex::default(),
             uploads: tokio::sync::Mutex::default(),
             index_sync: tokio::sync::Mutex::default(),
+            index_build: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,
             settings,
@@ -164,12 +169,15 @@ impl App {
 /// # Errors
 /// [`store::Error::Open`], saying what to do.
 pub async fn open_store(settings: &Settings) -> store::Result<Store> {
+    Store::connect(&address(settings)).await
+}
+
+pub(super) fn address(settings: &Settings) -> Address {
     let url = &settings.database.url;
-    let address = match url.expose_secret() {
+    match url.expose_secret() {
         "" => Address::Sqlite(settings.sqlite_path()),
         _ => Address::Postgres(url.clone()),
-    };
-    Store::connect(&address).await
+    }
 }
 
 /// What tells this silo from others on the same database; kept with what it has.

@@ -5,6 +5,7 @@ mod account;
 mod batch;
 mod build;
 mod config;
+mod doctor;
 mod images;
 mod init;
 mod job;
@@ -79,6 +80,8 @@ enum Command {
     Registry(registry::Command),
     /// Ask the service on this machine whether it is alive, for container health checks
     Health(remote::HealthOptions),
+    /// Look whether everything is there that the service on this machine needs
+    Doctor(doctor::Options),
     /// Write a manifest to start from
     Init(init::Options),
     /// Say what is wrong with a manifest, and how to mend it
@@ -185,6 +188,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Registry(command)) => registry::run(command).await,
         Some(Command::Spec(options)) => spec::run(&options),
         Some(Command::Health(options)) => remote::health(&flags, options).await,
+        Some(Command::Doctor(options)) => return doctor::run(&flags, &options).await,
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),
         Some(Command::Upgrade(options)) => return upgrade::run(&options),

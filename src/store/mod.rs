@@ -69,7 +69,9 @@ impl Error {
     }
 }
 
+pub use connect::Look;
 pub use events::EventRange;
+pub use index_feed::CatalogueState;
 
 pub type Result<T> = std::result::Result<T, Error>;
 

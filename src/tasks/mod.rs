@@ -2,6 +2,7 @@
 //! "wake up", can be killed at any await, and do no retries of their own: the next wake-up is the retry.
 
 mod cleanup;
+mod index_renew;
 mod index_sync;
 mod judge_again;
 mod run_sweep;
@@ -51,6 +52,7 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
         tasks.spawn(drive::<run_sweep::RunSweep>(app.clone(), stop.clone()));
     }
     tasks.spawn(drive::<index_sync::IndexSync>(app.clone(), stop.clone()));
+    tasks.spawn(drive::<index_renew::IndexRenew>(app.clone(), stop.clone()));
     tasks.spawn(drive::<judge_again::JudgeAgain>(app.clone(), stop.clone()));
     tasks.spawn(drive::<cleanup::Cleanup>(app.clone(), stop.clone()));
     let clock = cron_clock(app).await?;

@@ -5,6 +5,7 @@ mod batch;
 mod build;
 mod catalogue;
 mod configuration;
+mod doctor;
 mod init;
 mod newcomer;
 pub mod program;

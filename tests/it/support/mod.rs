@@ -11,6 +11,9 @@ pub mod layout;
 pub mod postgres;
 pub mod process;
 pub mod sse;
+#[allow(dead_code, reason = "shared with the benchmarks")]
+#[path = "../../../benches/stored.rs"]
+pub mod stored;
 pub mod tls;
 pub mod token_server;
 
