@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::container::Container;
+use super::container::{Container, RUN};
 use super::fetch::{Wanted, fetch};
 use super::logs::{Logs, Printed};
 use super::marks::{End, Marks};
@@ -26,6 +26,10 @@ use crate::clock::Clock;
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long a container may live after it was sent KILL.
 const DYING: Duration = Duration::from_secs(60);
+/// How long an engine may take to begin a start that it was asked for.
+const STARTING: Duration = Duration::from_secs(5);
+/// How often a container is looked at meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often the size of the output folder is looked at, at the most.
 const LOOK: Duration = Duration::from_secs(1);
 /// How many bytes must fit on a disk that is not full.
@@ -211,7 +215,7 @@ impl<R: Runtime> Attempt<R> {
         let removal = Removal::of(&self.runtime, found.id.clone(), &self.leave);
         let outcome = async {
             self.note(&format!("taking over container {}", found.id)).await?;
-            if found.state == State::Created {
+            if self.is_never_begun(found).await? {
                 let output = self.runtime.start(&found.id).await?;
                 return self.watch(removal, output, container, container.timeout, room, stop).await;
             }
@@ -222,6 +226,20 @@ impl<R: Runtime> Attempt<R> {
         };
         let outcome = outcome.await;
         self.leave(outcome).await
+    }
+
+    /// Whether a container was made and nothing more. An engine that was asked to start it as its `silo` died may still be about
+    /// to, and to start a container that has ended would run the job a second time: so it gets a while.
+    async fn is_never_begun(&self, found: &Found) -> Result<bool, Error> {
+        let began = Instant::now();
+        let mut state = found.state;
+        while state == State::Created && began.elapsed() < STARTING {
+            sleep(LOOK_AGAIN).await;
+            let label = found.labels.get(RUN).map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
+            let now = self.runtime.containers(&label).await?;
+            state = now.iter().find(|it| it.id == found.id).map_or(State::Ended, |it| it.state);
+        }
+        Ok(state == State::Created)
     }
 
     async fn start_and_watch(

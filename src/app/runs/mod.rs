@@ -1,10 +1,12 @@
 //! Runs as a service: asked for, queued, done, looked at, stopped, done again. What happens in one attempt is the engine's.
 
+mod again;
 mod archive;
 mod ends;
 mod files;
 mod going;
 mod inputs;
+mod secrets;
 mod subject;
 mod submit;
 mod uploads;

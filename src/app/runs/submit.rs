@@ -7,18 +7,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::accounts::Session;
 use super::super::engine::Machine;
 use super::super::{App, Error, Result};
-use super::inputs::{FileSpec, Resolved, allowed};
+use super::inputs::{Resolved, allowed};
+use super::secrets::{Secrets, hide_queries, split};
 use super::subject::Subject;
-use super::{ImageAsked, RunChange, RunForm, RunSpec, SpecFile, read_record};
+use super::{RunForm, RunSpec, SpecFile};
 use crate::auth::time_ordered_id;
-use crate::catalog::{RunFilter, RunStatus, RunSummary, User};
+use crate::catalog::{RunSummary, User};
 use crate::config::RunNetwork;
-use crate::engine::container::{MASK, Network};
+use crate::engine::container::Network;
 use crate::engine::disk;
 use crate::engine::folder::Folder;
 use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
@@ -39,7 +39,7 @@ const HIGHEST: u8 = 9;
 /// What a run has that does not say.
 const PRIORITY: u8 = 4;
 /// The most rows of a batch.
-const MOST_ROWS: usize = 10_000;
+pub(super) const MOST_ROWS: usize = 10_000;
 const MIB: u64 = 1024 * 1024;
 
 /// What became of asking.
@@ -63,7 +63,7 @@ pub struct Planned {
 }
 
 /// A run that can be queued.
-struct Prepared {
+pub(super) struct Prepared {
     id: String,
     now: DateTime<Utc>,
     spec: RunSpec,
@@ -76,15 +76,12 @@ struct Prepared {
 }
 
 /// A row of a batch.
-struct Row {
-    form: RunForm,
+pub(super) struct Row {
+    pub form: RunForm,
     /// `None`: the form says which.
-    subject: Option<Subject>,
-    rerun_of: Option<String>,
+    pub subject: Option<Subject>,
+    pub rerun_of: Option<String>,
 }
-
-/// Values of secret settings by their names.
-pub(super) type Secrets = BTreeMap<String, SecretString>;
 
 impl App {
     /// Says what would be run.
@@ -133,29 +130,12 @@ impl App {
         let rows = forms.iter().map(|form| Row { form: form.clone(), subject: None, rerun_of: None }).collect();
         self.queue_batch(session, rows, machine).await
     }
-
-    /// Queues the rows of a batch again that stand so: the new batch's id.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when none stands so; as [`App::run_again`].
-    pub async fn run_again_batch(&self, session: &Session, batch: &str, status: RunStatus) -> Result<String> {
-        let filter = RunFilter { batch: Some(batch.to_owned()), status: vec![status], ..RunFilter::default() };
-        let mut found = self.run_list(session, filter, None, MOST_ROWS as u32).await?;
-        if found.is_empty() {
-            let word = status.as_str();
-            return Err(Error::Conflict(format!("No row of batch {batch} is {word}, so there is nothing to do again")));
-        }
-        found.sort_by_key(|run| run.batch_row);
-        let machine = self.machine_for_runs().await?;
-        let mut rows = Vec::new();
-        for run in found {
-            let (form, subject) = self.form_again(session, &run.id, &RunChange::default()).await?;
-            rows.push(Row { form, subject: Some(subject), rerun_of: Some(run.id) });
-        }
-        self.queue_batch(session, rows, machine).await
-    }
-
-    async fn queue_batch(&self, session: &Session, rows: Vec<Row>, machine: Option<Machine>) -> Result<String> {
+    pub(super) async fn queue_batch(
+        &self,
+        session: &Session,
+        rows: Vec<Row>,
+        machine: Option<Machine>,
+    ) -> Result<String> {
         let batch = time_ordered_id(self.0.clock.now());
         let (mut runs, mut problems) = (Vec::new(), Vec::new());
         for (row, Row { form, subject, rerun_of }) in (1_u32..).zip(rows) {
@@ -182,47 +162,15 @@ impl App {
         Ok(batch)
     }
 
-    /// Queues a run again, with what is to be different.
-    ///
-    /// # Errors
-    /// As [`App::run_submit`]; [`Error::NotFound`] for a run that the user may not see.
-    pub async fn run_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<Record> {
-        let (form, subject) = self.form_again(session, id, change).await?;
-        let machine = self.machine_for_runs().await?;
-        let prepared = self.prepared(&session.user, &form, Some(subject), machine.as_ref()).await?;
-        let ticket = self.ticket(&session.user, &form, None, Some(id.to_owned()));
-        let (new, record) = self.new_run(session.user.clone(), &form, prepared, ticket, None);
-        self.queue(&[new]).await?;
-        Ok(record)
-    }
-
-    /// What was asked for, with what is to be different; and the very image that was run before, whatever became of its tag.
-    async fn form_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<(RunForm, Subject)> {
-        let stored = self.run_stored(session, id).await?;
-        let spec: RunSpec = read_spec(&stored.spec)?;
-        let secrets = self.secrets_of(id, stored.sealed.as_deref())?;
-        let old = read_record(&stored)?;
-        let (pinned, registry) = (spec.pinned.clone(), spec.registry);
-        let form = changed(spec, secrets, &old, change)?;
-        let subject = Subject {
-            name: old.image.reference.clone(),
-            pinned,
-            registry,
-            digest: old.image.digest.clone(),
-            manifest: read_manifest(&old)?,
-        };
-        Ok((form, subject))
-    }
-
     /// The engine, if this process is to run what is asked for.
-    async fn machine_for_runs(&self) -> Result<Option<Machine>> {
+    pub(super) async fn machine_for_runs(&self) -> Result<Option<Machine>> {
         match self.settings().runs.workers {
             0 => Ok(self.machine().await.ok()),
             _ => self.machine_that_answers().await.map(Some),
         }
     }
 
-    async fn queue(&self, runs: &[NewRun]) -> Result<()> {
+    pub(super) async fn queue(&self, runs: &[NewRun]) -> Result<()> {
         match self.0.store.run_insert(runs, u64::from(self.settings().runs.per_user_active)).await {
             Err(store::Error::TooMany { there, most }) => Err(Error::Conflict(format!(
                 "You have {there} runs that wait or go on, and nobody may have more than {most}; wait for some to end, or cancel some"
@@ -235,7 +183,7 @@ impl App {
         }
     }
 
-    async fn prepared(
+    pub(super) async fn prepared(
         &self,
         user: &User,
         form: &RunForm,
@@ -360,7 +308,13 @@ impl App {
         std::path::absolute(&folder).unwrap_or(folder)
     }
 
-    fn ticket(&self, user: &User, form: &RunForm, batch: Option<String>, rerun_of: Option<String>) -> Ticket {
+    pub(super) fn ticket(
+        &self,
+        user: &User,
+        form: &RunForm,
+        batch: Option<String>,
+        rerun_of: Option<String>,
+    ) -> Ticket {
         Ticket {
             owner: Some(user.username.clone()),
             label: Some(form.label.clone()).filter(|label| !label.is_empty()),
@@ -371,7 +325,7 @@ impl App {
         }
     }
 
-    fn new_run(
+    pub(super) fn new_run(
         &self,
         user: User,
         form: &RunForm,
@@ -425,33 +379,6 @@ impl App {
         let text = serde_json::to_string(&(spec, files, secrets)).expect("texts, numbers and lists are JSON");
         Some(self.0.sealer.fingerprint("runs/dedup", &text))
     }
-
-    fn seal_secrets(&self, id: &str, secrets: &Secrets) -> String {
-        let plain: BTreeMap<&String, &str> =
-            secrets.iter().map(|(name, value)| (name, value.expose_secret())).collect();
-        let text = serde_json::to_string(&plain).expect("texts are JSON");
-        self.0.sealer.seal(&place(id), &SecretString::from(text))
-    }
-
-    /// The secret settings of a run.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when they cannot be opened.
-    pub(super) fn secrets_of(&self, id: &str, sealed: Option<&str>) -> Result<Secrets> {
-        let Some(sealed) = sealed else { return Ok(Secrets::new()) };
-        let unreadable = |why: &dyn std::fmt::Display| {
-            Error::Invalid(format!("the secret settings of run {id} cannot be read: {why}"))
-        };
-        let text = self.0.sealer.open(&place(id), sealed).map_err(|why| unreadable(&why))?;
-        let plain: BTreeMap<String, String> =
-            serde_json::from_str(text.expose_secret()).map_err(|_| unreadable(&"it is no object"))?;
-        Ok(plain.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect())
-    }
-}
-
-/// What a run's secrets are bound to.
-fn place(id: &str) -> String {
-    format!("runs/{id}/settings")
 }
 
 pub(super) fn read_spec(text: &str) -> Result<RunSpec> {
@@ -488,67 +415,6 @@ fn check_form(form: &RunForm) -> Result<()> {
     Ok(())
 }
 
-/// Settings as they are stored: those that the manifest calls secret are masked, and kept apart. So are those that it does
-/// not know, because nobody can say that they are none.
-fn split(manifest: &Manifest, given: &[(String, SecretString)]) -> (BTreeMap<String, String>, Secrets) {
-    let (mut shown, mut secrets) = (BTreeMap::new(), Secrets::new());
-    for (name, value) in given {
-        let variable = variable_name(name);
-        let settings = &manifest.job.interface.settings;
-        let known = settings.iter().find(|setting| setting.name == *name || variable_name(&setting.name) == variable);
-        if known.is_some_and(|setting| !setting.secret) {
-            shown.insert(name.clone(), value.expose_secret().to_owned());
-        } else {
-            shown.insert(name.clone(), MASK.to_owned());
-            secrets.insert(name.clone(), value.clone());
-        }
-    }
-    (shown, secrets)
-}
-
-/// Puts addresses with a query, which may be signed, among the secrets: what is stored and shown of them has none.
-fn hide_queries(files: &mut [SpecFile], secrets: &mut Secrets) {
-    for (number, file) in files.iter_mut().enumerate() {
-        if let Some(whole) = file.source.url.take_if(|url| url.contains('?')) {
-            let shown = whole.split('?').next().unwrap_or_default();
-            file.source.url = Some(format!("{shown}?{MASK}"));
-            secrets.insert(place_of_query(number), SecretString::from(whole));
-        }
-    }
-}
-
-/// The files with their addresses as they were given.
-pub(super) fn with_queries(files: &[SpecFile], secrets: &Secrets) -> Vec<SpecFile> {
-    let whole = |(number, file): (usize, &SpecFile)| {
-        let mut file = file.clone();
-        if let Some(url) = secrets.get(&place_of_query(number)) {
-            file.source.url = Some(url.expose_secret().to_owned());
-        }
-        file
-    };
-    files.iter().enumerate().map(whole).collect()
-}
-
-/// No setting has a space in its name.
-fn place_of_query(number: usize) -> String {
-    format!("file {number}")
-}
-
-/// With the files of a run its secrets are thrown away: what stands in their place must not be taken for them.
-fn check_secrets(files: &[(String, FileSpec)], settings: &[(String, SecretString)]) -> Result<()> {
-    let settings = settings.iter().filter(|(_, value)| value.expose_secret() == MASK).map(|(name, _)| name);
-    let is_masked = |url: &String| url.split_once('?').is_some_and(|(_, query)| query == MASK);
-    let files = files.iter().filter(|(_, file)| file.url.as_ref().is_some_and(is_masked)).map(|(name, _)| name);
-    let gone: Vec<&str> = settings.chain(files).map(String::as_str).collect();
-    if gone.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Invalid(format!(
-        "The run's secrets were thrown away with its files: give these again: {}",
-        gone.join(", ")
-    )))
-}
-
 fn once(tags: &[String]) -> Vec<String> {
     let mut once: Vec<String> = Vec::new();
     for tag in tags {
@@ -562,42 +428,4 @@ fn once(tags: &[String]) -> Vec<String> {
 fn in_row(mut problem: PlanProblem, row: u32) -> PlanProblem {
     problem.subject = format!("row {row}, {}", problem.subject);
     problem
-}
-
-/// What was asked for, with what is to be different.
-fn changed(spec: RunSpec, secrets: Secrets, old: &Record, change: &RunChange) -> Result<RunForm> {
-    let files = with_queries(&spec.files, &secrets);
-    let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
-    fn replaced<T: Clone>(
-        old: impl Iterator<Item = (String, T)>,
-        new: &[(String, T)],
-        is_same: impl Fn(&str, &str) -> bool,
-    ) -> Vec<(String, T)> {
-        let kept = old.filter(|(name, _)| !new.iter().any(|(other, _)| is_same(name, other)));
-        kept.chain(new.iter().cloned()).collect()
-    }
-    let settings = spec.settings.into_iter().map(|(name, shown)| {
-        let value = secrets.get(&name).cloned().unwrap_or_else(|| SecretString::from(shown));
-        (name, value)
-    });
-    let settings = replaced(settings, &change.settings, is_same);
-    let files = replaced(files.into_iter().map(|file| (file.input, file.source)), &change.files, is_same);
-    check_secrets(&files, &settings)?;
-    let ticket = &old.ticket;
-    let json: Vec<(String, Value)> = spec.json.into_iter().collect();
-    Ok(RunForm {
-        image: ImageAsked::Reference(spec.image),
-        files,
-        json: replaced(json.into_iter(), &change.json, is_same),
-        settings,
-        mounts: replaced(spec.mounts.into_iter(), &change.mounts, is_same),
-        timeout_seconds: change.timeout_seconds.or(spec.timeout_seconds),
-        max_tries: change.max_tries.or(Some(old.max_tries)),
-        priority: change.priority.or(ticket.priority),
-        label: change.label.clone().or_else(|| ticket.label.clone()).unwrap_or_default(),
-        tags: change.tags.clone().unwrap_or_else(|| ticket.tags.clone()),
-        layout: spec.layout,
-        platform: spec.platform,
-        dedup: false,
-    })
 }
