@@ -158,13 +158,14 @@ impl Store {
     pub async fn run_counts(&self, filter: &RunFilter) -> Result<RunCounts> {
         let rows: Vec<(String, i64)> =
             Conditions::of(filter).sql("r.status, COUNT(*)", "GROUP BY r.status").all(&self.db).await?;
-        let mut counts = RunCounts::default();
-        for (word, number) in rows {
-            if let Some(status) = RunStatus::parse(&word) {
-                *counts.of(status) = number.unsigned_abs();
-            }
-        }
-        Ok(counts)
+        Ok(counted(rows))
+    }
+
+    /// How many have not ended, and stand how.
+    pub async fn run_counts_active(&self) -> Result<RunCounts> {
+        let rows: Vec<(String, i64)> =
+            sql("SELECT status, COUNT(*) FROM runs WHERE finished_at IS NULL GROUP BY status").all(&self.db).await?;
+        Ok(counted(rows))
     }
 
     /// The newest run of an owner with this key that goes on, or went well and still has its outputs.
@@ -248,4 +249,14 @@ impl Store {
         }
         Ok(gone)
     }
+}
+
+fn counted(rows: Vec<(String, i64)>) -> RunCounts {
+    let mut counts = RunCounts::default();
+    for (word, number) in rows {
+        if let Some(status) = RunStatus::parse(&word) {
+            *counts.of(status) = number.unsigned_abs();
+        }
+    }
+    counts
 }

@@ -361,6 +361,8 @@ both!(runs_are_found_by_what_is_said_of_them, |store| {
     }
     let counts = store.run_counts(&any()).await.unwrap();
     assert_eq!(counts, RunCounts { accepted: 3, running: 1, successful: 1, failed: 1, dismissed: 0 });
+    let active = store.run_counts_active().await.unwrap();
+    assert_eq!(active, RunCounts { accepted: 3, running: 1, ..RunCounts::default() });
 });
 
 both!(pages_follow_each_other_without_gaps, |store| {
