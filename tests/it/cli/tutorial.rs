@@ -44,10 +44,10 @@ impl Terminal {
         ];
         let exit = shell(&self.folder, &environment, line);
         assert_eq!(exit.code, Some(code), "{line}: {exit:#?}\n{}", self.transcript);
-        let stdout = exit.stdout.replace(&self.registry.host(), "REGISTRY").replace(&home, "FOLDER");
+        let plain = |text: &str| text.replace(&self.registry.host(), "REGISTRY").replace(&home, "FOLDER");
+        let (stdout, said) = (plain(&exit.stdout), plain(&exit.stderr));
         writeln!(self.transcript, "$ {line}\n{}", stdout.trim_end()).unwrap();
         if code != 0 {
-            let said = exit.stderr.replace(&home, "FOLDER");
             writeln!(self.transcript, "{}\n(exit {code})", said.trim_end()).unwrap();
         }
     }
@@ -61,7 +61,13 @@ impl Terminal {
     /// What was seen; what differs from run to run is taken out.
     fn transcript(&self) -> String {
         let is_digest = |line: &&str| !line.starts_with("Digest: sha256:");
-        self.transcript.lines().filter(is_digest).collect::<Vec<_>>().join("\n")
+        // How long the rows of a batch took.
+        let is_time = |word: &&str| word.contains('.') && word.parse::<f64>().is_ok();
+        let untimed = |line: &str| match line.split_whitespace().find(is_time).filter(|_| line.contains(" rows/")) {
+            Some(seconds) => line.replace(seconds, "N.N"),
+            None => line.to_owned(),
+        };
+        self.transcript.lines().filter(is_digest).map(untimed).collect::<Vec<_>>().join("\n")
     }
 }
 
