@@ -16,6 +16,7 @@ use silo::seed::LABEL;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::app::TestApp;
 use crate::support::docker_engine::{self, DockerEngine};
@@ -26,7 +27,8 @@ use crate::support::process::PATIENCE;
 /// What nobody may ever read again.
 const SECRET: &str = "hunter2";
 /// Leaves what it was given, and says what it is told of it.
-const COPIES: &str = "cp $FILE $OUTPUT_DIR/copy; cp $INPUT_METADATA $OUTPUT_DIR/told.json; echo ${#PASSWORD} letters";
+const COPIES: &str =
+    r#"cp "$FILE" $OUTPUT_DIR/copy; cp $INPUT_METADATA $OUTPUT_DIR/told.json; echo ${#PASSWORD} letters"#;
 
 /// The service in this process, with a clock that stands still, an engine, and a server of files.
 struct Service {
@@ -125,6 +127,12 @@ impl Service {
         tokio::time::timeout(PATIENCE, waits).await.expect("it fails in time")
     }
 
+    /// Turns the clock, and looks for work then.
+    async fn nothing_is_due_in(&self, seconds: i64) -> bool {
+        self.silo.clock.advance(TimeDelta::seconds(seconds));
+        !self.silo.app.run_work(&CancellationToken::new()).await.expect("an answer")
+    }
+
     fn turn(&self, by: TimeDelta) {
         self.silo.clock.advance(by);
         self.silo.app.signals().run_queued.notify_one();
@@ -180,13 +188,14 @@ async fn a_file_that_cannot_be_fetched_now_is_fetched_later() {
     let form = Service::form(&image, by_url(service.server.url(path), Some(sha256)));
     let record = service.waiting(service.submit(&form).await).await;
     assert_eq!((error(&record), record.will_retry, record.max_tries), ("input-fetch", true, 3));
-    assert_eq!((record.status, record.attempts.len()), (RunStatus::Accepted, 1));
-    service.turn(TimeDelta::seconds(5));
+    assert_eq!((record.status, record.attempts.len()), (RunStatus::Running, 1));
+    assert!(service.nothing_is_due_in(4).await, "five seconds are to be waited");
+    service.turn(TimeDelta::seconds(1));
     let id = record.id.clone();
     let record = service.waiting(service.silo.app.run_next(&service.session, &record).await.unwrap()).await;
     assert_eq!(record.attempts.len(), 2);
-    // Three times as long as before: five seconds would not do.
-    service.turn(TimeDelta::seconds(15));
+    assert!(service.nothing_is_due_in(14).await, "three times as long as before");
+    service.turn(TimeDelta::seconds(1));
     let record = service.ended(&id).await;
     assert_eq!((record.status, record.attempts.len()), (RunStatus::Successful, 3), "{record:#?}");
     assert_eq!(fs::read_to_string(output(&record).join("copy")).unwrap(), "a scene");
