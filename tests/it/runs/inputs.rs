@@ -320,32 +320,14 @@ async fn what_was_kept_long_enough_goes() {
     assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
 }
 
-/// Pushes an image by the engine, and takes all that the engine has of it away.
-async fn push(engine: &DockerEngine, image: &str, repository: &str, tag: &str) {
-    use bollard::auth::DockerCredentials;
-    use bollard::query_parameters::{PushImageOptions, TagImageOptionsBuilder};
-    use futures_util::TryStreamExt as _;
-    let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
-    engine.client.tag_image(image, Some(options)).await.unwrap();
-    let credentials = DockerCredentials {
-        username: Some("robot".to_owned()),
-        password: Some(SECRET.to_owned()),
-        ..DockerCredentials::default()
-    };
-    let options = PushImageOptions { tag: Some(tag.to_owned()), ..PushImageOptions::default() };
-    let pushed = engine.client.push_image(repository, Some(options), Some(credentials));
-    pushed.try_collect::<Vec<_>>().await.unwrap();
-    engine.remove_image(&format!("{repository}:{tag}")).await;
-    engine.remove_image(image).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_of_the_catalogue_is_pulled_with_its_registrys_password() {
     let service = Service::start().await;
     let registry = DockerRegistry::htpasswd("robot", SECRET).await;
     let (image, repository) = service.image().await;
     let pushed = format!("{}/geo/{repository}", registry.host());
-    push(&service.engine, &image, &pushed, "1.0.0").await;
+    service.engine.push(&image, &format!("{pushed}:1.0.0"), Some(("robot", SECRET))).await;
+    service.engine.remove_image(&image).await;
     let form = json!({"name": "geo", "url": registry.url(), "org": "geo", "username": "robot", "password": SECRET});
     let added = service.silo.admin().post("/registries/add", form).await.expect(201);
     service.silo.scan(added.json()["ID"].as_i64().unwrap()).await;

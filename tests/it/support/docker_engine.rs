@@ -9,8 +9,12 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::{BuildImageOptionsBuilder, ListContainersOptionsBuilder, RemoveImageOptions};
-use futures_util::StreamExt as _;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, ListContainersOptionsBuilder, PushImageOptions, RemoveImageOptions,
+    TagImageOptionsBuilder,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use silo::engine::docker::Docker;
 use tempfile::TempDir;
@@ -120,6 +124,22 @@ impl DockerEngine {
             }
             said += &step.stream.unwrap_or_default();
         }
+    }
+
+    /// Pushes an image by the engine under another name, which is taken away here. `account`: a user and a password.
+    pub async fn push(&self, image: &str, reference: &str, account: Option<(&str, &str)>) {
+        let (repository, tag) = reference.rsplit_once(':').expect("references are repository:tag");
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.client.tag_image(image, Some(options)).await.expect("the engine has the image");
+        let credentials = account.map(|(user, password)| DockerCredentials {
+            username: Some(user.to_owned()),
+            password: Some(password.to_owned()),
+            ..DockerCredentials::default()
+        });
+        let options = PushImageOptions { tag: Some(tag.to_owned()), ..PushImageOptions::default() };
+        let pushed = self.client.push_image(repository, Some(options), credentials);
+        pushed.try_collect::<Vec<_>>().await.unwrap_or_else(|why| panic!("{reference} cannot be pushed: {why}"));
+        self.remove_image(reference).await;
     }
 
     /// Takes a name of an image away, and with the last one the image.
