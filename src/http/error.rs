@@ -51,7 +51,7 @@ impl IntoResponse for Failure {
 
 fn status_of(error: &Error) -> StatusCode {
     match error {
-        Error::Invalid(_) | Error::Duplicate(_) => StatusCode::BAD_REQUEST,
+        Error::Invalid(_) | Error::Duplicate(_) | Error::Unrunnable(_) => StatusCode::BAD_REQUEST,
         Error::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
@@ -59,7 +59,7 @@ fn status_of(error: &Error) -> StatusCode {
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Error::Forbidden => StatusCode::FORBIDDEN,
         Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Error::Conflict(_) => StatusCode::CONFLICT,
+        Error::Conflict(_) | Error::LeaseLost => StatusCode::CONFLICT,
         Error::Registry(_) => StatusCode::BAD_GATEWAY,
         Error::Unavailable(_) | Error::Building(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

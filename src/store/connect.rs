@@ -54,6 +54,7 @@ macro_rules! migrations {
                 "hooks and events",
                 include_str!(concat!("../../migrations/", $engine, "/0006_hooks_and_events.sql")),
             ),
+            migration(7, "runs", include_str!(concat!("../../migrations/", $engine, "/0007_runs.sql"))),
         ])
     };
 }

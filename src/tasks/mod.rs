@@ -5,6 +5,8 @@ mod cleanup;
 mod index_renew;
 mod index_sync;
 mod judge_again;
+mod run_sweep;
+mod run_worker;
 mod scan_due;
 mod scan_worker;
 
@@ -42,6 +44,12 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
     tasks.spawn(drive::<scan_due::ScanDue>(app.clone(), stop.clone()));
     for _ in 0..app.settings().scan.workers {
         tasks.spawn(drive::<scan_worker::ScanWorker>(app.clone(), stop.clone()));
+    }
+    for _ in 0..app.settings().runs.workers {
+        tasks.spawn(drive::<run_worker::RunWorker>(app.clone(), stop.clone()));
+    }
+    if app.settings().runs.workers > 0 {
+        tasks.spawn(drive::<run_sweep::RunSweep>(app.clone(), stop.clone()));
     }
     tasks.spawn(drive::<index_sync::IndexSync>(app.clone(), stop.clone()));
     tasks.spawn(drive::<index_renew::IndexRenew>(app.clone(), stop.clone()));

@@ -5,6 +5,7 @@ pub mod contract;
 pub mod docker_engine;
 pub mod docker_registry;
 pub mod fake_registry;
+pub mod file_server;
 pub mod kinds;
 pub mod layout;
 pub mod postgres;
