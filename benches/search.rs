@@ -97,15 +97,9 @@ async fn measure(wanted: usize) {
     }
     let exact = times(&service, &everything, plain).await;
     line("all of these", &exact);
-    line("the same with facets", times(&service, &everything, with_facets).await);
     line("typos", times(&service, TYPOS, plain).await);
-    line("typos with facets", times(&service, TYPOS, with_facets).await);
     let rate = rate(&service, &everything, plain).await;
     line("over several connections", format!("{rate:.0} queries/s"));
-    line(
-        "over several connections, with facets",
-        format!("{:.0} queries/s", self::rate(&service, &everything, with_facets).await),
-    );
     line("memory", service.memory());
     freshness(&service, &store, images).await;
     drop(service);
@@ -115,11 +109,6 @@ async fn measure(wanted: usize) {
 
 fn plain(query: &str) -> Ask {
     (Method::GET, format!("/api/v1/search?limit={LIMIT}&q={}", encoded(query)), "application/json")
-}
-
-fn with_facets(query: &str) -> Ask {
-    let (method, path, accept) = plain(query);
-    (method, path, accept)
 }
 
 /// What a registry would have.
