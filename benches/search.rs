@@ -97,7 +97,11 @@ async fn measure(wanted: usize) {
     }
     let exact = times(&service, &everything, plain).await;
     line("all of these", &exact);
+    line("the same with facets", times(&service, &everything, with_facets).await);
+    line("the same with highlights", times(&service, &everything, with_highlights).await);
     line("typos", times(&service, TYPOS, plain).await);
+    line("typos with facets", times(&service, TYPOS, with_facets).await);
+    line("suggestions while typing", times(&service, QUERIES[3].1, suggestions).await);
     let rate = rate(&service, &everything, plain).await;
     line("over several connections", format!("{rate:.0} queries/s"));
     line("memory", service.memory());
@@ -109,6 +113,20 @@ async fn measure(wanted: usize) {
 
 fn plain(query: &str) -> Ask {
     (Method::GET, format!("/api/v1/search?limit={LIMIT}&q={}", encoded(query)), "application/json")
+}
+
+fn with_facets(query: &str) -> Ask {
+    let (method, path, accept) = plain(query);
+    (method, path + "&facets=true", accept)
+}
+
+fn with_highlights(query: &str) -> Ask {
+    let (method, path, accept) = plain(query);
+    (method, path + "&highlight=true", accept)
+}
+
+fn suggestions(query: &str) -> Ask {
+    (Method::GET, format!("/api/v1/suggest?q={}", encoded(query)), "application/json")
 }
 
 /// What a registry would have.

@@ -50,6 +50,7 @@ pub struct Settings {
     pub hooks: Hooks,
     pub events: Events,
     pub runs: Runs,
+    pub search: Search,
     pub log: Log,
 }
 
@@ -170,6 +171,12 @@ pub enum RunNetwork {
     None,
     Bridge,
     Host,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    pub synonyms: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -41,8 +41,8 @@ pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
 pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{ArchiveForm, FileSpec, ImageAsked, Log, OutputFile, Planned, RunChange, RunFolder, RunForm, Submitted};
 pub use scans::{RegistryScan, ScanOutcome};
-pub use crate::search::{Count, Facet, Order};
-pub use search::{Page, Ranked};
+pub use crate::search::{Count, Facet, Highlight, Order};
+pub use search::{Match, Page, Ranked, Suggestions};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
 pub use validate::Subject;
 

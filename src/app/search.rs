@@ -1,11 +1,13 @@
 //! Search.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{App, Error, JobDetail, Result};
 use crate::catalog::{Image, ImageId, JobId, JobSummary, SearchDoc};
-use crate::search::{Count, Facet, Found, Kind, Order, Place, PlaceValue, Request};
+use crate::search::{Count, Facet, Found, Highlight, Kind, Order, Place, PlaceValue, Request, complete};
 use crate::seed::manifest;
 
 /// Which part of a ranking is wanted, and of what.
@@ -19,12 +21,30 @@ pub struct Page {
     pub filters: Vec<(Facet, String)>,
     /// Whether to count the values of facets.
     pub count: bool,
+    /// Whether to show where results match.
+    pub highlight: bool,
 }
 
 impl Page {
     /// The whole ranking, as the legacy addresses answer it.
-    pub const ALL: Page =
-        Page { limit: usize::MAX, cursor: None, order: Order::Relevance, filters: Vec::new(), count: false };
+    pub const ALL: Page = Page {
+        limit: usize::MAX,
+        cursor: None,
+        order: Order::Relevance,
+        filters: Vec::new(),
+        count: false,
+        highlight: false,
+    };
+}
+
+/// A result: a job or an image.
+#[derive(Debug)]
+pub struct Match<T> {
+    pub item: T,
+    /// The higher the better; comparable within one search only.
+    pub score: f32,
+    /// Where it matches; empty unless asked for.
+    pub highlights: Vec<Highlight>,
 }
 
 /// Results, best first.
@@ -32,7 +52,7 @@ impl Page {
 pub struct Ranked<T> {
     /// How many there are in all.
     pub total: u64,
-    pub items: Vec<(T, f32)>,
+    pub items: Vec<Match<T>>,
     /// What to hand in for the next page; `None` on the last.
     pub next: Option<String>,
     /// Empty unless asked for.
@@ -41,29 +61,49 @@ pub struct Ranked<T> {
     pub did_you_mean: Option<String>,
 }
 
+/// What somebody may be typing.
+#[derive(Debug)]
+pub struct Suggestions {
+    /// The whole text as it may go on, the most frequent first.
+    pub completions: Vec<String>,
+    /// What is found by what was typed so far.
+    pub jobs: Vec<JobSummary>,
+    /// As in [`Ranked`].
+    pub did_you_mean: Option<String>,
+}
+
 impl App {
     /// Jobs that match, each by its best image; all for `None`.
     pub async fn search_jobs(&self, query: Option<&str>, page: &Page) -> Result<Ranked<JobSummary>> {
-        let hits = self.search(query, Kind::Job, page).await?;
-        let ids: Vec<JobId> = hits.hits.iter().map(|hit| JobId(hit.id)).collect();
-        let jobs = self.0.store.job_summary_list_by_ids(&ids).await?;
-        Ok(ranked(hits, jobs, |summary| summary.job.id.0))
+        let found = self.search(query, Kind::Job, page).await?;
+        let jobs = self.0.store.job_summary_list_by_ids(&ids(&found, JobId)).await?;
+        self.ranked(found, jobs, |summary| summary.job.id.0).await
     }
 
     /// The same jobs with all their versions and images.
     pub async fn search_job_details(&self, query: &str, page: &Page) -> Result<Ranked<JobDetail>> {
-        let hits = self.search(Some(query), Kind::Job, page).await?;
-        let ids: Vec<JobId> = hits.hits.iter().map(|hit| JobId(hit.id)).collect();
-        let jobs = self.job_list_by_ids(&ids).await?;
-        Ok(ranked(hits, jobs, |job| job.job.id.0))
+        let found = self.search(Some(query), Kind::Job, page).await?;
+        let jobs = self.job_list_by_ids(&ids(&found, JobId)).await?;
+        self.ranked(found, jobs, |job| job.job.id.0).await
     }
 
     /// Images that match; all for `None`.
     pub async fn search_images(&self, query: Option<&str>, page: &Page) -> Result<Ranked<Image>> {
-        let hits = self.search(query, Kind::Image, page).await?;
-        let ids: Vec<ImageId> = hits.hits.iter().map(|hit| ImageId(hit.id)).collect();
-        let images = self.0.store.image_list_by_ids(&ids).await?;
-        Ok(ranked(hits, images, |image| image.id.0))
+        let found = self.search(query, Kind::Image, page).await?;
+        let images = self.0.store.image_list_by_ids(&ids(&found, ImageId)).await?;
+        self.ranked(found, images, |image| image.id.0).await
+    }
+
+    /// What somebody may be typing: jobs that match so far, and words that go on as the last one begins.
+    pub async fn suggest(&self, typed: &str, limit: usize) -> Result<Suggestions> {
+        /// Words of so many jobs are looked at.
+        const LOOKED: usize = 50;
+        let Ranked { items, did_you_mean, .. } =
+            self.search_jobs(Some(typed), &Page { limit: limit.max(LOOKED), ..Page::ALL }).await?;
+        let texts = items.iter().flat_map(|found| [found.item.job.name.as_str(), &found.item.job.title]);
+        let completions = complete(typed, texts, limit);
+        let jobs = items.into_iter().take(limit).map(|found| found.item).collect();
+        Ok(Suggestions { completions, jobs, did_you_mean })
     }
 
     pub(super) async fn search(&self, query: Option<&str>, kind: Kind, page: &Page) -> Result<Found> {
@@ -75,9 +115,40 @@ impl App {
             limit: page.limit,
             after: page.cursor.as_deref().map(|cursor| read_cursor(cursor, page.order)).transpose()?,
             count: page.count,
+            mark: page.highlight,
         };
         let index = self.0.index.clone();
         Ok(tokio::task::spawn_blocking(move || index.find(&request)).await??)
+    }
+}
+
+impl App {
+    /// Puts scores and highlights to rows. Rows that vanished since the index was written are missing on both sides.
+    async fn ranked<T>(&self, found: Found, rows: Vec<T>, id: impl Fn(&T) -> i64) -> Result<Ranked<T>> {
+        let mut highlights = self.highlights(&found).await?;
+        let mut rows = rows.into_iter().peekable();
+        let mut items = Vec::new();
+        for hit in &found.hits {
+            if let Some(item) = rows.next_if(|row| id(row) == hit.id) {
+                let highlights = highlights.remove(&hit.image_id).unwrap_or_default();
+                items.push(Match { item, score: hit.score, highlights });
+            }
+        }
+        let Found { total, next, facets, did_you_mean, .. } = found;
+        Ok(Ranked { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean })
+    }
+
+    /// Where the images of a page match, by image.
+    async fn highlights(&self, found: &Found) -> Result<HashMap<i64, Vec<Highlight>>> {
+        if found.marks.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<ImageId> = found.hits.iter().map(|hit| ImageId(hit.image_id)).collect();
+        let images = self.0.store.image_list_by_ids(&ids).await?;
+        let marks = found.marks.clone();
+        // Manifests may be long.
+        let of = move || images.iter().map(|image| (image.id.0, marks.of(&search_doc(image)))).collect();
+        Ok(tokio::task::spawn_blocking(of).await?)
     }
 }
 
@@ -109,17 +180,8 @@ pub(super) fn search_doc(image: &Image) -> SearchDoc {
     }
 }
 
-/// Puts scores to rows. Rows that vanished since the index was written are missing on both sides.
-fn ranked<T>(found: Found, rows: Vec<T>, id: impl Fn(&T) -> i64) -> Ranked<T> {
-    let mut rows = rows.into_iter().peekable();
-    let mut items = Vec::new();
-    for hit in &found.hits {
-        if let Some(row) = rows.next_if(|row| id(row) == hit.id) {
-            items.push((row, hit.score));
-        }
-    }
-    let Found { total, next, facets, did_you_mean, .. } = found;
-    Ranked { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean }
+fn ids<T>(found: &Found, id: impl Fn(i64) -> T) -> Vec<T> {
+    found.hits.iter().map(|hit| id(hit.id)).collect()
 }
 
 /// The last hit of a page, exactly: scores compare by their bits.

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::lock::FileLock;
 use crate::registry::{Hosts, Private};
-use crate::search::{self, Index};
+use crate::search::{self, Index, Synonyms};
 use crate::store::{self, Address, Store};
 
 /// Where the first admin's random password is kept.
@@ -75,7 +75,9 @@ impl App {
         // Nobody else has this silo's runs: the lock is ours.
         store.run_release_host(&host).await?;
         let folder = settings.in_data("index");
+        let synonyms = read_synonyms(&settings.search.synonyms)?;
         let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
+        index.understand(synonyms);
         let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
         app.index_start().await?;
         let admin = app.first_admin().await?;
@@ -196,6 +198,16 @@ fn kept(file: &Path, make: impl FnOnce() -> String) -> std::io::Result<String> {
         }
         Err(why) => Err(why),
     }
+}
+
+/// Our own synonyms, and those of a file, if one is named.
+fn read_synonyms(path: &Path) -> Result<Synonyms, StartError> {
+    if path.as_os_str().is_empty() {
+        return Ok(Synonyms::default());
+    }
+    let text = std::fs::read_to_string(path).map_err(|why| why.to_string());
+    let synonyms = text.and_then(|text| Synonyms::with(&text));
+    synonyms.map_err(|why| StartError::Option(format!("search.synonyms cannot be used: {}: {why}", path.display())))
 }
 
 fn make_private_folder(path: &Path) -> std::io::Result<()> {

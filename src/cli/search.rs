@@ -1,23 +1,43 @@
 //! `silo search`: a server's catalogue; a registry itself is `search_registry`'s.
 
+use std::io::stdout;
+
+use anstream::{AutoStream, ColorChoice};
 use clap::{Args, ValueEnum};
 use http::Method;
+use serde_json::Value;
 
 use super::place::Registry;
 use super::remote::{Server, items, table, text};
 use super::{print, search_registry};
 
+/// Around what matches, until the table is laid out: they have no width, and are in no text of ours.
+const START: char = '\u{2061}';
+const END: char = '\u{2062}';
+
 #[derive(Args)]
 pub(super) struct Options {
-    /// What to look for; the last word may be a beginning
-    #[arg(required_unless_present_any = ["registry", "org"])]
+    /// What to look for, such as 'sea ice tag:radar -optical'; the last word may be a beginning
+    #[arg(required_unless_present_any = ["registry", "org", "facet"])]
     words: Vec<String>,
     /// What to list
     #[arg(long, value_enum, default_value_t = Kind::Job)]
     kind: Kind,
+    /// The order of the results
+    #[arg(long, value_enum, default_value_t = Sort::Relevance)]
+    sort: Sort,
+    /// Only what has a value of a facet, such as tag=radar or output=image/tiff; repeat it to narrow down
+    #[arg(long, value_name = "FACET=VALUE", value_parser = facet)]
+    facet: Vec<(String, String)>,
     /// How many results, from 1 to 100
     #[arg(long, default_value_t = 20)]
     limit: u32,
+    /// Count what values of facets the results have
+    #[arg(long)]
+    facets: bool,
+    /// Say why each result matches, where its name and title don't; on a terminal this is always said
+    #[arg(long)]
+    why: bool,
     /// As JSON, as the server answers
     #[arg(long)]
     json: bool,
@@ -33,34 +53,43 @@ enum Kind {
     Image,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Sort {
+    Relevance,
+    Name,
+    Newest,
+    Version,
+}
+
+fn facet(text: &str) -> Result<(String, String), String> {
+    let (facet, value) = text.split_once('=').ok_or("it must be FACET=VALUE, such as tag=radar")?;
+    Ok((format!("facet.{facet}"), value.to_owned()))
+}
+
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     if options.registry.is_named() {
         let limit = options.limit as usize;
         return search_registry::run(&options.words, &options.registry, limit, options.json).await;
     }
-    let words = options.words.join(" ");
-    let kind = match options.kind {
-        Kind::Job => "job",
-        Kind::Image => "image",
-    };
-    let limit = options.limit.to_string();
-    let query = [("q", words.as_str()), ("kind", kind), ("limit", &limit)];
-    let reply = options.server.client()?.ask(Method::GET, "/api/v1/search", &query, None).await?;
+    let is_coloured = AutoStream::choice(&stdout()) != ColorChoice::Never;
+    let why = options.why || is_coloured && !options.json;
+    let reply = ask(&options, why).await?;
     if options.json {
         print(format_args!("{reply}\n"))?;
         return Ok(());
     }
     let found = items(&reply["items"]);
     if found.is_empty() {
-        eprintln!("Nothing matches '{words}'.");
-        return Ok(());
+        eprintln!("Nothing matches '{}'.", options.words.join(" "));
+    } else {
+        print(format_args!("{}\n", shown(found, is_coloured)))?;
     }
-    let rows = found.iter().map(|row| {
-        let title = shorten(&text(&row["title"]));
-        let mark = if row["valid"] == false { "  (invalid manifest)" } else { "" };
-        [text(&row["name"]), text(&row["jobVersion"]), title, text(&row["organization"]), text(&row["image"]) + mark]
-    });
-    print(format_args!("{}\n", table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows)))?;
+    if options.facets && !found.is_empty() {
+        print(format_args!("\n{}\n", counts(&reply["facets"])))?;
+    }
+    if let Some(meant) = reply["didYouMean"].as_str() {
+        eprintln!("Did you mean '{}'?", text(&meant.into()));
+    }
     let total = reply["total"].as_u64().unwrap_or_default();
     if total > found.len() as u64 {
         eprintln!("{} of {total}; more with --limit.", found.len());
@@ -68,10 +97,144 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
+    let word = |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_owned());
+    let (words, limit) = (options.words.join(" "), options.limit.to_string());
+    let kind = word(options.kind.to_possible_value()).unwrap_or_default();
+    let sort = word(options.sort.to_possible_value()).unwrap_or_default();
+    let mut query = vec![("kind", kind.as_str()), ("limit", &limit), ("sort", &sort)];
+    if !options.words.is_empty() {
+        query.insert(0, ("q", &words));
+    }
+    query.extend(options.facet.iter().map(|(facet, value)| (facet.as_str(), value.as_str())));
+    query.extend([("facets", options.facets), ("highlight", why)].into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, "true")));
+    Ok(options.server.client()?.ask(Method::GET, "/api/v1/search", &query, None).await?)
+}
+
+/// The results as a table; below a row why it is there, where the server says so and the row does not show it.
+fn shown(found: &[Value], is_coloured: bool) -> String {
+    let rows = found.iter().map(|row| {
+        let mark = if row["valid"] == false { "  (invalid manifest)" } else { "" };
+        let [name, title] = ["name", "title"].map(|field| marked(row, field, is_coloured));
+        [name, text(&row["jobVersion"]), title, text(&row["organization"]), text(&row["image"]) + mark]
+    });
+    let table = table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows);
+    let mut lines = table.lines();
+    let mut out: Vec<String> = lines.next().map(str::to_owned).into_iter().collect();
+    for (line, row) in lines.zip(found) {
+        out.push(line.to_owned());
+        out.extend(reason(row, is_coloured));
+    }
+    out.join("\n").replace(START, "\x1b[1;4m").replace(END, "\x1b[22;24m")
+}
+
+/// A row's text, not too long, with what matches in it.
+fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
+    let whole = plain(&row[field]);
+    let highlight = items(&row["highlights"]).iter().find(|it| it["field"] == field && it["text"] == row[field]);
+    let whole = match highlight.filter(|_| is_coloured) {
+        Some(highlight) => emphasised(&whole, &highlight["ranges"]),
+        None => whole,
+    };
+    if field == "title" { shorten(&whole) } else { whole }
+}
+
+/// Where a row matches, if its name and title do not tell.
+fn reason(row: &Value, is_coloured: bool) -> Option<String> {
+    const MOST: usize = 2;
+    let highlights = items(&row["highlights"]);
+    if highlights.is_empty() || highlights.iter().any(|it| it["field"] == "name" || it["field"] == "title") {
+        return None;
+    }
+    let told = highlights.iter().take(MOST).map(|it| {
+        let whole = plain(&it["text"]);
+        let whole = if is_coloured { emphasised(&whole, &it["ranges"]) } else { whole };
+        format!("{}: {whole}", text(&it["field"]))
+    });
+    Some(format!("    {}", told.collect::<Vec<_>>().join("; ")))
+}
+
+/// A text as it is shown, character by character the same, without our marks.
+fn plain(value: &Value) -> String {
+    text(value).replace([START, END], " ")
+}
+
+fn emphasised(plain: &str, ranges: &Value) -> String {
+    let ranges: Vec<(u64, u64)> =
+        items(ranges).iter().filter_map(|range| Some((range[0].as_u64()?, range[1].as_u64()?))).collect();
+    let mut out = String::new();
+    for (at, c) in plain.chars().enumerate() {
+        let at = at as u64;
+        if ranges.iter().any(|(start, _)| *start == at) {
+            out.push(START);
+        }
+        out.push(c);
+        if ranges.iter().any(|(_, end)| *end == at + 1) {
+            out.push(END);
+        }
+    }
+    out
+}
+
+/// The first 48 characters, marks not counted and closed.
 fn shorten(title: &str) -> String {
     const LONGEST: usize = 48;
-    match title.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", title[..end].trim_end()),
-        None => title.to_owned(),
+    let is_mark = |c: char| c == START || c == END;
+    let mut shown = 0;
+    let cut = title.char_indices().find(|(_, c)| {
+        shown += usize::from(!is_mark(*c));
+        shown > LONGEST
+    });
+    let Some((end, _)) = cut else { return title.to_owned() };
+    let kept = &title[..end];
+    let is_open = kept.chars().rev().find(|c| is_mark(*c)) == Some(START);
+    format!("{}…{}", kept.trim_end(), if is_open { String::from(END) } else { String::new() })
+}
+
+/// The most frequent values of each facet, a facet a line.
+fn counts(facets: &Value) -> String {
+    const MOST: usize = 8;
+    let facets = facets.as_object().into_iter().flatten().filter(|(_, values)| !items(values).is_empty());
+    let rows = facets.map(|(facet, values)| {
+        let values = items(values);
+        let mut told: Vec<String> =
+            values.iter().take(MOST).map(|it| format!("{} ({})", plain(&it["value"]), it["count"])).collect();
+        if values.len() > MOST {
+            told.push("…".to_owned());
+        }
+        [facet.clone(), told.join(", ")]
+    });
+    table(["FACET", "VALUES"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_matches_stands_out_where_there_are_colours() {
+        let row = json!({
+            "name": "sea-ice", "title": "Größe of ice", "jobVersion": "1.0.0", "organization": "", "image": "h/i",
+            "highlights": [
+                { "field": "name", "text": "sea-ice", "ranges": [[4, 7]] },
+                { "field": "title", "text": "Größe of ice", "ranges": [[0, 5], [9, 12]] },
+            ],
+        });
+        let plain = shown(std::slice::from_ref(&row), false);
+        assert_eq!(plain.lines().last(), Some("sea-ice  1.0.0    Größe of ice                h/i"));
+        let coloured = shown(&[row], true);
+        let bare = coloured.replace("\x1b[1;4m", "").replace("\x1b[22;24m", "");
+        assert_eq!(bare, plain, "columns stay where they are");
+        assert!(coloured.contains("sea-\x1b[1;4mice\x1b[22;24m ") && coloured.contains("\x1b[1;4mGröße\x1b[22;24m"));
+    }
+
+    #[test]
+    fn long_titles_are_cut_with_their_marks() {
+        let long = format!("{START}{}{END}", "x".repeat(60));
+        let cut = shorten(&long);
+        assert_eq!(cut, format!("{START}{}…{END}", "x".repeat(48)));
+        assert_eq!(shorten("short"), "short");
     }
 }

@@ -85,17 +85,15 @@ fn item(SeedImage { reference, digest, facts }: SeedImage) -> serde_json::Result
 /// Whether every word occurs somewhere in what a server would search.
 fn holds(image: &SeedImage, words: &[String]) -> bool {
     let manifest = essentials(&image.facts.manifest);
-    let lists = [&manifest.tags, &manifest.interfaces, &manifest.media_types].map(|list| list.join("\n"));
-    let [tags, interfaces, media_types] = &lists;
+    let (inputs, outputs) = (&manifest.inputs, &manifest.outputs);
+    let lists = [&manifest.tags, &inputs.names, &inputs.media_types, &outputs.names, &outputs.media_types];
     let texts = [
         &image.reference,
         &manifest.title,
         &manifest.description,
         &manifest.maintainer,
         &manifest.maint_org,
-        tags,
-        interfaces,
-        media_types,
+        &lists.map(|list| list.join("\n")).join("\n"),
     ];
     let text = texts.map(|text| text.to_lowercase()).join("\n");
     words.iter().all(|word| text.contains(word))

@@ -8,26 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::collect::{Passing, Sorting, gather};
-use super::columns::View;
-use super::generation::{self, Committed, Generation, folder_error, index_error};
-use super::ranking::Ranking;
-use super::spelling::{self, Spellings, Tolerance};
+use super::find::find;
+use super::generation::{self, Committed, Generation, folder_error};
 use super::synonyms::Synonyms;
-use super::{Building, Error, Found, Hit, Hits, Kind, Order, Place, PlaceValue, Request, Result, query, schema};
+use super::{Building, Error, Found, Hit, Hits, Kind, Order, Place, PlaceValue, Request, Result, schema};
 use crate::catalog::SearchDoc;
 use crate::lock::FileLock;
 
 /// Our folder inside the one that is given; nothing else there is ever touched, but for the lock beside it.
 const FOLDER: &str = "silo-search";
 const LOCK: &str = "silo-search.lock";
-
-/// How long a search may take.
-const LONGEST: Duration = Duration::from_secs(2);
-/// Where so few are found as it was typed, what is nearly so is found too.
-const ENOUGH: u64 = 5;
 
 /// The index in a folder. Cheap to clone; one process holds it at a time.
 #[derive(Clone)]
@@ -205,6 +197,7 @@ impl Index {
             limit,
             after,
             count: false,
+            mark: false,
         })?;
         let next = if found.next.is_some() { found.hits.last().copied() } else { None };
         Ok(Hits { total: found.total, hits: found.hits, next })
@@ -218,61 +211,8 @@ impl Index {
     /// # Errors
     /// A query that is too long, or takes too long; an index that is being built.
     pub fn find(&self, request: &Request) -> Result<Found> {
-        let serving = self.serving()?;
-        let until = Instant::now() + LONGEST;
-        let view = serving.view();
-        let known = view.known();
-        let passing = Passing::new(&request.filters, &known);
-        let gather = |query: &dyn tantivy::query::Query| gather(&view, &known, query, &passing, until);
-        let mut did_you_mean = None;
-        let mut found = match &request.text {
-            None => gather(&tantivy::query::AllQuery)?.0,
-            Some(text) => {
-                let Some(query) = query::parse(text)? else { return Ok(Found::default()) };
-                let synonyms = Arc::clone(&self.inner.synonyms.read().unwrap_or_else(PoisonError::into_inner));
-                let ranking =
-                    |spellings| Ranking { fields: &serving.fields, synonyms: &synonyms, spellings };
-                let exact = Spellings::new();
-                let (mut found, mut matching) = gather(&*ranking(&exact).all_words(&query))?;
-                let mut spellings = exact;
-                if matching < ENOUGH {
-                    for tolerance in [Tolerance::Usual, Tolerance::ShortWords] {
-                        if tolerance == Tolerance::ShortWords && matching > 0 {
-                            break;
-                        }
-                        spellings = spelling::near(&view.searcher, &serving.fields, &query, tolerance)
-                            .map_err(index_error)?;
-                        if !spellings.is_empty() {
-                            (found, matching) = gather(&*ranking(&spellings).all_words(&query))?;
-                        }
-                    }
-                    if matching == 0 {
-                        found = gather(&*ranking(&spellings).any_word(&query))?.0;
-                    }
-                    let is_known = |word: &str| is_known(&view, &serving.fields, word);
-                    did_you_mean = spelling::did_you_mean(&query, &spellings, is_known);
-                }
-                found
-            }
-        };
-        let sorting = Sorting { view: &view, known: &known, kind: request.kind, order: request.order };
-        let facets = if request.count { sorting.counts(&found) } else { Vec::new() };
-        let results = match request.kind {
-            Kind::Job => sorting.collapse(&found),
-            Kind::Image => {
-                // Whoever names a version may mean an old one.
-                let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(|c: char| c.is_ascii_digit()));
-                if request.order == Order::Relevance && !names_a_version {
-                    sorting.put_latest_first(&mut found);
-                }
-                found
-            }
-        };
-        let total = results.len() as u64;
-        let (page, more) = sorting.page(results, request.after.as_ref(), request.limit);
-        let next = page.last().filter(|_| more).map(|hit| sorting.place(hit));
-        let hits = page.iter().map(|hit| Hit { id: sorting.id(hit), score: sorting.score(hit) }).collect();
-        Ok(Found { total, hits, next, facets, did_you_mean })
+        let synonyms = Arc::clone(&self.inner.synonyms.read().unwrap_or_else(PoisonError::into_inner));
+        find(&*self.serving()?, &synonyms, request)
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Option<Progress>> {
@@ -284,16 +224,6 @@ impl Index {
         let left = started.elapsed().as_secs_f64() / done.max(1) as f64 * all.saturating_sub(done) as f64;
         Building { done, all, seconds: (done > 0).then_some(left as u64) }
     }
-}
-
-/// Whether a document has this very word, or its stem.
-fn is_known(view: &View, fields: &schema::Fields, word: &str) -> bool {
-    let ways = [Some(word.to_owned()), super::words::stem(word)];
-    ways.into_iter().flatten().any(|way| {
-        fields.weights().iter().any(|(field, _)| {
-            view.searcher.doc_freq(&tantivy::Term::from_field_text(*field, &way)).is_ok_and(|docs| docs > 0)
-        })
-    })
 }
 
 /// Looks into the folder that [`Index::open`] takes, without holding it. Reads all files where no service writes.

@@ -1,12 +1,16 @@
 //! Keyword search: the only tantivy. The index is derived from the database and may be deleted at any time.
 //!
-//! [`query`] reads what a person typed, [`schema`] says what is indexed and how, `ranking` what counts how much,
-//! `collect` makes pages of results, `generation` keeps it all in a folder, and `index` says which generation serves.
+//! [`query`] reads what a person typed, `words`, `synonyms` and `spelling` what else it may mean; `schema` says what is
+//! indexed and how, `ranking` what counts how much; `find` goes through it, `collect` makes pages of results, `highlight`
+//! shows why they match; `generation` keeps it all in a folder, and `index` says which generation serves.
 
 mod collect;
 mod columns;
+mod complete;
 mod facets;
+mod find;
 mod generation;
+mod highlight;
 mod index;
 mod lifted;
 mod prefix;
@@ -19,8 +23,10 @@ mod words;
 
 use std::fmt;
 
+pub use complete::complete;
 pub use facets::{Count, Facet};
 pub use generation::Generation;
+pub use highlight::{Highlight, Marks};
 pub use index::{Index, Survey, survey};
 pub use synonyms::Synonyms;
 
@@ -78,6 +84,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
     pub id: i64,
+    /// The image that matched best: the hit itself, or the one that stands for its job.
+    pub image_id: i64,
     /// Comparable within one search only. Equal documents have exactly equal scores.
     pub score: f32,
 }
@@ -136,6 +144,8 @@ pub struct Request {
     pub after: Option<Place>,
     /// Whether to count what values the results have.
     pub count: bool,
+    /// Whether to say what shows why they match.
+    pub mark: bool,
 }
 
 /// What it answers.
@@ -149,4 +159,6 @@ pub struct Found {
     pub facets: Vec<(Facet, Vec<Count>)>,
     /// The query as it was probably meant, where a word of it is unknown.
     pub did_you_mean: Option<String>,
+    /// Empty unless asked for.
+    pub marks: Marks,
 }

@@ -137,7 +137,9 @@ impl Fields {
                 out.add_text(field, words::indexed(text));
             }
         };
-        let all = |lists: [&'_ Vec<String>; 2]| lists.map(|list| list.iter().collect::<Vec<_>>()).concat();
+        fn all<'a>(lists: [&'a Vec<String>; 2]) -> Vec<&'a String> {
+            lists.into_iter().flatten().collect()
+        }
         add(self.name, &[&doc.job_name, &doc.name]);
         add(self.title, &[&doc.title]);
         add(self.description, &[&doc.description]);

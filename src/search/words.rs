@@ -1,6 +1,8 @@
 //! How texts become words: runs of letters and digits, in lower case, without accents; identifiers also in their parts,
 //! and English words also as their stems. Pure.
 
+use std::ops::Range;
+
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer,
     TokenStream as _,
@@ -42,6 +44,33 @@ pub fn indexed(text: &str) -> String {
     words.join(" ")
 }
 
+/// A word of a text, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Bytes of the text.
+    pub range: Range<usize>,
+    pub word: String,
+}
+
+/// Where the words of a text stand, each before its own parts: what [`indexed`] makes words of.
+pub fn spans(text: &str) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let mut analyzer = TextAnalyzer::builder(SimpleTokenizer::default()).build();
+    analyzer.token_stream(text).process(&mut |token| {
+        let whole = token.offset_from..token.offset_to;
+        let parts = parts(&text[whole.clone()], true);
+        let inner = parts.iter().filter(|_| parts.len() > 1);
+        let inner = inner.map(|part| whole.start + part.start..whole.start + part.end);
+        for range in [whole.clone()].into_iter().chain(inner) {
+            let word = plain(&text[range.clone()]).concat();
+            if !word.is_empty() {
+                spans.push(Span { range, word });
+            }
+        }
+    });
+    spans
+}
+
 /// The stem of an English word, if it is another word.
 pub fn stem(word: &str) -> Option<String> {
     let mut stemmer = TextAnalyzer::builder(tantivy::tokenizer::RawTokenizer::default())
@@ -52,19 +81,25 @@ pub fn stem(word: &str) -> Option<String> {
     (!stemmed.is_empty() && stemmed != word).then_some(stemmed)
 }
 
-/// The text with its identifiers taken apart where a capital follows a small letter; and, if wished, where digits begin.
+/// The text with its identifiers taken apart.
 fn apart(text: &str, at_digits: bool) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut before = ' ';
-    for c in text.chars() {
+    parts(text, at_digits).into_iter().map(|part| &text[part]).collect::<Vec<_>>().join(" ")
+}
+
+/// The text cut where a capital follows a small letter; and, if wished, where digits follow letters.
+fn parts(text: &str, at_digits: bool) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut before) = (0, ' ');
+    for (at, c) in text.char_indices() {
         let is_hump = before.is_lowercase() && c.is_uppercase();
         if is_hump || at_digits && before.is_alphabetic() && c.is_ascii_digit() {
-            out.push(' ');
+            parts.push(start..at);
+            start = at;
         }
-        out.push(c);
         before = c;
     }
-    out
+    parts.push(start..text.len());
+    parts
 }
 
 #[cfg(test)]
@@ -76,6 +111,23 @@ mod tests {
         assert_eq!(typed("landCover_v2"), ["land", "cover", "v2"]);
         assert_eq!(indexed("landCover_v2"), "landcover v2 land cover v 2 landcov");
         assert_eq!(indexed("Sentinel2"), "sentinel2 sentinel 2");
+    }
+
+    #[test]
+    fn words_stand_where_they_were_written() {
+        let text = "Größe, landCover_v2";
+        let spans = spans(text);
+        let found: Vec<_> = spans.iter().map(|span| (&text[span.range.clone()], span.word.as_str())).collect();
+        let expected = [
+            ("Größe", "grosse"),
+            ("landCover", "landcover"),
+            ("land", "land"),
+            ("Cover", "cover"),
+            ("v2", "v2"),
+            ("v", "v"),
+            ("2", "2"),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 73] = [
+const REQUESTS: [(&str, &str, &str); 74] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -37,6 +37,7 @@ const REQUESTS: [(&str, &str, &str); 73] = [
     ("POST", "/api/v1/login", "/api/v1/login"),
     ("POST", "/api/v1/logout", "/api/v1/logout"),
     ("GET", "/api/v1/search", "/api/v1/search?q=a"),
+    ("GET", "/api/v1/suggest", "/api/v1/suggest?q=a"),
     ("GET", "/api/v1/events", "/api/v1/events"),
     ("GET", "/api/v1/feed", "/api/v1/feed"),
     ("GET", "/api/v1/images/{id}", "/api/v1/images/999"),

@@ -17,6 +17,7 @@ mod progress;
 mod registries;
 mod scans;
 mod schemas;
+mod search;
 mod snapshots;
 mod validate;
 

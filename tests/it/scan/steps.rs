@@ -60,7 +60,7 @@ async fn done(house: &House, registry: RegistryId, repository: &str, scan: ScanI
 
 async fn found(house: &House, words: &str) -> u64 {
     house.app.index_bring_up_to_date().await.unwrap();
-    house.app.search_images(words, &Page { limit: 10, cursor: None }).await.unwrap().total
+    house.app.search_images(Some(words), &Page { limit: 10, ..Page::ALL }).await.unwrap().total
 }
 
 async fn request(house: &House, id: RegistryId) -> ScanId {

@@ -48,7 +48,7 @@ async fn without_index() -> House {
 }
 
 async fn found(house: &House, words: &str) -> Result<u64, Error> {
-    house.app.search_images(words, &Page { limit: 1, cursor: None }).await.map(|page| page.total)
+    house.app.search_images(Some(words), &Page { limit: 1, ..Page::ALL }).await.map(|page| page.total)
 }
 
 /// The folders of generations.

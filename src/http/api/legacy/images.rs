@@ -23,7 +23,7 @@ pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) ->
         return list(State(app)).await;
     }
     let ranked = app.search_images(Some(&query), &Page::ALL).await?;
-    Ok(Json(ranked.items.into_iter().map(|(image, _)| image.into()).collect()))
+    Ok(Json(ranked.items.into_iter().map(|found| found.item.into()).collect()))
 }
 
 pub(super) async fn get(State(app): State<App>, Path(image): Path<String>) -> Result<Json<ImageView>> {

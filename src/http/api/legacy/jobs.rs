@@ -24,7 +24,7 @@ pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) ->
     }
     let ranked = app.search_job_details(&query, &Page::ALL).await?;
     let by_id: BTreeMap<String, JobView> =
-        ranked.items.into_iter().map(|(job, _)| JobView::from(job)).map(|job| (job.id.to_string(), job)).collect();
+        ranked.items.into_iter().map(|found| JobView::from(found.item)).map(|job| (job.id.to_string(), job)).collect();
     Ok(Json(by_id).into_response())
 }
 

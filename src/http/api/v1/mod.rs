@@ -29,6 +29,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(POST, "/api/v1/login", Anyone, session::login)
         .add(POST, "/api/v1/logout", User, session::logout)
         .add(GET, "/api/v1/search", Anyone, search::search)
+        .add(GET, "/api/v1/suggest", Anyone, search::suggest)
         .add(GET, "/api/v1/events", Anyone, events::list)
         .add(GET, "/api/v1/feed", Anyone, feed::feed)
         .add(GET, "/api/v1/images/{id}", Anyone, images::get)

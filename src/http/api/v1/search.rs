@@ -1,4 +1,4 @@
-//! `/api/v1/search`.
+//! `/api/v1/search`, and `/api/v1/suggest` for those who are still typing.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::limit;
-use crate::app::{App, Count, Error, Facet, Order, Page, Ranked};
+use crate::app::{App, Count, Error, Facet, Highlight, Match, Order, Page, Ranked};
 use crate::catalog::{Image, JobSummary};
 use crate::http::error::Result;
 use crate::http::extract::Query;
@@ -47,7 +47,8 @@ impl SearchQuery {
                 "q" => asked.text = Some(value.clone()),
                 "kind" => asked.kind = one_of(name, value, &[("job", KindWord::Job), ("image", KindWord::Image)])?,
                 "sort" => asked.page.order = one_of(name, value, &ORDERS)?,
-                "facets" => asked.page.count = one_of(name, value, &[("true", true), ("false", false)])?,
+                "facets" => asked.page.count = one_of(name, value, &FLAG)?,
+                "highlight" => asked.page.highlight = one_of(name, value, &FLAG)?,
                 "limit" => {
                     let number = value.parse().map_err(|_| invalid("limit must be between 1 and 100".to_owned()))?;
                     limit_asked = Some(number);
@@ -67,7 +68,9 @@ impl SearchQuery {
     }
 }
 
-const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets and facet.…";
+const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets, highlight and facet.…";
+
+const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 const ORDERS: [(&str, Order); 4] = [
     ("relevance", Order::Relevance),
@@ -129,6 +132,23 @@ struct ResultView {
     image_id: i64,
     /// Whether that image's manifest has no errors.
     valid: bool,
+    /// Where it matches; only where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highlights: Option<Vec<HighlightView>>,
+}
+
+#[derive(Serialize)]
+struct HighlightView {
+    field: &'static str,
+    text: String,
+    /// First character, and the one after the last.
+    ranges: Vec<[usize; 2]>,
+}
+
+impl From<Highlight> for HighlightView {
+    fn from(Highlight { field, text, ranges }: Highlight) -> Self {
+        Self { field, text, ranges: ranges.into_iter().map(|range| [range.start, range.end]).collect() }
+    }
 }
 
 pub(super) async fn search(
@@ -136,34 +156,75 @@ pub(super) async fn search(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<SearchView>> {
     let SearchQuery { text, kind, page } = SearchQuery::read(pairs)?;
-    let (text, counted) = (text.as_deref(), page.count);
+    let text = text.as_deref();
     Ok(Json(match kind {
-        KindWord::Job => view(app.search_jobs(text, &page).await?, counted, job_view),
-        KindWord::Image => {
-            view(app.search_images(text, &page).await?, counted, |image, score| image_view(&image, score))
-        }
+        KindWord::Job => view(app.search_jobs(text, &page).await?, &page, job_view),
+        KindWord::Image => view(app.search_images(text, &page).await?, &page, image_view),
     }))
 }
 
-fn view<T>(ranked: Ranked<T>, counted: bool, one: impl Fn(T, f32) -> ResultView) -> SearchView {
-    let items = ranked.items.into_iter().map(|(item, score)| one(item, score)).collect();
+fn view<T>(ranked: Ranked<T>, page: &Page, one: impl Fn(T) -> ResultView) -> SearchView {
+    let items = ranked.items.into_iter().map(|Match { item, score, highlights }| {
+        let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightView::from).collect());
+        ResultView { score, highlights, ..one(item) }
+    });
     let counts = |counts: Vec<Count>| counts.into_iter().map(|Count { value, count }| CountView { value, count });
     let facets = ranked.facets.into_iter().map(|(facet, values)| (facet.word(), counts(values).collect()));
     SearchView {
         total: ranked.total,
-        items,
+        items: items.collect(),
         next: ranked.next,
         did_you_mean: ranked.did_you_mean,
-        facets: counted.then(|| facets.collect()),
+        facets: page.count.then(|| facets.collect()),
     }
 }
 
-fn job_view(summary: JobSummary, score: f32) -> ResultView {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SuggestQuery {
+    q: String,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SuggestView {
+    /// The whole query as it may go on.
+    completions: Vec<String>,
+    /// Jobs that match what was typed so far, best first.
+    jobs: Vec<SuggestedJob>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SuggestedJob {
+    id: i64,
+    name: String,
+    title: String,
+}
+
+pub(super) async fn suggest(
+    State(app): State<App>,
+    Query(SuggestQuery { q, limit }): Query<SuggestQuery>,
+) -> Result<Json<SuggestView>> {
+    const USUAL: u32 = 8;
+    let suggestions = app.suggest(&q, super::limit(limit.or(Some(USUAL)))? as usize).await?;
+    let job = |JobSummary { job, .. }| SuggestedJob { id: job.id.0, name: job.name, title: job.title };
+    Ok(Json(SuggestView {
+        completions: suggestions.completions,
+        jobs: suggestions.jobs.into_iter().map(job).collect(),
+        did_you_mean: suggestions.did_you_mean,
+    }))
+}
+
+fn job_view(summary: JobSummary) -> ResultView {
     let JobSummary { job, image_id, reference, valid } = summary;
     ResultView {
         kind: "job",
         id: job.id.0,
-        score,
+        score: 0.0,
+        highlights: None,
         image: reference,
         image_id: image_id.0,
         valid,
@@ -177,20 +238,21 @@ fn job_view(summary: JobSummary, score: f32) -> ResultView {
     }
 }
 
-fn image_view(image: &Image, score: f32) -> ResultView {
+fn image_view(image: Image) -> ResultView {
     ResultView {
         kind: "image",
         id: image.id.0,
-        score,
+        score: 0.0,
+        highlights: None,
         image: image.pull_reference(),
         image_id: image.id.0,
         valid: image.facts.valid,
-        name: image.facts.job_name.clone(),
-        title: image.facts.title.clone(),
-        description: image.facts.description.clone(),
-        job_version: image.facts.job_version.clone(),
-        package_version: image.facts.package_version.clone(),
-        maintainer: image.facts.maintainer.clone(),
-        organization: image.facts.maint_org.clone(),
+        name: image.facts.job_name,
+        title: image.facts.title,
+        description: image.facts.description,
+        job_version: image.facts.job_version,
+        package_version: image.facts.package_version,
+        maintainer: image.facts.maintainer,
+        organization: image.facts.maint_org,
     }
 }

@@ -1,0 +1,127 @@
+//! From a request to its answer: as it was typed, then as it may have been meant.
+
+use std::time::{Duration, Instant};
+
+use tantivy::Term;
+use tantivy::query::{AllQuery, Query as Matcher};
+
+use super::collect::{Candidate, Passing, Sorting, gather};
+use super::columns::{Known, View};
+use super::generation::{Generation, index_error};
+use super::highlight::Marks;
+use super::query::{self, Query};
+use super::ranking::Ranking;
+use super::schema::Fields;
+use super::spelling::{self, Spellings, Tolerance};
+use super::synonyms::Synonyms;
+use super::{Found, Hit, Kind, Order, Request, Result, words};
+
+/// How long a search may take.
+const LONGEST: Duration = Duration::from_secs(2);
+/// Where so few are found as it was typed, what is nearly so is found too.
+const ENOUGH: u64 = 5;
+
+/// As [`super::Index::find`].
+pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Result<Found> {
+    let view = serving.view();
+    let known = view.known();
+    let query = match request.text.as_deref().map(query::parse).transpose()? {
+        Some(None) => return Ok(Found::default()),
+        Some(Some(query)) => Some(query),
+        None => None,
+    };
+    let search = Search {
+        view: &view,
+        known: &known,
+        fields: &serving.fields,
+        synonyms,
+        passing: Passing::new(&request.filters, &known),
+        until: Instant::now() + LONGEST,
+    };
+    let Matches { mut images, spellings } = match &query {
+        Some(query) => search.text(query)?,
+        None => Matches { images: search.gather(&AllQuery)?.0, spellings: Spellings::new() },
+    };
+    let sorting = Sorting { view: &view, known: &known, kind: request.kind, order: request.order };
+    let facets = if request.count { sorting.counts(&images) } else { Vec::new() };
+    // Whoever names a version may mean an old one.
+    let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(|c: char| c.is_ascii_digit()));
+    let results = match request.kind {
+        Kind::Job => sorting.collapse(&images),
+        Kind::Image => {
+            if request.order == Order::Relevance && !names_a_version {
+                sorting.put_latest_first(&mut images);
+            }
+            images
+        }
+    };
+    let total = results.len() as u64;
+    let (page, more) = sorting.page(results, request.after.as_ref(), request.limit);
+    let hit = |hit| Hit { id: sorting.id(hit), image_id: sorting.image(hit), score: sorting.score(hit) };
+    Ok(Found {
+        total,
+        hits: page.iter().map(hit).collect(),
+        next: page.last().filter(|_| more).map(|hit| sorting.place(hit)),
+        facets,
+        did_you_mean: query.as_ref().and_then(|query| search.did_you_mean(query, &spellings)),
+        marks: query.filter(|_| request.mark).map(|query| Marks::new(&query, synonyms, &spellings)).unwrap_or_default(),
+    })
+}
+
+/// One search in one state of the index.
+struct Search<'a> {
+    view: &'a View,
+    known: &'a Known,
+    fields: &'a Fields,
+    synonyms: &'a Synonyms,
+    passing: Passing,
+    until: Instant,
+}
+
+/// Images that match, and what words were taken for others.
+struct Matches {
+    images: Vec<Candidate>,
+    spellings: Spellings,
+}
+
+impl Search<'_> {
+    fn gather(&self, query: &dyn Matcher) -> Result<(Vec<Candidate>, u64)> {
+        gather(self.view, self.known, query, &self.passing, self.until)
+    }
+
+    fn ranking<'a>(&'a self, spellings: &'a Spellings) -> Ranking<'a> {
+        Ranking { fields: self.fields, synonyms: self.synonyms, spellings }
+    }
+
+    fn text(&self, query: &Query) -> Result<Matches> {
+        let mut spellings = Spellings::new();
+        let (mut images, mut matching) = self.gather(&*self.ranking(&spellings).all_words(query))?;
+        for (tolerance, enough) in [(Tolerance::Usual, ENOUGH), (Tolerance::ShortWords, 1)] {
+            if matching >= enough {
+                break;
+            }
+            spellings = spelling::near(&self.view.searcher, self.fields, query, tolerance).map_err(index_error)?;
+            if !spellings.is_empty() {
+                (images, matching) = self.gather(&*self.ranking(&spellings).all_words(query))?;
+            }
+        }
+        if matching == 0 {
+            images = self.gather(&*self.ranking(&spellings).any_word(query))?.0;
+        }
+        Ok(Matches { images, spellings })
+    }
+
+    fn did_you_mean(&self, query: &Query, spellings: &Spellings) -> Option<String> {
+        spelling::did_you_mean(query, spellings, |word| self.is_known(word))
+    }
+
+    /// Whether a document has this very word, or its stem.
+    fn is_known(&self, word: &str) -> bool {
+        let has = |way: &str| {
+            self.fields.weights().iter().any(|(field, _)| {
+                self.view.searcher.doc_freq(&Term::from_field_text(*field, way)).is_ok_and(|docs| docs > 0)
+            })
+        };
+        has(word) || words::stem(word).is_some_and(|stem| has(&stem))
+    }
+}

@@ -1,0 +1,229 @@
+//! `/api/v1/search` beyond a list of words: fields, facets, orders, highlights; and `/api/v1/suggest`.
+
+use serde_json::{Value, json};
+use silo::seed::LABEL;
+
+use super::native::problem;
+use crate::support::app::{TestApp, manifest, text};
+use crate::support::layout::LayoutBuilder;
+
+/// A job of its own kind for each facet.
+fn catalogue() -> LayoutBuilder {
+    let job = |name: &str, version: &str, change: fn(&mut Value)| {
+        let mut manifest = manifest(name, version, "1.0.0");
+        change(&mut manifest["job"]);
+        (format!("geo/{name}-{version}-seed"), manifest.to_string())
+    };
+    let jobs = [
+        job("ice-edge", "1.0.0", |job| {
+            job["title"] = json!("Ice edge, first try");
+            job["tags"] = json!(["ice"]);
+        }),
+        job("ice-edge", "2.0.0", |job| {
+            job["title"] = json!("Sea ice edge from radar");
+            job["tags"] = json!(["ice", "radar"]);
+            job["description"] = json!("Draws the <edge> of sea ice.");
+            job["interface"]["inputs"]["files"] = json!([{ "name": "SCENE", "mediaTypes": ["image/tiff"] }]);
+            job["maintainer"]["organization"] = json!("Polar Works");
+        }),
+        job("river-mask", "1.0.0", |job| {
+            job["title"] = json!("Rivers and lakes");
+            job["tags"] = json!(["water"]);
+            job["description"] = json!("Finds open water. No radar is needed.");
+            job["resources"] = json!({ "scalar": [{ "name": "gpus", "value": 1.0 }] });
+        }),
+        job("snow-cover", "1.0.0", |job| {
+            job["title"] = json!("Snow cover");
+            job["tags"] = json!(["snow", "radar"]);
+            job["maintainer"]["organization"] = json!("Polar Works");
+        }),
+    ];
+    let mut layout = LayoutBuilder::oci();
+    for (repository, label) in &jobs {
+        layout.image(&format!("{repository}:1.0.0"), &[(LABEL, label)]);
+    }
+    layout
+}
+
+async fn filled() -> TestApp {
+    let silo = TestApp::start().await;
+    let registry = silo.add_layout("geo", &catalogue()).await;
+    silo.scan(registry).await;
+    silo
+}
+
+async fn found(silo: &TestApp, query: &str) -> Value {
+    silo.anonymous().get(&format!("/api/v1/search?{query}")).await.expect(200).json()
+}
+
+/// Names with versions, best first.
+async fn names(silo: &TestApp, query: &str) -> Vec<String> {
+    let found = found(silo, query).await;
+    let items = found["items"].as_array().expect("a list");
+    items.iter().map(|item| format!("{} {}", text(&item["name"]), text(&item["jobVersion"]))).collect()
+}
+
+const ICE: &str = "ice-edge 2.0.0";
+const RIVER: &str = "river-mask 1.0.0";
+const SNOW: &str = "snow-cover 1.0.0";
+
+#[tokio::test]
+async fn the_language_of_queries() {
+    let silo = filled().await;
+    let table: [(&str, &[&str]); 16] = [
+        ("q=radar", &[SNOW, ICE, RIVER]),
+        ("q=radar%20-river", &[SNOW, ICE]),
+        ("q=radar%20-tag:radar", &[RIVER]),
+        ("q=tag:radar", &[ICE, SNOW]),
+        ("q=title:radar", &[ICE]),
+        ("q=name:ice", &[ICE]),
+        ("q=%22open%20water%22", &[RIVER]),
+        ("q=%22water%20open%22", &[]),
+        ("q=org:polar%20snow", &[SNOW]),
+        ("q=input:tif", &[]),
+        ("q=input:tiff", &[ICE]),
+        ("q=media:image/tiff", &[ICE]),
+        ("q=version:2&kind=image", &[ICE]),
+        ("q=version:1.0.0%20ice&kind=image", &["ice-edge 1.0.0", ICE]),
+        ("q=geotiff", &[ICE]),
+        ("q=rivers%2Bsnow", &[RIVER, SNOW]),
+    ];
+    for (query, expected) in table {
+        let mut found = names(&silo, query).await;
+        let mut expected = expected.to_vec();
+        if !query.starts_with("q=radar") && !query.contains("kind=image") {
+            found.sort_unstable();
+            expected.sort_unstable();
+        }
+        assert_eq!(found, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelled_word_is_understood() {
+    let silo = filled().await;
+    for (query, name, meant) in
+        [("q=rivr%20mask", RIVER, "river mask"), ("q=snwo", SNOW, "snow"), ("q=watre", RIVER, "water")]
+    {
+        assert_eq!(names(&silo, query).await[0], name, "{query}");
+        assert_eq!(found(&silo, query).await["didYouMean"], meant, "{query}");
+    }
+    assert_eq!(found(&silo, "q=river").await.get("didYouMean"), None);
+    assert_eq!(names(&silo, "q=%22rivr%22").await, [""; 0], "what is in quotes is meant so");
+}
+
+#[tokio::test]
+async fn facets_count_and_narrow() {
+    let silo = filled().await;
+    let all = found(&silo, "q=seed&facets=true").await;
+    assert_eq!(all["total"], 3);
+    let facets = &all["facets"];
+    assert_eq!(facets["tag"][0], json!({ "value": "radar", "count": 2 }));
+    assert_eq!(facets["organization"][0], json!({ "value": "Polar Works", "count": 2 }));
+    assert_eq!(facets["gpu"], json!([{ "value": "false", "count": 2 }, { "value": "true", "count": 1 }]));
+    assert_eq!(facets["input"], json!([{ "value": "image/tiff", "count": 1 }]));
+    assert_eq!(facets["org"], json!([{ "value": "geo", "count": 3 }]));
+    assert_eq!(facets["valid"], json!([{ "value": "true", "count": 3 }]));
+    let images = found(&silo, "q=seed&facets=true&kind=image").await;
+    assert_eq!((&images["total"], &images["facets"]["org"][0]["count"]), (&json!(4), &json!(4)));
+
+    for (query, expected) in [
+        ("q=radar&facet.tag=radar", vec![SNOW, ICE]),
+        ("q=radar&facet.tag=radar&facet.organization=Polar%20Works&facet.input=image/tiff", vec![ICE]),
+        ("facet.tag=water&facet.tag=snow&sort=name", vec![RIVER, SNOW]),
+        ("facet.gpu=true", vec![RIVER]),
+        ("facet.tag=nothing", vec![]),
+        ("q=ice&facet.valid=false", vec![]),
+    ] {
+        assert_eq!(names(&silo, query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn results_have_the_order_that_is_asked_for_on_all_pages() {
+    let silo = filled().await;
+    assert_eq!(names(&silo, "q=seed&sort=name").await, [ICE, RIVER, SNOW]);
+    assert_eq!(names(&silo, "q=seed&sort=version").await[0], ICE);
+    for order in ["relevance", "name", "newest", "version"] {
+        for kind in ["job", "image"] {
+            let path = format!("q=seed&sort={order}&kind={kind}");
+            let whole = found(&silo, &path).await["items"].clone();
+            let (mut walked, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = found(&silo, &format!("{path}&limit=1{cursor}")).await;
+                walked.extend(page["items"].as_array().unwrap().clone());
+                let Some(next) = page["next"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(Value::from(walked), whole, "{path}");
+        }
+    }
+    let cursor = text(&found(&silo, "q=seed&sort=name&limit=1").await["next"]);
+    problem(&silo.anonymous().get(&format!("/api/v1/search?q=seed&cursor={cursor}")).await, 400, "cursor");
+}
+
+#[tokio::test]
+async fn why_something_was_found_is_shown() {
+    let silo = filled().await;
+    let shown = async |query: &str| found(&silo, &format!("{query}&highlight=true")).await["items"][0]["highlights"].clone();
+    let title = json!({ "field": "title", "text": "Sea ice edge from radar", "ranges": [[18, 23]] });
+    let tag = json!({ "field": "tag", "text": "radar", "ranges": [[0, 5]] });
+    assert_eq!(shown("q=rad%20-snow%20-river").await, json!([title, tag]));
+    let typo = json!({ "field": "name", "text": "snow-cover", "ranges": [[0, 4]] });
+    assert_eq!(shown("q=snwo").await[0], typo);
+    let plain = json!({ "field": "description", "text": "Draws the <edge> of sea ice.", "ranges": [[11, 15]] });
+    assert!(shown("q=edge").await.as_array().unwrap().contains(&plain), "the text is not ours to mark up");
+    assert_eq!(shown("facet.gpu=true").await, json!([]));
+    assert_eq!(found(&silo, "q=ice").await["items"][0].get("highlights"), None, "only where asked for");
+}
+
+#[tokio::test]
+async fn suggestions_while_typing() {
+    let silo = filled().await;
+    let suggested = async |query: &str| {
+        silo.anonymous().get(&format!("/api/v1/suggest?q={query}")).await.expect(200).json()
+    };
+    let begun = suggested("sea%20ic").await;
+    assert_eq!(begun["completions"], json!(["sea ice"]));
+    assert_eq!(begun["jobs"][0]["name"], "ice-edge");
+    assert_eq!(suggested("s").await["completions"][0], "snow");
+    assert_eq!(suggested("snwo").await["didYouMean"], "snow");
+    for nothing in ["", "%2B", "xyzzy"] {
+        assert_eq!(suggested(nothing).await, json!({ "completions": [], "jobs": [] }), "{nothing}");
+    }
+    let one = suggested("e&limit=1").await;
+    assert_eq!((one["completions"].as_array().map(Vec::len), one["jobs"].as_array().map(Vec::len)), (Some(1), Some(1)));
+    for (query, names) in [("", "q"), ("?q=a&limit=0", "limit"), ("?q=a&x=1", "x")] {
+        problem(&silo.anonymous().get(&format!("/api/v1/suggest{query}")).await, 400, names);
+    }
+    let long = "x".repeat(10_000);
+    problem(&silo.anonymous().get(&format!("/api/v1/suggest?q={long}")).await, 400, "at most 1000");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_named() {
+    let silo = TestApp::start().await;
+    let many = "&facet.tag=x".repeat(33);
+    for (query, names) in [
+        ("q=a&sort=size", "relevance, name, newest, version"),
+        ("q=a&facets=yes", "facets"),
+        ("q=a&highlight=1", "highlight"),
+        ("q=a&facet.colour=red", "registry, org"),
+        ("kind=job", "q"),
+        (&format!("q=a{many}"), "at most 32"),
+    ] {
+        problem(&silo.anonymous().get(&format!("/api/v1/search?{query}")).await, 400, names);
+    }
+}
+
+#[tokio::test]
+async fn admins_add_synonyms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("synonyms.txt");
+    std::fs::write(&path, "# ours\nfrozen_water ice\n").unwrap();
+    let silo = TestApp::with().set("SILO__SEARCH__SYNONYMS", path.to_str().unwrap()).start().await;
+    let registry = silo.add_layout("geo", &catalogue()).await;
+    silo.scan(registry).await;
+    assert_eq!(names(&silo, "q=frozen%20water").await, [ICE]);
+    assert_eq!(names(&filled().await, "q=frozen%20water").await, [RIVER], "only a part of it is known");
+}
