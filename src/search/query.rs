@@ -31,6 +31,8 @@ pub struct Query {
 pub struct Alternative {
     /// The free words in the order they were typed, repetitions included; the last may be unfinished.
     pub phrase: Vec<String>,
+    /// Those of them that were a part of something longer, as `my` in `my-job`: they are meant.
+    parts: Vec<String>,
     pub clauses: Vec<Clause>,
 }
 
@@ -109,7 +111,10 @@ impl Alternative {
             groups.push(group);
             rest = &rest[length..];
         }
-        let says_something = |group: &Group| group.words.len() > 1 || !FILLERS.contains(&group.words[0].as_str());
+        let says_something = |group: &Group| {
+            let first = &group.words[0];
+            group.words.len() > 1 || self.parts.contains(first) || !FILLERS.contains(&first.as_str())
+        };
         if groups.iter().any(says_something) {
             groups.retain(says_something);
         }
@@ -225,6 +230,9 @@ impl<'a> Piece<'a> {
         }
         let is_plain = !self.is_excluded && self.scope.is_none() && !self.is_quoted;
         if is_plain {
+            if words.len() > 1 {
+                alternative.parts.extend(words.iter().cloned());
+            }
             alternative.phrase.extend(words);
             return;
         }
@@ -285,6 +293,19 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(words(text), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_that_say_nothing_need_not_match() {
+        let groups = |text: &str| -> Vec<String> {
+            let query = parse(text).unwrap().unwrap();
+            query.alternatives[0].groups(&Synonyms::default()).iter().map(|group| group.words.join(" ")).collect()
+        };
+        for (text, expected) in
+            [("find the ice in my radar", &["find", "ice", "radar"][..]), ("my-job", &["my", "job"]), ("to be", &["to", "be"])]
+        {
+            assert_eq!(groups(text), expected, "{text}");
         }
     }
 
