@@ -140,7 +140,7 @@ impl App {
         let index = self.0.index.clone();
         spawn_blocking(move || {
             next.write(&[], &gone)?;
-            next.commit(indexed)?;
+            next.finish(indexed)?;
             index.serve(&next)
         })
         .await??;

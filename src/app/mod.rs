@@ -31,6 +31,7 @@ use crate::registry::{Hosts, Private};
 use crate::search::Index;
 use crate::store::Store;
 
+pub use crate::search::{Count, Facet, Highlight, Order};
 pub use accounts::{NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
@@ -41,7 +42,6 @@ pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
 pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{ArchiveForm, FileSpec, ImageAsked, Log, OutputFile, Planned, RunChange, RunFolder, RunForm, Submitted};
 pub use scans::{RegistryScan, ScanOutcome};
-pub use crate::search::{Count, Facet, Highlight, Order};
 pub use search::{Match, Page, Ranked, Suggestions};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
 pub use validate::Subject;

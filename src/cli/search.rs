@@ -107,7 +107,12 @@ async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
         query.insert(0, ("q", &words));
     }
     query.extend(options.facet.iter().map(|(facet, value)| (facet.as_str(), value.as_str())));
-    query.extend([("facets", options.facets), ("highlight", why)].into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, "true")));
+    query.extend(
+        [("facets", options.facets), ("highlight", why)]
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| (name, "true")),
+    );
     Ok(options.server.client()?.ask(Method::GET, "/api/v1/search", &query, None).await?)
 }
 

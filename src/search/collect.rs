@@ -2,23 +2,16 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::time::Instant;
-
-use tantivy::query::{EnableScoring, Query};
-use tantivy::{DocSet, TERMINATED};
 
 use super::columns::{Known, View};
 use super::facets::{Count, Facet};
-use super::generation::index_error;
 use super::ranking::demoted;
-use super::{Error, Kind, Order, Place, PlaceValue, Result};
+use super::score::Scores;
+use super::{Kind, Order, Place, PlaceValue};
 
 /// Scores are rounded to multiples of one over this: floating-point sums depend on the order of their terms in the last
 /// digits, and equal documents must have equal scores. A power of two, so that rounded scores are exact.
 const STEPS: f32 = 128.0;
-
-/// How many documents are looked at between two looks at the clock.
-const BREATH: usize = 4096;
 
 /// The most values that are told of a facet.
 pub const FACET_VALUES: usize = 50;
@@ -35,11 +28,14 @@ pub struct Candidate {
 /// Values that results must have: any of those of one facet, and so for each facet that is named.
 pub type Filters = [(Facet, String)];
 
-/// Which sets of facet values pass, by their numbers.
-pub struct Passing(Vec<bool>);
+/// Which sets of facet values pass, by their numbers; all where there are none.
+pub struct Passing(Option<Vec<bool>>);
 
 impl Passing {
     pub fn new(filters: &Filters, known: &Known) -> Self {
+        if filters.is_empty() {
+            return Self(None);
+        }
         let wanted: Vec<(Facet, Option<u32>)> =
             filters.iter().map(|(facet, value)| (*facet, known.number_of(*facet, value))).collect();
         let passes = |set: &[u32]| {
@@ -48,49 +44,33 @@ impl Passing {
             };
             wanted.iter().all(|(facet, _)| has(*facet))
         };
-        Self(known.sets.iter().map(|set| passes(set)).collect())
+        Self(Some(known.sets.iter().map(|set| passes(set)).collect()))
+    }
+
+    fn has(&self, set: u32) -> bool {
+        self.0.as_ref().is_none_or(|passing| passing[set as usize])
     }
 }
 
 /// All documents that match and pass, and how many match at all.
-pub fn gather(
-    view: &View,
-    known: &Known,
-    query: &dyn Query,
-    passing: &Passing,
-    until: Instant,
-) -> Result<(Vec<Candidate>, u64)> {
-    let valid = known.number_of(Facet::Valid, "true");
-    let valid: Vec<bool> = known.sets.iter().map(|set| valid.is_some_and(|valid| set.contains(&valid))).collect();
-    let weight = query.weight(EnableScoring::enabled_from_searcher(&view.searcher)).map_err(index_error)?;
+pub fn gather(view: &View, known: &Known, scores: &Scores, passing: &Passing) -> (Vec<Candidate>, u64) {
     let (mut found, mut matching) = (Vec::new(), 0);
-    for (number, (segment, columns)) in view.searcher.segment_readers().iter().zip(&view.columns).enumerate() {
-        let mut scorer = weight.scorer(segment, 1.0).map_err(index_error)?;
-        let alive = segment.alive_bitset();
-        let mut doc = scorer.doc();
-        let mut looked = 0;
-        while doc != TERMINATED {
-            looked += 1;
-            if looked % BREATH == 0 && Instant::now() > until {
-                return Err(Error::Query(
-                    "this search takes too long: use fewer words, or longer ones".to_owned(),
-                ));
-            }
-            let at = doc as usize;
-            if alive.is_none_or(|alive| alive.is_alive(doc)) {
-                matching += 1;
-                let (set, job) = (columns.set[at] as usize, columns.job[at]);
-                if passing.0[set] {
-                    let is_latest = columns.versions[at] == view.latest[job as usize];
-                    let score = demoted(scorer.score(), is_latest, valid[set]);
-                    let score = (score * STEPS).round() / STEPS;
-                    found.push(Candidate { score, segment: number as u32, doc, job });
-                }
-            }
-            doc = scorer.advance();
+    for (number, score) in scores.iter() {
+        let (segment, doc) = view.place(number);
+        if view.searcher.segment_readers()[segment].is_deleted(doc) {
+            continue;
+        }
+        matching += 1;
+        let (columns, at) = (&view.columns[segment], doc as usize);
+        let (set, job) = (columns.set[at], columns.job[at]);
+        if passing.has(set) {
+            let is_latest = columns.versions[at] == view.latest[job as usize];
+            let score = demoted(score, is_latest, known.valid[set as usize]);
+            let score = (score * STEPS).round() / STEPS;
+            found.push(Candidate { score, segment: segment as u32, doc, job });
         }
     }
-    Ok((found, matching))
+    (found, matching)
 }
 
 /// Candidates in an order.
@@ -167,9 +147,7 @@ impl Sorting<'_> {
             Order::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
             Order::Version => Ordering::Equal,
         };
-        by.then_with(|| self.versions(b).cmp(&self.versions(a)))
-            .then_with(|| self.image(a).cmp(&self.image(b)))
-            .is_lt()
+        by.then_with(|| self.versions(b).cmp(&self.versions(a))).then_with(|| self.image(a).cmp(&self.image(b))).is_lt()
     }
 
     /// One candidate for each job.

@@ -18,6 +18,10 @@ pub struct View {
     pub searcher: Searcher,
     /// In the order of the searcher's segments.
     pub columns: Vec<Arc<Columns>>,
+    /// The number of each segment's first document, when those of all segments are numbered through.
+    bases: Vec<u32>,
+    /// How many numbers there are; those of removed documents among them.
+    pub size: u32,
     /// The highest versions of each job.
     pub latest: Vec<[u64; 2]>,
     known: Arc<RwLock<Known>>,
@@ -46,6 +50,8 @@ pub struct Known {
     value_numbers: HashMap<(Facet, Box<str>), u32>,
     /// Numbers of values, ascending.
     pub sets: Vec<Box<[u32]>>,
+    /// Which of them say that the manifest has no errors.
+    pub valid: Vec<bool>,
     set_numbers: HashMap<Box<[u32]>, u32>,
 }
 
@@ -69,7 +75,24 @@ impl View {
                 *best = columns.versions[doc as usize].max(*best);
             }
         }
-        Ok(Self { searcher, columns, latest, known })
+        let mut size = 0;
+        let bases = searcher.segment_readers().iter().map(|segment| {
+            size += segment.max_doc();
+            size - segment.max_doc()
+        });
+        let bases = bases.collect();
+        Ok(Self { searcher, columns, bases, size, latest, known })
+    }
+
+    /// Segments with the numbers of their first documents.
+    pub fn segments(&self) -> impl Iterator<Item = (&SegmentReader, u32)> {
+        self.searcher.segment_readers().iter().zip(self.bases.iter().copied())
+    }
+
+    /// The segment of a document, and its number there.
+    pub fn place(&self, doc: u32) -> (usize, DocId) {
+        let segment = self.bases.partition_point(|base| *base <= doc) - 1;
+        (segment, doc - self.bases[segment])
     }
 
     pub fn known(&self) -> RwLockReadGuard<'_, Known> {
@@ -85,10 +108,8 @@ impl Columns {
             let column = fast.column_first_or_default::<i64>(name)?;
             Ok(all.clone().map(|doc| column.get_val(doc)).collect())
         };
-        let (job_version, package_version) = (
-            fast.column_first_or_default::<u64>(JOB_VERSION)?,
-            fast.column_first_or_default::<u64>(PACKAGE_VERSION)?,
-        );
+        let (job_version, package_version) =
+            (fast.column_first_or_default::<u64>(JOB_VERSION)?, fast.column_first_or_default::<u64>(PACKAGE_VERSION)?);
         let versions = all.clone().map(|doc| [job_version.get_val(doc), package_version.get_val(doc)]).collect();
         let (names, name_texts) = (fast.str(JOB_NAME)?, texts(fast.str(JOB_NAME)?.as_ref())?);
         let (facets, facet_texts) = (fast.str(FACETS)?, texts(fast.str(FACETS)?.as_ref())?);
@@ -157,6 +178,8 @@ impl Known {
             return *number;
         }
         let number = self.sets.len() as u32;
+        let is_valid = |value: &u32| matches!(&self.values[*value as usize], (Facet::Valid, text) if **text == *"true");
+        self.valid.push(members.iter().any(is_valid));
         self.sets.push(members.into());
         self.set_numbers.insert(members.into(), number);
         number

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use tantivy::Term;
-use tantivy::query::{AllQuery, Query as Matcher};
 
 use super::collect::{Candidate, Passing, Sorting, gather};
 use super::columns::{Known, View};
@@ -12,6 +11,7 @@ use super::highlight::Marks;
 use super::query::{self, Query};
 use super::ranking::Ranking;
 use super::schema::Fields;
+use super::score::{Evaluation, Expr};
 use super::spelling::{self, Spellings, Tolerance};
 use super::synonyms::Synonyms;
 use super::{Found, Hit, Kind, Order, Request, Result, words};
@@ -40,7 +40,7 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
     };
     let Matches { mut images, spellings } = match &query {
         Some(query) => search.text(query)?,
-        None => Matches { images: search.gather(&AllQuery)?.0, spellings: Spellings::new() },
+        None => Matches { images: search.gather(&Expr::Everything(1.0))?.0, spellings: Spellings::new() },
     };
     let sorting = Sorting { view: &view, known: &known, kind: request.kind, order: request.order };
     let facets = if request.count { sorting.counts(&images) } else { Vec::new() };
@@ -85,8 +85,9 @@ struct Matches {
 }
 
 impl Search<'_> {
-    fn gather(&self, query: &dyn Matcher) -> Result<(Vec<Candidate>, u64)> {
-        gather(self.view, self.known, query, &self.passing, self.until)
+    fn gather(&self, expr: &Expr) -> Result<(Vec<Candidate>, u64)> {
+        let scores = Evaluation::new(self.view, self.until).scores(expr)?;
+        Ok(gather(self.view, self.known, &scores, &self.passing))
     }
 
     fn ranking<'a>(&'a self, spellings: &'a Spellings) -> Ranking<'a> {
@@ -95,18 +96,18 @@ impl Search<'_> {
 
     fn text(&self, query: &Query) -> Result<Matches> {
         let mut spellings = Spellings::new();
-        let (mut images, mut matching) = self.gather(&*self.ranking(&spellings).all_words(query))?;
+        let (mut images, mut matching) = self.gather(&self.ranking(&spellings).all_words(query))?;
         for (tolerance, enough) in [(Tolerance::Usual, ENOUGH), (Tolerance::ShortWords, 1)] {
             if matching >= enough {
                 break;
             }
             spellings = spelling::near(&self.view.searcher, self.fields, query, tolerance).map_err(index_error)?;
             if !spellings.is_empty() {
-                (images, matching) = self.gather(&*self.ranking(&spellings).all_words(query))?;
+                (images, matching) = self.gather(&self.ranking(&spellings).all_words(query))?;
             }
         }
         if matching == 0 {
-            images = self.gather(&*self.ranking(&spellings).any_word(query))?.0;
+            images = self.gather(&self.ranking(&spellings).any_word(query))?.0;
         }
         Ok(Matches { images, spellings })
     }

@@ -3,11 +3,11 @@
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tantivy::directory::MmapDirectory;
-use tantivy::indexer::IndexWriterOptions;
+use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
 use tantivy::{Index as Tantivy, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
 
 use super::columns::View;
@@ -32,6 +32,8 @@ pub struct Generation {
     writer: Mutex<Option<IndexWriter>>,
     revision: AtomicI64,
     is_stale: bool,
+    /// All of it is still to be written: nothing is merged before the end.
+    is_new: AtomicBool,
 }
 
 /// What a commit remembers beside the documents.
@@ -54,7 +56,9 @@ impl Generation {
         fs::create_dir_all(folder).map_err(|why| folder_error(folder, &why))?;
         let (schema, _) = Fields::schema();
         let index = Tantivy::create_in_dir(folder, schema).map_err(index_error)?;
-        Self::over(index, 0, Some(folder.to_owned()), false).map_err(index_error)
+        let mut new = Self::over(index, 0, Some(folder.to_owned()), false).map_err(index_error)?;
+        new.is_new = AtomicBool::new(true);
+        Ok(new)
     }
 
     pub(super) fn in_memory() -> Result<Self> {
@@ -68,7 +72,17 @@ impl Generation {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let view = RwLock::new(Arc::new(View::new(reader.searcher(), None)?));
         let revision = AtomicI64::new(revision);
-        Ok(Self { folder, index, fields, reader, view, writer: Mutex::default(), revision, is_stale })
+        Ok(Self {
+            folder,
+            index,
+            fields,
+            reader,
+            view,
+            writer: Mutex::default(),
+            revision,
+            is_stale,
+            is_new: AtomicBool::default(),
+        })
     }
 
     /// The catalogue's revision that searches in it see.
@@ -118,15 +132,36 @@ impl Generation {
     /// Makes what was written visible as `revision`, durably. Blocking.
     pub fn commit(&self, revision: i64) -> Result<()> {
         self.with_writer(|writer| {
-            let mut commit = writer.prepare_commit()?;
-            commit.set_payload(&Committed { version: schema::VERSION, revision }.write());
-            commit.commit()?;
-            self.reader.reload()?;
-            let view = View::new(self.reader.searcher(), Some(&*self.view()))?;
-            *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
-            self.revision.store(revision, Ordering::Release);
-            Ok(())
+            commit(writer, revision)?;
+            self.show(revision)
         })
+    }
+
+    /// Commits a generation that was written from its beginning, in one piece: searches are the faster, the fewer there are.
+    /// Blocking.
+    pub fn finish(&self, revision: i64) -> Result<()> {
+        self.with_writer(|writer| {
+            commit(writer, revision)?;
+            let pieces = self.index.searchable_segment_ids()?;
+            if pieces.len() > 1 {
+                writer.merge(&pieces).wait()?;
+                writer.garbage_collect_files().wait()?;
+            }
+            self.show(revision)
+        })?;
+        self.is_new.store(false, Ordering::Release);
+        // The next writer merges as it goes.
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
+    }
+
+    /// Lets searches see what was committed.
+    fn show(&self, revision: i64) -> tantivy::Result<()> {
+        self.reader.reload()?;
+        let view = View::new(self.reader.searcher(), Some(&*self.view()))?;
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        self.revision.store(revision, Ordering::Release);
+        Ok(())
     }
 
     /// Whether its folder is there. A look, not a check.
@@ -156,7 +191,13 @@ impl Generation {
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = match slot.take() {
             Some(writer) => writer,
-            None => new_writer(&self.index).map_err(index_error)?,
+            None => {
+                let writer = new_writer(&self.index).map_err(index_error)?;
+                if self.is_new.load(Ordering::Acquire) {
+                    writer.set_merge_policy(Box::new(NoMergePolicy));
+                }
+                writer
+            }
         };
         work(&mut writer).map_err(index_error)?;
         *slot = Some(writer);
@@ -182,6 +223,13 @@ pub fn committed(folder: &Path) -> Option<(Committed, u64)> {
     let metas = index.load_metas().ok()?;
     let count = metas.segments.iter().map(|segment| u64::from(segment.num_docs())).sum();
     Some((Committed::read(&metas.payload?)?, count))
+}
+
+fn commit(writer: &mut IndexWriter, revision: i64) -> tantivy::Result<()> {
+    let mut commit = writer.prepare_commit()?;
+    commit.set_payload(&Committed { version: schema::VERSION, revision }.write());
+    commit.commit()?;
+    Ok(())
 }
 
 /// One thread for documents and one for merges: a catalogue changes little, and memory is dearer than time.

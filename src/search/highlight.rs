@@ -88,7 +88,8 @@ impl Marks {
             ("registry", one(&doc.registry), &[Registry]),
             ("platform", &doc.platforms, &[Platform]),
         ];
-        let each = texts.iter().flat_map(|(field, texts, scopes)| texts.iter().map(move |text| (*field, text, *scopes)));
+        let each =
+            texts.iter().flat_map(|(field, texts, scopes)| texts.iter().map(move |text| (*field, text, *scopes)));
         each.filter_map(|(field, text, scopes)| self.highlight(field, text, scopes)).take(MAX_HIGHLIGHTS).collect()
     }
 
@@ -139,8 +140,7 @@ impl Mark {
 fn fragment(text: &str, ranges: &[Range<usize>]) -> (String, Vec<Range<usize>>) {
     let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let position = |byte: usize| starts.partition_point(|at| *at < byte);
-    let mut ranges: Vec<Range<usize>> =
-        ranges.iter().map(|range| position(range.start)..position(range.end)).collect();
+    let mut ranges: Vec<Range<usize>> = ranges.iter().map(|range| position(range.start)..position(range.end)).collect();
     let length = starts.len() - 1;
     if length <= FRAGMENT {
         return (text.to_owned(), ranges);

@@ -79,8 +79,14 @@ impl Index {
 
     fn over(folder: Option<PathBuf>, serving: Option<Generation>, lock: Option<FileLock>) -> Self {
         let serving = RwLock::new(serving.map(Arc::new));
-        let inner =
-            Inner { folder, serving, is_broken: AtomicBool::default(), building: Mutex::default(), synonyms: RwLock::default(), _lock: lock };
+        let inner = Inner {
+            folder,
+            serving,
+            is_broken: AtomicBool::default(),
+            building: Mutex::default(),
+            synonyms: RwLock::default(),
+            _lock: lock,
+        };
         Self { inner: Arc::new(inner) }
     }
 

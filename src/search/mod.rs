@@ -1,7 +1,7 @@
 //! Keyword search: the only tantivy. The index is derived from the database and may be deleted at any time.
 //!
 //! [`query`] reads what a person typed, `words`, `synonyms` and `spelling` what else it may mean; `schema` says what is
-//! indexed and how, `ranking` what counts how much; `find` goes through it, `collect` makes pages of results, `highlight`
+//! indexed and how, `ranking` what counts how much; `find` and `score` go through it, `collect` makes pages of results, `highlight`
 //! shows why they match; `generation` keeps it all in a folder, and `index` says which generation serves.
 
 mod collect;
@@ -12,11 +12,11 @@ mod find;
 mod generation;
 mod highlight;
 mod index;
-mod lifted;
 mod prefix;
 pub mod query;
 mod ranking;
 mod schema;
+mod score;
 mod spelling;
 mod synonyms;
 mod words;

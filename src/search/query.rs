@@ -139,6 +139,9 @@ impl Alternative {
 }
 
 /// Reads a query; `None` where it has no words, so that nothing can match.
+///
+/// # Errors
+/// It is longer than [`MAX_CHARS`], or has more than [`MAX_WORDS`].
 pub fn parse(text: &str) -> Result<Option<Query>> {
     let chars = text.chars().count();
     if chars > MAX_CHARS {
@@ -146,46 +149,43 @@ pub fn parse(text: &str) -> Result<Option<Query>> {
             format!("the query has {chars} characters, at most {MAX_CHARS} are allowed: search for fewer words");
         return Err(Error::Query(message));
     }
-    let mut alternatives = vec![Alternative::default()];
-    let mut excluded = Vec::new();
-    let mut rest = text;
-    let mut at_start = true;
-    while let Some(first) = rest.chars().next() {
-        let skip = &rest[first.len_utf8()..];
-        match first {
-            '+' => alternatives.push(Alternative::default()),
-            c if c.is_whitespace() => {}
-            _ => {
-                let piece = Piece::read(rest, at_start);
-                rest = piece.rest;
-                at_start = false;
-                let current = alternatives.last_mut().expect("there is always one");
-                piece.put(current, &mut excluded);
-                continue;
-            }
-        }
-        at_start = true;
-        rest = skip;
-    }
-    alternatives.retain(|alternative| !alternative.is_empty());
-    let mut once: Vec<Alternative> = Vec::new();
-    for alternative in alternatives {
-        if !once.contains(&alternative) {
-            once.push(alternative);
-        }
-    }
-    let clauses = once.iter().flat_map(|alternative| &alternative.clauses).chain(&excluded);
-    let words: usize = once.iter().map(|alternative| alternative.words().count()).sum::<usize>()
+    let (alternatives, excluded) = read(text);
+    let clauses = alternatives.iter().flat_map(|alternative| &alternative.clauses).chain(&excluded);
+    let words: usize = alternatives.iter().map(|alternative| alternative.words().count()).sum::<usize>()
         + clauses.map(|clause| clause.words.len()).sum::<usize>();
     if words > MAX_WORDS {
         let message =
             format!("the query has {words} words, at most {MAX_WORDS} are allowed: leave out the common ones");
         return Err(Error::Query(message));
     }
-    if once.is_empty() && excluded.is_empty() {
-        return Ok(None);
+    let query = Query { key: schema::key(text), name_key: schema::name_key(text), alternatives, excluded };
+    Ok((words > 0).then_some(query))
+}
+
+/// The alternatives that have words, each once, and what is excluded.
+fn read(text: &str) -> (Vec<Alternative>, Vec<Clause>) {
+    let mut alternatives = vec![Alternative::default()];
+    let mut excluded = Vec::new();
+    let (mut rest, mut at_start) = (text, true);
+    while let Some(first) = rest.chars().next() {
+        if first != '+' && !first.is_whitespace() {
+            let piece = Piece::read(rest, at_start);
+            (rest, at_start) = (piece.rest, false);
+            piece.put(alternatives.last_mut().expect("there is always one"), &mut excluded);
+            continue;
+        }
+        if first == '+' {
+            alternatives.push(Alternative::default());
+        }
+        (rest, at_start) = (&rest[first.len_utf8()..], true);
     }
-    Ok(Some(Query { key: schema::key(text), name_key: schema::name_key(text), alternatives: once, excluded }))
+    let mut once: Vec<Alternative> = Vec::new();
+    for alternative in alternatives {
+        if !alternative.is_empty() && !once.contains(&alternative) {
+            once.push(alternative);
+        }
+    }
+    (once, excluded)
 }
 
 /// What stands between two blanks, or a part of it before or after a text in quotes.
@@ -302,9 +302,11 @@ mod tests {
             let query = parse(text).unwrap().unwrap();
             query.alternatives[0].groups(&Synonyms::default()).iter().map(|group| group.words.join(" ")).collect()
         };
-        for (text, expected) in
-            [("find the ice in my radar", &["find", "ice", "radar"][..]), ("my-job", &["my", "job"]), ("to be", &["to", "be"])]
-        {
+        for (text, expected) in [
+            ("find the ice in my radar", &["find", "ice", "radar"][..]),
+            ("my-job", &["my", "job"]),
+            ("to be", &["to", "be"]),
+        ] {
             assert_eq!(groups(text), expected, "{text}");
         }
     }

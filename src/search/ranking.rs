@@ -5,17 +5,11 @@
 //! it never outranks the finished word in the same field; a word of the same stem counts a little less than the word, one that is
 //! spelled nearly so much less. Whole names come before everything that words can add up to, and then names that begin so.
 
-use tantivy::Term;
-use tantivy::query::{
-    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, Occur, PhraseQuery, Query as Matcher,
-    TermQuery,
-};
-use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::schema::Field;
 
-use super::lifted::LiftedQuery;
-use super::prefix::PrefixQuery;
 use super::query::{Alternative, Clause, Group, MAX_WORDS, Query, Scope};
 use super::schema::Fields;
+use super::score::Expr;
 use super::spelling::Spellings;
 use super::synonyms::Synonyms;
 use super::words::stem;
@@ -35,6 +29,8 @@ const PHRASE: f32 = 100.0;
 const UNFINISHED: f32 = 0.5;
 /// A word of the same stem.
 const STEM: f32 = 0.8;
+/// A field that is named.
+const NAMED: f32 = 8.0;
 /// Another way to say it.
 const OTHER_WAY: f32 = 0.9;
 /// A word that is spelled nearly so.
@@ -64,116 +60,118 @@ pub struct Ranking<'a> {
 
 impl Ranking<'_> {
     /// Documents that have all words of any alternative, and nothing that is excluded.
-    pub fn all_words(&self, query: &Query) -> Box<dyn Matcher> {
+    pub fn all_words(&self, query: &Query) -> Expr {
         let alternatives = query.alternatives.iter().map(|alternative| {
-            let groups = self.groups(alternative);
-            let phrase = self.name_phrase(alternative).map(|phrase| (Occur::Should, phrase));
-            boolean(groups.chain(self.clauses(alternative)).map(|group| (Occur::Must, group)).chain(phrase))
+            let words = Expr::All(self.groups(alternative).chain(self.clauses(alternative)).collect());
+            match self.name_phrase(alternative) {
+                Some(phrase) => Expr::With(Box::new(words), Box::new(phrase)),
+                None => words,
+            }
         });
-        self.complete(query, any(alternatives))
+        self.complete(query, alternatives.collect())
     }
 
     /// Documents that have any of the words: the more of them, the better. Named fields and phrases are a must.
-    pub fn any_word(&self, query: &Query) -> Box<dyn Matcher> {
+    pub fn any_word(&self, query: &Query) -> Expr {
         let alternatives = query.alternatives.iter().map(|alternative| {
-            let counted = self.groups(alternative).map(|group| {
-                let found = constant(group.box_clone(), FOUND);
-                boolean([(Occur::Must, group), (Occur::Should, found)])
-            });
-            let words: Vec<_> = counted.collect();
-            let words = (!words.is_empty()).then(|| (Occur::Must, any(words)));
-            boolean(self.clauses(alternative).map(|clause| (Occur::Must, clause)).chain(words))
+            let words: Vec<_> = self.groups(alternative).map(|group| Expr::Plus(Box::new(group), FOUND)).collect();
+            let words = (!words.is_empty()).then_some(Expr::Any(words));
+            Expr::All(self.clauses(alternative).chain(words).collect())
         });
-        self.complete(query, any(alternatives))
+        self.complete(query, alternatives.collect())
     }
 
     /// Adds what a whole name or title counts, and takes away what is excluded.
-    fn complete(&self, query: &Query, words: Box<dyn Matcher>) -> Box<dyn Matcher> {
+    fn complete(&self, query: &Query, alternatives: Vec<Expr>) -> Expr {
         let fields = self.fields;
-        let keys = best([
-            constant(term(fields.job_key, &query.key), JOB_KEY),
-            constant(term(fields.name_key, &query.name_key), NAME_KEY),
-            constant(term(fields.other_keys, &query.key), OTHER_KEY),
-            constant(boxed(PrefixQuery::new(fields.name_key, &query.name_key)), NAME_BEGINS),
+        let term = |field, text: &str, score| Expr::Term { field, text: text.to_owned(), score };
+        let keys = Expr::Best(vec![
+            term(fields.job_key, &query.key, JOB_KEY),
+            term(fields.name_key, &query.name_key, NAME_KEY),
+            term(fields.other_keys, &query.key, OTHER_KEY),
+            Expr::Begun { field: fields.name_key, text: query.name_key.clone(), score: NAME_BEGINS },
         ]);
-        let words = if query.alternatives.is_empty() { boxed(AllQuery) } else { words };
-        let excluded = query.excluded.iter().map(|clause| (Occur::MustNot, self.clause(clause, false)));
-        boolean([(Occur::Must, words), (Occur::Should, keys)].into_iter().chain(excluded))
+        let words = if alternatives.is_empty() { Expr::Everything(1.0) } else { Expr::Any(alternatives) };
+        let found = Expr::With(Box::new(words), Box::new(keys));
+        if query.excluded.is_empty() {
+            return found;
+        }
+        Expr::Without(Box::new(found), query.excluded.iter().map(|clause| self.clause(clause, false)).collect())
     }
 
-    fn groups<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Box<dyn Matcher>> + 'a {
+    fn groups<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Expr> + 'a {
         let last = alternative.unfinished();
         alternative.groups(self.synonyms).into_iter().map(move |group| self.group(&group, last))
     }
 
-    fn group(&self, group: &Group, last: Option<&str>) -> Box<dyn Matcher> {
+    fn group(&self, group: &Group, last: Option<&str>) -> Expr {
         let everywhere = self.fields.weights();
-        let all = |words: &[String], is_typed: bool| -> Box<dyn Matcher> {
-            boolean(words.iter().map(|word| {
-                let unfinished = is_typed && last == Some(word.as_str());
-                (Occur::Must, self.word(&everywhere, word, unfinished, is_typed))
-            }))
-        };
-        let typed = all(&group.words, true);
-        let others = group.others.iter().map(|way| boxed(BoostQuery::new(all(way, false), OTHER_WAY)));
-        best(std::iter::once(typed).chain(others))
+        let others = everywhere.map(|(field, weight)| (field, weight * OTHER_WAY));
+        let typed = group.words.iter().map(|word| self.word(&everywhere, word, last == Some(word), true));
+        let others = group.others.iter().map(|way| {
+            let words = way.iter().map(|word| self.word(&others, word, false, false));
+            one_or(words.collect(), Expr::All)
+        });
+        one_or(std::iter::once(one_or(typed.collect(), Expr::All)).chain(others).collect(), Expr::Best)
     }
 
-    fn word(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> Box<dyn Matcher> {
-        let mut ways: Vec<Box<dyn Matcher>> = Vec::new();
+    fn word(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> Expr {
+        let mut ways = Vec::new();
         let stem = stem(word);
         let near = self.spellings.get(word).filter(|_| is_typed).map_or(&[][..], Vec::as_slice);
         for &(field, weight) in fields {
-            ways.push(weighted(LiftedQuery(term(field, word)), weight));
+            ways.push(Expr::Word { field, text: word.to_owned(), weight });
             if let Some(stem) = &stem {
-                ways.push(weighted(LiftedQuery(term(field, stem)), weight * STEM));
+                ways.push(Expr::Word { field, text: stem.clone(), weight: weight * STEM });
             }
             if unfinished {
-                ways.push(weighted(PrefixQuery::new(field, word), weight * UNFINISHED));
+                ways.push(Expr::Begun { field, text: word.to_owned(), score: weight * UNFINISHED });
             }
             for near in near {
                 let share = TYPO / near.mistakes.max(1) as f32;
-                ways.push(constant(term(field, &near.word), weight * share));
+                ways.push(Expr::Term { field, text: near.word.clone(), score: weight * share });
             }
         }
-        best(ways)
+        Expr::Best(ways)
     }
 
-    fn clauses<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Box<dyn Matcher>> + 'a {
+    fn clauses<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Expr> + 'a {
         alternative.clauses.iter().map(|clause| self.clause(clause, true))
     }
 
     /// The words of a clause, in one of its fields as a phrase, or each anywhere in them.
-    fn clause(&self, clause: &Clause, may_be_unfinished: bool) -> Box<dyn Matcher> {
+    fn clause(&self, clause: &Clause, may_be_unfinished: bool) -> Expr {
         if clause.scope == Some(Scope::Version) {
-            let begun = format!("{}.", clause.text);
-            return best([
-                term(self.fields.version, &clause.text),
-                boxed(PrefixQuery::new(self.fields.version, &begun)),
-            ]);
+            let (field, text) = (self.fields.version, clause.text.clone());
+            let begun = Expr::Begun { field, text: format!("{text}."), score: NAMED };
+            return Expr::Best(vec![Expr::Term { field, text, score: NAMED }, begun]);
         }
         let fields = match clause.scope {
-            Some(scope) => vec![(self.fields.scope(scope), 8.0)],
+            Some(scope) => vec![(self.fields.scope(scope), NAMED)],
             None => self.fields.weights().to_vec(),
         };
         if clause.is_phrase && clause.words.len() > 1 {
-            return best(fields.iter().map(|(field, weight)| {
-                let terms = clause.words.iter().map(|word| Term::from_field_text(*field, word)).collect();
-                constant(boxed(PhraseQuery::new(terms)), *weight)
-            }));
+            let phrase = |(field, score)| Expr::Phrase { field, words: clause.words.clone(), score };
+            return Expr::Best(fields.into_iter().map(phrase).collect());
         }
         let last = clause.words.last().filter(|_| may_be_unfinished && !clause.is_phrase);
-        boolean(clause.words.iter().map(|word| {
+        let words = clause.words.iter().map(|word| {
             let unfinished = clause.scope.is_some() && last == Some(word);
-            (Occur::Must, self.word(&fields, word, unfinished, false))
-        }))
+            self.word(&fields, word, unfinished, false)
+        });
+        Expr::All(words.collect())
     }
 
-    fn name_phrase(&self, alternative: &Alternative) -> Option<Box<dyn Matcher>> {
-        let name = self.fields.name;
-        let terms: Vec<_> = alternative.phrase.iter().map(|word| Term::from_field_text(name, word)).collect();
-        (2..=MAX_WORDS).contains(&terms.len()).then(|| constant(boxed(PhraseQuery::new(terms)), PHRASE))
+    fn name_phrase(&self, alternative: &Alternative) -> Option<Expr> {
+        let words = alternative.phrase.clone();
+        let phrase = Expr::Phrase { field: self.fields.name, words, score: PHRASE };
+        (2..=MAX_WORDS).contains(&alternative.phrase.len()).then_some(phrase)
     }
+}
+
+/// The only one of a list, or all of them together.
+fn one_or(mut list: Vec<Expr>, together: fn(Vec<Expr>) -> Expr) -> Expr {
+    if list.len() == 1 { list.remove(0) } else { together(list) }
 }
 
 impl Fields {
@@ -209,34 +207,4 @@ impl Fields {
             Scope::Platform => self.platform,
         }
     }
-}
-
-fn term(field: Field, text: &str) -> Box<dyn Matcher> {
-    boxed(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
-}
-
-fn boxed(query: impl Matcher) -> Box<dyn Matcher> {
-    Box::new(query)
-}
-
-fn weighted(query: impl Matcher, weight: f32) -> Box<dyn Matcher> {
-    boxed(BoostQuery::new(boxed(query), weight))
-}
-
-fn constant(query: Box<dyn Matcher>, score: f32) -> Box<dyn Matcher> {
-    boxed(ConstScoreQuery::new(query, score))
-}
-
-/// The best score of those that match.
-fn best(queries: impl IntoIterator<Item = Box<dyn Matcher>>) -> Box<dyn Matcher> {
-    boxed(DisjunctionMaxQuery::new(Vec::from_iter(queries)))
-}
-
-/// The sum of the scores of those that match.
-fn any(queries: impl IntoIterator<Item = Box<dyn Matcher>>) -> Box<dyn Matcher> {
-    boolean(queries.into_iter().map(|query| (Occur::Should, query)))
-}
-
-fn boolean(clauses: impl IntoIterator<Item = (Occur, Box<dyn Matcher>)>) -> Box<dyn Matcher> {
-    boxed(BooleanQuery::new(Vec::from_iter(clauses)))
 }

@@ -50,12 +50,7 @@ fn allowed(word: &str, tolerance: Tolerance) -> u8 {
 }
 
 /// What the free words of a query may have been meant to be.
-pub fn near(
-    searcher: &Searcher,
-    fields: &Fields,
-    query: &Query,
-    tolerance: Tolerance,
-) -> tantivy::Result<Spellings> {
+pub fn near(searcher: &Searcher, fields: &Fields, query: &Query, tolerance: Tolerance) -> tantivy::Result<Spellings> {
     let mut spellings = Spellings::new();
     let words = query.alternatives.iter().flat_map(|alternative| alternative.words());
     for word in words.take(MAX_WORDS) {

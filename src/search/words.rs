@@ -1,10 +1,12 @@
 //! How texts become words: runs of letters and digits, in lower case, without accents; identifiers also in their parts,
 //! and English words also as their stems. Pure.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer,
+    AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, RemoveLongFilter, SimpleTokenizer, Stemmer, TextAnalyzer,
     TokenStream as _,
 };
 
@@ -16,15 +18,27 @@ pub fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(tantivy::tokenizer::WhitespaceTokenizer::default()).build()
 }
 
+thread_local! {
+    /// Making one takes longer than cutting a text with it.
+    static PLAIN: RefCell<TextAnalyzer> = RefCell::new(
+        TextAnalyzer::builder(SimpleTokenizer::default())
+            .filter(RemoveLongFilter::limit(MAX_WORD_BYTES + 1))
+            .filter(LowerCaser)
+            .filter(AsciiFoldingFilter)
+            .build(),
+    );
+    static STEM: RefCell<(TextAnalyzer, HashMap<String, Option<String>>)> = RefCell::new((
+        TextAnalyzer::builder(RawTokenizer::default()).filter(Stemmer::new(Language::English)).build(),
+        HashMap::new(),
+    ));
+}
+
 /// The words of a text in their order, without parts and stems: `landCover` is `landcover`.
 pub fn plain(text: &str) -> Vec<String> {
-    let mut analyzer = TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(MAX_WORD_BYTES + 1))
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .build();
     let mut words = Vec::new();
-    analyzer.token_stream(text).process(&mut |token| words.push(token.text.clone()));
+    PLAIN.with_borrow_mut(|analyzer| {
+        analyzer.token_stream(text).process(&mut |token| words.push(token.text.clone()));
+    });
     words
 }
 
@@ -33,13 +47,15 @@ pub fn typed(text: &str) -> Vec<String> {
     plain(&apart(text, false))
 }
 
-/// The words of a document, each once it is a word, a part of one, or a stem.
+/// The words of a document, then the parts of them, then the stems of both, each once.
 pub fn indexed(text: &str) -> String {
     let mut words = plain(text);
     // Whole words keep their order and their neighbours; the others come after all of them.
-    let parts: Vec<String> = plain(&apart(text, true)).into_iter().filter(|part| !words.contains(part)).collect();
+    let mut known: HashSet<String> = words.iter().cloned().collect();
+    let parts: Vec<String> = plain(&apart(text, true)).into_iter().filter(|part| known.insert(part.clone())).collect();
     words.extend(parts);
-    let stems: Vec<String> = words.iter().filter_map(|word| stem(word)).filter(|stem| !words.contains(stem)).collect();
+    let stems = words.iter().filter_map(|word| stem(word)).filter(|stem| known.insert(stem.clone()));
+    let stems: Vec<String> = stems.collect();
     words.extend(stems);
     words.join(" ")
 }
@@ -73,12 +89,21 @@ pub fn spans(text: &str) -> Vec<Span> {
 
 /// The stem of an English word, if it is another word.
 pub fn stem(word: &str) -> Option<String> {
-    let mut stemmer = TextAnalyzer::builder(tantivy::tokenizer::RawTokenizer::default())
-        .filter(Stemmer::new(Language::English))
-        .build();
-    let mut stemmed = String::new();
-    stemmer.token_stream(word).process(&mut |token| stemmed.clone_from(&token.text));
-    (!stemmed.is_empty() && stemmed != word).then_some(stemmed)
+    /// So many stems are remembered: texts of one field use the same words again and again.
+    const REMEMBERED: usize = 20_000;
+    STEM.with_borrow_mut(|(analyzer, known)| {
+        if let Some(stem) = known.get(word) {
+            return stem.clone();
+        }
+        let mut stemmed = String::new();
+        analyzer.token_stream(word).process(&mut |token| stemmed.clone_from(&token.text));
+        let stem = (!stemmed.is_empty() && stemmed != word).then_some(stemmed);
+        if known.len() == REMEMBERED {
+            known.clear();
+        }
+        known.insert(word.to_owned(), stem.clone());
+        stem
+    })
 }
 
 /// The text with its identifiers taken apart.

@@ -213,10 +213,20 @@ pub(super) fn select<'a, K: Into<Value<'a>>>(
     match among {
         None => Bulk(vec![sql(select)]),
         Some((column, keys)) => {
-            bulk(&format!("{select} WHERE {column} IN ("), keys.into_iter().map(|key| [key.into()]), ")")
+            let mut keys: Vec<Value<'a>> = keys.into_iter().map(Into::into).collect();
+            let is_kept = keys.len() <= KEPT;
+            if let Some(last) = keys.last().filter(|_| is_kept).cloned() {
+                keys.resize(keys.len().next_power_of_two(), last);
+            }
+            let mut statements = bulk(&format!("{select} WHERE {column} IN ("), keys.into_iter().map(|key| [key]), ")");
+            statements.0.iter_mut().for_each(|statement| statement.cached = is_kept);
+            statements
         }
     }
 }
+
+/// The statements for as many keys are kept by connections. Keys are filled up to a power of two, so that these are few.
+const KEPT: usize = 128;
 
 impl Bulk<'_> {
     pub(super) async fn all<'c, R: Row>(self, on: impl Into<On<'c>>) -> Result<Vec<R>> {

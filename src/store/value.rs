@@ -16,6 +16,7 @@ use crate::catalog::{
 };
 
 /// A value on its way into a statement. `None` is NULL, of the type that its column has.
+#[derive(Clone)]
 pub(super) enum Value<'a> {
     Text(Option<Cow<'a, str>>),
     Integer(Option<i64>),

@@ -80,7 +80,7 @@ async fn the_language_of_queries() {
         ("q=%22open%20water%22", &[RIVER]),
         ("q=%22water%20open%22", &[]),
         ("q=org:polar%20snow", &[SNOW]),
-        ("q=input:tif", &[]),
+        ("q=input:tif", &[ICE]),
         ("q=input:tiff", &[ICE]),
         ("q=media:image/tiff", &[ICE]),
         ("q=version:2&kind=image", &[ICE]),
@@ -166,7 +166,8 @@ async fn results_have_the_order_that_is_asked_for_on_all_pages() {
 #[tokio::test]
 async fn why_something_was_found_is_shown() {
     let silo = filled().await;
-    let shown = async |query: &str| found(&silo, &format!("{query}&highlight=true")).await["items"][0]["highlights"].clone();
+    let shown =
+        async |query: &str| found(&silo, &format!("{query}&highlight=true")).await["items"][0]["highlights"].clone();
     let title = json!({ "field": "title", "text": "Sea ice edge from radar", "ranges": [[18, 23]] });
     let tag = json!({ "field": "tag", "text": "radar", "ranges": [[0, 5]] });
     assert_eq!(shown("q=rad%20-snow%20-river").await, json!([title, tag]));
@@ -181,9 +182,8 @@ async fn why_something_was_found_is_shown() {
 #[tokio::test]
 async fn suggestions_while_typing() {
     let silo = filled().await;
-    let suggested = async |query: &str| {
-        silo.anonymous().get(&format!("/api/v1/suggest?q={query}")).await.expect(200).json()
-    };
+    let suggested =
+        async |query: &str| silo.anonymous().get(&format!("/api/v1/suggest?q={query}")).await.expect(200).json();
     let begun = suggested("sea%20ic").await;
     assert_eq!(begun["completions"], json!(["sea ice"]));
     assert_eq!(begun["jobs"][0]["name"], "ice-edge");

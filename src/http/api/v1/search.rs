@@ -72,12 +72,8 @@ const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets, highlight a
 
 const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-const ORDERS: [(&str, Order); 4] = [
-    ("relevance", Order::Relevance),
-    ("name", Order::Name),
-    ("newest", Order::Newest),
-    ("version", Order::Version),
-];
+const ORDERS: [(&str, Order); 4] =
+    [("relevance", Order::Relevance), ("name", Order::Name), ("newest", Order::Newest), ("version", Order::Version)];
 
 fn facet(word: &str) -> Result<Facet> {
     let words = || Facet::ALL.map(Facet::word).join(", ");
