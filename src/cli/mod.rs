@@ -14,7 +14,9 @@ mod run;
 mod scan;
 mod search;
 mod serve;
+mod shell_help;
 mod spec;
+mod test;
 mod upgrade;
 mod validate;
 
@@ -25,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::Flags;
 
@@ -82,8 +84,14 @@ enum Command {
     Run(run::Options),
     /// Run a job for every row of a file, or every file of a folder
     Batch(batch::Options),
+    /// Run a job's cases, and compare what it gives with what it should give
+    Test(test::Options),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
+    /// Print a script that completes commands in a shell
+    Completions(shell_help::CompletionOptions),
+    /// Write a man page for every command
+    Man(shell_help::ManOptions),
 }
 
 /// How a command ends, as a shell sees it. Ordered by how bad it is.
@@ -97,9 +105,15 @@ enum Exit {
     Usage = 2,
     /// A job was run and failed: by its own error, or because it did not keep to its manifest.
     JobFailed = 3,
+    /// A case of a job gave something else than expected.
+    Differs = 4,
     /// It was stopped by a signal, of which shells make this.
     Interrupted = 130,
 }
+
+/// The same for help and man pages.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong usage; \
+    3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -109,7 +123,8 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program with its arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let matches = shell_help::command().try_get_matches_from(arguments);
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(usage) => {
             _ = usage.print();
@@ -147,6 +162,9 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
         Some(Command::Run(options)) => return run::run(&options).await,
         Some(Command::Batch(options)) => return batch::run(&options).await,
+        Some(Command::Test(options)) => return test::run(&options).await,
+        Some(Command::Completions(options)) => shell_help::completions(&options),
+        Some(Command::Man(options)) => shell_help::man(&options),
     }?;
     Ok(Exit::Done)
 }

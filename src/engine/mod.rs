@@ -4,6 +4,7 @@
 
 pub mod attempt;
 pub mod command;
+pub mod compare;
 pub mod container;
 mod context;
 mod disk;
