@@ -46,6 +46,19 @@ impl Connection {
     }
 }
 
+/// Asks again and again until somebody says 200; the last answer's time is in it.
+pub async fn until_ready(host: &str, path: &str) {
+    loop {
+        let mut connection = Connection::open(host).await;
+        let request = Request::builder().uri(path).header(HOST, host).body(Empty::new()).expect("a valid path");
+        let answer = connection.sender.send_request(request).await.expect("an answer");
+        if answer.status() == StatusCode::OK {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await; // because HTTP only answers when asked
+    }
+}
+
 /// Sends all, in their order, over so many connections at once; how long it took.
 pub async fn ask_all(host: &str, asks: &Arc<Vec<Ask>>, connections: usize) -> Duration {
     let next = Arc::new(AtomicUsize::new(0));

@@ -32,6 +32,10 @@ impl Times {
         self.quantile(0.5)
     }
 
+    pub fn mean(&self) -> Duration {
+        self.0.iter().sum::<Duration>() / self.0.len() as u32
+    }
+
     /// `median (min–max)` of things done a second, each time being that of `count` things.
     pub fn rate(&self, count: usize) -> String {
         let per_second = |time: Duration| count as f64 / time.as_secs_f64();
@@ -60,7 +64,12 @@ pub fn line(what: &str, figures: impl fmt::Display) {
 
 /// Memory of this process that is in use, and the most since [`forget_peak`], in MiB.
 pub fn memory() -> String {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux tells a process about itself");
+    memory_of(std::process::id())
+}
+
+/// The same of another process of ours.
+pub fn memory_of(process: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells about processes");
     let mib = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("Linux counts resident memory");
         let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::draw::Draw;
+
 /// One version of a made-up job.
 pub struct Job {
     pub name: String,
@@ -138,18 +140,79 @@ const PHRASES: [&str; 16] = [
 const TYPES: [&str; 6] =
     ["image/tiff", "image/jp2", "application/x-hdf5", "application/geo+json", "text/csv", "application/x-netcdf"];
 
-/// Distinct names that there are.
+/// Distinct names that there are without a place.
 const NAMES: usize = SUBJECTS.len() * METHODS.len() * SOURCES.len();
+/// Where the jobs beyond them work.
+const PLACES: [&str; 50] = [
+    "alps",
+    "andes",
+    "amazon",
+    "arctic",
+    "atlas",
+    "balkans",
+    "baltic",
+    "borneo",
+    "brittany",
+    "caspian",
+    "caucasus",
+    "congo",
+    "crete",
+    "danube",
+    "deccan",
+    "elbe",
+    "ethiopia",
+    "fiji",
+    "ganges",
+    "gobi",
+    "hokkaido",
+    "iceland",
+    "java",
+    "kalahari",
+    "kenya",
+    "lapland",
+    "madeira",
+    "mekong",
+    "morocco",
+    "namib",
+    "nepal",
+    "niger",
+    "nile",
+    "orinoco",
+    "pamir",
+    "patagonia",
+    "pyrenees",
+    "rhine",
+    "sahel",
+    "scotland",
+    "siberia",
+    "sicily",
+    "sumatra",
+    "tasmania",
+    "tibet",
+    "tundra",
+    "ural",
+    "vistula",
+    "yukon",
+    "zambezi",
+];
 
 /// The name of the job with this number.
 pub fn name(number: usize) -> String {
-    assert!(number < NAMES, "there are only {NAMES} made-up jobs");
     let (subject, method, source) = parts(number);
-    format!("{subject}-{method}-{source}")
+    match place(number) {
+        Some(place) => format!("{subject}-{method}-{source}-{place}"),
+        None => format!("{subject}-{method}-{source}"),
+    }
+}
+
+fn place(number: usize) -> Option<&'static str> {
+    let round = number / NAMES;
+    assert!(round <= PLACES.len(), "there are only {} made-up jobs", NAMES * (PLACES.len() + 1));
+    (round > 0).then(|| PLACES[round - 1])
 }
 
 fn parts(number: usize) -> (&'static str, &'static str, &'static str) {
-    let rest = number / SUBJECTS.len();
+    let rest = number % NAMES / SUBJECTS.len();
     (SUBJECTS[number % SUBJECTS.len()], METHODS[rest % METHODS.len()], SOURCES[rest / METHODS.len()])
 }
 
@@ -158,6 +221,12 @@ pub fn job(number: usize, version: &str, package_version: &str) -> Job {
     let name = name(number);
     let manifest = manifest(number, &name, version, package_version).to_string();
     Job { name, version: version.to_owned(), package_version: package_version.to_owned(), manifest }
+}
+
+/// The same job under another name.
+pub fn renamed(job: Job, name: &str) -> Job {
+    let manifest = job.manifest.replace(&format!("\"{}\"", job.name), &format!("\"{name}\""));
+    Job { name: name.to_owned(), manifest, ..job }
 }
 
 fn manifest(number: usize, name: &str, version: &str, package_version: &str) -> Value {
@@ -183,7 +252,7 @@ fn manifest(number: usize, name: &str, version: &str, package_version: &str) -> 
             "name": name,
             "jobVersion": version,
             "packageVersion": package_version,
-            "title": format!("{} {method} for {source}", capitalised(subject)),
+            "title": format!("{} {method} for {source}{}", capitalised(subject), location(number)),
             "description": format!("Computes {subject} {method} from {source} scenes. The job {description}."),
             "tags": ([&[subject, source][..], &draw.some(&TAGS, 3)].concat()),
             "maintainer": {
@@ -200,6 +269,10 @@ fn manifest(number: usize, name: &str, version: &str, package_version: &str) -> 
             "errors": errors,
         }
     })
+}
+
+fn location(number: usize) -> String {
+    place(number).map(|place| format!(" in {}", capitalised(place))).unwrap_or_default()
 }
 
 fn interface(subject: &str, draw: &mut Draw) -> Value {
@@ -228,26 +301,4 @@ fn interface(subject: &str, draw: &mut Draw) -> Value {
 fn capitalised(word: &str) -> String {
     let (first, rest) = word.split_at(1);
     first.to_uppercase() + rest
-}
-
-/// Numbers that look random and never change (SplitMix64, Steele et al. 2014).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
-    }
-
-    fn one<'a>(&mut self, list: &[&'a str]) -> &'a str {
-        list[self.below(list.len())]
-    }
-
-    /// Neighbours in the list, so that none comes twice.
-    fn some<'a>(&mut self, list: &[&'a str], count: usize) -> Vec<&'a str> {
-        let start = self.below(list.len());
-        list.iter().cycle().skip(start).take(count).copied().collect()
-    }
 }

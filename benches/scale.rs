@@ -1,7 +1,10 @@
 //! Scans of large and slow registries: how near to the registry's own ceiling, how much memory, how soon the first image
 //! can be searched. `cargo bench --bench scale`; see `docs/benchmarks.md`.
 
+#[allow(dead_code, reason = "shared with the other benchmarks")]
 mod bare;
+mod draw;
+#[allow(dead_code, reason = "shared with the other benchmarks")]
 mod figures;
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod jobs;

@@ -1,8 +1,12 @@
 //! How fast a registry becomes searchable, beside what the registry could give at most and beside a client that asks
 //! for one thing after the other. `cargo bench --bench scan`; see `docs/benchmarks.md`.
 
+#[allow(dead_code, reason = "shared with the other benchmarks")]
 mod bare;
+mod draw;
+#[allow(dead_code, reason = "shared with the other benchmarks")]
 mod figures;
+#[allow(dead_code, reason = "shared with the other benchmarks")]
 mod jobs;
 mod service;
 #[allow(dead_code, unused_imports, unused_macros, reason = "shared with the tests, which use all of it")]

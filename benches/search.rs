@@ -1,46 +1,52 @@
-//! How long a search takes in a large catalogue, with and without HTTP, beside the way the first SILO searched.
-//! `cargo bench --bench search`; see `docs/benchmarks.md`.
+//! How long a search takes over HTTP in a service that has one core, beside the way the first SILO searched; how fast the
+//! index is built, how large it is, and how soon a change is found. `cargo bench --bench search` with 10,000 images, or with
+//! as many as are named; see `docs/benchmarks.md`.
 
-#[allow(dead_code, reason = "only the connection is needed here")]
 mod bare;
+mod draw;
 #[allow(dead_code, reason = "rates are for scans")]
 mod figures;
 mod jobs;
 mod old_method;
+#[allow(dead_code, reason = "the service has a process of its own here")]
+mod served;
+#[allow(dead_code, reason = "shared with the other benchmarks")]
+mod stored;
 
-use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
-use secrecy::SecretString;
-use silo::app::{App, Page, open_store};
-use silo::catalog::{Changes, Content, Image, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
-use silo::clock::Clock;
-use silo::config::{Flags, Settings};
-use silo::registry::{Fetched, ImageConfig};
-use silo::seed::LABEL;
-use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
+use silo::app::open_store;
+use silo::catalog::ImageId;
+use silo::store::Store;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
-use bare::Connection;
-use figures::{Times, line, ratio};
+use bare::{Ask, Connection};
+use figures::{Times, line};
+use served::encoded;
+use stored::Tagged;
 
-const JOBS: usize = 2_500;
+const IMAGES: usize = 10_000;
 /// Of each job, with one image each.
 const VERSIONS: [&str; 4] = ["1.0.0", "1.2.0", "2.0.0", "10.0.0"];
+/// So many images the old method is asked for: it would take hours with more.
+const OLD_IMAGES: usize = 10_000;
+const OLD_REQUESTS: usize = 12;
 const WARM_UP: usize = 200;
-const REQUESTS: usize = 5_000;
-/// Whole answers are large, and the old method is slow.
-const FEW: usize = 200;
-const VERY_FEW: usize = 12;
 const LIMIT: usize = 20;
+/// For the queries a second: as many as keep one core busy.
+const CONNECTIONS: usize = 4;
+/// The argument that makes this program the service.
+const SERVE: &str = "serve-a-filled-folder";
+/// How long a kind of query is asked for.
+const TURN: Duration = Duration::from_secs(8);
 
 /// What people ask, by kind.
-const QUERIES: [(&str, &[&str]); 7] = [
+const QUERIES: [(&str, &[&str]); 8] = [
     ("exact name", &["water-detection-sentinel2", "reef-outline-aster", "methane-anomaly-goes"]),
     ("words of titles", &["glacier mosaic", "Urban change for landsat8", "Cloud mask"]),
     ("one common word", &["water", "detection", "sentinel2"]),
@@ -51,201 +57,221 @@ const QUERIES: [(&str, &[&str]); 7] = [
     ),
     ("maintainer", &["Okonkwo", "harbour watch", "ingrid.solberg@example.org"]),
     ("tag", &["cryosphere", "machine-learning"]),
+    ("no hit", &["xylophone", "quantum chromodynamics"]),
 ];
-const NO_HIT: (&str, &[&str]) = ("no hit", &["xylophone", "quantum chromodynamics"]);
+const TYPOS: &[&str] =
+    &["watre detection", "glaicer mosaic", "sentinal2", "chlorophyl index", "landslde inventory", "okonwko"];
 
 fn main() {
-    let jobs = figures::size(JOBS).min(JOBS);
+    serve_if_asked();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(measure(figures::size(IMAGES)));
+}
+
+async fn measure(wanted: usize) {
     let folder = tempfile::tempdir().expect("a folder for the service");
-    let runtime = Runtime::new().expect("a runtime");
-    let images = runtime.block_on(fill(&folder, jobs));
-    println!("{images} images of {jobs} jobs");
-
-    let app = runtime.block_on(open(&folder));
-    let before = figures::memory();
+    let settings = served::settings(folder.path());
+    let store = open_store(&settings).await.expect("a fresh database");
     let started = Instant::now();
-    runtime.block_on(app.index_bring_up_to_date()).expect("an index");
+    let images = stored::fill(&store, images(wanted)).await;
+    println!("{images} images of {} jobs", images / VERSIONS.len());
+    line("stored", format!("{:.0} images/s", images as f64 / started.elapsed().as_secs_f64()));
+    let service = Service::start(&folder);
+    let started = Instant::now();
+    bare::until_ready(&service.host, "/readyz").await;
     let built = started.elapsed();
-    println!("\nindex");
-    line("built from the database", format!("{:.0} images/s", images as f64 / built.as_secs_f64()));
-    let on_disk = size_of(&app.settings().in_data("index"));
-    line("on disk", format!("{} bytes an image", on_disk / images as u64));
-    let database = size_of(&app.settings().sqlite_path());
-    line("database on disk", format!("{} bytes an image", database / images as u64));
-    line("memory before", before);
-    line("memory after", figures::memory());
+    println!("\nindex, the service on one core");
+    line(
+        "built from the database",
+        format!("{:.0} images/s, {:.1} s", images as f64 / built.as_secs_f64(), built.as_secs_f64()),
+    );
+    let bytes = |path: &Path| size_of(path) / images as u64;
+    line("on disk", format!("{} bytes an image", bytes(&settings.in_data("index"))));
+    line("database on disk", format!("{} bytes an image", bytes(&settings.sqlite_path())));
+    line("memory", service.memory());
 
-    println!("\nin the process, first {LIMIT} jobs, by kind of query");
-    let kinds = QUERIES.iter().chain([&NO_HIT]);
-    for (kind, queries) in kinds.clone() {
-        line(kind, runtime.block_on(in_process(&app, queries, REQUESTS / 10)));
+    let everything: Vec<&str> = QUERIES.iter().flat_map(|(_, queries)| queries.iter().copied()).collect();
+    println!("\nGET /api/v1/search, first {LIMIT} jobs, one request after another");
+    for (kind, queries) in QUERIES {
+        line(kind, times(&service, queries, plain).await);
     }
-    let queries: Vec<&str> = kinds.flat_map(|(_, queries)| queries.iter().copied()).collect();
-    println!("\nall kinds");
-    let here = runtime.block_on(in_process(&app, &queries, REQUESTS));
-    line("in the process", &here);
-    let server = Server::start(app.clone());
-    let paged = |query: &str| format!("/api/v1/search?q={}&limit={LIMIT}", encoded(query));
-    line("GET /api/v1/search", runtime.block_on(over_http(&server, &queries, REQUESTS, paged)));
-    let whole = |query: &str| format!("/jobs/search/{}", encoded(query));
-    line("GET /jobs/search/… (every hit)", runtime.block_on(over_http(&server, &queries, FEW, whole)));
-    line("memory", figures::memory());
+    let exact = times(&service, &everything, plain).await;
+    line("all of these", &exact);
+    line("the same with facets", times(&service, &everything, with_facets).await);
+    line("typos", times(&service, TYPOS, plain).await);
+    line("typos with facets", times(&service, TYPOS, with_facets).await);
+    let rate = rate(&service, &everything, plain).await;
+    line("over several connections", format!("{rate:.0} queries/s"));
+    line(
+        "over several connections, with facets",
+        format!("{:.0} queries/s", self::rate(&service, &everything, with_facets).await),
+    );
+    line("memory", service.memory());
+    freshness(&service, &store, images).await;
+    drop(service);
+    old(&store, &everything, rate).await;
+    store.close().await;
+}
 
-    println!("\nthe old method on the same images, manifests already in memory");
-    let listed = runtime.block_on(listed(&app));
-    let bytes: usize = listed.iter().map(|image| image.manifest.len()).sum();
-    line("manifests, on average", format!("{} bytes", bytes / listed.len()));
+fn plain(query: &str) -> Ask {
+    (Method::GET, format!("/api/v1/search?limit={LIMIT}&q={}", encoded(query)), "application/json")
+}
+
+fn with_facets(query: &str) -> Ask {
+    let (method, path, accept) = plain(query);
+    (method, path + "&facets=true", accept)
+}
+
+/// What a registry would have.
+fn images(count: usize) -> impl Iterator<Item = Tagged> {
+    let jobs = count / VERSIONS.len();
+    (0..jobs).flat_map(|number| VERSIONS.map(|version| jobs::job(number, version, "1.0.0"))).map(|job| Tagged {
+        repository: job.repository(),
+        tag: job.package_version,
+        manifest: job.manifest,
+    })
+}
+
+/// One request after another over one connection, after some that do not count.
+async fn times(service: &Service, queries: &[&str], ask: impl Fn(&str) -> Ask) -> Times {
+    let mut connection = Connection::open(&service.host).await;
+    let mut times = Times::new();
+    let begin = Instant::now();
+    for (count, query) in queries.iter().cycle().enumerate() {
+        let is_warm = count >= WARM_UP.min(queries.len() * 2);
+        if is_warm && begin.elapsed() > TURN {
+            break;
+        }
+        let ask = ask(query);
+        let started = Instant::now();
+        std::hint::black_box(connection.ask(&ask).await);
+        if is_warm {
+            times.add(started.elapsed());
+        }
+    }
+    times
+}
+
+/// Queries a second over some connections.
+async fn rate(service: &Service, queries: &[&str], ask: impl Fn(&str) -> Ask) -> f64 {
+    let one = times(service, queries, &ask).await.median().max(Duration::from_micros(200));
+    let count = (TURN.as_secs_f64() / one.as_secs_f64()) as usize;
+    let asks: Vec<Ask> = queries.iter().cycle().take(count.max(queries.len())).map(|query| ask(query)).collect();
+    let count = asks.len() as f64;
+    count / bare::ask_all(&service.host, &Arc::new(asks), CONNECTIONS).await.as_secs_f64()
+}
+
+/// How long a change that another process committed is not found.
+async fn freshness(service: &Service, store: &Store, images: usize) {
+    const CHANGES: usize = 5;
+    println!("\nuntil a change in the database, by another process, is found");
+    let mut connection = Connection::open(&service.host).await;
+    let [mut came, mut moved] = [Times::new(), Times::new()];
+    for change in 0..CHANGES {
+        let name = format!("novelty{change}");
+        let job = jobs::renamed(jobs::job(change, "1.0.0", "1.0.0"), &name);
+        stored::add(
+            store,
+            Tagged { repository: job.repository(), tag: "1".to_owned(), manifest: job.manifest },
+            images + 2 * change,
+        )
+        .await;
+        came.add(until_found(&mut connection, &name).await);
+        let image = stored::newest(store).await;
+        let name = format!("turned{change}");
+        let job = jobs::renamed(jobs::job(change, "1.0.0", "1.0.0"), &name);
+        stored::point(store, image, job.manifest, images + 2 * change + 1).await;
+        moved.add(until_found(&mut connection, &name).await);
+    }
+    line("an image that came", &came);
+    line("an image whose tag moved", &moved);
+}
+
+async fn until_found(connection: &mut Connection, name: &str) -> Duration {
+    let started = Instant::now();
+    loop {
+        let reply = connection.ask(&plain(name)).await;
+        let reply: serde_json::Value = serde_json::from_slice(&reply).expect("JSON");
+        if reply["items"][0]["name"] == name {
+            return started.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await; // so that asking does not hold it up
+    }
+}
+
+/// The old method in this process, on as many images as it can take.
+async fn old(store: &Store, queries: &[&str], rate: f64) {
+    let images = store.image_changes(0, ImageId(0), OLD_IMAGES as u32).await.expect("images");
+    let one = |image: silo::catalog::Image| old_method::Listed {
+        org: image.org,
+        full_name: image.name,
+        manifest: image.facts.manifest,
+    };
+    let listed: Vec<_> = images.into_iter().map(one).collect();
+    println!("\nthe old method on {} of these images, manifests already in memory", listed.len());
     let mut old = Times::new();
-    for query in queries.iter().cycle().take(VERY_FEW) {
+    for query in queries.iter().cycle().take(OLD_REQUESTS) {
         let started = Instant::now();
         std::hint::black_box(old_method::search(&listed, &query.replace(' ', "+")));
         old.add(started.elapsed());
     }
     line("parse everything, find substrings", &old);
-    line("SILO in the process is faster by", format!("{:.0} times", ratio(here.median(), old.median())));
-    server.stop();
-    runtime.block_on(app.close());
+    let old_rate = 1.0 / old.mean().as_secs_f64();
+    line("queries a second", format!("{old_rate:.2}"));
+    line("SILO over HTTP answers more by", format!("{:.0} times", rate / old_rate));
 }
 
-async fn open(folder: &TempDir) -> App {
-    App::start(settings(folder), Clock::system()).await.expect("the service starts").0
-}
-
-fn settings(folder: &TempDir) -> Settings {
-    let flags = Flags { data: Some(folder.path().join("data")), ..Flags::default() };
-    let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
-    settings.admin.password = SecretString::from("for benchmarks only");
-    settings
-}
-
-/// Stores the made-up images as the result of one scan; how many.
-async fn fill(folder: &TempDir, jobs: usize) -> usize {
-    let store = open_store(&settings(folder)).await.expect("a fresh database");
-    let (changes, contents) = found(jobs);
-    let images = changes.add.len();
-    let result = ScanResult {
-        state: ScanState::Complete,
-        step: ScanStep { changes, contents, ..ScanStep::default() },
-        settled: Vec::new(),
-        gone: Vec::new(),
-        error: None,
-    };
-    let started = Instant::now();
-    finish_scan(&store, &result).await;
-    println!("stored by one scan in {:.2} s", started.elapsed().as_secs_f64());
-    store.close().await;
-    images
-}
-
-/// What a scan would have found.
-fn found(jobs: usize) -> (Changes, Vec<Content>) {
-    let (mut changes, mut contents) = (Changes::default(), Vec::new());
-    for number in 0..jobs {
-        for version in VERSIONS {
-            let job = jobs::job(number, version, "1.0.0");
-            let digest = format!("sha256:{:064x}", contents.len());
-            let labels = BTreeMap::from([(LABEL.to_owned(), job.manifest.clone())]);
-            let config = ImageConfig {
-                digest: digest.clone(),
-                platform: "linux/amd64".to_owned(),
-                labels,
-                ..ImageConfig::default()
-            };
-            let content = silo::scan::content_of(&digest, Fetched::Image(vec![config]));
-            assert!(
-                matches!(&content.outcome, Outcome::Seed(facts) if facts.valid && facts.problems.is_empty()),
-                "made-up manifests are good ones: {content:?}"
-            );
-            changes.add.push((job.repository(), job.package_version, digest));
-            contents.push(content);
-        }
-    }
-    (changes, contents)
-}
-
-async fn finish_scan(store: &Store, result: &ScanResult) {
-    let now = Clock::system().now();
-    let registry = NewRegistry {
-        name: "bench".to_owned(),
-        url: "https://registry.example".to_owned(),
-        host: "registry.example".to_owned(),
-        org: String::new(),
-        kind: RegistryKind::Distribution,
-        username: String::new(),
-        ca: String::new(),
-        client_certificate: String::new(),
-        include: Vec::new(),
-        exclude: Vec::new(),
-        schedule: "off".to_owned(),
-    };
-    let registry = store.registry_insert(&registry, &SealedSecrets::default(), now).await.expect("a registry");
-    store.scan_request(registry.id, ScanTrigger::Manual, now).await.expect("a scan is asked for");
-    let claim = store.scan_claim("bench", now, now + Duration::from_secs(3600)).await.expect("a claim");
-    store.scan_finish(&claim.expect("the scan waits"), result, now).await.expect("the result is stored");
-}
-
-async fn in_process(app: &App, queries: &[&str], requests: usize) -> Times {
-    let mut times = Times::new();
-    let page = Page { limit: LIMIT, cursor: None };
-    for (count, query) in queries.iter().cycle().take(WARM_UP + requests).enumerate() {
-        let started = Instant::now();
-        std::hint::black_box(app.search_jobs(query, &page).await.expect("a search"));
-        if count >= WARM_UP {
-            times.add(started.elapsed());
-        }
-    }
-    times
-}
-
-/// One request after another over one connection.
-async fn over_http(server: &Server, queries: &[&str], requests: usize, path: impl Fn(&str) -> String) -> Times {
-    let mut connection = Connection::open(&server.host).await;
-    let mut times = Times::new();
-    let warm_up = WARM_UP.min(requests);
-    for (count, query) in queries.iter().cycle().take(warm_up + requests).enumerate() {
-        let ask = (Method::GET, path(query), "application/json");
-        let started = Instant::now();
-        std::hint::black_box(connection.ask(&ask).await);
-        if count >= warm_up {
-            times.add(started.elapsed());
-        }
-    }
-    times
-}
-
-/// The service's own listener, on its own threads.
-struct Server {
+/// The service in a process of its own, on one core. It ends with this value.
+struct Service {
+    process: Child,
     host: String,
-    stop: CancellationToken,
-    runtime: Runtime,
 }
 
-impl Server {
-    fn start(app: App) -> Self {
-        let runtime = Runtime::new().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
-        let host = listener.local_addr().expect("a bound socket has an address").to_string();
-        let stop = CancellationToken::new();
-        let router = silo::http::routes(app).into_router();
-        runtime.spawn(silo::http::serve(router, listener, stop.clone(), Duration::from_secs(1)));
-        Self { host, stop, runtime }
+impl Service {
+    fn start(folder: &TempDir) -> Self {
+        let program = std::env::current_exe().expect("a program knows where it is");
+        let mut process = Command::new("taskset")
+            .args(["-c", "0"])
+            .arg(program)
+            .arg(SERVE)
+            .arg(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("util-linux is installed");
+        let mut host = String::new();
+        let out = process.stdout.take().expect("its output is ours");
+        BufReader::new(out).read_line(&mut host).expect("it says where it listens");
+        Self { process, host: host.trim().to_owned() }
     }
 
-    fn stop(self) {
-        self.stop.cancel();
-        self.runtime.shutdown_timeout(Duration::from_secs(2));
+    fn memory(&self) -> String {
+        figures::memory_of(self.process.id())
     }
 }
 
-async fn listed(app: &App) -> Vec<old_method::Listed> {
-    let images = app.image_list().await.expect("all images");
-    let one =
-        |image: Image| old_method::Listed { org: image.org, full_name: image.name, manifest: image.facts.manifest };
-    images.into_iter().map(one).collect()
+impl Drop for Service {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
 }
 
-fn encoded(query: &str) -> String {
-    percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC).to_string()
+/// Serves, if that is what this process was started for; then it does not come back.
+fn serve_if_asked() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let Some(at) = arguments.iter().position(|argument| argument == SERVE) else { return };
+    let folder = Path::new(&arguments[at + 1]);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let app = served::open(folder).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        println!("{}", listener.local_addr().expect("a bound socket has an address"));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let _tasks = silo::tasks::start(&app, &stop).await.expect("the tasks start");
+        silo::http::serve(silo::http::routes(app).into_router(), listener, stop, Duration::from_secs(1)).await;
+    });
+    std::process::exit(0);
 }
 
 /// Bytes of a file, or of all files below a folder.

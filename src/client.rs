@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde_json::Value;
+use tokio_util::io::ReaderStream;
 
 /// A stream in which nothing has come for so long is cut: the server sends signs of life more often.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -11,6 +14,8 @@ const SILENCE: Duration = Duration::from_secs(120);
 const LONGEST_STREAM: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Bytes of one event that are taken.
 const LONGEST_EVENT: usize = 1024 * 1024;
+/// Bytes of a file that are read at once.
+const PIECE: usize = 64 * 1024;
 
 /// A server, and the token to ask with.
 pub struct Client {
@@ -80,16 +85,77 @@ impl Client {
     /// # Errors
     /// [`Error`], also when the server answers with something else.
     pub async fn follow(&self, path: &str) -> Result<Events<'_>, Error> {
-        let request = self.request(Method::GET, path).header(header::ACCEPT, "text/event-stream");
+        self.follow_from(path, &[], None).await
+    }
+
+    /// The same, after the event with an id.
+    ///
+    /// # Errors
+    /// As [`Client::follow`].
+    pub async fn follow_from(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        last: Option<&str>,
+    ) -> Result<Events<'_>, Error> {
+        let mut request = self.request(Method::GET, path).query(query).header(header::ACCEPT, "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
         let reply = request.timeout(LONGEST_STREAM).send().await.map_err(|why| self.unreachable(&why))?;
         let kind = reply.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if reply.status().is_success() && kind.starts_with("text/event-stream") {
-            return Ok(Events { client: self, reply, buffer: Vec::new() });
+            return Ok(Events { client: self, reply, buffer: Vec::new(), last: None });
         }
         let status = reply.status();
         let text = reply.text().await.map_err(|why| self.unreachable(&why))?;
         self.read(status, &text)?;
         Err(Error::NotSilo { server: self.base.to_string(), why: "its reply is not a stream of events".to_owned() })
+    }
+
+    /// Sends a file as it is read; `sent` hears of each piece's bytes. Gives the reply's JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn send_file(
+        &self,
+        path: &str,
+        name: &str,
+        file: tokio::fs::File,
+        sent: impl Fn(u64) + Send + 'static,
+    ) -> Result<Value, Error> {
+        let pieces = ReaderStream::with_capacity(file, PIECE).inspect_ok(move |piece| sent(piece.len() as u64));
+        // As long as it takes: the server ends what falls silent.
+        let request = self.request(Method::POST, path).query(&[("name", name)]).timeout(LONGEST_STREAM);
+        let reply = request.body(reqwest::Body::wrap_stream(pieces)).send().await;
+        let reply = reply.map_err(|why| self.unreachable(&why))?;
+        let status = reply.status();
+        let text = reply.text().await.map_err(|why| self.unreachable(&why))?;
+        self.read(status, &text)
+    }
+
+    /// Downloads, and hands on each piece.
+    ///
+    /// # Errors
+    /// [`Error`], and what `take` fails with.
+    pub async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        mut take: impl AsyncFnMut(Bytes) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let request = self.request(Method::GET, path).query(query).timeout(LONGEST_STREAM);
+        let mut reply = request.send().await.map_err(|why| self.unreachable(&why))?;
+        if !reply.status().is_success() {
+            let status = reply.status();
+            let text = reply.text().await.map_err(|why| self.unreachable(&why))?;
+            self.read(status, &text)?;
+            return Ok(());
+        }
+        while let Some(piece) = reply.chunk().await.map_err(|why| self.unreachable(&why))? {
+            take(piece).await?;
+        }
+        Ok(())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -129,9 +195,16 @@ pub struct Events<'c> {
     client: &'c Client,
     reply: Response,
     buffer: Vec<u8>,
+    /// The id of the last event that had one.
+    last: Option<String>,
 }
 
 impl Events<'_> {
+    /// The id of the last event, by which a stream that breaks off can be gone on with.
+    pub fn last_id(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
     /// The data of the next event; `None` at the end.
     ///
     /// # Errors
@@ -139,7 +212,8 @@ impl Events<'_> {
     pub async fn next(&mut self) -> Result<Option<Value>, Error> {
         let cut = |why: &str| Error::Unreachable { server: self.client.base.to_string(), why: why.to_owned() };
         loop {
-            if let Some(data) = next_event(&mut self.buffer) {
+            if let Some((id, data)) = next_event(&mut self.buffer) {
+                self.last = id.or(self.last.take());
                 let not_json = |_| cut("an event is not JSON");
                 return serde_json::from_str(&data).map(Some).map_err(not_json);
             }
@@ -156,14 +230,15 @@ impl Events<'_> {
     }
 }
 
-/// Takes the data of the first whole event that has some out of the buffer. Our server ends lines with a line feed.
-fn next_event(buffer: &mut Vec<u8>) -> Option<String> {
+/// Takes the id and the data of the first whole event that has data out of the buffer. Our server ends lines with a line feed.
+fn next_event(buffer: &mut Vec<u8>) -> Option<(Option<String>, String)> {
     while let Some(end) = buffer.windows(2).position(|two| two == b"\n\n") {
         let event: Vec<u8> = buffer.drain(..end + 2).collect();
         let text = String::from_utf8_lossy(&event);
         let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start).collect();
         if !data.is_empty() {
-            return Some(data.join("\n"));
+            let id = text.lines().find_map(|line| line.strip_prefix("id:"));
+            return Some((id.map(|id| id.trim_start().to_owned()), data.join("\n")));
         }
     }
     None
@@ -175,11 +250,13 @@ mod tests {
 
     #[test]
     fn events_are_taken_whole_and_signs_of_life_passed_over() {
+        let next_event = |buffer: &mut Vec<u8>| next_event(buffer).map(|(id, data)| (id.unwrap_or_default(), data));
         let mut buffer = b":\n\nid: 1\nevent: x\ndata: {\"a\"".to_vec();
         assert_eq!(next_event(&mut buffer), None);
         buffer.extend_from_slice(b":1}\n\n: alive\n\ndata: 1\ndata: 2\n\nda");
-        assert_eq!(next_event(&mut buffer).as_deref(), Some("{\"a\":1}"));
-        assert_eq!(next_event(&mut buffer).as_deref(), Some("1\n2"));
+        let event = |id: &str, data: &str| Some((id.to_owned(), data.to_owned()));
+        assert_eq!(next_event(&mut buffer), event("1", "{\"a\":1}"));
+        assert_eq!(next_event(&mut buffer), event("", "1\n2"));
         assert_eq!(next_event(&mut buffer), None);
         assert_eq!(buffer, b"da");
     }

@@ -24,6 +24,18 @@ const SHORT_NAMES: [(&str, &str); 8] = [
     ("SILO_LOG", "log.filter"),
 ];
 
+/// The keys whose values are lists, which the environment has with commas.
+const LISTS: [&str; 8] = [
+    "http.cors_origins",
+    "scan.include",
+    "scan.exclude",
+    "scan.layout_roots",
+    "scan.private_hosts",
+    "runs.input_roots",
+    "runs.mount_roots",
+    "runs.private_hosts",
+];
+
 /// Everything that can be set. Field by field as in `config/silo.toml`, which documents them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +49,7 @@ pub struct Settings {
     pub scan: Scan,
     pub hooks: Hooks,
     pub events: Events,
+    pub runs: Runs,
     pub log: Log,
 }
 
@@ -124,6 +137,43 @@ pub struct Scan {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+pub struct Runs {
+    pub workers: usize,
+    pub engine: String,
+    pub folder: PathBuf,
+    pub local_images: bool,
+    pub input_roots: Vec<PathBuf>,
+    pub mount_roots: Vec<PathBuf>,
+    pub network: RunNetwork,
+    pub per_user_running: u32,
+    pub per_user_active: u32,
+    pub tries: u32,
+    pub retry_seconds: u32,
+    pub longest_hours: u32,
+    pub grace_seconds: u32,
+    pub default_cpus: f64,
+    pub default_memory_mib: u32,
+    pub processes: u32,
+    pub log_mib: u32,
+    pub output_mib: u32,
+    pub upload_mib: u32,
+    pub uploads_per_user_mib: u32,
+    pub private_hosts: Vec<String>,
+    pub keep_files_days: u32,
+    pub keep_days: u32,
+    pub keep_uploads_days: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunNetwork {
+    None,
+    Bridge,
+    Host,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     pub format: LogFormat,
     pub filter: String,
@@ -179,7 +229,7 @@ impl Settings {
             .try_parsing(true)
             .list_separator(",")
             .source(Some(environment.clone()));
-        for list in ["http.cors_origins", "scan.include", "scan.exclude", "scan.layout_roots", "scan.private_hosts"] {
+        for list in LISTS {
             general = general.with_list_parse_key(list);
         }
         layers = layers.add_source(general);
@@ -235,6 +285,12 @@ impl Settings {
             ("scan.pages", u64::from(self.scan.pages)),
             ("scan.longest_hours", u64::from(self.scan.longest_hours)),
             ("scan.keep", u64::from(self.scan.keep)),
+            ("runs.per_user_running", u64::from(self.runs.per_user_running)),
+            ("runs.per_user_active", u64::from(self.runs.per_user_active)),
+            ("runs.tries", u64::from(self.runs.tries)),
+            ("runs.longest_hours", u64::from(self.runs.longest_hours)),
+            ("runs.log_mib", u64::from(self.runs.log_mib)),
+            ("runs.upload_mib", u64::from(self.runs.upload_mib)),
         ];
         if let Some((key, _)) = zeroes.iter().find(|(_, value)| *value == 0) {
             return Err(Error(format!("{key} is 0; it must be at least 1")));

@@ -17,7 +17,7 @@ const LONGEST_PASSWORD: usize = 1024;
 pub struct NewUser {
     pub username: String,
     pub password: SecretString,
-    /// `admin` or `user`; empty means `user`.
+    /// `admin`, `runner` or `user`; empty means `user`.
     pub role: String,
 }
 
@@ -26,6 +26,13 @@ pub struct NewUser {
 pub struct Session {
     pub user: User,
     jti: String,
+}
+
+impl Session {
+    /// A user as somebody who proved it: for what is done on their behalf.
+    pub(super) fn of(user: User) -> Self {
+        Self { user, jti: String::new() }
+    }
 }
 
 impl App {
@@ -96,7 +103,7 @@ impl App {
         let role = match new.role.as_str() {
             "" => Role::User,
             word => Role::parse(word)
-                .ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin or user")))?,
+                .ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))?,
         };
         check_name("user name", &new.username)?;
         check_password(&new.password)?;

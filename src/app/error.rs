@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use crate::engine::plan::PlanProblem;
 use crate::{registry, search, store};
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -40,14 +41,27 @@ pub enum Error {
     #[error("{0}")]
     Conflict(String),
     /// A registry did not do its part.
-    #[error("{0}")]
+    #[error(transparent)]
     Registry(#[from] registry::Error),
     /// The request took too long, or the service stops.
     #[error("{0}")]
     Unavailable(String),
+    /// A job cannot be run as it was asked for: everything that is in the way.
+    #[error("The job cannot be run so. {}", sentences(.0))]
+    Unrunnable(Vec<PlanProblem>),
+    /// Somebody else does it now.
+    #[error("another process has taken it over")]
+    LeaseLost,
+    /// There is nothing to search in yet.
+    #[error("the search index is being built: {}; try again in {} seconds", .0, .0.wait())]
+    Building(search::Building),
     /// Our fault, or the machine's. The text is for the log, never for a caller.
     #[error("{0}")]
     Internal(String),
+}
+
+fn sentences(problems: &[PlanProblem]) -> String {
+    problems.iter().map(|problem| problem.to_string().trim_end().to_owned()).collect::<Vec<_>>().join(" ")
 }
 
 impl From<store::Error> for Error {
@@ -56,6 +70,7 @@ impl From<store::Error> for Error {
             store::Error::LastAdmin => {
                 Error::Conflict("The last admin cannot be deleted; add another admin first".to_owned())
             }
+            store::Error::LeaseLost => Error::LeaseLost,
             store::Error::Duplicate(what) => Error::Duplicate(format!("{what} exists already")),
             other => Error::Internal(other.to_string()),
         }
@@ -67,6 +82,7 @@ impl From<search::Error> for Error {
         match why {
             search::Error::Query(text) => Error::Invalid(text),
             search::Error::Index(text) => Error::Internal(text),
+            search::Error::Building(progress) => Error::Building(progress),
         }
     }
 }

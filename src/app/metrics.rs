@@ -13,6 +13,7 @@ impl App {
     /// Brings the numbers up to date that are states. Without the database they stay as they were.
     pub async fn describe_metrics(&self) {
         metrics::gauge!("silo_index_revision").set(self.0.index.revision() as f64);
+        metrics::gauge!("silo_index_ready").set(if self.0.index.serving().is_ok() { 1.0 } else { 0.0 });
         if let Err(why) = self.describe_catalogue().await {
             tracing::warn!(%why, "the numbers of the catalogue could not be read");
         }
@@ -38,6 +39,13 @@ impl App {
         let (queued, running) = store.scan_queue().await?;
         metrics::gauge!("silo_scan_queue", "state" => "queued").set(queued as f64);
         metrics::gauge!("silo_scan_queue", "state" => "running").set(running as f64);
+        let runs = store.run_counts_active().await?;
+        metrics::gauge!("silo_run_queue", "state" => "accepted").set(runs.accepted as f64);
+        metrics::gauge!("silo_run_queue", "state" => "running").set(runs.running as f64);
+        for status in ["successful", "failed", "dismissed", "retry"] {
+            // There from the start, so that a first one shows as a rise.
+            metrics::counter!("silo_run_attempts_total", "status" => status).increment(0);
+        }
         let registries = store.registry_list().await?;
         let counts = store.image_totals().await?.into_iter().map(|(id, tags, images)| (id, (tags, images)));
         let counts: HashMap<RegistryId, (u64, u64)> = counts.collect();

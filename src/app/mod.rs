@@ -4,11 +4,16 @@
 mod accounts;
 mod catalogue;
 mod demo;
+mod doctor;
+mod engine;
 mod error;
 mod events;
 mod hooks;
+mod index;
 mod metrics;
+pub mod outside;
 mod registries;
+mod runs;
 mod scans;
 mod search;
 mod start;
@@ -29,10 +34,12 @@ use crate::store::Store;
 pub use accounts::{NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
+pub use doctor::{Finding, Verdict, examine};
 pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
 pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
+pub use runs::{ArchiveForm, FileSpec, ImageAsked, Log, OutputFile, Planned, RunChange, RunFolder, RunForm, Submitted};
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Page, Ranked};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
@@ -46,6 +53,8 @@ struct Inner {
     settings: Settings,
     /// Which private addresses registries may lead to.
     private: Private,
+    /// Which private addresses inputs may be fetched from.
+    inputs_private: Private,
     clock: Clock,
     store: Store,
     index: Index,
@@ -57,8 +66,18 @@ struct Inner {
     throttle: Throttle,
     hook_pace: hooks::HookPace,
     signals: Signals,
+    /// This silo, among all on the same database: containers and files of runs are where it is.
+    host: String,
+    /// The runs that this process is at.
+    going: runs::Going,
+    /// Held while a file that was sent is put in its place, and while those that nobody uses are removed.
+    uploads: Mutex<()>,
+    /// The container engine, once it was needed.
+    machine: Mutex<Option<engine::Machine>>,
     /// One writer brings the index up to date at a time.
     index_sync: Mutex<()>,
+    /// One builder makes the next one at a time.
+    index_build: Mutex<()>,
     /// The registries whose numbers `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
     /// Held while this process serves: the data directory is ours.
@@ -76,6 +95,12 @@ pub struct Signals {
     pub minute: Notify,
     /// Rises with each scan that ended in this process.
     pub scan_ended: watch::Sender<u64>,
+    /// A run was asked for.
+    pub run_queued: Notify,
+    /// Rises with each change of a run in this process.
+    pub run_changed: watch::Sender<u64>,
+    /// The index cannot be written any more.
+    pub index_broken: Notify,
     /// The revision of the catalogue that searches see, whoever changed it.
     pub revision: watch::Sender<i64>,
 }
@@ -100,21 +125,23 @@ impl App {
     ///
     /// # Errors
     /// What cannot be reached, in a word, for operators.
-    pub async fn ready(&self) -> std::result::Result<(), &'static str> {
+    pub async fn ready(&self) -> std::result::Result<(), String> {
         self.0.store.ping().await.map_err(|why| {
             tracing::error!(%why, "the database does not answer");
-            "the database does not answer"
-        })
+            "the database does not answer".to_owned()
+        })?;
+        self.0.index.serving().map(drop).map_err(|why| Error::from(why).to_string())
     }
 
-    /// Deletes expired sessions, old scans and events, and contents that no image points to.
+    /// Deletes expired sessions, old scans and events, contents that no image points to, and what was kept of runs for long
+    /// enough.
     pub async fn clean_up(&self) -> Result<()> {
         let (now, events) = (self.0.clock.now(), &self.settings().events);
         self.0.store.session_prune(now).await?;
         self.0.store.event_prune(events.keep, now - TimeDelta::days(i64::from(events.keep_days))).await?;
         self.0.store.scan_prune(self.settings().scan.keep).await?;
         self.0.store.content_prune().await?;
-        Ok(())
+        self.run_clean_up().await
     }
 
     /// Ends what is open. Nothing may be asked afterwards.

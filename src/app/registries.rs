@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::accounts::check_name;
 use super::{App, Error, Result};
 use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan};
+use crate::engine::runtime::Credentials;
 use crate::registry::{self, Endpoint, Limits, Source, Tls};
 use crate::store::{self, SealedSecrets};
 
@@ -307,6 +308,17 @@ impl App {
             },
         };
         Ok(Source::open(&endpoint, limits, &self.0.hosts)?)
+    }
+
+    /// What the container engine needs to pull from a registry; `None` where nothing is stored, or the registry is gone.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the password cannot be read.
+    pub(super) async fn registry_credentials(&self, id: RegistryId) -> Result<Option<Credentials>> {
+        let Some(registry) = self.0.store.registry_get(id).await? else { return Ok(None) };
+        let sealed = self.0.store.registry_secrets(id).await?;
+        let password = self.unsealed(Secret::Password, &registry.name, sealed.password.as_deref())?;
+        Ok(password.map(|password| Credentials { username: registry.username, password }))
     }
 
     /// For somebody who waits for the answer: it must come before the request's own time is over.

@@ -1,6 +1,4 @@
-//! Search, and keeping the index equal to the catalogue.
-
-use std::collections::HashSet;
+//! Search.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,9 +7,6 @@ use super::{App, Error, JobDetail, Result};
 use crate::catalog::{Image, ImageId, JobId, JobSummary, SearchDoc};
 use crate::search::{Hit, Hits, Kind};
 use crate::seed::manifest;
-
-/// Images that are read from the store and written to the index in one go.
-const BATCH: u32 = 1000;
 
 /// Which part of a ranking is wanted.
 #[derive(Clone, Debug)]
@@ -66,59 +61,9 @@ impl App {
         let (index, query, limit) = (self.0.index.clone(), query.to_owned(), page.limit);
         Ok(tokio::task::spawn_blocking(move || index.search(&query, kind, limit, after)).await??)
     }
-
-    /// Writes what changed in the catalogue to the index. When it returns, searches see what the catalogue held when
-    /// it was called.
-    pub async fn index_bring_up_to_date(&self) -> Result<()> {
-        let _one_at_a_time = self.0.index_sync.lock().await;
-        let revision = self.0.store.catalogue_revision().await?;
-        let mut indexed = self.0.index.revision();
-        if indexed == revision {
-            return Ok(());
-        }
-        if indexed > revision {
-            tracing::warn!(
-                indexed,
-                revision,
-                "the index is ahead of the database: another database, or a backup; rebuilding"
-            );
-            let index = self.0.index.clone();
-            tokio::task::spawn_blocking(move || index.clear()).await??;
-            indexed = 0;
-        }
-        let mut after = ImageId(0);
-        loop {
-            let images = self.0.store.image_changes(indexed, after, BATCH).await?;
-            let Some(last) = images.last() else { break };
-            after = last.id;
-            let index = self.0.index.clone();
-            tokio::task::spawn_blocking(move || {
-                let docs: Vec<SearchDoc> = images.iter().map(search_doc).collect();
-                index.write(&docs, &[])
-            })
-            .await??;
-        }
-        // What went is known by its absence; looking for it costs a look at everything.
-        let current: Option<HashSet<i64>> = match self.0.store.catalogue_removed_at().await? > indexed || indexed == 0 {
-            true => Some(self.0.store.image_ids().await?.into_iter().collect()),
-            false => None,
-        };
-        let index = self.0.index.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Some(current) = current {
-                let gone: Vec<i64> = index.ids()?.into_iter().filter(|id| !current.contains(id)).collect();
-                index.write(&[], &gone)?;
-            }
-            index.commit(revision)
-        })
-        .await??;
-        self.0.signals.revision.send_replace(revision);
-        tracing::debug!(revision, "the search index is up to date");
-        Ok(())
-    }
 }
 
-fn search_doc(image: &Image) -> SearchDoc {
+pub(super) fn search_doc(image: &Image) -> SearchDoc {
     let essentials = manifest::essentials(&image.facts.manifest);
     SearchDoc {
         image_id: image.id.0,

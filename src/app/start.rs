@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::hooks::HookPace;
 use super::{App, Inner, Signals};
 use crate::auth::{
-    Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_password, write_private,
+    Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_id, random_password, write_private,
 };
 use crate::catalog::Role;
 use crate::clock::Clock;
@@ -41,6 +41,8 @@ pub enum StartError {
     Store(#[from] store::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
+    #[error("the search index cannot be made: {0}")]
+    Index(#[from] super::Error),
 }
 
 /// What became of the first admin.
@@ -69,8 +71,13 @@ impl App {
             // Nobody else can be scanning: the lock is ours.
             store.scan_release_all().await?;
         }
-        let index = Index::open(&settings.in_data("index"))?;
-        let app = Self::assemble(settings, clock, &keys, store, index, Some(lock))?;
+        let host = host_id(&settings.data).map_err(data_error)?;
+        // Nobody else has this silo's runs: the lock is ours.
+        store.run_release_host(&host).await?;
+        let folder = settings.in_data("index");
+        let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
+        let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
+        app.index_start().await?;
         let admin = app.first_admin().await?;
         Ok((app, admin))
     }
@@ -84,19 +91,21 @@ impl App {
         make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
         let keys = Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?;
         let store = open_store(&settings).await?;
-        Self::assemble(settings, clock, &keys, store, Index::in_memory()?, None)
+        Self::assemble(settings, clock, &keys, (store, Index::in_memory()?), String::new(), None)
     }
 
     fn assemble(
         settings: Settings,
         clock: Clock,
         keys: &Keys,
-        store: Store,
-        index: Index,
+        (store, index): (Store, Index),
+        host: String,
         lock: Option<FileLock>,
     ) -> Result<Self, StartError> {
         let private = Private::new(settings.scan.allow_private, &settings.scan.private_hosts)
             .map_err(|why| StartError::Option(format!("scan.private_hosts cannot be used: {why}")))?;
+        let inputs_private = Private::new(true, &settings.runs.private_hosts)
+            .map_err(|why| StartError::Option(format!("runs.private_hosts cannot be used: {why}")))?;
         let rules = ThrottleRules {
             free_per_account: settings.auth.free_failures_per_account,
             free_per_address: settings.auth.free_failures_per_address,
@@ -105,6 +114,7 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(App(Arc::new(Inner {
             private,
+            inputs_private,
             clock,
             store,
             index,
@@ -115,7 +125,12 @@ impl App {
             throttle: Throttle::new(rules),
             hook_pace: HookPace::new(settings.hooks.per_minute),
             signals: Signals::default(),
+            host,
+            going: super::runs::Going::default(),
+            machine: tokio::sync::Mutex::default(),
+            uploads: tokio::sync::Mutex::default(),
             index_sync: tokio::sync::Mutex::default(),
+            index_build: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,
             settings,
@@ -131,7 +146,7 @@ impl App {
         let given = &self.settings().admin.password;
         let file = self.settings().in_data(PASSWORD_FILE);
         let (password, outcome) = if given.expose_secret().is_empty() {
-            let password = kept_password(&file).map_err(|why| StartError::Data { path: file.clone(), why })?;
+            let password = kept(&file, random_password).map_err(|why| StartError::Data { path: file.clone(), why })?;
             (SecretString::from(password.clone()), FirstAdmin::Made { password, file: file.clone() })
         } else {
             (given.clone(), FirstAdmin::Given)
@@ -154,21 +169,30 @@ impl App {
 /// # Errors
 /// [`store::Error::Open`], saying what to do.
 pub async fn open_store(settings: &Settings) -> store::Result<Store> {
-    let url = &settings.database.url;
-    let address = match url.expose_secret() {
-        "" => Address::Sqlite(settings.sqlite_path()),
-        _ => Address::Postgres(url.clone()),
-    };
-    Store::connect(&address).await
+    Store::connect(&address(settings)).await
 }
 
-fn kept_password(file: &Path) -> std::io::Result<String> {
+pub(super) fn address(settings: &Settings) -> Address {
+    let url = &settings.database.url;
+    match url.expose_secret() {
+        "" => Address::Sqlite(settings.sqlite_path()),
+        _ => Address::Postgres(url.clone()),
+    }
+}
+
+/// What tells this silo from others on the same database; kept with what it has.
+fn host_id(data: &Path) -> std::io::Result<String> {
+    kept(&data.join("host.id"), random_id)
+}
+
+/// What a file holds; if there is none, it is made.
+fn kept(file: &Path, make: impl FnOnce() -> String) -> std::io::Result<String> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-            let password = random_password();
-            write_private(file, &format!("{password}\n"))?;
-            Ok(password)
+            let text = make();
+            write_private(file, &format!("{text}\n"))?;
+            Ok(text)
         }
         Err(why) => Err(why),
     }

@@ -67,7 +67,7 @@ impl App {
     }
 
     /// The catalogued image that a pull reference names.
-    async fn image_by_reference(&self, reference: &str) -> Result<Option<Image>> {
+    pub(super) async fn image_by_reference(&self, reference: &str) -> Result<Option<Image>> {
         // Images of a layout on disk have no host.
         for (host, name) in reference.split_once('/').into_iter().chain([("", reference)]) {
             if let Ok((repository, tag)) = image_name(name)

@@ -10,6 +10,8 @@ mod seal;
 mod throttle;
 mod token;
 
+use chrono::{DateTime, Utc};
+
 pub use hook::{hook_digest, hook_signature_fits};
 pub use keys::{Keys, KeysError, write_private};
 pub use password::Passwords;
@@ -20,6 +22,12 @@ pub use token::{Claims, Tokens};
 /// A value that nobody guesses: 32 hexadecimal digits, 122 random bits.
 pub fn random_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// An id that nobody guesses and whose order is that of time, to the millisecond: a UUID of version 7 (RFC 9562 §5.7).
+pub fn time_ordered_id(now: DateTime<Utc>) -> String {
+    let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().to_string()
 }
 
 /// A password for the first admin: 24 letters and digits that are not mistaken for each other, 120 random bits or more.

@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 
 /// Marks the format, so that another can follow.
 const PREFIX: &str = "v1.";
@@ -14,6 +16,8 @@ const NONCE_BYTES: usize = 24;
 #[derive(Clone)]
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
+    /// For [`Sealer::fingerprint`]: made from the key, so that neither is used for two things.
+    fingerprints: [u8; 32],
 }
 
 /// A sealed text that does not open: another key, another row, or damage.
@@ -23,7 +27,14 @@ pub struct SealError;
 
 impl Sealer {
     pub fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(key.into()) }
+        let fingerprints = mac(key, b"fingerprints");
+        Self { cipher: XChaCha20Poly1305::new(key.into()), fingerprints }
+    }
+
+    /// The same for the same text and place, and of no use to whoever has no key: 64 hexadecimal digits.
+    pub fn fingerprint(&self, place: &str, text: &str) -> String {
+        let of_place = mac(&self.fingerprints, place.as_bytes());
+        hex::encode(mac(&of_place, text.as_bytes()))
     }
 
     /// Seals a secret for `place` (table, row and column): it opens nowhere else.
@@ -47,11 +58,26 @@ impl Sealer {
     }
 }
 
+/// HMAC-SHA256.
+fn mac(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("any length is a key");
+    mac.chain_update(text).finalize().into_bytes().into()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn fingerprints_tell_texts_places_and_keys_apart() {
+        let sealer = Sealer::new(&[7; 32]);
+        let one = sealer.fingerprint("a", "text");
+        assert_eq!((one.len(), &one), (64, &sealer.fingerprint("a", "text")));
+        let others = [sealer.fingerprint("a", "texts"), sealer.fingerprint("b", "text")];
+        assert!(!others.contains(&one) && Sealer::new(&[8; 32]).fingerprint("a", "text") != one);
+    }
 
     proptest! {
         #[test]

@@ -1,4 +1,4 @@
-//! What SILO knows: registries, the images found in them, the jobs derived from the images, scans and users.
+//! What SILO knows: registries, the images found in them, the jobs derived from the images, scans, runs and users.
 //!
 //! Pure: no IO, no async, no time of day, no logging. Depends on `seed` only.
 
@@ -8,6 +8,7 @@ mod event;
 mod image;
 mod job;
 mod registry;
+mod run;
 mod scan;
 mod user;
 
@@ -20,6 +21,7 @@ pub use image::{
 };
 pub use job::{Job, JobSummary, JobVersion};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
+pub use run::{RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload};
 pub use scan::{
     Hint, NewScanProblem, Repository, RepositoryState, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger,
 };

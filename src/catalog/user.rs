@@ -9,6 +9,8 @@ use super::UserId;
 pub enum Role {
     /// May change registries, users and start scans.
     Admin,
+    /// May run jobs, and read.
+    Runner,
     /// May read.
     User,
 }
@@ -18,6 +20,7 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Admin => "admin",
+            Role::Runner => "runner",
             Role::User => "user",
         }
     }
@@ -26,6 +29,7 @@ impl Role {
     pub fn parse(word: &str) -> Option<Role> {
         match word {
             "admin" => Some(Role::Admin),
+            "runner" => Some(Role::Runner),
             "user" => Some(Role::User),
             _ => None,
         }

@@ -3,16 +3,24 @@
 
 mod account;
 mod batch;
+mod build;
 mod config;
+mod doctor;
+mod images;
 mod init;
 mod job;
 mod manifest_file;
+mod old;
+mod place;
+mod publish;
 mod registry;
 mod remote;
 mod render;
 mod run;
+mod runs;
 mod scan;
 mod search;
+mod search_registry;
 mod serve;
 mod shell_help;
 mod spec;
@@ -74,6 +82,8 @@ enum Command {
     Registry(registry::Command),
     /// Ask the service on this machine whether it is alive, for container health checks
     Health(remote::HealthOptions),
+    /// Look whether everything is there that the service on this machine needs
+    Doctor(doctor::Options),
     /// Write a manifest to start from
     Init(init::Options),
     /// Say what is wrong with a manifest, and how to mend it
@@ -86,12 +96,30 @@ enum Command {
     Batch(batch::Options),
     /// Run a job's cases, and compare what it gives with what it should give
     Test(test::Options),
+    /// Have a server run jobs, and look after them
+    #[command(subcommand)]
+    Runs(runs::Command),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
+    /// Build a Seed image of a folder with a Dockerfile and a manifest
+    Build(build::Options),
+    /// Push an image to a registry, under a version that is free there
+    Publish(publish::Options),
+    /// Take a tag away at a registry
+    Unpublish(images::UnpublishOptions),
+    /// Fetch an image from a registry
+    Pull(images::PullOptions),
+    /// List the Seed images that this machine's container engine has
+    List(images::ListOptions),
+    /// Look at images without an engine
+    #[command(subcommand)]
+    Image(images::ImageCommand),
     /// Print a script that completes commands in a shell
     Completions(shell_help::CompletionOptions),
     /// Write a man page for every command
     Man(shell_help::ManOptions),
+    /// Print the versions of this program and of the Seed standard
+    Version,
 }
 
 /// How a command ends, as a shell sees it. Ordered by how bad it is.
@@ -123,13 +151,9 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program with its arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = shell_help::command().try_get_matches_from(arguments);
-    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+    let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(usage) => {
-            _ = usage.print();
-            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
-        }
+        Err(exit) => return exit,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -142,6 +166,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(why) => complain(&why),
     }
+}
+
+/// Reads what was typed, in Seed CLI's spelling, too.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, ExitCode> {
+    let old::Rewritten { arguments, notes, is_seed } = old::rewrite(arguments).map_err(|why| {
+        _ = complain(&anyhow::Error::msg(render::tame(why.as_str())));
+        ExitCode::from(Exit::Usage)
+    })?;
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+    let told = |usage: clap::Error| {
+        _ = usage.print();
+        ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
+    };
+    let matches = shell_help::command().try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(told)?;
+    if is_seed && parsed.command.is_none() {
+        let usage = "name a command; `seed --help` lists them, and `silo serve` runs the service";
+        return Err(told(shell_help::command().error(clap::error::ErrorKind::MissingSubcommand, usage)));
+    }
+    Ok(parsed)
 }
 
 async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -157,14 +203,25 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Registry(command)) => registry::run(command).await,
         Some(Command::Spec(options)) => spec::run(&options),
         Some(Command::Health(options)) => remote::health(&flags, options).await,
+        Some(Command::Doctor(options)) => return doctor::run(&flags, &options).await,
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),
         Some(Command::Upgrade(options)) => return upgrade::run(&options),
         Some(Command::Run(options)) => return run::run(&options).await,
+        Some(Command::Runs(command)) => return runs::run(command).await,
         Some(Command::Batch(options)) => return batch::run(&options).await,
         Some(Command::Test(options)) => return test::run(&options).await,
         Some(Command::Completions(options)) => shell_help::completions(&options),
         Some(Command::Man(options)) => shell_help::man(&options),
+        Some(Command::Build(options)) => return build::run(&options).await,
+        Some(Command::Publish(options)) => return publish::run(&options).await,
+        Some(Command::Unpublish(options)) => return images::unpublish(&options).await,
+        Some(Command::Pull(options)) => return images::pull(&options).await,
+        Some(Command::List(options)) => return images::list(&options).await,
+        Some(Command::Version) => {
+            print(format_args!("silo {}\nSeed standard {}\n", env!("CARGO_PKG_VERSION"), crate::seed::VERSION))
+        }
+        Some(Command::Image(command)) => return images::image(&command).await,
     }?;
     Ok(Exit::Done)
 }

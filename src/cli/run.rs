@@ -134,7 +134,7 @@ fn refused(options: &Options, manifest: &Manifest, problems: &[PlanProblem]) -> 
 }
 
 /// What a job is given, as the command line wants it; what may be left out in brackets.
-fn expected(manifest: &Manifest) -> String {
+pub(super) fn expected(manifest: &Manifest) -> String {
     let interface = &manifest.job.interface;
     let entry = |required: bool, text: String| if required { format!(" {text}") } else { format!(" [{text}]") };
     let files = interface.inputs.files.iter().map(|input| {

@@ -1,15 +1,16 @@
-//! `silo search`.
+//! `silo search`: a server's catalogue; a registry itself is `search_registry`'s.
 
 use clap::{Args, ValueEnum};
 use http::Method;
 
-use super::print;
+use super::place::Registry;
 use super::remote::{Server, items, table, text};
+use super::{print, search_registry};
 
 #[derive(Args)]
 pub(super) struct Options {
     /// What to look for; the last word may be a beginning
-    #[arg(required = true)]
+    #[arg(required_unless_present_any = ["registry", "org"])]
     words: Vec<String>,
     /// What to list
     #[arg(long, value_enum, default_value_t = Kind::Job)]
@@ -22,6 +23,8 @@ pub(super) struct Options {
     json: bool,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    registry: Registry,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -31,6 +34,10 @@ enum Kind {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    if options.registry.is_named() {
+        let limit = options.limit as usize;
+        return search_registry::run(&options.words, &options.registry, limit, options.json).await;
+    }
     let words = options.words.join(" ");
     let kind = match options.kind {
         Kind::Job => "job",

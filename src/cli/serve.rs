@@ -36,7 +36,6 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let (app, admin) = App::start(settings, Clock::system()).await?;
-    app.index_bring_up_to_date().await?;
     let stop = CancellationToken::new();
     // Listening for signals starts before anybody is told that we run.
     tokio::spawn(stop_on_signal(stop.clone())?);

@@ -8,15 +8,17 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::container::Container;
+use super::container::{Container, RUN};
 use super::fetch::{Wanted, fetch};
 use super::logs::{Logs, Printed};
+use super::marks::{End, Marks};
 use super::record::{Phase, PhaseRecord};
+use super::removal::{Leave, Removal, create};
 use super::runtime::{self, Chunk, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
 use crate::clock::Clock;
 
@@ -24,6 +26,10 @@ use crate::clock::Clock;
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long a container may live after it was sent KILL.
 const DYING: Duration = Duration::from_secs(60);
+/// How long an engine may take to begin a start that it was asked for.
+const STARTING: Duration = Duration::from_secs(5);
+/// How often a container is looked at meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often the size of the output folder is looked at, at the most.
 const LOOK: Duration = Duration::from_secs(1);
 /// How many bytes must fit on a disk that is not full.
@@ -49,6 +55,11 @@ pub enum Error {
     /// Said by whoever looked at it.
     #[error("{0}")]
     Input(String),
+    #[error(
+        "the manifest in the label of {image} is not the one that the run was made for: scan its registry, so that the \
+         catalogue has the new one, and run the job again"
+    )]
+    OtherManifest { image: String },
     #[error("the run was cancelled")]
     Cancelled,
 }
@@ -59,7 +70,7 @@ impl Error {
         match self {
             Self::Engine(why) => why.is_passing(),
             Self::DiskFull { .. } => true,
-            Self::Folder { .. } | Self::Input(_) | Self::Cancelled => false,
+            Self::Folder { .. } | Self::Input(_) | Self::OtherManifest { .. } | Self::Cancelled => false,
         }
     }
 }
@@ -74,7 +85,7 @@ pub struct Room<'a> {
 }
 
 /// How the job ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Main {
     pub container_id: String,
     pub ended: Ended,
@@ -85,7 +96,7 @@ pub struct Main {
 }
 
 /// Why a job was stopped by us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
     TimedOut,
@@ -94,11 +105,13 @@ pub enum Stopped {
     OutputTooLarge,
 }
 
-/// An attempt that goes on. Dropping it at any await stops and removes its container.
+/// An attempt that goes on. Dropping it at any await stops and removes its container, unless that is to be left.
 pub struct Attempt<R> {
     runtime: R,
     folder: PathBuf,
     logs: Logs,
+    marks: Marks,
+    leave: Leave,
     clock: Clock,
     phases: Vec<PhaseRecord>,
     events: mpsc::Sender<Event>,
@@ -112,18 +125,17 @@ pub struct Remains {
 }
 
 impl<R: Runtime> Attempt<R> {
-    /// Begins one. The logs go into `folder`, which is there; at most `log_cap` bytes of each stream are kept. A slow reader
-    /// of the events slows the job; one that is gone does not.
-    pub async fn begin(
+    /// Begins one, or takes one over after the phases that it has behind it. The logs are in `folder`. A slow reader of the
+    /// events slows the job; one that is gone does not.
+    pub fn begin(
         runtime: &R,
-        folder: &Path,
-        log_cap: u64,
-        clock: &Clock,
-        events: mpsc::Sender<Event>,
-    ) -> Result<Self, Error> {
-        let logs = Logs::create(folder, log_cap, clock).await.map_err(|why| written(folder, &why))?;
-        let (runtime, folder, clock) = (runtime.clone(), folder.to_owned(), clock.clone());
-        Ok(Self { runtime, folder, logs, clock, phases: Vec::new(), events })
+        (folder, logs): (&Path, Logs),
+        (clock, events): (&Clock, mpsc::Sender<Event>),
+        leave: &Leave,
+        phases: Vec<PhaseRecord>,
+    ) -> Self {
+        let (runtime, clock, leave) = (runtime.clone(), clock.clone(), leave.clone());
+        Self { runtime, folder: folder.to_owned(), logs, marks: Marks::new(folder), leave, clock, phases, events }
     }
 
     /// Says in `system.log` what happens.
@@ -200,10 +212,10 @@ impl<R: Runtime> Attempt<R> {
         stop: &CancellationToken,
     ) -> Result<Main, Error> {
         self.enter(Phase::Main).await;
-        let removal = Removal::of(&self.runtime, found.id.clone());
+        let removal = Removal::of(&self.runtime, found.id.clone(), &self.leave);
         let outcome = async {
             self.note(&format!("taking over container {}", found.id)).await?;
-            if found.state == State::Created {
+            if self.is_never_begun(found).await? {
                 let output = self.runtime.start(&found.id).await?;
                 return self.watch(removal, output, container, container.timeout, room, stop).await;
             }
@@ -216,6 +228,20 @@ impl<R: Runtime> Attempt<R> {
         self.leave(outcome).await
     }
 
+    /// Whether a container was made and nothing more. An engine that was asked to start it as its `silo` died may still be about
+    /// to, and to start a container that has ended would run the job a second time: so it gets a while.
+    async fn is_never_begun(&self, found: &Found) -> Result<bool, Error> {
+        let began = Instant::now();
+        let mut state = found.state;
+        while state == State::Created && began.elapsed() < STARTING {
+            sleep(LOOK_AGAIN).await;
+            let label = found.labels.get(RUN).map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
+            let now = self.runtime.containers(&label).await?;
+            state = now.iter().find(|it| it.id == found.id).map_or(State::Ended, |it| it.state);
+        }
+        Ok(state == State::Created)
+    }
+
     async fn start_and_watch(
         &mut self,
         container: &Container,
@@ -225,8 +251,10 @@ impl<R: Runtime> Attempt<R> {
         if stop.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let removal = create(&self.runtime, container).await?;
-        let started = match self.note(&format!("container {}", removal.id())).await {
+        let removal = create(&self.runtime, container, &self.leave).await?;
+        let marked = self.marks.begun(removal.id()).map_err(|why| written(&self.folder, &why));
+        let noted = self.note(&format!("container {}", removal.id())).await;
+        let started = match marked.and(noted) {
             Ok(()) => self.runtime.start(removal.id()).await.map_err(Error::from),
             Err(why) => Err(why),
         };
@@ -267,12 +295,23 @@ impl<R: Runtime> Attempt<R> {
             }
         };
         let (kept, supervised) = tokio::join!(keeping, supervised);
-        let container_id = removal.id().to_owned();
+        let ended = match (supervised, kept) {
+            (Ok(ended), Ok(())) => self.ended(removal.id(), ended, room).await,
+            (Err(why), _) | (_, Err(why)) => Err(why),
+        };
         if let Some(why) = removal.now().await {
             self.note(&format!("the container stays behind: {why}")).await?;
         }
-        let (ended, stopped) = supervised?;
-        kept?;
+        ended
+    }
+
+    /// Notes how the job ended, while its container is still there to be asked again.
+    async fn ended(
+        &mut self,
+        container: &str,
+        (ended, stopped): (Ended, Option<Stopped>),
+        room: Room<'_>,
+    ) -> Result<Main, Error> {
         let outputs = room.output.to_owned();
         let (output_bytes, is_full) = tokio::task::spawn_blocking(move || (size(&outputs), is_full(&outputs)))
             .await
@@ -280,7 +319,10 @@ impl<R: Runtime> Attempt<R> {
         if ended.exit_code != 0 && stopped.is_none() && is_full {
             return Err(Error::DiskFull { folder: room.output.to_owned() });
         }
-        Ok(Main { container_id, ended, stopped, output_bytes })
+        let main = Main { container_id: container.to_owned(), ended, stopped, output_bytes };
+        let end = End { main, printed: self.logs.printed() };
+        self.marks.ended(&end).map_err(|why| written(&self.folder, &why))?;
+        Ok(end.main)
     }
 
     /// Keeps and passes on what the job prints. Reads on when it cannot be kept, so that the job does not wait for ever.
@@ -431,49 +473,4 @@ fn is_storage_full(why: &io::Error) -> bool {
 pub(super) fn written(folder: &Path, why: &io::Error) -> Error {
     let folder = folder.to_owned();
     if is_storage_full(why) { Error::DiskFull { folder } } else { Error::Folder { folder, reason: why.to_string() } }
-}
-
-/// Makes a container that is removed in every case: also when nobody waits for its id any more.
-async fn create<R: Runtime>(runtime: &R, container: &Container) -> runtime::Result<Removal<R>> {
-    let (tell, told) = oneshot::channel();
-    let (runtime, container) = (runtime.clone(), container.clone());
-    tokio::spawn(async move {
-        let created = runtime.create(&container).await;
-        // Dropped when it cannot be handed over, and so is the container.
-        _ = tell.send(created.map(|id| Removal::of(&runtime, id)));
-    });
-    told.await.unwrap_or_else(|_| Err(runtime::Error::Refused { reason: "the task that asks it has died".to_owned() }))
-}
-
-/// Removes a container when it is dropped, by a task of its own.
-struct Removal<R: Runtime>(Option<(R, String)>);
-
-impl<R: Runtime> Removal<R> {
-    fn of(runtime: &R, id: String) -> Self {
-        Self(Some((runtime.clone(), id)))
-    }
-
-    fn id(&self) -> &str {
-        self.0.as_ref().map_or("", |(_, id)| id)
-    }
-
-    /// Removes it, and says why it could not. It carries labels, so somebody will find it.
-    async fn now(mut self) -> Option<runtime::Error> {
-        let (runtime, id) = self.0.as_ref()?;
-        let failed = runtime.remove(id).await.err();
-        self.0 = None;
-        failed
-    }
-}
-
-impl<R: Runtime> Drop for Removal<R> {
-    fn drop(&mut self) {
-        if let (Some((runtime, id)), Ok(handle)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            handle.spawn(async move {
-                if let Err(why) = runtime.remove(&id).await {
-                    tracing::warn!(container = id, %why, "a container stays behind");
-                }
-            });
-        }
-    }
 }

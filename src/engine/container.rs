@@ -13,6 +13,10 @@ pub const MASK: &str = "*****";
 
 /// The label that holds the id of the run that a container belongs to.
 pub const RUN: &str = "silo.run";
+/// The label that holds the number of the attempt, from 1.
+pub const ATTEMPT: &str = "silo.attempt";
+/// The label that holds the id of the service that runs it.
+pub const HOST: &str = "silo.host";
 /// The label that holds name and version of the job.
 pub const JOB: &str = "silo.job";
 

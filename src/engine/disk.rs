@@ -29,6 +29,19 @@ pub(super) fn read_capped(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The bytes that are free for us where a folder is, or will be; `None` where nobody can tell.
+#[cfg(unix)]
+pub fn free(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    let space = rustix::fs::statvfs(there).ok()?;
+    Some(space.f_bavail.saturating_mul(space.f_frsize))
+}
+
+#[cfg(not(unix))]
+pub fn free(_: &Path) -> Option<u64> {
+    None
+}
+
 /// The media type that a file's name promises; `None` where it promises nothing.
 pub fn media_type(name: &str) -> Option<&'static str> {
     mime_guess::from_path(name).first_raw()

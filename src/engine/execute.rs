@@ -7,16 +7,21 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Error, Event, Main, Room, Stopped, written};
+use super::container::{ATTEMPT, RUN};
 use super::fetch::Wanted;
 use super::folder::Folder;
 use super::inputs::{self, GivenInput};
+use super::logs::Logs;
+use super::marks::{End, Mark, Marks};
 use super::outputs::{Outputs, Rules, capture};
 use super::plan::Plan;
 use super::record::{AttemptRecord, Phase};
-use super::runtime::{self, Engine, Image, Runtime};
+use super::removal::Leave;
+use super::runtime::{self, Engine, Found, Image, Runtime};
 use super::verdict::{Ending, Failure, RunError, Verdict, judge};
 use crate::clock::Clock;
 use crate::seed::model::Manifest;
+use crate::seed::{LABEL, label};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,12 @@ pub struct Job<'a> {
     pub number: u32,
     /// Bytes of each of the job's streams that are kept.
     pub log_cap: u64,
+    /// Whether an image with another manifest in its label is refused.
+    pub must_match: bool,
+    /// What is known of an attempt that another `silo` began and did not live to see the end of.
+    pub resumed: Option<&'a AttemptRecord>,
+    /// Set by whoever goes before the job has ended.
+    pub leave: &'a Leave,
 }
 
 /// What came of it.
@@ -50,10 +61,22 @@ pub struct Outcome {
     pub outputs: Option<Outputs>,
 }
 
-/// Does it. Whoever drops this at any await leaves no container behind.
+/// Where an attempt begins.
+enum Start {
+    Anew,
+    /// With the container of another.
+    Adopt(Found),
+    /// After its job has ended.
+    Ended(End),
+    /// The container that it had is gone, and nobody knows how it ended.
+    Lost(String),
+}
+
+/// Does it. Whoever drops this at any await leaves no container behind, unless [`Job::leave`] is set.
 ///
 /// # Errors
-/// The folder cannot be written, so that there are not even logs. All else is in the outcome.
+/// The folder cannot be written, so that there are not even logs; or the engine does not say what became of an attempt that is
+/// resumed. All else is in the outcome.
 pub async fn execute<R: Runtime>(
     runtime: &R,
     job: Job<'_>,
@@ -61,12 +84,27 @@ pub async fn execute<R: Runtime>(
     events: mpsc::Sender<Event>,
     stop: &CancellationToken,
 ) -> Result<Outcome, Error> {
-    let started = clock.now();
-    let logs = job.folder.attempt(job.number);
-    prepare(job, &logs).map_err(|why| written(&job.folder.root, &why))?;
-    let mut attempt = Attempt::begin(runtime, &logs, job.log_cap, clock, events).await?;
+    let started = job.resumed.map_or_else(|| clock.now(), |resumed| resumed.started);
+    let folder = job.folder.attempt(job.number);
+    let start = match job.resumed {
+        Some(_) => how_far(runtime, job, &folder).await?,
+        None => Start::Anew,
+    };
+    let failed = |why: std::io::Error| written(&job.folder.root, &why);
+    let logs = match &start {
+        Start::Ended(end) => Logs::reopen(&folder, job.log_cap, clock, end.printed).await.map_err(failed)?,
+        _ => {
+            prepare(job, &folder, &start).map_err(failed)?;
+            Logs::create(&folder, job.log_cap, clock).await.map_err(failed)?
+        }
+    };
+    let earlier = match (&start, job.resumed) {
+        (Start::Anew, _) | (_, None) => Vec::new(),
+        (_, Some(resumed)) => resumed.phases.clone(),
+    };
+    let mut attempt = Attempt::begin(runtime, (&folder, logs), (clock, events), job.leave, earlier);
     let mut seen = Seen::default();
-    let main = seen.steps(&mut attempt, job, stop).await;
+    let main = seen.steps(&mut attempt, job, start, stop).await;
     let verdict = verdict(job.manifest, &main, seen.outputs.as_ref());
     if let Verdict::Failed(error) = &verdict {
         // The disk may be full; then the verdict says so.
@@ -77,7 +115,40 @@ pub async fn execute<R: Runtime>(
     Ok(Outcome { verdict, attempt, image, given, warnings, outputs })
 }
 
-fn prepare(job: Job<'_>, logs: &Path) -> std::io::Result<()> {
+/// How far an attempt came that another `silo` began.
+async fn how_far<R: Runtime>(runtime: &R, job: Job<'_>, folder: &Path) -> Result<Start, Error> {
+    let mark = Marks::new(folder).read();
+    if let Mark::Ended(end) = mark {
+        return Ok(Start::Ended(end));
+    }
+    let labels = &job.plan.container.labels;
+    let Some(run) = labels.get(RUN) else { return Ok(Start::Anew) };
+    let found = runtime.containers(&format!("{RUN}={run}")).await?;
+    let attempt = labels.get(ATTEMPT);
+    let (mut ours, others): (Vec<Found>, Vec<Found>) =
+        found.into_iter().partition(|it| attempt.is_none() || it.labels.get(ATTEMPT) == attempt);
+    // There may be several: an engine that was asked for one as its `silo` died makes it when nobody looks any more. What was
+    // begun is the one that is marked.
+    let place = match &mark {
+        Mark::Begun(container) => ours.iter().position(|it| it.id == *container),
+        _ => (!ours.is_empty()).then_some(0),
+    };
+    let adopted = place.map(|place| ours.swap_remove(place));
+    for rest in ours.iter().chain(&others) {
+        runtime.remove(&rest.id).await?;
+    }
+    Ok(match (adopted, mark) {
+        (Some(found), _) => Start::Adopt(found),
+        (None, Mark::Begun(container)) => Start::Lost(container),
+        (None, _) => Start::Anew,
+    })
+}
+
+fn prepare(job: Job<'_>, logs: &Path, start: &Start) -> std::io::Result<()> {
+    std::fs::create_dir_all(&job.folder.root)?;
+    if matches!(start, Start::Anew) {
+        Marks::new(logs).clear()?;
+    }
     job.folder.create()?;
     std::fs::create_dir_all(logs)?;
     job.folder.write_plan(job.plan)
@@ -97,19 +168,65 @@ impl Seen {
         &mut self,
         attempt: &mut Attempt<R>,
         job: Job<'_>,
+        start: Start,
         stop: &CancellationToken,
     ) -> Result<Main, Error> {
-        self.image = Some(attempt.pull(&job.wanted, stop).await?);
+        let room = Room { output: &job.folder.output, output_limit: job.rules.bytes };
+        let container = &job.plan.container;
+        let is_resumed = !matches!(start, Start::Anew);
+        let main = match start {
+            Start::Anew => {
+                self.begin(attempt, job, stop).await?;
+                attempt.main(container, room, stop).await?
+            }
+            Start::Adopt(found) => attempt.adopt(&found, container, room, stop).await?,
+            Start::Ended(end) => end.main,
+            Start::Lost(container) => {
+                let reason = format!("container {container} is gone, and nobody saw how it ended");
+                return Err(runtime::Error::Lost { address: job.engine.address.clone(), reason }.into());
+            }
+        };
+        let (manifest, plan) = (job.manifest.clone(), job.plan.clone());
+        let (output, rules) = (job.folder.output.clone(), job.rules);
+        let capture = move || {
+            // Of inputs that are gone by now nothing can be told.
+            let given =
+                if is_resumed { inputs::read(&manifest, &plan).unwrap_or_default() } else { Default::default() };
+            Ok((capture(&manifest, &output, rules), given))
+        };
+        let (outputs, given) = attempt.phase(Phase::Capture, capture).await?;
+        if is_resumed {
+            (self.given, self.warnings) = given;
+        }
+        self.outputs = Some(outputs);
+        Ok(main)
+    }
+
+    /// What comes before the container.
+    async fn begin<R: Runtime>(
+        &mut self,
+        attempt: &mut Attempt<R>,
+        job: Job<'_>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let image = attempt.pull(&job.wanted, stop).await?;
+        let differs = job.must_match && !is_of(&image, job.manifest);
+        self.image = Some(image);
+        if differs {
+            return Err(Error::OtherManifest { image: job.wanted.image.to_owned() });
+        }
         let (manifest, plan, folder) = (job.manifest.clone(), job.plan.clone(), job.folder.clone());
         let given = job.given.map(<[GivenInput]>::to_vec);
         let staged = attempt.phase(Phase::Stage, move || stage(&manifest, &plan, given, &folder)).await?;
         (self.given, self.warnings) = staged;
-        let room = Room { output: &job.folder.output, output_limit: job.rules.bytes };
-        let main = attempt.main(&job.plan.container, room, stop).await?;
-        let (manifest, output, rules) = (job.manifest.clone(), job.folder.output.clone(), job.rules);
-        self.outputs = Some(attempt.phase(Phase::Capture, move || Ok(capture(&manifest, &output, rules))).await?);
-        Ok(main)
+        Ok(())
     }
+}
+
+/// Whether this manifest is the one in an image's label.
+fn is_of(image: &Image, manifest: &Manifest) -> bool {
+    let text = image.labels.get(LABEL).and_then(|raw| label::read(raw).ok());
+    text.and_then(|text| Manifest::parse(&text).ok()).is_some_and(|labelled| labelled == *manifest)
 }
 
 fn stage(
@@ -188,6 +305,7 @@ fn verdict(manifest: &Manifest, main: &Result<Main, Error>, outputs: Option<&Out
         }
         Error::Engine(why) => failure(why),
         Error::Input(_) => Failure::MissingFile,
+        Error::OtherManifest { .. } => Failure::OtherManifest,
         Error::DiskFull { .. } | Error::Folder { .. } => Failure::Disk,
     };
     Verdict::Failed(failure.error(why.to_string()))
@@ -206,8 +324,10 @@ fn failure(why: &runtime::Error) -> Failure {
         runtime::Error::Pull { .. } | runtime::Error::NoImage { .. } => Failure::PullRefused,
         runtime::Error::NoEngine { .. } | runtime::Error::Lost { .. } => Failure::EngineLost,
         runtime::Error::DiskFull { .. } => Failure::Disk,
-        runtime::Error::NoGpu { .. } | runtime::Error::Command { .. } | runtime::Error::Refused { .. } => {
-            Failure::Launch
-        }
+        runtime::Error::NoGpu { .. }
+        | runtime::Error::Command { .. }
+        | runtime::Error::Build { .. }
+        | runtime::Error::Push { .. }
+        | runtime::Error::Refused { .. } => Failure::Launch,
     }
 }

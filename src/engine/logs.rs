@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 
@@ -25,7 +25,7 @@ pub const DEFAULT_CAP: u64 = 64 * 1024 * 1024;
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// What was printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Printed {
     /// All bytes, also those that were not kept.
@@ -67,6 +67,21 @@ impl Logs {
             // There are two streams in it.
             combined: Capped::create(folder.join(COMBINED), cap.saturating_mul(2)).await?,
             system: File::create(folder.join(SYSTEM)).await?,
+            clock: clock.clone(),
+            sequence: 0,
+            lines: Default::default(),
+            records: Vec::new(),
+        })
+    }
+
+    /// Opens the files of an attempt whose job has ended, of which so much was printed: to say more in `system.log`.
+    pub(super) async fn reopen(folder: &Path, cap: u64, clock: &Clock, printed: Printed) -> io::Result<Self> {
+        let text = |name, seen| Capped::reopen(folder.join(name), cap, seen, printed.truncated);
+        Ok(Self {
+            stdout: text(STDOUT, printed.stdout_bytes).await?,
+            stderr: text(STDERR, printed.stderr_bytes).await?,
+            combined: text(COMBINED, 0).await?,
+            system: append(&folder.join(SYSTEM)).await?,
             clock: clock.clone(),
             sequence: 0,
             lines: Default::default(),
@@ -155,6 +170,10 @@ impl Capped {
         Ok(Self { file: File::create(path).await?, cap, seen: 0, full: false })
     }
 
+    async fn reopen(path: std::path::PathBuf, cap: u64, seen: u64, full: bool) -> io::Result<Self> {
+        Ok(Self { file: append(&path).await?, cap, seen, full })
+    }
+
     /// Writes as many of the bytes as may be kept.
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let room = usize::try_from(self.cap.saturating_sub(self.seen)).unwrap_or(usize::MAX);
@@ -184,6 +203,10 @@ impl Capped {
         }
         self.file.flush().await
     }
+}
+
+async fn append(path: &Path) -> io::Result<File> {
+    File::options().append(true).create(true).open(path).await
 }
 
 fn left_out(cap: u64) -> String {
@@ -226,7 +249,7 @@ impl Lines {
 }
 
 /// How many bytes there are before a UTF-8 character whose last bytes are missing.
-fn whole_characters(bytes: &[u8]) -> usize {
+pub fn whole_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(why) if why.error_len().is_none() => why.valid_up_to(),
         _ => bytes.len(),

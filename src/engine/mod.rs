@@ -3,11 +3,12 @@
 //! Knows the standard and container engines; knows no database, no HTTP server and no command line.
 
 pub mod attempt;
+pub mod build;
 pub mod command;
 pub mod compare;
 pub mod container;
 mod context;
-mod disk;
+pub mod disk;
 pub mod docker;
 mod docker_run;
 pub mod execute;
@@ -16,9 +17,11 @@ pub mod folder;
 pub mod inputs;
 pub mod leftovers;
 pub mod logs;
+mod marks;
 pub mod outputs;
 pub mod plan;
 pub mod record;
+pub mod removal;
 pub mod request;
 pub mod runtime;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::outputs::Outputs;
 use super::plan::Plan;
 use super::request::Request;
 use super::verdict::{RunError, Verdict};
+pub use crate::catalog::{RunPhase as Phase, RunStatus as Status};
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 
@@ -25,7 +26,7 @@ pub struct Record {
     pub image: ImageUsed,
     /// The manifest that the run goes by, as it was then.
     pub manifest: Value,
-    /// What the run was given, secrets masked.
+    /// What the run was given, secrets masked; files, once they were read.
     pub given: Given,
     /// The container, secrets masked: image, command, environment, binds and limits; see [`super::container::Container`].
     pub container: Value,
@@ -48,6 +49,9 @@ pub struct Record {
     pub finished: Option<DateTime<Utc>>,
     pub updated: DateTime<Utc>,
     pub outputs: Option<Outputs>,
+    /// What a service was asked for, without secrets: null for runs that nobody keeps.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub asked: Value,
     /// Where it all is on the disk of whoever ran it.
     pub folder: Option<PathBuf>,
     #[serde(flatten)]
@@ -110,57 +114,11 @@ pub struct Ticket {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deduped_from: Option<String>,
-}
-
-/// For everybody: the words of OGC API – Processes, and no other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    Accepted,
-    Running,
-    Successful,
-    Failed,
-    Dismissed,
-}
-
-/// What is being done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    Queued,
-    /// Waits for room.
-    Held,
-    Pull,
-    Stage,
-    Main,
-    Capture,
-    Cancelling,
-    /// Waits for the next attempt.
-    RetryWait,
-    Done,
-}
-
-impl Phase {
-    /// How far a run is that begins this phase, in percent.
-    pub fn progress(self) -> u8 {
-        match self {
-            Self::Queued | Self::Held => 0,
-            Self::Pull | Self::RetryWait => 5,
-            Self::Stage => 15,
-            Self::Main => 20,
-            Self::Capture | Self::Cancelling => 95,
-            Self::Done => 100,
-        }
-    }
 }
 
 /// One attempt. Its logs are in a folder of its own.
@@ -255,8 +213,20 @@ impl Record {
             finished: None,
             updated: now,
             outputs: None,
+            asked: Value::Null,
             folder: None,
             ticket: Ticket::default(),
+        }
+    }
+
+    /// Notes what is run, where that is not what was planned first.
+    pub fn show(&mut self, plan: &Plan) {
+        self.container = serde_json::to_value(&plan.container).expect("a container is JSON");
+        self.docker_run = plan.docker_run();
+        for warning in &plan.warnings {
+            if !self.warnings.contains(warning) {
+                self.warnings.push(warning.clone());
+            }
         }
     }
 
@@ -265,7 +235,7 @@ impl Record {
         self.phase = phase;
         self.progress = self.progress.max(phase.progress());
         self.updated = now;
-        if phase == Phase::Pull {
+        if !matches!(phase, Phase::Queued | Phase::Done) {
             self.status = Status::Running;
             self.started.get_or_insert(now);
         }

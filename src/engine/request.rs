@@ -75,6 +75,16 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The file's or folder's own name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::File(file) => &file.name,
+            Self::Folder { path, .. } => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+        }
+    }
+}
+
 /// A file of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
@@ -156,4 +166,6 @@ pub struct Attempt {
     pub run: String,
     /// From 1.
     pub number: u32,
+    /// The service that runs it.
+    pub host: String,
 }

@@ -111,6 +111,19 @@ pub struct PullProgress {
     pub bytes: Option<(u64, u64)>,
 }
 
+impl fmt::Display for PullProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(layer) = &self.layer {
+            write!(f, "{layer}: ")?;
+        }
+        f.write_str(&self.status)?;
+        match self.bytes {
+            Some((there, all)) => write!(f, " ({there} of {all} bytes)"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Some bytes that a container printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -127,7 +140,7 @@ pub enum Stream {
 }
 
 /// How a container ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// As a shell has it: 128 and the signal's number for a process that a signal ended.
     pub exit_code: i64,
@@ -177,6 +190,10 @@ pub enum Error {
     NoImage { image: String },
     #[error("{image} cannot be pulled: {cause}. The engine says: {reason}")]
     Pull { image: String, cause: PullFailure, reason: String },
+    #[error("the image cannot be built: {reason}")]
+    Build { reason: String },
+    #[error("{image} cannot be pushed; the engine says: {reason}")]
+    Push { image: String, reason: String },
     #[error("the engine has no GPU to give ({reason}): run the job on a host with a GPU and its container toolkit")]
     NoGpu { reason: String },
     #[error("the job's command cannot be started ({reason}): mend the image, or the manifest's command")]

@@ -72,6 +72,17 @@ pub enum Category {
     System,
 }
 
+impl Category {
+    /// The word in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Job => "job",
+            Self::System => "system",
+        }
+    }
+}
+
 /// Says how a run ended that came as far as its container. Outputs are looked at after an exit code of 0 only.
 pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> Verdict {
     let error = |name: &str, title: &str, description: String| RunError {
@@ -188,6 +199,10 @@ pub enum Failure {
     Disk,
     /// An input is gone.
     MissingFile,
+    /// Whoever has an input does not hand it over now.
+    InputFetch,
+    /// The image is not the one that the run was made for.
+    OtherManifest,
     /// What only an operator can mend.
     MissingMount,
     MissingSetting,
@@ -195,7 +210,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Pull,
         Self::PullRefused,
         Self::PullTimeout,
@@ -204,10 +219,17 @@ impl Failure {
         Self::HostLost,
         Self::Disk,
         Self::MissingFile,
+        Self::InputFetch,
+        Self::OtherManifest,
         Self::MissingMount,
         Self::MissingSetting,
         Self::Unknown,
     ];
+
+    /// The same for what does not pass.
+    pub fn for_good(self, description: impl Into<String>) -> RunError {
+        RunError { retryable: false, ..self.error(description) }
+    }
 
     /// The named error, with what happened in a sentence.
     pub fn error(self, description: impl Into<String>) -> RunError {
@@ -220,6 +242,8 @@ impl Failure {
             Self::HostLost => ("node-lost", "The machine stopped while the job ran", true),
             Self::Disk => ("filesystem-io", "The disk cannot be read or written", true),
             Self::MissingFile => ("missing-file", "An input file is gone", false),
+            Self::InputFetch => ("input-fetch", "An input cannot be fetched", true),
+            Self::OtherManifest => ("manifest-differs", "The image has another manifest", false),
             Self::MissingMount => ("missing-mount", "A mount is missing", false),
             Self::MissingSetting => ("missing-setting", "A setting is missing", false),
             Self::Unknown => ("unknown", "Something unexpected went wrong", true),

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
@@ -22,22 +23,38 @@ use crate::auth::random_id;
 /// Longest body of a request, in bytes.
 pub(super) const LONGEST_BODY: usize = 1024 * 1024;
 
+/// How long a body may come that is read as it comes. One that is silent ends sooner.
+const LONGEST_STREAM: Duration = Duration::from_secs(24 * 3600);
+
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What every request is given its due by.
+#[derive(Clone)]
+struct Around {
+    app: App,
+    /// Paths whose `POST` may take as long as its body does.
+    streamed: Arc<[&'static str]>,
+}
+
 /// Puts all layers around a router.
-pub(super) fn around(router: Router, app: &App) -> Router {
+pub(super) fn around(router: Router, app: &App, streamed: Vec<&'static str>) -> Router {
+    let around = Around { app: app.clone(), streamed: streamed.into() };
+    // A file, and a part of it, is sent as it is: its tag and its range are those of its bytes.
+    let no_file = |_: StatusCode, _: http::Version, headers: &http::HeaderMap, _: &http::Extensions| {
+        !headers.contains_key(header::ACCEPT_RANGES)
+    };
     router
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Failure::from(Error::Internal("a handler panicked".to_owned())).into_response()
         }))
-        .layer(middleware::from_fn_with_state(app.clone(), envelope))
+        .layer(middleware::from_fn_with_state(around, envelope))
         .layer(cors(&app.settings().http.cors_origins))
         .layer(middleware::from_fn(options_body))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(no_file)))
 }
 
-async fn envelope(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn envelope(State(Around { app, streamed }): State<Around>, request: Request, next: Next) -> Response {
     let id = random_id();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -45,7 +62,11 @@ async fn envelope(State(app): State<App>, request: Request, next: Next) -> Respo
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
     let span = tracing::info_span!("request", id, %method, path = shown(&path));
     let started = Instant::now();
-    let most = Duration::from_secs(u64::from(app.settings().http.request_timeout_seconds));
+    let is_streamed = method == Method::POST && streamed.contains(&path.as_str());
+    let most = match is_streamed {
+        true => LONGEST_STREAM,
+        false => Duration::from_secs(u64::from(app.settings().http.request_timeout_seconds)),
+    };
     let answered = async {
         if let Some(redirect) = one_spelling(request.uri()) {
             return redirect;
@@ -83,7 +104,11 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     let body = if is_native(path) {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let title = status.canonical_reason().unwrap_or("Error");
-        json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id })
+        let mut problem = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id });
+        if let Error::Unrunnable(problems) = &*error {
+            problem["problems"] = json!(problems);
+        }
+        problem
     } else if matches!(*error, Error::MethodNotAllowed) {
         // As the old service did.
         return Response::from_parts(parts, Body::empty());

@@ -8,6 +8,9 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::app::Error;
 
+/// Seconds after which what was not there may be again.
+const SOON: u64 = 5;
+
 /// A failure on its way out: a response without a body, carrying the error for the envelope.
 #[derive(Clone, Debug)]
 pub struct Failure(pub Arc<Error>);
@@ -33,6 +36,12 @@ impl IntoResponse for Failure {
                 let seconds = wait.num_seconds().max(1);
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
+            Error::Building(progress) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(progress.wait()));
+            }
+            Error::Unavailable(_) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(SOON));
+            }
             _ => {}
         }
         response.extensions_mut().insert(self);
@@ -42,7 +51,7 @@ impl IntoResponse for Failure {
 
 fn status_of(error: &Error) -> StatusCode {
     match error {
-        Error::Invalid(_) | Error::Duplicate(_) => StatusCode::BAD_REQUEST,
+        Error::Invalid(_) | Error::Duplicate(_) | Error::Unrunnable(_) => StatusCode::BAD_REQUEST,
         Error::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
@@ -50,9 +59,9 @@ fn status_of(error: &Error) -> StatusCode {
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Error::Forbidden => StatusCode::FORBIDDEN,
         Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Error::Conflict(_) => StatusCode::CONFLICT,
+        Error::Conflict(_) | Error::LeaseLost => StatusCode::CONFLICT,
         Error::Registry(_) => StatusCode::BAD_GATEWAY,
-        Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Unavailable(_) | Error::Building(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

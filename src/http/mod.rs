@@ -4,6 +4,7 @@ pub mod api;
 mod envelope;
 mod error;
 mod extract;
+mod file;
 mod hooks;
 mod operations;
 mod routes;

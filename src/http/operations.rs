@@ -26,7 +26,7 @@ async fn healthz() -> &'static str {
 
 /// The process can do its work.
 async fn readyz(State(app): State<App>) -> Result<&'static str> {
-    app.ready().await.map_err(|why| Error::Unavailable(why.to_owned()))?;
+    app.ready().await.map_err(Error::Unavailable)?;
     Ok("ready\n")
 }
 

@@ -23,6 +23,8 @@ pub enum Access {
     Anyone,
     /// Anybody with a valid token.
     User,
+    /// Whoever may run jobs.
+    Runner,
     Admin,
 }
 
@@ -39,11 +41,13 @@ pub struct Routes {
     app: App,
     router: Router<App>,
     table: Vec<Route>,
+    /// Paths whose requests may take as long as their bodies do.
+    streamed: Vec<&'static str>,
 }
 
 /// Everything that is served.
 pub fn routes(app: App) -> Routes {
-    let routes = Routes { app, router: Router::new(), table: Vec::new() };
+    let routes = Routes { app, router: Router::new(), table: Vec::new(), streamed: Vec::new() };
     api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes)))))
 }
 
@@ -73,6 +77,18 @@ impl Routes {
         self.serve(method, path, access, |filter| on(filter, handler).layer(DefaultBodyLimit::max(longest)))
     }
 
+    /// The same, for bodies that are read as they come: the handler bounds their size and their time.
+    pub fn add_streamed<H, T>(self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let served = |filter| on(filter, handler).layer(DefaultBodyLimit::disable());
+        let mut routes = self.serve(method, path, access, served);
+        routes.streamed.push(path);
+        routes
+    }
+
     fn serve(
         mut self,
         method: Method,
@@ -100,7 +116,7 @@ impl Routes {
     pub fn into_router(self) -> Router {
         let router = self.router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
         let places = Places::new(self.app.settings().http.streams);
-        envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app)
+        envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app, self.streamed)
     }
 }
 
@@ -110,6 +126,9 @@ async fn guarded(app: App, access: Access, mut request: Request, next: Next) -> 
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     match (access, app.authenticate(header).await) {
         (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {
+            return Failure::from(Error::Forbidden).into_response();
+        }
+        (Access::Runner, Ok(session)) if session.user.role == Role::User => {
             return Failure::from(Error::Forbidden).into_response();
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),

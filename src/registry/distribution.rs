@@ -20,7 +20,7 @@ use super::listing::{Directory, Walk, next_query};
 use super::token::Tokens;
 use super::transport::{Answer, Request, Transport};
 use super::wire::MANIFEST_TYPES;
-use super::{Endpoint, Error, Listing, Look, Result, Tag};
+use super::{Deletion, Endpoint, Error, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
 /// The scope of listing repositories.
@@ -149,6 +149,26 @@ impl Distribution {
                 }))
             }
             _ => Err(self.refusal(&answer, &what())),
+        }
+    }
+
+    /// Deletes a tag, or by its digest a manifest. Many registries delete by digest only, or not at all.
+    pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
+        let url = self.below(&format!("{repository}/manifests/{reference}"));
+        let scope = format!("repository:{repository}:pull,delete");
+        let answer = self.ask(Method::DELETE, &url, MANIFEST_TYPES, &scope, PAGE_BODY).await?;
+        match answer.status {
+            status if status.is_success() => Ok(Deletion::Done),
+            StatusCode::NOT_FOUND => Ok(Deletion::NotThere),
+            StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                Ok(Deletion::Unsupported(format!("{}{}", answer.status, answer.reason())))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.has_login() => Err(Error::Forbidden(format!(
+                "{} does not let this account delete {repository}:{reference}{}; give it the right to delete",
+                self.host(),
+                answer.reason()
+            ))),
+            _ => Err(self.refusal(&answer, &format!("the deletion of {repository}:{reference}"))),
         }
     }
 

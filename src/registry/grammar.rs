@@ -92,6 +92,21 @@ pub fn image_name(text: &str) -> std::result::Result<(String, String), String> {
     Ok((repository, reference))
 }
 
+/// `[host/]repository[:tag][@digest]` as Docker reads it: the host (`docker.io` where none is written), the repository
+/// (below `library/` where Docker Hub needs a namespace and none is written), and the digest or the tag (`latest` where
+/// neither is).
+///
+/// # Errors
+/// Why it names no image.
+pub fn full_image_name(text: &str) -> std::result::Result<(String, String, String), String> {
+    let unnamed = |why: &dyn std::fmt::Display| format!("'{}' names no image: {why}", printable(text));
+    let name: Reference = text.parse().map_err(|why| unnamed(&why))?;
+    let reference = name.digest().or(name.tag()).unwrap_or("latest").to_owned();
+    let repository = name.repository().to_owned();
+    check_repository(&repository).and_then(|()| check_reference(&reference)).map_err(|why| unnamed(&why))?;
+    Ok((name.registry().to_owned(), repository, reference))
+}
+
 /// The sha256 digest of some bytes.
 pub(super) fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
@@ -132,6 +147,22 @@ mod tests {
         for wrong in ["", ":1", "a:", "A", "a//b", "../a", "a:1:2", "a@sha256:0"] {
             assert!(name(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn hosts_are_told_as_docker_tells_them() {
+        for (text, host, repository, reference) in [
+            ("a", "docker.io", "library/a", "latest"),
+            ("geo/a:1", "docker.io", "geo/a", "1"),
+            ("index.docker.io/geo/a:1", "docker.io", "geo/a", "1"),
+            ("localhost/a:1", "localhost", "a", "1"),
+            ("127.0.0.1:5000/geo/a-1.0.0-seed:1.0.0", "127.0.0.1:5000", "geo/a-1.0.0-seed", "1.0.0"),
+            ("gitlab.example.org/group/sub/project/a:1", "gitlab.example.org", "group/sub/project/a", "1"),
+        ] {
+            let expected = (host.to_owned(), repository.to_owned(), reference.to_owned());
+            assert_eq!(full_image_name(text), Ok(expected), "{text}");
+        }
+        assert!(full_image_name("A/b").is_err() && full_image_name("").is_err());
     }
 
     #[test]

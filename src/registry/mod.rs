@@ -43,6 +43,7 @@ mod client;
 mod content;
 mod disk;
 mod distribution;
+mod download;
 mod grammar;
 mod guard;
 mod header;
@@ -59,7 +60,8 @@ mod token;
 mod transport;
 mod wire;
 
-pub use grammar::image_name;
+pub use download::{Download, DownloadError, Downloaded, download};
+pub use grammar::{full_image_name, image_name};
 pub use hook::{Notice, Sender, hook_advice};
 pub use hosts::Hosts;
 pub use kinds::pull_host;
@@ -210,6 +212,17 @@ impl Fetched {
             Fetched::Other(kind) => kind.len(),
         }
     }
+}
+
+/// What became of a wish to delete something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is gone, or will be in a moment.
+    Done,
+    /// There was no such thing.
+    NotThere,
+    /// The registry deletes nothing, or not what is named so; in its own words.
+    Unsupported(String),
 }
 
 /// What a manifest digest leads to.
@@ -388,6 +401,21 @@ impl Source {
             Kind::Remote(registry) => registry.look(repository, tag).await,
             Kind::Layout(_) | Kind::Archive(_) => {
                 Ok(self.digest(repository, tag).await?.map(|digest| Look { digest, manifest: None }))
+            }
+        }
+    }
+
+    /// Deletes a tag, or by its digest a manifest with all tags that point to it. Only a person's wish leads here.
+    ///
+    /// # Errors
+    /// What went wrong; [`Error::Refused`] for images on disk, and for a name that no repository or tag can have.
+    pub async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
+        grammar::check_repository(repository)?;
+        grammar::check_reference(reference)?;
+        match &self.0 {
+            Kind::Remote(registry) => registry.delete(repository, reference).await,
+            Kind::Layout(_) | Kind::Archive(_) => {
+                Err(Error::Refused("images on disk are not changed; delete them with what wrote them".to_owned()))
             }
         }
     }

@@ -301,7 +301,7 @@ fn is_about_us(alert: AlertDescription) -> bool {
 }
 
 /// Looks through the causes of an error, also those that an [`io::Error`] wraps (its `source` skips them).
-fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+pub(super) fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {

@@ -1,29 +1,25 @@
-//! The index in a folder: opening, writing, searching.
+//! The index of a data directory: the generation that serves, and the next one while it is made.
+//!
+//! Each generation has a folder of its own, named by a number. One that was committed to, is whole and has our fields
+//! serves, even if its words are made by older rules, until the next one is complete. What is in the way of a search
+//! meanwhile is said ([`Error::Building`]).
 
 use std::fs;
-use std::io::ErrorKind;
-use std::panic::catch_unwind;
-use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tantivy::directory::MmapDirectory;
-use tantivy::indexer::IndexWriterOptions;
-use tantivy::query::AllQuery;
-use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Term};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use super::collect::Page;
-use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
-use super::{Error, Hit, Hits, Kind, Result, query};
+use super::generation::{self, Committed, Generation, folder_error, index_error};
+use super::schema;
+use super::{Building, Error, Hit, Hits, Kind, Result, query};
 use crate::catalog::SearchDoc;
 use crate::lock::FileLock;
 
 /// Our folder inside the one that is given; nothing else there is ever touched, but for the lock beside it.
 const FOLDER: &str = "silo-search";
 const LOCK: &str = "silo-search.lock";
-
-/// How many bytes of documents are gathered in memory before they are written out.
-const WRITER_BYTES: usize = 50_000_000;
 
 /// The index in a folder. Cheap to clone; one process holds it at a time.
 #[derive(Clone)]
@@ -32,104 +28,156 @@ pub struct Index {
 }
 
 struct Inner {
-    index: tantivy::Index,
-    fields: Fields,
-    reader: IndexReader,
-    /// Made when first needed, and after every failure: a writer that failed once may never work again.
-    writer: Mutex<Option<IndexWriter>>,
-    revision: AtomicI64,
+    /// Where generations are; `None` in memory.
+    folder: Option<PathBuf>,
+    serving: RwLock<Option<Arc<Generation>>>,
+    /// The one that serves was found damaged, or is gone from the disk.
+    is_broken: AtomicBool,
+    building: Mutex<Option<Progress>>,
     /// Held as long as the index is open, so that no other process wipes or writes it.
     _lock: Option<FileLock>,
 }
 
+/// How far the next generation is.
+#[derive(Clone, Copy)]
+struct Progress {
+    started: Instant,
+    done: u64,
+    all: u64,
+}
+
+/// What is in a folder, for whoever looks from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The newest generation that was committed to, if its version is ours, and how many images it holds.
+    pub current: Option<(i64, u64)>,
+    /// There is one of another version of the program.
+    pub has_other: bool,
+    /// All files are as they were written; `None` where they were not read, because a service writes there.
+    pub is_sound: Option<bool>,
+}
+
 impl Index {
-    /// Opens the index in `dir`. A missing, corrupt or older one is made anew, empty, at revision 0. Blocking.
+    /// Opens the index in `dir`. Where there is none that can serve, it serves nothing until one is built. Blocking: it
+    /// reads the whole index once.
     ///
     /// # Errors
     /// When another process has it open, or the folder cannot be written.
     pub fn open(dir: &Path) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(|error| folder_error(dir, &error))?;
-        let lock = lock(dir)?;
         let folder = dir.join(FOLDER);
-        // The library panics on some torn files, where it should say that they are torn.
-        if let Ok(Some((index, revision))) = catch_unwind(|| open_sound(&folder)) {
-            return Self::over(index, revision, Some(lock)).map_err(index_error);
-        }
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(folder_error(&folder, &error)),
-            _ => fs::create_dir_all(&folder).map_err(|error| folder_error(&folder, &error))?,
-        }
-        let (schema, _) = Fields::schema();
-        let index = tantivy::Index::create_in_dir(&folder, schema).map_err(index_error)?;
-        Self::over(index, 0, Some(lock)).map_err(index_error)
+        fs::create_dir_all(&folder).map_err(|error| folder_error(dir, &error))?;
+        let lock = lock(dir)?;
+        let serving = generations(&folder)?.iter().rev().find_map(|number| Generation::open(&folder.join(number)));
+        Ok(Self::over(Some(folder), serving, Some(lock)))
     }
 
-    /// An index in memory, for tests.
+    /// An index in memory, empty, for tests and for commands that never search.
     pub fn in_memory() -> Result<Self> {
-        let (schema, _) = Fields::schema();
-        Self::over(tantivy::Index::create_in_ram(schema), 0, None).map_err(index_error)
+        Ok(Self::over(None, Some(Generation::in_memory()?), None))
     }
 
-    fn over(index: tantivy::Index, revision: i64, lock: Option<FileLock>) -> tantivy::Result<Self> {
-        let (_, fields) = Fields::schema();
-        index.tokenizers().register(ANALYZER, schema::analyzer());
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+    fn over(folder: Option<PathBuf>, serving: Option<Generation>, lock: Option<FileLock>) -> Self {
+        let serving = RwLock::new(serving.map(Arc::new));
         let inner =
-            Inner { index, fields, reader, writer: Mutex::new(None), revision: AtomicI64::new(revision), _lock: lock };
-        Ok(Self { inner: Arc::new(inner) })
+            Inner { folder, serving, is_broken: AtomicBool::default(), building: Mutex::default(), _lock: lock };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// The catalogue revision that searches see.
-    pub fn revision(&self) -> i64 {
-        self.inner.revision.load(Ordering::Acquire)
-    }
-
-    /// Ids of all indexed images, ascending.
-    pub fn ids(&self) -> Result<Vec<i64>> {
-        let mut ids = Vec::new();
-        for segment in self.inner.reader.searcher().segment_readers() {
-            let column = segment.fast_fields().column_first_or_default::<i64>(IMAGE_ID).map_err(index_error)?;
-            ids.extend(segment.doc_ids_alive().map(|doc| column.get_val(doc)));
-        }
-        ids.sort_unstable();
-        Ok(ids)
-    }
-
-    /// Replaces documents by image id, and drops those of `gone`. Visible after `commit`. Blocking.
+    /// What searches look into.
     ///
     /// # Errors
-    /// Everything since the last commit is lost then, and has to be written again; so it is with the other writes.
+    /// [`Error::Building`] while there is nothing.
+    pub fn serving(&self) -> Result<Arc<Generation>> {
+        let serving = self.inner.serving.read().unwrap_or_else(PoisonError::into_inner).clone();
+        serving.ok_or_else(|| Error::Building(self.building()))
+    }
+
+    /// The catalogue revision that searches see; 0 while they see nothing.
+    pub fn revision(&self) -> i64 {
+        self.serving().map_or(0, |serving| serving.revision())
+    }
+
+    /// Whether it has to be made anew: it is missing, damaged, or its words are made by older rules.
+    pub fn is_due(&self) -> bool {
+        self.is_broken() || self.serving().map_or(true, |serving| serving.is_stale())
+    }
+
+    /// Whether what serves cannot be written any more.
+    pub fn is_broken(&self) -> bool {
+        self.inner.is_broken.load(Ordering::Acquire)
+    }
+
+    /// Looks at the files of what serves: at all of them, or only whether they are there. Blocking.
+    pub fn check(&self, whole: bool) {
+        if let Ok(serving) = self.serving()
+            && !(if whole { serving.is_sound() } else { serving.exists() })
+        {
+            self.inner.is_broken.store(true, Ordering::Release);
+        }
+    }
+
+    /// Serves nothing until one is built: what there is belongs to another catalogue.
+    pub fn leave(&self) {
+        *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Begins the next generation, for so many images. Blocking.
+    pub fn begin(&self, images: u64) -> Result<Arc<Generation>> {
+        *self.progress() = Some(Progress { started: Instant::now(), done: 0, all: images });
+        let Some(folder) = &self.inner.folder else { return Generation::in_memory().map(Arc::new) };
+        fs::create_dir_all(folder).map_err(|error| folder_error(folder, &error))?;
+        let known = generations(folder)?;
+        let serving = self.serving().ok();
+        let served = serving.as_ref().and_then(|serving| serving.folder());
+        for path in known.iter().map(|number| folder.join(number)) {
+            // Those of another version stay until the new one is ready: that program may come back before.
+            if Some(path.as_path()) != served && generation::committed(&path).is_none_or(|(last, _)| is_ours(last)) {
+                fs::remove_dir_all(&path).map_err(|error| folder_error(&path, &error))?;
+            }
+        }
+        // Not the number of one that serves without its folder.
+        let used = known.iter().map(PathBuf::from).chain(served.map(Path::to_owned)).filter_map(|path| number(&path));
+        let next = used.max().unwrap_or_default() + 1;
+        Generation::create(&folder.join(next.to_string())).map(Arc::new)
+    }
+
+    /// So many images more are in the next generation.
+    pub fn progressed(&self, images: u64) {
+        if let Some(progress) = self.progress().as_mut() {
+            progress.done += images;
+        }
+    }
+
+    /// From now on searches look into this one, which was committed to; all others are removed. Blocking.
+    pub fn serve(&self, generation: &Arc<Generation>) -> Result<()> {
+        *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(generation));
+        self.inner.is_broken.store(false, Ordering::Release);
+        *self.progress() = None;
+        let Some(folder) = &self.inner.folder else { return Ok(()) };
+        for entry in fs::read_dir(folder).map_err(|error| folder_error(folder, &error))?.flatten() {
+            let path = entry.path();
+            if Some(path.as_path()) != generation.folder() {
+                // Searches that are under way have the files open. What older programs left beside goes too.
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(|error| folder_error(&path, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Generation::ids`] of what serves.
+    pub fn ids(&self) -> Result<Vec<i64>> {
+        self.serving()?.ids()
+    }
+
+    /// As [`Generation::write`] to what serves.
     pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
-        let fields = &self.inner.fields;
-        self.with_writer(|writer| {
-            let forget = |id| writer.delete_term(Term::from_field_i64(fields.image_id, id));
-            for &id in gone {
-                forget(id);
-            }
-            for doc in docs {
-                forget(doc.image_id);
-                writer.add_document(fields.document(doc))?;
-            }
-            Ok(())
-        })
+        self.serving()?.write(docs, gone)
     }
 
-    /// Makes what was written visible as `revision`, durably. Blocking.
+    /// As [`Generation::commit`] of what serves.
     pub fn commit(&self, revision: i64) -> Result<()> {
-        self.with_writer(|writer| {
-            let mut commit = writer.prepare_commit()?;
-            commit.set_payload(&payload(revision));
-            commit.commit()?;
-            self.inner.reader.reload()?;
-            self.inner.revision.store(revision, Ordering::Release);
-            Ok(())
-        })
-    }
-
-    /// Drops everything. Visible after `commit`.
-    pub fn clear(&self) -> Result<()> {
-        // Not `delete_all_documents`: that one would leave what was written since the last commit.
-        self.with_writer(|writer| writer.delete_query(Box::new(AllQuery)).map(drop))
+        self.serving()?.commit(revision)
     }
 
     /// Searches. `after` is the last hit of the page before. Blocking, but short.
@@ -137,10 +185,11 @@ impl Index {
     /// Documents must have all words of an alternative of the query; where none has, any word will do. The query `+`
     /// has no words: it is the caller's to list everything.
     pub fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Hit>) -> Result<Hits> {
+        let serving = self.serving()?;
         let Some(query) = query::parse(text)? else { return Ok(Hits::default()) };
-        let fields = &self.inner.fields;
+        let fields = &serving.fields;
         let page = Page { kind, limit, after };
-        let snapshot = self.inner.reader.searcher();
+        let snapshot = serving.searcher();
         let hits = snapshot.search(&fields.all_words(&query), &page).map_err(index_error)?;
         if hits.total > 0 {
             return Ok(hits);
@@ -148,49 +197,53 @@ impl Index {
         snapshot.search(&fields.any_word(&query), &page).map_err(index_error)
     }
 
-    fn with_writer(&self, work: impl FnOnce(&mut IndexWriter) -> tantivy::Result<()>) -> Result<()> {
-        let mut slot = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer = match slot.take() {
-            Some(writer) => writer,
-            None => new_writer(&self.inner.index).map_err(index_error)?,
-        };
-        work(&mut writer).map_err(index_error)?;
-        *slot = Some(writer);
-        Ok(())
+    fn progress(&self) -> std::sync::MutexGuard<'_, Option<Progress>> {
+        self.inner.building.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn building(&self) -> Building {
+        let Some(Progress { started, done, all }) = *self.progress() else { return Building::default() };
+        let left = started.elapsed().as_secs_f64() / done.max(1) as f64 * all.saturating_sub(done) as f64;
+        Building { done, all, seconds: (done > 0).then_some(left as u64) }
     }
 }
 
-/// One thread for documents and one for merges: a catalogue changes little, and memory is dearer than time.
-fn new_writer(index: &tantivy::Index) -> tantivy::Result<IndexWriter> {
-    let options = IndexWriterOptions::builder()
-        .num_worker_threads(1)
-        .num_merge_threads(1)
-        .memory_budget_per_thread(WRITER_BYTES)
-        .build();
-    index.writer_with_options(options)
+/// Looks into the folder that [`Index::open`] takes, without holding it. Reads all files where no service writes.
+/// Blocking.
+pub fn survey(dir: &Path) -> Result<Survey> {
+    let folder = dir.join(FOLDER);
+    let mut survey = Survey { current: None, has_other: false, is_sound: None };
+    if !folder.exists() {
+        return Ok(survey);
+    }
+    for number in generations(&folder)? {
+        match generation::committed(&folder.join(&number)) {
+            Some((last, count)) if is_ours(last) => {
+                survey.current = Some((last.revision, count));
+                let is_free = FileLock::take(&dir.join(LOCK)).is_ok_and(|lock| lock.is_some());
+                survey.is_sound = is_free.then(|| Generation::open(&folder.join(&number)).is_some());
+            }
+            Some(_) => survey.has_other = true,
+            None => {}
+        }
+    }
+    Ok(survey)
 }
 
-/// An index that is whole and of our schema, with its revision.
-fn open_sound(folder: &Path) -> Option<(tantivy::Index, i64)> {
-    let index = tantivy::Index::open(MmapDirectory::open(folder).ok()?).ok()?;
-    let revision = match index.load_metas().ok()?.payload {
-        Some(payload) => revision_of(&payload)?,
-        // Made, but never committed to.
-        None => 0,
-    };
-    let (schema, _) = Fields::schema();
-    let sound = index.schema() == schema && index.validate_checksum().ok()?.is_empty() && index.reader().is_ok();
-    sound.then_some((index, revision))
+fn is_ours(committed: Committed) -> bool {
+    committed.version == schema::VERSION
 }
 
-/// What a commit remembers: the schema's version and the catalogue's revision.
-fn payload(revision: i64) -> String {
-    format!("{} {revision}", schema::VERSION)
+/// Names of the generations' folders, oldest first.
+fn generations(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).map_err(|error| folder_error(folder, &error))?;
+    let mut numbers: Vec<u64> = entries.flatten().filter_map(|entry| number(&entry.path())).collect();
+    numbers.sort_unstable();
+    Ok(numbers.into_iter().map(|number| number.to_string()).collect())
 }
 
-fn revision_of(payload: &str) -> Option<i64> {
-    let (version, revision) = payload.split_once(' ')?;
-    (version == schema::VERSION.to_string()).then(|| revision.parse().ok())?
+fn number(folder: &Path) -> Option<u64> {
+    folder.file_name()?.to_str()?.parse().ok()
 }
 
 fn lock(dir: &Path) -> Result<FileLock> {
@@ -200,12 +253,4 @@ fn lock(dir: &Path) -> Result<FileLock> {
         let dir = dir.display();
         Error::Index(format!("another process uses {dir}: stop it, or give this one a data directory of its own"))
     })
-}
-
-fn folder_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::Index(format!("cannot use {}: {error}: check that it is a folder this user may write", path.display()))
-}
-
-fn index_error(error: tantivy::TantivyError) -> Error {
-    Error::Index(error.to_string())
 }

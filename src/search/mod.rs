@@ -1,9 +1,10 @@
 //! Keyword search: the only tantivy. The index is derived from the database and may be deleted at any time.
 //!
 //! [`query`] reads what a person typed, [`schema`] says what is indexed and how, `ranking` what counts how much,
-//! `collect` makes pages of results, and `index` keeps it all in a folder.
+//! `collect` makes pages of results, `generation` keeps it all in a folder, and `index` says which generation serves.
 
 mod collect;
+mod generation;
 mod index;
 mod lifted;
 mod prefix;
@@ -11,7 +12,10 @@ pub mod query;
 mod ranking;
 mod schema;
 
-pub use index::Index;
+use std::fmt;
+
+pub use generation::Generation;
+pub use index::{Index, Survey, survey};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -21,9 +25,38 @@ pub enum Error {
     /// The index cannot be opened, read or written; the text says what to look at.
     #[error("search index: {0}")]
     Index(String),
+    /// There is nothing to search in yet.
+    #[error("the search index is being built")]
+    Building(Building),
+}
+
+/// How far the index is that will serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Building {
+    /// Images that are in it.
+    pub done: u64,
+    /// Images that there were when it was begun; 0 before.
+    pub all: u64,
+    /// How long it will take, going by what it took; `None` while nobody knows.
+    pub seconds: Option<u64>,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl Building {
+    /// After how many seconds it is worth asking again.
+    pub fn wait(&self) -> u64 {
+        const LONGEST: u64 = 30;
+        self.seconds.unwrap_or(1).clamp(1, LONGEST)
+    }
+}
+
+/// `1000 of 5000 images`
+impl fmt::Display for Building {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} images", self.done.min(self.all), self.all)
+    }
+}
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

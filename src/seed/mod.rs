@@ -3,6 +3,7 @@
 //! Pure: no IO, no async, no time of day, no logging, and nothing else of ours. All input is hostile: nothing here
 //! panics, whatever a registry or a person hands in, and work is bounded by the size of the input.
 
+pub mod bump;
 pub mod environment;
 pub mod image_name;
 mod json;
@@ -22,6 +23,7 @@ pub mod validate;
 pub mod version;
 
 pub use problem::{Code, Problem, Profile, Severity, explanation};
+pub use schema::VERSION;
 
 /// The image label that holds the manifest (Seed 1.0.0, "Discovery").
 pub const LABEL: &str = "com.ngageoint.seed.manifest";

@@ -3,7 +3,7 @@
 //! The order of the fields is the order in which manifests are shown.
 
 /// The released version of the standard that this table is of.
-pub(super) const VERSION: &str = "1.0.0";
+pub const VERSION: &str = "1.0.0";
 
 /// An object of the manifest. Other fields than these are errors.
 pub(super) struct Object {

@@ -10,8 +10,9 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor, SqlSafeStr};
 
-use super::db::Db;
-use super::{Address, Error, Result};
+use super::db::{Db, sql};
+use super::index_feed::CatalogueState;
+use super::{Address, Error, Result, Store};
 
 /// How long SQLite's writers wait for each other.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,8 +54,66 @@ macro_rules! migrations {
                 "hooks and events",
                 include_str!(concat!("../../migrations/", $engine, "/0006_hooks_and_events.sql")),
             ),
+            migration(7, "runs", include_str!(concat!("../../migrations/", $engine, "/0007_runs.sql"))),
         ])
     };
+}
+
+/// What somebody sees who changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The last migration that was done; `None` where there are no tables of ours yet.
+    pub version: Option<i64>,
+    /// The last migration that this program knows.
+    pub newest: i64,
+    /// `None` unless both are the same.
+    pub catalogue: Option<CatalogueState>,
+}
+
+impl Store {
+    /// Looks at a database without making or changing anything, also beside a running service.
+    ///
+    /// # Errors
+    /// When it cannot be opened or read; the text says what to do.
+    pub async fn look(address: &Address) -> Result<Look> {
+        let (db, migrations) = match address {
+            Address::Sqlite(path) if !path.exists() => {
+                return Ok(Look { version: None, newest: newest(&migrations!("sqlite")), catalogue: None });
+            }
+            Address::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+                let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+                (Db::Sqlite(pool.map_err(|why| not_opened(path, &why))?), migrations!("sqlite"))
+            }
+            Address::Postgres(url) => {
+                open_postgres(url).await?.0.close().await?;
+                (Db::Postgres(postgres_pool(postgres_options(url.expose_secret())?)), migrations!("postgres"))
+            }
+        };
+        let store = Store { db };
+        let looked = store.look_around(newest(&migrations)).await;
+        store.close().await;
+        looked
+    }
+
+    async fn look_around(&self, newest: i64) -> Result<Look> {
+        let (is_there,): (i64,) = sql(match &self.db {
+            Db::Sqlite(_) => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Db::Postgres(_) => "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('silo._sqlx_migrations')",
+        })
+        .one(&self.db)
+        .await?;
+        if is_there == 0 {
+            return Ok(Look { version: None, newest, catalogue: None });
+        }
+        let (version,): (Option<i64>,) = sql("SELECT MAX(version) FROM _sqlx_migrations").one(&self.db).await?;
+        let catalogue = if version == Some(newest) { Some(self.catalogue_state().await?) } else { None };
+        Ok(Look { version, newest, catalogue })
+    }
+}
+
+fn newest(migrations: &Migrator) -> i64 {
+    migrations.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 fn migration(version: i64, name: &'static str, text: &'static str) -> Migration {
@@ -62,14 +121,8 @@ fn migration(version: i64, name: &'static str, text: &'static str) -> Migration 
 }
 
 async fn sqlite(path: &Path) -> Result<Db> {
-    let cannot = |why: &dyn std::fmt::Display| {
-        let path = path.display();
-        Error::Open(format!(
-            "cannot open the database file {path}: {why}; check that its folder exists and is writable"
-        ))
-    };
     if let Some(folder) = path.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(|why| cannot(&why))?;
+        tokio::fs::create_dir_all(folder).await.map_err(|why| not_opened(path, &why))?;
     }
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -85,7 +138,7 @@ async fn sqlite(path: &Path) -> Result<Db> {
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)
         .await
-        .map_err(|why| cannot(&why))?;
+        .map_err(|why| not_opened(path, &why))?;
     migrations!("sqlite")
         .run(&pool)
         .await
@@ -93,7 +146,21 @@ async fn sqlite(path: &Path) -> Result<Db> {
     Ok(Db::Sqlite(pool))
 }
 
+fn not_opened(path: &Path, why: &dyn std::fmt::Display) -> Error {
+    let path = path.display();
+    Error::Open(format!("cannot open the database file {path}: {why}; check that its folder exists and is writable"))
+}
+
 async fn postgres(url: &SecretString) -> Result<Db> {
+    let (mut connection, place) = open_postgres(url).await?;
+    migrate_postgres(&mut connection).await.map_err(|why| Error::Open(not_migrated(&place, &why)))?;
+    connection.close().await?;
+    Ok(Db::Postgres(postgres_pool(postgres_options(url.expose_secret())?)))
+}
+
+/// A connection of its own, and where it leads: it fails at once where a pool would try again for half a minute, and a lock
+/// that a failed migration leaves behind ends with it.
+async fn open_postgres(url: &SecretString) -> Result<(PgConnection, String)> {
     let options = postgres_options(url.expose_secret())?;
     let place = format!(
         "PostgreSQL at {}:{} (database '{}', user '{}')",
@@ -102,9 +169,7 @@ async fn postgres(url: &SecretString) -> Result<Db> {
         options.get_database().unwrap_or(options.get_username()),
         options.get_username()
     );
-    // By a connection of its own: it fails at once where a pool would try again for half a minute, and a lock that a
-    // failed migration leaves behind ends with it.
-    let mut connection = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
+    let connection = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
         .await
         .map_err(|_| {
             Error::Open(format!("no answer from {place}; check the address, and that no firewall is between"))
@@ -112,14 +177,15 @@ async fn postgres(url: &SecretString) -> Result<Db> {
         .map_err(|why| {
             Error::Open(format!("cannot open {place}: {why}; check that it runs, and the address, user and password"))
         })?;
-    migrate_postgres(&mut connection).await.map_err(|why| Error::Open(not_migrated(&place, &why)))?;
-    connection.close().await?;
-    let pool = PgPoolOptions::new()
+    Ok((connection, place))
+}
+
+fn postgres_pool(options: PgConnectOptions) -> sqlx::PgPool {
+    PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(CONNECT_TIMEOUT)
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SEARCH_PATH).await.map(drop) }))
-        .connect_lazy_with(options);
-    Ok(Db::Postgres(pool))
+        .connect_lazy_with(options)
 }
 
 /// PostGIS is PostgreSQL with an extension: Scale's address of its database begins with `postgis://`.

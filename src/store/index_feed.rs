@@ -5,6 +5,17 @@ use super::images::{image_select, images};
 use super::{Result, Store};
 use crate::catalog::{Image, ImageId};
 
+/// The catalogue as the search index is held against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatalogueState {
+    /// As [`Store::catalogue_revision`].
+    pub revision: i64,
+    /// The last revision in which images went: who has that one has no image too many.
+    pub removed_at: i64,
+    /// How many images there are that can be found.
+    pub images: u64,
+}
+
 impl Store {
     /// Rises with every change of the catalogue; 0 for an empty, untouched one.
     pub async fn catalogue_revision(&self) -> Result<i64> {
@@ -12,10 +23,13 @@ impl Store {
         Ok(revision)
     }
 
-    /// The last revision in which images went: who has that one has no image too many.
-    pub async fn catalogue_removed_at(&self) -> Result<i64> {
-        let (revision,) = sql("SELECT removed_at FROM catalogue").one(&self.db).await?;
-        Ok(revision)
+    /// Where the catalogue stands, all of it at one moment.
+    pub async fn catalogue_state(&self) -> Result<CatalogueState> {
+        let (revision, removed_at, images): (i64, i64, i64) = sql("SELECT revision, removed_at,
+                (SELECT COUNT(*) FROM images WHERE job_version_id IS NOT NULL) FROM catalogue")
+        .one(&self.db)
+        .await?;
+        Ok(CatalogueState { revision, removed_at, images: images.unsigned_abs() })
     }
 
     /// Images whose row, content or job changed after `revision`, in ascending id above `after`, at most `limit`. (An

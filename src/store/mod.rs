@@ -13,6 +13,8 @@ mod index_feed;
 mod jobs;
 mod registries;
 mod repositories;
+mod run_lists;
+mod runs;
 mod scans;
 mod sessions;
 mod users;
@@ -20,13 +22,14 @@ mod value;
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use self::db::{Db, sql};
 pub use self::registries::SealedSecrets;
 use crate::catalog::{
-    Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, ScanCounts, ScanId,
-    ScanState,
+    Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase, RunStatus,
+    RunSummary, ScanCounts, ScanId, ScanState, UserId,
 };
 
 /// What a caller can act on.
@@ -38,9 +41,12 @@ pub enum Error {
     /// The last admin can neither be deleted nor demoted.
     #[error("the last admin cannot be removed")]
     LastAdmin,
-    /// The scan is not this worker's any more: its lease ran out and another took it, or its registry was deleted.
-    #[error("the scan's lease is lost")]
+    /// The scan or run is not this worker's any more: its lease ran out and another took it, or it was deleted.
+    #[error("the lease is lost")]
     LeaseLost,
+    /// A user has as many active runs as one may have.
+    #[error("{there} runs are active, and {most} may be")]
+    TooMany { there: u64, most: u64 },
     /// The database cannot be opened or migrated; the text says what to do.
     #[error("{0}")]
     Open(String),
@@ -63,7 +69,9 @@ impl Error {
     }
 }
 
+pub use connect::Look;
 pub use events::EventRange;
+pub use index_feed::CatalogueState;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -98,6 +106,76 @@ pub struct ClaimedScan {
     pub registry_id: RegistryId,
     /// Proof of the claim: a later claim makes this one worthless.
     pub token: String,
+}
+
+/// A run that is to be queued.
+#[derive(Clone, Debug, Default)]
+pub struct NewRun {
+    pub id: String,
+    pub owner_id: UserId,
+    pub owner: String,
+    pub batch_id: Option<String>,
+    pub batch_row: Option<i64>,
+    pub rerun_of: Option<String>,
+    pub label: String,
+    /// Each once.
+    pub tags: Vec<String>,
+    pub job_name: String,
+    pub job_version: String,
+    pub package_version: String,
+    pub image: String,
+    pub priority: i64,
+    pub max_tries: i64,
+    pub created_at: DateTime<Utc>,
+    pub dedup_key: Option<String>,
+    /// What was asked for, without secrets.
+    pub spec: String,
+    /// The secrets.
+    pub sealed: Option<String>,
+    /// What everybody reads.
+    pub record: String,
+}
+
+/// How a run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunState {
+    pub status: RunStatus,
+    pub phase: RunPhase,
+    /// 0 to 100.
+    pub progress: i64,
+    pub message: String,
+    pub error_name: Option<String>,
+    pub error_category: Option<String>,
+    pub attempts: i64,
+    pub started_at: Option<DateTime<Utc>>,
+    /// Set: nothing more will happen.
+    pub finished_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    /// When the next attempt may begin.
+    pub due_at: DateTime<Utc>,
+    pub record: String,
+}
+
+/// All that is kept of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRun {
+    pub summary: RunSummary,
+    pub spec: String,
+    pub sealed: Option<String>,
+    pub record: String,
+    pub cancelled_by: Option<String>,
+    /// The silo that has it, or had it last.
+    pub host: Option<String>,
+}
+
+/// A run that this worker holds until its lease runs out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedRun {
+    pub id: String,
+    /// Proof of the claim: a later claim makes this one worthless.
+    pub token: String,
+    /// The silo that had it before.
+    pub last_host: Option<String>,
 }
 
 /// A part of what a scan found. Applied in one transaction.

@@ -260,7 +260,7 @@ impl Store {
     }
 }
 
-/// A statement that names a claim touches its scan, or the lease is lost.
+/// A statement that names a claim touches its row, or the lease is lost.
 pub(super) fn held(touched: u64) -> Result<()> {
     if touched == 1 { Ok(()) } else { Err(Error::LeaseLost) }
 }

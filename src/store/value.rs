@@ -11,8 +11,8 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
-    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, ScanCounts, ScanId,
-    ScanState, ScanTrigger, UserId,
+    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, RunPhase, RunStatus,
+    ScanCounts, ScanId, ScanState, ScanTrigger, UserId,
 };
 
 /// A value on its way into a statement. `None` is NULL, of the type that its column has.
@@ -156,7 +156,7 @@ macro_rules! word_columns {
         }
     )+};
 }
-word_columns!(EventKind, RegistryKind, Role, ScanState, ScanTrigger);
+word_columns!(EventKind, RegistryKind, Role, RunPhase, RunStatus, ScanState, ScanTrigger);
 
 impl Column for DateTime<Utc> {
     type Stored = i64;

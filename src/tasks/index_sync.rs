@@ -12,13 +12,13 @@ pub(super) struct IndexSync;
 impl Reconcile for IndexSync {
     const NAME: &'static str = "index_sync";
     /// Finds what other processes changed; asking costs one row.
-    const PERIOD: Duration = Duration::from_secs(1);
+    const PERIOD: Duration = Duration::from_millis(500);
 
     async fn wake(app: &App) {
         app.signals().catalogue_changed.notified().await;
     }
 
-    async fn reconcile(app: &App, _stop: &CancellationToken) -> Result<bool> {
-        app.index_bring_up_to_date().await.map(|()| false)
+    async fn reconcile(app: &App, stop: &CancellationToken) -> Result<bool> {
+        stop.run_until_cancelled(app.index_bring_up_to_date()).await.unwrap_or(Ok(())).map(|()| false)
     }
 }

@@ -2,8 +2,11 @@
 //! "wake up", can be killed at any await, and do no retries of their own: the next wake-up is the retry.
 
 mod cleanup;
+mod index_renew;
 mod index_sync;
 mod judge_again;
+mod run_sweep;
+mod run_worker;
 mod scan_due;
 mod scan_worker;
 
@@ -42,7 +45,14 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
     for _ in 0..app.settings().scan.workers {
         tasks.spawn(drive::<scan_worker::ScanWorker>(app.clone(), stop.clone()));
     }
+    for _ in 0..app.settings().runs.workers {
+        tasks.spawn(drive::<run_worker::RunWorker>(app.clone(), stop.clone()));
+    }
+    if app.settings().runs.workers > 0 {
+        tasks.spawn(drive::<run_sweep::RunSweep>(app.clone(), stop.clone()));
+    }
     tasks.spawn(drive::<index_sync::IndexSync>(app.clone(), stop.clone()));
+    tasks.spawn(drive::<index_renew::IndexRenew>(app.clone(), stop.clone()));
     tasks.spawn(drive::<judge_again::JudgeAgain>(app.clone(), stop.clone()));
     tasks.spawn(drive::<cleanup::Cleanup>(app.clone(), stop.clone()));
     let clock = cron_clock(app).await?;

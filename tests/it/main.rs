@@ -7,6 +7,7 @@ mod engine;
 mod problems;
 mod registry;
 mod rooms;
+mod runs;
 mod scan;
 mod search;
 mod store;

@@ -18,12 +18,26 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // Requests to Amazon are signed with the time of day.
     ("registry", &["catalog::RegistryKind", "clock"]),
     ("scan", &["registry", "store", "catalog", "seed", "clock"]),
-    ("engine", &["seed", "clock", "lock"]),
-    ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan"]),
+    ("engine", &["catalog", "seed", "clock", "lock"]),
+    ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan", "engine"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),
     // The pair is plain data; a request's id is random, and randomness is read in `auth` only.
-    ("http", &["app", "catalog", "seed", "telemetry", "store::JobVersionWithImages", "auth::random_id"]),
+    (
+        "http",
+        &[
+            "app",
+            "catalog",
+            "seed",
+            "engine::logs",
+            "engine::outputs",
+            "engine::record",
+            "engine::request",
+            "telemetry",
+            "store::JobVersionWithImages",
+            "auth::random_id",
+        ],
+    ),
     // TLS is set up once for the whole process.
     ("client", &["registry::install_tls"]),
     // `serve` is where the service is put together.
@@ -32,7 +46,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 31] = [
+const FRAMEWORKS: [(&str, &[&str]); 33] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -44,9 +58,12 @@ const FRAMEWORKS: [(&str, &[&str]); 31] = [
     ("reqwest", &["registry", "client"]),
     ("bollard", &["engine"]),
     ("oci_client", &["registry"]),
-    ("tar", &["registry"]),
+    // Archives of images; what is sent to a build; archives of runs.
+    ("tar", &["app", "engine", "registry"]),
+    ("zip", &["app"]),
     ("glob", &["engine"]),
     ("mime_guess", &["engine"]),
+    ("rustix", &["engine"]),
     ("shlex", &["engine"]),
     ("clap", &["cli"]),
     ("csv", &["cli"]),

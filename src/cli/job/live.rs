@@ -30,7 +30,7 @@ pub(in crate::cli) enum Show {
 /// Shows events until all of their senders are gone.
 pub(in crate::cli) fn watch(image: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
-    let mut pull = PullBar::new(image, show);
+    let mut pull = Bar::new("Pulling", image, show);
     // A terminal that is stopped stops its writer: on a thread of its own, so that signals are heard all the same.
     let watching = tokio::task::spawn_blocking(move || {
         while let Some(event) = told.blocking_recv() {
@@ -57,34 +57,39 @@ fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
     to.flush()
 }
 
-/// The progress of a pull. Only a terminal is shown more than the beginning.
-pub(in crate::cli) struct PullBar {
+/// The progress of a pull or push. Only a terminal is shown more than the beginning.
+pub(in crate::cli) struct Bar {
+    /// As in `Pulling`.
+    doing: &'static str,
     image: String,
     show: Show,
     bar: Option<ProgressBar>,
     layers: HashMap<String, (u64, u64)>,
 }
 
-impl PullBar {
-    pub(in crate::cli) fn new(image: &str, show: Show) -> Self {
-        Self { image: tame(image), show, bar: None, layers: HashMap::new() }
+impl Bar {
+    pub(in crate::cli) fn new(doing: &'static str, image: &str, show: Show) -> Self {
+        Self { doing, image: tame(image), show, bar: None, layers: HashMap::new() }
     }
 
     pub(in crate::cli) fn show(&mut self, progress: PullProgress) {
         if self.show == Show::Nothing {
             return;
         }
-        let image = &self.image;
+        let (image, doing) = (&self.image, self.doing);
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::new_spinner();
             if bar.is_hidden() {
-                eprintln!("Pulling {image}");
+                eprintln!("{doing} {image}");
             }
-            bar.set_style(ProgressStyle::with_template("{spinner} Pulling {msg}").expect("the template is one"));
+            bar.set_style(ProgressStyle::with_template("{spinner} {prefix} {msg}").expect("the template is one"));
+            bar.set_prefix(doing);
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        if let (Some(layer), Some(bytes), "Downloading") = (progress.layer, progress.bytes, progress.status.as_str()) {
+        let layer = progress.layer.unwrap_or_default();
+        if let (Some(bytes), "Downloading" | "Pushing") = (progress.bytes, progress.status.as_str()) {
+            // Where no layer is named, what is told is how far the present one is.
             self.layers.insert(layer, bytes);
         }
         let (done, all) = self.layers.values().fold((0, 0), |(done, all), (d, a)| (done + d, all + a));

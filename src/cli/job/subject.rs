@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::live::{PullBar, Show};
+use super::live::{Bar, Show};
 use super::{Options, name_of, usage, valid};
 use crate::cli::manifest_file::{self, ManifestFile};
 use crate::cli::render::tame;
@@ -23,6 +23,7 @@ use crate::engine::logs::DEFAULT_CAP;
 use crate::engine::outputs::Rules;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Given, Record, Status};
+use crate::engine::removal::Leave;
 use crate::engine::request::Request;
 use crate::engine::runtime::{self, Engine, Image, Runtime as _};
 use crate::engine::verdict::Category;
@@ -134,6 +135,9 @@ impl Machine {
             engine: &self.engine,
             number: 1,
             log_cap: DEFAULT_CAP,
+            must_match: false,
+            resumed: None,
+            leave: &Leave::default(),
         };
         let begun = clock.now();
         let outcome = execute(&self.docker, job, &clock, tell, stop).await?;
@@ -171,13 +175,12 @@ async fn find(options: &Options, docker: &Docker, image: &str, is_built_here: bo
         (false, false) => PullPolicy::Missing,
     };
     let wanted = Wanted { image, platform: options.platform.as_deref(), policy, credentials: None };
-    let mut bar = PullBar::new(image, show(options));
+    let mut bar = Bar::new("Pulling", image, show(options));
     let found = fetch(docker, &wanted, |progress| bar.show(progress)).await;
     bar.finish();
     match found {
         Err(runtime::Error::NoImage { .. }) if is_built_here => bail!(
-            "the engine has no image {image}: build it in the manifest's folder, with `docker build -t {image} --label \
-             {LABEL}=\"$(cat seed.manifest.json)\" .`, or pull it with --pull"
+            "the engine has no image {image}: build it in the manifest's folder with silo build, or pull it with --pull"
         ),
         found => Ok(found?),
     }

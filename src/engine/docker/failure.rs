@@ -119,7 +119,7 @@ pub(super) fn is_gone(why: &BollardError) -> bool {
         || *status_code == 409 && says(message, &["not running", "is already in progress", "can only kill running"])
 }
 
-fn is_disk_full(reason: &str) -> bool {
+pub(super) fn is_disk_full(reason: &str) -> bool {
     says(reason, &["no space left on device", "disk quota exceeded"])
 }
 

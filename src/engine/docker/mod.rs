@@ -1,7 +1,9 @@
 //! Docker and Podman, by the Docker Engine API on a socket (or plain HTTP). The only place that knows bollard.
 
+mod build;
 mod create;
 mod failure;
+mod images;
 mod pull;
 
 use std::collections::HashMap;
@@ -22,6 +24,9 @@ use super::runtime::{
     self, Chunk, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime, Signal, State,
 };
 use failure::Failure;
+
+pub use build::Build;
+pub use images::{Listed, Named, TOKEN_USER};
 
 /// How long the engine may take to begin an answer. Removing a large container takes a while.
 const ANSWER: Duration = Duration::from_secs(120);

@@ -19,7 +19,7 @@ use problem::Problems;
 pub use problem::{PlanCode, PlanProblem};
 
 use super::command;
-use super::container::{Bind, Container, JOB, RUN, Text, Variable};
+use super::container::{ATTEMPT, Bind, Container, HOST, JOB, RUN, Text, Variable};
 use super::docker_run;
 use super::request::Request;
 use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
@@ -287,7 +287,11 @@ impl Planning {
         }
         let job = &manifest.job;
         let mut labels = BTreeMap::from([(JOB.to_owned(), format!("{}-{}", job.name, job.job_version))]);
-        labels.extend(request.attempt.as_ref().map(|attempt| (RUN.to_owned(), attempt.run.clone())));
+        if let Some(attempt) = &request.attempt {
+            labels.insert(RUN.to_owned(), attempt.run.clone());
+            labels.insert(ATTEMPT.to_owned(), attempt.number.to_string());
+            labels.insert(HOST.to_owned(), attempt.host.clone());
+        }
         let limits = limits::of(resources, &request.defaults);
         Container {
             image: request.image.clone(),

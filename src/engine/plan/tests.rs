@@ -160,7 +160,7 @@ fn a_shell_reads_the_line_back() {
 fn scale_has_its_own_places_and_numbers() {
     let (manifest, mut request) = complete();
     request.layout = Layout::Scale;
-    request.attempt = Some(Attempt { run: "0197".to_owned(), number: 2 });
+    request.attempt = Some(Attempt { run: "0197".to_owned(), number: 2, host: "h".to_owned() });
     let plan = plan(&manifest, &request).expect("it can be run");
     for (name, value) in [
         ("SCENE", "/scale/input_data/SCENE/a, b:c.tif"),

@@ -28,7 +28,7 @@ use super::client::Clients;
 use super::distribution::{Distribution, login};
 use super::grammar::is_digest;
 use super::transport::{Caller, Transport};
-use super::{ConfigRef, Endpoint, Fetched, Hosts, Limits, Listing, Look, Result, Tag};
+use super::{ConfigRef, Deletion, Endpoint, Fetched, Hosts, Limits, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
 pub(super) use detect::detect;
@@ -184,6 +184,12 @@ impl Remote {
     pub(super) async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
         let (registry, name) = self.at(repository)?;
         registry.digest(name, tag).await
+    }
+
+    /// Deletes a tag, or a manifest with its tags.
+    pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
+        let (registry, name) = self.at(repository)?;
+        registry.delete(name, reference).await
     }
 
     /// Where a tag that was never seen points to. Asked only where the listing carries no digests.

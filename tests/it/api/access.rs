@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 54] = [
+const REQUESTS: [(&str, &str, &str); 73] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -55,6 +55,25 @@ const REQUESTS: [(&str, &str, &str); 54] = [
     ("GET", "/api/v1/scans/{id}/events", "/api/v1/scans/999/events"),
     ("GET", "/api/v1/scans/{id}/problems", "/api/v1/scans/999/problems"),
     ("POST", "/api/v1/scans/{id}/confirm", "/api/v1/scans/999/confirm"),
+    ("POST", "/api/v1/runs", "/api/v1/runs"),
+    ("GET", "/api/v1/runs", "/api/v1/runs"),
+    ("GET", "/api/v1/runs/{id}", "/api/v1/runs/x"),
+    ("DELETE", "/api/v1/runs/{id}", "/api/v1/runs/x"),
+    ("GET", "/api/v1/runs/{id}/events", "/api/v1/runs/x/events"),
+    ("POST", "/api/v1/runs/{id}/cancel", "/api/v1/runs/x/cancel"),
+    ("POST", "/api/v1/runs/{id}/rerun", "/api/v1/runs/x/rerun"),
+    ("GET", "/api/v1/runs/{id}/logs/{log}", "/api/v1/runs/x/logs/stdout"),
+    ("GET", "/api/v1/runs/{id}/outputs", "/api/v1/runs/x/outputs"),
+    ("GET", "/api/v1/runs/{id}/outputs/{name}", "/api/v1/runs/x/outputs/y"),
+    ("GET", "/api/v1/runs/{id}/outputs/{name}/{index}", "/api/v1/runs/x/outputs/y/0"),
+    ("GET", "/api/v1/runs/{id}/files/{*path}", "/api/v1/runs/x/files/a/b"),
+    ("GET", "/api/v1/runs/{id}/archive", "/api/v1/runs/x/archive"),
+    ("POST", "/api/v1/uploads", "/api/v1/uploads"),
+    ("POST", "/api/v1/batches", "/api/v1/batches"),
+    ("GET", "/api/v1/batches/{id}", "/api/v1/batches/x"),
+    ("GET", "/api/v1/batches/{id}/runs", "/api/v1/batches/x/runs"),
+    ("POST", "/api/v1/batches/{id}/cancel", "/api/v1/batches/x/cancel"),
+    ("POST", "/api/v1/batches/{id}/rerun", "/api/v1/batches/x/rerun"),
     ("POST", "/hooks/{token}", "/hooks/0123456789abcdef0123456789abcdef"),
     ("GET", "/schemas", "/schemas"),
     ("GET", "/schemas/seed/1.0.0/manifest.json", "/schemas/seed/1.0.0/manifest.json"),
@@ -64,6 +83,8 @@ const REQUESTS: [(&str, &str, &str); 54] = [
     ("GET", "/metrics", "/metrics"),
     ("GET", "/openapi.yaml", "/openapi.yaml"),
 ];
+
+const RUNNER_PASSWORD: &str = "ritas very own secret";
 
 /// The first word that the old clients send.
 const WORD: &str = "Token";
@@ -90,6 +111,8 @@ fn passed(reply: &Reply) -> bool {
 async fn every_route_lets_in_whom_the_table_says() {
     let silo = TestApp::start().await;
     silo.user_token().await;
+    let rita = json!({"username": "rita", "password": RUNNER_PASSWORD, "role": "runner"});
+    silo.admin().post("/users/add", rita).await.expect(201);
     for (method, template, _) in REQUESTS {
         let known = silo.routes().iter().any(|route| route.method == method && route.path == template);
         assert!(known, "{method} {template} is not served any more");
@@ -98,15 +121,22 @@ async fn every_route_lets_in_whom_the_table_says() {
         // A logout ends the token that it is asked with.
         let user = silo.authorized(&format!("{WORD} {}", silo.login("uma", "umas very own secret").await));
         let admin = silo.authorized(&format!("{WORD} {}", silo.login(ADMIN, ADMIN_PASSWORD).await));
-        let [anonymous, user, admin] =
-            [ask(&silo.anonymous(), route).await, ask(&user, route).await, ask(&admin, route).await];
+        let runner = silo.authorized(&format!("{WORD} {}", silo.login("rita", RUNNER_PASSWORD).await));
+        let [anonymous, user, runner, admin] = [
+            ask(&silo.anonymous(), route).await,
+            ask(&user, route).await,
+            ask(&runner, route).await,
+            ask(&admin, route).await,
+        ];
         let access = match (route.method.as_str(), route.path) {
             // Open or not is a setting.
             ("GET", "/users") => Access::Admin,
             _ => route.access,
         };
         assert_eq!(passed(&anonymous), access == Access::Anyone, "anonymous {}: {}", anonymous.asked, anonymous.status);
-        assert_eq!(passed(&user), access != Access::Admin, "user {}: {}", user.asked, user.status);
+        let for_users = matches!(access, Access::Anyone | Access::User);
+        assert_eq!(passed(&user), for_users, "user {}: {}", user.asked, user.status);
+        assert_eq!(passed(&runner), access != Access::Admin, "runner {}: {}", runner.asked, runner.status);
         assert!(passed(&admin), "admin {}: {}", admin.asked, admin.status);
         if !passed(&anonymous) {
             assert_eq!(anonymous.error(), "Missing authorization token", "{}", anonymous.asked);

@@ -56,7 +56,7 @@ async fn what_cannot_be_done_to_users_is_said() {
         (&["rm", "nobody"], "", "nobody"),
         (&["passwd", "nobody"], "some password\n", "nobody"),
         (&["add", "admin"], "some password\n", "User already exists with name admin"),
-        (&["add", "eve", "--role", "queen"], "some password\n", "There is no role 'queen': give admin or user"),
+        (&["add", "eve", "--role", "queen"], "some password\n", "There is no role 'queen': give admin, runner or user"),
         (&["add", "eve"], "\n", "password"),
         (&["add", ""], "some password\n", "name"),
     ] {

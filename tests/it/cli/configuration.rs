@@ -15,21 +15,30 @@ async fn help_lists_the_commands() {
     Usage: silo [OPTIONS] [COMMAND]
 
     Commands:
-      serve     Run the service (what `silo` does without a command)
-      config    Show the merged configuration, secrets masked
-      user      Keep the users of this machine's database, also beside a running service
-      login     Get a token from a server, for SILO_TOKEN
-      search    Search a server's catalogue
-      scan      Scan a server's registries
-      registry  Keep a server's registries
-      health    Ask the service on this machine whether it is alive, for container health checks
-      init      Write a manifest to start from
-      validate  Say what is wrong with a manifest, and how to mend it
-      upgrade   Bring a manifest of an old version of the standard (0.x) to 1.0.0
-      run       Run a job on this machine's container engine, or say how it would be run
-      batch     Run a job for every row of a file, or every file of a folder
-      spec      Print the Seed standard as JSON Schema, for editors
-      help      Print this message or the help of the given subcommand(s)
+      serve      Run the service (what `silo` does without a command)
+      config     Show the merged configuration, secrets masked
+      user       Keep the users of this machine's database, also beside a running service
+      login      Get a token from a server, for SILO_TOKEN
+      search     Search a server's catalogue
+      scan       Scan a server's registries
+      registry   Keep a server's registries
+      health     Ask the service on this machine whether it is alive, for container health checks
+      doctor     Look whether everything is there that the service on this machine needs
+      init       Write a manifest to start from
+      validate   Say what is wrong with a manifest, and how to mend it
+      upgrade    Bring a manifest of an old version of the standard (0.x) to 1.0.0
+      run        Run a job on this machine's container engine, or say how it would be run
+      batch      Run a job for every row of a file, or every file of a folder
+      runs       Have a server run jobs, and look after them
+      spec       Print the Seed standard as JSON Schema, for editors
+      build      Build a Seed image of a folder with a Dockerfile and a manifest
+      publish    Push an image to a registry, under a version that is free there
+      unpublish  Take a tag away at a registry
+      pull       Fetch an image from a registry
+      list       List the Seed images that this machine's container engine has
+      image      Look at images without an engine
+      version    Print the versions of this program and of the Seed standard
+      help       Print this message or the help of the given subcommand(s)
 
     Options:
           --listen <ADDRESS>  The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]

@@ -2,14 +2,19 @@
 
 mod accounts;
 mod batch;
+mod build;
 mod catalogue;
 mod configuration;
+mod doctor;
 mod init;
 mod newcomer;
 pub mod program;
+mod publish;
 mod run;
 mod run_job;
+mod seed_cli;
 mod spec;
+mod tutorial;
 mod upgrade;
 mod validate;
 

@@ -23,6 +23,16 @@ pub fn silo_fed(folder: &Path, arguments: &[&str], input: &[u8]) -> Exit {
     })
 }
 
+/// The same with more environment.
+pub fn silo_in(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Exit {
+    let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
+    command.envs(environment.iter().copied()).args(arguments);
+    let input = input.to_owned();
+    run(command, move |stdin| {
+        stdin.write_all(input.as_bytes()).ok();
+    })
+}
+
 /// The same with a standard input that has no end; how much of it went away, in bytes.
 pub fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) {
     let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);

@@ -140,7 +140,10 @@ async fn what_cannot_be_run_is_not_the_jobs_failure() {
     assert!(unlabelled.contains("is no Seed image"), "{unlabelled}");
     fs::write(job.path().join("seed.manifest.json"), manifest("not-built").to_string()).unwrap();
     let unbuilt = run(".", &[]).expect_failure(1);
-    assert!(unbuilt.contains("docker build -t not-built-1.0.0-seed:1.0.0"), "{unbuilt}");
+    assert!(
+        unbuilt.contains("no image not-built-1.0.0-seed:1.0.0: build it in the manifest's folder with silo build"),
+        "{unbuilt}"
+    );
     let no_engine = silo(job.path(), &["run", &job.image, "--engine", "unix:///nowhere.sock"]).expect_failure(1);
     assert!(no_engine.contains("install Docker or Podman"), "{no_engine}");
     // Planning needs no engine where the manifest is here, and reads the label where it is not.

@@ -4,6 +4,7 @@ mod examples;
 mod life;
 mod output;
 mod pull;
+mod resume;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use silo::clock::Clock;
 use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
 use silo::engine::container::{Bind, Container, Network, Text, Variable};
 use silo::engine::docker::Docker;
+use silo::engine::logs::Logs;
+use silo::engine::removal::Leave;
 use silo::engine::runtime::Stream;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -38,6 +41,7 @@ struct Job {
     log_cap: u64,
     output_limit: Option<u64>,
     stop: CancellationToken,
+    leave: Leave,
 }
 
 /// What became of it.
@@ -80,7 +84,7 @@ impl Job {
         };
         let docker = engine.open().await;
         let stop = CancellationToken::new();
-        Self { engine, docker, container, folder, log_cap: 1 << 20, output_limit: None, stop }
+        Self { engine, docker, container, folder, log_cap: 1 << 20, output_limit: None, stop, leave: Leave::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -110,8 +114,9 @@ impl Job {
     /// An attempt that begins, and what it tells.
     async fn attempt(&self) -> (Attempt<Docker>, mpsc::Receiver<Event>) {
         let (tell, told) = mpsc::channel(1000);
-        let begun = Attempt::begin(&self.docker, self.folder.path(), self.log_cap, &Clock::system(), tell).await;
-        (begun.expect("the folder can be written"), told)
+        let (clock, folder) = (Clock::system(), self.folder.path());
+        let logs = Logs::create(folder, self.log_cap, &clock).await.expect("the folder can be written");
+        (Attempt::begin(&self.docker, (folder, logs), (&clock, tell), &self.leave, Vec::new()), told)
     }
 
     /// Runs it. `seen` hears what it prints on standard output so far, each time that there is more.

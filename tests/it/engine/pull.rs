@@ -16,25 +16,6 @@ fn credentials(user: &str, password: &str) -> Credentials {
     Credentials { username: user.to_owned(), password: SecretString::from(password) }
 }
 
-/// Pushes an image by the engine, and takes its name here away.
-async fn push(job: &Job, image: &str, reference: &str, account: Option<(&str, &str)>) {
-    use bollard::auth::DockerCredentials;
-    use bollard::query_parameters::{PushImageOptions, RemoveImageOptions, TagImageOptionsBuilder};
-    use futures_util::TryStreamExt as _;
-    let (repository, tag) = reference.rsplit_once(':').unwrap();
-    let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
-    job.engine.client.tag_image(image, Some(options)).await.unwrap();
-    let credentials = account.map(|(user, password)| DockerCredentials {
-        username: Some(user.to_owned()),
-        password: Some(password.to_owned()),
-        ..DockerCredentials::default()
-    });
-    let options = PushImageOptions { tag: Some(tag.to_owned()), ..PushImageOptions::default() };
-    let pushed = job.engine.client.push_image(repository, Some(options), credentials);
-    pushed.try_collect::<Vec<_>>().await.unwrap();
-    job.engine.client.remove_image(reference, None::<RemoveImageOptions>, None).await.unwrap();
-}
-
 async fn pull(job: &Job, reference: &str, as_who: Option<&Credentials>) -> Result<(), PullFailure> {
     match job.docker.pull(reference, None, as_who, |_| {}).await {
         Ok(()) => Ok(()),
@@ -51,7 +32,7 @@ async fn an_image_is_pulled_with_its_password_and_every_cause_has_a_name() {
     let job = Job::new("").await;
     let mut registry = DockerRegistry::htpasswd("robot", "hunter2").await;
     let reference = format!("{}/team/job-1.0.0-seed:1.0.0", registry.host());
-    push(&job, BASE, &reference, Some(("robot", "hunter2"))).await;
+    job.engine.push(BASE, &reference, Some(("robot", "hunter2"))).await;
     let (right, wrong) = (credentials("robot", "hunter2"), credentials("robot", "wrong"));
     assert_eq!(pull(&job, &reference, None).await, Err(PullFailure::Unauthorized));
     assert_eq!(pull(&job, &reference, Some(&wrong)).await, Err(PullFailure::Unauthorized));
@@ -91,7 +72,7 @@ async fn an_image_of_another_platform_is_not_taken() {
     let job = Job::new("").await;
     let registry = DockerRegistry::open().await;
     let reference = format!("{}/team/here:1", registry.host());
-    push(&job, BASE, &reference, None).await;
+    job.engine.push(BASE, &reference, None).await;
     let here = job.docker.engine().await.unwrap().platform;
     job.docker.pull(&reference, Some(&here), None, |_| {}).await.unwrap();
     // An index that has it for this platform only.

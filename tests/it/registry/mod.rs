@@ -1,6 +1,7 @@
 //! Registries that behave, and those that do not.
 
 mod content;
+mod download;
 mod guard;
 mod kinds;
 mod layout;

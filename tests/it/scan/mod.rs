@@ -42,7 +42,7 @@ fn labelled(label: &str) -> Image {
 }
 
 /// A registry with version 1.0.0 of some jobs, each in a repository of its own.
-async fn registry_of(jobs: &[&str]) -> FakeRegistry {
+pub(crate) async fn registry_of(jobs: &[&str]) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     for job in jobs {
         registry.push(&format!("{job}-1.0.0-seed"), "1.0.0", &seed(job, "1.0.0", &format!("Finds {job}")));

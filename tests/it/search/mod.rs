@@ -3,6 +3,7 @@
 mod durability;
 mod matching;
 mod paging;
+mod quality;
 mod ranking;
 
 use silo::catalog::SearchDoc;

@@ -7,6 +7,7 @@ mod limits;
 mod model;
 mod registries;
 mod repositories;
+mod runs;
 mod scans;
 mod schema;
 mod steps;

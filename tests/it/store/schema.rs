@@ -149,6 +149,33 @@ async fn a_database_that_cannot_be_opened_is_explained_without_its_password() {
     assert!(text.contains(&folder.path().display().to_string()), "{text}");
 }
 
+both!(a_look_changes_nothing, |store, address| {
+    let look = Store::look(&address).await.unwrap();
+    assert_eq!((look.version, look.catalogue), (Some(look.newest), Some(store.catalogue_state().await.unwrap())));
+    assert_eq!(look.catalogue.map(|state| (state.revision, state.removed_at, state.images)), Some((0, 0, 0)));
+});
+
+#[tokio::test]
+async fn a_look_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silo.db");
+    let database = postgres::database().await;
+    for address in [Address::Sqlite(path.clone()), Address::Postgres(database.url().into())] {
+        let look = Store::look(&address).await.unwrap();
+        assert_eq!((look.version, look.catalogue), (None, None), "{address:?}");
+        assert!(look.newest > 0);
+    }
+    assert!(!path.exists());
+    let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
+    assert_eq!(postgres_columns(&mut connection).await, Columns::new());
+
+    let nowhere = Address::Postgres("postgres://ada:hunter2@127.0.0.1:1/silo?sslmode=disable".into());
+    let Err(Error::Open(text)) = Store::look(&nowhere).await else { panic!("it cannot open") };
+    assert!(text.contains("127.0.0.1:1") && !text.contains("hunter2"), "{text}");
+    std::fs::write(&path, "no database, but long enough to be looked at as if it were one".repeat(99)).unwrap();
+    Store::look(&Address::Sqlite(path)).await.unwrap_err();
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

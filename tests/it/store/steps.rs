@@ -53,11 +53,11 @@ both!(steps_add_up_to_what_the_end_shows, |store| {
         problems.iter().map(|found| (found.seq, &*found.problem.repository, &*found.problem.tag)).collect();
     assert_eq!(seen, [(1, "a", "1"), (2, "a", "1.5"), (3, "a", "2"), (4, "b", "1")], "by what they are about");
     assert!(matches!(store.scan_step(&claim, &ScanStep::default(), at(5)).await, Err(Error::LeaseLost)));
-    assert_eq!(store.catalogue_removed_at().await.unwrap(), 0, "nothing went");
+    assert_eq!(store.catalogue_state().await.unwrap().removed_at, 0, "nothing went");
     scan(&store, hub.id, &[("a", "1", &ice)]).await;
-    assert_eq!(store.catalogue_removed_at().await.unwrap(), 3);
+    assert_eq!(store.catalogue_state().await.unwrap().removed_at, 3);
     assert!(store.registry_delete(hub.id, at(9)).await.unwrap());
-    assert_eq!(store.catalogue_removed_at().await.unwrap(), 4);
+    assert_eq!(store.catalogue_state().await.unwrap().removed_at, 4);
 });
 
 both!(what_is_known_of_repositories, |store| {
@@ -165,5 +165,5 @@ both!(a_word_that_was_wrong_takes_its_job_along, |store| {
     scan(&store, honest.id, &[("b", "1", &plain)]).await;
     assert_eq!(jobs(&store).await, [""; 0]);
     assert_eq!(store.image_ids().await.unwrap(), [0; 0]);
-    assert_eq!(store.catalogue_removed_at().await.unwrap(), store.catalogue_revision().await.unwrap());
+    assert_eq!(store.catalogue_state().await.unwrap().removed_at, store.catalogue_revision().await.unwrap());
 });

@@ -9,8 +9,12 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::{BuildImageOptionsBuilder, ListContainersOptionsBuilder};
-use futures_util::StreamExt as _;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, ListContainersOptionsBuilder, PushImageOptions, RemoveImageOptions,
+    TagImageOptionsBuilder,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use silo::engine::docker::Docker;
 use tempfile::TempDir;
@@ -122,6 +126,28 @@ impl DockerEngine {
         }
     }
 
+    /// Pushes an image by the engine under another name, which is taken away here. `account`: a user and a password.
+    pub async fn push(&self, image: &str, reference: &str, account: Option<(&str, &str)>) {
+        let (repository, tag) = reference.rsplit_once(':').expect("references are repository:tag");
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.client.tag_image(image, Some(options)).await.expect("the engine has the image");
+        let credentials = account.map(|(user, password)| DockerCredentials {
+            username: Some(user.to_owned()),
+            password: Some(password.to_owned()),
+            ..DockerCredentials::default()
+        });
+        let options = PushImageOptions { tag: Some(tag.to_owned()), ..PushImageOptions::default() };
+        let pushed = self.client.push_image(repository, Some(options), credentials);
+        pushed.try_collect::<Vec<_>>().await.unwrap_or_else(|why| panic!("{reference} cannot be pushed: {why}"));
+        self.remove_image(reference).await;
+    }
+
+    /// Takes a name of an image away, and with the last one the image.
+    pub async fn remove_image(&self, name: &str) {
+        let removed = self.client.remove_image(name, None::<RemoveImageOptions>, None).await;
+        removed.unwrap_or_else(|why| panic!("{name} cannot be removed: {why}"));
+    }
+
     /// The ids of all containers that carry a label, `KEY=VALUE`.
     pub async fn containers(&self, label: &str) -> Vec<String> {
         let filters = HashMap::from([("label", vec![label])]);
@@ -151,6 +177,22 @@ impl DockerEngine {
         let about = self.client.inspect_container(id, None).await.expect("the container is there");
         serde_json::to_value(about).expect("what came as JSON can become JSON")
     }
+}
+
+/// Takes an image's name away from an engine.
+pub async fn remove(engine: &DockerEngine, image: &str) {
+    let options = None::<bollard::query_parameters::RemoveImageOptions>;
+    engine.client.remove_image(image, options, None).await.expect("it is there");
+}
+
+/// An image as `docker save` gives it.
+pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
+    let mut pieces = Box::pin(engine.client.export_image(image));
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        bytes.extend_from_slice(&piece.expect("the engine has it"));
+    }
+    bytes
 }
 
 fn connect(host: &str) -> bollard::Docker {

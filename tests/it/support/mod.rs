@@ -5,11 +5,15 @@ pub mod contract;
 pub mod docker_engine;
 pub mod docker_registry;
 pub mod fake_registry;
+pub mod file_server;
 pub mod kinds;
 pub mod layout;
 pub mod postgres;
 pub mod process;
 pub mod sse;
+#[allow(dead_code, reason = "shared with the benchmarks")]
+#[path = "../../../benches/stored.rs"]
+pub mod stored;
 pub mod tls;
 pub mod token_server;
 

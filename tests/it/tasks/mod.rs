@@ -1,9 +1,11 @@
 //! Background work, with a clock that is turned by hand.
 
+mod index;
 mod leases;
 mod schedule;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -44,6 +46,11 @@ impl House {
         app.close().await;
         drop(app);
         Self::open(folder, clock, environment).await
+    }
+
+    /// The folder of its data, for a look behind its back.
+    pub fn data(&self) -> &Path {
+        self.folder.path()
     }
 
     pub async fn add(&self, name: &str, url: &str, schedule: &str) -> Registry {

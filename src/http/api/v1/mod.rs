@@ -6,6 +6,7 @@ mod hooks;
 mod images;
 mod progress;
 mod registries;
+mod runs;
 mod scans;
 mod search;
 mod session;
@@ -24,7 +25,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
     const GET: Method = Method::GET;
     const PATCH: Method = Method::PATCH;
     const POST: Method = Method::POST;
-    routes
+    runs::add(routes)
         .add(POST, "/api/v1/login", Anyone, session::login)
         .add(POST, "/api/v1/logout", User, session::logout)
         .add(GET, "/api/v1/search", Anyone, search::search)

@@ -1,0 +1,57 @@
+//! A service with data that are there already, on its own threads and a port of its own.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use silo::app::App;
+use silo::clock::Clock;
+use silo::config::{Flags, Settings};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
+
+pub struct Server {
+    /// `address:port`
+    pub host: String,
+    stop: CancellationToken,
+    runtime: Runtime,
+}
+
+impl Server {
+    /// Serves with so many threads for requests.
+    pub fn start(app: App, threads: usize) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let host = listener.local_addr().expect("a bound socket has an address").to_string();
+        let stop = CancellationToken::new();
+        let router = silo::http::routes(app).into_router();
+        runtime.spawn(silo::http::serve(router, listener, stop.clone(), Duration::from_secs(1)));
+        Self { host, stop, runtime }
+    }
+
+    pub fn stop(self) {
+        self.stop.cancel();
+        self.runtime.shutdown_timeout(Duration::from_secs(2));
+    }
+}
+
+/// The defaults, with everything below a folder.
+pub fn settings(folder: &Path) -> Settings {
+    let flags = Flags { data: Some(folder.join("data")), ..Flags::default() };
+    let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
+    settings.admin.password = SecretString::from("for benchmarks only");
+    // Scans are stored as if they had been.
+    settings.scan.workers = 0;
+    settings
+}
+
+pub async fn open(folder: &Path) -> App {
+    App::start(settings(folder), Clock::system()).await.expect("the service starts").0
+}
+
+/// A query as a part of an address.
+pub fn encoded(query: &str) -> String {
+    percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

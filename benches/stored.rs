@@ -1,0 +1,118 @@
+//! A catalogue without a registry: images go into the store as a scan would put them there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use silo::catalog::{Changes, Content, ImageId, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
+use silo::clock::Clock;
+use silo::registry::{Fetched, ImageConfig};
+use silo::seed::LABEL;
+use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
+
+/// Images of one step: what is in memory at a time.
+const STEP: usize = 5_000;
+
+/// An image that a registry would have.
+pub struct Tagged {
+    pub repository: String,
+    pub tag: String,
+    pub manifest: String,
+}
+
+/// Stores images as one scan of one registry; how many there were.
+pub async fn fill(store: &Store, mut images: impl Iterator<Item = Tagged>) -> usize {
+    let clock = Clock::system();
+    let now = clock.now();
+    let registry = store.registry_insert(&registry(), &SealedSecrets::default(), now).await.expect("a registry");
+    store.scan_request(registry.id, ScanTrigger::Manual, now).await.expect("a scan is asked for");
+    let claim = store.scan_claim("bench", now, now + Duration::from_secs(86_400)).await.expect("a claim");
+    let claim = claim.expect("the scan waits");
+    let mut count = 0;
+    loop {
+        let step = step(images.by_ref().take(STEP), count);
+        if step.changes.add.is_empty() {
+            break;
+        }
+        count += step.changes.add.len();
+        store.scan_step(&claim, &step, now).await.expect("a step is stored");
+    }
+    let result = ScanResult {
+        state: ScanState::Complete,
+        step: ScanStep::default(),
+        settled: Vec::new(),
+        gone: Vec::new(),
+        error: None,
+    };
+    store.scan_finish(&claim, &result, now).await.expect("the scan ends");
+    count
+}
+
+/// Stores one image more, as another scan would. The number is not one that another image has.
+pub async fn add(store: &Store, image: Tagged, number: usize) {
+    let step = step(std::iter::once(image), number);
+    change(store, step).await;
+}
+
+/// Points an image's tag to another content.
+pub async fn point(store: &Store, image: ImageId, manifest: String, number: usize) {
+    let digest = format!("sha256:{number:064x}");
+    let contents = vec![content(&digest, manifest)];
+    let changes = Changes { point: vec![(image, digest)], ..Changes::default() };
+    change(store, ScanStep { changes, contents, ..ScanStep::default() }).await;
+}
+
+/// The image that was stored last.
+pub async fn newest(store: &Store) -> ImageId {
+    store.image_newest(1).await.expect("images")[0].id
+}
+
+async fn change(store: &Store, step: ScanStep) {
+    let now = Clock::system().now();
+    let registry = store.registry_list().await.expect("registries")[0].id;
+    store.scan_request(registry, ScanTrigger::Manual, now).await.expect("a scan is asked for");
+    let claim = store.scan_claim("bench", now, now + Duration::from_secs(60)).await.expect("a claim");
+    let result = ScanResult { state: ScanState::Partial, step, settled: Vec::new(), gone: Vec::new(), error: None };
+    store.scan_finish(&claim.expect("the scan waits"), &result, now).await.expect("a change is stored");
+}
+
+/// What a scan would have found, the digests being numbers.
+fn step(images: impl Iterator<Item = Tagged>, first: usize) -> ScanStep {
+    let (mut changes, mut contents) = (Changes::default(), Vec::new());
+    for (number, image) in (first..).zip(images) {
+        let digest = format!("sha256:{number:064x}");
+        contents.push(content(&digest, image.manifest));
+        changes.add.push((image.repository, image.tag, digest));
+    }
+    ScanStep { changes, contents, ..ScanStep::default() }
+}
+
+fn content(digest: &str, manifest: String) -> Content {
+    let config = ImageConfig {
+        digest: digest.to_owned(),
+        platform: "linux/amd64".to_owned(),
+        labels: BTreeMap::from([(LABEL.to_owned(), manifest)]),
+        ..ImageConfig::default()
+    };
+    let content = silo::scan::content_of(digest, Fetched::Image(vec![config]));
+    assert!(
+        matches!(&content.outcome, Outcome::Seed(facts) if facts.valid),
+        "made-up manifests are good ones: {content:?}"
+    );
+    content
+}
+
+fn registry() -> NewRegistry {
+    NewRegistry {
+        name: "bench".to_owned(),
+        url: "https://registry.example".to_owned(),
+        host: "registry.example".to_owned(),
+        org: String::new(),
+        kind: RegistryKind::Distribution,
+        username: String::new(),
+        ca: String::new(),
+        client_certificate: String::new(),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        schedule: "off".to_owned(),
+    }
+}

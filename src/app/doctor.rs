@@ -1,0 +1,175 @@
+//! Whether everything is there that the service needs: looked at from outside, also while it runs. Changes nothing.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+
+use super::start::address;
+use crate::config::Settings;
+use crate::lock::FileLock;
+use crate::search::{self, Survey};
+use crate::store::{CatalogueState, Look, Store};
+
+/// What was looked at, and how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// In a few words: `database`.
+    pub about: &'static str,
+    pub verdict: Verdict,
+    /// What was found.
+    pub text: String,
+    /// What to do about it; empty when nothing.
+    pub advice: String,
+}
+
+/// Ordered by how bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Good,
+    /// It works, or will by itself, but somebody may want to know.
+    Notice,
+    /// The service cannot do its work like this.
+    Bad,
+}
+
+impl Finding {
+    pub fn new(about: &'static str, verdict: Verdict, text: impl Into<String>, advice: &str) -> Self {
+        Self { about, verdict, text: text.into(), advice: advice.to_owned() }
+    }
+}
+
+/// Examines what a configuration names.
+pub async fn examine(settings: &Settings) -> Vec<Finding> {
+    let data = settings.data.clone();
+    let runs = fs::exists(data.join("lock")).unwrap_or_default()
+        && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());
+    let mut findings = vec![data_folder(&data), keys(&data)];
+    let looked = Store::look(&address(settings)).await;
+    findings.push(match &looked {
+        Ok(look) => database(settings, *look),
+        Err(why) => bad("database", why.to_string(), ""),
+    });
+    let catalogue = looked.ok().and_then(|look| look.catalogue);
+    let folder = settings.in_data("index");
+    let survey = spawn_blocking(move || search::survey(&folder)).await;
+    findings.push(
+        match survey.map_err(|why| why.to_string()).and_then(|looked| looked.map_err(|why| why.to_string())) {
+            Ok(survey) => index(&survey, catalogue, runs),
+            Err(why) => bad("search index", why, "remove the folder 'index' in the data directory: it is built anew"),
+        },
+    );
+    findings.push(match runs {
+        true => good("service", format!("a service runs on {}", data.display())),
+        false => notice("service", format!("no service runs on {}", data.display()), "start one with: silo serve"),
+    });
+    findings
+}
+
+fn data_folder(data: &Path) -> Finding {
+    const ABOUT: &str = "data directory";
+    let shown = data.display();
+    let mode = match fs::metadata(data) {
+        Ok(about) if about.is_dir() => about.permissions().mode(),
+        Ok(_) => return bad(ABOUT, format!("{shown} is no folder"), "give another with --data or SILO_DATA"),
+        Err(why) if why.kind() == ErrorKind::NotFound => {
+            return notice(ABOUT, format!("{shown} is not there yet"), "the first start of the service makes it");
+        }
+        Err(why) => return bad(ABOUT, format!("{shown}: {why}"), "give another with --data or SILO_DATA"),
+    };
+    if let Err(why) = try_to_write(data) {
+        return bad(ABOUT, format!("{shown} cannot be written: {why}"), "let the service's user write there");
+    }
+    if mode & 0o077 != 0 {
+        let text = format!("others may look into {shown} (mode {:o})", mode & 0o777);
+        return notice(ABOUT, text, "chmod 700 it: keys and passwords lie there");
+    }
+    good(ABOUT, format!("{shown}, for its owner alone"))
+}
+
+fn try_to_write(folder: &Path) -> std::io::Result<()> {
+    let file = folder.join(format!("doctor-{}", std::process::id()));
+    fs::File::create_new(&file)?;
+    fs::remove_file(file)
+}
+
+fn keys(data: &Path) -> Finding {
+    const ABOUT: &str = "keys";
+    let open = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
+    let known: Vec<PathBuf> =
+        ["token.key", "seal.key"].map(|name| data.join(name)).into_iter().filter(|path| path.exists()).collect();
+    match known.iter().find(|path| open(path)) {
+        Some(path) => bad(ABOUT, format!("others may read {}", path.display()), "chmod 600 it, and think of new keys"),
+        None if known.is_empty() => good(ABOUT, "none in the data directory: configured, or made at the first start"),
+        None => good(ABOUT, format!("{} in the data directory, for their owner alone", known.len())),
+    }
+}
+
+fn database(settings: &Settings, look: Look) -> Finding {
+    const ABOUT: &str = "database";
+    let place = match settings.database.url.expose_secret() {
+        "" => format!("SQLite, {}", settings.sqlite_path().display()),
+        _ => "PostgreSQL".to_owned(),
+    };
+    let Look { version, newest, catalogue } = look;
+    match (version, catalogue) {
+        (None, _) => notice(ABOUT, format!("{place}: no tables yet"), "the first start of the service makes them"),
+        (Some(version), _) if version > newest => {
+            let text = format!("{place}: made by a newer SILO (its tables are version {version}, ours {newest})");
+            bad(ABOUT, text, "start that one, or restore a copy made before")
+        }
+        (Some(version), None) => {
+            let text = format!("{place}: tables of version {version}, this program has {newest}");
+            notice(ABOUT, text, "the next start of the service brings them up to date; copy the database before")
+        }
+        (Some(version), Some(CatalogueState { revision, images, .. })) => {
+            good(ABOUT, format!("{place}: tables of version {version}, {images} images, revision {revision}"))
+        }
+    }
+}
+
+fn index(survey: &Survey, catalogue: Option<CatalogueState>, runs: bool) -> Finding {
+    const ABOUT: &str = "search index";
+    const ANEW: &str =
+        "the service builds it anew at its start; remove the folder 'index' in the data directory to be sure";
+    let Some((revision, count)) = survey.current else {
+        let text = if survey.has_other { "made by another version of SILO" } else { "not built yet" };
+        return notice(ABOUT, text, if runs { "it is being built" } else { "the service builds it at its start" });
+    };
+    if survey.is_sound == Some(false) {
+        return bad(ABOUT, "some of its files are damaged", ANEW);
+    }
+    let Some(state) = catalogue else { return notice(ABOUT, "there is no catalogue to hold it against", "") };
+    let held =
+        format!("revision {revision} with {count} images; the database has {} with {}", state.revision, state.images);
+    if revision > state.revision {
+        return bad(ABOUT, format!("it shows another database: {held}"), ANEW);
+    }
+    if revision < state.revision {
+        let advice =
+            if runs { "a service follows within a second: look again" } else { "the service follows at its start" };
+        return notice(ABOUT, format!("behind: {held}"), advice);
+    }
+    if count != state.images {
+        return bad(ABOUT, format!("it does not hold what the database holds: {held}"), ANEW);
+    }
+    let read = if survey.is_sound == Some(true) { ", every file is whole" } else { "" };
+    good(ABOUT, format!("as the database: revision {revision}, {count} images{read}"))
+}
+
+fn good(about: &'static str, text: impl Into<String>) -> Finding {
+    Finding::new(about, Verdict::Good, text, "")
+}
+
+fn notice(about: &'static str, text: impl Into<String>, advice: &str) -> Finding {
+    Finding::new(about, Verdict::Notice, text, advice)
+}
+
+fn bad(about: &'static str, text: impl Into<String>, advice: &str) -> Finding {
+    Finding::new(about, Verdict::Bad, text, advice)
+}

@@ -1,0 +1,189 @@
+//! Keeping the search index equal to the catalogue: following its changes, and making the index anew where it is missing,
+//! damaged or of older rules, while the service goes on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_blocking;
+
+use super::search::search_doc;
+use super::{App, Result};
+use crate::catalog::{ImageId, SearchDoc};
+use crate::search::Generation;
+use crate::store::CatalogueState;
+
+/// Images that are read from the store and written to the index in one go.
+const BATCH: u32 = 1000;
+/// So many images are indexed before anybody would notice: a start waits for them.
+const FEW: u64 = 2000;
+/// How long a caller waits for an index that is being built.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl App {
+    /// Makes the index ready before the first request, if that takes no time to speak of. Else searches say that they
+    /// have to wait, and the rest of the service works.
+    pub(super) async fn index_start(&self) -> Result<()> {
+        let state = self.0.store.catalogue_state().await?;
+        if let Ok(serving) = self.0.index.serving() {
+            let (indexed, count) = (serving.revision(), serving.count());
+            // Of a catalogue that is new to it an index shows nothing: better to say so.
+            if indexed == state.revision && count != state.images || count == 0 && state.images > FEW {
+                self.index_leave();
+            }
+        }
+        if state.images > FEW {
+            return Ok(());
+        }
+        self.index_bring_up_to_date().await?;
+        if self.0.index.serving().is_err() { self.index_renew().await } else { Ok(()) }
+    }
+
+    /// Writes what changed in the catalogue to the index. When it returns, searches see what the catalogue held when
+    /// it was called; or they say that the index is being built, if that takes longer than a moment.
+    pub async fn index_bring_up_to_date(&self) -> Result<()> {
+        if self.0.index.revision() > self.0.store.catalogue_revision().await? {
+            self.index_leave();
+        }
+        if self.0.index.serving().is_err() {
+            // Nearly all are built in less time.
+            _ = tokio::time::timeout(PATIENCE, self.0.index_build.lock()).await;
+            if self.0.index.serving().is_err() {
+                return Ok(());
+            }
+        }
+        let Err(why) = self.index_follow().await else { return Ok(()) };
+        self.index_check(true).await?;
+        // One that is damaged or gone is made anew, as one is that was never there.
+        if self.0.index.is_broken() { Ok(()) } else { Err(why) }
+    }
+
+    /// Makes the index anew if it has to be; the old one serves meanwhile, if there is one.
+    pub async fn index_renew(&self) -> Result<()> {
+        let _building = self.0.index_build.lock().await;
+        self.index_check(false).await?;
+        if self.0.index.is_due() { self.index_build().await } else { Ok(()) }
+    }
+
+    /// Looks whether the index on the disk is still what it was, and wakes who makes it anew.
+    async fn index_check(&self, whole: bool) -> Result<()> {
+        let index = self.0.index.clone();
+        spawn_blocking(move || index.check(whole)).await?;
+        if self.0.index.is_broken() {
+            tracing::warn!("the search index on the disk is damaged or gone; it is built anew");
+            self.0.signals.index_broken.notify_one();
+        }
+        Ok(())
+    }
+
+    fn index_leave(&self) {
+        tracing::warn!("the search index shows another catalogue: another database, or a copy; it is built anew");
+        self.0.index.leave();
+        self.0.signals.index_broken.notify_one();
+    }
+
+    async fn index_follow(&self) -> Result<()> {
+        let _one_at_a_time = self.0.index_sync.lock().await;
+        if self.0.index.is_broken() {
+            // Searches go on in what is there; the next one is on its way.
+            return Ok(());
+        }
+        let serving = self.0.index.serving()?;
+        let indexed = serving.revision();
+        if indexed == self.0.store.catalogue_revision().await? {
+            return Ok(());
+        }
+        let state = self.0.store.catalogue_state().await?;
+        self.index_write(&serving, indexed, |_| {}).await?;
+        self.index_commit(serving, indexed, state).await?;
+        self.0.signals.revision.send_replace(state.revision);
+        tracing::debug!(revision = state.revision, "the search index is up to date");
+        Ok(())
+    }
+
+    /// Commits what was written since `indexed`, and drops what has gone since.
+    async fn index_commit(&self, serving: Arc<Generation>, indexed: i64, state: CatalogueState) -> Result<()> {
+        let revision = state.revision;
+        if state.removed_at > indexed {
+            // What came is to be seen at once. A kill from here on begins again at the revision before.
+            let seen = Arc::clone(&serving);
+            spawn_blocking(move || seen.commit(indexed)).await??;
+            // What went is known by its absence. Looking for it costs a look at everything, so count first.
+            let gone = if self.0.store.catalogue_state().await? == state && serving.count() == state.images {
+                Vec::new()
+            } else {
+                let current: HashSet<i64> = self.0.store.image_ids().await?.into_iter().collect();
+                let seen = Arc::clone(&serving);
+                let indexed = spawn_blocking(move || seen.ids()).await??;
+                indexed.into_iter().filter(|id| !current.contains(id)).collect()
+            };
+            let seen = Arc::clone(&serving);
+            spawn_blocking(move || seen.write(&[], &gone)).await??;
+        }
+        spawn_blocking(move || serving.commit(revision)).await??;
+        Ok(())
+    }
+
+    /// Builds the next generation, and lets it serve. Killed half-way, it leaves a folder that the next one removes.
+    async fn index_build(&self) -> Result<()> {
+        let started = Instant::now();
+        let index = self.0.index.clone();
+        let images = self.0.store.catalogue_state().await?.images;
+        let next = spawn_blocking(move || index.begin(images)).await??;
+        let (mut indexed, mut written) = (0, HashSet::new());
+        self.index_write_all(&next, &mut indexed, &mut written).await?;
+        // What came meanwhile; from here on nobody commits to the one before.
+        let _following = self.0.index_sync.lock().await;
+        self.index_write_all(&next, &mut indexed, &mut written).await?;
+        let current: HashSet<i64> = self.0.store.image_ids().await?.into_iter().collect();
+        let gone: Vec<i64> = written.difference(&current).copied().collect();
+        let index = self.0.index.clone();
+        spawn_blocking(move || {
+            next.write(&[], &gone)?;
+            next.commit(indexed)?;
+            index.serve(&next)
+        })
+        .await??;
+        self.0.signals.revision.send_replace(indexed);
+        let seconds = started.elapsed().as_secs_f64();
+        tracing::info!(images = written.len(), revision = indexed, seconds, "the search index was built");
+        Ok(())
+    }
+
+    /// Writes what changed after `indexed`, round after round until nothing has changed meanwhile.
+    async fn index_write_all(&self, to: &Arc<Generation>, indexed: &mut i64, written: &mut HashSet<i64>) -> Result<()> {
+        loop {
+            let revision = self.0.store.catalogue_revision().await?;
+            if *indexed == revision {
+                return Ok(());
+            }
+            self.index_write(to, *indexed, |ids| {
+                written.extend(ids);
+                self.0.index.progressed(ids.len() as u64);
+            })
+            .await?;
+            *indexed = revision;
+        }
+    }
+
+    /// Writes images that changed after `since`; says which.
+    async fn index_write(&self, to: &Arc<Generation>, since: i64, mut tell: impl FnMut(&[i64])) -> Result<()> {
+        let store = &self.0.store;
+        let mut images = store.image_changes(since, ImageId(0), BATCH).await?;
+        while let Some(last) = images.last() {
+            let last = last.id;
+            let ids: Vec<i64> = images.iter().map(|image| image.id.0).collect();
+            let to = Arc::clone(to);
+            let writing = spawn_blocking(move || {
+                let docs: Vec<SearchDoc> = images.iter().map(search_doc).collect();
+                to.write(&docs, &[])
+            });
+            // The next ones are read meanwhile.
+            let (next, written) = tokio::join!(store.image_changes(since, last, BATCH), writing);
+            written??;
+            tell(&ids);
+            images = next?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Ends of runs: stopped by somebody, thrown away, forgotten; and what a silo that died left at the engine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::super::accounts::Session;
+use super::super::engine::Machine;
+use super::super::{App, Error, Result};
+use super::work::state_of;
+use super::{no_such_run, read_record};
+use crate::catalog::RunSummary;
+use crate::engine::container::{HOST, RUN};
+use crate::engine::record::Record;
+use crate::engine::runtime::Runtime as _;
+use crate::engine::verdict::Verdict;
+
+/// How often a run is looked at that another process may be at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many runs are looked at in one go.
+const BATCH: u32 = 100;
+
+impl App {
+    /// Stops a run, and waits for its end, but not longer than `most`: how it stands then.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for one that has ended.
+    pub async fn run_cancel(&self, session: &Session, id: &str, most: Duration) -> Result<RunSummary> {
+        let stored = self.run_stored(session, id).await?;
+        let mut record = read_record(&stored)?;
+        let now = self.0.clock.now();
+        record.end(Verdict::Dismissed, now);
+        let by = &session.user.username;
+        if !self.0.store.run_cancel(id, by, &state_of(&record, now)).await? {
+            let status = stored.summary.status.as_str();
+            let status = if stored.summary.finished_at.is_some() { status } else { "over" };
+            return Err(Error::Conflict(format!("Run {id} has ended ({status}), so there is nothing to cancel")));
+        }
+        tracing::info!(run = id, by, "a run is to be stopped");
+        self.0.going.cancel(id);
+        self.0.signals.run_changed.send_modify(|count| *count += 1);
+        // Where it is to be stopped, and nobody has it, somebody takes it up for that.
+        self.0.signals.run_queued.notify_one();
+        self.run_wait(session, id, most).await
+    }
+
+    /// Stops all rows of a batch that have not ended, without waiting for them.
+    pub async fn run_cancel_batch(&self, session: &Session, batch: &str) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let rows = self.run_list_batch(session, batch, after, BATCH).await?;
+            for run in rows.iter().filter(|run| !run.status.is_final()) {
+                match self.run_cancel(session, &run.id, Duration::ZERO).await {
+                    // Ended meanwhile.
+                    Err(Error::Conflict(_)) => {}
+                    other => drop(other?),
+                }
+            }
+            match rows.last().and_then(|last| last.batch_row) {
+                Some(row) if rows.len() == BATCH as usize => after = row,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for a run's end, but not longer than `most`: how it stands then.
+    pub async fn run_wait(&self, session: &Session, id: &str, most: Duration) -> Result<RunSummary> {
+        let until_ended = async {
+            let mut changed = self.0.signals.run_changed.subscribe();
+            loop {
+                let run = self.run_summary(session, id).await?;
+                if run.status.is_final() {
+                    return Ok(run);
+                }
+                _ = tokio::time::timeout(LOOK, changed.changed()).await;
+            }
+        };
+        match tokio::time::timeout(most, until_ended).await {
+            Ok(ended) => ended,
+            Err(_) => self.run_summary(session, id).await,
+        }
+    }
+
+    /// The record of a run as soon as it is otherwise than somebody has seen it.
+    pub async fn run_next(&self, session: &Session, seen: &Record) -> Result<Record> {
+        let mut changed = self.0.signals.run_changed.subscribe();
+        loop {
+            let summary = self.run_summary(session, &seen.id).await?;
+            if summary.updated_at != seen.updated || summary.phase != seen.phase {
+                return self.run_get(session, &seen.id).await;
+            }
+            _ = tokio::time::timeout(LOOK, changed.changed()).await;
+        }
+    }
+
+    /// Throws away the logs and outputs of a run that has ended. What is known of it stays for a while.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for one that goes on.
+    pub async fn run_delete(&self, session: &Session, id: &str) -> Result<()> {
+        let stored = self.run_stored(session, id).await?;
+        if !stored.summary.status.is_final() {
+            return Err(Error::Conflict(format!("Run {id} goes on; cancel it first")));
+        }
+        self.run_purge(id).await
+    }
+
+    /// First the files, then the mark: after a kill in between the next try removes what is left.
+    async fn run_purge(&self, id: &str) -> Result<()> {
+        let Some(stored) = self.0.store.run_get(id).await? else { return Err(no_such_run()) };
+        let record = read_record(&stored)?;
+        if let Some(folder) = record.folder {
+            let removed = tokio::task::spawn_blocking(move || removed(folder)).await?;
+            removed.map_err(|why| Error::Internal(format!("the files of run {id} cannot be removed: {why}")))?;
+        }
+        self.0.store.run_purge(id, self.0.clock.now()).await?;
+        Ok(())
+    }
+
+    /// Throws away what was kept long enough: files of runs, runs, and files that were sent.
+    pub(in crate::app) async fn run_clean_up(&self) -> Result<()> {
+        let (now, settings) = (self.0.clock.now(), &self.settings().runs);
+        let days = |days: u32| now - TimeDelta::days(i64::from(days));
+        loop {
+            let outdated = self.0.store.run_list_outdated(days(settings.keep_files_days), BATCH).await?;
+            for id in &outdated {
+                self.run_purge(id).await?;
+            }
+            if outdated.len() < BATCH as usize {
+                break;
+            }
+        }
+        self.0.store.run_prune(days(settings.keep_days)).await?;
+        self.upload_clean_up(days(settings.keep_uploads_days)).await
+    }
+
+    /// Removes what an engine made of a run when nobody looked any more: it was asked as its silo died.
+    pub(super) async fn run_tidy(&self, machine: &Machine, id: &str) {
+        for container in machine.docker.containers(&format!("{RUN}={id}")).await.unwrap_or_default() {
+            if let Err(why) = machine.docker.remove(&container.id).await {
+                tracing::warn!(container = container.id, %why, "a container stays behind");
+            }
+        }
+    }
+
+    /// Removes containers of this silo whose runs it does not have any more.
+    pub async fn run_sweep(&self) -> Result<()> {
+        let Ok(machine) = self.machine().await else { return Ok(()) };
+        let Ok(found) = machine.docker.containers(&format!("{HOST}={}", self.0.host)).await else {
+            self.machine_forget().await;
+            return Ok(());
+        };
+        // Asked after the engine: what was begun in between is in it.
+        let held = self.0.store.run_list_held(&self.0.host).await?;
+        for container in found {
+            let run = container.labels.get(RUN);
+            if run.is_some_and(|run| held.contains(run)) {
+                continue;
+            }
+            tracing::warn!(container = container.id, run, "removing a container that no run has any more");
+            if let Err(why) = machine.docker.remove(&container.id).await {
+                tracing::warn!(container = container.id, %why, "it stays behind");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes a run's folder. Blocking.
+fn removed(folder: PathBuf) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(why),
+        _ => Ok(()),
+    }
+}

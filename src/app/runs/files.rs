@@ -1,0 +1,142 @@
+//! The files of a run: its logs and what it left, as paths for whoever serves them.
+
+use std::path::PathBuf;
+
+use super::super::accounts::Session;
+use super::super::{App, Error, Result};
+use super::inputs::inside;
+use super::{no_such_run, read_record};
+use crate::engine::folder::Folder;
+use crate::engine::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
+use crate::engine::outputs::LeftFile;
+use crate::engine::record::Record;
+
+/// One of the logs of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    Stdout,
+    Stderr,
+    /// Lines of both, as JSON.
+    Combined,
+    /// What SILO says.
+    System,
+}
+
+impl Log {
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "stdout" => Some(Self::Stdout),
+            "stderr" => Some(Self::Stderr),
+            "combined" => Some(Self::Combined),
+            "system" => Some(Self::System),
+            _ => None,
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Stdout => STDOUT,
+            Self::Stderr => STDERR,
+            Self::Combined => COMBINED,
+            Self::System => SYSTEM,
+        }
+    }
+}
+
+/// A run whose files are here.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    pub record: Record,
+    folder: Folder,
+}
+
+/// A file that a run left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputFile {
+    /// Of the disk.
+    pub path: PathBuf,
+    pub left: LeftFile,
+}
+
+impl App {
+    /// A run with its files.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a run that the user may not see, and for one whose files were thrown away.
+    pub async fn run_folder(&self, session: &Session, id: &str) -> Result<RunFolder> {
+        let stored = self.run_stored(session, id).await?;
+        if let Some(at) = stored.summary.purged_at {
+            return Err(Error::NotFound(format!("The logs and outputs of run {id} were thrown away at {at}")));
+        }
+        let record = read_record(&stored)?;
+        let root = record.folder.clone().ok_or_else(no_such_run)?;
+        Ok(RunFolder { record, folder: Folder::new(root) })
+    }
+}
+
+impl RunFolder {
+    pub(super) fn root(&self) -> &std::path::Path {
+        &self.folder.root
+    }
+
+    /// Where a log of an attempt is: of the last, unless another is named.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an attempt that was not begun.
+    pub fn log(&self, log: Log, attempt: Option<u32>) -> Result<PathBuf> {
+        let begun = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX);
+        let attempt = attempt.unwrap_or(begun);
+        if attempt == 0 || attempt > begun {
+            let id = &self.record.id;
+            return Err(Error::NotFound(match begun {
+                0 => format!("Run {id} was not begun yet, so it has no logs"),
+                _ => format!("Run {id} has no attempt {attempt}; it has {begun}"),
+            }));
+        }
+        Ok(self.folder.attempt(attempt).join(log.file()))
+    }
+
+    /// The files of an output.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an output that the job does not have, or that has no files.
+    pub fn output(&self, name: &str) -> Result<Vec<OutputFile>> {
+        let outputs = self.record.outputs.iter().flat_map(|outputs| &outputs.files);
+        let found = outputs.clone().find(|output| output.name == name).ok_or_else(|| {
+            let known: Vec<&str> = outputs.map(|output| &*output.name).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Error::NotFound(format!("Run {} has no output {name}; it has {known}", self.record.id))
+        })?;
+        found.files.iter().map(|left| self.there(left)).collect()
+    }
+
+    /// One file of the output directory that the record lists.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn file(&self, path: &str) -> Result<OutputFile> {
+        let left = self.left().find(|left| left.path == path);
+        let left = left.ok_or_else(|| Error::NotFound(format!("Run {} left no file {path}", self.record.id)))?;
+        self.there(left)
+    }
+
+    /// Everything that it left.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when a file is gone.
+    pub fn all(&self) -> Result<Vec<OutputFile>> {
+        self.left().map(|left| self.there(left)).collect()
+    }
+
+    fn left(&self) -> impl Iterator<Item = &LeftFile> {
+        let outputs = self.record.outputs.iter();
+        outputs.flat_map(|outputs| outputs.files.iter().flat_map(|it| &it.files).chain(&outputs.extra))
+    }
+
+    fn there(&self, left: &LeftFile) -> Result<OutputFile> {
+        let path = inside(&self.folder.output, &left.path);
+        let path = path.ok_or_else(|| Error::NotFound(format!("The file {} is gone", left.path)))?;
+        Ok(OutputFile { path, left: left.clone() })
+    }
+}

@@ -1,0 +1,46 @@
+//! The runs that this process is at.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// By id, how each is told to stop.
+#[derive(Default)]
+pub(in crate::app) struct Going(Mutex<HashMap<String, CancellationToken>>);
+
+/// One of them, until it is dropped.
+pub(super) struct Entered<'a> {
+    going: &'a Going,
+    id: String,
+    pub cancel: CancellationToken,
+}
+
+impl Going {
+    pub(super) fn enter(&self, id: &str) -> Entered<'_> {
+        let cancel = CancellationToken::new();
+        self.lock().insert(id.to_owned(), cancel.clone());
+        Entered { going: self, id: id.to_owned(), cancel }
+    }
+
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Tells a run to stop, if it is here.
+    pub(super) fn cancel(&self, id: &str) {
+        if let Some(token) = self.lock().get(id) {
+            token.cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.going.lock().remove(&self.id);
+    }
+}

@@ -1,0 +1,355 @@
+//! Where the files of a run come from: sent before, fetched by URL, left by an earlier run, or lying on the server.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::super::{App, Result};
+use super::{SpecFile, may_see};
+use crate::catalog::{RunStatus, User};
+use crate::engine::inputs::{Facts, GivenInput, Product, survey};
+use crate::engine::outputs::{LeftFile, Outputs};
+use crate::engine::request::{File, Source};
+use crate::registry::{Download, download};
+
+use super::super::accounts::Session;
+
+/// How long a server that a file is fetched from may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// A file for an input: exactly one of `upload`, `url`, `run` and `path` is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct FileSpec {
+    /// The SHA-256 of a file that was sent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload: Option<String>,
+    /// http or https.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The id of an earlier run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Which of its outputs: all files of it, unless `file` names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The path of one file in its output directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// A file or folder of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// What it is called in the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it must be, for `url`: lower-case hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// Why a file cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// The input.
+    pub input: String,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What to do, in a sentence.
+    pub help: String,
+    /// Whether it may be there later.
+    pub is_passing: bool,
+}
+
+/// A file that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved {
+    pub input: String,
+    pub source: Source,
+    /// What is known of it besides.
+    pub facts: Facts,
+    /// Where it is known without reading the file.
+    pub sha256: Option<String>,
+}
+
+impl App {
+    /// The files that a user names. `fetch_to`: the folder for those that must be fetched; `None`: they are not, and count as
+    /// empty.
+    pub(super) async fn run_files(
+        &self,
+        user: &User,
+        files: &[SpecFile],
+        fetch_to: Option<&Path>,
+    ) -> Result<std::result::Result<Vec<Resolved>, Vec<Trouble>>> {
+        let (mut found, mut troubles) = (Vec::new(), Vec::new());
+        for (number, file) in files.iter().enumerate() {
+            let folder = fetch_to.map(|folder| folder.join(number.to_string()));
+            match self.run_file(user, file, folder.as_deref()).await? {
+                Ok(more) => found.extend(more),
+                Err(trouble) => troubles.push(trouble),
+            }
+        }
+        Ok(if troubles.is_empty() { Ok(found) } else { Err(troubles) })
+    }
+
+    async fn run_file(
+        &self,
+        user: &User,
+        file: &SpecFile,
+        fetch_to: Option<&Path>,
+    ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
+        let spec = &file.source;
+        let trouble = |message: String, help: &str| Trouble {
+            input: file.input.clone(),
+            message,
+            help: help.to_owned(),
+            is_passing: false,
+        };
+        match (&spec.upload, &spec.url, &spec.run, &spec.path) {
+            (Some(sha256), None, None, None) => {
+                let found = self.0.store.upload_use(user.id, sha256, self.0.clock.now()).await?;
+                let path = self.upload_path(sha256);
+                Ok(match found.zip(path.metadata().ok()) {
+                    Some((upload, metadata)) => {
+                        let name = spec.name.clone().unwrap_or(upload.name);
+                        let source = Source::File(File { name, path, size: metadata.len() });
+                        let facts = Facts { created: Some(upload.created_at), ..Facts::default() };
+                        Ok(vec![Resolved { input: file.input.clone(), source, facts, sha256: Some(upload.sha256) }])
+                    }
+                    None => Err(trouble(
+                        format!("there is no upload {sha256} of yours."),
+                        "Send the file first: POST /api/v1/uploads.",
+                    )),
+                })
+            }
+            (None, Some(url), None, None) => self.run_file_by_url(file, url, fetch_to).await,
+            (None, None, Some(run), None) => self.run_file_of_run(user, file, run).await,
+            (None, None, None, Some(path)) => Ok(self.run_file_of_server(file, path)),
+            _ => Ok(Err(trouble(
+                "it must say where its file is, by exactly one of upload, url, run and path.".to_owned(),
+                "Give one of them.",
+            ))),
+        }
+    }
+
+    async fn run_file_by_url(
+        &self,
+        file: &SpecFile,
+        text: &str,
+        fetch_to: Option<&Path>,
+    ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
+        let spec = &file.source;
+        let trouble = |message: String, help: &str, is_passing: bool| Trouble {
+            input: file.input.clone(),
+            message,
+            help: help.to_owned(),
+            is_passing,
+        };
+        let url = match Url::parse(text) {
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                let message = "its address holds a user or a password, which are not sent.".to_owned();
+                return Ok(Err(trouble(message, "Fetch the file yourself, and send it: POST /api/v1/uploads.", false)));
+            }
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
+            _ => {
+                let message = "its url is no address of a file.".to_owned();
+                return Ok(Err(trouble(message, "Give one that begins with https:// or http://.", false)));
+            }
+        };
+        let named = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+        let named = percent_encoding::percent_decode_str(named).decode_utf8_lossy().into_owned();
+        let name = spec.name.clone().unwrap_or(if named.is_empty() { "file".to_owned() } else { named });
+        let facts = Facts { url: Some(without_secrets(&url)), ..Facts::default() };
+        let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
+            let source = Source::File(File { name: name.clone(), path, size });
+            vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256 }]
+        };
+        let Some(folder) = fetch_to else {
+            return Ok(Ok(resolved(Path::new("/").join("fetched"), 0, spec.sha256.clone())));
+        };
+        let target = folder.join("file");
+        // It is there when another silo has begun this attempt; its container may use it.
+        if let Ok(metadata) = target.metadata() {
+            return Ok(Ok(resolved(target, metadata.len(), spec.sha256.clone())));
+        }
+        let wanted = Download {
+            url: &url,
+            to: &target,
+            sha256: spec.sha256.as_deref(),
+            most_bytes: u64::from(self.settings().runs.upload_mib) * 1024 * 1024,
+            silence: SILENCE,
+            private: &self.0.inputs_private,
+        };
+        Ok(match download(&wanted).await {
+            Ok(fetched) => Ok(resolved(target, fetched.size, Some(fetched.sha256))),
+            Err(why) => Err(trouble(why.to_string(), "", why.is_passing())),
+        })
+    }
+
+    async fn run_file_of_run(
+        &self,
+        user: &User,
+        file: &SpecFile,
+        run: &str,
+    ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
+        let trouble = |message: String, help: &str| {
+            Ok(Err(Trouble { input: file.input.clone(), message, help: help.to_owned(), is_passing: false }))
+        };
+        let stored = self.0.store.run_get(run).await?;
+        let session = Session::of(user.clone());
+        let Some(stored) = stored.filter(|stored| may_see(&session, &stored.summary)) else {
+            return trouble(format!("there is no run {run} of yours."), "Look for it with GET /api/v1/runs.");
+        };
+        if stored.summary.purged_at.is_some() {
+            return trouble(
+                format!("the outputs of run {run} were thrown away."),
+                "Run it again, or give the file itself.",
+            );
+        }
+        if stored.summary.status != RunStatus::Successful {
+            let status = stored.summary.status.as_str();
+            return trouble(format!("run {run} is {status}."), "Outputs of successful runs can be inputs.");
+        }
+        let record = super::read_record(&stored)?;
+        let chosen = chosen(&file.source, record.outputs.as_ref());
+        if chosen.is_empty() {
+            return trouble(
+                format!("run {run} has left no such output."),
+                "Name one of its outputs with output, or a file in its output directory with file.",
+            );
+        }
+        let Some(root) = &record.folder else { return trouble(format!("the files of run {run} are not here."), "") };
+        let output = crate::engine::folder::Folder::new(root.clone()).output;
+        let several = chosen.len() > 1;
+        let mut found = Vec::new();
+        for (name, left) in chosen {
+            // Not through links that the job may have left.
+            let Some(path) = inside(&output, &left.path) else {
+                return trouble(format!("the file {} of run {run} is gone.", left.path), "Run it again.");
+            };
+            let base = left.path.rsplit('/').next().unwrap_or(&left.path).to_owned();
+            let base = file.source.name.clone().filter(|_| !several).unwrap_or(base);
+            let job = format!("{}-{}", record.job.name, record.job.job_version);
+            let product = Product { run: record.id.clone(), job, output: name };
+            let facts = Facts {
+                id: left.sha256.clone(),
+                created: record.finished,
+                product: Some(product),
+                metadata: left.metadata.clone(),
+                ..Facts::default()
+            };
+            let source = Source::File(File { name: base, path, size: left.size });
+            found.push(Resolved { input: file.input.clone(), source, facts, sha256: left.sha256.clone() });
+        }
+        Ok(Ok(found))
+    }
+
+    fn run_file_of_server(&self, file: &SpecFile, path: &Path) -> std::result::Result<Vec<Resolved>, Trouble> {
+        let trouble = |message: String, help: &str| Trouble {
+            input: file.input.clone(),
+            message,
+            help: help.to_owned(),
+            is_passing: false,
+        };
+        let real = allowed(path, &self.settings().runs.input_roots).map_err(|why| trouble(why, ROOTS_OF_INPUTS))?;
+        let source = match survey(&real) {
+            Ok(Source::File(found)) => {
+                let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+                let name = file.source.name.clone().or(name).unwrap_or_else(|| found.name.clone());
+                Source::File(File { name, ..found })
+            }
+            Ok(folder) => folder,
+            Err(why) => return Err(trouble(format!("{why}."), "")),
+        };
+        Ok(vec![Resolved { input: file.input.clone(), source, facts: Facts::default(), sha256: None }])
+    }
+}
+
+const ROOTS_OF_INPUTS: &str = "Give a path below one of the folders in runs.input_roots, or send the file.";
+
+/// A path without links, if it lies below one of the roots. What lies elsewhere and what is not there are told alike, so that
+/// nobody learns what the server has.
+pub(super) fn allowed(path: &Path, roots: &[PathBuf]) -> std::result::Result<PathBuf, String> {
+    let real = path.is_absolute().then(|| path.canonicalize().ok()).flatten();
+    let roots = roots.iter().filter_map(|root| root.canonicalize().ok());
+    let found = real.filter(|real| roots.into_iter().any(|root| real.starts_with(root)));
+    found.ok_or_else(|| format!("{} is not there, or not in a folder that runs may use.", path.display()))
+}
+
+/// A file below a folder, where no link leads out of it.
+pub(super) fn inside(folder: &Path, relative: &str) -> Option<PathBuf> {
+    let root = folder.canonicalize().ok()?;
+    let path = root.join(relative).canonicalize().ok()?;
+    (path.starts_with(&root) && path.is_file()).then_some(path)
+}
+
+/// The files of a run that are meant, with the outputs they belong to.
+fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o Outputs>) -> Vec<(String, &'o LeftFile)> {
+    let Some(outputs) = outputs else { return Vec::new() };
+    let captured = outputs.files.iter().flat_map(|output| output.files.iter().map(|file| (output.name.clone(), file)));
+    let extra = outputs.extra.iter().map(|file| (String::new(), file));
+    let is_meant = |(name, file): &(String, &LeftFile)| {
+        spec.output.as_ref().is_none_or(|output| output == name) && spec.file.as_ref().is_none_or(|it| *it == file.path)
+    };
+    if spec.output.is_none() && spec.file.is_none() {
+        return Vec::new();
+    }
+    captured.chain(extra).filter(is_meant).collect()
+}
+
+/// An address as anybody may read it.
+fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    _ = url.set_username("");
+    _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+/// Adds to what was read of the files what is known of them besides.
+pub(super) fn with_facts(mut given: Vec<GivenInput>, resolved: &[Resolved]) -> Vec<GivenInput> {
+    let mut known = HashMap::new();
+    for it in resolved {
+        if let Source::File(file) = &it.source {
+            known.insert(file.path.clone(), &it.facts);
+        }
+    }
+    for file in given.iter_mut().flat_map(|input| &mut input.files) {
+        if let Some(facts) = known.get(&file.source) {
+            file.facts = (*facts).clone();
+        }
+    }
+    given
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_below_a_root_is_allowed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).expect("a folder");
+        std::fs::write(root.join("in"), "").expect("a file");
+        std::fs::write(folder.path().join("out"), "").expect("a file");
+        std::os::unix::fs::symlink("../out", root.join("link")).expect("a link");
+        let roots = [root.clone(), folder.path().join("missing")];
+        assert!(allowed(&root.join("in"), &roots).is_ok());
+        for path in [root.join("../out"), root.join("link"), folder.path().join("out"), root.join("nothing")] {
+            assert!(allowed(&path, &roots).is_err(), "{}", path.display());
+        }
+        assert!(allowed(Path::new("in"), &roots).is_err() && allowed(&root.join("in"), &[]).is_err());
+        assert!(inside(&root, "in").is_some());
+        assert!(inside(&root, "link").is_none() && inside(&root, "../out").is_none() && inside(&root, "").is_none());
+    }
+
+    #[test]
+    fn addresses_lose_what_nobody_needs_to_see() {
+        let url = Url::parse("https://ada:hunter2@example.org/a/b.tif?token=hunter2#x").expect("an address");
+        assert_eq!(without_secrets(&url), "https://example.org/a/b.tif");
+    }
+}

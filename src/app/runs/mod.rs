@@ -1,0 +1,192 @@
+//! Runs as a service: asked for, queued, done, looked at, stopped, done again. What happens in one attempt is the engine's.
+
+mod again;
+mod archive;
+mod ends;
+mod files;
+mod going;
+mod inputs;
+mod secrets;
+mod subject;
+mod submit;
+mod uploads;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{App, Error, Result, Session};
+use crate::catalog::{ImageId, Role, RunCounts, RunFilter, RunSummary};
+use crate::engine::record::Record;
+use crate::engine::request::Layout;
+use crate::store::StoredRun;
+
+pub use archive::ArchiveForm;
+pub use files::{Log, OutputFile, RunFolder};
+pub(super) use going::Going;
+pub use inputs::FileSpec;
+pub use submit::{Planned, Submitted};
+
+/// What a user asks for.
+#[derive(Clone, Debug, Default)]
+pub struct RunForm {
+    pub image: ImageAsked,
+    /// By input, those with `multiple` also several times.
+    pub files: Vec<(String, FileSpec)>,
+    pub json: Vec<(String, Value)>,
+    pub settings: Vec<(String, SecretString)>,
+    /// Folders of the server by mount.
+    pub mounts: Vec<(String, PathBuf)>,
+    /// Bounds the manifest's own time limit.
+    pub timeout_seconds: Option<u64>,
+    pub max_tries: Option<u32>,
+    /// 0 to 9.
+    pub priority: Option<u8>,
+    /// What its owner calls it.
+    pub label: String,
+    pub tags: Vec<String>,
+    pub layout: Layout,
+    /// As in `linux/arm64`.
+    pub platform: Option<String>,
+    /// Whether one that is alike will do.
+    pub dedup: bool,
+}
+
+/// Which image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageAsked {
+    /// Of the catalogue.
+    Id(ImageId),
+    /// What `docker pull` takes: an image of the catalogue, or one that the engine has.
+    Reference(String),
+}
+
+impl Default for ImageAsked {
+    fn default() -> Self {
+        Self::Reference(String::new())
+    }
+}
+
+/// What a run was asked for, as it is stored and shown: without secrets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RunSpec {
+    /// As it was asked for.
+    pub image: String,
+    /// What the engine is asked for, which cannot change its content.
+    pub pinned: String,
+    /// The registry whose credentials a pull needs; `None`: the engine has the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<i64>,
+    pub files: Vec<SpecFile>,
+    pub json: Map<String, Value>,
+    /// Those of secrets are masked; they are sealed elsewhere.
+    pub settings: BTreeMap<String, String>,
+    pub mounts: BTreeMap<String, PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+    pub layout: Layout,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+}
+
+/// A file of a [`RunSpec`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SpecFile {
+    pub input: String,
+    #[serde(flatten)]
+    pub source: FileSpec,
+}
+
+/// What a rerun does otherwise. What is not given stays as it was.
+#[derive(Clone, Debug, Default)]
+pub struct RunChange {
+    /// In place of all that the inputs that are named were given.
+    pub files: Vec<(String, FileSpec)>,
+    pub json: Vec<(String, Value)>,
+    pub settings: Vec<(String, SecretString)>,
+    pub mounts: Vec<(String, PathBuf)>,
+    pub timeout_seconds: Option<u64>,
+    pub max_tries: Option<u32>,
+    pub priority: Option<u8>,
+    pub label: Option<String>,
+    pub tags: Option<Vec<String>>,
+}
+
+impl App {
+    /// The record of a run that the user may see: their own, and for admins everybody's.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn run_get(&self, session: &Session, id: &str) -> Result<Record> {
+        let stored = self.run_stored(session, id).await?;
+        read_record(&stored)
+    }
+
+    /// As lists show it.
+    pub async fn run_summary(&self, session: &Session, id: &str) -> Result<RunSummary> {
+        let found = self.0.store.run_summary(id).await?;
+        found.filter(|run| may_see(session, run)).ok_or_else(no_such_run)
+    }
+
+    /// Runs that the user may see, newest first; only those below `before`.
+    pub async fn run_list(
+        &self,
+        session: &Session,
+        filter: RunFilter,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>> {
+        Ok(self.0.store.run_list(&own(session, filter), before, limit).await?)
+    }
+
+    /// How many of them stand how.
+    pub async fn run_counts(&self, session: &Session, filter: RunFilter) -> Result<RunCounts> {
+        Ok(self.0.store.run_counts(&own(session, filter)).await?)
+    }
+
+    /// The rows of a batch, in its order.
+    pub async fn run_list_batch(
+        &self,
+        session: &Session,
+        batch: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>> {
+        let mut rows = self.0.store.run_list_batch(batch, after, limit).await?;
+        rows.retain(|run| may_see(session, run));
+        Ok(rows)
+    }
+
+    pub(super) async fn run_stored(&self, session: &Session, id: &str) -> Result<StoredRun> {
+        let found = self.0.store.run_get(id).await?;
+        found.filter(|run| may_see(session, &run.summary)).ok_or_else(no_such_run)
+    }
+}
+
+fn may_see(session: &Session, run: &RunSummary) -> bool {
+    session.user.role == Role::Admin || session.user.id == run.owner_id
+}
+
+/// Who is no admin sees their own.
+fn own(session: &Session, mut filter: RunFilter) -> RunFilter {
+    if session.user.role != Role::Admin {
+        filter.owner = Some(session.user.id);
+    }
+    filter
+}
+
+/// For a stranger's too: nobody learns which ids there are.
+fn no_such_run() -> Error {
+    Error::NotFound("No run found with that ID".to_owned())
+}
+
+fn read_record(stored: &StoredRun) -> Result<Record> {
+    let id = &stored.summary.id;
+    serde_json::from_str(&stored.record).map_err(|why| Error::Internal(format!("the record of run {id}: {why}")))
+}

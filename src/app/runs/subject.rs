@@ -1,0 +1,115 @@
+//! The image that somebody wants to run: found in the catalogue, or at the engine.
+
+use super::super::engine::Machine;
+use super::super::{App, Error, Result};
+use super::ImageAsked;
+use crate::catalog::Image;
+use crate::engine::runtime::{self, Credentials, Runtime as _};
+use crate::seed::model::Manifest;
+use crate::seed::validate::{self, Rules};
+use crate::seed::{LABEL, label};
+
+/// An image that can be run.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// As people name it.
+    pub name: String,
+    /// What the engine is asked for: by digest, or by the engine's id.
+    pub pinned: String,
+    pub registry: Option<i64>,
+    pub digest: Option<String>,
+    pub manifest: Manifest,
+}
+
+impl App {
+    /// Finds it. Images that nobody knows are not fetched.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] for an image that cannot be run, saying why.
+    pub(super) async fn run_subject(&self, asked: &ImageAsked, machine: Option<&Machine>) -> Result<Subject> {
+        let (known, name) = match asked {
+            ImageAsked::Id(id) => {
+                let image = self.image_get(*id).await?;
+                let name = image.pull_reference();
+                (Some(image), name)
+            }
+            ImageAsked::Reference(name) if name.trim().is_empty() => {
+                return Err(Error::Invalid("image is missing: name the image that shall run".to_owned()));
+            }
+            ImageAsked::Reference(name) => (self.image_by_reference(name).await?, name.clone()),
+        };
+        if let Some(image) = known.as_ref().filter(|image| !image.registry.is_empty()) {
+            return of_catalogue(image);
+        }
+        let locals = machine.filter(|_| self.settings().runs.local_images);
+        if let Some(machine) = locals
+            && let Some(subject) = of_engine(machine, &name).await?
+        {
+            return Ok(subject);
+        }
+        Err(match known {
+            Some(_) => Error::Invalid(format!(
+                "{name} is in an image layout on the disk, which the container engine cannot pull from: load it into the engine \
+                 (`skopeo copy oci:FOLDER:TAG docker-daemon:{name}`), or push it to a registry"
+            )),
+            None => Error::NotFound(format!(
+                "There is no image {name} in the catalogue, nor at the container engine: scan its registry first, or pull it"
+            )),
+        })
+    }
+
+    /// What a pull of it needs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the stored password cannot be read.
+    pub(super) async fn run_credentials(&self, registry: Option<i64>) -> Result<Option<Credentials>> {
+        match registry {
+            Some(id) => self.registry_credentials(crate::catalog::RegistryId(id)).await,
+            None => Ok(None),
+        }
+    }
+}
+
+fn of_catalogue(image: &Image) -> Result<Subject> {
+    let name = image.pull_reference();
+    if !image.facts.valid {
+        return Err(invalid(&name));
+    }
+    let repository = name.rsplit_once(':').map_or(&*name, |(repository, _)| repository);
+    Ok(Subject {
+        pinned: format!("{repository}@{}", image.digest),
+        registry: Some(image.registry_id.0),
+        digest: Some(image.digest.clone()),
+        manifest: Manifest::parse(&image.facts.manifest).map_err(|_| invalid(&name))?,
+        name,
+    })
+}
+
+/// `None`: the engine has none of this name.
+async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
+    let image = match machine.docker.image(name).await {
+        Ok(image) => image,
+        Err(runtime::Error::NoImage { .. } | runtime::Error::Refused { .. }) => return Ok(None),
+        Err(why) => return Err(Error::Unavailable(format!("Jobs cannot be run here: {why}"))),
+    };
+    let Some(raw) = image.labels.get(LABEL) else {
+        return Err(Error::Invalid(format!("{name} is no Seed image: it has no label {LABEL}")));
+    };
+    let text = label::read(raw).map_err(|_| invalid(name))?;
+    if !validate::judge(text.as_bytes(), Rules::default()).valid {
+        return Err(invalid(name));
+    }
+    Ok(Some(Subject {
+        name: name.to_owned(),
+        pinned: image.id,
+        registry: None,
+        digest: image.digests.first().cloned(),
+        manifest: Manifest::parse(&text).map_err(|_| invalid(name))?,
+    }))
+}
+
+fn invalid(name: &str) -> Error {
+    Error::Invalid(format!(
+        "The manifest of {name} is not valid, so it cannot be run: POST /api/v1/validate says what is wrong with it"
+    ))
+}

@@ -1,0 +1,431 @@
+//! Asking for runs: who may, of what, with what; planned before anything is queued.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+
+use super::super::accounts::Session;
+use super::super::engine::Machine;
+use super::super::{App, Error, Result};
+use super::inputs::{Resolved, allowed};
+use super::secrets::{Secrets, hide_queries, split};
+use super::subject::Subject;
+use super::{RunForm, RunSpec, SpecFile};
+use crate::auth::time_ordered_id;
+use crate::catalog::{RunSummary, User};
+use crate::config::RunNetwork;
+use crate::engine::container::Network;
+use crate::engine::disk;
+use crate::engine::folder::Folder;
+use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
+use crate::engine::record::{Given, Record, Ticket};
+use crate::engine::request::{self, Defaults, JsonValue, Request};
+use crate::seed::environment::variable_name;
+use crate::seed::model::Manifest;
+use crate::store::{self, NewRun};
+
+/// The most characters of a label, and of a tag; the most tags of a run.
+const LONGEST_LABEL: usize = 200;
+const LONGEST_TAG: usize = 100;
+const MOST_TAGS: usize = 20;
+/// The most attempts that anybody can ask for.
+const MOST_TRIES: u32 = 10;
+/// The highest priority.
+const HIGHEST: u8 = 9;
+/// What a run has that does not say.
+const PRIORITY: u8 = 4;
+/// The most rows of a batch.
+pub(super) const MOST_ROWS: usize = 10_000;
+const MIB: u64 = 1024 * 1024;
+
+/// What became of asking.
+#[derive(Clone, Debug)]
+pub enum Submitted {
+    /// A new run is queued.
+    Queued(Box<Record>),
+    /// There is one that is alike: this one.
+    Alike(Box<RunSummary>),
+}
+
+/// What would be run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    pub image: String,
+    pub digest: Option<String>,
+    pub plan: Plan,
+    /// The same for a shell, secrets masked.
+    pub docker_run: String,
+}
+
+/// A run that can be queued.
+pub(super) struct Prepared {
+    id: String,
+    now: DateTime<Utc>,
+    spec: RunSpec,
+    secrets: Secrets,
+    subject: Subject,
+    plan: Plan,
+    folder: Folder,
+    given: Given,
+    dedup_key: Option<String>,
+}
+
+/// A row of a batch.
+pub(super) struct Row {
+    pub form: RunForm,
+    /// `None`: the form says which.
+    pub subject: Option<Subject>,
+    pub rerun_of: Option<String>,
+}
+
+impl App {
+    /// Says what would be run.
+    ///
+    /// # Errors
+    /// As [`App::run_submit`], but that nothing is said of an engine that is not there.
+    pub async fn run_plan(&self, session: &Session, form: &RunForm) -> Result<Planned> {
+        let machine = self.machine().await.ok();
+        let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
+        let Prepared { subject, plan, .. } = prepared;
+        Ok(Planned { image: subject.name, digest: subject.digest, docker_run: plan.docker_run(), plan })
+    }
+
+    /// Queues a run.
+    ///
+    /// # Errors
+    /// [`Error::Unrunnable`] for everything that is in the way, at once; [`Error::NotFound`] for an image that nobody knows;
+    /// [`Error::Throttled`] for a user who has too many; [`Error::Unavailable`] without a container engine.
+    pub async fn run_submit(&self, session: &Session, form: &RunForm) -> Result<Submitted> {
+        let machine = self.machine_for_runs().await?;
+        let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
+        if form.dedup
+            && let Some(key) = &prepared.dedup_key
+            && let Some(alike) = self.0.store.run_alike(session.user.id, key).await?
+        {
+            return Ok(Submitted::Alike(Box::new(alike)));
+        }
+        let ticket = self.ticket(&session.user, form, None, None);
+        let (new, record) = self.new_run(session.user.clone(), form, prepared, ticket, None);
+        self.queue(&[new]).await?;
+        Ok(Submitted::Queued(Box::new(record)))
+    }
+
+    /// Queues the rows of a batch, all or none: the batch's id.
+    ///
+    /// # Errors
+    /// As [`App::run_submit`], for all rows at once.
+    pub async fn run_submit_batch(&self, session: &Session, forms: &[RunForm]) -> Result<String> {
+        if forms.is_empty() {
+            return Err(Error::Invalid("The batch has no rows, so there is nothing to run".to_owned()));
+        }
+        if forms.len() > MOST_ROWS {
+            return Err(Error::Invalid(format!("The batch has more than {MOST_ROWS} rows: split it")));
+        }
+        let machine = self.machine_for_runs().await?;
+        let rows = forms.iter().map(|form| Row { form: form.clone(), subject: None, rerun_of: None }).collect();
+        self.queue_batch(session, rows, machine).await
+    }
+    pub(super) async fn queue_batch(
+        &self,
+        session: &Session,
+        rows: Vec<Row>,
+        machine: Option<Machine>,
+    ) -> Result<String> {
+        let batch = time_ordered_id(self.0.clock.now());
+        let (mut runs, mut problems) = (Vec::new(), Vec::new());
+        for (row, Row { form, subject, rerun_of }) in (1_u32..).zip(rows) {
+            let form = &form;
+            match self.prepared(&session.user, form, subject, machine.as_ref()).await {
+                Ok(prepared) => {
+                    let ticket = self.ticket(&session.user, form, Some(batch.clone()), rerun_of);
+                    let new = self.new_run(session.user.clone(), form, prepared, ticket, Some(row));
+                    runs.push(new.0);
+                }
+                Err(Error::Unrunnable(found)) => problems.extend(found.into_iter().map(|problem| in_row(problem, row))),
+                Err(why @ (Error::Invalid(_) | Error::NotFound(_))) => {
+                    let subject = format!("row {row}");
+                    let (message, help) = (why.to_string(), String::new());
+                    problems.push(PlanProblem { code: PlanCode::BadValue, subject, message, help });
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::Unrunnable(problems));
+        }
+        self.queue(&runs).await?;
+        Ok(batch)
+    }
+
+    /// The engine, if this process is to run what is asked for.
+    pub(super) async fn machine_for_runs(&self) -> Result<Option<Machine>> {
+        match self.settings().runs.workers {
+            0 => Ok(self.machine().await.ok()),
+            _ => self.machine_that_answers().await.map(Some),
+        }
+    }
+
+    pub(super) async fn queue(&self, runs: &[NewRun]) -> Result<()> {
+        match self.0.store.run_insert(runs, u64::from(self.settings().runs.per_user_active)).await {
+            Err(store::Error::TooMany { there, most }) => Err(Error::Conflict(format!(
+                "You have {there} runs that wait or go on, and nobody may have more than {most}; wait for some to end, or cancel some"
+            ))),
+            other => {
+                other?;
+                self.0.signals.run_queued.notify_one();
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn prepared(
+        &self,
+        user: &User,
+        form: &RunForm,
+        subject: Option<Subject>,
+        machine: Option<&Machine>,
+    ) -> Result<Prepared> {
+        check_form(form)?;
+        let subject = match subject {
+            Some(subject) => subject,
+            None => self.run_subject(&form.image, machine).await?,
+        };
+        let now = self.0.clock.now();
+        let id = time_ordered_id(now);
+        let day = now.date_naive();
+        let folder = Folder::of(&self.runs_folder(), &subject.manifest, None, day, &id);
+        let mut problems = Vec::new();
+        let mut files: Vec<SpecFile> = form
+            .files
+            .iter()
+            .map(|(input, source)| SpecFile { input: input.clone(), source: source.clone() })
+            .collect();
+        let resolved = self.run_files(user, &files, None).await?.unwrap_or_else(|troubles| {
+            problems.extend(troubles.into_iter().map(|trouble| PlanProblem {
+                code: PlanCode::BadValue,
+                subject: trouble.input,
+                message: trouble.message,
+                help: trouble.help,
+            }));
+            Vec::new()
+        });
+        let mut mounts = Vec::new();
+        for (name, path) in &form.mounts {
+            match allowed(path, &self.settings().runs.mount_roots) {
+                Ok(real) => mounts.push((name.clone(), real)),
+                Err(message) => problems.push(PlanProblem {
+                    code: PlanCode::BadValue,
+                    subject: name.clone(),
+                    message,
+                    help: "Give a folder below one of those in runs.mount_roots.".to_owned(),
+                }),
+            }
+        }
+        let (settings, mut secrets) = split(&subject.manifest, &form.settings);
+        hide_queries(&mut files, &mut secrets);
+        let spec = RunSpec {
+            image: subject.name.clone(),
+            pinned: subject.pinned.clone(),
+            registry: subject.registry,
+            files,
+            json: form.json.iter().cloned().collect(),
+            settings,
+            mounts: mounts.into_iter().collect(),
+            timeout_seconds: form.timeout_seconds,
+            layout: form.layout,
+            platform: form.platform.clone(),
+        };
+        let mut request = self.request(&spec, &secrets, &resolved, &folder, machine);
+        request.attempt = Some(request::Attempt { run: id.clone(), number: 1, host: self.0.host.clone() });
+        let planned = match plan(&subject.manifest, &request) {
+            Ok(planned) if problems.is_empty() => planned,
+            Ok(_) => return Err(Error::Unrunnable(problems)),
+            Err(found) => {
+                // A file that cannot be had is not missing besides.
+                let known: Vec<String> = problems.iter().map(|problem| variable_name(&problem.subject)).collect();
+                problems.extend(found.into_iter().filter(|it| !known.contains(&variable_name(&it.subject))));
+                return Err(Error::Unrunnable(problems));
+            }
+        };
+        let given = Given::of(&subject.manifest, &request, &planned, Vec::new());
+        let dedup_key = self.dedup_key(&spec, &secrets, &resolved);
+        Ok(Prepared { id, now, spec, secrets, subject, plan: planned, folder, given, dedup_key })
+    }
+
+    /// What the engine's plan is made from.
+    pub(super) fn request(
+        &self,
+        spec: &RunSpec,
+        secrets: &Secrets,
+        resolved: &[Resolved],
+        folder: &Folder,
+        machine: Option<&Machine>,
+    ) -> Request {
+        let settings = &self.settings().runs;
+        let mut request = Request::new(spec.pinned.clone(), folder.clone());
+        request.files = resolved.iter().map(|it| (it.input.clone(), it.source.clone())).collect();
+        request.json = spec.json.iter().map(|(name, value)| (name.clone(), JsonValue::Value(value.clone()))).collect();
+        let value = |(name, shown): (&String, &String)| {
+            let value = secrets.get(name).cloned().unwrap_or_else(|| SecretString::from(shown.clone()));
+            (name.clone(), value)
+        };
+        request.settings = spec.settings.iter().map(value).collect();
+        request.mounts = spec.mounts.iter().map(|(name, path)| (name.clone(), path.clone())).collect();
+        request.layout = spec.layout;
+        request.platform.clone_from(&spec.platform);
+        request.network = match settings.network {
+            RunNetwork::None => Network::None,
+            RunNetwork::Host => Network::Host,
+            RunNetwork::Bridge => Network::Bridge,
+        };
+        let longest = u64::from(settings.longest_hours) * 3600;
+        request.timeout = Some(Duration::from_secs(spec.timeout_seconds.unwrap_or(longest).min(longest)));
+        request.grace = Duration::from_secs(u64::from(settings.grace_seconds));
+        request.host.disk = disk::free(&folder.root);
+        if let Some(Machine { engine, .. }) = machine {
+            request.host.cpus = Some(f64::from(engine.cpus));
+            request.host.memory = Some(engine.memory);
+            request.host.gpus = if engine.gpus { u32::MAX } else { 0 };
+        }
+        request.defaults = Defaults {
+            cpus: Some(settings.default_cpus).filter(|cpus| *cpus > 0.0),
+            memory: Some(u64::from(settings.default_memory_mib) * MIB).filter(|bytes| *bytes > 0),
+            processes: Some(settings.processes).filter(|most| *most > 0),
+        };
+        request
+    }
+
+    /// Where runs live.
+    pub(super) fn runs_folder(&self) -> PathBuf {
+        let folder = &self.settings().runs.folder;
+        let folder = if folder.as_os_str().is_empty() { self.settings().in_data("runs") } else { folder.clone() };
+        // Engines want absolute paths.
+        std::path::absolute(&folder).unwrap_or(folder)
+    }
+
+    pub(super) fn ticket(
+        &self,
+        user: &User,
+        form: &RunForm,
+        batch: Option<String>,
+        rerun_of: Option<String>,
+    ) -> Ticket {
+        Ticket {
+            owner: Some(user.username.clone()),
+            label: Some(form.label.clone()).filter(|label| !label.is_empty()),
+            tags: once(&form.tags),
+            priority: Some(form.priority.unwrap_or(PRIORITY)),
+            batch,
+            rerun_of,
+        }
+    }
+
+    pub(super) fn new_run(
+        &self,
+        user: User,
+        form: &RunForm,
+        prepared: Prepared,
+        ticket: Ticket,
+        row: Option<u32>,
+    ) -> (NewRun, Record) {
+        let Prepared { id, now, spec, secrets, subject, plan, folder, given, dedup_key } = prepared;
+        let mut record = Record::new(&id, &subject.manifest, &plan, given, now);
+        record.image.reference.clone_from(&subject.name);
+        record.image.digest = subject.digest;
+        record.max_tries = form.max_tries.unwrap_or(self.settings().runs.tries);
+        record.asked = serde_json::to_value(&spec).expect("texts, numbers and lists are JSON");
+        record.folder = Some(folder.root);
+        record.ticket = ticket.clone();
+        let sealed = (!secrets.is_empty()).then(|| self.seal_secrets(&id, &secrets));
+        let new = NewRun {
+            owner_id: user.id,
+            owner: user.username,
+            batch_id: ticket.batch,
+            batch_row: row.map(i64::from),
+            rerun_of: ticket.rerun_of,
+            label: ticket.label.unwrap_or_default(),
+            tags: ticket.tags,
+            job_name: record.job.name.clone(),
+            job_version: record.job.job_version.clone(),
+            package_version: record.job.package_version.clone(),
+            image: subject.name,
+            priority: i64::from(ticket.priority.unwrap_or(PRIORITY)),
+            max_tries: i64::from(record.max_tries),
+            created_at: now,
+            dedup_key,
+            spec: record.asked.to_string(),
+            sealed,
+            record: serde_json::to_string(&record).expect("a record is JSON"),
+            id,
+        };
+        (new, record)
+    }
+
+    /// Alike for runs of which one is enough; `None` where nobody can tell without reading files.
+    fn dedup_key(&self, spec: &RunSpec, secrets: &Secrets, resolved: &[Resolved]) -> Option<String> {
+        let mut files = Vec::new();
+        for file in resolved {
+            files.push((variable_name(&file.input), file.source.name().to_owned(), file.sha256.clone()?));
+        }
+        let secrets: BTreeMap<&String, &str> =
+            secrets.iter().map(|(name, value)| (name, value.expose_secret())).collect();
+        let mut spec = spec.clone();
+        spec.files.clear();
+        let text = serde_json::to_string(&(spec, files, secrets)).expect("texts, numbers and lists are JSON");
+        Some(self.0.sealer.fingerprint("runs/dedup", &text))
+    }
+}
+
+pub(super) fn read_spec(text: &str) -> Result<RunSpec> {
+    serde_json::from_str(text).map_err(|why| Error::Internal(format!("what a run was asked for: {why}")))
+}
+
+/// The manifest that a run goes by.
+pub(super) fn read_manifest(record: &Record) -> Result<Manifest> {
+    let id = &record.id;
+    serde_json::from_value(record.manifest.clone())
+        .map_err(|why| Error::Internal(format!("the manifest of run {id}: {why}")))
+}
+
+fn check_form(form: &RunForm) -> Result<()> {
+    let invalid = |text: String| Err(Error::Invalid(text));
+    if form.label.chars().count() > LONGEST_LABEL || form.label.chars().any(char::is_control) {
+        return invalid(format!("label: at most {LONGEST_LABEL} characters, and no control characters"));
+    }
+    let is_tag = |tag: &String| {
+        !tag.trim().is_empty() && tag.chars().count() <= LONGEST_TAG && !tag.chars().any(char::is_control)
+    };
+    if form.tags.len() > MOST_TAGS || !form.tags.iter().all(is_tag) {
+        return invalid(format!("tags: at most {MOST_TAGS}, each of 1 to {LONGEST_TAG} characters"));
+    }
+    if form.priority.is_some_and(|priority| priority > HIGHEST) {
+        return invalid(format!("priority: 0 to {HIGHEST}"));
+    }
+    if form.max_tries.is_some_and(|tries| !(1..=MOST_TRIES).contains(&tries)) {
+        return invalid(format!("maxTries: 1 to {MOST_TRIES}"));
+    }
+    if form.timeout_seconds == Some(0) {
+        return invalid("timeoutSeconds: at least 1".to_owned());
+    }
+    Ok(())
+}
+
+fn once(tags: &[String]) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for tag in tags {
+        if !once.contains(tag) {
+            once.push(tag.clone());
+        }
+    }
+    once
+}
+
+fn in_row(mut problem: PlanProblem, row: u32) -> PlanProblem {
+    problem.subject = format!("row {row}, {}", problem.subject);
+    problem
+}

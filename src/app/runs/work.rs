@@ -1,0 +1,408 @@
+//! Doing runs: one claimed, one attempt of it made or taken over, its end stored.
+//!
+//! Killed at any await, the run is taken up again: by this silo's next start, with its container; or, when this machine stays
+//! away, by another one, as a new attempt.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::super::engine::Machine;
+use super::super::{App, Error, Result};
+use super::inputs::with_facts;
+use super::secrets::with_queries;
+use super::submit::{read_manifest, read_spec};
+use super::{RunSpec, read_record};
+use crate::auth::random_id;
+use crate::engine::attempt::Event;
+use crate::engine::execute::{Job, Outcome, execute};
+use crate::engine::fetch::{PullPolicy, Wanted};
+use crate::engine::folder::Folder;
+use crate::engine::inputs::read;
+use crate::engine::outputs::Rules;
+use crate::engine::plan::{Plan, plan};
+use crate::engine::record::{AttemptRecord, Given, Phase, Record};
+use crate::engine::removal::Leave;
+use crate::engine::request;
+use crate::engine::verdict::{Failure, RunError, Verdict};
+use crate::seed::model::Manifest;
+use crate::store::{self, ClaimedRun, RunState, StoredRun};
+
+/// How long a silo may be silent before another takes its runs.
+const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// How often the lease is renewed, and who wants to cancel is heard.
+const RENEW: Duration = Duration::from_secs(2);
+/// The longest wait before another attempt.
+const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(15);
+const MIB: u64 = 1024 * 1024;
+
+/// One attempt that is to be made, or to be taken over.
+struct Task {
+    record: Record,
+    spec: RunSpec,
+    manifest: Manifest,
+    stored: StoredRun,
+    folder: Folder,
+    number: u32,
+    /// What another silo had begun.
+    resumed: Option<AttemptRecord>,
+}
+
+/// What came of it.
+struct Done {
+    outcome: Option<Outcome>,
+    /// What was run, with what.
+    ran: Option<(Given, Plan)>,
+    /// Where there is no outcome.
+    verdict: Verdict,
+}
+
+impl App {
+    /// Takes up one waiting run and does one attempt of it. False: there was none, or there is no engine to do it.
+    pub async fn run_work(&self, stop: &CancellationToken) -> Result<bool> {
+        let machine = match self.machine().await {
+            Ok(machine) => machine,
+            Err(why) => {
+                tracing::debug!(%why, "runs wait: there is no container engine");
+                return Ok(false);
+            }
+        };
+        let now = self.0.clock.now();
+        let busy = self.0.going.ids();
+        let most = u64::from(self.settings().runs.per_user_running);
+        let claim = self.0.store.run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?;
+        let Some(claim) = claim else { return Ok(false) };
+        let going = self.0.going.enter(&claim.id);
+        let done = self.run_claimed(&machine, &claim, &going.cancel, stop).await;
+        drop(going);
+        self.0.signals.run_changed.send_modify(|count| *count += 1);
+        match done {
+            // Another has it, or it was deleted.
+            Err(Error::LeaseLost) => {
+                tracing::info!(run = claim.id, "the run was taken over by another, or deleted");
+                Ok(true)
+            }
+            other => other.map(|()| true),
+        }
+    }
+
+    async fn run_claimed(
+        &self,
+        machine: &Machine,
+        claim: &ClaimedRun,
+        cancel: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let Some(stored) = self.0.store.run_get(&claim.id).await? else { return Ok(()) };
+        let mut task = task(stored)?;
+        let now = self.0.clock.now();
+        if task.resumed.is_some() && claim.last_host.as_deref() != Some(&*self.0.host) {
+            let why = "The machine that ran it has not been heard of for a minute.";
+            return self.settle(claim, task.record, Verdict::Failed(Failure::HostLost.error(why))).await;
+        }
+        if task.stored.cancelled_by.is_some() && task.resumed.is_none() {
+            return self.settle(claim, task.record, Verdict::Dismissed).await;
+        }
+        if task.resumed.is_none() {
+            task.record.attempts.push(AttemptRecord::new(task.number, now));
+            task.record.enter(Phase::Stage, now);
+        }
+        self.store_state(claim, &task.record).await?;
+        if task.stored.cancelled_by.is_some() {
+            cancel.cancel();
+        }
+        let leave = Leave::default();
+        let (tell, mut told) = mpsc::channel(16);
+        let mut record = task.record.clone();
+        let mut told_of_pull = false;
+        let mut ticks = tokio::time::interval(RENEW);
+        let mut work = std::pin::pin!(self.attempt(machine, &task, tell, cancel, &leave));
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done?,
+                Some(event) = told.recv() => match event {
+                    Event::Phase(phase) => {
+                        record.enter(phase, self.0.clock.now());
+                        self.store_state(claim, &record).await?;
+                    }
+                    Event::Pull(progress) => {
+                        record.message = progress.to_string();
+                        told_of_pull = true;
+                    }
+                    // What it prints is in its logs.
+                    Event::Output(_) => {}
+                },
+                _ = ticks.tick() => match self.0.store.run_renew(claim, self.0.clock.now() + LEASE).await {
+                    Ok(Some(_)) if !cancel.is_cancelled() => {
+                        cancel.cancel();
+                        record.enter(Phase::Cancelling, self.0.clock.now());
+                        self.store_state(claim, &record).await?;
+                    }
+                    Ok(_) if std::mem::take(&mut told_of_pull) => {
+                        record.updated = self.0.clock.now();
+                        self.store_state(claim, &record).await?;
+                    }
+                    Ok(_) => {}
+                    Err(store::Error::LeaseLost) => return Err(Error::LeaseLost),
+                    // The database may be back before the lease runs out.
+                    Err(why) => tracing::warn!(%why, run = claim.id, "the lease of a run could not be renewed"),
+                },
+                () = stop.cancelled() => {
+                    // The container runs on, and the next start takes it over.
+                    leave.set();
+                    tracing::info!(run = claim.id, "a run is left to the next start");
+                    return Ok(());
+                }
+            }
+        };
+        if task.resumed.is_some() {
+            self.run_tidy(machine, &task.record.id).await;
+        }
+        if done.outcome.as_ref().is_some_and(|outcome| has_lost_engine(&outcome.verdict)) {
+            self.machine_forget().await;
+        }
+        let (record, verdict) = with_outcome(record, done);
+        self.settle(claim, record, verdict).await
+    }
+
+    /// One attempt, from its inputs to its verdict.
+    async fn attempt(
+        &self,
+        machine: &Machine,
+        task: &Task,
+        tell: mpsc::Sender<Event>,
+        cancel: &CancellationToken,
+        leave: &Leave,
+    ) -> Result<Done> {
+        // Whose files it may use.
+        let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
+            let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
+            return Ok(Done::failed(Failure::Unknown.for_good(why)));
+        };
+        let fetched = task.folder.root.join("fetched");
+        if task.resumed.is_none() {
+            let (output, fetched) = (task.folder.output.clone(), fetched.clone());
+            if let Err(why) = tokio::task::spawn_blocking(move || emptied(&[&output, &fetched])).await? {
+                let why = format!("{} cannot be emptied: {why}", task.folder.root.display());
+                return Ok(Done::failed(Failure::Disk.error(why)));
+            }
+        }
+        let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
+            Ok(secrets) => secrets,
+            Err(why) => return Ok(Done::failed(Failure::MissingSetting.for_good(why.to_string()))),
+        };
+        let files = with_queries(&task.spec.files, &secrets);
+        let found = tokio::select! {
+            found = self.run_files(&owner, &files, Some(&fetched)) => found?,
+            // Where another has begun it there is a container to stop.
+            () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
+        };
+        let resolved = match found {
+            Ok(resolved) => resolved,
+            Err(troubles) => {
+                let is_passing = troubles.iter().all(|trouble| trouble.is_passing);
+                let failure = if is_passing { Failure::InputFetch } else { Failure::MissingFile };
+                let say = |it: &super::inputs::Trouble| {
+                    format!("{}: {} {}", it.input, it.message, it.help).trim_end().to_owned()
+                };
+                let why: Vec<String> = troubles.iter().map(say).collect();
+                return Ok(Done::failed(failure.error(why.join(" "))));
+            }
+        };
+        let mut request = self.request(&task.spec, &secrets, &resolved, &task.folder, Some(machine));
+        let (run, host) = (task.record.id.clone(), self.0.host.clone());
+        request.attempt = Some(request::Attempt { run, number: task.number, host });
+        let plan = match plan(&task.manifest, &request) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                return Ok(Done::failed(Failure::Launch.for_good(why.join(" "))));
+            }
+        };
+        let (manifest, planned) = (task.manifest.clone(), plan.clone());
+        let (given, warnings) = match tokio::task::spawn_blocking(move || read(&manifest, &planned)).await? {
+            Ok((given, warnings)) => (with_facts(given, &resolved), warnings),
+            Err(why) => return Ok(Done::failed(Failure::MissingFile.error(why.to_string()))),
+        };
+        let credentials = match self.run_credentials(task.spec.registry).await {
+            Ok(credentials) => credentials,
+            Err(Error::Invalid(why)) => return Ok(Done::failed(Failure::PullRefused.error(why))),
+            Err(why) => return Err(why),
+        };
+        let settings = &self.settings().runs;
+        let most_output = u64::from(settings.output_mib) * MIB;
+        let job = Job {
+            manifest: &task.manifest,
+            plan: &plan,
+            wanted: Wanted {
+                image: &task.spec.pinned,
+                platform: task.spec.platform.as_deref(),
+                policy: if task.spec.registry.is_some() { PullPolicy::Missing } else { PullPolicy::Never },
+                credentials: credentials.as_ref(),
+            },
+            given: Some(&given),
+            rules: Rules { bytes: plan.disk.or(Some(most_output).filter(|most| *most > 0)), ..Rules::default() },
+            folder: &task.folder,
+            engine: &machine.engine,
+            number: task.number,
+            log_cap: u64::from(settings.log_mib) * MIB,
+            must_match: true,
+            resumed: task.resumed.as_ref(),
+            leave,
+        };
+        let given_then = Given::of(&task.manifest, &request, &plan, given.clone());
+        match execute(&machine.docker, job, &self.0.clock, tell, cancel).await {
+            Ok(mut outcome) => {
+                outcome.warnings.extend(warnings);
+                let verdict = outcome.verdict.clone();
+                Ok(Done { outcome: Some(outcome), ran: Some((given_then, plan)), verdict })
+            }
+            // The engine does not say what became of it: whoever asks later may hear.
+            Err(crate::engine::attempt::Error::Engine(why)) if task.resumed.is_some() => {
+                self.machine_forget().await;
+                Err(Error::Internal(format!("run {} cannot be taken over yet: {why}", task.record.id)))
+            }
+            Err(why) => Ok(Done::failed(Failure::Disk.error(why.to_string()))),
+        }
+    }
+
+    async fn store_state(&self, claim: &ClaimedRun, record: &Record) -> Result<()> {
+        let stored = self.0.store.run_update(claim, &state_of(record, record.updated)).await;
+        self.0.signals.run_changed.send_modify(|count| *count += 1);
+        match stored {
+            Err(store::Error::LeaseLost) => Err(Error::LeaseLost),
+            Err(why) => {
+                // No reason to end a job: the next change, or its end, is stored with all of it.
+                tracing::warn!(%why, run = record.id, "how a run stands could not be stored");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Stores how an attempt ended.
+    async fn settle(&self, claim: &ClaimedRun, mut record: Record, verdict: Verdict) -> Result<()> {
+        let now = self.0.clock.now();
+        record.end(verdict, now);
+        let due = if record.will_retry { now + self.wait_before(record.attempts.len()) } else { now };
+        if let Some(root) = record.folder.clone() {
+            let kept = record.clone();
+            let written = tokio::task::spawn_blocking(move || Folder::new(root).write_record(&kept)).await?;
+            if let Err(why) = written {
+                tracing::warn!(run = record.id, %why, "the record could not be written beside the outputs");
+            }
+        }
+        let settled = self.0.store.run_settle(claim, &state_of(&record, due)).await;
+        self.0.signals.run_changed.send_modify(|count| *count += 1);
+        settled?;
+        let error = record.error.as_ref().map(|error| error.name.as_str());
+        tracing::info!(
+            run = record.id,
+            job = record.job.name,
+            status = record.status.as_str(),
+            error,
+            attempt = record.attempts.len(),
+            will_retry = record.will_retry,
+            "an attempt ended"
+        );
+        let labels = [("status", if record.will_retry { "retry" } else { record.status.as_str() })];
+        metrics::counter!("silo_run_attempts_total", &labels).increment(1);
+        Ok(())
+    }
+
+    /// Three times as long after each attempt.
+    fn wait_before(&self, attempts: usize) -> TimeDelta {
+        let first = TimeDelta::seconds(i64::from(self.settings().runs.retry_seconds));
+        let factor = 3_i32.saturating_pow(u32::try_from(attempts).unwrap_or(u32::MAX).saturating_sub(1));
+        first.checked_mul(factor).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
+    }
+}
+
+impl Done {
+    fn of(verdict: Verdict) -> Self {
+        Self { outcome: None, ran: None, verdict }
+    }
+
+    fn failed(error: RunError) -> Self {
+        Self::of(Verdict::Failed(error))
+    }
+}
+
+fn task(stored: StoredRun) -> Result<Task> {
+    let record = read_record(&stored)?;
+    let resumed = record.attempts.last().filter(|attempt| attempt.finished.is_none()).cloned();
+    let number = match &resumed {
+        Some(attempt) => attempt.number,
+        None => u32::try_from(record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
+    };
+    let root = record.folder.clone().ok_or_else(|| Error::Internal(format!("run {} has no folder", record.id)))?;
+    Ok(Task {
+        spec: read_spec(&stored.spec)?,
+        manifest: read_manifest(&record)?,
+        folder: Folder::new(root),
+        number,
+        resumed,
+        record,
+        stored,
+    })
+}
+
+fn with_outcome(mut record: Record, done: Done) -> (Record, Verdict) {
+    if let Some((given, plan)) = done.ran {
+        record.given = given;
+        record.show(&plan);
+    }
+    if let Some(outcome) = done.outcome {
+        if let Some(image) = outcome.image {
+            record.image.digest = record.image.digest.or_else(|| image.digests.first().cloned());
+            record.image.platform = Some(image.platform);
+        }
+        for warning in outcome.warnings {
+            if !record.warnings.contains(&warning) {
+                record.warnings.push(warning);
+            }
+        }
+        record.outputs = outcome.outputs;
+        if let Some(last) = record.attempts.last_mut() {
+            *last = outcome.attempt;
+        }
+    }
+    (record, done.verdict)
+}
+
+fn has_lost_engine(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failed(error) if error.name == Failure::EngineLost.error("").name)
+}
+
+/// What the store keeps of a record.
+pub(super) fn state_of(record: &Record, due_at: DateTime<Utc>) -> RunState {
+    let category = record.error.as_ref().map(|error| error.category.as_str().to_owned());
+    RunState {
+        status: record.status,
+        phase: record.phase,
+        progress: i64::from(record.progress),
+        message: record.message.clone(),
+        error_name: record.error.as_ref().map(|error| error.name.clone()),
+        error_category: category,
+        attempts: i64::try_from(record.attempts.len()).unwrap_or(i64::MAX),
+        started_at: record.started,
+        finished_at: record.finished,
+        updated_at: record.updated,
+        due_at,
+        record: serde_json::to_string(record).expect("a record is JSON"),
+    }
+}
+
+/// Removes folders, as far as they are there. Blocking.
+fn emptied(folders: &[&Path]) -> std::io::Result<()> {
+    for folder in folders {
+        match std::fs::remove_dir_all(folder) {
+            Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Runs: what users asked to be run, as lists show it. The whole of a run is the engine's record.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::UserId;
+
+/// How a run stands: the words of OGC API – Processes, and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunStatus {
+    Accepted,
+    Running,
+    Successful,
+    Failed,
+    Dismissed,
+}
+
+impl RunStatus {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Running => "running",
+            Self::Successful => "successful",
+            Self::Failed => "failed",
+            Self::Dismissed => "dismissed",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        use RunStatus::{Accepted, Dismissed, Failed, Running, Successful};
+        [Accepted, Running, Successful, Failed, Dismissed].into_iter().find(|status| status.as_str() == word)
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Successful | Self::Failed | Self::Dismissed)
+    }
+}
+
+/// What is being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunPhase {
+    Queued,
+    Pull,
+    Stage,
+    Main,
+    Capture,
+    Cancelling,
+    /// Waits for the next attempt.
+    RetryWait,
+    Done,
+}
+
+impl RunPhase {
+    /// The word on the wire and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Pull => "pull",
+            Self::Stage => "stage",
+            Self::Main => "main",
+            Self::Capture => "capture",
+            Self::Cancelling => "cancelling",
+            Self::RetryWait => "retry-wait",
+            Self::Done => "done",
+        }
+    }
+
+    /// Reads the word; `None` for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        use RunPhase::{Cancelling, Capture, Done, Main, Pull, Queued, RetryWait, Stage};
+        [Queued, Pull, Stage, Main, Capture, Cancelling, RetryWait, Done].into_iter().find(|it| it.as_str() == word)
+    }
+
+    /// How far a run is that begins this phase, in percent.
+    pub fn progress(self) -> u8 {
+        match self {
+            Self::Queued => 0,
+            Self::Pull | Self::RetryWait => 5,
+            Self::Stage => 15,
+            Self::Main => 20,
+            Self::Capture | Self::Cancelling => 95,
+            Self::Done => 100,
+        }
+    }
+}
+
+/// A run as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSummary {
+    /// A UUID whose order is that of time (RFC 9562 §5.7).
+    pub id: String,
+    pub owner_id: UserId,
+    pub owner: String,
+    pub batch_id: Option<String>,
+    /// From 1.
+    pub batch_row: Option<i64>,
+    pub rerun_of: Option<String>,
+    pub label: String,
+    pub tags: Vec<String>,
+    pub job_name: String,
+    pub job_version: String,
+    pub package_version: String,
+    /// The reference that was asked for.
+    pub image: String,
+    pub status: RunStatus,
+    pub phase: RunPhase,
+    /// 0 to 100.
+    pub progress: i64,
+    pub message: String,
+    pub error_name: Option<String>,
+    /// `data`, `job` or `system`.
+    pub error_category: Option<String>,
+    /// 0 to 9; the highest goes first.
+    pub priority: i64,
+    /// How many were begun.
+    pub attempts: i64,
+    pub max_tries: i64,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    /// When its logs and outputs were thrown away.
+    pub purged_at: Option<DateTime<Utc>>,
+}
+
+/// Which runs are meant. Nothing set: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    pub owner: Option<UserId>,
+    /// One of these; empty: any.
+    pub status: Vec<RunStatus>,
+    pub job: Option<String>,
+    pub job_version: Option<String>,
+    pub image: Option<String>,
+    /// All of these.
+    pub tags: Vec<String>,
+    pub batch: Option<String>,
+    /// The name of its error.
+    pub error: Option<String>,
+    pub created_after: Option<DateTime<Utc>>,
+    pub created_before: Option<DateTime<Utc>>,
+}
+
+/// How many runs of a batch, or of any set, stand how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCounts {
+    pub accepted: u64,
+    pub running: u64,
+    pub successful: u64,
+    pub failed: u64,
+    pub dismissed: u64,
+}
+
+impl RunCounts {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.accepted + self.running + self.successful + self.failed + self.dismissed
+    }
+
+    /// The number of one status.
+    pub fn of(&mut self, status: RunStatus) -> &mut u64 {
+        match status {
+            RunStatus::Accepted => &mut self.accepted,
+            RunStatus::Running => &mut self.running,
+            RunStatus::Successful => &mut self.successful,
+            RunStatus::Failed => &mut self.failed,
+            RunStatus::Dismissed => &mut self.dismissed,
+        }
+    }
+}
+
+/// A file that a user sent to be an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Of its bytes, in lower-case hexadecimal digits.
+    pub sha256: String,
+    pub owner_id: UserId,
+    /// As it was sent.
+    pub name: String,
+    /// Bytes.
+    pub size: i64,
+    pub created_at: DateTime<Utc>,
+    pub used_at: DateTime<Utc>,
+}

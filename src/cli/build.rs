@@ -1,0 +1,310 @@
+//! `silo build`: a folder and its manifest become a Seed image.
+
+use std::collections::HashMap;
+use std::io::{Write as _, stderr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::job::live::stop_on_signal;
+use super::job::{name_of, usage};
+use super::manifest_file::{self, ManifestFile, shown};
+use super::place::{Account, HUB_KEY};
+use super::publish::{Published, Pushing, Work};
+use super::render::{json_line, problems, renderer, summary, tame};
+use super::{Exit, print};
+use crate::app::outside::{self, Place};
+use crate::engine::build::Context;
+use crate::engine::docker::{Build, Docker};
+use crate::engine::runtime::{Credentials, Image};
+use crate::seed::image_name::{is_docker_component, is_docker_tag};
+use crate::seed::label::{self, Form, MAX_BUILD_BYTES};
+use crate::seed::model::Manifest;
+use crate::seed::validate::{Report, Rules, judge};
+use crate::seed::{LABEL, Severity};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  silo build\n  silo build my-job --publish -r registry.example.org -O geo\n\nThe manifest is \
+                  validated first. The engine's own words go to standard error as they come; whether the image was built is \
+                  what the engine says in the end.\n\nExit codes: 0 the image is there (and published); 1 it is not; 2 \
+                  wrong usage, or a manifest that cannot be read; 130 stopped by Ctrl-C or a signal."
+)]
+pub(super) struct Options {
+    /// The folder with the Dockerfile, the manifest, and everything that goes into the image
+    #[arg(value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+    #[command(flatten)]
+    how: How,
+    /// Publish it, too: see silo publish
+    #[arg(long)]
+    publish: bool,
+    #[command(flatten)]
+    pushing: Pushing,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How an image is built: for `silo build`, and for `silo publish` where it has to build again.
+#[derive(Args)]
+pub(super) struct How {
+    /// The manifest, from DIR or from here [default: DIR/seed.manifest.json]
+    #[arg(short = 'M', long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// The Dockerfile, from here or from DIR [default: DIR/Dockerfile]
+    #[arg(short = 'D', long, value_name = "FILE")]
+    dockerfile: Option<PathBuf>,
+    /// An image whose layers may be taken where nothing has changed
+    #[arg(short, long, value_name = "IMAGE")]
+    cache_from: Vec<String>,
+    /// A value for an ARG of the Dockerfile
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::job::assignment)]
+    build_arg: Vec<(String, String)>,
+    /// The platform to build for, as in linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// What the steps of the build can reach, as docker build --network has it
+    #[arg(long, value_name = "NETWORK")]
+    build_network: Option<String>,
+    /// Write the label as Seed CLI 1.3 did, for those who still read it with that
+    #[arg(long)]
+    legacy_label: bool,
+    /// Take warnings of the manifest for errors
+    #[arg(short = 'w', long)]
+    strict: bool,
+    /// Do not show what the engine says
+    #[arg(short, long)]
+    quiet: bool,
+    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    pub(super) engine: Option<String>,
+}
+
+/// What is said with `--json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome<'a> {
+    image: Option<&'a str>,
+    /// The engine's id.
+    id: Option<&'a str>,
+    platform: Option<&'a str>,
+    /// What was found in the manifest.
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<Published>,
+}
+
+/// A manifest that may be built.
+pub(super) struct Source {
+    pub file: ManifestFile,
+    pub report: Report,
+    pub manifest: Manifest,
+    /// The image's name.
+    pub name: String,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+    if !options.publish && options.pushing.is_asked_for() {
+        return usage(&anyhow!("a registry, a version to raise and --force are for --publish, which is not given"));
+    }
+    let stop = stop_on_signal()?;
+    let place = options.publish.then(|| options.pushing.place()).transpose();
+    let judged = place.and_then(|place| Ok((place, options.how.judged(&options.directory)?)));
+    let (place, (file, report)) = match judged {
+        Ok(judged) => judged,
+        Err(why) => return usage(&why),
+    };
+    options.how.tell(&file, &report);
+    if !report.valid {
+        if options.json {
+            print(json_line(&Outcome { image: None, id: None, platform: None, report: &report, published: None })?)?;
+        }
+        return Ok(Exit::Failed);
+    }
+    let source = options.how.source(file, report)?;
+    let docker = Docker::open(options.how.engine.as_deref()).await?;
+    let account = (options.pushing.account(), place.as_ref());
+    let Some(image) = options.how.build(&docker, &options.directory, &source, account, &stop).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    let mut published = None;
+    if let Some(place) = place {
+        eprintln!("Built {}", tame(&source.name));
+        let Options { how, pushing, directory, .. } = options;
+        let work = Work { docker: &docker, how, directory, pushing, place, dry_run: false, stop: &stop };
+        published = work.publish(&source.name).await?;
+        if published.is_none() {
+            return Ok(Exit::Interrupted);
+        }
+    }
+    if options.json {
+        let (image, id, platform) = (Some(&*source.name), Some(&*image.id), Some(&*image.platform));
+        print(json_line(&Outcome { image, id, platform, report: &source.report, published })?)?;
+    } else if let Some(published) = published {
+        print(published.lines())?;
+    } else {
+        print(next_steps(&source))?;
+    }
+    Ok(Exit::Done)
+}
+
+impl How {
+    /// The manifest, and what is to be said of it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn judged(&self, directory: &Path) -> anyhow::Result<(ManifestFile, Report)> {
+        let path = match &self.manifest {
+            Some(given) => near(given, directory),
+            None => directory.to_owned(),
+        };
+        let file = manifest_file::read(&path)?;
+        if file.path.is_none() {
+            bail!("a manifest on standard input cannot be built; name a file");
+        }
+        let report = judge(&file.bytes, Rules { strict: self.strict, ..Rules::default() });
+        Ok((file, report))
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Tells people what is wrong with a manifest; advice is for `silo validate`.
+    fn tell(&self, file: &ManifestFile, report: &Report) {
+        let mut shown = report.clone();
+        shown.problems.retain(|problem| problem.severity != Severity::Advice);
+        let drawn = problems(&renderer(&stderr()), &file.name, &file.bytes, &shown);
+        eprintln!("{drawn}{}", summary(&file.name, report));
+    }
+
+    /// What is to be built of a valid manifest.
+    ///
+    /// # Errors
+    /// The name that the standard gives the image is none of Docker's.
+    pub(super) fn source(&self, file: ManifestFile, report: Report) -> anyhow::Result<Source> {
+        let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
+        let manifest = Manifest::parse(text)?;
+        let name = name_of(&manifest);
+        let (repository, tag) = name.split_once(':').context("a name by the standard has a tag")?;
+        if !is_docker_component(repository) || !is_docker_tag(tag) {
+            bail!(
+                "{} cannot be the name of an image: engines and registries take lower-case letters, digits and single \
+                 '.', '_' or '-' between them; mend the job's name or versions",
+                tame(&name)
+            );
+        }
+        Ok(Source { name, manifest, file, report })
+    }
+
+    /// Builds it; `None`: it was stopped.
+    ///
+    /// # Errors
+    /// What is in the way, in the engine's words.
+    pub(super) async fn build(
+        &self,
+        docker: &Docker,
+        directory: &Path,
+        source: &Source,
+        (account, registry): (&Account, Option<&Place>),
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<Image>> {
+        let dockerfile =
+            self.dockerfile.as_ref().map(|given| if given.exists() { given.clone() } else { directory.join(given) });
+        let mut context = Context::open(directory, dockerfile.as_deref())?;
+        if let Some(path) = &source.file.path {
+            context.replace(path, &source.file.bytes);
+        }
+        let text = std::str::from_utf8(&source.file.bytes).context("a valid manifest is UTF-8")?;
+        let form = if self.legacy_label { Form::Legacy } else { Form::Plain };
+        let value = label::write(text, form)?;
+        if value.len() > MAX_BUILD_BYTES {
+            eprintln!("warning: the manifest makes a label of {} bytes, which old engines leave out", value.len());
+        }
+        let what = Build {
+            name: &source.name,
+            labels: HashMap::from([(LABEL.to_owned(), value)]),
+            cache_from: self.cache_from.clone(),
+            arguments: self.build_arg.iter().cloned().collect(),
+            platform: self.platform.as_deref(),
+            network: self.build_network.as_deref(),
+            credentials: base_credentials(&context.instructions, account, registry)?,
+        };
+        let tell = |text: &str| {
+            if !self.quiet {
+                let text: String = text.split_inclusive('\n').map(line).collect();
+                // Whoever reads may have seen enough; the build goes on.
+                _ = stderr().lock().write_all(text.as_bytes());
+            }
+        };
+        tokio::select! {
+            built = docker.build(&what, context, tell) => Ok(Some(built?)),
+            () = stop.cancelled() => Ok(None),
+        }
+    }
+}
+
+/// A piece of what the engine says, made harmless; its own line ends stay.
+fn line(text: &str) -> String {
+    match text.strip_suffix('\n') {
+        Some(line) => format!("{}\n", tame(line.trim_end_matches('\r'))),
+        None => tame(text),
+    }
+}
+
+/// A path as it was given: from the folder, where there is such a file in it, else from here.
+fn near(given: &Path, directory: &Path) -> PathBuf {
+    let inside = directory.join(given);
+    if inside.exists() { inside } else { given.to_owned() }
+}
+
+/// Logins for the images that a Dockerfile begins with, by the key that the engine knows their hosts by. A user who is
+/// named is for `registry` alone; where that is not named, for the first image, as Seed CLI has it. The others have what
+/// `docker login` has left.
+fn base_credentials(
+    instructions: &str,
+    account: &Account,
+    registry: Option<&Place>,
+) -> anyhow::Result<HashMap<String, Credentials>> {
+    let froms = instructions.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let is_from = words.next()?.eq_ignore_ascii_case("from");
+        words.find(|word| !word.starts_with("--")).filter(|_| is_from)
+    });
+    let froms = froms.filter(|image| *image != "scratch" && !image.contains('$'));
+    // What is no reference is a stage, or the engine's to refuse.
+    let places = froms.filter_map(|image| Some(outside::reference(image).ok()?.0));
+    let mut found = HashMap::new();
+    for (at, place) in places.enumerate() {
+        let is_meant = registry.map_or(at == 0, |registry| registry.host == place.host);
+        let login = if account.is_named() && is_meant {
+            account.credentials(&place.host)?
+        } else {
+            account.docker_config()?.credentials(&place.host)?
+        };
+        if let Some(login) = login {
+            let key = if place.is_docker_hub() { HUB_KEY.to_owned() } else { place.host };
+            found.insert(key, login);
+        }
+    }
+    Ok(found)
+}
+
+/// What people do next.
+fn next_steps(source: &Source) -> String {
+    let name = tame(&source.name);
+    let job = super::run::expected(&source.manifest);
+    format!(
+        "Built {name}\nThis image can be published with:\n  silo publish {name} -r REGISTRY\nThis image can be run \
+         with:\n  silo run {name}{job}\n"
+    )
+}
+
+/// A path for messages, where there is one.
+pub(super) fn place_of(file: &ManifestFile) -> String {
+    file.path.as_deref().map_or_else(|| file.name.clone(), shown)
+}

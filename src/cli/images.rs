@@ -1,0 +1,402 @@
+//! Seed images where they are: taken from a registry (`silo pull`), taken away there (`silo unpublish`), at the engine
+//! (`silo list`), and looked at anywhere without an engine (`silo image inspect`).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{anyhow, bail};
+use chrono::DateTime;
+use clap::{Args, Subcommand};
+use indicatif::HumanBytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::job::live::{Bar, Show, stop_on_signal};
+use super::job::usage;
+use super::place::{Account, Registry, login};
+use super::remote::table;
+use super::render::{json_line, problems, renderer, summary, tame};
+use super::{Exit, manifest_file, print};
+use crate::app::outside::{Outside, Place, Seen, reference};
+use crate::engine::docker::{Docker, Listed};
+use crate::engine::runtime::Runtime as _;
+use crate::seed::manifest::essentials;
+use crate::seed::validate::{Report, Rules, judge, judge_label, judge_unlabelled};
+use crate::seed::{LABEL, label};
+
+/// An image in a registry: a whole reference, or a name with -r and -O.
+#[derive(Args)]
+struct Remote {
+    /// The image: HOST/ORG/NAME:TAG, or NAME:TAG in the registry that -r names [default: that of the folder's manifest]
+    #[arg(value_name = "IMAGE")]
+    image: Option<String>,
+    /// A manifest, or a folder with one, that names the image
+    #[arg(short = 'M', long, value_name = "FILE", conflicts_with = "image")]
+    manifest: Option<PathBuf>,
+    #[command(flatten)]
+    registry: Registry,
+}
+
+/// Where it is.
+struct Target {
+    place: Place,
+    repository: String,
+    tag: String,
+}
+
+impl Remote {
+    fn target(&self) -> anyhow::Result<Target> {
+        let image = match &self.image {
+            Some(image) => image.clone(),
+            None => named_by(self.manifest.as_deref().unwrap_or(Path::new(".")))?,
+        };
+        let last = image.rsplit('/').next().unwrap_or(&image);
+        if !last.contains([':', '@']) {
+            bail!("{} says no version: name the image with its tag, as in my-job-1.0.0-seed:1.0.0", tame(&image));
+        }
+        if self.registry.is_named() || !image.contains('/') {
+            let place = self.registry.place()?;
+            let (_, name, tag) = reference(&format!("host.invalid/{}", place.repository(last)))?;
+            return Ok(Target { place, repository: name, tag });
+        }
+        let (place, repository, tag) = reference(&image)?;
+        Ok(Target { place, repository, tag })
+    }
+}
+
+impl Target {
+    fn reference(&self) -> String {
+        let separator = if self.tag.contains(':') { '@' } else { ':' };
+        format!("{}/{}{separator}{}", self.place.host, self.repository, self.tag)
+    }
+
+    /// The name without the registry.
+    fn short(&self) -> Option<String> {
+        let name = self.repository.rsplit('/').next()?;
+        (!self.tag.contains(':')).then(|| format!("{name}:{}", self.tag))
+    }
+
+    async fn open(&self, account: &Account) -> anyhow::Result<Outside> {
+        let credentials = account.credentials(&self.place.host)?;
+        Ok(Outside::registry(&self.place, &login(credentials.as_ref())).await?)
+    }
+}
+
+fn named_by(manifest: &Path) -> anyhow::Result<String> {
+    let file = manifest_file::read(manifest)?;
+    let name = judge(&file.bytes, Rules::default()).image_name;
+    name.ok_or_else(|| anyhow!("{} names no image; look at: silo validate", file.name))
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Example: silo unpublish my-job-1.0.0-seed:1.0.0 -r registry.example.org -O geo\n\nExit codes: 0 the tag is \
+                  gone; 1 it is not; 2 wrong usage."
+)]
+pub(super) struct UnpublishOptions {
+    #[command(flatten)]
+    remote: Remote,
+    /// Where the registry deletes whole images only, take their other tags away, too
+    #[arg(short, long)]
+    force: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Unpublished<'a> {
+    reference: &'a str,
+    digest: &'a str,
+    other_tags: &'a [String],
+}
+
+pub(super) async fn unpublish(options: &UnpublishOptions) -> anyhow::Result<Exit> {
+    let target = match options.remote.target() {
+        Ok(target) => target,
+        Err(why) => return usage(&why),
+    };
+    let registry = target.open(options.remote.registry.account()).await?;
+    let done = registry.unpublish(&target.repository, &target.tag, options.force).await?;
+    if options.json {
+        let (reference, digest, other_tags) = (&done.reference, &done.digest, &done.others);
+        print(json_line(&Unpublished { reference, digest, other_tags })?)?;
+        return Ok(Exit::Done);
+    }
+    let others =
+        if done.others.is_empty() { String::new() } else { format!(", and with it {}", done.others.join(", ")) };
+    print(format_args!("Removed {}{}\n", tame(&done.reference), tame(&others)))?;
+    Ok(Exit::Done)
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Example: silo pull my-job-1.0.0-seed:1.0.0 -r registry.example.org -O geo\n\nThe image is then known by \
+                  its short name, too.\n\nExit codes: 0 the engine has it; 1 it could not be had; 2 wrong usage; 130 \
+                  stopped by Ctrl-C or a signal."
+)]
+pub(super) struct PullOptions {
+    #[command(flatten)]
+    remote: Remote,
+    /// The platform, as in linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    engine: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Pulled<'a> {
+    reference: &'a str,
+    image: &'a str,
+    id: &'a str,
+}
+
+pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
+    let stop = stop_on_signal()?;
+    let target = match options.remote.target() {
+        Ok(target) => target,
+        Err(why) => return usage(&why),
+    };
+    let credentials = options.remote.registry.account().credentials(&target.place.host)?;
+    let docker = Docker::open(options.engine.as_deref()).await?;
+    let reference = target.reference();
+    let mut bar = Bar::new("Pulling", &reference, if options.quiet { Show::Nothing } else { Show::Both });
+    let pulled = tokio::select! {
+        pulled = docker.pull(&reference, options.platform.as_deref(), credentials.as_ref(), |it| bar.show(it)) => Some(pulled),
+        () = stop.cancelled() => None,
+    };
+    bar.finish();
+    match pulled {
+        Some(pulled) => pulled?,
+        None => return Ok(Exit::Interrupted),
+    }
+    let image = docker.image(&reference).await?;
+    if let Err(why) = image.labels.get(LABEL).map(|text| label::read(text)).transpose() {
+        eprintln!("warning: {}: {}", tame(&reference), tame(&why.to_string()));
+    } else if !image.labels.contains_key(LABEL) {
+        eprintln!("warning: {} is no Seed image: it has no label {LABEL}", tame(&reference));
+    }
+    let short = target.short().unwrap_or_else(|| reference.clone());
+    if short != reference {
+        docker.name(&image.id, &short).await?;
+    }
+    if options.json {
+        print(json_line(&Pulled { reference: &reference, image: &short, id: &image.id })?)?;
+    } else {
+        print(format_args!("Pulled {} as {}\n", tame(&reference), tame(&short)))?;
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 the engine was asked; 1 it does not answer; 2 wrong usage.")]
+pub(super) struct ListOptions {
+    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    engine: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A Seed image of the engine's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Local {
+    image: String,
+    id: String,
+    /// Bytes.
+    size: u64,
+    created: Option<String>,
+    title: String,
+    /// What the label holds; `None`: nothing that can be read.
+    name: Option<String>,
+    valid: bool,
+}
+
+impl Local {
+    fn all(listed: Listed) -> Vec<Self> {
+        let label = listed.labels.get(LABEL).map(String::as_str).unwrap_or_default();
+        let text = label::read(label).unwrap_or_default();
+        let report = judge_label(label, Rules::default());
+        let created =
+            DateTime::from_timestamp(listed.created, 0).map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let local = |image: String| Self {
+            image,
+            id: listed.id.clone(),
+            size: listed.size,
+            created: created.clone(),
+            title: essentials(&text).title,
+            name: report.image_name.clone(),
+            valid: report.valid,
+        };
+        // One whose name went to another is known by its id.
+        if listed.names.is_empty() {
+            vec![local(listed.id.clone())]
+        } else {
+            listed.names.iter().cloned().map(local).collect()
+        }
+    }
+}
+
+pub(super) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
+    let docker = Docker::open(options.engine.as_deref()).await?;
+    let local: Vec<Local> = docker.images(LABEL).await?.into_iter().flat_map(Local::all).collect();
+    if options.json {
+        print(json_line(&local)?)?;
+        return Ok(Exit::Done);
+    }
+    if local.is_empty() {
+        eprintln!("The engine has no Seed images; build one with: silo build");
+        return Ok(Exit::Done);
+    }
+    let rows = local.into_iter().map(|it| {
+        let mark = if it.valid { "" } else { "  (invalid manifest)" };
+        let day = it.created.as_deref().and_then(|time| time.get(..10)).unwrap_or_default().to_owned();
+        [tame(&it.image), day, HumanBytes(it.size).to_string(), tame(&it.title) + mark]
+    });
+    print(format_args!("{}\n", table(["IMAGE", "CREATED", "SIZE", "TITLE"], rows)))?;
+    Ok(Exit::Done)
+}
+
+#[derive(Subcommand)]
+pub(super) enum ImageCommand {
+    /// Show an image and its manifest, from a registry or from the disk: nothing is pulled, and no engine is needed
+    Inspect(InspectOptions),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  silo image inspect registry.example.org/geo/my-job-1.0.0-seed:1.0.0\n  docker save my-job-1.0.0-seed:1.0.0 -o \
+                  my-job.tar && silo image inspect my-job.tar\n\nExit codes: 0 it is a Seed image with a valid manifest; 1 it is not, or \
+                  cannot be read; 2 wrong usage."
+)]
+pub(super) struct InspectOptions {
+    /// An image of a registry; or the folder of an OCI image layout, or an archive of docker save
+    #[arg(value_name = "REFERENCE|LAYOUT|ARCHIVE")]
+    image: String,
+    /// Which image of a layout or archive with several
+    #[arg(long, value_name = "NAME:TAG")]
+    name: Option<String>,
+    /// Print the manifest alone, as the label holds it
+    #[arg(long, conflicts_with = "json")]
+    manifest: bool,
+    #[command(flatten)]
+    account: Account,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Inspected<'a> {
+    reference: &'a str,
+    digest: &'a str,
+    platforms: &'a [String],
+    size: Option<u64>,
+    built: &'a str,
+    manifest: Option<Box<RawValue>>,
+    report: &'a Report,
+}
+
+pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
+    let ImageCommand::Inspect(options) = command;
+    let seen = match find(options).await? {
+        Ok(seen) => seen,
+        Err(why) => return usage(&why),
+    };
+    let text = seen.label.as_deref().and_then(|label| label::read(label).ok());
+    let report = match &seen.label {
+        Some(label) => judge_label(label, Rules::default()),
+        None => judge_unlabelled(Rules::default()),
+    };
+    let exit = if report.valid { Exit::Done } else { Exit::Failed };
+    if options.json {
+        let manifest = text.map(RawValue::from_string).transpose()?;
+        let Seen { reference, digest, platforms, built, .. } = &seen;
+        print(json_line(&Inspected {
+            reference,
+            digest,
+            platforms,
+            size: seen.size,
+            built,
+            manifest,
+            report: &report,
+        })?)?;
+        return Ok(exit);
+    }
+    if !report.valid {
+        let source = text.as_deref().unwrap_or_default().as_bytes();
+        eprint!("{}", problems(&renderer(&std::io::stderr()), &tame(&seen.reference), source, &report));
+    }
+    match text {
+        Some(text) if options.manifest => print(format_args!("{text}\n"))?,
+        None if options.manifest => {}
+        text => print(shown(&seen, &report, text.as_deref()))?,
+    }
+    Ok(exit)
+}
+
+fn shown(seen: &Seen, report: &Report, manifest: Option<&str>) -> String {
+    let size = seen.size.map(|size| HumanBytes(size).to_string()).unwrap_or_default();
+    let rows = [
+        ("Image", tame(&seen.reference)),
+        ("Digest", seen.digest.clone()),
+        ("Platforms", tame(&seen.platforms.join(", "))),
+        ("Built", tame(&seen.built)),
+        ("Size", size),
+        ("Manifest", summary("manifest", report).trim_start_matches("manifest: ").to_owned()),
+    ];
+    let rows = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    let mut text: String = rows.map(|(name, value)| format!("{:11}{value}\n", format!("{name}:"))).collect();
+    let pretty = manifest.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    if let Some(pretty) = pretty.and_then(|value| serde_json::to_string_pretty(&value).ok()) {
+        text += "\n";
+        text.extend(pretty.lines().map(|line| tame(line) + "\n"));
+    }
+    text
+}
+
+/// The image; the inner error is about what was typed.
+async fn find(options: &InspectOptions) -> anyhow::Result<anyhow::Result<Seen>> {
+    let path = Path::new(&options.image);
+    if path.exists() || options.image.starts_with(['.', '/']) {
+        return on_disk(options, path).await;
+    }
+    let (place, repository, tag) = match reference(&options.image) {
+        Ok(parts) => parts,
+        Err(why) => return Ok(Err(why.into())),
+    };
+    let target = Target { place, repository, tag };
+    let registry = target.open(&options.account).await?;
+    Ok(Ok(registry.see(&target.repository, &target.tag).await?))
+}
+
+async fn on_disk(options: &InspectOptions, path: &Path) -> anyhow::Result<anyhow::Result<Seen>> {
+    let disk = match Outside::disk(path) {
+        Ok(disk) => disk,
+        Err(why) => return Ok(Err(why.into())),
+    };
+    let images = disk.images().await?;
+    let named = |(repository, tag): &&(String, String)| {
+        options.name.as_ref().is_none_or(|name| *name == format!("{repository}:{tag}"))
+    };
+    let found: Vec<_> = images.iter().filter(named).collect();
+    let all =
+        || images.iter().map(|(repository, tag)| tame(&format!("{repository}:{tag}"))).collect::<Vec<_>>().join(", ");
+    Ok(match found[..] {
+        [(repository, tag)] => Ok(disk.see(repository, tag).await?),
+        _ if images.is_empty() => Err(anyhow!("there is no image with a name in {}", manifest_file::shown(path))),
+        [] => Err(anyhow!("there is no such image in {}; there are: {}", manifest_file::shown(path), all())),
+        _ => Err(anyhow!("{} holds several images, so say which with --name: {}", manifest_file::shown(path), all())),
+    })
+}

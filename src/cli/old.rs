@@ -1,0 +1,441 @@
+//! The spelling of Seed CLI: its flags have one dash however long they are (`-in IMAGE`, `-pp`), or two, and a value
+//! behind a blank or a `=`. They are rewritten here to today's before anything else reads them, and only here. Pure.
+
+use std::ffi::{OsStr, OsString};
+
+use crate::seed::VERSION;
+
+/// What a flag of Seed CLI is today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Today {
+    /// A flag without a value.
+    Flag(&'static str),
+    /// A flag with a value.
+    Value(&'static str),
+    /// An argument without a name.
+    Argument,
+    /// A flag without a value that is not needed any more.
+    Nothing,
+    /// A value that is not needed any more, and why.
+    Unused(&'static str),
+    /// The version of the standard, of which there is one.
+    Standard,
+}
+use Today::{Argument, Flag, Nothing, Standard, Unused, Value};
+
+/// A command's flags: the names that Seed CLI has for each, and what it is today.
+type Flags = &'static [(&'static [&'static str], Today)];
+
+const NO_SCHEMA: Today = Unused("manifests and metadata are judged by the rules of the standard that are built in");
+
+// What several commands have.
+const IMAGE: Flags = &[(&["in", "imageName"], Argument)];
+const FOLDER: Flags = &[(&["d", "directory"], Argument)];
+const MANIFEST: Flags = &[(&["M", "manifest"], Value("manifest"))];
+const STANDARD: Flags = &[(&["v", "version"], Standard)];
+const WARNINGS: Flags = &[(&["w", "warnings"], Flag("strict"))];
+const SCHEMA: Flags = &[(&["s", "schema"], NO_SCHEMA)];
+const REGISTRY: Flags = &[
+    (&["r", "registry"], Value("registry")),
+    (&["O", "org"], Value("org")),
+    (&["u", "user"], Value("user")),
+    (&["p", "password"], Value("password")),
+];
+const PUBLISHING: Flags = &[
+    (&["f", "force"], Flag("force")),
+    (&["pp"], Flag("package-patch")),
+    (&["pm"], Flag("package-minor")),
+    (&["P"], Flag("package-major")),
+    (&["jp"], Flag("job-patch")),
+    (&["jm"], Flag("job-minor")),
+    // Seed CLI's help calls it -JM, and Seed CLI does not take that.
+    (&["J", "JM"], Flag("job-major")),
+];
+const JOB: Flags = &[
+    (&["M", "manifest"], Argument),
+    (&["i", "inputs"], Value("input")),
+    (&["j", "json"], Value("json-input")),
+    (&["e", "setting"], Value("setting")),
+    (&["m", "mount"], Value("mount")),
+    (&["o", "outDir"], Value("output")),
+    (&["q", "quiet"], Flag("quiet")),
+];
+const BUILD: Flags = &[
+    (&["D", "dockerfile"], Value("dockerfile")),
+    (&["c", "cache-from"], Value("cache-from")),
+    (&["publish"], Flag("publish")),
+];
+const RUN: Flags = &[(&["rm"], Flag("rm")), (&["rep", "repetitions"], Value("rep"))];
+const BATCH: Flags =
+    &[(&["b", "batch"], Value("batch")), (&["d", "directory"], Value("directory")), (&["rm"], Nothing)];
+
+/// All commands of Seed CLI.
+const VERBS: [(&str, &[Flags]); 12] = [
+    ("init", &[FOLDER, STANDARD]),
+    ("validate", &[FOLDER, STANDARD, SCHEMA, WARNINGS]),
+    ("build", &[FOLDER, MANIFEST, BUILD, STANDARD, WARNINGS, REGISTRY, PUBLISHING]),
+    ("run", &[IMAGE, JOB, SCHEMA, RUN]),
+    ("batch", &[IMAGE, JOB, SCHEMA, BATCH]),
+    ("publish", &[IMAGE, MANIFEST, &[(&["d", "directory"], Value("directory"))], REGISTRY, PUBLISHING]),
+    ("unpublish", &[IMAGE, MANIFEST, REGISTRY]),
+    ("pull", &[IMAGE, REGISTRY]),
+    ("search", &[REGISTRY, &[(&["f", "filter"], Argument)]]),
+    ("list", &[]),
+    ("spec", &[]),
+    ("version", &[]),
+];
+
+/// Options of the whole program that may stand before a command, and take a value.
+const BEFORE: [&str; 2] = ["--config", "--data"];
+
+/// Arguments as today's program takes them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rewritten {
+    pub arguments: Vec<OsString>,
+    /// What people are told.
+    pub notes: Vec<String>,
+    /// It was called as Seed CLI is: `seed …`, or `silo seed …`.
+    pub is_seed: bool,
+}
+
+/// The names of Seed CLI's commands.
+pub(super) fn verbs() -> impl Iterator<Item = &'static str> {
+    VERBS.into_iter().map(|(verb, _)| verb)
+}
+
+/// Rewrites the flags of Seed CLI's commands; everything else stays as it is.
+///
+/// # Errors
+/// What is wrong, for a flag or command that does not exist, and a value that is missing.
+pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<Rewritten, String> {
+    let mut given: Vec<OsString> = arguments.into_iter().collect();
+    let program = given.first().map(|it| std::path::Path::new(it).file_stem().unwrap_or_default().to_owned());
+    let mut is_seed = program.is_some_and(|name| name == "seed");
+    if given.get(1).is_some_and(|word| word == "seed") {
+        given.remove(1);
+        is_seed = true;
+    }
+    if is_seed {
+        given[0] = "silo".into();
+    }
+    let mut rewritten = Rewritten { arguments: Vec::new(), notes: Vec::new(), is_seed };
+    let Some(at) = command(&given) else {
+        rewritten.arguments = given;
+        return Ok(rewritten);
+    };
+    let verb = given[at].to_string_lossy().into_owned();
+    let flags = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, flags)| *flags);
+    let flags = match flags {
+        Some(flags) => flags,
+        None if is_seed && verb != "help" => return Err(unknown_verb(&verb)),
+        None => {
+            rewritten.arguments = given;
+            return Ok(rewritten);
+        }
+    };
+    let rest = given.split_off(at + 1);
+    rewritten.arguments = given;
+    rewrite_flags(&verb, flags, rest, &mut rewritten)?;
+    // Seed CLI takes the present folder where no rows are named.
+    let has_rows = |argument: &OsString| {
+        let text = argument.to_string_lossy();
+        ["--batch", "--directory"].iter().any(|name| text.starts_with(name)) || text == "-h" || text == "--help"
+    };
+    if is_seed && verb == "batch" && !rewritten.arguments.iter().any(has_rows) {
+        rewritten.arguments.push("--directory=.".into());
+    }
+    Ok(rewritten)
+}
+
+/// Where the command stands.
+fn command(arguments: &[OsString]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        let argument = arguments.get(at)?;
+        if BEFORE.iter().any(|name| argument == name) {
+            at += 2;
+        } else if argument.to_string_lossy().starts_with('-') {
+            at += 1;
+        } else {
+            return Some(at);
+        }
+    }
+}
+
+fn rewrite_flags(verb: &str, flags: &[Flags], given: Vec<OsString>, to: &mut Rewritten) -> Result<(), String> {
+    let mut left = given.into_iter();
+    while let Some(argument) = left.next() {
+        if argument == "--" {
+            to.arguments.push(argument);
+            to.arguments.extend(left);
+            break;
+        }
+        let Some((name, value)) = flag(&argument) else {
+            to.arguments.push(argument);
+            continue;
+        };
+        let is_today = name == "json" && argument.to_string_lossy().starts_with("--");
+        let known =
+            flags.iter().copied().flatten().find(|(names, _)| names.contains(&name.as_str())).filter(|_| !is_today);
+        let Some((_, today)) = known else {
+            if name.chars().count() > 1 && !argument.to_string_lossy().starts_with("--") {
+                return Err(unknown_flag(verb, flags, &name));
+            }
+            to.arguments.push(argument);
+            continue;
+        };
+        let mut needed = || {
+            let value = value.clone().or_else(|| left.next());
+            value.ok_or_else(|| format!("the flag -{name} of {verb} needs a value"))
+        };
+        match today {
+            Flag(long) if is_on(verb, &name, value.as_deref())? => to.arguments.push(format!("--{long}").into()),
+            Nothing => _ = is_on(verb, &name, value.as_deref())?,
+            Flag(_) => {}
+            Value(long) => {
+                let mut whole = OsString::from(format!("--{long}="));
+                whole.push(needed()?);
+                to.arguments.push(whole);
+            }
+            Argument => {
+                let value = needed()?;
+                if value.to_string_lossy().starts_with('-') && value != "-" {
+                    return Err(format!("the flag -{name} of {verb} needs a value"));
+                }
+                to.arguments.push(value);
+            }
+            Unused(why) => {
+                needed()?;
+                to.notes.push(format!("-{name} is not used: {why}"));
+            }
+            Standard => {
+                let version = needed()?;
+                if version != VERSION {
+                    let version = version.to_string_lossy();
+                    return Err(format!(
+                        "there are rules for version {VERSION} of the standard only, not for {version}"
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A flag's name, and its value where that is attached. `None` for what is no flag, or not UTF-8 in its name.
+fn flag(argument: &OsStr) -> Option<(String, Option<OsString>)> {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let bytes = argument.as_bytes();
+    let name = bytes.strip_prefix(b"--").or(bytes.strip_prefix(b"-")).filter(|name| !name.is_empty())?;
+    let (name, value) = match name.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&name[..at], Some(OsString::from_vec(name[at + 1..].to_vec()))),
+        None => (name, None),
+    };
+    let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.starts_with('-'))?;
+    Some((name.to_owned(), value))
+}
+
+/// Whether a flag without a value is set, as Go reads it.
+fn is_on(verb: &str, name: &str, value: Option<&OsStr>) -> Result<bool, String> {
+    match value.map(OsStr::to_string_lossy).as_deref() {
+        None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+        Some(other) => Err(format!("the flag -{name} of {verb} takes no value, and so not {other}")),
+    }
+}
+
+fn unknown_flag(verb: &str, flags: &[Flags], name: &str) -> String {
+    let names =
+        flags.iter().copied().flatten().flat_map(|(names, _)| names.iter().copied()).filter(|known| known.len() > 1);
+    let advice = match nearest(name, names) {
+        Some(known) => format!("did you mean -{known}?"),
+        None => format!("`silo help {verb}` lists what there is, and a value stands apart from a flag of one letter"),
+    };
+    format!("{verb} has no flag -{name}: {advice}")
+}
+
+fn unknown_verb(verb: &str) -> String {
+    match nearest(verb, verbs()) {
+        Some(known) => format!("there is no command {verb}: did you mean {known}?"),
+        None => format!("there is no command {verb}: there are {}", verbs().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Below this, two words have little in common.
+    const ALIKE: f64 = 0.7;
+    let alike = |known: &'a str| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known);
+    let best = known.map(alike).filter(|(score, _)| *score > ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rewritten(line: &str) -> Result<String, String> {
+        let words = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from);
+        let found = rewrite(words)?;
+        Ok(found.arguments.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn lines_of_the_guides() {
+        for (old, today) in [
+            ("seed init", "silo init"),
+            ("seed init -d x -v 1.0.0", "silo init x"),
+            ("seed validate -d x -w", "silo validate x --strict"),
+            ("seed build", "silo build"),
+            (
+                "seed build -d x -M m.json -D Dockerfile.gpu -c base:1 -publish -r r.org -O geo -pp -JM",
+                "silo build x --manifest=m.json --dockerfile=Dockerfile.gpu --cache-from=base:1 --publish --registry=r.org \
+                 --org=geo --package-patch --job-major",
+            ),
+            (
+                "seed run -rm -in a-1.0.0-seed:1.0.0 -i IN=a,b -i X=c -j D={\"k\":1,\"l\":2} -e S=-x -m M=/m -o out -q -rep 3",
+                "silo run --rm a-1.0.0-seed:1.0.0 --input=IN=a,b --input=X=c --json-input=D={\"k\":1,\"l\":2} \
+                 --setting=S=-x --mount=M=/m --output=out --quiet --rep=3",
+            ),
+            (
+                "seed run -imageName=a:1 --inputs A=b -json D=1 -repetitions=2",
+                "silo run a:1 --input=A=b --json-input=D=1 --rep=2",
+            ),
+            ("silo run a:1 --json -i A=b", "silo run a:1 --json --input=A=b"),
+            (
+                "seed batch -b rows.csv -in a:1 -e S=1 -o out",
+                "silo batch --batch=rows.csv a:1 --setting=S=1 --output=out",
+            ),
+            ("seed batch -in a:1", "silo batch a:1 --directory=."),
+            ("silo batch a:1", "silo batch a:1"),
+            (
+                "seed publish -in a:1 -r r.org -O g/p -u ada -p -hunter2 -f -P -J",
+                "silo publish a:1 --registry=r.org --org=g/p --user=ada --password=-hunter2 --force --package-major --job-major",
+            ),
+            ("silo seed publish -in a:1", "silo publish a:1"),
+            ("/usr/bin/seed unpublish -in a:1 -O g", "silo unpublish a:1 --org=g"),
+            ("seed pull -in a:1 -r r.org", "silo pull a:1 --registry=r.org"),
+            ("seed search -r r.org -f x", "silo search --registry=r.org x"),
+            ("seed run -rm=false -q=true", "silo run --quiet"),
+            ("silo --data d run -in x -- -in y", "silo --data d run x -- -in y"),
+            ("silo scan -in x", "silo scan -in x"),
+            ("silo", "silo"),
+            ("seed --help", "silo --help"),
+            ("seed help build", "silo help build"),
+            ("silo validate - -", "silo validate - -"),
+        ] {
+            assert_eq!(rewritten(old).as_deref(), Ok(today), "{old}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_is_told_with_advice() {
+        for (line, said) in [
+            ("seed run -outdir x", "did you mean -outDir?"),
+            ("seed run -inn x", "did you mean -in?"),
+            ("silo run -ofolder", "silo help run"),
+            ("seed init --bogus", ""),
+            ("seed init -bogus", "init has no flag -bogus"),
+            ("seed publsh", "did you mean publish?"),
+            ("seed xyzzy", "there are init"),
+            ("seed scan", "there is no command scan"),
+            ("seed run -in", "-in of run needs a value"),
+            ("seed run -in -rm", "-in of run needs a value"),
+            ("seed run -rm=maybe", "takes no value"),
+            ("seed validate -v 0.1.0", "version 1.0.0"),
+        ] {
+            match rewritten(line) {
+                Err(why) => assert!(!said.is_empty() && why.contains(said), "{line}: {why}"),
+                Ok(_) => assert!(said.is_empty(), "{line}"),
+            }
+        }
+        let notes = rewrite(["seed", "run", "-s", "x.json"].map(OsString::from)).unwrap();
+        assert!(notes.notes[0].contains("-s is not used") && notes.arguments.len() == 2, "{notes:?}");
+    }
+
+    /// The table is held against the commands themselves.
+    #[test]
+    fn todays_flags_exist() {
+        let program = super::super::Arguments::command();
+        for (verb, flags) in VERBS {
+            let command = program.find_subcommand(verb).unwrap_or_else(|| panic!("there is no command {verb}"));
+            for (names, today) in flags.iter().copied().flatten() {
+                let found = match today {
+                    Flag(long) | Value(long) => {
+                        let found = command.get_arguments().find(|argument| argument.get_long() == Some(long));
+                        let found = found.unwrap_or_else(|| panic!("{verb} has no --{long}"));
+                        found.get_action().takes_values() == matches!(today, Value(_))
+                    }
+                    Argument => command.get_positionals().next().is_some(),
+                    Nothing | Unused(_) | Standard => true,
+                };
+                assert!(found, "{verb} {names:?}");
+            }
+        }
+    }
+
+    fn any_flag() -> impl Strategy<Value = (&'static str, &'static str, Today)> {
+        let all: Vec<_> = VERBS
+            .into_iter()
+            .flat_map(|(verb, flags)| flags.iter().copied().flatten().map(move |(names, today)| (verb, names, *today)))
+            .flat_map(|(verb, names, today)| names.iter().map(move |name| (verb, *name, today)))
+            .collect();
+        prop::sample::select(all)
+    }
+
+    proptest! {
+        /// Every spelling of Go's flags gives the same, and a value arrives whole.
+        #[test]
+        fn spellings_agree((verb, name, today) in any_flag(), value in "[-=,{}\" a-z]{1,8}|\\PC{1,4}") {
+            let lines = [
+                vec![format!("-{name}"), value.clone()],
+                vec![format!("--{name}"), value.clone()],
+                vec![format!("-{name}={value}")],
+                vec![format!("--{name}={value}")],
+            ];
+            let run = |line: &[String]| {
+                let line = ["seed", verb].map(String::from).into_iter().chain(line.to_vec());
+                rewrite(line.map(OsString::from)).map(|found| found.arguments)
+            };
+            match today {
+                Value(long) => {
+                    let expected = OsString::from(format!("--{long}={value}"));
+                    for line in lines.iter().filter(|line| !(name == "json" && line[0].starts_with("--"))) {
+                        prop_assert!(run(line).unwrap().contains(&expected), "{:?}", line);
+                    }
+                }
+                Argument if !value.starts_with('-') => {
+                    for line in &lines {
+                        prop_assert!(run(line).unwrap().contains(&OsString::from(&value)), "{:?}", line);
+                    }
+                }
+                _ => {}
+            }
+        }
+
+        /// What is behind `--`, and what other commands are given, is not ours.
+        #[test]
+        fn the_rest_stays(words in prop::collection::vec("-{0,2}[a-zA-Z=]{0,6}", 0..6)) {
+            let line = |verb: &str, stop: &[&str]| -> Vec<OsString> {
+                let head = ["silo", verb].into_iter().chain(stop.iter().copied()).map(OsString::from);
+                head.chain(words.iter().map(OsString::from)).collect()
+            };
+            for line in [line("scan", &[]), line("run", &["--"])] {
+                prop_assert_eq!(rewrite(line.clone()).unwrap().arguments, line);
+            }
+        }
+
+        #[test]
+        fn never_panics(words in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6), 0..6)) {
+            use std::os::unix::ffi::OsStringExt as _;
+            let words: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
+            let _ = rewrite(words.clone());
+            for verb in verbs() {
+                let line = ["seed", verb].map(OsString::from).into_iter().chain(words.clone());
+                let _ = rewrite(line);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Which registry a command speaks to, and as whom: what `publish`, `unpublish`, `pull`, `search` and `image` share.
+//!
+//! A password comes from standard input, the environment, a terminal, or Docker's own configuration. Nothing here ever
+//! hands one to another program's arguments, or prints it.
+
+mod docker_config;
+
+use std::io::{IsTerminal as _, Read as _, stderr, stdin};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::app::outside::{Login, Place};
+use crate::engine::docker::TOKEN_USER;
+use crate::engine::runtime::Credentials;
+use docker_config::DockerConfig;
+
+pub(super) use docker_config::HUB_KEY;
+
+/// The longest password that is read, bytes: tokens of clouds have some thousands.
+const LONGEST_PASSWORD: u64 = 64 << 10;
+/// The user name that Azure's registries take with a token in place of a password.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
+#[derive(Args, Clone, Default)]
+pub(super) struct Registry {
+    /// The registry: host[:port], with http:// before it for one without TLS [default: Docker Hub]
+    #[arg(short, long, value_name = "REGISTRY", help_heading = "Registry")]
+    registry: Option<String>,
+    /// The organisation: a namespace of Docker Hub, GitLab's GROUP/PROJECT, a project of Harbor; none where images lie at
+    /// the root
+    #[arg(short = 'O', long, value_name = "ORG", help_heading = "Registry")]
+    org: Option<String>,
+    #[command(flatten)]
+    account: Account,
+}
+
+/// As whom a registry is spoken to.
+#[derive(Args, Clone, Default)]
+pub(super) struct Account {
+    /// The user; without one, what `docker login` has left in Docker's configuration
+    #[arg(short, long, value_name = "USER", env = "SILO_REGISTRY_USER", help_heading = "Registry")]
+    user: Option<String>,
+    /// Read the user's password, or an access token, from standard input [env: SILO_REGISTRY_PASSWORD=]
+    #[arg(long, requires = "user", conflicts_with = "password", help_heading = "Registry")]
+    password_stdin: bool,
+    /// The password: everybody on this machine can read it here
+    #[arg(short, long, value_name = "PASSWORD", requires = "user", hide = true)]
+    password: Option<SecretString>,
+    #[arg(long, env = "SILO_REGISTRY_PASSWORD", hide = true, hide_env_values = true)]
+    password_variable: Option<SecretString>,
+    /// Docker's configuration folder, with logins [default: ~/.docker]
+    #[arg(long, value_name = "FOLDER", env = "DOCKER_CONFIG", help_heading = "Registry")]
+    docker_config: Option<PathBuf>,
+    /// Found out once: standard input can be read once only.
+    #[arg(skip)]
+    known: OnceLock<SecretString>,
+}
+
+impl Registry {
+    /// Whether a registry was named, or a namespace of Docker Hub's.
+    pub(super) fn is_named(&self) -> bool {
+        self.registry.is_some() || self.org.is_some()
+    }
+
+    /// Where images go, or are; on Docker Hub in the user's own namespace where none was named.
+    ///
+    /// # Errors
+    /// There is nothing to take for Docker Hub's namespace.
+    pub(super) fn place(&self) -> anyhow::Result<Place> {
+        let registry = self.registry.as_deref().unwrap_or_default();
+        let org = self.org.as_deref().unwrap_or_default();
+        let place = Place::new(registry, org);
+        if place.is_docker_hub() && place.org.is_empty() {
+            let Some(user) = self.account.user.as_deref() else {
+                bail!("on Docker Hub images lie in a namespace: name yours with -O (or another registry with -r)");
+            };
+            return Ok(Place::new(registry, user));
+        }
+        Ok(place)
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+}
+
+impl Account {
+    /// The account for a host, as an engine takes it; `None`: nobody in particular.
+    ///
+    /// # Errors
+    /// A password is missing, or Docker's configuration cannot be used.
+    pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+        match &self.user {
+            Some(user) => {
+                let password = match self.known.get() {
+                    Some(known) => known.clone(),
+                    None => self.password(user, host)?,
+                };
+                let password = self.known.get_or_init(|| password).clone();
+                Ok(Some(Credentials { username: user.clone(), password }))
+            }
+            None => self.docker_config()?.credentials(host),
+        }
+    }
+
+    /// Whether a user was named.
+    pub(super) fn is_named(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// What `docker login` has left, whoever is named here.
+    pub(super) fn docker_config(&self) -> anyhow::Result<DockerConfig> {
+        DockerConfig::read(self.docker_config.as_deref())
+    }
+
+    fn password(&self, user: &str, host: &str) -> anyhow::Result<SecretString> {
+        if let Some(password) = &self.password {
+            eprintln!(
+                "warning: everybody on this machine can read a password that is given with -p; use --password-stdin, \
+                 SILO_REGISTRY_PASSWORD or docker login"
+            );
+            return Ok(password.clone());
+        }
+        if self.password_stdin {
+            let mut text = String::new();
+            stdin().lock().take(LONGEST_PASSWORD).read_to_string(&mut text).context("the password cannot be read")?;
+            let text = text.trim_end_matches(['\r', '\n']);
+            if text.is_empty() {
+                bail!("there is no password on standard input");
+            }
+            return Ok(text.to_owned().into());
+        }
+        if let Some(password) = &self.password_variable {
+            return Ok(password.clone());
+        }
+        if let Some(known) = self.docker_config()?.credentials(host)?.filter(|known| known.username == user) {
+            return Ok(known.password);
+        }
+        if stdin().is_terminal() && stderr().is_terminal() {
+            let asked = rpassword::prompt_password(format!("Password of {user} at {host}: "));
+            return Ok(asked.context("the password cannot be read")?.into());
+        }
+        bail!(
+            "{user} needs a password at {host}: give it on standard input with --password-stdin, in \
+             SILO_REGISTRY_PASSWORD, or log in with: docker login {host}"
+        )
+    }
+}
+
+/// The same account, for our own requests.
+pub(super) fn login(credentials: Option<&Credentials>) -> Login {
+    let Some(credentials) = credentials else { return Login::default() };
+    // A token in place of a password is exchanged by the engine; registries that give such take it as a password too.
+    let username = if credentials.username == TOKEN_USER { NOBODY } else { &credentials.username };
+    let password = Some(credentials.password.expose_secret().to_owned().into());
+    Login { username: username.to_owned(), password }
+}

@@ -1,0 +1,201 @@
+//! The logins in Docker's configuration: in its file, or kept by a credential helper, a program that gives them one at a
+//! time and on its standard output.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::app::outside::DOCKER_HUB;
+use crate::cli::manifest_file::shown;
+use crate::cli::render::tame;
+use crate::engine::docker::TOKEN_USER;
+use crate::engine::runtime::Credentials;
+
+/// Docker Hub's key, which is as old as Docker.
+pub(in crate::cli) const HUB_KEY: &str = "https://index.docker.io/v1/";
+/// The longest configuration, bytes.
+const LONGEST: u64 = 4 << 20;
+/// What helpers say of a host that they do not know; any other failure is one.
+const NOT_THERE: &str = "credentials not found";
+
+/// Docker's `config.json`, as far as it is about logins.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cli) struct DockerConfig {
+    #[serde(default)]
+    auths: BTreeMap<String, Auth>,
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, String>,
+    #[serde(default)]
+    creds_store: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Auth {
+    /// Name and password as Basic wants them.
+    #[serde(default)]
+    auth: String,
+    #[serde(default)]
+    identitytoken: String,
+}
+
+/// What a helper answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+impl DockerConfig {
+    /// Reads it; an empty one where there is none.
+    ///
+    /// # Errors
+    /// It is there, and cannot be read.
+    pub(super) fn read(folder: Option<&Path>) -> anyhow::Result<Self> {
+        let own = || std::env::home_dir().map(|home| home.join(".docker"));
+        let Some(folder) = folder.map(Path::to_owned).or_else(own) else { return Ok(Self::default()) };
+        let path: PathBuf = folder.join("config.json");
+        let text = match std::fs::File::open(&path) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            opened => opened.and_then(|file| std::io::read_to_string(std::io::Read::take(file, LONGEST))),
+        };
+        let unusable = || format!("Docker's configuration {} cannot be used", shown(&path));
+        // What a parser says may quote what it read, and that may be a password.
+        serde_json::from_str(&text.with_context(unusable)?)
+            .map_err(|why| anyhow!("it is no such JSON (line {}, column {})", why.line(), why.column()))
+            .with_context(unusable)
+    }
+
+    /// The login for a host; `None`: nobody has logged in there.
+    ///
+    /// # Errors
+    /// A helper is missing or fails, or an entry is unreadable.
+    pub(in crate::cli) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+        let helper = self.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, helper)| helper);
+        let helper = helper.or(Some(&self.creds_store).filter(|helper| !helper.is_empty()));
+        if let Some(helper) = helper
+            && let Some(found) = ask(helper, key_of(host))?
+        {
+            return Ok(Some(found));
+        }
+        let Some((_, auth)) = self.auths.iter().find(|(key, _)| host_of(key) == host) else { return Ok(None) };
+        auth.credentials().with_context(|| format!("the login for {} in Docker's configuration", tame(host)))
+    }
+}
+
+impl Auth {
+    fn credentials(&self) -> anyhow::Result<Option<Credentials>> {
+        if !self.identitytoken.is_empty() {
+            let (username, password) = (TOKEN_USER.to_owned(), self.identitytoken.clone().into());
+            return Ok(Some(Credentials { username, password }));
+        }
+        if self.auth.is_empty() {
+            return Ok(None);
+        }
+        let unreadable = "it is no base64 of a name and a password; log in again with docker login";
+        let pair = STANDARD.decode(&self.auth).ok().and_then(|pair| String::from_utf8(pair).ok());
+        let pair = pair.context(unreadable)?;
+        let (username, password) = pair.split_once(':').context(unreadable)?;
+        // Docker once ended passwords with a zero.
+        let (username, password) = (username.to_owned(), password.trim_end_matches('\0').to_owned().into());
+        Ok(Some(Credentials { username, password }))
+    }
+}
+
+/// The key that Docker itself gives a host.
+fn key_of(host: &str) -> &str {
+    if host == DOCKER_HUB { HUB_KEY } else { host }
+}
+
+/// The host that a key of the configuration means: keys are hosts, or old addresses with a scheme and a path.
+fn host_of(key: &str) -> &str {
+    let key = key.split_once("://").map_or(key, |(_, rest)| rest);
+    let host = key.split('/').next().unwrap_or(key);
+    if matches!(host, "index.docker.io" | "registry-1.docker.io" | "hub.docker.com") { DOCKER_HUB } else { host }
+}
+
+/// Asks a helper, `docker-credential-NAME get`, by its standard input.
+fn ask(helper: &str, key: &str) -> anyhow::Result<Option<Credentials>> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if helper.is_empty() || !helper.chars().all(is_name) {
+        bail!("Docker's configuration names a credential helper '{}', which cannot be one", tame(helper));
+    }
+    let program = format!("docker-credential-{helper}");
+    let unusable = || format!("the credential helper {program} of Docker's configuration cannot be used");
+    let mut command = Command::new(&program);
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(unusable)?;
+    if let Some(mut input) = child.stdin.take() {
+        // One that needs no question may be gone already.
+        _ = input.write_all(key.as_bytes());
+    }
+    let output = child.wait_with_output().with_context(unusable)?;
+    if !output.status.success() {
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        let said = tame(String::from_utf8_lossy(&said).trim());
+        if said.to_lowercase().contains(NOT_THERE) {
+            return Ok(None);
+        }
+        let said: String = said.chars().take(200).collect();
+        return Err(anyhow!("it says: {said}")).with_context(unusable);
+    }
+    // Its answer holds a password, so nothing of it is repeated.
+    let answer: Answer =
+        serde_json::from_slice(&output.stdout).map_err(|_| anyhow!("its answer is none")).with_context(unusable)?;
+    Ok(Some(Credentials { username: answer.username, password: answer.secret.into() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn login(config: &str, host: &str) -> anyhow::Result<Option<(String, String)>> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let found = DockerConfig::read(Some(folder.path()))?.credentials(host)?;
+        Ok(found.map(|found| (found.username, found.password.expose_secret().to_owned())))
+    }
+
+    #[test]
+    fn entries_are_found_by_host() {
+        let pair = STANDARD.encode("ada:a:b");
+        for (key, host) in [
+            ("r.example.org", "r.example.org"),
+            ("r.example.org:5000", "r.example.org:5000"),
+            ("https://r.example.org/v1/", "r.example.org"),
+            ("https://index.docker.io/v1/", "docker.io"),
+        ] {
+            let config = format!(r#"{{"auths":{{"{key}":{{"auth":"{pair}"}}}},"other":[1]}}"#);
+            assert_eq!(login(&config, host).unwrap(), Some(("ada".into(), "a:b".into())), "{key}");
+            assert_eq!(login(&config, "else.example.org").unwrap(), None);
+        }
+        let token = r#"{"auths":{"r.org":{"auth":"AAAA","identitytoken":"t"}}}"#;
+        assert_eq!(login(token, "r.org").unwrap(), Some((TOKEN_USER.into(), "t".into())));
+        assert_eq!(login(r#"{"auths":{"r.org":{}}}"#, "r.org").unwrap(), None);
+        assert_eq!(login("{}", "r.org").unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_its_content() {
+        for config in [
+            r#"{"auths":{"r.org":{"auth":"hunter2 "}}}"#,
+            r#"{"auths":{"r.org":"hunter2"}}"#,
+            "hunter2",
+            r#"{"credsStore":"../hunter/2"}"#,
+        ] {
+            let why = format!("{:#}", login(config, "r.org").unwrap_err());
+            assert!(!why.contains("hunter2") && why.contains("Docker's configuration"), "{why}");
+        }
+        let missing = login(r#"{"credHelpers":{"r.org":"no-such-helper"}}"#, "r.org").unwrap_err();
+        assert!(format!("{missing:#}").contains("docker-credential-no-such-helper"), "{missing:#}");
+    }
+}

@@ -1,0 +1,340 @@
+//! `silo publish`: an image that the engine has goes to a registry, under a version that is free there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::build::{How, Source, place_of};
+use super::job::live::{Bar, Show, stop_on_signal};
+use super::job::usage;
+use super::manifest_file::{self, ManifestFile};
+use super::place::{Account, Registry, login};
+use super::render::{json_line, problems, renderer, summary, tame};
+use super::{Exit, print};
+use crate::app::outside::{Outside, Place, Standing};
+use crate::engine::docker::Docker;
+use crate::engine::runtime::{Credentials, Error, Runtime as _};
+use crate::seed::bump::{Bump, Part, bump};
+use crate::seed::validate::{Rules, judge};
+use crate::seed::{LABEL, label};
+
+/// How many versions that are taken already are passed over. More would hammer the registry.
+const MOST_RAISES: u32 = 50;
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  silo publish -r registry.example.org -O geo\n  silo publish my-job-1.0.0-seed:1.0.0 -O \
+                  ada --package-patch\n\nA tag that the registry has is not overwritten: raise a version, which edits \
+                  the two versions in the manifest and builds again, or use --force.\n\nExit codes: 0 the image is \
+                  there, or would be (--dry-run); 1 it is not; 2 wrong usage, or something that cannot be read; 130 \
+                  stopped by Ctrl-C or a signal."
+)]
+pub(super) struct Options {
+    /// An image that the engine has [default: that of the folder's manifest]
+    #[arg(value_name = "IMAGE")]
+    image: Option<String>,
+    /// The folder of the manifest, and of the build where a version is raised
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+    #[command(flatten)]
+    how: How,
+    #[command(flatten)]
+    pushing: Pushing,
+    /// Say what would be done; the registry is asked, and nothing is changed
+    #[arg(long)]
+    dry_run: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where an image goes, and what happens if it is there already.
+#[derive(Args)]
+pub(super) struct Pushing {
+    #[command(flatten)]
+    registry: Registry,
+    /// Overwrite what the registry has under this name, and publish also what is not valid
+    #[arg(short, long)]
+    force: bool,
+    /// If it is taken, raise the package's version: 1.0.0 becomes 1.0.1
+    #[arg(long, group = "package", help_heading = "If the name is taken")]
+    package_patch: bool,
+    /// 1.0.0 becomes 1.1.0
+    #[arg(long, group = "package", help_heading = "If the name is taken")]
+    package_minor: bool,
+    /// 1.0.0 becomes 2.0.0
+    #[arg(short = 'P', long, group = "package", help_heading = "If the name is taken")]
+    package_major: bool,
+    /// If it is taken, raise the job's version: 1.0.0 becomes 1.0.1
+    #[arg(long, group = "job", help_heading = "If the name is taken")]
+    job_patch: bool,
+    /// 1.0.0 becomes 1.1.0
+    #[arg(long, group = "job", help_heading = "If the name is taken")]
+    job_minor: bool,
+    /// 1.0.0 becomes 2.0.0
+    #[arg(short = 'J', long, group = "job", help_heading = "If the name is taken")]
+    job_major: bool,
+}
+
+impl Pushing {
+    /// Whether anything here was given.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.registry.is_named() || self.force || !self.bump().is_empty()
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        self.registry.account()
+    }
+
+    /// Where images go.
+    ///
+    /// # Errors
+    /// What was typed names no place.
+    pub(super) fn place(&self) -> anyhow::Result<Place> {
+        self.registry.place()
+    }
+
+    fn bump(&self) -> Bump {
+        let part = |patch, minor, major| match (patch, minor, major) {
+            (true, ..) => Some(Part::Patch),
+            (_, true, _) => Some(Part::Minor),
+            (.., true) => Some(Part::Major),
+            _ => None,
+        };
+        Bump {
+            package: part(self.package_patch, self.package_minor, self.package_major),
+            job: part(self.job_patch, self.job_minor, self.job_major),
+        }
+    }
+}
+
+/// What was, or would be, done.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Published {
+    /// The engine's name of it.
+    image: String,
+    /// The registry's.
+    reference: String,
+    /// By which the registry knows it; `None` where nothing was done.
+    digest: Option<String>,
+    /// What it was called before a version was raised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raised_from: Option<String>,
+    dry_run: bool,
+}
+
+impl Published {
+    /// For people.
+    pub(super) fn lines(&self) -> String {
+        let (image, reference) = (tame(&self.image), tame(&self.reference));
+        let mut text = String::new();
+        if let Some(before) = &self.raised_from {
+            let verb = if self.dry_run { "would be" } else { "was" };
+            text += &format!("{} is taken, so it {verb} built as {image}\n", tame(before));
+        }
+        match &self.digest {
+            Some(digest) => text += &format!("Published {reference}\nDigest: {digest}\n"),
+            None => text += &format!("{image} would be published as {reference}\n"),
+        }
+        text
+    }
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+    let stop = stop_on_signal()?;
+    let Options { how, pushing, directory, .. } = options;
+    let named = match &options.image {
+        Some(image) => Ok(image.clone()),
+        None => of_manifest(how, directory),
+    };
+    let (image, place) = match named.and_then(|image| Ok((image, pushing.place()?))) {
+        Ok(meant) => meant,
+        Err(why) => return usage(&why),
+    };
+    let docker = Docker::open(how.engine.as_deref()).await?;
+    let work = Work { docker: &docker, how, directory, pushing, place, dry_run: options.dry_run, stop: &stop };
+    let Some(published) = work.publish(&image).await? else { return Ok(Exit::Interrupted) };
+    print(if options.json { json_line(&published)? } else { published.lines() })?;
+    Ok(Exit::Done)
+}
+
+/// The name of the image that a folder's manifest describes.
+pub(super) fn of_manifest(how: &How, directory: &Path) -> anyhow::Result<String> {
+    let (file, report) = how.judged(directory)?;
+    let named = "give the image's name, or the folder of a manifest with -d";
+    report.image_name.ok_or_else(|| anyhow!("{} names no image, {named}; look at: silo validate", file.name))
+}
+
+/// One image on its way.
+pub(super) struct Work<'a> {
+    pub docker: &'a Docker,
+    /// For another build, if a version is raised.
+    pub how: &'a How,
+    pub directory: &'a Path,
+    pub pushing: &'a Pushing,
+    pub place: Place,
+    pub dry_run: bool,
+    pub stop: &'a CancellationToken,
+}
+
+impl Work<'_> {
+    /// Publishes it; `None`: it was stopped. In any case nothing is left of it at the engine.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub(super) async fn publish(&self, image: &str) -> anyhow::Result<Option<Published>> {
+        self.check(image).await?;
+        let name = image.rsplit('/').next().unwrap_or(image);
+        if !name.contains(':') || name.contains('@') {
+            bail!("{} says no version: name the image with its tag, as in my-job-1.0.0-seed:1.0.0", tame(image));
+        }
+        let credentials = self.pushing.account().credentials(&self.place.host)?;
+        let registry = Outside::registry(&self.place, &login(credentials.as_ref())).await?;
+        if self.pushing.force || self.is_free(&registry, name).await? {
+            return self.push(&registry, credentials.as_ref(), image, name, None).await;
+        }
+        let bump = self.pushing.bump();
+        if bump.is_empty() {
+            bail!(
+                "{} is there already: raise the package's version with --package-patch, --package-minor or \
+                 --package-major (or the job's with --job-…), or overwrite it with --force",
+                self.reference(name)
+            );
+        }
+        let raised = self.raised(&registry, name, bump).await?;
+        if !self.dry_run {
+            let account = (self.pushing.account(), Some(&self.place));
+            if self.how.build(self.docker, self.directory, &raised, account, self.stop).await?.is_none() {
+                return Ok(None);
+            }
+            keep(&raised.file)?;
+        }
+        self.push(&registry, credentials.as_ref(), &raised.name, &raised.name, Some(name)).await
+    }
+
+    /// Whether the engine has it, and it is a Seed image that others can use.
+    async fn check(&self, image: &str) -> anyhow::Result<()> {
+        let found = match self.docker.image(image).await {
+            Err(Error::NoImage { .. }) => {
+                bail!("the engine has no image {}: build it first, with silo build, or look at the name", tame(image))
+            }
+            found => found?,
+        };
+        let Some(label) = found.labels.get(LABEL) else {
+            bail!("{} is no Seed image: it has no label {LABEL}; build it with silo build", tame(image));
+        };
+        let text = label::read(label).with_context(|| format!("{} is no Seed image", tame(image)))?;
+        let report = judge(text.as_bytes(), Rules::default());
+        let name = tame(image);
+        if !report.valid && !self.pushing.force {
+            eprint!("{}", problems(&renderer(&std::io::stderr()), &name, text.as_bytes(), &report));
+            bail!("{}; mend its manifest and build it again, or use --force", summary(&name, &report));
+        }
+        if let Some(proper) = report.image_name.filter(|proper| image.rsplit('/').next() != Some(proper)) {
+            eprintln!("warning: by its manifest {name} should be called {}", tame(&proper));
+        }
+        Ok(())
+    }
+
+    async fn is_free(&self, registry: &Outside, name: &str) -> anyhow::Result<bool> {
+        let (repository, tag) = self.parts(name);
+        Ok(match registry.standing(&repository, tag).await? {
+            Standing::Free => true,
+            Standing::Taken => false,
+            Standing::Hidden(why) => {
+                eprintln!("note: taken for a name that is free: {}", tame(&why));
+                true
+            }
+        })
+    }
+
+    /// The manifest with versions that are free; nothing is written yet.
+    async fn raised(&self, registry: &Outside, name: &str, by: Bump) -> anyhow::Result<Source> {
+        let (mut file, report) = self.how.judged(self.directory)?;
+        if report.image_name.as_deref() != Some(name) {
+            bail!(
+                "to raise a version the image is built again, but {} is the manifest of {}, not of {}: name the folder \
+                 with -d, or the manifest with -M",
+                place_of(&file),
+                report.image_name.as_deref().map_or("no image".into(), tame),
+                tame(name)
+            );
+        }
+        for _ in 0..MOST_RAISES {
+            let text = std::str::from_utf8(&file.bytes).context("what names an image is UTF-8")?;
+            file.bytes = bump(text, by)?.into_bytes();
+            let report = judge(&file.bytes, Rules::default());
+            if !report.valid {
+                eprint!("{}", problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report));
+                bail!("{}", summary(&file.name, &report));
+            }
+            let source = self.how.source(file, report)?;
+            if self.is_free(registry, &source.name).await? {
+                return Ok(source);
+            }
+            file = source.file;
+        }
+        bail!("the next {MOST_RAISES} versions of {} are taken, too: raise another number", tame(name))
+    }
+
+    async fn push(
+        &self,
+        registry: &Outside,
+        credentials: Option<&Credentials>,
+        image: &str,
+        name: &str,
+        raised_from: Option<&str>,
+    ) -> anyhow::Result<Option<Published>> {
+        let reference = self.reference(name);
+        let published = |digest| Published {
+            image: image.to_owned(),
+            reference: reference.clone(),
+            digest,
+            raised_from: raised_from.map(str::to_owned),
+            dry_run: self.dry_run,
+        };
+        if self.dry_run {
+            return Ok(Some(published(None)));
+        }
+        let named = self.docker.name_for_a_while(image, &reference).await?;
+        let mut bar = Bar::new("Pushing", &reference, if self.how.is_quiet() { Show::Nothing } else { Show::Both });
+        let pushed = tokio::select! {
+            pushed = self.docker.push(&reference, credentials, |progress| bar.show(progress)) => Some(pushed),
+            () = self.stop.cancelled() => None,
+        };
+        bar.finish();
+        // Whatever became of the push.
+        let ended = self.docker.end_name(named).await;
+        let Some(pushed) = pushed else { return Ok(None) };
+        pushed?;
+        ended.with_context(|| format!("{} is published, but its name at the engine stays", tame(&reference)))?;
+        let (repository, tag) = self.parts(name);
+        let digest = registry.digest(&repository, tag).await?;
+        let digest = digest.with_context(|| {
+            format!("the engine says that it pushed {}, but the registry does not have it", tame(&reference))
+        })?;
+        Ok(Some(published(Some(digest))))
+    }
+
+    /// Repository and tag of an image at the registry.
+    fn parts<'a>(&self, name: &'a str) -> (String, &'a str) {
+        let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+        (self.place.repository(repository), tag)
+    }
+
+    fn reference(&self, name: &str) -> String {
+        format!("{}/{}", self.place.host, self.place.repository(name))
+    }
+}
+
+/// Writes a manifest back, whole or not at all.
+fn keep(file: &ManifestFile) -> anyhow::Result<()> {
+    let path = file.path.as_deref().context("what is built comes from a file")?;
+    let permissions = std::fs::metadata(path).map(|about| about.permissions());
+    let written = permissions.and_then(|permissions| manifest_file::replace(path, &file.bytes, permissions));
+    written.with_context(|| format!("the image is built, but {} cannot be written", file.name))
+}

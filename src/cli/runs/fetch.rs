@@ -1,0 +1,198 @@
+//! `silo runs logs` and `silo runs outputs`.
+
+use std::io::Write as _;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use http::Method;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+
+use super::super::remote::{Server, items, table, text};
+use super::super::render::tame;
+use super::super::{Exit, print};
+use super::path;
+use crate::client::Client;
+
+#[derive(Args)]
+pub(in crate::cli) struct LogOptions {
+    /// The run's id
+    id: String,
+    /// What it printed to standard error
+    #[arg(long, conflicts_with_all = ["system", "combined"])]
+    stderr: bool,
+    /// What the server says of it
+    #[arg(long, conflicts_with = "combined")]
+    system: bool,
+    /// Lines of both streams, as JSON with their times
+    #[arg(long)]
+    combined: bool,
+    /// Of this attempt, from 1 [default: the last]
+    #[arg(long)]
+    attempt: Option<u32>,
+    /// Only so many lines, the last ones
+    #[arg(long, value_name = "LINES")]
+    tail: Option<u32>,
+    /// Go on until the run has ended
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct OutputOptions {
+    /// The run's id
+    id: String,
+    /// Only this output
+    name: Option<String>,
+    /// Download them into this folder
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// As JSON, as the server answers
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn logs(options: LogOptions) -> anyhow::Result<Exit> {
+    let client = options.server.client()?;
+    let log = match () {
+        () if options.stderr => "stderr",
+        () if options.system => "system",
+        () if options.combined => "combined",
+        () => "stdout",
+    };
+    let path = path(&options.id, &format!("/logs/{log}"));
+    let mut query = Vec::new();
+    query.extend(options.attempt.map(|attempt| ("attempt", attempt.to_string())));
+    query.extend(options.tail.map(|tail| ("tail", tail.to_string())));
+    if options.follow {
+        query.push(("follow", "true".to_owned()));
+        return follow(&client, &path, &query).await;
+    }
+    let mut out = std::io::stdout();
+    client.download(&path, &query, async |piece| Ok(out.write_all(&piece)?)).await?;
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+/// A stream that breaks off is gone on with where it was.
+async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow::Result<Exit> {
+    let mut last = None;
+    loop {
+        let mut events = client.follow_from(path, query, last.as_deref()).await?;
+        loop {
+            match events.next().await {
+                Ok(Some(event)) => print(event["text"].as_str().unwrap_or_default())?,
+                Ok(None) => return Ok(Exit::Done),
+                Err(why) => {
+                    eprintln!("silo: {}; going on where it was", tame(&why.to_string()));
+                    break;
+                }
+            }
+            last = events.last_id().map(str::to_owned).or(last);
+        }
+    }
+}
+
+pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<Exit> {
+    let client = options.server.client()?;
+    let left = client.ask(Method::GET, &path(&options.id, "/outputs"), &[], None).await?;
+    let mut files: Vec<(String, &Value)> = Vec::new();
+    for output in items(&left["files"]) {
+        files.extend(items(&output["files"]).iter().map(|file| (text(&output["name"]), file)));
+    }
+    files.extend(items(&left["extra"]).iter().map(|file| (String::new(), file)));
+    if let Some(name) = &options.name {
+        files.retain(|(output, _)| output == name);
+        ensure!(!files.is_empty(), "run {} left no file for output {}", tame(&options.id), tame(name));
+    }
+    if let Some(folder) = &options.output {
+        for (_, file) in &files {
+            fetch(&client, &options.id, file, folder).await?;
+        }
+        eprintln!("{} files in {}", files.len(), tame(&folder.display().to_string()));
+        return Ok(Exit::Done);
+    }
+    if options.json {
+        print(format_args!("{left}\n"))?;
+        return Ok(Exit::Done);
+    }
+    let rows = files.iter().map(|(output, file)| {
+        [tame(output), tame(&text(&file["path"])), file["size"].to_string(), tame(&text(&file["mediaType"]))]
+    });
+    print(format_args!("{}\n", table(["OUTPUT", "FILE", "BYTES", "MEDIA TYPE"], rows)))?;
+    for (name, value) in left["json"].as_object().into_iter().flatten() {
+        print(format_args!("{} = {}\n", tame(name), tame(&value.to_string())))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Downloads a file: complete, and with the digest that the server told, or not at all.
+async fn fetch(client: &Client, id: &str, file: &Value, folder: &Path) -> anyhow::Result<()> {
+    let relative = file["path"].as_str().unwrap_or_default().to_owned();
+    let target =
+        folder.join(inside(&relative).with_context(|| format!("the server names a file {}", tame(&relative)))?);
+    let shown = tame(&target.display().to_string());
+    tokio::fs::create_dir_all(target.parent().unwrap_or(folder)).await.with_context(|| shown.clone())?;
+    let mut part = target.clone().into_os_string();
+    part.push(".part");
+    let mut out = tokio::fs::File::create(&part).await.with_context(|| shown.clone())?;
+    let mut hash = Sha256::new();
+    let source: String = relative.split('/').map(encoded).collect::<Vec<_>>().join("/");
+    let fetched = client
+        .download(&path(id, &format!("/files/{source}")), &[], async |piece| {
+            hash.update(&piece);
+            Ok(out.write_all(&piece).await?)
+        })
+        .await;
+    let kept = match fetched {
+        Ok(()) => out.flush().await.map_err(anyhow::Error::from),
+        Err(why) => Err(why),
+    };
+    let expected = text(&file["sha256"]);
+    let found = hex::encode(hash.finalize());
+    let kept = kept.and_then(|()| match expected.is_empty() || expected == found {
+        true => Ok(()),
+        false => bail!("it was changed on its way: its SHA-256 is {found}, not {expected}"),
+    });
+    match kept {
+        Ok(()) => Ok(tokio::fs::rename(&part, &target).await?),
+        Err(why) => {
+            _ = tokio::fs::remove_file(&part).await;
+            Err(why.context(shown))
+        }
+    }
+}
+
+/// A path that stays in its folder.
+fn inside(relative: &str) -> anyhow::Result<&Path> {
+    let path = Path::new(relative);
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    ensure!(is_plain && !relative.is_empty(), "that would lead out of the folder");
+    Ok(path)
+}
+
+/// A part of a path as an address has it.
+fn encoded(part: &str) -> String {
+    percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_server_writes_outside_of_the_folder() {
+        for good in ["a", "a/b.tif", ".hidden", "a..b"] {
+            assert!(inside(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/etc/passwd", "..", "a/../../b", "./../a"] {
+            assert!(inside(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! `silo runs`: jobs that a server runs.
+
+mod fetch;
+mod show;
+mod submit;
+
+use anyhow::bail;
+use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
+use serde_json::{Map, Value};
+
+use super::job::assignment;
+use super::remote::{Server, items, table, text};
+use super::render::tame;
+use super::{Exit, print};
+use crate::client::{Client, Error};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Ask a server to run a job
+    Submit(submit::Options),
+    /// List runs, newest first
+    List(ListOptions),
+    /// Say what was run, how it stands, and why it failed
+    Show(OneOptions),
+    /// Print what a job has printed
+    Logs(fetch::LogOptions),
+    /// Wait for the end of a run; the exit code tells how it ended, as `silo run` does
+    Wait(OneOptions),
+    /// Stop runs
+    Cancel(SomeOptions),
+    /// Do a run again, with what is to be different
+    Rerun(RerunOptions),
+    /// List what a run left, or download it
+    Outputs(fetch::OutputOptions),
+}
+
+#[derive(Args)]
+pub(super) struct OneOptions {
+    /// The run's id
+    id: String,
+    /// As JSON, as the server answers
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args)]
+pub(super) struct SomeOptions {
+    /// The runs' ids
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// As JSON, a line each
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args)]
+pub(super) struct ListOptions {
+    /// Only those that stand so
+    #[arg(long, value_enum)]
+    status: Vec<Status>,
+    /// Only of the job with this name
+    #[arg(long)]
+    job: Option<String>,
+    /// Only those with this tag; several times: with all of them
+    #[arg(long)]
+    tag: Vec<String>,
+    /// Only of this batch
+    #[arg(long)]
+    batch: Option<String>,
+    /// Only those that failed with the error of this name
+    #[arg(long)]
+    error: Option<String>,
+    /// How many, from 1 to 100
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: u32,
+    /// As JSON, as the server answers
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Status {
+    Accepted,
+    Running,
+    Successful,
+    Failed,
+    Dismissed,
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Running => "running",
+            Self::Successful => "successful",
+            Self::Failed => "failed",
+            Self::Dismissed => "dismissed",
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct RerunOptions {
+    /// The run's id
+    id: String,
+    /// Another value for a JSON input
+    #[arg(short, long = "json-input", value_name = "KEY=JSON", value_parser = assignment)]
+    json_input: Vec<(String, String)>,
+    /// Another value for a setting
+    #[arg(short = 'e', long, value_name = "SETTING=VALUE", value_parser = assignment)]
+    setting: Vec<(String, String)>,
+    /// Another file for an input: as in `silo runs submit`
+    #[arg(short, long, value_name = "KEY=FILE", value_parser = assignment)]
+    input: Vec<(String, String)>,
+    /// As JSON, as the server answers
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Submit(options) => submit::run(options).await,
+        Command::List(options) => list(options).await,
+        Command::Show(options) => {
+            let record = get(&options.server.client()?, &options.id).await?;
+            if options.json {
+                print(format_args!("{record}\n"))?
+            } else {
+                print(show::record(&record))?
+            }
+            Ok(Exit::Done)
+        }
+        Command::Logs(options) => fetch::logs(options).await,
+        Command::Wait(options) => {
+            let client = options.server.client()?;
+            let record = wait(&client, &options.id).await?;
+            ended(&record, options.json)
+        }
+        Command::Cancel(options) => cancel(options).await,
+        Command::Rerun(options) => rerun(options).await,
+        Command::Outputs(options) => fetch::outputs(options).await,
+    }
+}
+
+async fn list(options: ListOptions) -> anyhow::Result<Exit> {
+    let statuses: Vec<&str> = options.status.iter().map(|status| status.word()).collect();
+    let (status, tags, limit) = (statuses.join(","), options.tag.join(","), options.limit.to_string());
+    let mut query = vec![("limit", limit.as_str()), ("status", &status), ("tag", &tags)];
+    let given = [("job", &options.job), ("batch", &options.batch), ("error", &options.error)];
+    query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
+    let page = options.server.client()?.ask(Method::GET, "/api/v1/runs", &query, None).await?;
+    if options.json {
+        print(format_args!("{page}\n"))?;
+        return Ok(Exit::Done);
+    }
+    let runs = items(&page["items"]);
+    if runs.is_empty() {
+        eprintln!("There are no such runs.");
+        return Ok(Exit::Done);
+    }
+    let rows = runs.iter().map(|run| {
+        let job = format!("{} {}", tame(&text(&run["job"])), tame(&text(&run["jobVersion"])));
+        let stands = if run["status"] == "running" { text(&run["phase"]) } else { text(&run["status"]) };
+        let why = tame(&text(&run["error"]["name"]));
+        [text(&run["id"]), job, stands, why, tame(&text(&run["label"])), moment(&run["created"])]
+    });
+    print(format_args!("{}\n", table(["ID", "JOB", "STANDS", "ERROR", "LABEL", "CREATED"], rows)))?;
+    let total = page["total"].as_u64().unwrap_or_default();
+    if total > runs.len() as u64 {
+        eprintln!("{} of {total}; more with --limit, or narrow them down.", runs.len());
+    }
+    Ok(Exit::Done)
+}
+
+/// A time to the second.
+fn moment(value: &Value) -> String {
+    let text = text(value);
+    text.get(..19).map(|text| text.replace('T', " ")).unwrap_or(text)
+}
+
+async fn get(client: &Client, id: &str) -> Result<Value, Error> {
+    client.ask(Method::GET, &path(id, ""), &[], None).await
+}
+
+/// The path of a run. What is typed must not lead elsewhere.
+fn path(id: &str, rest: &str) -> String {
+    let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    format!("/api/v1/runs/{id}{rest}")
+}
+
+/// Waits for the end of a run: its record. A stream that breaks off is begun again.
+async fn wait(client: &Client, id: &str) -> anyhow::Result<Value> {
+    loop {
+        let mut events = client.follow(&path(id, "/events")).await?;
+        let mut seen = String::new();
+        while let Ok(Some(run)) = events.next().await {
+            let stands = text(&run["phase"]);
+            if stands != seen && run["finished"].is_null() {
+                eprintln!("{stands}");
+            }
+            seen = stands;
+        }
+        let record = get(client, id).await?;
+        if record["finished"].is_string() {
+            return Ok(record);
+        }
+    }
+}
+
+/// Tells how a run ended, in words and as an exit code.
+fn ended(record: &Value, json: bool) -> anyhow::Result<Exit> {
+    if json {
+        print(format_args!("{record}\n"))?;
+    } else {
+        eprint!("{}", show::end(record));
+    }
+    Ok(match (record["status"].as_str(), record["error"]["category"].as_str()) {
+        (Some("successful"), _) => Exit::Done,
+        (Some("failed"), Some("data" | "job")) => Exit::JobFailed,
+        _ => Exit::Failed,
+    })
+}
+
+async fn cancel(options: SomeOptions) -> anyhow::Result<Exit> {
+    let client = options.server.client()?;
+    let mut failed = 0;
+    for id in &options.ids {
+        match client.ask(Method::POST, &path(id, "/cancel"), &[], None).await {
+            Ok(run) if options.json => print(format_args!("{run}\n"))?,
+            Ok(run) if run["finished"].is_null() => print(format_args!("{} is being stopped\n", tame(id)))?,
+            Ok(run) => print(format_args!("{} {}\n", tame(id), text(&run["status"])))?,
+            Err(why) => {
+                failed += 1;
+                eprintln!("silo: {}: {}", tame(id), tame(&why.to_string()));
+            }
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of {} could not be cancelled", options.ids.len());
+    }
+    Ok(Exit::Done)
+}
+
+async fn rerun(options: RerunOptions) -> anyhow::Result<Exit> {
+    let client = options.server.client()?;
+    let mut change = Map::new();
+    submit::add_given(&client, &mut change, &options.input, &options.json_input, &options.setting).await?;
+    let record = client.ask(Method::POST, &path(&options.id, "/rerun"), &[], Some(&Value::Object(change))).await?;
+    if options.json {
+        print(format_args!("{record}\n"))?
+    } else {
+        print(format_args!("{}\n", text(&record["id"])))?
+    }
+    Ok(Exit::Done)
+}

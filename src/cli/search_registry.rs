@@ -1,0 +1,102 @@
+//! `silo search -r REGISTRY`: looks through a registry itself, without a server that has scanned it.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::place::{Registry, login};
+use super::print;
+use super::remote::table;
+use super::render::{json_line, tame};
+use crate::app::outside::{Outside, SeedImage};
+use crate::seed::manifest::essentials;
+
+/// What is said with `--json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome {
+    items: Vec<Item>,
+    total: usize,
+    /// What could not be read, or is no Seed image though it is called one.
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    image: String,
+    digest: String,
+    name: String,
+    job_version: String,
+    package_version: String,
+    title: String,
+    organization: String,
+    valid: bool,
+    manifest: Box<RawValue>,
+}
+
+/// Lists the Seed images in which every word occurs; all, without words.
+pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, json: bool) -> anyhow::Result<()> {
+    let place = registry.place()?;
+    let credentials = registry.account().credentials(&place.host)?;
+    let outside = Outside::registry_of_its_kind(&place, &login(credentials.as_ref())).await?;
+    let found = outside.seed_images().await?;
+    let words: Vec<String> = words.iter().flat_map(|word| word.split_whitespace()).map(str::to_lowercase).collect();
+    let matching: Vec<SeedImage> = found.images.into_iter().filter(|image| holds(image, &words)).collect();
+    let total = matching.len();
+    let items = matching.into_iter().take(limit).map(item).collect::<Result<Vec<Item>, _>>()?;
+    if json {
+        return print(json_line(&Outcome { items, total, problems: found.problems })?);
+    }
+    for problem in &found.problems {
+        eprintln!("warning: {}", tame(problem));
+    }
+    if items.is_empty() {
+        eprintln!("No Seed image there matches.");
+        return Ok(());
+    }
+    let shown = items.len();
+    let rows = items.into_iter().map(|item| {
+        let mark = if item.valid { "" } else { "  (invalid manifest)" };
+        let texts = [item.name, item.job_version, item.title, item.organization].map(|text| tame(&text));
+        let [name, version, title, organization] = texts;
+        [name, version, title, organization, tame(&item.image) + mark]
+    });
+    print(format_args!("{}\n", table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows)))?;
+    if total > shown {
+        eprintln!("{shown} of {total}; more with --limit.");
+    }
+    Ok(())
+}
+
+fn item(SeedImage { reference, digest, facts }: SeedImage) -> serde_json::Result<Item> {
+    Ok(Item {
+        image: reference,
+        digest,
+        name: facts.job_name,
+        job_version: facts.job_version,
+        package_version: facts.package_version,
+        title: facts.title,
+        organization: facts.maint_org,
+        valid: facts.valid,
+        manifest: RawValue::from_string(facts.manifest)?,
+    })
+}
+
+/// Whether every word occurs somewhere in what a server would search.
+fn holds(image: &SeedImage, words: &[String]) -> bool {
+    let manifest = essentials(&image.facts.manifest);
+    let lists = [&manifest.tags, &manifest.interfaces, &manifest.media_types].map(|list| list.join("\n"));
+    let [tags, interfaces, media_types] = &lists;
+    let texts = [
+        &image.reference,
+        &manifest.title,
+        &manifest.description,
+        &manifest.maintainer,
+        &manifest.maint_org,
+        tags,
+        interfaces,
+        media_types,
+    ];
+    let text = texts.map(|text| text.to_lowercase()).join("\n");
+    words.iter().all(|word| text.contains(word))
+}

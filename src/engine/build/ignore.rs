@@ -1,0 +1,318 @@
+//! `.dockerignore`: which files of a folder stay out of a build. Docker's rules, which are neither Git's nor a shell's. Pure.
+
+/// The patterns of a `.dockerignore`, in their order: the last one that matches a path decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignore(Vec<Pattern>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    tokens: Vec<Token>,
+    /// Written with `!`: what matches is in again.
+    keeps: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    One(char),
+    /// `?`
+    Any,
+    /// `*`
+    Run,
+    /// `**/`, and `**` in the middle: any number of whole folders.
+    Folders,
+    /// `**` at the end
+    Rest,
+    /// `[a-z]`, `[^a-z]`
+    Class {
+        is_negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+}
+
+/// A line that cannot be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of .dockerignore, `{text}`, is no pattern: {why}")]
+pub struct BadPattern {
+    pub line: usize,
+    pub text: String,
+    pub why: &'static str,
+}
+
+impl Ignore {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// The first line that is no pattern.
+    pub fn parse(text: &str) -> Result<Self, BadPattern> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut patterns = Vec::new();
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
+            let bad = |why| BadPattern { line: number + 1, text: line.trim().to_owned(), why };
+            let (keeps, written) = match line.trim().strip_prefix('!') {
+                Some(rest) => (true, rest.trim()),
+                None => (false, line.trim()),
+            };
+            if keeps && written.is_empty() {
+                return Err(bad("there is nothing after the `!`"));
+            }
+            let path = cleaned(written);
+            if path.is_empty() {
+                continue; // because Docker takes `.` and `/` for nothing, too
+            }
+            patterns.push(Pattern { tokens: tokens(&path).map_err(bad)?, keeps });
+        }
+        Ok(Self(patterns))
+    }
+
+    /// Whether a file or folder stays out. `path` is relative to the folder of the build, with `/` between its parts.
+    pub fn excludes(&self, path: &str) -> bool {
+        let mut is_out = false;
+        for pattern in &self.0 {
+            // A pattern that matches a folder matches everything in it.
+            if pattern.keeps == is_out && with_parents(path).any(|path| pattern.matches(path)) {
+                is_out = !pattern.keeps;
+            }
+        }
+        is_out
+    }
+
+    /// Whether something in a folder that stays out may be in again.
+    pub fn has_exceptions(&self) -> bool {
+        self.0.iter().any(|pattern| pattern.keeps)
+    }
+}
+
+/// A path, and the folders that it is in.
+fn with_parents(path: &str) -> impl Iterator<Item = &str> {
+    let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+    parents.chain([path])
+}
+
+/// As Go's `path.Clean` does it: no `.`, no empty parts, `..` takes the part before it away; and no slash in front.
+fn cleaned(written: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in written.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => _ = parts.pop(),
+            // Above the root is the root.
+            ".." if written.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn tokens(path: &str) -> Result<Vec<Token>, &'static str> {
+    let mut tokens = Vec::new();
+    let mut left = path.chars().peekable();
+    while let Some(c) = left.next() {
+        tokens.push(match c {
+            '*' if left.next_if_eq(&'*').is_some() => {
+                left.next_if_eq(&'/');
+                if left.peek().is_none() { Token::Rest } else { Token::Folders }
+            }
+            '*' => Token::Run,
+            '?' => Token::Any,
+            '[' => class(&mut left)?,
+            '\\' => Token::One(left.next().ok_or("there is nothing after the `\\`")?),
+            c => Token::One(c),
+        });
+    }
+    Ok(tokens)
+}
+
+fn class(left: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &'static str> {
+    const OPEN: &str = "its `[` has no `]`";
+    let is_negated = left.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
+    loop {
+        let from = match left.next().ok_or(OPEN)? {
+            ']' if !ranges.is_empty() => return Ok(Token::Class { is_negated, ranges }),
+            '\\' => left.next().ok_or(OPEN)?,
+            c => c,
+        };
+        let mut to = from;
+        if left.peek() == Some(&'-') {
+            left.next();
+            to = match left.next().ok_or(OPEN)? {
+                // A dash at the end is one.
+                ']' => {
+                    ranges.extend([(from, from), ('-', '-')]);
+                    return Ok(Token::Class { is_negated, ranges });
+                }
+                '\\' => left.next().ok_or(OPEN)?,
+                c => c,
+            };
+        }
+        if to < from {
+            return Err("a range in its `[…]` runs backwards");
+        }
+        ranges.push((from, to));
+    }
+}
+
+fn has(ranges: &[(char, char)], c: char) -> bool {
+    ranges.iter().any(|(from, to)| (*from..=*to).contains(&c))
+}
+
+impl Pattern {
+    /// Goes along the path once, with all places of the pattern that it may be at: no pattern takes long.
+    fn matches(&self, path: &str) -> bool {
+        let mut at = vec![false; self.tokens.len() + 1];
+        self.enter(&mut at, 0);
+        for c in path.chars() {
+            let mut next = vec![false; at.len()];
+            for (place, token) in self.tokens.iter().enumerate().filter(|(place, _)| at[*place]) {
+                match token {
+                    Token::One(one) if *one == c => self.enter(&mut next, place + 1),
+                    Token::Any if c != '/' => self.enter(&mut next, place + 1),
+                    Token::Class { is_negated, ranges } if c != '/' && has(ranges, c) != *is_negated => {
+                        self.enter(&mut next, place + 1);
+                    }
+                    Token::Run if c != '/' => self.enter(&mut next, place),
+                    Token::Rest => self.enter(&mut next, place),
+                    Token::Folders => {
+                        next[place] = true;
+                        if c == '/' {
+                            self.enter(&mut next, place + 1);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            at = next;
+        }
+        at[self.tokens.len()]
+    }
+
+    /// Comes to a place, and to those behind it that need no character.
+    fn enter(&self, at: &mut [bool], mut place: usize) {
+        at[place] = true;
+        while let Some(Token::Run | Token::Rest | Token::Folders) = self.tokens.get(place) {
+            place += 1;
+            at[place] = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn excludes(patterns: &str, path: &str) -> bool {
+        Ignore::parse(patterns).unwrap().excludes(path)
+    }
+
+    #[test]
+    fn patterns_match_from_the_root() {
+        for (pattern, path, is_out) in [
+            ("a", "a", true),
+            ("a", "a/b/c", true),
+            ("a", "b/a", false),
+            ("a", "ab", false),
+            ("/a", "a", true),
+            ("a/", "a/b", true),
+            ("./a/../b", "b", true),
+            ("../../x", "x", false),
+            ("/../x", "x", true),
+            ("*/temp*", "sub/temporary.txt", true),
+            ("*/temp*", "a/b/temporary.txt", false),
+            ("temp?", "tempa", true),
+            ("temp?", "temp", false),
+            ("temp?", "temp/", false),
+            ("*.md", "README.md", true),
+            ("*.md", "docs/README.md", false),
+            ("**/*.md", "README.md", true),
+            ("**/*.md", "a/b/README.md", true),
+            ("**/b", "ab", false),
+            ("a/**/b", "a/b", true),
+            ("a/**/b", "a/x/y/b", true),
+            ("a/**/b", "axb", false),
+            ("a/**", "a/b/c", true),
+            ("a/**", "a", false),
+            ("**", "a/b", true),
+            ("a**b", "ab", true),
+            ("a**b", "ax/b", true),
+            ("a**b", "axb", false),
+            ("[a-c]x", "bx", true),
+            ("[^a-c]x", "bx", false),
+            ("[a-]x", "-x", true),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
+            ("a.b$", "a.b$", true),
+            ("a.b", "axb", false),
+            (".", "a", false),
+            ("/", "a", false),
+            ("ä?", "äö", true),
+            ("#a\n #b", "#a", false),
+            ("#a\n #b", "#b", true),
+            ("\u{feff}a", "a", true),
+        ] {
+            assert_eq!(excludes(pattern, path), is_out, "{pattern:?} {path}");
+        }
+    }
+
+    #[test]
+    fn the_last_match_decides() {
+        let text = "*.md\n!README*.md\nREADME-secret.md\r\n\n  data  \n! data/keep \n";
+        for (path, is_out) in [
+            ("notes.md", true),
+            ("README.md", false),
+            ("README-secret.md", true),
+            ("data/drop", true),
+            ("data/keep", false),
+            ("data/keep/all", false),
+            ("src", false),
+        ] {
+            assert_eq!(excludes(text, path), is_out, "{path}");
+        }
+        assert!(!excludes("*.md\nREADME-secret.md\n!README*.md", "README-secret.md"));
+        assert!(Ignore::parse("!a").unwrap().has_exceptions() && !Ignore::parse("a").unwrap().has_exceptions());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told_with_its_line() {
+        for (text, line) in [("a\n!", 2), ("[a", 1), ("a\\", 1), ("\n\n[b-a]", 3), ("[]", 1)] {
+            let bad = Ignore::parse(text).unwrap_err();
+            assert_eq!(bad.line, line, "{text:?}: {bad}");
+        }
+    }
+
+    proptest! {
+        /// The same by trying everything: slow, and right.
+        #[test]
+        fn agrees_with_trying_everything(pattern in "([ab*?/]|\\*\\*/?){1,7}", path in "[ab]{1,3}(/[ab]{1,2}){0,2}") {
+            fn tried(tokens: &[Token], path: &str) -> bool {
+                let rest = |at: usize| path.char_indices().map(|(at, _)| at).chain([path.len()]).find(|i| *i >= at);
+                let Some((first, tokens_left)) = tokens.split_first() else { return path.is_empty() };
+                let begins = path.chars().next();
+                match first {
+                    Token::One(c) => begins == Some(*c) && tried(tokens_left, &path[1..]),
+                    Token::Any => begins.is_some_and(|c| c != '/') && tried(tokens_left, &path[1..]),
+                    Token::Class { .. } => unreachable!("the strategy makes none"),
+                    Token::Run => (0..=path.find('/').unwrap_or(path.len()))
+                        .filter(|at| rest(*at) == Some(*at))
+                        .any(|at| tried(tokens_left, &path[at..])),
+                    Token::Rest => (0..=path.len()).any(|at| tried(tokens_left, &path[at..])),
+                    Token::Folders => {
+                        let after = path.match_indices('/').map(|(at, _)| at + 1);
+                        [0].into_iter().chain(after).any(|at| tried(tokens_left, &path[at..]))
+                    }
+                }
+            }
+            let tokens = tokens(&cleaned(&pattern)).unwrap();
+            let pattern = Pattern { tokens, keeps: false };
+            prop_assert_eq!(pattern.matches(&path), tried(&pattern.tokens, &path));
+        }
+
+        #[test]
+        fn never_panics(text in "(\\PC|[\\[\\]\\\\!*?/.\n-]){0,20}", path in "\\PC{0,12}") {
+            if let Ok(ignore) = Ignore::parse(&text) {
+                let _ = ignore.excludes(&path);
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! What an engine is sent to build an image: a folder as a tar stream, without what its `.dockerignore` names.
+//!
+//! Files go as they are read; nothing is held in memory but a piece. Must not know which engine it is for.
+
+pub mod ignore;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _, Write};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tar::{EntryType, Header};
+use tokio::sync::mpsc;
+
+use ignore::{BadPattern, Ignore};
+
+const IGNORE_FILE: &str = ".dockerignore";
+/// The longest `.dockerignore`, bytes.
+const LONGEST_IGNORE: u64 = 1 << 20;
+/// What a Dockerfile from elsewhere is called in the stream.
+const FOREIGN_DOCKERFILE: &str = ".silo-dockerfile";
+/// How many bytes go at a time, and how many such pieces may wait for the engine.
+const PIECE: usize = 64 << 10;
+const WAITING: usize = 8;
+
+/// What an image is to be built of.
+#[derive(Clone, Debug)]
+pub struct Context {
+    folder: PathBuf,
+    ignore: Ignore,
+    /// The Dockerfile's name in the stream.
+    pub dockerfile: String,
+    /// Its text.
+    pub instructions: String,
+    /// What is sent in place of, or besides, what is on the disk, by name.
+    replaced: BTreeMap<String, Vec<u8>>,
+}
+
+/// Why a folder cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    #[error("there is no {path}: write one that says how the image is made, or name another with --dockerfile")]
+    NoDockerfile { path: String },
+    #[error(transparent)]
+    Ignore(#[from] BadPattern),
+    #[error("{path} cannot be read: {why}")]
+    Unreadable { path: String, why: io::Error },
+}
+
+impl ContextError {
+    fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |why| Self::Unreadable { path, why }
+    }
+}
+
+impl Context {
+    /// Looks at a folder; its files are read when they are sent. A Dockerfile may lie elsewhere; without one it is the
+    /// folder's.
+    ///
+    /// # Errors
+    /// [`ContextError`].
+    pub fn open(folder: &Path, dockerfile: Option<&Path>) -> Result<Self, ContextError> {
+        let folder = folder.canonicalize().map_err(ContextError::unreadable(folder))?;
+        let path = dockerfile.map_or_else(|| folder.join("Dockerfile"), Path::to_owned);
+        let instructions = match fs::read(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                return Err(ContextError::NoDockerfile { path: path.display().to_string() });
+            }
+            read => String::from_utf8_lossy(&read.map_err(ContextError::unreadable(&path))?).into_owned(),
+        };
+        let patterns = ignore_file(&folder)?;
+        let mut replaced = BTreeMap::new();
+        let real = path.canonicalize().map_err(ContextError::unreadable(&path))?;
+        let inside = real.strip_prefix(&folder).ok().and_then(Path::to_str).map(str::to_owned);
+        let ignore = Ignore::parse(&patterns)?;
+        let dockerfile = inside.unwrap_or_else(|| {
+            // It is for the engine alone, so it is left out of what the Dockerfile can copy.
+            let patterns = format!("{patterns}\n{FOREIGN_DOCKERFILE}\n{IGNORE_FILE}\n");
+            replaced.insert(IGNORE_FILE.to_owned(), patterns.into_bytes());
+            replaced.insert(FOREIGN_DOCKERFILE.to_owned(), instructions.clone().into_bytes());
+            FOREIGN_DOCKERFILE.to_owned()
+        });
+        Ok(Self { folder, ignore, dockerfile, instructions, replaced })
+    }
+
+    /// Sends these bytes in place of a file of the folder, if the file goes at all.
+    pub fn replace(&mut self, path: &Path, bytes: &[u8]) {
+        let real = path.canonicalize().ok();
+        let inside = real.as_deref().and_then(|real| real.strip_prefix(&self.folder).ok()).and_then(Path::to_str);
+        if let Some(name) = inside.filter(|name| !self.is_out(name)) {
+            self.replaced.insert(name.to_owned(), bytes.to_owned());
+        }
+    }
+
+    /// Sends it, piece by piece, from a thread of its own. An error is the last item: the stream must not pass for a
+    /// whole one. Whoever stops listening stops it.
+    pub fn send(self) -> mpsc::Receiver<io::Result<Bytes>> {
+        let (pieces, sent) = mpsc::channel(WAITING);
+        tokio::task::spawn_blocking(move || {
+            let mut archive = tar::Builder::new(Pieces { held: Vec::new(), pieces: pieces.clone() });
+            let written = self.write(&mut archive).and_then(|()| archive.into_inner()?.flush());
+            if let Err(why) = written {
+                _ = pieces.blocking_send(Err(why));
+            }
+        });
+        sent
+    }
+
+    /// Docker gets these two also where they are ignored, and leaves them out itself.
+    fn is_out(&self, name: &str) -> bool {
+        name != IGNORE_FILE && name != self.dockerfile && self.ignore.excludes(name)
+    }
+
+    fn write(&self, archive: &mut tar::Builder<Pieces>) -> io::Result<()> {
+        for (name, bytes) in &self.replaced {
+            let mut header = header(EntryType::Regular, 0o644);
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, name, &bytes[..])?;
+        }
+        self.write_folder(archive, "")
+    }
+
+    fn write_folder(&self, archive: &mut tar::Builder<Pieces>, folder: &str) -> io::Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.folder.join(folder)).map_err(at(folder))? {
+            names.push(entry?.file_name());
+        }
+        names.sort(); // so that the same folder gives the same stream
+        for name in names {
+            let Some(name) = name.to_str() else {
+                let text = format!("{} has a name that is not UTF-8; rename it", self.folder.join(name).display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            };
+            let name = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+            self.write_entry(archive, &name).map_err(at(&name))?;
+        }
+        Ok(())
+    }
+
+    fn write_entry(&self, archive: &mut tar::Builder<Pieces>, name: &str) -> io::Result<()> {
+        let path = self.folder.join(name);
+        let about = fs::symlink_metadata(&path)?;
+        let is_out = self.is_out(name);
+        if about.is_dir() {
+            if !is_out {
+                archive.append_data(
+                    &mut header(EntryType::Directory, mode(&about)),
+                    format!("{name}/"),
+                    io::empty(),
+                )?;
+            }
+            let may_hold = self.ignore.has_exceptions() || self.dockerfile.starts_with(&format!("{name}/"));
+            if !is_out || may_hold {
+                self.write_folder(archive, name)?;
+            }
+        } else if is_out || self.replaced.contains_key(name) {
+        } else if about.is_symlink() {
+            archive.append_link(&mut header(EntryType::Symlink, 0o777), name, fs::read_link(&path)?)?;
+        } else if about.is_file() {
+            let mut header = header(EntryType::Regular, mode(&about));
+            header.set_size(about.len());
+            header.set_mtime(mtime(&about));
+            // One that grows meanwhile would push the rest out of its place; one that shrinks is an error of `tar`'s.
+            let mut file = File::open(&path)?.take(about.len());
+            archive.append_data(&mut header, name, &mut file)?;
+            if file.limit() > 0 {
+                return Err(io::Error::other("it became shorter while it was sent; build again"));
+            }
+        } else if about.file_type().is_fifo() || about.file_type().is_socket() {
+            // Nothing that an image can hold; Docker leaves them out too.
+        } else {
+            return Err(io::Error::other("it is a device; leave it out with a .dockerignore"));
+        }
+        Ok(())
+    }
+}
+
+fn ignore_file(folder: &Path) -> Result<String, ContextError> {
+    let path = folder.join(IGNORE_FILE);
+    let mut text = Vec::new();
+    match File::open(&path).and_then(|file| file.take(LONGEST_IGNORE).read_to_end(&mut text)) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(ContextError::unreadable(&path)(why)),
+        _ => Ok(String::from_utf8_lossy(&text).into_owned()),
+    }
+}
+
+/// Everything belongs to root, as Docker has it.
+fn header(kind: EntryType, mode: u32) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    header
+}
+
+fn mode(about: &Metadata) -> u32 {
+    about.permissions().mode() & 0o7777
+}
+
+fn mtime(about: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::mtime(about).try_into().unwrap_or_default()
+}
+
+/// Says which file it was, where that is not said yet.
+fn at(name: &str) -> impl Fn(io::Error) -> io::Error {
+    move |why| match why.get_ref() {
+        Some(inner) if inner.is::<Placed>() => why,
+        _ => io::Error::new(why.kind(), Placed(format!("{name} cannot be sent: {why}"))),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Placed(String);
+
+/// Hands on what is written, a piece at a time.
+struct Pieces {
+    held: Vec<u8>,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= PIECE {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::take(&mut self.held);
+        self.pieces.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    async fn sent(context: Context) -> io::Result<BTreeMap<String, (EntryType, String)>> {
+        let mut pieces = context.send();
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            bytes.extend_from_slice(&piece?);
+        }
+        let mut found = BTreeMap::new();
+        for entry in tar::Archive::new(&bytes[..]).entries()? {
+            let mut entry = entry?;
+            let name = entry.path()?.display().to_string();
+            let mut text = entry.link_name()?.map(|to| to.display().to_string()).unwrap_or_default();
+            let kind = entry.header().entry_type();
+            assert_eq!((entry.header().uid()?, entry.header().gid()?), (0, 0));
+            entry.read_to_string(&mut text)?;
+            assert!(found.insert(name, (kind, text)).is_none(), "once each");
+        }
+        Ok(found)
+    }
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    #[tokio::test]
+    async fn a_folder_goes_whole_but_for_what_is_ignored() {
+        let long = format!("{}/x", "deep/".repeat(40));
+        let folder = folder(&[
+            ("Dockerfile", "FROM scratch"),
+            (".dockerignore", "Dockerfile\n.dockerignore\n*.log\nout\n!out/keep\n"),
+            ("a.log", ""),
+            ("b", "b"),
+            ("out/drop", ""),
+            ("out/keep", "kept"),
+            (&long, "far"),
+        ]);
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        symlink("/nowhere", folder.path().join("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        let sent = sent(Context::open(folder.path(), None).unwrap()).await.unwrap();
+        let text = |name: &str| sent.get(name).map(|(_, text)| text.as_str());
+        assert_eq!(text("Dockerfile"), Some("FROM scratch"));
+        assert_eq!(
+            (text("b"), text("out/keep"), text(&long.replace("//", "/"))),
+            (Some("b"), Some("kept"), Some("far"))
+        );
+        assert_eq!(sent["link"], (EntryType::Symlink, "/nowhere".to_owned()));
+        assert_eq!(sent["empty/"].0, EntryType::Directory);
+        for name in ["a.log", "out/drop", "out/", "socket"] {
+            assert_eq!(text(name), None, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dockerfile_may_lie_elsewhere() {
+        let (folder, other) = (folder(&[("a", "a"), (".dockerignore", "b")]), folder(&[("Other", "FROM a")]));
+        let context = Context::open(folder.path(), Some(&other.path().join("Other"))).unwrap();
+        assert_eq!((context.dockerfile.as_str(), context.instructions.as_str()), (FOREIGN_DOCKERFILE, "FROM a"));
+        let sent = sent(context).await.unwrap();
+        assert_eq!(sent[FOREIGN_DOCKERFILE].1, "FROM a");
+        assert_eq!(sent[IGNORE_FILE].1, format!("b\n{FOREIGN_DOCKERFILE}\n{IGNORE_FILE}\n"));
+        let missing = Context::open(folder.path(), None).unwrap_err();
+        assert!(matches!(missing, ContextError::NoDockerfile { .. }), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn a_file_can_be_sent_with_other_bytes() {
+        let folder = folder(&[("Dockerfile", ""), ("sub/m.json", "old"), ("secret", ""), (".dockerignore", "secret")]);
+        let mut context = Context::open(folder.path(), None).unwrap();
+        context.replace(&folder.path().join("sub/m.json"), b"new");
+        context.replace(&folder.path().join("secret"), b"new");
+        context.replace(Path::new("/etc/hostname"), b"new");
+        let sent = sent(context).await.unwrap();
+        assert_eq!(sent["sub/m.json"].1, "new");
+        assert!(!sent.contains_key("secret") && sent.len() == 4, "{sent:?}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_ends_the_stream_with_an_error() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = folder(&[("Dockerfile", "")]);
+        fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
+        let why = sent(Context::open(folder.path(), None).unwrap()).await.unwrap_err().to_string();
+        assert!(why.contains("not UTF-8"), "{why}");
+    }
+}

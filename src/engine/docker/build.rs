@@ -1,0 +1,124 @@
+//! Building an image, with the engine's progress. Whether it worked is what the engine says at the end, and what it then
+//! has; words in between mean nothing.
+
+use std::collections::HashMap;
+
+use bollard::auth::DockerCredentials;
+use bollard::models::BuildInfo;
+use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
+use futures_util::StreamExt as _;
+
+use super::images::for_engine;
+use super::{Docker, failure};
+use crate::engine::build::Context;
+use crate::engine::runtime::{Credentials, Error, Image, Result, Runtime as _};
+
+/// What is to be built.
+#[derive(Clone, Debug)]
+pub struct Build<'a> {
+    /// The image's name.
+    pub name: &'a str,
+    pub labels: HashMap<String, String>,
+    /// Images whose layers may be taken, if nothing has changed since.
+    pub cache_from: Vec<String>,
+    /// For `ARG`s of the Dockerfile.
+    pub arguments: HashMap<String, String>,
+    /// As in `linux/arm64`; `None`: the engine's own.
+    pub platform: Option<&'a str>,
+    /// What steps of the build can reach, as `docker build --network` has it; `None`: the engine's choice.
+    pub network: Option<&'a str>,
+    /// By host, for the images that the Dockerfile begins with.
+    pub credentials: HashMap<String, Credentials>,
+}
+
+impl Docker {
+    /// Builds it. `progress` is told what the engine says, as it says it.
+    ///
+    /// # Errors
+    /// [`Error::Build`], also where the image does not carry the labels that were asked for.
+    pub async fn build(&self, what: &Build<'_>, context: Context, mut progress: impl FnMut(&str)) -> Result<Image> {
+        let mut options = BuildImageOptionsBuilder::default()
+            .version(BuilderVersion::BuilderV1)
+            .dockerfile(&context.dockerfile)
+            .t(what.name)
+            .labels(&what.labels)
+            .buildargs(&what.arguments)
+            .rm(true)
+            .forcerm(true);
+        if !what.cache_from.is_empty() {
+            options = options.cachefrom(&what.cache_from);
+        }
+        if let Some(platform) = what.platform {
+            options = options.platform(platform);
+        }
+        if let Some(network) = what.network {
+            options = options.networkmode(network);
+        }
+        let credentials: HashMap<String, DockerCredentials> =
+            what.credentials.iter().map(|(host, login)| (host.clone(), for_engine(login, host))).collect();
+        let mut pieces = context.send();
+        let (unsent, mut why_unsent) = tokio::sync::oneshot::channel();
+        let mut unsent = Some(unsent);
+        let body = futures_util::stream::poll_fn(move |task| {
+            pieces.poll_recv(task).map(|piece| match piece? {
+                Ok(bytes) => Some(Ok(bytes)),
+                Err(why) => {
+                    if let Some(unsent) = unsent.take() {
+                        _ = unsent.send(why.to_string());
+                    }
+                    Some(Err(why))
+                }
+            })
+        });
+        let body = bollard::body_try_stream(body);
+        let mut events = self.client.build_image(options.build(), Some(credentials), Some(body));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => tell(event, &mut progress),
+                // Our own reason says more than that the engine got half a stream.
+                Err(why) => {
+                    return Err(match why_unsent.try_recv() {
+                        Ok(reason) => Error::Build { reason },
+                        Err(_) => self.failure(why).build(),
+                    });
+                }
+            }
+        }
+        let built = self.image(what.name).await?;
+        match what.labels.iter().find(|(label, value)| built.labels.get(*label) != Some(value)) {
+            Some((label, _)) => Err(Error::Build {
+                reason: format!(
+                    "the engine has changed the value of the label {label}; build it with Docker's own engine"
+                ),
+            }),
+            None => Ok(built),
+        }
+    }
+}
+
+fn tell(event: BuildInfo, progress: &mut impl FnMut(&str)) {
+    if let Some(text) = event.stream {
+        return progress(&text);
+    }
+    // Of a pull, the beginnings and ends of layers; the bytes in between would fill the screen.
+    if let (Some(status), None) = (event.status, event.progress_detail.and_then(|detail| detail.current)) {
+        let layer = event.id.map(|id| format!("{id}: ")).unwrap_or_default();
+        progress(&format!("{layer}{status}\n"));
+    }
+}
+
+impl failure::Failure<'_> {
+    /// Where an image was to be built.
+    fn build(self) -> Error {
+        use bollard::errors::Error as BollardError;
+        let reason = failure::words(&self.why);
+        match self.why {
+            BollardError::DockerStreamError { .. } | BollardError::DockerResponseServerError { .. }
+                if !failure::is_disk_full(&reason) =>
+            {
+                Error::Build { reason }
+            }
+            _ => self.other(),
+        }
+    }
+}

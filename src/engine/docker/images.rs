@@ -1,0 +1,172 @@
+//! The images that an engine has: listed, named, pushed to registries.
+
+use std::collections::HashMap;
+
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error as BollardError;
+use bollard::models::PushImageInfo;
+use bollard::query_parameters::{
+    ListImagesOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
+use futures_util::StreamExt as _;
+use secrecy::ExposeSecret as _;
+
+use super::{Docker, failure};
+use crate::engine::runtime::{Credentials, Error, PullProgress, Result, Runtime as _};
+
+/// The user name that Docker gives to a token in place of a password, in its own configuration.
+pub const TOKEN_USER: &str = "<token>";
+
+/// An image in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub id: String,
+    /// All its names with tags, sorted.
+    pub names: Vec<String>,
+    pub labels: HashMap<String, String>,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// Bytes on the engine's disk, with what it shares with others.
+    pub size: u64,
+}
+
+/// A name that an image has for a while. See [`Docker::name_for_a_while`].
+#[derive(Debug)]
+pub struct Named {
+    name: String,
+    /// What the name meant before.
+    before: Option<String>,
+    is_ours: bool,
+}
+
+impl Docker {
+    /// All images that carry a label, newest first.
+    pub async fn images(&self, label: &str) -> Result<Vec<Listed>> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let listed = self.client.list_images(Some(options)).await.map_err(|why| self.failure(why).other())?;
+        let mut listed: Vec<Listed> = listed
+            .into_iter()
+            .map(|image| {
+                let mut names = image.repo_tags;
+                names.retain(|name| !name.starts_with("<none>"));
+                names.sort();
+                let size = image.size.try_into().unwrap_or_default();
+                Listed { id: image.id, names, labels: image.labels, created: image.created, size }
+            })
+            .collect();
+        listed.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.names.cmp(&b.names)));
+        Ok(listed)
+    }
+
+    /// Gives an image another name, `REPOSITORY:TAG`.
+    pub async fn name(&self, image: &str, name: &str) -> Result<()> {
+        let (repository, tag) = split_tag(name);
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.client.tag_image(image, Some(options)).await.map_err(|why| self.failure(why).image(image))
+    }
+
+    /// Gives an image a name that it shall not keep: [`Docker::end_name`] takes it away, or back to what it meant.
+    pub async fn name_for_a_while(&self, image: &str, name: &str) -> Result<Named> {
+        let wanted = self.image(image).await?.id;
+        let before = match self.image(name).await {
+            Ok(there) => Some(there.id),
+            Err(Error::NoImage { .. }) => None,
+            Err(why) => return Err(why),
+        };
+        let is_ours = before.as_deref() != Some(&wanted);
+        if is_ours {
+            self.name(image, name).await?;
+        }
+        Ok(Named { name: name.to_owned(), before, is_ours })
+    }
+
+    /// See [`Docker::name_for_a_while`].
+    pub async fn end_name(&self, named: Named) -> Result<()> {
+        match (named.is_ours, named.before) {
+            (false, _) => Ok(()),
+            (true, Some(before)) => self.name(&before, &named.name).await,
+            (true, None) => {
+                // The last name of an image would go with the image, so its layers are kept.
+                let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+                match self.client.remove_image(&named.name, Some(options), None).await {
+                    Err(BollardError::DockerResponseServerError { status_code: 404, .. }) | Ok(_) => Ok(()),
+                    Err(why) => Err(self.failure(why).other()),
+                }
+            }
+        }
+    }
+
+    /// Pushes an image by its name, `HOST/REPOSITORY:TAG`.
+    ///
+    /// # Errors
+    /// [`Error::Push`].
+    pub async fn push(
+        &self,
+        name: &str,
+        credentials: Option<&Credentials>,
+        mut progress: impl FnMut(PullProgress),
+    ) -> Result<()> {
+        let (repository, tag) = split_tag(name);
+        let host = repository.split_once('/').map(|(host, _)| host).unwrap_or_default();
+        let options = PushImageOptionsBuilder::default().tag(tag).build();
+        let credentials = credentials.map(|login| for_engine(login, host));
+        let mut events = Box::pin(self.client.push_image(repository, Some(options), credentials));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => told(event, &mut progress),
+                Err(
+                    why @ (BollardError::DockerStreamError { .. } | BollardError::DockerResponseServerError { .. }),
+                ) => {
+                    return Err(Error::Push { image: name.to_owned(), reason: failure::words(&why) });
+                }
+                Err(why) => return Err(self.failure(why).other()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `REPOSITORY:TAG` taken apart; a port is no tag.
+fn split_tag(name: &str) -> (&str, &str) {
+    name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((name, "latest"))
+}
+
+/// Credentials as the engine wants them.
+pub(super) fn for_engine(login: &Credentials, host: &str) -> DockerCredentials {
+    let secret = Some(login.password.expose_secret().to_owned());
+    let serveraddress = Some(host.to_owned());
+    if login.username == TOKEN_USER {
+        return DockerCredentials { identitytoken: secret, serveraddress, ..DockerCredentials::default() };
+    }
+    let username = Some(login.username.clone());
+    DockerCredentials { username, password: secret, serveraddress, ..DockerCredentials::default() }
+}
+
+fn told(event: PushImageInfo, progress: &mut impl FnMut(PullProgress)) {
+    let bytes = event
+        .progress_detail
+        .and_then(|detail| Some((detail.current?.try_into().ok()?, detail.total.unwrap_or_default().try_into().ok()?)));
+    if let Some(status) = event.status {
+        progress(PullProgress { layer: None, status, bytes });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_split_off() {
+        assert_eq!(split_tag("127.0.0.1:5000/a/b:1.0.0"), ("127.0.0.1:5000/a/b", "1.0.0"));
+        assert_eq!(split_tag("127.0.0.1:5000/a"), ("127.0.0.1:5000/a", "latest"));
+    }
+
+    #[test]
+    fn a_token_is_no_password() {
+        let login = |username: &str| Credentials { username: username.to_owned(), password: "x".into() };
+        let token = for_engine(&login(TOKEN_USER), "r.org");
+        assert_eq!((token.identitytoken.as_deref(), token.username), (Some("x"), None));
+        assert_eq!(for_engine(&login("ada"), "r.org").username.as_deref(), Some("ada"));
+    }
+}

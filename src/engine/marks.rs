@@ -1,0 +1,102 @@
+//! How far an attempt came, on the disk: what the next `silo` goes by when this one is killed. Blocking.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::attempt::Main;
+use super::folder::{pretty, replace};
+use super::logs::Printed;
+
+/// An attempt's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Marks(PathBuf);
+
+/// How far it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Nothing was run.
+    Nothing,
+    /// This container was made.
+    Begun(String),
+    /// The job has ended, and its container may be gone.
+    Ended(End),
+}
+
+/// What is known once the job has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct End {
+    pub main: Main,
+    pub printed: Printed,
+}
+
+impl Marks {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    /// Before the container is started.
+    pub(super) fn begun(&self, container: &str) -> io::Result<()> {
+        replace(&self.begun_file(), container.as_bytes())
+    }
+
+    /// Before the container is removed.
+    pub(super) fn ended(&self, end: &End) -> io::Result<()> {
+        replace(&self.ended_file(), &pretty(end))
+    }
+
+    /// An attempt begins: what was marked does not count any more.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        for file in [self.begun_file(), self.ended_file()] {
+            match fs::remove_file(file) {
+                Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&self) -> Mark {
+        let end = fs::read(self.ended_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        match (end, fs::read_to_string(self.begun_file())) {
+            (Some(end), _) => Mark::Ended(end),
+            (None, Ok(container)) => Mark::Begun(container),
+            (None, Err(_)) => Mark::Nothing,
+        }
+    }
+
+    fn begun_file(&self) -> PathBuf {
+        self.0.join("container")
+    }
+
+    fn ended_file(&self) -> PathBuf {
+        self.0.join("ended.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::runtime::Ended;
+    use super::*;
+
+    #[test]
+    fn marks_are_read_as_they_were_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let marks = Marks::new(folder.path());
+        assert_eq!(marks.read(), Mark::Nothing);
+        marks.begun("4711").expect("it can be written");
+        assert_eq!(marks.read(), Mark::Begun("4711".to_owned()));
+        let ended = Ended { exit_code: 3, oom: false };
+        let main = Main { container_id: "4711".to_owned(), ended, stopped: None, output_bytes: 7 };
+        let end = End { main, printed: Printed { stdout_bytes: 1, stderr_bytes: 2, truncated: true } };
+        marks.ended(&end).expect("it can be written");
+        assert_eq!(marks.read(), Mark::Ended(end));
+        fs::write(folder.path().join("ended.json"), "{").expect("it can be written");
+        assert_eq!(marks.read(), Mark::Begun("4711".to_owned()), "half a file is none");
+        marks.clear().expect("they can be removed");
+        assert_eq!(marks.read(), Mark::Nothing);
+    }
+}

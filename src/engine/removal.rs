@@ -1,0 +1,77 @@
+//! Containers that are removed in every path: also when nobody waits for them any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::container::Container;
+use super::runtime::{self, Runtime};
+
+/// Says that whoever runs a job goes, and that its container stays for the next owner. Clones say the same.
+#[derive(Clone, Debug, Default)]
+pub struct Leave(Arc<AtomicBool>);
+
+impl Leave {
+    /// From now on containers stay when their attempt is dropped.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Makes a container that is removed in every case: also when nobody waits for its id any more.
+pub(super) async fn create<R: Runtime>(
+    runtime: &R,
+    container: &Container,
+    leave: &Leave,
+) -> runtime::Result<Removal<R>> {
+    let (tell, told) = oneshot::channel();
+    let (runtime, container, leave) = (runtime.clone(), container.clone(), leave.clone());
+    tokio::spawn(async move {
+        let created = runtime.create(&container).await;
+        // Dropped when it cannot be handed over, and so is the container.
+        _ = tell.send(created.map(|id| Removal::of(&runtime, id, &leave)));
+    });
+    told.await.unwrap_or_else(|_| Err(runtime::Error::Refused { reason: "the task that asks it has died".to_owned() }))
+}
+
+/// Removes a container when it is dropped, by a task of its own, unless it is to be left.
+pub(super) struct Removal<R: Runtime> {
+    container: Option<(R, String)>,
+    leave: Leave,
+}
+
+impl<R: Runtime> Removal<R> {
+    pub(super) fn of(runtime: &R, id: String, leave: &Leave) -> Self {
+        Self { container: Some((runtime.clone(), id)), leave: leave.clone() }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.container.as_ref().map_or("", |(_, id)| id)
+    }
+
+    /// Removes it, and says why it could not. It carries labels, so somebody will find it.
+    pub(super) async fn now(mut self) -> Option<runtime::Error> {
+        let (runtime, id) = self.container.as_ref()?;
+        let failed = runtime.remove(id).await.err();
+        self.container = None;
+        failed
+    }
+}
+
+impl<R: Runtime> Drop for Removal<R> {
+    fn drop(&mut self) {
+        let container = self.container.take().filter(|_| !self.leave.is_set());
+        if let (Some((runtime, id)), Ok(handle)) = (container, tokio::runtime::Handle::try_current()) {
+            handle.spawn(async move {
+                if let Err(why) = runtime.remove(&id).await {
+                    tracing::warn!(container = id, %why, "a container stays behind");
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `/api/v1/batches`: one job, many rows.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::forms::BatchForm;
+use super::views::RunView;
+use crate::app::{App, Error, Session};
+use crate::catalog::{RunCounts, RunFilter, RunStatus};
+use crate::http::api::v1::{PageView, Paging, limit};
+use crate::http::error::Result;
+use crate::http::extract::{self, Path, Query};
+
+#[derive(Serialize)]
+pub(super) struct BatchView {
+    id: String,
+    total: u64,
+    counts: RunCounts,
+}
+
+pub(super) async fn submit(
+    State(app): State<App>,
+    session: Session,
+    extract::Json(form): extract::Json<BatchForm>,
+) -> Result<Response> {
+    let id = app.run_submit_batch(&session, &form.read()?).await?;
+    let location = [(header::LOCATION, format!("/api/v1/batches/{id}"))];
+    Ok((StatusCode::CREATED, location, Json(view(&app, &session, id).await?)).into_response())
+}
+
+pub(super) async fn get(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Json<BatchView>> {
+    Ok(Json(view(&app, &session, id).await?))
+}
+
+/// The rows, in their order; the cursor is the number of a row.
+pub(super) async fn runs(
+    State(app): State<App>,
+    session: Session,
+    Path(id): Path<String>,
+    Query(asked): Query<Paging>,
+) -> Result<Json<PageView<RunView>>> {
+    let limit = limit(asked.limit)?;
+    view(&app, &session, id.clone()).await?;
+    let rows = app.run_list_batch(&session, &id, asked.cursor.unwrap_or(0), limit).await?;
+    let next = rows.last().filter(|_| rows.len() == limit as usize).and_then(|last| last.batch_row);
+    let items = rows.into_iter().map(RunView::from).collect();
+    Ok(Json(PageView { items, next: next.map(|row| row.to_string()) }))
+}
+
+pub(super) async fn cancel(
+    State(app): State<App>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<Json<BatchView>> {
+    view(&app, &session, id.clone()).await?;
+    app.run_cancel_batch(&session, &id).await?;
+    Ok(Json(view(&app, &session, id).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgainQuery {
+    /// Which rows; those that failed, unless it is given.
+    status: Option<String>,
+}
+
+/// Does rows again, as a batch of its own.
+pub(super) async fn rerun(
+    State(app): State<App>,
+    session: Session,
+    Path(id): Path<String>,
+    Query(asked): Query<AgainQuery>,
+) -> Result<Response> {
+    view(&app, &session, id.clone()).await?;
+    let word = asked.status.as_deref().unwrap_or("failed");
+    let status = RunStatus::parse(word).filter(|status| status.is_final()).ok_or_else(|| {
+        Error::Invalid(format!("Rows with status '{word}' cannot be done again: give failed, dismissed or successful"))
+    })?;
+    let new = app.run_again_batch(&session, &id, status).await?;
+    let location = [(header::LOCATION, format!("/api/v1/batches/{new}"))];
+    Ok((StatusCode::CREATED, location, Json(view(&app, &session, new).await?)).into_response())
+}
+
+async fn view(app: &App, session: &Session, id: String) -> Result<BatchView> {
+    let counts = app.run_counts(session, RunFilter { batch: Some(id.clone()), ..RunFilter::default() }).await?;
+    match counts.total() {
+        0 => Err(Error::NotFound("No batch found with that ID".to_owned()).into()),
+        total => Ok(BatchView { id, total, counts }),
+    }
+}

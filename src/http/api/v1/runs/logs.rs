@@ -1,0 +1,190 @@
+//! The logs of a run: whole, in part, their end, or as they grow.
+
+use std::io::SeekFrom;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response, sse};
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, header};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+
+use crate::app::{App, Error, Log, Session};
+use crate::engine::logs::whole_characters;
+use crate::http::error::Result;
+use crate::http::extract::{Path, Query};
+use crate::http::file::{Served, serve};
+use crate::http::stream::Opening;
+
+/// How much of a log is in one event, at the most.
+const PIECE: usize = 64 * 1024;
+/// How much is looked through for the beginning of the last lines, at once.
+const LOOK: u64 = 64 * 1024;
+/// The most lines of an end.
+const MOST_LINES: u64 = 1_000_000;
+/// How often a log is looked at that does not grow: its writer may be another process.
+const PACE: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogQuery {
+    /// From 1; the last, unless it is given.
+    attempt: Option<u32>,
+    /// Only so many lines, the last ones.
+    tail: Option<u64>,
+    #[serde(default)]
+    follow: bool,
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    session: Session,
+    Path((id, log)): Path<(String, String)>,
+    Query(asked): Query<LogQuery>,
+    headers: HeaderMap,
+    opening: Opening,
+) -> Result<Response> {
+    let log = Log::parse(&log).ok_or_else(|| {
+        Error::NotFound(format!("There is no log {log}: there are stdout, stderr, combined and system"))
+    })?;
+    let run = app.run_folder(&session, &id).await?;
+    let path = run.log(log, asked.attempt)?;
+    if asked.tail.is_some_and(|lines| lines > MOST_LINES) {
+        return Err(Error::Invalid(format!("tail is in lines, and {MOST_LINES} at most")).into());
+    }
+    if asked.follow {
+        return follow(app, session, (id, path), asked.tail, &headers, opening).await;
+    }
+    let media_type = if log == Log::Combined { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
+    match asked.tail {
+        None => serve(Served { path: &path, media_type, tag: None, save_as: None }, &headers).await,
+        Some(lines) => {
+            let mut file = opened(&path).await?;
+            let size = file.metadata().await.map_err(unreadable)?.len();
+            let from = tail(&mut file, size, lines).await.map_err(unreadable)?;
+            file.seek(SeekFrom::Start(from)).await.map_err(unreadable)?;
+            let body = Body::from_stream(ReaderStream::with_capacity(file.take(size - from), PIECE));
+            Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response())
+        }
+    }
+}
+
+async fn opened(path: &std::path::Path) -> Result<File> {
+    Ok(File::open(path).await.map_err(|_| Error::NotFound("This log is not there yet".to_owned()))?)
+}
+
+fn unreadable(why: std::io::Error) -> Error {
+    Error::Internal(format!("a log cannot be read: {why}"))
+}
+
+/// Where the last lines begin. A line that has no end yet counts.
+async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
+    let (mut end, mut left) = (size, lines);
+    let mut buffer = Vec::new();
+    while end > 0 && left > 0 {
+        let begin = end.saturating_sub(LOOK);
+        buffer.resize((end - begin) as usize, 0);
+        file.seek(SeekFrom::Start(begin)).await?;
+        file.read_exact(&mut buffer).await?;
+        for (index, byte) in buffer.iter().enumerate().rev() {
+            // The feed at the very end ends the last line.
+            if *byte == b'\n' && begin + index as u64 + 1 < size {
+                left -= 1;
+                if left == 0 {
+                    return Ok(begin + index as u64 + 1);
+                }
+            }
+        }
+        end = begin;
+    }
+    Ok(if lines == 0 { size } else { 0 })
+}
+
+/// A log that is followed.
+struct Following {
+    app: App,
+    session: Session,
+    id: String,
+    path: PathBuf,
+    /// Bytes that were sent.
+    sent: u64,
+    /// Whether the run had ended before the log was looked at last.
+    is_over: bool,
+}
+
+/// Events with the text as it comes; their ids are the bytes so far, by which a client goes on where it was.
+async fn follow(
+    app: App,
+    session: Session,
+    (id, path): (String, PathBuf),
+    lines: Option<u64>,
+    headers: &HeaderMap,
+    opening: Opening,
+) -> Result<Response> {
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let sent = match (last, lines) {
+        (Some(last), _) => last,
+        (None, Some(lines)) => {
+            let mut file = opened(&path).await?;
+            let size = file.metadata().await.map_err(unreadable)?.len();
+            tail(&mut file, size, lines).await.map_err(unreadable)?
+        }
+        (None, None) => 0,
+    };
+    let following = Following { app, session, id, path, sent, is_over: false };
+    opening.reply(stream::unfold(following, async |mut following| {
+        let piece = following.next().await?;
+        let data = json!({ "text": String::from_utf8_lossy(&piece) }).to_string();
+        let event = sse::Event::default().event("log").id(following.sent.to_string()).data(data);
+        Some((event, following))
+    }))
+}
+
+impl Following {
+    /// What comes next; `None` when the run is over and all was sent.
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            match self.read().await {
+                Ok(piece) if !piece.is_empty() => {
+                    self.sent += piece.len() as u64;
+                    return Some(piece);
+                }
+                Ok(_) if self.is_over => return None,
+                Ok(_) => {}
+                // It is not there yet; or it was thrown away.
+                Err(_) if self.is_over => return None,
+                Err(_) => {}
+            }
+            // Asked before the log is looked at once more, so that nothing is missed.
+            self.is_over = match self.app.run_wait(&self.session, &self.id, PACE).await {
+                Ok(run) => run.status.is_final(),
+                Err(_) => true,
+            };
+        }
+    }
+
+    /// Some bytes after those that were sent: up to the end of a line, or of a character, unless the log has ended. A log that
+    /// is shorter than what was sent is written again after a restart, and will be as long.
+    async fn read(&self) -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path).await?;
+        if file.metadata().await?.len() <= self.sent {
+            return Ok(Vec::new());
+        }
+        file.seek(SeekFrom::Start(self.sent)).await?;
+        let mut piece = Vec::with_capacity(PIECE);
+        file.take(PIECE as u64).read_to_end(&mut piece).await?;
+        // A prompt, or a progress bar, is shown though its line goes on.
+        let feed = piece.iter().rposition(|byte| *byte == b'\n');
+        let whole = feed.map_or_else(|| whole_characters(&piece), |feed| feed + 1);
+        if !self.is_over || piece.len() == PIECE {
+            piece.truncate(whole);
+        }
+        Ok(piece)
+    }
+}

@@ -1,0 +1,225 @@
+//! `/api/v1/runs`: jobs that are run for users.
+
+mod archive;
+mod batches;
+mod forms;
+mod logs;
+mod outputs;
+mod uploads;
+mod views;
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response, sse};
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use self::forms::ChangeForm;
+use self::views::RunView;
+use super::limit;
+use crate::app::{App, Error, RunChange, RunForm, Session, Submitted};
+use crate::catalog::{RunCounts, RunFilter, RunStatus};
+use crate::engine::record::Record;
+use crate::http::error::Result;
+use crate::http::extract::{self, Path, Query};
+use crate::http::routes::{Access, Routes};
+use crate::http::stream::{Opening, is_wanted};
+
+/// How long a cancel waits for the job's end: it gets ten seconds after TERM, unless the configuration says otherwise.
+const CANCEL: Duration = Duration::from_secs(15);
+/// Longest form, in bytes: large values are files.
+const LONGEST_FORM: usize = 2 * 1024 * 1024;
+/// The same of a batch.
+const LONGEST_BATCH: usize = 16 * 1024 * 1024;
+
+pub(super) fn add(routes: Routes) -> Routes {
+    use Access::{Runner, User};
+    const DELETE: Method = Method::DELETE;
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    routes
+        .add_streamed(POST, "/api/v1/runs", Runner, submit)
+        .add(GET, "/api/v1/runs", User, list)
+        .add(GET, "/api/v1/runs/{id}", User, get)
+        .add(DELETE, "/api/v1/runs/{id}", Runner, delete)
+        .add(GET, "/api/v1/runs/{id}/events", User, events)
+        .add(POST, "/api/v1/runs/{id}/cancel", Runner, cancel)
+        .add_capped(POST, "/api/v1/runs/{id}/rerun", Runner, rerun, LONGEST_FORM)
+        .add(GET, "/api/v1/runs/{id}/logs/{log}", User, logs::get)
+        .add(GET, "/api/v1/runs/{id}/outputs", User, outputs::list)
+        .add(GET, "/api/v1/runs/{id}/outputs/{name}", User, outputs::only)
+        .add(GET, "/api/v1/runs/{id}/outputs/{name}/{index}", User, outputs::one)
+        .add(GET, "/api/v1/runs/{id}/files/{*path}", User, outputs::file)
+        .add(GET, "/api/v1/runs/{id}/archive", User, archive::get)
+        .add_streamed(POST, "/api/v1/uploads", Runner, uploads::upload)
+        .add_capped(POST, "/api/v1/batches", Runner, batches::submit, LONGEST_BATCH)
+        .add(GET, "/api/v1/batches/{id}", User, batches::get)
+        .add(GET, "/api/v1/batches/{id}/runs", User, batches::runs)
+        .add(POST, "/api/v1/batches/{id}/cancel", Runner, batches::cancel)
+        .add(POST, "/api/v1/batches/{id}/rerun", Runner, batches::rerun)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubmitQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn submit(
+    State(app): State<App>,
+    session: Session,
+    Query(asked): Query<SubmitQuery>,
+    request: Request,
+) -> Result<Response> {
+    let form: RunForm = uploads::submitted(&app, &session, request).await?.read()?;
+    if asked.dry_run {
+        return Ok(Json(app.run_plan(&session, &form).await?).into_response());
+    }
+    match app.run_submit(&session, &form).await? {
+        Submitted::Queued(record) => Ok(created(&record)),
+        Submitted::Alike(run) => {
+            let known = (HeaderName::from_static("silo-deduplicated"), HeaderValue::from_static("true"));
+            Ok(([known], Json(app.run_get(&session, &run.id).await?)).into_response())
+        }
+    }
+}
+
+fn created(record: &Record) -> Response {
+    (StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/runs/{}", record.id))], Json(record)).into_response()
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ListQuery {
+    #[serde(default)]
+    status: String,
+    job: Option<String>,
+    job_version: Option<String>,
+    image: Option<String>,
+    /// With commas: all of them.
+    #[serde(default)]
+    tag: String,
+    batch: Option<String>,
+    error: Option<String>,
+    created_after: Option<chrono::DateTime<chrono::Utc>>,
+    created_before: Option<chrono::DateTime<chrono::Utc>>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    fn filter(&self) -> Result<RunFilter> {
+        let status = |word: &str| {
+            RunStatus::parse(word).ok_or_else(|| {
+                Error::Invalid(format!(
+                    "There is no status '{word}': give accepted, running, successful, failed or dismissed"
+                ))
+            })
+        };
+        Ok(RunFilter {
+            owner: None,
+            status: words(&self.status).map(status).collect::<std::result::Result<_, _>>()?,
+            job: self.job.clone(),
+            job_version: self.job_version.clone(),
+            image: self.image.clone(),
+            tags: words(&self.tag).map(str::to_owned).collect(),
+            batch: self.batch.clone(),
+            error: self.error.clone(),
+            created_after: self.created_after,
+            created_before: self.created_before,
+        })
+    }
+}
+
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+#[derive(Serialize)]
+struct RunPage {
+    items: Vec<RunView>,
+    /// Hand it in as `cursor` for the next page; null on the last.
+    next: Option<String>,
+    /// Of all pages.
+    total: u64,
+    counts: RunCounts,
+}
+
+async fn list(State(app): State<App>, session: Session, Query(asked): Query<ListQuery>) -> Result<Json<RunPage>> {
+    let (filter, limit) = (asked.filter()?, limit(asked.limit)?);
+    let counts = app.run_counts(&session, filter.clone()).await?;
+    let runs = app.run_list(&session, filter, asked.cursor.as_deref(), limit).await?;
+    let next = runs.last().filter(|_| runs.len() == limit as usize).map(|last| last.id.clone());
+    Ok(Json(RunPage { items: runs.into_iter().map(RunView::from).collect(), next, total: counts.total(), counts }))
+}
+
+async fn get(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Json<Record>> {
+    Ok(Json(app.run_get(&session, &id).await?))
+}
+
+async fn delete(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<StatusCode> {
+    app.run_delete(&session, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn cancel(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Response> {
+    let run = app.run_cancel(&session, &id, CANCEL).await?;
+    let status = if run.status.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(RunView::from(run))).into_response())
+}
+
+async fn rerun(
+    State(app): State<App>,
+    session: Session,
+    Path(id): Path<String>,
+    form: Option<extract::Json<ChangeForm>>,
+) -> Result<Response> {
+    let change: RunChange = form.map(|extract::Json(form)| form.read()).transpose()?.unwrap_or_default();
+    Ok(created(&app.run_again(&session, &id, &change).await?))
+}
+
+/// What was sent last.
+enum Sent {
+    Nothing,
+    Run(Box<Record>),
+    End,
+}
+
+async fn events(
+    State(app): State<App>,
+    session: Session,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    opening: Opening,
+) -> Result<Response> {
+    let run = app.run_summary(&session, &id).await?;
+    if !is_wanted(&headers) {
+        return Ok(Json(RunView::from(run)).into_response());
+    }
+    opening.reply(stream::unfold((app, session, Sent::Nothing), move |(app, session, sent)| {
+        let id = id.clone();
+        async move {
+            let seen = match sent {
+                Sent::Nothing => app.run_get(&session, &id).await,
+                Sent::Run(seen) => app.run_next(&session, &seen).await,
+                Sent::End => return None,
+            };
+            let (record, run) = match seen {
+                Ok(record) => (record, app.run_summary(&session, &id).await.ok()?),
+                Err(Error::NotFound(_)) => return None,
+                Err(why) => {
+                    tracing::warn!(%why, run = id, "how a run stands cannot be read: a stream of it ends");
+                    return None;
+                }
+            };
+            let is_over = run.status.is_final();
+            let data = serde_json::to_string(&RunView::from(run)).expect("texts and numbers have a JSON form");
+            let event = sse::Event::default().event("run").data(data);
+            Some((event, (app, session, if is_over { Sent::End } else { Sent::Run(Box::new(record)) })))
+        }
+    }))
+}

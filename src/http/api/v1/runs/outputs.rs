@@ -1,0 +1,110 @@
+//! What runs left: a list, and the files one by one.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::app::{App, Error, OutputFile, Session};
+use crate::engine::outputs::{LeftFile, Outputs};
+use crate::http::error::Result;
+use crate::http::extract::Path;
+use crate::http::file::{Served, serve};
+
+/// What may stand in a path as it is.
+const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
+
+#[derive(Serialize)]
+pub(super) struct OutputsView {
+    files: Vec<OutputView>,
+    json: Map<String, Value>,
+    /// Files that belong to no output.
+    extra: Vec<FileView>,
+}
+
+#[derive(Serialize)]
+struct OutputView {
+    name: String,
+    files: Vec<FileView>,
+}
+
+#[derive(Serialize)]
+struct FileView {
+    #[serde(flatten)]
+    left: LeftFile,
+    /// Path of the address where it is.
+    url: String,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<Json<OutputsView>> {
+    let run = app.run_folder(&session, &id).await?;
+    let outputs = run.record.outputs.unwrap_or_else(Outputs::default);
+    let file = |left: LeftFile| {
+        let url = format!("/api/v1/runs/{id}/files/{}", utf8_percent_encode(&left.path, &IN_PATH));
+        FileView { left, url }
+    };
+    let files = outputs.files.into_iter();
+    Ok(Json(OutputsView {
+        files: files.map(|it| OutputView { name: it.name, files: it.files.into_iter().map(file).collect() }).collect(),
+        json: outputs.json,
+        extra: outputs.extra.into_iter().map(file).collect(),
+    }))
+}
+
+/// The file of an output that has one.
+pub(super) async fn only(
+    State(app): State<App>,
+    session: Session,
+    Path((id, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let files = app.run_folder(&session, &id).await?.output(&name)?;
+    match &files[..] {
+        [] => Err(Error::NotFound(format!("Run {id} left no file for output {name}")).into()),
+        [file] => download(file, &headers).await,
+        several => Err(Error::Invalid(format!(
+            "Output {name} has {} files: ask for one of them, /api/v1/runs/{id}/outputs/{name}/0 and so on",
+            several.len()
+        ))
+        .into()),
+    }
+}
+
+pub(super) async fn one(
+    State(app): State<App>,
+    session: Session,
+    Path((id, name, index)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let files = app.run_folder(&session, &id).await?.output(&name)?;
+    let place = index.parse::<usize>().ok().and_then(|index| files.get(index));
+    let file = place.ok_or_else(|| {
+        let many = files.len();
+        Error::NotFound(format!("Output {name} of run {id} has {many} files, counted from 0; {index} is none of them"))
+    })?;
+    download(file, &headers).await
+}
+
+pub(super) async fn file(
+    State(app): State<App>,
+    session: Session,
+    Path((id, path)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let file = app.run_folder(&session, &id).await?.file(&path)?;
+    download(&file, &headers).await
+}
+
+async fn download(file: &OutputFile, headers: &HeaderMap) -> Result<Response> {
+    let name = file.left.path.rsplit('/').next().unwrap_or_default();
+    let media_type = file.left.media_type.as_deref().unwrap_or("application/octet-stream");
+    let served = Served { path: &file.path, media_type, tag: file.left.sha256.as_deref(), save_as: Some(name) };
+    serve(served, headers).await
+}

@@ -1,0 +1,123 @@
+//! `/api/v1/uploads`, and the forms that bring files along: files go to the disk as they come.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequest as _, Multipart, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::LONGEST_FORM;
+use super::forms::SubmitForm;
+use crate::app::{App, Error, FileSpec, Session};
+use crate::catalog::Upload;
+use crate::http::error::{Failure, Result};
+use crate::http::extract::{self, Query};
+
+/// How the parts with files are called, before the input's name.
+const FILES: &str = "files.";
+
+#[derive(Serialize)]
+pub(super) struct UploadView {
+    sha256: String,
+    name: String,
+    /// Bytes.
+    size: i64,
+}
+
+impl From<Upload> for UploadView {
+    fn from(upload: Upload) -> Self {
+        Self { sha256: upload.sha256, name: upload.name, size: upload.size }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadQuery {
+    #[serde(default)]
+    name: String,
+}
+
+/// Takes the body as a file; or, of a form, the one file in it.
+pub(super) async fn upload(
+    State(app): State<App>,
+    session: Session,
+    Query(asked): Query<UploadQuery>,
+    request: Request,
+) -> Result<Response> {
+    let upload = if is_form(request.headers()) {
+        let mut form = form_of(request).await?;
+        let no_file = || Error::Invalid("The form has no part with a file and its name".to_owned());
+        let field = form.next_field().await?.ok_or_else(no_file)?;
+        let name = field.file_name().map(str::to_owned).ok_or_else(no_file)?;
+        app.upload(&session, &name, field).await?
+    } else {
+        let name = if asked.name.is_empty() { "file" } else { &asked.name };
+        app.upload(&session, name, request.into_body().into_data_stream()).await?
+    };
+    Ok((StatusCode::CREATED, Json(UploadView::from(upload))).into_response())
+}
+
+/// What a run was asked for: JSON, or a form whose part `request` is that JSON and whose parts `files.INPUT` are files.
+pub(super) async fn submitted(app: &App, session: &Session, request: Request) -> Result<SubmitForm> {
+    if !is_form(request.headers()) {
+        let body = axum::body::to_bytes(request.into_body(), LONGEST_FORM).await.map_err(|_| too_long())?;
+        return read(&body).await;
+    }
+    let mut form = form_of(request).await?;
+    let mut submitted = None;
+    let mut files = Vec::new();
+    while let Some(mut field) = form.next_field().await? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == "request" {
+            let mut text = Vec::new();
+            while let Some(piece) = field.chunk().await? {
+                if text.len() + piece.len() > LONGEST_FORM {
+                    return Err(too_long());
+                }
+                text.extend_from_slice(&piece);
+            }
+            submitted = Some(read(&text).await?);
+        } else if let Some(input) = name.strip_prefix(FILES) {
+            let file = field.file_name().unwrap_or("file").to_owned();
+            let upload = app.upload(session, &file, field).await?;
+            files.push((
+                input.to_owned(),
+                FileSpec { upload: Some(upload.sha256), name: Some(file), ..FileSpec::default() },
+            ));
+        } else {
+            return Err(Error::Invalid(format!(
+                "The form has a part '{name}'; known are request, and {FILES}INPUT for the file of an input"
+            ))
+            .into());
+        }
+    }
+    let mut submitted = submitted
+        .ok_or_else(|| Error::Invalid("The form has no part request, which says what shall run".to_owned()))?;
+    submitted.add_files(files);
+    Ok(submitted)
+}
+
+async fn read(body: &[u8]) -> Result<SubmitForm> {
+    let request = Request::new(Body::from(body.to_vec()));
+    let extract::Json(form) =
+        <extract::Json<SubmitForm> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
+    Ok(form)
+}
+
+async fn form_of(request: Request) -> Result<Multipart> {
+    let unreadable = |why: axum::extract::multipart::MultipartRejection| Error::Invalid(why.body_text());
+    Ok(Multipart::from_request(request, &()).await.map_err(unreadable)?)
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+fn too_long() -> Failure {
+    Error::TooLarge(format!(
+        "What is asked for is longer than {LONGEST_FORM} bytes, or broke off; send large values as files"
+    ))
+    .into()
+}

@@ -1,0 +1,184 @@
+//! Files as replies: strong tags, one range (RFC 9110 §13, §14), names that no client can be led astray by.
+
+use std::io::SeekFrom;
+use std::path::Path;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio_util::io::ReaderStream;
+
+use super::error::Result;
+use crate::app::Error;
+
+/// What may stand in `filename*` as it is (RFC 8187, `attr-char`).
+const ATTRIBUTE: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+/// How much is read at once.
+const PIECE: usize = 64 * 1024;
+
+/// How a file is served.
+pub(super) struct Served<'a> {
+    pub path: &'a Path,
+    pub media_type: &'a str,
+    /// Without quotes; `None` for one that may grow.
+    pub tag: Option<&'a str>,
+    /// What a browser calls it when it saves it; `None`: it may show it.
+    pub save_as: Option<&'a str>,
+}
+
+/// The file, or the part of it that is asked for.
+///
+/// # Errors
+/// [`Error::NotFound`] when it is gone.
+pub(super) async fn serve(served: Served<'_>, asked: &HeaderMap) -> Result<Response> {
+    let gone = || Error::NotFound("The file is gone".to_owned());
+    let mut file = File::open(served.path).await.map_err(|_| gone())?;
+    let size = file.metadata().await.map_err(|_| gone())?.len();
+    let mut headers = HeaderMap::new();
+    let tag = served.tag.map(|tag| format!("\"{tag}\""));
+    if let Some(tag) = tag.as_deref().and_then(|tag| HeaderValue::from_str(tag).ok()) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if tag.as_deref().is_some_and(|tag| is_known(asked, tag)) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let plain = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(served.media_type).unwrap_or(plain));
+    if let Some(name) = served.save_as {
+        headers.insert(header::CONTENT_DISPOSITION, disposition(name));
+    }
+    let range = match asked_range(asked, tag.as_deref(), size) {
+        Asked::Whole => None,
+        Asked::Part(first, last) => Some((first, last)),
+        Asked::Nothing => {
+            headers.insert(header::CONTENT_RANGE, number(&format!("bytes */{size}")));
+            headers.remove(header::CONTENT_TYPE);
+            headers.remove(header::CONTENT_DISPOSITION);
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
+        }
+    };
+    let (status, first, length) = match range {
+        None => (StatusCode::OK, 0, size),
+        Some((first, last)) => {
+            headers.insert(header::CONTENT_RANGE, number(&format!("bytes {first}-{last}/{size}")));
+            (StatusCode::PARTIAL_CONTENT, first, last - first + 1)
+        }
+    };
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    file.seek(SeekFrom::Start(first)).await.map_err(|why| Error::Internal(why.to_string()))?;
+    // A file that grows meanwhile is as long as it was said to be.
+    let body = Body::from_stream(ReaderStream::with_capacity(file.take(length), PIECE));
+    Ok((status, headers, body).into_response())
+}
+
+/// The text of a header that we made of digits and ASCII.
+fn number(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("digits and ASCII make a header")
+}
+
+/// Whether the client has this very content (`If-None-Match`).
+fn is_known(asked: &HeaderMap, tag: &str) -> bool {
+    let lists = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|known| {
+        let known = known.trim();
+        known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
+    })
+}
+
+/// Which part is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Whole,
+    /// The first and last byte.
+    Part(u64, u64),
+    /// One that the file does not have.
+    Nothing,
+}
+
+/// Reads `Range` and `If-Range`. What is no range of bytes, and several at once, count as not asked: a server may answer with
+/// the whole.
+fn asked_range(asked: &HeaderMap, tag: Option<&str>, size: u64) -> Asked {
+    let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if text(header::IF_RANGE).is_some_and(|condition| Some(condition) != tag) {
+        return Asked::Whole;
+    }
+    let Some((first, last)) = text(header::RANGE)
+        .and_then(|range| range.strip_prefix("bytes="))
+        .filter(|range| !range.contains(','))
+        .and_then(|range| range.trim().split_once('-'))
+    else {
+        return Asked::Whole;
+    };
+    let digits = |text: &str| if text.is_empty() { Ok(None) } else { text.parse::<u64>().map(Some) };
+    match (digits(first), digits(last)) {
+        (Ok(None), Ok(Some(0))) => Asked::Nothing,
+        (Ok(None), Ok(Some(_))) if size == 0 => Asked::Nothing,
+        (Ok(None), Ok(Some(most))) => Asked::Part(size.saturating_sub(most), size - 1),
+        (Ok(Some(first)), Ok(last)) if last.is_none_or(|last| first <= last) => {
+            if first >= size {
+                Asked::Nothing
+            } else {
+                Asked::Part(first, last.unwrap_or(size).min(size - 1))
+            }
+        }
+        _ => Asked::Whole,
+    }
+}
+
+/// `attachment`, with the name for old clients and for those that know RFC 8187.
+fn disposition(name: &str) -> HeaderValue {
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
+    let whole = utf8_percent_encode(name, &ATTRIBUTE);
+    number(&format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(range: &str, size: u64) -> Asked {
+        let headers = HeaderMap::from_iter([(header::RANGE, range.parse().expect("a header"))]);
+        asked_range(&headers, Some("\"a\""), size)
+    }
+
+    #[test]
+    fn ranges_are_read_as_rfc_9110_has_them() {
+        for (text, size, expected) in [
+            ("bytes=0-4", 10, Asked::Part(0, 4)),
+            ("bytes=4-", 10, Asked::Part(4, 9)),
+            ("bytes=4-99", 10, Asked::Part(4, 9)),
+            ("bytes=-3", 10, Asked::Part(7, 9)),
+            ("bytes=-99", 10, Asked::Part(0, 9)),
+            ("bytes=10-", 10, Asked::Nothing),
+            ("bytes=-0", 10, Asked::Nothing),
+            ("bytes=0-", 0, Asked::Nothing),
+            ("bytes=-1", 0, Asked::Nothing),
+            ("bytes=5-4", 10, Asked::Whole),
+            ("bytes=a-b", 10, Asked::Whole),
+            ("bytes=-", 10, Asked::Whole),
+            ("bytes=0-1,3-4", 10, Asked::Whole),
+            ("lines=0-1", 10, Asked::Whole),
+            ("bytes=0-99999999999999999999999", 10, Asked::Whole),
+        ] {
+            assert_eq!(range(text, size), expected, "{text} of {size}");
+        }
+        let mut headers = HeaderMap::from_iter([(header::RANGE, "bytes=0-4".parse().expect("a header"))]);
+        headers.insert(header::IF_RANGE, "\"b\"".parse().expect("a header"));
+        assert_eq!(asked_range(&headers, Some("\"a\""), 10), Asked::Whole);
+        assert_eq!(asked_range(&headers, Some("\"b\""), 10), Asked::Part(0, 4));
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_their_header() {
+        let shown = disposition("a\"; x=\"\r\nb/ä.tif");
+        let expected =
+            "attachment; filename=\"a__ x____b__.tif\"; filename*=UTF-8''a%22%3B%20x%3D%22%0D%0Ab%2F%C3%A4.tif";
+        assert_eq!(shown, expected);
+    }
+}

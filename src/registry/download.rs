@@ -1,0 +1,193 @@
+//! Fetching a file by its address, as an input of a run: through the same guard as everything that goes out.
+//!
+//! Says of addresses only their hosts: the rest may hold what nobody else shall read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+use tokio::fs::{self, File};
+use tokio::io::AsyncWriteExt as _;
+use url::Url;
+
+use super::guard::{Blocked, Guard};
+use super::tls::install_tls;
+use super::transport::{cause, root_cause};
+use super::{Error, Private};
+
+/// How often a server may lead elsewhere.
+const MOST_REDIRECTS: usize = 5;
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A file that is to be fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct Download<'a> {
+    pub url: &'a Url,
+    /// The file that it becomes, complete or not at all; its folder is made.
+    pub to: &'a Path,
+    /// What its SHA-256 must be: lower-case hexadecimal digits.
+    pub sha256: Option<&'a str>,
+    pub most_bytes: u64,
+    /// How long its server may be silent.
+    pub silence: Duration,
+    /// The private addresses that may be asked.
+    pub private: &'a Private,
+}
+
+/// A file that was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Why it was not.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DownloadError {
+    #[error(
+        "{host} is at no address that inputs are fetched from: public ones, and private ones that runs.private_hosts names."
+    )]
+    Refused { host: String },
+    #[error("{host} answers {status}.")]
+    Status { host: String, status: u16 },
+    #[error("{host} cannot be asked: {reason}.")]
+    Unreachable { host: String, reason: String },
+    #[error("{host} leads from one address to another more than {MOST_REDIRECTS} times, or to none.")]
+    Redirects { host: String },
+    #[error("the file at {host} is larger than {most} bytes, which is the most (runs.upload_mib).")]
+    TooLarge { host: String, most: u64 },
+    #[error("the file at {host} has the SHA-256 {found}, and should have {expected}.")]
+    OtherContent { host: String, found: String, expected: String },
+    #[error("{} cannot be written: {reason}.", .path.display())]
+    Disk { path: PathBuf, reason: String },
+}
+
+impl DownloadError {
+    /// Whether the same may work a while later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
+            Self::Unreachable { .. } | Self::Disk { .. } => true,
+            Self::Refused { .. } | Self::Redirects { .. } | Self::TooLarge { .. } | Self::OtherContent { .. } => false,
+        }
+    }
+}
+
+/// Fetches a file.
+///
+/// # Errors
+/// [`DownloadError`].
+pub async fn download(wanted: &Download<'_>) -> std::result::Result<Downloaded, DownloadError> {
+    let guard = Guard::new([], wanted.private);
+    let client = client(&guard, wanted)?;
+    let (response, host) = asked(&client, &guard, wanted.url.clone()).await?;
+    let disk =
+        |path: &Path, why: &std::io::Error| DownloadError::Disk { path: path.to_owned(), reason: why.to_string() };
+    let folder = wanted.to.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).await.map_err(|why| disk(folder, &why))?;
+    let part = wanted.to.with_extension("part");
+    let received = received(response, &host, &part, wanted.most_bytes).await;
+    let kept = match received {
+        Ok(found) => match wanted.sha256 {
+            Some(expected) if !expected.eq_ignore_ascii_case(&found.sha256) => {
+                let expected = expected.to_owned();
+                Err(DownloadError::OtherContent { host, found: found.sha256, expected })
+            }
+            _ => fs::rename(&part, wanted.to).await.map(|()| found).map_err(|why| disk(wanted.to, &why)),
+        },
+        Err(why) => Err(why),
+    };
+    if kept.is_err() {
+        // It may never have been made.
+        _ = fs::remove_file(&part).await;
+    }
+    kept
+}
+
+fn client(guard: &Guard, wanted: &Download<'_>) -> std::result::Result<Client, DownloadError> {
+    install_tls();
+    let builder = Client::builder()
+        .user_agent(concat!("silo/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        .read_timeout(wanted.silence)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .dns_resolver(guard.clone());
+    let host = host_of(wanted.url);
+    builder.build().map_err(|why| DownloadError::Unreachable { host, reason: root_cause(&why) })
+}
+
+/// The answer with the file, and the host that gave it: each address on the way is checked like the first.
+async fn asked(client: &Client, guard: &Guard, mut url: Url) -> std::result::Result<(Response, String), DownloadError> {
+    for _ in 0..=MOST_REDIRECTS {
+        let host = host_of(&url);
+        let refused = |_: Error| DownloadError::Refused { host: host.clone() };
+        guard.check(&url).map_err(refused)?;
+        guard.check_proxied(&url).await.map_err(refused)?;
+        let response = client.get(url.clone()).send().await.map_err(|why| unreachable(&why, &host))?;
+        let status = response.status();
+        if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
+            return match status {
+                StatusCode::OK => Ok((response, host)),
+                other => Err(DownloadError::Status { host, status: other.as_u16() }),
+            };
+        }
+        let next = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let next = next.and_then(|next| without_login(url.join(next).ok()?));
+        let may_follow = |next: &Url| {
+            let is_http = matches!(next.scheme(), "http" | "https");
+            // What was asked for safely is not fetched otherwise.
+            is_http && (url.scheme() == "http" || next.scheme() == "https")
+        };
+        url = next.filter(may_follow).ok_or(DownloadError::Redirects { host })?;
+    }
+    Err(DownloadError::Redirects { host: host_of(&url) })
+}
+
+async fn received(
+    mut response: Response,
+    host: &str,
+    part: &Path,
+    most: u64,
+) -> std::result::Result<Downloaded, DownloadError> {
+    let too_large = || DownloadError::TooLarge { host: host.to_owned(), most };
+    if response.content_length().is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    let disk = |why: std::io::Error| DownloadError::Disk { path: part.to_owned(), reason: why.to_string() };
+    let mut file = File::create(part).await.map_err(disk)?;
+    let (mut size, mut hash) = (0_u64, Sha256::new());
+    while let Some(piece) = response.chunk().await.map_err(|why| unreachable(&why, host))? {
+        size += piece.len() as u64;
+        if size > most {
+            return Err(too_large());
+        }
+        hash.update(&piece);
+        file.write_all(&piece).await.map_err(disk)?;
+    }
+    file.flush().await.map_err(disk)?;
+    Ok(Downloaded { size, sha256: hex::encode(hash.finalize()) })
+}
+
+/// What went wrong on the way. The guard speaks up where a name is resolved, too.
+fn unreachable(why: &reqwest::Error, host: &str) -> DownloadError {
+    let host = host.to_owned();
+    if cause::<Blocked>(why).is_some() {
+        return DownloadError::Refused { host };
+    }
+    DownloadError::Unreachable { host, reason: root_cause(why) }
+}
+
+/// Nobody but the user says who they are.
+fn without_login(mut url: Url) -> Option<Url> {
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some(url)
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}

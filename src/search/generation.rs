@@ -1,0 +1,204 @@
+//! One index in a folder of its own: opening, writing, reading. Knows nothing of others beside it.
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tantivy::directory::MmapDirectory;
+use tantivy::indexer::IndexWriterOptions;
+use tantivy::{Index as Tantivy, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
+
+use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
+use super::{Error, Result};
+use crate::catalog::SearchDoc;
+
+/// How many bytes of documents are gathered in memory before they are written out.
+const WRITER_BYTES: usize = 50_000_000;
+/// What tantivy keeps of an index as a whole.
+const META: &str = "meta.json";
+
+/// An index. It counts once it was committed; before that it is a beginning that nobody can go on with.
+pub struct Generation {
+    /// `None` in memory.
+    folder: Option<PathBuf>,
+    index: Tantivy,
+    pub(super) fields: Fields,
+    reader: IndexReader,
+    /// Made when first needed, and after every failure: a writer that failed once may never work again.
+    writer: Mutex<Option<IndexWriter>>,
+    revision: AtomicI64,
+    is_stale: bool,
+}
+
+/// What a commit remembers beside the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// [`schema::VERSION`] of who wrote it.
+    pub version: u32,
+    /// The catalogue's revision that it shows.
+    pub revision: i64,
+}
+
+impl Generation {
+    /// A committed index that is whole and has our fields; `None` for every other one. Reads all of it once.
+    pub(super) fn open(folder: &Path) -> Option<Self> {
+        // The library panics on some torn files, where it should say that they are torn.
+        catch_unwind(|| open_sound(folder)).ok().flatten()
+    }
+
+    pub(super) fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(|why| folder_error(folder, &why))?;
+        let (schema, _) = Fields::schema();
+        let index = Tantivy::create_in_dir(folder, schema).map_err(index_error)?;
+        Self::over(index, 0, Some(folder.to_owned()), false).map_err(index_error)
+    }
+
+    pub(super) fn in_memory() -> Result<Self> {
+        let (schema, _) = Fields::schema();
+        Self::over(Tantivy::create_in_ram(schema), 0, None, false).map_err(index_error)
+    }
+
+    fn over(index: Tantivy, revision: i64, folder: Option<PathBuf>, is_stale: bool) -> tantivy::Result<Self> {
+        let (_, fields) = Fields::schema();
+        index.tokenizers().register(ANALYZER, schema::analyzer());
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let revision = AtomicI64::new(revision);
+        Ok(Self { folder, index, fields, reader, writer: Mutex::default(), revision, is_stale })
+    }
+
+    /// The catalogue's revision that searches in it see.
+    pub fn revision(&self) -> i64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// Whether its words are made by other rules than ours, so that it should be made anew.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// How many images searches in it see.
+    pub fn count(&self) -> u64 {
+        self.searcher().num_docs()
+    }
+
+    /// Ids of all indexed images, ascending.
+    pub fn ids(&self) -> Result<Vec<i64>> {
+        let mut ids = Vec::new();
+        for segment in self.searcher().segment_readers() {
+            let column = segment.fast_fields().column_first_or_default::<i64>(IMAGE_ID).map_err(index_error)?;
+            ids.extend(segment.doc_ids_alive().map(|doc| column.get_val(doc)));
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Replaces documents by image id, and drops those of `gone`. Visible after `commit`. Blocking.
+    ///
+    /// # Errors
+    /// Everything since the last commit is lost then, and has to be written again; so it is with `commit`.
+    pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
+        self.with_writer(|writer| {
+            let forget = |id| writer.delete_term(Term::from_field_i64(self.fields.image_id, id));
+            for &id in gone {
+                forget(id);
+            }
+            for doc in docs {
+                forget(doc.image_id);
+                writer.add_document(self.fields.document(doc))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes what was written visible as `revision`, durably. Blocking.
+    pub fn commit(&self, revision: i64) -> Result<()> {
+        self.with_writer(|writer| {
+            let mut commit = writer.prepare_commit()?;
+            commit.set_payload(&Committed { version: schema::VERSION, revision }.write());
+            commit.commit()?;
+            self.reader.reload()?;
+            self.revision.store(revision, Ordering::Release);
+            Ok(())
+        })
+    }
+
+    /// Whether its folder is there. A look, not a check.
+    pub fn exists(&self) -> bool {
+        self.folder.as_ref().is_none_or(|folder| folder.join(META).exists())
+    }
+
+    /// Whether all of its files are as they were written. Reads all of them. Blocking.
+    pub fn is_sound(&self) -> bool {
+        self.exists() && self.index.validate_checksum().is_ok_and(|damaged| damaged.is_empty())
+    }
+
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    pub(super) fn searcher(&self) -> Searcher {
+        self.reader.searcher()
+    }
+
+    fn with_writer(&self, work: impl FnOnce(&mut IndexWriter) -> tantivy::Result<()>) -> Result<()> {
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = match slot.take() {
+            Some(writer) => writer,
+            None => new_writer(&self.index).map_err(index_error)?,
+        };
+        work(&mut writer).map_err(index_error)?;
+        *slot = Some(writer);
+        Ok(())
+    }
+}
+
+impl Committed {
+    fn write(self) -> String {
+        format!("{} {}", self.version, self.revision)
+    }
+
+    fn read(payload: &str) -> Option<Self> {
+        let (version, revision) = payload.split_once(' ')?;
+        Some(Self { version: version.parse().ok()?, revision: revision.parse().ok()? })
+    }
+}
+
+/// What the last commit in a folder remembers, with the number of its documents; `None` where there is none. Also while
+/// somebody writes there.
+pub fn committed(folder: &Path) -> Option<(Committed, u64)> {
+    let index = Tantivy::open(MmapDirectory::open(folder).ok()?).ok()?;
+    let metas = index.load_metas().ok()?;
+    let count = metas.segments.iter().map(|segment| u64::from(segment.num_docs())).sum();
+    Some((Committed::read(&metas.payload?)?, count))
+}
+
+/// One thread for documents and one for merges: a catalogue changes little, and memory is dearer than time.
+fn new_writer(index: &Tantivy) -> tantivy::Result<IndexWriter> {
+    let options = IndexWriterOptions::builder()
+        .num_worker_threads(1)
+        .num_merge_threads(1)
+        .memory_budget_per_thread(WRITER_BYTES)
+        .build();
+    index.writer_with_options(options)
+}
+
+fn open_sound(folder: &Path) -> Option<Generation> {
+    let index = Tantivy::open(MmapDirectory::open(folder).ok()?).ok()?;
+    let committed = Committed::read(&index.load_metas().ok()?.payload?)?;
+    let (schema, _) = Fields::schema();
+    if index.schema() != schema || !index.validate_checksum().ok()?.is_empty() {
+        return None;
+    }
+    let is_stale = committed.version != schema::VERSION;
+    Generation::over(index, committed.revision, Some(folder.to_owned()), is_stale).ok()
+}
+
+pub(super) fn folder_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::Index(format!("cannot use {}: {error}: check that it is a folder this user may write", path.display()))
+}
+
+pub(super) fn index_error(error: tantivy::TantivyError) -> Error {
+    Error::Index(error.to_string())
+}

@@ -1,0 +1,262 @@
+//! Looking for runs: one, a page of them, how many stand how. And the files that users sent for them.
+
+use chrono::{DateTime, Utc};
+
+use super::db::{Sql, sql};
+use super::value::row;
+use super::{Result, Store, StoredRun};
+use crate::catalog::{RunCounts, RunFilter, RunStatus, RunSummary, Upload, UserId};
+
+row!(RunSummary {
+    id,
+    owner_id,
+    owner,
+    batch_id,
+    batch_row,
+    rerun_of,
+    label,
+    tags,
+    job_name,
+    job_version,
+    package_version,
+    image,
+    status,
+    phase,
+    progress,
+    message,
+    error_name,
+    error_category,
+    priority,
+    attempts,
+    max_tries,
+    created_at,
+    started_at,
+    finished_at,
+    updated_at,
+    purged_at,
+});
+row!(StoredRun { spec, sealed, record, cancelled_by, host } + { summary });
+row!(Upload { sha256, owner_id, name, size, created_at, used_at });
+
+/// The columns of a [`RunSummary`].
+macro_rules! summary_columns {
+    () => {
+        "r.id, r.owner_id, r.owner, r.batch_id, r.batch_row, r.rerun_of, r.label, r.tags, r.job_name, r.job_version,
+             r.package_version, r.image, r.status, r.phase, r.progress, r.message, r.error_name, r.error_category,
+             r.priority, r.attempts, r.max_tries, r.created_at, r.started_at, r.finished_at, r.updated_at, r.purged_at"
+    };
+}
+
+/// Conditions that are put together, with their values.
+#[derive(Default)]
+struct Conditions {
+    texts: Vec<String>,
+    values: Vec<Bound>,
+}
+
+/// A value of a condition.
+enum Bound {
+    Text(String),
+    Integer(i64),
+}
+
+impl Conditions {
+    /// Adds one; `?` stands for the value.
+    fn add(&mut self, text: &str, value: Bound) {
+        self.values.push(value);
+        self.texts.push(text.replace('?', &format!("${}", self.values.len())));
+    }
+
+    fn of(filter: &RunFilter) -> Self {
+        let mut all = Self::default();
+        if let Some(owner) = filter.owner {
+            all.add("r.owner_id = ?", Bound::Integer(owner.0));
+        }
+        if !filter.status.is_empty() {
+            // The words of a closed set need no quoting.
+            let words: Vec<String> = filter.status.iter().map(|status| format!("'{}'", status.as_str())).collect();
+            all.texts.push(format!("r.status IN ({})", words.join(", ")));
+        }
+        let texts = [
+            ("r.job_name = ?", &filter.job),
+            ("r.job_version = ?", &filter.job_version),
+            ("r.image = ?", &filter.image),
+            ("r.batch_id = ?", &filter.batch),
+            ("r.error_name = ?", &filter.error),
+        ];
+        for (text, value) in texts {
+            if let Some(value) = value {
+                all.add(text, Bound::Text(value.clone()));
+            }
+        }
+        for tag in &filter.tags {
+            let text = "r.id IN (SELECT t.run_id FROM run_tags t WHERE t.tag = ?)";
+            all.add(text, Bound::Text(tag.clone()));
+        }
+        if let Some(after) = filter.created_after {
+            all.add("r.created_at >= ?", Bound::Integer(after.timestamp_millis()));
+        }
+        if let Some(before) = filter.created_before {
+            all.add("r.created_at < ?", Bound::Integer(before.timestamp_millis()));
+        }
+        all
+    }
+
+    /// The statement, with the values bound.
+    fn sql(self, select: &str, tail: &str) -> Sql<'static> {
+        let conditions = if self.texts.is_empty() { "1 = 1".to_owned() } else { self.texts.join(" AND ") };
+        let statement = sql(format!("SELECT {select} FROM runs r WHERE {conditions} {tail}"));
+        self.values.into_iter().fold(statement, |statement, value| match value {
+            Bound::Text(text) => statement.bind(text),
+            Bound::Integer(integer) => statement.bind(integer),
+        })
+    }
+}
+
+impl Store {
+    /// All that is kept of a run.
+    pub async fn run_get(&self, id: &str) -> Result<Option<StoredRun>> {
+        sql(concat!(
+            "SELECT ",
+            summary_columns!(),
+            ", r.spec, r.sealed, r.record, r.cancelled_by, r.host FROM runs r WHERE r.id = $1"
+        ))
+        .bind(id)
+        .optional(&self.db)
+        .await
+    }
+
+    /// One, as lists show it.
+    pub async fn run_summary(&self, id: &str) -> Result<Option<RunSummary>> {
+        sql(concat!("SELECT ", summary_columns!(), " FROM runs r WHERE r.id = $1")).bind(id).optional(&self.db).await
+    }
+
+    /// Newest first; only ids below `before`.
+    pub async fn run_list(&self, filter: &RunFilter, before: Option<&str>, limit: u32) -> Result<Vec<RunSummary>> {
+        let mut conditions = Conditions::of(filter);
+        if let Some(before) = before {
+            conditions.add("r.id < ?", Bound::Text(before.to_owned()));
+        }
+        conditions.sql(summary_columns!(), &format!("ORDER BY r.id DESC LIMIT {limit}")).all(&self.db).await
+    }
+
+    /// The rows of a batch, in its order, after one of them.
+    pub async fn run_list_batch(&self, batch: &str, after: i64, limit: u32) -> Result<Vec<RunSummary>> {
+        sql(concat!(
+            "SELECT ",
+            summary_columns!(),
+            " FROM runs r WHERE r.batch_id = $1 AND r.batch_row > $2 ORDER BY r.batch_row LIMIT $3"
+        ))
+        .bind(batch)
+        .bind(after)
+        .bind(limit)
+        .all(&self.db)
+        .await
+    }
+
+    /// How many stand how.
+    pub async fn run_counts(&self, filter: &RunFilter) -> Result<RunCounts> {
+        let rows: Vec<(String, i64)> =
+            Conditions::of(filter).sql("r.status, COUNT(*)", "GROUP BY r.status").all(&self.db).await?;
+        Ok(counted(rows))
+    }
+
+    /// How many have not ended, and stand how.
+    pub async fn run_counts_active(&self) -> Result<RunCounts> {
+        let rows: Vec<(String, i64)> =
+            sql("SELECT status, COUNT(*) FROM runs WHERE finished_at IS NULL GROUP BY status").all(&self.db).await?;
+        Ok(counted(rows))
+    }
+
+    /// The newest run of an owner with this key that goes on, or went well and still has its outputs.
+    pub async fn run_alike(&self, owner: UserId, dedup_key: &str) -> Result<Option<RunSummary>> {
+        sql(concat!(
+            "SELECT ",
+            summary_columns!(),
+            " FROM runs r WHERE r.dedup_key = $1 AND r.owner_id = $2 AND r.purged_at IS NULL AND r.cancelled_by IS NULL
+                 AND r.status IN ('accepted', 'running', 'successful') ORDER BY r.id DESC LIMIT 1"
+        ))
+        .bind(dedup_key)
+        .bind(owner)
+        .optional(&self.db)
+        .await
+    }
+
+    /// Runs that ended before a moment and whose files are still there, oldest first: their ids.
+    pub async fn run_list_outdated(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> =
+            sql("SELECT id FROM runs WHERE finished_at < $1 AND purged_at IS NULL ORDER BY finished_at LIMIT $2")
+                .bind(before)
+                .bind(limit)
+                .all(&self.db)
+                .await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// The ids of a host's runs that somebody is at.
+    pub async fn run_list_held(&self, host: &str) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> =
+            sql("SELECT id FROM runs WHERE host = $1 AND lease_token IS NOT NULL").bind(host).all(&self.db).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
+    /// Notes a file that a user sent, or sent again: then under its new name.
+    pub async fn upload_put(&self, upload: &Upload) -> Result<()> {
+        sql("INSERT INTO uploads (sha256, owner_id, name, size, created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (sha256, owner_id) DO UPDATE SET name = excluded.name, used_at = excluded.used_at")
+        .bind(&upload.sha256)
+        .bind(upload.owner_id)
+        .bind(&upload.name)
+        .bind(upload.size)
+        .bind(upload.created_at)
+        .bind(upload.used_at)
+        .execute(&self.db)
+        .await
+        .map(drop)
+    }
+
+    /// A file that a user sent, which is noted as used now.
+    pub async fn upload_use(&self, owner: UserId, sha256: &str, now: DateTime<Utc>) -> Result<Option<Upload>> {
+        sql("UPDATE uploads SET used_at = $1 WHERE sha256 = $2 AND owner_id = $3
+             RETURNING sha256, owner_id, name, size, created_at, used_at")
+        .bind(now)
+        .bind(sha256)
+        .bind(owner)
+        .optional(&self.db)
+        .await
+    }
+
+    /// The bytes of all files that a user sent.
+    pub async fn upload_bytes(&self, owner: UserId) -> Result<u64> {
+        let (bytes,): (i64,) = sql("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM uploads WHERE owner_id = $1")
+            .bind(owner)
+            .one(&self.db)
+            .await?;
+        Ok(bytes.unsigned_abs())
+    }
+
+    /// Forgets files that nobody has used since a moment: the contents that no other user has either.
+    pub async fn upload_prune(&self, before: DateTime<Utc>) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> =
+            sql("DELETE FROM uploads WHERE used_at < $1 RETURNING sha256").bind(before).all(&self.db).await?;
+        let mut gone = Vec::new();
+        for (sha256,) in rows {
+            let left: Option<(i64,)> =
+                sql("SELECT owner_id FROM uploads WHERE sha256 = $1 LIMIT 1").bind(&sha256).optional(&self.db).await?;
+            if left.is_none() && !gone.contains(&sha256) {
+                gone.push(sha256);
+            }
+        }
+        Ok(gone)
+    }
+}
+
+fn counted(rows: Vec<(String, i64)>) -> RunCounts {
+    let mut counts = RunCounts::default();
+    for (word, number) in rows {
+        if let Some(status) = RunStatus::parse(&word) {
+            *counts.of(status) = number.unsigned_abs();
+        }
+    }
+    counts
+}

@@ -1,0 +1,23 @@
+//! Removes containers that no run has any more: a silo died between two steps, or another took its runs.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Reconcile;
+use crate::app::{App, Result};
+
+pub(super) struct RunSweep;
+
+impl Reconcile for RunSweep {
+    const NAME: &'static str = "run_sweep";
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    async fn wake(_app: &App) {
+        std::future::pending().await
+    }
+
+    async fn reconcile(app: &App, _stop: &CancellationToken) -> Result<bool> {
+        app.run_sweep().await.map(|()| false)
+    }
+}

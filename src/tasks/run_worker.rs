@@ -1,0 +1,29 @@
+//! Does the runs that are queued, one at a time.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Reconcile;
+use crate::app::{App, Result};
+
+pub(super) struct RunWorker;
+
+impl Reconcile for RunWorker {
+    const NAME: &'static str = "run_worker";
+    /// Finds runs queued by other processes, those whose time has come, and those whose silo died.
+    const PERIOD: Duration = Duration::from_secs(5);
+
+    async fn wake(app: &App) {
+        app.signals().run_queued.notified().await;
+    }
+
+    async fn reconcile(app: &App, stop: &CancellationToken) -> Result<bool> {
+        let found_one = app.run_work(stop).await?;
+        if found_one {
+            // There may be more than this worker can do.
+            app.signals().run_queued.notify_one();
+        }
+        Ok(found_one)
+    }
+}

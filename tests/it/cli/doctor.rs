@@ -1,0 +1,90 @@
+//! `silo doctor`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::scan::registry_of;
+use crate::support::process::{Engine, Setup, Silo, on_both, silo};
+
+const NO_ENGINE: [&str; 2] = ["--engine", "unix:///nowhere.sock"];
+
+/// What is said of each thing, with how it is.
+async fn findings(silo: &Silo, code: i32) -> Value {
+    let exit = silo.cli(&["doctor", "--json", NO_ENGINE[0], NO_ENGINE[1]]).await;
+    assert_eq!(exit.code, Some(code), "{exit:#?}");
+    let findings: Vec<Value> = serde_json::from_str(&exit.stdout).expect("JSON");
+    findings.into_iter().map(|finding| (finding["about"].as_str().expect("a text").to_owned(), finding)).collect()
+}
+
+async fn with_an_image(engine: Engine) -> Silo {
+    let registry = registry_of(&["ice"]).await;
+    let silo = Setup::on(engine).await.start().await;
+    let id = silo.add("mine", &registry.url()).await;
+    silo.scan(id).await;
+    silo
+}
+
+async fn a_service_in_good_health(engine: Engine) {
+    let mut silo = with_an_image(engine).await;
+    let found = findings(&silo, 0).await;
+    for about in ["data directory", "keys", "database", "search index", "service"] {
+        assert_eq!(found[about]["verdict"], "good", "{found:#}");
+    }
+    assert_eq!(found["container engine"]["verdict"], "notice", "{found:#}");
+    let text = |about: &str| found[about]["text"].as_str().expect("a text").to_owned();
+    assert!(text("database").contains("1 images, revision "), "{found:#}");
+    assert!(text("search index").starts_with("as the database: revision "), "{found:#}");
+
+    assert_eq!(silo.terminate().await.code, Some(0));
+    let found = findings(&silo, 0).await;
+    assert_eq!(found["service"]["verdict"], "notice", "{found:#}");
+    assert!(found["search index"]["text"].as_str().expect("a text").ends_with("every file is whole"), "{found:#}");
+}
+
+async fn an_index_that_is_not_as_it_should_be(engine: Engine) {
+    let mut silo = with_an_image(engine).await;
+    assert_eq!(silo.terminate().await.code, Some(0));
+    let folder = silo.data().join("index/silo-search");
+    let generation = fs::read_dir(&folder).expect("a folder").next().expect("a generation").expect("an entry").path();
+    let postings = fs::read_dir(&generation).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let postings =
+        postings.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "idx")).expect("postings");
+    fs::write(postings, "garbage").expect("overwritten");
+    let found = findings(&silo, 1).await;
+    assert_eq!(found["search index"]["verdict"], "bad", "{found:#}");
+    fs::remove_dir_all(silo.data().join("index")).expect("removed");
+    let found = findings(&silo, 0).await;
+    assert_eq!(found["search index"]["text"], "not built yet", "{found:#}");
+    silo.start_again().await;
+    assert_eq!(findings(&silo, 0).await["search index"]["verdict"], "good");
+}
+
+on_both!(a_service_in_good_health, an_index_that_is_not_as_it_should_be);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_may_read_or_nobody_can_open_is_bad() {
+    let mut silo = Setup::new().start().await;
+    assert_eq!(silo.terminate().await.code, Some(0));
+    fs::set_permissions(silo.data().join("seal.key"), fs::Permissions::from_mode(0o644)).expect("our own file");
+    fs::set_permissions(silo.data(), fs::Permissions::from_mode(0o755)).expect("our own folder");
+    fs::write(silo.data().join("silo.db"), "no database".repeat(999)).expect("overwritten");
+    let found = findings(&silo, 1).await;
+    let verdicts = ["data directory", "keys", "database"].map(|about| found[about]["verdict"].clone());
+    assert_eq!(verdicts, ["notice", "bad", "bad"], "{found:#}");
+    let exit = silo.cli(&["doctor", NO_ENGINE[0], NO_ENGINE[1]]).await;
+    assert!(exit.stdout.contains("BAD     keys") && exit.stdout.contains("chmod 600"), "{}", exit.stdout);
+}
+
+#[tokio::test]
+async fn where_nothing_is_nothing_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let arguments = ["doctor", "--data", data.to_str().expect("a plain path"), NO_ENGINE[0], NO_ENGINE[1]];
+    let exit = silo(&arguments, &[]).await;
+    assert_eq!(exit.code, Some(0), "{exit:#?}");
+    let shown = exit.stdout.replace(&data.display().to_string(), "DATA");
+    insta::assert_snapshot!(shown);
+    assert!(!data.exists());
+}

@@ -1,0 +1,223 @@
+//! Attempts that one `silo` began and another ends.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use silo::clock::Clock;
+use silo::engine::docker::Docker;
+use silo::engine::execute::{Job, Outcome, execute};
+use silo::engine::fetch::{PullPolicy, Wanted};
+use silo::engine::folder::Folder;
+use silo::engine::outputs::Rules;
+use silo::engine::plan::{Plan, plan};
+use silo::engine::record::{AttemptRecord, Phase, PhaseRecord};
+use silo::engine::removal::Leave;
+use silo::engine::request::{Attempt, Request};
+use silo::engine::runtime::{Engine, Runtime as _};
+use silo::engine::verdict::Verdict;
+use silo::seed::model::Manifest;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::docker_engine::{self, DockerEngine};
+
+/// Says where it is, and waits for the file `go` in its output directory.
+const WAITS: &str =
+    "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
+
+/// A run that is kept.
+struct Kept {
+    engine: DockerEngine,
+    docker: Docker,
+    about: Engine,
+    manifest: Manifest,
+    plan: Plan,
+    folder: Folder,
+    run: String,
+    _root: TempDir,
+}
+
+impl Kept {
+    async fn new(script: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let engine = docker_engine::engine().await;
+        let run = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let image = engine.script(&format!("resume-{run}"), script, &[]).await;
+        let manifest = json!({"seedVersion": "1.0.0", "job": {
+            "name": "waits", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",
+            "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 60,
+            "interface": {"outputs": {"files": [{"name": "BEGUN", "mediaType": "text/plain", "pattern": "begun"}]}}
+        }});
+        let manifest = Manifest::parse(&manifest.to_string()).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::new(root.path().join("run"));
+        let mut request = Request::new(image, folder.clone());
+        request.network = silo::engine::container::Network::None;
+        request.attempt = Some(Attempt { run: run.clone(), number: 1, host: "h".to_owned() });
+        let plan = plan(&manifest, &request).unwrap();
+        let docker = engine.open().await;
+        let about = docker.engine().await.unwrap();
+        Self { engine, docker, about, manifest, plan, folder, run, _root: root }
+    }
+
+    /// What the silo before has stored.
+    fn before() -> AttemptRecord {
+        let started = chrono::DateTime::UNIX_EPOCH;
+        let phase = |name| PhaseRecord { name, started, finished: Some(started), message: None };
+        AttemptRecord { phases: vec![phase(Phase::Pull), phase(Phase::Stage)], ..AttemptRecord::new(1, started) }
+    }
+
+    async fn execute(&self, resumed: Option<&AttemptRecord>, leave: &Leave) -> Outcome {
+        let wanted =
+            Wanted { image: &self.plan.container.image, platform: None, policy: PullPolicy::Never, credentials: None };
+        let job = Job {
+            manifest: &self.manifest,
+            plan: &self.plan,
+            wanted,
+            given: None,
+            rules: Rules::default(),
+            folder: &self.folder,
+            engine: &self.about,
+            number: 1,
+            log_cap: 1 << 20,
+            must_match: false,
+            resumed,
+            leave,
+        };
+        let (tell, _) = mpsc::channel(1);
+        execute(&self.docker, job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap()
+    }
+
+    /// Begins it, and goes as a silo that stops: once the job has begun.
+    async fn begin_and_leave(&self) {
+        let (leave, begun) = (Leave::default(), self.folder.output.join("begun"));
+        // Kept while it is told: what `select!` makes itself is dropped before.
+        let mut going = std::pin::pin!(self.execute(None, &leave));
+        tokio::select! {
+            outcome = &mut going => panic!("it waits: {outcome:?}"),
+            () = there(&begun) => leave.set(),
+        }
+    }
+
+    fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.attempt(1).join(name)).unwrap()
+    }
+
+    fn label(&self) -> String {
+        format!("silo.run={}", self.run)
+    }
+}
+
+/// Comes back when a file is there. Looks again and again, because the job is in a container and cannot tell us.
+async fn there(path: &Path) {
+    while !path.exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+fn names(outcome: &Outcome) -> Vec<Phase> {
+    outcome.attempt.phases.iter().map(|phase| phase.name).collect()
+}
+
+#[tokio::test]
+async fn a_container_that_was_left_is_taken_over() {
+    let kept = Kept::new(WAITS).await;
+    kept.begin_and_leave().await;
+    assert_eq!(kept.engine.containers(&kept.label()).await.len(), 1, "it runs on");
+    fs::write(kept.folder.output.join("go"), "").unwrap();
+    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    assert_eq!(outcome.verdict, Verdict::Successful);
+    assert_eq!(names(&outcome), [Phase::Pull, Phase::Stage, Phase::Main, Phase::Capture]);
+    assert_eq!(outcome.attempt.started, chrono::DateTime::UNIX_EPOCH);
+    assert_eq!(kept.log("_stdout.txt"), "begun\ngone on\n", "from the beginning, and once");
+    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
+    assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
+}
+
+/// An engine that is asked for a container as its silo dies makes it a while later; the next start has made another by then.
+#[tokio::test]
+async fn of_two_containers_the_one_that_was_begun_counts() {
+    let kept = Kept::new(WAITS).await;
+    kept.begin_and_leave().await;
+    for _ in 0..3 {
+        kept.docker.create(&kept.plan.container).await.unwrap();
+    }
+    fs::write(kept.folder.output.join("go"), "").unwrap();
+    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    assert_eq!(outcome.verdict, Verdict::Successful);
+    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
+    assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_container_that_ended_meanwhile_is_asked_how() {
+    let kept = Kept::new(&format!("{WAITS}; exit 3")).await;
+    kept.begin_and_leave().await;
+    fs::write(kept.folder.output.join("go"), "").unwrap();
+    let [container] = &kept.engine.containers(&kept.label()).await[..] else { panic!("it is left") };
+    kept.docker.wait(container).await.unwrap();
+    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    assert_eq!(outcome.attempt.exit_code, Some(3));
+    assert_eq!(kept.log("_stdout.txt"), "begun\ngone on\n");
+    assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_is_not_run_again() {
+    let kept = Kept::new("echo out; echo once >>$OUTPUT_DIR/begun; exit 0").await;
+    let first = kept.execute(None, &Leave::default()).await;
+    let again = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    assert_eq!((first.verdict, again.verdict), (Verdict::Successful, Verdict::Successful));
+    assert_eq!(first.outputs, again.outputs);
+    assert_eq!((again.attempt.stdout_bytes, kept.log("_stdout.txt").as_str()), (4, "out\n"));
+    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
+    // An attempt that is made anew does not take the end of the one before for its own.
+    assert_eq!(kept.execute(None, &Leave::default()).await.verdict, Verdict::Successful);
+    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\nonce\n");
+}
+
+#[tokio::test]
+async fn what_was_not_begun_is_begun_and_what_is_lost_is_told() {
+    let kept = Kept::new("echo once >>$OUTPUT_DIR/begun").await;
+    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    assert_eq!(outcome.verdict, Verdict::Successful);
+    assert_eq!(names(&outcome), [Phase::Pull, Phase::Stage, Phase::Main, Phase::Capture], "its own");
+    // As if the engine had lost the container of a job that had begun.
+    fs::remove_file(kept.folder.attempt(1).join("ended.json")).unwrap();
+    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    let Verdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
+    assert_eq!((error.name.as_str(), error.retryable), ("docker-terminated", true));
+    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n", "not done twice");
+}
+
+#[tokio::test]
+async fn another_manifest_in_the_label_is_refused() {
+    let mut kept = Kept::new("exit 0").await;
+    let labels = [("com.ngageoint.seed.manifest", r#"{"job": {"name": "other"}}"#)];
+    kept.plan.container.image = kept.engine.script("resume-other", "exit 0", &labels).await;
+    let wanted =
+        Wanted { image: &kept.plan.container.image, platform: None, policy: PullPolicy::Never, credentials: None };
+    let job = Job {
+        manifest: &kept.manifest,
+        plan: &kept.plan,
+        wanted,
+        given: None,
+        rules: Rules::default(),
+        folder: &kept.folder,
+        engine: &kept.about,
+        number: 1,
+        log_cap: 1 << 20,
+        must_match: true,
+        resumed: None,
+        leave: &Leave::default(),
+    };
+    let (tell, _) = mpsc::channel(1);
+    let outcome = execute(&kept.docker, job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap();
+    let Verdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
+    assert_eq!((error.name.as_str(), error.retryable), ("manifest-differs", false));
+    let value: Value = serde_json::to_value(&outcome.attempt).unwrap();
+    assert_eq!(value["containerId"], Value::Null);
+}

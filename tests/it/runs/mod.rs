@@ -1,0 +1,123 @@
+//! Runs as a service: the program as a child process, a real Docker Engine, and jobs that are told when to go on.
+
+mod cli;
+mod crash;
+mod files;
+mod inputs;
+mod queue;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use silo::seed::LABEL;
+
+use crate::support::docker_engine::{self, DockerEngine};
+use crate::support::process::{Engine, PATIENCE, Setup, Silo};
+
+/// Says that it has begun, and waits for the file `go` in its output directory.
+const WAITS: &str =
+    "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
+const NOOP: &str = "echo once >>$OUTPUT_DIR/begun";
+
+/// A service that runs jobs.
+pub struct Runs {
+    pub silo: Silo,
+    pub engine: DockerEngine,
+}
+
+impl Runs {
+    pub async fn on(database: Engine) -> Self {
+        Self::with(database, &[]).await
+    }
+
+    /// With more options, in the environment's spelling.
+    pub async fn with(database: Engine, options: &[(&str, &str)]) -> Self {
+        let engine = docker_engine::engine().await;
+        let setup = Setup::on(database).await;
+        let setup = setup.env("SILO__RUNS__ENGINE", &engine.host).env("SILO__RUNS__NETWORK", "none");
+        let setup = options.iter().fold(setup, |setup, (name, value)| setup.env(name, value));
+        Self { silo: setup.start().await, engine }
+    }
+
+    /// An image of a job that is this script; what it leaves as `begun` is its output.
+    pub async fn image(&self, script: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("job-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let manifest = json!({"seedVersion": "1.0.0", "job": {
+            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",
+            "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 600,
+            "interface": {
+                "inputs": {"files": [{"name": "FILE", "required": false}]},
+                "outputs": {"files": [{"name": "BEGUN", "mediaType": "text/plain", "pattern": "begun"}]}
+            },
+            "errors": [{"code": 3, "name": "bad-input", "title": "Bad input", "description": "Of no use", "category": "data"}]
+        }});
+        let label = manifest.to_string();
+        self.engine.script(&format!("{name}-1.0.0-seed:1.0.0"), script, &[(LABEL, &label)]).await
+    }
+
+    /// Asks for a run: its record.
+    pub async fn submit(&self, form: Value) -> Value {
+        self.silo.post("/api/v1/runs", form).await.expect(201)
+    }
+
+    pub async fn get(&self, id: &str) -> Value {
+        self.silo.get(&format!("/api/v1/runs/{id}")).await.expect(200)
+    }
+
+    /// A run when it looks so.
+    pub async fn when(&self, id: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let run = self.get(id).await;
+            if looks_so(&run) {
+                return run;
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not come to that: {run:#}\n{}", self.silo.log());
+            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP only answers when asked
+        }
+    }
+
+    /// A run when it has ended.
+    pub async fn ended(&self, id: &str) -> Value {
+        self.when(id, |run| run["finished"].is_string()).await
+    }
+
+    /// A job that waits, and has begun: its id, and its output directory.
+    pub async fn begun(&self, form: Value) -> (String, PathBuf) {
+        let (id, output) = told(&self.submit(form).await);
+        there(&output.join("begun")).await;
+        (id, output)
+    }
+
+    pub async fn no_containers_of(&self, id: &str) {
+        self.engine.until_containers(&format!("silo.run={id}"), 0).await;
+    }
+}
+
+/// The id of a run, and its output directory.
+pub fn told(record: &Value) -> (String, PathBuf) {
+    let id = record["id"].as_str().expect("a record has an id").to_owned();
+    (id, Path::new(record["folder"].as_str().expect("a run has a folder")).join("output"))
+}
+
+/// Comes back when a file is there. Looks again and again, because the job is in a container and cannot tell us.
+pub async fn there(path: &Path) {
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(began.elapsed() < PATIENCE, "{} does not come", path.display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub fn go(output: &Path) {
+    fs::write(output.join("go"), "").expect("the job has made its directory ours to write");
+}
+
+/// How often its script was begun.
+pub fn times_begun(output: &Path) -> usize {
+    fs::read_to_string(output.join("begun")).unwrap_or_default().lines().count()
+}

@@ -1,0 +1,51 @@
+//! The judged searches of `benches/data`, over HTTP: what people look for comes first.
+
+use serde_json::Value;
+use silo::app::open_store;
+
+use crate::support::app::TestApp;
+use crate::support::stored;
+
+#[path = "../../../benches/draw.rs"]
+mod draw;
+#[path = "../../../benches/judged.rs"]
+mod judged;
+
+use judged::{DEPTH, Quality};
+
+/// What was reached, rounded down: a change of the ranking that finds less has to say so here.
+const LEAST_MRR: f64 = 0.84;
+const LEAST_RECALL: f64 = 0.86;
+/// Of the names of jobs, those that do not find theirs first: words are not taken apart where their case changes.
+const KNOWN: [&str; 1] = ["landCover"];
+
+#[tokio::test]
+async fn what_people_mean_is_found() {
+    let jobs = judged::jobs();
+    let silo = TestApp::start().await;
+    let store = open_store(silo.app.settings()).await.expect("the service's database");
+    let images = stored::fill(&store, jobs.iter().flat_map(judged::Job::images)).await;
+    assert!(images > jobs.len(), "some jobs have several versions");
+    silo.app.index_bring_up_to_date().await.expect("the index follows");
+    let mut all = Quality::default();
+    let mut misses = Vec::new();
+    for query in judged::queries(&jobs) {
+        let text = percent_encoding::utf8_percent_encode(query.text, percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("/api/v1/search?kind=job&limit={DEPTH}&q={text}");
+        let reply = silo.anonymous().get(&path).await.expect(200).json();
+        let items = reply["items"].as_array().expect("a list");
+        let found: Vec<String> = items.iter().map(name).collect();
+        all.add(&query, &found);
+        let mut one = Quality::default();
+        one.add(&query, &found);
+        if query.kind == "name" && one.mrr() < 1.0 {
+            misses.push(query.text.to_owned());
+        }
+    }
+    assert_eq!(misses, KNOWN, "a job is first for its own name");
+    assert!(all.mrr() >= LEAST_MRR && all.recall() >= LEAST_RECALL, "MRR and recall are {all}");
+}
+
+fn name(item: &Value) -> String {
+    item["name"].as_str().expect("a name").to_owned()
+}

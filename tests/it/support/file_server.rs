@@ -1,0 +1,147 @@
+//! A server of files that does what it is told, right or wrong, byte by byte.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What a request gets.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    bytes: Vec<u8>,
+    then: Then,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Close,
+    /// The connection breaks, as when a machine dies.
+    Reset,
+    /// Nothing more comes, and nothing less.
+    Silence,
+    /// The last piece again and again, as one chunk each.
+    Endless,
+}
+
+impl Answer {
+    /// With its length, and more headers: each ends with a line break.
+    pub fn new(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}Connection: close\r\n\r\n", body.len());
+        Self { bytes: [head.as_bytes(), body].concat(), then: Then::Close }
+    }
+
+    pub fn file(body: impl AsRef<[u8]>) -> Self {
+        Self::new("200 OK", "", body)
+    }
+
+    pub fn redirect(to: &str) -> Self {
+        Self::new("302 Found", &format!("Location: {to}\r\n"), "")
+    }
+
+    /// Exactly these bytes.
+    pub fn raw(bytes: impl AsRef<[u8]>) -> Self {
+        Self { bytes: bytes.as_ref().to_vec(), then: Then::Close }
+    }
+
+    /// Chunks that never end.
+    pub fn endless() -> Self {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Self { then: Then::Endless, ..Self::raw(head) }
+    }
+
+    /// Breaks the connection after it.
+    pub fn and_reset(self) -> Self {
+        Self { then: Then::Reset, ..self }
+    }
+
+    /// Says nothing more after it.
+    pub fn and_silence(self) -> Self {
+        Self { then: Then::Silence, ..self }
+    }
+}
+
+/// On a port of its own; ends when dropped.
+pub struct FileServer {
+    address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// By path with query: the next answers, of which the last stays.
+    answers: HashMap<String, Vec<Answer>>,
+    /// The heads of all requests.
+    seen: Vec<String>,
+}
+
+impl Drop for FileServer {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl FileServer {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let shared = Arc::<Mutex<Shared>>::default();
+        let state = shared.clone();
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Whoever hangs up in the middle is no failure of ours.
+                tokio::spawn(serve(stream, state.clone()));
+            }
+        });
+        Self { address, shared, server }
+    }
+
+    /// What a path gets: the first request the first answer, and so on; the last answer stays.
+    pub fn put(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
+        let answers = answers.into_iter().collect();
+        self.shared.lock().expect("no one panics with it").answers.insert(path.to_owned(), answers);
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The heads of the requests so far.
+    pub fn seen(&self) -> Vec<String> {
+        self.shared.lock().expect("no one panics with it").seen.clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let answer = {
+        let mut shared = shared.lock().expect("no one panics with it");
+        shared.seen.push(head);
+        let answers = shared.answers.entry(path).or_default();
+        if answers.len() > 1 { Some(answers.remove(0)) } else { answers.first().cloned() }
+    };
+    let answer = answer.unwrap_or_else(|| Answer::new("404 Not Found", "", "nothing here"));
+    stream.write_all(&answer.bytes).await?;
+    match answer.then {
+        Then::Close => stream.shutdown().await,
+        Then::Reset => stream.set_zero_linger(),
+        // Until the other side hangs up.
+        Then::Silence => stream.read_u8().await.map(drop),
+        Then::Endless => loop {
+            stream.write_all(format!("400\r\n{}\r\n", "x".repeat(0x400)).as_bytes()).await?;
+        },
+    }
+}
