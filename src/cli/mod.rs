@@ -6,6 +6,8 @@ mod batch;
 mod build;
 mod config;
 mod doctor;
+mod export;
+mod help;
 mod images;
 mod init;
 mod job;
@@ -22,7 +24,7 @@ mod scan;
 mod search;
 mod search_registry;
 mod serve;
-mod shell_help;
+mod shell;
 mod spec;
 mod test;
 mod upgrade;
@@ -96,6 +98,8 @@ enum Command {
     Batch(batch::Options),
     /// Run a job's cases, and compare what it gives with what it should give
     Test(test::Options),
+    /// Open a shell in a job's container, with the files and variables that the job would have
+    Shell(shell::Options),
     /// Have a server run jobs, and look after them
     #[command(subcommand)]
     Runs(runs::Command),
@@ -114,10 +118,13 @@ enum Command {
     /// Look at images without an engine
     #[command(subcommand)]
     Image(images::ImageCommand),
+    /// Write a job for others who run containers: as a CWL tool, or as a script for docker
+    #[command(subcommand)]
+    Export(export::Command),
     /// Print a script that completes commands in a shell
-    Completions(shell_help::CompletionOptions),
+    Completions(help::CompletionOptions),
     /// Write a man page for every command
-    Man(shell_help::ManOptions),
+    Man(help::ManOptions),
     /// Print the versions of this program and of the Seed standard
     Version,
 }
@@ -181,11 +188,11 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exi
         _ = usage.print();
         ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
     };
-    let matches = shell_help::command().try_get_matches_from(arguments);
+    let matches = help::command().try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(told)?;
     if is_seed && parsed.command.is_none() {
         let usage = "name a command; `seed --help` lists them, and `silo serve` runs the service";
-        return Err(told(shell_help::command().error(clap::error::ErrorKind::MissingSubcommand, usage)));
+        return Err(told(help::command().error(clap::error::ErrorKind::MissingSubcommand, usage)));
     }
     Ok(parsed)
 }
@@ -211,8 +218,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Runs(command)) => return runs::run(command).await,
         Some(Command::Batch(options)) => return batch::run(&options).await,
         Some(Command::Test(options)) => return test::run(&options).await,
-        Some(Command::Completions(options)) => shell_help::completions(&options),
-        Some(Command::Man(options)) => shell_help::man(&options),
+        Some(Command::Shell(options)) => return shell::run(&options).await,
+        Some(Command::Export(command)) => return export::run(&command).await,
+        Some(Command::Completions(options)) => help::completions(&options),
+        Some(Command::Man(options)) => help::man(&options),
         Some(Command::Build(options)) => return build::run(&options).await,
         Some(Command::Publish(options)) => return publish::run(&options).await,
         Some(Command::Unpublish(options)) => return images::unpublish(&options).await,

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod docker;
 mod docker_run;
 pub mod execute;
+pub mod export;
 pub mod fetch;
 pub mod folder;
 pub mod inputs;

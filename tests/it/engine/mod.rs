@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use silo::clock::Clock;
 use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
-use silo::engine::container::{Bind, Container, Network, Text, Variable};
+use silo::engine::container::{Bind, Container, Input, Network, Text, Variable};
 use silo::engine::docker::Docker;
 use silo::engine::logs::Logs;
 use silo::engine::removal::Leave;
@@ -81,6 +81,7 @@ impl Job {
             grace: Duration::from_secs(10),
             labels: BTreeMap::from([(LABEL.to_owned(), label)]),
             platform: None,
+            input: Input::Nothing,
         };
         let docker = engine.open().await;
         let stop = CancellationToken::new();
