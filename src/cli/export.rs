@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
 use super::job::{name_of, usage, valid};
@@ -106,9 +106,12 @@ async fn at_engine(options: &Options) -> runtime::Result<runtime::Image> {
 
 /// The label of an image that is named with its registry.
 async fn in_registry(options: &Options) -> anyhow::Result<Option<String>> {
-    let (place, repository, tag) = reference(&options.image).map_err(|_| {
-        anyhow!("no engine has the image {}, and its name says no registry to look for it", tame(&options.image))
-    })?;
+    let name = tame(&options.image);
+    // What has no namespace is nobody's job.
+    if !options.image.contains('/') {
+        bail!("no engine has the image {name}, and its name says no registry to look for it");
+    }
+    let (place, repository, tag) = reference(&options.image).with_context(|| format!("no engine has the image {name}"))?;
     let credentials = options.account.credentials(&place.host)?;
     let registry = Outside::registry(&place, &login(credentials.as_ref())).await?;
     Ok(registry.see(&repository, &tag).await?.label)

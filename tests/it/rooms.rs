@@ -46,7 +46,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 33] = [
+const FRAMEWORKS: [(&str, &[&str]); 36] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -67,7 +67,11 @@ const FRAMEWORKS: [(&str, &[&str]); 33] = [
     ("rustix", &["cli", "engine"]),
     ("shlex", &["engine"]),
     ("clap", &["cli"]),
-    ("csv", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    // Rows of a batch in `cli`; in `engine` tables that a job should write.
+    ("csv", &["cli", "engine"]),
+    ("regex", &["engine"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),
     ("rpassword", &["cli"]),

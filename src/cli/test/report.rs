@@ -89,7 +89,9 @@ pub(super) fn summary(cases: &[Ended]) -> String {
     let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
     let good = count(Outcome::Passed) + count(Outcome::Updated);
     let (differ, not_run) = (count(Outcome::Differs), count(Outcome::NotRun));
-    format!("{} cases: {good} good, {differ} differ, {not_run} could not be run\n", cases.len())
+    let noun = if cases.len() == 1 { "case" } else { "cases" };
+    let verb = if differ == 1 { "differs" } else { "differ" };
+    format!("{} {noun}: {good} good, {differ} {verb}, {not_run} could not be run\n", cases.len())
 }
 
 pub(super) fn junit(image: &str, cases: &[Ended]) -> String {

@@ -13,6 +13,8 @@ use super::{Method, Rules, table, text, value};
 const MAX_ENTRIES: usize = 100_000;
 /// The most folders in each other.
 const MAX_DEPTH: usize = 64;
+/// The most bytes of a text whose first line that differs is shown.
+const MAX_TEXT: u64 = 1024 * 1024;
 /// The most bytes of a file that is compared by what it means.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -160,13 +162,26 @@ fn files(method: &Method, old: &Entry, new: &Entry) -> Result<(), String> {
                 false => Err(format!("it has {actual} bytes, expected {expected} ± {percent} %")),
             }
         }
-        Method::Exact if expected != actual => Err(format!("it has {actual} bytes, expected {expected}")),
+        Method::Exact if expected != actual => {
+            Err(line(old, new).unwrap_or_else(|| format!("it has {actual} bytes, expected {expected}")))
+        }
         Method::Exact => bytes(&old.0, &new.0)
             .map_err(|why| format!("it cannot be read: {why}"))?
-            .map_or(Ok(()), |at| Err(format!("it differs from byte {at} on"))),
+            .map_or(Ok(()), |at| Err(line(old, new).unwrap_or_else(|| format!("it differs from byte {at} on")))),
         Method::Text(masks) => text(masks, &whole(old)?, &whole(new)?),
         Method::Json(bound, ignore) => value::compare(*bound, ignore, &whole(old)?, &whole(new)?),
         Method::Csv(columns) => table::compare(columns, &whole(old)?, &whole(new)?),
+    }
+}
+
+/// Where two files differ that are not the same, if they are texts of a size that people read.
+fn line(old: &Entry, new: &Entry) -> Option<String> {
+    let is_small = |(_, metadata): &Entry| metadata.len() <= MAX_TEXT;
+    let read = |(path, _): &Entry| String::from_utf8(fs::read(path).ok()?).ok().filter(|text| !text.contains('\0'));
+    let (old, new) = (Some(old).filter(|it| is_small(it))?, Some(new).filter(|it| is_small(it))?);
+    match text(&[], read(old)?.as_bytes(), read(new)?.as_bytes()) {
+        Ok(()) => Some("only line ends, or blanks at the ends of lines, differ: a rule with \"text\" lets them pass".to_owned()),
+        Err(why) => Some(why),
     }
 }
 
@@ -212,23 +227,26 @@ mod tests {
             {"files": "*.log", "compare": "ignore"}, {"files": "big", "compare": {"size": {"percent": 50}}}
         ]));
         let rules = Rules::new(&rules.expect("rules")).expect("sound rules");
-        let old = tree(&[("a", "1"), ("b/c", "12"), ("gone", ""), ("big", "1234"), ("x", "ab")]);
-        let new = tree(&[("a", "1"), ("b/c", "13"), ("come", ""), ("a.log", "x"), ("big", "12345"), ("x", "a")]);
+        let old = tree(&[("a", "1"), ("b/c", "12"), ("gone", ""), ("big", "1234"), ("x", "ab"), ("lf", "a\n"), ("nul", "\0"), ("nul-same", "\0a")]);
+        let new = tree(&[("a", "1"), ("b/c", "13"), ("come", ""), ("a.log", "x"), ("big", "12345"), ("x", "a"), ("lf", "a\r\n"), ("nul", "\0\0"), ("nul-same", "\0b")]);
         #[cfg(unix)]
         std::os::unix::fs::symlink("/etc/passwd", new.path().join("gone")).expect("a link");
         let told = |new: &Path| {
             let all = compare(&rules, &old.path().join("."), new).expect("both can be read");
             all.into_iter().map(|it| format!("{} {:?} {}", it.path, it.state, it.message)).collect::<Vec<_>>()
         };
-        insta::assert_snapshot!(told(new.path()).join("\n"), @"
+        insta::assert_snapshot!(told(new.path()).join("\n"), @r#"
         a Equal 
         a.log Ignored 
-        b/c Differs it differs from byte 1 on
+        b/c Differs line 1 is "13", expected "12"
         big Equal 
         come Extra the job wrote it, and it was not expected
         gone Differs the new one is a link or something else that is no plain file
-        x Differs it has 1 bytes, expected 2
-        ");
+        lf Differs only line ends, or blanks at the ends of lines, differ: a rule with "text" lets them pass
+        nul Differs it has 2 bytes, expected 1
+        nul-same Differs it differs from byte 1 on
+        x Differs line 1 is "a", expected "ab"
+        "#);
         let expected = old.path().join("expected");
         let refused = update(&rules, &expected, new.path()).expect_err("a link");
         assert!(refused.to_string().contains("gone is no plain file") && !expected.exists(), "{refused}");

@@ -59,7 +59,7 @@ pub fn tool(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
     put("s:softwareVersion", json!(job.job_version));
     put("s:version", json!(job.package_version));
     put("s:keywords", json!(job.tags));
-    put("s:author", json!([{"class": "s:Person", "s:name": job.maintainer.name, "s:email": job.maintainer.email}]));
+    put("s:author", json!([{"s:name": job.maintainer.name, "s:email": job.maintainer.email}]));
     Ok(Exported { text: format!("{:#}\n", Value::Object(tool)), notes: making.notes })
 }
 

@@ -19,7 +19,9 @@ usage() { printf '%s\n' "$1" "Usage: bash $0 OUTPUT_FOLDER NAME=VALUE…" >&2; e
 mkdir -p -- "$1" && output=$(realpath -- "$1") && shift
 declare -A given=()
 for assignment; do
-  case $assignment in ?*=*) given[${assignment%%=*}]=${assignment#*=} ;; *) usage "What is $assignment?" ;; esac
+  name=${assignment%%=*}
+  case $assignment in ?*=*) ;; *) usage "What is $assignment?" ;; esac
+  case "$known" in *" $name "*) given[$name]=${assignment#*=} ;; *) usage "There is no $name; there are:$known" ;; esac
 done
 words=() options=() bytes=0
 needs() { [ -n "${given[$1]+x}" ] || usage "$1 is needed: $2."; }
@@ -37,6 +39,10 @@ pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
     let Manifest { job, .. } = subject.manifest;
     let interface = &job.interface;
     let mut text = head(subject);
+    let names = interface.inputs.files.iter().map(|it| &it.name).chain(interface.inputs.json.iter().map(|it| &it.name));
+    let names = names.chain(interface.settings.iter().filter(|it| !it.secret).map(|it| &it.name));
+    let known: String = names.chain(interface.mounts.iter().map(|it| &it.name)).map(|name| format!(" {name}")).collect();
+    line(&mut text, format_args!("known='{known} '"));
     text += BEGIN;
     for input in &interface.inputs.files {
         file_input(&mut text, input);
@@ -205,8 +211,8 @@ fn end(text: &mut String, subject: Subject<'_>) {
     line(text, format_args!("case $code in"));
     line(text, format_args!("  0) ;;"));
     for error in job.errors.iter().filter(|error| error.code != 0) {
-        let title = error.title.as_deref().unwrap_or_default();
-        let told = format!("{}: {title}", error.name);
+        let title = error.title.as_deref().filter(|title| !title.is_empty());
+        let told = title.map_or_else(|| error.name.clone(), |title| format!("{}: {title}", error.name));
         line(text, format_args!("  {}) printf '%s\\n' {} >&2 ;;", error.code, quoted(&told)));
     }
     if job.timeout > 0 {

@@ -10,19 +10,19 @@ use silo::seed::validate::{Rules, judge};
 use crate::cli::program::silo;
 use crate::support::docker_engine::{DockerEngine, engine, tar};
 
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
 /// The files directly in a folder.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     let entries = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
 /// Builds it as its README says, but on the base that CI has. Returns the image's name.
-async fn build(engine: &DockerEngine, name: &str) -> String {
+pub async fn build(engine: &DockerEngine, name: &str) -> String {
     let folder = example(name);
     let manifest = fs::read_to_string(folder.join("seed.manifest.json")).unwrap();
     let report = judge(manifest.as_bytes(), Rules { strict: true, ..Rules::default() });
@@ -99,53 +99,4 @@ async fn errors_of_an_example_have_names() {
         assert_eq!(report["error"]["name"], name, "{report:#}");
         assert_eq!((&report["error"]["exitCode"], &report["error"]["category"]), (&code.into(), &"data".into()));
     }
-}
-
-#[tokio::test]
-async fn the_cases_of_an_example_pass_and_tell_when_they_do_not() {
-    let engine = engine().await;
-    let image = build(&engine, "image-rotate").await;
-    let folder = tempfile::tempdir().unwrap();
-    let test = |folder: &Path, more: &[&str]| {
-        silo(folder, &[&["test", &image, "--engine", &engine.host, "--network", "none"], more].concat())
-    };
-    let junit = folder.path().join("report.xml");
-    let exit = test(&example("image-rotate"), &["--junit", junit.to_str().unwrap()]);
-    assert_eq!(
-        (exit.code, exit.stdout.lines().last()),
-        (Some(0), Some("2 cases: 2 good, 0 differ, 0 could not be run")),
-        "{exit:#?}"
-    );
-    assert!(fs::read_to_string(&junit).unwrap().contains("tests=\"2\" failures=\"0\" errors=\"0\""));
-
-    // The same, but with something else expected.
-    let case = folder.path().join("cases/turns");
-    fs::create_dir_all(case.join("input/INPUT_FILE")).unwrap();
-    fs::create_dir_all(case.join("expected")).unwrap();
-    let from = example("image-rotate").join("cases/turns");
-    for file in ["input/INPUT_FILE/seed.ppm", "inputs.json"] {
-        fs::copy(from.join(file), case.join(file)).unwrap();
-    }
-    fs::write(case.join("expected/other.ppm"), "").unwrap();
-    let exit = test(folder.path(), &["--json", "--junit", "report.xml"]);
-    assert_eq!(exit.code, Some(4), "{exit:#?}");
-    let report: serde_json::Value = serde_json::from_str(&exit.stdout).expect("--json gives JSON");
-    let findings = report["cases"][0]["findings"].as_array().unwrap().iter();
-    let findings: Vec<_> = findings.map(|it| (it["path"].as_str().unwrap(), it["state"].as_str().unwrap())).collect();
-    assert_eq!(findings, [("ROTATED_90_seed.ppm", "extra"), ("other.ppm", "missing")]);
-    assert!(fs::read_to_string(&junit).unwrap().contains("<failure>"));
-    assert_eq!(test(folder.path(), &["--update"]).code, Some(0));
-    assert_eq!(files(&case.join("expected")), files(&example("image-rotate").join("expected")));
-    assert_eq!(test(folder.path(), &[]).code, Some(0));
-
-    // Another end than expected; what cannot be run; a case that is none.
-    fs::write(case.join("inputs.json"), "{\"json\": {\"DEGREES\": 45}}").unwrap();
-    let exit = test(folder.path(), &[]);
-    assert!(exit.code == Some(4) && exit.stdout.contains("it failed with bad-angle (exit code 11)"), "{exit:#?}");
-    fs::write(case.join("inputs.json"), "{\"json\": {\"ANGLE\": 45}}").unwrap();
-    let exit = test(folder.path(), &[]);
-    assert!(exit.code == Some(1) && exit.stdout.contains("NOT RUN") && exit.stdout.contains("ANGLE"), "{exit:#?}");
-    fs::write(case.join("inputs.json"), "[").unwrap();
-    let why = test(folder.path(), &[]).expect_failure(2);
-    assert!(why.contains("inputs.json is not as it should be"), "{why}");
 }

@@ -1,10 +1,13 @@
 //! The engine's room, with real containers.
 
+mod cases;
 mod examples;
+mod export;
 mod life;
 mod output;
 mod pull;
 mod resume;
+mod shell;
 mod trouble;
 
 use std::collections::BTreeMap;
