@@ -26,8 +26,10 @@ pub(super) enum Command {
 }
 
 #[derive(Args)]
-#[command(after_help = "Notes on what is not as a run by silo is go to standard error.\n\nExit codes: 0 it is written; 1 there is no such \
-                        image, its manifest is not valid, or its command cannot be said so; 2 wrong usage.")]
+#[command(
+    after_help = "Notes on what is not as a run by silo is go to standard error.\n\nExit codes: 0 it is written; 1 there is no such \
+                        image, its manifest is not valid, or its command cannot be said so; 2 wrong usage."
+)]
 pub(super) struct Options {
     /// A folder with a seed.manifest.json, or a manifest; or an image that the engine or its registry has
     #[arg(value_name = "IMAGE|DIR", default_value = ".")]
@@ -111,7 +113,8 @@ async fn in_registry(options: &Options) -> anyhow::Result<Option<String>> {
     if !options.image.contains('/') {
         bail!("no engine has the image {name}, and its name says no registry to look for it");
     }
-    let (place, repository, tag) = reference(&options.image).with_context(|| format!("no engine has the image {name}"))?;
+    let (place, repository, tag) =
+        reference(&options.image).with_context(|| format!("no engine has the image {name}"))?;
     let credentials = options.account.credentials(&place.host)?;
     let registry = Outside::registry(&place, &login(credentials.as_ref())).await?;
     Ok(registry.see(&repository, &tag).await?.label)

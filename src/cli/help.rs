@@ -126,7 +126,7 @@ pub(super) fn completions(options: &CompletionOptions) -> anyhow::Result<()> {
 pub(super) fn man(options: &ManOptions) -> anyhow::Result<()> {
     let Some(folder) = &options.folder else {
         let mut page = Vec::new();
-        Man::new(command()).render(&mut page)?;
+        Man::new(command().disable_help_subcommand(true)).render(&mut page)?;
         return print(String::from_utf8(page).context("a page is UTF-8")?);
     };
     fs::create_dir_all(folder)

@@ -182,7 +182,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exi
         ExitCode::from(Exit::Usage)
     })?;
     for note in notes {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", render::tame(&note));
     }
     let told = |usage: clap::Error| {
         _ = usage.print();

@@ -7,7 +7,7 @@ use std::io::{IsTerminal as _, stdin, stdout};
 use std::ops::ControlFlow::{Break, Continue};
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::terminal::Raw;
 use super::Exit;
-use super::job::live::{stop_on_signal, watch};
-use super::job::subject::{Machine, Subject, show};
+use super::job::live::{Show, stop_on_signal, watch};
+use super::job::subject::{Machine, Subject};
 use super::job::{self, request, usage};
 use super::manifest_file::shown;
 use super::render::tame;
@@ -37,11 +37,13 @@ use crate::seed::model::Manifest;
 const SHELL: &str = "/bin/sh";
 
 #[derive(Args)]
-#[command(after_help = "What the job needs and is not given is left out, with a note; there is no time limit. The container is \
+#[command(
+    after_help = "What the job needs and is not given is left out, with a note; there is no time limit. The container is \
                         removed when the shell ends. Without a terminal, commands are read from standard input:\n  \
                         echo 'ls -l $SCENE; env | sort' | silo shell my-job -i SCENE=scene.tif\n\n\
                         Exit codes: 0 the shell ended, and without a terminal ended well; 1 it could not be opened; 2 wrong \
-                        usage; 3 without a terminal: its last command failed; 130 it was stopped by a signal.")]
+                        usage; 3 without a terminal: its last command failed; 130 it was stopped by a signal."
+)]
 pub(super) struct Options {
     #[command(flatten)]
     job: job::Options,
@@ -54,6 +56,13 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+    // What jobs have, and shells have not.
+    if options.job.json && !options.job.dry_run {
+        return usage(&anyhow!("--json goes with --dry-run: what a shell prints is its own"));
+    }
+    if options.job.timeout.is_some() {
+        return usage(&anyhow!("a shell has no time limit: leave --timeout out"));
+    }
     let stop = stop_on_signal()?;
     let subject = match Subject::find(&options.job, &stop).await? {
         Continue(subject) => subject,
@@ -78,10 +87,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     for warning in &plan.warnings {
         eprintln!("warning: {}", tame(warning));
     }
-    if !left_out.is_empty() {
-        eprintln!("note: not given, so not there: {}", tame(&left_out.join(", ")));
-    }
     if !options.job.quiet {
+        if !left_out.is_empty() {
+            eprintln!("note: not given, so not there: {}", tame(&left_out.join(", ")));
+        }
         eprintln!("Outputs go to {}", shown(&output));
         if let Some(arguments) = &arguments {
             eprintln!("The job gives its image: {}", tame(arguments));
@@ -94,7 +103,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         inputs::stage(&manifest, &planned, &given, &request.folder).map_err(anyhow::Error::new)
     });
     staged.await?.context("the shell's folders cannot be made ready")?;
-    speak(options, machine, plan.container, &stop).await
+    speak(machine, plan.container, &stop).await
 }
 
 /// The manifest without what is not given, and the names of that.
@@ -134,17 +143,12 @@ fn open_in(container: &mut Container, program: &[String], is_terminal: bool) {
     container.input = if is_terminal { Input::Terminal } else { Input::Pipe };
 }
 
-async fn speak(
-    options: &Options,
-    machine: &Machine,
-    mut container: Container,
-    stop: &CancellationToken,
-) -> anyhow::Result<Exit> {
+async fn speak(machine: &Machine, mut container: Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let owner = Owner::new().context("a file for a lock cannot be made")?;
     container.labels.insert(OWNER_LABEL.to_owned(), owner.label());
     let spoken = match Session::open(&machine.docker, &container).await {
-        Ok(session) => pass_on(options, session, &container, stop).await,
-        Err(Error::Command { reason, .. }) => Err(anyhow::anyhow!(
+        Ok(session) => pass_on(session, &container, stop).await,
+        Err(Error::Command { reason, .. }) => Err(anyhow!(
             "{} cannot be started in the image ({}); name a program that it has behind --",
             tame(&container.entrypoint.unwrap_or_default().concat()),
             tame(&reason)
@@ -156,12 +160,7 @@ async fn speak(
 }
 
 /// Passes on what is typed and printed, to the shell's end.
-async fn pass_on(
-    options: &Options,
-    mut session: Session,
-    container: &Container,
-    stop: &CancellationToken,
-) -> anyhow::Result<Exit> {
+async fn pass_on(mut session: Session, container: &Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let is_terminal = container.input == Input::Terminal;
     // Given back when this ends, however it does.
     let _raw = is_terminal.then(Raw::enter).transpose().context("the terminal cannot be set up")?;
@@ -170,7 +169,7 @@ async fn pass_on(
         session.resize(rows, columns).await?;
     }
     terminal::feed(session.input.take().context("nobody has taken it")?);
-    let (tell, watching) = watch(&container.image, show(&options.job));
+    let (tell, watching) = watch(&container.image, Show::Both);
     let outcome = told(&mut session, (&tell, &mut sizes), is_terminal, stop).await;
     drop(tell);
     watching.await?;

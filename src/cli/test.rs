@@ -22,10 +22,11 @@ use super::{Exit, print};
 use crate::engine::compare::tree;
 use crate::engine::folder::Folder;
 use crate::engine::leftovers::Owner;
-use crate::engine::plan::plan;
+use crate::engine::plan::{Plan, plan};
 use crate::engine::record::{Record, Status};
-use crate::engine::request::JsonValue;
+use crate::engine::request::{JsonValue, Request};
 use crate::engine::verdict::Category;
+use crate::seed::model::Manifest;
 
 #[derive(Args)]
 #[command(after_help = "A case is a folder in CASES:\n  \
@@ -144,8 +145,8 @@ async fn one(
 
 async fn run_one(
     machine: &Machine,
-    manifest: &crate::seed::model::Manifest,
-    (request, plan): (&crate::engine::request::Request, crate::engine::plan::Plan),
+    manifest: &Manifest,
+    (request, plan): (&Request, Plan),
     stop: &CancellationToken,
 ) -> anyhow::Result<Record> {
     let owner = Owner::new().context("a file for a lock cannot be made")?;

@@ -180,7 +180,9 @@ fn line(old: &Entry, new: &Entry) -> Option<String> {
     let read = |(path, _): &Entry| String::from_utf8(fs::read(path).ok()?).ok().filter(|text| !text.contains('\0'));
     let (old, new) = (Some(old).filter(|it| is_small(it))?, Some(new).filter(|it| is_small(it))?);
     match text(&[], read(old)?.as_bytes(), read(new)?.as_bytes()) {
-        Ok(()) => Some("only line ends, or blanks at the ends of lines, differ: a rule with \"text\" lets them pass".to_owned()),
+        Ok(()) => Some(
+            "only line ends, or blanks at the ends of lines, differ: a rule with \"text\" lets them pass".to_owned(),
+        ),
         Err(why) => Some(why),
     }
 }
@@ -227,8 +229,27 @@ mod tests {
             {"files": "*.log", "compare": "ignore"}, {"files": "big", "compare": {"size": {"percent": 50}}}
         ]));
         let rules = Rules::new(&rules.expect("rules")).expect("sound rules");
-        let old = tree(&[("a", "1"), ("b/c", "12"), ("gone", ""), ("big", "1234"), ("x", "ab"), ("lf", "a\n"), ("nul", "\0"), ("nul-same", "\0a")]);
-        let new = tree(&[("a", "1"), ("b/c", "13"), ("come", ""), ("a.log", "x"), ("big", "12345"), ("x", "a"), ("lf", "a\r\n"), ("nul", "\0\0"), ("nul-same", "\0b")]);
+        let old = tree(&[
+            ("a", "1"),
+            ("b/c", "12"),
+            ("gone", ""),
+            ("big", "1234"),
+            ("x", "ab"),
+            ("lf", "a\n"),
+            ("nul", "\0"),
+            ("nul-same", "\0a"),
+        ]);
+        let new = tree(&[
+            ("a", "1"),
+            ("b/c", "13"),
+            ("come", ""),
+            ("a.log", "x"),
+            ("big", "12345"),
+            ("x", "a"),
+            ("lf", "a\r\n"),
+            ("nul", "\0\0"),
+            ("nul-same", "\0b"),
+        ]);
         #[cfg(unix)]
         std::os::unix::fs::symlink("/etc/passwd", new.path().join("gone")).expect("a link");
         let told = |new: &Path| {

@@ -22,7 +22,8 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::container::Container;
 use super::runtime::{
-    self, Chunk, Config, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime, Signal, State,
+    self, Chunk, Config, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime,
+    Signal, State,
 };
 use failure::Failure;
 

@@ -244,7 +244,9 @@ impl Making {
                 Kind::SharedMem => continue,
                 Kind::Gpus | Kind::Other => {
                     let name = &scalar.name;
-                    self.note(format!("CWL does not know the resource {name}: the tool is told of it, and does not ask for it."));
+                    self.note(format!(
+                        "CWL does not know the resource {name}: the tool is told of it, and does not ask for it."
+                    ));
                     continue;
                 }
             };
@@ -266,9 +268,12 @@ impl Making {
         if let Some(shared) = shared {
             let size = Allocation::of(shared, 0).map(|allocation| allocation.amount).unwrap_or_default();
             all.insert("cwltool:ShmSize".to_owned(), json!({"shmSize": format!("{size:.0}m")}));
-            self.note("sharedMem is a hint that cwltool knows; other runners pass over it, and over its inputMultiplier.");
+            self.note(
+                "sharedMem is a hint that cwltool knows; other runners pass over it, and over its inputMultiplier.",
+            );
         }
-        let secrets: Vec<&String> = manifest.job.interface.settings.iter().filter(|it| it.secret).map(|it| &it.name).collect();
+        let secrets: Vec<&String> =
+            manifest.job.interface.settings.iter().filter(|it| it.secret).map(|it| &it.name).collect();
         if !secrets.is_empty() {
             self.note("Secret settings are hidden by cwltool; other runners may show them.");
             all.insert("cwltool:Secrets".to_owned(), json!({"secrets": secrets}));
@@ -280,7 +285,8 @@ impl Making {
         let command = subject.manifest.job.interface.command.as_deref().unwrap_or_default();
         let variables = self.variables.iter().map(|(name, it)| (name.clone(), it.optional.is_none())).collect();
         let words = take_apart(command, &variables)?;
-        let arguments: Vec<Value> = words.iter().flat_map(|written| self.arguments(written)).map(Value::String).collect();
+        let arguments: Vec<Value> =
+            words.iter().flat_map(|written| self.arguments(written)).map(Value::String).collect();
         Ok((self.base(subject.config), Value::Array(arguments)))
     }
 
@@ -342,7 +348,9 @@ impl Making {
     fn is_split(&self, word: &Word) -> bool {
         word.iter().any(|part| match part {
             Part::Literal(_) => false,
-            Part::Value { variable, is_split } => *is_split && self.variables.get(variable).is_some_and(|it| it.may_split),
+            Part::Value { variable, is_split } => {
+                *is_split && self.variables.get(variable).is_some_and(|it| it.may_split)
+            }
         })
     }
 
@@ -366,7 +374,8 @@ impl Making {
 
     fn outputs(&mut self, manifest: &Manifest) -> Value {
         let outputs = &manifest.job.interface.outputs;
-        let mut all: Map<String, Value> = outputs.files.iter().map(|file| (file.name.clone(), output_file(file))).collect();
+        let mut all: Map<String, Value> =
+            outputs.files.iter().map(|file| (file.name.clone(), output_file(file))).collect();
         all.extend(outputs.json.iter().map(|value| (value.name.clone(), output_value(value))));
         if !outputs.json.is_empty() {
             self.note("CWL reads no more than 64 KiB of seed.outputs.json.");

@@ -41,7 +41,8 @@ pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
     let mut text = head(subject);
     let names = interface.inputs.files.iter().map(|it| &it.name).chain(interface.inputs.json.iter().map(|it| &it.name));
     let names = names.chain(interface.settings.iter().filter(|it| !it.secret).map(|it| &it.name));
-    let known: String = names.chain(interface.mounts.iter().map(|it| &it.name)).map(|name| format!(" {name}")).collect();
+    let known: String =
+        names.chain(interface.mounts.iter().map(|it| &it.name)).map(|name| format!(" {name}")).collect();
     line(&mut text, format_args!("known='{known} '"));
     text += BEGIN;
     for input in &interface.inputs.files {
@@ -56,10 +57,18 @@ pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
     for mount in &interface.mounts {
         let read_only = if mount.mode == MountMode::ReadOnly { ",readonly" } else { "" };
         let (name, path) = (quoted(&mount.name), quoted(&mount.path));
-        line(&mut text, format_args!("needs {name} 'a folder'; bind \"$(realpath -- \"${{given[{name}]}}\")\" {path} '{read_only}'"));
+        line(
+            &mut text,
+            format_args!(
+                "needs {name} 'a folder'; bind \"$(realpath -- \"${{given[{name}]}}\")\" {path} '{read_only}'"
+            ),
+        );
     }
     let output = Layout::Silo.output();
-    line(&mut text, format_args!("seed_{OUTPUT_DIR}={output}; variable {OUTPUT_DIR} {output}; bind \"$output\" {output} ''"));
+    line(
+        &mut text,
+        format_args!("seed_{OUTPUT_DIR}={output}; variable {OUTPUT_DIR} {output}; bind \"$output\" {output} ''"),
+    );
     for scalar in &job.resources.scalar {
         resource(&mut text, scalar);
     }
@@ -67,7 +76,10 @@ pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
         command(&mut text, &written);
     }
     end(&mut text, subject);
-    Ok(Exported { text, notes: vec!["The script does not look at what the job wrote, and sets no INPUT_METADATA.".to_owned()] })
+    Ok(Exported {
+        text,
+        notes: vec!["The script does not look at what the job wrote, and sets no INPUT_METADATA.".to_owned()],
+    })
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -92,10 +104,13 @@ fn head(subject: Subject<'_>) -> String {
         if required { format!(" {name}={what}") } else { format!(" [{name}={what}]") }
     };
     let interface = &job.interface;
-    let files = interface.inputs.files.iter().map(|it| {
-        assigned(it.required, &it.name, if it.multiple { "FOLDER" } else { "FILE" })
-    });
-    let json = interface.inputs.json.iter().map(|it| assigned(it.required, &it.name, &it.json_type.as_str().to_uppercase()));
+    let files = interface
+        .inputs
+        .files
+        .iter()
+        .map(|it| assigned(it.required, &it.name, if it.multiple { "FOLDER" } else { "FILE" }));
+    let json =
+        interface.inputs.json.iter().map(|it| assigned(it.required, &it.name, &it.json_type.as_str().to_uppercase()));
     let secret = interface.settings.iter().filter(|it| it.secret).map(|it| format!("{}=… ", variable_name(&it.name)));
     let settings = interface.settings.iter().filter(|it| !it.secret).map(|it| assigned(true, &it.name, "TEXT"));
     let mounts = interface.mounts.iter().map(|it| assigned(true, &it.name, "FOLDER"));
@@ -115,13 +130,21 @@ fn file_input(text: &mut String, input: &InputFile) {
     line(text, format_args!("  source=$(realpath -- \"${{given[{name}]}}\")"));
     if input.multiple {
         line(text, format_args!("  [ -d \"$source\" ] || usage \"{name}: there is no such folder.\""));
-        line(text, format_args!("  while IFS= read -r -d '' file; do size \"$file\"; done < <(find \"$source\" -maxdepth 1 -type f -print0)"));
+        line(
+            text,
+            format_args!(
+                "  while IFS= read -r -d '' file; do size \"$file\"; done < <(find \"$source\" -maxdepth 1 -type f -print0)"
+            ),
+        );
         line(text, format_args!("  seed_{variable}={folder}"));
     } else {
         line(text, format_args!("  [ -f \"$source\" ] || usage \"{name}: there is no such file.\""));
         line(text, format_args!("  size \"$source\"; seed_{variable}={folder}/${{source##*/}}"));
     }
-    line(text, format_args!("  bind \"$source\" \"$seed_{variable}\" ,readonly; variable {variable} \"$seed_{variable}\""));
+    line(
+        text,
+        format_args!("  bind \"$source\" \"$seed_{variable}\" ,readonly; variable {variable} \"$seed_{variable}\""),
+    );
     line(text, format_args!("fi"));
 }
 
@@ -129,7 +152,12 @@ fn file_input(text: &mut String, input: &InputFile) {
 fn value(text: &mut String, name: &str, what: &str, is_required: bool, is_secret: bool) {
     let variable = variable_name(name);
     if is_secret {
-        line(text, format_args!(": \"${{{variable}:?set and export it}}\"; seed_{variable}=${variable}; options+=(--env {variable})"));
+        line(
+            text,
+            format_args!(
+                ": \"${{{variable}:?set and export it}}\"; seed_{variable}=${variable}; options+=(--env {variable})"
+            ),
+        );
         return;
     }
     if is_required {
@@ -181,9 +209,11 @@ fn command(text: &mut String, written: &Written) {
         return;
     }
     for (there, becomes) in &written.cases {
-        let conditions = written.optional.iter().zip(there).map(|(name, is_there)| {
-            format!("[ -{} \"${{seed_{name}+x}}\" ]", if *is_there { 'n' } else { 'z' })
-        });
+        let conditions = written
+            .optional
+            .iter()
+            .zip(there)
+            .map(|(name, is_there)| format!("[ -{} \"${{seed_{name}+x}}\" ]", if *is_there { 'n' } else { 'z' }));
         let conditions = conditions.collect::<Vec<_>>().join(" && ");
         if !becomes.is_empty() {
             line(text, format_args!("if {conditions}; then words+=({} ); fi", words(becomes)));
@@ -207,7 +237,12 @@ fn end(text: &mut String, subject: Subject<'_>) {
     line(text, format_args!("name=seed-$$-$RANDOM; trap 'docker rm --force \"$name\" >/dev/null 2>&1 || true' EXIT"));
     let limit = if job.timeout > 0 { format!("timeout --kill-after 10 {} ", job.timeout) } else { String::new() };
     let image = quoted(subject.image);
-    line(text, format_args!("code=0; {limit}docker run --rm --name \"$name\" \"${{options[@]}}\" {image} ${{words[@]+\"${{words[@]}}\"}} || code=$?"));
+    line(
+        text,
+        format_args!(
+            "code=0; {limit}docker run --rm --name \"$name\" \"${{options[@]}}\" {image} ${{words[@]+\"${{words[@]}}\"}} || code=$?"
+        ),
+    );
     line(text, format_args!("case $code in"));
     line(text, format_args!("  0) ;;"));
     for error in job.errors.iter().filter(|error| error.code != 0) {

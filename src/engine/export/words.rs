@@ -193,7 +193,8 @@ mod tests {
             Ok(written) => {
                 let case = |written: &Written, (there, words): &(Vec<bool>, Vec<Word>)| {
                     let there = written.optional.iter().zip(there);
-                    let there: String = there.map(|(name, is)| format!("{}{name}? ", if *is { "" } else { "!" })).collect();
+                    let there: String =
+                        there.map(|(name, is)| format!("{}{name}? ", if *is { "" } else { "!" })).collect();
                     format!("{there}{}", shown(words))
                 };
                 let cases = |it: &Written| it.cases.iter().map(|one| case(it, one)).collect::<Vec<_>>().join(" | ");

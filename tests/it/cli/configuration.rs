@@ -73,8 +73,25 @@ async fn help_lists_the_commands() {
 #[tokio::test]
 async fn each_command_explains_itself() {
     for command in [
-        "serve", "config", "user", "login", "search", "scan", "registry", "health", "spec", "init", "validate",
-        "upgrade", "run", "batch", "test", "shell", "export", "completions", "man",
+        "serve",
+        "config",
+        "user",
+        "login",
+        "search",
+        "scan",
+        "registry",
+        "health",
+        "spec",
+        "init",
+        "validate",
+        "upgrade",
+        "run",
+        "batch",
+        "test",
+        "shell",
+        "export",
+        "completions",
+        "man",
     ] {
         let help = silo(&[command, "--help"], &[]).await.expect_success();
         assert!(help.contains(&format!("Usage: silo {command}")), "{help}");

@@ -63,7 +63,9 @@ fn everything() -> TempDir {
             "errors": [{"code": 3, "name": "bad-scene", "title": "It's bad"}, {"code": 4, "name": "other"}]
         }
     });
-    let text = manifest.to_string().replace("\\\"$(scene)\\\" ${scene_set:+--set}", "'$(scene)' ${MASK:+--mask \\\"$MASK\\\"}");
+    let text = manifest
+        .to_string()
+        .replace("\\\"$(scene)\\\" ${scene_set:+--set}", "'$(scene)' ${MASK:+--mask \\\"$MASK\\\"}");
     fs::write(folder.path().join("seed.manifest.json"), text.replace("${WHERE:-", "${WHERE_IT_IS:-")).unwrap();
     folder
 }

@@ -180,10 +180,22 @@ async fn what_is_no_case_is_said_before_anything_is_run() {
     fs::remove_dir(root.join("cases/empty")).unwrap();
     let case = job.case("case", "", &[]);
     for (file, text, part) in [
-        ("inputs.json", "{\"json\":\n{\"LEVEL\": 1,}}", "inputs.json is not as it should be; see `silo test --help`: trailing comma at line 2"),
+        (
+            "inputs.json",
+            "{\"json\":\n{\"LEVEL\": 1,}}",
+            "inputs.json is not as it should be; see `silo test --help`: trailing comma at line 2",
+        ),
         ("inputs.json", "{\"jsn\": {}}", "unknown field `jsn`, expected `json` or `settings`"),
-        ("compare.json", "{\"rules\": [{\"files\": \"*\", \"compare\": \"roughly\"}]}", "unknown variant `roughly`, expected one of `exact`"),
-        ("compare.json", "{\"rules\": [{\"files\": \"[\", \"compare\": \"exact\"}]}", "compare.json: the rule for \"[\""),
+        (
+            "compare.json",
+            "{\"rules\": [{\"files\": \"*\", \"compare\": \"roughly\"}]}",
+            "unknown variant `roughly`, expected one of `exact`",
+        ),
+        (
+            "compare.json",
+            "{\"rules\": [{\"files\": \"[\", \"compare\": \"exact\"}]}",
+            "compare.json: the rule for \"[\"",
+        ),
         ("compare.json", "{\"expect\": {\"exit\": 1}}", "unknown field `exit`, expected `exitCode` or `error`"),
         ("input/loose", "", "loose is no folder; put files into input/NAME"),
     ] {

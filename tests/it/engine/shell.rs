@@ -33,7 +33,8 @@ async fn commands_are_run_where_the_job_would_be() {
 
     // Nothing given; more on standard input than fits anywhere; how it ends.
     let exit = shell(&["-o", "out2", "-q"], "echo ${GRANULES-unset} ${SHORT_NAME-unset}; exit 7");
-    assert_eq!((exit.code, exit.stdout.as_str()), (Some(3), ""), "{exit:#?}");
+    assert_eq!((exit.code, exit.stdout.as_str()), (Some(3), "unset unset\n"), "{exit:#?}");
+    assert_eq!(exit.stderr, "silo: the shell ended with exit code 7\n");
     let exit = shell(&["-o", "out3"], "echo ${GRANULES-unset} ${SHORT_NAME-unset}; exit 7");
     assert_eq!((exit.code, exit.stdout.as_str()), (Some(3), "unset unset\n"), "{exit:#?}");
     assert!(exit.stderr.contains("note: not given, so not there: GRANULES, SHORT_NAME\n"), "{exit:#?}");
@@ -46,6 +47,9 @@ async fn commands_are_run_where_the_job_would_be() {
     assert!(nothing.contains("no-such-program cannot be started in the image"), "{nothing}");
     let unknown = shell(&["-i", "NOTHING=/etc/passwd"], "").expect_failure(2);
     assert!(unknown.contains("It is run as: silo shell"), "{unknown}");
+    for (flags, part) in [(&["--json"][..], "--json goes with --dry-run"), (&["--timeout", "5"], "no time limit")] {
+        assert!(shell(flags, "").expect_failure(2).contains(part));
+    }
     let line = shell(&["--dry-run", "-e", "SHORT_NAME=x"], "").expect_success();
     assert!(line.starts_with("docker run --rm --interactive ") && line.contains("--entrypoint /bin/sh"), "{line}");
     assert_eq!(engine.containers("silo.job=two-directories-1.0.0").await, [""; 0]);
