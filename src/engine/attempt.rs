@@ -216,6 +216,7 @@ impl<R: Runtime> Attempt<R> {
         let outcome = async {
             self.note(&format!("taking over container {}", found.id)).await?;
             if self.is_never_begun(found).await? {
+                self.marks.begun(&found.id).map_err(|why| written(&self.folder, &why))?;
                 let output = self.runtime.start(&found.id).await?;
                 return self.watch(removal, output, container, container.timeout, room, stop).await;
             }
@@ -229,11 +230,12 @@ impl<R: Runtime> Attempt<R> {
     }
 
     /// Whether a container was made and nothing more. An engine that was asked to start it as its `silo` died may still be about
-    /// to, and to start a container that has ended would run the job a second time: so it gets a while.
+    /// to, and to start a container that has ended would run the job a second time: so it gets a while, from the mark on that was
+    /// made before it was asked. A `silo` that is killed while it waits does not make the next one wait again.
     async fn is_never_begun(&self, found: &Found) -> Result<bool, Error> {
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), self.marks.since_begun());
         let mut state = found.state;
-        while state == State::Created && began.elapsed() < STARTING {
+        while state == State::Created && before + began.elapsed() < STARTING {
             sleep(LOOK_AGAIN).await;
             let label = found.labels.get(RUN).map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
             let now = self.runtime.containers(&label).await?;

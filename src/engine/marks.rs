@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,12 @@ impl Marks {
     /// Before the container is started.
     pub(super) fn begun(&self, container: &str) -> io::Result<()> {
         replace(&self.begun_file(), container.as_bytes())
+    }
+
+    /// How long ago the last container was marked; zero where that cannot be told.
+    pub(super) fn since_begun(&self) -> Duration {
+        let marked = fs::metadata(self.begun_file()).and_then(|about| about.modified());
+        marked.ok().and_then(|marked| marked.elapsed().ok()).unwrap_or_default()
     }
 
     /// Before the container is removed.

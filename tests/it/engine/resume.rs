@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use silo::clock::Clock;
@@ -114,7 +115,7 @@ impl Kept {
 /// Comes back when a file is there. Looks again and again, because the job is in a container and cannot tell us.
 async fn there(path: &Path) {
     while !path.exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -191,6 +192,31 @@ async fn what_was_not_begun_is_begun_and_what_is_lost_is_told() {
     let Verdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
     assert_eq!((error.name.as_str(), error.retryable), ("docker-terminated", true));
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n", "not done twice");
+}
+
+/// As if it was killed between the mark and the start, and again and again while it waits whether the engine starts it still.
+#[tokio::test]
+async fn kills_in_a_row_do_not_keep_a_job_from_being_started() {
+    const LIFE: Duration = Duration::from_secs(3);
+    let kept = Kept::new("echo once >>$OUTPUT_DIR/begun").await;
+    fs::create_dir_all(&kept.folder.output).unwrap();
+    fs::create_dir_all(kept.folder.attempt(1)).unwrap();
+    fs::write(kept.folder.context(), "{}").unwrap();
+    let container = kept.docker.create(&kept.plan.container).await.unwrap();
+    fs::write(kept.folder.attempt(1).join("container"), container).unwrap();
+    let mut lives = 0..4;
+    let outcome = loop {
+        lives.next().expect("it never comes to the start");
+        let leave = Leave::default();
+        let before = Kept::before();
+        let mut going = std::pin::pin!(kept.execute(Some(&before), &leave));
+        tokio::select! {
+            outcome = &mut going => break outcome,
+            () = tokio::time::sleep(LIFE) => leave.set(),
+        }
+    };
+    assert_eq!(outcome.verdict, Verdict::Successful);
+    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
 }
 
 #[tokio::test]
