@@ -166,7 +166,8 @@ async fn pass_on(mut session: Session, container: &Container, stop: &Cancellatio
     let _raw = is_terminal.then(Raw::enter).transpose().context("the terminal cannot be set up")?;
     let mut sizes = terminal::sizes()?;
     if let Some((rows, columns)) = terminal::size().filter(|_| is_terminal) {
-        session.resize(rows, columns).await?;
+        // One that has ended already has none.
+        _ = session.resize(rows, columns).await;
     }
     terminal::feed(session.input.take().context("nobody has taken it")?);
     let (tell, watching) = watch(&container.image, Show::Both);
@@ -204,7 +205,9 @@ async fn told(
                 Some(chunk) => _ = tell.send(Event::Output(chunk?)).await,
                 None => return Ok(false),
             },
-            Some((rows, columns)) = sizes.recv(), if is_terminal => session.resize(rows, columns).await?,
+            Some((rows, columns)) = sizes.recv(), if is_terminal => {
+                _ = session.resize(rows, columns).await;
+            }
             () = stop.cancelled() => return Ok(true),
         }
     }

@@ -169,3 +169,22 @@ fn json<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
     serde_json::from_slice(&bytes)
         .with_context(|| format!("{} is not as it should be; see `silo test --help`", shown(path)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `docs/cases.md` shows can be used.
+    #[test]
+    fn the_page_tells_the_truth() {
+        const PAGE: &str = include_str!("../../../docs/cases.md");
+        let example = PAGE.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        let Comparison { expect, rules } = serde_json::from_str(example).expect("it is as it should be");
+        assert_eq!((expect.exit_code, expect.error.as_deref(), rules.len()), (Some(3), Some("no-granule"), 2));
+        let ways = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let ways = ways.map(|how| format!("{{\"files\": \"*\", \"compare\": {how}}}"));
+        let ways: Vec<Rule> = ways.map(|rule| serde_json::from_str(&rule).expect("a rule")).collect();
+        assert_eq!(ways.len(), 7);
+        Rules::new(&ways).expect("sound rules");
+    }
+}
