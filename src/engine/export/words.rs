@@ -174,6 +174,8 @@ fn split(command: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn shown(words: &[Word]) -> String {
@@ -218,6 +220,82 @@ mod tests {
             ("\"$A", "the command cannot be expanded: a double quote is not closed"),
         ] {
             assert_eq!(told(command), expected, "{command}");
+        }
+    }
+
+    /// The words with the values of variables, as whoever reads an export has to make them.
+    fn filled(written: &[Written], values: &BTreeMap<&str, &str>) -> Vec<String> {
+        let mut all = Vec::new();
+        for Written { optional, cases } in written {
+            let there: Vec<bool> = optional.iter().map(|name| values.contains_key(name.as_str())).collect();
+            let (_, words) = cases.iter().find(|(case, _)| *case == there).expect("all cases are there");
+            for word in words {
+                let mut open = String::new();
+                for part in word {
+                    match part {
+                        Part::Literal(text) => open += text,
+                        Part::Value { variable, is_split: false } => open += values[variable.as_str()],
+                        Part::Value { variable, is_split: true } => {
+                            let mut pieces = values[variable.as_str()].split(' ');
+                            open += pieces.next().expect("a split has a part");
+                            pieces.for_each(|piece| all.push(std::mem::replace(&mut open, piece.to_owned())));
+                        }
+                    }
+                }
+                all.push(open);
+            }
+        }
+        all
+    }
+
+    const PIECES: [&str; 20] = [
+        " ",
+        " ",
+        " ",
+        "x",
+        "--k=",
+        "$A",
+        "\"$B\"",
+        "${O}",
+        "\"${P}\"",
+        "'q $A'",
+        "\\ ",
+        "\"\"",
+        "${O:+--o $A}",
+        "${O/#/-c }",
+        "\"${P:-d e}\"",
+        "${P+'a b'}",
+        "${O:-${P:-$B}}",
+        "\"${O:+\"$A\"}\"",
+        "\\$A",
+        "${P-\"d  e\" f}",
+    ];
+
+    proptest! {
+        /// What is exported becomes what SILO itself makes of the command.
+        #[test]
+        fn the_same_as_expanded_at_once(
+            pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..8),
+            given in prop::collection::vec(prop::sample::select(&["v", "x y"][..]), 4),
+            there in prop::collection::vec(any::<bool>(), 2),
+        ) {
+            let command = pieces.concat();
+            let variables = [("A", true), ("B", true), ("O", false), ("P", false)];
+            let is_there = [true, true, there[0], there[1]];
+            let values: BTreeMap<&str, &str> = variables.iter().zip(&given).zip(is_there)
+                .filter(|(_, is_there)| *is_there).map(|(((name, _), value), _)| (*name, *value)).collect();
+            let texts: BTreeMap<&str, Text> = values.iter().map(|(name, value)| (*name, Text::plain(*value))).collect();
+            let expanded = command::expand(&command, |name| texts.get(name)).expect("it is closed");
+            let expected: Vec<String> = expanded.arguments.iter().map(ToString::to_string).collect();
+            let variables = variables.map(|(name, required)| (name.to_owned(), required)).into();
+            let written = take_apart(&command, &variables).expect("it can be taken apart");
+            prop_assert_eq!(filled(&written, &values), expected, "{}", command);
+        }
+
+        #[test]
+        fn never_panics(command in "[ $A{}O:+\\-/#'\"\\\\x\n]{0,24}") {
+            let variables = [("A".to_owned(), true), ("O".to_owned(), false)].into();
+            let _ = take_apart(&command, &variables);
         }
     }
 }

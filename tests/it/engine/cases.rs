@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -216,6 +217,23 @@ async fn what_is_no_case_is_said_before_anything_is_run() {
     assert!(exit.stdout.contains("pass     good\n"), "{exit:#?}");
     let nowhere = silo(root, &["test", "nothing-1.0.0-seed:1.0.0", "--engine", "unix:///nowhere"]).expect_failure(1);
     assert!(nowhere.contains("no container engine answers"), "{nowhere}");
+}
+
+#[tokio::test]
+async fn a_signal_stops_the_case_that_runs() {
+    let job = Tested::new("is-stopped").await;
+    job.case("1-endless", "while :; do sleep 1; done", &[("expected/a", "")]);
+    job.case("2-never-run", "true", &[("expected/a", "")]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
+    command.current_dir(job.folder.path()).env_clear().args(["test", &job.image, "--engine", &job.engine.host]);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let label = "silo.job=is-stopped-1.0.0";
+    job.engine.until_containers(label, 1).await;
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    assert!(!String::from_utf8(ended.stdout).unwrap().contains("2-never-run"));
+    assert_eq!(job.engine.containers(label).await, [""; 0]);
 }
 
 #[tokio::test]
