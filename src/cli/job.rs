@@ -134,13 +134,13 @@ pub(super) struct Outcome<'a> {
 }
 
 /// The manifest, if it may be run; else what is wrong with it is told.
-pub(super) fn valid(options: &Options, file: &ManifestFile) -> anyhow::Result<Option<Manifest>> {
+pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<Manifest>> {
     let report = judge(&file.bytes, Rules::default());
     if report.valid {
         let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
         return Ok(Some(Manifest::parse(text)?));
     }
-    if options.json {
+    if json {
         print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
     } else {
         let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);

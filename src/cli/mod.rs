@@ -6,6 +6,8 @@ mod batch;
 mod build;
 mod config;
 mod doctor;
+mod export;
+mod help;
 mod images;
 mod init;
 mod job;
@@ -22,7 +24,9 @@ mod scan;
 mod search;
 mod search_registry;
 mod serve;
+mod shell;
 mod spec;
+mod test;
 mod upgrade;
 mod validate;
 
@@ -33,7 +37,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::Flags;
 
@@ -92,6 +96,10 @@ enum Command {
     Run(run::Options),
     /// Run a job for every row of a file, or every file of a folder
     Batch(batch::Options),
+    /// Run a job's cases, and compare what it gives with what it should give
+    Test(test::Options),
+    /// Open a shell in a job's container, with the files and variables that the job would have
+    Shell(shell::Options),
     /// Have a server run jobs, and look after them
     #[command(subcommand)]
     Runs(runs::Command),
@@ -110,6 +118,13 @@ enum Command {
     /// Look at images without an engine
     #[command(subcommand)]
     Image(images::ImageCommand),
+    /// Write a job for others who run containers: as a CWL tool, or as a script for docker
+    #[command(subcommand)]
+    Export(export::Command),
+    /// Print a script that completes commands in a shell
+    Completions(help::CompletionOptions),
+    /// Write a man page for every command
+    Man(help::ManOptions),
     /// Print the versions of this program and of the Seed standard
     Version,
 }
@@ -125,9 +140,15 @@ enum Exit {
     Usage = 2,
     /// A job was run and failed: by its own error, or because it did not keep to its manifest.
     JobFailed = 3,
+    /// A case of a job gave something else than expected.
+    Differs = 4,
     /// It was stopped by a signal, of which shells make this.
     Interrupted = 130,
 }
+
+/// The same for help and man pages.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong usage; \
+    3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -161,16 +182,17 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exi
         ExitCode::from(Exit::Usage)
     })?;
     for note in notes {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", render::tame(&note));
     }
     let told = |usage: clap::Error| {
         _ = usage.print();
         ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
     };
-    let parsed = Arguments::try_parse_from(arguments).map_err(told)?;
+    let matches = help::command().try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(told)?;
     if is_seed && parsed.command.is_none() {
         let usage = "name a command; `seed --help` lists them, and `silo serve` runs the service";
-        return Err(told(Arguments::command().error(clap::error::ErrorKind::MissingSubcommand, usage)));
+        return Err(told(help::command().error(clap::error::ErrorKind::MissingSubcommand, usage)));
     }
     Ok(parsed)
 }
@@ -195,6 +217,11 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Run(options)) => return run::run(&options).await,
         Some(Command::Runs(command)) => return runs::run(command).await,
         Some(Command::Batch(options)) => return batch::run(&options).await,
+        Some(Command::Test(options)) => return test::run(&options).await,
+        Some(Command::Shell(options)) => return shell::run(&options).await,
+        Some(Command::Export(command)) => return export::run(&command).await,
+        Some(Command::Completions(options)) => help::completions(&options),
+        Some(Command::Man(options)) => help::man(&options),
         Some(Command::Build(options)) => return build::run(&options).await,
         Some(Command::Publish(options)) => return publish::run(&options).await,
         Some(Command::Unpublish(options)) => return images::unpublish(&options).await,

@@ -26,7 +26,10 @@ use Today::{Argument, Flag, Nothing, Standard, Unused, Value};
 /// A command's flags: the names that Seed CLI has for each, and what it is today.
 type Flags = &'static [(&'static [&'static str], Today)];
 
-const NO_SCHEMA: Today = Unused("manifests and metadata are judged by the rules of the standard that are built in");
+const NO_SCHEMA: Today = Unused(
+    "manifests and metadata are judged by the rules of the standard that are built in; to hold them against a schema of your own as \
+     well, use a validator of JSON Schema beside it",
+);
 
 // What several commands have.
 const IMAGE: Flags = &[(&["in", "imageName"], Argument)];
@@ -205,8 +208,8 @@ fn rewrite_flags(verb: &str, flags: &[Flags], given: Vec<OsString>, to: &mut Rew
                 to.arguments.push(value);
             }
             Unused(why) => {
-                needed()?;
-                to.notes.push(format!("-{name} is not used: {why}"));
+                let value = needed()?;
+                to.notes.push(format!("-{name} is not used, and so not {}: {why}", value.to_string_lossy()));
             }
             Standard => {
                 let version = needed()?;
@@ -352,7 +355,10 @@ mod tests {
             }
         }
         let notes = rewrite(["seed", "run", "-s", "x.json"].map(OsString::from)).unwrap();
-        assert!(notes.notes[0].contains("-s is not used") && notes.arguments.len() == 2, "{notes:?}");
+        assert!(
+            notes.notes[0].contains("-s is not used, and so not x.json") && notes.arguments.len() == 2,
+            "{notes:?}"
+        );
     }
 
     /// The table is held against the commands themselves.

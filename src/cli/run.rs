@@ -54,7 +54,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         machine.sweep().await;
     }
     for time in 0..options.rep {
-        let mut output = output(options, &subject.image);
+        let mut output = output(options.output.as_deref(), &subject.image);
         if options.rep > 1 {
             output.as_mut_os_string().push(format!("-{time}"));
         }
@@ -79,7 +79,7 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
     };
     let plan = match plan(manifest, &request) {
         Ok(plan) => plan,
-        Err(problems) => return refused(options, manifest, &problems),
+        Err(problems) => return refused(&options.job, ("run", manifest), &problems),
     };
     let owner = Owner::new().context("a file for a lock cannot be made")?;
     let (tell, watching) = watch(image, show(&options.job));
@@ -97,18 +97,20 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
 
 fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
     let Subject { image, manifest, .. } = subject;
-    let request = match request(&options.job, image, folder(&output(options, image))?, subject.engine()) {
-        Ok(request) => request,
-        Err(why) => return usage(&why),
-    };
+    let request =
+        match request(&options.job, image, folder(&output(options.output.as_deref(), image))?, subject.engine()) {
+            Ok(request) => request,
+            Err(why) => return usage(&why),
+        };
     match plan(manifest, &request) {
-        Ok(plan) => planned(options, &plan),
-        Err(problems) => refused(options, manifest, &problems),
+        Ok(plan) => planned(&options.job, &plan),
+        Err(problems) => refused(&options.job, ("run", manifest), &problems),
     }
 }
 
-fn planned(options: &Options, plan: &Plan) -> anyhow::Result<Exit> {
-    if options.job.json {
+/// Says what would be run.
+pub(super) fn planned(options: &job::Options, plan: &Plan) -> anyhow::Result<Exit> {
+    if options.json {
         let docker_run = Some(plan.docker_run());
         print(json_line(&Outcome { valid: true, plan: Some(plan), docker_run, ..Outcome::default() })?)?;
         return Ok(Exit::Done);
@@ -120,8 +122,13 @@ fn planned(options: &Options, plan: &Plan) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn refused(options: &Options, manifest: &Manifest, problems: &[PlanProblem]) -> anyhow::Result<Exit> {
-    if options.job.json {
+/// Says what is in the way, and how the command wants to be called.
+pub(super) fn refused(
+    options: &job::Options,
+    (verb, manifest): (&str, &Manifest),
+    problems: &[PlanProblem],
+) -> anyhow::Result<Exit> {
+    if options.json {
         print(json_line(&Outcome { problems, ..Outcome::default() })?)?;
         return Ok(Exit::Usage);
     }
@@ -129,7 +136,7 @@ fn refused(options: &Options, manifest: &Manifest, problems: &[PlanProblem]) -> 
     for problem in problems {
         eprintln!("  {}", tame(&problem.to_string()));
     }
-    eprintln!("It is run as: silo run {}{}", tame(&options.job.image), expected(manifest));
+    eprintln!("It is run as: silo {verb} {}{}", tame(&options.image), expected(manifest));
     Ok(Exit::Usage)
 }
 
@@ -150,13 +157,14 @@ pub(super) fn expected(manifest: &Manifest) -> String {
     files.chain(json).chain(settings).chain(mounts).chain([" -o FOLDER".to_owned()]).collect()
 }
 
-fn output(options: &Options, image: &str) -> PathBuf {
+/// Where the outputs go.
+pub(super) fn output(wished: Option<&Path>, image: &str) -> PathBuf {
     let default = || PathBuf::from(format!("output-{}", image.replace([':', '/', '@'], "_")));
-    options.output.clone().unwrap_or_else(default)
+    wished.map_or_else(default, Path::to_owned)
 }
 
 /// The job writes to the folder that was asked for, as Seed CLI has it; what is known of the run stands beside it.
-fn folder(output: &Path) -> anyhow::Result<Folder> {
+pub(super) fn folder(output: &Path) -> anyhow::Result<Folder> {
     let output = absolute(output)?;
     let name = output.file_name().ok_or_else(|| anyhow!("{} cannot be written to: give a folder", shown(&output)))?;
     let mut name = name.to_owned();
@@ -165,7 +173,7 @@ fn folder(output: &Path) -> anyhow::Result<Folder> {
 }
 
 /// A folder that is not there or is empty; a job must find its own so. Else one inside, as Seed CLI has it.
-fn fresh(output: &Path, clock: &Clock) -> PathBuf {
+pub(super) fn fresh(output: &Path, clock: &Clock) -> PathBuf {
     let is_empty = std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
     if is_empty || !output.exists() {
         output.to_owned()

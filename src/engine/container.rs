@@ -57,6 +57,20 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// As in `linux/arm64`; `None`: the engine's choice.
     pub platform: Option<String>,
+    /// What it reads on its standard input. No job has any.
+    #[serde(skip)]
+    pub input: Input,
+}
+
+/// What a container's standard input is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    #[default]
+    Nothing,
+    /// Bytes, up to their end.
+    Pipe,
+    /// Somebody's terminal.
+    Terminal,
 }
 
 /// A variable of the environment.

@@ -3,16 +3,25 @@
 
 use std::borrow::Cow;
 
-use super::container::{Bind, Container, Network};
+use super::container::{Bind, Container, Input, Network};
 
 /// The command line, quoted for a POSIX shell. Secrets inside arguments are masked.
 pub(super) fn line(container: &Container) -> String {
-    let words = words(container);
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    joined(words(container))
+}
+
+/// Words as a line of a POSIX shell.
+pub(super) fn joined(words: impl IntoIterator<Item = String>) -> String {
+    words.into_iter().map(|word| quoted(&word).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 fn words(container: &Container) -> Vec<String> {
     let mut words: Vec<String> = ["docker", "run", "--rm"].map(str::to_owned).into();
+    match container.input {
+        Input::Nothing => {}
+        Input::Pipe => words.push("--interactive".to_owned()),
+        Input::Terminal => words.extend(["--interactive", "--tty"].map(str::to_owned)),
+    }
     let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
     for bind in &container.binds {
         option("mount", mount(bind));
@@ -75,6 +84,6 @@ fn mount(bind: &Bind) -> String {
 }
 
 /// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> Cow<'_, str> {
+pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or_else(|_| Cow::Owned(format!("'{}'", word.replace('\0', ""))))
 }

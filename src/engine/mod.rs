@@ -5,12 +5,14 @@
 pub mod attempt;
 pub mod build;
 pub mod command;
+pub mod compare;
 pub mod container;
 mod context;
 pub mod disk;
 pub mod docker;
 mod docker_run;
 pub mod execute;
+pub mod export;
 pub mod fetch;
 pub mod folder;
 pub mod inputs;

@@ -91,6 +91,16 @@ pub struct Image {
     pub labels: BTreeMap<String, String>,
     /// As in `linux/arm64/v8`.
     pub platform: String,
+    /// How it is started.
+    pub config: Config,
+}
+
+/// What an image says of how it is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Its WORKDIR; empty for the root.
+    pub folder: String,
+    pub has_entrypoint: bool,
 }
 
 /// A user of a registry.

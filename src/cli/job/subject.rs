@@ -67,7 +67,7 @@ impl Subject {
         };
         let image = match &on_disk {
             None => options.image.clone(),
-            Some(file) => match valid(options, file)? {
+            Some(file) => match valid(options.json, file)? {
                 None => return Ok(Break(Exit::Failed)),
                 Some(manifest) => {
                     let image = name_of(&manifest);
@@ -203,11 +203,11 @@ fn manifest_of(
                     tame(name)
                 );
             }
-            valid(options, &ManifestFile { name: tame(name), path: None, bytes: text.into_bytes() })
+            valid(options.json, &ManifestFile { name: tame(name), path: None, bytes: text.into_bytes() })
         }
         (None, Some(file)) => {
             eprintln!("warning: {} carries no label {LABEL}; the folder's manifest counts", tame(name));
-            valid(options, file)
+            valid(options.json, file)
         }
         (None, None) => bail!(
             "{} is no Seed image: it has no label {LABEL}. Give the folder of its manifest instead, or build it with the label",

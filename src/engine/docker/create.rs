@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType};
 
-use crate::engine::container::{Container, Network};
+use crate::engine::container::{Container, Input, Network};
 
 /// How many bytes of a container's output the engine keeps beside us, in each of two files, for a `silo` that has to take
 /// the container over.
@@ -22,6 +22,11 @@ pub(super) fn body(container: &Container, is_podman: bool) -> ContainerCreateBod
         env: Some(container.environment.iter().map(|v| format!("{}={}", v.name, v.value.expose())).collect()),
         user: container.user.clone(),
         labels: Some(container.labels.clone().into_iter().collect()),
+        attach_stdin: Some(container.input != Input::Nothing),
+        open_stdin: Some(container.input != Input::Nothing),
+        // Its end is the end of what is typed.
+        stdin_once: Some(container.input != Input::Nothing),
+        tty: Some(container.input == Input::Terminal),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(host(container, is_podman)),

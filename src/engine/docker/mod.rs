@@ -5,6 +5,7 @@ mod create;
 mod failure;
 mod images;
 mod pull;
+mod session;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,12 +22,14 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::container::Container;
 use super::runtime::{
-    self, Chunk, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime, Signal, State,
+    self, Chunk, Config, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime,
+    Signal, State,
 };
 use failure::Failure;
 
 pub use build::Build;
 pub use images::{Listed, Named, TOKEN_USER};
+pub use session::Session;
 
 /// How long the engine may take to begin an answer. Removing a large container takes a while.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -111,11 +114,16 @@ impl Runtime for Docker {
         let digests = found.repo_digests.unwrap_or_default();
         let variant = found.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
         let [os, architecture] = [found.os, found.architecture].map(Option::unwrap_or_default);
+        let config = found.config.unwrap_or_default();
         Ok(Image {
             id: found.id.unwrap_or_else(|| name.to_owned()),
             digests: digests.iter().filter_map(|known| Some(known.split_once('@')?.1.to_owned())).collect(),
-            labels: found.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
             platform: format!("{os}/{architecture}{}", variant.unwrap_or_default()),
+            config: Config {
+                folder: config.working_dir.unwrap_or_default(),
+                has_entrypoint: config.entrypoint.is_some_and(|words| !words.is_empty()),
+            },
         })
     }
 

@@ -19,7 +19,7 @@ use problem::Problems;
 pub use problem::{PlanCode, PlanProblem};
 
 use super::command;
-use super::container::{ATTEMPT, Bind, Container, HOST, JOB, RUN, Text, Variable};
+use super::container::{ATTEMPT, Bind, Container, HOST, Input, JOB, RUN, Text, Variable};
 use super::docker_run;
 use super::request::Request;
 use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
@@ -61,6 +61,11 @@ impl Plan {
     /// The variables that hold secrets.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.container.environment.iter().filter(|it| it.value.is_secret()).map(|it| &*it.name)
+    }
+
+    /// What the image is given as its arguments, quoted for a shell, secrets masked; `None`: it has its own.
+    pub fn arguments(&self) -> Option<String> {
+        Some(docker_run::joined(self.container.command.as_ref()?.iter().map(ToString::to_string)))
     }
 
     /// The same as a command line for `docker run`, quoted for a shell, without secrets.
@@ -310,6 +315,7 @@ impl Planning {
             grace: request.grace,
             labels,
             platform: request.platform.clone(),
+            input: Input::Nothing,
         }
     }
 

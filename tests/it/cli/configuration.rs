@@ -14,51 +14,84 @@ async fn help_lists_the_commands() {
 
     Usage: silo [OPTIONS] [COMMAND]
 
-    Commands:
-      serve      Run the service (what `silo` does without a command)
-      config     Show the merged configuration, secrets masked
-      user       Keep the users of this machine's database, also beside a running service
-      login      Get a token from a server, for SILO_TOKEN
-      search     Search a server's catalogue
-      scan       Scan a server's registries
-      registry   Keep a server's registries
-      health     Ask the service on this machine whether it is alive, for container health checks
-      doctor     Look whether everything is there that the service on this machine needs
-      init       Write a manifest to start from
-      validate   Say what is wrong with a manifest, and how to mend it
-      upgrade    Bring a manifest of an old version of the standard (0.x) to 1.0.0
-      run        Run a job on this machine's container engine, or say how it would be run
-      batch      Run a job for every row of a file, or every file of a folder
-      runs       Have a server run jobs, and look after them
-      spec       Print the Seed standard as JSON Schema, for editors
-      build      Build a Seed image of a folder with a Dockerfile and a manifest
-      publish    Push an image to a registry, under a version that is free there
-      unpublish  Take a tag away at a registry
-      pull       Fetch an image from a registry
-      list       List the Seed images that this machine's container engine has
-      image      Look at images without an engine
-      version    Print the versions of this program and of the Seed standard
-      help       Print this message or the help of the given subcommand(s)
+    Make a job:
+      init         Write a manifest to start from
+      validate     Say what is wrong with a manifest, and how to mend it
+      upgrade      Bring a manifest of an old version of the standard (0.x) to 1.0.0
+      build        Build a Seed image of a folder with a Dockerfile and a manifest
+      test         Run a job's cases, and compare what it gives with what it should give
+      spec         Print the Seed standard as JSON Schema, for editors
+
+    Run jobs on this machine:
+      run          Run a job on this machine's container engine, or say how it would be run
+      batch        Run a job for every row of a file, or every file of a folder
+      shell        Open a shell in a job's container, with the files and variables that the job would have
+
+    Share images:
+      publish      Push an image to a registry, under a version that is free there
+      unpublish    Take a tag away at a registry
+      pull         Fetch an image from a registry
+      list         List the Seed images that this machine's container engine has
+      image        Look at images without an engine
+      export       Write a job for others who run containers: as a CWL tool, or as a script for docker
+
+    Use a server:
+      search       Search a server's catalogue
+      runs         Have a server run jobs, and look after them
+      scan         Scan a server's registries
+      registry     Keep a server's registries
+      login        Get a token from a server, for SILO_TOKEN
+
+    Run the service:
+      serve        Run the service (what `silo` does without a command)
+      doctor       Look whether everything is there that the service on this machine needs
+      config       Show the merged configuration, secrets masked
+      user         Keep the users of this machine's database, also beside a running service
+      health       Ask the service on this machine whether it is alive, for container health checks
+
+    This program:
+      completions  Print a script that completes commands in a shell
+      man          Write a man page for every command
+      version      Print the versions of this program and of the Seed standard
+      help         Explain a command
 
     Options:
+          --config <FILE>     A configuration file in TOML; `silo config --defaults` shows every option
+          --data <FOLDER>     Where the database, the index and the keys live [env: SILO_DATA] [default:
+                              silo-data]
           --listen <ADDRESS>  The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]
           --demo              Also add and scan a registry of example images that the program carries
                               with it
       -h, --help              Print help
       -V, --version           Print version
 
-    This machine:
-          --config <FILE>  A configuration file in TOML; `silo config --defaults` shows every option
-          --data <FOLDER>  Where the database, the index and the keys live [env: SILO_DATA] [default:
-                           silo-data]
+    Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong
+    usage; 3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.
     "#);
 }
 
 #[tokio::test]
 async fn each_command_explains_itself() {
     for command in [
-        "serve", "config", "user", "login", "search", "scan", "registry", "health", "spec", "init", "validate",
-        "upgrade", "run", "batch",
+        "serve",
+        "config",
+        "user",
+        "login",
+        "search",
+        "scan",
+        "registry",
+        "health",
+        "spec",
+        "init",
+        "validate",
+        "upgrade",
+        "run",
+        "batch",
+        "test",
+        "shell",
+        "export",
+        "completions",
+        "man",
     ] {
         let help = silo(&[command, "--help"], &[]).await.expect_success();
         assert!(help.contains(&format!("Usage: silo {command}")), "{help}");

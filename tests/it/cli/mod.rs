@@ -6,6 +6,8 @@ mod build;
 mod catalogue;
 mod configuration;
 mod doctor;
+mod export;
+mod help;
 mod init;
 mod newcomer;
 pub mod program;

@@ -276,6 +276,8 @@ async fn what_was_published_is_pulled_listed_and_found() {
     assert_eq!((&shown["manifest"], &shown["report"]["valid"]), (&super::build::manifest("pulls"), &true.into()));
     let said = silo(&["image", "inspect", &format!("{remote}9")]).expect_failure(1);
     assert!(said.contains("there is no image"), "{said}");
+    let script = silo(&["export", "docker", &remote]).expect_success();
+    assert!(script.contains(&format!("\"${{options[@]}}\" {remote} ")), "{script}");
 }
 
 #[tokio::test]

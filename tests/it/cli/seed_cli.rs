@@ -58,7 +58,11 @@ fn what_does_not_exist_is_an_error() {
     let version = seed("version").expect_success();
     assert!(version.ends_with("Seed standard 1.0.0\n"), "{version}");
     let said = seed("validate -s schema.json").expect_failure(2);
-    assert!(said.contains("-s is not used") && said.contains("there is no seed.manifest.json"), "{said}");
+    assert!(
+        said.contains("note: -s is not used, and so not schema.json: ")
+            && said.contains("there is no seed.manifest.json"),
+        "{said}"
+    );
 }
 
 /// Which Seed CLI ended with 0, or did in another way than was meant.

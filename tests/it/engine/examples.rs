@@ -10,19 +10,19 @@ use silo::seed::validate::{Rules, judge};
 use crate::cli::program::silo;
 use crate::support::docker_engine::{DockerEngine, engine, tar};
 
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
 /// The files directly in a folder.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     let entries = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
 /// Builds it as its README says, but on the base that CI has. Returns the image's name.
-async fn build(engine: &DockerEngine, name: &str) -> String {
+pub async fn build(engine: &DockerEngine, name: &str) -> String {
     let folder = example(name);
     let manifest = fs::read_to_string(folder.join("seed.manifest.json")).unwrap();
     let report = judge(manifest.as_bytes(), Rules { strict: true, ..Rules::default() });

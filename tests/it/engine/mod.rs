@@ -1,10 +1,13 @@
 //! The engine's room, with real containers.
 
+mod cases;
 mod examples;
+mod export;
 mod life;
 mod output;
 mod pull;
 mod resume;
+mod shell;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -15,7 +18,7 @@ use std::time::Duration;
 
 use silo::clock::Clock;
 use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
-use silo::engine::container::{Bind, Container, Network, Text, Variable};
+use silo::engine::container::{Bind, Container, Input, Network, Text, Variable};
 use silo::engine::docker::Docker;
 use silo::engine::logs::Logs;
 use silo::engine::removal::Leave;
@@ -81,6 +84,7 @@ impl Job {
             grace: Duration::from_secs(10),
             labels: BTreeMap::from([(LABEL.to_owned(), label)]),
             platform: None,
+            input: Input::Nothing,
         };
         let docker = engine.open().await;
         let stop = CancellationToken::new();

@@ -1,0 +1,121 @@
+//! `silo export`: a job for those who run containers by other means.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+
+use super::job::{name_of, usage, valid};
+use super::manifest_file::{self, ManifestFile, shown};
+use super::place::{Account, login};
+use super::render::tame;
+use super::{Exit, print};
+use crate::app::outside::{Outside, reference};
+use crate::engine::docker::Docker;
+use crate::engine::export::{Subject, cwl, script};
+use crate::engine::runtime::{self, Config, Runtime as _};
+use crate::seed::{LABEL, label};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// A CommandLineTool of the Common Workflow Language v1.2, in JSON, which is YAML too
+    Cwl(Options),
+    /// A script for Bash that runs the job with docker alone
+    Docker(Options),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Notes on what is not as a run by silo is go to standard error.\n\nExit codes: 0 it is written; 1 there is no such \
+                        image, its manifest is not valid, or its command cannot be said so; 2 wrong usage."
+)]
+pub(super) struct Options {
+    /// A folder with a seed.manifest.json, or a manifest; or an image that the engine or its registry has
+    #[arg(value_name = "IMAGE|DIR", default_value = ".")]
+    image: String,
+    /// The name of the image [default: as named, or what the standard gives the manifest's]
+    #[arg(long, value_name = "IMAGE")]
+    name: Option<String>,
+    /// The image's WORKDIR, if its command counts on it and it has no entry point; an image of the engine's tells by itself
+    #[arg(long, value_name = "PATH")]
+    workdir: Option<String>,
+    /// The file to write, in place of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
+    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
+    engine: Option<String>,
+    #[command(flatten)]
+    account: Account,
+}
+
+/// A manifest, and what is known of its image.
+struct Found {
+    file: ManifestFile,
+    /// As it was named; `None`: by its manifest.
+    image: Option<String>,
+    config: Option<Config>,
+}
+
+pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
+    let (Command::Cwl(options) | Command::Docker(options)) = command;
+    let found = match find(options).await? {
+        Ok(found) => found,
+        Err(why) => return usage(&why),
+    };
+    let Some(manifest) = valid(false, &found.file)? else { return Ok(Exit::Failed) };
+    let image = options.name.clone().or(found.image).unwrap_or_else(|| name_of(&manifest));
+    let folder = options.workdir.clone().map(|folder| Config { folder, has_entrypoint: false });
+    let config = folder.or(found.config);
+    let subject = Subject { manifest: &manifest, image: &image, config: config.as_ref() };
+    let made = match command {
+        Command::Cwl(_) => cwl::tool(subject),
+        Command::Docker(_) => script::script(subject),
+    };
+    let made = made.with_context(|| format!("{} cannot be exported", tame(&found.file.name)))?;
+    for note in &made.notes {
+        eprintln!("note: {}", tame(note));
+    }
+    match &options.output {
+        None => print(&made.text)?,
+        Some(path) => fs::write(path, &made.text).with_context(|| format!("{} cannot be written", shown(path)))?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The inner error is about what was typed.
+async fn find(options: &Options) -> anyhow::Result<anyhow::Result<Found>> {
+    let path = Path::new(&options.image);
+    if path.exists() || options.image.starts_with(['.', '/']) {
+        return Ok(manifest_file::read(path).map(|file| Found { file, image: None, config: None }));
+    }
+    let (label, config) = match at_engine(options).await {
+        Ok(image) => (image.labels.get(LABEL).cloned(), Some(image.config)),
+        Err(runtime::Error::NoEngine { .. } | runtime::Error::NoImage { .. }) => (in_registry(options).await?, None),
+        Err(why) => return Err(why.into()),
+    };
+    let name = tame(&options.image);
+    let Some(label) = label else { bail!("{name} is no Seed image: it has no label {LABEL}") };
+    let text = label::read(&label).with_context(|| format!("{name} is no Seed image"))?;
+    let file = ManifestFile { name, path: None, bytes: text.into_bytes() };
+    Ok(Ok(Found { file, image: Some(options.image.clone()), config }))
+}
+
+async fn at_engine(options: &Options) -> runtime::Result<runtime::Image> {
+    Docker::open(options.engine.as_deref()).await?.image(&options.image).await
+}
+
+/// The label of an image that is named with its registry.
+async fn in_registry(options: &Options) -> anyhow::Result<Option<String>> {
+    let name = tame(&options.image);
+    // What has no namespace is nobody's job.
+    if !options.image.contains('/') {
+        bail!("no engine has the image {name}, and its name says no registry to look for it");
+    }
+    let (place, repository, tag) =
+        reference(&options.image).with_context(|| format!("no engine has the image {name}"))?;
+    let credentials = options.account.credentials(&place.host)?;
+    let registry = Outside::registry(&place, &login(credentials.as_ref())).await?;
+    Ok(registry.see(&repository, &tag).await?.label)
+}

@@ -1,0 +1,196 @@
+//! Help beyond what each command says of itself: the list of all commands by what they are for, an example for every one,
+//! completions for shells, man pages.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Command, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::{Arguments, EXIT_CODES, print};
+use crate::cli::manifest_file::shown;
+
+/// All commands, by what people want to do.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Make a job", &["init", "validate", "upgrade", "build", "test", "spec"]),
+    ("Run jobs on this machine", &["run", "batch", "shell"]),
+    ("Share images", &["publish", "unpublish", "pull", "list", "image", "export"]),
+    ("Use a server", &["search", "runs", "scan", "registry", "login"]),
+    ("Run the service", &["serve", "doctor", "config", "user", "health"]),
+    ("This program", &["completions", "man", "version", "help"]),
+];
+
+/// An example for each command that has none of its own, by its path.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("serve", "silo serve --listen 127.0.0.1:8080"),
+    ("config", "silo config --defaults > silo.toml"),
+    ("doctor", "silo doctor"),
+    ("user add", "silo user add ada --role admin"),
+    ("user list", "silo user list"),
+    ("user passwd", "silo user passwd ada"),
+    ("user rm", "silo user rm ada"),
+    ("login", "export SILO_TOKEN=$(silo login ada)"),
+    ("search", "silo search cloud mask"),
+    ("scan", "silo scan hub"),
+    ("registry add", "silo registry add hub https://registry-1.docker.io --org my-org"),
+    ("registry set", "silo registry set hub --schedule off"),
+    ("registry list", "silo registry list"),
+    ("registry hook", "silo registry hook hub"),
+    ("registry rm", "silo registry rm hub"),
+    ("runs list", "silo runs list --status failed --job my-job"),
+    ("runs show", "silo runs show 0199c0de"),
+    ("runs logs", "silo runs logs 0199c0de"),
+    ("runs wait", "silo runs wait 0199c0de && echo done"),
+    ("runs cancel", "silo runs cancel 0199c0de"),
+    ("runs rerun", "silo runs rerun 0199c0de -j LEVEL=4"),
+    ("runs outputs", "silo runs outputs 0199c0de"),
+    ("health", "silo health"),
+    ("init", "silo init my-job"),
+    ("validate", "silo validate my-job"),
+    ("upgrade", "silo upgrade old-job/seed.manifest.json > seed.manifest.json"),
+    ("run", "silo run my-job-1.0.0-seed:1.0.0 -i SCENE=scene.tif -j LEVEL=3 -o out"),
+    ("batch", "silo batch my-job-1.0.0-seed:1.0.0 -b rows.csv -o out --jobs 4"),
+    ("test", "silo test my-job --junit report.xml"),
+    ("shell", "silo shell my-job-1.0.0-seed:1.0.0 -i SCENE=scene.tif -j LEVEL=3 -o out"),
+    ("export cwl", "silo export cwl my-job -o my-job.cwl && cwltool my-job.cwl --SCENE scene.tif"),
+    ("export docker", "silo export docker my-job -o my-job.sh && SCENE=scene.tif bash my-job.sh out"),
+    ("list", "silo list"),
+    ("completions", "silo completions bash > ~/.local/share/bash-completion/completions/silo"),
+    ("man", "silo man ~/.local/share/man/man1"),
+    ("version", "silo version"),
+];
+
+/// For which shell.
+#[derive(Args)]
+pub(super) struct CompletionOptions {
+    shell: Shell,
+}
+
+/// Where the pages go.
+#[derive(Args)]
+pub(super) struct ManOptions {
+    /// A folder for the pages of all commands, which is made if it is not there; without one the page of the program is printed
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// All commands, as they show themselves in help.
+pub(super) fn command() -> Command {
+    let command = with_examples(Arguments::command(), "").after_help(EXIT_CODES);
+    let template = template(&command);
+    command.help_template(template)
+}
+
+/// The whole help, with the commands in groups: clap knows only one list of them.
+fn template(command: &Command) -> String {
+    let header = command.get_styles().get_header();
+    let (on, off) = (header.render(), header.render_reset());
+    let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
+    let width = GROUPS.iter().flat_map(|(_, names)| names.iter()).map(|name| name.len()).max().unwrap_or_default();
+    for (group, names) in GROUPS {
+        writeln!(text, "\n{on}{group}:{off}").expect("memory takes it");
+        for name in *names {
+            let found = command.find_subcommand(name).and_then(Command::get_about);
+            let about = found.map_or_else(|| "Explain a command".to_owned(), ToString::to_string);
+            writeln!(text, "  {name:width$}  {about}").expect("memory takes it");
+        }
+    }
+    text + &format!("\n{on}Options:{off}\n{{options}}{{after-help}}")
+}
+
+fn with_examples(command: Command, path: &str) -> Command {
+    let command = command.mut_subcommands(|below| {
+        let path = format!("{path} {}", below.get_name());
+        with_examples(below, path.trim_start())
+    });
+    match EXAMPLES.iter().find(|(name, _)| *name == path) {
+        None => command,
+        Some((_, example)) => {
+            let before = command.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+            command.after_help(format!("{before}Example:\n  {example}"))
+        }
+    }
+}
+
+/// `silo completions`.
+pub(super) fn completions(options: &CompletionOptions) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(options.shell, &mut command(), "silo", &mut script);
+    print(String::from_utf8(script).context("a script is UTF-8")?)
+}
+
+/// `silo man`: a page for every command.
+pub(super) fn man(options: &ManOptions) -> anyhow::Result<()> {
+    let Some(folder) = &options.folder else {
+        let mut page = Vec::new();
+        Man::new(command().disable_help_subcommand(true)).render(&mut page)?;
+        return print(String::from_utf8(page).context("a page is UTF-8")?);
+    };
+    fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(command(), folder))
+        .with_context(|| format!("the pages cannot be written to {}", shown(folder)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn leaves(command: &Command, path: &str, found: &mut Vec<(String, String)>) {
+        if !command.has_subcommands() {
+            found.push((path.to_owned(), command.clone().render_long_help().to_string()));
+        }
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            leaves(below, format!("{path} {}", below.get_name()).trim_start(), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_and_a_page() {
+        let mut found = Vec::new();
+        leaves(&command(), "", &mut found);
+        let folder = tempfile::tempdir().expect("a folder");
+        let pages = folder.path().join("man1");
+        man(&ManOptions { folder: Some(pages.clone()) }).expect("pages");
+        assert!(found.len() > 30);
+        for (path, help) in &found {
+            let example = format!("silo {path}");
+            assert!(help.matches("Example").count() <= 1 && help.contains(&example), "{path}: {help}");
+            let page = pages.join(format!("silo-{}.1", path.replace(' ', "-")));
+            let text = fs::read_to_string(&page).unwrap_or_else(|why| panic!("{}: {why}", page.display()));
+            assert!(text.contains(".SH NAME") && text.contains(&example), "{text}");
+        }
+        let paths: BTreeSet<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+        let stale: Vec<_> = EXAMPLES.iter().filter(|(path, _)| !paths.contains(path)).collect();
+        assert!(stale.is_empty(), "examples of no command: {stale:?}");
+    }
+
+    /// What is given as an example can be typed.
+    #[test]
+    fn examples_are_what_the_program_takes() {
+        for (path, line) in EXAMPLES {
+            let line = line.rsplit("$(").next().expect("a split has a part").trim_end_matches(')');
+            let words = shlex::split(line).expect("a line of a shell");
+            let words = words.into_iter().take_while(|word| !["|", ">", "&&"].contains(&word.as_str()));
+            let matches = command().try_get_matches_from(words).unwrap_or_else(|why| panic!("{line}: {why}"));
+            let mut found = &matches;
+            for name in path.split(' ') {
+                found = found.subcommand_matches(name).unwrap_or_else(|| panic!("{line} is none of {path}"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_stands_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let program = command();
+        let mut all: Vec<&str> = program.get_subcommands().map(Command::get_name).chain(["help"]).collect();
+        grouped.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+}

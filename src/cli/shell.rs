@@ -1,0 +1,214 @@
+//! `silo shell`: a shell where the job would be, with its files, variables and limits. On a terminal somebody types; else the
+//! commands come on standard input.
+
+mod terminal;
+
+use std::io::{IsTerminal as _, stdin, stdout};
+use std::ops::ControlFlow::{Break, Continue};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::terminal::Raw;
+use super::Exit;
+use super::job::live::{Show, stop_on_signal, watch};
+use super::job::subject::{Machine, Subject};
+use super::job::{self, request, usage};
+use super::manifest_file::shown;
+use super::render::tame;
+use super::run::{folder, fresh, output, planned, refused};
+use crate::clock::Clock;
+use crate::engine::attempt::Event;
+use crate::engine::container::{Container, Input, Text};
+use crate::engine::docker::Session;
+use crate::engine::inputs;
+use crate::engine::leftovers::{OWNER_LABEL, Owner};
+use crate::engine::plan::plan;
+use crate::engine::request::Request;
+use crate::engine::runtime::Error;
+use crate::seed::environment::variable_name;
+use crate::seed::model::Manifest;
+
+/// What every image with a shell has.
+const SHELL: &str = "/bin/sh";
+
+#[derive(Args)]
+#[command(
+    after_help = "What the job needs and is not given is left out, with a note; there is no time limit. The container is \
+                        removed when the shell ends. Without a terminal, commands are read from standard input:\n  \
+                        echo 'ls -l $SCENE; env | sort' | silo shell my-job -i SCENE=scene.tif\n\n\
+                        Exit codes: 0 the shell ended, and without a terminal ended well; 1 it could not be opened; 2 wrong \
+                        usage; 3 without a terminal: its last command failed; 130 it was stopped by a signal."
+)]
+pub(super) struct Options {
+    #[command(flatten)]
+    job: job::Options,
+    /// The folder behind OUTPUT_DIR
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// What to run in place of /bin/sh
+    #[arg(last = true, value_name = "PROGRAM")]
+    program: Vec<String>,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+    // What jobs have, and shells have not.
+    if options.job.json && !options.job.dry_run {
+        return usage(&anyhow!("--json goes with --dry-run: what a shell prints is its own"));
+    }
+    if options.job.timeout.is_some() {
+        return usage(&anyhow!("a shell has no time limit: leave --timeout out"));
+    }
+    let stop = stop_on_signal()?;
+    let subject = match Subject::find(&options.job, &stop).await? {
+        Continue(subject) => subject,
+        Break(exit) => return Ok(exit),
+    };
+    let wished = output(options.output.as_deref(), &subject.image);
+    let output = fresh(&wished, &Clock::system());
+    let request = match request(&options.job, &subject.image, folder(&output)?, subject.engine()) {
+        Ok(request) => request,
+        Err(why) => return usage(&why),
+    };
+    let (manifest, left_out) = as_given(&subject.manifest, &request);
+    let mut plan = match plan(&manifest, &request) {
+        Ok(plan) => plan,
+        Err(problems) => return refused(&options.job, ("shell", &subject.manifest), &problems),
+    };
+    let arguments = plan.arguments();
+    open_in(&mut plan.container, &options.program, stdin().is_terminal() && stdout().is_terminal());
+    let Some(machine) = subject.machine.as_ref().filter(|_| !options.job.dry_run) else {
+        return planned(&options.job, &plan);
+    };
+    for warning in &plan.warnings {
+        eprintln!("warning: {}", tame(warning));
+    }
+    if !options.job.quiet {
+        if !left_out.is_empty() {
+            eprintln!("note: not given, so not there: {}", tame(&left_out.join(", ")));
+        }
+        eprintln!("Outputs go to {}", shown(&output));
+        if let Some(arguments) = &arguments {
+            eprintln!("The job gives its image: {}", tame(arguments));
+        }
+    }
+    machine.sweep().await;
+    let planned = plan.clone();
+    let staged = tokio::task::spawn_blocking(move || {
+        let (given, _) = inputs::read(&manifest, &planned)?;
+        inputs::stage(&manifest, &planned, &given, &request.folder).map_err(anyhow::Error::new)
+    });
+    staged.await?.context("the shell's folders cannot be made ready")?;
+    speak(machine, plan.container, &stop).await
+}
+
+/// The manifest without what is not given, and the names of that.
+fn as_given(manifest: &Manifest, request: &Request) -> (Manifest, Vec<String>) {
+    fn is_given<V>(name: &str, given: &[(String, V)]) -> bool {
+        given.iter().any(|(key, _)| key == name || variable_name(key) == variable_name(name))
+    }
+    let mut manifest = manifest.clone();
+    let mut left_out = Vec::new();
+    let mut leave = |is_given: bool, name: &str| {
+        if !is_given {
+            left_out.push(name.to_owned());
+        }
+        is_given
+    };
+    let interface = &mut manifest.job.interface;
+    for input in interface.inputs.files.iter_mut().filter(|input| input.required) {
+        input.required = leave(is_given(&input.name, &request.files), &input.name);
+    }
+    for input in interface.inputs.json.iter_mut().filter(|input| input.required) {
+        input.required = leave(is_given(&input.name, &request.json), &input.name);
+    }
+    interface.settings.retain(|setting| leave(is_given(&setting.name, &request.settings), &setting.name));
+    interface.mounts.retain(|mount| leave(is_given(&mount.name, &request.mounts), &mount.name));
+    (manifest, left_out)
+}
+
+/// Makes the job's container one for a shell.
+fn open_in(container: &mut Container, program: &[String], is_terminal: bool) {
+    let (first, rest) = match program {
+        [] => (SHELL.to_owned(), &[][..]),
+        [first, rest @ ..] => (first.clone(), rest),
+    };
+    container.entrypoint = Some(vec![first]);
+    container.command = Some(rest.iter().map(Text::plain).collect());
+    container.timeout = None;
+    container.input = if is_terminal { Input::Terminal } else { Input::Pipe };
+}
+
+async fn speak(machine: &Machine, mut container: Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
+    let owner = Owner::new().context("a file for a lock cannot be made")?;
+    container.labels.insert(OWNER_LABEL.to_owned(), owner.label());
+    let spoken = match Session::open(&machine.docker, &container).await {
+        Ok(session) => pass_on(session, &container, stop).await,
+        Err(Error::Command { reason, .. }) => Err(anyhow!(
+            "{} cannot be started in the image ({}); name a program that it has behind --",
+            tame(&container.entrypoint.unwrap_or_default().concat()),
+            tame(&reason)
+        )),
+        Err(why) => Err(why.into()),
+    };
+    owner.settle(&machine.docker).await;
+    spoken
+}
+
+/// Passes on what is typed and printed, to the shell's end.
+async fn pass_on(mut session: Session, container: &Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
+    let is_terminal = container.input == Input::Terminal;
+    // Given back when this ends, however it does.
+    let _raw = is_terminal.then(Raw::enter).transpose().context("the terminal cannot be set up")?;
+    let mut sizes = terminal::sizes()?;
+    if let Some((rows, columns)) = terminal::size().filter(|_| is_terminal) {
+        // One that has ended already has none.
+        _ = session.resize(rows, columns).await;
+    }
+    terminal::feed(session.input.take().context("nobody has taken it")?);
+    let (tell, watching) = watch(&container.image, Show::Both);
+    let outcome = told(&mut session, (&tell, &mut sizes), is_terminal, stop).await;
+    drop(tell);
+    watching.await?;
+    let ended = match outcome {
+        Ok(false) => session.end().await?,
+        Ok(true) => {
+            session.stop().await?;
+            return Ok(Exit::Interrupted);
+        }
+        Err(why) => {
+            session.stop().await?;
+            return Err(why);
+        }
+    };
+    if is_terminal || ended.exit_code == 0 {
+        return Ok(Exit::Done);
+    }
+    eprintln!("silo: the shell ended with exit code {}", ended.exit_code);
+    Ok(Exit::JobFailed)
+}
+
+/// Whether it was stopped before its end.
+async fn told(
+    session: &mut Session,
+    (tell, sizes): (&mpsc::Sender<Event>, &mut mpsc::Receiver<(u16, u16)>),
+    is_terminal: bool,
+    stop: &CancellationToken,
+) -> anyhow::Result<bool> {
+    loop {
+        tokio::select! {
+            chunk = session.output.next() => match chunk {
+                Some(chunk) => _ = tell.send(Event::Output(chunk?)).await,
+                None => return Ok(false),
+            },
+            Some((rows, columns)) = sizes.recv(), if is_terminal => {
+                _ = session.resize(rows, columns).await;
+            }
+            () = stop.cancelled() => return Ok(true),
+        }
+    }
+}

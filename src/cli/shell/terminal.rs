@@ -1,0 +1,76 @@
+//! This process's terminal and standard input, as a shell in a container needs them.
+
+use std::io::{Read as _, stdin, stdout};
+use std::pin::Pin;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How much is read at a time.
+const PIECE: usize = 16 * 1024;
+
+/// A terminal that passes on every key, also Ctrl-C, and shows nothing by itself. As it was before when this is dropped.
+pub(super) struct Raw(Termios);
+
+impl Raw {
+    pub fn enter() -> std::io::Result<Self> {
+        let before = tcgetattr(stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing.
+        _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// Rows and columns, if there is a terminal that knows them.
+pub(super) fn size() -> Option<(u16, u16)> {
+    let size = tcgetwinsize(stdout()).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
+/// Each new size of the terminal.
+pub(super) fn sizes() -> std::io::Result<mpsc::Receiver<(u16, u16)>> {
+    let mut changed = signal(SignalKind::window_change())?;
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while changed.recv().await.is_some() {
+            if let Some(size) = size()
+                && tell.send(size).await.is_err()
+            {
+                break;
+            }
+        }
+    });
+    Ok(told)
+}
+
+/// Passes standard input on, to its end. On a thread of its own, which nobody waits for: a read from a terminal cannot be given up.
+pub(super) fn feed(mut to: Pin<Box<dyn AsyncWrite + Send>>) {
+    let (tell, mut told) = mpsc::channel::<Vec<u8>>(4);
+    std::thread::spawn(move || {
+        let mut piece = vec![0; PIECE];
+        while let Ok(length @ 1..) = stdin().lock().read(&mut piece) {
+            if tell.blocking_send(piece[..length].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Some(piece) = told.recv().await {
+            // A shell that has ended reads no more.
+            if to.write_all(&piece).await.is_err() || to.flush().await.is_err() {
+                return;
+            }
+        }
+        _ = to.shutdown().await;
+    });
+}

@@ -1,0 +1,196 @@
+//! `silo test`: a job's cases, each run as `silo run` would and held against what it should give.
+
+mod case;
+mod report;
+
+use std::fs;
+use std::ops::ControlFlow::{Break, Continue};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use self::case::Case;
+use self::report::{Ended, Outcome};
+use super::job::live::{Show, stop_on_signal, watch};
+use super::job::subject::{Machine, Subject};
+use super::job::{self, request, usage};
+use super::manifest_file::shown;
+use super::render::{json_line, tame};
+use super::{Exit, print};
+use crate::engine::compare::tree;
+use crate::engine::folder::Folder;
+use crate::engine::leftovers::Owner;
+use crate::engine::plan::{Plan, plan};
+use crate::engine::record::{Record, Status};
+use crate::engine::request::{JsonValue, Request};
+use crate::engine::verdict::Category;
+use crate::seed::model::Manifest;
+
+#[derive(Args)]
+#[command(after_help = "A case is a folder in CASES:\n  \
+    input/NAME/…   the files of the input NAME\n  \
+    inputs.json    {\"json\": {\"NAME\": value}, \"settings\": {\"NAME\": \"text\"}}, where there are any\n  \
+    expected/      what the job should write (or output/); --update writes it\n  \
+    compare.json   where more than equal bytes is meant: {\"expect\": {\"exitCode\": 11, \"error\": \"bad-angle\"}, \"rules\": \
+    [{\"files\": \"*.csv\", \"compare\": {\"csv\": {\"columns\": {\"mean\": {\"abs\": 0.01}}}}}]}\n\
+    Ways to compare: \"exact\", {\"text\": {\"masks\": [REGEX]}}, {\"json\": {\"tolerance\": {\"abs\": 0, \"rel\": 0}, \"ignore\": [POINTER]}}, \
+    {\"csv\": {\"columns\": {NAME: {\"abs\": 0, \"rel\": 0}}}}, {\"size\": {\"percent\": 5}}, \"exists\", \"ignore\". The first rule whose \
+    glob matches counts; without one it is exact.\n\n\
+    Exit codes: 0 all cases pass; 1 a case could not be run; 2 wrong usage, or a case that is not as it should be; 4 a case gave \
+    something else than expected; 130 it was stopped.")]
+pub(super) struct Options {
+    #[command(flatten)]
+    job: job::Options,
+    /// The folder of the cases, or a case [default: cases, in the job's folder if that is given]
+    #[arg(value_name = "CASES")]
+    cases: Option<PathBuf>,
+    /// Keep what the cases write, in a folder that is not there yet; else it is thrown away
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Write what the job gives as what is expected from now on
+    #[arg(long)]
+    update: bool,
+    /// A report for CI systems, in JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+    let cases = match Case::all(&folder_of_cases(options)) {
+        Ok(cases) => cases,
+        Err(why) => return usage(&why),
+    };
+    let stop = stop_on_signal()?;
+    let subject = match Subject::find(&options.job, &stop).await? {
+        Continue(subject) => subject,
+        Break(exit) => return Ok(exit),
+    };
+    // The folder goes with its handle.
+    let scratch = tempfile::tempdir().context("a folder for outputs cannot be made")?;
+    let root = options.output.clone().unwrap_or_else(|| scratch.path().join("runs"));
+    if let Err(why) = fs::create_dir(&root) {
+        return usage(&anyhow!("{}: {why}; name a folder that is not there yet", shown(&root)));
+    }
+    let root = root.canonicalize()?;
+    if let Some(machine) = &subject.machine {
+        machine.sweep().await;
+    }
+    let mut ended = Vec::with_capacity(cases.len());
+    for case in &cases {
+        if stop.is_cancelled() {
+            return Ok(Exit::Interrupted);
+        }
+        let one = one(options, &subject, case, &root.join(&case.name), &stop).await?;
+        if !options.job.json {
+            print(report::lines(&one))?;
+        }
+        ended.push(one);
+    }
+    if stop.is_cancelled() {
+        return Ok(Exit::Interrupted);
+    }
+    if let Some(file) = &options.junit {
+        fs::write(file, report::junit(&subject.image, &ended)).with_context(|| shown(file))?;
+    }
+    if options.job.json {
+        print(json_line(&report::Report::new(&subject.image, &ended))?)?;
+    } else {
+        print(report::summary(&ended))?;
+    }
+    Ok(report::exit(&ended))
+}
+
+/// The cases stand beside the manifest, if nothing else is said.
+fn folder_of_cases(options: &Options) -> PathBuf {
+    let beside = || {
+        let job = Path::new(&options.job.image);
+        if job.is_dir() { job.join("cases") } else { PathBuf::from("cases") }
+    };
+    options.cases.clone().unwrap_or_else(beside)
+}
+
+async fn one(
+    options: &Options,
+    subject: &Subject,
+    case: &Case,
+    root: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<Ended> {
+    let Subject { image, manifest, machine } = subject;
+    let not_run = |why: String| Ok(Ended::new(case, Outcome::NotRun, vec![why]));
+    let mut request = match request(&options.job, image, Folder::new(root.to_owned()), subject.engine()) {
+        Ok(request) => request,
+        Err(why) => return not_run(format!("{why:#}")),
+    };
+    request.files.extend(case.files.iter().cloned());
+    request.json.extend(case.json.iter().map(|(name, value)| (name.clone(), JsonValue::Value(value.clone()))));
+    request.settings.extend(case.settings.iter().map(|(name, text)| (name.clone(), text.clone().into())));
+    let plan = match plan(manifest, &request) {
+        Ok(plan) => plan,
+        Err(problems) => {
+            let told = problems.iter().map(ToString::to_string).collect();
+            return Ok(Ended::new(case, Outcome::NotRun, told));
+        }
+    };
+    let Some(machine) = machine.as_ref().filter(|_| !options.job.dry_run) else {
+        return Ok(Ended::new(case, Outcome::Passed, vec!["it can be run".to_owned()]));
+    };
+    let record = run_one(machine, manifest, (&request, plan), stop).await?;
+    let mut ended = judge(options, case, &record, &request.folder.output)?;
+    ended.seconds = (record.updated - record.created).as_seconds_f64();
+    Ok(ended)
+}
+
+async fn run_one(
+    machine: &Machine,
+    manifest: &Manifest,
+    (request, plan): (&Request, Plan),
+    stop: &CancellationToken,
+) -> anyhow::Result<Record> {
+    let owner = Owner::new().context("a file for a lock cannot be made")?;
+    let (tell, watching) = watch(&request.image, Show::Nothing);
+    let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
+    watching.await?;
+    owner.settle(&machine.docker).await;
+    record
+}
+
+/// Holds a run against its case.
+fn judge(options: &Options, case: &Case, record: &Record, output: &Path) -> anyhow::Result<Ended> {
+    let exit_code = record.attempts.last().and_then(|attempt| attempt.exit_code);
+    let error = record.error.as_ref();
+    if record.status == Status::Dismissed {
+        return Ok(Ended::new(case, Outcome::NotRun, vec!["it was stopped".to_owned()]));
+    }
+    let name = error.map(|error| error.name.as_str());
+    let unexpected = case.expect.differs(exit_code, name);
+    if let Some(why) = unexpected {
+        let is_system = error.is_some_and(|error| error.category == Category::System);
+        let outcome = if is_system { Outcome::NotRun } else { Outcome::Differs };
+        return Ok(Ended::new(case, outcome, vec![why, record.message.clone()]));
+    }
+    let expected = case.expected();
+    if options.update && (name.is_none() || expected.is_dir()) {
+        tree::update(&case.rules, &expected, output)
+            .with_context(|| format!("case {}: {}", tame(&case.name), shown(&expected)))?;
+        return Ok(Ended::new(case, Outcome::Updated, Vec::new()));
+    }
+    if !expected.is_dir() {
+        // Of a run that fails nothing needs to be expected.
+        let told = format!("{} is not there: write it, or let --update do it", shown(&expected));
+        return Ok(if name.is_some() {
+            Ended::new(case, Outcome::Passed, Vec::new())
+        } else {
+            Ended::new(case, Outcome::NotRun, vec![told])
+        });
+    }
+    let findings = match tree::compare(&case.rules, &expected, output) {
+        Ok(findings) => findings,
+        Err(why) => return Ok(Ended::new(case, Outcome::NotRun, vec![why.to_string()])),
+    };
+    let fine = findings.iter().all(tree::Finding::is_fine);
+    let outcome = if fine { Outcome::Passed } else { Outcome::Differs };
+    Ok(Ended { findings, ..Ended::new(case, outcome, Vec::new()) })
+}

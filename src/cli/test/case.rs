@@ -1,0 +1,190 @@
+//! A case on the disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::cli::manifest_file::shown;
+use crate::engine::compare::{Rule, Rules};
+use crate::engine::inputs::survey;
+use crate::engine::request::Source;
+
+/// The most bytes of a case's own JSON files.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What a job is given, and what it should give.
+pub(super) struct Case {
+    pub name: String,
+    folder: PathBuf,
+    pub files: Vec<(String, Source)>,
+    pub json: BTreeMap<String, Value>,
+    pub settings: BTreeMap<String, String>,
+    pub expect: Expect,
+    pub rules: Rules,
+}
+
+/// How the run should end; without anything, well.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Expect {
+    exit_code: Option<i64>,
+    /// By its name in the manifest, or one of the built-in errors.
+    error: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Given {
+    json: BTreeMap<String, Value>,
+    settings: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Comparison {
+    expect: Expect,
+    rules: Vec<Rule>,
+}
+
+impl Expect {
+    /// How a run ended otherwise than expected, if it did.
+    pub fn differs(&self, exit_code: Option<i64>, error: Option<&str>) -> Option<String> {
+        let ended = error.map_or_else(|| "it ended well".to_owned(), |name| format!("it failed with {name}"));
+        let code = exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
+        match self {
+            Self { exit_code: None, error: None } => error.map(|_| format!("{ended} (exit code {code})")),
+            Self { error: Some(name), .. } if error != Some(name) => Some(format!("{ended}, expected {name}")),
+            Self { exit_code: Some(wanted), .. } if exit_code != Some(*wanted) => {
+                Some(format!("{ended}; exit code {code}, expected {wanted}"))
+            }
+            // An exit code of 0 is asked for: then the run must be good as well.
+            Self { exit_code: Some(0), error: None } => error.map(|_| ended),
+            _ => None,
+        }
+    }
+}
+
+impl Case {
+    /// Reads the cases in a folder, or the one that it is, in the order of their names.
+    ///
+    /// # Errors
+    /// There are none, or one is not as it should be; says which file, and what to do.
+    pub fn all(folder: &Path) -> anyhow::Result<Vec<Self>> {
+        if is_case(folder) {
+            return Ok(vec![Self::read(folder)?]);
+        }
+        let entries = fs::read_dir(folder).with_context(|| {
+            format!("the cases in {} cannot be read; make a folder for each, see `silo test --help`", shown(folder))
+        })?;
+        let mut folders = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if path.is_dir() && !is_hidden {
+                folders.push(path);
+            }
+        }
+        folders.sort();
+        if folders.is_empty() {
+            bail!("{} holds no cases; make a folder for each, see `silo test --help`", shown(folder));
+        }
+        folders.iter().map(|folder| Self::read(folder)).collect()
+    }
+
+    fn read(folder: &Path) -> anyhow::Result<Self> {
+        let folder = folder.canonicalize().with_context(|| shown(folder))?;
+        if !is_case(&folder) {
+            bail!("{} is no case: it has no input, inputs.json, expected, output or compare.json", shown(&folder));
+        }
+        if folder.join("expected").exists() && folder.join("output").exists() {
+            bail!("{} has both expected and output; keep one", shown(&folder));
+        }
+        let name = folder.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| anyhow!("{}: give the folder a name in UTF-8", shown(&folder)))?.to_owned();
+        let given: Given = json(&folder.join("inputs.json"))?;
+        let Comparison { expect, rules } = json(&folder.join("compare.json"))?;
+        let rules = Rules::new(&rules).map_err(|why| anyhow!("{}: {why}", shown(&folder.join("compare.json"))))?;
+        let files = inputs(&folder.join("input"))?;
+        Ok(Self { name, files, json: given.json, settings: given.settings, expect, rules, folder })
+    }
+
+    /// Where what is expected is, or would be.
+    pub fn expected(&self) -> PathBuf {
+        let other = self.folder.join("output");
+        if other.is_dir() { other } else { self.folder.join("expected") }
+    }
+}
+
+fn is_case(folder: &Path) -> bool {
+    ["input", "inputs.json", "expected", "output", "compare.json"].iter().any(|name| folder.join(name).exists())
+}
+
+/// The files of each input: one as it is, several as a folder.
+fn inputs(folder: &Path) -> anyhow::Result<Vec<(String, Source)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| shown(folder))?,
+    };
+    let mut inputs = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let name = name.filter(|_| path.is_dir()).ok_or_else(|| {
+            anyhow!("{} is no folder; put files into input/NAME, with the input's name in the manifest", shown(&path))
+        })?;
+        let source = survey(&path).with_context(|| shown(&path))?;
+        inputs.push((
+            name,
+            match source {
+                Source::Folder { files, is_flat: true, .. } if files.len() == 1 => {
+                    Source::File(files.into_iter().next().context("there is one")?)
+                }
+                Source::Folder { files, is_flat: true, .. } if files.is_empty() => {
+                    bail!("{} is empty; put the input's files into it, or remove it", shown(&path))
+                }
+                source => source,
+            },
+        ));
+    }
+    inputs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(inputs)
+}
+
+/// A file of a case; one that is not there says nothing.
+fn json<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
+    let metadata = match fs::metadata(path) {
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(T::default()),
+        metadata => metadata.with_context(|| shown(path))?,
+    };
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        bail!("{} is no file of at most {MAX_BYTES} bytes", shown(path));
+    }
+    let bytes = fs::read(path).with_context(|| shown(path))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is not as it should be; see `silo test --help`", shown(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `docs/cases.md` shows can be used.
+    #[test]
+    fn the_page_tells_the_truth() {
+        const PAGE: &str = include_str!("../../../docs/cases.md");
+        let example = PAGE.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        let Comparison { expect, rules } = serde_json::from_str(example).expect("it is as it should be");
+        assert_eq!((expect.exit_code, expect.error.as_deref(), rules.len()), (Some(3), Some("no-granule"), 2));
+        let ways = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let ways = ways.map(|how| format!("{{\"files\": \"*\", \"compare\": {how}}}"));
+        let ways: Vec<Rule> = ways.map(|rule| serde_json::from_str(&rule).expect("a rule")).collect();
+        assert_eq!(ways.len(), 7);
+        Rules::new(&ways).expect("sound rules");
+    }
+}

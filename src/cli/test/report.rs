@@ -1,0 +1,136 @@
+//! How cases ended: for people, as JSON and as JUnit's XML.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::case::Case;
+use crate::cli::Exit;
+use crate::cli::render::tame;
+use crate::engine::compare::tree::{Finding, State};
+
+/// How a case ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Outcome {
+    Passed,
+    /// What it gave is expected from now on.
+    Updated,
+    Differs,
+    NotRun,
+}
+
+/// A case that has ended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Ended {
+    pub name: String,
+    pub outcome: Outcome,
+    pub seconds: f64,
+    /// What is to be said of the run.
+    pub messages: Vec<String>,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    image: &'a str,
+    passed: bool,
+    cases: &'a [Ended],
+}
+
+impl<'a> Report<'a> {
+    pub fn new(image: &'a str, cases: &'a [Ended]) -> Self {
+        Self { image, passed: exit(cases) == Exit::Done, cases }
+    }
+}
+
+impl Ended {
+    pub fn new(case: &Case, outcome: Outcome, messages: Vec<String>) -> Self {
+        Self { name: case.name.clone(), outcome, seconds: 0.0, messages, findings: Vec::new() }
+    }
+
+    /// Everything that does not let it pass, a line each.
+    fn told(&self) -> Vec<String> {
+        let bad = self.findings.iter().filter(|finding| !finding.is_fine());
+        let bad = bad.map(|finding| match finding.state {
+            State::Missing => format!("{} is missing", finding.path),
+            _ => format!("{}: {}", finding.path, finding.message),
+        });
+        self.messages.iter().cloned().chain(bad).collect()
+    }
+}
+
+/// A case that could not be run says nothing of the job, so it counts before one that differs.
+pub(super) fn exit(cases: &[Ended]) -> Exit {
+    let any = |outcome| cases.iter().any(|case| case.outcome == outcome);
+    match () {
+        () if any(Outcome::NotRun) => Exit::Failed,
+        () if any(Outcome::Differs) => Exit::Differs,
+        () => Exit::Done,
+    }
+}
+
+pub(super) fn lines(case: &Ended) -> String {
+    let word = match case.outcome {
+        Outcome::Passed => "pass",
+        Outcome::Updated => "updated",
+        Outcome::Differs => "DIFFERS",
+        Outcome::NotRun => "NOT RUN",
+    };
+    let mut text = format!("{word:<8} {}\n", tame(&case.name));
+    for line in case.told() {
+        writeln!(text, "         {}", tame(&line)).expect("memory takes it");
+    }
+    text
+}
+
+pub(super) fn summary(cases: &[Ended]) -> String {
+    let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
+    let good = count(Outcome::Passed) + count(Outcome::Updated);
+    let (differ, not_run) = (count(Outcome::Differs), count(Outcome::NotRun));
+    let noun = if cases.len() == 1 { "case" } else { "cases" };
+    let verb = if differ == 1 { "differs" } else { "differ" };
+    format!("{} {noun}: {good} good, {differ} {verb}, {not_run} could not be run\n", cases.len())
+}
+
+pub(super) fn junit(image: &str, cases: &[Ended]) -> String {
+    let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
+    let (failures, errors) = (count(Outcome::Differs), count(Outcome::NotRun));
+    let mut text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\">\n",
+        escaped(image),
+        cases.len(),
+    );
+    for case in cases {
+        let element = match case.outcome {
+            Outcome::Differs => "failure",
+            Outcome::NotRun => "error",
+            Outcome::Passed | Outcome::Updated => "system-out",
+        };
+        let (name, suite) = (escaped(&case.name), escaped(image));
+        write!(text, "<testcase name=\"{name}\" classname=\"{suite}\" time=\"{:.3}\">", case.seconds)
+            .and_then(|()| write!(text, "<{element}>{}</{element}>", escaped(&case.told().join("\n"))))
+            .and_then(|()| writeln!(text, "</testcase>"))
+            .expect("memory takes it");
+    }
+    text.push_str("</testsuite>\n</testsuites>\n");
+    text
+}
+
+/// For XML, which has no way to write most control characters.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}

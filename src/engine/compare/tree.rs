@@ -1,0 +1,282 @@
+//! Two folders, file by file. Blocking. No link is followed, and count, depth and sizes are bounded: a job wrote one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Method, Rules, table, text, value};
+
+/// The most files and folders of a tree.
+const MAX_ENTRIES: usize = 100_000;
+/// The most folders in each other.
+const MAX_DEPTH: usize = 64;
+/// The most bytes of a text whose first line that differs is shown.
+const MAX_TEXT: u64 = 1024 * 1024;
+/// The most bytes of a file that is compared by what it means.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What became of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Equal,
+    Differs,
+    Missing,
+    Extra,
+    Ignored,
+}
+
+/// A path of either folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// In the folder, with `/`.
+    pub path: String,
+    pub state: State,
+    /// Why it differs.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl Finding {
+    /// Whether it lets a case pass.
+    pub fn is_fine(&self) -> bool {
+        matches!(self.state, State::Equal | State::Ignored)
+    }
+}
+
+/// Compares what a job wrote with what was expected, sorted by path. Folders count by their files only.
+///
+/// # Errors
+/// A folder cannot be read, or holds too much.
+pub fn compare(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<Vec<Finding>> {
+    let (old, new) = (walk(expected)?, walk(actual)?);
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let finding = |path: &String| {
+        let method = rules.of(path);
+        let (state, message) = match (method, old.get(path), new.get(path)) {
+            (Method::Ignore, ..) => (State::Ignored, String::new()),
+            (_, Some(_), None) => (State::Missing, "it was expected, and the job did not write it".to_owned()),
+            (_, None, _) => (State::Extra, "the job wrote it, and it was not expected".to_owned()),
+            (method, Some(old), Some(new)) => match files(&method, old, new) {
+                Ok(()) => (State::Equal, String::new()),
+                Err(why) => (State::Differs, why),
+            },
+        };
+        Finding { path: path.clone(), state, message }
+    };
+    Ok(paths.into_iter().map(finding).collect())
+}
+
+/// Writes what a job wrote as what is expected from now on, but for what rules ignore. The old folder is there until the new one is
+/// whole.
+///
+/// # Errors
+/// There is something that is no file, or the disk refuses.
+pub fn update(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<()> {
+    let beside = |ending: &str| {
+        let mut name = expected.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let (fresh, old) = (beside(".new"), beside(".old"));
+    for left in [&fresh, &old] {
+        if left.symlink_metadata().is_ok() {
+            return Err(io::Error::other(format!("{} is in the way; move it elsewhere", left.display())));
+        }
+    }
+    fs::create_dir_all(&fresh)?;
+    let written = copy(rules, actual, &fresh);
+    if written.is_err() {
+        fs::remove_dir_all(&fresh)?;
+        return written;
+    }
+    let was_there = expected.symlink_metadata().is_ok();
+    if was_there {
+        fs::rename(expected, &old)?;
+    }
+    fs::rename(&fresh, expected)?;
+    if was_there { fs::remove_dir_all(&old) } else { Ok(()) }
+}
+
+fn copy(rules: &Rules, from: &Path, to: &Path) -> io::Result<()> {
+    for (path, (source, metadata)) in walk(from)? {
+        if matches!(rules.of(&path), Method::Ignore) {
+            continue;
+        }
+        if !metadata.is_file() {
+            return Err(io::Error::other(format!("{path} is no plain file; add a rule that ignores it")));
+        }
+        let target = to.join(&path);
+        fs::create_dir_all(target.parent().unwrap_or(to))?;
+        io::copy(&mut File::open(&source)?, &mut File::create(&target)?)?;
+    }
+    Ok(())
+}
+
+type Entry = (PathBuf, Metadata);
+
+/// All that is no folder, by path.
+fn walk(root: &Path) -> io::Result<BTreeMap<String, Entry>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![(root.to_owned(), String::new(), 0)];
+    let mut count = 0;
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        let unreadable = |why| io::Error::other(format!("{} cannot be read: {why}", folder.display()));
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry?;
+            count += 1;
+            if count > MAX_ENTRIES || depth > MAX_DEPTH {
+                return Err(io::Error::other(format!("{} holds too much to be compared", root.display())));
+            }
+            let name = entry.file_name().into_string().map_err(|name| {
+                io::Error::other(format!("{} has a name that is no UTF-8: {}", folder.display(), name.display()))
+            })?;
+            let path = format!("{prefix}{name}");
+            let metadata = entry.path().symlink_metadata()?;
+            if metadata.is_dir() {
+                folders.push((entry.path(), format!("{path}/"), depth + 1));
+            } else {
+                found.insert(path, (entry.path(), metadata));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn files(method: &Method, old: &Entry, new: &Entry) -> Result<(), String> {
+    for ((_, metadata), whose) in [(old, "expected"), (new, "new")] {
+        if !metadata.is_file() {
+            return Err(format!("the {whose} one is a link or something else that is no plain file"));
+        }
+    }
+    let (expected, actual) = (old.1.len(), new.1.len());
+    match method {
+        Method::Exists | Method::Ignore => Ok(()),
+        Method::Size(percent) => {
+            let apart = expected.abs_diff(actual) as f64;
+            match apart <= expected as f64 * percent / 100.0 {
+                true => Ok(()),
+                false => Err(format!("it has {actual} bytes, expected {expected} ± {percent} %")),
+            }
+        }
+        Method::Exact if expected != actual => {
+            Err(line(old, new).unwrap_or_else(|| format!("it has {actual} bytes, expected {expected}")))
+        }
+        Method::Exact => bytes(&old.0, &new.0)
+            .map_err(|why| format!("it cannot be read: {why}"))?
+            .map_or(Ok(()), |at| Err(line(old, new).unwrap_or_else(|| format!("it differs from byte {at} on")))),
+        Method::Text(masks) => text(masks, &whole(old)?, &whole(new)?),
+        Method::Json(bound, ignore) => value::compare(*bound, ignore, &whole(old)?, &whole(new)?),
+        Method::Csv(columns) => table::compare(columns, &whole(old)?, &whole(new)?),
+    }
+}
+
+/// Where two files differ that are not the same, if they are texts of a size that people read.
+fn line(old: &Entry, new: &Entry) -> Option<String> {
+    let is_small = |(_, metadata): &Entry| metadata.len() <= MAX_TEXT;
+    let read = |(path, _): &Entry| String::from_utf8(fs::read(path).ok()?).ok().filter(|text| !text.contains('\0'));
+    let (old, new) = (Some(old).filter(|it| is_small(it))?, Some(new).filter(|it| is_small(it))?);
+    match text(&[], read(old)?.as_bytes(), read(new)?.as_bytes()) {
+        Ok(()) => Some(
+            "only line ends, or blanks at the ends of lines, differ: a rule with \"text\" lets them pass".to_owned(),
+        ),
+        Err(why) => Some(why),
+    }
+}
+
+fn whole((path, metadata): &Entry) -> Result<Vec<u8>, String> {
+    if metadata.len() > MAX_BYTES {
+        return Err(format!("{} bytes are too many for this way to compare; use exact or size", metadata.len()));
+    }
+    fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))
+}
+
+/// The place of the first byte, from 0, that differs.
+fn bytes(old: &Path, new: &Path) -> io::Result<Option<u64>> {
+    let (mut old, mut new) = (BufReader::new(File::open(old)?).bytes(), BufReader::new(File::open(new)?).bytes());
+    let mut at = 0;
+    loop {
+        match (old.next().transpose()?, new.next().transpose()?) {
+            (None, None) => return Ok(None),
+            (old, new) if old != new => return Ok(Some(at)),
+            _ => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, content) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, content).expect("a file");
+        }
+        folder
+    }
+
+    #[test]
+    fn every_path_is_told_of_and_a_new_tree_is_what_is_expected() {
+        let rules = serde_json::from_value::<Vec<_>>(json!([
+            {"files": "*.log", "compare": "ignore"}, {"files": "big", "compare": {"size": {"percent": 50}}}
+        ]));
+        let rules = Rules::new(&rules.expect("rules")).expect("sound rules");
+        let old = tree(&[
+            ("a", "1"),
+            ("b/c", "12"),
+            ("gone", ""),
+            ("big", "1234"),
+            ("x", "ab"),
+            ("lf", "a\n"),
+            ("nul", "\0"),
+            ("nul-same", "\0a"),
+        ]);
+        let new = tree(&[
+            ("a", "1"),
+            ("b/c", "13"),
+            ("come", ""),
+            ("a.log", "x"),
+            ("big", "12345"),
+            ("x", "a"),
+            ("lf", "a\r\n"),
+            ("nul", "\0\0"),
+            ("nul-same", "\0b"),
+        ]);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("/etc/passwd", new.path().join("gone")).expect("a link");
+        let told = |new: &Path| {
+            let all = compare(&rules, &old.path().join("."), new).expect("both can be read");
+            all.into_iter().map(|it| format!("{} {:?} {}", it.path, it.state, it.message)).collect::<Vec<_>>()
+        };
+        insta::assert_snapshot!(told(new.path()).join("\n"), @r#"
+        a Equal 
+        a.log Ignored 
+        b/c Differs line 1 is "13", expected "12"
+        big Equal 
+        come Extra the job wrote it, and it was not expected
+        gone Differs the new one is a link or something else that is no plain file
+        lf Differs only line ends, or blanks at the ends of lines, differ: a rule with "text" lets them pass
+        nul Differs it has 2 bytes, expected 1
+        nul-same Differs it differs from byte 1 on
+        x Differs line 1 is "a", expected "ab"
+        "#);
+        let expected = old.path().join("expected");
+        let refused = update(&rules, &expected, new.path()).expect_err("a link");
+        assert!(refused.to_string().contains("gone is no plain file") && !expected.exists(), "{refused}");
+        fs::remove_file(new.path().join("gone")).expect("the link");
+        for _ in 0..2 {
+            update(&rules, &expected, new.path()).expect("it can be written");
+            let all = compare(&rules, &expected, new.path()).expect("both can be read");
+            assert!(all.iter().all(Finding::is_fine) && !expected.join("a.log").exists(), "{all:?}");
+        }
+        assert!(compare(&rules, &old.path().join("nothing"), new.path()).is_err());
+    }
+}
