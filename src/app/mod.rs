@@ -79,6 +79,8 @@ struct Inner {
     index_sync: Mutex<()>,
     /// One builder makes the next one at a time.
     index_build: Mutex<()>,
+    /// One for each core: searches are all work, and each takes memory for the whole catalogue.
+    searches: tokio::sync::Semaphore,
     /// The registries whose numbers `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
     /// Held while this process serves: the data directory is ours.

@@ -117,6 +117,7 @@ impl App {
             count: page.count,
             mark: page.highlight,
         };
+        let _one_of_few = self.0.searches.acquire().await.expect("it is never closed");
         let index = self.0.index.clone();
         Ok(tokio::task::spawn_blocking(move || index.find(&request)).await??)
     }

@@ -133,6 +133,7 @@ impl App {
             uploads: tokio::sync::Mutex::default(),
             index_sync: tokio::sync::Mutex::default(),
             index_build: tokio::sync::Mutex::default(),
+            searches: tokio::sync::Semaphore::new(cores),
             described: std::sync::Mutex::default(),
             _lock: lock,
             settings,
