@@ -17,6 +17,7 @@ mod runs;
 mod scans;
 mod search;
 mod start;
+mod summaries;
 mod validate;
 
 use std::sync::Arc;
@@ -81,6 +82,7 @@ struct Inner {
     index_build: Mutex<()>,
     /// One for each core: searches are all work, and each takes memory for the whole catalogue.
     searches: tokio::sync::Semaphore,
+    summaries: summaries::Summaries,
     /// The registries whose numbers `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
     /// Held while this process serves: the data directory is ours.

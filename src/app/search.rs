@@ -76,7 +76,7 @@ impl App {
     /// Jobs that match, each by its best image; all for `None`.
     pub async fn search_jobs(&self, query: Option<&str>, page: &Page) -> Result<Ranked<JobSummary>> {
         let found = self.search(query, Kind::Job, page).await?;
-        let jobs = self.0.store.job_summary_list_by_ids(&ids(&found, JobId)).await?;
+        let jobs = self.job_summaries(&ids(&found, JobId)).await?;
         self.ranked(found, jobs, |summary| summary.job.id.0).await
     }
 
@@ -117,8 +117,11 @@ impl App {
             count: page.count,
             mark: page.highlight,
         };
-        let _one_of_few = self.0.searches.acquire().await.expect("it is never closed");
         let index = self.0.index.clone();
+        if index.is_small() {
+            return Ok(index.find(&request)?);
+        }
+        let _one_of_few = self.0.searches.acquire().await.expect("it is never closed");
         Ok(tokio::task::spawn_blocking(move || index.find(&request)).await??)
     }
 }

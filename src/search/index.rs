@@ -104,6 +104,12 @@ impl Index {
         self.serving().map_or(0, |serving| serving.revision())
     }
 
+    /// Whether a search takes less time than handing it to another thread and back.
+    pub fn is_small(&self) -> bool {
+        const SMALL: u64 = 20_000;
+        self.serving().is_ok_and(|serving| serving.count() <= SMALL)
+    }
+
     /// Whether it has to be made anew: it is missing, damaged, or its words are made by older rules.
     pub fn is_due(&self) -> bool {
         self.is_broken() || self.serving().map_or(true, |serving| serving.is_stale())

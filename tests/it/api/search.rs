@@ -84,7 +84,7 @@ async fn the_language_of_queries() {
         ("q=input:tiff", &[ICE]),
         ("q=media:image/tiff", &[ICE]),
         ("q=version:2&kind=image", &[ICE]),
-        ("q=version:1.0.0%20ice&kind=image", &["ice-edge 1.0.0", ICE]),
+        ("q=version:1.0.0%20ice&kind=image", &[ICE, "ice-edge 1.0.0"]),
         ("q=geotiff", &[ICE]),
         ("q=rivers%2Bsnow", &[RIVER, SNOW]),
     ];

@@ -1,0 +1,64 @@
+//! The rows of jobs that were shown a moment ago: whoever types gets nearly the same results with each key stroke, and to
+//! ask the database for them takes longer than the search.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{App, Result};
+use crate::catalog::{JobId, JobSummary};
+
+/// As long as the index may be behind the database.
+const KEPT: Duration = Duration::from_secs(1);
+/// The most rows.
+const MOST: usize = 5_000;
+
+/// Rows that may be shown once more.
+#[derive(Default)]
+pub(super) struct Summaries(Mutex<Option<Kept>>);
+
+struct Kept {
+    since: Instant,
+    /// Of the index; with another one rows are other rows.
+    revision: i64,
+    rows: HashMap<JobId, JobSummary>,
+}
+
+impl App {
+    /// As [`crate::store::Store::job_summary_list_by_ids`], but rows may be a second old.
+    pub(super) async fn job_summaries(&self, ids: &[JobId]) -> Result<Vec<JobSummary>> {
+        let revision = self.0.index.revision();
+        let mut found = self.0.summaries.get(revision, ids);
+        let missing: Vec<JobId> = ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
+        if !missing.is_empty() {
+            let rows = self.0.store.job_summary_list_by_ids(&missing).await?;
+            self.0.summaries.put(revision, &rows);
+            found.extend(rows.into_iter().map(|row| (row.job.id, row)));
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+}
+
+impl Summaries {
+    fn get(&self, revision: i64, ids: &[JobId]) -> HashMap<JobId, JobSummary> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(revision)) else { return HashMap::new() };
+        ids.iter().filter_map(|id| Some((*id, kept.rows.get(id)?.clone()))).collect()
+    }
+
+    fn put(&self, revision: i64, rows: &[JobSummary]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.as_ref().is_some_and(|kept| kept.is_fresh(revision) && kept.rows.len() < MOST) {
+            *kept = Some(Kept { since: Instant::now(), revision, rows: HashMap::new() });
+        }
+        if let Some(kept) = kept.as_mut() {
+            kept.rows.extend(rows.iter().map(|row| (row.job.id, row.clone())));
+        }
+    }
+}
+
+impl Kept {
+    fn is_fresh(&self, revision: i64) -> bool {
+        self.revision == revision && self.since.elapsed() < KEPT
+    }
+}
