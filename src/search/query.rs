@@ -313,7 +313,8 @@ mod tests {
 
     #[test]
     fn reads_phrases_fields_and_exclusions() {
-        let table: &[(&str, &[&str], &[&str], &[&str])] = &[
+        type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+        let table: &[Row<'_>] = &[
             ("\"open water\" ice", &["ice"], &["\"open water\""], &[]),
             ("tag:radar ice", &["ice"], &["Tag:radar"], &[]),
             ("TITLE:\"sea ice\"", &[], &["Title:\"sea ice\""], &[]),

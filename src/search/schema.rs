@@ -1,5 +1,7 @@
 //! What is indexed of an image.
 
+use std::collections::HashMap;
+
 use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
 
@@ -132,12 +134,14 @@ impl Fields {
             out.add_text(self.facets, facet.term(&value));
         }
         self.add_whole_texts(&mut out, doc);
+        // Names and media types are in several fields: each is cut once.
+        let mut cut: HashMap<String, String> = HashMap::new();
         let mut add = |field, texts: &[&String]| {
             for text in texts.iter().filter(|text| !text.is_empty()) {
-                out.add_text(field, words::indexed(text));
+                out.add_text(field, cut.entry((*text).clone()).or_insert_with(|| words::indexed(text)));
             }
         };
-        fn all<'a>(lists: [&'a Vec<String>; 2]) -> Vec<&'a String> {
+        fn all(lists: [&Vec<String>; 2]) -> Vec<&String> {
             lists.into_iter().flatten().collect()
         }
         add(self.name, &[&doc.job_name, &doc.name]);

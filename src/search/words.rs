@@ -44,7 +44,7 @@ pub fn plain(text: &str) -> Vec<String> {
 
 /// The words of a query: identifiers only in their parts.
 pub fn typed(text: &str) -> Vec<String> {
-    plain(&apart(text, false))
+    plain(&apart(text, parts(text, false)))
 }
 
 /// The words of a document, then the parts of them, then the stems of both, each once.
@@ -52,10 +52,12 @@ pub fn indexed(text: &str) -> String {
     let mut words = plain(text);
     // Whole words keep their order and their neighbours; the others come after all of them.
     let mut known: HashSet<String> = words.iter().cloned().collect();
-    let parts: Vec<String> = plain(&apart(text, true)).into_iter().filter(|part| known.insert(part.clone())).collect();
-    words.extend(parts);
-    let stems = words.iter().filter_map(|word| stem(word)).filter(|stem| known.insert(stem.clone()));
-    let stems: Vec<String> = stems.collect();
+    let pieces = parts(text, true);
+    if pieces.len() > 1 {
+        words.extend(plain(&apart(text, pieces)).into_iter().filter(|part| known.insert(part.clone())));
+    }
+    let stems: Vec<String> =
+        words.iter().filter_map(|word| stem(word)).filter(|stem| known.insert(stem.clone())).collect();
     words.extend(stems);
     words.join(" ")
 }
@@ -106,9 +108,9 @@ pub fn stem(word: &str) -> Option<String> {
     })
 }
 
-/// The text with its identifiers taken apart.
-fn apart(text: &str, at_digits: bool) -> String {
-    parts(text, at_digits).into_iter().map(|part| &text[part]).collect::<Vec<_>>().join(" ")
+/// The parts of a text with blanks between them.
+fn apart(text: &str, parts: Vec<Range<usize>>) -> String {
+    parts.into_iter().map(|part| &text[part]).collect::<Vec<_>>().join(" ")
 }
 
 /// The text cut where a capital follows a small letter; and, if wished, where digits follow letters.
