@@ -231,9 +231,11 @@ impl<R: Runtime> Attempt<R> {
 
     /// Whether a container was made and nothing more. An engine that was asked to start it as its `silo` died may still be about
     /// to, and to start a container that has ended would run the job a second time: so it gets a while, from the mark on that was
-    /// made before it was asked. A `silo` that is killed while it waits does not make the next one wait again.
+    /// made before it was asked; without that mark nobody has asked. A `silo` that is killed while it waits does not make the
+    /// next one wait again.
     async fn is_never_begun(&self, found: &Found) -> Result<bool, Error> {
-        let (began, before) = (Instant::now(), self.marks.since_begun());
+        let Some(before) = self.marks.since_begun(&found.id) else { return Ok(found.state == State::Created) };
+        let began = Instant::now();
         let mut state = found.state;
         while state == State::Created && before + began.elapsed() < STARTING {
             sleep(LOOK_AGAIN).await;

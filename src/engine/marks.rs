@@ -44,10 +44,11 @@ impl Marks {
         replace(&self.begun_file(), container.as_bytes())
     }
 
-    /// How long ago the last container was marked; zero where that cannot be told.
-    pub(super) fn since_begun(&self) -> Duration {
-        let marked = fs::metadata(self.begun_file()).and_then(|about| about.modified());
-        marked.ok().and_then(|marked| marked.elapsed().ok()).unwrap_or_default()
+    /// How long ago this container was marked, zero where that cannot be told; `None` if it was not.
+    pub(super) fn since_begun(&self, container: &str) -> Option<Duration> {
+        fs::read_to_string(self.begun_file()).ok().filter(|marked| marked == container)?;
+        let at = fs::metadata(self.begun_file()).and_then(|about| about.modified());
+        Some(at.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default())
     }
 
     /// Before the container is removed.
@@ -96,6 +97,7 @@ mod tests {
         assert_eq!(marks.read(), Mark::Nothing);
         marks.begun("4711").expect("it can be written");
         assert_eq!(marks.read(), Mark::Begun("4711".to_owned()));
+        assert!(marks.since_begun("4711").is_some() && marks.since_begun("4712").is_none());
         let ended = Ended { exit_code: 3, oom: false };
         let main = Main { container_id: "4711".to_owned(), ended, stopped: None, output_bytes: 7 };
         let end = End { main, printed: Printed { stdout_bytes: 1, stderr_bytes: 2, truncated: true } };

@@ -194,29 +194,33 @@ async fn what_was_not_begun_is_begun_and_what_is_lost_is_told() {
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n", "not done twice");
 }
 
-/// As if it was killed between the mark and the start, and again and again while it waits whether the engine starts it still.
+/// As if it was killed after the container was made, before or after its mark, and again and again while the next ones wait
+/// whether the engine starts it still.
 #[tokio::test]
 async fn kills_in_a_row_do_not_keep_a_job_from_being_started() {
     const LIFE: Duration = Duration::from_secs(3);
-    let kept = Kept::new("echo once >>$OUTPUT_DIR/begun").await;
-    fs::create_dir_all(&kept.folder.output).unwrap();
-    fs::create_dir_all(kept.folder.attempt(1)).unwrap();
-    fs::write(kept.folder.context(), "{}").unwrap();
-    let container = kept.docker.create(&kept.plan.container).await.unwrap();
-    fs::write(kept.folder.attempt(1).join("container"), container).unwrap();
-    let mut lives = 0..4;
-    let outcome = loop {
-        lives.next().expect("it never comes to the start");
-        let leave = Leave::default();
-        let before = Kept::before();
-        let mut going = std::pin::pin!(kept.execute(Some(&before), &leave));
-        tokio::select! {
-            outcome = &mut going => break outcome,
-            () = tokio::time::sleep(LIFE) => leave.set(),
+    for is_marked in [true, false] {
+        let kept = Kept::new("echo once >>$OUTPUT_DIR/begun").await;
+        fs::create_dir_all(&kept.folder.output).unwrap();
+        fs::create_dir_all(kept.folder.attempt(1)).unwrap();
+        fs::write(kept.folder.context(), "{}").unwrap();
+        let container = kept.docker.create(&kept.plan.container).await.unwrap();
+        if is_marked {
+            fs::write(kept.folder.attempt(1).join("container"), container).unwrap();
         }
-    };
-    assert_eq!(outcome.verdict, Verdict::Successful);
-    assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
+        let mut lives = 0..4;
+        let outcome = loop {
+            lives.next().expect("it never comes to the start");
+            let (leave, before) = (Leave::default(), Kept::before());
+            let mut going = std::pin::pin!(kept.execute(Some(&before), &leave));
+            tokio::select! {
+                outcome = &mut going => break outcome,
+                () = tokio::time::sleep(LIFE) => leave.set(),
+            }
+        };
+        assert_eq!(outcome.verdict, Verdict::Successful, "{is_marked}");
+        assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n", "{is_marked}");
+    }
 }
 
 #[tokio::test]
