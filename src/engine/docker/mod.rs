@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptionsBuilder,
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, models};
-use chrono::DateTime;
+use chrono::{DateTime, FixedOffset};
 use futures_util::{Stream, StreamExt as _};
 
 use super::container::Container;
@@ -35,6 +35,10 @@ pub use session::Session;
 const ANSWER: Duration = Duration::from_secs(120);
 /// How long it may take to say who it is.
 const GREETING: Duration = Duration::from_secs(10);
+/// How long after a container was killed it is still heard that its memory was the reason.
+const LATE: Duration = Duration::from_secs(1);
+/// The exit code of a process that was killed: 128 and the number of `SIGKILL`.
+const KILLED: i64 = 137;
 
 /// A Docker Engine, or a Podman that speaks as one.
 #[derive(Clone, Debug)]
@@ -173,11 +177,12 @@ impl Runtime for Docker {
         }
         let state = self.client.inspect_container(id, None).await.map_err(|why| self.failure(why).other())?.state;
         let state = state.filter(|state| state.running != Some(true));
-        let Some(models::ContainerState { exit_code: Some(exit_code), oom_killed, .. }) = state else {
+        let Some(state @ models::ContainerState { exit_code: Some(exit_code), .. }) = state else {
             // The connection was cut in the middle of the wait.
             return Err(Error::Lost { address: self.address.clone(), reason: "it stopped answering".to_owned() });
         };
-        Ok(Ended { exit_code, oom: oom_killed == Some(true) })
+        let oom = state.oom_killed == Some(true) || (exit_code == KILLED && self.ran_out_of_memory(id, &state).await);
+        Ok(Ended { exit_code, oom })
     }
 
     async fn signal(&self, id: &str, signal: Signal) -> Result<()> {
@@ -215,6 +220,28 @@ impl Runtime for Docker {
             Some(Found { id: container.id?, labels, state, created })
         });
         Ok(found.collect())
+    }
+}
+
+impl Docker {
+    /// Whether a container that was killed ran out of memory, though its state does not say so: Docker hears of the end
+    /// and of the memory by two ways, and writes the state at the end. What comes later is an event only.
+    /// (Podman reads it from a file of the container's monitor, which is there at the end.)
+    async fn ran_out_of_memory(&self, id: &str, state: &models::ContainerState) -> bool {
+        let [started, finished] = [&state.started_at, &state.finished_at]
+            .map(|at| at.as_deref().and_then(|at| DateTime::parse_from_rfc3339(at).ok()));
+        let (Some(started), Some(finished), false) = (started, finished, self.is_podman) else { return false };
+        // The interface reads nothing but Unix time here.
+        let unix = |at: DateTime<FixedOffset>| format!("{}.{:09}", at.timestamp(), at.timestamp_subsec_nanos());
+        let filters = HashMap::from([("container", vec![id]), ("event", vec!["oom"])]);
+        let options = EventsOptionsBuilder::default()
+            .since(&unix(started))
+            .until(&unix(finished + LATE))
+            .filters(&filters)
+            .build();
+        let mut events = std::pin::pin!(self.client.events(Some(options)));
+        // On another machine, whose clock differs from ours, the stream may end much later than that.
+        matches!(tokio::time::timeout(LATE, events.next()).await, Ok(Some(Ok(_))))
     }
 }
 

@@ -1,15 +1,18 @@
 //! From creation to removal: exit codes, limits, time-outs, signals, cancelling.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
 use silo::engine::attempt::{Error, Stopped};
 use silo::engine::container::{Bind, Text, Variable};
+use silo::engine::docker::Docker;
 use silo::engine::record::Phase;
 use silo::engine::runtime::{self, Runtime as _};
 
 use super::{Job, docker_engine};
+use crate::support::docker_engine::late_to_hear;
 
 /// Prints `ready` and sleeps until a signal comes.
 const SLEEPER: &str = "trap 'echo got TERM; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
@@ -90,6 +93,20 @@ async fn too_much_memory_is_told_from_a_kill() {
     job.container.memory = Some(16 << 20);
     let ended = job.ended().await.ended;
     assert!(ended.oom && ended.exit_code != 0, "{ended:?}");
+}
+
+#[tokio::test]
+async fn too_much_memory_is_told_though_the_engine_hears_of_it_late() {
+    let mut job = Job::new("awk 'BEGIN { s = \"x\"; while (1) s = s s }'; exit $?").await;
+    let (late, hidden) = late_to_hear(&job.engine.host, job.folder.path()).await;
+    job.docker = Docker::open(Some(&late)).await.unwrap();
+    job.container.memory = Some(16 << 20);
+    let ended = job.ended().await.ended;
+    assert!(ended.oom && hidden.load(Ordering::Relaxed) > 0, "{ended:?}");
+    // What ends with the same code, but had memory enough, is no such case.
+    job.container.command = Some(vec![Text::plain("exit 137")]);
+    let ended = job.ended().await.ended;
+    assert!(!ended.oom && ended.exit_code == 137, "{ended:?}");
 }
 
 #[tokio::test]
