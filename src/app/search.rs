@@ -77,21 +77,24 @@ impl App {
     pub async fn search_jobs(&self, query: Option<&str>, page: &Page) -> Result<Ranked<JobSummary>> {
         let found = self.search(query, Kind::Job, page).await?;
         let jobs = self.job_summaries(&ids(&found, JobId)).await?;
-        self.ranked(found, jobs, |summary| summary.job.id.0).await
+        let highlights = self.job_highlights(&found).await?;
+        Ok(ranked(found, jobs, highlights, |summary| summary.job.id.0))
     }
 
     /// The same jobs with all their versions and images.
     pub async fn search_job_details(&self, query: &str, page: &Page) -> Result<Ranked<JobDetail>> {
         let found = self.search(Some(query), Kind::Job, page).await?;
         let jobs = self.job_list_by_ids(&ids(&found, JobId)).await?;
-        self.ranked(found, jobs, |job| job.job.id.0).await
+        Ok(ranked(found, jobs, Highlights::new(), |job| job.job.id.0))
     }
 
     /// Images that match; all for `None`.
     pub async fn search_images(&self, query: Option<&str>, page: &Page) -> Result<Ranked<Image>> {
         let found = self.search(query, Kind::Image, page).await?;
         let images = self.0.store.image_list_by_ids(&ids(&found, ImageId)).await?;
-        self.ranked(found, images, |image| image.id.0).await
+        let highlights =
+            if found.marks.is_empty() { Highlights::new() } else { highlights(&found, images.clone()).await? };
+        Ok(ranked(found, images, highlights, |image| image.id.0))
     }
 
     /// What somebody may be typing: jobs that match so far, and words that go on as the last one begins.
@@ -126,34 +129,39 @@ impl App {
     }
 }
 
-impl App {
-    /// Puts scores and highlights to rows. Rows that vanished since the index was written are missing on both sides.
-    async fn ranked<T>(&self, found: Found, rows: Vec<T>, id: impl Fn(&T) -> i64) -> Result<Ranked<T>> {
-        let mut highlights = self.highlights(&found).await?;
-        let mut rows = rows.into_iter().peekable();
-        let mut items = Vec::new();
-        for hit in &found.hits {
-            if let Some(item) = rows.next_if(|row| id(row) == hit.id) {
-                let highlights = highlights.remove(&hit.image_id).unwrap_or_default();
-                items.push(Match { item, score: hit.score, highlights });
-            }
-        }
-        let Found { total, next, facets, did_you_mean, .. } = found;
-        Ok(Ranked { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean })
-    }
+/// Where images match, by image.
+type Highlights = HashMap<i64, Vec<Highlight>>;
 
-    /// Where the images of a page match, by image.
-    async fn highlights(&self, found: &Found) -> Result<HashMap<i64, Vec<Highlight>>> {
+impl App {
+    /// Of the images that stand for jobs.
+    async fn job_highlights(&self, found: &Found) -> Result<Highlights> {
         if found.marks.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Highlights::new());
         }
         let ids: Vec<ImageId> = found.hits.iter().map(|hit| ImageId(hit.image_id)).collect();
-        let images = self.0.store.image_list_by_ids(&ids).await?;
-        let marks = found.marks.clone();
-        // Manifests may be long.
-        let of = move || images.iter().map(|image| (image.id.0, marks.of(&search_doc(image)))).collect();
-        Ok(tokio::task::spawn_blocking(of).await?)
+        highlights(found, self.0.store.image_list_by_ids(&ids).await?).await
     }
+}
+
+async fn highlights(found: &Found, images: Vec<Image>) -> Result<Highlights> {
+    let marks = found.marks.clone();
+    // Manifests may be long.
+    let of = move || images.iter().map(|image| (image.id.0, marks.of(&search_doc(image)))).collect();
+    Ok(tokio::task::spawn_blocking(of).await?)
+}
+
+/// Puts scores and highlights to rows. Rows that vanished since the index was written are missing on both sides.
+fn ranked<T>(found: Found, rows: Vec<T>, mut highlights: Highlights, id: impl Fn(&T) -> i64) -> Ranked<T> {
+    let mut rows = rows.into_iter().peekable();
+    let mut items = Vec::new();
+    for hit in &found.hits {
+        if let Some(item) = rows.next_if(|row| id(row) == hit.id) {
+            let highlights = highlights.remove(&hit.image_id).unwrap_or_default();
+            items.push(Match { item, score: hit.score, highlights });
+        }
+    }
+    let Found { total, next, facets, did_you_mean, .. } = found;
+    Ranked { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean }
 }
 
 pub(super) fn search_doc(image: &Image) -> SearchDoc {

@@ -1,5 +1,5 @@
-//! The rows of jobs that were shown a moment ago: whoever types gets nearly the same results with each key stroke, and to
-//! ask the database for them takes longer than the search.
+//! The rows of jobs that were shown a moment ago: whoever types gets nearly the same results with each key stroke, and
+//! asking the database for them is a good part of what a search takes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

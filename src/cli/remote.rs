@@ -1,6 +1,6 @@
 //! What the commands against a server share: where it is, how its replies are shown.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use http::Method;
@@ -70,6 +70,11 @@ pub(super) fn text(value: &Value) -> String {
         Value::String(text) => plain(text),
         other => plain(&other.to_string()),
     }
+}
+
+/// One of several words, as people and the server write it.
+pub(super) fn word(one: &impl ValueEnum) -> String {
+    one.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The items of a reply's list.

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::place::Registry;
-use super::remote::{Server, items, table, text};
+use super::remote::{Server, items, table, text, word};
 use super::{print, search_registry};
 
 /// Around what matches, until the table is laid out: they have no width, and are in no text of ours.
@@ -98,10 +98,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
-    let word = |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_owned());
     let (words, limit) = (options.words.join(" "), options.limit.to_string());
-    let kind = word(options.kind.to_possible_value()).unwrap_or_default();
-    let sort = word(options.sort.to_possible_value()).unwrap_or_default();
+    let (kind, sort) = (word(&options.kind), word(&options.sort));
     let mut query = vec![("kind", kind.as_str()), ("limit", &limit), ("sort", &sort)];
     if !options.words.is_empty() {
         query.insert(0, ("q", &words));

@@ -28,7 +28,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const DYING: Duration = Duration::from_secs(60);
 /// How long an engine may take to begin a start that it was asked for.
 const STARTING: Duration = Duration::from_secs(5);
-/// How often a container is looked at meanwhile.
+/// How often a container is looked at meanwhile: an engine tells that one has started, but not that none will.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often the size of the output folder is looked at, at the most.
 const LOOK: Duration = Duration::from_secs(1);

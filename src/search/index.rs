@@ -13,7 +13,7 @@ use std::time::Instant;
 use super::find::find;
 use super::generation::{self, Committed, Generation, folder_error};
 use super::synonyms::Synonyms;
-use super::{Building, Error, Found, Hit, Hits, Kind, Order, Place, PlaceValue, Request, Result, schema};
+use super::{Building, Error, Found, Request, Result, schema};
 use crate::catalog::SearchDoc;
 use crate::lock::FileLock;
 
@@ -104,7 +104,7 @@ impl Index {
         self.serving().map_or(0, |serving| serving.revision())
     }
 
-    /// Whether a search takes less time than handing it to another thread and back.
+    /// Whether there are so few images that a search need not be handed to another thread.
     pub fn is_small(&self) -> bool {
         const SMALL: u64 = 20_000;
         self.serving().is_ok_and(|serving| serving.count() <= SMALL)
@@ -196,23 +196,6 @@ impl Index {
     /// From now on these words mean the same. Documents need not be indexed again.
     pub fn understand(&self, synonyms: Synonyms) {
         *self.inner.synonyms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(synonyms);
-    }
-
-    /// As [`Index::find`], by relevance. `after` is the last hit of the page before.
-    pub fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Hit>) -> Result<Hits> {
-        let after = after.map(|hit| Place { value: PlaceValue::Score(hit.score), id: hit.id });
-        let found = self.find(&Request {
-            text: Some(text.to_owned()),
-            kind,
-            order: Order::Relevance,
-            filters: Vec::new(),
-            limit,
-            after,
-            count: false,
-            mark: false,
-        })?;
-        let next = if found.next.is_some() { found.hits.last().copied() } else { None };
-        Ok(Hits { total: found.total, hits: found.hits, next })
     }
 
     /// Searches. Blocking, but short.

@@ -90,16 +90,6 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// One page of results, best first; among equals the lower id first.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Hits {
-    /// How many there are in all.
-    pub total: u64,
-    pub hits: Vec<Hit>,
-    /// Where the next page starts: the last hit of this one; `None` on the last.
-    pub next: Option<Hit>,
-}
-
 /// What results are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -148,9 +138,10 @@ pub struct Request {
     pub mark: bool,
 }
 
-/// What it answers.
-#[derive(Clone, Debug, Default)]
+/// What it answers: a page of results in the order that was asked for, among equals the lower id first.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
+    /// How many there are on all pages.
     pub total: u64,
     pub hits: Vec<Hit>,
     /// Where the next page starts; `None` on the last.

@@ -1,7 +1,6 @@
 //! Going through everything that matches, list by list: each document has a place in an array, and each list of documents
-//! with a word raises or adds to the scores there. That is a few nanoseconds for each entry of a list, however a query is
-//! made up; iterators of iterators, as the library has them, take ten times as long where all matches have to be seen
-//! anyway, for facets and totals.
+//! with a word raises or adds to the scores there. The library's iterators of iterators are made for the best few of many;
+//! here all matches have to be seen, for totals and facets.
 
 use std::time::Instant;
 

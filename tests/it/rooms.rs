@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room, and what it may use of the others: a whole room, or one item of it (`room::Item`).
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("seed", &[]),
     ("catalog", &["seed"]),
     ("clock", &[]),
@@ -34,6 +34,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "engine::record",
             "engine::request",
             "telemetry",
+            "xml",
             "store::JobVersionWithImages",
             "auth::random_id",
         ],
@@ -41,7 +42,11 @@ const ROOMS: [(&str, &[&str]); 18] = [
     // TLS is set up once for the whole process.
     ("client", &["registry::install_tls"]),
     // `serve` is where the service is put together.
-    ("cli", &["app", "catalog", "seed", "engine", "clock", "config", "client", "http", "lock", "tasks", "telemetry"]),
+    (
+        "cli",
+        &["app", "catalog", "seed", "engine", "clock", "config", "client", "http", "lock", "tasks", "telemetry", "xml"],
+    ),
+    ("xml", &[]),
     ("main", &[]),
 ];
 

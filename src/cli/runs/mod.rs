@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::job::assignment;
-use super::remote::{Server, items, table, text};
+use super::remote::{Server, items, table, text, word};
 use super::render::tame;
 use super::{Exit, print};
 use crate::client::{Client, Error};
@@ -94,18 +94,6 @@ enum Status {
     Dismissed,
 }
 
-impl Status {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Running => "running",
-            Self::Successful => "successful",
-            Self::Failed => "failed",
-            Self::Dismissed => "dismissed",
-        }
-    }
-}
-
 #[derive(Args)]
 pub(super) struct RerunOptions {
     /// The run's id
@@ -152,7 +140,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
 }
 
 async fn list(options: ListOptions) -> anyhow::Result<Exit> {
-    let statuses: Vec<&str> = options.status.iter().map(|status| status.word()).collect();
+    let statuses: Vec<String> = options.status.iter().map(word).collect();
     let (status, tags, limit) = (statuses.join(","), options.tag.join(","), options.limit.to_string());
     let mut query = vec![("limit", limit.as_str()), ("status", &status), ("tag", &tags)];
     let given = [("job", &options.job), ("batch", &options.batch), ("error", &options.error)];

@@ -8,6 +8,7 @@ use super::case::Case;
 use crate::cli::Exit;
 use crate::cli::render::tame;
 use crate::engine::compare::tree::{Finding, State};
+use crate::xml::escaped;
 
 /// How a case ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -116,21 +117,4 @@ pub(super) fn junit(image: &str, cases: &[Ended]) -> String {
     }
     text.push_str("</testsuite>\n</testsuites>\n");
     text
-}
-
-/// For XML, which has no way to write most control characters.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

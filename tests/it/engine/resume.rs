@@ -1,7 +1,6 @@
 //! Attempts that one `silo` began and another ends.
 
 use std::fs;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -23,11 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::docker_engine::{self, DockerEngine};
-
-/// Says where it is, and waits for the file `go` in its output directory.
-const WAITS: &str =
-    "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
+use crate::support::docker_engine::{self, DockerEngine, WAITS, there};
 
 /// A run that is kept.
 struct Kept {
@@ -109,13 +104,6 @@ impl Kept {
 
     fn label(&self) -> String {
         format!("silo.run={}", self.run)
-    }
-}
-
-/// Comes back when a file is there. Looks again and again, because the job is in a container and cannot tell us.
-async fn there(path: &Path) {
-    while !path.exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

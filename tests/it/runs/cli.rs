@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{NOOP, Runs, WAITS, go};
+use crate::support::docker_engine::there;
 use crate::support::process::Engine;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +70,7 @@ async fn exit_codes_tell_whose_fault_it_was() {
     let id = silo.cli(&["runs", "submit", &waits]).await.stdout.trim().to_owned();
     let run = runs.when(&id, |run| run["phase"] == "main").await;
     let output = super::told(&run).1;
-    super::there(&output.join("begun")).await;
+    there(&output.join("begun")).await;
     let stopped = silo.cli(&["runs", "cancel", &id, "nothing"]).await;
     assert_eq!((stopped.code, stopped.stdout), (Some(1), format!("{id} dismissed\n")));
     go(&output);

@@ -273,6 +273,14 @@ async fn a_batch_is_queued_whole_or_not_at_all_and_its_failed_rows_are_done_agai
     assert_eq!((subject(0), subject(1)), ("row 2, N".to_owned(), "row 3, NOTHING".to_owned()), "{}", refused.body);
     assert_eq!(runs.silo.get("/api/v1/runs").await.expect(200)["total"], 0);
     assert_eq!(runs.silo.post("/api/v1/batches", json!({"image": image, "rows": []})).await.status, 400);
+    for unknown in ["dedup", "colour"] {
+        for form in
+            [json!({"image": image, "rows": [{}], unknown: true}), json!({"image": image, "rows": [{unknown: true}]})]
+        {
+            let refused = runs.silo.post("/api/v1/batches", form).await.expect(422);
+            assert!(refused.to_string().contains(unknown), "{refused}");
+        }
+    }
 
     let asking = Asking::of(&runs).await;
     let sent = asking.request(Method::POST, "/api/v1/uploads?name=x").body("x").send().await.unwrap();

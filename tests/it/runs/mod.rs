@@ -14,12 +14,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use silo::seed::LABEL;
 
-use crate::support::docker_engine::{self, DockerEngine};
+use crate::support::docker_engine::{self, DockerEngine, WAITS, there};
 use crate::support::process::{Engine, PATIENCE, Setup, Silo};
 
-/// Says that it has begun, and waits for the file `go` in its output directory.
-const WAITS: &str =
-    "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
 const NOOP: &str = "echo once >>$OUTPUT_DIR/begun";
 
 /// A service that runs jobs.
@@ -102,15 +99,6 @@ impl Runs {
 pub fn told(record: &Value) -> (String, PathBuf) {
     let id = record["id"].as_str().expect("a record has an id").to_owned();
     (id, Path::new(record["folder"].as_str().expect("a run has a folder")).join("output"))
-}
-
-/// Comes back when a file is there. Looks again and again, because the job is in a container and cannot tell us.
-pub async fn there(path: &Path) {
-    let began = Instant::now();
-    while !path.exists() {
-        assert!(began.elapsed() < PATIENCE, "{} does not come", path.display());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 pub fn go(output: &Path) {

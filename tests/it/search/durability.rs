@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use silo::search::{Error, Generation, Index, Kind, survey};
 
-use super::{doc, images, titled};
+use super::{Search as _, doc, images, titled};
 
 fn open(dir: &Path) -> Index {
     Index::open(dir).expect("the index opens")

@@ -3,7 +3,7 @@
 use silo::catalog::SearchDoc;
 use silo::search::{Error, Kind};
 
-use super::{described, doc, ids, image, images, index, titled};
+use super::{Search as _, described, doc, ids, image, images, index, titled};
 
 #[test]
 fn every_field_is_searched() {

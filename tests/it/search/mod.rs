@@ -7,7 +7,7 @@ mod quality;
 mod ranking;
 
 use silo::catalog::SearchDoc;
-use silo::search::{Index, Kind};
+use silo::search::{self, Found, Index, Kind, Order, Place, Request};
 
 /// A job's image; the job's id is the image's id times ten, its name `{name}-1.0.0-seed:1.0.0`.
 fn doc(id: i64, name: &str) -> SearchDoc {
@@ -30,6 +30,19 @@ fn described(id: i64, name: &str, description: &str) -> SearchDoc {
 
 fn image(id: i64, job_id: i64, job_name: &str, name: &str) -> SearchDoc {
     SearchDoc { image_id: id, job_id, job_name: job_name.to_owned(), name: name.to_owned(), ..SearchDoc::default() }
+}
+
+/// What most tests ask.
+trait Search {
+    /// A page of results, best first.
+    fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Place>) -> search::Result<Found>;
+}
+
+impl Search for Index {
+    fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Place>) -> search::Result<Found> {
+        let (text, order) = (Some(text.to_owned()), Order::Relevance);
+        self.find(&Request { text, kind, order, filters: Vec::new(), limit, after, count: false, mark: false })
+    }
 }
 
 fn index(docs: &[SearchDoc]) -> Index {

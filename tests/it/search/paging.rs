@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use silo::search::{Index, Kind};
 
-use super::{image, index};
+use super::{Search as _, image, index};
 
 /// Follows the pages of a query and returns their ids, and the size of each page.
 fn follow(index: &Index, query: &str, kind: Kind, limit: usize) -> (Vec<i64>, Vec<usize>) {
@@ -12,7 +12,7 @@ fn follow(index: &Index, query: &str, kind: Kind, limit: usize) -> (Vec<i64>, Ve
         let page = index.search(query, kind, limit, after).expect("the query is answered");
         ids.extend(page.hits.iter().map(|hit| hit.id));
         sizes.push(page.hits.len());
-        assert!(page.next.is_none() || page.next == page.hits.last().copied());
+        assert!(page.next.as_ref().is_none_or(|next| Some(next.id) == page.hits.last().map(|hit| hit.id)));
         after = page.next;
         if after.is_none() {
             return (ids, sizes);

@@ -3,7 +3,7 @@
 use silo::catalog::SearchDoc;
 use silo::search::{Index, Kind};
 
-use super::{described, doc, ids, image, images, index, titled};
+use super::{Search as _, described, doc, ids, image, images, index, titled};
 
 /// Many jobs that talk about rivers, to make every word common.
 fn crowd() -> Vec<SearchDoc> {

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::auth::DockerCredentials;
@@ -18,7 +19,56 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use silo::engine::docker::Docker;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
+
+use super::process::PATIENCE;
+
+/// Says that it has begun, and waits for the file `go` in its output directory.
+pub const WAITS: &str =
+    "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
+
+/// Comes back when a file is there. Looks again and again, because the job is in a container and cannot tell us.
+pub async fn there(path: &Path) {
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(began.elapsed() < PATIENCE, "{} does not come", path.display());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A socket to an engine through which nobody sees in a container's state that its memory ran out, as when the engine
+/// hears of that too late. Counts the states in which it stood.
+pub async fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
+    const HIDDEN: [&[u8]; 2] = [br#""OOMKilled":true"#, br#""OOMKilled":null"#];
+    let socket = folder.join("late.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let (engine, hidden) = (host.trim_start_matches("unix://").to_owned(), Arc::new(AtomicU32::new(0)));
+    let count = Arc::clone(&hidden);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut ask, mut answer) = client.into_split();
+            let (mut answers, mut asked) = UnixStream::connect(&engine).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut ask, &mut asked).await });
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 1 << 16];
+                while let Ok(read @ 1..) = answers.read(&mut buffer).await {
+                    let bytes = &mut buffer[..read];
+                    if let Some(at) = bytes.windows(HIDDEN[0].len()).position(|window| window == HIDDEN[0]) {
+                        bytes[at..at + HIDDEN[1].len()].copy_from_slice(HIDDEN[1]);
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if answer.write_all(bytes).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (format!("unix://{}", socket.display()), hidden)
+}
 
 /// What every image of the tests begins with.
 pub const BASE: &str = "silo-test/busybox";

@@ -31,23 +31,11 @@ pub(super) struct SubmitForm {
     dedup: bool,
 }
 
-/// One job, many rows: what they have in common, and what each has besides.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+/// One job, many rows: a run that all have in common, and what each has besides.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
 pub(super) struct BatchForm {
-    image: Option<String>,
-    image_id: Option<i64>,
-    files: Files,
-    json: Map<String, Value>,
-    settings: Settings,
-    mounts: Map<String, Value>,
-    timeout_seconds: Option<u64>,
-    max_tries: Option<u32>,
-    priority: Option<u8>,
-    label: String,
-    tags: Vec<String>,
-    layout: Layout,
-    platform: Option<String>,
+    all: SubmitForm,
     rows: Vec<RowForm>,
 }
 
@@ -61,28 +49,26 @@ struct RowForm {
     tags: Option<Vec<String>>,
 }
 
+impl TryFrom<Map<String, Value>> for BatchForm {
+    type Error = serde_json::Error;
+
+    fn try_from(mut form: Map<String, Value>) -> serde_json::Result<Self> {
+        let rows = form.remove("rows").map(serde_json::from_value).transpose()?.unwrap_or_default();
+        if form.contains_key("dedup") {
+            return Err(serde::de::Error::custom("unknown field `dedup`: a batch is always done"));
+        }
+        Ok(Self { all: serde_json::from_value(Value::Object(form))?, rows })
+    }
+}
+
 impl BatchForm {
     pub(super) fn read(self) -> Result<Vec<RunForm>> {
         let each = |row: RowForm| {
-            let (mut files, mut json) = (self.files.clone(), self.json.clone());
-            files.extend(row.files);
-            json.extend(row.json);
-            let form = SubmitForm {
-                image: self.image.clone(),
-                image_id: self.image_id,
-                files,
-                json,
-                settings: self.settings.clone(),
-                mounts: self.mounts.clone(),
-                timeout_seconds: self.timeout_seconds,
-                max_tries: self.max_tries,
-                priority: self.priority,
-                label: row.label.unwrap_or_else(|| self.label.clone()),
-                tags: row.tags.unwrap_or_else(|| self.tags.clone()),
-                layout: self.layout,
-                platform: self.platform.clone(),
-                dedup: false,
-            };
+            let mut form = self.all.clone();
+            form.files.extend(row.files);
+            form.json.extend(row.json);
+            form.label = row.label.unwrap_or(form.label);
+            form.tags = row.tags.unwrap_or(form.tags);
             form.read()
         };
         self.rows.iter().cloned().map(each).collect()
