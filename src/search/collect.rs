@@ -20,7 +20,7 @@ pub const FACET_VALUES: usize = 50;
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     score: f32,
-    segment: u32,
+    /// Its number in the view.
     doc: u32,
     job: u32,
 }
@@ -54,20 +54,20 @@ impl Passing {
 
 /// All documents that match and pass, and how many match at all.
 pub fn gather(view: &View, known: &Known, scores: &Scores, passing: &Passing) -> (Vec<Candidate>, u64) {
-    let (mut found, mut matching) = (Vec::new(), 0);
-    for (number, score) in scores.iter() {
-        let (segment, doc) = view.place(number);
-        if view.searcher.segment_readers()[segment].is_deleted(doc) {
+    let (mut found, mut matching) = (Vec::with_capacity(scores.count()), 0);
+    for (doc, score) in scores.iter() {
+        let (segment, at) = view.place(doc);
+        if view.searcher.segment_readers()[segment].is_deleted(at as u32) {
             continue;
         }
         matching += 1;
-        let (columns, at) = (&view.columns[segment], doc as usize);
+        let columns = &view.columns[segment];
         let (set, job) = (columns.set[at], columns.job[at]);
         if passing.has(set) {
             let is_latest = columns.versions[at] == view.latest[job as usize];
             let score = demoted(score, is_latest, known.valid[set as usize]);
             let score = (score * STEPS).round() / STEPS;
-            found.push(Candidate { score, segment: segment as u32, doc, job });
+            found.push(Candidate { score, doc, job });
         }
     }
     (found, matching)
@@ -83,12 +83,13 @@ pub struct Sorting<'a> {
 
 impl Sorting<'_> {
     pub fn image(&self, hit: &Candidate) -> i64 {
-        self.view.columns[hit.segment as usize].image[hit.doc as usize]
+        let (columns, at) = self.view.columns_of(hit.doc);
+        columns.image[at]
     }
 
     pub fn id(&self, hit: &Candidate) -> i64 {
         match self.kind {
-            Kind::Job => self.known.jobs[hit.job as usize].0,
+            Kind::Job => self.known.job(hit.job).0,
             Kind::Image => self.image(hit),
         }
     }
@@ -98,15 +99,22 @@ impl Sorting<'_> {
     }
 
     fn versions(&self, hit: &Candidate) -> [u64; 2] {
-        self.view.columns[hit.segment as usize].versions[hit.doc as usize]
+        let (columns, at) = self.view.columns_of(hit.doc);
+        columns.versions[at]
     }
 
     fn changed_at(&self, hit: &Candidate) -> i64 {
-        self.view.columns[hit.segment as usize].changed_at[hit.doc as usize]
+        let (columns, at) = self.view.columns_of(hit.doc);
+        columns.changed_at[at]
+    }
+
+    fn set(&self, hit: &Candidate) -> u32 {
+        let (columns, at) = self.view.columns_of(hit.doc);
+        columns.set[at]
     }
 
     fn name(&self, hit: &Candidate) -> &str {
-        &self.known.jobs[hit.job as usize].1
+        self.known.job(hit.job).1
     }
 
     pub fn place(&self, hit: &Candidate) -> Place {
@@ -200,12 +208,11 @@ impl Sorting<'_> {
 
     /// How many of the results have each value: images, or jobs of which an image that matches has it.
     pub fn counts(&self, found: &[Candidate]) -> Vec<(Facet, Vec<Count>)> {
-        let set_of = |hit: &Candidate| self.view.columns[hit.segment as usize].set[hit.doc as usize];
         let mut sets = vec![0u64; self.known.sets.len()];
         let mut values = vec![0u64; self.known.values.len()];
         match self.kind {
-            Kind::Image => found.iter().for_each(|hit| sets[set_of(hit) as usize] += 1),
-            Kind::Job => self.count_jobs(found, set_of, &mut sets, &mut values),
+            Kind::Image => found.iter().for_each(|hit| sets[self.set(hit) as usize] += 1),
+            Kind::Job => self.count_jobs(found, &mut sets, &mut values),
         }
         for (set, count) in self.known.sets.iter().zip(sets).filter(|(_, count)| *count > 0) {
             set.iter().for_each(|value| values[*value as usize] += count);
@@ -222,23 +229,17 @@ impl Sorting<'_> {
     }
 
     /// Jobs whose images all have the same set count as that set; of the others the values are put together.
-    fn count_jobs(
-        &self,
-        found: &[Candidate],
-        set_of: impl Fn(&Candidate) -> u32,
-        sets: &mut [u64],
-        values: &mut [u64],
-    ) {
+    fn count_jobs(&self, found: &[Candidate], sets: &mut [u64], values: &mut [u64]) {
         const NONE: u32 = u32::MAX;
         const MIXED: u32 = u32::MAX - 1;
         let mut of_job = vec![NONE; self.known.jobs.len()];
         for hit in found {
-            let (set, known) = (set_of(hit), &mut of_job[hit.job as usize]);
+            let (set, known) = (self.set(hit), &mut of_job[hit.job as usize]);
             *known = if *known == NONE || *known == set { set } else { MIXED };
         }
         of_job.iter().filter(|set| **set < MIXED).for_each(|set| sets[*set as usize] += 1);
         let is_mixed = |hit: &&Candidate| of_job[hit.job as usize] == MIXED;
-        let mut mixed: Vec<(u32, u32)> = found.iter().filter(is_mixed).map(|hit| (hit.job, set_of(hit))).collect();
+        let mut mixed: Vec<(u32, u32)> = found.iter().filter(is_mixed).map(|hit| (hit.job, self.set(hit))).collect();
         mixed.sort_unstable();
         mixed.dedup();
         let mut seen_by = vec![NONE; self.known.values.len()];

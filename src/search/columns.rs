@@ -3,9 +3,9 @@
 //! Values of facets are numbers that are the same in all segments, and what a document has of all facets is a *set* with
 //! a number of its own: images differ less than their number suggests, so counting is counting sets.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use indexmap::{IndexMap, IndexSet};
 use tantivy::columnar::StrColumn;
 use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
@@ -43,16 +43,13 @@ pub struct Columns {
 /// Everything that has a number. It only grows, so that numbers stay true.
 #[derive(Default)]
 pub struct Known {
-    /// Id and name.
-    pub jobs: Vec<(i64, Box<str>)>,
-    job_numbers: HashMap<i64, u32>,
-    pub values: Vec<(Facet, Box<str>)>,
-    value_numbers: HashMap<(Facet, Box<str>), u32>,
+    /// Names, by id.
+    pub jobs: IndexMap<i64, Box<str>>,
+    pub values: IndexSet<(Facet, Box<str>)>,
     /// Numbers of values, ascending.
-    pub sets: Vec<Box<[u32]>>,
+    pub sets: IndexSet<Box<[u32]>>,
     /// Which of them say that the manifest has no errors.
     pub valid: Vec<bool>,
-    set_numbers: HashMap<Box<[u32]>, u32>,
 }
 
 impl View {
@@ -90,9 +87,15 @@ impl View {
     }
 
     /// The segment of a document, and its number there.
-    pub fn place(&self, doc: u32) -> (usize, DocId) {
+    pub fn place(&self, doc: u32) -> (usize, usize) {
         let segment = self.bases.partition_point(|base| *base <= doc) - 1;
-        (segment, doc - self.bases[segment])
+        (segment, (doc - self.bases[segment]) as usize)
+    }
+
+    /// What is known of a document: the columns, and its number there.
+    pub fn columns_of(&self, doc: u32) -> (&Columns, usize) {
+        let (segment, at) = self.place(doc);
+        (&self.columns[segment], at)
     }
 
     pub fn known(&self) -> RwLockReadGuard<'_, Known> {
@@ -121,7 +124,7 @@ impl Columns {
         let mut members = Vec::new();
         for doc in all {
             let name = || ords(names.as_ref(), doc).next().and_then(|ord| name_texts.get(ord).cloned());
-            job.push(known.job(job_ids[doc as usize], || name().unwrap_or_default()));
+            job.push(known.job_number(job_ids[doc as usize], || name().unwrap_or_default()));
             members.clear();
             members.extend(ords(facets.as_ref(), doc).filter_map(|ord| values.get(ord).copied().flatten()));
             members.sort_unstable();
@@ -149,39 +152,34 @@ fn texts(column: Option<&StrColumn>) -> tantivy::Result<Vec<Box<str>>> {
 }
 
 impl Known {
+    /// Id and name of a job.
+    pub fn job(&self, number: u32) -> (i64, &str) {
+        self.jobs.get_index(number as usize).map_or((0, ""), |(id, name)| (*id, name))
+    }
+
     /// The number of a facet's value, if there ever was one.
     pub fn number_of(&self, facet: Facet, value: &str) -> Option<u32> {
-        self.value_numbers.get(&(facet, value.into())).copied()
+        self.values.get_index_of(&(facet, Box::from(value))).map(|number| number as u32)
     }
 
     fn value(&mut self, term: &str) -> Option<u32> {
         let (facet, value) = Facet::of_term(term)?;
-        let next = self.values.len() as u32;
-        let number = *self.value_numbers.entry((facet, value.into())).or_insert(next);
-        if number == next {
-            self.values.push((facet, value.into()));
-        }
-        Some(number)
+        Some(self.values.insert_full((facet, value.into())).0 as u32)
     }
 
-    fn job(&mut self, id: i64, name: impl Fn() -> Box<str>) -> u32 {
-        let next = self.jobs.len() as u32;
-        let number = *self.job_numbers.entry(id).or_insert(next);
-        if number == next {
-            self.jobs.push((id, name()));
-        }
-        number
+    fn job_number(&mut self, id: i64, name: impl Fn() -> Box<str>) -> u32 {
+        let entry = self.jobs.entry(id);
+        let number = entry.index();
+        entry.or_insert_with(name);
+        number as u32
     }
 
     fn set(&mut self, members: &[u32]) -> u32 {
-        if let Some(number) = self.set_numbers.get(members) {
-            return *number;
+        if let Some(number) = self.sets.get_index_of(members) {
+            return number as u32;
         }
-        let number = self.sets.len() as u32;
         let is_valid = |value: &u32| matches!(&self.values[*value as usize], (Facet::Valid, text) if **text == *"true");
         self.valid.push(members.iter().any(is_valid));
-        self.sets.push(members.into());
-        self.set_numbers.insert(members.into(), number);
-        number
+        self.sets.insert_full(members.into()).0 as u32
     }
 }

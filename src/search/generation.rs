@@ -12,7 +12,8 @@ use tantivy::{Index as Tantivy, IndexReader, IndexWriter, ReloadPolicy, Searcher
 
 use super::columns::View;
 use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
-use super::{Error, Result, words};
+use super::words::{self, Cutter};
+use super::{Error, Result};
 use crate::catalog::SearchDoc;
 
 /// How many bytes of documents are gathered in memory before they are written out.
@@ -29,11 +30,16 @@ pub struct Generation {
     reader: IndexReader,
     view: RwLock<Arc<View>>,
     /// Made when first needed, and after every failure: a writer that failed once may never work again.
-    writer: Mutex<Option<IndexWriter>>,
+    writer: Mutex<Option<Writer>>,
     revision: AtomicI64,
     is_stale: bool,
     /// All of it is still to be written: nothing is merged before the end.
     is_new: AtomicBool,
+}
+
+struct Writer {
+    tantivy: IndexWriter,
+    cutter: Cutter,
 }
 
 /// What a commit remembers beside the documents.
@@ -116,14 +122,14 @@ impl Generation {
     /// # Errors
     /// Everything since the last commit is lost then, and has to be written again; so it is with `commit`.
     pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
-        self.with_writer(|writer| {
-            let forget = |id| writer.delete_term(Term::from_field_i64(self.fields.image_id, id));
+        self.with_writer(|Writer { tantivy, cutter }| {
+            let forget = |id| tantivy.delete_term(Term::from_field_i64(self.fields.image_id, id));
             for &id in gone {
                 forget(id);
             }
             for doc in docs {
                 forget(doc.image_id);
-                writer.add_document(self.fields.document(doc))?;
+                tantivy.add_document(self.fields.document(doc, cutter))?;
             }
             Ok(())
         })
@@ -144,8 +150,8 @@ impl Generation {
             commit(writer, revision)?;
             let pieces = self.index.searchable_segment_ids()?;
             if pieces.len() > 1 {
-                writer.merge(&pieces).wait()?;
-                writer.garbage_collect_files().wait()?;
+                writer.tantivy.merge(&pieces).wait()?;
+                writer.tantivy.garbage_collect_files().wait()?;
             }
             self.show(revision)
         })?;
@@ -187,16 +193,16 @@ impl Generation {
         self.reader.searcher()
     }
 
-    fn with_writer(&self, work: impl FnOnce(&mut IndexWriter) -> tantivy::Result<()>) -> Result<()> {
+    fn with_writer(&self, work: impl FnOnce(&mut Writer) -> tantivy::Result<()>) -> Result<()> {
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = match slot.take() {
             Some(writer) => writer,
             None => {
-                let writer = new_writer(&self.index).map_err(index_error)?;
+                let tantivy = new_writer(&self.index).map_err(index_error)?;
                 if self.is_new.load(Ordering::Acquire) {
-                    writer.set_merge_policy(Box::new(NoMergePolicy));
+                    tantivy.set_merge_policy(Box::new(NoMergePolicy));
                 }
-                writer
+                Writer { tantivy, cutter: Cutter::default() }
             }
         };
         work(&mut writer).map_err(index_error)?;
@@ -225,10 +231,12 @@ pub fn committed(folder: &Path) -> Option<(Committed, u64)> {
     Some((Committed::read(&metas.payload?)?, count))
 }
 
-fn commit(writer: &mut IndexWriter, revision: i64) -> tantivy::Result<()> {
-    let mut commit = writer.prepare_commit()?;
+fn commit(writer: &mut Writer, revision: i64) -> tantivy::Result<()> {
+    let mut commit = writer.tantivy.prepare_commit()?;
     commit.set_payload(&Committed { version: schema::VERSION, revision }.write());
     commit.commit()?;
+    // It may be long until more is written.
+    writer.cutter = Cutter::default();
     Ok(())
 }
 

@@ -1,13 +1,11 @@
 //! What is indexed of an image.
 
-use std::collections::HashMap;
-
 use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
 
 use super::facets::Facet;
 use super::query::MAX_CHARS;
-use super::words;
+use super::words::{self, Cutter};
 use crate::catalog::SearchDoc;
 
 /// To be raised with every change of what documents or words are made of: an index of another version is made anew.
@@ -122,7 +120,7 @@ impl Fields {
         (schema.build(), fields)
     }
 
-    pub fn document(&self, doc: &SearchDoc) -> TantivyDocument {
+    pub fn document(&self, doc: &SearchDoc, cutter: &mut Cutter) -> TantivyDocument {
         let mut out = TantivyDocument::new();
         out.add_i64(self.image_id, doc.image_id);
         out.add_i64(self.job_id, doc.job_id);
@@ -134,11 +132,9 @@ impl Fields {
             out.add_text(self.facets, facet.term(&value));
         }
         self.add_whole_texts(&mut out, doc);
-        // Names and media types are in several fields: each is cut once.
-        let mut cut: HashMap<String, String> = HashMap::new();
         let mut add = |field, texts: &[&String]| {
             for text in texts.iter().filter(|text| !text.is_empty()) {
-                out.add_text(field, cut.entry((*text).clone()).or_insert_with(|| words::indexed(text)));
+                out.add_text(field, cutter.indexed(text));
             }
         };
         fn all(lists: [&Vec<String>; 2]) -> Vec<&String> {

@@ -1,7 +1,11 @@
 //! Going through everything that matches, list by list: each document has a place in an array, and each list of documents
 //! with a word raises or adds to the scores there. The library's iterators of iterators are made for the best few of many;
 //! here all matches have to be seen, for totals and facets.
+//!
+//! Of several things that documents must have, the rarest is looked up first, and the others only in what has it.
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Instant;
 
 use tantivy::fieldnorm::FieldNormReader;
@@ -70,14 +74,30 @@ pub struct Scores {
     docs: Vec<u32>,
 }
 
+/// The documents whose scores are asked for, ascending; `None` for all. Others may get a score too.
+type Within<'a> = Option<&'a [u32]>;
+
+/// In a list that is so many times as long as what is asked for, each is looked up; a shorter one is gone through.
+const WORTH_SEEKING: usize = 8;
+
 /// Works expressions out.
 pub struct Evaluation<'a> {
     view: &'a View,
     until: Instant,
     free: Vec<Scores>,
+    /// Where lists are, by field and text: each is looked for once.
+    lists: HashMap<(Field, String), Lists>,
 }
 
+/// Where the documents with a word are, in each segment.
+type Lists = Rc<[Option<TermInfo>]>;
+
 impl Scores {
+    /// How many match.
+    pub fn count(&self) -> usize {
+        self.docs.len()
+    }
+
     /// Numbers and scores of what matches.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
         self.docs.iter().map(|doc| (*doc, self.of[*doc as usize]))
@@ -109,6 +129,13 @@ impl Scores {
         }
     }
 
+    /// Numbers of what matches, ascending.
+    fn ascending(&mut self) -> &[u32] {
+        // Made of ascending pieces, one for each list: merging them is what this sort is good at.
+        self.docs.sort();
+        &self.docs
+    }
+
     fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         let of = &mut self.of;
         self.docs.retain(|doc| {
@@ -131,41 +158,45 @@ impl Scores {
 impl<'a> Evaluation<'a> {
     /// Gives up at `until`.
     pub fn new(view: &'a View, until: Instant) -> Self {
-        Self { view, until, free: Vec::new() }
+        Self { view, until, free: Vec::new(), lists: HashMap::new() }
     }
 
     pub fn scores(&mut self, expr: &Expr) -> Result<Scores> {
+        self.within(None, expr)
+    }
+
+    fn within(&mut self, docs: Within<'_>, expr: &Expr) -> Result<Scores> {
         match expr {
-            Expr::All(list) => self.all(list),
+            Expr::All(list) => self.all(docs, list),
             Expr::Any(list) => {
                 let mut sum = self.empty();
                 for expr in list {
-                    let scores = self.scores(expr)?;
+                    let scores = self.within(docs, expr)?;
                     scores.iter().for_each(|(doc, score)| sum.add(doc, score));
                     self.give_back(scores);
                 }
                 Ok(sum)
             }
             Expr::Plus(expr, more) => {
-                let mut scores = self.scores(expr)?;
+                let mut scores = self.within(docs, expr)?;
                 for doc in &scores.docs {
                     scores.of[*doc as usize] += more;
                 }
                 Ok(scores)
             }
             Expr::With(expr, more) => {
-                let mut scores = self.scores(expr)?;
+                let mut scores = self.within(docs, expr)?;
                 if !scores.docs.is_empty() {
-                    let more = self.scores(more)?;
+                    let more = self.within(Some(scores.ascending()), more)?;
                     scores.add_from(&more);
                     self.give_back(more);
                 }
                 Ok(scores)
             }
             Expr::Without(expr, unwanted) => {
-                let mut scores = self.scores(expr)?;
+                let mut scores = self.within(docs, expr)?;
                 for expr in unwanted {
-                    let unwanted = self.scores(expr)?;
+                    let unwanted = self.within(Some(scores.ascending()), expr)?;
                     scores.retain(|at| unwanted.of[at] == 0.0);
                     self.give_back(unwanted);
                 }
@@ -173,20 +204,26 @@ impl<'a> Evaluation<'a> {
             }
             _ => {
                 let mut scores = self.empty();
-                self.raise(expr, &mut scores)?;
+                self.raise(docs, expr, &mut scores)?;
                 Ok(scores)
             }
         }
     }
 
-    fn all(&mut self, list: &[Expr]) -> Result<Scores> {
-        let Some((first, others)) = list.split_first() else { return Ok(self.empty()) };
-        let mut scores = self.scores(first)?;
-        for expr in others {
+    fn all(&mut self, docs: Within<'_>, list: &[Expr]) -> Result<Scores> {
+        if let [only] = list {
+            return self.within(docs, only);
+        }
+        let costs: Result<Vec<u64>> = list.iter().map(|expr| self.cost(expr)).collect();
+        let mut list: Vec<(u64, &Expr)> = costs?.into_iter().zip(list).collect();
+        list.sort_by_key(|(cost, _)| *cost);
+        let Some(((_, first), others)) = list.split_first() else { return Ok(self.empty()) };
+        let mut scores = self.within(docs, first)?;
+        for (_, expr) in others {
             if scores.docs.is_empty() {
                 break;
             }
-            let more = self.scores(expr)?;
+            let more = self.within(Some(scores.ascending()), expr)?;
             scores.retain(|at| more.of[at] != 0.0);
             scores.add_from(&more);
             self.give_back(more);
@@ -194,23 +231,41 @@ impl<'a> Evaluation<'a> {
         Ok(scores)
     }
 
+    /// How long the lists are that an expression goes through.
+    fn cost(&mut self, expr: &Expr) -> Result<u64> {
+        match expr {
+            Expr::Word { field, text, .. } | Expr::Term { field, text, .. } => {
+                Ok(self.lists(*field, text)?.iter().flatten().map(|info| u64::from(info.doc_freq)).sum())
+            }
+            // Many short lists: going through them takes longer than one as long as they are together, which nobody knows
+            // before.
+            Expr::Everything(_) | Expr::Begun { .. } | Expr::Phrase { .. } => Ok(u64::from(self.view.size)),
+            Expr::Best(list) | Expr::Any(list) => list.iter().map(|expr| self.cost(expr)).sum(),
+            Expr::All(list) => list.iter().try_fold(u64::MAX, |least, expr| Ok(least.min(self.cost(expr)?))),
+            Expr::Plus(expr, _) | Expr::With(expr, _) | Expr::Without(expr, _) => self.cost(expr),
+        }
+    }
+
     /// Raises scores to those of an expression.
-    fn raise(&mut self, expr: &Expr, scores: &mut Scores) -> Result<()> {
+    fn raise(&mut self, docs: Within<'_>, expr: &Expr, scores: &mut Scores) -> Result<()> {
         if Instant::now() > self.until {
             return Err(Error::Query("this search takes too long: use fewer words, or longer ones".to_owned()));
         }
         match expr {
-            Expr::Best(list) => list.iter().try_for_each(|expr| self.raise(expr, scores)),
+            Expr::Best(list) => list.iter().try_for_each(|expr| self.raise(docs, expr, scores)),
             Expr::Everything(score) => {
-                (0..self.view.size).for_each(|doc| scores.raise(doc, *score));
+                match docs {
+                    Some(docs) => docs.iter().for_each(|doc| scores.raise(*doc, *score)),
+                    None => (0..self.view.size).for_each(|doc| scores.raise(doc, *score)),
+                }
                 Ok(())
             }
-            Expr::Word { field, text, weight } => self.word(*field, text, *weight, scores),
-            Expr::Term { field, text, score } => self.term(*field, text, *score, scores),
-            Expr::Begun { field, text, score } => self.begun(*field, text, *score, scores),
-            Expr::Phrase { field, words, score } => self.phrase(*field, words, *score, scores),
+            Expr::Word { field, text, weight } => self.word(docs, *field, text, *weight, scores),
+            Expr::Term { field, text, score } => self.term(docs, *field, text, *score, scores),
+            Expr::Begun { field, text, score } => self.begun(docs, *field, text, *score, scores),
+            Expr::Phrase { field, words, score } => self.phrase(docs, *field, words, *score, scores),
             Expr::All(_) | Expr::Any(_) | Expr::Plus(..) | Expr::With(..) | Expr::Without(..) => {
-                let found = self.scores(expr)?;
+                let found = self.within(docs, expr)?;
                 found.iter().for_each(|(doc, score)| scores.raise(doc, score));
                 self.give_back(found);
                 Ok(())
@@ -218,51 +273,60 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn word(&self, field: Field, text: &str, weight: f32, scores: &mut Scores) -> Result<()> {
+    fn word(&mut self, docs: Within<'_>, field: Field, text: &str, weight: f32, scores: &mut Scores) -> Result<()> {
         let found = self.lists(field, text)?;
         let (mut frequency, mut tokens) = (0, 0);
-        for (segment, info) in self.view.searcher.segment_readers().iter().zip(&found) {
+        for (segment, info) in self.view.searcher.segment_readers().iter().zip(found.iter()) {
             frequency += info.as_ref().map_or(0, |info| info.doc_freq);
             tokens += segment.inverted_index(field).map_err(index_error)?.total_num_tokens();
         }
         let by_length = relevance(weight, frequency, tokens, self.view.size);
-        for ((segment, base), info) in self.view.segments().zip(&found) {
+        for ((segment, base), info) in self.view.segments().zip(found.iter()) {
             let Some(info) = info else { continue };
             let lengths = segment.get_fieldnorms_reader(field).map_err(index_error)?;
-            each(self.postings(segment, field, info)?, |doc| {
-                scores.raise(base + doc, by_length[usize::from(lengths.fieldnorm_id(doc))]);
+            each(postings(segment, field, info)?, base, docs, |doc| {
+                scores.raise(doc, by_length[usize::from(lengths.fieldnorm_id(doc - base))]);
             });
         }
         Ok(())
     }
 
-    fn term(&self, field: Field, text: &str, score: f32, scores: &mut Scores) -> Result<()> {
-        for ((segment, base), info) in self.view.segments().zip(self.lists(field, text)?) {
+    fn term(&mut self, docs: Within<'_>, field: Field, text: &str, score: f32, scores: &mut Scores) -> Result<()> {
+        for ((segment, base), info) in self.view.segments().zip(self.lists(field, text)?.iter()) {
             if let Some(info) = info {
-                each(self.postings(segment, field, &info)?, |doc| scores.raise(base + doc, score));
+                each(postings(segment, field, info)?, base, docs, |doc| scores.raise(doc, score));
             }
         }
         Ok(())
     }
 
-    fn begun(&self, field: Field, text: &str, score: f32, scores: &mut Scores) -> Result<()> {
+    fn begun(&self, docs: Within<'_>, field: Field, text: &str, score: f32, scores: &mut Scores) -> Result<()> {
         let last = prefix::last_term(&self.view.searcher, field, text).map_err(index_error)?;
         for (segment, base) in self.view.segments() {
             let index = segment.inverted_index(field).map_err(index_error)?;
             let mut terms = prefix::terms(&index, text, last.as_deref()).map_err(index_error)?;
             while terms.advance() {
-                each(self.postings(segment, field, terms.value())?, |doc| scores.raise(base + doc, score));
+                each(postings(segment, field, terms.value())?, base, docs, |doc| scores.raise(doc, score));
             }
         }
         Ok(())
     }
 
-    fn phrase(&self, field: Field, words: &[String], score: f32, scores: &mut Scores) -> Result<()> {
+    fn phrase(&self, docs: Within<'_>, field: Field, words: &[String], score: f32, scores: &mut Scores) -> Result<()> {
         let terms = words.iter().map(|word| Term::from_field_text(field, word)).collect();
         let enabled = EnableScoring::disabled_from_searcher(&self.view.searcher);
         let weight = PhraseQuery::new(terms).weight(enabled).map_err(index_error)?;
         for (segment, base) in self.view.segments() {
             let mut found = weight.scorer(segment, 1.0).map_err(index_error)?;
+            if let Some(docs) = docs {
+                for doc in from(docs, base) {
+                    let wanted = doc - base;
+                    if wanted >= found.doc() && found.seek(wanted) == wanted {
+                        scores.raise(*doc, score);
+                    }
+                }
+                continue;
+            }
             while found.doc() != TERMINATED {
                 scores.raise(base + found.doc(), score);
                 found.advance();
@@ -271,23 +335,17 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Where the documents with a word are, in each segment.
-    fn lists(&self, field: Field, text: &str) -> Result<Vec<Option<TermInfo>>> {
+    fn lists(&mut self, field: Field, text: &str) -> Result<Lists> {
+        let key = (field, text.to_owned());
+        if let Some(known) = self.lists.get(&key) {
+            return Ok(Rc::clone(known));
+        }
         let term = Term::from_field_text(field, text);
         let of = |segment: &tantivy::SegmentReader| Ok(segment.inverted_index(field)?.get_term_info(&term)?);
-        let found: tantivy::Result<_> = self.view.searcher.segment_readers().iter().map(of).collect();
-        found.map_err(index_error)
-    }
-
-    fn postings(
-        &self,
-        segment: &tantivy::SegmentReader,
-        field: Field,
-        info: &TermInfo,
-    ) -> Result<BlockSegmentPostings> {
-        let index = segment.inverted_index(field).map_err(index_error)?;
-        let read = index.read_block_postings_from_terminfo(info, IndexRecordOption::Basic);
-        read.map_err(|why| index_error(why.into()))
+        let found: tantivy::Result<Lists> = self.view.searcher.segment_readers().iter().map(of).collect();
+        let found = found.map_err(index_error)?;
+        self.lists.insert(key, Rc::clone(&found));
+        Ok(found)
     }
 
     fn empty(&mut self) -> Scores {
@@ -298,6 +356,12 @@ impl<'a> Evaluation<'a> {
         scores.clear();
         self.free.push(scores);
     }
+}
+
+fn postings(segment: &tantivy::SegmentReader, field: Field, info: &TermInfo) -> Result<BlockSegmentPostings> {
+    let index = segment.inverted_index(field).map_err(index_error)?;
+    let read = index.read_block_postings_from_terminfo(info, IndexRecordOption::Basic);
+    read.map_err(|why| index_error(why.into()))
 }
 
 /// The score of a word by the length of the field it stands in.
@@ -311,9 +375,141 @@ fn relevance(weight: f32, frequency: u32, tokens: u64, docs: u32) -> [f32; 256] 
     })
 }
 
-fn each(mut postings: BlockSegmentPostings, mut with: impl FnMut(u32)) {
-    while !postings.docs().is_empty() {
-        postings.docs().iter().for_each(|doc| with(*doc));
-        postings.advance();
+/// Those that are not in a segment before the one that begins so.
+fn from(docs: &[u32], base: u32) -> &[u32] {
+    &docs[docs.partition_point(|doc| *doc < base)..]
+}
+
+/// Documents of a segment with a list, by their numbers in the view: all, or at least those that are asked for.
+fn each(mut list: BlockSegmentPostings, base: u32, docs: Within<'_>, mut with: impl FnMut(u32)) {
+    let length = list.doc_freq() as usize;
+    match docs {
+        Some(docs) if docs.len() * WORTH_SEEKING < length => {
+            for doc in from(docs, base) {
+                let at = list.seek(doc - base);
+                match list.doc(at) {
+                    found if found == doc - base => with(*doc),
+                    TERMINATED => break,
+                    _ => {}
+                }
+            }
+        }
+        _ => {
+            while !list.docs().is_empty() {
+                list.docs().iter().for_each(|doc| with(base + doc));
+                list.advance();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::generation::Generation;
+    use super::super::schema::Fields;
+    use super::*;
+    use crate::catalog::SearchDoc;
+
+    /// A document has a word where its number is a multiple.
+    const WORDS: [(&str, i64); 7] = [("a", 1), ("b", 2), ("c", 3), ("d", 7), ("ab", 50), ("bc", 333), ("cd", 5_000)];
+
+    /// In three segments, each long enough for several blocks of a list.
+    fn view() -> std::sync::Arc<View> {
+        let made = Generation::in_memory().unwrap();
+        for part in 0..3 {
+            let docs: Vec<SearchDoc> = (part * 900..(part + 1) * 900)
+                .map(|id| {
+                    let words: Vec<&str> = WORDS.iter().filter(|(_, of)| id % of == 0).map(|(word, _)| *word).collect();
+                    SearchDoc { image_id: id, title: words.join(" "), ..SearchDoc::default() }
+                })
+                .collect();
+            made.write(&docs, &[]).unwrap();
+            made.commit(part + 1).unwrap();
+        }
+        made.view()
+    }
+
+    fn any_expr() -> impl Strategy<Value = Expr> {
+        let field = Fields::schema().1.title;
+        let word = || prop::sample::select(&WORDS[..]).prop_map(|(word, _)| word.to_owned());
+        let score = || (1..9u8).prop_map(f32::from);
+        let leaf = prop_oneof![
+            (word(), score()).prop_map(move |(text, score)| Expr::Term { field, text, score }),
+            (word(), score()).prop_map(move |(text, weight)| Expr::Word { field, text, weight }),
+            (word(), score()).prop_map(move |(text, score)| Expr::Begun { field, text, score }),
+            (word(), word(), score()).prop_map(move |(a, b, score)| Expr::Phrase { field, words: vec![a, b], score }),
+            score().prop_map(Expr::Everything),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let boxed = || inner.clone().prop_map(Box::new);
+            let list = || prop::collection::vec(inner.clone(), 0..4);
+            prop_oneof![
+                list().prop_map(Expr::All),
+                list().prop_map(Expr::Any),
+                list().prop_map(Expr::Best),
+                (boxed(), 1..9u8).prop_map(|(expr, more)| Expr::Plus(expr, f32::from(more))),
+                (boxed(), boxed()).prop_map(|(expr, more)| Expr::With(expr, more)),
+                (boxed(), list()).prop_map(|(expr, unwanted)| Expr::Without(expr, unwanted)),
+            ]
+        })
+    }
+
+    type Plain = BTreeMap<u32, f32>;
+
+    fn evaluated(view: &View, expr: &Expr) -> Plain {
+        let until = Instant::now() + Duration::from_secs(600);
+        Evaluation::new(view, until).scores(expr).unwrap().iter().collect()
+    }
+
+    /// What an expression means, every part of it worked out for all documents.
+    fn meant(view: &View, expr: &Expr) -> Plain {
+        let each = |list: &[Expr]| list.iter().map(|expr| meant(view, expr)).collect::<Vec<Plain>>();
+        let merged = |list: &[Expr], with: fn(f32, f32) -> f32| {
+            let mut all = Plain::new();
+            for (doc, score) in each(list).into_iter().flatten() {
+                all.entry(doc).and_modify(|known| *known = with(*known, score)).or_insert(score);
+            }
+            all
+        };
+        let adds = |to: Plain, more: &Plain| -> Plain {
+            to.into_iter().map(|(doc, score)| (doc, score + more.get(&doc).unwrap_or(&0.0))).collect()
+        };
+        match expr {
+            Expr::Best(list) => merged(list, f32::max),
+            Expr::Any(list) => merged(list, |a, b| a + b),
+            Expr::All(list) => {
+                let mut lists = each(list).into_iter();
+                let first = lists.next().unwrap_or_default();
+                lists.fold(first, |mut all, more| {
+                    all.retain(|doc, _| more.contains_key(doc));
+                    adds(all, &more)
+                })
+            }
+            Expr::Plus(expr, more) => meant(view, expr).into_iter().map(|(doc, score)| (doc, score + more)).collect(),
+            Expr::With(expr, more) => adds(meant(view, expr), &meant(view, more)),
+            Expr::Without(expr, unwanted) => {
+                let unwanted = each(unwanted);
+                let is_wanted = |doc: &u32| !unwanted.iter().any(|list| list.contains_key(doc));
+                meant(view, expr).into_iter().filter(|(doc, _)| is_wanted(doc)).collect()
+            }
+            _ => evaluated(view, expr),
+        }
+    }
+
+    #[test]
+    fn looking_only_where_it_matters_changes_no_score() {
+        let view = view();
+        proptest!(ProptestConfig::with_cases(100), |(expr in any_expr())| {
+            let (found, meant) = (evaluated(&view, &expr), meant(&view, &expr));
+            prop_assert_eq!(found.keys().collect::<Vec<_>>(), meant.keys().collect::<Vec<_>>());
+            for ((doc, found), meant) in found.iter().zip(meant.values()) {
+                prop_assert!((found - meant).abs() <= meant * 1e-4, "{}: {} for {}", doc, found, meant);
+            }
+        });
     }
 }
