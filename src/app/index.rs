@@ -20,6 +20,13 @@ const FEW: u64 = 2000;
 /// How long a caller waits for an index that is being built.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Whether images may have been written to an index before.
+#[derive(Clone, Copy)]
+enum Written {
+    No,
+    Maybe,
+}
+
 impl App {
     /// Makes the index ready before the first request, if that takes no time to speak of. Else searches say that they
     /// have to wait, and the rest of the service works.
@@ -94,7 +101,7 @@ impl App {
             return Ok(());
         }
         let state = self.0.store.catalogue_state().await?;
-        self.index_write(&serving, indexed, |_| {}).await?;
+        self.index_write(&serving, indexed, Written::Maybe, |_| {}).await?;
         self.index_commit(serving, indexed, state).await?;
         self.0.signals.revision.send_replace(state.revision);
         tracing::debug!(revision = state.revision, "the search index is up to date");
@@ -157,7 +164,8 @@ impl App {
             if *indexed == revision {
                 return Ok(());
             }
-            self.index_write(to, *indexed, |ids| {
+            let before = if *indexed == 0 { Written::No } else { Written::Maybe };
+            self.index_write(to, *indexed, before, |ids| {
                 written.extend(ids);
                 self.0.index.progressed(ids.len() as u64);
             })
@@ -167,7 +175,13 @@ impl App {
     }
 
     /// Writes images that changed after `since`; says which.
-    async fn index_write(&self, to: &Arc<Generation>, since: i64, mut tell: impl FnMut(&[i64])) -> Result<()> {
+    async fn index_write(
+        &self,
+        to: &Arc<Generation>,
+        since: i64,
+        before: Written,
+        mut tell: impl FnMut(&[i64]),
+    ) -> Result<()> {
         let store = &self.0.store;
         let mut images = store.image_changes(since, ImageId(0), BATCH).await?;
         while let Some(last) = images.last() {
@@ -176,7 +190,10 @@ impl App {
             let to = Arc::clone(to);
             let writing = spawn_blocking(move || {
                 let docs: Vec<SearchDoc> = images.iter().map(search_doc).collect();
-                to.write(&docs, &[])
+                match before {
+                    Written::No => to.add(&docs),
+                    Written::Maybe => to.write(&docs, &[]),
+                }
             });
             // The next ones are read meanwhile.
             let (next, written) = tokio::join!(store.image_changes(since, last, BATCH), writing);

@@ -52,12 +52,18 @@ impl Passing {
     }
 }
 
+/// Half steps up. (A cast, as rounding proper is a call on most machines, and this is done for each match.)
+fn rounded(score: f32) -> f32 {
+    (score * STEPS + 0.5) as u32 as f32 / STEPS
+}
+
 /// All documents that match and pass, and how many match at all.
 pub fn gather(view: &View, known: &Known, scores: &Scores, passing: &Passing) -> (Vec<Candidate>, u64) {
     let (mut found, mut matching) = (Vec::with_capacity(scores.count()), 0);
+    let alive: Vec<_> = view.searcher.segment_readers().iter().map(|segment| segment.alive_bitset()).collect();
     for (doc, score) in scores.iter() {
         let (segment, at) = view.place(doc);
-        if view.searcher.segment_readers()[segment].is_deleted(at as u32) {
+        if alive[segment].is_some_and(|alive| alive.is_deleted(at as u32)) {
             continue;
         }
         matching += 1;
@@ -66,7 +72,7 @@ pub fn gather(view: &View, known: &Known, scores: &Scores, passing: &Passing) ->
         if passing.has(set) {
             let is_latest = columns.versions[at] == view.latest[job as usize];
             let score = demoted(score, is_latest, known.valid[set as usize]);
-            let score = (score * STEPS).round() / STEPS;
+            let score = rounded(score);
             found.push(Candidate { score, doc, job });
         }
     }

@@ -3,7 +3,7 @@
 //! Values of facets are numbers that are the same in all segments, and what a document has of all facets is a *set* with
 //! a number of its own: images differ less than their number suggests, so counting is counting sets.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use indexmap::{IndexMap, IndexSet};
 use tantivy::columnar::StrColumn;
@@ -12,6 +12,7 @@ use tantivy::{DocId, Searcher, SegmentReader};
 
 use super::facets::Facet;
 use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
+use super::score::Scores;
 
 /// One consistent state of an index.
 pub struct View {
@@ -25,6 +26,8 @@ pub struct View {
     /// The highest versions of each job.
     pub latest: Vec<[u64; 2]>,
     known: Arc<RwLock<Known>>,
+    /// Scores of searches that have ended, to be used again: a new array costs more than a search that finds little.
+    free: Mutex<Vec<Scores>>,
 }
 
 /// Of one segment, by document.
@@ -78,7 +81,7 @@ impl View {
             size - segment.max_doc()
         });
         let bases = bases.collect();
-        Ok(Self { searcher, columns, bases, size, latest, known })
+        Ok(Self { searcher, columns, bases, size, latest, known, free: Mutex::default() })
     }
 
     /// Segments with the numbers of their first documents.
@@ -96,6 +99,10 @@ impl View {
     pub fn columns_of(&self, doc: u32) -> (&Columns, usize) {
         let (segment, at) = self.place(doc);
         (&self.columns[segment], at)
+    }
+
+    pub fn free(&self) -> MutexGuard<'_, Vec<Scores>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn known(&self) -> RwLockReadGuard<'_, Known> {

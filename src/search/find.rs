@@ -86,8 +86,11 @@ struct Matches {
 
 impl Search<'_> {
     fn gather(&self, expr: &Expr) -> Result<(Vec<Candidate>, u64)> {
-        let scores = Evaluation::new(self.view, self.until).scores(expr)?;
-        Ok(gather(self.view, self.known, &scores, &self.passing))
+        let mut evaluation = Evaluation::new(self.view, self.until);
+        let scores = evaluation.scores(expr)?;
+        let gathered = gather(self.view, self.known, &scores, &self.passing);
+        evaluation.give_back(scores);
+        Ok(gathered)
     }
 
     fn ranking<'a>(&'a self, spellings: &'a Spellings) -> Ranking<'a> {

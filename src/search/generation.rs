@@ -135,6 +135,14 @@ impl Generation {
         })
     }
 
+    /// As [`Generation::write`] of documents that were never written here. What may have to be replaced is
+    /// remembered until the commit, and looked for in all that was written: too much where that is everything. Blocking.
+    pub fn add(&self, docs: &[SearchDoc]) -> Result<()> {
+        self.with_writer(|Writer { tantivy, cutter }| {
+            docs.iter().try_for_each(|doc| tantivy.add_document(self.fields.document(doc, cutter)).map(|_| ()))
+        })
+    }
+
     /// Makes what was written visible as `revision`, durably. Blocking.
     pub fn commit(&self, revision: i64) -> Result<()> {
         self.with_writer(|writer| {

@@ -105,6 +105,9 @@ impl Marks {
         let is_searched = !scopes.iter().any(|scope| matches!(scope, Scope::Registry | Scope::Platform));
         let counts = |mark: &&Mark| mark.scope.map_or(is_searched, |scope| scopes.contains(&scope));
         let marks: Vec<&Mark> = self.0.iter().filter(counts).collect();
+        if marks.is_empty() {
+            return Vec::new();
+        }
         let known: HashSet<&str> = marks.iter().flat_map(|mark| mark.ways()).collect();
         let begun: Vec<&str> = marks.iter().filter(|mark| mark.is_begun).map(|mark| mark.word.as_str()).collect();
         let is_meant = |span: &Span| {
@@ -113,9 +116,6 @@ impl Marks {
                 || words::stem(&span.word).is_some_and(|stem| known.contains(stem.as_str()))
         };
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        if marks.is_empty() {
-            return ranges;
-        }
         for span in words::spans(text).iter().filter(|span| is_meant(span)) {
             if ranges.last().is_none_or(|last| last.end <= span.range.start) {
                 ranges.push(span.range.clone());

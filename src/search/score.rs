@@ -74,8 +74,17 @@ pub struct Scores {
     docs: Vec<u32>,
 }
 
-/// The documents whose scores are asked for, ascending; `None` for all. Others may get a score too.
-type Within<'a> = Option<&'a [u32]>;
+/// The documents whose scores are asked for; `None` for all. Others may get a score too.
+type Within<'a> = Option<Candidates<'a>>;
+
+/// Documents that match so far.
+#[derive(Clone, Copy)]
+struct Candidates<'a> {
+    /// Ascending.
+    docs: &'a [u32],
+    /// Their scores, by number; 0 for all others.
+    of: &'a [f32],
+}
 
 /// In a list that is so many times as long as what is asked for, each is looked up; a shorter one is gone through.
 const WORTH_SEEKING: usize = 8;
@@ -84,7 +93,6 @@ const WORTH_SEEKING: usize = 8;
 pub struct Evaluation<'a> {
     view: &'a View,
     until: Instant,
-    free: Vec<Scores>,
     /// Where lists are, by field and text: each is looked for once.
     lists: HashMap<(Field, String), Lists>,
 }
@@ -129,11 +137,10 @@ impl Scores {
         }
     }
 
-    /// Numbers of what matches, ascending.
-    fn ascending(&mut self) -> &[u32] {
+    fn candidates(&mut self) -> Candidates<'_> {
         // Made of ascending pieces, one for each list: merging them is what this sort is good at.
         self.docs.sort();
-        &self.docs
+        Candidates { docs: &self.docs, of: &self.of }
     }
 
     fn retain(&mut self, keep: impl Fn(usize) -> bool) {
@@ -158,7 +165,7 @@ impl Scores {
 impl<'a> Evaluation<'a> {
     /// Gives up at `until`.
     pub fn new(view: &'a View, until: Instant) -> Self {
-        Self { view, until, free: Vec::new(), lists: HashMap::new() }
+        Self { view, until, lists: HashMap::new() }
     }
 
     pub fn scores(&mut self, expr: &Expr) -> Result<Scores> {
@@ -187,7 +194,7 @@ impl<'a> Evaluation<'a> {
             Expr::With(expr, more) => {
                 let mut scores = self.within(docs, expr)?;
                 if !scores.docs.is_empty() {
-                    let more = self.within(Some(scores.ascending()), more)?;
+                    let more = self.within(Some(scores.candidates()), more)?;
                     scores.add_from(&more);
                     self.give_back(more);
                 }
@@ -196,7 +203,7 @@ impl<'a> Evaluation<'a> {
             Expr::Without(expr, unwanted) => {
                 let mut scores = self.within(docs, expr)?;
                 for expr in unwanted {
-                    let unwanted = self.within(Some(scores.ascending()), expr)?;
+                    let unwanted = self.within(Some(scores.candidates()), expr)?;
                     scores.retain(|at| unwanted.of[at] == 0.0);
                     self.give_back(unwanted);
                 }
@@ -223,7 +230,7 @@ impl<'a> Evaluation<'a> {
             if scores.docs.is_empty() {
                 break;
             }
-            let more = self.within(Some(scores.ascending()), expr)?;
+            let more = self.within(Some(scores.candidates()), expr)?;
             scores.retain(|at| more.of[at] != 0.0);
             scores.add_from(&more);
             self.give_back(more);
@@ -255,7 +262,7 @@ impl<'a> Evaluation<'a> {
             Expr::Best(list) => list.iter().try_for_each(|expr| self.raise(docs, expr, scores)),
             Expr::Everything(score) => {
                 match docs {
-                    Some(docs) => docs.iter().for_each(|doc| scores.raise(*doc, *score)),
+                    Some(within) => within.docs.iter().for_each(|doc| scores.raise(*doc, *score)),
                     None => (0..self.view.size).for_each(|doc| scores.raise(doc, *score)),
                 }
                 Ok(())
@@ -318,8 +325,8 @@ impl<'a> Evaluation<'a> {
         let weight = PhraseQuery::new(terms).weight(enabled).map_err(index_error)?;
         for (segment, base) in self.view.segments() {
             let mut found = weight.scorer(segment, 1.0).map_err(index_error)?;
-            if let Some(docs) = docs {
-                for doc in from(docs, base) {
+            if let Some(within) = docs {
+                for doc in from(within.docs, base) {
                     let wanted = doc - base;
                     if wanted >= found.doc() && found.seek(wanted) == wanted {
                         scores.raise(*doc, score);
@@ -348,13 +355,20 @@ impl<'a> Evaluation<'a> {
         Ok(found)
     }
 
-    fn empty(&mut self) -> Scores {
-        self.free.pop().unwrap_or_else(|| Scores { of: vec![0.0; self.view.size as usize], docs: Vec::new() })
+    fn empty(&self) -> Scores {
+        let free = self.view.free().pop();
+        free.unwrap_or_else(|| Scores { of: vec![0.0; self.view.size as usize], docs: Vec::new() })
     }
 
-    fn give_back(&mut self, mut scores: Scores) {
+    /// What is not needed any more serves the next ones, of other searches too.
+    pub fn give_back(&self, mut scores: Scores) {
+        /// As many as a few searches need at once; each has some bytes for every document.
+        const KEPT: usize = 8;
         scores.clear();
-        self.free.push(scores);
+        let mut free = self.view.free();
+        if free.len() < KEPT {
+            free.push(scores);
+        }
     }
 }
 
@@ -384,7 +398,7 @@ fn from(docs: &[u32], base: u32) -> &[u32] {
 fn each(mut list: BlockSegmentPostings, base: u32, docs: Within<'_>, mut with: impl FnMut(u32)) {
     let length = list.doc_freq() as usize;
     match docs {
-        Some(docs) if docs.len() * WORTH_SEEKING < length => {
+        Some(Candidates { docs, .. }) if docs.len() * WORTH_SEEKING < length => {
             for doc in from(docs, base) {
                 let at = list.seek(doc - base);
                 match list.doc(at) {
@@ -394,12 +408,21 @@ fn each(mut list: BlockSegmentPostings, base: u32, docs: Within<'_>, mut with: i
                 }
             }
         }
-        _ => {
-            while !list.docs().is_empty() {
-                list.docs().iter().for_each(|doc| with(base + doc));
-                list.advance();
-            }
+        Some(Candidates { of, .. }) => {
+            through(list, base, |doc| {
+                if of[doc as usize] != 0.0 {
+                    with(doc)
+                }
+            });
         }
+        None => through(list, base, with),
+    }
+}
+
+fn through(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
+    while !list.docs().is_empty() {
+        list.docs().iter().for_each(|doc| with(base + doc));
+        list.advance();
     }
 }
 
