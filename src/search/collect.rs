@@ -47,8 +47,8 @@ impl Passing {
         Self(Some(known.sets.iter().map(|set| passes(set)).collect()))
     }
 
-    fn has(&self, set: u32) -> bool {
-        self.0.as_ref().is_none_or(|passing| passing[set as usize])
+    fn has(&self, set: impl FnOnce() -> u32) -> bool {
+        self.0.as_ref().is_none_or(|passing| passing[set() as usize])
     }
 }
 
@@ -58,7 +58,7 @@ fn rounded(score: f32) -> f32 {
 }
 
 /// All documents that match and pass, and how many match at all.
-pub fn gather(view: &View, known: &Known, scores: &Scores, passing: &Passing) -> (Vec<Candidate>, u64) {
+pub fn gather(view: &View, scores: &Scores, passing: &Passing) -> (Vec<Candidate>, u64) {
     let (mut found, mut matching) = (Vec::with_capacity(scores.count()), 0);
     let alive: Vec<_> = view.searcher.segment_readers().iter().map(|segment| segment.alive_bitset()).collect();
     for (doc, score) in scores.iter() {
@@ -68,12 +68,9 @@ pub fn gather(view: &View, known: &Known, scores: &Scores, passing: &Passing) ->
         }
         matching += 1;
         let columns = &view.columns[segment];
-        let (set, job) = (columns.set[at], columns.job[at]);
-        if passing.has(set) {
-            let is_latest = columns.versions[at] == view.latest[job as usize];
-            let score = demoted(score, is_latest, known.valid[set as usize]);
-            let score = rounded(score);
-            found.push(Candidate { score, doc, job });
+        if passing.has(|| columns.set[at]) {
+            let score = rounded(demoted(score, view.standing[doc as usize]));
+            found.push(Candidate { score, doc, job: columns.job[at] });
         }
     }
     (found, matching)
@@ -185,7 +182,7 @@ impl Sorting<'_> {
     pub fn put_latest_first(&self, found: &mut [Candidate]) {
         const BELOW: f32 = 1.0 / STEPS;
         let mut newest: HashMap<u32, f32> = HashMap::new();
-        let is_latest = |hit: &Candidate| self.versions(hit) == self.view.latest[hit.job as usize];
+        let is_latest = |hit: &Candidate| self.view.standing[hit.doc as usize].is_latest;
         for hit in found.iter().filter(|hit| is_latest(hit)) {
             newest.entry(hit.job).and_modify(|score| *score = score.max(hit.score)).or_insert(hit.score);
         }

@@ -23,11 +23,20 @@ pub struct View {
     bases: Vec<u32>,
     /// How many numbers there are; those of removed documents among them.
     pub size: u32,
-    /// The highest versions of each job.
-    pub latest: Vec<[u64; 2]>,
+    /// By number of the document; nothing of value for removed ones.
+    pub standing: Vec<Standing>,
     known: Arc<RwLock<Known>>,
     /// Scores of searches that have ended, to be used again: a new array costs more than a search that finds little.
     free: Mutex<Vec<Scores>>,
+}
+
+/// What makes an image the first choice.
+#[derive(Clone, Copy, Default)]
+pub struct Standing {
+    /// It has the highest versions of its job.
+    pub is_latest: bool,
+    /// Its manifest has no errors.
+    pub is_valid: bool,
 }
 
 /// Of one segment, by document.
@@ -67,21 +76,14 @@ impl View {
                 None => Arc::new(Columns::read(segment, &known)?),
             });
         }
-        let jobs = known.read().unwrap_or_else(PoisonError::into_inner).jobs.len();
-        let mut latest = vec![[0; 2]; jobs];
-        for (segment, columns) in searcher.segment_readers().iter().zip(&columns) {
-            for doc in segment.doc_ids_alive() {
-                let best = &mut latest[columns.job[doc as usize] as usize];
-                *best = columns.versions[doc as usize].max(*best);
-            }
-        }
         let mut size = 0;
         let bases = searcher.segment_readers().iter().map(|segment| {
             size += segment.max_doc();
             size - segment.max_doc()
         });
         let bases = bases.collect();
-        Ok(Self { searcher, columns, bases, size, latest, known, free: Mutex::default() })
+        let standing = standing(&searcher, &columns, &known.read().unwrap_or_else(PoisonError::into_inner));
+        Ok(Self { searcher, columns, bases, size, standing, known, free: Mutex::default() })
     }
 
     /// Segments with the numbers of their first documents.
@@ -140,6 +142,22 @@ impl Columns {
         }
         Ok(Self { id: segment.segment_id(), image, job, set, versions, changed_at })
     }
+}
+
+fn standing(searcher: &Searcher, columns: &[Arc<Columns>], known: &Known) -> Vec<Standing> {
+    let mut latest = vec![[0; 2]; known.jobs.len()];
+    for (segment, columns) in searcher.segment_readers().iter().zip(columns) {
+        for doc in segment.doc_ids_alive() {
+            let best = &mut latest[columns.job[doc as usize] as usize];
+            *best = columns.versions[doc as usize].max(*best);
+        }
+    }
+    let of = |columns: &Columns, at: usize| Standing {
+        is_latest: columns.versions[at] == latest[columns.job[at] as usize],
+        is_valid: known.valid[columns.set[at] as usize],
+    };
+    let all = columns.iter().flat_map(|columns| (0..columns.image.len()).map(move |at| (columns, at)));
+    all.map(|(columns, at)| of(columns, at)).collect()
 }
 
 fn ords(column: Option<&StrColumn>, doc: DocId) -> impl Iterator<Item = usize> + '_ {

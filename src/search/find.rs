@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tantivy::Term;
 
 use super::collect::{Candidate, Passing, Sorting, gather};
-use super::columns::{Known, View};
+use super::columns::View;
 use super::generation::{Generation, index_error};
 use super::highlight::Marks;
 use super::query::{self, Query};
@@ -32,7 +32,6 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
     };
     let search = Search {
         view: &view,
-        known: &known,
         fields: &serving.fields,
         synonyms,
         passing: Passing::new(&request.filters, &known),
@@ -71,7 +70,6 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
 /// One search in one state of the index.
 struct Search<'a> {
     view: &'a View,
-    known: &'a Known,
     fields: &'a Fields,
     synonyms: &'a Synonyms,
     passing: Passing,
@@ -88,7 +86,7 @@ impl Search<'_> {
     fn gather(&self, expr: &Expr) -> Result<(Vec<Candidate>, u64)> {
         let mut evaluation = Evaluation::new(self.view, self.until);
         let scores = evaluation.scores(expr)?;
-        let gathered = gather(self.view, self.known, &scores, &self.passing);
+        let gathered = gather(self.view, &scores, &self.passing);
         evaluation.give_back(scores);
         Ok(gathered)
     }

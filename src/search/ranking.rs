@@ -7,6 +7,7 @@
 
 use tantivy::schema::Field;
 
+use super::columns::Standing;
 use super::query::{Alternative, Clause, Group, MAX_WORDS, Query, Scope};
 use super::schema::Fields;
 use super::score::Expr;
@@ -45,7 +46,7 @@ const INVALID: f32 = 0.5;
 const NAMED_LOSS: f32 = 5_000.0;
 
 /// A score of an image that is not the first choice.
-pub fn demoted(score: f32, is_latest: bool, is_valid: bool) -> f32 {
+pub fn demoted(score: f32, Standing { is_latest, is_valid }: Standing) -> f32 {
     let kept = if is_latest { 1.0 } else { OLDER } * if is_valid { 1.0 } else { INVALID };
     if score >= OTHER_KEY { score - (1.0 - kept) * NAMED_LOSS } else { score * kept }
 }
