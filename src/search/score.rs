@@ -248,7 +248,10 @@ impl<'a> Evaluation<'a> {
             // before.
             Expr::Everything(_) | Expr::Begun { .. } | Expr::Phrase { .. } => Ok(u64::from(self.view.size)),
             Expr::Best(list) | Expr::Any(list) => list.iter().map(|expr| self.cost(expr)).sum(),
-            Expr::All(list) => list.iter().try_fold(u64::MAX, |least, expr| Ok(least.min(self.cost(expr)?))),
+            Expr::All(list) => {
+                let costs: Result<Vec<u64>> = list.iter().map(|expr| self.cost(expr)).collect();
+                Ok(costs?.into_iter().min().unwrap_or_default())
+            }
             Expr::Plus(expr, _) | Expr::With(expr, _) | Expr::Without(expr, _) => self.cost(expr),
         }
     }
