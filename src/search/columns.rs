@@ -31,7 +31,7 @@ pub struct View {
 }
 
 /// What makes an image the first choice.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Standing {
     /// It has the highest versions of its job.
     pub is_latest: bool,
