@@ -26,7 +26,7 @@ use crate::engine::attempt::Event;
 use crate::engine::container::{Container, Input, Text};
 use crate::engine::docker::Session;
 use crate::engine::inputs;
-use crate::engine::leftovers::{OWNER_LABEL, Owner};
+use crate::engine::leftovers::Owner;
 use crate::engine::plan::plan;
 use crate::engine::request::Request;
 use crate::engine::runtime::Error;
@@ -145,7 +145,7 @@ fn open_in(container: &mut Container, program: &[String], is_terminal: bool) {
 
 async fn speak(machine: &Machine, mut container: Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let owner = Owner::new().context("a file for a lock cannot be made")?;
-    container.labels.insert(OWNER_LABEL.to_owned(), owner.label());
+    owner.mark(&mut container.labels);
     let spoken = match Session::open(&machine.docker, &container).await {
         Ok(session) => pass_on(session, &container, stop).await,
         Err(Error::Command { reason, .. }) => Err(anyhow!(

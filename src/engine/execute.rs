@@ -105,7 +105,7 @@ pub async fn execute<R: Runtime>(
     let mut attempt = Attempt::begin(runtime, (&folder, logs), (clock, events), job.leave, earlier);
     let mut seen = Seen::default();
     let main = seen.steps(&mut attempt, job, start, stop).await;
-    let verdict = verdict(job.manifest, &main, seen.outputs.as_ref());
+    let verdict = verdict(job, &main, seen.outputs.as_ref());
     if let Verdict::Failed(error) = &verdict {
         // The disk may be full; then the verdict says so.
         _ = attempt.note(&format!("{}: {} {}", error.name, error.title, error.description)).await;
@@ -265,7 +265,7 @@ fn record<R: Runtime>(
         container_id: main.map(|main| main.container_id.clone()),
         phases: remains.phases,
         exit_code: main.map(|main| main.ended.exit_code),
-        signal: main.and_then(|main| ending(main).signal()),
+        signal: main.and_then(|main| ending(job.plan, main).signal()),
         oom: main.is_some_and(|main| main.ended.oom),
         timed_out: main.is_some_and(|main| main.stopped == Some(Stopped::TimedOut)),
         error,
@@ -275,24 +275,25 @@ fn record<R: Runtime>(
     }
 }
 
-fn ending(main: &Main) -> Ending {
+fn ending(plan: &Plan, main: &Main) -> Ending {
     Ending {
         exit_code: Some(main.ended.exit_code),
         oom: main.ended.oom,
-        timed_out: main.stopped == Some(Stopped::TimedOut),
+        timed_out: (main.stopped == Some(Stopped::TimedOut)).then(|| plan.container.timeout.unwrap_or_default()),
         cancelled: main.stopped == Some(Stopped::Cancelled),
     }
 }
 
 /// How it ended, by all that is known.
-fn verdict(manifest: &Manifest, main: &Result<Main, Error>, outputs: Option<&Outputs>) -> Verdict {
+fn verdict(job: Job<'_>, main: &Result<Main, Error>, outputs: Option<&Outputs>) -> Verdict {
+    let manifest = job.manifest;
     let why = match main {
         Ok(main) if main.stopped == Some(Stopped::OutputTooLarge) => {
             // What it left says why it was stopped; its exit code only that.
-            let ending = Ending { exit_code: Some(0), ..ending(main) };
+            let ending = Ending { exit_code: Some(0), ..ending(job.plan, main) };
             return named(judge(manifest, ending, outputs), |error| error.exit_code = Some(main.ended.exit_code));
         }
-        Ok(main) => return judge(manifest, ending(main), outputs),
+        Ok(main) => return judge(manifest, ending(job.plan, main), outputs),
         Err(why) => why,
     };
     let failure = match why {

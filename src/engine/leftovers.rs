@@ -1,23 +1,31 @@
-//! Containers whose owner was killed: found by their label, and removed.
+//! Containers whose owner was killed: found by their labels, and removed.
 //!
 //! A process that runs containers by itself (`silo run`) holds a lock on a file and names the file in a label. The lock goes
-//! with the process, so whoever can take it has found an orphan. Where the file is not to be seen (another host, another
-//! container) nothing is touched.
+//! with the process, so whoever can take it has found an orphan. A second label names the process itself, for when the folder
+//! of temporary files was emptied. Where neither can be judged from here (another host, another container) nothing is touched.
 
+mod process;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::runtime::{Found, Result, Runtime};
+use process::Process;
+
+use super::runtime::{Error, Found, Result, Runtime};
 use crate::lock::FileLock;
 
 /// The label that names an owner's file.
 pub const OWNER_LABEL: &str = "silo.owner";
+/// The label that names an owner's process: machine, boot, PID namespace, PID and start time.
+pub const PROCESS_LABEL: &str = "silo.owner.process";
 
 /// Owns containers for as long as it lives.
 #[derive(Debug)]
 pub struct Owner {
     path: PathBuf,
+    process: Option<Process>,
     _lock: FileLock,
 }
 
@@ -26,7 +34,7 @@ impl Owner {
     pub fn new() -> io::Result<Self> {
         let (_, path) = tempfile::Builder::new().prefix("silo-run-").suffix(".lock").tempfile()?.keep()?;
         let lock = FileLock::take(&path)?.ok_or_else(|| io::Error::other("somebody else locks a new file"))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, process: Process::own(), _lock: lock })
     }
 
     /// A word that names it among the living.
@@ -39,63 +47,110 @@ impl Owner {
         self.path.display().to_string()
     }
 
+    /// Puts the labels on a container that is to be made.
+    pub fn mark(&self, labels: &mut BTreeMap<String, String>) {
+        labels.insert(OWNER_LABEL.to_owned(), self.label());
+        if let Some(process) = &self.process {
+            labels.insert(PROCESS_LABEL.to_owned(), process.to_string());
+        }
+    }
+
     /// Takes the file away, unless a container could not be removed: then it is for the next who sweeps.
     pub async fn settle<R: Runtime>(self, runtime: &R) {
-        let left = runtime.containers(&format!("{OWNER_LABEL}={}", self.label())).await;
-        if left.is_ok_and(|left| left.is_empty()) {
+        if containers_of(runtime, &self.label()).await.is_ok_and(|left| left.is_empty()) {
             _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes the containers whose owner is dead, and says how many there were.
-///
-/// # Errors
-/// The engine's. Those that were removed before stay removed.
-pub async fn sweep<R: Runtime>(runtime: &R) -> Result<usize> {
-    let mut removed = 0;
-    for found in runtime.containers(OWNER_LABEL).await? {
-        // Held while the container goes, so that two who sweep do not meet.
-        let Some((path, _lock)) = dead_owner(&found) else { continue };
-        runtime.remove(&found.id).await?;
-        _ = fs::remove_file(path);
-        removed += 1;
-    }
-    Ok(removed)
+/// What a sweep has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many containers were removed.
+    pub removed: usize,
+    /// Those that could not be removed, by id.
+    pub failed: Vec<(String, Error)>,
 }
 
-/// The file of an owner who is dead, and the lock on it.
-fn dead_owner(found: &Found) -> Option<(&Path, FileLock)> {
-    let path = Path::new(found.labels.get(OWNER_LABEL)?);
+/// Removes the containers whose owner is dead. One that cannot be removed does not keep the others.
+///
+/// # Errors
+/// The engine cannot be asked for its containers.
+pub async fn sweep<R: Runtime>(runtime: &R) -> Result<Swept> {
+    let mut owners: BTreeMap<String, Vec<Found>> = BTreeMap::new();
+    for found in runtime.containers(OWNER_LABEL).await? {
+        if let Some(owner) = found.labels.get(OWNER_LABEL) {
+            owners.entry(owner.clone()).or_default().push(found);
+        }
+    }
+    let mut swept = Swept::default();
+    for (owner, containers) in owners {
+        let path = Path::new(&owner);
+        // Held while the containers go, so that two who sweep do not meet.
+        let Some(_lock) = dead_owner(path, &containers) else { continue };
+        for container in containers {
+            match runtime.remove(&container.id).await {
+                Ok(()) => swept.removed += 1,
+                Err(why) => swept.failed.push((container.id, why)),
+            }
+        }
+        // The file goes last: it is what the others are known by, and those that the engine was about to make.
+        if containers_of(runtime, &owner).await.is_ok_and(|left| left.is_empty()) {
+            _ = fs::remove_file(path);
+        }
+    }
+    Ok(swept)
+}
+
+async fn containers_of<R: Runtime>(runtime: &R, owner: &str) -> Result<Vec<Found>> {
+    runtime.containers(&format!("{OWNER_LABEL}={owner}")).await
+}
+
+/// The lock of an owner who is dead (`Some(None)`: there is no file to lock any more).
+fn dead_owner(path: &Path, containers: &[Found]) -> Option<Option<FileLock>> {
     // Taking the lock would make a missing file. A label is hostile: only names that we give are opened.
     let name = path.file_name()?.to_str()?;
-    let is_ours = path.is_absolute() && name.starts_with("silo-run-") && name.ends_with(".lock");
-    let is_file = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-    if is_ours && is_file { Some((path, FileLock::take(path).ok()??)) } else { None }
+    if !(path.is_absolute() && name.starts_with("silo-run-") && name.ends_with(".lock")) {
+        return None;
+    }
+    match fs::symlink_metadata(path) {
+        Ok(about) if about.is_file() => FileLock::take(path).ok()?.map(Some),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            let is_dead = |found: &Found| found.labels.get(PROCESS_LABEL).is_some_and(|label| process::is_dead(label));
+            containers.iter().all(is_dead).then_some(None)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::runtime::State;
     use super::*;
 
+    fn found(labels: BTreeMap<String, String>) -> Found {
+        Found { id: String::new(), labels, state: State::Running, created: None }
+    }
+
     #[test]
     fn only_the_dead_leave_something_behind() {
-        let found = |label: &str| Found {
-            id: String::new(),
-            labels: BTreeMap::from([(OWNER_LABEL.to_owned(), label.to_owned())]),
-            state: State::Running,
-            created: None,
-        };
         let owner = Owner::new().expect("a file can be made");
-        let label = owner.label();
-        assert!(dead_owner(&found(&label)).is_none(), "it lives");
+        let path = owner.path.clone();
+        let mut labels = BTreeMap::new();
+        owner.mark(&mut labels);
+        let containers = [found(labels.clone())];
+        assert!(dead_owner(&path, &containers).is_none(), "it lives");
         drop(owner);
-        assert!(dead_owner(&found(&label)).is_some(), "as after a kill");
-        fs::remove_file(&label).expect("it is there");
-        assert!(dead_owner(&found(&label)).is_none() && !Path::new(&label).exists(), "its file is gone");
-        assert!(dead_owner(&found("/etc/passwd")).is_none());
+        assert!(dead_owner(&path, &containers).is_some(), "as after a kill");
+        fs::remove_file(&path).expect("it is there");
+        assert!(dead_owner(&path, &containers).is_none(), "its file is gone, and its process lives");
+        let mut process = Process::own().expect("there is a /proc");
+        process.started += 1;
+        labels.insert(PROCESS_LABEL.to_owned(), process.to_string());
+        assert!(dead_owner(&path, &[found(labels.clone())]).is_some(), "its file and its process are gone");
+        let unknown = found(BTreeMap::from([(OWNER_LABEL.to_owned(), path.display().to_string())]));
+        assert!(dead_owner(&path, &[found(labels), unknown]).is_none(), "of one nobody knows");
+        assert!(!path.exists());
+        assert!(dead_owner(Path::new("/etc/passwd"), &[]).is_none());
     }
 }

@@ -1,10 +1,13 @@
 //! How a run ended, in words that stay the same: the manifest's names for its exit codes first, Scale's names for the rest.
 //! Pure.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::outputs::{OutputCode, OutputProblem, Outputs};
 use crate::seed::model::{ErrorCategory, Manifest};
+use crate::seed::resources::Kind;
 
 /// What an engine says of a container that runs no more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,8 +17,8 @@ pub struct Ending {
     pub exit_code: Option<i64>,
     /// Whether the kernel killed a process of the container because its memory was used up.
     pub oom: bool,
-    /// Whether the run was stopped at its time limit.
-    pub timed_out: bool,
+    /// The time limit at which the run was stopped, if it was.
+    pub timed_out: Option<Duration>,
     /// Whether somebody stopped it.
     pub cancelled: bool,
 }
@@ -98,10 +101,8 @@ pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> 
     if ending.cancelled {
         return Verdict::Dismissed;
     }
-    if ending.timed_out {
-        let limit = manifest.job.timeout;
-        let description = format!("The job was stopped at its time limit; its manifest gives it {limit} seconds.");
-        return Verdict::Failed(error("timeout", "Time limit exceeded", description));
+    if let Some(limit) = ending.timed_out {
+        return Verdict::Failed(error("timeout", "Time limit exceeded", at_limit(manifest, limit)));
     }
     let code = match ending.exit_code {
         None => {
@@ -127,8 +128,13 @@ pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> 
         return Verdict::Failed(RunError { category, ..error(&known.name, &title, description) });
     }
     if ending.oom {
-        let description = "The job used more memory than it is allocated; its manifest says how much that is.";
-        return Verdict::Failed(error("oom-killed", "Out of memory", description.to_owned()));
+        let asks = manifest.job.resources.scalar.iter().any(|it| Kind::of(&it.name) == Kind::Mem);
+        let whose = match asks {
+            true => "its manifest says how much that is",
+            false => "its manifest does not say how much it needs, so whoever ran it did",
+        };
+        let description = format!("The job used more memory than it is allocated; {whose}.");
+        return Verdict::Failed(error("oom-killed", "Out of memory", description));
     }
     if let Some(signal) = ending.signal() {
         let title = format!("Ended by signal {signal}{}", signal_name(signal));
@@ -142,6 +148,22 @@ pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> 
     };
     let description = format!("The job ended with exit code {code}, for which its manifest has no name.{hint}");
     Verdict::Failed(error("algorithm-unknown", "Unknown error of the job", description))
+}
+
+/// A time limit, and who set it: a run's own is the shorter of what was asked for and what the server allows.
+fn at_limit(manifest: &Manifest, limit: Duration) -> String {
+    let (seconds, own) = (limit.as_secs(), manifest.job.timeout);
+    if i64::try_from(seconds) == Ok(own) {
+        return format!("The job was stopped at its time limit; its manifest gives it {own} seconds.");
+    }
+    let own = match own {
+        1.. => format!("its manifest would give it {own}"),
+        _ => "its manifest sets none".to_owned(),
+    };
+    format!(
+        "The job was stopped at the time limit of this run, {seconds} seconds; {own}. The run's limit is what was asked for \
+         (timeoutSeconds, --timeout), or the most that the server allows (runs.longest_hours)."
+    )
 }
 
 fn of_output(code: OutputCode) -> (&'static str, &'static str) {
@@ -267,6 +289,8 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
+
     fn manifest() -> Manifest {
         let errors = json!([{"code": 10, "name": "no-orbit", "title": "No orbit", "description": "It is gone.", "category": "data"},
             {"code": 11, "name": "crash"}, {"code": 0, "name": "never"}, {"code": 139, "name": "known-crash"}]);
@@ -299,10 +323,10 @@ mod tests {
             (exit(128 + 34), "signal-34", "Ended by signal 34", Category::Job),
             (Ending { oom: true, ..exit(137) }, "oom-killed", "Out of memory", Category::Job),
             (Ending { oom: true, ..exit(10) }, "no-orbit", "No orbit", Category::Data),
-            (Ending { timed_out: true, ..exit(143) }, "timeout", "Time limit exceeded", Category::Job),
+            (Ending { timed_out: LIMIT, ..exit(143) }, "timeout", "Time limit exceeded", Category::Job),
             // A job that ends well on TERM has not done what it should.
-            (Ending { timed_out: true, ..exit(0) }, "timeout", "Time limit exceeded", Category::Job),
-            (Ending { timed_out: true, ..exit(10) }, "timeout", "Time limit exceeded", Category::Job),
+            (Ending { timed_out: LIMIT, ..exit(0) }, "timeout", "Time limit exceeded", Category::Job),
+            (Ending { timed_out: LIMIT, ..exit(10) }, "timeout", "Time limit exceeded", Category::Job),
         ];
         for (ending, name, title, category) in table {
             let error = failed(ending);
@@ -313,6 +337,21 @@ mod tests {
         assert_eq!(failed(exit(137)).signal, Some(9));
         let lost = failed(Ending::default());
         assert_eq!((&*lost.name, lost.category, lost.retryable), ("docker-terminated", Category::System, true));
+    }
+
+    #[test]
+    fn a_limit_is_told_as_whose_it_is() {
+        let told = |seconds| failed(Ending { timed_out: Some(Duration::from_secs(seconds)), ..exit(143) }).description;
+        assert_eq!(told(60), "The job was stopped at its time limit; its manifest gives it 60 seconds.");
+        let shorter = told(5);
+        assert!(shorter.contains("of this run, 5 seconds; its manifest would give it 60."), "{shorter}");
+        assert!(shorter.contains("timeoutSeconds"), "{shorter}");
+        let mut manifest = manifest();
+        manifest.job.timeout = 0;
+        assert!(at_limit(&manifest, Duration::from_secs(7)).contains("7 seconds; its manifest sets none."));
+        // Nor is a default told as the manifest's word.
+        let oom = failed(Ending { oom: true, ..exit(137) }).description;
+        assert!(oom.contains("does not say how much it needs"), "{oom}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::engine::attempt::Event;
 use crate::engine::docker::Docker;
 use crate::engine::execute::{Job, execute};
 use crate::engine::fetch::{PullPolicy, Wanted, fetch};
-use crate::engine::leftovers::{OWNER_LABEL, Owner, sweep};
+use crate::engine::leftovers::{Owner, sweep};
 use crate::engine::logs::DEFAULT_CAP;
 use crate::engine::outputs::Rules;
 use crate::engine::plan::Plan;
@@ -99,10 +99,19 @@ impl Subject {
 impl Machine {
     /// Removes the containers of those who were killed. That it cannot is no reason not to go on.
     pub(in crate::cli) async fn sweep(&self) {
-        match sweep(&self.docker).await {
-            Ok(0) => {}
-            Ok(removed) => eprintln!("Removed what a killed silo had left behind; containers: {removed}"),
-            Err(why) => _ = complain(&anyhow::Error::new(why).context("leftovers cannot be looked for")),
+        let swept = match sweep(&self.docker).await {
+            Ok(swept) => swept,
+            Err(why) => {
+                _ = complain(&anyhow::Error::new(why).context("leftovers cannot be looked for"));
+                return;
+            }
+        };
+        if swept.removed > 0 {
+            eprintln!("Removed what a killed silo had left behind; containers: {}", swept.removed);
+        }
+        for (container, why) in swept.failed {
+            let context = format!("the container {container} of a killed silo cannot be removed");
+            _ = complain(&anyhow::Error::new(why).context(context));
         }
     }
 
@@ -119,7 +128,7 @@ impl Machine {
         stop: &CancellationToken,
     ) -> anyhow::Result<Record> {
         let clock = Clock::system();
-        plan.container.labels.insert(OWNER_LABEL.to_owned(), owner.label());
+        owner.mark(&mut plan.container.labels);
         let job = Job {
             manifest,
             plan: &plan,

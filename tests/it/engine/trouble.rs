@@ -1,10 +1,11 @@
 //! Engines that are not there or go away, full disks, images that cannot be run.
 
+use std::path::Path;
 use std::process::Command;
 
 use silo::engine::attempt::Error;
 use silo::engine::docker::Docker;
-use silo::engine::leftovers::{OWNER_LABEL, Owner, sweep};
+use silo::engine::leftovers::{OWNER_LABEL, Owner, PROCESS_LABEL, Swept, sweep};
 use silo::engine::runtime::{self, Runtime as _};
 
 use super::Job;
@@ -126,33 +127,63 @@ async fn orphans_are_removed_and_others_are_not() {
     // An engine of its own: who sweeps sees all containers.
     let docker = DockerEngine::start().await;
     let mut job = Job::on(docker, "sleep 600").await;
-    let (living, dead) = (Owner::new().unwrap(), Owner::new().unwrap());
-    let mut made = Vec::new();
-    for label in [living.label(), dead.label(), "/not/to/be/seen/silo-run-x.lock".to_owned()] {
-        job.container.labels.insert(OWNER_LABEL.to_owned(), label);
-        made.push(job.docker.create(&job.container).await.unwrap());
+    let (living, dead, cleaned) = (Owner::new().unwrap(), Owner::new().unwrap(), Owner::new().unwrap());
+    let unseen = "/not/to/be/seen/silo-run-x.lock".to_owned();
+    let mut kept = Vec::new();
+    // As of a batch, which makes some at a time.
+    for owner in [&living, &dead, &dead, &dead, &cleaned, &cleaned] {
+        owner.mark(&mut job.container.labels);
+        let made = job.docker.create(&job.container).await.unwrap();
+        kept.extend((owner.label() == living.label()).then_some(made));
     }
+    job.container.labels.insert(OWNER_LABEL.to_owned(), unseen);
+    kept.push(job.docker.create(&job.container).await.unwrap());
     // What a kill leaves: the file, and nobody who holds it.
     let file = dead.label();
     drop(dead);
-    assert_eq!(sweep(&job.docker).await, Ok(1));
+    let removed = |removed| Ok(Swept { removed, failed: Vec::new() });
+    assert_eq!(sweep(&job.docker).await, removed(3));
     let mut left = job.engine.containers(&job.label()).await;
+    left.retain(|id| kept.contains(id));
     left.sort();
-    made.remove(1);
-    made.sort();
-    assert_eq!(left, made);
-    assert!(!std::path::Path::new(&file).exists());
-    assert_eq!(sweep(&job.docker).await, Ok(0));
+    kept.sort();
+    assert_eq!(left, kept);
+    assert!(!Path::new(&file).exists());
+    // Whoever lives is known though the folder of temporary files was emptied.
+    std::fs::remove_file(cleaned.label()).unwrap();
+    assert_eq!(sweep(&job.docker).await, removed(0));
     // Whoever could not remove its container leaves the file, for the next.
     let file = living.label();
     living.settle(&job.docker).await;
-    assert_eq!(sweep(&job.docker).await, Ok(1));
-    assert!(!std::path::Path::new(&file).exists());
+    assert_eq!(sweep(&job.docker).await, removed(1));
+    assert!(!Path::new(&file).exists());
     for id in job.engine.containers(&job.label()).await {
         job.docker.remove(&id).await.unwrap();
     }
     let owner = Owner::new().unwrap();
     let file = owner.label();
     owner.settle(&job.docker).await;
-    assert!(!std::path::Path::new(&file).exists());
+    assert!(!Path::new(&file).exists());
+}
+
+#[tokio::test]
+async fn orphans_are_found_where_the_file_of_their_owner_is_gone() {
+    let docker = DockerEngine::start().await;
+    let mut job = Job::on(docker, "sleep 600").await;
+    let owner = Owner::new().unwrap();
+    owner.mark(&mut job.container.labels);
+    // A process that has ended, in place of this one.
+    let mut ended = Command::new("true").spawn().unwrap();
+    let pid = ended.id();
+    ended.wait().unwrap();
+    let ours = &job.container.labels[PROCESS_LABEL];
+    let theirs = ours.replacen(&format!(" {} ", std::process::id()), &format!(" {pid} "), 1);
+    assert_ne!(*ours, theirs);
+    job.container.labels.insert(PROCESS_LABEL.to_owned(), theirs);
+    for _ in 0..2 {
+        job.docker.create(&job.container).await.unwrap();
+    }
+    std::fs::remove_file(owner.label()).unwrap();
+    assert_eq!(sweep(&job.docker).await, Ok(Swept { removed: 2, failed: Vec::new() }));
+    assert_eq!(job.engine.containers(&job.label()).await, [""; 0]);
 }

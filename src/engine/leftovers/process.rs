@@ -1,0 +1,116 @@
+//! Which process somebody was, told in a label, and whether it is gone.
+//!
+//! A PID alone is given again: the start time (`/proc/PID/stat`, field 22, proc_pid_stat(5)) tells two apart, the boot id two
+//! boots, the machine id with the host's name two machines, the namespace two containers.
+
+use std::fmt;
+use std::fs;
+use std::str::FromStr;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+
+/// A process, among all of all machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    /// Empty where the machine has no id.
+    machine: String,
+    boot: String,
+    /// Its PID namespace, as in `pid:[4026531836]`.
+    namespace: String,
+    pid: i32,
+    /// Clock ticks after the boot.
+    pub(super) started: u64,
+}
+
+impl Process {
+    /// This one; `None` where there is no `/proc`.
+    pub(super) fn own() -> Option<Self> {
+        let pid = i32::try_from(std::process::id()).ok()?;
+        let namespace = fs::read_link("/proc/self/ns/pid").ok()?.to_str()?.to_owned();
+        let boot = line("/proc/sys/kernel/random/boot_id")?;
+        Some(Self { machine: machine(), boot, namespace, pid, started: started(pid)? })
+    }
+}
+
+/// The id of this machine, with its host name: images of machines that are copied have one id. Empty where there is none.
+fn machine() -> String {
+    let id = line("/etc/machine-id").filter(|id| id.len() == 32);
+    let host = line("/proc/sys/kernel/hostname").unwrap_or_default().replace(' ', "_");
+    id.map(|id| format!("{id}.{host}")).unwrap_or_default()
+}
+
+fn line(path: &str) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned()).filter(|line| !line.is_empty())
+}
+
+/// When a process was started; `None` where there is none, or it cannot be seen.
+fn started(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name, which may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Whether the process of a label is gone for sure. Also false where it cannot be judged from here.
+pub(super) fn is_dead(label: &str) -> bool {
+    let (Ok(process), Some(own)) = (label.parse::<Process>(), Process::own()) else { return false };
+    if process.boot != own.boot {
+        return !own.machine.is_empty() && process.machine == own.machine;
+    }
+    if process.namespace != own.namespace {
+        return false;
+    }
+    let Some(pid) = Pid::from_raw(process.pid) else { return false };
+    // Of others' processes `/proc` may show nothing.
+    test_kill_process(pid) == Err(Errno::SRCH) || started(process.pid).is_some_and(|at| at != process.started)
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, boot, namespace, pid, started } = self;
+        write!(f, "{boot} {namespace} {pid} {started} {machine}")
+    }
+}
+
+impl FromStr for Process {
+    type Err = ();
+
+    fn from_str(label: &str) -> Result<Self, ()> {
+        let [boot, namespace, pid, started, machine] =
+            label.split(' ').collect::<Vec<_>>().try_into().map_err(|_| ())?;
+        Ok(Self {
+            machine: machine.to_owned(),
+            boot: boot.to_owned(),
+            namespace: namespace.to_owned(),
+            pid: pid.parse().ok().filter(|pid| *pid > 0).ok_or(())?,
+            started: started.parse().map_err(drop)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_more_than_its_number() {
+        let own = Process::own().expect("there is a /proc");
+        assert_eq!(own.to_string().parse(), Ok(own.clone()));
+        let is_dead = |change: fn(&mut Process)| {
+            let mut other = own.clone();
+            change(&mut other);
+            super::is_dead(&other.to_string())
+        };
+        assert!(!is_dead(|_| {}), "it is this one");
+        assert!(is_dead(|it| it.started += 1), "its number was given again");
+        assert!(is_dead(|it| it.pid = i32::MAX), "there is no such process");
+        assert!(!is_dead(|it| it.namespace = "pid:[1]".to_owned()), "it cannot be seen from here");
+        assert!(!is_dead(|it| (it.boot, it.machine) = ("other".to_owned(), "other".to_owned())), "another machine's");
+        let after_reboot = Process { boot: "other".to_owned(), ..own.clone() };
+        assert_eq!(super::is_dead(&after_reboot.to_string()), !own.machine.is_empty());
+        for hostile in ["", "a b c d e", "a b 0 1 e", "a b -1 1 e", "a b 1 1 e f"] {
+            assert!(!super::is_dead(hostile), "{hostile}");
+        }
+    }
+}
