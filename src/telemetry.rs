@@ -1,9 +1,11 @@
 //! Logs and metrics.
 
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -38,13 +40,88 @@ pub fn metrics() -> &'static PrometheusHandle {
         // A scan may take hours. The full name goes before the ending.
         let longer = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0];
         let scans = Matcher::Full("silo_scan_duration_seconds".to_owned());
-        PrometheusBuilder::new()
+        let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
             .and_then(|builder| builder.set_buckets_for_metric(scans, &longer))
             .expect("the lists of buckets are not empty")
-            .install_recorder()
-            .expect("this is the only recorder of the process")
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(BoundedRecorder::new(recorder, MOST_SERIES))
+            .expect("this is the only recorder of the process");
+        for (name, meaning) in documented() {
+            // Whatever kind it is: a description belongs to a name.
+            metrics::describe_gauge!(name, meaning);
+        }
+        metrics::gauge!("silo_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        handle
     })
+}
+
+/// The page that tells operators what each series is.
+const PAGE: &str = include_str!("../docs/operations.md");
+
+/// The names of series with what they mean, from the tables of the page.
+fn documented() -> impl Iterator<Item = (&'static str, String)> {
+    PAGE.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `silo_")?.split('|').map(str::trim);
+        let name = cells.next()?.strip_suffix('`')?;
+        let start = line.find("silo_")?;
+        let meaning = cells.nth(1)?.replace('`', "");
+        Some((&line[start..start + "silo_".len() + name.len()], meaning))
+    })
+}
+
+/// Most series of one name. Labels have few values, all but those that admins name: registries and their hosts. A series
+/// stays until the process ends, so somebody who adds and deletes registries for ever gets no more of them at some point.
+const MOST_SERIES: usize = 5000;
+
+/// A recorder in which no name has more than so many series. What is recorded of others is lost.
+struct BoundedRecorder<R> {
+    inner: R,
+    most: usize,
+    /// By name, the hashes of the keys.
+    known: Mutex<HashMap<String, HashSet<u64>>>,
+}
+
+impl<R> BoundedRecorder<R> {
+    fn new(inner: R, most: usize) -> Self {
+        Self { inner, most, known: Mutex::default() }
+    }
+
+    fn has_room_for(&self, key: &Key) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = match known.get_mut(key.name()) {
+            Some(series) => series,
+            None => known.entry(key.name().to_owned()).or_default(),
+        };
+        series.contains(&key.get_hash()) || series.len() < self.most && series.insert(key.get_hash())
+    }
+}
+
+impl<R: Recorder> Recorder for BoundedRecorder<R> {
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.inner.describe_counter(name, unit, description);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.inner.describe_gauge(name, unit, description);
+    }
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.inner.describe_histogram(name, unit, description);
+    }
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        if self.has_room_for(key) { self.inner.register_counter(key, metadata) } else { Counter::noop() }
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        if self.has_room_for(key) { self.inner.register_gauge(key, metadata) } else { Gauge::noop() }
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        if self.has_room_for(key) { self.inner.register_histogram(key, metadata) } else { Histogram::noop() }
+    }
 }
 
 /// Keeps the recorder's memory bounded; runs until dropped.
@@ -53,5 +130,31 @@ pub async fn metrics_upkeep() {
     loop {
         ticks.tick().await;
         metrics().run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_so_many_series_and_no_more() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&BoundedRecorder::new(recorder, 10), || {
+            for turn in 0..2 {
+                for registry in 0..100 {
+                    let labels = [("registry", format!("r{registry}"))];
+                    metrics::counter!("silo_scans_total", &labels).increment(1);
+                    metrics::gauge!("silo_registry_tags", &labels).set(f64::from(turn));
+                    metrics::histogram!("silo_scan_duration_seconds", &labels).record(1.0);
+                }
+            }
+        });
+        let text = handle.render();
+        for name in ["silo_scans_total{", "silo_registry_tags{", "silo_scan_duration_seconds_count{"] {
+            assert_eq!(text.lines().filter(|line| line.starts_with(name)).count(), 10, "{text}");
+        }
+        assert!(text.contains("silo_scans_total{registry=\"r0\"} 2"), "those that are known go on: {text}");
     }
 }

@@ -60,7 +60,8 @@ async fn envelope(State(Around { app, streamed }): State<Around>, request: Reque
     let path = request.uri().path().to_owned();
     // One series a route: paths as they come would be without number.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
-    let span = tracing::info_span!("request", id, %method, path = shown(&path));
+    let word = method_word(&method);
+    let span = tracing::info_span!("request", id, method = word, path = shown(&path));
     let started = Instant::now();
     let is_streamed = method == Method::POST && streamed.contains(&path.as_str());
     let most = match is_streamed {
@@ -82,7 +83,7 @@ async fn envelope(State(Around { app, streamed }): State<Around>, request: Reque
     headers.insert(&REQUEST_ID, HeaderValue::from_str(&id).expect("an id is hexadecimal digits"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let took = started.elapsed();
-    let labels = [("method", method.to_string()), ("route", route), ("status", response.status().as_str().to_owned())];
+    let labels = [("method", word.to_owned()), ("route", route), ("status", response.status().as_str().to_owned())];
     metrics::histogram!("silo_http_request_duration_seconds", &labels).record(took.as_secs_f64());
     tracing::debug!(parent: &span, status = response.status().as_u16(), micros = took.as_micros() as u64, "answered");
     response
@@ -120,9 +121,17 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     Response::from_parts(parts, Body::from(body.to_string()))
 }
 
-/// A path as logs may have it: the token of a hook is a secret.
+/// A path as logs may have it: the token of a hook is a secret, and a line has an end.
 fn shown(path: &str) -> &str {
-    if path.starts_with("/hooks/") { "/hooks/…" } else { path }
+    const LONGEST: usize = 500;
+    if path.starts_with("/hooks/") { "/hooks/…" } else { &path[..path.floor_char_boundary(LONGEST)] }
+}
+
+/// A method as a label: any word can be one, and each would be a series for ever.
+fn method_word(method: &Method) -> &'static str {
+    const KNOWN: [&Method; 7] =
+        [&Method::GET, &Method::HEAD, &Method::POST, &Method::PUT, &Method::PATCH, &Method::DELETE, &Method::OPTIONS];
+    KNOWN.into_iter().find(|known| *known == method).map_or("other", Method::as_str)
 }
 
 /// Whether the address is of the native interface. Hooks have no legacy to keep.

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Request};
+use axum::extract::{
+    FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, RawPathParams, Request,
+};
 use http::request::Parts;
 use http::uri::Authority;
 use serde::de::DeserializeOwned;
@@ -115,6 +117,13 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        if let Ok(raw) = RawPathParams::from_request_parts(parts, state).await {
+            // PostgreSQL cannot be asked for a text with a NUL. Words to search for, and paths of files, are not looked up there.
+            let is_looked_up = |name: &str| !matches!(name, "query" | "path");
+            if raw.iter().any(|(name, value)| is_looked_up(name) && value.contains('\0')) {
+                return Err(Error::Invalid("This address holds a NUL character (%00)".to_owned()).into());
+            }
+        }
         match <axum::extract::Path<T> as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(parameters)) => Ok(Self(parameters)),
             Err(_) => Err(Error::Invalid("This address cannot be read: it is not UTF-8".to_owned()).into()),
@@ -122,13 +131,55 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Query parameters of the native interface.
+/// Query parameters of the native interface. Each has at most [`LONGEST_PARAMETER`] bytes, and there are at most
+/// [`MOST_PARAMETERS`].
 pub struct Query<T>(pub T);
+
+/// Longest value of a query parameter, in bytes: room for the longest words to search for.
+const LONGEST_PARAMETER: usize = 4096;
+
+/// Most query parameters, those that may be repeated included.
+const MOST_PARAMETERS: usize = 64;
+
+/// Most words of a list: in one parameter with commas, or of one that is repeated.
+pub const MOST_WORDS: usize = 32;
+
+/// The words of a list with commas, without empty ones.
+///
+/// # Errors
+/// [`Error::Invalid`] for more than [`MOST_WORDS`].
+pub fn words<'a>(name: &str, list: &'a str) -> Result<Vec<&'a str>, Failure> {
+    let words: Vec<&str> =
+        list.split(',').map(str::trim).filter(|word| !word.is_empty()).take(MOST_WORDS + 1).collect();
+    if words.len() > MOST_WORDS {
+        return Err(Error::Invalid(format!("{name} has more than {MOST_WORDS} words; ask for fewer")).into());
+    }
+    Ok(words)
+}
+
+fn check_parameters(query: &str) -> Result<(), Error> {
+    for (index, (name, value)) in url::form_urlencoded::parse(query.as_bytes()).enumerate() {
+        if index == MOST_PARAMETERS {
+            return Err(Error::Invalid(format!("The address has more than {MOST_PARAMETERS} parameters")));
+        }
+        if name.len().max(value.len()) > LONGEST_PARAMETER {
+            return Err(Error::Invalid(format!(
+                "A parameter of the address may have at most {LONGEST_PARAMETER} bytes"
+            )));
+        }
+        // Words that are searched for may hold anything; nothing else may, because PostgreSQL has no text with a NUL.
+        if name != "q" && value.contains('\0') {
+            return Err(Error::Invalid("A parameter of the address holds a NUL character (%00)".to_owned()));
+        }
+    }
+    Ok(())
+}
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        check_parameters(parts.uri.query().unwrap_or_default())?;
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
             Err(why) => Err(Error::Invalid(why.body_text()).into()),

@@ -43,7 +43,6 @@ pub(super) async fn serve(served: Served<'_>, asked: &HeaderMap) -> Result<Respo
         headers.insert(header::ETAG, tag);
     }
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if tag.as_deref().is_some_and(|tag| is_known(asked, tag)) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }

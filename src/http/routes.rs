@@ -9,7 +9,7 @@ use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use http::{Method, header};
+use http::{HeaderValue, Method, header};
 
 use super::error::Failure;
 use super::stream::Places;
@@ -120,9 +120,24 @@ impl Routes {
     }
 }
 
+/// What a route's access means for its replies.
+async fn guarded(app: App, access: Access, request: Request, next: Next) -> Response {
+    let is_open = access == Access::Anyone && request.method().is_safe();
+    let is_known = request.headers().contains_key(header::AUTHORIZATION);
+    let mut response = admitted(app, access, request, next).await;
+    // What is for one person, and what holds a token or a new secret, is kept by no cache.
+    let no_store = HeaderValue::from_static("no-store");
+    if !is_open {
+        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    } else if is_known {
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+    }
+    response
+}
+
 /// Lets a request pass that may. Before the body is read, so that a stranger learns nothing from a body's errors. Who
 /// asks, where that is known, is handed on as an extension.
-async fn guarded(app: App, access: Access, mut request: Request, next: Next) -> Response {
+async fn admitted(app: App, access: Access, mut request: Request, next: Next) -> Response {
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     match (access, app.authenticate(header).await) {
         (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {

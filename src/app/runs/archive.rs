@@ -1,5 +1,6 @@
 //! Everything of a run as one file, written while it is read: nothing of it is ever whole in memory.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -91,14 +92,27 @@ fn tar_of(entries: &[Entry], out: &mut Pieces) -> io::Result<()> {
 
 fn zip_of(entries: &[Entry], out: &mut Pieces) -> io::Result<()> {
     let mut archive = zip::ZipWriter::new_stream(out);
+    let mut taken = HashSet::new();
     for Entry { name, path } in entries {
         let mut file = File::open(path)?;
         let large = file.metadata()?.len() >= u64::from(u32::MAX);
-        archive.start_file(name.as_str(), SimpleFileOptions::default().large_file(large).unix_permissions(0o644))?;
+        archive.start_file(
+            zip_name(name, &mut taken),
+            SimpleFileOptions::default().large_file(large).unix_permissions(0o644),
+        )?;
         io::copy(&mut file, &mut archive)?;
     }
     archive.finish()?;
     Ok(())
+}
+
+/// A name that is not taken, without backslashes: Windows reads them as slashes, so that `..\x` would lie elsewhere.
+fn zip_name(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut name = name.replace('\\', "_");
+    while !taken.insert(name.clone()) {
+        name.push('_');
+    }
+    name
 }
 
 fn modified(file: &File) -> u64 {
@@ -150,5 +164,17 @@ impl Write for Pieces {
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
         let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the archive any more");
         self.send.blocking_send(Ok(piece.into())).map_err(gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_zip_files_lead_nowhere_else_and_differ() {
+        let mut taken = HashSet::new();
+        let names = ["a/b", "a_b", r"a\b", r"..\..\x", r"a\b_"].map(|name| zip_name(name, &mut taken));
+        assert_eq!(names, ["a/b", "a_b", "a_b_", ".._.._x", "a_b__"]);
     }
 }

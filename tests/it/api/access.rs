@@ -234,3 +234,18 @@ async fn only_an_admin_sees_the_user_name_of_a_registry() {
         client.get("/registries/1").await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn what_is_for_one_person_is_kept_by_no_cache() {
+    let silo = TestApp::start().await;
+    for route in silo.routes() {
+        let admin = silo.authorized(&format!("{WORD} {}", silo.login(ADMIN, ADMIN_PASSWORD).await));
+        for reply in [ask(&admin, route).await, ask(&silo.anonymous(), route).await] {
+            let kept = reply.header("cache-control");
+            let is_open = route.access == Access::Anyone && route.method == Method::GET;
+            assert!(is_open || kept == "no-store", "{}: {kept:?}", reply.asked);
+        }
+    }
+    assert_eq!(silo.admin().get("/api/v1/registries").await.header("cache-control"), "no-store");
+    assert_eq!(silo.anonymous().get("/api/v1/registries").await.header("cache-control"), "");
+}

@@ -1,8 +1,10 @@
 //! Input from those who mean harm, or did not read the manual: never a 5xx, never a closed connection.
 
+use http::Method;
 use serde_json::json;
 
-use crate::support::app::{ADMIN, TestApp, USER_PASSWORD, jobs};
+use crate::support::app::{ADMIN, TestApp, USER_PASSWORD, jobs, text};
+use crate::support::contract::{DOCUMENT, documented, resolve};
 
 /// Where a body is read.
 const BODIES: [&str; 5] = ["/login", "/registries/add", "/users/add", "/api/v1/login", "/api/v1/registries"];
@@ -256,4 +258,46 @@ async fn secrets_are_in_no_reply() {
             assert!(!everything.contains(secret), "{} tells {secret}: {everything}", reply.asked);
         }
     }
+}
+
+/// The address of a route with this in place of each of its parameters.
+fn filled(path: &str, word: &str) -> String {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { word } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+async fn no_query_is_too_much(silo: &TestApp) {
+    for route in silo.routes().iter().filter(|route| route.method == Method::GET) {
+        let parameters = &DOCUMENT["paths"][documented(route.path)]["get"]["parameters"];
+        let parameters = parameters.as_array().into_iter().flatten().map(resolve);
+        let names = parameters.filter(|one| one["in"] == "query").map(|one| text(&one["name"]));
+        let path = filled(route.path, "1");
+        for name in names {
+            let queries = [
+                vec![format!("{name}=x"); 3000].join("&"),
+                format!("{name}={}", "x".repeat(5000)),
+                format!("{name}={}", vec!["x"; 3000].join(",")),
+            ];
+            for query in queries {
+                silo.admin().get(&format!("{path}?{query}")).await.expect(400);
+            }
+            let reply = silo.admin().get(&format!("{path}?{name}=a%00b")).await;
+            assert!(reply.status < 500, "{}: {}", reply.asked, reply.text);
+        }
+        let reply = silo.admin().get(&filled(route.path, "a%00b")).await;
+        assert!(reply.status < 500, "{}: {}", reply.asked, reply.text);
+    }
+    let many = |count: usize| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>().join(",");
+    silo.admin().get(&format!("/api/v1/runs?tag={}", many(32))).await.expect(200);
+    silo.admin().get(&format!("/api/v1/runs?tag={}", many(33))).await.expect(400);
+}
+
+#[tokio::test]
+async fn long_and_many_parameters_are_refused_everywhere() {
+    no_query_is_too_much(&TestApp::start().await).await;
+}
+
+#[tokio::test]
+async fn long_and_many_parameters_are_refused_everywhere_on_postgres() {
+    no_query_is_too_much(&TestApp::on_postgres().await).await;
 }

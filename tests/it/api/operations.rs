@@ -100,3 +100,48 @@ async fn metrics_have_a_series_for_each_registry_and_route() {
     let text = numbers().await;
     assert!(text.lines().any(|line| line == gone), "{text}");
 }
+
+#[tokio::test]
+async fn each_number_says_what_it_is_and_the_program_its_version() {
+    let silo = TestApp::with_jobs(&[("my-job", "1.0.0", "0.1.0")]).await;
+    let text = silo.anonymous().get("/metrics").await.expect(200).text;
+    let names = |kind: &str| -> BTreeSet<String> {
+        text.lines().filter_map(|line| line.strip_prefix(kind)?.split(' ').next()).map(str::to_owned).collect()
+    };
+    assert_eq!(names("# TYPE "), names("# HELP "));
+    let version = format!("silo_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+    assert!(text.lines().any(|line| line == version), "{text}");
+    assert!(text.contains("# HELP silo_streams_open replies that go on"), "{text}");
+}
+
+/// Words that differ in each request, wherever a request has room for one.
+#[tokio::test]
+async fn strangers_make_no_series() {
+    const MARK: &str = "q7w3";
+    let silo = TestApp::start().await;
+    for turn in 0..40 {
+        let word = format!("{MARK}{turn}");
+        for line in [
+            format!("{word} /"),
+            format!("{word} /jobs"),
+            format!("M{} /", word.repeat(1000)),
+            format!("GET /{word}"),
+            format!("GET /jobs/{word}?{word}={word}"),
+            format!("GET http://{word}/jobs"),
+            format!("POST /hooks/{word}"),
+            format!("GET /images/manifest/{word}/{word}:{word}"),
+            format!("GET /api/v1/registries/{word}"),
+        ] {
+            let request = format!(
+                "{line} HTTP/1.1\r\nHost: {word}\r\nUser-Agent: {word}\r\nCe-Type: {word}\r\n\
+                 Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+            );
+            let reply = silo.raw(request.as_bytes()).await;
+            assert!(reply.starts_with("HTTP/1.1 4") || reply.starts_with("HTTP/1.1 2"), "{line:.100}: {reply}");
+        }
+    }
+    let text = silo.anonymous().get("/metrics").await.expect(200).text;
+    let found = text.lines().find(|line| line.contains(MARK));
+    assert_eq!(found.map(|line| &line[..line.len().min(200)]), None);
+    assert!(text.contains(r#"{method="other",route="/jobs",status="405"}"#) || text.contains(r#"method="other""#));
+}

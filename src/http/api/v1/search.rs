@@ -10,10 +10,7 @@ use super::limit;
 use crate::app::{App, Count, Error, Facet, Highlight, Match, Order, Page, Ranked};
 use crate::catalog::{Image, JobSummary};
 use crate::http::error::Result;
-use crate::http::extract::Query;
-
-/// The most values that results can be narrowed to.
-const MAX_FILTERS: usize = 32;
+use crate::http::extract::{MOST_WORDS, Query};
 
 struct SearchQuery {
     text: Option<String>,
@@ -57,8 +54,8 @@ impl SearchQuery {
                 _ => return Err(invalid(format!("unknown parameter `{name}`: {KNOWN}"))),
             }
         }
-        if asked.page.filters.len() > MAX_FILTERS {
-            return Err(invalid(format!("at most {MAX_FILTERS} values of facets can be asked for")));
+        if asked.page.filters.len() > MOST_WORDS {
+            return Err(invalid(format!("at most {MOST_WORDS} values of facets can be asked for")));
         }
         if asked.text.is_none() && asked.page.filters.is_empty() {
             return Err(invalid("missing parameter `q`: what to look for (or narrow by a facet.…)".to_owned()));

@@ -24,7 +24,7 @@ use crate::app::{App, Error, RunChange, RunForm, Session, Submitted};
 use crate::catalog::{RunCounts, RunFilter, RunStatus};
 use crate::engine::record::Record;
 use crate::http::error::Result;
-use crate::http::extract::{self, Path, Query};
+use crate::http::extract::{self, Path, Query, words};
 use crate::http::routes::{Access, Routes};
 use crate::http::stream::{Opening, is_wanted};
 
@@ -122,21 +122,17 @@ impl ListQuery {
         };
         Ok(RunFilter {
             owner: None,
-            status: words(&self.status).map(status).collect::<std::result::Result<_, _>>()?,
+            status: words("status", &self.status)?.into_iter().map(status).collect::<std::result::Result<_, _>>()?,
             job: self.job.clone(),
             job_version: self.job_version.clone(),
             image: self.image.clone(),
-            tags: words(&self.tag).map(str::to_owned).collect(),
+            tags: words("tag", &self.tag)?.into_iter().map(str::to_owned).collect(),
             batch: self.batch.clone(),
             error: self.error.clone(),
             created_after: self.created_after,
             created_before: self.created_before,
         })
     }
-}
-
-fn words(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 #[derive(Serialize)]
