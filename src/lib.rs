@@ -3,6 +3,9 @@
 //!
 //! The rooms, and what each may use, are described in `ARCHITECTURE.md`; a test keeps them to it.
 
+// They panic when nobody reads any more; `cli` has its own.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod app;
 pub mod auth;
 pub mod catalog;

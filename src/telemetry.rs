@@ -1,35 +1,65 @@
 //! Logs and metrics.
 
+mod log_queue;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+use std::panic::PanicHookInfo;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use self::log_queue::LogQueue;
 use crate::config::{Log, LogFormat};
 
-/// Starts logging to standard error: standard output is for what people asked for.
+/// How long the end of the process waits for whoever reads its log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The log of this process. When it is dropped, also by a panic, the lines that wait are written.
+pub struct LogOutput(LogQueue);
+
+impl Drop for LogOutput {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+/// Starts logging to standard error: standard output is for what people asked for. Panics are logged as well: the usual
+/// way of telling them waits for whoever reads.
 ///
 /// # Errors
 /// A filter that cannot be read.
-pub fn start_logs(log: &Log) -> anyhow::Result<()> {
+pub fn start_logs(log: &Log) -> anyhow::Result<LogOutput> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|why| anyhow::anyhow!("the log filter '{}' cannot be read: {why}", log.filter))?;
+    // A handle of its own, since that of the standard library is locked for as long as a write takes.
+    let queue = LogQueue::into_writer(File::from(std::io::stderr().as_fd().try_clone_to_owned()?))?;
     let lines = tracing_subscriber::fmt()
         // bollard logs what it sends, and with it what jobs are given in secret.
         .with_env_filter(filter.add_directive("bollard=off".parse().expect("a directive")))
-        .with_writer(BoxMakeWriter::new(std::io::stderr))
+        .with_writer(queue.clone())
         .with_ansi(std::io::stderr().is_terminal());
     // Fails only when logging was started before, as in tests.
     _ = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().try_init(),
     };
-    Ok(())
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(LogOutput(queue))
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| format!("\n{backtrace}"));
+    let words = panic.payload_as_str().unwrap_or("a value that is no text");
+    tracing::error!("panic at {place}: {words}{}", backtrace.unwrap_or_default());
 }
 
 /// The metrics of this process, in Prometheus' text format (0.0.4).
@@ -53,6 +83,7 @@ pub fn metrics() -> &'static PrometheusHandle {
             metrics::describe_gauge!(name, meaning);
         }
         metrics::gauge!("silo_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        metrics::counter!("silo_log_lines_dropped_total").increment(0);
         handle
     })
 }

@@ -56,7 +56,7 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
         Command::Add { name, role } => {
             let password = read_password(&format!("Password for {name}: "))?;
             let user = app.user_add(&NewUser { username: name, password, role }).await?;
-            eprintln!("Added {} with role {}.", user.username, user.role.as_str());
+            stderrln!("Added {} with role {}.", user.username, user.role.as_str());
         }
         Command::List { json } => {
             let users = app.user_list().await?;
@@ -79,12 +79,12 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
                 // It would mislead from now on.
                 _ = std::fs::remove_file(app.settings().in_data(PASSWORD_FILE));
             }
-            eprintln!("Changed the password of {name}; earlier tokens stop working.");
+            stderrln!("Changed the password of {name}; earlier tokens stop working.");
         }
         Command::Rm { name } => {
             let user = app.user_by_name(&name).await?;
             app.user_delete(user.id).await?;
-            eprintln!("Deleted {name}.");
+            stderrln!("Deleted {name}.");
         }
     }
     Ok(())

@@ -137,7 +137,7 @@ fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Vec
 
 /// Says what is wrong with rows, all of it.
 fn tell(what: &str, bad: &[Line]) {
-    eprint!("silo: {what}\n{}", bad.iter().map(Line::complaints).collect::<String>());
+    stderr!("silo: {what}\n{}", bad.iter().map(Line::complaints).collect::<String>());
 }
 
 struct Batch<'a> {
@@ -231,9 +231,9 @@ impl Batch<'_> {
         let exit = if stop.is_cancelled() { Exit::Interrupted } else { exit };
         let told = summary(&lines);
         self.report(lines)?;
-        eprintln!("{told}; results are in {}", shown(self.root));
+        stderrln!("{told}; results are in {}", shown(self.root));
         if exit != Exit::Done {
-            eprintln!("The same command again runs the rows that were not successful.");
+            stderrln!("The same command again runs the rows that were not successful.");
         }
         Ok(exit)
     }

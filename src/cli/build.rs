@@ -133,7 +133,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     };
     let mut published = None;
     if let Some(place) = place {
-        eprintln!("Built {}", tame(&source.name));
+        stderrln!("Built {}", tame(&source.name));
         let Options { how, pushing, directory, .. } = options;
         let work = Work { docker: &docker, how, directory, pushing, place, dry_run: false, stop: &stop };
         published = work.publish(&source.name).await?;
@@ -179,7 +179,7 @@ impl How {
         let mut shown = report.clone();
         shown.problems.retain(|problem| problem.severity != Severity::Advice);
         let drawn = problems(&renderer(&stderr()), &file.name, &file.bytes, &shown);
-        eprintln!("{drawn}{}", summary(&file.name, report));
+        stderrln!("{drawn}{}", summary(&file.name, report));
     }
 
     /// What is to be built of a valid manifest.
@@ -223,7 +223,7 @@ impl How {
         let form = if self.legacy_label { Form::Legacy } else { Form::Plain };
         let value = label::write(text, form)?;
         if value.len() > MAX_BUILD_BYTES {
-            eprintln!("warning: the manifest makes a label of {} bytes, which old engines leave out", value.len());
+            stderrln!("warning: the manifest makes a label of {} bytes, which old engines leave out", value.len());
         }
         let what = Build {
             name: &source.name,

@@ -75,7 +75,7 @@ pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
     };
     let made = made.with_context(|| format!("{} cannot be exported", tame(&found.file.name)))?;
     for note in &made.notes {
-        eprintln!("note: {}", tame(note));
+        stderrln!("note: {}", tame(note));
     }
     match &options.output {
         None => print(&made.text)?,

@@ -180,9 +180,9 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
     }
     let image = docker.image(&reference).await?;
     if let Err(why) = image.labels.get(LABEL).map(|text| label::read(text)).transpose() {
-        eprintln!("warning: {}: {}", tame(&reference), tame(&why.to_string()));
+        stderrln!("warning: {}: {}", tame(&reference), tame(&why.to_string()));
     } else if !image.labels.contains_key(LABEL) {
-        eprintln!("warning: {} is no Seed image: it has no label {LABEL}", tame(&reference));
+        stderrln!("warning: {} is no Seed image: it has no label {LABEL}", tame(&reference));
     }
     let short = target.short().unwrap_or_else(|| reference.clone());
     if short != reference {
@@ -255,7 +255,7 @@ pub(super) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     if local.is_empty() {
-        eprintln!("The engine has no Seed images; build one with: silo build");
+        stderrln!("The engine has no Seed images; build one with: silo build");
         return Ok(Exit::Done);
     }
     let rows = local.into_iter().map(|it| {
@@ -336,7 +336,7 @@ pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
     }
     if !report.valid {
         let source = text.as_deref().unwrap_or_default().as_bytes();
-        eprint!("{}", problems(&renderer(&std::io::stderr()), &tame(&seen.reference), source, &report));
+        stderr!("{}", problems(&renderer(&std::io::stderr()), &tame(&seen.reference), source, &report));
     }
     match text {
         Some(text) if options.manifest => print(format_args!("{text}\n"))?,

@@ -62,7 +62,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
 }
 
 fn left_alone(path: &Path) -> anyhow::Result<Exit> {
-    eprintln!("Pre-existing {} found. Existing file left unmodified.", shown(path));
+    stderrln!("Pre-existing {} found. Existing file left unmodified.", shown(path));
     Ok(Exit::Done)
 }
 
@@ -106,7 +106,7 @@ fn ask_until_good(question: &str, default: &str, make: impl Fn(String) -> Answer
     loop {
         let answers = make(ask(question, default)?);
         match objection(&answers) {
-            Some(problem) => eprintln!("  {}", why(&problem)),
+            Some(problem) => stderrln!("  {}", why(&problem)),
             None => return Ok(answers),
         }
     }
@@ -115,13 +115,13 @@ fn ask_until_good(question: &str, default: &str, make: impl Fn(String) -> Answer
 /// One question and its answer; the default where the answer is empty.
 fn ask(question: &str, default: &str) -> anyhow::Result<String> {
     if default.is_empty() {
-        eprint!("{question}: ");
+        stderr!("{question}: ");
     } else {
-        eprint!("{question} [{default}]: ");
+        stderr!("{question} [{default}]: ");
     }
     let mut line = String::new();
     if stdin().read_line(&mut line)? == 0 {
-        eprintln!();
+        stderrln!();
         bail!("the answers ended early; nothing is written");
     }
     let answer = line.trim();

@@ -144,7 +144,7 @@ pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<Ma
         print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
     } else {
         let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
-        eprintln!("{drawn}{}", summary(&file.name, &report));
+        stderrln!("{drawn}{}", summary(&file.name, &report));
     }
     Ok(None)
 }

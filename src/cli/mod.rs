@@ -1,6 +1,22 @@
 //! The command line: one file a command. Output that was asked for goes to standard output, everything else to standard
 //! error. Exit codes are those of [`Exit`].
 
+/// Writes to standard error. That nobody reads it, or that its disk is full, is no failure: nobody could be told.
+macro_rules! stderr {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        _ = write!(std::io::stderr().lock(), $($words)*);
+    }};
+}
+
+/// The same for a line.
+macro_rules! stderrln {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        _ = writeln!(std::io::stderr().lock(), $($words)*);
+    }};
+}
+
 mod account;
 mod batch;
 mod build;
@@ -182,7 +198,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exi
         ExitCode::from(Exit::Usage)
     })?;
     for note in notes {
-        eprintln!("note: {}", render::tame(&note));
+        stderrln!("note: {}", render::tame(&note));
     }
     let told = |usage: clap::Error| {
         _ = usage.print();
@@ -249,6 +265,6 @@ fn print(text: impl Display) -> anyhow::Result<()> {
 }
 
 fn complain(why: &anyhow::Error) -> ExitCode {
-    eprintln!("silo: {why:#}");
+    stderrln!("silo: {why:#}");
     ExitCode::FAILURE
 }

@@ -119,7 +119,7 @@ impl Account {
 
     fn password(&self, user: &str, host: &str) -> anyhow::Result<SecretString> {
         if let Some(password) = &self.password {
-            eprintln!(
+            stderrln!(
                 "warning: everybody on this machine can read a password that is given with -p; use --password-stdin, \
                  SILO_REGISTRY_PASSWORD or docker login"
             );

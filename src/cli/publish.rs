@@ -231,11 +231,11 @@ impl Work<'_> {
         let report = judge(text.as_bytes(), Rules::default());
         let name = tame(image);
         if !report.valid && !self.pushing.force {
-            eprint!("{}", problems(&renderer(&std::io::stderr()), &name, text.as_bytes(), &report));
+            stderr!("{}", problems(&renderer(&std::io::stderr()), &name, text.as_bytes(), &report));
             bail!("{}; mend its manifest and build it again, or use --force", summary(&name, &report));
         }
         if let Some(proper) = report.image_name.filter(|proper| image.rsplit('/').next() != Some(proper)) {
-            eprintln!("warning: by its manifest {name} should be called {}", tame(&proper));
+            stderrln!("warning: by its manifest {name} should be called {}", tame(&proper));
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Work<'_> {
             Standing::Free => true,
             Standing::Taken => false,
             Standing::Hidden(why) => {
-                eprintln!("note: taken for a name that is free: {}", tame(&why));
+                stderrln!("note: taken for a name that is free: {}", tame(&why));
                 true
             }
         })
@@ -269,7 +269,7 @@ impl Work<'_> {
             file.bytes = bump(text, by)?.into_bytes();
             let report = judge(&file.bytes, Rules::default());
             if !report.valid {
-                eprint!("{}", problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report));
+                stderr!("{}", problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report));
                 bail!("{}", summary(&file.name, &report));
             }
             let source = self.how.source(file, report)?;

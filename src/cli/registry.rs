@@ -160,7 +160,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let client = server.client()?;
             let id = find(&client, &registry).await?;
             client.ask(Method::DELETE, &format!("/api/v1/registries/{id}/hook"), &[], None).await?;
-            eprintln!("{registry} has no hook any more.");
+            stderrln!("{registry} has no hook any more.");
             Ok(())
         }
         Command::Hook { registry, secret, json, server, .. } => hook(&registry, secret, json, &server).await,
@@ -168,7 +168,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let client = server.client()?;
             let id = find(&client, &registry).await?;
             client.ask(Method::DELETE, &format!("/api/v1/registries/{id}"), &[], None).await?;
-            eprintln!("Deleted {registry} and its images from the catalogue.");
+            stderrln!("Deleted {registry} and its images from the catalogue.");
             Ok(())
         }
     }
@@ -190,9 +190,11 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     if options.json {
         print(format_args!("{reply}\n"))?;
     } else {
-        eprintln!(
+        stderrln!(
             "Added {} as registry {}. Scan it with: silo scan {} --wait",
-            options.name, reply["id"], options.name
+            options.name,
+            reply["id"],
+            options.name
         );
     }
     Ok(())
@@ -228,7 +230,7 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     if options.json {
         print(format_args!("{reply}\n"))?;
     } else {
-        eprintln!("Changed {}; it answers.", options.registry);
+        stderrln!("Changed {}; it answers.", options.registry);
     }
     Ok(())
 }
@@ -248,7 +250,7 @@ async fn hook(registry: &str, secret: bool, json: bool, server: &Server) -> anyh
         all.map(|line| format!("{}\n", text(&line.into()))).collect()
     };
     print(lines("url"))?;
-    eprint!(
+    stderr!(
         "\nThis address is shown once; whoever knows it can make SILO look into {registry}.\n\n{}",
         lines("advice")
     );
@@ -284,7 +286,7 @@ async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
     print(format_args!("{}\n", table(["ID", "NAME", "KIND", "URL", "ORG", "LAST SCAN", "NEXT SCAN"], rows)))?;
     for row in items(&reply).iter().filter(|row| row["lastScan"]["state"] == "held") {
         let name = text(&row["name"]);
-        eprintln!("{name}: what has vanished stays until an admin agrees that it is gone: silo scan {name} --confirm");
+        stderrln!("{name}: what has vanished stays until an admin agrees that it is gone: silo scan {name} --confirm");
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
     let machine = machine.as_ref().context("only a plan needs no engine")?;
     let output = fresh(wished, &Clock::system());
     if output != wished {
-        eprintln!("{} is not empty, so the outputs go to {}", shown(wished), shown(&output));
+        stderrln!("{} is not empty, so the outputs go to {}", shown(wished), shown(&output));
     }
     let request = match request(&options.job, image, folder(&output)?, Some(&machine.engine)) {
         Ok(request) => request,
@@ -90,7 +90,7 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
     if options.job.json {
         print(json_line(&record)?)?;
     } else {
-        eprint!("{}", report::lines(&record, &request.folder));
+        stderr!("{}", report::lines(&record, &request.folder));
     }
     Ok(exit(&record))
 }
@@ -116,7 +116,7 @@ pub(super) fn planned(options: &job::Options, plan: &Plan) -> anyhow::Result<Exi
         return Ok(Exit::Done);
     }
     for warning in &plan.warnings {
-        eprintln!("warning: {}", tame(warning));
+        stderrln!("warning: {}", tame(warning));
     }
     print(format_args!("{}\n", tame(&plan.docker_run())))?;
     Ok(Exit::Done)
@@ -132,11 +132,11 @@ pub(super) fn refused(
         print(json_line(&Outcome { problems, ..Outcome::default() })?)?;
         return Ok(Exit::Usage);
     }
-    eprintln!("silo: the job cannot be run so:");
+    stderrln!("silo: the job cannot be run so:");
     for problem in problems {
-        eprintln!("  {}", tame(&problem.to_string()));
+        stderrln!("  {}", tame(&problem.to_string()));
     }
-    eprintln!("It is run as: silo {verb} {}{}", tame(&options.image), expected(manifest));
+    stderrln!("It is run as: silo {verb} {}{}", tame(&options.image), expected(manifest));
     Ok(Exit::Usage)
 }
 

@@ -159,7 +159,7 @@ fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
     if !ended {
         for scan in scans {
             let registry = text(&scan["registry"]);
-            eprintln!(
+            stderrln!(
                 "Scan {} of {registry} is {}. Follow it with: silo scan {registry} --wait",
                 scan["id"],
                 text(&scan["state"])
@@ -186,10 +186,10 @@ fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
     for scan in scans {
         let registry = text(&scan["registry"]);
         if let Some(error) = scan["error"].as_str() {
-            eprintln!("{registry}: {}", text(&error.into()));
+            stderrln!("{registry}: {}", text(&error.into()));
         }
         for note in items(&scan["notes"]) {
-            eprintln!("{registry}: {}", text(note));
+            stderrln!("{registry}: {}", text(note));
         }
     }
     Ok(())

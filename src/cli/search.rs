@@ -80,7 +80,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let found = items(&reply["items"]);
     if found.is_empty() {
-        eprintln!("Nothing matches '{}'.", options.words.join(" "));
+        stderrln!("Nothing matches '{}'.", options.words.join(" "));
     } else {
         print(format_args!("{}\n", shown(found, is_coloured)))?;
     }
@@ -88,11 +88,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         print(format_args!("\n{}\n", counts(&reply["facets"])))?;
     }
     if let Some(meant) = reply["didYouMean"].as_str() {
-        eprintln!("Did you mean '{}'?", text(&meant.into()));
+        stderrln!("Did you mean '{}'?", text(&meant.into()));
     }
     let total = reply["total"].as_u64().unwrap_or_default();
     if total > found.len() as u64 {
-        eprintln!("{} of {total}; more with --limit.", found.len());
+        stderrln!("{} of {total}; more with --limit.", found.len());
     }
     Ok(())
 }

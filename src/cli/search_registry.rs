@@ -48,10 +48,10 @@ pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, jso
         return print(json_line(&Outcome { items, total, problems: found.problems })?);
     }
     for problem in &found.problems {
-        eprintln!("warning: {}", tame(problem));
+        stderrln!("warning: {}", tame(problem));
     }
     if items.is_empty() {
-        eprintln!("No Seed image there matches.");
+        stderrln!("No Seed image there matches.");
         return Ok(());
     }
     let shown = items.len();
@@ -63,7 +63,7 @@ pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, jso
     });
     print(format_args!("{}\n", table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows)))?;
     if total > shown {
-        eprintln!("{shown} of {total}; more with --limit.");
+        stderrln!("{shown} of {total}; more with --limit.");
     }
     Ok(())
 }

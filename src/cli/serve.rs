@@ -28,7 +28,7 @@ pub(super) struct Options {
 
 pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     let settings = Settings::load(&Flags { listen: options.listen, ..flags })?;
-    telemetry::start_logs(&settings.log)?;
+    let _log = telemetry::start_logs(&settings.log)?;
     telemetry::metrics();
     let grace = Duration::from_secs(u64::from(settings.http.shutdown_seconds));
     let listener = TcpListener::bind(settings.listen).await.with_context(|| {
@@ -44,8 +44,9 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     if options.demo {
         app.demo_start().await?;
     }
-    // A service runs on without a reader.
-    _ = print(welcome(&app, &admin, address, options.demo));
+    let welcome = welcome(&app, &admin, address, options.demo);
+    // A service runs on without a reader, and with one who stands still.
+    tokio::task::spawn_blocking(move || _ = print(welcome));
     http::serve(http::routes(app.clone()).into_router(), listener, stop, grace).await;
     upkeep.abort();
     if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {

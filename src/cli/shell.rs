@@ -85,15 +85,15 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         return planned(&options.job, &plan);
     };
     for warning in &plan.warnings {
-        eprintln!("warning: {}", tame(warning));
+        stderrln!("warning: {}", tame(warning));
     }
     if !options.job.quiet {
         if !left_out.is_empty() {
-            eprintln!("note: not given, so not there: {}", tame(&left_out.join(", ")));
+            stderrln!("note: not given, so not there: {}", tame(&left_out.join(", ")));
         }
-        eprintln!("Outputs go to {}", shown(&output));
+        stderrln!("Outputs go to {}", shown(&output));
         if let Some(arguments) = &arguments {
-            eprintln!("The job gives its image: {}", tame(arguments));
+            stderrln!("The job gives its image: {}", tame(arguments));
         }
     }
     machine.sweep().await;
@@ -188,7 +188,7 @@ async fn pass_on(mut session: Session, container: &Container, stop: &Cancellatio
     if is_terminal || ended.exit_code == 0 {
         return Ok(Exit::Done);
     }
-    eprintln!("silo: the shell ended with exit code {}", ended.exit_code);
+    stderrln!("silo: the shell ended with exit code {}", ended.exit_code);
     Ok(Exit::JobFailed)
 }
 

@@ -67,7 +67,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
             report: &report,
         })?)?;
     } else {
-        eprint!("{}", for_people(&file, &upgraded, &report));
+        stderr!("{}", for_people(&file, &upgraded, &report));
         if !options.in_place {
             print(&upgraded.manifest)?;
         }

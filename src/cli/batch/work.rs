@@ -82,7 +82,7 @@ impl Work<'_> {
     async fn failed(&self, line: &Line) {
         if !self.options.job.quiet {
             let folder = line.folder.as_ref().map(|folder| shown(&self.root.join(folder))).unwrap_or_default();
-            self.bar.suspend(|| eprintln!("{} failed: {}; see {folder}", line.place(), tame(&error(line))));
+            self.bar.suspend(|| stderrln!("{} failed: {}; see {folder}", line.place(), tame(&error(line))));
         }
         if self.options.fail_fast || self.machine.docker.engine().await.is_err() {
             self.halt.cancel();

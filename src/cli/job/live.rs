@@ -80,7 +80,7 @@ impl Bar {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::new_spinner();
             if bar.is_hidden() {
-                eprintln!("{doing} {image}");
+                stderrln!("{doing} {image}");
             }
             bar.set_style(ProgressStyle::with_template("{spinner} {prefix} {msg}").expect("the template is one"));
             bar.set_prefix(doing);

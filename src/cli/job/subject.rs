@@ -107,7 +107,7 @@ impl Machine {
             }
         };
         if swept.removed > 0 {
-            eprintln!("Removed what a killed silo had left behind; containers: {}", swept.removed);
+            stderrln!("Removed what a killed silo had left behind; containers: {}", swept.removed);
         }
         for (container, why) in swept.failed {
             let context = format!("the container {container} of a killed silo cannot be removed");
@@ -207,7 +207,7 @@ fn manifest_of(
     match (labelled, on_disk) {
         (Some(text), on_disk) => {
             if on_disk.is_some_and(|file| parsed(&file.bytes) != parsed(text.as_bytes())) {
-                eprintln!(
+                stderrln!(
                     "warning: {} was built with another manifest than the folder's; the image's counts",
                     tame(name)
                 );
@@ -215,7 +215,7 @@ fn manifest_of(
             valid(options.json, &ManifestFile { name: tame(name), path: None, bytes: text.into_bytes() })
         }
         (None, Some(file)) => {
-            eprintln!("warning: {} carries no label {LABEL}; the folder's manifest counts", tame(name));
+            stderrln!("warning: {} carries no label {LABEL}; the folder's manifest counts", tame(name));
             valid(options.json, file)
         }
         (None, None) => bail!(

@@ -90,7 +90,7 @@ async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow
                 Ok(Some(event)) => print(event["text"].as_str().unwrap_or_default())?,
                 Ok(None) => return Ok(Exit::Done),
                 Err(why) => {
-                    eprintln!("silo: {}; going on where it was", tame(&why.to_string()));
+                    stderrln!("silo: {}; going on where it was", tame(&why.to_string()));
                     break;
                 }
             }
@@ -115,7 +115,7 @@ pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<Exit> {
         for (_, file) in &files {
             fetch(&client, &options.id, file, folder).await?;
         }
-        eprintln!("{} files in {}", files.len(), tame(&folder.display().to_string()));
+        stderrln!("{} files in {}", files.len(), tame(&folder.display().to_string()));
         return Ok(Exit::Done);
     }
     if options.json {

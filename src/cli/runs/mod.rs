@@ -152,7 +152,7 @@ async fn list(options: ListOptions) -> anyhow::Result<Exit> {
     }
     let runs = items(&page["items"]);
     if runs.is_empty() {
-        eprintln!("There are no such runs.");
+        stderrln!("There are no such runs.");
         return Ok(Exit::Done);
     }
     let rows = runs.iter().map(|run| {
@@ -164,7 +164,7 @@ async fn list(options: ListOptions) -> anyhow::Result<Exit> {
     print(format_args!("{}\n", table(["ID", "JOB", "STANDS", "ERROR", "LABEL", "CREATED"], rows)))?;
     let total = page["total"].as_u64().unwrap_or_default();
     if total > runs.len() as u64 {
-        eprintln!("{} of {total}; more with --limit, or narrow them down.", runs.len());
+        stderrln!("{} of {total}; more with --limit, or narrow them down.", runs.len());
     }
     Ok(Exit::Done)
 }
@@ -193,7 +193,7 @@ async fn wait(client: &Client, id: &str) -> anyhow::Result<Value> {
         while let Ok(Some(run)) = events.next().await {
             let stands = text(&run["phase"]);
             if stands != seen && run["finished"].is_null() {
-                eprintln!("{stands}");
+                stderrln!("{stands}");
             }
             seen = stands;
         }
@@ -209,7 +209,7 @@ fn ended(record: &Value, json: bool) -> anyhow::Result<Exit> {
     if json {
         print(format_args!("{record}\n"))?;
     } else {
-        eprint!("{}", show::end(record));
+        stderr!("{}", show::end(record));
     }
     Ok(match (record["status"].as_str(), record["error"]["category"].as_str()) {
         (Some("successful"), _) => Exit::Done,
@@ -228,7 +228,7 @@ async fn cancel(options: SomeOptions) -> anyhow::Result<Exit> {
             Ok(run) => print(format_args!("{} {}\n", tame(id), text(&run["status"])))?,
             Err(why) => {
                 failed += 1;
-                eprintln!("silo: {}: {}", tame(id), tame(&why.to_string()));
+                stderrln!("silo: {}: {}", tame(id), tame(&why.to_string()));
             }
         }
     }

@@ -101,10 +101,10 @@ pub(super) async fn run(options: Options) -> anyhow::Result<Exit> {
     let id = text(&record["id"]);
     if !options.wait {
         print(format_args!("{id}\n"))?;
-        eprintln!("Follow it with: silo runs logs {id} --follow");
+        stderrln!("Follow it with: silo runs logs {id} --follow");
         return Ok(Exit::Done);
     }
-    eprintln!("Run {id}");
+    stderrln!("Run {id}");
     ended(&wait(&client, &id).await?, options.json)
 }
 

@@ -1,5 +1,7 @@
 //! Help, usage errors, and `silo config`.
 
+use std::process::Stdio;
+
 use insta::assert_snapshot;
 
 use super::plain;
@@ -174,14 +176,14 @@ async fn a_configuration_that_cannot_be_used_is_refused() {
 async fn a_reader_who_has_seen_enough_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let exit = silo_into(writer.into(), &["config", "--defaults"]).await;
+    let exit = silo_into(writer.into(), Stdio::piped(), &["config", "--defaults"]).await;
     assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""));
 }
 
 #[tokio::test]
 async fn output_that_cannot_be_written_is_a_failure() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let exit = silo_into(full.into(), &["config"]).await;
+    let exit = silo_into(full.into(), Stdio::piped(), &["config"]).await;
     assert_eq!(exit.code, Some(1));
     assert!(exit.stderr.starts_with("silo: the output cannot be written: No space left"), "{}", exit.stderr);
 }

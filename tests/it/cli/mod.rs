@@ -12,6 +12,7 @@ mod init;
 mod newcomer;
 pub mod program;
 mod publish;
+mod readers;
 mod run;
 mod run_job;
 mod seed_cli;

@@ -176,7 +176,7 @@ impl Setup {
     }
 
     /// The program with this environment, and nothing else of ours.
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
         command.current_dir(self.folder.path()).env_clear().env("PATH", "/usr/bin:/bin").envs(&self.environment);
         command
@@ -459,12 +459,12 @@ pub async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
     finish(command, "").await
 }
 
-/// As [`silo`], with its standard output going there.
-pub async fn silo_into(stdout: Stdio, arguments: &[&str]) -> Exit {
+/// As [`silo`], with its standard output and standard error going there.
+pub async fn silo_into(stdout: Stdio, stderr: Stdio, arguments: &[&str]) -> Exit {
     let setup = Setup::bare();
     let mut command = setup.command();
     command.args(arguments);
-    finish_into(command, "", stdout).await
+    finish_into(command, "", stdout, stderr).await
 }
 
 /// A command that has not ended yet.
@@ -490,13 +490,13 @@ impl Drop for Running {
 }
 
 async fn finish(command: Command, input: &str) -> Exit {
-    finish_into(command, input, Stdio::piped()).await
+    finish_into(command, input, Stdio::piped(), Stdio::piped()).await
 }
 
-async fn finish_into(mut command: Command, input: &str, stdout: Stdio) -> Exit {
+async fn finish_into(mut command: Command, input: &str, stdout: Stdio, stderr: Stdio) -> Exit {
     let input = input.to_owned();
     let run = move || {
-        command.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         let mut child = command.spawn().expect("the program can be started");
         let mut stdin = child.stdin.take().expect("standard input is piped");
         // A program that does not read may be gone already.

@@ -1,0 +1,162 @@
+//! Log lines on their way to standard error. Whoever logs never waits for whoever reads: lines wait in a bounded queue, which
+//! a thread of its own writes. Lines that find the queue full, or nobody who reads, are dropped and counted.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The most bytes that wait.
+const MAX_WAITING: usize = 1 << 20;
+
+/// The queue. Its copies are the same one.
+#[derive(Clone, Default)]
+pub struct LogQueue(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// The thread has taken lines that it has not written yet.
+    is_writing: bool,
+}
+
+impl LogQueue {
+    /// A queue whose lines go there.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub fn into_writer(to: impl Write + Send + 'static) -> io::Result<Self> {
+        let queue = Self::default();
+        let lines = queue.clone();
+        thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_all_to(to))?;
+        Ok(queue)
+    }
+
+    /// Waits until everything is written, but no longer than this.
+    pub fn flush(&self, patience: Duration) {
+        let is_busy = |state: &mut State| state.is_writing || !state.lines.is_empty();
+        drop(self.0.changed.wait_timeout_while(self.state(), patience, is_busy));
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut state = self.state();
+        if state.bytes + line.len() > MAX_WAITING {
+            drop(state);
+            return dropped(1);
+        }
+        state.bytes += line.len();
+        state.lines.push_back(line.to_vec());
+        self.0.changed.notify_all();
+    }
+
+    fn write_all_to(&self, mut to: impl Write) {
+        loop {
+            let idle = |state: &mut State| state.lines.is_empty();
+            let mut state =
+                self.0.changed.wait_while(self.state(), idle).unwrap_or_else(|poisoned| poisoned.into_inner());
+            let lines = mem::take(&mut state.lines);
+            state.is_writing = true;
+            drop(state);
+            for line in lines {
+                // Each line in one piece, since others may write to the same file.
+                let is_written = to.write_all(&line).and_then(|()| to.flush()).is_ok();
+                dropped(u64::from(!is_written));
+                self.state().bytes -= line.len();
+            }
+            self.state().is_writing = false;
+            self.0.changed.notify_all();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn dropped(lines: u64) {
+    metrics::counter!("silo_log_lines_dropped_total").increment(lines);
+}
+
+impl<'a> MakeWriter<'a> for LogQueue {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Takes each call's bytes for a line, as tracing-subscriber writes them. It never fails.
+impl Write for LogQueue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_reader_who_stands_still_stops_nobody_and_costs_bounded_memory() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut queue = LogQueue::into_writer(writer).unwrap();
+        let line = |number: usize| format!("{number:>999}\n");
+        // Three times what the queue and the pipe hold.
+        let lines = 3 * (MAX_WAITING + 65_536) / 1_000;
+        for number in 0..lines {
+            queue.write_all(line(number).as_bytes()).unwrap();
+        }
+        assert!(queue.state().bytes <= MAX_WAITING);
+        let mut first = vec![0; MAX_WAITING / 1_000 * 1_000];
+        reader.read_exact(&mut first).unwrap();
+        let expected: String = (0..MAX_WAITING / 1_000).map(line).collect();
+        assert!(first == expected.as_bytes(), "what was taken comes whole and in order");
+        // Everything that follows is read, so that there is room again.
+        thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
+        queue.flush(LONG);
+        assert_eq!(queue.state().bytes, 0);
+    }
+
+    #[test]
+    fn a_flush_waits_for_what_was_logged_before() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut queue = LogQueue::into_writer(writer).unwrap();
+        queue.write_all(b"last words\n").unwrap();
+        queue.flush(LONG);
+        let mut read = [0; 11];
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"last words\n");
+    }
+
+    #[test]
+    fn a_reader_who_is_gone_is_no_failure() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut queue = LogQueue::into_writer(writer).unwrap();
+        for _ in 0..3 {
+            queue.write_all(b"to nobody\n").unwrap();
+            queue.flush(LONG);
+        }
+        assert_eq!(queue.state().bytes, 0);
+    }
+}
