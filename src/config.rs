@@ -2,11 +2,14 @@
 //!
 //! The only place that reads the environment.
 
+mod layers;
+mod rules;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use config::{Config, Environment, File, FileFormat};
+use layers::Layer;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -22,18 +25,6 @@ const SHORT_NAMES: [(&str, &str); 8] = [
     ("SILO_ADMIN_PASSWORD", "admin.password"),
     ("RUST_LOG", "log.filter"),
     ("SILO_LOG", "log.filter"),
-];
-
-/// The keys whose values are lists, which the environment has with commas.
-const LISTS: [&str; 8] = [
-    "http.cors_origins",
-    "scan.include",
-    "scan.exclude",
-    "scan.layout_roots",
-    "scan.private_hosts",
-    "runs.input_roots",
-    "runs.mount_roots",
-    "runs.private_hosts",
 ];
 
 /// Everything that can be set. Field by field as in `config/silo.toml`, which documents them.
@@ -203,7 +194,7 @@ pub struct Flags {
 
 /// A configuration that cannot be used; the text names the key, the reason and where to look.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}\nEvery option, its default and its meaning: `silo config --defaults`.")]
+#[error("the configuration cannot be used:\n{0}\nEvery option, its default and its meaning: `silo config --defaults`.")]
 pub struct Error(String);
 
 impl Settings {
@@ -220,38 +211,23 @@ impl Settings {
     /// # Errors
     /// As [`Settings::load`].
     pub fn from_layers(flags: &Flags, environment: &HashMap<String, String>) -> Result<Self, Error> {
-        let mut layers = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        if let Some(path) = flags.config.clone().or_else(|| environment.get("SILO_CONFIG").map(PathBuf::from)) {
-            layers = layers.add_source(File::from(path).format(FileFormat::Toml));
-        }
-        let named = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-        for (name, key) in SHORT_NAMES {
-            if let Some(value) = named(name) {
-                layers = layers.set_override(key, value.as_str()).map_err(|why| Error(format!("{name}: {why}")))?;
-            }
-        }
-        let mut general = Environment::with_prefix("SILO")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .source(Some(environment.clone()));
-        for list in LISTS {
-            general = general.with_list_parse_key(list);
-        }
-        layers = layers.add_source(general);
-        let flag = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
-        for (key, value) in [("data", flag(&flags.data)), ("listen", flags.listen.clone())] {
+        let file = flags.config.clone().or_else(|| environment.get("SILO_CONFIG").map(PathBuf::from));
+        let mut flagged = Layer::default();
+        let data = flags.data.as_ref().map(|path| path.to_string_lossy().into_owned());
+        for (option, flag, value) in [("data", "--data", data), ("listen", "--listen", flags.listen.clone())] {
             if let Some(value) = value {
-                layers = layers.set_override(key, value).map_err(|why| Error(format!("{key}: {why}")))?;
+                flagged.give(option, value.into(), flag.to_owned());
             }
         }
-        let settings: Settings = layers
-            .build()
-            .and_then(Config::try_deserialize)
-            .map_err(|why| Error(format!("the configuration cannot be used: {why}")))?;
-        settings.check()?;
-        Ok(settings)
+        let layers = [
+            Layer::defaults(),
+            file.map(|path| Layer::of_file(&path)).unwrap_or_default(),
+            Layer::of_environment(environment),
+            Layer::of_short_names(environment),
+            flagged,
+        ];
+        let merged = layers::merge(layers.into()).map_err(Error)?;
+        merged.try_into().map_err(|why: toml::de::Error| Error(why.message().to_owned()))
     }
 
     /// The compiled-in file with every option.
@@ -276,64 +252,6 @@ impl Settings {
     /// A file or folder in the data directory.
     pub fn in_data(&self, name: impl AsRef<Path>) -> PathBuf {
         self.data.join(name)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let zeroes = [
-            ("auth.token_hours", u64::from(self.auth.token_hours)),
-            ("http.request_timeout_seconds", u64::from(self.http.request_timeout_seconds)),
-            ("http.heartbeat_seconds", u64::from(self.http.heartbeat_seconds)),
-            ("hooks.per_minute", u64::from(self.hooks.per_minute)),
-            ("scan.workers", self.scan.workers as u64),
-            ("scan.concurrency", self.scan.concurrency as u64),
-            ("scan.connect_timeout_seconds", u64::from(self.scan.connect_timeout_seconds)),
-            ("scan.request_timeout_seconds", u64::from(self.scan.request_timeout_seconds)),
-            ("scan.tries", u64::from(self.scan.tries)),
-            ("scan.pages", u64::from(self.scan.pages)),
-            ("scan.longest_hours", u64::from(self.scan.longest_hours)),
-            ("scan.keep", u64::from(self.scan.keep)),
-            ("runs.per_user_running", u64::from(self.runs.per_user_running)),
-            ("runs.per_user_active", u64::from(self.runs.per_user_active)),
-            ("runs.tries", u64::from(self.runs.tries)),
-            ("runs.longest_hours", u64::from(self.runs.longest_hours)),
-            ("runs.log_mib", u64::from(self.runs.log_mib)),
-            ("runs.upload_mib", u64::from(self.runs.upload_mib)),
-        ];
-        if let Some((key, _)) = zeroes.iter().find(|(_, value)| *value == 0) {
-            return Err(Error(format!("{key} is 0; it must be at least 1")));
-        }
-        let public_url = &self.http.public_url;
-        let is_http = url::Url::parse(public_url)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none());
-        if !public_url.is_empty() && !is_http {
-            return Err(Error(format!(
-                "http.public_url is '{public_url}'; it must be http(s)://HOST[:PORT][/PATH], or empty"
-            )));
-        }
-        if self.scan.pull_reserve > 100 {
-            return Err(Error("scan.pull_reserve is in percent; it must be at most 100".to_owned()));
-        }
-        if self.scan.lease_seconds < 5 {
-            return Err(Error(
-                "scan.lease_seconds must be at least 5, or a busy worker would lose its scans".to_owned(),
-            ));
-        }
-        for (key, secret) in [("auth.token_key", &self.auth.token_key), ("auth.seal_key", &self.auth.seal_key)] {
-            let text = secret.expose_secret();
-            if !text.is_empty() && hex::decode(text).map_or(0, |bytes| bytes.len()) != 32 {
-                return Err(Error(format!("{key} must be 64 hexadecimal digits (32 bytes), or empty")));
-            }
-        }
-        let url = self.database.url.expose_secret();
-        if !url.is_empty()
-            && !["postgres://", "postgresql://", "postgis://"].iter().any(|scheme| url.starts_with(scheme))
-        {
-            return Err(Error(
-                "DATABASE_URL (database.url) must start with postgres://, postgresql:// or postgis://; leave it empty for SQLite"
-                    .to_owned(),
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -402,5 +320,122 @@ mod tests {
             let error = load(&[(key, value)]).unwrap_err().to_string();
             assert!(error.to_lowercase().contains(&expected.to_lowercase()), "{key}: {error}");
         }
+    }
+
+    /// A file in which the option stands on line 3.
+    fn in_file(option: &str, value: &str) -> Result<Settings, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("silo.toml");
+        let text = match option.split_once('.') {
+            Some((section, key)) => format!("# of ours\n[{section}]\n{key} = {value}\n"),
+            None => format!("# of ours\n\n{option} = {value}\n"),
+        };
+        std::fs::write(&path, text).unwrap();
+        Settings::from_layers(&Flags { config: Some(path), ..Flags::default() }, &HashMap::new())
+    }
+
+    /// By the type of the option's default, or for the option itself: what it cannot be, as TOML.
+    fn wrong_values(option: &str, default: &toml::Value) -> Vec<&'static str> {
+        let of_type: &[&str] = match default {
+            toml::Value::Integer(_) => {
+                &["-1", "1000000000000000000", "1.5", "true", "'many'", "''", "[1]", "{ a = 1 }"]
+            }
+            toml::Value::Float(_) => &["-0.5", "nan", "inf", "1e9", "'many'", "true", "[1.0]"],
+            toml::Value::Boolean(_) => &["1", "'yes'", "[true]", "''"],
+            toml::Value::Array(_) => &["1", "'a'", "[1]", "[['a']]", "{ a = 1 }", "[\"a\\u0000\"]"],
+            _ => &["1", "true", "1979-05-27", "['a']", "{ a = 1 }", "\"a\\u0000\"", "\"a\\nb\""],
+        };
+        let own: &[&str] = match option {
+            "data" => &["''", "' '"],
+            "listen" => &["'9000'", "'localhost'", "'127.0.0.1:70000'", "':9000'", "'http://127.0.0.1:9000'"],
+            "database.url" => &["'mysql://h/db'", "'h:5432/db'", "'postgres://h:port/db'", "'postgres:db'"],
+            "admin.username" => &["''", "' admin'"],
+            "auth.token_key" | "auth.seal_key" => &["'abcd'", "'not hexadecimal'"],
+            "http.public_url" => {
+                &["'silo.example'", "'ftp://silo.example'", "'https://silo.example/?a=b'", "'https://'"]
+            }
+            "http.cors_origins" => &["['ui.example']", "['https://ui.example/']", "['https://ui.example:443']", "['']"],
+            "scan.schedule" => &["'never'", "'* * *'", "'61 * * * *'", "'0 0 0 1 1 1'", "'0 25 * * *'", "'@daily'"],
+            "scan.include" | "scan.exclude" => &["['[a']", "['{a']", "['']"],
+            "scan.layout_roots" | "runs.input_roots" | "runs.mount_roots" => &["['']"],
+            "scan.private_hosts" | "runs.private_hosts" => {
+                &["['http://minio']", "['minio:9000']", "['10.0.0.0/33']", "['']"]
+            }
+            "runs.engine" => &["'ssh://host'", "'docker.sock'", "'unix://'", "'tcp://'", "'tcp://h:port'"],
+            "runs.network" => &["'bridged'", "''", "'None'"],
+            "log.format" => &["'xml'", "''"],
+            "log.filter" => &["'info,silo=loud'", "'inof'", "'warning'"],
+            "scan.lease_seconds" => &["4"],
+            "scan.workers" | "scan.concurrency" | "scan.tries" | "runs.tries" | "auth.token_hours" => &["0"],
+            "scan.pull_reserve" | "scan.hold_percent" => &["101"],
+            _ => &[],
+        };
+        [of_type, own].concat()
+    }
+
+    #[test]
+    fn a_wrong_value_of_any_option_is_refused_with_its_place() {
+        let defaults: toml::Table = DEFAULTS.parse().unwrap();
+        let options = rules::OPTIONS.keys().map(|option| match option.split_once('.') {
+            Some((section, key)) => (option, &defaults[section][key]),
+            None => (option, &defaults[option]),
+        });
+        for (option, default) in options {
+            for wrong in wrong_values(option, default) {
+                let error = in_file(option, wrong).map(drop).unwrap_err().to_string();
+                assert!(error.contains(&format!("silo.toml:3: {option} ")), "{option} = {wrong}: {error}");
+                assert!(error.contains("must be") || error.contains("its entries must"), "{option} = {wrong}: {error}");
+                let text = wrong.trim_matches(['[', ']']).trim_matches('\'');
+                if wrong.starts_with('\'') && !default.is_array() && !(text.is_empty() && default.is_str()) {
+                    let variable = format!("SILO__{}", option.replace('.', "__").to_uppercase());
+                    let error = load(&[(&variable, text)]).map(drop).unwrap_err().to_string();
+                    assert!(error.contains(&format!("{variable}: {option} ")), "{variable}={text}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_is_refused_with_its_place_and_the_one_that_was_meant() {
+        for (option, meant) in [
+            ("scan.worker", "scan.workers"),
+            ("scans.workers", "scan.workers"),
+            ("runs.schedule", "scan.schedule"),
+            ("schedule", "scan.schedule"),
+            ("scan.Schedule", "scan.schedule"),
+            ("lsten", "listen"),
+        ] {
+            let error = in_file(option, "1").map(drop).unwrap_err().to_string();
+            let expected = format!("silo.toml:3: {option}: there is no such option; did you mean {meant}?");
+            assert!(error.contains(&expected), "{error}");
+        }
+        let error = in_file("scan.nonsense", "1").map(drop).unwrap_err().to_string();
+        assert!(error.contains("silo.toml:3: scan.nonsense: there is no such option\n"), "{error}");
+        let error = in_file("nonsense", "{}").map(drop).unwrap_err().to_string();
+        assert!(error.contains("silo.toml:3: nonsense: there is no such option\n"), "{error}");
+        let error = load(&[("SILO__SCAN__SHEDULE", "off")]).map(drop).unwrap_err().to_string();
+        let expected = "SILO__SCAN__SHEDULE: there is no such option; did you mean SILO__SCAN__SCHEDULE?";
+        assert!(error.contains(expected), "{error}");
+        let error = in_file("scan", "1").map(drop).unwrap_err().to_string();
+        assert!(error.contains("silo.toml:3: scan is a section"), "{error}");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_and_no_secret_with_it() {
+        let wrong =
+            [("SILO__DATABASE__URL", "mysql://u:geheim@h"), ("SILO__AUTH__SEAL_KEY", "geheim"), ("SILO_LISTEN", "x")];
+        let error = load(&wrong).map(drop).unwrap_err().to_string();
+        assert!(
+            ["database.url", "auth.seal_key", "SILO_LISTEN: listen is 'x'"].iter().all(|word| error.contains(word)),
+            "{error}"
+        );
+        assert!(!error.contains("geheim"), "{error}");
+        let error = in_file("admin.password", "'geheim").map(drop).unwrap_err().to_string();
+        assert!(error.contains("silo.toml:3: this is no TOML") && !error.contains("geheim"), "{error}");
+        let error = in_file("admin.password", "1234567890").map(drop).unwrap_err().to_string();
+        assert!(
+            error.contains("silo.toml:3: admin.password must be a text") && !error.contains("1234567890"),
+            "{error}"
+        );
     }
 }

@@ -157,7 +157,12 @@ async fn a_configuration_that_cannot_be_used_is_refused() {
         ("[scans]\nworkers = 7\n", "scans"),
         ("[scan]\nworkers = 'many'\n", "scan.workers"),
         ("[scan]\nworkers = 0\n", "scan.workers is 0"),
-        ("[scan\n", "TOML"),
+        ("[scan\n", "silo.toml:1: this is no TOML"),
+        ("[scan]\nschedule = 'hourly'\n", "silo.toml:2: scan.schedule is 'hourly'"),
+        (
+            "[scan]\n\nshedule = 'off'\n",
+            "silo.toml:3: scan.shedule: there is no such option; did you mean scan.schedule?",
+        ),
     ] {
         std::fs::write(&file, text).unwrap();
         for command in ["config", "serve"] {

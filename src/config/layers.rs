@@ -1,0 +1,156 @@
+//! Where values come from: the compiled-in file, a file, the environment, flags. Each value knows its place, so that
+//! what is wrong with it can be told there.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::rules::OPTIONS;
+use super::{DEFAULTS, SHORT_NAMES};
+
+/// The general form of a variable: `SILO__SECTION__KEY`.
+const PREFIX: &str = "SILO__";
+
+/// The values of one source.
+#[derive(Default)]
+pub(super) struct Layer {
+    pub values: Vec<Given>,
+    /// What is wrong, each with its place.
+    pub problems: Vec<String>,
+}
+
+/// A value that was given.
+pub(super) struct Given {
+    /// As in `scan.workers`.
+    pub option: String,
+    pub value: Value,
+}
+
+impl Layer {
+    /// What is compiled in.
+    pub fn defaults() -> Self {
+        Self::of_toml("config/silo.toml", DEFAULTS)
+    }
+
+    /// A file that somebody names.
+    pub fn of_file(path: &Path) -> Self {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::of_toml(&name, &text),
+            Err(why) => Self { problems: vec![format!("{name}: cannot be read: {why}")], ..Self::default() },
+        }
+    }
+
+    fn of_toml(name: &str, text: &str) -> Self {
+        let line = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let mut layer = Self::default();
+        let (spans, table) = match (DeTable::parse(text), text.parse::<Table>()) {
+            (Ok(spans), Ok(table)) => (spans.into_inner(), table),
+            // Not as it shows itself: that would hold the line, and the line may hold a secret.
+            (Err(why), _) | (_, Err(why)) => {
+                let place = why.span().map_or_else(|| name.to_owned(), |span| format!("{name}:{}", line(span.start)));
+                layer.problems.push(format!("{place}: this is no TOML: {}", why.message()));
+                return layer;
+            }
+        };
+        for (key, value) in &spans {
+            let place = |at: usize| format!("{name}:{}", line(at));
+            let DeValue::Table(section) = value.get_ref() else {
+                layer.give(key.get_ref(), table[key.get_ref().as_ref()].clone(), place(key.span().start));
+                continue;
+            };
+            if section.is_empty() && !is_section(key.get_ref()) {
+                layer.problems.push(unknown(&place(key.span().start), key.get_ref(), str::to_owned));
+            }
+            for inner in section.keys() {
+                let value = table[key.get_ref().as_ref()][inner.get_ref().as_ref()].clone();
+                layer.give(&format!("{}.{}", key.get_ref(), inner.get_ref()), value, place(inner.span().start));
+            }
+        }
+        layer
+    }
+
+    /// What the environment sets in the general form.
+    pub fn of_environment(environment: &HashMap<String, String>) -> Self {
+        let mut layer = Self::default();
+        let mut named: Vec<_> = environment.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        named.sort();
+        for (name, text) in named {
+            let option = name[PREFIX.len()..].to_lowercase().replace("__", ".");
+            match OPTIONS.get(&option) {
+                Some(rule) => layer.give(&option, rule.parse(text), name.clone()),
+                None => layer.problems.push(unknown(name, name, variable)),
+            }
+        }
+        layer
+    }
+
+    /// What the environment sets by the short names.
+    pub fn of_short_names(environment: &HashMap<String, String>) -> Self {
+        let mut layer = Self::default();
+        for (name, option) in SHORT_NAMES {
+            if let Some(text) = environment.get(name).filter(|text| !text.is_empty()) {
+                layer.give(option, Value::String(text.clone()), name.to_owned());
+            }
+        }
+        layer
+    }
+
+    /// Takes a value in, or says what is wrong with it. The place: `FILE:LINE`, or the name of a variable or flag.
+    pub fn give(&mut self, option: &str, value: Value, place: String) {
+        let wrong = match OPTIONS.get(option) {
+            Some(rule) => rule.check(&value).err().map(|why| format!("{place}: {option} {why}")),
+            None if is_section(option) => {
+                Some(format!("{place}: {option} is a section: write [{option}], and its keys below"))
+            }
+            None => Some(unknown(&place, option, str::to_owned)),
+        };
+        match wrong {
+            Some(wrong) => self.problems.push(wrong),
+            None => self.values.push(Given { option: option.to_owned(), value }),
+        }
+    }
+}
+
+/// All layers as one table, later ones over earlier ones; or all that is wrong, a line each.
+pub(super) fn merge(layers: Vec<Layer>) -> Result<Table, String> {
+    let problems: Vec<&str> = layers.iter().flat_map(|layer| &layer.problems).map(String::as_str).collect();
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
+    let mut merged = Table::new();
+    for Given { option, value } in layers.into_iter().flat_map(|layer| layer.values) {
+        match option.split_once('.') {
+            None => _ = merged.insert(option, value),
+            Some((section, key)) => {
+                let section = merged.entry(section).or_insert_with(|| Value::Table(Table::new()));
+                section.as_table_mut().expect("no option is called like a section").insert(key.to_owned(), value);
+            }
+        }
+    }
+    Ok(merged)
+}
+
+fn is_section(name: &str) -> bool {
+    OPTIONS.keys().any(|option| option.split_once('.').is_some_and(|(section, _)| section == name))
+}
+
+/// The general variable of an option.
+fn variable(option: &str) -> String {
+    format!("{PREFIX}{}", option.replace('.', "__").to_uppercase())
+}
+
+/// Says that there is no such option, and which is most like it; `spelled` is how options are written there.
+fn unknown(place: &str, given: &str, spelled: impl Fn(&str) -> String) -> String {
+    let own_name = |option: &str| option.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let distance = |option: &&String| {
+        // Rightly spelled in the wrong section.
+        if own_name(option) == own_name(given) { 1 } else { strsim::osa_distance(given, &spelled(option)) }
+    };
+    let alike = OPTIONS.keys().min_by_key(distance).filter(|option| distance(option) <= 3);
+    let meant = alike.map_or_else(String::new, |option| format!("; did you mean {}?", spelled(option)));
+    let subject = if place == given { format!("{given}: there") } else { format!("{place}: {given}: there") };
+    format!("{subject} is no such option{meant}")
+}
