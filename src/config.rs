@@ -50,6 +50,7 @@ pub struct Settings {
 pub struct Database {
     #[serde(serialize_with = "masked")]
     pub url: SecretString,
+    pub password_file: PathBuf,
     pub sqlite_path: PathBuf,
 }
 
@@ -227,7 +228,9 @@ impl Settings {
             flagged,
         ];
         let merged = layers::merge(layers.into()).map_err(Error)?;
-        merged.try_into().map_err(|why: toml::de::Error| Error(why.message().to_owned()))
+        let mut settings: Self = merged.try_into().map_err(|why: toml::de::Error| Error(why.message().to_owned()))?;
+        settings.database.read_password().map_err(Error)?;
+        Ok(settings)
     }
 
     /// The compiled-in file with every option.
@@ -252,6 +255,26 @@ impl Settings {
     /// A file or folder in the data directory.
     pub fn in_data(&self, name: impl AsRef<Path>) -> PathBuf {
         self.data.join(name)
+    }
+}
+
+impl Database {
+    /// Puts the password of the file into the address.
+    fn read_password(&mut self) -> Result<(), String> {
+        if self.password_file.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let wrong = |why: &str| format!("database.password_file ({}): {why}", self.password_file.display());
+        let password = std::fs::read_to_string(&self.password_file).map_err(|why| {
+            wrong(&format!("the file cannot be read: {why}; it must be readable for the user that runs SILO"))
+        })?;
+        let password = SecretString::from(password.trim_end_matches(['\r', '\n']));
+        let mut url = url::Url::parse(self.url.expose_secret())
+            .map_err(|_| wrong("it goes with an address in database.url (DATABASE_URL), and there is none"))?;
+        url.set_password(Some(password.expose_secret()))
+            .map_err(|()| wrong("the address in database.url names no host, so it takes no password"))?;
+        self.url = SecretString::from(String::from(url));
+        Ok(())
     }
 }
 
@@ -305,6 +328,21 @@ mod tests {
             (settings.data.to_str().unwrap(), settings.scan.workers, settings.listen.port()),
             ("from-file", 7, 1)
         );
+    }
+
+    #[test]
+    fn the_password_of_a_file_gets_into_the_address_of_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "a/b@c d\n").unwrap();
+        let with = |url| load(&[("DATABASE_URL", url), ("SILO__DATABASE__PASSWORD_FILE", file.to_str().unwrap())]);
+        let settings = with("postgis://silo@db:5432/silo").unwrap();
+        assert_eq!(settings.database.url.expose_secret(), "postgis://silo:a%2Fb%40c%20d@db:5432/silo");
+        let error = with("").map(drop).unwrap_err().to_string();
+        assert!(error.contains("database.password_file") && error.contains("DATABASE_URL"), "{error}");
+        std::fs::remove_file(&file).unwrap();
+        let error = with("postgres://silo@db/silo").map(drop).unwrap_err().to_string();
+        assert!(error.contains("database.password_file") && error.contains("cannot be read"), "{error}");
     }
 
     #[test]

@@ -110,8 +110,8 @@ const MOST_SERIES: usize = 5000;
 struct BoundedRecorder<R> {
     inner: R,
     most: usize,
-    /// By name, the hashes of the keys.
-    known: Mutex<HashMap<String, HashSet<u64>>>,
+    /// By name, with their labels. Not their hashes: those of short labels are the same.
+    known: Mutex<HashMap<String, HashSet<Key>>>,
 }
 
 impl<R> BoundedRecorder<R> {
@@ -125,7 +125,7 @@ impl<R> BoundedRecorder<R> {
             Some(series) => series,
             None => known.entry(key.name().to_owned()).or_default(),
         };
-        series.contains(&key.get_hash()) || series.len() < self.most && series.insert(key.get_hash())
+        series.contains(key) || series.len() < self.most && series.insert(key.clone())
     }
 }
 

@@ -34,12 +34,11 @@ mod tests {
         let mut text = String::new();
         loop {
             match reader.read_event().expect("well-formed") {
-                Event::Text(part) => text.push_str(&part.decode().unwrap()),
+                Event::Text(part) => text.push_str(&part),
                 Event::GeneralRef(part) => match part.resolve_char_ref().unwrap() {
                     Some(c) => text.push(c),
                     None => {
-                        let name = part.decode().unwrap();
-                        text.push_str(quick_xml::escape::resolve_predefined_entity(&name).expect("a known entity"));
+                        text.push_str(quick_xml::escape::resolve_predefined_entity(&part).expect("a known entity"));
                     }
                 },
                 Event::Eof => return text,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::rules::OPTIONS;
@@ -57,7 +57,8 @@ impl Layer {
         };
         for (key, value) in &spans {
             let place = |at: usize| format!("{name}:{}", line(at));
-            let DeValue::Table(section) = value.get_ref() else {
+            let section = value.get_ref().as_table().filter(|_| !OPTIONS.contains_key(key.get_ref().as_ref()));
+            let Some(section) = section else {
                 layer.give(key.get_ref(), table[key.get_ref().as_ref()].clone(), place(key.span().start));
                 continue;
             };
@@ -146,10 +147,11 @@ fn variable(option: &str) -> String {
 fn unknown(place: &str, given: &str, spelled: impl Fn(&str) -> String) -> String {
     let own_name = |option: &str| option.rsplit('.').next().unwrap_or_default().to_lowercase();
     let distance = |option: &&String| {
+        let typed = strsim::osa_distance(given, &spelled(option));
         // Rightly spelled in the wrong section.
-        if own_name(option) == own_name(given) { 1 } else { strsim::osa_distance(given, &spelled(option)) }
+        if own_name(option) == own_name(given) { (1, typed) } else { (typed, typed) }
     };
-    let alike = OPTIONS.keys().min_by_key(distance).filter(|option| distance(option) <= 3);
+    let alike = OPTIONS.keys().min_by_key(distance).filter(|option| distance(option).0 <= 3);
     let meant = alike.map_or_else(String::new, |option| format!("; did you mean {}?", spelled(option)));
     let subject = if place == given { format!("{given}: there") } else { format!("{place}: {given}: there") };
     format!("{subject} is no such option{meant}")

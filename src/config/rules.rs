@@ -43,6 +43,7 @@ const RULES: &[(&str, Rule)] = &[
     ("data", Text(path)),
     ("listen", Text(socket_address)),
     ("database.url", Secret(database_url)),
+    ("database.password_file", Text(any)),
     ("database.sqlite_path", Text(any)),
     ("admin.username", Text(name)),
     ("admin.password", Secret(any)),

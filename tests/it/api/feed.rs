@@ -1,8 +1,8 @@
 //! The Atom feed, read by an XML parser.
 
 use http::Method;
-use quick_xml::Reader;
 use quick_xml::events::Event;
+use quick_xml::{Reader, XmlVersion};
 use serde_json::json;
 
 use crate::support::app::{TestApp, jobs, manifest};
@@ -25,13 +25,13 @@ fn parsed(xml: &str) -> Vec<Element> {
             event @ (Event::Start(_) | Event::Empty(_)) => {
                 let is_empty = matches!(event, Event::Empty(_));
                 let (Event::Start(start) | Event::Empty(start)) = event else { unreachable!() };
-                let name = String::from_utf8(start.name().as_ref().to_vec()).unwrap();
+                let name = start.name().as_ref().to_owned();
                 let above = open.last().map_or("", |&parent: &usize| elements[parent].path.as_str());
                 let path = format!("{above}/{name}");
                 let attributes = start.attributes().map(|attribute| {
                     let attribute = attribute.unwrap();
-                    let value = attribute.unescape_value().unwrap().into_owned();
-                    (String::from_utf8(attribute.key.as_ref().to_vec()).unwrap(), value)
+                    let value = attribute.normalized_value(XmlVersion::Explicit1_0).unwrap().into_owned();
+                    (attribute.key.as_ref().to_owned(), value)
                 });
                 elements.push(Element { path, attributes: attributes.collect(), text: String::new() });
                 if !is_empty {
@@ -41,14 +41,15 @@ fn parsed(xml: &str) -> Vec<Element> {
             Event::End(_) => _ = open.pop().expect("it was open"),
             Event::Text(text) => {
                 if let Some(&inner) = open.last() {
-                    elements[inner].text.push_str(&text.decode().unwrap());
+                    elements[inner].text.push_str(&text);
                 }
             }
             Event::GeneralRef(reference) => {
-                let name = reference.decode().unwrap();
                 let text = match reference.resolve_char_ref().unwrap() {
                     Some(c) => c.to_string(),
-                    None => quick_xml::escape::resolve_predefined_entity(&name).expect("a known entity").to_owned(),
+                    None => {
+                        quick_xml::escape::resolve_predefined_entity(&reference).expect("a known entity").to_owned()
+                    }
                 };
                 elements[*open.last().unwrap()].text.push_str(&text);
             }
