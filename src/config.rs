@@ -149,6 +149,9 @@ pub struct Runs {
     pub processes: u32,
     pub log_mib: u32,
     pub output_mib: u32,
+    pub capture_minutes: u32,
+    pub reserve_mib: u32,
+    pub purge_after_hours: u32,
     pub upload_mib: u32,
     pub uploads_per_user_mib: u32,
     pub private_hosts: Vec<String>,
@@ -255,6 +258,13 @@ impl Settings {
     /// A file or folder in the data directory.
     pub fn in_data(&self, name: impl AsRef<Path>) -> PathBuf {
         self.data.join(name)
+    }
+
+    /// Where runs live; absolute, as engines want it.
+    pub fn runs_folder(&self) -> PathBuf {
+        let folder = &self.runs.folder;
+        let folder = if folder.as_os_str().is_empty() { self.in_data("runs") } else { folder.clone() };
+        std::path::absolute(&folder).unwrap_or(folder)
     }
 }
 

@@ -9,8 +9,10 @@ use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
+use super::runs::{RunDiskShortage, reserve, stuck_in};
 use super::start::address;
 use crate::config::Settings;
+use crate::engine::disk::space;
 use crate::lock::FileLock;
 use crate::search::{self, Survey};
 use crate::store::{CatalogueState, Look, Store};
@@ -64,6 +66,14 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
             Err(why) => bad("search index", why, "remove the folder 'index' in the data directory: it is built anew"),
         },
     );
+    findings.extend(
+        spawn_blocking({
+            let settings = settings.clone();
+            move || files_of_runs(&settings)
+        })
+        .await
+        .unwrap_or_default(),
+    );
     findings.push(match runs {
         true => good("service", format!("a service runs on {}", data.display())),
         false => notice("service", format!("no service runs on {}", data.display()), "start one with: silo serve"),
@@ -90,6 +100,27 @@ fn data_folder(data: &Path) -> Finding {
         return notice(ABOUT, text, "chmod 700 it: keys and passwords lie there");
     }
     good(ABOUT, format!("{shown}, for its owner alone"))
+}
+
+/// What is to be said of the disk of runs: nothing, where all is well.
+fn files_of_runs(settings: &Settings) -> Vec<Finding> {
+    const ABOUT: &str = "runs";
+    let folder = settings.runs_folder();
+    let mut findings = Vec::new();
+    if let Some(space) = space(&folder) {
+        let reserve = reserve(settings.runs.reserve_mib, space);
+        if space.free < reserve {
+            let shortage = RunDiskShortage { free: space.free, reserve };
+            let advice = "runs wait until there is room: remove files, or lower what is kept free";
+            findings.push(bad(ABOUT, shortage.to_string(), advice));
+        }
+    }
+    let stuck = stuck_in(&folder);
+    if let Some((first, why)) = stuck.first() {
+        let text = format!("{} folders of ended runs cannot be removed, as {}: {why}", stuck.len(), first.display());
+        findings.push(notice(ABOUT, text, "remove them as root; the service tries again every ten minutes"));
+    }
+    findings
 }
 
 fn try_to_write(folder: &Path) -> std::io::Result<()> {

@@ -14,6 +14,12 @@ impl App {
     pub async fn describe_metrics(&self) {
         metrics::gauge!("silo_index_revision").set(self.0.index.revision() as f64);
         metrics::gauge!("silo_index_ready").set(if self.0.index.serving().is_ok() { 1.0 } else { 0.0 });
+        // There from the start, so that a first one shows as a rise.
+        metrics::counter!("silo_runs_purged_for_room_total").increment(0);
+        metrics::gauge!("silo_run_files_stuck").increment(0.0);
+        if let Err(why) = self.run_disk_shortage().await {
+            tracing::warn!(%why, "the disk of runs could not be looked at");
+        }
         if let Err(why) = self.describe_catalogue().await {
             tracing::warn!(%why, "the numbers of the catalogue could not be read");
         }

@@ -74,6 +74,12 @@ struct Inner {
     going: runs::Going,
     /// Held while a file that was sent is put in its place, and while those that nobody uses are removed.
     uploads: Mutex<()>,
+    /// Held while files that were thrown away are removed.
+    discarding: Mutex<()>,
+    /// Held while room is made on the disk of runs. Until when nobody tries again, after that was in vain.
+    purging: Mutex<Option<std::time::Instant>>,
+    /// How much room the disk of runs lacked when a worker looked last.
+    shortage: std::sync::Mutex<Option<runs::RunDiskShortage>>,
     /// The container engine, once it was needed.
     machine: Mutex<Option<engine::Machine>>,
     /// One writer brings the index up to date at a time.
@@ -102,6 +108,8 @@ pub struct Signals {
     pub scan_ended: watch::Sender<u64>,
     /// A run was asked for.
     pub run_queued: Notify,
+    /// Files of runs were thrown away.
+    pub files_discarded: Notify,
     /// Rises with each change of a run in this process.
     pub run_changed: watch::Sender<u64>,
     /// The index cannot be written any more.
@@ -139,14 +147,19 @@ impl App {
     }
 
     /// Deletes expired sessions, old scans and events, contents that no image points to, and what was kept of runs for long
-    /// enough.
+    /// enough. Each on its own.
+    ///
+    /// # Errors
+    /// The first, after all were tried.
     pub async fn clean_up(&self) -> Result<()> {
         let (now, events) = (self.0.clock.now(), &self.settings().events);
-        self.0.store.session_prune(now).await?;
-        self.0.store.event_prune(events.keep, now - TimeDelta::days(i64::from(events.keep_days))).await?;
-        self.0.store.scan_prune(self.settings().scan.keep).await?;
-        self.0.store.content_prune().await?;
-        self.run_clean_up().await
+        let store = &self.0.store;
+        let sessions = store.session_prune(now).await.map(drop).map_err(Error::from);
+        let events = store.event_prune(events.keep, now - TimeDelta::days(i64::from(events.keep_days))).await;
+        let scans = store.scan_prune(self.settings().scan.keep).await.map(drop).map_err(Error::from);
+        let contents = store.content_prune().await.map(drop).map_err(Error::from);
+        let runs = self.run_clean_up().await;
+        sessions.and(events.map(drop).map_err(Error::from)).and(scans).and(contents).and(runs)
     }
 
     /// Ends what is open. Nothing may be asked afterwards.

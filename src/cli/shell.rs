@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::engine::attempt::Event;
 use crate::engine::container::{Container, Input, Text};
 use crate::engine::docker::Session;
+use crate::engine::halt::Halt;
 use crate::engine::inputs;
 use crate::engine::leftovers::Owner;
 use crate::engine::plan::plan;
@@ -97,10 +98,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         }
     }
     machine.sweep().await;
-    let planned = plan.clone();
+    let (planned, halt) = (plan.clone(), Halt::on(&stop));
     let staged = tokio::task::spawn_blocking(move || {
-        let (given, _) = inputs::read(&manifest, &planned)?;
-        inputs::stage(&manifest, &planned, &given, &request.folder).map_err(anyhow::Error::new)
+        let (given, _) = inputs::read(&manifest, &planned, &halt)?;
+        inputs::stage(&manifest, &planned, &given, &request.folder, &halt).map_err(anyhow::Error::new)
     });
     staged.await?.context("the shell's folders cannot be made ready")?;
     speak(machine, plan.container, &stop).await

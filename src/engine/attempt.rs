@@ -1,7 +1,6 @@
 //! One attempt of a planned run, from the pull to the removal of its container. Knows no plan and no verdict: it does what it is
 //! told, and tells what happened.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -15,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::container::{Container, RUN};
 use super::fetch::{Wanted, fetch};
+use super::halt::{Halt, Halted};
 use super::logs::{Logs, Printed};
 use super::marks::{End, Marks};
 use super::record::{Phase, PhaseRecord};
 use super::removal::{Leave, Removal, create};
+use super::room::{LowWater, Room};
 use super::runtime::{self, Chunk, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
 use crate::clock::Clock;
 
@@ -30,8 +31,6 @@ const DYING: Duration = Duration::from_secs(60);
 const STARTING: Duration = Duration::from_secs(5);
 /// How often a container is looked at meanwhile: an engine tells that one has started, but not that none will.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How often the size of the output folder is looked at, at the most.
-const LOOK: Duration = Duration::from_secs(1);
 /// How many bytes must fit on a disk that is not full.
 const PROBE: usize = 64 * 1024;
 
@@ -62,6 +61,20 @@ pub enum Error {
     OtherManifest { image: String },
     #[error("the run was cancelled")]
     Cancelled,
+    #[error(
+        "what the job left could not be read within {} minutes: let it leave less, or allow more (runs.capture_minutes)",
+        .0.as_secs().div_ceil(60)
+    )]
+    CaptureTooSlow(Duration),
+}
+
+impl From<Halted> for Error {
+    fn from(why: Halted) -> Self {
+        match why {
+            Halted::Cancelled => Self::Cancelled,
+            Halted::Late(most) => Self::CaptureTooSlow(most),
+        }
+    }
 }
 
 impl Error {
@@ -70,18 +83,13 @@ impl Error {
         match self {
             Self::Engine(why) => why.is_passing(),
             Self::DiskFull { .. } => true,
-            Self::Folder { .. } | Self::Input(_) | Self::OtherManifest { .. } | Self::Cancelled => false,
+            Self::Folder { .. }
+            | Self::Input(_)
+            | Self::OtherManifest { .. }
+            | Self::Cancelled
+            | Self::CaptureTooSlow(_) => false,
         }
     }
-}
-
-/// What the job's container is given room for, and what it may leave behind.
-#[derive(Clone, Copy, Debug)]
-pub struct Room<'a> {
-    /// The folder of the host that the job writes its outputs to.
-    pub output: &'a Path,
-    /// Bytes; a job that leaves more there is stopped.
-    pub output_limit: Option<u64>,
 }
 
 /// How the job ended.
@@ -91,7 +99,7 @@ pub struct Main {
     pub ended: Ended,
     /// Why it was stopped; `None`: it ended by itself.
     pub stopped: Option<Stopped>,
-    /// Bytes in the output folder.
+    /// Bytes of the files in the output folder, as far as they were counted.
     pub output_bytes: u64,
 }
 
@@ -103,6 +111,8 @@ pub enum Stopped {
     Cancelled,
     /// It wrote more than it may.
     OutputTooLarge,
+    /// Its disk had no room any more.
+    DiskFull,
 }
 
 /// An attempt that goes on. Dropping it at any await stops and removes its container, unless that is to be left.
@@ -177,14 +187,23 @@ impl<R: Runtime> Attempt<R> {
         Ok(())
     }
 
-    /// Makes a phase of some work that blocks, on a thread of its own.
+    /// Opens folders of other users below one of ours, by the engine.
+    pub async fn open_folders(&mut self, root: &Path, folders: &[PathBuf]) -> Result<(), Error> {
+        Ok(self.runtime.open_folders(root, folders).await?)
+    }
+
+    /// Makes a phase of some work that blocks, on a thread of its own. It is halted when it is to stop, when it takes longer than
+    /// `most`, and when nobody waits for it any more.
     pub async fn phase<T: Send + 'static>(
         &mut self,
         phase: Phase,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+        (stop, most): (&CancellationToken, Option<Duration>),
+        work: impl FnOnce(&Halt) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.enter(phase).await;
-        let outcome = tokio::task::spawn_blocking(work).await;
+        let stop = stop.child_token();
+        let (halt, _dropped) = (Halt::on(&stop).within(most), stop.drop_guard());
+        let outcome = tokio::task::spawn_blocking(move || work(&halt)).await;
         let outcome =
             outcome.unwrap_or_else(|why| Err(Error::Folder { folder: self.folder.clone(), reason: why.to_string() }));
         self.leave(outcome).await
@@ -282,8 +301,9 @@ impl<R: Runtime> Attempt<R> {
     ) -> Result<Main, Error> {
         let runtime = self.runtime.clone();
         let [broken, exited, lost] = [(); 3].map(|()| CancellationToken::new());
+        let low = LowWater::default();
         let supervised = async {
-            let ended = supervise(&runtime, removal.id(), limit, container.grace, room, stop, &broken).await;
+            let ended = supervise(&runtime, removal.id(), limit, container.grace, (room, &low), stop, &broken).await;
             if ended.is_ok() {
                 exited.cancel()
             } else {
@@ -300,7 +320,7 @@ impl<R: Runtime> Attempt<R> {
         };
         let (kept, supervised) = tokio::join!(keeping, supervised);
         let ended = match (supervised, kept) {
-            (Ok(ended), Ok(())) => self.ended(removal.id(), ended, room).await,
+            (Ok(ended), Ok(())) => self.ended(removal.id(), ended, (room, &low)).await,
             (Err(why), _) | (_, Err(why)) => Err(why),
         };
         if let Some(why) = removal.now().await {
@@ -314,13 +334,13 @@ impl<R: Runtime> Attempt<R> {
         &mut self,
         container: &str,
         (ended, stopped): (Ended, Option<Stopped>),
-        room: Room<'_>,
+        (room, low): (Room<'_>, &LowWater),
     ) -> Result<Main, Error> {
+        let output_bytes = room.usage().await.map_or(0, |(usage, _)| usage.length);
         let outputs = room.output.to_owned();
-        let (output_bytes, is_full) = tokio::task::spawn_blocking(move || (size(&outputs), is_full(&outputs)))
-            .await
-            .map_err(|why| Error::Folder { folder: room.output.to_owned(), reason: why.to_string() })?;
-        if ended.exit_code != 0 && stopped.is_none() && is_full {
+        let is_full = tokio::task::spawn_blocking(move || is_full(&outputs)).await.unwrap_or_default();
+        let is_full = ended.exit_code != 0 && stopped.is_none() && (is_full || low.was_full());
+        if is_full || stopped == Some(Stopped::DiskFull) {
             return Err(Error::DiskFull { folder: room.output.to_owned() });
         }
         let main = Main { container_id: container.to_owned(), ended, stopped, output_bytes };
@@ -396,7 +416,7 @@ async fn supervise<R: Runtime>(
     id: &str,
     limit: Option<Duration>,
     grace: Duration,
-    room: Room<'_>,
+    (room, low): (Room<'_>, &LowWater),
     stop: &CancellationToken,
     broken: &CancellationToken,
 ) -> Result<(Ended, Option<Stopped>), Error> {
@@ -406,12 +426,15 @@ async fn supervise<R: Runtime>(
         ended = &mut waited => return Ok((ended?, None)),
         () = stop.cancelled() => Some(Stopped::Cancelled),
         () = or_never(limit.map(sleep)) => Some(Stopped::TimedOut),
-        () = or_never(room.output_limit.map(|limit| outgrown(room.output, limit))) => Some(Stopped::OutputTooLarge),
+        stopped = room.outgrown(low) => Some(stopped),
         () = broken.cancelled() => None,
     };
-    runtime.signal(id, Signal::Term).await?;
-    if let Ok(ended) = timeout(grace, &mut waited).await {
-        return Ok((ended?, stopped));
+    // What writes too much would go on writing.
+    if !matches!(stopped, Some(Stopped::OutputTooLarge | Stopped::DiskFull)) {
+        runtime.signal(id, Signal::Term).await?;
+        if let Ok(ended) = timeout(grace, &mut waited).await {
+            return Ok((ended?, stopped));
+        }
     }
     runtime.signal(id, Signal::Kill).await?;
     match timeout(DYING, waited).await {
@@ -428,35 +451,6 @@ async fn or_never(future: Option<impl Future<Output = ()>>) {
         Some(future) => future.await,
         None => std::future::pending().await,
     }
-}
-
-/// Comes back when a folder holds more than so many bytes.
-async fn outgrown(folder: &Path, limit: u64) {
-    loop {
-        let (folder, began) = (folder.to_owned(), Instant::now());
-        let measured = tokio::task::spawn_blocking(move || size(&folder)).await;
-        if measured.is_ok_and(|bytes| bytes > limit) {
-            return;
-        }
-        // A folder of many files costs a tenth of the time at the most.
-        sleep(LOOK.max(began.elapsed() * 9)).await;
-    }
-}
-
-/// The bytes of all files below a folder. Links are not followed; what cannot be read does not count.
-pub fn size(folder: &Path) -> u64 {
-    let mut bytes = 0;
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => bytes += metadata.len(),
-                _ => {}
-            }
-        }
-    }
-    bytes
 }
 
 /// Whether nothing more can be written in a folder.

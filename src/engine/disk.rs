@@ -6,15 +6,34 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
+use super::halt::{Halt, Halted};
+
+/// How many bytes are copied between two looks at whether to go on.
+const PIECE: u64 = 8 * 1024 * 1024;
+
+/// Why a file is not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{0}")]
+    Disk(#[from] io::Error),
+    #[error("{0}")]
+    Halted(#[from] Halted),
+}
+
 /// SHA-256 of a file's bytes, in lower-case hexadecimal digits.
 ///
 /// # Errors
-/// Whatever the disk says.
-pub fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+/// Whatever the disk says; or it was halted.
+pub fn sha256(path: &Path, halt: &Halt) -> Result<String, ReadError> {
+    sha256_of(File::open(path)?, halt)
+}
+
+/// The same of an open file.
+pub(super) fn sha256_of(mut file: File, halt: &Halt) -> Result<String, ReadError> {
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = vec![0; 256 * 1024];
     loop {
+        halt.check()?;
         match file.read(&mut buffer)? {
             0 => return Ok(hex::encode(hash.finalize())),
             read => hash.update(&buffer[..read]),
@@ -22,24 +41,53 @@ pub fn sha256(path: &Path) -> io::Result<String> {
     }
 }
 
+/// Copies a file's bytes to a new file.
+pub(super) fn copy(from: &Path, to: &Path, halt: &Halt) -> Result<(), ReadError> {
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    to.set_permissions(from.metadata()?.permissions())?;
+    loop {
+        halt.check()?;
+        if io::copy(&mut (&mut from).take(PIECE), &mut to)? == 0 {
+            return Ok(());
+        }
+    }
+}
+
 /// A whole file, but one byte more than `most` at most: enough to see that there are too many.
-pub(super) fn read_capped(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_capped(file: File, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The bytes that are free for us where a folder is, or will be; `None` where nobody can tell.
+/// The disk that a folder is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes.
+    pub total: u64,
+    /// Bytes that are free for everybody.
+    pub free: u64,
+    /// Bytes that are free at all: some disks keep a part for root.
+    pub left: u64,
+}
+
+/// The disk where a folder is, or will be; `None` where nobody can tell.
 #[cfg(unix)]
-pub fn free(folder: &Path) -> Option<u64> {
+pub fn space(folder: &Path) -> Option<Space> {
     let there = folder.ancestors().find(|folder| folder.exists())?;
-    let space = rustix::fs::statvfs(there).ok()?;
-    Some(space.f_bavail.saturating_mul(space.f_frsize))
+    let about = rustix::fs::statvfs(there).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
+    Some(Space { total: bytes(about.f_blocks), free: bytes(about.f_bavail), left: bytes(about.f_bfree) })
 }
 
 #[cfg(not(unix))]
-pub fn free(_: &Path) -> Option<u64> {
+pub fn space(_: &Path) -> Option<Space> {
     None
+}
+
+/// The bytes that are free for us where a folder is, or will be; `None` where nobody can tell.
+pub fn free(folder: &Path) -> Option<u64> {
+    Some(space(folder)?.free)
 }
 
 /// The media type that a file's name promises; `None` where it promises nothing.
@@ -86,10 +134,11 @@ mod tests {
         let path = folder.path().join("f");
         std::fs::write(&path, "abc").expect("a file");
         assert_eq!(
-            sha256(&path).expect("it can be read"),
+            sha256(&path, &Halt::default()).expect("it can be read"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        assert_eq!(read_capped(&path, 1).expect("it can be read"), b"ab");
-        assert!(sha256(folder.path()).is_err());
+        let file = File::open(&path).expect("it is there");
+        assert_eq!(read_capped(file, 1).expect("it can be read"), b"ab");
+        assert!(sha256(folder.path(), &Halt::default()).is_err());
     }
 }

@@ -1,27 +1,35 @@
 //! One attempt of a planned run, from its pull to its verdict, without a database.
 
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, Error, Event, Main, Room, Stopped, written};
+use super::attempt::{Attempt, Error, Event, Main, Stopped, written};
 use super::container::{ATTEMPT, RUN};
+use super::disk::ReadError;
 use super::fetch::Wanted;
+use super::file_removal::closed;
 use super::folder::Folder;
-use super::inputs::{self, GivenInput};
+use super::halt::Halt;
+use super::inputs::{self, GivenInput, InputError};
 use super::logs::Logs;
 use super::marks::{End, Mark, Marks};
 use super::outputs::{Outputs, Rules, capture};
 use super::plan::Plan;
 use super::record::{AttemptRecord, Phase};
 use super::removal::Leave;
+use super::room::Room;
 use super::runtime::{self, Engine, Found, Image, Runtime};
 use super::verdict::{Ending, Failure, RunError, Verdict, judge};
 use crate::clock::Clock;
 use crate::seed::model::Manifest;
 use crate::seed::{LABEL, label};
+
+/// How often an engine is asked to open folders of other users: each time shows what was behind those before.
+const OPENINGS: u32 = 50;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +46,10 @@ pub struct Job<'a> {
     pub number: u32,
     /// Bytes of each of the job's streams that are kept.
     pub log_cap: u64,
+    /// How long reading what the job left may take.
+    pub capture_limit: Option<Duration>,
+    /// See [`Room::keep_free`].
+    pub keep_free: u64,
     /// Whether an image with another manifest in its label is refused.
     pub must_match: bool,
     /// What is known of an attempt that another `silo` began and did not live to see the end of.
@@ -171,7 +183,7 @@ impl Seen {
         start: Start,
         stop: &CancellationToken,
     ) -> Result<Main, Error> {
-        let room = Room { output: &job.folder.output, output_limit: job.rules.bytes };
+        let room = Room { output: &job.folder.output, output_limit: job.rules.bytes, keep_free: job.keep_free };
         let container = &job.plan.container;
         let is_resumed = !matches!(start, Start::Anew);
         let main = match start {
@@ -186,20 +198,48 @@ impl Seen {
                 return Err(runtime::Error::Lost { address: job.engine.address.clone(), reason }.into());
             }
         };
+        self.open_folders(attempt, job, stop).await?;
         let (manifest, plan) = (job.manifest.clone(), job.plan.clone());
         let (output, rules) = (job.folder.output.clone(), job.rules);
-        let capture = move || {
-            // Of inputs that are gone by now nothing can be told.
-            let given =
-                if is_resumed { inputs::read(&manifest, &plan).unwrap_or_default() } else { Default::default() };
-            Ok((capture(&manifest, &output, rules), given))
+        let work = move |halt: &Halt| {
+            let given = match is_resumed.then(|| inputs::read(&manifest, &plan, halt)) {
+                Some(Err(InputError::Halted(why))) => return Err(why.into()),
+                // Of inputs that are gone by now nothing can be told.
+                given => given.and_then(Result::ok).unwrap_or_default(),
+            };
+            Ok((capture(&manifest, &output, rules, halt)?, given))
         };
-        let (outputs, given) = attempt.phase(Phase::Capture, capture).await?;
+        let (outputs, given) = attempt.phase(Phase::Capture, (stop, job.capture_limit), work).await?;
         if is_resumed {
             (self.given, self.warnings) = given;
         }
         self.outputs = Some(outputs);
         Ok(main)
+    }
+
+    /// Sees to it that folders of other users can be read, where the engine's user can do so. What stays closed is told of the
+    /// outputs.
+    async fn open_folders<R: Runtime>(
+        &self,
+        attempt: &mut Attempt<R>,
+        job: Job<'_>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        for _ in 0..OPENINGS {
+            let output = job.folder.output.clone();
+            let stop = stop.child_token();
+            let (halt, _dropped) = (Halt::on(&stop), stop.drop_guard());
+            let folders = tokio::task::spawn_blocking(move || closed(&output, true, &halt)).await;
+            let folders = folders.ok().and_then(Result::ok).unwrap_or_default();
+            if folders.is_empty() {
+                break;
+            }
+            if let Err(why) = attempt.open_folders(&job.folder.output, &folders).await {
+                attempt.note(&format!("folders of other users stay closed: {why}")).await?;
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What comes before the container.
@@ -217,7 +257,8 @@ impl Seen {
         }
         let (manifest, plan, folder) = (job.manifest.clone(), job.plan.clone(), job.folder.clone());
         let given = job.given.map(<[GivenInput]>::to_vec);
-        let staged = attempt.phase(Phase::Stage, move || stage(&manifest, &plan, given, &folder)).await?;
+        let work = move |halt: &Halt| stage(&manifest, &plan, given, &folder, halt);
+        let staged = attempt.phase(Phase::Stage, (stop, None), work).await?;
         (self.given, self.warnings) = staged;
         Ok(())
     }
@@ -234,12 +275,19 @@ fn stage(
     plan: &Plan,
     given: Option<Vec<GivenInput>>,
     folder: &Folder,
+    halt: &Halt,
 ) -> Result<(Vec<GivenInput>, Vec<String>), Error> {
     let (given, warnings) = match given {
         Some(given) => (given, Vec::new()),
-        None => inputs::read(manifest, plan).map_err(|why| Error::Input(why.to_string()))?,
+        None => inputs::read(manifest, plan, halt).map_err(|why| match why {
+            InputError::Halted(why) => why.into(),
+            why => Error::Input(why.to_string()),
+        })?,
     };
-    inputs::stage(manifest, plan, &given, folder).map_err(|why| written(&folder.root, &why))?;
+    inputs::stage(manifest, plan, &given, folder, halt).map_err(|why| match why {
+        ReadError::Halted(why) => why.into(),
+        ReadError::Disk(why) => written(&folder.root, &why),
+    })?;
     Ok((given, warnings))
 }
 
@@ -308,6 +356,7 @@ fn verdict(job: Job<'_>, main: &Result<Main, Error>, outputs: Option<&Outputs>) 
         Error::Input(_) => Failure::MissingFile,
         Error::OtherManifest { .. } => Failure::OtherManifest,
         Error::DiskFull { .. } | Error::Folder { .. } => Failure::Disk,
+        Error::CaptureTooSlow(_) => Failure::Capture,
     };
     Verdict::Failed(failure.error(why.to_string()))
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, pretty, replace, set_mode};
+use super::halt::{Halt, Halted};
 use super::plan::{Plan, PlannedFile};
 use super::request::{File, Source};
 use super::{context, disk};
@@ -32,6 +33,8 @@ pub enum InputError {
     LeadsOut(PathBuf),
     #[error("{} holds more than {MAX_FILES} entries", .0.display())]
     TooMany(PathBuf),
+    #[error("inputs are not read: {0}")]
+    Halted(Halted),
 }
 
 /// What a path is. Whoever names a link means what it leads to; links inside of a folder must stay in it.
@@ -164,8 +167,8 @@ pub struct Product {
 /// does not name, a sentence each.
 ///
 /// # Errors
-/// A file is gone since it was looked at, or cannot be read.
-pub fn read(manifest: &Manifest, plan: &Plan) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
+/// A file is gone since it was looked at, or cannot be read; or it was halted.
+pub fn read(manifest: &Manifest, plan: &Plan, halt: &Halt) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
     let mut warnings = Vec::new();
     let mut inputs = Vec::new();
     for input in &plan.inputs {
@@ -173,7 +176,7 @@ pub fn read(manifest: &Manifest, plan: &Plan) -> Result<(Vec<GivenInput>, Vec<St
         let wanted = declared.map(|declared| declared.media_types.as_slice()).unwrap_or_default();
         let mut files = Vec::with_capacity(input.files.len());
         for file in &input.files {
-            files.push(read_file(file)?);
+            files.push(read_file(file, halt)?);
             if !disk::may_be(&file.name, wanted.iter().map(String::as_str)) {
                 let (name, wanted) = (&input.name, wanted.join(", "));
                 warnings.push(format!("{name}: {} does not look like {wanted}, which the job can read.", file.name));
@@ -184,18 +187,22 @@ pub fn read(manifest: &Manifest, plan: &Plan) -> Result<(Vec<GivenInput>, Vec<St
     Ok((inputs, warnings))
 }
 
-fn read_file(file: &PlannedFile) -> Result<GivenFile, InputError> {
+fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
     let failed = |why: io::Error| match why.kind() {
         ErrorKind::NotFound => InputError::Missing(file.source.clone()),
         _ => InputError::Unreadable { path: file.source.clone(), why },
     };
     let metadata = file.source.metadata().map_err(failed)?;
+    let sha256 = disk::sha256(&file.source, halt).map_err(|why| match why {
+        disk::ReadError::Disk(why) => failed(why),
+        disk::ReadError::Halted(why) => InputError::Halted(why),
+    })?;
     Ok(GivenFile {
         name: file.name.clone(),
         path: file.path.clone(),
         source: file.source.clone(),
         size: metadata.len(),
-        sha256: disk::sha256(&file.source).map_err(failed)?,
+        sha256,
         media_type: disk::media_type(&file.name).map(str::to_owned),
         modified: metadata.modified().ok().map(DateTime::from),
         facts: Facts::default(),
@@ -206,22 +213,29 @@ fn read_file(file: &PlannedFile) -> Result<GivenFile, InputError> {
 /// to the files of inputs that have many. What cannot be linked, because it is on another disk, is copied.
 ///
 /// # Errors
-/// Whatever the disk refuses.
-pub fn stage(manifest: &Manifest, plan: &Plan, given: &[GivenInput], folder: &Folder) -> io::Result<()> {
+/// Whatever the disk refuses; or it was halted.
+pub fn stage(
+    manifest: &Manifest,
+    plan: &Plan,
+    given: &[GivenInput],
+    folder: &Folder,
+    halt: &Halt,
+) -> Result<(), disk::ReadError> {
     folder.create()?;
     replace(&folder.context(), &pretty(&context::document(manifest, given, &plan.json)))?;
     set_mode(&folder.context(), 0o644)?;
     for input in &plan.inputs {
         let Some(staged) = &input.staged else { continue };
         match fs::remove_dir_all(staged) {
-            Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
+            Err(why) if why.kind() != ErrorKind::NotFound => return Err(why.into()),
             _ => fs::create_dir_all(staged)?,
         }
         set_mode(staged, 0o755)?;
         for file in &input.files {
             let target = staged.join(&file.name);
+            halt.check()?;
             if fs::hard_link(&file.source, &target).is_err() {
-                fs::copy(&file.source, &target)?;
+                disk::copy(&file.source, &target, halt)?;
             }
         }
     }

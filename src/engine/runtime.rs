@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -54,6 +55,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// Ends a container, if it runs, and removes it. One that is gone already is no error.
     fn remove(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
+
+    /// Opens folders to everybody, whoever they belong to: paths below `root`, which must itself keep strangers out.
+    fn open_folders(&self, root: &Path, folders: &[PathBuf]) -> impl Future<Output = Result<()>> + Send;
 
     /// All containers, running or not, that carry a label.
     fn containers(&self, label: &str) -> impl Future<Output = Result<Vec<Found>>> + Send;

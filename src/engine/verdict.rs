@@ -219,6 +219,8 @@ pub enum Failure {
     HostLost,
     /// The disk refuses: inputs, logs or outputs.
     Disk,
+    /// Reading what the job left took too long.
+    Capture,
     /// An input is gone.
     MissingFile,
     /// Whoever has an input does not hand it over now.
@@ -232,7 +234,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Pull,
         Self::PullRefused,
         Self::PullTimeout,
@@ -240,6 +242,7 @@ impl Failure {
         Self::EngineLost,
         Self::HostLost,
         Self::Disk,
+        Self::Capture,
         Self::MissingFile,
         Self::InputFetch,
         Self::OtherManifest,
@@ -263,6 +266,7 @@ impl Failure {
             Self::EngineLost => ("docker-terminated", "The engine lost the container", true),
             Self::HostLost => ("node-lost", "The machine stopped while the job ran", true),
             Self::Disk => ("filesystem-io", "The disk cannot be read or written", true),
+            Self::Capture => ("capture-timeout", "Reading the outputs took too long", false),
             Self::MissingFile => ("missing-file", "An input file is gone", false),
             Self::InputFetch => ("input-fetch", "An input cannot be fetched", true),
             Self::OtherManifest => ("manifest-differs", "The image has another manifest", false),

@@ -182,14 +182,26 @@ impl Store {
         .await
     }
 
-    /// Runs that ended before a moment and whose files are still there, oldest first: their ids.
-    pub async fn run_list_outdated(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<String>> {
-        let rows: Vec<(String,)> =
-            sql("SELECT id FROM runs WHERE finished_at < $1 AND purged_at IS NULL ORDER BY finished_at LIMIT $2")
-                .bind(before)
-                .bind(limit)
-                .all(&self.db)
-                .await?;
+    /// Runs that ended before a moment and whose files are still there, oldest first: their ids. Those of another host only when
+    /// they ended before another moment.
+    pub async fn run_list_outdated(
+        &self,
+        before: DateTime<Utc>,
+        host: &str,
+        before_of_others: DateTime<Utc>,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = sql("SELECT id FROM runs
+             WHERE finished_at < $1 AND purged_at IS NULL AND (host = $2 OR host IS NULL OR finished_at < $3)
+             ORDER BY finished_at, id LIMIT $4 OFFSET $5")
+        .bind(before)
+        .bind(host)
+        .bind(before_of_others)
+        .bind(limit)
+        .bind(skip)
+        .all(&self.db)
+        .await?;
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 

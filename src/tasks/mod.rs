@@ -2,6 +2,7 @@
 //! "wake up", can be killed at any await, and do no retries of their own: the next wake-up is the retry.
 
 mod cleanup;
+mod file_removal;
 mod index_renew;
 mod index_sync;
 mod judge_again;
@@ -55,6 +56,7 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
     tasks.spawn(drive::<index_renew::IndexRenew>(app.clone(), stop.clone()));
     tasks.spawn(drive::<judge_again::JudgeAgain>(app.clone(), stop.clone()));
     tasks.spawn(drive::<cleanup::Cleanup>(app.clone(), stop.clone()));
+    tasks.spawn(drive::<file_removal::FileRemoval>(app.clone(), stop.clone()));
     let clock = cron_clock(app).await?;
     let stopped = stop.clone();
     tasks.spawn(async move {

@@ -1,6 +1,5 @@
 //! Ends of runs: stopped by somebody, thrown away, forgotten; and what a silo that died left at the engine.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -18,6 +17,8 @@ use crate::engine::verdict::Verdict;
 
 /// How often a run is looked at that another process may be at.
 const LOOK: Duration = Duration::from_millis(500);
+/// How much longer the runs of another silo are kept, so that it throws their files away itself, which are where it is.
+const OF_OTHERS: TimeDelta = TimeDelta::days(7);
 /// How many runs are looked at in one go.
 const BATCH: u32 = 100;
 
@@ -106,33 +107,42 @@ impl App {
         self.run_purge(id).await
     }
 
-    /// First the files, then the mark: after a kill in between the next try removes what is left.
-    async fn run_purge(&self, id: &str) -> Result<()> {
+    /// First the files, then the mark: after a kill in between the next try does the rest. The files are moved aside at once, and
+    /// removed in the background, since that may take long, or fail.
+    pub(super) async fn run_purge(&self, id: &str) -> Result<()> {
         let Some(stored) = self.0.store.run_get(id).await? else { return Err(no_such_run()) };
         let record = read_record(&stored)?;
         if let Some(folder) = record.folder {
-            let removed = tokio::task::spawn_blocking(move || removed(folder)).await?;
-            removed.map_err(|why| Error::Internal(format!("the files of run {id} cannot be removed: {why}")))?;
+            self.discard(folder).await?;
         }
         self.0.store.run_purge(id, self.0.clock.now()).await?;
         Ok(())
     }
 
-    /// Throws away what was kept long enough: files of runs, runs, and files that were sent.
+    /// Throws away what was kept long enough: files of runs, runs, and files that were sent. What cannot be thrown away keeps
+    /// nothing else.
     pub(in crate::app) async fn run_clean_up(&self) -> Result<()> {
         let (now, settings) = (self.0.clock.now(), &self.settings().runs);
         let days = |days: u32| now - TimeDelta::days(i64::from(days));
+        let (mut failed, mut first) = (0, Ok(()));
         loop {
-            let outdated = self.0.store.run_list_outdated(days(settings.keep_files_days), BATCH).await?;
+            let before = days(settings.keep_files_days);
+            let outdated =
+                self.0.store.run_list_outdated(before, &self.0.host, before - OF_OTHERS, failed, BATCH).await?;
             for id in &outdated {
-                self.run_purge(id).await?;
+                if let Err(why) = self.run_purge(id).await {
+                    tracing::warn!(run = id, %why, "the files of a run cannot be thrown away");
+                    failed += 1;
+                    first = first.and(Err(why));
+                }
             }
             if outdated.len() < BATCH as usize {
                 break;
             }
         }
-        self.0.store.run_prune(days(settings.keep_days)).await?;
-        self.upload_clean_up(days(settings.keep_uploads_days)).await
+        let pruned = self.0.store.run_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
+        let uploads = self.upload_clean_up(days(settings.keep_uploads_days)).await;
+        first.and(pruned).and(uploads)
     }
 
     /// Removes what an engine made of a run when nobody looked any more: it was asked as its silo died.
@@ -164,13 +174,5 @@ impl App {
             }
         }
         Ok(())
-    }
-}
-
-/// Removes a run's folder. Blocking.
-fn removed(folder: PathBuf) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(why),
-        _ => Ok(()),
     }
 }

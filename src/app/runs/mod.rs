@@ -2,11 +2,13 @@
 
 mod again;
 mod archive;
+mod discard;
 mod ends;
 mod files;
 mod going;
 mod inputs;
 mod secrets;
+mod space;
 mod subject;
 mod submit;
 mod uploads;
@@ -26,9 +28,11 @@ use crate::engine::request::Layout;
 use crate::store::StoredRun;
 
 pub use archive::ArchiveForm;
+pub(super) use discard::stuck_in;
 pub use files::{Log, OutputFile, RunFolder};
 pub(super) use going::Going;
 pub use inputs::FileSpec;
+pub(super) use space::{RunDiskShortage, reserve};
 pub use submit::{Planned, Submitted};
 
 /// What a user asks for.
@@ -125,13 +129,17 @@ impl App {
     /// [`Error::NotFound`].
     pub async fn run_get(&self, session: &Session, id: &str) -> Result<Record> {
         let stored = self.run_stored(session, id).await?;
-        read_record(&stored)
+        let mut record = read_record(&stored)?;
+        self.tell_shortage_in(&mut record);
+        Ok(record)
     }
 
     /// As lists show it.
     pub async fn run_summary(&self, session: &Session, id: &str) -> Result<RunSummary> {
         let found = self.0.store.run_summary(id).await?;
-        found.filter(|run| may_see(session, run)).ok_or_else(no_such_run)
+        let mut found = found.filter(|run| may_see(session, run)).ok_or_else(no_such_run)?;
+        self.tell_shortage(&mut found);
+        Ok(found)
     }
 
     /// Runs that the user may see, newest first; only those below `before`.
@@ -142,7 +150,9 @@ impl App {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<RunSummary>> {
-        Ok(self.0.store.run_list(&own(session, filter), before, limit).await?)
+        let mut runs = self.0.store.run_list(&own(session, filter), before, limit).await?;
+        runs.iter_mut().for_each(|run| self.tell_shortage(run));
+        Ok(runs)
     }
 
     /// How many of them stand how.
@@ -160,6 +170,7 @@ impl App {
     ) -> Result<Vec<RunSummary>> {
         let mut rows = self.0.store.run_list_batch(batch, after, limit).await?;
         rows.retain(|run| may_see(session, run));
+        rows.iter_mut().for_each(|run| self.tell_shortage(run));
         Ok(rows)
     }
 

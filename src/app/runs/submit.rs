@@ -1,7 +1,6 @@
 //! Asking for runs: who may, of what, with what; planned before anything is queued.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -198,7 +197,7 @@ impl App {
         let now = self.0.clock.now();
         let id = time_ordered_id(now);
         let day = now.date_naive();
-        let folder = Folder::of(&self.runs_folder(), &subject.manifest, None, day, &id);
+        let folder = Folder::of(&self.settings().runs_folder(), &subject.manifest, None, day, &id);
         let mut problems = Vec::new();
         let mut files: Vec<SpecFile> = form
             .files
@@ -298,14 +297,6 @@ impl App {
             processes: Some(settings.processes).filter(|most| *most > 0),
         };
         request
-    }
-
-    /// Where runs live.
-    pub(super) fn runs_folder(&self) -> PathBuf {
-        let folder = &self.settings().runs.folder;
-        let folder = if folder.as_os_str().is_empty() { self.settings().in_data("runs") } else { folder.clone() };
-        // Engines want absolute paths.
-        std::path::absolute(&folder).unwrap_or(folder)
     }
 
     pub(super) fn ticket(

@@ -3,7 +3,6 @@
 //! Killed at any await, the run is taken up again: by this silo's next start, with its container; or, when this machine stays
 //! away, by another one, as a new attempt.
 
-use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,14 +13,17 @@ use super::super::engine::Machine;
 use super::super::{App, Error, Result};
 use super::inputs::with_facts;
 use super::secrets::with_queries;
+use super::space::reserve;
 use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
 use crate::engine::attempt::Event;
+use crate::engine::disk::space;
 use crate::engine::execute::{Job, Outcome, execute};
 use crate::engine::fetch::{PullPolicy, Wanted};
 use crate::engine::folder::Folder;
-use crate::engine::inputs::read;
+use crate::engine::halt::Halt;
+use crate::engine::inputs::{InputError, read};
 use crate::engine::outputs::Rules;
 use crate::engine::plan::{Plan, plan};
 use crate::engine::record::{AttemptRecord, Given, Phase, Record};
@@ -72,7 +74,8 @@ impl App {
         };
         let now = self.0.clock.now();
         let busy = self.0.going.ids();
-        let most = u64::from(self.settings().runs.per_user_running);
+        // Without room nothing is begun; what was begun before is gone on with.
+        let most = if self.run_room().await? { u64::from(self.settings().runs.per_user_running) } else { 0 };
         let claim = self.0.store.run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?;
         let Some(claim) = claim else { return Ok(false) };
         let going = self.0.going.enter(&claim.id);
@@ -164,6 +167,12 @@ impl App {
         if done.outcome.as_ref().is_some_and(|outcome| has_lost_engine(&outcome.verdict)) {
             self.machine_forget().await;
         }
+        if done.is_without_room() {
+            // What is there of its outputs is nobody's, and in everybody's way.
+            if let Err(why) = self.discard(task.folder.output.clone()).await {
+                tracing::warn!(run = claim.id, %why, "what a run left on a full disk stays there");
+            }
+        }
         let (record, verdict) = with_outcome(record, done);
         self.settle(claim, record, verdict).await
     }
@@ -184,10 +193,10 @@ impl App {
         };
         let fetched = task.folder.root.join("fetched");
         if task.resumed.is_none() {
-            let (output, fetched) = (task.folder.output.clone(), fetched.clone());
-            if let Err(why) = tokio::task::spawn_blocking(move || emptied(&[&output, &fetched])).await? {
-                let why = format!("{} cannot be emptied: {why}", task.folder.root.display());
-                return Ok(Done::failed(Failure::Disk.error(why)));
+            for folder in [task.folder.output.clone(), fetched.clone()] {
+                if let Err(why) = self.discard(folder).await {
+                    return Ok(Done::failed(Failure::Disk.error(why.to_string())));
+                }
             }
         }
         let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
@@ -223,8 +232,13 @@ impl App {
             }
         };
         let (manifest, planned) = (task.manifest.clone(), plan.clone());
-        let (given, warnings) = match tokio::task::spawn_blocking(move || read(&manifest, &planned)).await? {
+        let reading = cancel.child_token();
+        let (halt, _dropped) = (Halt::on(&reading), reading.clone().drop_guard());
+        let (given, warnings) = match tokio::task::spawn_blocking(move || read(&manifest, &planned, &halt)).await? {
             Ok((given, warnings)) => (with_facts(given, &resolved), warnings),
+            Err(InputError::Halted(_)) if task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
+            // There is a container to stop.
+            Err(InputError::Halted(_)) => Default::default(),
             Err(why) => return Ok(Done::failed(Failure::MissingFile.error(why.to_string()))),
         };
         let credentials = match self.run_credentials(task.spec.registry).await {
@@ -234,6 +248,10 @@ impl App {
         };
         let settings = &self.settings().runs;
         let most_output = u64::from(settings.output_mib) * MIB;
+        let root = task.folder.root.clone();
+        let space = tokio::task::spawn_blocking(move || space(&root)).await?;
+        // New runs wait when it is all gone; that of the one that goes on may be larger than it was thought.
+        let keep_free = space.map_or(0, |space| reserve(settings.reserve_mib, space) / 4);
         let job = Job {
             manifest: &task.manifest,
             plan: &plan,
@@ -249,6 +267,8 @@ impl App {
             engine: &machine.engine,
             number: task.number,
             log_cap: u64::from(settings.log_mib) * MIB,
+            capture_limit: Some(Duration::from_secs(u64::from(settings.capture_minutes) * 60)),
+            keep_free,
             must_match: true,
             resumed: task.resumed.as_ref(),
             leave,
@@ -326,6 +346,12 @@ impl Done {
         Self { outcome: None, ran: None, verdict }
     }
 
+    /// Whether the disk was full, so that no outputs were looked at.
+    fn is_without_room(&self) -> bool {
+        let has_outputs = self.outcome.as_ref().is_some_and(|outcome| outcome.outputs.is_some());
+        matches!(&self.verdict, Verdict::Failed(error) if error.name == Failure::Disk.error("").name) && !has_outputs
+    }
+
     fn failed(error: RunError) -> Self {
         Self::of(Verdict::Failed(error))
     }
@@ -394,15 +420,4 @@ pub(super) fn state_of(record: &Record, due_at: DateTime<Utc>) -> RunState {
         due_at,
         record: serde_json::to_string(record).expect("a record is JSON"),
     }
-}
-
-/// Removes folders, as far as they are there. Blocking.
-fn emptied(folders: &[&Path]) -> std::io::Result<()> {
-    for folder in folders {
-        match std::fs::remove_dir_all(folder) {
-            Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(why),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -144,6 +144,8 @@ impl Machine {
             engine: &self.engine,
             number: 1,
             log_cap: DEFAULT_CAP,
+            capture_limit: None,
+            keep_free: 0,
             must_match: false,
             resumed: None,
             leave: &Leave::default(),

@@ -4,11 +4,12 @@ mod build;
 mod create;
 mod failure;
 mod images;
+mod open_up;
 mod pull;
 mod session;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -203,6 +204,10 @@ impl Runtime for Docker {
             Err(why) if !failure::is_gone(&why) => Err(self.failure(why).other()),
             _ => Ok(()),
         }
+    }
+
+    async fn open_folders(&self, root: &Path, folders: &[PathBuf]) -> Result<()> {
+        self.unpack_over(root, folders).await
     }
 
     async fn containers(&self, label: &str) -> Result<Vec<Found>> {

@@ -67,11 +67,11 @@ fn what_cannot_be_given_is_said() {
 fn staging_makes_everything_that_the_plan_binds() {
     let folder = with_inputs(40);
     let (manifest, request, plan) = planned_with(folder.path(), 40);
-    let (given, warnings) = read(&manifest, &plan).expect("the files are there");
+    let (given, warnings) = read(&manifest, &plan, &Halt::default()).expect("the files are there");
     assert_eq!(warnings, ["SCENE: scene.png does not look like image/tiff, which the job can read."]);
     // Twice, as for a second attempt.
     for _ in 0..2 {
-        stage(&manifest, &plan, &given, &request.folder).expect("there is room");
+        stage(&manifest, &plan, &given, &request.folder, &Halt::default()).expect("there is room");
         for bind in &plan.container.binds {
             assert!(Path::new(&bind.source).exists(), "{bind:?}");
         }
@@ -101,7 +101,7 @@ fn staging_makes_everything_that_the_plan_binds() {
 fn the_job_is_told_what_scale_tells() {
     let folder = with_inputs(1);
     let (manifest, request, plan) = planned_with(folder.path(), 1);
-    let (mut given, _) = read(&manifest, &plan).expect("the files are there");
+    let (mut given, _) = read(&manifest, &plan, &Halt::default()).expect("the files are there");
     for file in given.iter_mut().flat_map(|input| &mut input.files) {
         file.modified = DateTime::from_timestamp_millis(1_772_345_678_901);
     }
@@ -114,7 +114,7 @@ fn the_job_is_told_what_scale_tells() {
         product: Some(Product { run: "6".to_owned(), job: "masks-1.0.0".to_owned(), output: "MASK".to_owned() }),
         metadata: Some(Metadata::read(geojson).expect("it is GeoJSON")),
     };
-    stage(&manifest, &plan, &given, &request.folder).expect("there is room");
+    stage(&manifest, &plan, &given, &request.folder, &Halt::default()).expect("there is room");
     let context = fs::read(request.folder.context()).expect("it is written");
     insta::assert_json_snapshot!(serde_json::from_slice::<Value>(&context).expect("JSON"));
 }
@@ -124,6 +124,6 @@ fn a_file_that_went_away_is_named() {
     let folder = with_inputs(0);
     let (manifest, _, plan) = planned_with(folder.path(), 0);
     fs::remove_file(folder.path().join("in/scene.png")).expect("it is ours");
-    let error = read(&manifest, &plan).expect_err("it is gone");
+    let error = read(&manifest, &plan, &Halt::default()).expect_err("it is gone");
     assert!(matches!(&error, InputError::Missing(path) if path.ends_with("in/scene.png")), "{error}");
 }

@@ -55,8 +55,9 @@ impl Capture {
     /// What the job wrote; `None` where it wrote nothing.
     fn written(&mut self) -> Result<Option<Map<String, Value>>, String> {
         let Some(file) = self.tree.files.get(JSON_FILE) else { return Ok(None) };
+        let bytes = self.tree.open(file).and_then(|file| read_capped(file, MAX_BYTES));
         self.used.insert(JSON_FILE.to_owned());
-        let bytes = read_capped(&file.real, MAX_BYTES).map_err(|why| format!("it cannot be read: {why}"))?;
+        let bytes = bytes.map_err(|why| format!("it cannot be read: {why}"))?;
         if bytes.len() > MAX_BYTES {
             return Err(format!("it is larger than {MAX_BYTES} bytes"));
         }

@@ -8,13 +8,15 @@ mod pattern;
 mod tests;
 mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::disk;
+use super::halt::{Halt, Halted};
+use super::walk::Bounds;
 use crate::seed::metadata::{self, Metadata};
 use crate::seed::model::{Manifest, OutputFile};
 use pattern::Pattern;
@@ -25,7 +27,7 @@ pub const JSON_FILE: &str = "seed.outputs.json";
 /// The same in Seed 0.x; it is no output in any version, as Scale has it.
 const OLD_JSON_FILE: &str = "results_manifest.json";
 /// The most files and folders.
-const MAX_ENTRIES: usize = 200_000;
+pub(super) const MAX_ENTRIES: usize = 200_000;
 /// The most bytes of all metadata of a run, because it is all kept.
 const MAX_METADATA: usize = 64 * 1024 * 1024;
 /// The most warnings.
@@ -36,7 +38,8 @@ const NAMES: usize = 10;
 /// How outputs are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The most bytes that a run may leave behind: what its manifest asks for, or what the machine allows. `None`: any.
+    /// The most bytes on the disk that a run may leave behind: what its manifest asks for, or what the machine allows. `None`:
+    /// any.
     pub bytes: Option<u64>,
     /// Whether a required value that is missing is an error, as the standard has it; Scale warns only.
     pub strict_json: bool,
@@ -60,7 +63,7 @@ pub struct Outputs {
     pub extra: Vec<LeftFile>,
     /// What the job says of its inputs, by the input's name.
     pub input_metadata: BTreeMap<String, Metadata>,
-    /// Of everything in the directory.
+    /// The length of all files in the directory, each once; of a directory that holds too much, as far as it was looked at.
     pub bytes: u64,
     /// What breaks the manifest.
     pub problems: Vec<OutputProblem>,
@@ -83,7 +86,7 @@ pub struct LeftFile {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// Lower-case hexadecimal digits; `None` for files that belong to no output.
+    /// Lower-case hexadecimal digits; `None` for files that belong to no output, and where there is too much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// What the manifest says, or what the name promises.
@@ -119,23 +122,27 @@ pub enum OutputCode {
     TooLargeOutput,
 }
 
-/// Looks at an output directory.
-pub fn capture(manifest: &Manifest, folder: &Path, rules: Rules) -> Outputs {
-    let mut capture = Capture {
-        tree: tree::walk(folder, MAX_ENTRIES),
-        outputs: Outputs::default(),
-        used: BTreeSet::new(),
-        metadata_left: MAX_METADATA,
-    };
+/// Looks at an output directory. Where it holds too much nothing is read, and nothing is missed.
+///
+/// # Errors
+/// It was halted.
+pub fn capture(manifest: &Manifest, folder: &Path, rules: Rules, halt: &Halt) -> Result<Outputs, Halted> {
+    let tree = tree::list(folder, Bounds { entries: MAX_ENTRIES, bytes: rules.bytes }, halt)?;
+    let (metadata_left, halt) = (MAX_METADATA, halt.clone());
+    let digests = HashMap::new();
+    let mut capture =
+        Capture { tree, outputs: Outputs::default(), used: BTreeSet::new(), metadata_left, digests, halt };
     capture.check_tree(rules);
     for output in &manifest.job.interface.outputs.files {
-        let captured = capture.files(output);
+        let captured = capture.files(output)?;
         capture.outputs.files.push(captured);
     }
-    capture.json(manifest, rules);
-    capture.input_metadata(manifest);
+    if !capture.tree.is_cut {
+        capture.json(manifest, rules);
+        capture.input_metadata(manifest);
+    }
     capture.extra();
-    capture.outputs
+    Ok(capture.outputs)
 }
 
 struct Capture {
@@ -145,6 +152,9 @@ struct Capture {
     used: BTreeSet<String>,
     /// Bytes of metadata that may still be kept.
     metadata_left: usize,
+    /// Of files that were read: one with several names is read once.
+    digests: HashMap<(u64, u64), String>,
+    halt: Halt,
 }
 
 impl Capture {
@@ -160,10 +170,10 @@ impl Capture {
 
     fn check_tree(&mut self, rules: Rules) {
         self.outputs.warnings = std::mem::take(&mut self.tree.warnings);
-        self.outputs.bytes = self.tree.files.values().map(|file| file.size).sum();
-        let bytes = self.outputs.bytes;
+        self.outputs.bytes = self.tree.usage.length;
+        let bytes = self.tree.usage.on_disk;
         if let Some(most) = rules.bytes.filter(|most| bytes > *most) {
-            let message = format!("the job left {bytes} bytes behind, and it may leave {most}.");
+            let message = format!("the job left {bytes} bytes or more on the disk, and it may leave {most}.");
             self.problem(OutputCode::TooLargeOutput, "disk", message);
         }
         if let Some(message) = self.tree.fault.take() {
@@ -172,13 +182,15 @@ impl Capture {
         }
     }
 
-    fn files(&mut self, output: &OutputFile) -> Captured {
+    fn files(&mut self, output: &OutputFile) -> Result<Captured, Halted> {
         let pattern = Pattern::new(&output.pattern);
         let found: Vec<String> =
             self.tree.files.keys().filter(|path| !is_bookkeeping(path) && pattern.matches(path)).cloned().collect();
         let name = &output.name;
         let pattern = &output.pattern;
         match found.len() {
+            // There may be more.
+            _ if self.tree.is_cut => {}
             0 if output.required => {
                 let there = listed(self.tree.files.keys().filter(|path| !is_bookkeeping(path)));
                 let message = format!("no file matches {pattern}; the job left {there}.");
@@ -190,12 +202,12 @@ impl Capture {
             }
             _ => {}
         }
-        let files = found.iter().map(|path| self.left(path, output)).collect();
+        let files = found.iter().map(|path| self.left(path, output)).collect::<Result<_, _>>()?;
         self.used.extend(found);
-        Captured { name: name.clone(), files }
+        Ok(Captured { name: name.clone(), files })
     }
 
-    fn left(&mut self, path: &str, output: &OutputFile) -> LeftFile {
+    fn left(&mut self, path: &str, output: &OutputFile) -> Result<LeftFile, Halted> {
         let name = &output.name;
         if let Some(wanted) = output.media_type.as_deref()
             && !disk::may_be(path, [wanted].into_iter())
@@ -203,22 +215,38 @@ impl Capture {
             let warning = format!("{name}: {path} does not look like {wanted}, which the manifest says it is.");
             self.warn(warning);
         }
-        let file = &self.tree.files[path];
-        let size = file.size;
-        let digest = disk::sha256(&file.real);
-        if let Err(why) = &digest {
-            self.problem(OutputCode::UnreadableOutput, name, format!("{path} cannot be read: {why}."));
-        }
-        let metadata = self.metadata(&format!("{path}{}", metadata::SUFFIX));
+        let size = self.tree.files[path].size;
         let media_type = output.media_type.clone().or_else(|| disk::media_type(path).map(str::to_owned));
-        LeftFile { path: path.to_owned(), size, sha256: digest.ok(), media_type, metadata }
+        if self.tree.is_cut {
+            return Ok(LeftFile { path: path.to_owned(), size, sha256: None, media_type, metadata: None });
+        }
+        let sha256 = match self.digest(path) {
+            Ok(digest) => Some(digest),
+            Err(disk::ReadError::Halted(why)) => return Err(why),
+            Err(disk::ReadError::Disk(why)) => {
+                self.problem(OutputCode::UnreadableOutput, name, format!("{path} cannot be read: {why}."));
+                None
+            }
+        };
+        let metadata = self.metadata(&format!("{path}{}", metadata::SUFFIX));
+        Ok(LeftFile { path: path.to_owned(), size, sha256, media_type, metadata })
+    }
+
+    fn digest(&mut self, path: &str) -> Result<String, disk::ReadError> {
+        let entry = &self.tree.files[path];
+        if let Some(known) = self.digests.get(&entry.id) {
+            return Ok(known.clone());
+        }
+        let digest = disk::sha256_of(self.tree.open(entry)?, &self.halt)?;
+        self.digests.insert(entry.id, digest.clone());
+        Ok(digest)
     }
 
     /// What is in a metadata file, where there is one. One that cannot be used is no failure, as in Scale.
     fn metadata(&mut self, path: &str) -> Option<Metadata> {
-        let real = self.tree.files.get(path)?.real.clone();
+        let file = self.tree.open(self.tree.files.get(path)?);
         self.used.insert(path.to_owned());
-        match self.read_metadata(&real) {
+        match self.read_metadata(file) {
             Ok(metadata) => {
                 metadata.remarks.iter().for_each(|remark| self.warn(format!("{path}: {remark}")));
                 Some(metadata)
@@ -230,8 +258,9 @@ impl Capture {
         }
     }
 
-    fn read_metadata(&mut self, real: &Path) -> Result<Metadata, String> {
-        let bytes = disk::read_capped(real, metadata::MAX_BYTES).map_err(|why| why.to_string())?;
+    fn read_metadata(&mut self, file: std::io::Result<std::fs::File>) -> Result<Metadata, String> {
+        let bytes =
+            file.and_then(|file| disk::read_capped(file, metadata::MAX_BYTES)).map_err(|why| why.to_string())?;
         let too_much = || format!("there is more than {MAX_METADATA} bytes of metadata");
         self.metadata_left = self.metadata_left.checked_sub(bytes.len()).ok_or_else(too_much)?;
         Metadata::read(&bytes).map_err(|why| why.to_string())
@@ -280,6 +309,8 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
 struct Entry {
     /// Bytes.
     size: u64,
-    /// Where it really is: another place in the directory, for a link.
-    real: PathBuf,
+    /// Where it really is, below the directory: another place in it, for a link.
+    place: PathBuf,
+    /// Device and number of the file, the same for all of its names.
+    id: (u64, u64),
 }

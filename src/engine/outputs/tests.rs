@@ -28,7 +28,7 @@ fn left(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn captured(manifest: &Manifest, folder: &TempDir) -> Outputs {
-    capture(manifest, folder.path(), Rules::default())
+    capture(manifest, folder.path(), Rules::default(), &Halt::default()).expect("nobody halts it")
 }
 
 fn paths(files: &[LeftFile]) -> Vec<&str> {
@@ -94,7 +94,8 @@ fn what_is_missing_or_too_much_is_a_problem() {
     assert_eq!(problems(&outputs), expected);
     assert_eq!(outputs.problems[0].message, "it is one file, and 2 match *.txt: 1.txt, 2.txt.");
     assert_eq!(outputs.problems[1].message, "no file matches *.tif; the job left 1.txt, 2.txt, only.csv.");
-    let lenient = capture(&manifest, left(&[]).path(), Rules { strict_json: false, ..Rules::default() });
+    let rules = Rules { strict_json: false, ..Rules::default() };
+    let lenient = capture(&manifest, left(&[]).path(), rules, &Halt::default()).expect("nobody halts it");
     assert_eq!((lenient.problems.len(), lenient.warnings.len()), (4, 1), "{lenient:?}");
     assert!(lenient.problems[0].message.ends_with("the job left nothing."), "{lenient:?}");
 }
@@ -157,22 +158,82 @@ fn links_do_not_lead_out() {
 #[test]
 fn count_depth_and_size_are_bounded() {
     let manifest = manifest(json!([{"name": "F", "pattern": "*", "multiple": true}]), json!([]));
-    let folder = left(&[("a", "12345"), ("b", "12345")]);
-    let judged = |bytes| capture(&manifest, folder.path(), Rules { bytes: Some(bytes), strict_json: true });
-    assert!(judged(10).problems.is_empty());
-    assert_eq!((problems(&judged(9)), judged(9).bytes), (vec!["too-large-output disk".to_owned()], 10));
+    let text = "x".repeat(40_000);
+    let folder = left(&[("a", &text), ("b", &text)]);
+    let judged = |bytes| {
+        let rules = Rules { bytes: Some(bytes), strict_json: true };
+        capture(&manifest, folder.path(), rules, &Halt::default()).expect("nobody halts it")
+    };
+    assert!(judged(160_000).problems.is_empty() && judged(160_000).bytes == 80_000);
+    assert_eq!(problems(&judged(79_999)), ["too-large-output disk"]);
     let deep = folder.path().join(vec!["d"; 100].join("/"));
     fs::create_dir_all(&deep).expect("folders");
     fs::write(deep.join("x"), "").expect("a file");
-    let outputs = judged(10);
+    let outputs = judged(1_000_000);
     assert!(
         outputs.problems.is_empty() && outputs.warnings[0].ends_with("is too deep; it is left out."),
         "{outputs:?}"
     );
     assert_eq!(outputs.files[0].files.len(), 2);
-    let cut = tree::walk(left(&[("a", ""), ("b", ""), ("c", "")]).path(), 2);
+    // What is too deep to be an output counts all the same.
+    fs::write(deep.join("x"), "x".repeat(1_000_000)).expect("a file");
+    assert_eq!(problems(&judged(1_000_000)), ["too-large-output disk"]);
+    let listed = |folder: TempDir, entries| {
+        tree::list(folder.path(), Bounds { entries, bytes: None }, &Halt::default()).expect("nobody halts it")
+    };
+    let cut = listed(left(&[("a", ""), ("b", ""), ("c", "")]), 2);
     assert!(cut.is_cut && cut.fault.as_deref() == Some("the job left more than 2 files and folders."));
-    assert!(!tree::walk(left(&[("a", ""), ("b/c", "")]).path(), 3).is_cut);
+    assert!(!listed(left(&[("a", ""), ("b/c", "")]), 3).is_cut);
+}
+
+/// Many names of a file that has no bytes on the disk: to read them all would take as long as the job likes.
+#[test]
+fn what_is_too_large_is_not_read() {
+    let manifest = manifest(json!([{"name": "F", "pattern": "*"}, {"name": "G", "pattern": "*.tif"}]), json!([]));
+    let folder = left(&[]);
+    fs::File::create(folder.path().join("a")).and_then(|file| file.set_len(1 << 42)).expect("a file");
+    for number in 0..60 {
+        fs::hard_link(folder.path().join("a"), folder.path().join(format!("b{number}"))).expect("a link");
+    }
+    let rules = Rules { bytes: Some(1 << 20), strict_json: true };
+    let outputs = capture(&manifest, folder.path(), rules, &Halt::default()).expect("nobody halts it");
+    assert_eq!(problems(&outputs), ["too-large-output disk"]);
+    assert!(outputs.files.iter().flat_map(|it| &it.files).all(|file| file.sha256.is_none()));
+    // Where it may be as large as it is, it takes its time, and hears that it is to end.
+    let halt = Halt::default().within(Some(std::time::Duration::from_millis(50)));
+    let late = capture(&manifest, folder.path(), Rules::default(), &halt);
+    assert!(matches!(late, Err(Halted::Late(_))), "{late:?}");
+}
+
+#[test]
+fn a_file_with_several_names_has_one_digest() {
+    let manifest = manifest(json!([{"name": "F", "pattern": "*", "multiple": true}]), json!([]));
+    let folder = left(&[("a", "abc")]);
+    fs::hard_link(folder.path().join("a"), folder.path().join("b")).expect("a link");
+    let outputs = captured(&manifest, &folder);
+    let digests: BTreeSet<_> = outputs.files[0].files.iter().map(|file| file.sha256.clone()).collect();
+    assert_eq!((outputs.files[0].files.len(), digests.len(), outputs.bytes), (2, 1, 3));
+}
+
+/// Each name is short enough, and all together are longer than a path may be.
+#[test]
+fn a_path_may_be_longer_than_the_disk_takes_at_once() {
+    let manifest = manifest(json!([{"name": "F", "pattern": "*", "required": false}]), json!([]));
+    let folder = left(&[]);
+    let mut handle = crate::engine::walk::open(folder.path()).expect("it is there");
+    for _ in 0..30 {
+        let name = "n".repeat(255);
+        rustix::fs::mkdirat(&handle, &name, rustix::fs::Mode::RWXU).expect("a folder");
+        handle = rustix::fs::openat(&handle, &name, crate::engine::walk::FOLDER, rustix::fs::Mode::empty())
+            .expect("it is there");
+    }
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+    let file = rustix::fs::openat(&handle, "x", flags, rustix::fs::Mode::RUSR).expect("a file");
+    rustix::fs::ftruncate(&file, 1 << 30).expect("it has no bytes on the disk");
+    let rules = Rules { bytes: Some(1 << 20), strict_json: true };
+    let outputs = capture(&manifest, folder.path(), rules, &Halt::default()).expect("nobody halts it");
+    assert_eq!(problems(&outputs), ["too-large-output disk"]);
+    crate::engine::file_removal::remove(folder.path(), &Halt::default()).expect("it can be removed");
 }
 
 #[test]
@@ -193,7 +254,8 @@ fn metadata_is_bounded_in_all() {
 #[test]
 fn a_directory_that_is_gone_holds_nothing() {
     let manifest = manifest(json!([{"name": "F", "pattern": "*"}]), json!([]));
-    let outputs = capture(&manifest, &left(&[]).path().join("gone"), Rules::default());
+    let gone = left(&[]).path().join("gone");
+    let outputs = capture(&manifest, &gone, Rules::default(), &Halt::default()).expect("nobody halts it");
     assert_eq!(problems(&outputs), ["unreadable-output OUTPUT_DIR", "missing-required-output F"]);
 }
 

@@ -1,11 +1,16 @@
 //! Everything in an output directory, without leaving it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirEntry};
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+
 use super::Entry;
+use crate::engine::halt::{Halt, Halted};
+use crate::engine::walk::{Bounds, FOLDER, Met, Reach, Usage, WalkError, id, open, walk};
 
 /// How deep folders may be in each other.
 const MAX_DEPTH: usize = 50;
@@ -17,60 +22,100 @@ const MAX_WARNINGS: usize = 100;
 pub(super) struct Tree {
     /// Files by their path, relative and with `/`.
     pub files: BTreeMap<String, Entry>,
+    pub usage: Usage,
     /// Why not everything could be listed, a sentence.
     pub fault: Option<String>,
-    /// There are more entries than are listed.
+    /// There is more than is listed, because it is more than there may be.
     pub is_cut: bool,
     pub warnings: Vec<String>,
+    root: Option<OwnedFd>,
 }
 
-/// Lists a directory with so many files and folders at most. One that is not there any more holds nothing.
-pub(super) fn walk(folder: &Path, most: usize) -> Tree {
+/// Lists a directory with so many files and folders, and bytes, at most. One that is not there any more holds nothing.
+pub(super) fn list(folder: &Path, bounds: Bounds, halt: &Halt) -> Result<Tree, Halted> {
     let mut tree = Tree::default();
-    let root = match folder.canonicalize() {
-        Ok(root) => root,
-        Err(why) => {
-            tree.fault = Some(format!("the output directory cannot be read: {why}."));
-            return tree;
+    let walked = folder.canonicalize().map_err(WalkError::Root).and_then(|root| {
+        let handle = open(&root).map_err(WalkError::Root)?;
+        tree.root = handle.try_clone().ok();
+        walk(handle, bounds, halt, &mut |met| tree.meet(&root, met))
+    });
+    match walked {
+        Ok((usage, reach)) => {
+            tree.usage = usage;
+            tree.reach(reach, bounds);
         }
-    };
-    let mut entries = 0;
-    let mut left = vec![(root.clone(), String::new(), 0)];
-    while let Some((folder, prefix, depth)) = left.pop() {
-        let listed = fs::read_dir(&folder);
-        let listed = listed.and_then(|it| it.take(most + 1).collect::<io::Result<Vec<DirEntry>>>());
-        let listed = match listed {
-            Ok(listed) => listed,
-            Err(why) => {
-                tree.fault = Some(format!("the folder {} cannot be read: {why}.", shown(&prefix)));
-                continue;
-            }
-        };
-        entries += listed.len();
-        if entries > most {
-            tree.fault = Some(format!("the job left more than {most} files and folders."));
-            tree.is_cut = true;
-            break;
-        }
-        for entry in listed {
-            let Ok(name) = entry.file_name().into_string() else {
-                tree.warn(format!("A name in {} is not UTF-8; what bears it is left out.", shown(&prefix)));
-                continue;
-            };
-            let path = format!("{prefix}{name}");
-            match classified(&root, &entry) {
-                Ok(Class::File(file)) => _ = tree.files.insert(path, file),
-                Ok(Class::Folder) if depth < MAX_DEPTH => left.push((entry.path(), format!("{path}/"), depth + 1)),
-                Ok(Class::Folder) => tree.warn(format!("The folder {path} is too deep; it is left out.")),
-                Ok(Class::Other(what)) => tree.warn(format!("{path} is {what}; it is left out.")),
-                Err(why) => tree.warn(format!("{path} is left out: {why}.")),
-            }
-        }
+        Err(WalkError::Root(why)) => tree.fault = Some(format!("the output directory cannot be read: {why}.")),
+        Err(WalkError::Halted(why)) => return Err(why),
     }
-    tree
+    Ok(tree)
 }
 
 impl Tree {
+    /// Opens a file that was listed. No link is followed: what it leads to is listed as its place.
+    pub fn open(&self, entry: &Entry) -> io::Result<File> {
+        let gone = || io::Error::from(ErrorKind::NotFound);
+        let mut folder = self.root.as_ref().ok_or_else(gone)?.try_clone()?;
+        let mut names = entry.place.iter();
+        let name = names.next_back().ok_or_else(gone)?;
+        for name in names {
+            folder = openat(&folder, name, FOLDER, Mode::empty())?;
+        }
+        // A pipe that came in its place would be waited for.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(folder.as_fd(), name, flags, Mode::empty())?;
+        match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+            FileType::RegularFile => Ok(file.into()),
+            _ => Err(gone()),
+        }
+    }
+
+    fn reach(&mut self, reach: Reach, bounds: Bounds) {
+        self.is_cut = matches!(reach, Reach::TooManyBytes | Reach::TooManyEntries);
+        let most = bounds.entries;
+        match reach {
+            Reach::TooManyEntries => self.fault = Some(format!("the job left more than {most} files and folders.")),
+            Reach::Moved => self.fault = Some("a folder was moved while it was read.".to_owned()),
+            Reach::Whole | Reach::TooManyBytes => {}
+        }
+    }
+
+    fn meet(&mut self, root: &Path, met: Met<'_>) {
+        let (prefix, name, depth, about) = match met {
+            Met::Entry { prefix, name, depth, about } => (prefix, name, depth, about),
+            Met::Closed { path, why } => {
+                let path = String::from_utf8_lossy(path);
+                self.fault = Some(format!("the folder {path} cannot be read: {}.", io::Error::from(why)));
+                return;
+            }
+        };
+        // Of what is too deep the folder above was told.
+        if depth > MAX_DEPTH {
+            return;
+        }
+        let (Ok(prefix), Ok(name)) = (str::from_utf8(prefix), name.to_str()) else {
+            let prefix = String::from_utf8_lossy(prefix);
+            self.warn(format!("A name in {} is not UTF-8; what bears it is left out.", shown(&prefix)));
+            return;
+        };
+        let path = format!("{prefix}{name}");
+        match FileType::from_raw_mode(about.st_mode) {
+            FileType::RegularFile => {
+                let place = PathBuf::from(&path);
+                self.files.insert(path, Entry { size: about.st_size.unsigned_abs(), place, id: id(about) });
+            }
+            FileType::Directory if depth == MAX_DEPTH => {
+                self.warn(format!("The folder {path} is too deep; it is left out."));
+            }
+            FileType::Directory => {}
+            FileType::Symlink => match linked(root, &path) {
+                Ok(Ok(entry)) => _ = self.files.insert(path, entry),
+                Ok(Err(what)) => self.warn(format!("{path} is {what}; it is left out.")),
+                Err(why) => self.warn(format!("{path} is left out: {why}.")),
+            },
+            _ => self.warn(format!("{path} is no regular file; it is left out.")),
+        }
+    }
+
     fn warn(&mut self, warning: String) {
         if self.warnings.len() < MAX_WARNINGS {
             self.warnings.push(warning);
@@ -82,38 +127,17 @@ fn shown(prefix: &str) -> &str {
     if prefix.is_empty() { "OUTPUT_DIR" } else { prefix.trim_end_matches('/') }
 }
 
-enum Class {
-    File(Entry),
-    Folder,
-    Other(&'static str),
-}
-
-fn classified(root: &Path, entry: &DirEntry) -> io::Result<Class> {
-    let path = entry.path();
-    let metadata = entry.metadata()?;
-    if metadata.is_dir() {
-        return Ok(Class::Folder);
-    }
-    if metadata.is_file() {
-        return Ok(Class::File(Entry { size: metadata.len(), real: path }));
-    }
-    if metadata.is_symlink() { linked(root, &path) } else { Ok(Class::Other("no regular file")) }
-}
-
-/// A link is the file that it leads to, as long as that is in the directory too.
-fn linked(root: &Path, path: &Path) -> io::Result<Class> {
-    let real: PathBuf = match path.canonicalize() {
+/// A link is the file that it leads to, as long as that is in the directory too; else what it is.
+fn linked(root: &Path, path: &str) -> io::Result<Result<Entry, &'static str>> {
+    let real: PathBuf = match root.join(path).canonicalize() {
         Ok(real) => real,
-        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Class::Other("a link that leads nowhere")),
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Err("a link that leads nowhere")),
         Err(why) => return Err(why),
     };
-    if !real.starts_with(root) {
-        return Ok(Class::Other("a link that leads out of OUTPUT_DIR"));
+    let Ok(place) = real.strip_prefix(root) else { return Ok(Err("a link that leads out of OUTPUT_DIR")) };
+    let about = rustix::fs::lstat(&real)?;
+    if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
+        return Ok(Err("a link to a folder or something special"));
     }
-    let metadata = real.symlink_metadata()?;
-    if metadata.is_file() {
-        Ok(Class::File(Entry { size: metadata.len(), real }))
-    } else {
-        Ok(Class::Other("a link to a folder or something special"))
-    }
+    Ok(Ok(Entry { size: about.st_size.unsigned_abs(), place: place.to_owned(), id: id(&about) }))
 }

@@ -17,11 +17,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use silo::clock::Clock;
-use silo::engine::attempt::{Attempt, Error, Event, Main, Remains, Room};
+use silo::engine::attempt::{Attempt, Error, Event, Main, Remains};
 use silo::engine::container::{Bind, Container, Input, Network, Text, Variable};
 use silo::engine::docker::Docker;
 use silo::engine::logs::Logs;
 use silo::engine::removal::Leave;
+use silo::engine::room::Room;
 use silo::engine::runtime::Stream;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -43,6 +44,7 @@ struct Job {
     folder: TempDir,
     log_cap: u64,
     output_limit: Option<u64>,
+    keep_free: u64,
     stop: CancellationToken,
     leave: Leave,
 }
@@ -88,7 +90,17 @@ impl Job {
         };
         let docker = engine.open().await;
         let stop = CancellationToken::new();
-        Self { engine, docker, container, folder, log_cap: 1 << 20, output_limit: None, stop, leave: Leave::default() }
+        Self {
+            engine,
+            docker,
+            container,
+            folder,
+            log_cap: 1 << 20,
+            output_limit: None,
+            keep_free: 0,
+            stop,
+            leave: Leave::default(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -112,7 +124,7 @@ impl Job {
     }
 
     fn room<'a>(&self, out: &'a Path) -> Room<'a> {
-        Room { output: out, output_limit: self.output_limit }
+        Room { output: out, output_limit: self.output_limit, keep_free: self.keep_free }
     }
 
     /// An attempt that begins, and what it tells.

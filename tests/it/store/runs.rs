@@ -413,9 +413,12 @@ both!(what_was_kept_long_enough_goes_and_its_secrets_first, |store| {
         let claimed = claim(&store, 10).await.unwrap();
         store.run_settle(&claimed, &state(RunStatus::Successful, at(end))).await.unwrap();
     }
-    assert_eq!(store.run_list_outdated(at(20), 9).await.unwrap(), [""; 0]);
-    assert_eq!(store.run_list_outdated(at(99), 9).await.unwrap(), [id(1), id(2)]);
-    assert_eq!(store.run_list_outdated(at(99), 1).await.unwrap(), [id(1)]);
+    assert_eq!(store.run_list_outdated(at(20), "here", at(0), 0, 9).await.unwrap(), [""; 0]);
+    assert_eq!(store.run_list_outdated(at(99), "here", at(0), 0, 9).await.unwrap(), [id(1), id(2)]);
+    assert_eq!(store.run_list_outdated(at(99), "here", at(0), 0, 1).await.unwrap(), [id(1)]);
+    assert_eq!(store.run_list_outdated(at(99), "here", at(0), 1, 9).await.unwrap(), [id(2)]);
+    assert_eq!(store.run_list_outdated(at(99), "there", at(0), 0, 9).await.unwrap(), [""; 0], "another's");
+    assert_eq!(store.run_list_outdated(at(99), "there", at(25), 0, 9).await.unwrap(), [id(1)], "for long");
     assert_eq!(store.run_prune(at(99)).await.unwrap(), 0, "their files are still there");
     assert!(store.run_purge(&id(1), at(40)).await.unwrap());
     assert!(store.run_purge(&id(1), at(50)).await.unwrap());
@@ -424,7 +427,7 @@ both!(what_was_kept_long_enough_goes_and_its_secrets_first, |store| {
     assert!(!store.run_purge(&id(3), at(40)).await.unwrap(), "it has not ended");
     assert!(!store.run_purge("no such", at(40)).await.unwrap());
     assert_eq!(store.run_get(&id(3)).await.unwrap().unwrap().sealed.as_deref(), Some("sealed"));
-    assert_eq!(store.run_list_outdated(at(99), 9).await.unwrap(), [id(2)]);
+    assert_eq!(store.run_list_outdated(at(99), "here", at(0), 0, 9).await.unwrap(), [id(2)]);
     assert_eq!(store.run_prune(at(20)).await.unwrap(), 0);
     assert_eq!(store.run_prune(at(21)).await.unwrap(), 1);
     assert_eq!(store.run_get(&id(1)).await.unwrap(), None);

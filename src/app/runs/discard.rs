@@ -1,0 +1,153 @@
+//! Files that nobody may see any more: moved aside at once, removed in the background, each on its own.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{App, Result};
+use crate::auth::random_id;
+use crate::engine::file_removal::{RemovalError, closed, remove};
+use crate::engine::halt::Halt;
+use crate::engine::runtime::Runtime as _;
+
+/// Where they are, in the folder of runs.
+const DISCARDED: &str = ".discarded";
+/// Behind the name of one that cannot be removed: the file that says why.
+const WHY: &str = ".why";
+/// How often an engine is asked to open folders of other users: each time shows what was behind those before.
+const OPENINGS: u32 = 50;
+
+impl App {
+    /// Moves a folder, or what else is there, to where it is removed in the background. What is not there is discarded.
+    ///
+    /// # Errors
+    /// It cannot be moved: it is where it was.
+    pub(super) async fn discard(&self, folder: PathBuf) -> Result<()> {
+        let discarded = discarded_in(&self.settings().runs_folder());
+        let work = |folder: PathBuf, discarded: PathBuf| spawn_blocking(move || moved(&folder, &discarded));
+        let mut done = work(folder.clone(), discarded.clone()).await?;
+        if let (Err(why), Some(parent), Some(name)) = (&done, folder.parent(), folder.file_name())
+            && why.kind() == ErrorKind::PermissionDenied
+        {
+            // A job has made its output folder its own.
+            let machine = self.machine().await.ok();
+            if let Some(machine) = machine {
+                _ = machine.docker.open_folders(parent, &[PathBuf::from(name)]).await;
+                done = work(folder.clone(), discarded).await?;
+            }
+        }
+        self.0.signals.files_discarded.notify_one();
+        done.map_err(|why| super::super::Error::Internal(format!("{} cannot be removed: {why}", folder.display())))
+    }
+
+    /// Removes what was discarded. What cannot be removed stays, and is told.
+    pub async fn remove_discarded(&self, stop: &CancellationToken) -> Result<()> {
+        let _held = self.0.discarding.lock().await;
+        let discarded = discarded_in(&self.settings().runs_folder());
+        let place = discarded.clone();
+        let stop = stop.child_token();
+        let (halt, _dropped) = (Halt::on(&stop), stop.clone().drop_guard());
+        let mut stuck = 0;
+        for name in spawn_blocking(move || waiting(&place)).await? {
+            let why_file = discarded.join(with_why(&name));
+            match self.remove_one(&discarded, &name, &halt).await? {
+                Ok(()) => _ = tokio::fs::remove_file(why_file).await,
+                Err(RemovalError::Halted(_)) => return Ok(()),
+                Err(why) => {
+                    stuck += 1;
+                    tracing::warn!(%why, "files of a run stay behind; remove them as root, or look whether the engine runs");
+                    _ = tokio::fs::write(why_file, why.to_string()).await;
+                }
+            }
+        }
+        metrics::gauge!("silo_run_files_stuck").set(f64::from(stuck));
+        Ok(())
+    }
+
+    async fn remove_one(
+        &self,
+        discarded: &Path,
+        name: &OsString,
+        halt: &Halt,
+    ) -> Result<std::result::Result<(), RemovalError>> {
+        for _ in 0..OPENINGS {
+            let (folder, its_halt) = (discarded.join(name), halt.clone());
+            let (removed, folders) = spawn_blocking(move || {
+                let removed = remove(&folder, &its_halt);
+                let folders = if removed.is_err() { to_open(&folder, &its_halt) } else { Vec::new() };
+                (removed, folders)
+            })
+            .await?;
+            if folders.is_empty() {
+                return Ok(removed);
+            }
+            let opened = match self.machine().await {
+                Ok(machine) => machine.docker.open_folders(discarded, &folders).await,
+                Err(why) => Err(why),
+            };
+            if let Err(why) = opened {
+                tracing::warn!(%why, "the engine does not open folders of other users");
+                return Ok(removed);
+            }
+        }
+        let (folder, halt) = (discarded.join(name), halt.clone());
+        Ok(spawn_blocking(move || remove(&folder, &halt)).await?)
+    }
+}
+
+/// Where discarded files are.
+pub(in crate::app) fn discarded_in(runs: &Path) -> PathBuf {
+    runs.join(DISCARDED)
+}
+
+/// Why files cannot be removed, of those that were tried: where each is, and the reason. Blocking.
+pub(in crate::app) fn stuck_in(runs: &Path) -> Vec<(PathBuf, String)> {
+    let discarded = discarded_in(runs);
+    let why = |name: OsString| {
+        let why = fs::read_to_string(discarded.join(with_why(&name))).ok()?;
+        Some((discarded.join(name), why))
+    };
+    waiting(&discarded).into_iter().filter_map(why).collect()
+}
+
+fn with_why(name: &OsString) -> OsString {
+    let mut name = name.clone();
+    name.push(WHY);
+    name
+}
+
+/// What is to be removed; what could not be removed before comes last.
+fn waiting(discarded: &Path) -> Vec<OsString> {
+    let names = fs::read_dir(discarded).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut names: Vec<OsString> = names.filter(|name| !name.to_string_lossy().ends_with(WHY)).collect();
+    names.sort_by_key(|name| discarded.join(with_why(name)).exists());
+    names
+}
+
+/// The folders that are in the way, as the engine knows them: below the one where all discarded files are.
+fn to_open(folder: &Path, halt: &Halt) -> Vec<PathBuf> {
+    let Some(name) = folder.file_name().map(PathBuf::from) else { return Vec::new() };
+    match closed(folder, false, halt) {
+        Ok(folders) => folders.into_iter().map(|inside| name.join(inside)).collect(),
+        Err(_) if halt.check().is_ok() && folder.is_dir() => vec![name],
+        Err(_) => Vec::new(),
+    }
+}
+
+fn moved(folder: &Path, discarded: &Path) -> io::Result<()> {
+    fs::create_dir_all(discarded)?;
+    fs::set_permissions(discarded, fs::Permissions::from_mode(0o700))?;
+    match fs::rename(folder, discarded.join(random_id())) {
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+        // Runs have lived elsewhere before.
+        Err(why) if why.kind() == ErrorKind::CrossesDevices => {
+            remove(folder, &Halt::default()).map_err(io::Error::other)
+        }
+        other => other,
+    }
+}

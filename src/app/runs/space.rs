@@ -1,0 +1,130 @@
+//! Room on the disk of runs: a part is kept free, so that no run begins that could only fail. Where there is less, the files of
+//! ended runs are removed, the oldest first, as far as that is enough; else runs wait.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{App, Result};
+use super::read_record;
+use crate::catalog::{RunPhase, RunSummary};
+use crate::engine::disk::{Space, space};
+use crate::engine::halt::Halt;
+use crate::engine::record::{Phase, Record};
+use crate::engine::room::on_disk;
+
+const MIB: u64 = 1024 * 1024;
+/// How many ended runs are looked at for what their files would give.
+const MOST: u32 = 100;
+/// How long nobody looks again, after all of them were not enough.
+const REST: Duration = Duration::from_secs(60);
+
+/// There is too little room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) struct RunDiskShortage {
+    /// Bytes that are free, and that are kept free.
+    pub free: u64,
+    pub reserve: u64,
+}
+
+impl std::fmt::Display for RunDiskShortage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (free, reserve) = (self.free / MIB, self.reserve / MIB);
+        write!(f, "the disk of runs has {free} MiB free, and {reserve} MiB are kept free (runs.reserve_mib)")
+    }
+}
+
+/// What is kept free of a disk, bytes: what was configured, but never more than a tenth of it.
+pub(in crate::app) fn reserve(mib: u32, space: Space) -> u64 {
+    (u64::from(mib) * MIB).min(space.total / 10)
+}
+
+impl App {
+    /// Whether runs may begin. Makes room first, where some wait.
+    pub(super) async fn run_room(&self) -> Result<bool> {
+        let mut shortage = self.run_disk_shortage().await?;
+        let waiting = shortage.is_some() && self.0.store.run_counts_active().await?.accepted > 0;
+        if let (Some(short), true, Ok(mut rest)) = (shortage, waiting, self.0.purging.try_lock()) {
+            self.remove_discarded(&CancellationToken::new()).await?;
+            if rest.is_none_or(|until| Instant::now() >= until) {
+                *rest = if self.purge_for_room(short).await? { None } else { Some(Instant::now() + REST) };
+            }
+            shortage = self.run_disk_shortage().await?;
+        }
+        let before = std::mem::replace(&mut *self.0.shortage.lock().expect("no panic while locked"), shortage);
+        match (before, shortage) {
+            (None, Some(short)) => tracing::warn!("runs wait: {short}; make room, or lower what is kept free"),
+            (Some(_), None) => tracing::info!("runs go on: the disk of runs has room again"),
+            _ => {}
+        }
+        Ok(shortage.is_none())
+    }
+
+    /// How much too little is free; `None`: enough, or nobody can tell.
+    pub(in crate::app) async fn run_disk_shortage(&self) -> Result<Option<RunDiskShortage>> {
+        let folder = self.settings().runs_folder();
+        let Some(space) = spawn_blocking(move || space(&folder)).await? else { return Ok(None) };
+        let reserve = reserve(self.settings().runs.reserve_mib, space);
+        metrics::gauge!("silo_runs_disk_free_bytes").set(space.free as f64);
+        metrics::gauge!("silo_runs_disk_short").set(if space.free < reserve { 1.0 } else { 0.0 });
+        Ok((space.free < reserve).then_some(RunDiskShortage { free: space.free, reserve }))
+    }
+
+    /// Removes files of ended runs, the oldest first, if that gives what is missing. False: it does not, and nothing was removed.
+    async fn purge_for_room(&self, short: RunDiskShortage) -> Result<bool> {
+        let before = self.0.clock.now() - TimeDelta::hours(i64::from(self.settings().runs.purge_after_hours));
+        let (mut given, mut chosen) = (short.free, Vec::new());
+        // Those of other silos are not on this disk.
+        for id in self.0.store.run_list_outdated(before, &self.0.host, DateTime::UNIX_EPOCH, 0, MOST).await? {
+            let Some(stored) = self.0.store.run_get(&id).await? else { continue };
+            let Some(folder) = read_record(&stored).ok().and_then(|record| record.folder) else { continue };
+            let bytes = spawn_blocking(move || on_disk(&folder, &Halt::default())).await?;
+            given = given.saturating_add(bytes);
+            chosen.push((id, bytes));
+            if given >= short.reserve {
+                break;
+            }
+        }
+        if given < short.reserve {
+            return Ok(false);
+        }
+        for (id, bytes) in chosen.into_iter().filter(|(_, bytes)| *bytes > 0) {
+            tracing::warn!(
+                run = id,
+                bytes,
+                "the files of an ended run are removed, because others need room on the disk"
+            );
+            match self.run_purge(&id).await {
+                Ok(()) => metrics::counter!("silo_runs_purged_for_room_total").increment(1),
+                Err(why) => tracing::warn!(run = id, %why, "they stay"),
+            }
+        }
+        self.remove_discarded(&CancellationToken::new()).await?;
+        Ok(true)
+    }
+
+    /// Says of a run that waits that it waits for room.
+    pub(super) fn tell_shortage(&self, run: &mut RunSummary) {
+        if matches!(run.phase, RunPhase::Queued | RunPhase::RetryWait)
+            && let Some(told) = self.told_shortage()
+        {
+            run.message = told;
+        }
+    }
+
+    /// The same of its record.
+    pub(super) fn tell_shortage_in(&self, record: &mut Record) {
+        if matches!(record.phase, Phase::Queued | Phase::RetryWait)
+            && let Some(told) = self.told_shortage()
+        {
+            record.message = told;
+        }
+    }
+
+    fn told_shortage(&self) -> Option<String> {
+        let shortage = *self.0.shortage.lock().expect("no panic while locked");
+        shortage.map(|shortage| format!("It waits for room: {shortage}."))
+    }
+}

@@ -1,0 +1,73 @@
+//! How work that blocks hears that it is to end.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+/// Asked between the steps of work that blocks. Clones ask the same.
+#[derive(Clone, Debug, Default)]
+pub struct Halt {
+    stop: CancellationToken,
+    until: Option<(Instant, Duration)>,
+}
+
+/// Why work was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halted {
+    Cancelled,
+    /// It took longer than this.
+    Late(Duration),
+}
+
+impl Halt {
+    /// Ends when the token is cancelled.
+    pub fn on(stop: &CancellationToken) -> Self {
+        Self { stop: stop.clone(), until: None }
+    }
+
+    /// Also ends after so long, counted from now.
+    #[must_use]
+    pub fn within(mut self, most: Option<Duration>) -> Self {
+        self.until = most.map(|most| (Instant::now() + most, most));
+        self
+    }
+
+    /// # Errors
+    /// The work is to end.
+    pub fn check(&self) -> Result<(), Halted> {
+        if self.stop.is_cancelled() {
+            return Err(Halted::Cancelled);
+        }
+        match self.until {
+            Some((until, most)) if Instant::now() >= until => Err(Halted::Late(most)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Halted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("it was cancelled"),
+            Self::Late(most) => write!(f, "it took longer than {} seconds", most.as_secs()),
+        }
+    }
+}
+
+impl std::error::Error for Halted {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_ends_when_it_is_told_or_late() {
+        let stop = CancellationToken::new();
+        let halt = Halt::on(&stop);
+        assert_eq!(halt.check(), Ok(()));
+        assert_eq!(halt.clone().within(Some(Duration::ZERO)).check(), Err(Halted::Late(Duration::ZERO)));
+        stop.cancel();
+        assert_eq!(halt.check(), Err(Halted::Cancelled));
+    }
+}

@@ -1,0 +1,24 @@
+//! Removes the files of runs that were thrown away.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Reconcile;
+use crate::app::{App, Result};
+
+pub(super) struct FileRemoval;
+
+impl Reconcile for FileRemoval {
+    const NAME: &'static str = "file_removal";
+    /// Tries again what could not be removed.
+    const PERIOD: Duration = Duration::from_secs(600);
+
+    async fn wake(app: &App) {
+        app.signals().files_discarded.notified().await;
+    }
+
+    async fn reconcile(app: &App, stop: &CancellationToken) -> Result<bool> {
+        app.remove_discarded(stop).await.map(|()| false)
+    }
+}

@@ -1,0 +1,139 @@
+//! Disks that are full, outputs that are too large, and files that are hard to remove.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+use silo::engine::runtime::Runtime as _;
+
+use super::{Runs, told};
+use crate::support::output;
+use crate::support::process::Engine;
+
+/// A disk of 64 MiB.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn at(folder: &Path) -> Self {
+        output(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "silo-test"]).arg(folder));
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn one_try(image: &str) -> serde_json::Value {
+    json!({"image": image, "maxTries": 1})
+}
+
+/// Each name of it would be read to its end, one after the other.
+#[tokio::test]
+async fn outputs_that_are_too_large_are_not_read() {
+    let runs = Runs::with(Engine::Sqlite, &[("SILO__RUNS__OUTPUT_MIB", "1")]).await;
+    let links = "i=0; while [ $i -lt 60 ]; do ln begun $i; i=$((i+1)); done";
+    let script = &format!("cd $OUTPUT_DIR; dd if=/dev/zero of=begun bs=1M count=0 seek=1000000; {links}");
+    let image = runs.image(script).await;
+    let (id, _) = told(&runs.submit(one_try(&image)).await);
+    let ended = runs.ended(&id).await;
+    assert_eq!(
+        (&ended["status"], &ended["error"]["name"]),
+        (&json!("failed"), &json!("too-large-output")),
+        "{ended:#}"
+    );
+    assert_eq!(ended["outputs"]["problems"].as_array().map(Vec::len), Some(1), "{ended:#}");
+}
+
+#[tokio::test]
+async fn who_cancels_is_heard_while_outputs_are_read() {
+    let runs = Runs::with(Engine::Sqlite, &[("SILO__RUNS__OUTPUT_MIB", "0")]).await;
+    let image = runs.image("dd if=/dev/zero of=$OUTPUT_DIR/begun bs=1M count=0 seek=1000000").await;
+    let (id, _) = told(&runs.submit(one_try(&image)).await);
+    runs.when(&id, |run| run["phase"] == "capture").await;
+    runs.silo.post(&format!("/api/v1/runs/{id}/cancel"), json!({})).await.expect(200);
+    let ended = runs.ended(&id).await;
+    assert_eq!(ended["status"], "dismissed", "{ended:#}");
+}
+
+#[tokio::test]
+async fn what_is_hard_to_remove_is_removed_and_keeps_nothing_else() {
+    let runs = Runs::on(Engine::Sqlite).await;
+    let deep =
+        "cd $OUTPUT_DIR; touch begun; i=0; while [ $i -lt 1500 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done";
+    let image = runs.image(deep).await;
+    let record = runs.submit(one_try(&image)).await;
+    let (id, folder) = told(&record);
+    assert_eq!(runs.ended(&id).await["status"], "successful");
+    runs.silo.delete(&format!("/api/v1/runs/{id}")).await.expect(204);
+    assert!(!folder.exists());
+    let discarded =
+        folder.ancestors().map(|above| above.join(".discarded")).find(|it| it.exists()).expect("it is kept");
+    while fs::read_dir(&discarded).expect("it is ours").next().is_some() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // because nobody tells when it is empty
+    }
+}
+
+#[tokio::test]
+async fn folders_of_others_are_opened_by_the_engine() {
+    let runs = Runs::on(Engine::Sqlite).await;
+    let docker = runs.engine.open().await;
+    let place = tempfile::tempdir().expect("a folder");
+    let closed = ["p", "p/q", "p/q/\u{e9} '\"\n", "kept"].map(|name| place.path().join(name));
+    for folder in &closed {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    fs::write(closed[1].join("file"), "abc").expect("a file");
+    for folder in closed.iter().rev() {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    }
+    let names = ["p", "p/q", "p/q/\u{e9} '\"\n"].map(PathBuf::from);
+    docker.open_folders(place.path(), &names).await.expect("the engine can");
+    let mode = |folder: &PathBuf| fs::metadata(folder).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(closed.each_ref().map(mode), [0o777, 0o777, 0o777, 0o700]);
+    assert_eq!(fs::read(closed[1].join("file")).expect("it is there"), b"abc");
+    runs.engine.until_containers("silo.opening", 0).await;
+}
+
+#[tokio::test]
+async fn runs_wait_for_room_and_the_oldest_files_give_it() {
+    let place = tempfile::tempdir().expect("a folder");
+    let disk = SmallDisk::at(place.path());
+    let folder = place.path().display().to_string();
+    let runs = Runs::with(Engine::Sqlite, &[("SILO__RUNS__FOLDER", &folder)]).await;
+    // The first takes more than may be taken, so that the second has to wait, or the first to go.
+    let image = runs.image("dd if=/dev/zero of=$OUTPUT_DIR/begun bs=1M count=58").await;
+    let (first, output) = told(&runs.submit(one_try(&image)).await);
+    assert_eq!(runs.ended(&first).await["status"], "successful", "{}", runs.silo.log());
+    let small = runs.image("touch $OUTPUT_DIR/begun").await;
+    let (second, kept) = told(&runs.submit(one_try(&small)).await);
+    assert_eq!(runs.ended(&second).await["status"], "successful", "{}", runs.silo.log());
+    assert!(!output.exists());
+    assert!(runs.silo.log().contains("because others need room"), "{}", runs.silo.log());
+    // What is not of runs is not ours to remove; nor are results when that would not be enough.
+    let filler = place.path().join("filler");
+    let file = fs::File::create(&filler).expect("a file");
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 60 << 20).expect("there is room");
+    let (third, _) = told(&runs.submit(one_try(&small)).await);
+    let waits = runs.when(&third, |run| run["message"].as_str().is_some_and(|it| it.contains("waits for room"))).await;
+    assert_eq!(waits["status"], "accepted", "{waits:#}");
+    let metrics = runs.silo.get("/metrics").await.expect(200);
+    assert!(metrics.as_str().is_some_and(|text| text.contains("silo_runs_disk_short 1\n")), "{metrics}");
+    drop(file);
+    fs::remove_file(&filler).expect("it is ours");
+    assert_eq!(runs.ended(&third).await["status"], "successful");
+    assert!(kept.exists(), "to remove it would not have been enough");
+    // One that fills the disk is not to blame, and what it has written is of no use.
+    let greedy = runs.image("trap '' TERM; dd if=/dev/zero of=$OUTPUT_DIR/begun bs=1M count=100").await;
+    let (fourth, output) = told(&runs.submit(one_try(&greedy)).await);
+    let ended = runs.ended(&fourth).await;
+    let error = (&ended["error"]["name"], &ended["error"]["category"]);
+    assert_eq!(error, (&json!("filesystem-io"), &json!("system")), "{ended:#}");
+    assert!(!output.exists());
+    drop(runs);
+    drop(disk);
+}
