@@ -289,7 +289,9 @@ fn serve_if_asked() {
         println!("{}", listener.local_addr().expect("a bound socket has an address"));
         let stop = tokio_util::sync::CancellationToken::new();
         let _tasks = silo::tasks::start(&app, &stop).await.expect("the tasks start");
-        silo::http::serve(silo::http::routes(app).into_router(), listener, stop, Duration::from_secs(1)).await;
+        let limits = silo::http::Limits::new(&app);
+        let router = silo::http::routes(app).into_router();
+        silo::http::serve(router, listener, limits, stop, Duration::from_secs(1)).await;
     });
     std::process::exit(0);
 }

@@ -84,7 +84,13 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     pub trust_forwarded_for: bool,
     pub shutdown_seconds: u32,
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub idle_seconds: u32,
+    pub stalled_seconds: u32,
+    pub body_mib: usize,
     pub streams: usize,
+    pub streams_per_client: usize,
     pub heartbeat_seconds: u32,
 }
 

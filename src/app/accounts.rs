@@ -1,5 +1,7 @@
 //! Accounts: log in, know who asks, keep users.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -92,7 +94,23 @@ impl App {
     /// Makes the session's token worthless.
     pub async fn logout(&self, session: &Session) -> Result<()> {
         self.0.store.session_delete(&session.jti).await?;
+        self.0.signals.users_changed.send_modify(|count| *count += 1);
         Ok(())
+    }
+
+    /// Comes back when the session is over: it ran out, its user logged out or was deleted, or has another role.
+    pub async fn session_end(&self, session: &Session) {
+        /// How often to look for what other processes did.
+        const LOOK: Duration = Duration::from_secs(5);
+        let mut changed = self.0.signals.users_changed.subscribe();
+        loop {
+            _ = tokio::time::timeout(LOOK, changed.changed()).await;
+            match self.0.store.session_user(&session.jti, self.0.clock.now()).await {
+                Ok(Some(user)) if user.role == session.user.role => {}
+                Ok(_) => return,
+                Err(why) => tracing::warn!(%why, "whether a session is over cannot be read"),
+            }
+        }
     }
 
     /// Adds a user.
@@ -138,6 +156,7 @@ impl App {
     /// [`Error::Conflict`] for the last admin.
     pub async fn user_delete(&self, id: UserId) -> Result<()> {
         self.0.store.user_delete(id).await?;
+        self.0.signals.users_changed.send_modify(|count| *count += 1);
         Ok(())
     }
 

@@ -88,6 +88,8 @@ struct Inner {
     index_build: Mutex<()>,
     /// One for each core: searches are all work, and each takes memory for the whole catalogue.
     searches: tokio::sync::Semaphore,
+    /// The same of judging manifests that are sent: one takes some times the memory that its text has.
+    judgements: tokio::sync::Semaphore,
     summaries: summaries::Summaries,
     /// The registries whose numbers `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
@@ -112,6 +114,8 @@ pub struct Signals {
     pub files_discarded: Notify,
     /// Rises with each change of a run in this process.
     pub run_changed: watch::Sender<u64>,
+    /// Rises when a session ends, or a user is deleted, in this process.
+    pub users_changed: watch::Sender<u64>,
     /// The index cannot be written any more.
     pub index_broken: Notify,
     /// The revision of the catalogue that searches see, whoever changed it.

@@ -137,6 +137,7 @@ impl App {
             index_sync: tokio::sync::Mutex::default(),
             index_build: tokio::sync::Mutex::default(),
             searches: tokio::sync::Semaphore::new(cores),
+            judgements: tokio::sync::Semaphore::new(cores),
             summaries: super::summaries::Summaries::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,

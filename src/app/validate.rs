@@ -1,6 +1,8 @@
 //! Judging a manifest for somebody who asks. The rules are `seed::validate`'s; here is only where the manifest comes
 //! from.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{App, Error, Result};
@@ -8,6 +10,9 @@ use crate::catalog::{Image, ImageId};
 use crate::registry::image_name;
 use crate::scan;
 use crate::seed::validate::{self, Report, Rules};
+
+/// How long a manifest waits for its turn.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// What is to be judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +53,9 @@ impl App {
             Found::Label(None) => validate::judge_unlabelled(rules),
         };
         // A mebibyte that is made to be slow takes a tenth of a second.
+        let place = tokio::time::timeout(WAIT, self.0.judgements.acquire()).await;
+        let busy = "Too many manifests are being judged; try again later";
+        let Ok(Ok(_place)) = place else { return Err(Error::Unavailable(busy.to_owned())) };
         Ok(tokio::task::spawn_blocking(judge).await?)
     }
 

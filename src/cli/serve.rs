@@ -47,7 +47,8 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     let welcome = welcome(&app, &admin, address, options.demo);
     // A service runs on without a reader, and with one who stands still.
     tokio::task::spawn_blocking(move || _ = print(welcome));
-    http::serve(http::routes(app.clone()).into_router(), listener, stop, grace).await;
+    let limits = http::Limits::new(&app);
+    http::serve(http::routes(app.clone()).into_router(), listener, limits, stop, grace).await;
     upkeep.abort();
     if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         tracing::warn!("some background work did not end in time; it is taken up at the next start");

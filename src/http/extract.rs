@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::extract::{
-    FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, RawPathParams, Request,
-};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Request};
 use http::request::Parts;
 use http::uri::Authority;
 use serde::de::DeserializeOwned;
@@ -33,12 +31,23 @@ impl AnyCase {
     }
 }
 
+/// The keys that the legacy interface knows, in any case.
+const LEGACY_KEYS: [&str; 6] = ["username", "password", "role", "name", "url", "org"];
+
+/// A member that may be asked for. Of a value that is no text only that is kept.
+fn kept(key: String, value: Value) -> Option<(String, Value)> {
+    let is_known = LEGACY_KEYS.iter().any(|known| known.eq_ignore_ascii_case(&key));
+    let value = if value.is_string() || value.is_null() { value } else { Value::Bool(true) };
+    is_known.then_some((key, value))
+}
+
 impl<S: Send + Sync> FromRequest<S> for AnyCase {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         match parse_json(&Bytes::from_request(request, state).await?)? {
-            Value::Object(object) => Ok(Self(object)),
+            // A megabyte of something else becomes many in memory, while a password is checked.
+            Value::Object(object) => Ok(Self(object.into_iter().filter_map(|(key, value)| kept(key, value)).collect())),
             _ => Err(not_an_object()),
         }
     }
@@ -117,13 +126,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        if let Ok(raw) = RawPathParams::from_request_parts(parts, state).await {
-            // PostgreSQL cannot be asked for a text with a NUL. Words to search for, and paths of files, are not looked up there.
-            let is_looked_up = |name: &str| !matches!(name, "query" | "path");
-            if raw.iter().any(|(name, value)| is_looked_up(name) && value.contains('\0')) {
-                return Err(Error::Invalid("This address holds a NUL character (%00)".to_owned()).into());
-            }
-        }
         match <axum::extract::Path<T> as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(parameters)) => Ok(Self(parameters)),
             Err(_) => Err(Error::Invalid("This address cannot be read: it is not UTF-8".to_owned()).into()),
@@ -162,14 +164,11 @@ fn check_parameters(query: &str) -> Result<(), Error> {
         if index == MOST_PARAMETERS {
             return Err(Error::Invalid(format!("The address has more than {MOST_PARAMETERS} parameters")));
         }
-        if name.len().max(value.len()) > LONGEST_PARAMETER {
+        // Words to search for have a bound of their own.
+        if name != "q" && name.len().max(value.len()) > LONGEST_PARAMETER {
             return Err(Error::Invalid(format!(
                 "A parameter of the address may have at most {LONGEST_PARAMETER} bytes"
             )));
-        }
-        // Words that are searched for may hold anything; nothing else may, because PostgreSQL has no text with a NUL.
-        if name != "q" && value.contains('\0') {
-            return Err(Error::Invalid("A parameter of the address holds a NUL character (%00)".to_owned()));
         }
     }
     Ok(())

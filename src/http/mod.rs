@@ -1,19 +1,24 @@
 //! The HTTP door: routes, access, errors, views. A handler is *extract → one call of `app` → view*.
 
+mod admission;
 pub mod api;
+mod connections;
 mod envelope;
 mod error;
 mod extract;
 mod file;
+mod holder;
 mod hooks;
+mod line;
 mod operations;
 mod routes;
 mod schemas;
 mod serve;
 mod stream;
+mod watch;
 
 pub use routes::{Access, Route, Routes, routes};
-pub use serve::serve;
+pub use serve::{Limits, serve};
 
 /// The HTTP contract, as served at `/openapi.yaml`.
 pub const OPENAPI: &str = include_str!("../../openapi.yaml");

@@ -1,6 +1,7 @@
 //! The table of routes: what is served, and who may ask. Tests hold it against `openapi.yaml` and walk it as everybody.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::Router;
@@ -11,10 +12,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{HeaderValue, Method, header};
 
+use super::admission::Admission;
 use super::error::Failure;
-use super::stream::Places;
+use super::holder::Holder;
+use super::serve::Spare;
+use super::stream::{Places, until_over};
 use super::{api, envelope, hooks, operations, schemas};
-use crate::app::{App, Error};
+use crate::app::{App, Error, Session};
 use crate::catalog::Role;
 
 /// Who may ask.
@@ -43,11 +47,13 @@ pub struct Routes {
     table: Vec<Route>,
     /// Paths whose requests may take as long as their bodies do.
     streamed: Vec<&'static str>,
+    admission: Arc<Admission>,
 }
 
 /// Everything that is served.
 pub fn routes(app: App) -> Routes {
-    let routes = Routes { app, router: Router::new(), table: Vec::new(), streamed: Vec::new() };
+    let admission = Arc::new(Admission::new(app.settings().http.body_mib));
+    let routes = Routes { app, router: Router::new(), table: Vec::new(), streamed: Vec::new(), admission };
     api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes)))))
 }
 
@@ -58,7 +64,7 @@ impl Routes {
         H: Handler<T, App>,
         T: 'static,
     {
-        self.serve(method, path, access, |filter| on(filter, handler))
+        self.serve(method, path, access, false, |filter| on(filter, handler))
     }
 
     /// The same, for bodies of at most so many bytes.
@@ -74,7 +80,8 @@ impl Routes {
         H: Handler<T, App>,
         T: 'static,
     {
-        self.serve(method, path, access, |filter| on(filter, handler).layer(DefaultBodyLimit::max(longest)))
+        let served = |filter| on(filter, handler).layer(DefaultBodyLimit::max(longest));
+        self.serve(method, path, access, false, served)
     }
 
     /// The same, for bodies that are read as they come: the handler bounds their size and their time.
@@ -84,7 +91,7 @@ impl Routes {
         T: 'static,
     {
         let served = |filter| on(filter, handler).layer(DefaultBodyLimit::disable());
-        let mut routes = self.serve(method, path, access, served);
+        let mut routes = self.serve(method, path, access, true, served);
         routes.streamed.push(path);
         routes
     }
@@ -94,13 +101,15 @@ impl Routes {
         method: Method,
         path: &'static str,
         access: Access,
+        is_streamed: bool,
         served: impl FnOnce(MethodFilter) -> MethodRouter<App>,
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("routes use the methods that MethodFilter knows");
-        let app = self.app.clone();
+        let guard =
+            Arc::new(Guard { app: self.app.clone(), admission: Arc::clone(&self.admission), access, is_streamed });
         let guard = middleware::from_fn(move |request: Request, next: Next| {
-            let app = app.clone();
-            async move { Ok::<_, Infallible>(guarded(app, access, request, next).await) }
+            let guard = Arc::clone(&guard);
+            async move { Ok::<_, Infallible>(guarded(&guard, request, next).await) }
         });
         self.router = self.router.route(path, served(filter).layer(guard));
         self.table.push(Route { method, path, access });
@@ -115,16 +124,29 @@ impl Routes {
     /// The finished router with all layers.
     pub fn into_router(self) -> Router {
         let router = self.router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
-        let places = Places::new(self.app.settings().http.streams);
+        let http = &self.app.settings().http;
+        let places = Places::new(http.streams, http.streams_per_client);
         envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app, self.streamed)
     }
 }
 
+/// What stands before the handler of a route.
+struct Guard {
+    app: App,
+    admission: Arc<Admission>,
+    access: Access,
+    /// The handler reads the body as it comes, and asks for memory for what it keeps of it.
+    is_streamed: bool,
+}
+
+/// Addresses that are served however many connections there are.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// What a route's access means for its replies.
-async fn guarded(app: App, access: Access, request: Request, next: Next) -> Response {
-    let is_open = access == Access::Anyone && request.method().is_safe();
+async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
+    let is_open = guard.access == Access::Anyone && request.method().is_safe();
     let is_known = request.headers().contains_key(header::AUTHORIZATION);
-    let mut response = admitted(app, access, request, next).await;
+    let mut response = admitted(guard, request, next).await;
     // What is for one person, and what holds a token or a new secret, is kept by no cache.
     let no_store = HeaderValue::from_static("no-store");
     if !is_open {
@@ -137,9 +159,10 @@ async fn guarded(app: App, access: Access, request: Request, next: Next) -> Resp
 
 /// Lets a request pass that may. Before the body is read, so that a stranger learns nothing from a body's errors. Who
 /// asks, where that is known, is handed on as an extension.
-async fn admitted(app: App, access: Access, mut request: Request, next: Next) -> Response {
+async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
+    let Guard { app, access, .. } = guard;
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    match (access, app.authenticate(header).await) {
+    match (*access, app.authenticate(header).await) {
         (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {
             return Failure::from(Error::Forbidden).into_response();
         }
@@ -150,7 +173,27 @@ async fn admitted(app: App, access: Access, mut request: Request, next: Next) ->
         (Access::Anyone, Err(Error::Unauthenticated(_))) => {}
         (_, Err(why)) => return Failure::from(why).into_response(),
     }
-    next.run(request).await
+    let session = request.extensions().get::<Session>().cloned();
+    let is_admin = session.as_ref().is_some_and(|session| session.user.role == Role::Admin);
+    if request.extensions().get::<Spare>().is_some() && !is_admin && !PROBES.contains(&request.uri().path()) {
+        let full = "All connections are taken; try again later".to_owned();
+        return Failure::from(Error::Unavailable(full)).into_response();
+    }
+    let response = read(guard, request, next).await;
+    match session {
+        Some(session) => until_over(app, session, response),
+        None => response,
+    }
+}
+
+/// Runs the handler, with memory for the body.
+async fn read(guard: &Guard, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let meter = guard.admission.meter(Holder::of(&mut parts, &guard.app).await);
+    parts.extensions.insert(Arc::clone(&meter));
+    let request = Request::from_parts(parts, body);
+    let response = next.run(if guard.is_streamed { request } else { meter.read(request) }).await;
+    meter.refusal().map_or(response, IntoResponse::into_response)
 }
 
 async fn not_found() -> Failure {

@@ -1,35 +1,99 @@
-//! The listener: connections with time limits, and a stop that lets running requests finish.
+//! The listener: connections with bounds and time limits, and a stop that lets running requests finish.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::connections::{Bounds, Connections, Place, raise_handle_limit};
+use super::line::Line;
 use super::stream::Stopping;
+use super::watch::{Fate, Patience};
+use crate::app::App;
 
-/// A client that has not sent its request's head by then is cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a peer of HTTP/2 may take to say that it is still there.
+const PING: Duration = Duration::from_secs(15);
+
+/// Time for the head of a request on a spare connection.
+const SPARE_IDLE: Duration = Duration::from_secs(3);
+
+/// How long a connection that is closed in good order may take for it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Bytes of a connection, and of a stream of HTTP/2, that wait in memory in each direction. The head of a request must fit.
+const BUFFER: usize = 64 * 1024;
+
+/// The same for all streams of a connection.
+const WINDOW: u32 = 256 * 1024;
+
+/// Bytes that the kernel keeps of a reply beyond those that are on their way. A client that reads slowly is then told from one
+/// that does not read.
+const UNSENT: u32 = 128 * 1024;
+
+/// What the listener is to bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    bounds: Bounds,
+    patience: Patience,
+}
+
+impl Limits {
+    /// What is configured, as far as this process may have handles: it gets as many as it can.
+    pub fn new(app: &App) -> Self {
+        let settings = &app.settings().http;
+        let per_address = match settings.connections_per_address {
+            // All come from the proxy.
+            0 if settings.trust_forwarded_for => settings.connections,
+            asked => asked,
+        };
+        let seconds = |count: u32| Duration::from_secs(u64::from(count));
+        Self {
+            bounds: Bounds::new(settings.connections, per_address, raise_handle_limit()),
+            patience: Patience { idle: seconds(settings.idle_seconds), stalled: seconds(settings.stalled_seconds) },
+        }
+    }
+}
+
+/// The connection of a request is beyond the bounds: in the extensions of the request.
+#[derive(Clone, Copy)]
+pub(super) struct Spare;
+
+/// What all connections share.
+struct Server {
+    http: Builder<TokioExecutor>,
+    router: Router,
+    patience: Patience,
+    stop: CancellationToken,
+}
 
 /// Serves until `stop`, then gives running requests `grace` to finish.
-pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToken, grace: Duration) {
-    let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    server.http2().timer(TokioTimer::new()).max_concurrent_streams(200).keep_alive_interval(Some(HEAD_TIMEOUT));
-    let graceful = GracefulShutdown::new();
+pub async fn serve(router: Router, listener: TcpListener, limits: Limits, stop: CancellationToken, grace: Duration) {
+    let connections = Connections::new(limits.bounds);
+    let server = Arc::new(Server { http: builder(), router, patience: limits.patience, stop: stop.clone() });
+    let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => connection(&server, &graceful, &router, &stop, stream, peer),
+            // One that gets no place is closed.
+            Ok((stream, peer)) => {
+                if let Some(place) = connections.enter(peer.ip()) {
+                    open.spawn(Arc::clone(&server).connection(stream, peer, place));
+                }
+            }
             Err(why) => {
                 tracing::warn!(%why, "a connection could not be accepted");
                 // Out of file handles, most likely.
@@ -38,32 +102,88 @@ pub async fn serve(router: Router, listener: TcpListener, stop: CancellationToke
         }
     }
     drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    open.close();
+    if tokio::time::timeout(grace, open.wait()).await.is_err() {
         tracing::warn!("some requests did not finish in time and were cut off");
     }
 }
 
-fn connection(
-    server: &Builder<TokioExecutor>,
-    graceful: &GracefulShutdown,
-    router: &Router,
-    stop: &CancellationToken,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    // Small replies should not wait for more.
-    _ = stream.set_nodelay(true);
-    let (router, stopping) = (router.clone(), Stopping(stop.clone()));
-    let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(stopping.clone());
-        router.clone().oneshot(request)
-    });
-    let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    let watched = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(why) = watched.await {
-            tracing::debug!(why, "a connection ended badly");
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    // Time limits are ours (`watch`): they begin with the connection, whatever it speaks.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(200)
+        .max_send_buf_size(BUFFER)
+        .initial_stream_window_size(BUFFER as u32)
+        .initial_connection_window_size(WINDOW)
+        .keep_alive_interval(Some(PING));
+    builder
+}
+
+impl Server {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
+        // Small replies should not wait for more.
+        _ = stream.set_nodelay(true);
+        _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+        let mut patience = self.patience;
+        if place.is_spare {
+            patience.idle = patience.idle.min(SPARE_IDLE);
         }
-    });
+        let io = TokioIo::new(Line::new(stream, Arc::clone(&place.watch)));
+        let service = hyper::service::service_fn(|request| self.answer(request, peer, &place));
+        let mut connection = pin!(self.http.serve_connection(io, service));
+        let mut looks = tokio::time::interval(patience.period());
+        let mut is_asked_to_end = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(why) = ended {
+                        tracing::debug!(why, "a connection ended badly");
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if !is_asked_to_end => {
+                    is_asked_to_end = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = place.close.cancelled() => break,
+                _ = looks.tick() => match place.watch.fate(patience) {
+                    Fate::GoesOn => {}
+                    Fate::Idle => break,
+                    Fate::Stalled => {
+                        tracing::debug!(%peer, "a connection is cut off: nothing is taken of its replies");
+                        return;
+                    }
+                }
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+        _ = tokio::time::timeout(FAREWELL, connection).await;
+    }
+
+    fn answer(
+        &self,
+        mut request: http::Request<Incoming>,
+        peer: SocketAddr,
+        place: &Place,
+    ) -> impl Future<Output = Result<axum::response::Response, Infallible>> + use<> {
+        let under_way = place.watch.begin();
+        let is_last = place.is_spare && request.version() < http::Version::HTTP_2;
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Stopping(self.stop.clone()));
+        if place.is_spare {
+            request.extensions_mut().insert(Spare);
+        }
+        let replied = self.router.clone().oneshot(request);
+        async move {
+            let mut reply = under_way.with(replied.await?);
+            if is_last {
+                reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(reply)
+        }
+    }
 }

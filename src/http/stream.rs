@@ -2,37 +2,84 @@
 //! such a reply has begun; instead there are signs of life, an end when the service stops, and a limit on how many there
 //! are at once.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tokio::sync::Semaphore;
+use hyper::body::Body as _;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{Failure, Result};
-use crate::app::{App, Error};
+use super::holder::Holder;
+use crate::app::{App, Error, Session};
 
 /// The places for streams, in the extensions of every request.
 #[derive(Clone)]
 pub(super) struct Places {
-    free: Arc<Semaphore>,
     most: usize,
+    /// Most of one client.
+    each: usize,
+    taken: Arc<Mutex<HashMap<Holder, usize>>>,
+}
+
+/// A place that is taken, until this is dropped.
+struct Place {
+    places: Places,
+    holder: Holder,
 }
 
 impl Places {
-    pub(super) fn new(most: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(most)), most }
+    pub(super) fn new(most: usize, each: usize) -> Self {
+        Self { most, each, taken: Arc::default() }
     }
 
     /// How many streams are open.
     pub(super) fn taken(&self) -> usize {
-        self.most - self.free.available_permits()
+        self.counts().values().sum()
+    }
+
+    fn take(&self, holder: Holder) -> std::result::Result<Place, Error> {
+        let later = "try again later, or ask now and then without Accept: text/event-stream";
+        let mut counts = self.counts();
+        if counts.get(&holder).is_some_and(|count| *count >= self.each) {
+            let each = self.each;
+            return Err(Error::Unavailable(format!("You have {each} streams open, which is the most; {later}")));
+        }
+        let strangers: usize = counts.iter().filter(|(other, _)| !other.is_user()).map(|(_, count)| count).sum();
+        let most = self.most;
+        if counts.values().sum::<usize>() >= most {
+            return Err(Error::Unavailable(format!("All {most} places for streams are taken; {later}")));
+        }
+        if !holder.is_user() && strangers >= most.div_ceil(2) {
+            let text = format!("All places for streams of those who are not logged in are taken; {later}");
+            return Err(Error::Unavailable(text));
+        }
+        *counts.entry(holder.clone()).or_default() += 1;
+        Ok(Place { places: self.clone(), holder })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.places.counts();
+        if let Some(count) = counts.get_mut(&self.holder) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.holder);
+            }
+        }
     }
 }
 
@@ -43,6 +90,7 @@ pub(super) struct Stopping(pub(super) CancellationToken);
 /// What a handler needs to answer with a stream.
 pub(super) struct Opening {
     places: Places,
+    holder: Holder,
     stop: CancellationToken,
     heartbeat: Duration,
 }
@@ -55,7 +103,8 @@ impl FromRequestParts<App> for Opening {
         let places = places.ok_or_else(|| Error::Internal("there are no places for streams".to_owned()))?;
         let stop = parts.extensions.get::<Stopping>().map(|stopping| stopping.0.clone()).unwrap_or_default();
         let heartbeat = Duration::from_secs(u64::from(app.settings().http.heartbeat_seconds));
-        Ok(Self { places, stop, heartbeat })
+        let holder = Holder::of(parts, app).await;
+        Ok(Self { places, holder, stop, heartbeat })
     }
 }
 
@@ -65,13 +114,7 @@ impl Opening {
     /// # Errors
     /// [`Error::Unavailable`] when there is no place.
     pub(super) fn reply(self, events: impl Stream<Item = Event> + Send + 'static) -> Result<Response> {
-        let Ok(place) = Arc::clone(&self.places.free).try_acquire_owned() else {
-            let most = self.places.most;
-            return Err(Error::Unavailable(format!(
-                "All {most} places for streams are taken; try again later, or ask now and then without Accept: text/event-stream"
-            ))
-            .into());
-        };
+        let place = self.places.take(self.holder)?;
         let events = events.take_until(self.stop.cancelled_owned()).map(move |event| {
             let _held = &place;
             Ok::<_, Infallible>(event)
@@ -81,6 +124,50 @@ impl Opening {
         reply.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
         Ok(reply)
     }
+
+    /// A body that is made as it is taken, and has a place as long.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is no place.
+    pub(super) fn body<T, E>(
+        self,
+        pieces: impl Stream<Item = std::result::Result<T, E>> + Send + 'static,
+    ) -> Result<Body>
+    where
+        T: Into<Bytes> + 'static,
+        E: Into<axum::BoxError> + 'static,
+    {
+        let place = self.places.take(self.holder)?;
+        Ok(Body::from_stream(pieces.map(move |piece| {
+            let _held = &place;
+            piece
+        })))
+    }
+}
+
+/// The reply, which ends when the session does that it was asked for with: it ran out, or its user was deleted or has another
+/// role. Replies that are short, and soon over, are left alone.
+pub(super) fn until_over(app: &App, session: Session, reply: Response) -> Response {
+    const SHORT: u64 = 1024 * 1024;
+    if reply.body().size_hint().exact().is_some_and(|size| size <= SHORT) {
+        return reply;
+    }
+    let kind = reply.headers().get(header::CONTENT_TYPE);
+    let may_end = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let app = app.clone();
+    let over = Box::pin(async move { app.session_end(&session).await });
+    reply.map(|body| {
+        let start = Some((body.into_data_stream(), over, may_end));
+        Body::from_stream(stream::unfold(start, async |going| {
+            let (mut pieces, mut over, may_end) = going?;
+            tokio::select! {
+                biased;
+                // Else what broke off would look whole.
+                () = &mut over => (!may_end).then(|| (Err(axum::Error::new("the session is over")), None)),
+                piece = pieces.next() => piece.map(|piece| (piece, Some((pieces, over, may_end)))),
+            }
+        }))
+    })
 }
 
 /// Whether the client asks for a stream.
@@ -90,4 +177,29 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
         let name = range.split(';').next().unwrap_or_default();
         name.trim().eq_ignore_ascii_case("text/event-stream")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::UserId;
+
+    #[test]
+    fn one_client_and_strangers_together_have_their_share() {
+        let places = Places::new(10, 3);
+        let user = |id| Holder::User(UserId(id));
+        let address = |number: u8| Holder::Address(format!("10.0.0.{number}"));
+        let take = |holder: Holder, count: usize| -> Vec<Place> {
+            (0..count).filter_map(|_| places.take(holder.clone()).ok()).collect()
+        };
+        let strangers = [take(address(1), 9), take(address(2), 9), take(address(3), 9)];
+        assert_eq!(strangers.each_ref().map(Vec::len), [3, 2, 0]);
+        let users = [take(user(1), 9), take(user(2), 9), take(user(3), 9)];
+        assert_eq!(users.each_ref().map(Vec::len), [3, 2, 0]);
+        assert_eq!(places.taken(), 10);
+        drop(users);
+        assert_eq!((take(address(1), 1).len(), take(user(4), 9).len()), (0, 3));
+        drop(strangers);
+        assert_eq!((places.taken(), places.counts().len()), (0, 0));
+    }
 }

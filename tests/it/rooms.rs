@@ -51,7 +51,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 35] = [
+const FRAMEWORKS: [(&str, &[&str]); 36] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -68,8 +68,9 @@ const FRAMEWORKS: [(&str, &[&str]); 35] = [
     ("zip", &["app"]),
     ("glob", &["engine"]),
     ("mime_guess", &["engine"]),
-    // Disks in `engine`, terminals in `cli`.
-    ("rustix", &["cli", "engine"]),
+    // Disks in `engine`, terminals in `cli`, the bound of file handles in `http`.
+    ("rustix", &["cli", "engine", "http"]),
+    ("socket2", &["http"]),
     ("shlex", &["engine"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),

@@ -1,22 +1,29 @@
-//! Everything of a run as one file, written while it is read: nothing of it is ever whole in memory.
+//! Everything of a run as one file, made piece by piece as somebody takes it: nothing of it is ever whole in memory, and a
+//! reader that is slow holds no thread.
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::IntoIter;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use zip::write::SimpleFileOptions;
+use futures_util::{Stream, stream};
+use tokio::task::spawn_blocking;
+use zip::ZipWriter;
+use zip::write::{SimpleFileOptions, StreamWriter};
 
 use super::super::Result;
 use super::files::RunFolder;
 use crate::engine::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
 
-/// How many pieces wait for a slow reader.
-const WAITING: usize = 4;
-/// Bytes of a piece.
+/// Bytes of a piece, or a little more.
 const PIECE: usize = 128 * 1024;
+/// Bytes that are read at once.
+const BLOCK: usize = 64 * 1024;
+/// What the parts of a tar file are multiples of.
+const RECORD: u64 = 512;
 
 /// The form of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,21 +44,17 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`super::super::Error::NotFound`] when an output is gone.
-    pub fn archive(&self, form: ArchiveForm) -> Result<mpsc::Receiver<io::Result<Bytes>>> {
-        let entries = self.entries()?;
-        let (send, pieces) = mpsc::channel(WAITING);
-        // Ends when the reader goes.
-        tokio::task::spawn_blocking(move || {
-            let mut out = Pieces { send: send.clone(), piece: Vec::with_capacity(PIECE) };
-            let written = match form {
-                ArchiveForm::Tar => tar_of(&entries, &mut out),
-                ArchiveForm::Zip => zip_of(&entries, &mut out),
-            };
-            if let Err(why) = written.and_then(|()| out.flush()) {
-                _ = send.blocking_send(Err(why));
+    pub async fn archive(self, form: ArchiveForm) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
+        let entries = spawn_blocking(move || self.entries()).await??;
+        Ok(stream::unfold(Some(Archive::new(entries, form)), async |archive| {
+            let mut archive = archive?;
+            let made = spawn_blocking(move || archive.piece().map(|piece| piece.map(|piece| (piece, archive)))).await;
+            match made.map_err(io::Error::other).flatten() {
+                Ok(Some((piece, archive))) => Some((Ok(piece), Some(archive))),
+                Ok(None) => None,
+                Err(why) => Some((Err(why), None)),
             }
-        });
-        Ok(pieces)
+        }))
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {
@@ -76,34 +79,123 @@ impl RunFolder {
     }
 }
 
-fn tar_of(entries: &[Entry], out: &mut Pieces) -> io::Result<()> {
-    let mut archive = tar::Builder::new(out);
-    for Entry { name, path } in entries {
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        let mut header = tar::Header::new_gnu();
-        header.set_size(size);
-        header.set_mode(0o644);
-        header.set_mtime(modified(&file));
-        archive.append_data(&mut header, name, Exactly { file, left: size })?;
-    }
-    archive.finish()
+/// An archive that is being made.
+struct Archive {
+    entries: IntoIter<Entry>,
+    /// The file that is being added, what was said of its size, and how much of that is still to come.
+    open: Option<(File, u64, u64)>,
+    writer: Writer,
+    made: Made,
 }
 
-fn zip_of(entries: &[Entry], out: &mut Pieces) -> io::Result<()> {
-    let mut archive = zip::ZipWriter::new_stream(out);
-    let mut taken = HashSet::new();
-    for Entry { name, path } in entries {
-        let mut file = File::open(path)?;
-        let large = file.metadata()?.len() >= u64::from(u32::MAX);
-        archive.start_file(
-            zip_name(name, &mut taken),
-            SimpleFileOptions::default().large_file(large).unix_permissions(0o644),
-        )?;
-        io::copy(&mut file, &mut archive)?;
+enum Writer {
+    Tar(tar::Builder<Made>),
+    Zip(Box<ZipWriter<StreamWriter<Made>>>, HashSet<String>),
+    Done,
+}
+
+/// What was made and not taken yet.
+#[derive(Clone, Default)]
+struct Made(Arc<Mutex<Vec<u8>>>);
+
+impl Archive {
+    fn new(entries: Vec<Entry>, form: ArchiveForm) -> Self {
+        let made = Made::default();
+        let writer = match form {
+            ArchiveForm::Tar => Writer::Tar(tar::Builder::new(made.clone())),
+            ArchiveForm::Zip => Writer::Zip(Box::new(ZipWriter::new_stream(made.clone())), HashSet::new()),
+        };
+        Self { entries: entries.into_iter(), open: None, writer, made }
     }
-    archive.finish()?;
-    Ok(())
+
+    /// The next piece; `None` after the last.
+    fn piece(&mut self) -> io::Result<Option<Bytes>> {
+        while self.made.bytes().len() < PIECE && !matches!(self.writer, Writer::Done) {
+            match self.open.take() {
+                Some((file, size, left)) => self.go_on(file, size, left)?,
+                None => self.open_next()?,
+            }
+        }
+        let piece = std::mem::take(&mut *self.made.bytes());
+        Ok((!piece.is_empty()).then(|| piece.into()))
+    }
+
+    /// Begins the next file, or ends the archive.
+    fn open_next(&mut self) -> io::Result<()> {
+        let Some(Entry { name, path }) = self.entries.next() else {
+            return match std::mem::replace(&mut self.writer, Writer::Done) {
+                Writer::Tar(mut tar) => tar.finish(),
+                Writer::Zip(zip, _) => Ok(drop(zip.finish()?)),
+                Writer::Done => Ok(()),
+            };
+        };
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        match &mut self.writer {
+            Writer::Tar(tar) => {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(size);
+                header.set_mode(0o644);
+                header.set_mtime(modified(&file));
+                // Its content follows by hand, as it is taken.
+                tar.append_data(&mut header, name, io::empty())?;
+            }
+            Writer::Zip(zip, taken) => {
+                let options = SimpleFileOptions::default().large_file(size >= u64::from(u32::MAX));
+                zip.start_file(zip_name(&name, taken), options.unix_permissions(0o644))?;
+            }
+            Writer::Done => {}
+        }
+        self.open = Some((file, size, size));
+        Ok(())
+    }
+
+    /// Adds a block of a file. It is as long as was said of it: what it has grown by is left out, what it has lost is zeroes.
+    fn go_on(&mut self, mut file: File, size: u64, left: u64) -> io::Result<()> {
+        let mut block = vec![0; BLOCK.min(usize::try_from(left).unwrap_or(BLOCK))];
+        let length = match file.read(&mut block)? {
+            0 => block.len(),
+            read => read,
+        };
+        let left = left - length as u64;
+        match &mut self.writer {
+            Writer::Tar(_) => {
+                self.made.write_all(&block[..length])?;
+                if left == 0 {
+                    let padding = size.next_multiple_of(RECORD) - size;
+                    self.made.write_all(&[0; RECORD as usize][..padding as usize])?;
+                }
+            }
+            Writer::Zip(zip, _) => zip.write_all(&block[..length])?,
+            Writer::Done => {}
+        }
+        if left > 0 {
+            self.open = Some((file, size, left));
+        }
+        Ok(())
+    }
+}
+
+impl Made {
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Made {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn modified(file: &File) -> u64 {
+    let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+    modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
 }
 
 /// A name that is not taken, without backslashes: Windows reads them as slashes, so that `..\x` would lie elsewhere.
@@ -115,58 +207,6 @@ fn zip_name(name: &str, taken: &mut HashSet<String>) -> String {
     name
 }
 
-fn modified(file: &File) -> u64 {
-    let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
-    modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
-}
-
-/// A file that is as long as was said of it: what it has grown by is left out, what it has lost is zeroes.
-struct Exactly {
-    file: File,
-    left: u64,
-}
-
-impl io::Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let buffer = &mut buffer[..room];
-        let read = match self.file.read(buffer)? {
-            0 => {
-                buffer.fill(0);
-                room
-            }
-            read => read,
-        };
-        self.left -= read as u64;
-        Ok(read)
-    }
-}
-
-/// Sends what is written, a piece at a time.
-struct Pieces {
-    send: mpsc::Sender<io::Result<Bytes>>,
-    piece: Vec<u8>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.piece.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads the archive any more");
-        self.send.blocking_send(Ok(piece.into())).map_err(gone)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +216,56 @@ mod tests {
         let mut taken = HashSet::new();
         let names = ["a/b", "a_b", r"a\b", r"..\..\x", r"a\b_"].map(|name| zip_name(name, &mut taken));
         assert_eq!(names, ["a/b", "a_b", "a_b_", ".._.._x", "a_b__"]);
+    }
+
+    fn entries(folder: &std::path::Path, sizes: &[usize]) -> Vec<Entry> {
+        let entry = |(number, size): (usize, &usize)| {
+            let (name, path) = (format!("{}/f{number}", "long".repeat(60)), folder.join(number.to_string()));
+            std::fs::write(&path, vec![number as u8; *size]).unwrap();
+            Entry { name, path }
+        };
+        sizes.iter().enumerate().map(entry).collect()
+    }
+
+    fn whole(mut archive: Archive) -> Vec<u8> {
+        let pieces = std::iter::from_fn(|| archive.piece().unwrap());
+        let pieces = pieces.inspect(|piece| assert!(piece.len() <= 2 * PIECE, "a piece is {} bytes", piece.len()));
+        pieces.flatten().collect()
+    }
+
+    #[test]
+    fn pieces_make_a_whole_archive() {
+        let sizes = [0, 1, 511, 512, 513, BLOCK - 1, BLOCK, BLOCK + 1, 5 * PIECE + 7];
+        let folder = tempfile::tempdir().unwrap();
+        let tar = whole(Archive::new(entries(folder.path(), &sizes), ArchiveForm::Tar));
+        let mut tar = tar::Archive::new(&*tar);
+        let mut found = Vec::new();
+        for (number, file) in tar.entries().unwrap().enumerate() {
+            let mut content = Vec::new();
+            file.unwrap().read_to_end(&mut content).unwrap();
+            assert!(content.iter().all(|byte| *byte == number as u8));
+            found.push(content.len());
+        }
+        assert_eq!(found, sizes);
+        let zip = whole(Archive::new(entries(folder.path(), &sizes), ArchiveForm::Zip));
+        let mut zip = zip::ZipArchive::new(io::Cursor::new(zip)).unwrap();
+        let found: Vec<usize> = (0..zip.len()).map(|index| zip.by_index(index).unwrap().size() as usize).collect();
+        assert_eq!(found, sizes);
+    }
+
+    #[test]
+    fn a_file_that_changes_is_as_long_as_was_said_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for now in [0, 10 * PIECE] {
+            let entries = entries(folder.path(), &[5 * PIECE, 3]);
+            let path = entries[0].path.clone();
+            let mut archive = Archive::new(entries, ArchiveForm::Tar);
+            let mut bytes = archive.piece().unwrap().unwrap().to_vec();
+            std::fs::write(path, vec![1; now]).unwrap();
+            bytes.extend(whole(archive));
+            let mut tar = tar::Archive::new(&*bytes);
+            let sizes: Vec<u64> = tar.entries().unwrap().map(|file| file.unwrap().size()).collect();
+            assert_eq!(sizes, [5 * PIECE as u64, 3]);
+        }
     }
 }

@@ -17,6 +17,7 @@ use super::space::reserve;
 use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
+use crate::catalog::Role;
 use crate::engine::attempt::Event;
 use crate::engine::disk::space;
 use crate::engine::execute::{Job, Outcome, execute};
@@ -106,7 +107,8 @@ impl App {
             let why = "The machine that ran it has not been heard of for a minute.";
             return self.settle(claim, task.record, Verdict::Failed(Failure::HostLost.error(why))).await;
         }
-        if task.stored.cancelled_by.is_some() && task.resumed.is_none() {
+        let is_unwanted = task.stored.cancelled_by.is_some() || !self.may_run(&task).await?;
+        if is_unwanted && task.resumed.is_none() {
             return self.settle(claim, task.record, Verdict::Dismissed).await;
         }
         if task.resumed.is_none() {
@@ -114,7 +116,7 @@ impl App {
             task.record.enter(Phase::Stage, now);
         }
         self.store_state(claim, &task.record).await?;
-        if task.stored.cancelled_by.is_some() {
+        if is_unwanted {
             cancel.cancel();
         }
         let leave = Leave::default();
@@ -138,8 +140,8 @@ impl App {
                     // What it prints is in its logs.
                     Event::Output(_) => {}
                 },
-                _ = ticks.tick() => match self.0.store.run_renew(claim, self.0.clock.now() + LEASE).await {
-                    Ok(Some(_)) if !cancel.is_cancelled() => {
+                _ = ticks.tick() => match self.renew(claim, &task).await {
+                    Ok(false) if !cancel.is_cancelled() => {
                         cancel.cancel();
                         record.enter(Phase::Cancelling, self.0.clock.now());
                         self.store_state(claim, &record).await?;
@@ -175,6 +177,27 @@ impl App {
         }
         let (record, verdict) = with_outcome(record, done);
         self.settle(claim, record, verdict).await
+    }
+
+    /// Renews the lease; false: the run is not wanted any more.
+    async fn renew(&self, claim: &ClaimedRun, task: &Task) -> store::Result<bool> {
+        let cancelled_by = self.0.store.run_renew(claim, self.0.clock.now() + LEASE).await?;
+        Ok(cancelled_by.is_none() && self.may_run(task).await?)
+    }
+
+    /// Whether a run's owner is still there, and may run jobs.
+    async fn may_run(&self, task: &Task) -> store::Result<bool> {
+        let summary = &task.stored.summary;
+        let owner = self.0.store.user_get(summary.owner_id).await?;
+        let may = owner.is_some_and(|owner| owner.role != Role::User);
+        if !may {
+            tracing::info!(
+                run = summary.id,
+                owner = summary.owner,
+                "a run is stopped: its owner may run no jobs any more"
+            );
+        }
+        Ok(may)
     }
 
     /// One attempt, from its inputs to its verdict.

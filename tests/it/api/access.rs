@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use silo::http::{Access, Route};
 
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
+use crate::support::sse::Piece;
 
 /// A request to each route that does no harm: what it names does not exist.
 const REQUESTS: [(&str, &str, &str); 74] = [
@@ -248,4 +249,21 @@ async fn what_is_for_one_person_is_kept_by_no_cache() {
     }
     assert_eq!(silo.admin().get("/api/v1/registries").await.header("cache-control"), "no-store");
     assert_eq!(silo.anonymous().get("/api/v1/registries").await.header("cache-control"), "");
+}
+
+#[tokio::test]
+async fn a_deleted_user_gets_nothing_any_more_while_a_stream_is_open() {
+    let silo = TestApp::start().await;
+    let rita = json!({"username": "rita", "password": RUNNER_PASSWORD, "role": "admin"});
+    let rita_id = silo.admin().post("/users/add", rita).await.expect(201).json()["ID"].clone();
+    let rita = silo.authorized(&format!("{WORD} {}", silo.login("rita", RUNNER_PASSWORD).await));
+    let mut stream = rita.follow("/api/v1/events", &[]).await;
+    assert_eq!(stream.piece().await, Piece::Alive, "it has begun");
+    silo.admin().delete(&format!("/users/delete/{rita_id}")).await.expect(200);
+    for route in silo.routes() {
+        let reply = ask(&rita, route).await;
+        let guarded = route.access != Access::Anyone || route.path == "/users";
+        assert_eq!(passed(&reply), !guarded, "{}: {}", reply.asked, reply.status);
+    }
+    while stream.piece().await != Piece::End {}
 }

@@ -2,9 +2,12 @@
 
 use http::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::support::app::{ADMIN, TestApp, USER_PASSWORD, jobs, text};
+use crate::support::app::{ADMIN, ADMIN_PASSWORD, TestApp, USER_PASSWORD, jobs, text};
 use crate::support::contract::{DOCUMENT, documented, resolve};
+use crate::support::process::PATIENCE;
 
 /// Where a body is read.
 const BODIES: [&str; 5] = ["/login", "/registries/add", "/users/add", "/api/v1/login", "/api/v1/registries"];
@@ -300,4 +303,33 @@ async fn long_and_many_parameters_are_refused_everywhere() {
 #[tokio::test]
 async fn long_and_many_parameters_are_refused_everywhere_on_postgres() {
     no_query_is_too_much(&TestApp::on_postgres().await).await;
+}
+
+#[tokio::test]
+async fn half_sent_bodies_take_so_much_memory_and_keep_no_login_out() {
+    let silo = TestApp::start().await;
+    silo.admin_token().await;
+    let address = silo.url["http://".len()..].to_owned();
+    let body = "x".repeat(1_000_000);
+    let half = format!("POST /api/v1/validate HTTP/1.1\r\nHost: silo\r\nContent-Length: 1048576\r\n\r\n{body}");
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let (address, half) = (address.clone(), half.clone());
+        senders.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            // Who is refused cannot send it all.
+            _ = stream.write_all(half.as_bytes()).await;
+            let mut reply = vec![0; 1024];
+            let length = stream.read(&mut reply).await.unwrap_or_default();
+            String::from_utf8_lossy(&reply[..length]).into_owned()
+        });
+    }
+    // The share of one address holds sixteen of them; the others wait for a while.
+    let reply = tokio::time::timeout(PATIENCE, senders.join_next()).await.expect("somebody is refused");
+    let reply = reply.expect("a sender").expect("no panic");
+    assert!(reply.starts_with("HTTP/1.1 503") && reply.contains("retry-after"), "{reply}");
+    silo.login(ADMIN, ADMIN_PASSWORD).await;
+    let large = format!("{{\"seedVersion\": \"1.0.0\", \"x\": \"{}\"}}", "x".repeat(500_000));
+    silo.anonymous().post_text("/api/v1/validate", large.clone()).await.expect(503);
+    silo.admin().post_text("/api/v1/validate", large).await.expect(200);
 }

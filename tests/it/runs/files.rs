@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{NOOP, Runs, WAITS, go, told};
-use crate::support::process::{Engine, PASSWORD};
+use crate::support::docker_engine::there;
+use crate::support::process::{Engine, PASSWORD, PATIENCE};
 
 /// Copies its input, if it has one, and leaves something beside it.
 const COPIES: &str = "[ -n \"$FILE\" ] && cat $FILE >$OUTPUT_DIR/begun; mkdir $OUTPUT_DIR/sub; \
@@ -348,4 +349,24 @@ async fn without_an_engine_a_run_says_what_is_missing() {
     let said = reply.body["detail"].as_str().unwrap();
     assert!(said.contains("/nowhere/docker.sock") && said.contains("apt-get install docker.io"), "{said}");
     assert_eq!(runs.silo.post("/api/v1/validate", json!({})).await.status, 200, "validation needs none");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_deleted_user_has_running_and_follows_ends() {
+    let runs = Runs::on(Engine::Sqlite).await;
+    let mut asking = Asking::of(&runs).await;
+    let image = runs.image(WAITS).await;
+    let form = json!({"username": "rita", "password": "their own secret", "role": "runner"});
+    let rita = runs.silo.post("/users/add", form).await.expect(201)["ID"].clone();
+    asking.token = runs.silo.login("rita", "their own secret").await;
+    let submitted = asking.request(Method::POST, "/api/v1/runs").json(&json!({"image": image})).send().await.unwrap();
+    let (id, output) = told(&submitted.json().await.unwrap());
+    there(&output.join("begun")).await;
+    let mut log = asking.get(&format!("/api/v1/runs/{id}/logs/stdout?follow=true"), &[]).await;
+    log.chunk().await.unwrap().expect("what it printed");
+    runs.silo.delete(&format!("/users/delete/{rita}")).await.expect(200);
+    let rest = tokio::time::timeout(PATIENCE, log.text()).await.expect("the stream ends with its user");
+    assert_eq!(rest.unwrap(), "");
+    assert_eq!(runs.ended(&id).await["status"], "dismissed");
+    runs.no_containers_of(&id).await;
 }

@@ -115,7 +115,8 @@ impl Builder {
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let routes = silo::http::routes(app.clone());
         let table = routes.table().to_vec();
-        let served = silo::http::serve(routes.into_router(), listener, stop.clone(), self.grace);
+        let limits = silo::http::Limits::new(&app);
+        let served = silo::http::serve(routes.into_router(), listener, limits, stop.clone(), self.grace);
         let server = tokio::spawn(served);
         TestApp {
             app,

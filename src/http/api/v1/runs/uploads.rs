@@ -1,5 +1,7 @@
 //! `/api/v1/uploads`, and the forms that bring files along: files go to the disk as they come.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest as _, Multipart, Request, State};
@@ -11,6 +13,7 @@ use super::LONGEST_FORM;
 use super::forms::SubmitForm;
 use crate::app::{App, Error, FileSpec, Session};
 use crate::catalog::Upload;
+use crate::http::admission::Meter;
 use crate::http::error::{Failure, Result};
 use crate::http::extract::{self, Query};
 
@@ -60,7 +63,10 @@ pub(super) async fn upload(
 
 /// What a run was asked for: JSON, or a form whose part `request` is that JSON and whose parts `files.INPUT` are files.
 pub(super) async fn submitted(app: &App, session: &Session, request: Request) -> Result<SubmitForm> {
+    let meter = request.extensions().get::<Arc<Meter>>().cloned();
+    let meter = meter.ok_or_else(|| Error::Internal("the request has no meter".to_owned()))?;
     if !is_form(request.headers()) {
+        let request = meter.read(request);
         let body = axum::body::to_bytes(request.into_body(), LONGEST_FORM).await.map_err(|_| too_long())?;
         return read(&body).await;
     }
@@ -75,6 +81,7 @@ pub(super) async fn submitted(app: &App, session: &Session, request: Request) ->
                 if text.len() + piece.len() > LONGEST_FORM {
                     return Err(too_long());
                 }
+                meter.take(piece.len()).await?;
                 text.extend_from_slice(&piece);
             }
             submitted = Some(read(&text).await?);

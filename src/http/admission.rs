@@ -1,0 +1,213 @@
+//! Memory for the bodies of requests: a body takes of it as its bytes arrive, and a request gives it back with its reply. So a
+//! thousand clients that send a megabyte at once, or half of one, are answered one after the other, or with 503.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use futures_util::{Stream, StreamExt as _, stream};
+use hyper::body::Body as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::error::Failure;
+use super::holder::Holder;
+use crate::app::Error;
+
+/// What every request may have for nothing, in bytes: so a login works whatever others do.
+const FREE: usize = 4096;
+
+/// How long a body waits for memory.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// A body that is slower than this, in bytes a second, is given up after this time.
+const LEAST_RATE: f64 = 16.0 * 1024.0;
+const FIRST: Duration = Duration::from_secs(15);
+
+const MIB: usize = 1024 * 1024;
+
+/// All memory for bodies.
+pub(super) struct Admission {
+    strangers: Pool,
+    users: Pool,
+}
+
+/// A half of it.
+struct Pool {
+    most: usize,
+    free: Arc<Semaphore>,
+    /// Of each client: half of it at the most.
+    shares: Mutex<HashMap<Holder, Weak<Semaphore>>>,
+}
+
+/// What one request has of it.
+pub(super) struct Meter {
+    free: Arc<Semaphore>,
+    share: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Bytes that cost nothing yet.
+    allowance: usize,
+    held: Vec<OwnedSemaphorePermit>,
+    /// Why the body was not read to its end.
+    refused: Option<&'static str>,
+}
+
+impl Admission {
+    pub(super) fn new(mib: usize) -> Self {
+        let pool =
+            || Pool { most: mib * MIB / 2, free: Arc::new(Semaphore::new(mib * MIB / 2)), shares: Mutex::default() };
+        Self { strangers: pool(), users: pool() }
+    }
+
+    pub(super) fn meter(&self, holder: Holder) -> Arc<Meter> {
+        let pool = if holder.is_user() { &self.users } else { &self.strangers };
+        let state = State { allowance: FREE, held: Vec::new(), refused: None };
+        Arc::new(Meter { free: Arc::clone(&pool.free), share: pool.share(holder), state: Mutex::new(state) })
+    }
+}
+
+impl Pool {
+    fn share(&self, holder: Holder) -> Arc<Semaphore> {
+        /// How many clients are known before those are forgotten that send nothing now.
+        const MANY: usize = 1000;
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.len() >= MANY {
+            shares.retain(|_, share| share.strong_count() > 0);
+        }
+        if let Some(share) = shares.get(&holder).and_then(Weak::upgrade) {
+            return share;
+        }
+        let share = Arc::new(Semaphore::new(self.most / 2));
+        shares.insert(holder, Arc::downgrade(&share));
+        share
+    }
+}
+
+impl Meter {
+    /// Memory for so many bytes more, for as long as the request lasts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is none for a while.
+    pub(super) async fn take(&self, bytes: usize) -> Result<(), Error> {
+        let costs = {
+            let mut state = self.state();
+            let free = state.allowance.min(bytes);
+            state.allowance -= free;
+            bytes - free
+        };
+        if costs == 0 {
+            return Ok(());
+        }
+        let costs = u32::try_from(costs).unwrap_or(u32::MAX);
+        let both = async {
+            // The share first: who waits for their own keeps nobody else waiting.
+            let share = Arc::clone(&self.share).acquire_many_owned(costs).await;
+            (share, Arc::clone(&self.free).acquire_many_owned(costs).await)
+        };
+        match timeout(WAIT, both).await {
+            Ok((Ok(share), Ok(free))) => {
+                let mut state = self.state();
+                match &mut state.held[..] {
+                    [held_share, held_free] => {
+                        held_share.merge(share);
+                        held_free.merge(free);
+                    }
+                    _ => state.held = vec![share, free],
+                }
+                Ok(())
+            }
+            _ => Err(self.refuse("There is no room for this body: too many others are being read; try again later")),
+        }
+    }
+
+    /// The request, whose body takes memory as it comes and has to come at some speed.
+    pub(super) fn read(self: &Arc<Self>, request: Request) -> Request {
+        request.map(|body| if body.is_end_stream() { body } else { Body::from_stream(Arc::clone(self).metered(body)) })
+    }
+
+    fn metered(self: Arc<Self>, body: Body) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+        let start = (self, body.into_data_stream(), Instant::now(), 0_usize);
+        stream::unfold(Some(start), async |going| {
+            let (meter, mut pieces, begun, received) = going?;
+            let deadline = begun + FIRST + Duration::from_secs_f64(received as f64 / LEAST_RATE);
+            let piece = match timeout_at(deadline, pieces.next()).await {
+                Ok(Some(Ok(piece))) => piece,
+                Ok(None) => return None,
+                Ok(Some(Err(why))) => return Some((Err(why), None)),
+                Err(_) => {
+                    let why = meter.refuse("The body came too slowly; try again over a better connection");
+                    return Some((Err(axum::Error::new(why)), None));
+                }
+            };
+            match meter.take(piece.len()).await {
+                Ok(()) => {
+                    let received = received + piece.len();
+                    Some((Ok(piece), Some((meter, pieces, begun, received))))
+                }
+                Err(why) => Some((Err(axum::Error::new(why)), None)),
+            }
+        })
+    }
+
+    /// Why the body was not read, where that was for want of memory or time: what the handler says of it is beside the point.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        self.state().refused.map(|why| Error::Unavailable(why.to_owned()).into())
+    }
+
+    fn refuse(&self, why: &'static str) -> Error {
+        self.state().refused = Some(why);
+        Error::Unavailable(why.to_owned())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: u8) -> Holder {
+        Holder::Address(format!("10.0.0.{number}"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_wait_for_memory_and_are_refused_after_a_while() {
+        let admission = Admission::new(64);
+        let full = [admission.meter(address(1)), admission.meter(address(2))];
+        for meter in &full {
+            meter.take(FREE + 16 * MIB).await.expect("half of a half");
+        }
+        let own = admission.meter(address(1));
+        own.take(FREE).await.expect("what every request has");
+        own.take(1).await.expect_err("its share is taken");
+        assert!(own.refusal().is_some());
+        admission.meter(address(3)).take(FREE + 1).await.expect_err("everything is taken");
+        let user = Holder::User(crate::catalog::UserId(1));
+        admission.meter(user).take(16 * MIB).await.expect("users have their own half");
+        let waiting = admission.meter(address(3));
+        let waits = async { waiting.take(MIB).await.expect("somebody gives it back") };
+        tokio::join!(waits, async { drop(full) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_to_come_at_some_speed() {
+        let admission = Admission::new(64);
+        for (pause, arrives) in [(1, true), (5, false)] {
+            let meter = admission.meter(address(1));
+            let pieces = stream::unfold(0, move |sent| async move {
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+                (sent < 30).then(|| (Ok::<_, axum::Error>(Bytes::from(vec![0; 16 * 1024])), sent + 1))
+            });
+            let request = meter.read(Request::new(Body::from_stream(pieces)));
+            let read = axum::body::to_bytes(request.into_body(), usize::MAX).await;
+            assert_eq!((read.is_ok(), meter.refusal().is_none()), (arrives, arrives), "{pause}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! How many connections there may be, in all and of one network, and who goes when there are too many.
+//!
+//! A new connection takes the place of the one that has been without a request for the longest. Where all have one, it is a
+//! *spare* one: it gets little time, and only admins and probes are served on it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::watch::Watch;
+
+/// Handles that a connection may need: itself, a file that is sent, one to the database.
+const HANDLES_EACH: usize = 3;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub most: usize,
+    pub per_network: usize,
+    pub spare: usize,
+}
+
+impl Bounds {
+    /// What was asked for, as far as this process may have handles. `per_network` 0 is a quarter of all.
+    pub(super) fn new(most: usize, per_network: usize, handles: usize) -> Self {
+        let most = most.min(handles / HANDLES_EACH).max(8);
+        let per_network = if per_network == 0 { most / 4 } else { per_network };
+        Self { most, per_network: per_network.min(most), spare: (most / 16).max(4) }
+    }
+}
+
+/// Raises the bound of this process's handles as far as it may; the bound.
+pub(super) fn raise_handle_limit() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    let bound = if setrlimit(Resource::Nofile, raised).is_ok() { maximum } else { current };
+    bound.map_or(usize::MAX, |bound| usize::try_from(bound).unwrap_or(usize::MAX))
+}
+
+/// All connections that are open.
+pub(super) struct Connections {
+    bounds: Bounds,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    entries: HashMap<u64, Entry>,
+    /// Those that are not spare, by where they come from.
+    of_network: HashMap<IpAddr, usize>,
+    spare: usize,
+}
+
+struct Entry {
+    network: IpAddr,
+    is_spare: bool,
+    watch: Arc<Watch>,
+    close: CancellationToken,
+}
+
+/// An open connection, until it is dropped.
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    id: u64,
+    pub is_spare: bool,
+    pub watch: Arc<Watch>,
+    /// Another took its place.
+    pub close: CancellationToken,
+}
+
+impl Connections {
+    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self { bounds, open: Mutex::default() })
+    }
+
+    /// A place for a connection from there; `None`: not even a spare one.
+    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let Bounds { most, per_network, spare } = self.bounds;
+        let network = network_of(peer);
+        let mut open = self.open();
+        let of_network = open.of_network.get(&network).copied().unwrap_or_default();
+        let is_spare = if of_network >= per_network {
+            !open.evict(|entry| !entry.is_spare && entry.network == network)
+        } else if open.entries.len() - open.spare >= most {
+            !open.evict(|entry| !entry.is_spare)
+        } else {
+            false
+        };
+        if is_spare && open.spare >= spare && !open.evict(|entry| entry.is_spare) {
+            return None;
+        }
+        let (id, watch, close) = (open.next, Watch::new(), CancellationToken::new());
+        open.next += 1;
+        open.insert(id, Entry { network, is_spare, watch: Arc::clone(&watch), close: close.clone() });
+        Some(Place { connections: Arc::clone(self), id, is_spare, watch, close })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn insert(&mut self, id: u64, entry: Entry) {
+        match entry.is_spare {
+            true => self.spare += 1,
+            false => *self.of_network.entry(entry.network).or_default() += 1,
+        }
+        self.entries.insert(id, entry);
+        metrics::gauge!("silo_connections_open").increment(1.0);
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        metrics::gauge!("silo_connections_open").decrement(1.0);
+        if entry.is_spare {
+            self.spare -= 1;
+        } else if let Some(count) = self.of_network.get_mut(&entry.network) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_network.remove(&entry.network);
+            }
+        }
+    }
+
+    /// Closes the connection that has been without a request for the longest. False: there is none.
+    fn evict(&mut self, among: impl Fn(&Entry) -> bool) -> bool {
+        let entries = self.entries.iter().filter(|(_, entry)| among(entry));
+        let idle = entries.filter_map(|(id, entry)| Some((entry.watch.idle_since()?, *id)));
+        let Some((_, id)) = idle.min() else { return false };
+        if let Some(entry) = self.entries.get(&id) {
+            entry.close.cancel();
+        }
+        self.remove(id);
+        true
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.open().remove(self.id);
+    }
+}
+
+/// What counts as one client: an address, or what one customer of a provider has of IPv6 (/64).
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections(most: usize, per_network: usize, spare: usize) -> Arc<Connections> {
+        Connections::new(Bounds { most, per_network, spare })
+    }
+
+    fn peer(number: u8) -> IpAddr {
+        [10, 0, 0, number].into()
+    }
+
+    #[test]
+    fn bounds_fit_the_handles() {
+        assert_eq!(Bounds::new(10_000, 0, 256), Bounds { most: 85, per_network: 21, spare: 5 });
+        assert_eq!(Bounds::new(10_000, 0, 1_000_000), Bounds { most: 10_000, per_network: 2500, spare: 625 });
+        assert_eq!(Bounds::new(100, 1000, 1_000_000), Bounds { most: 100, per_network: 100, spare: 6 });
+    }
+
+    #[test]
+    fn the_longest_idle_one_makes_room() {
+        let connections = connections(2, 2, 1);
+        let first = connections.enter(peer(1)).unwrap();
+        let second = connections.enter(peer(2)).unwrap();
+        let third = connections.enter(peer(3)).unwrap();
+        assert!(first.close.is_cancelled() && !second.close.is_cancelled() && !third.is_spare);
+        drop(first);
+        assert_eq!(connections.open().entries.len(), 2, "what was closed is not counted twice");
+    }
+
+    #[test]
+    fn where_all_are_at_work_there_are_some_spare_ones() {
+        let connections = connections(2, 2, 1);
+        let busy: Vec<Place> = (1..=2).map(|number| connections.enter(peer(number)).unwrap()).collect();
+        let _under_way: Vec<_> = busy.iter().map(|place| place.watch.begin()).collect();
+        let spare = connections.enter(peer(3)).unwrap();
+        assert!(spare.is_spare);
+        let next = connections.enter(peer(3)).unwrap();
+        assert!(next.is_spare && spare.close.is_cancelled() && !busy[0].close.is_cancelled());
+        let under_way = next.watch.begin();
+        assert!(connections.enter(peer(4)).is_none());
+        drop((under_way, busy));
+        assert!(!connections.enter(peer(4)).unwrap().is_spare);
+    }
+
+    #[test]
+    fn a_network_has_its_own_bound() {
+        let connections = connections(100, 2, 1);
+        let mine: Vec<Place> = (0..2).map(|_| connections.enter(peer(1)).unwrap()).collect();
+        let other = connections.enter(peer(2)).unwrap();
+        let third = connections.enter(peer(1)).unwrap();
+        assert!(mine[0].close.is_cancelled() && !third.is_spare && !other.close.is_cancelled());
+        let _under_way = [mine[1].watch.begin(), third.watch.begin()];
+        assert!(connections.enter(peer(1)).unwrap().is_spare);
+        assert!(!connections.enter(peer(2)).unwrap().is_spare);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2:ffff::"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
+    }
+}

@@ -1,0 +1,289 @@
+//! What is under way on one connection, and when it has to end: a client that sends no request, or takes nothing of a
+//! reply, holds a handle and memory for nothing.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
+
+/// Bytes that a client must take in the time of [`Patience::stalled`].
+const LEAST_TAKEN: usize = 4096;
+
+/// How long a connection may be idle.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Without a request: from the beginning, or the last reply's end, to the end of the next head.
+    pub idle: Duration,
+    /// With a reply of which nothing is taken.
+    pub stalled: Duration,
+}
+
+impl Patience {
+    /// How often to look.
+    pub(super) fn period(&self) -> Duration {
+        (self.idle.min(self.stalled) / 5).clamp(Duration::from_millis(50), Duration::from_secs(3))
+    }
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    GoesOn,
+    /// No request came in time.
+    Idle,
+    /// Nothing is taken of its replies.
+    Stalled,
+}
+
+/// One connection.
+pub(super) struct Watch(Mutex<State>);
+
+struct State {
+    exchanges: HashMap<u64, Arc<Exchange>>,
+    /// Requests that have begun; the id of the next.
+    begun: u64,
+    /// Requests that had begun, and ended, when everything was sent last.
+    sent: u64,
+    idle_since: Instant,
+    /// Set while the client's side takes nothing.
+    blocked: Option<Blocked>,
+}
+
+/// Since when the socket takes nothing or little, and how much it took.
+struct Blocked {
+    since: Instant,
+    taken: usize,
+}
+
+/// A request that came, until the end of its reply.
+#[derive(Default)]
+struct Exchange(Mutex<Reply>);
+
+#[derive(Default)]
+enum Reply {
+    /// It is not there yet.
+    #[default]
+    Awaited,
+    Body {
+        body: Body,
+        /// When the last piece was handed out, if none was asked for since.
+        waits: Option<Instant>,
+    },
+    /// Nobody takes it.
+    Abandoned,
+}
+
+/// A request under way; over when this is dropped.
+pub(super) struct UnderWay {
+    watch: Arc<Watch>,
+    id: u64,
+    exchange: Arc<Exchange>,
+}
+
+impl Watch {
+    pub(super) fn new() -> Arc<Self> {
+        let (exchanges, idle_since) = (HashMap::new(), Instant::now());
+        Arc::new(Self(Mutex::new(State { exchanges, begun: 0, sent: 0, idle_since, blocked: None })))
+    }
+
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        let exchange = Arc::<Exchange>::default();
+        let mut state = self.state();
+        let id = state.begun;
+        state.begun += 1;
+        state.exchanges.insert(id, Arc::clone(&exchange));
+        UnderWay { watch: Arc::clone(self), id, exchange }
+    }
+
+    /// Since when there is nothing to do; `None` while there is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.exchanges.is_empty() && state.blocked.is_none()).then_some(state.idle_since)
+    }
+
+    /// Whether every reply that was begun is sent: what is written now is of nobody's request.
+    pub(super) fn is_all_sent(&self) -> bool {
+        let state = self.state();
+        state.exchanges.is_empty() && state.sent == state.begun
+    }
+
+    /// The socket took so many bytes.
+    pub(super) fn took(&self, bytes: usize) {
+        let mut state = self.state();
+        match &mut state.blocked {
+            Some(blocked) if blocked.taken + bytes < LEAST_TAKEN => blocked.taken += bytes,
+            blocked => *blocked = None,
+        }
+    }
+
+    /// The socket takes nothing now.
+    pub(super) fn is_blocked(&self) {
+        self.state().blocked.get_or_insert_with(|| Blocked { since: Instant::now(), taken: 0 });
+    }
+
+    /// All that was written is sent.
+    pub(super) fn sent(&self) {
+        let mut state = self.state();
+        if state.blocked.take().is_some() {
+            state.idle_since = Instant::now();
+        }
+        if state.exchanges.is_empty() {
+            state.sent = state.begun;
+        }
+    }
+
+    /// Looks whether the connection has to end, and lets go of replies that nobody takes.
+    pub(super) fn fate(&self, patience: Patience) -> Fate {
+        let (now, state) = (Instant::now(), self.state());
+        if let Some(blocked) = &state.blocked {
+            return if now - blocked.since < patience.stalled { Fate::GoesOn } else { Fate::Stalled };
+        }
+        if state.exchanges.is_empty() {
+            return if now - state.idle_since < patience.idle { Fate::GoesOn } else { Fate::Idle };
+        }
+        // The socket takes what there is, and still a piece waits: the client holds this one stream of HTTP/2 back.
+        let exchanges: Vec<Arc<Exchange>> = state.exchanges.values().cloned().collect();
+        drop(state);
+        let abandoned = exchanges.iter().filter(|exchange| exchange.abandon(now, patience.stalled)).count();
+        if abandoned == exchanges.len() { Fate::Stalled } else { Fate::GoesOn }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exchange {
+    /// Lets go of a reply that waits for so long; whether it is gone.
+    fn abandon(&self, now: Instant, longest: Duration) -> bool {
+        let mut reply = self.reply();
+        if matches!(&*reply, Reply::Body { waits: Some(since), .. } if now - *since >= longest) {
+            *reply = Reply::Abandoned;
+        }
+        matches!(&*reply, Reply::Abandoned)
+    }
+
+    fn reply(&self) -> MutexGuard<'_, Reply> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    /// The reply, which ends this with its last byte.
+    pub(super) fn with(self, reply: Response) -> Response {
+        reply.map(|body| {
+            *self.exchange.reply() = Reply::Body { body, waits: None };
+            Body::new(self)
+        })
+    }
+}
+
+impl hyper::body::Body for UnderWay {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let mut reply = self.exchange.reply();
+        let Reply::Body { body, waits } = &mut *reply else {
+            return Poll::Ready(Some(Err(axum::Error::new("the client takes nothing"))));
+        };
+        let polled = Pin::new(body).poll_frame(context);
+        *waits = matches!(&polled, Poll::Ready(Some(Ok(_)))).then(Instant::now);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&*self.exchange.reply(), Reply::Body { body, .. } if body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &*self.exchange.reply() {
+            Reply::Body { body, .. } => body.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut state = self.watch.state();
+        state.exchanges.remove(&self.id);
+        state.idle_since = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::body::Body as _;
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), stalled: Duration::from_secs(30) };
+
+    async fn seconds(count: u64) {
+        tokio::time::advance(Duration::from_secs(count)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_is_idle_from_its_beginning_and_from_its_last_reply() {
+        let watch = Watch::new();
+        seconds(14).await;
+        assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+        let under_way = watch.begin();
+        seconds(3600).await;
+        assert_eq!((watch.fate(PATIENCE), watch.idle_since()), (Fate::GoesOn, None), "a request that takes its time");
+        drop(under_way);
+        seconds(14).await;
+        assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+        seconds(1).await;
+        assert_eq!(watch.fate(PATIENCE), Fate::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_stalled_and_who_takes_a_little_is_not() {
+        let watch = Watch::new();
+        let _under_way = watch.begin();
+        watch.is_blocked();
+        for _ in 0..10 {
+            seconds(29).await;
+            assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+            watch.took(LEAST_TAKEN);
+            watch.is_blocked();
+        }
+        seconds(29).await;
+        watch.took(LEAST_TAKEN - 1);
+        watch.is_blocked();
+        seconds(1).await;
+        assert_eq!(watch.fate(PATIENCE), Fate::Stalled, "some bytes are as good as none");
+        watch.sent();
+        assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_held_back_loses_its_reply_and_the_others_go_on() {
+        let watch = Watch::new();
+        let pieces =
+            || Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from("piece"))));
+        let mut held = watch.begin().with(Response::new(pieces()));
+        let mut read = watch.begin().with(Response::new(pieces()));
+        let next = async |reply: &mut Response| {
+            std::future::poll_fn(|context| Pin::new(reply.body_mut()).poll_frame(context)).await.expect("no end")
+        };
+        next(&mut held).await.expect("a piece");
+        for _ in 0..4 {
+            next(&mut read).await.expect("a piece");
+            seconds(10).await;
+            assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+        }
+        next(&mut read).await.expect("a piece");
+        next(&mut held).await.expect_err("it was let go");
+        drop(read);
+        assert_eq!(watch.fate(PATIENCE), Fate::Stalled, "nothing is left that somebody takes");
+    }
+}
