@@ -12,7 +12,7 @@ use super::attempt::Stopped;
 use super::disk::{Space, space};
 use super::halt::Halt;
 use super::outputs::MAX_ENTRIES;
-use super::walk::{Bounds, Reach, Usage, WalkError, measure};
+use super::walk::{Bounds, Reach, Usage, measure};
 
 /// How often a folder is measured, at the most and at the least; a large one costs a tenth of the time at the most.
 const SELDOM: Duration = Duration::from_secs(1);
@@ -117,10 +117,7 @@ impl Room<'_> {
         let stop = CancellationToken::new();
         let (halt, _dropped) = (Halt::on(&stop), stop.drop_guard());
         let measured = tokio::task::spawn_blocking(move || measure(&output, bounds, &halt)).await.ok()?;
-        match measured {
-            Ok(measured) => Some(measured),
-            Err(WalkError::Root(_) | WalkError::Halted(_)) => None,
-        }
+        measured.ok()
     }
 }
 

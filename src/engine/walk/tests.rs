@@ -98,6 +98,6 @@ fn folders_that_cannot_be_read_are_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let closed = folder.path().join("closed");
     fs::create_dir(&closed).expect("a folder");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).expect("it is ours");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("it is ours");
     assert_eq!(measured(folder.path(), ANY).0.unreadable, 1);
 }
