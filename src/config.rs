@@ -436,13 +436,15 @@ mod tests {
         });
         for (option, default) in options {
             for wrong in wrong_values(option, default) {
-                let error = in_file(option, wrong).map(drop).unwrap_err().to_string();
+                let refused = in_file(option, wrong).map(drop);
+                let error = refused.expect_err(&format!("{option} = {wrong} is taken")).to_string();
                 assert!(error.contains(&format!("silo.toml:3: {option} ")), "{option} = {wrong}: {error}");
                 assert!(error.contains("must be") || error.contains("its entries must"), "{option} = {wrong}: {error}");
                 let text = wrong.trim_matches(['[', ']']).trim_matches('\'');
                 if wrong.starts_with('\'') && !default.is_array() && !(text.is_empty() && default.is_str()) {
                     let variable = format!("SILO__{}", option.replace('.', "__").to_uppercase());
-                    let error = load(&[(&variable, text)]).map(drop).unwrap_err().to_string();
+                    let refused = load(&[(&variable, text)]).map(drop);
+                    let error = refused.expect_err(&format!("{variable}={text} is taken")).to_string();
                     assert!(error.contains(&format!("{variable}: {option} ")), "{variable}={text}: {error}");
                 }
             }

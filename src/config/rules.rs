@@ -317,7 +317,8 @@ fn host(text: &str) -> Result<(), String> {
 
 fn engine(text: &str) -> Result<(), String> {
     let is_socket = text.strip_prefix("unix://").unwrap_or(text).starts_with('/');
-    let is_host = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "tcp" | "http") && url.has_host());
+    let is_host = url::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "tcp" | "http") && url.host_str().is_some_and(|host| !host.is_empty()));
     must_be(
         text.is_empty() || is_socket || is_host,
         "unix:///PATH/docker.sock or tcp://HOST:PORT, or empty for the usual sockets",
@@ -341,7 +342,8 @@ fn log_filter(text: &str) -> Result<(), String> {
     }
     let is_misspelled = |word: &str| {
         let word = word.trim().to_lowercase();
-        !LEVELS.contains(&word.as_str()) && LEVELS.iter().any(|level| strsim::osa_distance(&word, level) <= 2)
+        let is_like = |level: &&str| word.starts_with(*level) || strsim::osa_distance(&word, level) <= 2;
+        !LEVELS.contains(&word.as_str()) && !word.contains('=') && LEVELS.iter().any(|level| is_like(&level))
     };
     must_be(!text.split(',').any(is_misspelled), expected)
 }
