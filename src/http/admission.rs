@@ -50,8 +50,11 @@ pub(super) struct Meter {
 }
 
 struct State {
-    /// Bytes that cost nothing yet.
+    /// Bytes that cost nothing, or are paid already.
     allowance: usize,
+    /// What is said to come, and is asked for at once, with the first byte that costs: many bodies that each got a part would
+    /// wait for each other.
+    ahead: usize,
     held: Vec<OwnedSemaphorePermit>,
     /// Why the body was not read to its end.
     refused: Option<&'static str>,
@@ -66,7 +69,7 @@ impl Admission {
 
     pub(super) fn meter(&self, holder: Holder) -> Arc<Meter> {
         let pool = if holder.is_user() { &self.users } else { &self.strangers };
-        let state = State { allowance: FREE, held: Vec::new(), refused: None };
+        let state = State { allowance: FREE, ahead: 0, held: Vec::new(), refused: None };
         Arc::new(Meter { free: Arc::clone(&pool.free), share: pool.share(holder), state: Mutex::new(state) })
     }
 }
@@ -94,24 +97,25 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`] when there is none for a while.
     pub(super) async fn take(&self, bytes: usize) -> Result<(), Error> {
-        let costs = {
+        let (costs, asked) = {
             let mut state = self.state();
             let free = state.allowance.min(bytes);
             state.allowance -= free;
-            bytes - free
+            if bytes == free {
+                return Ok(());
+            }
+            (bytes - free, (bytes - free).max(std::mem::take(&mut state.ahead)))
         };
-        if costs == 0 {
-            return Ok(());
-        }
-        let costs = u32::try_from(costs).unwrap_or(u32::MAX);
+        let permits = u32::try_from(asked).unwrap_or(u32::MAX);
         let both = async {
             // The share first: who waits for their own keeps nobody else waiting.
-            let share = Arc::clone(&self.share).acquire_many_owned(costs).await;
-            (share, Arc::clone(&self.free).acquire_many_owned(costs).await)
+            let share = Arc::clone(&self.share).acquire_many_owned(permits).await;
+            (share, Arc::clone(&self.free).acquire_many_owned(permits).await)
         };
         match timeout(WAIT, both).await {
             Ok((Ok(share), Ok(free))) => {
                 let mut state = self.state();
+                state.allowance += asked - costs;
                 match &mut state.held[..] {
                     [held_share, held_free] => {
                         held_share.merge(share);
@@ -127,6 +131,9 @@ impl Meter {
 
     /// The request, whose body takes memory as it comes and has to come at some speed.
     pub(super) fn read(self: &Arc<Self>, request: Request) -> Request {
+        // One that is said to be longer than most routes take gets no more than these.
+        self.state().ahead =
+            usize::try_from(request.body().size_hint().lower()).unwrap_or(MIB).min(MIB).saturating_sub(FREE);
         request.map(|body| if body.is_end_stream() { body } else { Body::from_stream(Arc::clone(self).metered(body)) })
     }
 
@@ -194,6 +201,20 @@ mod tests {
         let waiting = admission.meter(address(3));
         let waits = async { waiting.take(MIB).await.expect("somebody gives it back") };
         tokio::join!(waits, async { drop(full) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_whole_bodies_at_once_are_read_one_after_the_other() {
+        let admission = Admission::new(64);
+        let read = async || {
+            let meter = admission.meter(address(1));
+            meter.state().ahead = MIB - FREE;
+            for _ in 0..16 {
+                meter.take(MIB / 16).await.expect("its turn comes");
+                tokio::time::sleep(Duration::from_millis(1)).await; // because others send meanwhile
+            }
+        };
+        futures_util::future::join_all((0..100).map(|_| read())).await;
     }
 
     #[tokio::test(start_paused = true)]
