@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod lines;
 mod log_queue;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -15,6 +16,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+use self::lines::OneLine;
 use self::log_queue::LogQueue;
 use crate::config::{Log, LogFormat};
 
@@ -40,11 +42,12 @@ pub fn start_logs(log: &Log) -> anyhow::Result<LogOutput> {
         .map_err(|why| anyhow::anyhow!("the log filter '{}' cannot be read: {why}", log.filter))?;
     // A handle of its own, since that of the standard library is locked for as long as a write takes.
     let queue = LogQueue::into_writer(File::from(std::io::stderr().as_fd().try_clone_to_owned()?))?;
+    let (coloured, to) = (std::io::stderr().is_terminal(), queue.clone());
     let lines = tracing_subscriber::fmt()
         // bollard logs what it sends, and with it what jobs are given in secret.
         .with_env_filter(filter.add_directive("bollard=off".parse().expect("a directive")))
-        .with_writer(queue.clone())
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(move || OneLine { to: to.clone(), coloured })
+        .with_ansi(coloured);
     // Fails only when logging was started before, as in tests.
     _ = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),

@@ -1,18 +1,16 @@
 //! Accounts: log in, know who asks, keep users.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{App, Error, Result};
-use crate::auth::{Claims, random_id};
+use super::names::{LONGEST_NAME, LONGEST_PASSWORD, check_password, check_user_name};
+use super::{App, Error, PASSWORD_FILE, Result};
+use crate::auth::{Claims, ClientNetwork, LoginOrigin, random_id};
 use crate::catalog::{Role, User, UserId};
 use crate::store;
-
-/// Longest name of a user or registry, and longest password, in characters.
-const LONGEST_NAME: usize = 255;
-const LONGEST_PASSWORD: usize = 1024;
 
 /// What an admin gives to add a user.
 #[derive(Debug)]
@@ -28,6 +26,19 @@ pub struct NewUser {
 pub struct Session {
     pub user: User,
     jti: String,
+}
+
+/// Who asks, where that is known, and from where.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    pub session: Option<Session>,
+    pub network: Option<ClientNetwork>,
+}
+
+impl Caller {
+    pub fn new(session: Option<Session>, address: Option<IpAddr>) -> Self {
+        Self { session, network: address.map(ClientNetwork::of) }
+    }
 }
 
 impl Session {
@@ -46,29 +57,45 @@ impl App {
         &self,
         username: &str,
         password: &SecretString,
-        address: &str,
+        caller: &Caller,
     ) -> Result<(String, DateTime<Utc>)> {
         let inner = &self.0;
-        if let Some(wait) = inner.throttle.wait(username, address, inner.clock.now()) {
-            return Err(Error::Throttled { what: "Too many failed logins", wait });
-        }
-        let known = if password.expose_secret().len() > LONGEST_PASSWORD {
-            None
-        } else {
-            inner.store.user_by_name(username).await?
+        let network = caller.network.map(|network| network.to_string()).unwrap_or_default();
+        let known = match username.chars().count() > LONGEST_NAME {
+            true => None,
+            // One query, whether there is such a user or not: nobody shall learn names by the time that it takes.
+            false => inner.store.login_account(username, &network).await?,
         };
-        let (user, hash) = known.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+        // What strangers give for a name may be a password.
+        let named = known.as_ref().map_or("unknown", |known| known.user.username.as_str()).to_owned();
+        let origin = match (&caller.session, caller.network) {
+            (Some(session), _) if session.user.username == username => LoginOrigin::Session(&session.jti),
+            (_, Some(network)) if known.as_ref().is_some_and(|known| known.network_is_known) => {
+                LoginOrigin::KnownNetwork(network)
+            }
+            (_, network) => LoginOrigin::Stranger(network),
+        };
+        let counted = inner.throttle.reserve(username, origin, inner.clock.now()).map_err(|wait| {
+            tracing::warn!(account = named, wait = wait.num_seconds(), "login refused: too many failures");
+            Error::Throttled { what: "Too many failed logins", wait }
+        })?;
+        let (user, hash) = known.map_or((None, None), |known| (Some(known.user), Some(known.password_hash)));
+        let hash = hash.filter(|_| password.expose_secret().len() <= LONGEST_PASSWORD);
         let is_right = inner.passwords.verify(hash, password).await;
-        let now = inner.clock.now();
         let Some(user) = user.filter(|_| is_right) else {
-            inner.throttle.failed(username, address, now);
             metrics::counter!("silo_login_failures_total").increment(1);
+            tracing::warn!(account = named, "login failed");
             return Err(Error::Unauthenticated("Invalid login"));
         };
-        inner.throttle.succeeded(username);
+        inner.throttle.succeeded(counted);
+        let now = inner.clock.now();
         let expires_at = now + TimeDelta::hours(i64::from(inner.settings.auth.token_hours));
         let jti = random_id();
         inner.store.session_insert(&jti, user.id, expires_at).await?;
+        if !network.is_empty() {
+            inner.store.login_network_keep(user.id, &network, now).await?;
+        }
+        tracing::info!(account = user.username, "logged in");
         let claims = Claims { jti, username: user.username, iat: now.timestamp(), exp: expires_at.timestamp() };
         Ok((inner.tokens.issue(&claims), expires_at))
     }
@@ -95,6 +122,7 @@ impl App {
     pub async fn logout(&self, session: &Session) -> Result<()> {
         self.0.store.session_delete(&session.jti).await?;
         self.0.signals.users_changed.send_modify(|count| *count += 1);
+        tracing::info!("logged out");
         Ok(())
     }
 
@@ -123,14 +151,19 @@ impl App {
             word => Role::parse(word)
                 .ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))?,
         };
-        check_name("user name", &new.username)?;
+        let others = self.0.store.user_list().await?;
+        check_user_name(&new.username, others.iter().map(|user| user.username.as_str()))?;
         check_password(&new.password)?;
         let hash = self.0.passwords.hash(&new.password).await;
         match self.0.store.user_insert(&new.username, &hash, role, self.0.clock.now()).await {
             Err(store::Error::Duplicate(_)) => {
                 Err(Error::Duplicate(format!("User already exists with name {}", new.username)))
             }
-            other => Ok(other?),
+            other => {
+                let user = other?;
+                tracing::info!(account = user.username, role = role.as_str(), "account added");
+                Ok(user)
+            }
         }
     }
 
@@ -155,42 +188,52 @@ impl App {
     /// # Errors
     /// [`Error::Conflict`] for the last admin.
     pub async fn user_delete(&self, id: UserId) -> Result<()> {
-        self.0.store.user_delete(id).await?;
+        if self.0.store.user_delete(id).await? {
+            tracing::info!(account = %id, "account deleted");
+        }
         self.0.signals.users_changed.send_modify(|count| *count += 1);
         Ok(())
     }
 
     /// Gives a user another password; tokens handed out before stop working.
     pub async fn user_set_password(&self, id: UserId, password: &SecretString) -> Result<()> {
+        let user = self.user_get(id).await?;
         check_password(password)?;
+        self.set_password(&user, password, None).await
+    }
+
+    /// Gives whoever asks another password; their other tokens stop working.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a wrong old password and an unusable new one; [`Error::Throttled`].
+    pub async fn password_change(&self, session: &Session, old: &SecretString, new: &SecretString) -> Result<()> {
+        check_password(new)?;
+        let (inner, user) = (&self.0, &session.user);
+        // Who has a token but not the password must not guess it here either.
+        let origin = LoginOrigin::Session(&session.jti);
+        let counted = inner
+            .throttle
+            .reserve(&user.username, origin, inner.clock.now())
+            .map_err(|wait| Error::Throttled { what: "Too many wrong passwords", wait })?;
+        let hash = inner.store.user_by_name(&user.username).await?.map(|(_, hash)| hash);
+        if !inner.passwords.verify(hash, old).await {
+            tracing::warn!(account = user.username, "password not changed: the old one was wrong");
+            return Err(Error::Invalid("The old password is wrong".to_owned()));
+        }
+        inner.throttle.succeeded(counted);
+        self.set_password(user, new, Some(&session.jti)).await
+    }
+
+    async fn set_password(&self, user: &User, password: &SecretString, spared: Option<&str>) -> Result<()> {
         let hash = self.0.passwords.hash(password).await;
-        match self.0.store.user_set_password(id, &hash, true).await? {
-            true => Ok(()),
-            false => Err(Error::NotFound("No user found with that ID".to_owned())),
+        if !self.0.store.user_set_password(user.id, &hash, spared).await? {
+            return Err(Error::NotFound("No user found with that ID".to_owned()));
         }
-    }
-}
-
-/// A name that can be listed, typed and stored.
-pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
-    if name.trim().is_empty() {
-        return Err(Error::Invalid(format!("The {what} is empty")));
-    }
-    if name.chars().count() > LONGEST_NAME {
-        return Err(Error::Invalid(format!("The {what} is longer than {LONGEST_NAME} characters")));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(Error::Invalid(format!("The {what} contains control characters")));
-    }
-    Ok(())
-}
-
-fn check_password(password: &SecretString) -> Result<()> {
-    match password.expose_secret() {
-        "" => Err(Error::Invalid("The password is empty".to_owned())),
-        text if text.len() > LONGEST_PASSWORD => {
-            Err(Error::Invalid(format!("The password is longer than {LONGEST_PASSWORD} bytes")))
+        if user.username == self.settings().admin.username {
+            // It would mislead from now on.
+            _ = std::fs::remove_file(self.settings().in_data(PASSWORD_FILE));
         }
-        _ => Ok(()),
+        tracing::info!(account = user.username, "password changed");
+        Ok(())
     }
 }

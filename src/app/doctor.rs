@@ -51,7 +51,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
         && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());
-    let mut findings = vec![data_folder(&data), keys(&data)];
+    let mut findings = vec![data_folder(settings), keys(&data)];
     let looked = Store::look(&address(settings)).await;
     findings.push(match &looked {
         Ok(look) => database(settings, *look),
@@ -81,8 +81,9 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-fn data_folder(data: &Path) -> Finding {
+fn data_folder(settings: &Settings) -> Finding {
     const ABOUT: &str = "data directory";
+    let data = &settings.data;
     let shown = data.display();
     let mode = match fs::metadata(data) {
         Ok(about) if about.is_dir() => about.permissions().mode(),
@@ -94,6 +95,12 @@ fn data_folder(data: &Path) -> Finding {
     };
     if let Err(why) = try_to_write(data) {
         return bad(ABOUT, format!("{shown} cannot be written: {why}"), "let the service's user write there");
+    }
+    let database = settings.sqlite_path();
+    let is_open = |path: &Path| fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
+    if mode & 0o077 != 0 && settings.database.url.expose_secret().is_empty() && is_open(&database) {
+        let text = format!("others may look into {shown} (mode {:o}) and read {}", mode & 0o777, database.display());
+        return bad(ABOUT, text, "chmod 700 the folder and 600 the files in it: password hashes stand there");
     }
     if mode & 0o077 != 0 {
         let text = format!("others may look into {shown} (mode {:o})", mode & 0o777);

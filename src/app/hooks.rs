@@ -1,10 +1,6 @@
 //! Hooks: addresses that registries send their notifications to. What comes in is a hint and nothing more: the
 //! repositories that it names are listed again, by the registry's own interface.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-
-use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{App, Error, Result};
@@ -51,6 +47,7 @@ impl App {
         if !self.0.store.registry_set_hook(id, Some(&hook_digest(&token)), sealed.as_deref()).await? {
             return Err(Error::NotFound("No registry found with that ID".to_owned()));
         }
+        tracing::info!(registry = registry.name, is_signed = secret.is_some(), "hook made");
         let url = format!("{base}/hooks/{token}");
         Ok(NewHook { advice: hook_advice(registry.kind, &url).into(), url: url.into() })
     }
@@ -58,7 +55,10 @@ impl App {
     /// Takes a registry's hook away; fine when it has none.
     pub async fn hook_remove(&self, id: RegistryId) -> Result<()> {
         match self.0.store.registry_set_hook(id, None, None).await? {
-            true => Ok(()),
+            true => {
+                tracing::info!(registry = %id, "hook removed");
+                Ok(())
+            }
             false => Err(Error::NotFound("No registry found with that ID".to_owned())),
         }
     }
@@ -74,7 +74,7 @@ impl App {
             count("unknown", "no-such-hook");
             return Err(Error::NotFound("There is no such hook".to_owned()));
         };
-        if let Some(wait) = self.0.hook_pace.wait(registry.id, self.0.clock.now()) {
+        if let Err(wait) = self.0.hook_pace.take(registry.id, self.0.clock.now()) {
             count("unknown", "throttled");
             return Err(Error::Throttled { what: "Too many notifications", wait });
         }
@@ -125,51 +125,4 @@ fn count(sender: &'static str, outcome: &'static str) {
 /// What a sealed secret is bound to.
 fn place(registry: &Registry) -> String {
     format!("registries/{}/hook_secret", registry.name)
-}
-
-/// How many notifications each hook may get: so many at once, and as many a minute. Of this process.
-pub(super) struct HookPace {
-    per_minute: u32,
-    /// Until when the notifications so far would have taken, one after the other.
-    busy_until: Mutex<HashMap<RegistryId, DateTime<Utc>>>,
-}
-
-impl HookPace {
-    pub(super) fn new(per_minute: u32) -> Self {
-        Self { per_minute, busy_until: Mutex::default() }
-    }
-
-    /// How long to wait before the next one; `None`: this one may come.
-    fn wait(&self, registry: RegistryId, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let minute = TimeDelta::minutes(1);
-        let one = minute / i32::try_from(self.per_minute).unwrap_or(i32::MAX);
-        let mut busy_until = self.busy_until.lock().expect("no panic while locked");
-        // A clock that was set back must not close a hook for hours.
-        let busy = busy_until.entry(registry).or_insert(now);
-        *busy = (*busy).clamp(now, now + minute);
-        let wait = *busy + one - now - minute;
-        if wait > TimeDelta::zero() {
-            return Some(wait);
-        }
-        *busy += one;
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_minutes_worth_may_come_at_once_and_then_one_by_one() {
-        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-        let (pace, one, other) = (HookPace::new(60), RegistryId(1), RegistryId(2));
-        let taken = (0..100).filter(|_| pace.wait(one, at(0)).is_none()).count();
-        assert_eq!(taken, 60);
-        assert_eq!(pace.wait(one, at(0)), Some(TimeDelta::seconds(1)));
-        assert_eq!(pace.wait(other, at(0)), None, "each hook for itself");
-        assert_eq!((pace.wait(one, at(1)), pace.wait(one, at(1))), (None, Some(TimeDelta::seconds(1))));
-        assert_eq!(pace.wait(one, at(-9999)), Some(TimeDelta::seconds(1)), "a clock that was set back");
-        assert_eq!((0..100).filter(|_| pace.wait(one, at(9999)).is_none()).count(), 60);
-    }
 }

@@ -11,6 +11,7 @@ mod events;
 mod hooks;
 mod index;
 mod metrics;
+mod names;
 pub mod outside;
 mod registries;
 mod runs;
@@ -25,7 +26,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::auth::{Passwords, Sealer, Throttle, Tokens};
+use crate::auth::{Allowance, Passwords, Sealer, Throttle, Tokens};
+use crate::catalog::RegistryId;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::registry::{Hosts, Private};
@@ -33,7 +35,7 @@ use crate::search::Index;
 use crate::store::Store;
 
 pub use crate::search::{Count, Facet, Highlight, Order};
-pub use accounts::{NewUser, Session};
+pub use accounts::{Caller, NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
 pub use doctor::{Finding, Verdict, examine};
@@ -46,6 +48,9 @@ pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Match, Page, Ranked, Suggestions};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
 pub use validate::Subject;
+
+/// How long a network is remembered from which nobody has logged in again.
+const KNOWN_NETWORK_AGE: TimeDelta = TimeDelta::days(90);
 
 /// The application. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -66,7 +71,8 @@ struct Inner {
     /// What all outgoing work shares of each host.
     hosts: Hosts,
     throttle: Throttle,
-    hook_pace: hooks::HookPace,
+    /// How many notifications each hook may get.
+    hook_pace: Allowance<RegistryId>,
     signals: Signals,
     /// This silo, among all on the same database: containers and files of runs are where it is.
     host: String,
@@ -159,11 +165,12 @@ impl App {
         let (now, events) = (self.0.clock.now(), &self.settings().events);
         let store = &self.0.store;
         let sessions = store.session_prune(now).await.map(drop).map_err(Error::from);
+        let networks = store.login_network_prune(now - KNOWN_NETWORK_AGE).await.map(drop).map_err(Error::from);
         let events = store.event_prune(events.keep, now - TimeDelta::days(i64::from(events.keep_days))).await;
         let scans = store.scan_prune(self.settings().scan.keep).await.map(drop).map_err(Error::from);
         let contents = store.content_prune().await.map(drop).map_err(Error::from);
         let runs = self.run_clean_up().await;
-        sessions.and(events.map(drop).map_err(Error::from)).and(scans).and(contents).and(runs)
+        sessions.and(networks).and(events.map(drop).map_err(Error::from)).and(scans).and(contents).and(runs)
     }
 
     /// Ends what is open. Nothing may be asked afterwards.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::accounts::check_name;
+use super::names::check_name;
 use super::{App, Error, Result};
 use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan};
 use crate::engine::runtime::Credentials;
@@ -108,6 +108,7 @@ impl App {
             Err(store::Error::Duplicate(_)) => return Err(duplicate()),
             other => other?,
         };
+        tracing::info!(registry = registry.name, url = registry.url, "registry added");
         // The schedule's task would do it too, within a minute; so whoever looks now sees it.
         let next_scan_at = self.next_scan_of(&registry, now);
         self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
@@ -146,6 +147,8 @@ impl App {
                 old.name
             ))
         })?;
+        let secrets_given = change.password.is_some() || change.client_key.is_some();
+        tracing::info!(registry = registry.name, url = registry.url, secrets_given, "registry changed");
         if registry.schedule == old.schedule {
             return Ok(registry);
         }
@@ -280,6 +283,7 @@ impl App {
     /// Deletes a registry with its images, and the jobs that only it had. An unknown id is fine: it is gone.
     pub async fn registry_delete(&self, id: RegistryId) -> Result<()> {
         if self.0.store.registry_delete(id, self.0.clock.now()).await? {
+            tracing::info!(registry = %id, "registry deleted");
             self.index_bring_up_to_date().await?;
         }
         Ok(())

@@ -44,6 +44,9 @@ impl App {
             None => return Err(Error::NotFound("No registry found with that ID".to_owned())),
         };
         self.0.signals.scan_queued.notify_one();
+        if trigger == ScanTrigger::Manual {
+            tracing::info!(scan = %id, %registry, "scan asked for");
+        }
         Ok(id)
     }
 
@@ -64,6 +67,7 @@ impl App {
         match self.0.store.scan_request(scan.registry_id, ScanTrigger::Confirmed, self.0.clock.now()).await? {
             Some(ScanRequest::Queued(new)) => {
                 self.0.signals.scan_queued.notify_one();
+                tracing::info!(scan = %new, held = %id, registry = %scan.registry_id, "held scan confirmed");
                 Ok(new)
             }
             Some(ScanRequest::Active(other)) => {
@@ -333,11 +337,21 @@ fn jitter(registry: RegistryId, minutes: u32) -> TimeDelta {
     TimeDelta::seconds(spread as i64)
 }
 
+/// What is not complete wants somebody to look.
 fn report(registry: &Registry, id: ScanId, result: &ScanResult) {
     let counts = &result.step.counts;
-    tracing::info!(
-        scan = %id, registry = registry.name, state = result.state.as_str(), tags = counts.tags, added = counts.added,
-        changed = counts.changed, removed = counts.removed, problems = counts.problems, requests = counts.requests,
-        error = result.error, "scan ended"
-    );
+    macro_rules! tell {
+        ($level:ident) => {
+            tracing::$level!(
+                scan = %id, registry = registry.name, state = result.state.as_str(), tags = counts.tags,
+                added = counts.added, changed = counts.changed, removed = counts.removed, problems = counts.problems,
+                requests = counts.requests, error = result.error, "scan ended"
+            )
+        };
+    }
+    match result.state {
+        ScanState::Failed => tell!(error),
+        ScanState::Partial | ScanState::Held => tell!(warn),
+        _ => tell!(info),
+    }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::hooks::HookPace;
-use super::{App, Inner, Signals};
+use super::names::{check_password, check_user_name};
+use super::{App, Error, Inner, Signals};
 use crate::auth::{
-    Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_id, random_password, write_private,
+    Allowance, Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_id, random_password,
+    write_private,
 };
 use crate::catalog::Role;
 use crate::clock::Clock;
@@ -125,7 +126,7 @@ impl App {
             sealer: Sealer::new(&keys.seal),
             hosts: Hosts::default(),
             throttle: Throttle::new(rules),
-            hook_pace: HookPace::new(settings.hooks.per_minute),
+            hook_pace: Allowance::new(settings.hooks.per_minute),
             signals: Signals::default(),
             host,
             going: super::runs::Going::default(),
@@ -152,6 +153,12 @@ impl App {
             return Ok(FirstAdmin::NotNeeded);
         }
         let given = &self.settings().admin.password;
+        let refused = |key: &str, why: Error| StartError::Option(format!("{key} cannot be used: {why}"));
+        check_user_name(&self.settings().admin.username, [])
+            .map_err(|why| refused("admin.username (SILO_ADMIN)", why))?;
+        if !given.expose_secret().is_empty() {
+            check_password(given).map_err(|why| refused("admin.password (SILO_ADMIN_PASSWORD)", why))?;
+        }
         let file = self.settings().in_data(PASSWORD_FILE);
         let (password, outcome) = if given.expose_secret().is_empty() {
             let password = kept(&file, random_password).map_err(|why| StartError::Data { path: file.clone(), why })?;

@@ -18,10 +18,8 @@ pub struct Keys {
 pub enum KeysError {
     #[error("cannot use the key file {path}: {why}")]
     File { path: String, why: std::io::Error },
-    #[error(
-        "the key file {0} does not hold 64 hexadecimal digits; restore it from a backup (without it, stored registry passwords cannot be read), or delete it and enter the passwords again"
-    )]
-    Content(String),
+    #[error("the key file {path} does not hold 64 hexadecimal digits; {advice}")]
+    Content { path: String, advice: &'static str },
 }
 
 impl Keys {
@@ -30,11 +28,18 @@ impl Keys {
     /// # Errors
     /// [`KeysError`], naming the file.
     pub fn load(data: &Path, token: &SecretString, seal: &SecretString) -> Result<Self, KeysError> {
-        Ok(Self { token: key(token, &data.join("token.key"))?, seal: key(seal, &data.join("seal.key"))? })
+        let token = key(token, &data.join("token.key"), TOKEN_ADVICE)?;
+        Ok(Self { token, seal: key(seal, &data.join("seal.key"), SEAL_ADVICE)? })
     }
 }
 
-fn key(configured: &SecretString, path: &Path) -> Result<[u8; 32], KeysError> {
+/// What is lost with a key, and how to go on.
+const TOKEN_ADVICE: &str = "it signs the tokens of those who are logged in: restore it from a backup, or delete it, and \
+                            everybody logs in again; nothing else is lost";
+const SEAL_ADVICE: &str = "the stored passwords of registries and secrets of runs cannot be read without it: restore it from a \
+                           backup, or delete it, start again, and give the passwords anew";
+
+fn key(configured: &SecretString, path: &Path, advice: &'static str) -> Result<[u8; 32], KeysError> {
     let file_error = |why| KeysError::File { path: path.display().to_string(), why };
     let text = if configured.expose_secret().is_empty() {
         let fresh: [u8; 32] = rand::random();
@@ -50,7 +55,7 @@ fn key(configured: &SecretString, path: &Path) -> Result<[u8; 32], KeysError> {
     hex::decode(text.trim())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| KeysError::Content(path.display().to_string()))
+        .ok_or_else(|| KeysError::Content { path: path.display().to_string(), advice })
 }
 
 /// Writes a new file that only its owner can read. Complete or not there, whenever the process is killed.
@@ -98,9 +103,14 @@ mod tests {
     #[test]
     fn a_broken_key_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("token.key"), "short").unwrap();
         let none = SecretString::from("");
-        let error = Keys::load(folder.path(), &none, &none).err().unwrap().to_string();
-        assert!(error.contains("token.key"), "{error}");
+        for (name, lost, not_lost) in
+            [("token.key", "logs in again", "registries"), ("seal.key", "registries", "logs in")]
+        {
+            std::fs::write(folder.path().join(name), "short").unwrap();
+            let error = Keys::load(folder.path(), &none, &none).err().unwrap().to_string();
+            assert!(error.contains(name) && error.contains(lost) && !error.contains(not_lost), "{error}");
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! The only place that makes random values. Knows no database and no HTTP.
 
+mod allowance;
 mod hook;
 mod keys;
+mod network;
 mod password;
 mod seal;
 mod throttle;
@@ -12,11 +14,13 @@ mod token;
 
 use chrono::{DateTime, Utc};
 
+pub use allowance::Allowance;
 pub use hook::{hook_digest, hook_signature_fits};
 pub use keys::{Keys, KeysError, write_private};
+pub use network::ClientNetwork;
 pub use password::Passwords;
 pub use seal::{SealError, Sealer};
-pub use throttle::{Throttle, ThrottleRules};
+pub use throttle::{LoginOrigin, Throttle, ThrottleRules};
 pub use token::{Claims, Tokens};
 
 /// A value that nobody guesses: 32 hexadecimal digits, 122 random bits.

@@ -7,9 +7,9 @@ use http::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::print;
 use super::remote::{Server, table};
-use crate::app::{App, NewUser, PASSWORD_FILE};
+use super::{keep_files_private, print};
+use crate::app::{App, NewUser};
 use crate::clock::Clock;
 use crate::config::{Flags, Settings};
 
@@ -18,7 +18,7 @@ pub(super) enum Command {
     /// Add a user; the password is asked for, or read from standard input
     Add {
         name: String,
-        /// What the user may do: admin or user
+        /// What the user may do: admin, runner or user
         #[arg(long, default_value = "user")]
         role: String,
     },
@@ -44,6 +44,7 @@ pub(super) struct LoginOptions {
 }
 
 pub(super) async fn run(flags: &Flags, command: Command) -> anyhow::Result<()> {
+    keep_files_private();
     let settings = Settings::load(flags)?;
     let app = App::beside(settings, Clock::system()).await?;
     let outcome = keep(&app, command).await;
@@ -75,10 +76,6 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
         Command::Passwd { name } => {
             let user = app.user_by_name(&name).await?;
             app.user_set_password(user.id, &read_password(&format!("New password for {name}: "))?).await?;
-            if name == app.settings().admin.username {
-                // It would mislead from now on.
-                _ = std::fs::remove_file(app.settings().in_data(PASSWORD_FILE));
-            }
             stderrln!("Changed the password of {name}; earlier tokens stop working.");
         }
         Command::Rm { name } => {

@@ -172,6 +172,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What this process makes from now on is for its user alone, also in a folder that others may look into.
+fn keep_files_private() {
+    use rustix::fs::Mode;
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
 /// Runs the program with its arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match parse(arguments) {

@@ -1,5 +1,6 @@
 //! `silo serve`.
 
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::print;
+use super::{keep_files_private, print};
 use crate::app::{App, FirstAdmin, PASSWORD_FILE};
 use crate::clock::Clock;
 use crate::config::{Flags, Settings};
@@ -27,6 +28,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
+    keep_files_private();
     let settings = Settings::load(&Flags { listen: options.listen, ..flags })?;
     let _log = telemetry::start_logs(&settings.log)?;
     telemetry::metrics();
@@ -44,7 +46,7 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     if options.demo {
         app.demo_start().await?;
     }
-    let welcome = welcome(&app, &admin, address, options.demo);
+    let welcome = welcome(&app, &admin, address, options.demo, std::io::stdout().is_terminal());
     // A service runs on without a reader, and with one who stands still.
     tokio::task::spawn_blocking(move || _ = print(welcome));
     let limits = http::Limits::new(&app);
@@ -94,7 +96,8 @@ fn shell_word(text: &str) -> String {
 }
 
 /// What a newcomer needs to go on: the address, the password, the first commands.
-fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool) -> String {
+/// The password itself only at a terminal: elsewhere it would be kept in a log.
+fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool, is_terminal: bool) -> String {
     let address = reachable(listen);
     let settings = app.settings();
     let data = settings.data.display();
@@ -103,12 +106,14 @@ fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool) -> Str
     let file = settings.in_data(PASSWORD_FILE);
     let kept = format!("$(cat {})", shell_word(&file.display().to_string()));
     let (about_admin, password) = match admin {
-        FirstAdmin::Made { password, .. } => {
+        FirstAdmin::Made { password, .. } if is_terminal => {
             (format!("{user}, password {password} (kept in {})", file.display()), kept)
         }
         _ if file.exists() => (format!("{user}, first password in {}", file.display()), kept),
         FirstAdmin::Given => (format!("{user}, with the password that you gave"), "$SILO_ADMIN_PASSWORD".to_owned()),
-        FirstAdmin::NotNeeded => ("see: silo user list".to_owned(), "$SILO_ADMIN_PASSWORD".to_owned()),
+        FirstAdmin::Made { .. } | FirstAdmin::NotNeeded => {
+            ("see: silo user list".to_owned(), "$SILO_ADMIN_PASSWORD".to_owned())
+        }
     };
     let about_demo = if demo { "\nDemo:    a registry of example images is being scanned\n" } else { "" };
     let word = if demo { "ndvi" } else { "WORDS" };

@@ -14,9 +14,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field};
 
 use super::error::Failure;
+use super::extract::client_address;
 use crate::app::{App, Error};
 use crate::auth::random_id;
 
@@ -61,7 +62,10 @@ async fn envelope(State(Around { app, streamed }): State<Around>, request: Reque
     // One series a route: paths as they come would be without number.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
     let word = method_word(&method);
-    let span = tracing::info_span!("request", id, method = word, path = shown(&path));
+    let from = client_address(request.headers(), request.extensions(), app.settings().http.trust_forwarded_for);
+    let from = from.map(|address| address.to_string()).unwrap_or_default();
+    // Of the highest level, so that lines of every level have it.
+    let span = tracing::error_span!("request", id, method = word, path = shown(&path), from, user = field::Empty);
     let started = Instant::now();
     let is_streamed = method == Method::POST && streamed.contains(&path.as_str());
     let most = match is_streamed {
@@ -85,7 +89,7 @@ async fn envelope(State(Around { app, streamed }): State<Around>, request: Reque
     let took = started.elapsed();
     let labels = [("method", word.to_owned()), ("route", route), ("status", response.status().as_str().to_owned())];
     metrics::histogram!("silo_http_request_duration_seconds", &labels).record(took.as_secs_f64());
-    tracing::debug!(parent: &span, status = response.status().as_u16(), micros = took.as_micros() as u64, "answered");
+    tell(&span, response.status(), took);
     response
 }
 
@@ -121,17 +125,31 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     Response::from_parts(parts, Body::from(body.to_string()))
 }
 
-/// A path as logs may have it: the token of a hook is a secret, and a line has an end.
-fn shown(path: &str) -> &str {
-    const LONGEST: usize = 500;
-    if path.starts_with("/hooks/") { "/hooks/…" } else { &path[..path.floor_char_boundary(LONGEST)] }
-}
-
 /// A method as a label: any word can be one, and each would be a series for ever.
 fn method_word(method: &Method) -> &'static str {
     const KNOWN: [&Method; 7] =
         [&Method::GET, &Method::HEAD, &Method::POST, &Method::PUT, &Method::PATCH, &Method::DELETE, &Method::OPTIONS];
     KNOWN.into_iter().find(|known| *known == method).map_or("other", Method::as_str)
+}
+
+/// A line in the log for each reply. Failures are told by default, so that a request id that somebody has can be found.
+fn tell(span: &tracing::Span, status: StatusCode, took: Duration) {
+    let (status, micros) = (status.as_u16(), took.as_micros() as u64);
+    match status {
+        500.. => tracing::warn!(parent: span, status, micros, "answered"),
+        400.. => tracing::info!(parent: span, status, micros, "answered"),
+        _ => tracing::debug!(parent: span, status, micros, "answered"),
+    }
+}
+
+/// A path as logs may have it: not longer than a line, and without the token of a hook, which is a secret in every spelling
+/// of the address.
+fn shown(path: &str) -> String {
+    /// In characters.
+    const LONGEST: usize = 300;
+    let end = path.to_ascii_lowercase().find("hooks/").map_or(path.len(), |at| at + "hooks/".len());
+    let shown: String = path[..end].chars().take(LONGEST).collect();
+    if shown.len() < path.len() { shown + "…" } else { shown }
 }
 
 /// Whether the address is of the native interface. Hooks have no legacy to keep.

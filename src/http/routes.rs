@@ -162,7 +162,12 @@ async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
 async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
     let Guard { app, access, .. } = guard;
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    match (*access, app.authenticate(header).await) {
+    let authenticated = app.authenticate(header).await;
+    if let Ok(session) = &authenticated {
+        // So every line of the log says who.
+        tracing::Span::current().record("user", session.user.username.as_str());
+    }
+    match (*access, authenticated) {
         (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {
             return Failure::from(Error::Forbidden).into_response();
         }

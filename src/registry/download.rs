@@ -2,6 +2,8 @@
 //!
 //! Says of addresses only their hosts: the rest may hold what nobody else shall read.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -159,6 +161,8 @@ async fn received(
     }
     let disk = |why: std::io::Error| DownloadError::Disk { path: part.to_owned(), reason: why.to_string() };
     let mut file = File::create(part).await.map_err(disk)?;
+    // The user of a job's container reads it, whoever that is; the folder keeps others out.
+    file.set_permissions(Permissions::from_mode(0o644)).await.map_err(disk)?;
     let (mut size, mut hash) = (0_u64, Sha256::new());
     while let Some(piece) = response.chunk().await.map_err(|why| unreachable(&why, host))? {
         size += piece.len() as u64;

@@ -55,6 +55,7 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $engine, "/0006_hooks_and_events.sql")),
             ),
             migration(7, "runs", include_str!(concat!("../../migrations/", $engine, "/0007_runs.sql"))),
+            migration(8, "accounts", include_str!(concat!("../../migrations/", $engine, "/0008_accounts.sql"))),
         ])
     };
 }

@@ -27,6 +27,7 @@ use secrecy::SecretString;
 
 use self::db::{Db, sql};
 pub use self::registries::SealedSecrets;
+pub use self::sessions::LoginAccount;
 use crate::catalog::{
     Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase, RunStatus,
     RunSummary, ScanCounts, ScanId, ScanState, UserId,

@@ -1,12 +1,49 @@
-//! Sessions: one row for each token that was handed out and not given back.
+//! Sessions: one row for each token that was handed out and not given back; and the networks that users log in from.
 
 use chrono::{DateTime, Utc};
 
-use super::db::sql;
+use super::db::{Tx, sql};
+use super::value::row;
 use super::{Result, Store};
 use crate::catalog::{User, UserId};
 
+/// Networks that are remembered of each user.
+const MOST_NETWORKS: i64 = 50;
+
+/// Who is about to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginAccount {
+    pub user: User,
+    pub password_hash: String,
+    /// Whether the user has logged in from this network before.
+    pub network_is_known: bool,
+}
+row!(LoginAccount { password_hash, network_is_known } + { user });
+
 impl Store {
+    /// The user of this name, who asks from `network`.
+    pub async fn login_account(&self, username: &str, network: &str) -> Result<Option<LoginAccount>> {
+        sql("SELECT u.id, u.username, u.role, u.created_at, u.password_hash,
+                 EXISTS (SELECT 1 FROM login_networks n WHERE n.user_id = u.id AND n.network = $2) AS network_is_known
+             FROM users u WHERE u.username = $1")
+        .bind(username)
+        .bind(network)
+        .optional(&self.db)
+        .await
+    }
+
+    /// Remembers that a user has logged in from a network.
+    pub async fn login_network_keep(&self, user: UserId, network: &str, now: DateTime<Utc>) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        let outcome = keep_network(&mut tx, user, network, now).await;
+        tx.end(outcome).await
+    }
+
+    /// Forgets networks that nobody has logged in from since `before`; how many.
+    pub async fn login_network_prune(&self, before: DateTime<Utc>) -> Result<u64> {
+        sql("DELETE FROM login_networks WHERE last_at < $1").bind(before).execute(&self.db).await
+    }
+
     /// Remembers a token by its `jti`.
     pub async fn session_insert(&self, jti: &str, user: UserId, expires_at: DateTime<Utc>) -> Result<()> {
         sql("INSERT INTO sessions (jti, user_id, expires_at) VALUES ($1, $2, $3)")
@@ -37,4 +74,21 @@ impl Store {
     pub async fn session_prune(&self, now: DateTime<Utc>) -> Result<u64> {
         sql("DELETE FROM sessions WHERE expires_at <= $1").bind(now).execute(&self.db).await
     }
+}
+
+async fn keep_network(tx: &mut Tx, user: UserId, network: &str, now: DateTime<Utc>) -> Result<()> {
+    sql("INSERT INTO login_networks (user_id, network, last_at) VALUES ($1, $2, $3)
+         ON CONFLICT (user_id, network) DO UPDATE SET last_at = excluded.last_at")
+    .bind(user)
+    .bind(network)
+    .bind(now)
+    .execute(&mut *tx)
+    .await?;
+    sql("DELETE FROM login_networks WHERE user_id = $1 AND network NOT IN (
+             SELECT network FROM login_networks WHERE user_id = $1 ORDER BY last_at DESC, network LIMIT $2)")
+    .bind(user)
+    .bind(MOST_NETWORKS)
+    .execute(tx)
+    .await
+    .map(drop)
 }

@@ -58,10 +58,10 @@ impl Store {
         Ok(account.map(|account| (account.user, account.password_hash)))
     }
 
-    /// Also ends every session of the user, when `end_sessions`. False: no such user.
-    pub async fn user_set_password(&self, id: UserId, password_hash: &str, end_sessions: bool) -> Result<bool> {
+    /// Also ends every session of the user but the one that is spared. False: no such user.
+    pub async fn user_set_password(&self, id: UserId, password_hash: &str, spared: Option<&str>) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let outcome = set_password(&mut tx, id, password_hash, end_sessions).await;
+        let outcome = set_password(&mut tx, id, password_hash, spared).await;
         tx.end(outcome).await
     }
 
@@ -76,12 +76,12 @@ impl Store {
     }
 }
 
-async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str, end_sessions: bool) -> Result<bool> {
+async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str, spared: Option<&str>) -> Result<bool> {
     let found =
         sql("UPDATE users SET password_hash = $1 WHERE id = $2").bind(password_hash).bind(id).execute(&mut *tx).await?;
-    if end_sessions {
-        sql("DELETE FROM sessions WHERE user_id = $1").bind(id).execute(tx).await?;
-    }
+    // No session has an empty id.
+    let end = sql("DELETE FROM sessions WHERE user_id = $1 AND jti <> $2");
+    end.bind(id).bind(spared.unwrap_or_default()).execute(tx).await?;
     Ok(found > 0)
 }
 

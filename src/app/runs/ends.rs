@@ -104,7 +104,9 @@ impl App {
         if !stored.summary.status.is_final() {
             return Err(Error::Conflict(format!("Run {id} goes on; cancel it first")));
         }
-        self.run_purge(id).await
+        self.run_purge(id).await?;
+        tracing::info!(run = id, "a run's files were thrown away");
+        Ok(())
     }
 
     /// First the files, then the mark: after a kill in between the next try does the rest. The files are moved aside at once, and

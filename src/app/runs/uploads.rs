@@ -1,5 +1,7 @@
 //! Files that users send to be inputs: kept by their content, for as long as somebody uses them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,6 +67,8 @@ impl App {
             (u64::from(settings.upload_mib) * MIB, u64::from(settings.uploads_per_user_mib) * MIB);
         let others = self.0.store.upload_bytes(session.user.id).await?;
         let mut file = File::create_new(part).await.map_err(|why| unwritable(part, &why))?;
+        // The user of a job's container reads it, whoever that is; the folder keeps others out.
+        file.set_permissions(Permissions::from_mode(0o644)).await.map_err(|why| unwritable(part, &why))?;
         let (mut size, mut hash) = (0_u64, Sha256::new());
         loop {
             let next = timeout(SILENCE, body.next()).await.map_err(|_| {

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 74] = [
+const REQUESTS: [(&str, &str, &str); 75] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -37,6 +37,7 @@ const REQUESTS: [(&str, &str, &str); 74] = [
     ("DELETE", "/users/delete/{id}", "/users/delete/999"),
     ("POST", "/api/v1/login", "/api/v1/login"),
     ("POST", "/api/v1/logout", "/api/v1/logout"),
+    ("PUT", "/api/v1/me/password", "/api/v1/me/password"),
     ("GET", "/api/v1/search", "/api/v1/search?q=a"),
     ("GET", "/api/v1/suggest", "/api/v1/suggest?q=a"),
     ("GET", "/api/v1/events", "/api/v1/events"),
@@ -159,9 +160,11 @@ async fn a_token_that_does_not_work_is_no_token() {
     let revoked = silo.login(ADMIN, ADMIN_PASSWORD).await;
     silo.authorized(&format!("{WORD} {revoked}")).post("/api/v1/logout", Value::Null).await.expect(204);
 
-    let added =
-        admin.post("/users/add", json!({"username": "gone", "password": "pw", "role": "admin"})).await.expect(201);
-    let orphaned = silo.login("gone", "pw").await;
+    let added = admin
+        .post("/users/add", json!({"username": "gone", "password": "a long enough one", "role": "admin"}))
+        .await
+        .expect(201);
+    let orphaned = silo.login("gone", "a long enough one").await;
     let path = format!("/users/delete/{}", added.json()["ID"]);
     admin.delete(&path).await.expect(200);
 

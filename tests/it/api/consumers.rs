@@ -97,8 +97,10 @@ async fn seed_vault_administers() {
         let scanned = vault.get(&path).await;
         assert!((200..300).contains(&scanned.status), "read as text: {}", scanned.text);
     }
-    let added =
-        vault.post("/users/add", json!({"role": "user", "username": "bob", "password": "bobs"})).await.expect(201);
+    let added = vault
+        .post("/users/add", json!({"role": "user", "username": "bob", "password": "bobs secret"}))
+        .await
+        .expect(201);
     let users = silo.anonymous().get("/users").await.expect(200).json();
     assert_eq!(users[1], json!({"ID": added.json()["ID"], "username": "bob", "role": "user"}));
     vault.delete(&format!("/users/delete/{}", added.json()["ID"])).await.expect(200).json();

@@ -120,9 +120,9 @@ async fn bad_addresses_of_registries_are_refused() {
 async fn bad_names_are_refused() {
     let silo = TestApp::start().await;
     let url = silo.write_layout("geo", &jobs(&[])).display().to_string();
-    for name in ["", " ", "a\u{7f}b", "a\nb", "\u{85}", &"x".repeat(256)] {
+    for name in ["", " ", "a\u{7f}b", "a\nb", "\u{85}", "x ", "\u{202e}x", &"x".repeat(256)] {
         silo.admin().post("/registries/add", json!({"name": name, "url": url})).await.expect(400);
-        silo.admin().post("/users/add", json!({"username": name, "password": "x"})).await.expect(400);
+        silo.admin().post("/users/add", json!({"username": name, "password": "long enough"})).await.expect(400);
     }
     // Odd, but names; they come back as they went in.
     for name in [

@@ -48,7 +48,7 @@ async fn the_welcome_tells_how_to_go_on() {
     insta::assert_snapshot!(plain(&silo.welcome, &replaced), @r#"
     SILO listens on http://ADDRESS
     Data:    DATA (SQLite)
-    Admin:   admin, password PASSWORD (kept in DATA/initial-admin-password)
+    Admin:   admin, first password in DATA/initial-admin-password
 
     Log in, add a registry, scan and search:
       TOKEN=$(curl -s http://ADDRESS/login -d '{"username":"admin","password":"'"$(cat DATA/initial-admin-password)"'"}' | cut -d '"' -f 4)
@@ -57,6 +57,7 @@ async fn the_welcome_tells_how_to_go_on() {
     "#);
     assert_the_commands_work(&silo).await;
     assert!(!silo.log().contains(&password), "the log is no place for it");
+    assert!(!silo.welcome.contains(&password), "and a service manager keeps this, too");
 }
 
 #[tokio::test]

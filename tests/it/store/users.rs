@@ -82,10 +82,36 @@ both!(a_session_ends_by_time_by_hand_and_with_its_user, |store| {
 both!(a_new_password_ends_sessions_when_asked, |store| {
     let bob = store.user_insert("bob", "old", Role::User, at(0)).await.unwrap();
     store.session_insert("s", bob.id, at(10)).await.unwrap();
-    assert!(store.user_set_password(bob.id, "new", false).await.unwrap());
+    assert!(store.user_set_password(bob.id, "new", Some("s")).await.unwrap());
     assert!(store.session_user("s", at(0)).await.unwrap().is_some());
     assert_eq!(store.user_by_name("bob").await.unwrap().unwrap().1, "new");
-    assert!(store.user_set_password(bob.id, "newer", true).await.unwrap());
+    assert!(store.user_set_password(bob.id, "newer", None).await.unwrap());
     assert!(store.session_user("s", at(0)).await.unwrap().is_none());
-    assert!(!store.user_set_password(UserId(99), "x", true).await.unwrap());
+    assert!(!store.user_set_password(UserId(99), "x", None).await.unwrap());
+});
+
+both!(networks_of_logins_are_remembered_up_to_a_bound, |store| {
+    let ada = store.user_insert("ada", "hash", Role::Admin, at(0)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", Role::User, at(0)).await.unwrap();
+    let is_known = async |name: &str, network: &str| {
+        let account = store.login_account(name, network).await.unwrap().unwrap();
+        assert_eq!((account.user.username.as_str(), account.password_hash.as_str()), (name, "hash"));
+        account.network_is_known
+    };
+    assert!(!is_known("ada", "192.0.2.1").await);
+    store.login_network_keep(ada.id, "192.0.2.1", at(1)).await.unwrap();
+    store.login_network_keep(ada.id, "192.0.2.1", at(100)).await.unwrap();
+    assert!(is_known("ada", "192.0.2.1").await);
+    assert!(!is_known("ada", "192.0.2.2").await && !is_known("bob", "192.0.2.1").await);
+    assert_eq!(store.login_account("eve", "192.0.2.1").await.unwrap(), None);
+    for number in 0..60 {
+        store.login_network_keep(bob.id, &format!("10.0.0.{number}"), at(number)).await.unwrap();
+    }
+    assert!(!is_known("bob", "10.0.0.9").await && is_known("bob", "10.0.0.10").await, "the last fifty");
+    assert_eq!(store.login_network_prune(at(20)).await.unwrap(), 10);
+    assert!(
+        !is_known("bob", "10.0.0.19").await && is_known("bob", "10.0.0.20").await && is_known("ada", "192.0.2.1").await
+    );
+    store.user_delete(bob.id).await.unwrap();
+    assert_eq!(store.login_network_prune(at(1000)).await.unwrap(), 1, "they go with their user");
 });

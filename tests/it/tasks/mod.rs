@@ -29,11 +29,12 @@ impl House {
     }
 
     pub async fn open(folder: TempDir, clock: Clock, environment: &[(&str, &str)]) -> Self {
-        let mut all: HashMap<String, String> = [("SILO_ADMIN_PASSWORD", "s3cret"), ("SILO__SCAN__JITTER_MINUTES", "0")]
-            .iter()
-            .chain(environment)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let mut all: HashMap<String, String> =
+            [("SILO_ADMIN_PASSWORD", "s3cret-s3cret"), ("SILO__SCAN__JITTER_MINUTES", "0")]
+                .iter()
+                .chain(environment)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
         all.insert("SILO_DATA".to_owned(), folder.path().display().to_string());
         let settings = Settings::from_layers(&Flags::default(), &all).expect("settings");
         let (app, _) = App::start(settings, clock.clone()).await.expect("it starts");

@@ -8,18 +8,14 @@ use serde_json::{Value, json};
 
 use super::success;
 use super::views::{NewUserView, UserView};
-use crate::app::{App, Error, NewUser, Session};
+use crate::app::{App, Caller, Error, NewUser, Session};
 use crate::catalog::{Role, UserId};
 use crate::http::error::Result;
-use crate::http::extract::{AnyCase, ClientAddress, Path, id};
+use crate::http::extract::{AnyCase, Path, id};
 
-pub(super) async fn login(
-    State(app): State<App>,
-    ClientAddress(address): ClientAddress,
-    body: AnyCase,
-) -> Result<Json<Value>> {
+pub(super) async fn login(State(app): State<App>, caller: Caller, body: AnyCase) -> Result<Json<Value>> {
     let password = SecretString::from(body.text("password")?);
-    let (token, _expires_at) = app.login(&body.text("username")?, &password, &address).await?;
+    let (token, _expires_at) = app.login(&body.text("username")?, &password, &caller).await?;
     Ok(Json(json!({ "token": token })))
 }
 

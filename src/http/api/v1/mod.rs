@@ -25,9 +25,11 @@ pub(crate) fn add(routes: Routes) -> Routes {
     const GET: Method = Method::GET;
     const PATCH: Method = Method::PATCH;
     const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
     runs::add(routes)
         .add(POST, "/api/v1/login", Anyone, session::login)
         .add(POST, "/api/v1/logout", User, session::logout)
+        .add(PUT, "/api/v1/me/password", User, session::change_password)
         .add(GET, "/api/v1/search", Anyone, search::search)
         .add(GET, "/api/v1/suggest", Anyone, search::suggest)
         .add(GET, "/api/v1/events", Anyone, events::list)

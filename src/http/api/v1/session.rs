@@ -1,4 +1,4 @@
-//! `/api/v1/login` and `/api/v1/logout`.
+//! `/api/v1/login`, `/api/v1/logout` and `/api/v1/me`.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -6,9 +6,9 @@ use http::StatusCode;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Session};
+use crate::app::{App, Caller, Session};
 use crate::http::error::Result;
-use crate::http::extract::{ClientAddress, Json};
+use crate::http::extract::Json;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,14 +26,30 @@ pub(super) struct TokenView {
 
 pub(super) async fn login(
     State(app): State<App>,
-    ClientAddress(address): ClientAddress,
+    caller: Caller,
     Json(form): Json<LoginForm>,
 ) -> Result<axum::Json<TokenView>> {
-    let (token, expires_at) = app.login(&form.username, &form.password, &address).await?;
+    let (token, expires_at) = app.login(&form.username, &form.password, &caller).await?;
     Ok(axum::Json(TokenView { token, expires_at }))
 }
 
 pub(super) async fn logout(State(app): State<App>, session: Session) -> Result<StatusCode> {
     app.logout(&session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct PasswordForm {
+    old_password: SecretString,
+    new_password: SecretString,
+}
+
+pub(super) async fn change_password(
+    State(app): State<App>,
+    session: Session,
+    Json(form): Json<PasswordForm>,
+) -> Result<StatusCode> {
+    app.password_change(&session, &form.old_password, &form.new_password).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,95 @@
+//! So much at once, and so much a minute, for each of whoever asks.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Mutex;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Askers that are remembered. One that has asked for nothing for a minute is forgotten.
+const MOST_KEPT: usize = 10_000;
+
+/// A token bucket for each asker: holds `per_minute` and is filled evenly. Of this process.
+pub struct Allowance<K> {
+    one: TimeDelta,
+    /// Until when what was taken so far would have lasted, one after the other.
+    busy_until: Mutex<HashMap<K, DateTime<Utc>>>,
+}
+
+impl<K: Eq + Hash> Allowance<K> {
+    /// `per_minute` is at least 1.
+    pub fn new(per_minute: u32) -> Self {
+        let one = TimeDelta::minutes(1) / i32::try_from(per_minute).unwrap_or(i32::MAX).max(1);
+        Self { one, busy_until: Mutex::default() }
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// How long to wait before the next one; nothing is taken.
+    pub fn take(&self, asker: K, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+        let minute = TimeDelta::minutes(1);
+        let mut busy_until = self.busy_until.lock().expect("no panic while locked");
+        if busy_until.len() >= MOST_KEPT && !busy_until.contains_key(&asker) {
+            busy_until.retain(|_, until| *until > now);
+            if busy_until.len() >= MOST_KEPT {
+                return Err(minute);
+            }
+        }
+        // A clock that was set back must not close it for hours.
+        let busy = busy_until.entry(asker).or_insert(now);
+        *busy = (*busy).clamp(now, now + minute);
+        let wait = *busy + self.one - now - minute;
+        if wait > TimeDelta::zero() {
+            return Err(wait);
+        }
+        *busy += self.one;
+        Ok(())
+    }
+
+    /// Takes some more of what was found out to be larger than one: as much as there is.
+    pub fn charge(&self, asker: K, more: usize, now: DateTime<Utc>) {
+        let more = self.one * i32::try_from(more.min(100_000)).unwrap_or(i32::MAX);
+        let mut busy_until = self.busy_until.lock().expect("no panic while locked");
+        let busy = busy_until.entry(asker).or_insert(now);
+        *busy = (*busy + more).min(now + TimeDelta::minutes(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_minutes_worth_may_come_at_once_and_then_one_by_one() {
+        let pace = Allowance::new(60);
+        assert_eq!((0..100).filter(|_| pace.take(1, at(0)).is_ok()).count(), 60);
+        assert_eq!(pace.take(1, at(0)), Err(TimeDelta::seconds(1)));
+        assert_eq!(pace.take(2, at(0)), Ok(()), "each for itself");
+        assert_eq!((pace.take(1, at(1)), pace.take(1, at(1))), (Ok(()), Err(TimeDelta::seconds(1))));
+        assert_eq!(pace.take(1, at(-9999)), Err(TimeDelta::seconds(1)), "a clock that was set back");
+        assert_eq!((0..100).filter(|_| pace.take(1, at(9999)).is_ok()).count(), 60);
+    }
+
+    #[test]
+    fn what_was_larger_than_one_is_charged_but_never_more_than_a_minute() {
+        let pace = Allowance::new(60);
+        pace.take(1, at(0)).unwrap();
+        pace.charge(1, 29, at(0));
+        assert_eq!((0..100).filter(|_| pace.take(1, at(0)).is_ok()).count(), 30);
+        pace.charge(1, 1_000_000, at(0));
+        assert_eq!((0..100).filter(|_| pace.take(1, at(60)).is_ok()).count(), 60);
+    }
+
+    #[test]
+    fn askers_without_number_take_bounded_memory() {
+        let pace = Allowance::new(60);
+        (0..30_000).for_each(|asker| _ = pace.take(asker, at(0)));
+        assert!(pace.busy_until.lock().unwrap().len() <= MOST_KEPT);
+        assert_eq!(pace.take(29_999, at(60)), Ok(()), "a minute later there is room again");
+    }
+}
