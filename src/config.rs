@@ -74,6 +74,8 @@ pub struct Auth {
     pub free_failures_per_address: u32,
     pub longest_wait_seconds: u32,
     pub open_user_list: bool,
+    pub open_remote_images: bool,
+    pub remote_images_per_minute: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -233,6 +233,7 @@ impl App {
             // It would mislead from now on.
             _ = std::fs::remove_file(self.settings().in_data(PASSWORD_FILE));
         }
+        self.0.signals.users_changed.send_modify(|count| *count += 1);
         tracing::info!(account = user.username, "password changed");
         Ok(())
     }

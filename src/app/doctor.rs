@@ -5,12 +5,14 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
+use super::keys;
 use super::runs::{RunDiskShortage, reserve, stuck_in};
 use super::start::address;
+use crate::auth::{KeysError, key_check, read_key};
 use crate::config::Settings;
 use crate::engine::disk::space;
 use crate::lock::FileLock;
@@ -51,10 +53,10 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
         && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());
-    let mut findings = vec![data_folder(settings), keys(&data)];
     let looked = Store::look(&address(settings)).await;
+    let mut findings = vec![data_folder(settings), key_files(settings, looked.as_ref().ok())];
     findings.push(match &looked {
-        Ok(look) => database(settings, *look),
+        Ok(look) => database(settings, look),
         Err(why) => bad("database", why.to_string(), ""),
     });
     let catalogue = looked.ok().and_then(|look| look.catalogue);
@@ -136,25 +138,75 @@ fn try_to_write(folder: &Path) -> std::io::Result<()> {
     fs::remove_file(file)
 }
 
-fn keys(data: &Path) -> Finding {
+fn key_files(settings: &Settings, look: Option<&Look>) -> Finding {
     const ABOUT: &str = "keys";
     let open = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
-    let known: Vec<PathBuf> =
-        ["token.key", "seal.key"].map(|name| data.join(name)).into_iter().filter(|path| path.exists()).collect();
-    match known.iter().find(|path| open(path)) {
-        Some(path) => bad(ABOUT, format!("others may read {}", path.display()), "chmod 600 it, and think of new keys"),
-        None if known.is_empty() => good(ABOUT, "none in the data directory: configured, or made at the first start"),
-        None => good(ABOUT, format!("{} in the data directory, for their owner alone", known.len())),
+    let paths = ["token.key", "seal.key"].map(|name| settings.in_data(name));
+    let known: Vec<PathBuf> = paths.into_iter().filter(|path| path.exists()).collect();
+    if let Some(path) = known.iter().find(|path| open(path)) {
+        return bad(ABOUT, format!("others may read {}", path.display()), "chmod 600 it, and think of new keys");
+    }
+    match look.map_or(Ok(None), |look| unfit(settings, look)) {
+        Err(why) => bad(ABOUT, why.to_string(), ""),
+        Ok(Some(finding)) => finding,
+        Ok(None) if known.is_empty() => {
+            good(ABOUT, "none in the data directory: configured, or made at the first start")
+        }
+        Ok(None) => good(ABOUT, format!("{} in the data directory, for their owner alone", known.len())),
     }
 }
 
-fn database(settings: &Settings, look: Look) -> Finding {
+/// What the keys do not open, or did not sign.
+fn unfit(settings: &Settings, look: &Look) -> Result<Option<Finding>, KeysError> {
+    const ABOUT: &str = "keys";
+    let of = |configured: &SecretString, name: &str| match configured.expose_secret() {
+        "" => read_key(&settings.in_data(name)),
+        text => Ok(hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok())),
+    };
+    let mut seal = of(&settings.auth.seal_key, "seal.key")?;
+    let next = read_key(&keys::next_file(settings))?.filter(|key| look.seal_check == Some(key_check(key)));
+    seal = next.or(seal);
+    let lost = keys::unreadable(seal.as_slice(), &look.sealed);
+    if !lost.is_empty() {
+        let key =
+            if seal.is_some() { "seal.key is not the key that they were sealed with" } else { "seal.key is missing" };
+        let text = format!(
+            "{key}: {} of {} stored secrets cannot be read: {}",
+            lost.len(),
+            look.sealed.len(),
+            keys::in_words(&lost)
+        );
+        return Ok(Some(bad(ABOUT, text, keys::LOST_ADVICE)));
+    }
+    if next.is_some() {
+        return Ok(Some(notice(
+            ABOUT,
+            "a rotation of seal.key was cut off",
+            "the next start of the service finishes it",
+        )));
+    }
+    let (has_seal, token) = (look.seal_check.is_some(), of(&settings.auth.token_key, "token.key")?);
+    if has_seal && seal.is_none() {
+        return Ok(Some(notice(
+            ABOUT,
+            "seal.key is missing; nothing was sealed with it",
+            "the next start makes a new one",
+        )));
+    }
+    let token_fits = look.token_check.is_none() || look.token_check == token.map(|key| key_check(&key));
+    Ok((!token_fits).then(|| {
+        let advice = "put it back from a backup, or let everybody log in again; nothing else is lost";
+        notice(ABOUT, "token.key is missing, or another one than before", advice)
+    }))
+}
+
+fn database(settings: &Settings, look: &Look) -> Finding {
     const ABOUT: &str = "database";
     let place = match settings.database.url.expose_secret() {
         "" => format!("SQLite, {}", settings.sqlite_path().display()),
         _ => "PostgreSQL".to_owned(),
     };
-    let Look { version, newest, catalogue } = look;
+    let Look { version, newest, catalogue, .. } = look;
     match (version, catalogue) {
         (None, _) => notice(ABOUT, format!("{place}: no tables yet"), "the first start of the service makes them"),
         (Some(version), _) if version > newest => {

@@ -11,6 +11,11 @@ use crate::registry::{Notice, hook_advice};
 /// Longest body of a notification, in bytes.
 pub const LONGEST_NOTIFICATION: usize = 64 * 1024;
 
+/// Repositories that one notification may name, and that may wait for one registry. Beyond either the registry is looked into as
+/// a whole instead.
+const MOST_NAMED: usize = 200;
+const MOST_WAITING: u64 = 5000;
+
 /// Longest secret, in bytes.
 const LONGEST_SECRET: usize = 1024;
 
@@ -43,7 +48,7 @@ impl App {
             return Err(Error::Invalid(format!("The secret is longer than {LONGEST_SECRET} bytes")));
         }
         let token = random_id();
-        let sealed = secret.map(|secret| self.0.sealer.seal(&place(&registry), secret));
+        let sealed = secret.map(|secret| self.0.sealer.seal(&place(&registry.name), secret));
         if !self.0.store.registry_set_hook(id, Some(&hook_digest(&token)), sealed.as_deref()).await? {
             return Err(Error::NotFound("No registry found with that ID".to_owned()));
         }
@@ -96,7 +101,25 @@ impl App {
             count(sender, "nothing");
             return Ok(repositories);
         }
-        self.0.store.hint_insert(registry.id, &repositories, self.0.clock.now()).await?;
+        let now = self.0.clock.now();
+        // Each further name costs as much as a notification of its own.
+        self.0.hook_pace.charge(registry.id, repositories.len() - 1, now);
+        let waiting = self.0.store.hint_count(registry.id).await?;
+        if repositories.len() > MOST_NAMED || waiting + repositories.len() as u64 > MOST_WAITING {
+            // A scan that is under way is joined; what it may miss the next one by schedule finds.
+            self.scan_request(registry.id, ScanTrigger::Schedule).await?;
+            count(sender, "too-many");
+            let named = repositories.len();
+            tracing::warn!(
+                registry = registry.name,
+                sender,
+                named,
+                waiting,
+                "hook: too many names, so all is looked into"
+            );
+            return Ok(repositories);
+        }
+        self.0.store.hint_insert(registry.id, &repositories, now).await?;
         self.scan_request(registry.id, ScanTrigger::Hook).await?;
         count(sender, "taken");
         tracing::debug!(registry = registry.name, sender, ?repositories, "the registry says that something changed");
@@ -105,7 +128,7 @@ impl App {
 
     async fn check_signature(&self, registry: &Registry, notification: Notification<'_>) -> Result<()> {
         let Some(sealed) = self.0.store.registry_sealed_hook_secret(registry.id).await? else { return Ok(()) };
-        let secret = self.0.sealer.open(&place(registry), &sealed).map_err(|why| {
+        let secret = self.0.sealer.open(&place(&registry.name), &sealed).map_err(|why| {
             Error::Internal(format!("the secret of the hook of registry {} cannot be read: {why}", registry.name))
         })?;
         let fits = |signature| hook_signature_fits(&secret, notification.body, signature);
@@ -123,6 +146,6 @@ fn count(sender: &'static str, outcome: &'static str) {
 }
 
 /// What a sealed secret is bound to.
-fn place(registry: &Registry) -> String {
-    format!("registries/{}/hook_secret", registry.name)
+pub(super) fn place(registry: &str) -> String {
+    format!("registries/{registry}/hook_secret")
 }

@@ -10,10 +10,12 @@ mod error;
 mod events;
 mod hooks;
 mod index;
+mod keys;
 mod metrics;
 mod names;
 pub mod outside;
 mod registries;
+mod remote;
 mod runs;
 mod scans;
 mod search;
@@ -42,6 +44,7 @@ pub use doctor::{Finding, Verdict, examine};
 pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
+pub use keys::{KeyRotation, rotate_seal_key};
 pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{ArchiveForm, FileSpec, ImageAsked, Log, OutputFile, Planned, RunChange, RunFolder, RunForm, Submitted};
 pub use scans::{RegistryScan, ScanOutcome};
@@ -73,6 +76,7 @@ struct Inner {
     throttle: Throttle,
     /// How many notifications each hook may get.
     hook_pace: Allowance<RegistryId>,
+    remote_labels: remote::RemoteLabels,
     signals: Signals,
     /// This silo, among all on the same database: containers and files of runs are where it is.
     host: String,

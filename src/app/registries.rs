@@ -57,14 +57,14 @@ pub fn ca_fingerprints(registry: &Registry) -> Vec<String> {
 
 /// A registry's secrets, each sealed in a place of its own. Names of registries are unique and never change.
 #[derive(Clone, Copy)]
-enum Secret {
+pub(super) enum Secret {
     Password,
     ClientKey,
 }
 
 impl Secret {
     /// What it is bound to.
-    fn place(self, registry: &str) -> String {
+    pub(super) fn place(self, registry: &str) -> String {
         match self {
             Secret::Password => format!("registries/{registry}/password"),
             Secret::ClientKey => format!("registries/{registry}/client-key"),

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::names::{check_password, check_user_name};
-use super::{App, Error, Inner, Signals};
+use super::{App, Error, Inner, Signals, keys};
 use crate::auth::{
     Allowance, Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_id, random_password,
     write_private,
@@ -36,6 +36,8 @@ pub enum StartError {
     Locked(PathBuf),
     #[error("the option {0}")]
     Option(String),
+    #[error("the secrets were not sealed again: {0}")]
+    Seal(String),
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error(transparent)]
@@ -66,8 +68,9 @@ impl App {
         let data_error = |why| StartError::Data { path: settings.data.clone(), why };
         make_private_folder(&settings.data).map_err(data_error)?;
         let lock = lock(&settings.data)?;
-        let keys = Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?;
         let store = open_store(&settings).await?;
+        let keys = keys::load(&settings, &store).await?;
+        keys::examine(&store, &keys).await?;
         if settings.database.url.expose_secret().is_empty() {
             // Nobody else can be scanning: the lock is ours.
             store.scan_release_all().await?;
@@ -92,8 +95,8 @@ impl App {
     /// [`StartError`].
     pub async fn beside(settings: Settings, clock: Clock) -> Result<Self, StartError> {
         make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
-        let keys = Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?;
         let store = open_store(&settings).await?;
+        let keys = keys::load(&settings, &store).await?;
         Self::assemble(settings, clock, &keys, (store, Index::in_memory()?), String::new(), None)
     }
 
@@ -127,6 +130,7 @@ impl App {
             hosts: Hosts::default(),
             throttle: Throttle::new(rules),
             hook_pace: Allowance::new(settings.hooks.per_minute),
+            remote_labels: super::remote::RemoteLabels::new(settings.auth.remote_images_per_minute),
             signals: Signals::default(),
             host,
             going: super::runs::Going::default(),
@@ -223,11 +227,11 @@ fn read_synonyms(path: &Path) -> Result<Synonyms, StartError> {
     synonyms.map_err(|why| StartError::Option(format!("search.synonyms cannot be used: {}: {why}", path.display())))
 }
 
-fn make_private_folder(path: &Path) -> std::io::Result<()> {
+pub(super) fn make_private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn lock(data: &Path) -> Result<FileLock, StartError> {
+pub(super) fn lock(data: &Path) -> Result<FileLock, StartError> {
     let path = data.join("lock");
     let lock = FileLock::take(&path).map_err(|why| StartError::Data { path, why })?;
     lock.ok_or_else(|| StartError::Locked(data.to_owned()))

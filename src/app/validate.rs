@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{App, Error, Result};
+use super::{App, Caller, Error, Result};
 use crate::catalog::{Image, ImageId};
 use crate::registry::image_name;
 use crate::scan;
@@ -38,13 +38,13 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`] for an image that nobody knows or may ask for; those of [`App::remote_manifest`] for one that
     /// is not catalogued.
-    pub async fn validate(&self, subject: Subject, rules: Rules) -> Result<Report> {
+    pub async fn validate(&self, caller: &Caller, subject: Subject, rules: Rules) -> Result<Report> {
         let found = match subject {
             Subject::Manifest(text) => Found::Manifest(text),
             Subject::ImageId(id) => manifest_of(self.image_get(id).await?),
             Subject::Image(reference) => match self.image_by_reference(&reference).await? {
                 Some(image) => manifest_of(image),
-                None => Found::Label(self.label_by_reference(&reference).await?),
+                None => Found::Label(self.label_by_reference(caller, &reference).await?),
             },
         };
         let judge = move || match found {
@@ -88,14 +88,14 @@ impl App {
     }
 
     /// The raw label of an image that is not catalogued, read now.
-    async fn label_by_reference(&self, reference: &str) -> Result<Option<String>> {
+    async fn label_by_reference(&self, caller: &Caller, reference: &str) -> Result<Option<String>> {
         let unnamed = || {
             Error::NotFound(format!(
                 "There is no image {reference} in the catalogue; one of a registry is named HOST/REPOSITORY:TAG"
             ))
         };
         let (host, image) = reference.split_once('/').ok_or_else(unnamed)?;
-        self.remote_label(host, image).await
+        self.remote_label(caller, host, image).await
     }
 }
 

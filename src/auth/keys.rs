@@ -28,8 +28,7 @@ impl Keys {
     /// # Errors
     /// [`KeysError`], naming the file.
     pub fn load(data: &Path, token: &SecretString, seal: &SecretString) -> Result<Self, KeysError> {
-        let token = key(token, &data.join("token.key"), TOKEN_ADVICE)?;
-        Ok(Self { token, seal: key(seal, &data.join("seal.key"), SEAL_ADVICE)? })
+        Ok(Self { token: key(token, &data.join("token.key"))?, seal: key(seal, &data.join("seal.key"))? })
     }
 }
 
@@ -37,25 +36,45 @@ impl Keys {
 const TOKEN_ADVICE: &str = "it signs the tokens of those who are logged in: restore it from a backup, or delete it, and \
                             everybody logs in again; nothing else is lost";
 const SEAL_ADVICE: &str = "the stored passwords of registries and secrets of runs cannot be read without it: restore it from a \
-                           backup, or delete it, start again, and give the passwords anew";
+                           backup, or remove it, and throw away what cannot be read with: silo keys rotate --forget-lost";
 
-fn key(configured: &SecretString, path: &Path, advice: &'static str) -> Result<[u8; 32], KeysError> {
-    let file_error = |why| KeysError::File { path: path.display().to_string(), why };
-    let text = if configured.expose_secret().is_empty() {
-        let fresh: [u8; 32] = rand::random();
-        match write_private(path, &hex::encode(fresh)) {
-            Ok(()) => {}
-            Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
-            Err(why) => return Err(file_error(why)),
-        }
-        std::fs::read_to_string(path).map_err(file_error)?
-    } else {
-        configured.expose_secret().to_owned()
-    };
-    hex::decode(text.trim())
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| KeysError::Content { path: path.display().to_string(), advice })
+/// The key in a file; `None` where there is no file.
+///
+/// # Errors
+/// [`KeysError`], naming the file.
+pub fn read_key(path: &Path) -> Result<Option<[u8; 32]>, KeysError> {
+    let is_token = path.file_name().is_some_and(|name| name == "token.key");
+    let advice = if is_token { TOKEN_ADVICE } else { SEAL_ADVICE };
+    match std::fs::read_to_string(path) {
+        Ok(text) => match parsed(&text) {
+            Some(key) => Ok(Some(key)),
+            None => Err(KeysError::Content { path: path.display().to_string(), advice }),
+        },
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(KeysError::File { path: path.display().to_string(), why }),
+    }
+}
+
+fn key(configured: &SecretString, path: &Path) -> Result<[u8; 32], KeysError> {
+    let configured = configured.expose_secret();
+    if !configured.is_empty() {
+        let unreadable = || KeysError::Content { path: "of the configuration".to_owned(), advice: "see silo config" };
+        return parsed(configured).ok_or_else(unreadable);
+    }
+    if let Some(key) = read_key(path)? {
+        return Ok(key);
+    }
+    let file_error = |why: std::io::Error| KeysError::File { path: path.display().to_string(), why };
+    match write_private(path, &super::random_key()) {
+        // Another process was faster.
+        Err(why) if why.kind() != ErrorKind::AlreadyExists => return Err(file_error(why)),
+        _ => {}
+    }
+    read_key(path)?.ok_or_else(|| file_error(ErrorKind::NotFound.into()))
+}
+
+fn parsed(text: &str) -> Option<[u8; 32]> {
+    hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok())
 }
 
 /// Writes a new file that only its owner can read. Complete or not there, whenever the process is killed.

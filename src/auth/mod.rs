@@ -16,16 +16,21 @@ use chrono::{DateTime, Utc};
 
 pub use allowance::Allowance;
 pub use hook::{hook_digest, hook_signature_fits};
-pub use keys::{Keys, KeysError, write_private};
+pub use keys::{Keys, KeysError, read_key, write_private};
 pub use network::ClientNetwork;
 pub use password::Passwords;
-pub use seal::{SealError, Sealer};
+pub use seal::{SealError, Sealer, key_check};
 pub use throttle::{LoginOrigin, Throttle, ThrottleRules};
 pub use token::{Claims, Tokens};
 
 /// A value that nobody guesses: 32 hexadecimal digits, 122 random bits.
 pub fn random_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// A key: 64 hexadecimal digits, as key files hold them.
+pub fn random_key() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
 }
 
 /// An id that nobody guesses and whose order is that of time, to the millisecond: a UUID of version 7 (RFC 9562 §5.7).

@@ -58,6 +58,11 @@ impl Sealer {
     }
 }
 
+/// What may be kept of a key to know it again: nobody can make the key, or anything that the key makes, from it.
+pub fn key_check(key: &[u8; 32]) -> String {
+    hex::encode(mac(key, b"key check"))
+}
+
 /// HMAC-SHA256.
 fn mac(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
     let mac = Hmac::<Sha256>::new_from_slice(key).expect("any length is a key");

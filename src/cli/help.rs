@@ -19,7 +19,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run jobs on this machine", &["run", "batch", "shell"]),
     ("Share images", &["publish", "unpublish", "pull", "list", "image", "export"]),
     ("Use a server", &["search", "runs", "scan", "registry", "login"]),
-    ("Run the service", &["serve", "doctor", "config", "user", "health"]),
+    ("Run the service", &["serve", "doctor", "config", "user", "keys", "health"]),
     ("This program", &["completions", "man", "version", "help"]),
 ];
 
@@ -32,6 +32,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("user list", "silo user list"),
     ("user passwd", "silo user passwd ada"),
     ("user rm", "silo user rm ada"),
+    ("keys rotate", "silo keys rotate"),
     ("login", "export SILO_TOKEN=$(silo login ada)"),
     ("search", "silo search cloud mask"),
     ("scan", "silo scan hub"),

@@ -27,6 +27,7 @@ mod help;
 mod images;
 mod init;
 mod job;
+mod keys;
 mod manifest_file;
 mod old;
 mod place;
@@ -89,6 +90,9 @@ enum Command {
     /// Keep the users of this machine's database, also beside a running service
     #[command(subcommand)]
     User(account::Command),
+    /// Keep the key that the stored secrets are sealed with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Get a token from a server, for SILO_TOKEN
     Login(account::LoginOptions),
     /// Search a server's catalogue
@@ -226,6 +230,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Serve(options)) => serve::run(flags, options).await,
         Some(Command::Config(options)) => config::run(&flags, &options),
         Some(Command::User(command)) => account::run(&flags, command).await,
+        Some(Command::Keys(command)) => keys::run(&flags, command).await,
         Some(Command::Login(options)) => account::login(options).await,
         Some(Command::Search(options)) => search::run(options).await,
         Some(Command::Scan(options)) => scan::run(options).await,

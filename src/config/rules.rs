@@ -54,6 +54,8 @@ const RULES: &[(&str, Rule)] = &[
     ("auth.free_failures_per_address", Whole(0, MILLION)),
     ("auth.longest_wait_seconds", Whole(0, 7 * DAY)),
     ("auth.open_user_list", Switch),
+    ("auth.open_remote_images", Switch),
+    ("auth.remote_images_per_minute", Whole(1, MILLION)),
     ("http.public_url", Text(public_url)),
     ("http.request_timeout_seconds", Whole(1, DAY)),
     ("http.cors_origins", Texts(origin)),

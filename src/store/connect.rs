@@ -12,7 +12,7 @@ use sqlx::{Connection, Executor, SqlSafeStr};
 
 use super::db::{Db, sql};
 use super::index_feed::CatalogueState;
-use super::{Address, Error, Result, Store};
+use super::{Address, Error, Result, SEAL_KEY, SealedText, Store, TOKEN_KEY};
 
 /// How long SQLite's writers wait for each other.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ macro_rules! migrations {
 }
 
 /// What somebody sees who changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     /// The last migration that was done; `None` where there are no tables of ours yet.
     pub version: Option<i64>,
@@ -69,6 +69,16 @@ pub struct Look {
     pub newest: i64,
     /// `None` unless both are the same.
     pub catalogue: Option<CatalogueState>,
+    /// What was sealed, and what is remembered of the keys that seal and that sign tokens. Nothing unless both are the same.
+    pub sealed: Vec<SealedText>,
+    pub seal_check: Option<String>,
+    pub token_check: Option<String>,
+}
+
+impl Look {
+    fn without_tables(version: Option<i64>, newest: i64) -> Self {
+        Self { version, newest, catalogue: None, sealed: Vec::new(), seal_check: None, token_check: None }
+    }
 }
 
 impl Store {
@@ -79,7 +89,7 @@ impl Store {
     pub async fn look(address: &Address) -> Result<Look> {
         let (db, migrations) = match address {
             Address::Sqlite(path) if !path.exists() => {
-                return Ok(Look { version: None, newest: newest(&migrations!("sqlite")), catalogue: None });
+                return Ok(Look::without_tables(None, newest(&migrations!("sqlite"))));
             }
             Address::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
@@ -105,11 +115,20 @@ impl Store {
         .one(&self.db)
         .await?;
         if is_there == 0 {
-            return Ok(Look { version: None, newest, catalogue: None });
+            return Ok(Look::without_tables(None, newest));
         }
         let (version,): (Option<i64>,) = sql("SELECT MAX(version) FROM _sqlx_migrations").one(&self.db).await?;
-        let catalogue = if version == Some(newest) { Some(self.catalogue_state().await?) } else { None };
-        Ok(Look { version, newest, catalogue })
+        if version != Some(newest) {
+            return Ok(Look::without_tables(version, newest));
+        }
+        Ok(Look {
+            version,
+            newest,
+            catalogue: Some(self.catalogue_state().await?),
+            sealed: self.sealed_list().await?,
+            seal_check: self.key_check(SEAL_KEY).await?,
+            token_check: self.key_check(TOKEN_KEY).await?,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod repositories;
 mod run_lists;
 mod runs;
 mod scans;
+mod sealed;
 mod sessions;
 mod users;
 mod value;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 
 use self::db::{Db, sql};
 pub use self::registries::SealedSecrets;
+pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::LoginAccount;
 use crate::catalog::{
     Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase, RunStatus,
@@ -45,6 +47,9 @@ pub enum Error {
     /// The scan or run is not this worker's any more: its lease ran out and another took it, or it was deleted.
     #[error("the lease is lost")]
     LeaseLost,
+    /// It is not any more as the caller has seen it.
+    #[error("somebody else changed it meanwhile")]
+    Changed,
     /// A user has as many active runs as one may have.
     #[error("{there} runs are active, and {most} may be")]
     TooMany { there: u64, most: u64 },

@@ -56,6 +56,13 @@ impl Store {
             .await
     }
 
+    /// How many hints wait.
+    pub async fn hint_count(&self, registry: RegistryId) -> Result<u64> {
+        let (count,): (i64,) =
+            sql("SELECT COUNT(*) FROM hints WHERE registry_id = $1").bind(registry).one(&self.db).await?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Registries with hints that no scan of theirs has begun after. What a scan has left waits for the next one: a registry
     /// that does not answer would be asked for ever.
     pub async fn hint_registries(&self) -> Result<Vec<RegistryId>> {

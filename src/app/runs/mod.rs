@@ -32,6 +32,7 @@ pub(super) use discard::stuck_in;
 pub use files::{Log, OutputFile, RunFolder};
 pub(super) use going::Going;
 pub use inputs::FileSpec;
+pub(super) use secrets::place as settings_place;
 pub(super) use space::{RunDiskShortage, reserve};
 pub use submit::{Planned, Submitted};
 

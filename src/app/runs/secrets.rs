@@ -40,7 +40,7 @@ impl App {
 }
 
 /// What a run's secrets are bound to.
-fn place(id: &str) -> String {
+pub(in crate::app) fn place(id: &str) -> String {
     format!("runs/{id}/settings")
 }
 

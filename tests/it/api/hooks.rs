@@ -269,3 +269,28 @@ async fn what_is_pushed_to_a_real_registry_is_found_by_its_own_notification() {
     let found = silo.anonymous().get("/api/v1/search?q=a").await.json();
     assert_eq!(found["items"][0]["image"], format!("{}/{REPOSITORY}:1.0.0", registry.host()));
 }
+
+/// Names cost as much as notifications, and more than a scan by hints should follow have everything looked into.
+#[tokio::test]
+async fn a_hook_can_name_so_much_and_no_more() {
+    let registry = FakeRegistry::start().await;
+    let silo = TestApp::with().manual_clock().set("SILO__HOOKS__PER_MINUTE", "300").start().await;
+    let id = add(&silo, json!({"name": "mine", "url": registry.url(), "org": "geo"})).await;
+    let hook = hook(&silo, id).await;
+    let store = silo::app::open_store(silo.app.settings()).await.expect("the database opens");
+    let named = |count: usize| {
+        let event = |n| json!({"action": "push", "target": {"repository": format!("geo/x{n}-seed"), "tag": "1"}});
+        json!({"events": (0..count).map(event).collect::<Vec<_>>()})
+    };
+    assert_eq!(taken(silo.anonymous().post(&hook, named(201)).await).len(), 201);
+    assert_eq!(store.hint_count(silo::catalog::RegistryId(id)).await.expect("a number"), 0);
+    let scans = silo.user().get("/api/v1/scans").await.json();
+    assert_eq!(scans["items"][0]["trigger"], "schedule", "the whole registry: {scans}");
+    let statuses = [99, 1, 1].map(|count| (count, named(count)));
+    let mut seen = Vec::new();
+    for (_, body) in &statuses {
+        seen.push(silo.anonymous().post(&hook, body.clone()).await.status);
+    }
+    assert_eq!(seen, [202, 429, 429], "300 names in a minute");
+    assert!(store.hint_count(silo::catalog::RegistryId(id)).await.expect("a number") <= 99);
+}

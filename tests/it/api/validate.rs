@@ -244,7 +244,8 @@ async fn an_image_of_a_registry_is_judged_without_being_catalogued() {
     problem(&ask("geo/chart-seed:1").await, 404, "not a container image");
     problem(&ask("geo/bad-seed:2").await, 404, "There is no image");
     registry.fault(Seen::is_manifest, ALWAYS, Fault::Status(500));
-    problem(&ask("geo/bad-seed:1").await, 502, "500");
+    problem(&ask("geo/bad-seed:3").await, 502, "500");
+    assert_eq!(codes(&ask("geo/bad-seed:1").await.expect(200).json()), ["bad-name"], "what was read a moment ago");
 }
 
 #[tokio::test]

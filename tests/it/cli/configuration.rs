@@ -49,6 +49,7 @@ async fn help_lists_the_commands() {
       doctor       Look whether everything is there that the service on this machine needs
       config       Show the merged configuration, secrets masked
       user         Keep the users of this machine's database, also beside a running service
+      keys         Keep the key that the stored secrets are sealed with
       health       Ask the service on this machine whether it is alive, for container health checks
 
     This program:

@@ -9,6 +9,7 @@ mod doctor;
 mod export;
 mod help;
 mod init;
+mod keys;
 mod log;
 mod newcomer;
 mod private;

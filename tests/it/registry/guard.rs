@@ -146,3 +146,64 @@ async fn an_image_is_asked_with_the_credentials_of_its_registry() {
     assert_eq!(get("169.254.169.254".to_owned(), "geo/a-seed").await, 404);
     assert_eq!(stranger.count(Seen::is_any), 0);
 }
+
+/// The password of a registry is for what the registry was added for.
+#[tokio::test]
+async fn a_stranger_reads_no_image_that_is_not_included() {
+    let silo = TestApp::with().manual_clock().set("SILO__AUTH__REMOTE_IMAGES_PER_MINUTE", "3").start().await;
+    let registry = FakeRegistry::start().await;
+    registry.require_basic("ada", "secret");
+    let label = manifest("a", "1.0.0", "1.0.0").to_string();
+    for repository in ["geo/a-seed", "geo/old-seed", "geo/private", "art/a-seed"] {
+        for tag in ["1", "2", "3", "4"] {
+            registry.push(repository, tag, &Image::new().label(silo::seed::LABEL, label.clone()));
+        }
+    }
+    let form = json!({"name": "geo", "url": registry.url(), "org": "geo", "username": "ada", "password": "secret",
+        "exclude": ["geo/old-*"]});
+    silo.admin().post("/api/v1/registries", form).await.expect(201);
+    registry.clear_log();
+    let host = registry.host();
+    for image in ["geo/old-seed:1", "geo/private:1", "art/a-seed:1"] {
+        let path = format!("/images/manifest/{host}/{image}");
+        let why = silo.anonymous().get(&path).await.expect(404).error();
+        assert!(why.contains("includes the repository"), "{image}: {why}");
+        let body = json!({"image": format!("{host}/{image}")});
+        silo.admin().post("/api/v1/validate", body).await.expect(404);
+    }
+    assert_eq!(registry.count(Seen::is_any), 0, "what is not included was asked for");
+
+    let path = |tag: &str| format!("/images/manifest/{host}/geo/a-seed:{tag}");
+    silo.anonymous().get(&path("1")).await.expect(200);
+    let asked = registry.count(Seen::is_any);
+    for _ in 0..5 {
+        silo.anonymous().get(&path("1")).await.expect(200);
+    }
+    assert_eq!(registry.count(Seen::is_any), asked, "what was read is kept for a moment");
+    silo.anonymous().get(&path("2")).await.expect(200);
+    silo.anonymous().post("/api/v1/validate", json!({"image": format!("{host}/geo/a-seed:3")})).await.expect(200);
+    let refused = silo.anonymous().get(&path("4")).await.expect(429);
+    assert_eq!(refused.header("retry-after"), "20");
+    silo.anonymous().get(&path("1")).await.expect(200);
+    silo.admin().get(&path("4")).await.expect(200);
+}
+
+#[tokio::test]
+async fn images_of_registries_may_want_a_login() {
+    let silo = TestApp::with().set("SILO__AUTH__OPEN_REMOTE_IMAGES", "false").start().await;
+    let registry = FakeRegistry::start().await;
+    registry.push(
+        "geo/a-seed",
+        "1",
+        &Image::new().label(silo::seed::LABEL, manifest("a", "1.0.0", "1.0.0").to_string()),
+    );
+    silo.admin().post("/api/v1/registries", json!({"name": "geo", "url": registry.url()})).await.expect(201);
+    registry.clear_log();
+    let path = format!("/images/manifest/{}/geo/a-seed:1", registry.host());
+    let body = json!({"image": format!("{}/geo/a-seed:1", registry.host())});
+    silo.anonymous().get(&path).await.expect(401);
+    silo.anonymous().post("/api/v1/validate", body.clone()).await.expect(401);
+    assert_eq!(registry.count(Seen::is_any), 0);
+    silo.user().get(&path).await.expect(200);
+    silo.user().post("/api/v1/validate", body).await.expect(200);
+}

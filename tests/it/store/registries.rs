@@ -1,7 +1,7 @@
 //! Registries.
 
 use silo::catalog::{NewRegistry, Registry, RegistryId, ScanState, ScanTrigger};
-use silo::store::{Error, SealedSecrets};
+use silo::store::{Error, SEAL_KEY, SealedKind, SealedSecrets, SealedText};
 
 use super::both;
 use super::fixture::{at, claim, new_registry, registry, result, scan, seed};
@@ -161,4 +161,36 @@ both!(a_registry_deleted_under_a_scan_ends_its_lease, |store| {
     let finished = store.scan_finish(&claim, &result(ScanState::Complete, Default::default(), vec![]), at(2)).await;
     assert!(matches!(finished, Err(Error::LeaseLost)), "{finished:?}");
     assert_eq!(store.scan_request(hub.id, ScanTrigger::Manual, at(3)).await.unwrap(), None);
+});
+
+both!(sealed_texts_are_replaced_all_together_or_not_at_all, |store| {
+    let hub = store.registry_insert(&new_registry("hub"), &sealed(Some("p1"), Some("k1")), at(1)).await.unwrap();
+    store.registry_insert(&new_registry("lab"), &sealed(Some("p2"), None), at(1)).await.unwrap();
+    registry(&store, "open").await;
+    store.registry_set_hook(hub.id, Some("digest"), Some("h1")).await.unwrap();
+    let text = |kind, owner: &str, text: &str| SealedText { kind, owner: owner.into(), text: text.into() };
+    let all = [
+        text(SealedKind::RegistryPassword, "hub", "p1"),
+        text(SealedKind::RegistryPassword, "lab", "p2"),
+        text(SealedKind::RegistryClientKey, "hub", "k1"),
+        text(SealedKind::HookSecret, "hub", "h1"),
+    ];
+    assert_eq!(store.sealed_list().await.unwrap(), all);
+    assert_eq!(store.key_check(SEAL_KEY).await.unwrap(), None);
+    store.key_check_set(SEAL_KEY, "first").await.unwrap();
+
+    let changes: Vec<_> = all.iter().map(|old| (old.clone(), Some(format!("new {}", old.text)))).collect();
+    let mut stale = changes.clone();
+    stale[3].0.text = "h0".to_owned();
+    for wrong in [&stale, &changes[..3].to_vec(), &Vec::new()] {
+        assert!(matches!(store.sealed_replace(wrong, "second").await, Err(Error::Changed)), "{wrong:?}");
+        assert_eq!(store.sealed_list().await.unwrap(), all, "nothing was changed");
+        assert_eq!(store.key_check(SEAL_KEY).await.unwrap().as_deref(), Some("first"));
+    }
+    let mut changes = changes;
+    changes[1].1 = None;
+    store.sealed_replace(&changes, "second").await.unwrap();
+    let texts: Vec<String> = store.sealed_list().await.unwrap().into_iter().map(|sealed| sealed.text).collect();
+    assert_eq!(texts, ["new p1", "new k1", "new h1"]);
+    assert_eq!(store.key_check(SEAL_KEY).await.unwrap().as_deref(), Some("second"));
 });

@@ -17,6 +17,7 @@ both!(hints_wait_in_order_until_they_are_followed, |store| {
     assert_eq!(names, ["geo/b-seed", "geo/a-seed"], "one for each, the newest");
     assert!(old.iter().all(|hint| hint.id < hints[1].id), "whoever has read the old one sees that this is another");
     assert_eq!(store.hint_list(other.id).await.unwrap(), []);
+    assert_eq!((store.hint_count(hub.id).await.unwrap(), store.hint_count(other.id).await.unwrap()), (2, 0));
     assert_eq!(store.hint_registries().await.unwrap(), [hub.id]);
 
     store.hint_delete(&[hints[0].id, old[0].id]).await.unwrap();

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::Value;
 
 use super::views::{ImageView, SimpleImageView};
-use crate::app::{App, Page};
+use crate::app::{App, Caller, Page};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
 use crate::http::extract::{Path, id};
@@ -37,8 +37,9 @@ pub(super) async fn manifest(State(app): State<App>, Path(image): Path<String>) 
 
 pub(super) async fn remote_manifest(
     State(app): State<App>,
+    caller: Caller,
     Path((registry, image)): Path<(String, String)>,
 ) -> Result<Json<Value>> {
-    let text = app.remote_manifest(&registry, &image).await?;
+    let text = app.remote_manifest(&caller, &registry, &image).await?;
     Ok(Json(manifest::with_defaults(&text)))
 }

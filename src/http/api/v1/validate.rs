@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::app::{App, Error, Subject};
+use crate::app::{App, Caller, Error, Subject};
 use crate::catalog::ImageId;
 use crate::http::error::{Failure, Result};
 use crate::http::extract::Query;
@@ -39,10 +39,11 @@ enum Named<'a> {
 
 pub(super) async fn validate(
     State(app): State<App>,
+    caller: Caller,
     Query(RulesQuery { profile, strict }): Query<RulesQuery>,
     Body(subject): Body,
 ) -> Result<Json<Report>> {
-    Ok(Json(app.validate(subject, Rules { profile, strict }).await?))
+    Ok(Json(app.validate(&caller, subject, Rules { profile, strict }).await?))
 }
 
 impl<S: Send + Sync> FromRequest<S> for Body {

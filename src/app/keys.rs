@@ -1,0 +1,191 @@
+//! The two keys of an installation, and what is sealed in the database: whether they fit, and another seal key for everything.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use secrecy::ExposeSecret as _;
+
+use super::start::{StartError, lock, make_private_folder, open_store};
+use super::{hooks, registries, runs};
+use crate::auth::{Keys, Sealer, key_check, random_key, read_key, write_private};
+use crate::config::Settings;
+use crate::store::{self, SEAL_KEY, SealedKind, SealedText, Store, TOKEN_KEY};
+
+/// How to go on without the key.
+pub(super) const LOST_ADVICE: &str = "stop the service and put the right seal.key back from a backup (or set auth.seal_key to it); \
+     without one, throw away what cannot be read with: silo keys rotate --forget-lost, and give it anew";
+
+/// What a rotation did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KeyRotation {
+    pub sealed_again: usize,
+    /// What was thrown away, in words; empty for nothing.
+    pub forgotten: String,
+}
+
+/// The keys, once a rotation that was cut off is finished.
+pub(super) async fn load(settings: &Settings, store: &Store) -> Result<Keys, StartError> {
+    finish_rotation(settings, store).await?;
+    Ok(Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?)
+}
+
+/// Says in the log what these keys are not good for, and remembers them where all is well.
+pub(super) async fn examine(store: &Store, keys: &Keys) -> Result<(), StartError> {
+    let sealed = store.sealed_list().await?;
+    let lost = unreadable(&[keys.seal], &sealed);
+    if lost.is_empty() {
+        store.key_check_set(SEAL_KEY, &key_check(&keys.seal)).await?;
+    } else {
+        tracing::error!(
+            lost = in_words(&lost),
+            of = sealed.len(),
+            "stored secrets cannot be read with this seal key: {LOST_ADVICE}"
+        );
+    }
+    let token = key_check(&keys.token);
+    match store.key_check(TOKEN_KEY).await? {
+        Some(known) if known == token => {}
+        known => {
+            if known.is_some() {
+                tracing::warn!(
+                    "token.key is another one than before: who was logged in logs in again. Processes on one database need \
+                     the same one (auth.token_key)"
+                );
+            }
+            store.key_check_set(TOKEN_KEY, &token).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Seals everything with another key: a new one, or the configured one. Opened is what the present key opens, or that in `from`.
+/// Killed at any moment, either nothing has happened or the next start finishes it.
+///
+/// # Errors
+/// [`StartError::Locked`] while a service runs here; [`StartError::Seal`] when something cannot be opened, unless it is to be
+/// forgotten, or somebody else writes into the database. Then nothing was changed.
+pub async fn rotate_seal_key(
+    settings: &Settings,
+    from: Option<&Path>,
+    forget_lost: bool,
+) -> Result<KeyRotation, StartError> {
+    make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
+    let _lock = lock(&settings.data)?;
+    let store = open_store(settings).await?;
+    let rotated = rotate(settings, &store, from, forget_lost).await;
+    store.close().await;
+    rotated
+}
+
+async fn rotate(
+    settings: &Settings,
+    store: &Store,
+    from: Option<&Path>,
+    forget_lost: bool,
+) -> Result<KeyRotation, StartError> {
+    finish_rotation(settings, store).await?;
+    let file = settings.in_data("seal.key");
+    let mut openers = Vec::new();
+    if let Some(path) = from {
+        let missing = || StartError::Seal(format!("there is no key file {}", path.display()));
+        openers.push(read_key(path)?.ok_or_else(missing)?);
+    }
+    let is_configured = !settings.auth.seal_key.expose_secret().is_empty();
+    if is_configured {
+        openers.push(load(settings, store).await?.seal);
+    }
+    openers.extend(read_key(&file)?);
+    let sealed = store.sealed_list().await?;
+    let lost = unreadable(&openers, &sealed);
+    if !lost.is_empty() && !forget_lost {
+        return Err(StartError::Seal(format!(
+            "no key that is here opens {}. Name a file with the key that does with --from, or throw them away with --forget-lost",
+            in_words(&lost)
+        )));
+    }
+    let key = if is_configured { openers[usize::from(from.is_some())] } else { draft_key(&next_file(settings))? };
+    let target = Sealer::new(&key);
+    let changes: Vec<(SealedText, Option<String>)> = sealed
+        .iter()
+        .map(|text| {
+            let opened = openers.iter().find_map(|key| Sealer::new(key).open(&place(text), &text.text).ok());
+            (text.clone(), opened.map(|secret| target.seal(&place(text), &secret)))
+        })
+        .collect();
+    store.sealed_replace(&changes, &key_check(&key)).await.map_err(|why| match why {
+        store::Error::Changed => StartError::Seal(
+            "somebody else wrote into the database meanwhile: stop every SILO that uses it, and try again".to_owned(),
+        ),
+        other => other.into(),
+    })?;
+    finish_rotation(settings, store).await?;
+    Ok(KeyRotation { sealed_again: sealed.len() - lost.len(), forgotten: in_words(&lost) })
+}
+
+/// Where the next key waits until everything is sealed with it.
+pub(super) fn next_file(settings: &Settings) -> PathBuf {
+    settings.in_data("seal.key.next")
+}
+
+/// A new key, in the file first: it must not be lost when the database has begun to need it.
+fn draft_key(path: &Path) -> Result<[u8; 32], StartError> {
+    let on_disk = |why| StartError::Data { path: path.to_owned(), why };
+    match fs::remove_file(path) {
+        Err(why) if why.kind() != ErrorKind::NotFound => return Err(on_disk(why)),
+        _ => {}
+    }
+    write_private(path, &random_key()).map_err(on_disk)?;
+    read_key(path)?.ok_or_else(|| on_disk(ErrorKind::NotFound.into()))
+}
+
+/// Puts the next key in its place, if it is what the database is sealed with.
+async fn finish_rotation(settings: &Settings, store: &Store) -> Result<(), StartError> {
+    let next = next_file(settings);
+    let Some(key) = read_key(&next)? else { return Ok(()) };
+    if store.key_check(SEAL_KEY).await? != Some(key_check(&key)) {
+        return Ok(());
+    }
+    match fs::rename(&next, settings.in_data("seal.key")) {
+        // Another process was faster.
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+        Err(why) => Err(StartError::Data { path: next, why }),
+        Ok(()) => {
+            let folder = fs::File::open(&settings.data).and_then(|folder| folder.sync_all());
+            folder.map_err(|why| StartError::Data { path: settings.data.clone(), why })
+        }
+    }
+}
+
+/// What none of the keys opens.
+pub(super) fn unreadable<'a>(keys: &[[u8; 32]], sealed: &'a [SealedText]) -> Vec<&'a SealedText> {
+    let sealers: Vec<Sealer> = keys.iter().map(Sealer::new).collect();
+    let opens = |text: &SealedText| sealers.iter().any(|sealer| sealer.open(&place(text), &text.text).is_ok());
+    sealed.iter().filter(|text| !opens(text)).collect()
+}
+
+/// Secrets as people know them: by registry; of runs only how many.
+pub(super) fn in_words(secrets: &[&SealedText]) -> String {
+    let mut by_kind: BTreeMap<SealedKind, Vec<&str>> = BTreeMap::new();
+    for secret in secrets {
+        by_kind.entry(secret.kind).or_default().push(&secret.owner);
+    }
+    let part = |(kind, owners): (&SealedKind, &Vec<&str>)| match kind {
+        SealedKind::RegistryPassword => format!("the passwords of registries ({})", owners.join(", ")),
+        SealedKind::RegistryClientKey => format!("the client keys of registries ({})", owners.join(", ")),
+        SealedKind::HookSecret => format!("the secrets of hooks of registries ({})", owners.join(", ")),
+        SealedKind::RunSettings => format!("the secret settings of {} runs", owners.len()),
+    };
+    by_kind.iter().map(part).collect::<Vec<_>>().join("; ")
+}
+
+/// What a sealed text is bound to.
+fn place(sealed: &SealedText) -> String {
+    match sealed.kind {
+        SealedKind::RegistryPassword => registries::Secret::Password.place(&sealed.owner),
+        SealedKind::RegistryClientKey => registries::Secret::ClientKey.place(&sealed.owner),
+        SealedKind::HookSecret => hooks::place(&sealed.owner),
+        SealedKind::RunSettings => runs::settings_place(&sealed.owner),
+    }
+}

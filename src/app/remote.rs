@@ -1,0 +1,192 @@
+//! Images of registries that are not catalogued, for anybody who asks. A registry's password is used for what the registry was
+//! added for: only repositories that it includes are read, not too often, and what was read is kept for a moment.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{App, Caller, Error, Result};
+use crate::auth::{Allowance, ClientNetwork};
+use crate::catalog::{Registry, RegistryId, UserId};
+use crate::registry::{Fetched, image_name, pull_host};
+use crate::scan::seed_label;
+use crate::seed::{LABEL, label};
+
+/// How long an answer is kept.
+const KEPT_FOR: TimeDelta = TimeDelta::seconds(60);
+/// Answers that are kept, and bytes of labels in them.
+const MOST_KEPT: usize = 256;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// What all who ask for such images share.
+pub(super) struct RemoteLabels {
+    pace: Allowance<Asker>,
+    kept: Mutex<HashMap<RemoteImage, Kept>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Asker {
+    User(UserId),
+    Stranger(Option<ClientNetwork>),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct RemoteImage {
+    registry: RegistryId,
+    repository: String,
+    reference: String,
+}
+
+#[derive(Clone)]
+struct Kept {
+    at: DateTime<Utc>,
+    answer: Answer,
+}
+
+/// The label of an image, `None` where it has none; or why there is no image.
+type Answer = std::result::Result<Option<String>, String>;
+
+impl RemoteLabels {
+    /// With so many requests a minute for each who asks.
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self { pace: Allowance::new(per_minute), kept: Mutex::default() }
+    }
+
+    fn kept(&self, image: &RemoteImage, now: DateTime<Utc>) -> Option<Answer> {
+        let kept = self.kept.lock().expect("no panic while locked");
+        kept.get(image).filter(|kept| kept.is_fresh(now)).map(|kept| kept.answer.clone())
+    }
+
+    fn keep(&self, image: RemoteImage, answer: Answer, now: DateTime<Utc>) {
+        let mut kept = self.kept.lock().expect("no panic while locked");
+        kept.insert(image, Kept { at: now, answer });
+        let is_full = |kept: &HashMap<_, Kept>| {
+            kept.len() > MOST_KEPT || kept.values().map(Kept::bytes).sum::<usize>() > MOST_BYTES
+        };
+        if is_full(&kept) {
+            kept.retain(|_, kept| kept.is_fresh(now));
+        }
+        if is_full(&kept) {
+            kept.clear();
+        }
+    }
+}
+
+impl Kept {
+    fn is_fresh(&self, now: DateTime<Utc>) -> bool {
+        self.at <= now && now - self.at < KEPT_FOR
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.answer {
+            Ok(label) => label.as_ref().map_or(0, String::len),
+            Err(why) => why.len(),
+        }
+    }
+}
+
+impl App {
+    /// The manifest text of an image that need not be catalogued. Only registries that an admin added are asked, and only for
+    /// repositories that they include, so that a stranger can use neither this service nor its passwords to read others.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] where only those may ask who are logged in; [`Error::Invalid`] for an image that cannot be
+    /// named so; [`Error::NotFound`] for a host that nobody added, a repository that is not included, and an image without
+    /// a Seed manifest; [`Error::Throttled`]; [`Error::Registry`].
+    pub async fn remote_manifest(&self, caller: &Caller, host: &str, image: &str) -> Result<String> {
+        let label = self.remote_label(caller, host, image).await?;
+        let label = label.ok_or_else(|| Error::NotFound(format!("the image has no label {LABEL}")))?;
+        label::read(&label).map_err(|why| Error::NotFound(why.to_string()))
+    }
+
+    /// The raw Seed label of such an image; `None` for one that carries none.
+    ///
+    /// # Errors
+    /// As [`App::remote_manifest`], but not for what the label holds.
+    pub(super) async fn remote_label(&self, caller: &Caller, host: &str, image: &str) -> Result<Option<String>> {
+        let asker = match &caller.session {
+            Some(session) => Asker::User(session.user.id),
+            None if !self.settings().auth.open_remote_images => {
+                return Err(Error::Unauthenticated("Missing authorization token"));
+            }
+            None => Asker::Stranger(caller.network),
+        };
+        // The old service's words, for names that carry a port by mistake.
+        if image.split('@').next().is_some_and(|name| name.matches(':').count() > 1) {
+            return Err(Error::Invalid("More than one colon in image name".to_owned()));
+        }
+        let (repository, reference) = image_name(image).map_err(Error::Invalid)?;
+        let registry = self.registry_that_includes(host, &repository).await?;
+        let remote = RemoteImage { registry: registry.id, repository, reference };
+        let labels = &self.0.remote_labels;
+        let answer = match labels.kept(&remote, self.0.clock.now()) {
+            Some(answer) => answer,
+            None => {
+                labels
+                    .pace
+                    .take(asker, self.0.clock.now())
+                    .map_err(|wait| Error::Throttled { what: "Too many images of registries were asked for", wait })?;
+                let answer = self.remote_answer(&registry, &remote, host).await?;
+                labels.keep(remote, answer.clone(), self.0.clock.now());
+                answer
+            }
+        };
+        answer.map_err(Error::NotFound)
+    }
+
+    /// Of several registries on the host, such as namespaces of Docker Hub, the one whose organisation is closest.
+    async fn registry_that_includes(&self, host: &str, repository: &str) -> Result<Registry> {
+        let mut registries = self.registry_list().await?;
+        registries.retain(|registry| !host.is_empty() && registry.host == pull_host(host));
+        if registries.is_empty() {
+            let why = format!("No registry with the host {host} is registered; an admin can add it");
+            return Err(Error::NotFound(why));
+        }
+        registries.retain(|registry| {
+            self.filter_of(registry).is_ok_and(|filter| filter.in_org(repository) && filter.includes(repository))
+        });
+        let closest = registries.into_iter().rev().max_by_key(|registry| registry.org.len());
+        closest.ok_or_else(|| {
+            Error::NotFound(format!(
+                "No registry with the host {host} includes the repository {repository}; an admin can include it"
+            ))
+        })
+    }
+
+    async fn remote_answer(&self, registry: &Registry, image: &RemoteImage, host: &str) -> Result<Answer> {
+        let RemoteImage { repository, reference, .. } = image;
+        let source = self.source_of(registry, &self.impatient_limits()).await?;
+        let Some(digest) = source.digest(repository, reference).await? else {
+            let separator = if reference.contains(':') { '@' } else { ':' };
+            return Ok(Err(format!("There is no image {host}/{repository}{separator}{reference}")));
+        };
+        Ok(match source.fetch(repository, &digest).await? {
+            Fetched::Image(configs) => Ok(seed_label(&configs).map(str::to_owned)),
+            Fetched::Other(kind) => Err(format!("{repository} is not a container image but {kind}")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_bounded_and_ends() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a moment");
+        let image =
+            |n: usize| RemoteImage { registry: RegistryId(1), repository: n.to_string(), reference: String::new() };
+        let labels = RemoteLabels::new(60);
+        labels.keep(image(0), Ok(Some("label".to_owned())), at(0));
+        assert_eq!(labels.kept(&image(0), at(59)), Some(Ok(Some("label".to_owned()))));
+        assert_eq!((labels.kept(&image(0), at(60)), labels.kept(&image(0), at(-1))), (None, None));
+        for n in 0..1000 {
+            labels.keep(image(n), Ok(Some("x".repeat(100_000))), at(0));
+            let kept = labels.kept.lock().expect("no panic while locked");
+            assert!(kept.len() <= MOST_KEPT && kept.values().map(Kept::bytes).sum::<usize>() <= MOST_BYTES);
+        }
+        (0..1000).for_each(|n| labels.keep(image(n), Err(String::new()), at(0)));
+        assert!(labels.kept.lock().expect("no panic while locked").len() <= MOST_KEPT);
+    }
+}
