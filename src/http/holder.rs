@@ -1,10 +1,9 @@
 //! Whose share of something a request takes.
 
-use axum::extract::FromRequestParts as _;
 use http::request::Parts;
 
 use super::connections::network_of;
-use super::extract::ClientAddress;
+use super::extract::client_address;
 use crate::app::{App, Session};
 use crate::catalog::UserId;
 
@@ -21,11 +20,8 @@ impl Holder {
         if let Some(session) = parts.extensions.get::<Session>() {
             return Self::User(session.user.id);
         }
-        let address = match ClientAddress::from_request_parts(parts, app).await {
-            Ok(ClientAddress(address)) => address,
-            Err(_) => String::new(),
-        };
-        Self::Address(address.parse().map_or(address, |address| network_of(address).to_string()))
+        let address = client_address(&parts.headers, &parts.extensions, app.settings().http.trust_forwarded_for);
+        Self::Address(address.map(|address| network_of(address).to_string()).unwrap_or_default())
     }
 
     pub(super) fn is_user(&self) -> bool {
