@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::{App, Result};
-use crate::catalog::{Registry, RegistryId, Scan};
-use crate::store::ClaimedScan;
+use super::{App, Error, Result};
+use crate::catalog::{Registry, RegistryId, Scan, ScanId};
 
 impl App {
     /// Brings the numbers up to date that are states. Without the database they stay as they were.
@@ -26,13 +25,16 @@ impl App {
     }
 
     /// Counts a scan that this process has ended.
-    pub(super) async fn count_scan(&self, claim: &ClaimedScan) {
-        let store = &self.0.store;
-        match tokio::try_join!(store.registry_get(claim.registry_id), store.scan_get(claim.id)) {
-            Ok((Some(registry), Some(scan))) => count(&registry, &scan),
-            // Deleted in this moment.
-            Ok(_) => {}
-            Err(why) => tracing::warn!(%why, scan = %claim.id, "the scan is not counted"),
+    pub(super) async fn count_scan(&self, id: ScanId) {
+        let counted = async {
+            let Some(scan) = self.0.store.scan_get(id).await? else { return Ok(()) };
+            if let Some(registry) = self.0.store.registry_get(scan.registry_id).await? {
+                count(&registry, &scan);
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(why) = counted.await {
+            tracing::warn!(%why, scan = %id, "the scan is not counted");
         }
     }
 

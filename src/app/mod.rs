@@ -46,7 +46,10 @@ pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
 pub use keys::{KeyRotation, rotate_seal_key};
 pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
-pub use runs::{ArchiveForm, FileSpec, ImageAsked, Log, OutputFile, Planned, RunChange, RunFolder, RunForm, Submitted};
+pub use runs::{
+    ArchiveForm, BatchRow, FileSpec, ImageAsked, Log, MOST_ROWS, OutputFile, Planned, RunChange, RunFolder, RunForm,
+    Submitted,
+};
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{Match, Page, Ranked, Suggestions};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
@@ -90,6 +93,8 @@ struct Inner {
     purging: Mutex<Option<std::time::Instant>>,
     /// How much room the disk of runs lacked when a worker looked last.
     shortage: std::sync::Mutex<Option<runs::RunDiskShortage>>,
+    /// Batches are prepared one after the other, because each takes memory for all of its rows.
+    batches: Mutex<()>,
     /// The container engine, once it was needed.
     machine: Mutex<Option<engine::Machine>>,
     /// One writer brings the index up to date at a time.
@@ -168,7 +173,8 @@ impl App {
     pub async fn clean_up(&self) -> Result<()> {
         let (now, events) = (self.0.clock.now(), &self.settings().events);
         let store = &self.0.store;
-        let sessions = store.session_prune(now).await.map(drop).map_err(Error::from);
+        let latest = now + TimeDelta::hours(i64::from(self.settings().auth.token_hours));
+        let sessions = store.session_prune(now, latest).await.map(drop).map_err(Error::from);
         let networks = store.login_network_prune(now - KNOWN_NETWORK_AGE).await.map(drop).map_err(Error::from);
         let events = store.event_prune(events.keep, now - TimeDelta::days(i64::from(events.keep_days))).await;
         let scans = store.scan_prune(self.settings().scan.keep).await.map(drop).map_err(Error::from);

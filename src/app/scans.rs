@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error, Result};
+use super::{App, Error, Result, Session};
 use crate::auth::random_id;
 use crate::catalog::{Registry, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanState, ScanTrigger};
 use crate::registry::Source;
@@ -75,6 +75,23 @@ impl App {
             }
             None => Err(Error::NotFound("No registry found with that ID".to_owned())),
         }
+    }
+
+    /// Stops a scan that waits or runs. What it has stored stays, and nothing is removed. Whoever is at it hears of it within
+    /// two seconds.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for a scan that has ended.
+    pub async fn scan_cancel(&self, session: &Session, id: ScanId) -> Result<Scan> {
+        let by = &session.user.username;
+        if !self.0.store.scan_cancel(id, &format!("cancelled by {by}"), self.0.clock.now()).await? {
+            let state = self.scan_get(id).await?.state.as_str();
+            return Err(Error::Conflict(format!("Scan {id} has ended ({state}), so there is nothing to cancel")));
+        }
+        tracing::info!(scan = %id, by, "a scan was cancelled");
+        self.count_scan(id).await;
+        self.0.signals.scan_ended.send_modify(|count| *count += 1);
+        self.scan_get(id).await
     }
 
     /// Asks for a scan of every registry.
@@ -179,7 +196,7 @@ impl App {
 
     /// Asks for scans where hints were left: they came when a scan was about to end, or nobody was there to follow them.
     async fn follow_hints(&self) -> Result<()> {
-        for registry in self.0.store.hint_registries().await? {
+        for registry in self.0.store.hint_registries(self.0.clock.now()).await? {
             match self.scan_request(registry, ScanTrigger::Hook).await {
                 Ok(_) | Err(Error::NotFound(_)) => {}
                 Err(why) => return Err(why),
@@ -215,9 +232,9 @@ impl App {
         self.0.signals.scan_ended.send_modify(|count| *count += 1);
         self.follow_hints().await?;
         if outcome? {
-            self.count_scan(&claim).await;
+            self.count_scan(claim.id).await;
         } else {
-            tracing::info!(scan = %claim.id, "the scan was given back, taken over, or its registry deleted");
+            tracing::info!(scan = %claim.id, "the scan was given back, taken over or cancelled, or its registry deleted");
         }
         self.index_bring_up_to_date().await.map(|()| true)
     }

@@ -138,6 +138,7 @@ impl App {
             purging: tokio::sync::Mutex::default(),
             shortage: std::sync::Mutex::default(),
             machine: tokio::sync::Mutex::default(),
+            batches: tokio::sync::Mutex::default(),
             uploads: tokio::sync::Mutex::default(),
             index_sync: tokio::sync::Mutex::default(),
             index_build: tokio::sync::Mutex::default(),

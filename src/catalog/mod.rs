@@ -21,7 +21,7 @@ pub use image::{
 };
 pub use job::{Job, JobSummary, JobVersion};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
-pub use run::{RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload};
+pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload};
 pub use scan::{
     Hint, NewScanProblem, Repository, RepositoryState, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger,
 };

@@ -1,9 +1,12 @@
 //! Runs: what users asked to be run, as lists show it. The whole of a run is the engine's record.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::UserId;
+
+/// The longest wait before another attempt.
+pub const LONGEST_RETRY_WAIT: TimeDelta = TimeDelta::minutes(15);
 
 /// How a run stands: the words of OGC API – Processes, and no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,8 @@ pub enum ScanState {
     Held,
     /// The registry could not be listed at all; the catalogue is as before.
     Failed,
+    /// Somebody stopped it; what it had stored by then is in the catalogue, nothing was removed.
+    Cancelled,
 }
 
 impl ScanState {
@@ -30,13 +32,15 @@ impl ScanState {
             ScanState::Partial => "partial",
             ScanState::Held => "held",
             ScanState::Failed => "failed",
+            ScanState::Cancelled => "cancelled",
         }
     }
 
     /// Reads the word; `None` for any other.
     pub fn parse(word: &str) -> Option<ScanState> {
-        use ScanState::{Complete, Failed, Held, Partial, Queued, Running};
-        [Queued, Running, Complete, Partial, Held, Failed].into_iter().find(|state| state.as_str() == word)
+        use ScanState::{Cancelled, Complete, Failed, Held, Partial, Queued, Running};
+        let all = [Queued, Running, Complete, Partial, Held, Failed, Cancelled];
+        all.into_iter().find(|state| state.as_str() == word)
     }
 
     /// Whether the scan still has work to do.
@@ -119,7 +123,7 @@ pub struct Scan {
     pub state: ScanState,
     pub trigger: ScanTrigger,
     pub counts: ScanCounts,
-    /// Why it failed or stayed partial, in words.
+    /// Why it failed, stayed partial or was cancelled, in words.
     pub error: Option<String>,
     /// How often a worker took it up; more than one after a crash.
     pub attempts: i64,

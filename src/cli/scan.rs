@@ -28,6 +28,9 @@ pub(super) struct Options {
     /// Agree that what the registry's last scan missed is gone, when that was so much that it was held
     #[arg(long, requires = "registry")]
     confirm: bool,
+    /// Cancel the registry's scan that waits or runs. What it has stored by then stays, and nothing is removed
+    #[arg(long, requires = "registry", conflicts_with_all = ["confirm", "wait"])]
+    cancel: bool,
     /// As JSON, as the server answers: a list of scans
     #[arg(long)]
     json: bool,
@@ -49,12 +52,14 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let mut scans = Vec::new();
     for id in registries {
-        let path = if options.confirm {
-            format!("/api/v1/scans/{}/confirm", last_scan(&client, id).await?)
+        let (method, path) = if options.confirm {
+            (Method::POST, format!("/api/v1/scans/{}/confirm", last_scan(&client, id).await?))
+        } else if options.cancel {
+            (Method::DELETE, format!("/api/v1/scans/{}", last_scan(&client, id).await?))
         } else {
-            format!("/api/v1/registries/{id}/scans")
+            (Method::POST, format!("/api/v1/registries/{id}/scans"))
         };
-        scans.push(client.ask(Method::POST, &path, &[], None).await?);
+        scans.push(client.ask(method, &path, &[], None).await?);
     }
     if options.wait {
         scans = wait(&client, scans).await?;
@@ -62,11 +67,14 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     if options.json {
         print(format_args!("{}\n", Value::from(scans.clone())))?;
     } else {
-        show(&scans, options.wait)?;
+        show(&scans, options.wait || options.cancel)?;
     }
-    let failed = scans.iter().filter(|scan| scan["state"] == "failed").count();
+    let is_bad = |scan: &&Value| scan["state"] == "failed" || (scan["state"] == "cancelled" && !options.cancel);
+    let failed = scans.iter().filter(is_bad).count();
     if failed > 0 {
-        bail!("{failed} of {} scans failed", scans.len());
+        let is_cancelled = scans.iter().filter(is_bad).any(|scan| scan["state"] == "cancelled");
+        let ended = if is_cancelled { "failed or were cancelled" } else { "failed" };
+        bail!("{failed} of {} scans {ended}", scans.len());
     }
     Ok(())
 }
@@ -78,7 +86,7 @@ async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
     let reply = client.ask(Method::GET, "/api/v1/scans", &query, None).await?;
     match items(&reply["items"]).first() {
         Some(scan) => Ok(scan["id"].clone()),
-        None => bail!("this registry was never scanned; there is nothing to confirm"),
+        None => bail!("this registry was never scanned; there is nothing to confirm or to cancel"),
     }
 }
 

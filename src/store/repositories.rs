@@ -63,12 +63,16 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
-    /// Registries with hints that no scan of theirs has begun after. What a scan has left waits for the next one: a registry
-    /// that does not answer would be asked for ever.
-    pub async fn hint_registries(&self) -> Result<Vec<RegistryId>> {
+    /// Registries with hints that no scan of theirs has begun after, or was cancelled after. What a scan has left waits for
+    /// the next one: a registry that does not answer would be asked for ever. Moments after `now` were told by a clock that
+    /// was ahead: of a hint they count as now, of a scan they say nothing.
+    pub async fn hint_registries(&self, now: DateTime<Utc>) -> Result<Vec<RegistryId>> {
+        sql("UPDATE hints SET created_at = $1 WHERE created_at > $1").bind(now).execute(&self.db).await?;
         let rows: Vec<(i64,)> = sql("SELECT DISTINCT h.registry_id FROM hints h
-             WHERE NOT EXISTS (SELECT 1 FROM scans s WHERE s.registry_id = h.registry_id AND s.started_at > h.created_at)
+             WHERE NOT EXISTS (SELECT 1 FROM scans s WHERE s.registry_id = h.registry_id
+                 AND COALESCE(s.started_at, s.finished_at) > h.created_at AND COALESCE(s.started_at, s.finished_at) <= $1)
              ORDER BY h.registry_id")
+        .bind(now)
         .all(&self.db)
         .await?;
         Ok(rows.into_iter().map(|(id,)| RegistryId(id)).collect())

@@ -6,7 +6,7 @@ use super::db::{Lock, Tx, sql};
 use super::scans::held;
 use super::value::json;
 use super::{ClaimedRun, Error, NewRun, Result, RunState, Store};
-use crate::catalog::{RunPhase, RunStatus, UserId};
+use crate::catalog::{LONGEST_RETRY_WAIT, RunPhase, RunStatus, UserId};
 
 impl Store {
     /// Adds runs, all or none. `most`: how many active runs one user may have.
@@ -22,6 +22,8 @@ impl Store {
     /// Takes up a run: one that this host had, whose silo died; or the most urgent that waits, of the owner who has the
     /// fewest that go on; or one whose host is silent for longer than its lease. Not those in `busy`, which this process is at.
     /// One whose lease ran out goes on until somebody takes it up: it counts for its owner. `token` must be new for each call.
+    /// Moments that are too far away were told by a clock that was ahead: a lease that ends after `lease_until` is cut to it,
+    /// and a run that would wait for longer than [`LONGEST_RETRY_WAIT`] waits no more.
     pub async fn run_claim(
         &self,
         token: &str,
@@ -44,18 +46,23 @@ impl Store {
         (now, lease_until): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Option<ClaimedRun>> {
         sql(format!("SELECT id FROM run_queue {}", self.db.lock(Lock::Wait))).one::<(i64,)>(&mut *tx).await?;
-        let passed_over: String = (3..).take(busy.len()).map(|place| format!(" AND r.id <> ${place}")).collect();
+        sql("UPDATE runs SET lease_until = $1 WHERE finished_at IS NULL AND lease_until > $1")
+            .bind(lease_until)
+            .execute(&mut *tx)
+            .await?;
+        let passed_over: String = (4..).take(busy.len()).map(|place| format!(" AND r.id <> ${place}")).collect();
         let select = format!(
             "SELECT r.id, r.host FROM runs r
              LEFT JOIN (SELECT owner_id, COUNT(*) AS going FROM runs
                         WHERE lease_token IS NOT NULL GROUP BY owner_id) AS o
                  ON o.owner_id = r.owner_id
-             WHERE r.finished_at IS NULL AND r.due_at <= $1 AND (r.lease_until IS NULL OR r.lease_until <= $1)
+             WHERE r.finished_at IS NULL AND (r.lease_until IS NULL OR r.lease_until <= $1)
+                 AND (r.due_at <= $1 OR r.due_at > $3 OR r.attempts = 0 OR r.lease_token IS NOT NULL)
                  AND (r.lease_token IS NOT NULL OR COALESCE(o.going, 0) < $2){passed_over}
              ORDER BY CASE WHEN r.lease_token IS NULL THEN 1 ELSE 0 END, r.priority DESC, COALESCE(o.going, 0), r.id
              LIMIT 1"
         );
-        let select = sql(select).bind(now).bind(most_per_owner);
+        let select = sql(select).bind(now).bind(most_per_owner).bind(now + LONGEST_RETRY_WAIT);
         let select = busy.iter().fold(select, |select, id| select.bind(id));
         let found: Option<(String, Option<String>)> = select.optional(&mut *tx).await?;
         let Some((id, last_host)) = found else { return Ok(None) };

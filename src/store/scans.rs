@@ -70,13 +70,18 @@ impl Store {
         }
     }
 
-    /// Takes up the oldest scan that is queued, or running with its lease run out. `token` must be new for each call.
+    /// Takes up the oldest scan that is queued, or running with its lease run out. `token` must be new for each call. A lease
+    /// that ends after `lease_until` was made by a clock that was ahead, and is cut to it.
     pub async fn scan_claim(
         &self,
         token: &str,
         now: DateTime<Utc>,
         lease_until: DateTime<Utc>,
     ) -> Result<Option<ClaimedScan>> {
+        sql("UPDATE scans SET lease_until = $1 WHERE state = 'running' AND lease_until > $1")
+            .bind(lease_until)
+            .execute(&self.db)
+            .await?;
         let claimed = sql(format!(
             "UPDATE scans SET state = 'running', lease_token = $1, lease_until = $2, attempts = attempts + 1,
                  started_at = COALESCE(started_at, $3)
@@ -179,6 +184,19 @@ impl Store {
         sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL WHERE state = 'running'")
             .execute(&self.db)
             .await
+    }
+
+    /// Ends a scan that waits or runs; whoever is at it finds its lease gone, and stores nothing more. False: it is not active.
+    pub async fn scan_cancel(&self, id: ScanId, why: &str, now: DateTime<Utc>) -> Result<bool> {
+        let ended = sql("UPDATE scans SET state = 'cancelled', error = $1, finished_at = $2, lease_token = NULL,
+                 lease_until = NULL
+             WHERE id = $3 AND state IN ('queued', 'running')")
+        .bind(why)
+        .bind(now)
+        .bind(id)
+        .execute(&self.db)
+        .await?;
+        Ok(ended == 1)
     }
 
     pub async fn scan_get(&self, id: ScanId) -> Result<Option<Scan>> {

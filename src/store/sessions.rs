@@ -70,8 +70,9 @@ impl Store {
         Ok(sql("DELETE FROM sessions WHERE jti = $1").bind(jti).execute(&self.db).await? > 0)
     }
 
-    /// Deletes expired rows; how many.
-    pub async fn session_prune(&self, now: DateTime<Utc>) -> Result<u64> {
+    /// Deletes expired rows; how many. One that expires after `latest` was made by a clock that was ahead, and is cut to it.
+    pub async fn session_prune(&self, now: DateTime<Utc>, latest: DateTime<Utc>) -> Result<u64> {
+        sql("UPDATE sessions SET expires_at = $1 WHERE expires_at > $1").bind(latest).execute(&self.db).await?;
         sql("DELETE FROM sessions WHERE expires_at <= $1").bind(now).execute(&self.db).await
     }
 }

@@ -57,6 +57,7 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
     tasks.spawn(drive::<judge_again::JudgeAgain>(app.clone(), stop.clone()));
     tasks.spawn(drive::<cleanup::Cleanup>(app.clone(), stop.clone()));
     tasks.spawn(drive::<file_removal::FileRemoval>(app.clone(), stop.clone()));
+    tasks.spawn(strike_minutes(app.clone(), stop.clone()));
     let clock = cron_clock(app).await?;
     let stopped = stop.clone();
     tasks.spawn(async move {
@@ -78,6 +79,17 @@ async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
     clock.add(strike).await?;
     clock.start().await?;
     Ok(clock)
+}
+
+/// Strikes as well, a minute after the minute before: the cron clock goes by the time of day, so it stands still for as long
+/// as that was set back.
+async fn strike_minutes(app: App, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(60)) => app.signals().minute.notify_one(),
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {

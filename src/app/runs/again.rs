@@ -1,40 +1,18 @@
-//! Runs that are done again, and rows of batches.
+//! Runs that are done again.
 
 use serde_json::Value;
 
 use super::super::accounts::Session;
-use super::super::{App, Error, Result};
+use super::super::{App, Result};
 use super::secrets::{Secrets, check_secrets, with_queries};
 use super::subject::Subject;
-use super::submit::{MOST_ROWS, Row, read_manifest, read_spec};
+use super::submit::{read_manifest, read_spec};
 use super::{ImageAsked, RunChange, RunForm, RunSpec, read_record};
-use crate::catalog::{RunFilter, RunStatus};
 use crate::engine::record::Record;
 use crate::seed::environment::variable_name;
 use secrecy::SecretString;
 
 impl App {
-    /// Queues the rows of a batch again that stand so: the new batch's id.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when none stands so; as [`App::run_again`].
-    pub async fn run_again_batch(&self, session: &Session, batch: &str, status: RunStatus) -> Result<String> {
-        let filter = RunFilter { batch: Some(batch.to_owned()), status: vec![status], ..RunFilter::default() };
-        let mut found = self.run_list(session, filter, None, MOST_ROWS as u32).await?;
-        if found.is_empty() {
-            let word = status.as_str();
-            return Err(Error::Conflict(format!("No row of batch {batch} is {word}, so there is nothing to do again")));
-        }
-        found.sort_by_key(|run| run.batch_row);
-        let machine = self.machine_for_runs().await?;
-        let mut rows = Vec::new();
-        for run in found {
-            let (form, subject) = self.form_again(session, &run.id, &RunChange::default()).await?;
-            rows.push(Row { form, subject: Some(subject), rerun_of: Some(run.id) });
-        }
-        self.queue_batch(session, rows, machine).await
-    }
-
     /// Queues a run again, with what is to be different.
     ///
     /// # Errors
@@ -50,7 +28,12 @@ impl App {
     }
 
     /// What was asked for, with what is to be different; and the very image that was run before, whatever became of its tag.
-    async fn form_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<(RunForm, Subject)> {
+    pub(super) async fn form_again(
+        &self,
+        session: &Session,
+        id: &str,
+        change: &RunChange,
+    ) -> Result<(RunForm, Subject)> {
         let stored = self.run_stored(session, id).await?;
         let spec: RunSpec = read_spec(&stored.spec)?;
         let secrets = self.secrets_of(id, stored.sealed.as_deref())?;
@@ -68,18 +51,20 @@ impl App {
     }
 }
 
+/// The old values, with the new ones in place of those of the same names.
+pub(super) fn replaced<T: Clone>(
+    old: impl Iterator<Item = (String, T)>,
+    new: &[(String, T)],
+    is_same: impl Fn(&str, &str) -> bool,
+) -> Vec<(String, T)> {
+    let kept = old.filter(|(name, _)| !new.iter().any(|(other, _)| is_same(name, other)));
+    kept.chain(new.iter().cloned()).collect()
+}
+
 /// What was asked for, with what is to be different.
 fn changed(spec: RunSpec, secrets: Secrets, old: &Record, change: &RunChange) -> Result<RunForm> {
     let files = with_queries(&spec.files, &secrets);
     let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
-    fn replaced<T: Clone>(
-        old: impl Iterator<Item = (String, T)>,
-        new: &[(String, T)],
-        is_same: impl Fn(&str, &str) -> bool,
-    ) -> Vec<(String, T)> {
-        let kept = old.filter(|(name, _)| !new.iter().any(|(other, _)| is_same(name, other)));
-        kept.chain(new.iter().cloned()).collect()
-    }
     let settings = spec.settings.into_iter().map(|(name, shown)| {
         let value = secrets.get(&name).cloned().unwrap_or_else(|| SecretString::from(shown));
         (name, value)

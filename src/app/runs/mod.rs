@@ -2,6 +2,7 @@
 
 mod again;
 mod archive;
+mod batches;
 mod discard;
 mod ends;
 mod files;
@@ -29,6 +30,7 @@ use crate::store::StoredRun;
 
 pub use archive::ArchiveForm;
 pub(super) use discard::stuck_in;
+pub use batches::MOST_ROWS;
 pub use files::{Log, OutputFile, RunFolder};
 pub(super) use going::Going;
 pub use inputs::FileSpec;
@@ -59,6 +61,15 @@ pub struct RunForm {
     pub platform: Option<String>,
     /// Whether one that is alike will do.
     pub dedup: bool,
+}
+
+/// What a row of a batch has; it goes before what all have.
+#[derive(Clone, Debug, Default)]
+pub struct BatchRow {
+    pub files: Vec<(String, FileSpec)>,
+    pub json: Vec<(String, Value)>,
+    pub label: Option<String>,
+    pub tags: Option<Vec<String>>,
 }
 
 /// Which image.

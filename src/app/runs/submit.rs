@@ -37,8 +37,8 @@ const MOST_TRIES: u32 = 10;
 const HIGHEST: u8 = 9;
 /// What a run has that does not say.
 const PRIORITY: u8 = 4;
-/// The most rows of a batch.
-pub(super) const MOST_ROWS: usize = 10_000;
+/// The most problems that are told.
+pub(super) const MOST_PROBLEMS: usize = 100;
 const MIB: u64 = 1024 * 1024;
 
 /// What became of asking.
@@ -74,14 +74,6 @@ pub(super) struct Prepared {
     dedup_key: Option<String>,
 }
 
-/// A row of a batch.
-pub(super) struct Row {
-    pub form: RunForm,
-    /// `None`: the form says which.
-    pub subject: Option<Subject>,
-    pub rerun_of: Option<String>,
-}
-
 impl App {
     /// Says what would be run.
     ///
@@ -114,53 +106,6 @@ impl App {
         Ok(Submitted::Queued(Box::new(record)))
     }
 
-    /// Queues the rows of a batch, all or none: the batch's id.
-    ///
-    /// # Errors
-    /// As [`App::run_submit`], for all rows at once.
-    pub async fn run_submit_batch(&self, session: &Session, forms: &[RunForm]) -> Result<String> {
-        if forms.is_empty() {
-            return Err(Error::Invalid("The batch has no rows, so there is nothing to run".to_owned()));
-        }
-        if forms.len() > MOST_ROWS {
-            return Err(Error::Invalid(format!("The batch has more than {MOST_ROWS} rows: split it")));
-        }
-        let machine = self.machine_for_runs().await?;
-        let rows = forms.iter().map(|form| Row { form: form.clone(), subject: None, rerun_of: None }).collect();
-        self.queue_batch(session, rows, machine).await
-    }
-    pub(super) async fn queue_batch(
-        &self,
-        session: &Session,
-        rows: Vec<Row>,
-        machine: Option<Machine>,
-    ) -> Result<String> {
-        let batch = time_ordered_id(self.0.clock.now());
-        let (mut runs, mut problems) = (Vec::new(), Vec::new());
-        for (row, Row { form, subject, rerun_of }) in (1_u32..).zip(rows) {
-            let form = &form;
-            match self.prepared(&session.user, form, subject, machine.as_ref()).await {
-                Ok(prepared) => {
-                    let ticket = self.ticket(&session.user, form, Some(batch.clone()), rerun_of);
-                    let new = self.new_run(session.user.clone(), form, prepared, ticket, Some(row));
-                    runs.push(new.0);
-                }
-                Err(Error::Unrunnable(found)) => problems.extend(found.into_iter().map(|problem| in_row(problem, row))),
-                Err(why @ (Error::Invalid(_) | Error::NotFound(_))) => {
-                    let subject = format!("row {row}");
-                    let (message, help) = (why.to_string(), String::new());
-                    problems.push(PlanProblem { code: PlanCode::BadValue, subject, message, help });
-                }
-                Err(why) => return Err(why),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(Error::Unrunnable(problems));
-        }
-        self.queue(&runs).await?;
-        Ok(batch)
-    }
-
     /// The engine, if this process is to run what is asked for.
     pub(super) async fn machine_for_runs(&self) -> Result<Option<Machine>> {
         match self.settings().runs.workers {
@@ -171,9 +116,7 @@ impl App {
 
     pub(super) async fn queue(&self, runs: &[NewRun]) -> Result<()> {
         match self.0.store.run_insert(runs, u64::from(self.settings().runs.per_user_active)).await {
-            Err(store::Error::TooMany { there, most }) => Err(Error::Conflict(format!(
-                "You have {there} runs that wait or go on, and nobody may have more than {most}; wait for some to end, or cancel some"
-            ))),
+            Err(store::Error::TooMany { there, most }) => Err(too_many(there, most)),
             other => {
                 other?;
                 self.0.signals.run_queued.notify_one();
@@ -243,12 +186,12 @@ impl App {
         request.attempt = Some(request::Attempt { run: id.clone(), number: 1, host: self.0.host.clone() });
         let planned = match plan(&subject.manifest, &request) {
             Ok(planned) if problems.is_empty() => planned,
-            Ok(_) => return Err(Error::Unrunnable(problems)),
+            Ok(_) => return Err(unrunnable(problems)),
             Err(found) => {
                 // A file that cannot be had is not missing besides.
                 let known: Vec<String> = problems.iter().map(|problem| variable_name(&problem.subject)).collect();
                 problems.extend(found.into_iter().filter(|it| !known.contains(&variable_name(&it.subject))));
-                return Err(Error::Unrunnable(problems));
+                return Err(unrunnable(problems));
             }
         };
         let given = Given::of(&subject.manifest, &request, &planned, Vec::new());
@@ -383,6 +326,18 @@ pub(super) fn read_manifest(record: &Record) -> Result<Manifest> {
         .map_err(|why| Error::Internal(format!("the manifest of run {id}: {why}")))
 }
 
+pub(super) fn too_many(there: u64, most: u64) -> Error {
+    Error::Conflict(format!(
+        "You have {there} runs that wait or go on, and nobody may have more than {most}; wait for some to end, or cancel some"
+    ))
+}
+
+/// What is in the way, but not without end: whoever mends the first hundred may ask again.
+pub(super) fn unrunnable(mut problems: Vec<PlanProblem>) -> Error {
+    problems.truncate(MOST_PROBLEMS);
+    Error::Unrunnable(problems)
+}
+
 fn check_form(form: &RunForm) -> Result<()> {
     let invalid = |text: String| Err(Error::Invalid(text));
     if form.label.chars().count() > LONGEST_LABEL || form.label.chars().any(char::is_control) {
@@ -414,9 +369,4 @@ fn once(tags: &[String]) -> Vec<String> {
         }
     }
     once
-}
-
-fn in_row(mut problem: PlanProblem, row: u32) -> PlanProblem {
-    problem.subject = format!("row {row}, {}", problem.subject);
-    problem
 }

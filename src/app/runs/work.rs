@@ -17,7 +17,7 @@ use super::space::reserve;
 use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
-use crate::catalog::Role;
+use crate::catalog::{LONGEST_RETRY_WAIT, Role};
 use crate::engine::attempt::Event;
 use crate::engine::disk::space;
 use crate::engine::execute::{Job, Outcome, execute};
@@ -38,8 +38,6 @@ use crate::store::{self, ClaimedRun, RunState, StoredRun};
 const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How often the lease is renewed, and who wants to cancel is heard.
 const RENEW: Duration = Duration::from_secs(2);
-/// The longest wait before another attempt.
-const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(15);
 const MIB: u64 = 1024 * 1024;
 
 /// One attempt that is to be made, or to be taken over.
@@ -360,7 +358,7 @@ impl App {
     fn wait_before(&self, attempts: usize) -> TimeDelta {
         let first = TimeDelta::seconds(i64::from(self.settings().runs.retry_seconds));
         let factor = 3_i32.saturating_pow(u32::try_from(attempts).unwrap_or(u32::MAX).saturating_sub(1));
-        first.checked_mul(factor).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
+        first.checked_mul(factor).unwrap_or(LONGEST_RETRY_WAIT).min(LONGEST_RETRY_WAIT)
     }
 }
 

@@ -45,12 +45,18 @@ pub enum PlanCode {
     NotEnough,
 }
 
-/// Collects problems.
+/// A request of two megabytes can have a problem for every twenty bytes.
+const MOST: usize = 100;
+
+/// Collects problems, the first [`MOST`] of them.
 #[derive(Default)]
 pub(super) struct Problems(pub Vec<PlanProblem>);
 
 impl Problems {
     pub fn add(&mut self, code: PlanCode, subject: &str, message: impl Into<String>, help: impl Into<String>) {
+        if self.0.len() == MOST {
+            return;
+        }
         let subject = subject.chars().take(200).collect();
         self.0.push(PlanProblem { code, subject, message: message.into(), help: help.into() });
     }

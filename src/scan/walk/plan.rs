@@ -1,5 +1,7 @@
 //! Which repositories a walk looks into, and in which order.
 
+use chrono::TimeDelta;
+
 use super::take::content_problems;
 use super::{Stop, Walk};
 use crate::catalog::{RepositoryState, ScanTrigger};
@@ -67,7 +69,7 @@ impl Walk<'_> {
             && state.missing.is_empty()
             && state.change_signal == self.signal(&state.name)
             && (listed_at - since).num_seconds() >= SETTLED_SECONDS
-            && self.input.clock.now() - listed_at < self.input.relist_after
+            && (TimeDelta::zero()..self.input.relist_after).contains(&(self.input.clock.now() - listed_at))
     }
 
     fn pass_over(&mut self, repository: &str) {

@@ -55,6 +55,7 @@ const REQUESTS: [(&str, &str, &str); 75] = [
     ("POST", "/api/v1/registries/{id}/scans", "/api/v1/registries/999/scans"),
     ("GET", "/api/v1/scans", "/api/v1/scans"),
     ("GET", "/api/v1/scans/{id}", "/api/v1/scans/999"),
+    ("DELETE", "/api/v1/scans/{id}", "/api/v1/scans/999"),
     ("GET", "/api/v1/scans/{id}/events", "/api/v1/scans/999/events"),
     ("GET", "/api/v1/scans/{id}/problems", "/api/v1/scans/999/problems"),
     ("POST", "/api/v1/scans/{id}/confirm", "/api/v1/scans/999/confirm"),

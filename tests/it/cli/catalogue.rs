@@ -194,6 +194,17 @@ async fn a_scan_that_fails_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_scan_is_cancelled_by_its_registrys_name() {
+    let (silo, registry) = filled().await;
+    registry.fault(Seen::is_catalog, ALWAYS, Fault::Hang);
+    silo.cli(&["scan", "mine"]).await.expect_success();
+    let table = silo.cli(&["scan", "mine", "--cancel"]).await.expect_success();
+    assert!(table.contains("mine      cancelled"), "{table}");
+    let error = silo.cli(&["scan", "mine", "--cancel"]).await.expect_failure(1);
+    assert!(error.contains("nothing to cancel"), "{error}");
+}
+
+#[tokio::test]
 async fn a_search_is_a_table_or_json() {
     let (silo, registry) = filled().await;
     let images = silo.cli(&["search", "--kind", "image", "ice"]).await.expect_success();

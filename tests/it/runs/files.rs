@@ -6,6 +6,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use silo::seed::LABEL;
 
 use super::{NOOP, Runs, WAITS, go, told};
 use crate::support::docker_engine::there;
@@ -369,4 +370,43 @@ async fn what_a_deleted_user_has_running_and_follows_ends() {
     assert_eq!(rest.unwrap(), "");
     assert_eq!(runs.ended(&id).await["status"], "dismissed");
     runs.no_containers_of(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_batch_takes_is_bounded_and_told() {
+    let runs = Runs::on(Engine::Sqlite).await;
+    let manifest = json!({"seedVersion": "1.0.0", "job": {
+        "name": "large", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",
+        "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 600,
+        "interface": {"settings": [{"name": "TEXT"}]}
+    }});
+    let image = format!("large-{}-1.0.0-seed:1.0.0", std::process::id());
+    let image = runs.engine.script(&image, NOOP, &[(LABEL, &manifest.to_string())]).await;
+    let before = runs.silo.peak_memory();
+
+    // Each row would store the text several times.
+    let text = "x".repeat(100_000);
+    let rows = |count: usize| vec![json!({}); count];
+    let many = json!({"image": image, "settings": {"TEXT": text}, "rows": rows(999)});
+    let refused = runs.silo.post("/api/v1/batches", many).await;
+    assert_eq!(refused.status, 413, "{}", refused.body);
+    assert!(refused.body["detail"].as_str().unwrap().contains("128 MiB"), "{}", refused.body);
+
+    // What is wrong with each is not told without end.
+    let wrong: serde_json::Map<String, Value> = (0..1000).map(|it| (format!("UNKNOWN{it}"), json!(1))).collect();
+    let wrong = json!({"image": image, "json": wrong, "settings": {"TEXT": "x".repeat(1_000_000)}, "rows": rows(999)});
+    let refused = runs.silo.post("/api/v1/batches", wrong).await;
+    assert_eq!((refused.status, refused.body["problems"].as_array().unwrap().len()), (400, 100));
+
+    // Nor is anything prepared that nobody may have, or that nobody has.
+    let refused = runs.silo.post("/api/v1/batches", json!({"image": image, "rows": rows(1001)})).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let unread = runs.silo.post("/api/v1/batches", json!({"image": image, "rows": rows(10_001)})).await;
+    assert_eq!(unread.status, 422, "{}", unread.body);
+    let unknown = json!({"image": "nothing:1", "json": {"A": "x".repeat(2_000_000)}, "rows": rows(999)});
+    runs.silo.post("/api/v1/batches", unknown).await.expect(404);
+
+    let taken = runs.silo.peak_memory() - before;
+    assert!(taken < 400 << 20, "{} MiB", taken >> 20);
+    assert_eq!(runs.silo.get("/api/v1/runs").await.expect(200)["total"], 0);
 }

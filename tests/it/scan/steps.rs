@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{arrived, seed};
+use crate::support::app::TestApp;
 use crate::support::fake_registry::{FakeRegistry, Fault, Image, Seen};
 use crate::tasks::House;
 
@@ -142,4 +143,42 @@ async fn steps_end_in_what_one_step_gives() {
         catalogues.push(images);
     }
     assert_eq!(catalogues[0], catalogues[1]);
+}
+
+#[tokio::test]
+async fn a_cancelled_scan_keeps_what_it_has_stored_and_removes_nothing() {
+    let registry = registry().await;
+    let silo = TestApp::with().set("SILO__SCAN__STEP_SECONDS", "0").set("SILO__SCAN__CONCURRENCY", "1").start().await;
+    silo.admin().post("/api/v1/registries", json!({"name": "mine", "url": registry.url()})).await.expect(201);
+    silo.scan(1).await;
+    registry.delete_repository("geo/b-seed");
+    registry.push("geo/a-seed", "2.0.0", &seed("ice", "2.0.0", "Finds glaciers"));
+    registry.push("geo/c-seed", "1.0.0", &seed("rain", "1.0.0", "Finds rain"));
+    let is_c = |seen: &Seen| seen.path.contains("/c-seed/");
+    registry.fault(is_c, 1000, Fault::Hang);
+    let scan = silo.admin().post("/api/v1/registries/1/scans", json!(null)).await.expect(202).json();
+    let path = format!("/api/v1/scans/{}", scan["id"]);
+    silo.user().delete(&path).await.expect(403);
+    arrived(&registry, is_c, 1).await;
+    let found = async |word: &str| {
+        let found = silo.anonymous().get(&format!("/api/v1/search?q={word}")).await.expect(200).json();
+        found["total"].as_u64().unwrap()
+    };
+    while found("glaciers").await == 0 {
+        tokio::task::yield_now().await;
+    }
+
+    let cancelled = silo.admin().delete(&path).await.expect(200).json();
+    assert_eq!((&cancelled["state"], &cancelled["error"]), (&json!("cancelled"), &json!("cancelled by admin")));
+    silo.admin().delete(&path).await.expect(409);
+    silo.admin().delete("/api/v1/scans/999").await.expect(404);
+    // The worker is free for the next one, which it would not be as long as the registry hangs.
+    registry.clear_faults();
+    registry.fault(is_c, 1, Fault::Status(404));
+    let again = silo.admin().post("/api/v1/registries/1/scans", json!(null)).await.expect(202).json();
+    assert_ne!(again["id"], scan["id"]);
+    assert_eq!((found("glaciers").await, found("snow").await), (1, 1), "it has added, and removed nothing");
+    silo.scan(1).await;
+    assert_eq!(silo.admin().get(&path).await.expect(200).json(), cancelled, "it stays as it was");
+    assert_eq!(found("snow").await, 0);
 }

@@ -478,3 +478,21 @@ both!(a_user_who_goes_leaves_runs, |store| {
     assert!(store.user_delete(ada.id).await.is_ok());
     assert_eq!(store.run_summary(&id(1)).await.unwrap().unwrap().owner_id, ada.id);
 });
+
+both!(leases_and_waits_made_by_a_clock_that_was_ahead_are_cut, |store| {
+    insert(&store, &[run(1_000_000, 1)]).await;
+    let ahead = claim(&store, 10).await.expect("when it was asked for is no reason to wait");
+    let until = at(1_000_060);
+    store.run_renew(&ahead, until).await.unwrap();
+    assert!(claim(&store, 10).await.is_none(), "whoever has it may be alive");
+    assert!(claim(&store, 69).await.is_none());
+    let mut taken = claim(&store, 70).await.expect("it is dead");
+    assert_eq!(taken.id, ahead.id);
+    // Its wait is longer than any.
+    let later = |seconds| RunState { due_at: at(seconds), ..state(RunStatus::Running, at(100)) };
+    store.run_settle(&taken, &later(1_000_000)).await.unwrap();
+    taken = claim(&store, 101).await.expect("no wait takes days");
+    store.run_settle(&taken, &later(700)).await.unwrap();
+    assert!(claim(&store, 102).await.is_none(), "ten minutes it may wait");
+    assert!(claim(&store, 700).await.is_some());
+});

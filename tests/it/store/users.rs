@@ -71,7 +71,10 @@ both!(a_session_ends_by_time_by_hand_and_with_its_user, |store| {
     assert_eq!(store.session_user("a", at(9)).await.unwrap(), Some(ada));
     assert_eq!(store.session_user("a", at(10)).await.unwrap(), None, "expired");
     assert_eq!(store.session_user("z", at(0)).await.unwrap(), None, "never was");
-    assert_eq!(store.session_prune(at(10)).await.unwrap(), 1);
+    assert_eq!(store.session_prune(at(10), at(99)).await.unwrap(), 1);
+    assert!(store.session_user("c", at(25)).await.unwrap().is_some());
+    assert_eq!(store.session_prune(at(10), at(22)).await.unwrap(), 0);
+    assert_eq!(store.session_user("c", at(25)).await.unwrap(), None, "none lasts longer than one that is made now");
     assert!(store.session_delete("b").await.unwrap());
     assert!(!store.session_delete("b").await.unwrap());
     assert_eq!(store.session_user("c", at(0)).await.unwrap(), Some(bob.clone()));

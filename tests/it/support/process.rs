@@ -252,6 +252,14 @@ impl Silo {
         fs::read_to_string(self.setup.log()).unwrap_or_default()
     }
 
+    /// The most memory that it has had at once, bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().map(Child::id).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// A token.
     pub async fn login(&self, user: &str, password: &str) -> String {
         let reply = self.post("/api/v1/login", json!({"username": user, "password": password})).await;

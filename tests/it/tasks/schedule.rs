@@ -120,7 +120,7 @@ async fn a_minute_on_the_clock_leads_to_a_scan() {
     house.clock.advance(TimeDelta::minutes(4));
     let mut ended = house.app.signals().scan_ended.subscribe();
     let stop = CancellationToken::new();
-    let mut running = tasks::start(&house.app, &stop).await.unwrap();
+    let mut running = tasks::start(&house.app, &stop).await.expect("the tasks start");
     house.app.signals().minute.notify_one();
     ended.changed().await.unwrap();
     let scans = house.app.scan_list(Some(id), None, 10).await.unwrap();

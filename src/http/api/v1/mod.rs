@@ -47,6 +47,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(POST, "/api/v1/registries/{id}/scans", Admin, scans::request)
         .add(GET, "/api/v1/scans", User, scans::list)
         .add(GET, "/api/v1/scans/{id}", User, scans::get)
+        .add(DELETE, "/api/v1/scans/{id}", Admin, scans::cancel)
         .add(GET, "/api/v1/scans/{id}/events", User, progress::follow)
         .add(GET, "/api/v1/scans/{id}/problems", User, scans::problems)
         .add(POST, "/api/v1/scans/{id}/confirm", Admin, scans::confirm)

@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::{PageView, Paging, limit};
-use crate::app::App;
+use crate::app::{App, Session};
 use crate::catalog::{RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
@@ -19,7 +19,7 @@ pub(super) struct ScanView {
     id: i64,
     registry_id: i64,
     registry: String,
-    /// `queued`, `running`, `complete`, `partial`, `held`, `failed`.
+    /// `queued`, `running`, `complete`, `partial`, `held`, `failed`, `cancelled`.
     state: &'static str,
     trigger: &'static str,
     created_at: DateTime<Utc>,
@@ -102,6 +102,14 @@ pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>)
 
 pub(super) async fn get(State(app): State<App>, Path(scan): Path<String>) -> Result<Json<ScanView>> {
     Ok(Json(ScanView::new(app.scan_get(ScanId(id(&scan)?)).await?, app.clock().now())))
+}
+
+pub(super) async fn cancel(
+    State(app): State<App>,
+    session: Session,
+    Path(scan): Path<String>,
+) -> Result<Json<ScanView>> {
+    Ok(Json(ScanView::new(app.scan_cancel(&session, ScanId(id(&scan)?)).await?, app.clock().now())))
 }
 
 pub(super) async fn problems(

@@ -26,7 +26,8 @@ pub(super) async fn submit(
     session: Session,
     extract::Json(form): extract::Json<BatchForm>,
 ) -> Result<Response> {
-    let id = app.run_submit_batch(&session, &form.read()?).await?;
+    let (all, rows) = form.read()?;
+    let id = app.run_submit_batch(&session, &all, rows).await?;
     let location = [(header::LOCATION, format!("/api/v1/batches/{id}"))];
     Ok((StatusCode::CREATED, location, Json(view(&app, &session, id).await?)).into_response())
 }

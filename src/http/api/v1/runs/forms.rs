@@ -1,15 +1,17 @@
 //! What users send to have something run.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::app::{Error, FileSpec, ImageAsked, RunChange, RunForm};
+use crate::app::{BatchRow, Error, FileSpec, ImageAsked, MOST_ROWS, RunChange, RunForm};
 use crate::catalog::ImageId;
 use crate::engine::request::Layout;
-use crate::http::error::Result;
+use crate::http::error::Result as FormResult;
 
 /// A run.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,15 +34,14 @@ pub(super) struct SubmitForm {
 }
 
 /// One job, many rows: a run that all have in common, and what each has besides.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Map<String, Value>")]
+#[derive(Debug)]
 pub(super) struct BatchForm {
     all: SubmitForm,
     rows: Vec<RowForm>,
 }
 
 /// What a row has; it goes before what all have.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct RowForm {
     files: Files,
@@ -49,29 +50,76 @@ struct RowForm {
     tags: Option<Vec<String>>,
 }
 
-impl TryFrom<Map<String, Value>> for BatchForm {
-    type Error = serde_json::Error;
+impl<'de> Deserialize<'de> for BatchForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(BatchVisitor)
+    }
+}
 
-    fn try_from(mut form: Map<String, Value>) -> serde_json::Result<Self> {
-        let rows = form.remove("rows").map(serde_json::from_value).transpose()?.unwrap_or_default();
-        if form.contains_key("dedup") {
-            return Err(serde::de::Error::custom("unknown field `dedup`: a batch is always done"));
+struct BatchVisitor;
+
+impl<'de> Visitor<'de> for BatchVisitor {
+    type Value = BatchForm;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a batch")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BatchForm, A::Error> {
+        let (mut all, mut rows) = (Map::new(), Rows::default());
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "rows" => rows = map.next_value()?,
+                "dedup" => return Err(A::Error::custom("unknown field `dedup`: a batch is always done")),
+                _ => drop(all.insert(key, map.next_value()?)),
+            }
         }
-        Ok(Self { all: serde_json::from_value(Value::Object(form))?, rows })
+        let all = serde_json::from_value(Value::Object(all)).map_err(A::Error::custom)?;
+        Ok(BatchForm { all, rows: rows.0 })
+    }
+}
+
+/// Rows, of which no more are read than a batch may have: an empty one takes three bytes here, and a hundred in memory.
+#[derive(Default)]
+struct Rows(Vec<RowForm>);
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(RowsVisitor)
+    }
+}
+
+struct RowsVisitor;
+
+impl<'de> Visitor<'de> for RowsVisitor {
+    type Value = Rows;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Rows, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = seq.next_element()? {
+            if rows.len() == MOST_ROWS {
+                return Err(A::Error::custom(format!("the batch has more than {MOST_ROWS} rows: split it")));
+            }
+            rows.push(row);
+        }
+        Ok(Rows(rows))
     }
 }
 
 impl BatchForm {
-    pub(super) fn read(self) -> Result<Vec<RunForm>> {
-        let each = |row: RowForm| {
-            let mut form = self.all.clone();
-            form.files.extend(row.files);
-            form.json.extend(row.json);
-            form.label = row.label.unwrap_or(form.label);
-            form.tags = row.tags.unwrap_or(form.tags);
-            form.read()
+    /// What all rows have, and the rows.
+    pub(super) fn read(self) -> FormResult<(RunForm, Vec<BatchRow>)> {
+        let row = |row: RowForm| BatchRow {
+            files: files(row.files),
+            json: row.json.into_iter().collect(),
+            label: row.label,
+            tags: row.tags,
         };
-        self.rows.iter().cloned().map(each).collect()
+        Ok((self.all.read()?, self.rows.into_iter().map(row).collect()))
     }
 }
 
@@ -116,7 +164,7 @@ impl SubmitForm {
         }
     }
 
-    pub(super) fn read(self) -> Result<RunForm> {
+    pub(super) fn read(self) -> FormResult<RunForm> {
         let image = match (self.image, self.image_id) {
             (Some(name), None) => ImageAsked::Reference(name),
             (None, Some(id)) => ImageAsked::Id(ImageId(id)),
@@ -141,7 +189,7 @@ impl SubmitForm {
 }
 
 impl ChangeForm {
-    pub(super) fn read(self) -> Result<RunChange> {
+    pub(super) fn read(self) -> FormResult<RunChange> {
         Ok(RunChange {
             files: files(self.files),
             json: self.json.into_iter().collect(),
@@ -167,7 +215,7 @@ fn files(given: Files) -> Vec<(String, FileSpec)> {
     given.into_iter().flat_map(each).collect()
 }
 
-fn mounts(given: Map<String, Value>) -> Result<Vec<(String, PathBuf)>> {
+fn mounts(given: Map<String, Value>) -> FormResult<Vec<(String, PathBuf)>> {
     let each = |(name, path): (String, Value)| match path {
         Value::String(path) => Ok((name, PathBuf::from(path))),
         _ => Err(Error::Unprocessable(format!("the path of mount {name} must be a text")).into()),

@@ -1,0 +1,161 @@
+//! Batches: one job, many rows, queued all or none. Rows are prepared one after the other, so that what all have in common is
+//! in memory once; what is to be stored of them together is bounded.
+
+use super::super::accounts::Session;
+use super::super::engine::Machine;
+use super::super::{App, Error, Result};
+use super::again::replaced;
+use super::subject::Subject;
+use super::submit::{MOST_PROBLEMS, unrunnable};
+use super::{BatchRow, RunChange, RunForm};
+use crate::auth::time_ordered_id;
+use crate::catalog::{RunFilter, RunStatus};
+use crate::engine::plan::{PlanCode, PlanProblem};
+use crate::store::NewRun;
+
+/// The most rows of a batch.
+pub const MOST_ROWS: usize = 10_000;
+/// The most MiB that are stored of all rows of a batch.
+const MOST_STORED_MIB: usize = 128;
+
+/// Rows that were prepared so far.
+struct Batch<'a> {
+    app: &'a App,
+    session: &'a Session,
+    machine: Option<Machine>,
+    id: String,
+    row: u32,
+    runs: Vec<NewRun>,
+    stored_bytes: usize,
+    problems: Vec<PlanProblem>,
+}
+
+impl App {
+    /// Queues the rows of a batch, all or none: the batch's id. `all`: what all rows have.
+    ///
+    /// # Errors
+    /// As [`App::run_submit`], for all rows at once; [`Error::TooLarge`] when too much would have to be stored.
+    pub async fn run_submit_batch(&self, session: &Session, all: &RunForm, rows: Vec<BatchRow>) -> Result<String> {
+        if rows.is_empty() {
+            return Err(Error::Invalid("The batch has no rows, so there is nothing to run".to_owned()));
+        }
+        if rows.len() > MOST_ROWS {
+            return Err(Error::Invalid(format!("The batch has more than {MOST_ROWS} rows: split it")));
+        }
+        self.check_room(session, rows.len()).await?;
+        let machine = self.machine_for_runs().await?;
+        let subject = self.run_subject(&all.image, machine.as_ref()).await?;
+        let _held = self.0.batches.lock().await;
+        let mut batch = Batch::new(self, session, machine);
+        for row in rows {
+            batch.add(&form_of(all, row), subject.clone(), None).await?;
+        }
+        batch.queue().await
+    }
+
+    /// Queues the rows of a batch again that stand so: the new batch's id.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when none stands so; as [`App::run_again`] and [`App::run_submit_batch`].
+    pub async fn run_again_batch(&self, session: &Session, batch: &str, status: RunStatus) -> Result<String> {
+        let filter = RunFilter { batch: Some(batch.to_owned()), status: vec![status], ..RunFilter::default() };
+        let mut found = self.run_list(session, filter, None, MOST_ROWS as u32).await?;
+        if found.is_empty() {
+            let word = status.as_str();
+            return Err(Error::Conflict(format!("No row of batch {batch} is {word}, so there is nothing to do again")));
+        }
+        self.check_room(session, found.len()).await?;
+        found.sort_by_key(|run| run.batch_row);
+        let machine = self.machine_for_runs().await?;
+        let _held = self.0.batches.lock().await;
+        let mut batch = Batch::new(self, session, machine);
+        for run in found {
+            let (form, subject) = self.form_again(session, &run.id, &RunChange::default()).await?;
+            batch.add(&form, subject, Some(run.id)).await?;
+        }
+        batch.queue().await
+    }
+
+    /// Whether the user may have so many more runs. Storing them counts again; this is to find out before anything is prepared.
+    async fn check_room(&self, session: &Session, more: usize) -> Result<()> {
+        let filter = RunFilter { owner: Some(session.user.id), ..RunFilter::default() };
+        let counts = self.0.store.run_counts(&filter).await?;
+        let (there, most) = (counts.accepted + counts.running, u64::from(self.settings().runs.per_user_active));
+        if there + more as u64 > most { Err(super::submit::too_many(there, most)) } else { Ok(()) }
+    }
+}
+
+impl<'a> Batch<'a> {
+    fn new(app: &'a App, session: &'a Session, machine: Option<Machine>) -> Self {
+        let id = time_ordered_id(app.0.clock.now());
+        Self { app, session, machine, id, row: 0, runs: Vec::new(), stored_bytes: 0, problems: Vec::new() }
+    }
+
+    /// Prepares the next row.
+    async fn add(&mut self, form: &RunForm, subject: Subject, rerun_of: Option<String>) -> Result<()> {
+        self.row += 1;
+        let (app, user, row) = (self.app, &self.session.user, self.row);
+        match app.prepared(user, form, Some(subject), self.machine.as_ref()).await {
+            // One that is in the way keeps all from being queued.
+            Ok(_) if !self.problems.is_empty() => {}
+            Ok(prepared) => {
+                let ticket = app.ticket(user, form, Some(self.id.clone()), rerun_of);
+                let (new, _) = app.new_run(user.clone(), form, prepared, ticket, Some(row));
+                self.keep(new)?;
+            }
+            Err(Error::Unrunnable(found)) => {
+                self.problems.extend(found.into_iter().map(|problem| in_row(problem, row)))
+            }
+            Err(why @ (Error::Invalid(_) | Error::NotFound(_))) => {
+                let subject = format!("row {row}");
+                let (message, help) = (why.to_string(), String::new());
+                self.problems.push(PlanProblem { code: PlanCode::BadValue, subject, message, help });
+            }
+            Err(why) => return Err(why),
+        }
+        if self.problems.len() < MOST_PROBLEMS { Ok(()) } else { Err(unrunnable(std::mem::take(&mut self.problems))) }
+    }
+
+    fn keep(&mut self, new: NewRun) -> Result<()> {
+        self.stored_bytes += new.spec.len() + new.record.len() + new.sealed.as_ref().map_or(0, String::len);
+        if self.stored_bytes > MOST_STORED_MIB * 1024 * 1024 {
+            let before = self.row - 1;
+            return Err(Error::TooLarge(format!(
+                "What is stored of all rows of a batch together may be {MOST_STORED_MIB} MiB, which row {} exceeds: send batches of \
+                 {before} rows, or large values as files",
+                self.row
+            )));
+        }
+        self.runs.push(new);
+        Ok(())
+    }
+
+    async fn queue(self) -> Result<String> {
+        if !self.problems.is_empty() {
+            return Err(unrunnable(self.problems));
+        }
+        self.app.queue(&self.runs).await?;
+        Ok(self.id)
+    }
+}
+
+/// A row as a run of its own.
+fn form_of(all: &RunForm, row: BatchRow) -> RunForm {
+    let is_same = |a: &str, b: &str| a == b;
+    RunForm {
+        image: all.image.clone(),
+        files: replaced(all.files.iter().cloned(), &row.files, is_same),
+        json: replaced(all.json.iter().cloned(), &row.json, is_same),
+        settings: all.settings.clone(),
+        mounts: all.mounts.clone(),
+        label: row.label.unwrap_or_else(|| all.label.clone()),
+        tags: row.tags.unwrap_or_else(|| all.tags.clone()),
+        platform: all.platform.clone(),
+        ..*all
+    }
+}
+
+fn in_row(mut problem: PlanProblem, row: u32) -> PlanProblem {
+    problem.subject = format!("row {row}, {}", problem.subject);
+    problem
+}
