@@ -29,8 +29,8 @@ use crate::engine::request::Layout;
 use crate::store::StoredRun;
 
 pub use archive::ArchiveForm;
-pub(super) use discard::stuck_in;
 pub use batches::MOST_ROWS;
+pub(super) use discard::stuck_in;
 pub use files::{Log, OutputFile, RunFolder};
 pub(super) use going::Going;
 pub use inputs::FileSpec;
