@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::keys;
 use super::runs::{RunDiskShortage, reserve, stuck_in};
-use super::start::address;
+use super::start::{address, refuse_emptied};
 use crate::auth::{KeysError, key_check, read_key};
 use crate::config::Settings;
 use crate::engine::disk::space;
@@ -56,6 +56,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     let looked = Store::look(&address(settings)).await;
     let mut findings = vec![data_folder(settings), key_files(settings, looked.as_ref().ok())];
     findings.push(match &looked {
+        _ if let Err(why) = refuse_emptied(settings) => bad("database", why.to_string(), ""),
         Ok(look) => database(settings, look),
         Err(why) => bad("database", why.to_string(), ""),
     });

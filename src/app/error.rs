@@ -52,6 +52,9 @@ pub enum Error {
     /// Somebody else does it now.
     #[error("another process has taken it over")]
     LeaseLost,
+    /// The database cannot be asked now; later it can. The text is for the log, as that of [`Error::Internal`].
+    #[error("{0}")]
+    StoreAway(String),
     /// There is nothing to search in yet.
     #[error("the search index is being built: {}; try again in {} seconds", .0, .0.wait())]
     Building(search::Building),
@@ -71,6 +74,7 @@ impl From<store::Error> for Error {
                 Error::Conflict("The last admin cannot be deleted; add another admin first".to_owned())
             }
             store::Error::LeaseLost => Error::LeaseLost,
+            why @ store::Error::Away(_) => Error::StoreAway(why.to_string()),
             store::Error::Duplicate(what) => Error::Duplicate(format!("{what} exists already")),
             other => Error::Internal(other.to_string()),
         }

@@ -73,7 +73,7 @@ impl App {
     }
 
     /// Looks whether the index on the disk is still what it was, and wakes who makes it anew.
-    async fn index_check(&self, whole: bool) -> Result<()> {
+    pub(super) async fn index_check(&self, whole: bool) -> Result<()> {
         let index = self.0.index.clone();
         spawn_blocking(move || index.check(whole)).await?;
         if self.0.index.is_broken() {
@@ -182,7 +182,7 @@ impl App {
         before: Written,
         mut tell: impl FnMut(&[i64]),
     ) -> Result<()> {
-        let store = &self.0.store;
+        let store = &self.0.store.in_background();
         let mut images = store.image_changes(since, ImageId(0), BATCH).await?;
         while let Some(last) = images.last() {
             let last = last.id;

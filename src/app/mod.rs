@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::registry::{Hosts, Private};
 use crate::search::Index;
-use crate::store::Store;
+use crate::store::{ClaimedScan, Store};
 
 pub use crate::search::{Count, Facet, Highlight, Order};
 pub use accounts::{Caller, NewUser, Session};
@@ -106,6 +106,8 @@ struct Inner {
     /// The same of judging manifests that are sent: one takes some times the memory that its text has.
     judgements: tokio::sync::Semaphore,
     summaries: summaries::Summaries,
+    /// Scans that an error ended and that are still to be given back, and whether the error was the database's.
+    interrupted: Mutex<Vec<(ClaimedScan, bool)>>,
     /// The registries whose numbers `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
     /// Held while this process serves: the data directory is ours.
@@ -172,7 +174,7 @@ impl App {
     /// The first, after all were tried.
     pub async fn clean_up(&self) -> Result<()> {
         let (now, events) = (self.0.clock.now(), &self.settings().events);
-        let store = &self.0.store;
+        let store = self.0.store.in_background();
         let latest = now + TimeDelta::hours(i64::from(self.settings().auth.token_hours));
         let sessions = store.session_prune(now, latest).await.map(drop).map_err(Error::from);
         let networks = store.login_network_prune(now - KNOWN_NETWORK_AGE).await.map(drop).map_err(Error::from);

@@ -10,7 +10,7 @@ use crate::auth::random_id;
 use crate::catalog::{Registry, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanState, ScanTrigger};
 use crate::registry::Source;
 use crate::scan::{self, Input, Progress};
-use crate::store::{self, ClaimedScan, ScanRequest, ScanResult};
+use crate::store::{self, ClaimedScan, ScanRequest, ScanResult, Store};
 
 /// A scan that was taken up more often than this is given up: whatever ends its workers, or keeps its result from being
 /// stored, must not make us ask the registry for ever.
@@ -224,11 +224,16 @@ impl App {
     /// Killed at any await, the scan's lease runs out and another worker starts it over, with the same outcome. At a
     /// graceful `stop` it goes back into the queue at once.
     pub async fn scan_work(&self, stop: &CancellationToken) -> Result<bool> {
+        self.scans_give_back().await?;
         let now = self.0.clock.now();
-        let Some(claim) = self.0.store.scan_claim(&random_id(), now, self.lease_from(now)).await? else {
+        let store = self.0.store.in_background();
+        let Some(claim) = store.scan_claim(&random_id(), now, self.lease_from(now)).await? else {
             return Ok(false);
         };
-        let outcome = self.scan_claimed(&claim, stop).await;
+        let outcome = self.scan_claimed(&store, &claim, stop).await;
+        if let Err(why) = &outcome {
+            self.scan_interrupted(&claim, why).await;
+        }
         self.0.signals.scan_ended.send_modify(|count| *count += 1);
         self.follow_hints().await?;
         if outcome? {
@@ -239,12 +244,30 @@ impl App {
         self.index_bring_up_to_date().await.map(|()| true)
     }
 
+    /// An error ended a scan that is ours: it goes back into the queue, at once or as soon as the database can be asked. Who
+    /// takes it up goes on where it was.
+    async fn scan_interrupted(&self, claim: &ClaimedScan, why: &Error) {
+        let is_stores = matches!(why, Error::StoreAway(_));
+        tracing::warn!(scan = %claim.id, %why, "an error ended a scan; it goes on later");
+        self.0.interrupted.lock().await.push((claim.clone(), is_stores));
+        _ = self.scans_give_back().await;
+    }
+
+    async fn scans_give_back(&self) -> Result<()> {
+        let mut interrupted = self.0.interrupted.lock().await;
+        while let Some((claim, is_stores)) = interrupted.last() {
+            self.0.store.scan_give_back(claim, *is_stores).await?;
+            interrupted.pop();
+        }
+        Ok(())
+    }
+
     /// False: the scan is not ours any more.
-    async fn scan_claimed(&self, claim: &ClaimedScan, stop: &CancellationToken) -> Result<bool> {
-        let Some(registry) = self.0.store.registry_get(claim.registry_id).await? else { return Ok(false) };
-        let asked = self.0.store.scan_get(claim.id).await?;
+    async fn scan_claimed(&self, store: &Store, claim: &ClaimedScan, stop: &CancellationToken) -> Result<bool> {
+        let Some(registry) = store.registry_get(claim.registry_id).await? else { return Ok(false) };
+        let asked = store.scan_get(claim.id).await?;
         let attempts = asked.as_ref().map_or(0, |scan| scan.attempts);
-        if attempts > MOST_ATTEMPTS {
+        if claim.tries > MOST_ATTEMPTS {
             let why = format!("{MOST_ATTEMPTS} attempts ended before the result was stored; the log says why");
             return self.finish(&registry, claim, &scan::failed(&why, ScanCounts::default())).await;
         }
@@ -260,12 +283,12 @@ impl App {
                 }
                 let is_resumed = attempts > 1;
                 let progress = match is_resumed {
-                    true => Progress::resume(self.0.store.scan_take_up(claim).await?),
+                    true => Progress::resume(store.scan_take_up(claim).await?),
                     false => Progress::default(),
                 };
                 let settings = &self.settings().scan;
                 let input = Input {
-                    store: &self.0.store,
+                    store,
                     source: &source,
                     registry: &registry,
                     scan: &scan,
@@ -293,7 +316,7 @@ impl App {
                     }
                 }
             }
-            Err(Error::Internal(why)) => return Err(Error::Internal(why)),
+            Err(why @ (Error::Internal(_) | Error::StoreAway(_))) => return Err(why),
             // The stored address or password cannot be used.
             Err(why) => scan::failed(&why, ScanCounts::default()),
         };
@@ -302,7 +325,7 @@ impl App {
 
     /// False: the scan is not ours any more.
     async fn finish(&self, registry: &Registry, claim: &ClaimedScan, result: &ScanResult) -> Result<bool> {
-        match self.0.store.scan_finish(claim, result, self.0.clock.now()).await {
+        match self.0.store.in_background().scan_finish(claim, result, self.0.clock.now()).await {
             Ok(()) => {
                 report(registry, claim.id, result);
                 Ok(true)

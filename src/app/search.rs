@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::DateTime;
 
 use super::{App, Error, JobDetail, Result};
-use crate::catalog::{Image, ImageId, JobId, JobSummary, SearchDoc};
-use crate::search::{Count, Facet, Found, Highlight, Kind, Order, Place, PlaceValue, Request, complete};
+use crate::catalog::{Image, ImageId, Job, JobId, JobSummary, JobVersionId, ManifestFacts, RegistryId, SearchDoc};
+use crate::search::{
+    self, Count, Facet, Found, Highlight, Hit, Kind, Order, Outline, Place, PlaceValue, Request, complete,
+};
 use crate::seed::manifest;
+use crate::store;
 
 /// Which part of a ranking is wanted, and of what.
 #[derive(Clone, Debug)]
@@ -76,8 +80,11 @@ impl App {
     /// Jobs that match, each by its best image; all for `None`.
     pub async fn search_jobs(&self, query: Option<&str>, page: &Page) -> Result<Ranked<JobSummary>> {
         let found = self.search(query, Kind::Job, page).await?;
-        let jobs = self.job_summaries(&ids(&found, JobId)).await?;
-        let highlights = self.job_highlights(&found).await?;
+        let jobs = match self.job_summaries(&ids(&found, JobId)).await {
+            Err(Error::StoreAway(_)) => self.job_outlines(&found)?,
+            jobs => jobs?,
+        };
+        let highlights = unless_away(self.job_highlights(&found).await)?;
         Ok(ranked(found, jobs, highlights, |summary| summary.job.id.0))
     }
 
@@ -91,7 +98,10 @@ impl App {
     /// Images that match; all for `None`.
     pub async fn search_images(&self, query: Option<&str>, page: &Page) -> Result<Ranked<Image>> {
         let found = self.search(query, Kind::Image, page).await?;
-        let images = self.0.store.image_list_by_ids(&ids(&found, ImageId)).await?;
+        let images = match self.0.store.image_list_by_ids(&ids(&found, ImageId)).await {
+            Err(store::Error::Away(_)) => self.image_outlines(&found)?,
+            images => images?,
+        };
         let highlights =
             if found.marks.is_empty() { Highlights::new() } else { highlights(&found, images.clone()).await? };
         Ok(ranked(found, images, highlights, |image| image.id.0))
@@ -121,12 +131,82 @@ impl App {
             mark: page.highlight,
         };
         let index = self.0.index.clone();
-        if index.is_small() {
-            return Ok(index.find(&request)?);
+        let found = if index.is_small() {
+            index.find(&request)
+        } else {
+            let _one_of_few = self.0.searches.acquire().await.expect("it is never closed");
+            tokio::task::spawn_blocking(move || index.find(&request)).await?
+        };
+        match found {
+            Err(search::Error::Index(why)) => {
+                tracing::error!(why, "the search index cannot be read");
+                self.index_check(true).await?;
+                let is_broken = self.0.index.is_broken();
+                Err(if is_broken { Error::Building(search::Building::default()) } else { Error::Internal(why) })
+            }
+            found => Ok(found?),
         }
-        let _one_of_few = self.0.searches.acquire().await.expect("it is never closed");
-        Ok(tokio::task::spawn_blocking(move || index.find(&request)).await??)
     }
+}
+
+/// While the database is away results are what the index knows of them, and the rows that were shown last.
+impl App {
+    fn job_outlines(&self, found: &Found) -> Result<Vec<JobSummary>> {
+        let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
+        let mut outlines = self.0.index.outlines(&images)?;
+        let mut kept = self.0.summaries.last(&ids(found, JobId));
+        let summary =
+            |hit: &Hit| kept.remove(&JobId(hit.id)).or_else(|| Some(outline(hit, outlines.remove(&hit.image_id)?)));
+        Ok(found.hits.iter().filter_map(summary).collect())
+    }
+
+    fn image_outlines(&self, found: &Found) -> Result<Vec<Image>> {
+        let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
+        let mut outlines = self.0.index.outlines(&images)?;
+        let image = |hit: &Hit| {
+            let Outline { job_id, job_name, job_version, package_version, registry, org, maint_org, valid } =
+                outlines.remove(&hit.image_id)?;
+            let facts =
+                ManifestFacts { job_name, job_version, package_version, maint_org, valid, ..Default::default() };
+            Some(Image {
+                id: ImageId(hit.image_id),
+                registry_id: RegistryId(0),
+                job_id: JobId(job_id),
+                job_version_id: JobVersionId(0),
+                name: String::new(),
+                digest: String::new(),
+                platforms: Vec::new(),
+                size: None,
+                built_at: None,
+                first_seen_at: DateTime::UNIX_EPOCH,
+                changed_at: DateTime::UNIX_EPOCH,
+                registry,
+                org,
+                facts,
+            })
+        };
+        Ok(found.hits.iter().filter_map(image).collect())
+    }
+}
+
+fn outline(hit: &Hit, outline: Outline) -> JobSummary {
+    let job = Job {
+        id: JobId(hit.id),
+        name: outline.job_name,
+        latest_job_version: outline.job_version,
+        latest_package_version: outline.package_version,
+        maint_org: outline.maint_org,
+        title: String::new(),
+        maintainer: String::new(),
+        email: String::new(),
+        description: String::new(),
+    };
+    JobSummary { job, image_id: ImageId(hit.image_id), reference: String::new(), valid: outline.valid }
+}
+
+/// Nothing, where the database is away.
+fn unless_away<T: Default>(outcome: Result<T>) -> Result<T> {
+    if matches!(outcome, Err(Error::StoreAway(_))) { Ok(T::default()) } else { outcome }
 }
 
 /// Where images match, by image.

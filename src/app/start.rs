@@ -34,6 +34,10 @@ pub enum StartError {
         "another silo serves from the data directory {0} already: stop it, or give this one its own with SILO_DATA"
     )]
     Locked(PathBuf),
+    #[error(
+        "the database file {path} is empty, but {other} shows that there was a catalogue: has the disk been full, or the file been cut? Restore it from a copy, or remove it to begin with an empty catalogue"
+    )]
+    Emptied { path: PathBuf, other: PathBuf },
     #[error("the option {0}")]
     Option(String),
     #[error("the secrets were not sealed again: {0}")]
@@ -68,6 +72,7 @@ impl App {
         let data_error = |why| StartError::Data { path: settings.data.clone(), why };
         make_private_folder(&settings.data).map_err(data_error)?;
         let lock = lock(&settings.data)?;
+        refuse_emptied(&settings)?;
         let store = open_store(&settings).await?;
         let keys = keys::load(&settings, &store).await?;
         keys::examine(&store, &keys).await?;
@@ -145,6 +150,7 @@ impl App {
             searches: tokio::sync::Semaphore::new(cores),
             judgements: tokio::sync::Semaphore::new(cores),
             summaries: super::summaries::Summaries::default(),
+            interrupted: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,
             settings,
@@ -181,6 +187,18 @@ impl App {
             }
             Err(why) => Err(why.into()),
         }
+    }
+}
+
+/// Refuses a database file that has lost its content: a new catalogue in its place would look as if all were well.
+pub(super) fn refuse_emptied(settings: &Settings) -> Result<(), StartError> {
+    let path = settings.sqlite_path();
+    let is_emptied = settings.database.url.expose_secret().is_empty()
+        && std::fs::metadata(&path).is_ok_and(|about| about.len() == 0);
+    let others = ["index", "host.id", "token.key", "seal.key", PASSWORD_FILE];
+    match others.into_iter().find(|name| settings.in_data(name).exists()) {
+        Some(other) if is_emptied => Err(StartError::Emptied { path, other: settings.in_data(other) }),
+        _ => Ok(()),
     }
 }
 

@@ -46,6 +46,13 @@ impl Summaries {
         ids.iter().filter_map(|id| Some((*id, kept.rows.get(id)?.clone()))).collect()
     }
 
+    /// Rows as they were last shown, however old.
+    pub(super) fn last(&self, ids: &[JobId]) -> HashMap<JobId, JobSummary> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = kept.as_ref() else { return HashMap::new() };
+        ids.iter().filter_map(|id| Some((*id, kept.rows.get(id)?.clone()))).collect()
+    }
+
     fn put(&self, revision: i64, rows: &[JobSummary]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.as_ref().is_some_and(|kept| kept.is_fresh(revision) && kept.rows.len() < MOST) {

@@ -63,12 +63,13 @@ impl App {
     pub async fn judge_again(&self) -> Result<bool> {
         /// How many at once: some tens of milliseconds of work.
         const BATCH: u32 = 500;
-        let stale = self.0.store.content_stale(BATCH).await?;
+        let store = self.0.store.in_background();
+        let stale = store.content_stale(BATCH).await?;
         let there_may_be_more = stale.len() == BATCH as usize;
         let judge = move || stale.into_iter().map(scan::judge_again).collect::<Vec<_>>();
         let judgements = tokio::task::spawn_blocking(judge).await?;
         if !judgements.is_empty() {
-            self.0.store.content_judged(&judgements).await?;
+            store.content_judged(&judgements).await?;
             tracing::info!(manifests = judgements.len(), "judged again by today's rules");
         }
         Ok(there_may_be_more)

@@ -3,6 +3,9 @@
 //! A job is a distinct `job.name` over all registries; a job version a distinct pair of `job.name` and
 //! `job.jobVersion`. "Latest" is by SemVer precedence of job version, then package version. The old service compared
 //! versions as text, against a stale value, and glued name and version together as a key.
+//!
+//! This says what is right. The store keeps its tables so without looking at all images each time (`store/derive.rs`), and is
+//! held against it.
 
 use std::collections::BTreeMap;
 

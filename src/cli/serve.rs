@@ -52,10 +52,13 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     let limits = http::Limits::new(&app);
     http::serve(http::routes(app.clone()).into_router(), listener, limits, stop, grace).await;
     upkeep.abort();
-    if tokio::time::timeout(grace, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+    // With what requests had, all of it takes `grace` twice at most.
+    if tokio::time::timeout(grace * 3 / 4, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         tracing::warn!("some background work did not end in time; it is taken up at the next start");
     }
-    app.close().await;
+    if tokio::time::timeout(grace / 4, app.close()).await.is_err() {
+        tracing::warn!("the database did not take leave in time");
+    }
     tracing::info!("stopped");
     Ok(())
 }

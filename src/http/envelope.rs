@@ -103,6 +103,13 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
             tracing::error!(parent: span, cause, "the request failed");
             format!("Internal error. The log knows more under request id {id}")
         }
+        Error::StoreAway(cause) => {
+            // The store has told once what all who ask now would tell.
+            tracing::debug!(parent: span, cause, "the request could not be answered");
+            format!(
+                "The service cannot answer this now; try again in a few seconds. The log knows more under request id {id}"
+            )
+        }
         other => other.to_string(),
     };
     let (mut parts, _) = response.into_parts();

@@ -39,7 +39,7 @@ impl IntoResponse for Failure {
             Error::Building(progress) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(progress.wait()));
             }
-            Error::Unavailable(_) => {
+            Error::Unavailable(_) | Error::StoreAway(_) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(SOON));
             }
             _ => {}
@@ -61,7 +61,7 @@ fn status_of(error: &Error) -> StatusCode {
         Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Conflict(_) | Error::LeaseLost => StatusCode::CONFLICT,
         Error::Registry(_) => StatusCode::BAD_GATEWAY,
-        Error::Unavailable(_) | Error::Building(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Unavailable(_) | Error::StoreAway(_) | Error::Building(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -142,6 +142,9 @@ struct Guard {
 /// Addresses that are served however many connections there are.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
+/// Addresses whose replies do not depend on who asks.
+const SAME_TO_ALL: [&str; 5] = ["/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"];
+
 /// What a route's access means for its replies.
 async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
     let is_open = guard.access == Access::Anyone && request.method().is_safe();
@@ -162,7 +165,9 @@ async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
 async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
     let Guard { app, access, .. } = guard;
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let authenticated = app.authenticate(header).await;
+    // What is the same to everybody needs no database; only spare connections are for admins.
+    let is_same = SAME_TO_ALL.contains(&request.uri().path()) && request.extensions().get::<Spare>().is_none();
+    let authenticated = if is_same { Err(Error::Unauthenticated("")) } else { app.authenticate(header).await };
     if let Ok(session) = &authenticated {
         // So every line of the log says who.
         tracing::Span::current().record("user", session.user.username.as_str());
@@ -175,7 +180,8 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
             return Failure::from(Error::Forbidden).into_response();
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
-        (Access::Anyone, Err(Error::Unauthenticated(_))) => {}
+        // Whose session it is cannot be known while the database is away: then nobody's.
+        (Access::Anyone, Err(Error::Unauthenticated(_) | Error::StoreAway(_))) => {}
         (_, Err(why)) => return Failure::from(why).into_response(),
     }
     let session = request.extensions().get::<Session>().cloned();

@@ -1,16 +1,16 @@
 //! One index in a folder of its own: opening, writing, reading. Knows nothing of others beside it.
 
 use std::fs;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tantivy::directory::MmapDirectory;
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
-use tantivy::{Index as Tantivy, IndexReader, IndexWriter, ReloadPolicy, Searcher, Term};
+use tantivy::{Index as Tantivy, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, Term};
 
 use super::columns::View;
+use super::files::IndexFolder;
 use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
 use super::words::{self, Cutter};
 use super::{Error, Result};
@@ -25,6 +25,7 @@ const META: &str = "meta.json";
 pub struct Generation {
     /// `None` in memory.
     folder: Option<PathBuf>,
+    files: Option<IndexFolder>,
     index: Tantivy,
     pub(super) fields: Fields,
     reader: IndexReader,
@@ -61,8 +62,9 @@ impl Generation {
     pub(super) fn create(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|why| folder_error(folder, &why))?;
         let (schema, _) = Fields::schema();
-        let index = Tantivy::create_in_dir(folder, schema).map_err(index_error)?;
-        let mut new = Self::over(index, 0, Some(folder.to_owned()), false).map_err(index_error)?;
+        let files = IndexFolder::open(folder).map_err(|why| index_error(why.into()))?;
+        let index = Tantivy::create(files.clone(), schema, IndexSettings::default()).map_err(index_error)?;
+        let mut new = Self::over(index, 0, Some((folder, files)), false).map_err(index_error)?;
         new.is_new = AtomicBool::new(true);
         Ok(new)
     }
@@ -72,7 +74,13 @@ impl Generation {
         Self::over(Tantivy::create_in_ram(schema), 0, None, false).map_err(index_error)
     }
 
-    fn over(index: Tantivy, revision: i64, folder: Option<PathBuf>, is_stale: bool) -> tantivy::Result<Self> {
+    fn over(
+        index: Tantivy,
+        revision: i64,
+        place: Option<(&Path, IndexFolder)>,
+        is_stale: bool,
+    ) -> tantivy::Result<Self> {
+        let (folder, files) = place.map(|(folder, files)| (folder.to_owned(), files)).unzip();
         let (_, fields) = Fields::schema();
         index.tokenizers().register(ANALYZER, words::analyzer());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
@@ -80,6 +88,7 @@ impl Generation {
         let revision = AtomicI64::new(revision);
         Ok(Self {
             folder,
+            files,
             index,
             fields,
             reader,
@@ -178,14 +187,16 @@ impl Generation {
         Ok(())
     }
 
-    /// Whether its folder is there. A look, not a check.
+    /// Whether its folder is there, and its files have the lengths that they had. A look, not a check.
     pub fn exists(&self) -> bool {
         self.folder.as_ref().is_none_or(|folder| folder.join(META).exists())
+            && self.files.as_ref().is_none_or(IndexFolder::is_whole)
     }
 
     /// Whether all of its files are as they were written. Reads all of them. Blocking.
     pub fn is_sound(&self) -> bool {
-        self.exists() && self.index.validate_checksum().is_ok_and(|damaged| damaged.is_empty())
+        let is_sound = || self.index.validate_checksum().is_ok_and(|damaged| damaged.is_empty());
+        self.exists() && catch_unwind(AssertUnwindSafe(is_sound)).unwrap_or_default()
     }
 
     pub(super) fn folder(&self) -> Option<&Path> {
@@ -233,7 +244,7 @@ impl Committed {
 /// What the last commit in a folder remembers, with the number of its documents; `None` where there is none. Also while
 /// somebody writes there.
 pub fn committed(folder: &Path) -> Option<(Committed, u64)> {
-    let index = Tantivy::open(MmapDirectory::open(folder).ok()?).ok()?;
+    let index = Tantivy::open(IndexFolder::open(folder).ok()?).ok()?;
     let metas = index.load_metas().ok()?;
     let count = metas.segments.iter().map(|segment| u64::from(segment.num_docs())).sum();
     Some((Committed::read(&metas.payload?)?, count))
@@ -259,14 +270,15 @@ fn new_writer(index: &Tantivy) -> tantivy::Result<IndexWriter> {
 }
 
 fn open_sound(folder: &Path) -> Option<Generation> {
-    let index = Tantivy::open(MmapDirectory::open(folder).ok()?).ok()?;
+    let files = IndexFolder::open(folder).ok()?;
+    let index = Tantivy::open(files.clone()).ok()?;
     let committed = Committed::read(&index.load_metas().ok()?.payload?)?;
     let (schema, _) = Fields::schema();
     if index.schema() != schema || !index.validate_checksum().ok()?.is_empty() {
         return None;
     }
     let is_stale = committed.version != schema::VERSION;
-    Generation::over(index, committed.revision, Some(folder.to_owned()), is_stale).ok()
+    Generation::over(index, committed.revision, Some((folder, files)), is_stale).ok()
 }
 
 pub(super) fn folder_error(path: &Path, error: &std::io::Error) -> Error {

@@ -4,12 +4,16 @@
 //! serves, even if its words are made by older rules, until the next one is complete. What is in the way of a search
 //! meanwhile is said ([`Error::Building`]).
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
+use super::columns::Columns;
+use super::facets::Facet;
 use super::find::find;
 use super::generation::{self, Committed, Generation, folder_error};
 use super::synonyms::Synonyms;
@@ -56,6 +60,19 @@ pub struct Survey {
     pub has_other: bool,
     /// All files are as they were written; `None` where they were not read, because a service writes there.
     pub is_sound: Option<bool>,
+}
+
+/// What the index knows of an image without the database. Versions as far as numbers tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    pub job_id: i64,
+    pub job_name: String,
+    pub job_version: String,
+    pub package_version: String,
+    pub registry: String,
+    pub org: String,
+    pub maint_org: String,
+    pub valid: bool,
 }
 
 impl Index {
@@ -207,7 +224,38 @@ impl Index {
     /// A query that is too long, or takes too long; an index that is being built.
     pub fn find(&self, request: &Request) -> Result<Found> {
         let synonyms = Arc::clone(&self.inner.synonyms.read().unwrap_or_else(PoisonError::into_inner));
-        find(&*self.serving()?, &synonyms, request)
+        let serving = self.serving()?;
+        // The library panics on some torn files, where it should say that they are torn.
+        let found = catch_unwind(AssertUnwindSafe(|| find(&serving, &synonyms, request)));
+        found.unwrap_or_else(|_| Err(Error::Index("a search ended in a panic".to_owned())))
+    }
+
+    /// What it knows of images by itself; those that it does not have are left out. Looks at every image.
+    pub fn outlines(&self, images: &[i64]) -> Result<HashMap<i64, Outline>> {
+        let view = self.serving()?.view();
+        let (wanted, known) = (images.iter().collect::<HashSet<_>>(), view.known());
+        let all = view.columns.iter().flat_map(|columns| (0..columns.image.len()).map(move |at| (columns, at)));
+        let of = |(columns, at): (&Arc<Columns>, usize)| {
+            let (job_id, job_name) = known.job(columns.job[at]);
+            let [job, package] = columns.versions[at];
+            let value = |facet| {
+                let set = known.sets.get_index(columns.set[at] as usize);
+                let values = set.into_iter().flatten().filter_map(|number| known.values.get_index(*number as usize));
+                values.into_iter().find(|(of, _)| *of == facet).map_or_else(String::new, |(_, value)| value.to_string())
+            };
+            let outline = Outline {
+                job_id,
+                job_name: job_name.to_owned(),
+                job_version: schema::version_text(job),
+                package_version: schema::version_text(package),
+                registry: value(Facet::Registry),
+                org: value(Facet::Org),
+                maint_org: value(Facet::Organization),
+                valid: value(Facet::Valid) == "true",
+            };
+            (columns.image[at], outline)
+        };
+        Ok(all.filter(|(columns, at)| wanted.contains(&columns.image[*at])).map(of).collect())
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Option<Progress>> {

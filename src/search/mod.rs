@@ -2,12 +2,13 @@
 //!
 //! [`query`] reads what a person typed, `words`, `synonyms` and `spelling` what else it may mean; `schema` says what is
 //! indexed and how, `ranking` what counts how much; `find` and `score` go through it, `collect` makes pages of results, `highlight`
-//! shows why they match; `generation` keeps it all in a folder, and `index` says which generation serves.
+//! shows why they match; `generation` keeps it all in a folder, whose `files` are read, and `index` says which generation serves.
 
 mod collect;
 mod columns;
 mod complete;
 mod facets;
+mod files;
 mod find;
 mod generation;
 mod highlight;
@@ -27,7 +28,7 @@ pub use complete::complete;
 pub use facets::{Count, Facet};
 pub use generation::Generation;
 pub use highlight::{Highlight, Marks};
-pub use index::{Index, Survey, survey};
+pub use index::{Index, Outline, Survey, survey};
 pub use synonyms::Synonyms;
 
 #[derive(Debug, thiserror::Error)]

@@ -48,6 +48,14 @@ pub fn version_number(text: &str) -> u64 {
     major << 39 | minor.unwrap_or(0) << 20 | patch.unwrap_or(0) << 1 | u64::from(!pre)
 }
 
+/// Such a number as a text; empty for what was no version.
+pub fn version_text(number: u64) -> String {
+    match number {
+        0 => String::new(),
+        _ => format!("{}.{}.{}", number >> 39, number >> 20 & 0x7ffff, number >> 1 & 0x7ffff),
+    }
+}
+
 /// The fields of the index.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {
@@ -227,5 +235,8 @@ mod tests {
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
         assert_eq!(version_number("99999999999999999999.0.0"), 0, "no number of ours");
         assert_eq!(version_number(""), 0);
+        for version in ["0.0.1", "10.2.33", "524288.0.524287"] {
+            assert_eq!(version_text(version_number(version)), version);
+        }
     }
 }

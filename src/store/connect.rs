@@ -6,23 +6,22 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor, SqlSafeStr};
 
 use super::db::{Db, sql};
 use super::index_feed::CatalogueState;
+use super::pools::{LONGEST_PATIENCE, Lane, PostgresServer, SqlitePools};
 use super::{Address, Error, Result, SEAL_KEY, SealedText, Store, TOKEN_KEY};
 
-/// How long SQLite's writers wait for each other.
+/// How long SQLite's writers wait for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Each SQLite connection is a thread; readers do not wait for each other.
 const SQLITE_CONNECTIONS: u32 = 8;
-/// A small server allows 100 in all, and other programs want some.
-const POSTGRES_CONNECTIONS: u32 = 10;
 /// How long a server that does not answer is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Everything of ours is in this schema: the rest of the database may be another program's.
+/// Where migrations run.
 const SEARCH_PATH: &str = "SET search_path TO silo";
 
 pub(super) async fn connect(address: &Address) -> Result<Db> {
@@ -56,6 +55,7 @@ macro_rules! migrations {
             ),
             migration(7, "runs", include_str!(concat!("../../migrations/", $engine, "/0007_runs.sql"))),
             migration(8, "accounts", include_str!(concat!("../../migrations/", $engine, "/0008_accounts.sql"))),
+            migration(9, "incremental", include_str!(concat!("../../migrations/", $engine, "/0009_incremental.sql"))),
         ])
     };
 }
@@ -94,11 +94,13 @@ impl Store {
             Address::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
                 let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
-                (Db::Sqlite(pool.map_err(|why| not_opened(path, &why))?), migrations!("sqlite"))
+                let pool = pool.map_err(|why| not_opened(path, &why))?;
+                (Db::Sqlite(SqlitePools::new(pool.clone(), pool), Lane::People), migrations!("sqlite"))
             }
             Address::Postgres(url) => {
                 open_postgres(url).await?.0.close().await?;
-                (Db::Postgres(postgres_pool(postgres_options(url.expose_secret())?)), migrations!("postgres"))
+                let server = PostgresServer::new(postgres_options(url.expose_secret())?);
+                (Db::Postgres(server, Lane::People), migrations!("postgres"))
             }
         };
         let store = Store { db };
@@ -109,8 +111,8 @@ impl Store {
 
     async fn look_around(&self, newest: i64) -> Result<Look> {
         let (is_there,): (i64,) = sql(match &self.db {
-            Db::Sqlite(_) => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
-            Db::Postgres(_) => "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('silo._sqlx_migrations')",
+            Db::Sqlite(..) => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Db::Postgres(..) => "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('silo._sqlx_migrations')",
         })
         .one(&self.db)
         .await?;
@@ -151,19 +153,43 @@ async fn sqlite(path: &Path) -> Result<Db> {
         .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(SQLITE_CONNECTIONS)
+    if !path.exists() {
+        make_sqlite(path, &options).await?;
+    }
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(LONGEST_PATIENCE)
         // A full disk makes SQLite end a transaction by itself, which sqlx takes for one that goes on: no other could be
         // begun on that connection.
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
-        .connect_with(options)
+        .connect_with(options.clone())
         .await
         .map_err(|why| not_opened(path, &why))?;
     migrations!("sqlite")
-        .run(&pool)
+        .run(&writer)
         .await
         .map_err(|why| Error::Open(not_migrated(&format!("database file {}", path.display()), &why)))?;
-    Ok(Db::Sqlite(pool))
+    let readers = SqlitePoolOptions::new()
+        .max_connections(SQLITE_CONNECTIONS)
+        .acquire_timeout(LONGEST_PATIENCE)
+        .connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(Db::Sqlite(SqlitePools::new(readers, writer), Lane::People))
+}
+
+/// Makes a database under another name first: a kill leaves none, or a whole one.
+async fn make_sqlite(path: &Path, options: &SqliteConnectOptions) -> Result<()> {
+    let draft = path.with_added_extension("new");
+    for leftover in ["new", "new-wal", "new-shm"] {
+        _ = std::fs::remove_file(path.with_added_extension(leftover));
+    }
+    let migrated = async {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone().filename(&draft)).await?;
+        migrations!("sqlite").run(&pool).await?;
+        pool.close().await;
+        Ok::<_, MigrateError>(())
+    };
+    migrated.await.map_err(|why| not_opened(path, &why))?;
+    tokio::fs::rename(&draft, path).await.map_err(|why| not_opened(path, &why))
 }
 
 fn not_opened(path: &Path, why: &dyn std::fmt::Display) -> Error {
@@ -175,7 +201,7 @@ async fn postgres(url: &SecretString) -> Result<Db> {
     let (mut connection, place) = open_postgres(url).await?;
     migrate_postgres(&mut connection).await.map_err(|why| Error::Open(not_migrated(&place, &why)))?;
     connection.close().await?;
-    Ok(Db::Postgres(postgres_pool(postgres_options(url.expose_secret())?)))
+    Ok(Db::Postgres(PostgresServer::new(postgres_options(url.expose_secret())?), Lane::People))
 }
 
 /// A connection of its own, and where it leads: it fails at once where a pool would try again for half a minute, and a lock
@@ -198,14 +224,6 @@ async fn open_postgres(url: &SecretString) -> Result<(PgConnection, String)> {
             Error::Open(format!("cannot open {place}: {why}; check that it runs, and the address, user and password"))
         })?;
     Ok((connection, place))
-}
-
-fn postgres_pool(options: PgConnectOptions) -> sqlx::PgPool {
-    PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS)
-        .acquire_timeout(CONNECT_TIMEOUT)
-        .after_connect(|connection, _| Box::pin(async move { connection.execute(SEARCH_PATH).await.map(drop) }))
-        .connect_lazy_with(options)
 }
 
 /// PostGIS is PostgreSQL with an extension: Scale's address of its database begins with `postgis://`.

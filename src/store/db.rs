@@ -1,29 +1,33 @@
 //! One way to say SQL to two engines.
 //!
-//! A statement is written once, with `$1` placeholders, as an [`Sql`] value; only this file knows that there are two
-//! pools behind it. The dialects differ in two places: how a write transaction begins ([`Db::write`]) and how rows are
-//! locked ([`Db::lock`]).
+//! A statement is written once, with `$1` placeholders, as an [`Sql`] value; only this file and `pools.rs` know that there
+//! are two engines behind it. The dialects differ in two places: how a write transaction begins ([`Db::write`]) and how rows
+//! are locked ([`Db::lock`]).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
 
 use super::Result;
+use super::pools::{Lane, Place, PostgresServer, SqlitePools};
 use super::value::Value;
 
-/// The same thing of either engine.
+/// A database, and for whom it is asked.
 #[derive(Clone, Debug)]
-pub(super) enum Engine<S, P> {
-    Sqlite(S),
-    Postgres(P),
+pub(super) enum Db {
+    Sqlite(SqlitePools, Lane),
+    Postgres(Arc<PostgresServer>, Lane),
 }
 
-pub(super) type Db = Engine<SqlitePool, PgPool>;
-
 /// A write transaction. Ended by [`Tx::end`]; rolled back when dropped.
-pub(super) type Tx = Engine<Transaction<'static, Sqlite>, Transaction<'static, Postgres>>;
+pub(super) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>, Place),
+    Postgres(Transaction<'static, Postgres>, Arc<PostgresServer>),
+}
 
 /// How rows are locked until the transaction ends.
 #[derive(Clone, Copy)]
@@ -35,21 +39,31 @@ pub(super) enum Lock {
 }
 
 impl Db {
-    /// Begins a transaction that will write. SQLite takes its write lock at once: a transaction that reads first and
-    /// asks for the lock later fails at once when another one wrote in between, however long the busy timeout.
+    /// Begins a transaction that will write.
     pub(super) async fn write(&self) -> Result<Tx> {
         Ok(match self {
-            Db::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Db::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Db::Sqlite(pools, lane) => {
+                let (tx, place) = pools.begin(*lane).await?;
+                Tx::Sqlite(tx, place)
+            }
+            Db::Postgres(server, lane) => Tx::Postgres(server.begin(*lane).await?, Arc::clone(server)),
         })
+    }
+
+    /// The same database, asked for somebody else.
+    pub(super) fn in_lane(&self, lane: Lane) -> Self {
+        match self {
+            Db::Sqlite(pools, _) => Db::Sqlite(pools.clone(), lane),
+            Db::Postgres(server, _) => Db::Postgres(Arc::clone(server), lane),
+        }
     }
 
     /// The clause that locks the rows of a `SELECT`. SQLite has none and needs none: its writers are one at a time.
     pub(super) fn lock(&self, lock: Lock) -> &'static str {
         match (self, lock) {
-            (Db::Sqlite(_), _) => "",
-            (Db::Postgres(_), Lock::Wait) => "FOR UPDATE",
-            (Db::Postgres(_), Lock::Skip) => "FOR UPDATE SKIP LOCKED",
+            (Db::Sqlite(..), _) => "",
+            (Db::Postgres(..), Lock::Wait) => "FOR UPDATE",
+            (Db::Postgres(..), Lock::Skip) => "FOR UPDATE SKIP LOCKED",
         }
     }
 }
@@ -59,10 +73,10 @@ impl Tx {
     /// the connection is gone, and the transaction with it: what the caller wants to know is why it came to that.
     pub(super) async fn end<T>(self, outcome: Result<T>) -> Result<T> {
         match (self, &outcome) {
-            (Tx::Sqlite(tx), Ok(_)) => tx.commit().await?,
-            (Tx::Postgres(tx), Ok(_)) => tx.commit().await?,
-            (Tx::Sqlite(tx), Err(_)) => tx.rollback().await.unwrap_or_default(),
-            (Tx::Postgres(tx), Err(_)) => tx.rollback().await.unwrap_or_default(),
+            (Tx::Sqlite(tx, _place), Ok(_)) => tx.commit().await?,
+            (Tx::Postgres(tx, server), Ok(_)) => server.guarded(tx.commit()).await?,
+            (Tx::Sqlite(tx, _place), Err(_)) => tx.rollback().await.unwrap_or_default(),
+            (Tx::Postgres(tx, server), Err(_)) => server.guarded(tx.rollback()).await.unwrap_or_default(),
         }
         outcome
     }
@@ -88,19 +102,32 @@ impl<'c> From<&'c mut Tx> for On<'c> {
     }
 }
 
-/// Compiles `$body` once for each kind of executor.
+/// Runs `$body` on a connection of whichever engine, compiled once for each kind.
 macro_rules! dispatch {
-    ($on:expr, $executor:ident => $body:expr) => {
+    ($on:expr, $reads:expr, $connection:ident => $body:expr) => {
         match $on {
-            On::Db(Db::Sqlite($executor)) => $body,
-            On::Db(Db::Postgres($executor)) => $body,
-            On::Tx(Tx::Sqlite(tx)) => {
-                let $executor = &mut **tx;
-                $body
+            On::Db(Db::Sqlite(pools, lane)) if $reads => {
+                let mut held = pools.reader(*lane).await?;
+                let $connection = &mut *held;
+                $body.await?
             }
-            On::Tx(Tx::Postgres(tx)) => {
-                let $executor = &mut **tx;
-                $body
+            On::Db(Db::Sqlite(pools, lane)) => {
+                let (mut held, _place) = pools.writer(*lane).await?;
+                let $connection = &mut *held;
+                $body.await?
+            }
+            On::Db(Db::Postgres(server, lane)) => {
+                let mut held = server.connection(*lane).await?;
+                let $connection = &mut *held;
+                server.guarded($body).await?
+            }
+            On::Tx(Tx::Sqlite(tx, _)) => {
+                let $connection = &mut **tx;
+                $body.await?
+            }
+            On::Tx(Tx::Postgres(tx, server)) => {
+                let $connection = &mut **tx;
+                server.guarded($body).await?
             }
         }
     };
@@ -146,10 +173,14 @@ impl<'a> Sql<'a> {
 
     /// Runs it and reads every row, also of a writing statement with `RETURNING`.
     pub(super) async fn all<R: Row>(self, on: impl Into<On<'_>>) -> Result<Vec<R>> {
-        let rows = dispatch!(on.into(), executor => {
-            bind!(sqlx::query_as(AssertSqlSafe(self.text)), self).fetch_all(executor).await?
-        });
-        Ok(rows)
+        let (reads, on) = (self.reads(), on.into());
+        let run = async move {
+            let rows = dispatch!(on, reads, connection => {
+                bind!(sqlx::query_as(AssertSqlSafe(self.text)), self).fetch_all(connection)
+            });
+            Ok(rows)
+        };
+        run.boxed().await
     }
 
     /// For a statement that gives at most one row.
@@ -164,10 +195,20 @@ impl<'a> Sql<'a> {
 
     /// Runs it; how many rows it touched.
     pub(super) async fn execute(self, on: impl Into<On<'_>>) -> Result<u64> {
-        let touched = dispatch!(on.into(), executor => {
-            bind!(sqlx::query(AssertSqlSafe(self.text)), self).execute(executor).await?.rows_affected()
-        });
-        Ok(touched)
+        let (reads, on) = (self.reads(), on.into());
+        let run = async move {
+            let touched = dispatch!(on, reads, connection => async {
+                let done = bind!(sqlx::query(AssertSqlSafe(self.text)), self).execute(connection).await;
+                done.map(|done| done.rows_affected())
+            });
+            Ok(touched)
+        };
+        run.boxed().await
+    }
+
+    /// What begins otherwise may write: with it a connection that only reads fails.
+    fn reads(&self) -> bool {
+        self.text.trim_start().starts_with("SELECT")
     }
 }
 

@@ -1,23 +1,21 @@
-//! Where the catalogue changes: the steps and the end of a scan, and the jobs that follow from images.
+//! Where the catalogue changes: the steps and the end of a scan. The jobs that follow from images are `derive.rs`'s.
 //!
 //! Whoever changes images locks the catalogue's row first. So there is one such transaction at a time, jobs are derived
 //! from all images, and nobody waits for somebody who waits for him.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
 use super::contents;
 use super::db::{Lock, Tx, bulk, sql};
+use super::derive::{derive, versions_of};
 use super::events;
 use super::repositories;
 use super::scans::held;
-use super::value::{Value, json, row};
+use super::value::{Value, json};
 use super::{ClaimedScan, Result, ScanResult, ScanStep, Store};
-use crate::catalog::{
-    Changes, DerivedJob, ImageId, JobId, JobVersionId, ManifestFacts, NewScanProblem, RegistryId, ScanCounts, ScanId,
-    derive_jobs,
-};
+use crate::catalog::{Changes, NewScanProblem, RegistryId, ScanCounts, ScanId};
 
 impl Store {
     /// Takes a part of what a scan found into the catalogue: images, contents, jobs and job versions, problems, what is
@@ -68,20 +66,20 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
     insert_problems(tx, claim.id, &step.problems).await?;
     repositories::keep(tx, claim.registry_id, &step.repositories, now).await?;
     bulk("DELETE FROM hints WHERE id IN (", step.hints.iter().map(|id| [(*id).into()]), ")").execute(&mut *tx).await?;
-    let mut names = job_names_of(tx, step.contents.iter().map(|content| &content.digest)).await?;
     let replaced = contents::insert(tx, claim.registry_id, &step.contents).await?;
     let changes = without_hearsay(tx, claim.registry_id, &step.changes).await?;
     if changes.is_empty() && replaced.is_empty() {
         return Ok(());
     }
-    names.append(&mut job_names_before(tx, &changes).await?);
+    let ids = changes.point.iter().map(|(id, _)| *id).chain(changes.remove.iter().copied());
+    let mut left = versions_of(tx, "id", ids.map(|id| [id.into()]).collect()).await?;
+    left.append(&mut versions_of(tx, "digest", replaced.iter().map(|digest| [digest.into()]).collect()).await?);
     events::contents_turned_out(tx, &replaced, now).await?;
     events::tags_go_and_move(tx, claim.registry_id, &changes, now).await?;
     leave_jobs(tx, &replaced, revision).await?;
     apply(tx, claim.registry_id, &changes, revision, now).await?;
     events::tags_came(tx, claim.registry_id, &changes, now).await?;
-    names.append(&mut job_names_of(tx, changes.digests().chain(&replaced)).await?);
-    rederive_jobs(tx, &names, revision).await?;
+    derive(tx, &left, revision).await?;
     if !changes.point.is_empty() || !changes.remove.is_empty() || !replaced.is_empty() {
         catalogue_set_removed(tx, revision).await?;
     }
@@ -184,33 +182,7 @@ async fn sort_problems(tx: &mut Tx, scan: ScanId) -> Result<()> {
     sql("UPDATE scan_problems SET seq = -seq WHERE scan_id = $1").bind(scan).execute(tx).await.map(drop)
 }
 
-/// Jobs that may lose images.
-async fn job_names_before(tx: &mut Tx, changes: &Changes) -> Result<BTreeSet<String>> {
-    let ids = changes.point.iter().map(|(id, _)| *id).chain(changes.remove.iter().copied());
-    let rows: Vec<(String,)> = bulk(
-        "SELECT DISTINCT c.job_name FROM images i JOIN contents c ON c.digest = i.digest
-         WHERE c.outcome = 'seed' AND i.id IN (",
-        ids.map(|id| [id.into()]),
-        ")",
-    )
-    .all(tx)
-    .await?;
-    Ok(rows.into_iter().map(|(name,)| name).collect())
-}
-
-/// Jobs that these digests hold images of.
-async fn job_names_of<'a>(tx: &mut Tx, digests: impl Iterator<Item = &'a String>) -> Result<BTreeSet<String>> {
-    let rows: Vec<(String,)> = bulk(
-        "SELECT DISTINCT job_name FROM contents WHERE outcome = 'seed' AND digest IN (",
-        digests.map(|digest| [digest.into()]),
-        ")",
-    )
-    .all(tx)
-    .await?;
-    Ok(rows.into_iter().map(|(name,)| name).collect())
-}
-
-/// Adds, moves and removes tags of one registry. Job versions are left to [`rederive_jobs`].
+/// Adds, moves and removes tags of one registry. Job versions are left to [`derive`].
 async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i64, now: DateTime<Utc>) -> Result<()> {
     bulk(
         "DELETE FROM images WHERE id IN (",
@@ -260,108 +232,4 @@ async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i
     .execute(tx)
     .await
     .map(drop)
-}
-
-/// An image that has a job.
-struct Derivable {
-    id: ImageId,
-    job_version_id: Option<JobVersionId>,
-    /// Without manifest and problems, which no job shows.
-    facts: ManifestFacts,
-}
-row!(Derivable { id, job_version_id } + { facts });
-
-/// Makes the jobs of these names, and their versions, what the images say. What is still there keeps its id; images
-/// that come to another job version are marked with the revision.
-pub(super) async fn rederive_jobs(tx: &mut Tx, names: &BTreeSet<String>, revision: i64) -> Result<()> {
-    let images: Vec<Derivable> = bulk(
-        "SELECT i.id, i.job_version_id, c.job_name, c.job_version, c.package_version, c.title, c.description,
-             c.maintainer, c.email, c.maint_org, '' AS manifest, c.valid, '[]' AS manifest_problems
-         FROM images i JOIN contents c ON c.digest = i.digest
-         WHERE c.outcome = 'seed' AND c.job_name IN (",
-        names.iter().map(|name| [name.into()]),
-        ")",
-    )
-    .all(&mut *tx)
-    .await?;
-    let images: HashMap<ImageId, Derivable> = images.into_iter().map(|image| (image.id, image)).collect();
-    let jobs = derive_jobs(images.values().map(|image| (image.id, &image.facts)));
-    let job_ids = upsert_jobs(tx, &jobs, &images).await?;
-    let version_ids = upsert_versions(tx, &jobs, &job_ids).await?;
-    let versions = jobs.iter().flat_map(|job| &job.versions).zip(version_ids);
-    let members = versions.flat_map(|(version, id)| version.images.iter().map(move |image| (*image, id)));
-    let moved = members.filter(|(image, version)| images[image].job_version_id != Some(*version));
-    bulk(
-        "WITH moved (id, job_version_id, revision) AS (",
-        moved.map(|(image, version)| [image.into(), version.into(), revision.into()]),
-        ") UPDATE images SET job_version_id = moved.job_version_id, revision = moved.revision
-         FROM moved WHERE images.id = moved.id",
-    )
-    .execute(&mut *tx)
-    .await?;
-    bulk(
-        "DELETE FROM job_versions WHERE job_id IN (SELECT id FROM jobs WHERE name IN (",
-        names.iter().map(|name| [name.into()]),
-        ")) AND NOT EXISTS (SELECT 1 FROM images i WHERE i.job_version_id = job_versions.id)",
-    )
-    .execute(&mut *tx)
-    .await?;
-    bulk(
-        "DELETE FROM jobs WHERE name IN (",
-        names.iter().map(|name| [name.into()]),
-        ") AND NOT EXISTS (SELECT 1 FROM job_versions v WHERE v.job_id = jobs.id)",
-    )
-    .execute(tx)
-    .await
-    .map(drop)
-}
-
-/// The ids of the jobs, in their order.
-async fn upsert_jobs(tx: &mut Tx, jobs: &[DerivedJob], images: &HashMap<ImageId, Derivable>) -> Result<Vec<JobId>> {
-    let rows = jobs.iter().map(|job| {
-        let latest = &images[&job.latest].facts;
-        [
-            Value::from(&job.name),
-            Value::from(&latest.job_version),
-            Value::from(&latest.package_version),
-            Value::from(&latest.title),
-            Value::from(&latest.maintainer),
-            Value::from(&latest.email),
-            Value::from(&latest.maint_org),
-            Value::from(&latest.description),
-        ]
-    });
-    let written: Vec<(String, i64)> = bulk(
-        "INSERT INTO jobs (name, latest_job_version, latest_package_version, title, maintainer, email, maint_org,
-             description)",
-        rows,
-        "ON CONFLICT (name) DO UPDATE SET latest_job_version = excluded.latest_job_version,
-             latest_package_version = excluded.latest_package_version, title = excluded.title,
-             maintainer = excluded.maintainer, email = excluded.email, maint_org = excluded.maint_org,
-             description = excluded.description
-         RETURNING name, id",
-    )
-    .all(tx)
-    .await?;
-    let ids: HashMap<String, i64> = written.into_iter().collect();
-    Ok(jobs.iter().map(|job| JobId(ids[&job.name])).collect())
-}
-
-/// The ids of the jobs' versions, in the order of jobs and versions.
-async fn upsert_versions(tx: &mut Tx, jobs: &[DerivedJob], job_ids: &[JobId]) -> Result<Vec<JobVersionId>> {
-    let versions =
-        || jobs.iter().zip(job_ids).flat_map(|(job, id)| job.versions.iter().map(move |version| (*id, version)));
-    let rows = versions().map(|(job, version)| {
-        [job.into(), Value::from(&version.job_version), Value::from(&version.latest_package_version)]
-    });
-    let written: Vec<(i64, String, i64)> = bulk(
-        "INSERT INTO job_versions (job_id, job_version, latest_package_version)",
-        rows,
-        "ON CONFLICT (job_id, job_version) DO UPDATE SET latest_package_version = excluded.latest_package_version
-         RETURNING job_id, job_version, id",
-    )
-    .all(tx)
-    .await?;
-    let ids: HashMap<(i64, String), i64> = written.into_iter().map(|(job, version, id)| ((job, version), id)).collect();
-    Ok(versions().map(|(job, version)| JobVersionId(ids[&(job.0, version.job_version.clone())])).collect())
 }

@@ -1,4 +1,4 @@
-//! Jobs and job versions, for views. They are written where images change, in `finish.rs`.
+//! Jobs and job versions, for views. They are written where images change, in `derive.rs`.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::seed::version;
 row!(Job { id, name, latest_job_version, latest_package_version, title, maintainer, email, maint_org, description });
 row!(JobVersion { id, job_id, job_name, job_version, latest_package_version });
 
-/// A job with one of those images that have its latest versions.
+/// A job with its latest image.
 struct SummaryRow {
     job: Job,
     image_id: ImageId,
@@ -34,8 +34,9 @@ impl From<SummaryRow> for JobSummary {
 const SUMMARIES: &str = "SELECT j.*, i.id AS image_id, r.host, i.repository, i.tag, c.valid
     FROM jobs j
     JOIN job_versions v ON v.job_id = j.id AND v.job_version = j.latest_job_version
-    JOIN images i ON i.job_version_id = v.id
-    JOIN contents c ON c.digest = i.digest AND c.package_version = j.latest_package_version
+    JOIN images i ON i.id = (SELECT MIN(f.id) FROM images f
+                             WHERE f.job_version_id = v.id AND f.package_version = j.latest_package_version)
+    JOIN contents c ON c.digest = i.digest
     JOIN registries r ON r.id = i.registry_id";
 
 const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version, v.latest_package_version
@@ -61,28 +62,22 @@ impl Store {
     /// As [`Store::job_list_by_ids`], with what a list of results shows of each. One query, which reads no manifests.
     pub async fn job_summary_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<JobSummary>> {
         let rows: Vec<SummaryRow> = select(SUMMARIES, Some(("j.id", ids.iter().copied()))).all(&self.db).await?;
-        let mut found: HashMap<JobId, SummaryRow> = HashMap::new();
-        for row in rows {
-            match found.get(&row.job.id) {
-                Some(other) if other.image_id < row.image_id => {}
-                _ => _ = found.insert(row.job.id, row),
-            }
-        }
+        let mut found: HashMap<JobId, SummaryRow> = rows.into_iter().map(|row| (row.job.id, row)).collect();
         Ok(ids.iter().filter_map(|id| found.remove(id)).map(JobSummary::from).collect())
     }
 
-    /// Versions with their images. Of the given jobs, or of all (`None`). By job id, then highest version first;
+    /// Versions with their images, without manifests. Of the given jobs, or of all (`None`). By job id, then highest version first;
     /// images highest package version first, then by id. Two queries, however many rows (and two more for
     /// each further few hundred `jobs`).
     pub async fn job_version_list(&self, jobs: Option<&[JobId]>) -> Result<Vec<JobVersionWithImages>> {
         let among = || jobs.map(|jobs| ("v.job_id", jobs.iter().copied()));
-        with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await
+        with_images(&self.db, select(VERSIONS, among()), select(image_select!(of lists, ""), among())).await
     }
 
     /// One version with its images, in the order of [`Store::job_version_list`].
     pub async fn job_version_get(&self, id: JobVersionId) -> Result<Option<JobVersionWithImages>> {
         let among = || Some(("v.id", [id]));
-        Ok(with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await?.pop())
+        Ok(with_images(&self.db, select(VERSIONS, among()), select(image_select!(of lists, ""), among())).await?.pop())
     }
 }
 

@@ -6,11 +6,13 @@
 mod connect;
 mod contents;
 mod db;
+mod derive;
 mod events;
 mod finish;
 mod images;
 mod index_feed;
 mod jobs;
+mod pools;
 mod registries;
 mod repositories;
 mod run_lists;
@@ -22,11 +24,14 @@ mod users;
 mod value;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use self::db::{Db, sql};
+use self::pools::Lane;
 pub use self::registries::SealedSecrets;
 pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::LoginAccount;
@@ -56,11 +61,57 @@ pub enum Error {
     /// The database cannot be opened or migrated; the text says what to do.
     #[error("{0}")]
     Open(String),
+    /// The database cannot be asked now; later it can. Why, for the log.
+    #[error("the database does not answer: {0}")]
+    Away(String),
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(why: sqlx::Error) -> Self {
+        if is_passing(&why) { Self::away(&why) } else { Self::Database(why) }
+    }
+}
+
+/// Whether the same statement may well succeed later: the database is away, busy or full.
+fn is_passing(why: &sqlx::Error) -> bool {
+    /// Primary result codes of SQLite: busy, locked, out of memory, read-only, I/O error, full, cannot open.
+    const SQLITE: [i32; 7] = [5, 6, 7, 8, 10, 13, 14];
+    /// SQLSTATE of PostgreSQL, classes and single ones: connection, transaction rollback, resources, intervention, system; not
+    /// accepting connections, read-only, lock not available, idle for too long.
+    const POSTGRES: [&str; 9] = ["08", "40", "53", "57", "58", "55000", "25006", "55P03", "25P03"];
+    match why {
+        sqlx::Error::Database(why) => {
+            let code = why.code().unwrap_or_default();
+            match why.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+                Some(_) => code.parse::<i32>().is_ok_and(|code| SQLITE.contains(&(code & 0xff))),
+                None => POSTGRES.iter().any(|passing| code.starts_with(passing)),
+            }
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        _ => false,
+    }
 }
 
 impl Error {
+    /// [`Error::Away`], told in the log, but not for each of the many who notice.
+    fn away(why: &dyn std::fmt::Display) -> Self {
+        const EVERY: Duration = Duration::from_secs(10);
+        static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= EVERY) {
+            *told = Some(Instant::now());
+            tracing::warn!(%why, "the database could not be asked");
+        }
+        Self::Away(why.to_string())
+    }
+
     /// Makes a broken uniqueness [`Error::Duplicate`]. SQLite does not name the constraint, so the caller says which.
     fn or_duplicate(self, of: &'static str) -> Self {
         match &self {
@@ -112,6 +163,8 @@ pub struct ClaimedScan {
     pub registry_id: RegistryId,
     /// Proof of the claim: a later claim makes this one worthless.
     pub token: String,
+    /// How often it was taken up, but for those times that an error of the database ended.
+    pub tries: i64,
 }
 
 /// A run that is to be queued.
@@ -243,11 +296,16 @@ impl Store {
         sql("SELECT id FROM catalogue").one::<(i64,)>(&self.db).await.map(drop)
     }
 
-    /// Closes every connection.
+    /// The same database, asked for work that nobody waits for: it waits longer for its turn, and lets people go first.
+    pub fn in_background(&self) -> Self {
+        Self { db: self.db.in_lane(Lane::Background) }
+    }
+
+    /// Closes every connection; those that do not end within seconds are left.
     pub async fn close(&self) {
         match &self.db {
-            Db::Sqlite(pool) => pool.close().await,
-            Db::Postgres(pool) => pool.close().await,
+            Db::Sqlite(pools, _) => pools.close().await,
+            Db::Postgres(server, _) => server.close().await,
         }
     }
 }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::db::{Lock, Tx, sql};
+use super::derive::{derive, versions_of};
 use super::events;
-use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision, rederive_jobs};
+use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::value::{json, row};
 use super::{Result, Store};
 use crate::catalog::{NewRegistry, Registry, RegistryId};
@@ -184,15 +185,11 @@ impl Store {
 
 async fn delete(tx: &mut Tx, id: RegistryId, now: DateTime<Utc>, lock: &str) -> Result<bool> {
     let revision = catalogue_lock(tx, lock).await? + 1;
-    let names: Vec<(String,)> = sql("SELECT DISTINCT c.job_name FROM images i JOIN contents c ON c.digest = i.digest
-         WHERE i.registry_id = $1 AND i.job_version_id IS NOT NULL")
-    .bind(id)
-    .all(&mut *tx)
-    .await?;
+    let left = versions_of(tx, "registry_id", vec![[id.into()]]).await?;
     events::registry_goes(tx, id, now).await?;
     let found = sql("DELETE FROM registries WHERE id = $1").bind(id).execute(&mut *tx).await? > 0;
-    if !names.is_empty() {
-        rederive_jobs(tx, &names.into_iter().map(|(name,)| name).collect(), revision).await?;
+    if !left.is_empty() {
+        derive(tx, &left, revision).await?;
         catalogue_set_removed(tx, revision).await?;
         catalogue_set_revision(tx, revision).await?;
     }

@@ -87,7 +87,7 @@ impl Store {
                  started_at = COALESCE(started_at, $3)
              WHERE id = (SELECT id FROM scans WHERE state = 'queued' OR (state = 'running' AND lease_until <= $3)
                          ORDER BY id LIMIT 1 {})
-             RETURNING id, registry_id",
+             RETURNING id, registry_id, attempts - store_failures",
             self.db.lock(Lock::Skip)
         ))
         .bind(token)
@@ -95,10 +95,11 @@ impl Store {
         .bind(now)
         .optional(&self.db)
         .await?;
-        Ok(claimed.map(|(id, registry)| ClaimedScan {
+        Ok(claimed.map(|(id, registry, tries)| ClaimedScan {
             id: ScanId(id),
             registry_id: RegistryId(registry),
             token: token.to_owned(),
+            tries,
         }))
     }
 
@@ -177,6 +178,20 @@ impl Store {
         .execute(&self.db)
         .await
         .and_then(held)
+    }
+
+    /// Puts a running scan back in the queue that an error ended; one of the database does not count as a try. One that is
+    /// not ours any more stays as it is.
+    pub async fn scan_give_back(&self, claim: &ClaimedScan, is_stores: bool) -> Result<()> {
+        sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL,
+                 store_failures = store_failures + $1
+             WHERE id = $2 AND state = 'running' AND lease_token = $3")
+        .bind(i64::from(is_stores))
+        .bind(claim.id)
+        .bind(&claim.token)
+        .execute(&self.db)
+        .await
+        .map(drop)
     }
 
     /// Puts every running scan back in the queue: for a process that knows it is alone. How many.

@@ -101,7 +101,13 @@ async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {
             Ok(false) => {}
             Err(why) => {
                 metrics::counter!("silo_task_failures_total", "task" => T::NAME).increment(1);
-                tracing::error!(task = T::NAME, %why, "a background task failed; it tries again at its next wake-up");
+                match why {
+                    // The store has told once what all tasks would tell.
+                    app::Error::StoreAway(why) => tracing::debug!(task = T::NAME, why, "a background task waits"),
+                    why => {
+                        tracing::error!(task = T::NAME, %why, "a background task failed; it tries again at its next wake-up");
+                    }
+                }
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_FAILURE) => {} // because a full disk or a gone database would spin
                     () = stop.cancelled() => return,

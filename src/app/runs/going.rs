@@ -5,9 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// By id, how each is told to stop.
+use crate::store::ClaimedRun;
+
 #[derive(Default)]
-pub(in crate::app) struct Going(Mutex<HashMap<String, CancellationToken>>);
+pub(in crate::app) struct Going {
+    /// By id, how each is told to stop.
+    runs: Mutex<HashMap<String, CancellationToken>>,
+    /// Those that an error has ended here, though their leases are ours.
+    left: Mutex<Vec<ClaimedRun>>,
+}
 
 /// One of them, until it is dropped.
 pub(super) struct Entered<'a> {
@@ -34,8 +40,18 @@ impl Going {
         }
     }
 
+    /// To be gone on with later.
+    pub(super) fn leave(&self, claim: ClaimedRun) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
+    }
+
+    /// One of those that were left.
+    pub(super) fn left(&self) -> Option<ClaimedRun> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -71,12 +71,7 @@ impl App {
                 return Ok(false);
             }
         };
-        let now = self.0.clock.now();
-        let busy = self.0.going.ids();
-        // Without room nothing is begun; what was begun before is gone on with.
-        let most = if self.run_room().await? { u64::from(self.settings().runs.per_user_running) } else { 0 };
-        let claim = self.0.store.run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?;
-        let Some(claim) = claim else { return Ok(false) };
+        let Some(claim) = self.run_to_do().await? else { return Ok(false) };
         let going = self.0.going.enter(&claim.id);
         let done = self.run_claimed(&machine, &claim, &going.cancel, stop).await;
         drop(going);
@@ -87,8 +82,31 @@ impl App {
                 tracing::info!(run = claim.id, "the run was taken over by another, or deleted");
                 Ok(true)
             }
-            other => other.map(|()| true),
+            Err(why) => {
+                self.0.going.leave(claim);
+                Err(why)
+            }
+            Ok(()) => Ok(true),
         }
+    }
+
+    /// A run that an error has ended here and that is still ours, or one that waits.
+    async fn run_to_do(&self) -> Result<Option<ClaimedRun>> {
+        while let Some(left) = self.0.going.left() {
+            match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
+                Ok(_) => return Ok(Some(ClaimedRun { last_host: Some(self.0.host.clone()), ..left })),
+                Err(store::Error::LeaseLost) => {}
+                Err(why) => {
+                    self.0.going.leave(left);
+                    return Err(why.into());
+                }
+            }
+        }
+        let now = self.0.clock.now();
+        let busy = self.0.going.ids();
+        // Without room nothing is begun; what was begun before is gone on with.
+        let most = if self.run_room().await? { u64::from(self.settings().runs.per_user_running) } else { 0 };
+        Ok(self.0.store.run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?)
     }
 
     async fn run_claimed(

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod addresses;
+mod away;
 mod connections;
 mod consumers;
 mod document;

@@ -88,3 +88,23 @@ async fn where_nothing_is_nothing_is_made() {
     insta::assert_snapshot!(shown);
     assert!(!data.exists());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_database_is_refused_and_told() {
+    let mut silo = Setup::new().start().await;
+    let data = silo.data();
+    silo.terminate().await;
+    for leftover in ["silo.db-wal", "silo.db-shm"] {
+        _ = std::fs::remove_file(data.join(leftover));
+    }
+    std::fs::write(data.join("silo.db"), "").expect("it is emptied");
+    let refused = silo.second_start_error().await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("silo.db is empty"), "{refused:?}");
+    assert!(refused.stderr.contains("Restore it from a copy"), "{refused:?}");
+    let told = silo.cli(&["doctor"]).await;
+    assert!(told.stdout.contains("silo.db is empty"), "{told:?}");
+    assert_eq!(std::fs::metadata(data.join("silo.db")).expect("it is there").len(), 0, "nothing was made in its place");
+    std::fs::remove_file(data.join("silo.db")).expect("it is removed");
+    silo.start_again().await;
+}

@@ -363,3 +363,29 @@ fn an_impossible_folder_is_refused_in_words() {
     let error = Index::open(&file).err().expect("a file is no folder").to_string();
     assert!(error.contains("file") && error.contains("check that it is a folder"), "{error}");
 }
+
+#[test]
+fn files_cut_short_while_they_serve_are_errors_and_noticed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let index = open(dir.path());
+    let ids: Vec<i64> = (1..=300).collect();
+    build(&index, &ids, 5);
+    index.check(false);
+    assert!(!index.is_broken());
+    let before = images(&index, "tiler");
+    for file in files(dir.path()) {
+        if file.extension().is_some_and(|kind| kind != "json" && kind != "lock") {
+            fs::File::options().write(true).open(&file).expect("a file").set_len(0).expect("it is cut");
+        }
+    }
+    // No more than an error; with mapped files this test would end the process.
+    match index.search("tiler", Kind::Image, 1_000, None) {
+        Ok(found) => assert_eq!(found.hits.len(), before.len()),
+        Err(why) => assert!(matches!(why, Error::Index(_)), "{why}"),
+    }
+    index.check(false);
+    assert!(index.is_broken(), "a look at lengths is enough");
+    build(&index, &ids, 6);
+    assert!(!index.is_broken());
+    assert_eq!(images(&index, "tiler"), before);
+}

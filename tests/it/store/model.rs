@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
-use silo::catalog::{Content, Outcome};
+use silo::catalog::{Content, DerivedJob, DerivedVersion, ImageId, Outcome, derive_jobs};
+use silo::store::Store;
 
 use super::both;
 use super::fixture::{at, content, registry, scan, seed};
@@ -19,7 +20,7 @@ type Found = BTreeMap<(String, String), u8>;
 type Step = (usize, Option<Found>);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let found = prop::collection::btree_map(("[ab]-seed", "[1-3]"), 0..8_u8, 0..6);
+    let found = prop::collection::btree_map(("[ab]-seed", "[1-3]"), 0..12_u8, 0..6);
     prop::collection::vec((0..REGISTRIES, prop::option::weighted(0.85, found)), 1..10)
 }
 
@@ -29,7 +30,7 @@ fn holding(number: u8) -> Content {
         n => seed(
             ["x", "y"][usize::from(n % 2)],
             ["2.0.0", "10.0.0"][usize::from(n / 2 % 2)],
-            ["1.0.0", "1.1.0"][usize::from(n / 4)],
+            ["1.0.0", "1.1.0", "1.1.0-rc.1"][usize::from(n / 4)],
         ),
     }
 }
@@ -50,6 +51,43 @@ fn expected(model: &BTreeMap<usize, Found>) -> BTreeSet<(String, String, String,
         }
     }
     images
+}
+
+/// A job's name, its title and latest versions; then each version, its latest package version and its images.
+type Shape = Vec<(String, [String; 3], Vec<(String, String, Vec<ImageId>)>)>;
+
+/// The jobs as the tables have them.
+async fn kept(store: &Store) -> Shape {
+    let versions = store.job_version_list(None).await.unwrap();
+    let of = |id| {
+        let own = versions.iter().filter(|version| version.job_version.job_id == id);
+        own.map(|version| {
+            let images = version.images.iter().map(|image| image.id).collect();
+            (version.job_version.job_version.clone(), version.job_version.latest_package_version.clone(), images)
+        })
+        .collect()
+    };
+    let mut jobs: Shape = store
+        .job_list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|job| (job.name, [job.title, job.latest_job_version, job.latest_package_version], of(job.id)))
+        .collect();
+    jobs.sort();
+    jobs
+}
+
+/// The jobs as they follow from all images, from scratch.
+async fn derived(store: &Store) -> Shape {
+    let images = store.image_list().await.unwrap();
+    let job = |job: DerivedJob| {
+        let latest = &images.iter().find(|image| image.id == job.latest).expect("one of the images").facts;
+        let texts = [latest.title.clone(), latest.job_version.clone(), latest.package_version.clone()];
+        let version = |version: DerivedVersion| (version.job_version, version.latest_package_version, version.images);
+        (job.name, texts, job.versions.into_iter().map(version).collect())
+    };
+    derive_jobs(images.iter().map(|image| (image.id, &image.facts))).into_iter().map(job).collect()
 }
 
 both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
@@ -110,6 +148,7 @@ both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
                 let old = job_ids.get(&job.name);
                 assert!(old.is_none_or(|old| *old == job.id), "a job that stayed has another id");
             }
+            assert_eq!(kept(&store).await, derived(&store).await, "as all images together say");
             job_ids = jobs.into_iter().map(|job| (job.name, job.id)).collect();
             assert_eq!(job_ids.keys().collect::<BTreeSet<_>>(), versions.iter().map(|(job, _)| job).collect());
         }

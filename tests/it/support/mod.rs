@@ -9,6 +9,7 @@ pub mod file_server;
 pub mod kinds;
 pub mod layout;
 pub mod postgres;
+pub mod postgres_gate;
 pub mod process;
 pub mod sse;
 #[allow(dead_code, reason = "shared with the benchmarks")]

@@ -1,0 +1,160 @@
+//! The files of an index, read and not mapped: a mapped file that somebody cuts short ends the process (SIGBUS), a read one
+//! gives an error.
+//!
+//! What tantivy asks of each search, and in one piece (dictionaries of words, lengths of texts, removed documents), is kept in
+//! memory; the rest is read where it is needed, from the page cache as a rule.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tantivy::HasLen;
+use tantivy::directory::error::{DeleteError, LockError, OpenDirectoryError, OpenReadError, OpenWriteError};
+use tantivy::directory::{
+    Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, OwnedBytes, WatchCallback, WatchHandle, WritePtr,
+};
+
+/// Kinds of files that are kept in memory.
+const KEPT: [&str; 3] = ["term", "fieldnorm", "del"];
+
+/// The folder of an index. Clones share what they have open.
+#[derive(Clone)]
+pub(super) struct IndexFolder {
+    /// Writes, and reads what is no part of a segment, without mapping it.
+    inner: MmapDirectory,
+    root: Arc<Path>,
+    open: Arc<Mutex<HashMap<PathBuf, Weak<OpenFile>>>>,
+}
+
+/// A file that was opened. Removing its name does not touch it.
+struct OpenFile {
+    path: PathBuf,
+    file: File,
+    length: usize,
+    kept: Option<OwnedBytes>,
+}
+
+impl IndexFolder {
+    pub(super) fn open(root: &Path) -> Result<Self, OpenDirectoryError> {
+        Ok(Self { inner: MmapDirectory::open(root)?, root: root.into(), open: Arc::default() })
+    }
+
+    /// Whether what is open has the length that it had. A look, not a check.
+    pub(super) fn is_whole(&self) -> bool {
+        let open: Vec<Arc<OpenFile>> = self.files().values().filter_map(Weak::upgrade).collect();
+        open.iter().all(|open| open.file.metadata().is_ok_and(|about| about.len() == open.length as u64))
+    }
+
+    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Weak<OpenFile>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenFile {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let file = File::open(&path)?;
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        let mut open = Self { path, file, length, kept: None };
+        if open.path.extension().is_some_and(|kind| KEPT.iter().any(|kept| kind == *kept)) {
+            open.kept = Some(open.read(0..length)?);
+        }
+        Ok(open)
+    }
+
+    fn read(&self, range: Range<usize>) -> io::Result<OwnedBytes> {
+        let mut bytes = vec![0; range.len()];
+        self.file.read_exact_at(&mut bytes, range.start as u64).map_err(|why| {
+            io::Error::new(why.kind(), format!("{} cannot be read from {range:?}: {why}", self.path.display()))
+        })?;
+        Ok(OwnedBytes::new(bytes))
+    }
+}
+
+impl FileHandle for OpenFile {
+    fn read_bytes(&self, range: Range<usize>) -> io::Result<OwnedBytes> {
+        if range.start > range.end || range.end > self.length {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{} has no bytes {range:?}", self.path.display()),
+            ));
+        }
+        match &self.kept {
+            Some(kept) => Ok(kept.slice(range)),
+            None => self.read(range),
+        }
+    }
+}
+
+impl HasLen for OpenFile {
+    fn len(&self) -> usize {
+        self.length
+    }
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenFile({}, {} bytes)", self.path.display(), self.length)
+    }
+}
+
+impl fmt::Debug for IndexFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IndexFolder({})", self.root.display())
+    }
+}
+
+impl Directory for IndexFolder {
+    fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
+        let mut files = self.files();
+        files.retain(|_, open| open.strong_count() > 0);
+        if let Some(open) = files.get(path).and_then(Weak::upgrade) {
+            return Ok(open);
+        }
+        let open = OpenFile::open(self.root.join(path)).map_err(|why| match why.kind() {
+            io::ErrorKind::NotFound => OpenReadError::FileDoesNotExist(path.to_owned()),
+            _ => OpenReadError::wrap_io_error(why, path.to_owned()),
+        })?;
+        let open = Arc::new(open);
+        files.insert(path.to_owned(), Arc::downgrade(&open));
+        Ok(open)
+    }
+
+    fn delete(&self, path: &Path) -> Result<(), DeleteError> {
+        self.files().remove(path);
+        self.inner.delete(path)
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
+        self.inner.exists(path)
+    }
+
+    fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
+        self.files().remove(path);
+        self.inner.open_write(path)
+    }
+
+    fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
+        self.inner.atomic_read(path)
+    }
+
+    fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
+        self.inner.atomic_write(path, data)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.inner.sync_directory()
+    }
+
+    fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
+        self.inner.acquire_lock(lock)
+    }
+
+    fn watch(&self, callback: WatchCallback) -> tantivy::Result<WatchHandle> {
+        self.inner.watch(callback)
+    }
+}
