@@ -19,8 +19,10 @@ impl App {
         if let Err(why) = self.run_disk_shortage().await {
             tracing::warn!(%why, "the disk of runs could not be looked at");
         }
-        if let Err(why) = self.describe_catalogue().await {
-            tracing::warn!(%why, "the numbers of the catalogue could not be read");
+        match self.describe_catalogue().await {
+            // The store has told it once.
+            Ok(()) | Err(Error::StoreAway(_)) => {}
+            Err(why) => tracing::warn!(%why, "the numbers of the catalogue could not be read"),
         }
     }
 
