@@ -12,7 +12,7 @@ pub struct JobDetail {
 }
 
 impl App {
-    /// All images, by id, without manifests.
+    /// All images, by id.
     pub async fn image_list(&self) -> Result<Vec<Image>> {
         Ok(self.0.store.image_list().await?)
     }

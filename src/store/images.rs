@@ -80,22 +80,13 @@ impl From<ImageRow> for Image {
     }
 }
 
-/// Selects [`ImageRow`]s: the join leaves out tags that are not catalogued. Those for lists, `of lists`, come without
-/// manifests and their problems, which no list shows and which may be long.
+/// Selects [`ImageRow`]s: the join leaves out tags that are not catalogued.
 macro_rules! image_select {
     ($tail:literal) => {
-        image_select!(@columns "c.manifest, c.valid, c.manifest_problems", $tail)
-    };
-    (of lists, $tail:literal) => {
-        image_select!(@columns "'' AS manifest, c.valid, '[]' AS manifest_problems", $tail)
-    };
-    (@columns $columns:literal, $tail:literal) => {
         concat!(
             "SELECT i.id, i.registry_id, v.job_id, i.job_version_id, r.host, i.repository, i.tag, i.digest,
                  c.platforms, c.size, c.built_at, i.first_seen_at, i.changed_at, c.job_name, c.job_version, c.package_version, c.title,
-                 c.description, c.maintainer, c.email, c.maint_org, ",
-            $columns,
-            "
+                 c.description, c.maintainer, c.email, c.maint_org, c.manifest, c.valid, c.manifest_problems
              FROM images i
              JOIN registries r ON r.id = i.registry_id
              JOIN contents c ON c.digest = i.digest
@@ -107,9 +98,9 @@ macro_rules! image_select {
 pub(super) use image_select;
 
 impl Store {
-    /// Catalogued images, by id, without manifests.
+    /// Catalogued images, by id.
     pub async fn image_list(&self) -> Result<Vec<Image>> {
-        Ok(images(sql(image_select!(of lists, "ORDER BY i.id")).all(&self.db).await?))
+        Ok(images(sql(image_select!("ORDER BY i.id")).all(&self.db).await?))
     }
 
     pub async fn image_get(&self, id: ImageId) -> Result<Option<Image>> {

@@ -66,18 +66,18 @@ impl Store {
         Ok(ids.iter().filter_map(|id| found.remove(id)).map(JobSummary::from).collect())
     }
 
-    /// Versions with their images, without manifests. Of the given jobs, or of all (`None`). By job id, then highest version first;
+    /// Versions with their images. Of the given jobs, or of all (`None`). By job id, then highest version first;
     /// images highest package version first, then by id. Two queries, however many rows (and two more for
     /// each further few hundred `jobs`).
     pub async fn job_version_list(&self, jobs: Option<&[JobId]>) -> Result<Vec<JobVersionWithImages>> {
         let among = || jobs.map(|jobs| ("v.job_id", jobs.iter().copied()));
-        with_images(&self.db, select(VERSIONS, among()), select(image_select!(of lists, ""), among())).await
+        with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await
     }
 
     /// One version with its images, in the order of [`Store::job_version_list`].
     pub async fn job_version_get(&self, id: JobVersionId) -> Result<Option<JobVersionWithImages>> {
         let among = || Some(("v.id", [id]));
-        Ok(with_images(&self.db, select(VERSIONS, among()), select(image_select!(of lists, ""), among())).await?.pop())
+        Ok(with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await?.pop())
     }
 }
 

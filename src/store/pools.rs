@@ -20,7 +20,7 @@ use super::{Error, Result};
 /// How long people wait for a free connection. PostgreSQL's have to be answered within two seconds, whatever is wrong;
 /// SQLite's wait for other writers.
 const POSTGRES_PATIENCE: Duration = Duration::from_millis(1500);
-const SQLITE_PATIENCE: Duration = Duration::from_secs(10);
+const SQLITE_PATIENCE: Duration = Duration::from_secs(20);
 /// How long background work does.
 pub(super) const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing that we ask takes this long.
