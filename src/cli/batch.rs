@@ -102,7 +102,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Continue(subject) => subject,
         Break(exit) => return Ok(exit),
     };
-    let default = || PathBuf::from(format!("batch-{}", subject.image.replace([':', '/', '@'], "_")));
+    let default = || PathBuf::from(format!("batch-{}", subject.image.as_str().replace([':', '/', '@'], "_")));
     let root = absolute(options.output.clone().unwrap_or_else(default))?;
     if let Some(why) = journal::refuses(&root) {
         return usage(&anyhow::Error::msg(why));
@@ -208,7 +208,7 @@ impl Batch<'_> {
         machine.sweep().await;
         let (mut lines, mut left) = (bad, Vec::new());
         for row in planned {
-            match journal.done(row.number, &machine.image.id, &row.given).filter(|_| !self.options.again) {
+            match journal.done(row.number, machine.image.id.as_str(), &row.given).filter(|_| !self.options.again) {
                 Some(entry) => lines.push(Line::ended(entry, row.line, State::DoneBefore, Exit::Done)),
                 None => left.push(row),
             }
@@ -241,7 +241,7 @@ impl Batch<'_> {
     fn report(&self, mut lines: Vec<Line>) -> anyhow::Result<()> {
         lines.sort_by_key(|line| line.row);
         if self.options.job.json {
-            return print(json_line(&Report { image: &self.subject.image, output: self.root, rows: &lines })?);
+            return print(json_line(&Report { image: self.subject.image.as_str(), output: self.root, rows: &lines })?);
         }
         print(drawn(&lines, self.options.output.as_deref().unwrap_or(self.root)))
     }

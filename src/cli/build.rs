@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::job::live::stop_on_signal;
-use super::job::{name_of, usage};
+use super::job::{image_reference, name_of, usage};
 use super::manifest_file::{self, ManifestFile, shown};
 use super::place::{Account, HUB_KEY};
 use super::publish::{Published, Pushing, Work};
@@ -142,7 +142,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         }
     }
     if options.json {
-        let (image, id, platform) = (Some(&*source.name), Some(&*image.id), Some(&*image.platform));
+        let (image, id, platform) = (Some(&*source.name), Some(image.id.as_str()), Some(&*image.platform));
         print(json_line(&Outcome { image, id, platform, report: &source.report, published })?)?;
     } else if let Some(published) = published {
         print(published.lines())?;
@@ -225,8 +225,9 @@ impl How {
         if value.len() > MAX_BUILD_BYTES {
             stderrln!("warning: the manifest makes a label of {} bytes, which old engines leave out", value.len());
         }
+        let name = image_reference(&source.name)?;
         let what = Build {
-            name: &source.name,
+            name: &name,
             labels: HashMap::from([(LABEL.to_owned(), value)]),
             cache_from: self.cache_from.clone(),
             arguments: self.build_arg.iter().cloned().collect(),

@@ -15,6 +15,7 @@ use crate::app::outside::{Outside, reference};
 use crate::engine::docker::Docker;
 use crate::engine::export::{Subject, cwl, script};
 use crate::engine::runtime::{self, Config, Runtime as _};
+use crate::seed::image_reference::ImageReference;
 use crate::seed::{LABEL, label};
 
 #[derive(Subcommand)]
@@ -103,7 +104,9 @@ async fn find(options: &Options) -> anyhow::Result<anyhow::Result<Found>> {
 }
 
 async fn at_engine(options: &Options) -> runtime::Result<runtime::Image> {
-    Docker::open(options.engine.as_deref()).await?.image(&options.image).await
+    let none = |_| runtime::Error::NoImage { image: options.image.clone() };
+    let image: ImageReference = options.image.parse().map_err(none)?;
+    Docker::open(options.engine.as_deref()).await?.image(&image).await
 }
 
 /// The label of an image that is named with its registry.

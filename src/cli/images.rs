@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::job::live::{Bar, Show, stop_on_signal};
-use super::job::usage;
+use super::job::{image_reference, usage};
 use super::place::{Account, Registry, login};
 use super::remote::table;
 use super::render::{json_line, problems, renderer, summary, tame};
@@ -168,9 +168,13 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
     let credentials = options.remote.registry.account().credentials(&target.place.host)?;
     let docker = Docker::open(options.engine.as_deref()).await?;
     let reference = target.reference();
+    let wanted = match image_reference(&reference) {
+        Ok(wanted) => wanted,
+        Err(why) => return usage(&why),
+    };
     let mut bar = Bar::new("Pulling", &reference, if options.quiet { Show::Nothing } else { Show::Both });
     let pulled = tokio::select! {
-        pulled = docker.pull(&reference, options.platform.as_deref(), credentials.as_ref(), |it| bar.show(it)) => Some(pulled),
+        pulled = docker.pull(&wanted, options.platform.as_deref(), credentials.as_ref(), |it| bar.show(it)) => Some(pulled),
         () = stop.cancelled() => None,
     };
     bar.finish();
@@ -178,7 +182,7 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
         Some(pulled) => pulled?,
         None => return Ok(Exit::Interrupted),
     }
-    let image = docker.image(&reference).await?;
+    let image = docker.image(&wanted).await?;
     if let Err(why) = image.labels.get(LABEL).map(|text| label::read(text)).transpose() {
         stderrln!("warning: {}: {}", tame(&reference), tame(&why.to_string()));
     } else if !image.labels.contains_key(LABEL) {
@@ -186,10 +190,10 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
     }
     let short = target.short().unwrap_or_else(|| reference.clone());
     if short != reference {
-        docker.name(&image.id, &short).await?;
+        docker.name(&image.id, &image_reference(&short)?).await?;
     }
     if options.json {
-        print(json_line(&Pulled { reference: &reference, image: &short, id: &image.id })?)?;
+        print(json_line(&Pulled { reference: &reference, image: &short, id: image.id.as_str() })?)?;
     } else {
         print(format_args!("Pulled {} as {}\n", tame(&reference), tame(&short)))?;
     }

@@ -20,6 +20,7 @@ use crate::engine::plan::{Plan, PlanProblem};
 use crate::engine::request::{JsonValue, Layout, Request};
 use crate::engine::runtime::Engine;
 use crate::seed::image_name::ImageName;
+use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
 use crate::seed::validate::{Report, Rules, judge};
 
@@ -162,14 +163,22 @@ pub(super) fn name_of(manifest: &Manifest) -> String {
     ImageName::of(&job.name, &job.job_version, &job.package_version).to_string()
 }
 
+/// What an engine can be asked for.
+///
+/// # Errors
+/// It names no image, in words.
+pub(super) fn image_reference(name: &str) -> anyhow::Result<ImageReference> {
+    name.parse().map_err(|why| anyhow!("'{}' names no image: {why}", tame(name)))
+}
+
 /// `engine` is `None` where nothing is known of the machine, so that nothing is refused for it.
 pub(super) fn request(
     options: &Options,
-    image: &str,
+    image: &ImageReference,
     folder: Folder,
     engine: Option<&Engine>,
 ) -> anyhow::Result<Request> {
-    let mut request = Request::new(image, folder);
+    let mut request = Request::new(image.clone(), folder);
     for (key, path) in &options.input {
         let source = survey(Path::new(path)).with_context(|| format!("input {}", tame(key)))?;
         request.files.push((key.clone(), source));

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::{How, Source, place_of};
 use super::job::live::{Bar, Show, stop_on_signal};
-use super::job::usage;
+use super::job::{image_reference, usage};
 use super::manifest_file::{self, ManifestFile};
 use super::place::{Account, Registry, login};
 use super::render::{json_line, problems, renderer, summary, tame};
@@ -218,7 +218,7 @@ impl Work<'_> {
 
     /// Whether the engine has it, and it is a Seed image that others can use.
     async fn check(&self, image: &str) -> anyhow::Result<()> {
-        let found = match self.docker.image(image).await {
+        let found = match self.docker.image(&image_reference(image)?).await {
             Err(Error::NoImage { .. }) => {
                 bail!("the engine has no image {}: build it first, with silo build, or look at the name", tame(image))
             }
@@ -300,10 +300,11 @@ impl Work<'_> {
         if self.dry_run {
             return Ok(Some(published(None)));
         }
-        let named = self.docker.name_for_a_while(image, &reference).await?;
+        let at_registry = image_reference(&reference)?;
+        let named = self.docker.name_for_a_while(&image_reference(image)?, &at_registry).await?;
         let mut bar = Bar::new("Pushing", &reference, if self.how.is_quiet() { Show::Nothing } else { Show::Both });
         let pushed = tokio::select! {
-            pushed = self.docker.push(&reference, credentials, |progress| bar.show(progress)) => Some(pushed),
+            pushed = self.docker.push(&at_registry, credentials, |progress| bar.show(progress)) => Some(pushed),
             () = self.stop.cancelled() => None,
         };
         bar.finish();

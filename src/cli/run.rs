@@ -54,7 +54,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         machine.sweep().await;
     }
     for time in 0..options.rep {
-        let mut output = output(options.output.as_deref(), &subject.image);
+        let mut output = output(options.output.as_deref(), subject.image.as_str());
         if options.rep > 1 {
             output.as_mut_os_string().push(format!("-{time}"));
         }
@@ -82,7 +82,7 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
         Err(problems) => return refused(&options.job, ("run", manifest), &problems),
     };
     let owner = Owner::new().context("a file for a lock cannot be made")?;
-    let (tell, watching) = watch(image, show(&options.job));
+    let (tell, watching) = watch(image.as_str(), show(&options.job));
     let record = machine.run((owner.id(), &owner), manifest, (&request, plan), tell, stop).await;
     watching.await?;
     owner.settle(&machine.docker).await;
@@ -98,7 +98,7 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
 fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
     let Subject { image, manifest, .. } = subject;
     let request =
-        match request(&options.job, image, folder(&output(options.output.as_deref(), image))?, subject.engine()) {
+        match request(&options.job, image, folder(&output(options.output.as_deref(), image.as_str()))?, subject.engine()) {
             Ok(request) => request,
             Err(why) => return usage(&why),
         };

@@ -69,7 +69,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Continue(subject) => subject,
         Break(exit) => return Ok(exit),
     };
-    let wished = output(options.output.as_deref(), &subject.image);
+    let wished = output(options.output.as_deref(), subject.image.as_str());
     let output = fresh(&wished, &Clock::system());
     let request = match request(&options.job, &subject.image, folder(&output)?, subject.engine()) {
         Ok(request) => request,
@@ -171,7 +171,7 @@ async fn pass_on(mut session: Session, container: &Container, stop: &Cancellatio
         _ = session.resize(rows, columns).await;
     }
     terminal::feed(session.input.take().context("nobody has taken it")?);
-    let (tell, watching) = watch(&container.image, Show::Both);
+    let (tell, watching) = watch(container.image.as_str(), Show::Both);
     let outcome = told(&mut session, (&tell, &mut sizes), is_terminal, stop).await;
     drop(tell);
     watching.await?;

@@ -92,10 +92,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     if let Some(file) = &options.junit {
-        fs::write(file, report::junit(&subject.image, &ended)).with_context(|| shown(file))?;
+        fs::write(file, report::junit(subject.image.as_str(), &ended)).with_context(|| shown(file))?;
     }
     if options.job.json {
-        print(json_line(&report::Report::new(&subject.image, &ended))?)?;
+        print(json_line(&report::Report::new(subject.image.as_str(), &ended))?)?;
     } else {
         print(report::summary(&ended))?;
     }
@@ -150,7 +150,7 @@ async fn run_one(
     stop: &CancellationToken,
 ) -> anyhow::Result<Record> {
     let owner = Owner::new().context("a file for a lock cannot be made")?;
-    let (tell, watching) = watch(&request.image, Show::Nothing);
+    let (tell, watching) = watch(request.image.as_str(), Show::Nothing);
     let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
     watching.await?;
     owner.settle(&machine.docker).await;

@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
+use crate::seed::image_reference::ImageReference;
+
 /// What is shown in place of a secret.
 pub const MASK: &str = "*****";
 
@@ -24,8 +26,7 @@ pub const JOB: &str = "silo.job";
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Container {
-    /// A reference or an image's id, as the engine knows it.
-    pub image: String,
+    pub image: ImageReference,
     /// `None`: the image's own.
     pub entrypoint: Option<Vec<String>>,
     /// The arguments after the entry point. `None`: the image's own (its CMD).

@@ -67,7 +67,7 @@ fn words(container: &Container) -> Vec<String> {
         option("entrypoint", first.clone());
         before = others;
     }
-    words.push(container.image.clone());
+    words.push(container.image.to_string());
     words.extend_from_slice(before);
     words.extend(container.command.iter().flatten().map(ToString::to_string));
     words

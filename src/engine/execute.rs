@@ -253,7 +253,7 @@ impl Seen {
         let differs = job.must_match && !is_of(&image, job.manifest);
         self.image = Some(image);
         if differs {
-            return Err(Error::OtherManifest { image: job.wanted.image.to_owned() });
+            return Err(Error::OtherManifest { image: job.wanted.image.to_string() });
         }
         let (manifest, plan, folder) = (job.manifest.clone(), job.plan.clone(), job.folder.clone());
         let given = job.given.map(<[GivenInput]>::to_vec);

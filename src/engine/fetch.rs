@@ -1,12 +1,12 @@
 //! Seeing to it that the engine has an image.
 
 use super::runtime::{Credentials, Error, Image, PullProgress, Result, Runtime};
+use crate::seed::image_reference::ImageReference;
 
 /// An image that is to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// A reference, or an engine's id.
-    pub image: &'a str,
+    pub image: &'a ImageReference,
     /// As in `linux/arm64`; `None`: the engine's choice.
     pub platform: Option<&'a str>,
     pub policy: PullPolicy,
@@ -43,7 +43,7 @@ pub async fn fetch<R: Runtime>(
                 return Err(why);
             }
             Ok(_) if wanted.policy == PullPolicy::Never => {
-                return Err(Error::NoImage { image: wanted.image.to_owned() });
+                return Err(Error::NoImage { image: wanted.image.to_string() });
             }
             _ => {}
         }

@@ -191,7 +191,7 @@ impl Record {
                 package_version: job.package_version.clone(),
             },
             image: ImageUsed {
-                reference: plan.container.image.clone(),
+                reference: plan.container.image.to_string(),
                 digest: None,
                 platform: plan.container.platform.clone(),
             },

@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::container::Network;
 use super::folder::Folder;
+use crate::seed::image_reference::ImageReference;
 
 /// A request to run a job. Names of inputs and settings may be spelled as the manifest does, or as the variable.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// A reference or an image's id, as the engine knows it.
-    pub image: String,
+    pub image: ImageReference,
     /// Files by input; those with `multiple` may come several times.
     pub files: Vec<(String, Source)>,
     /// Values by JSON input.
@@ -41,9 +41,9 @@ pub struct Request {
 
 impl Request {
     /// A request for an image in a folder, with nothing given.
-    pub fn new(image: impl Into<String>, folder: Folder) -> Self {
+    pub fn new(image: ImageReference, folder: Folder) -> Self {
         Self {
-            image: image.into(),
+            image,
             files: Vec::new(),
             json: Vec::new(),
             settings: Vec::new(),

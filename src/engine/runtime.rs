@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::container::Container;
+use crate::seed::image_reference::ImageReference;
 
 /// Speaks to one container engine. Clones are cheap and speak to the same.
 ///
@@ -24,7 +25,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::NoImage`], among others.
-    fn image(&self, name: &str) -> impl Future<Output = Result<Image>> + Send;
+    fn image(&self, name: &ImageReference) -> impl Future<Output = Result<Image>> + Send;
 
     /// Fetches an image from its registry, or brings it up to date. `progress` is told what happens.
     ///
@@ -32,7 +33,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// [`Error::Pull`], among others.
     fn pull(
         &self,
-        reference: &str,
+        reference: &ImageReference,
         platform: Option<&str>,
         credentials: Option<&Credentials>,
         progress: impl FnMut(PullProgress) + Send,
@@ -89,7 +90,7 @@ pub struct Engine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// The engine's id, which names this very image whatever happens to its tags.
-    pub id: String,
+    pub id: ImageReference,
     /// The digests by which registries know it: `sha256:…`. None for an image that was built here.
     pub digests: Vec<String>,
     pub labels: BTreeMap<String, String>,

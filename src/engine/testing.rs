@@ -31,7 +31,7 @@ pub fn planned(root: &Path) -> (Manifest, Request, Plan) {
 /// The same with a number of masks.
 pub fn planned_with(root: &Path, masks: usize) -> (Manifest, Request, Plan) {
     let manifest = Manifest::parse(MANIFEST).expect("it fits the types");
-    let mut request = Request::new("sea-ice-1.0.0-seed:2.0.0", Folder::new(root.join("run")));
+    let mut request = Request::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), Folder::new(root.join("run")));
     let file = |name: &str| Source::File(File { name: name.to_owned(), path: root.join("in").join(name), size: 3 });
     request.files = vec![("SCENE".to_owned(), file("scene.png"))];
     request.files.extend((0..masks).map(|number| ("MASKS".to_owned(), file(&format!("{number}.tif")))));

@@ -6,6 +6,7 @@
 pub mod bump;
 pub mod environment;
 pub mod image_name;
+pub mod image_reference;
 mod json;
 pub mod label;
 pub mod manifest;

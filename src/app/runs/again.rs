@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::accounts::Session;
 use super::super::{App, Result};
 use super::secrets::{Secrets, check_secrets, with_queries};
-use super::subject::Subject;
+use super::subject::{Subject, reference};
 use super::submit::{read_manifest, read_spec};
 use super::{ImageAsked, RunChange, RunForm, RunSpec, read_record};
 use crate::engine::record::Record;
@@ -38,7 +38,7 @@ impl App {
         let spec: RunSpec = read_spec(&stored.spec)?;
         let secrets = self.secrets_of(id, stored.sealed.as_deref())?;
         let old = read_record(&stored)?;
-        let (pinned, registry) = (spec.pinned.clone(), spec.registry);
+        let (pinned, registry) = (reference(&spec.pinned)?, spec.registry);
         let form = changed(spec, secrets, &old, change)?;
         let subject = Subject {
             name: old.image.reference.clone(),

@@ -5,6 +5,7 @@ use super::super::{App, Error, Result};
 use super::ImageAsked;
 use crate::catalog::Image;
 use crate::engine::runtime::{self, Credentials, Runtime as _};
+use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
 use crate::seed::validate::{self, Rules};
 use crate::seed::{LABEL, label};
@@ -15,7 +16,7 @@ pub(super) struct Subject {
     /// As people name it.
     pub name: String,
     /// What the engine is asked for: by digest, or by the engine's id.
-    pub pinned: String,
+    pub pinned: ImageReference,
     pub registry: Option<i64>,
     pub digest: Option<String>,
     pub manifest: Manifest,
@@ -77,7 +78,7 @@ fn of_catalogue(image: &Image) -> Result<Subject> {
     }
     let repository = name.rsplit_once(':').map_or(&*name, |(repository, _)| repository);
     Ok(Subject {
-        pinned: format!("{repository}@{}", image.digest),
+        pinned: reference(&format!("{repository}@{}", image.digest))?,
         registry: Some(image.registry_id.0),
         digest: Some(image.digest.clone()),
         manifest: Manifest::parse(&image.facts.manifest).map_err(|_| invalid(&name))?,
@@ -87,7 +88,7 @@ fn of_catalogue(image: &Image) -> Result<Subject> {
 
 /// `None`: the engine has none of this name.
 async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
-    let image = match machine.docker.image(name).await {
+    let image = match machine.docker.image(&reference(name)?).await {
         Ok(image) => image,
         Err(runtime::Error::NoImage { .. } | runtime::Error::Refused { .. }) => return Ok(None),
         Err(why) => return Err(Error::Unavailable(format!("Jobs cannot be run here: {why}"))),
@@ -106,6 +107,11 @@ async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
         digest: image.digests.first().cloned(),
         manifest: Manifest::parse(&text).map_err(|_| invalid(name))?,
     }))
+}
+
+/// A name that an engine can be asked for.
+pub(super) fn reference(name: &str) -> Result<ImageReference> {
+    name.parse().map_err(|why| Error::Invalid(format!("'{}' names no image: {why}", name.chars().take(200).collect::<String>().escape_debug())))
 }
 
 fn invalid(name: &str) -> Error {

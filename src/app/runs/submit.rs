@@ -12,7 +12,7 @@ use super::super::engine::Machine;
 use super::super::{App, Error, Result};
 use super::inputs::{Resolved, allowed};
 use super::secrets::{Secrets, hide_queries, split};
-use super::subject::Subject;
+use super::subject::{Subject, reference};
 use super::{RunForm, RunSpec, SpecFile};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RunSummary, User};
@@ -172,7 +172,7 @@ impl App {
         hide_queries(&mut files, &mut secrets);
         let spec = RunSpec {
             image: subject.name.clone(),
-            pinned: subject.pinned.clone(),
+            pinned: subject.pinned.to_string(),
             registry: subject.registry,
             files,
             json: form.json.iter().cloned().collect(),
@@ -182,7 +182,7 @@ impl App {
             layout: form.layout,
             platform: form.platform.clone(),
         };
-        let mut request = self.request(&spec, &secrets, &resolved, &folder, machine);
+        let mut request = self.request(&spec, &secrets, &resolved, &folder, machine)?;
         request.attempt = Some(request::Attempt { run: id.clone(), number: 1, host: self.0.host.clone() });
         let planned = match plan(&subject.manifest, &request) {
             Ok(planned) if problems.is_empty() => planned,
@@ -200,6 +200,9 @@ impl App {
     }
 
     /// What the engine's plan is made from.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: what is pinned is no image's name.
     pub(super) fn request(
         &self,
         spec: &RunSpec,
@@ -207,9 +210,9 @@ impl App {
         resolved: &[Resolved],
         folder: &Folder,
         machine: Option<&Machine>,
-    ) -> Request {
+    ) -> Result<Request> {
         let settings = &self.settings().runs;
-        let mut request = Request::new(spec.pinned.clone(), folder.clone());
+        let mut request = Request::new(reference(&spec.pinned)?, folder.clone());
         request.files = resolved.iter().map(|it| (it.input.clone(), it.source.clone())).collect();
         request.json = spec.json.iter().map(|(name, value)| (name.clone(), JsonValue::Value(value.clone()))).collect();
         let value = |(name, shown): (&String, &String)| {
@@ -239,7 +242,7 @@ impl App {
             memory: Some(u64::from(settings.default_memory_mib) * MIB).filter(|bytes| *bytes > 0),
             processes: Some(settings.processes).filter(|most| *most > 0),
         };
-        request
+        Ok(request)
     }
 
     pub(super) fn ticket(

@@ -260,7 +260,10 @@ impl App {
                 return Ok(Done::failed(failure.error(why.join(" "))));
             }
         };
-        let mut request = self.request(&task.spec, &secrets, &resolved, &task.folder, Some(machine));
+        let mut request = match self.request(&task.spec, &secrets, &resolved, &task.folder, Some(machine)) {
+            Ok(request) => request,
+            Err(why) => return Ok(Done::failed(Failure::Launch.for_good(why.to_string()))),
+        };
         let (run, host) = (task.record.id.clone(), self.0.host.clone());
         request.attempt = Some(request::Attempt { run, number: task.number, host });
         let plan = match plan(&task.manifest, &request) {
@@ -295,7 +298,7 @@ impl App {
             manifest: &task.manifest,
             plan: &plan,
             wanted: Wanted {
-                image: &task.spec.pinned,
+                image: &request.image,
                 platform: task.spec.platform.as_deref(),
                 policy: if task.spec.registry.is_some() { PullPolicy::Missing } else { PullPolicy::Never },
                 credentials: credentials.as_ref(),

@@ -97,7 +97,7 @@ impl Work<'_> {
         keep_aside(root).with_context(|| format!("{} cannot be moved", shown(root)))?;
         // It was planned before; to keep all plans would take much memory.
         let plan = plan(self.manifest, &row.request).map_err(|_| anyhow!("row {} can be run no more", row.number))?;
-        let (tell, watching) = watch(&row.request.image, Show::Nothing);
+        let (tell, watching) = watch(row.request.image.as_str(), Show::Nothing);
         let id = format!("{}-{}", self.owner.id(), row.number);
         let ended = self.machine.run((id, &self.owner), self.manifest, (&row.request, plan), tell, self.stop).await;
         watching.await?;
@@ -126,7 +126,7 @@ impl Work<'_> {
             folder: row.folder.clone(),
             seconds: (finished - record.created).as_seconds_f64(),
             finished,
-            image: self.machine.image.id.clone(),
+            image: self.machine.image.id.to_string(),
             given: row.given.clone(),
         }
     }

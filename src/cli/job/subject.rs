@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::live::{Bar, Show};
-use super::{Options, name_of, usage, valid};
+use super::{Options, image_reference, name_of, usage, valid};
 use crate::cli::manifest_file::{self, ManifestFile};
 use crate::cli::render::tame;
 use crate::cli::{Exit, complain};
@@ -27,13 +27,14 @@ use crate::engine::removal::Leave;
 use crate::engine::request::Request;
 use crate::engine::runtime::{self, Engine, Image, Runtime as _};
 use crate::engine::verdict::Category;
+use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
 use crate::seed::{LABEL, label};
 
 /// What is run: an image with its manifest.
 pub(in crate::cli) struct Subject {
     /// As it was named.
-    pub image: String,
+    pub image: ImageReference,
     pub manifest: Manifest,
     /// `None` where only a plan is wanted, and the manifest was on the disk.
     pub machine: Option<Machine>,
@@ -66,11 +67,17 @@ impl Subject {
             None
         };
         let image = match &on_disk {
-            None => options.image.clone(),
+            None => match image_reference(&options.image) {
+                Ok(image) => image,
+                Err(why) => return Ok(Break(usage(&why)?)),
+            },
             Some(file) => match valid(options.json, file)? {
                 None => return Ok(Break(Exit::Failed)),
                 Some(manifest) => {
-                    let image = name_of(&manifest);
+                    let image = match image_reference(&name_of(&manifest)) {
+                        Ok(image) => image,
+                        Err(why) => return Ok(Break(usage(&why)?)),
+                    };
                     if options.dry_run {
                         return Ok(Continue(Self { image, manifest, machine: None }));
                     }
@@ -84,7 +91,7 @@ impl Subject {
             found = find(options, &docker, &image, on_disk.is_some()) => found?,
             () = stop.cancelled() => return Ok(Break(Exit::Interrupted)),
         };
-        let Some(manifest) = manifest_of(options, &found, &image, on_disk.as_ref())? else {
+        let Some(manifest) = manifest_of(options, &found, image.as_str(), on_disk.as_ref())? else {
             return Ok(Break(Exit::Failed));
         };
         Ok(Continue(Self { image, manifest, machine: Some(Machine { docker, engine, image: found }) }))
@@ -179,14 +186,19 @@ pub(in crate::cli) fn exit(record: &Record) -> Exit {
     }
 }
 
-async fn find(options: &Options, docker: &Docker, image: &str, is_built_here: bool) -> anyhow::Result<Image> {
+async fn find(
+    options: &Options,
+    docker: &Docker,
+    image: &ImageReference,
+    is_built_here: bool,
+) -> anyhow::Result<Image> {
     let policy = match (options.pull, is_built_here) {
         (true, _) => PullPolicy::Always,
         (false, true) => PullPolicy::Never,
         (false, false) => PullPolicy::Missing,
     };
     let wanted = Wanted { image, platform: options.platform.as_deref(), policy, credentials: None };
-    let mut bar = Bar::new("Pulling", image, show(options));
+    let mut bar = Bar::new("Pulling", image.as_str(), show(options));
     let found = fetch(docker, &wanted, |progress| bar.show(progress)).await;
     bar.finish();
     match found {

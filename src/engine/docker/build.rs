@@ -12,12 +12,13 @@ use super::images::for_engine;
 use super::{Docker, failure};
 use crate::engine::build::Context;
 use crate::engine::runtime::{Credentials, Error, Image, Result, Runtime as _};
+use crate::seed::image_reference::ImageReference;
 
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct Build<'a> {
     /// The image's name.
-    pub name: &'a str,
+    pub name: &'a ImageReference,
     pub labels: HashMap<String, String>,
     /// Images whose layers may be taken, if nothing has changed since.
     pub cache_from: Vec<String>,
@@ -40,7 +41,7 @@ impl Docker {
         let mut options = BuildImageOptionsBuilder::default()
             .version(BuilderVersion::BuilderV1)
             .dockerfile(&context.dockerfile)
-            .t(what.name)
+            .t(what.name.as_str())
             .labels(&what.labels)
             .buildargs(&what.arguments)
             .rm(true)

@@ -16,7 +16,7 @@ const DROPPED: [&str; 3] = ["MKNOD", "NET_RAW", "AUDIT_WRITE"];
 pub(super) fn body(container: &Container, is_podman: bool) -> ContainerCreateBody {
     let exposed = |text: &super::super::container::Text| text.expose().to_owned();
     ContainerCreateBody {
-        image: Some(container.image.clone()),
+        image: Some(container.image.to_string()),
         entrypoint: container.entrypoint.clone(),
         cmd: container.command.as_ref().map(|command| command.iter().map(exposed).collect()),
         env: Some(container.environment.iter().map(|v| format!("{}={}", v.name, v.value.expose())).collect()),

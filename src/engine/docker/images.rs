@@ -13,9 +13,12 @@ use secrecy::ExposeSecret as _;
 
 use super::{Docker, failure};
 use crate::engine::runtime::{Credentials, Error, PullProgress, Result, Runtime as _};
+use crate::seed::image_reference::ImageReference;
 
 /// The user name that Docker gives to a token in place of a password, in its own configuration.
 pub const TOKEN_USER: &str = "<token>";
+/// The tag of a name that says none.
+const LATEST: &str = "latest";
 
 /// An image in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +36,9 @@ pub struct Listed {
 /// A name that an image has for a while. See [`Docker::name_for_a_while`].
 #[derive(Debug)]
 pub struct Named {
-    name: String,
+    name: ImageReference,
     /// What the name meant before.
-    before: Option<String>,
+    before: Option<ImageReference>,
     is_ours: bool,
 }
 
@@ -60,25 +63,25 @@ impl Docker {
     }
 
     /// Gives an image another name, `REPOSITORY:TAG`.
-    pub async fn name(&self, image: &str, name: &str) -> Result<()> {
-        let (repository, tag) = split_tag(name);
-        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+    pub async fn name(&self, image: &ImageReference, name: &ImageReference) -> Result<()> {
+        let (image, tag) = (image.as_str(), name.tag().unwrap_or(LATEST));
+        let options = TagImageOptionsBuilder::default().repo(name.repository()).tag(tag).build();
         self.client.tag_image(image, Some(options)).await.map_err(|why| self.failure(why).image(image))
     }
 
     /// Gives an image a name that it shall not keep: [`Docker::end_name`] takes it away, or back to what it meant.
-    pub async fn name_for_a_while(&self, image: &str, name: &str) -> Result<Named> {
+    pub async fn name_for_a_while(&self, image: &ImageReference, name: &ImageReference) -> Result<Named> {
         let wanted = self.image(image).await?.id;
         let before = match self.image(name).await {
             Ok(there) => Some(there.id),
             Err(Error::NoImage { .. }) => None,
             Err(why) => return Err(why),
         };
-        let is_ours = before.as_deref() != Some(&wanted);
+        let is_ours = before.as_ref() != Some(&wanted);
         if is_ours {
             self.name(image, name).await?;
         }
-        Ok(Named { name: name.to_owned(), before, is_ours })
+        Ok(Named { name: name.clone(), before, is_ours })
     }
 
     /// See [`Docker::name_for_a_while`].
@@ -89,7 +92,7 @@ impl Docker {
             (true, None) => {
                 // The last name of an image would go with the image, so its layers are kept.
                 let options = RemoveImageOptionsBuilder::default().noprune(true).build();
-                match self.client.remove_image(&named.name, Some(options), None).await {
+                match self.client.remove_image(named.name.as_str(), Some(options), None).await {
                     Err(BollardError::DockerResponseServerError { status_code: 404, .. }) | Ok(_) => Ok(()),
                     Err(why) => Err(self.failure(why).other()),
                 }
@@ -103,11 +106,11 @@ impl Docker {
     /// [`Error::Push`].
     pub async fn push(
         &self,
-        name: &str,
+        name: &ImageReference,
         credentials: Option<&Credentials>,
         mut progress: impl FnMut(PullProgress),
     ) -> Result<()> {
-        let (repository, tag) = split_tag(name);
+        let (repository, tag) = (name.repository(), name.tag().unwrap_or(LATEST));
         let host = repository.split_once('/').map(|(host, _)| host).unwrap_or_default();
         let options = PushImageOptionsBuilder::default().tag(tag).build();
         let credentials = credentials.map(|login| for_engine(login, host));
@@ -118,18 +121,13 @@ impl Docker {
                 Err(
                     why @ (BollardError::DockerStreamError { .. } | BollardError::DockerResponseServerError { .. }),
                 ) => {
-                    return Err(Error::Push { image: name.to_owned(), reason: failure::words(&why) });
+                    return Err(Error::Push { image: name.to_string(), reason: failure::words(&why) });
                 }
                 Err(why) => return Err(self.failure(why).other()),
             }
         }
         Ok(())
     }
-}
-
-/// `REPOSITORY:TAG` taken apart; a port is no tag.
-fn split_tag(name: &str) -> (&str, &str) {
-    name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).unwrap_or((name, "latest"))
 }
 
 /// Credentials as the engine wants them.
@@ -155,12 +153,6 @@ fn told(event: PushImageInfo, progress: &mut impl FnMut(PullProgress)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tags_are_split_off() {
-        assert_eq!(split_tag("127.0.0.1:5000/a/b:1.0.0"), ("127.0.0.1:5000/a/b", "1.0.0"));
-        assert_eq!(split_tag("127.0.0.1:5000/a"), ("127.0.0.1:5000/a", "latest"));
-    }
 
     #[test]
     fn a_token_is_no_password() {

@@ -26,6 +26,7 @@ use super::runtime::{
     self, Chunk, Config, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime,
     Signal, State,
 };
+use crate::seed::image_reference::ImageReference;
 use failure::Failure;
 
 pub use build::Build;
@@ -114,14 +115,15 @@ impl Runtime for Docker {
         })
     }
 
-    async fn image(&self, name: &str) -> Result<Image> {
-        let found = self.client.inspect_image(name).await.map_err(|why| self.failure(why).image(name))?;
+    async fn image(&self, name: &ImageReference) -> Result<Image> {
+        let found = self.client.inspect_image(name.as_str()).await;
+        let found = found.map_err(|why| self.failure(why).image(name.as_str()))?;
         let digests = found.repo_digests.unwrap_or_default();
         let variant = found.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
         let [os, architecture] = [found.os, found.architecture].map(Option::unwrap_or_default);
         let config = found.config.unwrap_or_default();
         Ok(Image {
-            id: found.id.unwrap_or_else(|| name.to_owned()),
+            id: found.id.and_then(|id| id.parse().ok()).unwrap_or_else(|| name.clone()),
             digests: digests.iter().filter_map(|known| Some(known.split_once('@')?.1.to_owned())).collect(),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
             platform: format!("{os}/{architecture}{}", variant.unwrap_or_default()),
@@ -134,7 +136,7 @@ impl Runtime for Docker {
 
     async fn pull(
         &self,
-        reference: &str,
+        reference: &ImageReference,
         platform: Option<&str>,
         credentials: Option<&Credentials>,
         progress: impl FnMut(PullProgress) + Send,
@@ -150,13 +152,14 @@ impl Runtime for Docker {
         let body = create::body(container, self.is_podman);
         match self.client.create_container(Some(options.build()), body).await {
             Ok(created) => Ok(created.id),
-            Err(why) => Err(self.failure(why).container(&container.image)),
+            Err(why) => Err(self.failure(why).container(container.image.as_str())),
         }
     }
 
     async fn start(&self, id: &str) -> Result<Output> {
         // Attached before it starts, so that nothing it prints is missed.
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
+        let id = container_id(id)?;
         let attached = self.client.attach_container(id, Some(options)).await;
         // Podman makes the process ready here, so this is where it finds that there is no such program.
         let attached = attached.map_err(|why| self.failure(why).start())?;
@@ -166,10 +169,11 @@ impl Runtime for Docker {
 
     async fn output(&self, id: &str) -> Result<Output> {
         let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
-        Ok(self.chunks(self.client.logs(id, Some(options))))
+        Ok(self.chunks(self.client.logs(container_id(id)?, Some(options))))
     }
 
     async fn wait(&self, id: &str) -> Result<Ended> {
+        let id = container_id(id)?;
         // Whatever it answers, also in its errors, stands in the state more exactly.
         let mut answers = std::pin::pin!(self.client.wait_container(id, None));
         match answers.next().await {
@@ -192,7 +196,7 @@ impl Runtime for Docker {
             Signal::Kill => "SIGKILL",
         };
         let options = KillContainerOptionsBuilder::default().signal(name).build();
-        match self.client.kill_container(id, Some(options)).await {
+        match self.client.kill_container(container_id(id)?, Some(options)).await {
             Err(why) if !failure::is_gone(&why) => Err(self.failure(why).other()),
             _ => Ok(()),
         }
@@ -200,7 +204,7 @@ impl Runtime for Docker {
 
     async fn remove(&self, id: &str) -> Result<()> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        match self.client.remove_container(id, Some(options)).await {
+        match self.client.remove_container(container_id(id)?, Some(options)).await {
             Err(why) if !failure::is_gone(&why) => Err(self.failure(why).other()),
             _ => Ok(()),
         }
@@ -248,6 +252,14 @@ impl Docker {
         // On another machine, whose clock differs from ours, the stream may end much later than that.
         matches!(tokio::time::timeout(LATE, events.next()).await, Ok(Some(Ok(_))))
     }
+}
+
+/// The id of a container, fit for a path of the engine's interface.
+fn container_id(id: &str) -> Result<&str> {
+    if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Ok(id);
+    }
+    Err(Error::Refused { reason: format!("'{}' is no id of a container", id.escape_debug()) })
 }
 
 fn connect(address: &str) -> std::result::Result<bollard::Docker, bollard::errors::Error> {

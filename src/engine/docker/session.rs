@@ -5,7 +5,7 @@ use std::pin::Pin;
 use bollard::query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder};
 use tokio::io::AsyncWrite;
 
-use super::Docker;
+use super::{Docker, container_id};
 use crate::engine::container::Container;
 use crate::engine::removal::{Leave, Removal, create};
 use crate::engine::runtime::{Ended, Output, Result, Runtime as _};
@@ -42,7 +42,8 @@ impl Session {
     /// The engine's.
     pub async fn resize(&self, rows: u16, columns: u16) -> Result<()> {
         let options = ResizeContainerTTYOptionsBuilder::default().h(rows.into()).w(columns.into()).build();
-        let resized = self.docker.client.resize_container_tty(self.removal.id(), options).await;
+        let id = container_id(self.removal.id())?;
+        let resized = self.docker.client.resize_container_tty(id, options).await;
         resized.map_err(|why| self.docker.failure(why).other())
     }
 
@@ -68,8 +69,9 @@ impl Session {
 
 async fn begin(docker: &Docker, removal: &Removal<Docker>) -> Result<(Output, Pin<Box<dyn AsyncWrite + Send>>)> {
     let options = AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true).build();
-    let attached = docker.client.attach_container(removal.id(), Some(options)).await;
+    let id = container_id(removal.id())?;
+    let attached = docker.client.attach_container(id, Some(options)).await;
     let attached = attached.map_err(|why| docker.failure(why).start())?;
-    docker.client.start_container(removal.id(), None).await.map_err(|why| docker.failure(why).start())?;
+    docker.client.start_container(id, None).await.map_err(|why| docker.failure(why).start())?;
     Ok((docker.chunks(attached.output), attached.input))
 }

@@ -287,9 +287,6 @@ impl Planning {
         resources: &[Allocation],
         command: Option<Vec<Text>>,
     ) -> Container {
-        if request.image.trim().is_empty() {
-            self.problems.add(PlanCode::Missing, "image", "it has no name.", "Say which image shall run.");
-        }
         let job = &manifest.job;
         let mut labels = BTreeMap::from([(JOB.to_owned(), format!("{}-{}", job.name, job.job_version))]);
         if let Some(attempt) = &request.attempt {

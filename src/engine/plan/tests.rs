@@ -18,7 +18,7 @@ fn manifest(interface: Value, scalar: Value) -> Manifest {
 }
 
 fn request() -> Request {
-    Request::new("sea-ice-1.0.0-seed:2.0.0", Folder::new("/runs/7".into()))
+    Request::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), Folder::new("/runs/7".into()))
 }
 
 fn file(path: &str, size: u64) -> Source {
@@ -152,7 +152,7 @@ fn a_shell_reads_the_line_back() {
     for word in [mount, "DB_KEY", "BANDS=[1,2]", "none", "2", "/bin/it's"] {
         assert!(words.contains(&word), "{word}: {line}");
     }
-    let image = words.iter().position(|word| *word == request.image).expect("the image");
+    let image = words.iter().position(|word| *word == request.image.as_str()).expect("the image");
     assert_eq!(words[image + 1..image + 3], ["-x y", "edge"]);
 }
 
@@ -186,7 +186,6 @@ fn everything_that_is_wrong_is_said_at_once() {
     request.json = vec![("THRESHOLD".to_owned(), text("high")), ("x".to_owned(), text("1"))];
     request.settings = vec![("DB_HOST".to_owned(), "a".into()), ("db-host".to_owned(), "b".into())];
     request.mounts = vec![("cache".to_owned(), "relative".into()), ("Coast-".to_owned(), "/x".into())];
-    request.image = String::new();
     let expected = [
         "unknown SCEN",
         "unknown BANDS",
@@ -200,7 +199,6 @@ fn everything_that_is_wrong_is_said_at_once() {
         "unknown Coast-",
         "missing coast",
         "bad-value relative",
-        "missing image",
     ];
     assert_eq!(problems(&manifest, &request), expected);
 }

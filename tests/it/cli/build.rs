@@ -85,12 +85,12 @@ impl Project {
     /// The Seed label of an image as the engine has it.
     pub async fn label(&self, image: &str) -> Option<String> {
         let docker = self.engine.open().await;
-        let found = docker.image(image).await.unwrap_or_else(|why| panic!("{image}: {why}"));
+        let found = docker.image(&image.parse().expect("a name")).await.unwrap_or_else(|why| panic!("{image}: {why}"));
         found.labels.get(LABEL).cloned()
     }
 
     pub async fn has_image(&self, image: &str) -> bool {
-        self.engine.open().await.image(image).await.is_ok()
+        self.engine.open().await.image(&image.parse().expect("a name")).await.is_ok()
     }
 }
 

@@ -142,6 +142,7 @@ async fn a_registry_that_does_not_answer_leaves_nothing_behind() {
     let name = format!("{host}/{}", project.image());
     let docker = project.engine.open().await;
     let other = project.engine.script("publishes-late-other", "", &[]).await;
+    let [name, other] = [name, other].map(|name| name.parse().expect("a name"));
     docker.name(&other, &name).await.unwrap();
     project.silo(&["publish", "-r", &host]).expect_success();
     use silo::engine::runtime::Runtime as _;

@@ -70,7 +70,7 @@ impl Job {
         let out = folder.path().join("out").display().to_string();
         let label = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let container = Container {
-            image: BASE.to_owned(),
+            image: BASE.parse().expect("a name"),
             entrypoint: Some(["sh", "-c"].map(str::to_owned).to_vec()),
             command: Some(vec![Text::plain(script)]),
             environment: vec![Variable { name: "OUTPUT_DIR".to_owned(), value: Text::plain("/out") }],

@@ -50,7 +50,7 @@ impl Kept {
         let manifest = Manifest::parse(&manifest.to_string()).unwrap();
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::new(root.path().join("run"));
-        let mut request = Request::new(image, folder.clone());
+        let mut request = Request::new(image.parse().expect("a name"), folder.clone());
         request.network = silo::engine::container::Network::None;
         request.attempt = Some(Attempt { run: run.clone(), number: 1, host: "h".to_owned() });
         let plan = plan(&manifest, &request).unwrap();
@@ -217,7 +217,7 @@ async fn kills_in_a_row_do_not_keep_a_job_from_being_started() {
 async fn another_manifest_in_the_label_is_refused() {
     let mut kept = Kept::new("exit 0").await;
     let labels = [("com.ngageoint.seed.manifest", r#"{"job": {"name": "other"}}"#)];
-    kept.plan.container.image = kept.engine.script("resume-other", "exit 0", &labels).await;
+    kept.plan.container.image = kept.engine.script("resume-other", "exit 0", &labels).await.parse().unwrap();
     let wanted =
         Wanted { image: &kept.plan.container.image, platform: None, policy: PullPolicy::Never, credentials: None };
     let job = Job {

@@ -30,13 +30,15 @@ async fn without_an_engine_it_says_what_to_install() {
 #[tokio::test]
 async fn images_that_cannot_be_run_are_refused_in_words() {
     let mut job = Job::new("exit 0").await;
-    job.container.image = "silo-test/not-there:1".to_owned();
+    job.container.image = "silo-test/not-there:1".parse().unwrap();
     let why = job.run().await.main.unwrap_err();
     assert_eq!(why, Error::Engine(runtime::Error::NoImage { image: "silo-test/not-there:1".to_owned() }));
-    for name in ["Not/A:Name", "../etc", "", "a b?x=1"] {
-        job.container.image = name.to_owned();
-        assert!(job.run().await.main.is_err(), "{name}");
-        assert!(job.docker.image(name).await.is_err(), "{name}");
+    // Another path of the engine's interface would be asked, and would answer.
+    for id in ["", "..", "../info?x=", "json?all=1&x=", "a/../../info#"] {
+        for refused in [job.docker.remove(id).await, job.docker.wait(id).await.map(drop)] {
+            assert!(matches!(refused, Err(runtime::Error::Refused { .. })), "{id}: {refused:?}");
+        }
+        assert!(job.docker.output(id).await.is_err() && job.docker.start(id).await.is_err(), "{id}");
     }
 }
 

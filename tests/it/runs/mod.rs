@@ -6,6 +6,7 @@ mod disk;
 mod files;
 mod inputs;
 mod queue;
+mod reach;
 
 use std::fs;
 use std::path::{Path, PathBuf};
