@@ -146,6 +146,7 @@ pub struct Runs {
     pub input_roots: Vec<PathBuf>,
     pub mount_roots: Vec<PathBuf>,
     pub network: RunNetwork,
+    pub bridge_registries: Vec<String>,
     pub per_user_running: u32,
     pub per_user_active: u32,
     pub tries: u32,
@@ -154,6 +155,9 @@ pub struct Runs {
     pub grace_seconds: u32,
     pub default_cpus: f64,
     pub default_memory_mib: u32,
+    pub most_cpus: f64,
+    pub most_memory_mib: u32,
+    pub most_gpus: u32,
     pub processes: u32,
     pub log_mib: u32,
     pub output_mib: u32,
@@ -241,6 +245,7 @@ impl Settings {
         let merged = layers::merge(layers.into()).map_err(Error)?;
         let mut settings: Self = merged.try_into().map_err(|why: toml::de::Error| Error(why.message().to_owned()))?;
         settings.database.read_password().map_err(Error)?;
+        settings.runs.check_roots().map_err(Error)?;
         Ok(settings)
     }
 
@@ -273,6 +278,25 @@ impl Settings {
         let folder = &self.runs.folder;
         let folder = if folder.as_os_str().is_empty() { self.in_data("runs") } else { folder.clone() };
         std::path::absolute(&folder).unwrap_or(folder)
+    }
+}
+
+impl Runs {
+    /// A root in a mount root could be exchanged by a job that has that mounted.
+    fn check_roots(&self) -> Result<(), String> {
+        for (key, roots) in [("runs.input_roots", &self.input_roots), ("runs.mount_roots", &self.mount_roots)] {
+            let inner = roots.iter().find_map(|root| {
+                let outer = self.mount_roots.iter().find(|outer| root != *outer && root.starts_with(outer))?;
+                Some((root.display(), outer.display()))
+            });
+            if let Some((inner, outer)) = inner {
+                return Err(format!(
+                    "{key} has {inner}, which lies in {outer} of runs.mount_roots: a job that has {outer} could put anything in its \
+                     place; list only one of them, or move one"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -315,6 +339,7 @@ mod tests {
         let settings = load(&[]).unwrap();
         assert_eq!(settings.listen.port(), 9000);
         assert_eq!(settings.sqlite_path(), Path::new("silo-data/silo.db"));
+        assert_eq!((settings.runs.network, settings.runs.default_memory_mib), (RunNetwork::None, 2048));
     }
 
     #[test]
@@ -372,6 +397,7 @@ mod tests {
             ("SILO__AUTH__SEAL_KEY", "abcd", "auth.seal_key"),
             ("DATABASE_URL", "mysql://x", "DATABASE_URL"),
             ("SILO_LISTEN", "9000", "listen"),
+            ("SILO__RUNS__MOUNT_ROOTS", "/srv/a/b,/srv/a", "runs.mount_roots has /srv/a/b"),
         ] {
             let error = load(&[(key, value)]).unwrap_err().to_string();
             assert!(error.to_lowercase().contains(&expected.to_lowercase()), "{key}: {error}");

@@ -2,13 +2,19 @@
 
 use super::{App, Error, Result};
 use crate::engine::docker::Docker;
+use crate::engine::hold::may_mount;
 use crate::engine::runtime::{self, Engine, Runtime as _};
+
+/// Where it is tried whether we may mount.
+pub(super) const PROBE: &str = "probe";
 
 /// The engine, and what it has.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     pub docker: Docker,
     pub engine: Engine,
+    /// Whether runs can be given folders by mounts of ours: see [`crate::engine::hold`].
+    pub holds: bool,
 }
 
 impl App {
@@ -23,7 +29,10 @@ impl App {
         }
         let address = Some(self.settings().runs.engine.as_str()).filter(|address| !address.is_empty());
         let docker = Docker::open(address).await?;
-        let machine = Machine { engine: docker.engine().await?, docker };
+        let place = self.held_folder().join(PROBE);
+        let may_mount = tokio::task::spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
+        let holds = may_mount && docker.sees_our_mounts().await;
+        let machine = Machine { engine: docker.engine().await?, docker, holds };
         *kept = Some(machine.clone());
         Ok(machine)
     }

@@ -97,11 +97,15 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
 
 fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
     let Subject { image, manifest, .. } = subject;
-    let request =
-        match request(&options.job, image, folder(&output(options.output.as_deref(), image.as_str()))?, subject.engine()) {
-            Ok(request) => request,
-            Err(why) => return usage(&why),
-        };
+    let request = match request(
+        &options.job,
+        image,
+        folder(&output(options.output.as_deref(), image.as_str()))?,
+        subject.engine(),
+    ) {
+        Ok(request) => request,
+        Err(why) => return usage(&why),
+    };
     match plan(manifest, &request) {
         Ok(plan) => planned(&options.job, &plan),
         Err(problems) => refused(&options.job, ("run", manifest), &problems),

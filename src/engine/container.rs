@@ -101,6 +101,9 @@ pub struct Bind {
     /// Absolute path in the container.
     pub target: String,
     pub read_only: bool,
+    /// Where the engine finds what was opened there, if the source may be exchanged: see [`super::hold`].
+    #[serde(skip)]
+    pub held: Option<String>,
 }
 
 /// What a container can reach.

@@ -42,8 +42,8 @@ pub(super) fn sha256_of(mut file: File, halt: &Halt) -> Result<String, ReadError
 }
 
 /// Copies a file's bytes to a new file.
-pub(super) fn copy(from: &Path, to: &Path, halt: &Halt) -> Result<(), ReadError> {
-    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+pub(super) fn copy(mut from: &File, to: &Path, halt: &Halt) -> Result<(), ReadError> {
+    let mut to = File::create_new(to)?;
     to.set_permissions(from.metadata()?.permissions())?;
     loop {
         halt.check()?;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, Error, Event, Main, Stopped, written};
-use super::container::{ATTEMPT, RUN};
+use super::container::{ATTEMPT, Network, RUN};
 use super::disk::ReadError;
 use super::fetch::Wanted;
 use super::file_removal::closed;
@@ -30,6 +30,10 @@ use crate::seed::{LABEL, label};
 
 /// How often an engine is asked to open folders of other users: each time shows what was behind those before.
 const OPENINGS: u32 = 50;
+
+/// What is said of a job that failed.
+const NO_NETWORK: &str = "The job failed, and had no network. If it needs one: `silo run` gives it by --network, a service by \
+    runs.network or runs.bridge_registries.";
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +126,11 @@ pub async fn execute<R: Runtime>(
         // The disk may be full; then the verdict says so.
         _ = attempt.note(&format!("{}: {} {}", error.name, error.title, error.description)).await;
     }
-    let Seen { image, given, warnings, outputs } = seen;
+    let Seen { image, given, mut warnings, outputs } = seen;
+    let has_failed = main.as_ref().is_ok_and(|main| main.ended.exit_code != 0 && main.stopped.is_none());
+    if has_failed && job.plan.container.network == Network::None {
+        warnings.push(NO_NETWORK.to_owned());
+    }
     let attempt = record(job, started, clock.now(), attempt, main.ok().as_ref(), &verdict);
     Ok(Outcome { verdict, attempt, image, given, warnings, outputs })
 }

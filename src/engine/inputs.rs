@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, pretty, replace, set_mode};
 use super::halt::{Halt, Halted};
+use super::hold::link_or_copy;
 use super::plan::{Plan, PlannedFile};
 use super::request::{File, Source};
 use super::{context, disk};
@@ -192,8 +193,9 @@ fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
         ErrorKind::NotFound => InputError::Missing(file.source.clone()),
         _ => InputError::Unreadable { path: file.source.clone(), why },
     };
-    let metadata = file.source.metadata().map_err(failed)?;
-    let sha256 = disk::sha256(&file.source, halt).map_err(|why| match why {
+    let opened = file.open().map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    let sha256 = disk::sha256_of(opened, halt).map_err(|why| match why {
         disk::ReadError::Disk(why) => failed(why),
         disk::ReadError::Halted(why) => InputError::Halted(why),
     })?;
@@ -234,9 +236,7 @@ pub fn stage(
         for file in &input.files {
             let target = staged.join(&file.name);
             halt.check()?;
-            if fs::hard_link(&file.source, &target).is_err() {
-                disk::copy(&file.source, &target, halt)?;
-            }
+            link_or_copy(&file.open()?, &target, halt)?;
         }
     }
     Ok(())

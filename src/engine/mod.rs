@@ -17,6 +17,7 @@ pub mod fetch;
 pub mod file_removal;
 pub mod folder;
 pub mod halt;
+pub mod hold;
 pub mod inputs;
 pub mod leftovers;
 pub mod logs;

@@ -35,6 +35,9 @@ pub struct Request {
     pub folder: Folder,
     pub host: Host,
     pub defaults: Defaults,
+    pub bounds: Bounds,
+    /// Whether the files of a folder are bound one by one, because the folder itself cannot be held.
+    pub folders_apart: bool,
     /// Who runs it; `None` for runs that nobody keeps.
     pub attempt: Option<Attempt>,
 }
@@ -57,6 +60,8 @@ impl Request {
             folder,
             host: Host::default(),
             defaults: Defaults::default(),
+            bounds: Bounds::default(),
+            folders_apart: false,
             attempt: None,
         }
     }
@@ -158,6 +163,18 @@ pub struct Defaults {
     pub memory: Option<u64>,
     /// The most processes and threads at once; manifests cannot say.
     pub processes: Option<u32>,
+}
+
+/// The most that a run gets, whatever its manifest asks for. `None`: what the machine has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// Cores, more than 0.
+    pub cpus: Option<f64>,
+    /// Bytes, shared memory among them.
+    pub memory: Option<u64>,
+    /// Bytes that a run may leave behind.
+    pub disk: Option<u64>,
+    pub gpus: Option<u32>,
 }
 
 /// One attempt of a run that is kept.

@@ -135,7 +135,8 @@ fn is_host(text: &str) -> bool {
     };
     let is_ipv6 = |host: &str| {
         let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+        let is_part = |b: u8| b.is_ascii_hexdigit() || b == b':';
+        inner.is_some_and(|inner| inner.len() >= 2 && inner.contains(':') && inner.bytes().all(is_part))
     };
     let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
     (host.split('.').all(is_label) || is_ipv6(host)) && port.is_none_or(is_port)

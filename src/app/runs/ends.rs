@@ -156,8 +156,10 @@ impl App {
         }
     }
 
-    /// Removes containers of this silo whose runs it does not have any more.
+    /// Removes containers of this silo whose runs it does not have any more, and what was held of the host for runs that do not
+    /// go on.
     pub async fn run_sweep(&self) -> Result<()> {
+        self.release_held().await;
         let Ok(machine) = self.machine().await else { return Ok(()) };
         let Ok(found) = machine.docker.containers(&format!("{HOST}={}", self.0.host)).await else {
             self.machine_forget().await;

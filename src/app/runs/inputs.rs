@@ -10,6 +10,7 @@ use url::Url;
 use super::super::{App, Result};
 use super::{SpecFile, may_see};
 use crate::catalog::{RunStatus, User};
+use crate::engine::hold::HostPath;
 use crate::engine::inputs::{Facts, GivenInput, Product, survey};
 use crate::engine::outputs::{LeftFile, Outputs};
 use crate::engine::request::{File, Source};
@@ -72,6 +73,8 @@ pub(super) struct Resolved {
     pub facts: Facts,
     /// Where it is known without reading the file.
     pub sha256: Option<String>,
+    /// A file or folder of the server's, which others may change.
+    pub host: Option<HostPath>,
 }
 
 impl App {
@@ -116,7 +119,13 @@ impl App {
                         let name = spec.name.clone().unwrap_or(upload.name);
                         let source = Source::File(File { name, path, size: metadata.len() });
                         let facts = Facts { created: Some(upload.created_at), ..Facts::default() };
-                        Ok(vec![Resolved { input: file.input.clone(), source, facts, sha256: Some(upload.sha256) }])
+                        Ok(vec![Resolved {
+                            input: file.input.clone(),
+                            source,
+                            facts,
+                            sha256: Some(upload.sha256),
+                            host: None,
+                        }])
                     }
                     None => Err(trouble(
                         format!("there is no upload {sha256} of yours."),
@@ -164,7 +173,7 @@ impl App {
         let facts = Facts { url: Some(without_secrets(&url)), ..Facts::default() };
         let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
             let source = Source::File(File { name: name.clone(), path, size });
-            vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256 }]
+            vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]
         };
         let Some(folder) = fetch_to else {
             return Ok(Ok(resolved(Path::new("/").join("fetched"), 0, spec.sha256.clone())));
@@ -241,7 +250,7 @@ impl App {
                 ..Facts::default()
             };
             let source = Source::File(File { name: base, path, size: left.size });
-            found.push(Resolved { input: file.input.clone(), source, facts, sha256: left.sha256.clone() });
+            found.push(Resolved { input: file.input.clone(), source, facts, sha256: left.sha256.clone(), host: None });
         }
         Ok(Ok(found))
     }
@@ -253,8 +262,9 @@ impl App {
             help: help.to_owned(),
             is_passing: false,
         };
-        let real = allowed(path, &self.settings().runs.input_roots).map_err(|why| trouble(why, ROOTS_OF_INPUTS))?;
-        let source = match survey(&real) {
+        let host = self.host_path(path, &self.settings().runs.input_roots);
+        let host = host.map_err(|why| trouble(why, ROOTS_OF_INPUTS))?;
+        let source = match survey(&host.path) {
             Ok(Source::File(found)) => {
                 let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
                 let name = file.source.name.clone().or(name).unwrap_or_else(|| found.name.clone());
@@ -263,20 +273,17 @@ impl App {
             Ok(folder) => folder,
             Err(why) => return Err(trouble(format!("{why}."), "")),
         };
-        Ok(vec![Resolved { input: file.input.clone(), source, facts: Facts::default(), sha256: None }])
+        Ok(vec![Resolved {
+            input: file.input.clone(),
+            source,
+            facts: Facts::default(),
+            sha256: None,
+            host: Some(host),
+        }])
     }
 }
 
 const ROOTS_OF_INPUTS: &str = "Give a path below one of the folders in runs.input_roots, or send the file.";
-
-/// A path without links, if it lies below one of the roots. What lies elsewhere and what is not there are told alike, so that
-/// nobody learns what the server has.
-pub(super) fn allowed(path: &Path, roots: &[PathBuf]) -> std::result::Result<PathBuf, String> {
-    let real = path.is_absolute().then(|| path.canonicalize().ok()).flatten();
-    let roots = roots.iter().filter_map(|root| root.canonicalize().ok());
-    let found = real.filter(|real| roots.into_iter().any(|root| real.starts_with(root)));
-    found.ok_or_else(|| format!("{} is not there, or not in a folder that runs may use.", path.display()))
-}
 
 /// A file below a folder, where no link leads out of it.
 pub(super) fn inside(folder: &Path, relative: &str) -> Option<PathBuf> {
@@ -330,19 +337,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lies_below_a_root_is_allowed() {
+    fn no_link_leads_out_of_an_output_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("root");
         std::fs::create_dir(&root).expect("a folder");
         std::fs::write(root.join("in"), "").expect("a file");
         std::fs::write(folder.path().join("out"), "").expect("a file");
         std::os::unix::fs::symlink("../out", root.join("link")).expect("a link");
-        let roots = [root.clone(), folder.path().join("missing")];
-        assert!(allowed(&root.join("in"), &roots).is_ok());
-        for path in [root.join("../out"), root.join("link"), folder.path().join("out"), root.join("nothing")] {
-            assert!(allowed(&path, &roots).is_err(), "{}", path.display());
-        }
-        assert!(allowed(Path::new("in"), &roots).is_err() && allowed(&root.join("in"), &[]).is_err());
         assert!(inside(&root, "in").is_some());
         assert!(inside(&root, "link").is_none() && inside(&root, "../out").is_none() && inside(&root, "").is_none());
     }

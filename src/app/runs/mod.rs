@@ -7,6 +7,7 @@ mod discard;
 mod ends;
 mod files;
 mod going;
+mod host;
 mod inputs;
 mod secrets;
 mod space;

@@ -111,7 +111,9 @@ async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
 
 /// A name that an engine can be asked for.
 pub(super) fn reference(name: &str) -> Result<ImageReference> {
-    name.parse().map_err(|why| Error::Invalid(format!("'{}' names no image: {why}", name.chars().take(200).collect::<String>().escape_debug())))
+    name.parse().map_err(|why| {
+        Error::Invalid(format!("'{}' names no image: {why}", name.chars().take(200).collect::<String>().escape_debug()))
+    })
 }
 
 fn invalid(name: &str) -> Error {

@@ -10,19 +10,19 @@ use serde::Serialize;
 use super::super::accounts::Session;
 use super::super::engine::Machine;
 use super::super::{App, Error, Result};
-use super::inputs::{Resolved, allowed};
+use super::inputs::Resolved;
 use super::secrets::{Secrets, hide_queries, split};
 use super::subject::{Subject, reference};
 use super::{RunForm, RunSpec, SpecFile};
 use crate::auth::time_ordered_id;
-use crate::catalog::{RunSummary, User};
+use crate::catalog::{RegistryId, RunSummary, User};
 use crate::config::RunNetwork;
 use crate::engine::container::Network;
 use crate::engine::disk;
 use crate::engine::folder::Folder;
 use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
 use crate::engine::record::{Given, Record, Ticket};
-use crate::engine::request::{self, Defaults, JsonValue, Request};
+use crate::engine::request::{self, Bounds, Defaults, JsonValue, Request};
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 use crate::store::{self, NewRun};
@@ -158,8 +158,8 @@ impl App {
         });
         let mut mounts = Vec::new();
         for (name, path) in &form.mounts {
-            match allowed(path, &self.settings().runs.mount_roots) {
-                Ok(real) => mounts.push((name.clone(), real)),
+            match self.mount_path(path, machine) {
+                Ok(host) => mounts.push((name.clone(), host.path)),
                 Err(message) => problems.push(PlanProblem {
                     code: PlanCode::BadValue,
                     subject: name.clone(),
@@ -182,7 +182,8 @@ impl App {
             layout: form.layout,
             platform: form.platform.clone(),
         };
-        let mut request = self.request(&spec, &secrets, &resolved, &folder, machine)?;
+        let network = self.run_network(spec.registry).await?;
+        let mut request = self.request(&spec, &secrets, &resolved, &folder, (network, machine))?;
         request.attempt = Some(request::Attempt { run: id.clone(), number: 1, host: self.0.host.clone() });
         let planned = match plan(&subject.manifest, &request) {
             Ok(planned) if problems.is_empty() => planned,
@@ -209,7 +210,7 @@ impl App {
         secrets: &Secrets,
         resolved: &[Resolved],
         folder: &Folder,
-        machine: Option<&Machine>,
+        (network, machine): (Network, Option<&Machine>),
     ) -> Result<Request> {
         let settings = &self.settings().runs;
         let mut request = Request::new(reference(&spec.pinned)?, folder.clone());
@@ -223,11 +224,8 @@ impl App {
         request.mounts = spec.mounts.iter().map(|(name, path)| (name.clone(), path.clone())).collect();
         request.layout = spec.layout;
         request.platform.clone_from(&spec.platform);
-        request.network = match settings.network {
-            RunNetwork::None => Network::None,
-            RunNetwork::Host => Network::Host,
-            RunNetwork::Bridge => Network::Bridge,
-        };
+        request.network = network;
+        request.folders_apart = machine.is_some_and(|machine| !machine.holds);
         let longest = u64::from(settings.longest_hours) * 3600;
         request.timeout = Some(Duration::from_secs(spec.timeout_seconds.unwrap_or(longest).min(longest)));
         request.grace = Duration::from_secs(u64::from(settings.grace_seconds));
@@ -242,7 +240,28 @@ impl App {
             memory: Some(u64::from(settings.default_memory_mib) * MIB).filter(|bytes| *bytes > 0),
             processes: Some(settings.processes).filter(|most| *most > 0),
         };
+        request.bounds = Bounds {
+            cpus: Some(settings.most_cpus).filter(|cpus| *cpus > 0.0),
+            memory: Some(u64::from(settings.most_memory_mib) * MIB).filter(|bytes| *bytes > 0),
+            disk: Some(u64::from(settings.output_mib) * MIB).filter(|bytes| *bytes > 0),
+            gpus: Some(settings.most_gpus),
+        };
         Ok(request)
+    }
+
+    /// What a run of an image of this registry can reach; of none, of one that the engine has.
+    pub(super) async fn run_network(&self, registry: Option<i64>) -> Result<Network> {
+        let settings = &self.settings().runs;
+        Ok(match (settings.network, registry) {
+            (RunNetwork::Host, _) => Network::Host,
+            (RunNetwork::Bridge, _) => Network::Bridge,
+            (RunNetwork::None, Some(id)) if !settings.bridge_registries.is_empty() => {
+                let registry = self.0.store.registry_get(RegistryId(id)).await?;
+                let is_allowed = registry.is_some_and(|registry| settings.bridge_registries.contains(&registry.name));
+                if is_allowed { Network::Bridge } else { Network::None }
+            }
+            (RunNetwork::None, _) => Network::None,
+        })
     }
 
     pub(super) fn ticket(

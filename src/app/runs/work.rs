@@ -41,13 +41,13 @@ const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
 
 /// One attempt that is to be made, or to be taken over.
-struct Task {
-    record: Record,
-    spec: RunSpec,
+pub(super) struct Task {
+    pub record: Record,
+    pub spec: RunSpec,
     manifest: Manifest,
     stored: StoredRun,
     folder: Folder,
-    number: u32,
+    pub number: u32,
     /// What another silo had begun.
     resumed: Option<AttemptRecord>,
 }
@@ -130,6 +130,8 @@ impl App {
         if task.resumed.is_none() {
             task.record.attempts.push(AttemptRecord::new(task.number, now));
             task.record.enter(Phase::Stage, now);
+            // They are removed now, and their names are the next job's to give.
+            task.record.outputs = None;
         }
         self.store_state(claim, &task.record).await?;
         if is_unwanted {
@@ -260,7 +262,9 @@ impl App {
                 return Ok(Done::failed(failure.error(why.join(" "))));
             }
         };
-        let mut request = match self.request(&task.spec, &secrets, &resolved, &task.folder, Some(machine)) {
+        let network = self.run_network(task.spec.registry).await?;
+        let request = self.request(&task.spec, &secrets, &resolved, &task.folder, (network, Some(machine)));
+        let mut request = match request {
             Ok(request) => request,
             Err(why) => return Ok(Done::failed(Failure::Launch.for_good(why.to_string()))),
         };
@@ -273,9 +277,15 @@ impl App {
                 return Ok(Done::failed(Failure::Launch.for_good(why.join(" "))));
             }
         };
-        let (manifest, planned) = (task.manifest.clone(), plan.clone());
+        // What was checked above may be exchanged from now on.
         let reading = cancel.child_token();
         let (halt, _dropped) = (Halt::on(&reading), reading.clone().drop_guard());
+        let (plan, _held) = match self.held_plan(machine, task, plan, &resolved, halt.clone()).await? {
+            Ok(held) => held,
+            Err(_) if cancel.is_cancelled() && task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
+            Err(error) => return Ok(Done::failed(error)),
+        };
+        let (manifest, planned) = (task.manifest.clone(), plan.clone());
         let (given, warnings) = match tokio::task::spawn_blocking(move || read(&manifest, &planned, &halt)).await? {
             Ok((given, warnings)) => (with_facts(given, &resolved), warnings),
             Err(InputError::Halted(_)) if task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
@@ -289,7 +299,6 @@ impl App {
             Err(why) => return Err(why),
         };
         let settings = &self.settings().runs;
-        let most_output = u64::from(settings.output_mib) * MIB;
         let root = task.folder.root.clone();
         let space = tokio::task::spawn_blocking(move || space(&root)).await?;
         // New runs wait when it is all gone; that of the one that goes on may be larger than it was thought.
@@ -304,7 +313,7 @@ impl App {
                 credentials: credentials.as_ref(),
             },
             given: Some(&given),
-            rules: Rules { bytes: plan.disk.or(Some(most_output).filter(|most| *most > 0)), ..Rules::default() },
+            rules: Rules { bytes: plan.disk, ..Rules::default() },
             folder: &task.folder,
             engine: &machine.engine,
             number: task.number,

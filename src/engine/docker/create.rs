@@ -58,7 +58,7 @@ fn host(container: &Container, is_podman: bool) -> HostConfig {
 fn mount(bind: &crate::engine::container::Bind) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
-        source: Some(bind.source.clone()),
+        source: Some(bind.held.clone().unwrap_or_else(|| bind.source.clone())),
         target: Some(bind.target.clone()),
         read_only: Some(bind.read_only),
         ..Mount::default()

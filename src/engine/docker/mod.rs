@@ -77,6 +77,18 @@ impl Docker {
         Ok(Self { client, address, is_podman })
     }
 
+    /// Whether the engine sees what this process mounts: it listens on a socket of this machine, and whoever made that socket is
+    /// in the same mount namespace.
+    pub async fn sees_our_mounts(&self) -> bool {
+        let Some(path) = self.address.strip_prefix("unix://") else { return false };
+        let Ok(socket) = tokio::net::UnixStream::connect(path).await else { return false };
+        let Some(peer) = socket.peer_cred().ok().and_then(|peer| peer.pid()).filter(|pid| *pid > 0) else {
+            return false;
+        };
+        let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+        namespace("self").is_some_and(|ours| namespace(&peer.to_string()) == Some(ours))
+    }
+
     /// What went wrong on the way to the engine, or there.
     fn failure(&self, why: bollard::errors::Error) -> Failure<'_> {
         Failure { address: &self.address, why }

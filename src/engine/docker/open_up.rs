@@ -8,11 +8,12 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::StreamExt as _;
 
-use super::Docker;
+use super::{Docker, container_id};
 use crate::clock::Clock;
 use crate::engine::container::{Bind, Container, Input, Network, Text};
 use crate::engine::removal::{Leave, create};
 use crate::engine::runtime::{Error, Result, Runtime as _};
+use crate::seed::image_reference::ImageReference;
 
 /// The image of the container: an empty one, made by us.
 const NAME: &str = "silo-nothing";
@@ -27,7 +28,7 @@ const LONGEST: TimeDelta = TimeDelta::minutes(10);
 impl Docker {
     /// See [`crate::engine::runtime::Runtime::open_folders`].
     pub(super) async fn unpack_over(&self, root: &Path, folders: &[PathBuf]) -> Result<()> {
-        let image = format!("{NAME}:{TAG}");
+        let image: ImageReference = format!("{NAME}:{TAG}").parse().expect("a name by the grammar");
         if let Err(Error::NoImage { .. }) = self.image(&image).await {
             self.make_nothing().await?;
         }
@@ -40,7 +41,7 @@ impl Docker {
         let made = create(self, &container, &Leave::default()).await?;
         let options = UploadToContainerOptionsBuilder::default().path(PLACE).build();
         let body = bollard::body_full(Bytes::from(archive));
-        let unpacked = self.client.upload_to_container(made.id(), Some(options), body).await;
+        let unpacked = self.client.upload_to_container(container_id(made.id())?, Some(options), body).await;
         let unpacked = unpacked.map_err(|why| self.failure(why).other());
         made.now().await.map_or(unpacked, Err)
     }
@@ -83,14 +84,14 @@ fn archive(folders: &[PathBuf]) -> std::io::Result<Vec<u8>> {
     archive.into_inner()
 }
 
-fn container(image: String, source: String) -> Container {
+fn container(image: ImageReference, source: String) -> Container {
     Container {
         image,
         entrypoint: None,
         // Never started, but engines want one.
         command: Some(vec![Text::plain("nothing")]),
         environment: Vec::new(),
-        binds: vec![Bind { source, target: PLACE.to_owned(), read_only: false }],
+        binds: vec![Bind { source, target: PLACE.to_owned(), read_only: false, held: None }],
         memory: None,
         cpus: None,
         shared_memory: None,

@@ -24,7 +24,8 @@ pub(super) async fn pull(
 ) -> Result<()> {
     // Without a tag the engine would pull all of them.
     let name = reference.or_latest();
-    let options = CreateImageOptionsBuilder::default().from_image(name.as_str()).platform(platform.unwrap_or_default()).build();
+    let options =
+        CreateImageOptionsBuilder::default().from_image(name.as_str()).platform(platform.unwrap_or_default()).build();
     let credentials = credentials.map(|credentials| DockerCredentials {
         username: Some(credentials.username.clone()),
         password: Some(credentials.password.expose_secret().to_owned()),

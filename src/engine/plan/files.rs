@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::{Index, PlanCode, PlannedFile, PlannedInput, Planning, known};
+use super::{FileAccess, Index, PlanCode, PlannedFile, PlannedInput, Planning, known};
 use crate::engine::container::Text;
 use crate::engine::request::{File, Request, Source};
 use crate::seed::environment::variable_name;
@@ -103,7 +103,7 @@ impl Planning {
             }
         }
         let whole = match given {
-            [Source::Folder { path, is_flat: true, .. }] => Some(path.clone()),
+            [Source::Folder { path, is_flat: true, .. }] if !request.folders_apart => Some(path.clone()),
             _ => None,
         };
         let staged = (whole.is_none() && (files.is_empty() || files.len() > MAX_BINDS))
@@ -139,7 +139,13 @@ impl Planning {
             name if name.chars().any(char::is_control) => "holds characters that are not seen",
             _ => {
                 let path = format!("{folder}/{name}");
-                return Some(PlannedFile { name, path, source: file.path.clone(), size: file.size });
+                return Some(PlannedFile {
+                    name,
+                    path,
+                    source: file.path.clone(),
+                    size: file.size,
+                    access: FileAccess::default(),
+                });
             }
         };
         let shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();

@@ -4,10 +4,14 @@ use std::collections::HashSet;
 
 use super::{PlanCode, Planning};
 use crate::engine::container::Text;
-use crate::engine::request::{Defaults, Layout, Request};
+use crate::engine::request::{Layout, Request};
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 use crate::seed::resources::{Allocation, Kind, MIB};
+
+/// The least cores and bytes that engines take: a limit below rounds to none, or keeps a container from starting.
+const LEAST_CPUS: f64 = 0.01;
+const LEAST_MEMORY: u64 = 6 * MIB;
 
 /// What the engine enforces.
 pub(super) struct Limits {
@@ -17,20 +21,18 @@ pub(super) struct Limits {
     pub gpus: u32,
 }
 
-/// The limits for what a run is allocated; zero sets none.
-pub(super) fn of(resources: &[Allocation], defaults: &Defaults) -> Limits {
+/// The limits for what a run is allocated: where that is nothing, the default; never more than the bound.
+pub(super) fn of(resources: &[Allocation], request: &Request) -> Limits {
+    let (defaults, bounds) = (&request.defaults, &request.bounds);
     let amount = |kind: Kind| resources.iter().find(|it| it.kind == kind).map(|it| it.amount);
+    let memory = amount(Kind::Mem).map(bytes).or(defaults.memory).into_iter().chain(bounds.memory).min();
+    let cpus = amount(Kind::Cpus).filter(|cpus| *cpus > 0.0).or(defaults.cpus);
     Limits {
-        memory: amount(Kind::Mem).map_or(defaults.memory, |mib| Some(bytes(mib))),
-        cpus: amount(Kind::Cpus).map_or(defaults.cpus, Some).filter(|cpus| *cpus > 0.0),
+        memory: memory.map(|bytes| bytes.max(LEAST_MEMORY)),
+        cpus: cpus.into_iter().chain(bounds.cpus).reduce(f64::min).map(|cpus| cpus.max(LEAST_CPUS)),
         shared_memory: amount(Kind::SharedMem).map(bytes).filter(|bytes| *bytes > 0),
         gpus: amount(Kind::Gpus).unwrap_or_default() as u32,
     }
-}
-
-/// How much a run may leave behind, bytes.
-pub(super) fn disk(resources: &[Allocation]) -> Option<u64> {
-    resources.iter().find(|it| it.kind == Kind::Disk).map(|it| bytes(it.amount))
 }
 
 /// Bytes of MiB; whole ones, because nobody can have a part of one. Too many are the most there are.
@@ -39,6 +41,21 @@ fn bytes(mib: f64) -> u64 {
 }
 
 impl Planning {
+    /// How much a run may leave behind, bytes. A manifest lowers the bound, and never raises it.
+    pub(super) fn disk(&mut self, resources: &[Allocation], request: &Request) -> Option<u64> {
+        let asked = resources.iter().find(|it| it.kind == Kind::Disk).map(|it| bytes(it.amount));
+        let bound = request.bounds.disk;
+        if let (Some(asked), Some(bound)) = (asked, bound)
+            && asked > bound
+        {
+            let [asked, bound] = [asked, bound].map(|bytes| bytes / MIB);
+            self.warn(format!(
+                "The manifest asks for {asked} MiB of disk; a run may leave {bound} MiB here, and no more."
+            ));
+        }
+        asked.into_iter().chain(bound).min()
+    }
+
     /// What the manifest asks for, told to the job, and held against what the machine has.
     pub(super) fn resources(&mut self, manifest: &Manifest, request: &Request, input_bytes: u64) -> Vec<Allocation> {
         let mut resources: Vec<Allocation> = Vec::new();
@@ -66,8 +83,22 @@ impl Planning {
 
     fn check_host(&mut self, allocation: &Allocation, request: &Request) {
         let (name, needed) = (&allocation.name, allocation.amount);
-        let host = &request.host;
+        let (host, bounds) = (&request.host, &request.bounds);
         let mib = |bytes: u64| (bytes / MIB) as f64;
+        let bound = match allocation.kind {
+            Kind::Cpus => bounds.cpus,
+            Kind::Mem | Kind::SharedMem => bounds.memory.map(mib),
+            Kind::Gpus => bounds.gpus.map(f64::from),
+            // Of its disk a job is only told more than it gets.
+            Kind::Disk | Kind::Other => None,
+        };
+        if let Some(most) = bound.filter(|most| needed > *most) {
+            let message = format!("the job needs {needed}, and a run may have {most} here.");
+            let help =
+                "Ask for less in the manifest, or let the operator raise runs.most_cpus, most_memory_mib or most_gpus.";
+            self.problems.add(PlanCode::NotEnough, name, message, help);
+            return;
+        }
         let (has, unit) = match allocation.kind {
             Kind::Cpus => (host.cpus, "cores"),
             Kind::Mem | Kind::SharedMem => (host.memory.map(mib), "MiB"),

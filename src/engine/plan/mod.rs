@@ -10,6 +10,8 @@ mod tests;
 mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub use problem::{PlanCode, PlanProblem};
 use super::command;
 use super::container::{ATTEMPT, Bind, Container, HOST, Input, JOB, RUN, Text, Variable};
 use super::docker_run;
+use super::hold::open_below;
 use super::request::Request;
 use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
 use crate::seed::model::Manifest;
@@ -46,7 +49,7 @@ pub struct Plan {
     pub json: BTreeMap<String, String>,
     /// What the manifest asks for, computed.
     pub resources: Vec<Allocation>,
-    /// How much the job may leave behind, bytes; `None` where it does not say.
+    /// How much the job may leave behind, bytes; `None`: any.
     pub disk: Option<u64>,
     /// What may not go as somebody expects, a sentence each.
     pub warnings: Vec<String>,
@@ -101,6 +104,35 @@ pub struct PlannedFile {
     pub source: PathBuf,
     /// Bytes.
     pub size: u64,
+    #[serde(skip)]
+    pub access: FileAccess,
+}
+
+/// How the file of an input is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FileAccess {
+    /// By its source: nobody else can change what that names.
+    #[default]
+    AsNamed,
+    /// By its source below this folder, following no link.
+    Below(PathBuf),
+    /// Here, where it is held: see [`super::hold`].
+    At(PathBuf),
+}
+
+impl PlannedFile {
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// Whatever the disk says, also that it is no file any more.
+    pub fn open(&self) -> io::Result<File> {
+        let file = match &self.access {
+            FileAccess::AsNamed => File::open(&self.source)?,
+            FileAccess::Below(root) => open_below(root, &self.source)?,
+            FileAccess::At(path) => File::open(path)?,
+        };
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+    }
 }
 
 /// Plans a run.
@@ -124,10 +156,10 @@ pub fn plan(manifest: &Manifest, request: &Request) -> Result<Plan, Vec<PlanProb
     let command = planning.command(manifest);
     planning.check_texts(command.as_deref());
     let container = planning.container(manifest, request, &resources, command);
+    let disk = planning.disk(&resources, request);
     if !planning.problems.0.is_empty() {
         return Err(planning.problems.0);
     }
-    let disk = limits::disk(&resources);
     Ok(Plan { container, inputs, json, resources, disk, warnings: planning.warnings })
 }
 
@@ -148,7 +180,7 @@ impl Planning {
     fn bind(&mut self, source: &Path, target: impl Into<String>, read_only: bool) {
         let target = target.into();
         match source.to_str().filter(|source| source.starts_with('/') && !source.contains('\0')) {
-            Some(source) => self.binds.push(Bind { source: source.to_owned(), target, read_only }),
+            Some(source) => self.binds.push(Bind { source: source.to_owned(), target, read_only, held: None }),
             None => {
                 let message = "this path of the host is not absolute, or not UTF-8.";
                 self.problems.add(PlanCode::BadValue, &source.to_string_lossy(), message, "Rename or move it.");
@@ -294,7 +326,7 @@ impl Planning {
             labels.insert(ATTEMPT.to_owned(), attempt.number.to_string());
             labels.insert(HOST.to_owned(), attempt.host.clone());
         }
-        let limits = limits::of(resources, &request.defaults);
+        let limits = limits::of(resources, request);
         Container {
             image: request.image.clone(),
             entrypoint: None,

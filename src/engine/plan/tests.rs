@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::engine::container::Network;
 use crate::engine::folder::Folder;
-use crate::engine::request::{Attempt, Defaults, File, JsonValue, Layout, Source};
+use crate::engine::request::{Attempt, Bounds, Defaults, File, JsonValue, Layout, Source};
 use crate::seed::resources::MIB;
 
 fn manifest(interface: Value, scalar: Value) -> Manifest {
@@ -365,15 +365,15 @@ fn the_machine_is_asked_before_the_job_runs() {
 #[test]
 fn who_says_nothing_gets_the_defaults() {
     let mut request = request();
-    request.defaults = Defaults { cpus: Some(0.5), memory: Some(MIB), processes: Some(64) };
+    request.defaults = Defaults { cpus: Some(0.5), memory: Some(64 * MIB), processes: Some(64) };
     let none = plan(&manifest(json!({}), json!([])), &request).expect("it can be run");
     let limits = |plan: &Plan| (plan.container.cpus, plan.container.memory, plan.container.processes);
-    assert_eq!(limits(&none), (Some(0.5), Some(MIB), Some(64)));
+    assert_eq!(limits(&none), (Some(0.5), Some(64 * MIB), Some(64)));
     assert!(variable(&none, "ALLOCATED_CPUS").is_none() && none.disk.is_none());
-    // Nothing of a resource is no limit: engines take zero for that anyway.
+    // No core is the default, and of memory there is no less than engines take.
     let scalar = json!([{"name": "CPUS", "value": 0}, {"name": "mem", "value": 0}, {"name": "sharedMem", "value": 0}]);
     let zero = plan(&manifest(json!({}), scalar), &request).expect("it can be run");
-    assert_eq!(limits(&zero), (None, Some(4 * MIB), Some(64)));
+    assert_eq!(limits(&zero), (Some(0.5), Some(6 * MIB), Some(64)));
     assert_eq!((zero.container.shared_memory, variable(&zero, "ALLOCATED_SHAREDMEM")), (None, Some("0")));
 }
 
@@ -420,4 +420,66 @@ fn very_many_files_of_one_name_all_arrive() {
     let plan = plan(&two_folders(), &request).expect("it can be run");
     let names: HashSet<&str> = plan.inputs[0].files.iter().map(|file| &*file.name).collect();
     assert_eq!((names.len(), plan.warnings.len()), (50_000, 100));
+}
+
+fn scalars(scalar: Value) -> Manifest {
+    manifest(json!({}), scalar)
+}
+
+fn bounded() -> Request {
+    let mut request = request();
+    let defaults = Defaults { cpus: Some(1.0), memory: Some(64 * MIB), processes: None };
+    request.bounds = Bounds { cpus: Some(2.0), memory: Some(512 * MIB), disk: Some(100 * MIB), gpus: Some(1) };
+    (request.defaults, request.host.gpus) = (defaults, u32::MAX);
+    request
+}
+
+#[test]
+fn an_operators_bound_is_not_exceeded() {
+    let of = |scalar| plan(&scalars(scalar), &bounded()).expect("it can be run");
+    let found = of(json!([]));
+    assert_eq!(
+        (found.container.cpus, found.container.memory, found.disk),
+        (Some(1.0), Some(64 * MIB), Some(100 * MIB))
+    );
+    // No core is the default, as none that is said; next to none is the least that engines take.
+    assert_eq!(of(json!([{"name": "cpus", "value": 0}])).container.cpus, Some(1.0));
+    assert_eq!(of(json!([{"name": "cpus", "value": 1e-12}])).container.cpus, Some(0.01));
+    assert_eq!(of(json!([{"name": "mem", "value": 0}])).container.memory, Some(6 * MIB));
+    let least = of(json!([{"name": "disk", "value": 5}]));
+    assert!(least.disk == Some(5 * MIB) && least.warnings.is_empty());
+    let most = of(json!([{"name": "disk", "value": 1e9}]));
+    assert!(most.disk == Some(100 * MIB) && most.warnings[0].contains("100 MiB"), "{:?}", most.warnings);
+    for scalar in [
+        json!([{"name": "cpus", "value": 2.5}]),
+        json!([{"name": "mem", "value": 513}]),
+        json!([{"name": "sharedMem", "value": 1e12}]),
+        json!([{"name": "gpus", "value": 2}]),
+    ] {
+        let name = scalar[0]["name"].as_str().unwrap();
+        assert_eq!(problems(&scalars(scalar.clone()), &bounded()), [format!("not-enough {name}")]);
+    }
+    // Of a job that says nothing, and an operator who gives no default.
+    let mut request = bounded();
+    request.defaults = Defaults::default();
+    let container = plan(&scalars(json!([])), &request).expect("it can be run").container;
+    assert_eq!((container.cpus, container.memory), (Some(2.0), Some(512 * MIB)));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_number_of_a_manifest_goes_over_or_under(
+        value in proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL,
+        multiplier in proptest::num::f64::NORMAL,
+        name in "cpus|mem|disk|sharedMem|gpus",
+    ) {
+        let manifest = scalars(json!([{"name": name, "value": value, "inputMultiplier": multiplier}]));
+        if let Ok(plan) = plan(&manifest, &bounded()) {
+            let container = plan.container;
+            proptest::prop_assert!(container.cpus.is_some_and(|cpus| (0.01..=2.0).contains(&cpus)));
+            proptest::prop_assert!(container.memory.is_some_and(|bytes| (6 * MIB..=512 * MIB).contains(&bytes)));
+            proptest::prop_assert!(container.shared_memory.is_none_or(|bytes| bytes <= 512 * MIB));
+            proptest::prop_assert!(container.gpus <= 1 && plan.disk.is_some_and(|bytes| bytes <= 100 * MIB));
+        }
+    }
 }

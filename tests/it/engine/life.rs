@@ -23,7 +23,7 @@ async fn a_job_gets_what_it_is_promised_and_leaves_its_outputs() {
     let mut job = Job::new("echo \"$A|$1|$0\"; cat /in/x; echo >/in/x; echo done >$OUTPUT_DIR/a; id -u").await;
     let input = job.path("a file: with, colons");
     fs::write(&input, "input\n").unwrap();
-    let bind = |source: String, target: &str| Bind { source, target: target.to_owned(), read_only: true };
+    let bind = |source: String, target: &str| Bind { source, target: target.to_owned(), read_only: true, held: None };
     job.container.binds.push(bind(input.display().to_string(), "/in/x"));
     job.container.environment.push(Variable { name: "A".to_owned(), value: Text::plain("b c\n$d") });
     job.container.command.as_mut().unwrap().extend(["zero", "one two"].map(Text::plain));

@@ -74,7 +74,7 @@ impl Job {
             entrypoint: Some(["sh", "-c"].map(str::to_owned).to_vec()),
             command: Some(vec![Text::plain(script)]),
             environment: vec![Variable { name: "OUTPUT_DIR".to_owned(), value: Text::plain("/out") }],
-            binds: vec![Bind { source: out, target: "/out".to_owned(), read_only: false }],
+            binds: vec![Bind { source: out, target: "/out".to_owned(), read_only: false, held: None }],
             memory: None,
             cpus: None,
             shared_memory: None,

@@ -45,7 +45,9 @@ async fn an_image_is_pulled_with_its_password_and_every_cause_has_a_name() {
     let never = attempt.pull(&wanted(PullPolicy::Never, Some(&right)), &job.stop).await;
     assert!(matches!(never, Err(Error::Engine(runtime::Error::NoImage { .. }))), "{never:?}");
     let image = attempt.pull(&wanted(PullPolicy::Missing, Some(&right)), &job.stop).await.unwrap();
-    assert!(image.id.as_str().starts_with("sha256:") && image.digests.iter().all(|digest| digest.starts_with("sha256:")));
+    assert!(
+        image.id.as_str().starts_with("sha256:") && image.digests.iter().all(|digest| digest.starts_with("sha256:"))
+    );
     assert!(image.platform.starts_with("linux/") && !image.digests.is_empty(), "{image:?}");
     assert!(job.text("system.log").contains("Pulling from team/job-1.0.0-seed"));
     assert!(!job.text("system.log").contains("hunter2"));

@@ -1,0 +1,119 @@
+//! Files and folders of this machine that runs may use: checked when somebody asks, and again, on what is opened, when the
+//! attempt begins.
+
+use std::path::{Path, PathBuf};
+
+use super::super::engine::{Machine, PROBE};
+use super::super::{App, Result};
+use super::inputs::Resolved;
+use super::work::Task;
+use crate::engine::halt::Halt;
+use crate::engine::hold::{HeldPaths, HoldError, HostPath, sweep};
+use crate::engine::plan::Plan;
+use crate::engine::verdict::{Failure, RunError};
+
+impl App {
+    /// A path without links, if it lies below one of the roots and is none of SILO's own. What may not be used and what is not
+    /// there are told alike, so that nobody learns what the server has.
+    pub(super) fn host_path(&self, path: &Path, roots: &[PathBuf]) -> std::result::Result<HostPath, String> {
+        let own = [self.settings().data.clone(), self.settings().runs_folder()];
+        let found = below(path, roots).filter(|found| !own.iter().any(|own| meet(own, &found.path)));
+        found.ok_or_else(|| format!("{} is not there, or not in a folder that runs may use.", path.display()))
+    }
+
+    /// The same for a mount, which the machine must be able to hold.
+    pub(super) fn mount_path(&self, path: &Path, machine: Option<&Machine>) -> std::result::Result<HostPath, String> {
+        let found = self.host_path(path, &self.settings().runs.mount_roots)?;
+        if machine.is_some_and(|machine| !machine.holds) && found.path != found.root {
+            return Err(HoldError::NotHeld { path: found.path }.to_string());
+        }
+        Ok(found)
+    }
+
+    /// The plan with what is there now, opened and held for as long as what is returned beside it lives.
+    pub(super) async fn held_plan(
+        &self,
+        machine: &Machine,
+        task: &Task,
+        mut plan: Plan,
+        resolved: &[Resolved],
+        halt: Halt,
+    ) -> Result<std::result::Result<(Plan, Option<HeldPaths>), RunError>> {
+        let mut given: Vec<HostPath> = resolved.iter().filter_map(|it| it.host.clone()).collect();
+        for (name, path) in &task.spec.mounts {
+            match self.mount_path(path, Some(machine)) {
+                // Held is what was asked for, not what a link leads to by now.
+                Ok(found) => given.push(HostPath { path: path.clone(), ..found }),
+                Err(why) => return Ok(Err(Failure::MissingMount.for_good(format!("{name}: {why}")))),
+            }
+        }
+        if given.is_empty() {
+            return Ok(Ok((plan, None)));
+        }
+        let place = self.held_folder().join(format!("{}-{}", task.record.id, task.number));
+        let is_mounting = machine.holds;
+        let held = tokio::task::spawn_blocking(move || {
+            let begun = HeldPaths::begin(&place, is_mounting, &halt);
+            let mut held = begun.map_err(|why| HoldError::Place { place, why })?;
+            held.hold(&mut plan, &given)?;
+            Ok((plan, Some(held)))
+        });
+        Ok(held.await?.map_err(|why: HoldError| match &why {
+            HoldError::Changed { .. } => Failure::MissingFile.for_good(why.to_string()),
+            HoldError::NotHeld { .. } => Failure::MissingMount.for_good(why.to_string()),
+            HoldError::Place { .. } => Failure::Disk.error(why.to_string()),
+        }))
+    }
+
+    /// Where this silo holds what runs are given of the host. The engine must see it.
+    pub(in crate::app) fn held_folder(&self) -> PathBuf {
+        self.settings().runs_folder().join(format!(".held-{}", self.0.host))
+    }
+
+    /// Gives up what was held for runs that do not go on here: a kill leaves it.
+    pub(super) async fn release_held(&self) {
+        let (app, base) = (self.clone(), self.held_folder());
+        let is_used = move |name: &str| {
+            let run = name.rsplit_once('-').map_or(name, |(run, _)| run);
+            name == PROBE || app.0.going.ids().iter().any(|going| going == run)
+        };
+        _ = tokio::task::spawn_blocking(move || sweep(&base, is_used)).await;
+    }
+}
+
+fn below(path: &Path, roots: &[PathBuf]) -> Option<HostPath> {
+    let path = path.is_absolute().then(|| path.canonicalize().ok()).flatten()?;
+    let mut roots = roots.iter().filter_map(|root| root.canonicalize().ok());
+    let root = roots.find(|root| path.starts_with(root))?;
+    Some(HostPath { path, root })
+}
+
+/// Whether one of them lies in the other.
+fn meet(own: &Path, path: &Path) -> bool {
+    let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
+    own.starts_with(path) || path.starts_with(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_below_a_root_is_allowed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().canonicalize().expect("it is there");
+        let root = folder.join("root");
+        std::fs::create_dir(&root).expect("a folder");
+        std::fs::write(root.join("in"), "").expect("a file");
+        std::fs::write(folder.join("out"), "").expect("a file");
+        std::os::unix::fs::symlink("../out", root.join("link")).expect("a link");
+        let roots = [folder.join("missing"), root.clone()];
+        let inside = HostPath { path: root.join("in"), root: root.clone() };
+        assert_eq!(below(&root.join("in"), &roots), Some(inside));
+        for path in [root.join("../out"), root.join("link"), folder.join("out"), root.join("nothing"), "in".into()] {
+            assert_eq!(below(&path, &roots), None, "{}", path.display());
+        }
+        assert_eq!(below(&root.join("in"), &[]), None);
+        assert!(meet(&root, &folder) && meet(&root, &root.join("in")) && !meet(&root, &folder.join("out")));
+    }
+}

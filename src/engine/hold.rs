@@ -1,0 +1,414 @@
+//! What a run is given of the host, held from the check to the container's start.
+//!
+//! A path that was checked may name something else a moment later: another job, or another user of the machine, may put a link
+//! in its place, and engines follow links as root. So what is checked is opened, following no link, and the engine is given a
+//! path that leads to what was opened and that nobody else can change: a mount of ours in a private folder, or, where the
+//! engine does not see our mounts, a link or copy of the file. Blocking.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, openat};
+
+use super::disk::{self, ReadError};
+use super::folder::set_mode;
+use super::halt::Halt;
+use super::plan::{FileAccess, Plan};
+
+/// A file or folder of the host that somebody named, and the folder that it must lie below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPath {
+    /// Absolute, without links.
+    pub path: PathBuf,
+    /// Absolute, without links; an operator chose it, and no job can change where it is.
+    pub root: PathBuf,
+}
+
+/// Why something of the host cannot be given to a run.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    #[error("{} is gone, or is not what was asked for any more ({why}).", .path.display())]
+    Changed { path: PathBuf, why: io::Error },
+    #[error(
+        "{} can be mounted only as one of runs.mount_roots itself: SILO cannot mount what it has opened (it is not root, or the \
+         engine does not see its mounts), so it might be exchanged before the job starts.", .path.display()
+    )]
+    NotHeld { path: PathBuf },
+    #[error("{} cannot be held ({why}): look at its permissions and at the free space there.", .place.display())]
+    Place { place: PathBuf, why: io::Error },
+}
+
+/// How a folder on the way is opened.
+#[cfg(target_os = "linux")]
+const ON_THE_WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const ON_THE_WAY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+/// How the file or folder itself is: one that waits for a writer, or is a terminal, must not hold us.
+const AT_THE_END: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Opens a file or folder below a root for reading, following no link on the way.
+///
+/// # Errors
+/// It is not below the root, there is a link on the way, or what the disk says.
+pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
+    let outside = || io::Error::new(io::ErrorKind::PermissionDenied, "it is outside of its folder");
+    let below = path.strip_prefix(root).map_err(|_| outside())?;
+    let mut parts = below.components().peekable();
+    if parts.peek().is_none() {
+        return Ok(rustix::fs::open(root, AT_THE_END.difference(OFlags::NOFOLLOW), Mode::empty())?.into());
+    }
+    let mut at = rustix::fs::open(root, ON_THE_WAY, Mode::empty())?;
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else { return Err(outside()) };
+        let flags = if parts.peek().is_some() { ON_THE_WAY.union(OFlags::NOFOLLOW) } else { AT_THE_END };
+        at = openat(&at, name, flags, Mode::empty())?;
+    }
+    Ok(at.into())
+}
+
+/// Makes a name for an opened file, or a copy where it cannot have one there.
+pub(super) fn link_or_copy(file: &File, target: &Path, halt: &Halt) -> Result<(), ReadError> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file").into());
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, linkat};
+        if linkat(CWD, magic(file), CWD, target, AtFlags::SYMLINK_FOLLOW).is_ok() {
+            return Ok(());
+        }
+    }
+    disk::copy(file, target, halt)?;
+    Ok(set_mode(target, 0o644)?)
+}
+
+/// A path to what was opened, for this process.
+#[cfg(target_os = "linux")]
+fn magic(file: &File) -> String {
+    use std::os::fd::AsRawFd as _;
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Files and folders of the host under paths that only we can change. They go when this is dropped; a container that has
+/// started keeps its own.
+#[derive(Debug)]
+pub struct HeldPaths {
+    place: PathBuf,
+    /// Where the paths are.
+    room: PathBuf,
+    is_mounting: bool,
+    count: usize,
+    halt: Halt,
+}
+
+impl HeldPaths {
+    /// In a folder of their own, whose name tells which attempt has it. `is_mounting`: by mounts, which the engine must see;
+    /// else files are linked or copied, and folders cannot be held.
+    ///
+    /// # Errors
+    /// Whatever the disk or the kernel refuses.
+    pub fn begin(place: &Path, is_mounting: bool, halt: &Halt) -> io::Result<Self> {
+        release(place)?;
+        fs::create_dir_all(place)?;
+        set_mode(place, 0o700)?;
+        let mut held =
+            Self { place: place.to_owned(), room: place.to_owned(), is_mounting, count: 0, halt: halt.clone() };
+        if is_mounting {
+            held.room = mounts::room(place)?;
+        }
+        Ok(held)
+    }
+
+    /// Binds what a plan names of the host to what is there now.
+    ///
+    /// # Errors
+    /// Something is not what was asked for, or cannot be held.
+    pub fn hold(&mut self, plan: &mut Plan, given: &[HostPath]) -> Result<(), HoldError> {
+        let root_of = |source: &Path| given.iter().find(|it| source.starts_with(&it.path)).map(|it| &it.root);
+        let binds = plan.container.binds.iter().enumerate();
+        let places: HashMap<String, usize> = binds.map(|(at, bind)| (bind.target.clone(), at)).collect();
+        for file in plan.inputs.iter_mut().flat_map(|input| &mut input.files) {
+            let Some(root) = root_of(&file.source) else { continue };
+            file.access = FileAccess::Below(root.clone());
+            // Others come with their folder, or are staged.
+            if let Some(at) = places.get(&file.path) {
+                let path = self.file(root, &file.source)?;
+                plan.container.binds[*at].held = Some(path.display().to_string());
+                file.access = FileAccess::At(path);
+            }
+        }
+        for bind in plan.container.binds.iter_mut().filter(|bind| bind.held.is_none()) {
+            let source = Path::new(&bind.source);
+            if let Some(root) = root_of(source) {
+                bind.held = self.folder(root, source)?.map(|path| path.display().to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, root: &Path, path: &Path) -> Result<PathBuf, HoldError> {
+        let file = opened(root, path, false)?;
+        let target = self.next();
+        let failed = |why| HoldError::Place { place: target.clone(), why };
+        if self.is_mounting {
+            File::create(&target).and_then(|_| mounts::bind(&file, &target)).map_err(failed)?;
+        } else {
+            link_or_copy(&file, &target, &self.halt).map_err(|why| failed(io::Error::other(why)))?;
+        }
+        Ok(target)
+    }
+
+    /// `None`: its own path will do, because nobody can change it.
+    fn folder(&mut self, root: &Path, path: &Path) -> Result<Option<PathBuf>, HoldError> {
+        let folder = opened(root, path, true)?;
+        if !self.is_mounting {
+            return if path == root { Ok(None) } else { Err(HoldError::NotHeld { path: path.to_owned() }) };
+        }
+        let target = self.next();
+        let made = fs::create_dir(&target).and_then(|()| mounts::bind(&folder, &target));
+        made.map_err(|why| HoldError::Place { place: target.clone(), why })?;
+        Ok(Some(target))
+    }
+
+    fn next(&mut self) -> PathBuf {
+        self.count += 1;
+        self.room.join(self.count.to_string())
+    }
+}
+
+impl Drop for HeldPaths {
+    fn drop(&mut self) {
+        if let Err(why) = release(&self.place) {
+            tracing::warn!(place = %self.place.display(), %why, "what a run held of the host stays mounted or copied");
+        }
+    }
+}
+
+fn opened(root: &Path, path: &Path, is_folder: bool) -> Result<File, HoldError> {
+    let changed = |why| HoldError::Changed { path: path.to_owned(), why };
+    let file = open_below(root, path).map_err(changed)?;
+    let metadata = file.metadata().map_err(changed)?;
+    let is_right = if is_folder { metadata.is_dir() } else { metadata.is_file() };
+    if is_right { Ok(file) } else { Err(changed(io::Error::new(io::ErrorKind::InvalidInput, "it is of another kind"))) }
+}
+
+/// Whether we may mount, tried in a folder.
+pub fn may_mount(place: &Path) -> bool {
+    HeldPaths::begin(place, true, &Halt::default()).is_ok()
+}
+
+/// Gives up what was held in a place, by whomever. Nothing below a mount is ever removed.
+///
+/// # Errors
+/// Whatever the disk or the kernel refuses.
+pub fn release(place: &Path) -> io::Result<()> {
+    mounts::end(place)?;
+    let entries = match fs::read_dir(place) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        fs::remove_file(entry?.path())?;
+    }
+    fs::remove_dir(place)
+}
+
+/// Gives up all places in a folder but those that somebody uses.
+pub fn sweep(base: &Path, is_used: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !is_used(&name)
+            && let Err(why) = release(&entry.path())
+        {
+            tracing::warn!(place = %entry.path().display(), %why, "what a run held of the host stays mounted or copied");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod mounts {
+    use std::fs::{self, File};
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use rustix::io::Errno;
+    use rustix::mount::{
+        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, unmount,
+    };
+
+    const PRIVATE: MountPropagationFlags = MountPropagationFlags::PRIVATE.union(MountPropagationFlags::REC);
+
+    /// A folder that nobody sees who does not see our mounts: its path is not there for an engine that would otherwise bind
+    /// empty folders. What is mounted in it reaches no other namespace; so taking it away reaches none either.
+    pub(super) fn room(place: &Path) -> io::Result<PathBuf> {
+        let room = place.join("room");
+        let empty = |at: &Path| {
+            mount("silo", at, "tmpfs", MountFlags::NODEV | MountFlags::NOSUID, Some(c"mode=700"))?;
+            mount_change(at, PRIVATE)
+        };
+        empty(place)?;
+        fs::create_dir(&room)?;
+        empty(&room)?;
+        Ok(room)
+    }
+
+    pub(super) fn bind(opened: &File, target: &Path) -> io::Result<()> {
+        mount_bind_recursive(super::magic(opened), target)?;
+        // Else what is unmounted below ours would be unmounted below theirs.
+        Ok(mount_change(target, PRIVATE)?)
+    }
+
+    pub(super) fn end(place: &Path) -> io::Result<()> {
+        loop {
+            match mount_change(place, PRIVATE) {
+                Ok(()) => unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?,
+                // It is not there, no mount, or none of ours to change.
+                Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => return Ok(()),
+                Err(why) => return Err(why.into()),
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod mounts {
+    use std::fs::File;
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    pub(super) fn room(_: &Path) -> io::Result<PathBuf> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn bind(_: &File, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn end(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    const SECRET: &str = "of the host";
+
+    fn text(mut file: File) -> String {
+        let mut text = String::new();
+        _ = file.read_to_string(&mut text);
+        text
+    }
+
+    #[test]
+    fn what_is_opened_lies_below_its_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let root = folder.join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/f"), "inside").unwrap();
+        fs::write(folder.join("secret"), SECRET).unwrap();
+        symlink("../../secret", root.join("a/link")).unwrap();
+        symlink("..", root.join("up")).unwrap();
+        symlink("b", root.join("a/c")).unwrap();
+        assert_eq!(text(open_below(&root, &root.join("a/b/f")).unwrap()), "inside");
+        assert!(open_below(&root, &root).unwrap().metadata().unwrap().is_dir());
+        for path in ["a/link", "up/secret", "up", "a/c/f", "../secret", "a/../../secret", "nothing"] {
+            assert!(open_below(&root, &root.join(path)).is_err(), "{path}");
+        }
+        assert!(open_below(&root, &folder.join("secret")).is_err());
+        rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert!(
+            matches!(opened(&root, &root.join("pipe"), false), Err(HoldError::Changed { .. })),
+            "and it does not wait"
+        );
+    }
+
+    /// Somebody exchanges a file, and the folder of another, for links to what they may not read, as fast as they can.
+    #[test]
+    fn nobody_can_exchange_what_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let root = folder.join("root");
+        fs::create_dir_all(root.join("d")).unwrap();
+        fs::create_dir_all(folder.join("host")).unwrap();
+        fs::write(folder.join("host/f"), SECRET).unwrap();
+        for path in ["f", "d/f"] {
+            fs::write(root.join(path), "inside").unwrap();
+        }
+        let ends = AtomicBool::new(false);
+        let (mut opened, mut fooled) = (0, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    symlink(folder.join("host/f"), root.join("t")).unwrap();
+                    fs::rename(root.join("t"), root.join("f")).unwrap();
+                    fs::write(root.join("t"), "inside").unwrap();
+                    fs::rename(root.join("t"), root.join("f")).unwrap();
+                    fs::rename(root.join("d"), root.join("away")).unwrap();
+                    symlink(folder.join("host"), root.join("d")).unwrap();
+                    fs::remove_file(root.join("d")).unwrap();
+                    fs::rename(root.join("away"), root.join("d")).unwrap();
+                }
+            });
+            for round in 0..20_000 {
+                let path = root.join(if round % 2 == 0 { "f" } else { "d/f" });
+                let real = path.canonicalize().ok().filter(|real| real.starts_with(&root));
+                fooled += usize::from(real.is_some() && fs::read_to_string(&path).is_ok_and(|text| text == SECRET));
+                if let Ok(file) = open_below(&root, &path) {
+                    let target = folder.join("held");
+                    link_or_copy(&file, &target, &Halt::default()).unwrap();
+                    assert_eq!(fs::read_to_string(&target).unwrap(), "inside");
+                    fs::remove_file(&target).unwrap();
+                    opened += 1;
+                }
+                if opened > 200 && fooled > 0 {
+                    break;
+                }
+            }
+            ends.store(true, Ordering::Relaxed);
+        });
+        assert!(opened > 0 && fooled > 0, "{opened} times opened; a check of the path was fooled {fooled} times");
+    }
+
+    #[test]
+    fn what_is_released_leaves_the_host_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(folder.join("root/sub")).unwrap();
+        fs::write(folder.join("root/sub/f"), "inside").unwrap();
+        let (root, place) = (folder.join("root"), folder.join("held/1"));
+        let mut held = HeldPaths::begin(&place, true, &Halt::default()).expect("the tests are run as root");
+        let sub = held.folder(&root, &root.join("sub")).unwrap().expect("a path of its own");
+        let file = held.file(&root, &root.join("sub/f")).unwrap();
+        fs::rename(root.join("sub"), root.join("away")).unwrap();
+        symlink("/", root.join("sub")).unwrap();
+        assert_eq!(fs::read_to_string(sub.join("f")).unwrap(), "inside");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "inside");
+        fs::write(sub.join("new"), "by a job").unwrap();
+        // As after a kill.
+        std::mem::forget(held);
+        sweep(&folder.join("held"), |name| name == "1");
+        assert!(sub.is_dir());
+        sweep(&folder.join("held"), |_| false);
+        assert!(!place.exists() && !sub.exists());
+        assert_eq!(fs::read_to_string(root.join("away/new")).unwrap(), "by a job");
+        assert_eq!(fs::read_to_string(root.join("away/f")).unwrap(), "inside");
+
+        // Where the engine does not see our mounts.
+        let mut held = HeldPaths::begin(&place, false, &Halt::default()).unwrap();
+        let file = held.file(&root, &root.join("away/f")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "inside");
+        assert_eq!(held.folder(&root, &root).unwrap(), None);
+        assert!(matches!(held.folder(&root, &root.join("away")), Err(HoldError::NotHeld { .. })));
+        drop(held);
+        assert!(!place.exists() && root.join("away/f").exists());
+    }
+}
