@@ -274,9 +274,8 @@ mod tests {
                     };
                     let reserved = throttle.reserve(&name, origin, at(now));
                     history.push(reserved.as_ref().err().copied());
-                    match (reserved, outcome) {
-                        (Ok(login), 0) => throttle.succeeded(login),
-                        _ => {}
+                    if let (Ok(login), 0) = (reserved, outcome) {
+                        throttle.succeeded(login);
                     }
                 }
                 Step::Try { .. } => {}

@@ -32,7 +32,7 @@ pub(super) async fn run(flags: &Flags, command: Command) -> anyhow::Result<()> {
     let rotated = rotate_seal_key(&settings, from.as_deref(), forget_lost).await?;
     print(format_args!("Sealed again: {}.\n", rotated.sealed_again))?;
     if !rotated.forgotten.is_empty() {
-        eprintln!("Thrown away: {}. Give them anew.", rotated.forgotten);
+        stderrln!("Thrown away: {}. Give them anew.", rotated.forgotten);
     }
     Ok(())
 }

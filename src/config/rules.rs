@@ -349,7 +349,7 @@ fn log_filter(text: &str) -> Result<(), String> {
     let is_misspelled = |word: &str| {
         let word = word.trim().to_lowercase();
         let is_like = |level: &&str| word.starts_with(*level) || strsim::osa_distance(&word, level) <= 2;
-        !LEVELS.contains(&word.as_str()) && !word.contains('=') && LEVELS.iter().any(|level| is_like(&level))
+        !LEVELS.contains(&word.as_str()) && !word.contains('=') && LEVELS.iter().any(is_like)
     };
     must_be(!text.split(',').any(is_misspelled), expected)
 }

@@ -113,7 +113,7 @@ fn with_body(head: &[u8]) -> Option<Vec<u8>> {
         let name = line.split(':').next().unwrap_or_default();
         ["date", "connection"].iter().any(|known| name.eq_ignore_ascii_case(known))
     };
-    if !others.iter().all(|line| is_ours(&line)) {
+    if !others.iter().all(is_ours) {
         return None;
     }
     let body = json!({ "error": why }).to_string();

@@ -125,7 +125,7 @@ impl Archive {
         let Some(Entry { name, path }) = self.entries.next() else {
             return match std::mem::replace(&mut self.writer, Writer::Done) {
                 Writer::Tar(mut tar) => tar.finish(),
-                Writer::Zip(zip, _) => Ok(drop(zip.finish()?)),
+                Writer::Zip(zip, _) => zip.finish().map(drop).map_err(Into::into),
                 Writer::Done => Ok(()),
             };
         };
