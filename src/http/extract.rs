@@ -187,11 +187,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Who asks, where they proved it.
+/// Why it is not known who asks: the database, which knows the sessions, is away. For humans.
+#[derive(Clone, Debug)]
+pub(super) struct UnknownSession(pub(super) String);
+
+/// Who asks, where they proved it. An error while that cannot be known.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Failure> {
+        if let Some(UnknownSession(why)) = parts.extensions.get() {
+            return Err(Error::StoreAway(why.clone()).into());
+        }
         Ok(parts.extensions.get::<Session>().cloned())
     }
 }

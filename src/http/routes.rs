@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, header};
 
 use super::admission::Admission;
 use super::error::Failure;
+use super::extract::UnknownSession;
 use super::holder::Holder;
 use super::serve::Spare;
 use super::stream::{Places, until_over};
@@ -180,8 +181,9 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
             return Failure::from(Error::Forbidden).into_response();
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
-        // Whose session it is cannot be known while the database is away: then nobody's.
-        (Access::Anyone, Err(Error::Unauthenticated(_) | Error::StoreAway(_))) => {}
+        (Access::Anyone, Err(Error::Unauthenticated(_))) => {}
+        // Only handlers to which it matters fail.
+        (Access::Anyone, Err(Error::StoreAway(why))) => _ = request.extensions_mut().insert(UnknownSession(why)),
         (_, Err(why)) => return Failure::from(why).into_response(),
     }
     let session = request.extensions().get::<Session>().cloned();
