@@ -148,7 +148,7 @@ async fn steps_end_in_what_one_step_gives() {
 #[tokio::test]
 async fn a_cancelled_scan_keeps_what_it_has_stored_and_removes_nothing() {
     let registry = registry().await;
-    let silo = TestApp::with().set("SILO__SCAN__STEP_SECONDS", "0").set("SILO__SCAN__CONCURRENCY", "1").start().await;
+    let silo = TestApp::with().set("SILO__SCAN__STEP_SECONDS", "0").set("SILO__SCAN__CONCURRENCY", "2").start().await;
     silo.admin().post("/api/v1/registries", json!({"name": "mine", "url": registry.url()})).await.expect(201);
     silo.scan(1).await;
     registry.delete_repository("geo/b-seed");
