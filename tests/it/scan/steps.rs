@@ -172,12 +172,9 @@ async fn a_cancelled_scan_keeps_what_it_has_stored_and_removes_nothing() {
     assert_eq!((&cancelled["state"], &cancelled["error"]), (&json!("cancelled"), &json!("cancelled by admin")));
     silo.admin().delete(&path).await.expect(409);
     silo.admin().delete("/api/v1/scans/999").await.expect(404);
+    assert_eq!((found("glaciers").await, found("snow").await), (1, 1), "it has added, and removed nothing");
     // The worker is free for the next one, which it would not be as long as the registry hangs.
     registry.clear_faults();
-    registry.fault(is_c, 1, Fault::Status(404));
-    let again = silo.admin().post("/api/v1/registries/1/scans", json!(null)).await.expect(202).json();
-    assert_ne!(again["id"], scan["id"]);
-    assert_eq!((found("glaciers").await, found("snow").await), (1, 1), "it has added, and removed nothing");
     silo.scan(1).await;
     assert_eq!(silo.admin().get(&path).await.expect(200).json(), cancelled, "it stays as it was");
     assert_eq!(found("snow").await, 0);
