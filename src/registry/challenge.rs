@@ -24,8 +24,15 @@ pub(super) enum Method {
     Bearer { realm: String, service: Option<String> },
 }
 
+/// The scope that a bearer challenge among the values of all `WWW-Authenticate` headers names. It is good for the list
+/// of repositories alone: for repositories some registries send placeholders.
+pub(super) fn scope<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
+    let challenges = headers.into_iter().flat_map(|value| parse(&String::from_utf8_lossy(value)));
+    challenges.filter(|c| c.scheme == "bearer").find_map(|c| c.get("scope").map(str::to_owned))
+}
+
 /// The best method among the values of all `WWW-Authenticate` headers: bearer before basic. `None` where neither is
-/// offered. The challenge's own scope is not read: some registries send placeholders, so we ask by a scope of our own.
+/// offered.
 pub(super) fn method<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<Method> {
     let challenges: Vec<Challenge> =
         headers.into_iter().flat_map(|value| parse(&String::from_utf8_lossy(value))).collect();

@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue};
 use reqwest::Client;
 use reqwest::dns::Resolve;
 use url::{Origin, Url};
@@ -75,6 +77,8 @@ impl Clients {
             .pool_max_idle_per_host(self.most_idle)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
+            // Nothing is asked for compressed, but what comes so is undone: some proxies compress whatever is asked.
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .tls_certs_merge(self.trust.roots.iter().cloned())
             .dns_resolver(resolver);
         if self.direct {

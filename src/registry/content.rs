@@ -1,6 +1,6 @@
 //! From a manifest digest to the image configs behind it, the same for registries, layouts and archives.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +12,10 @@ use super::layout::Layout;
 use super::wire::{self, Config, Descriptor, Layer, Manifest};
 use super::{ConfigRef, Error, ImageConfig, Inside, Result};
 
-/// Children of an index that are looked at.
-const CHILDREN: usize = 16;
+/// Manifests of an index that are looked at, those of the indexes in it included.
+const CHILDREN: usize = 32;
+/// Indexes in indexes that are followed: build tools write one for each platform, with its attestation.
+const DEEPEST_INDEX: usize = 3;
 /// Marks a descriptor as an attestation of a neighbour, as BuildKit writes it.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
@@ -77,6 +79,12 @@ impl Origin<'_> {
         Ok(config.into_image(digest.to_owned()))
     }
 
+    /// Whether a blob is the config of a container image, whatever its media type says.
+    async fn is_image_config(&self, config: &ConfigRef) -> Result<bool> {
+        let bytes = self.get(Blob::Config, &config.digest).await?;
+        Ok(serde_json::from_slice::<Config>(&bytes).is_ok_and(|config| config.is_of_an_image()))
+    }
+
     fn broken(&self, digest: &str, what: &str) -> Error {
         let place = match self {
             Origin::Distribution(registry, repository) => format!("{}/{repository}", registry.host()),
@@ -90,6 +98,8 @@ impl Origin<'_> {
 /// What a manifest turned out to be.
 enum Class {
     Image(ConfigRef),
+    /// An image, if its config is that of one: the media type, which is given beside, does not tell.
+    Unclear(ConfigRef, String),
     /// Its media type, and what it points to.
     Index(String, Vec<Descriptor>),
     Other(String),
@@ -103,21 +113,29 @@ pub(super) async fn inside(origin: &Origin<'_>, digest: &str, held: Option<Bytes
         return Ok(Inside::Image(vec![ConfigRef { digest: digest.to_owned(), ..ConfigRef::default() }]));
     }
     match classify(origin.manifest(digest, held).await?) {
-        Ok(Class::Image(config)) => Ok(Inside::Image(vec![config])),
         Ok(Class::Index(media_type, children)) => children_of(origin, media_type, children).await,
+        Ok(Class::Image(config)) => Ok(Inside::Image(vec![config])),
+        Ok(Class::Unclear(config, media_type)) => Ok(match origin.is_image_config(&config).await? {
+            true => Inside::Image(vec![config]),
+            false => Inside::Other(media_type),
+        }),
         Ok(Class::Other(kind)) => Ok(Inside::Other(kind)),
         Err(what) => Err(origin.broken(digest, what)),
     }
 }
 
-/// The images of an index, each distinct config once. A child that is missing is passed over while others are there:
-/// copies of single platforms leave the index whole. An index in an index is not followed.
+/// The images of an index and of the indexes in it, each distinct config once, in the order in which they are named. A
+/// child that is missing is passed over while others are there: copies of single platforms leave the index whole.
 async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Descriptor>) -> Result<Inside> {
-    let mut seen = HashSet::new();
-    let children = children.into_iter().filter(is_image).filter(|child| seen.insert(child.digest.clone()));
-    let (mut configs, mut known, mut missing): (Vec<ConfigRef>, HashSet<String>, _) =
-        (Vec::new(), HashSet::new(), None);
-    for child in children.take(CHILDREN) {
+    let mut waiting: VecDeque<(Descriptor, usize)> = children.into_iter().map(|child| (child, 1)).collect();
+    let (mut seen, mut known, mut configs) = (HashSet::new(), HashSet::new(), Vec::new());
+    let mut missing = None;
+    while let Some((child, depth)) = waiting.pop_front()
+        && seen.len() < CHILDREN
+    {
+        if !is_image(&child) || !seen.insert(child.digest.clone()) {
+            continue;
+        }
         let manifest = match origin.manifest(&child.digest, None).await {
             Ok(manifest) => manifest,
             Err(why @ Error::NotFound(_)) => {
@@ -128,6 +146,15 @@ async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Desc
         };
         let config = match classify(manifest) {
             Ok(Class::Image(config)) => config,
+            Ok(Class::Unclear(config, _)) if origin.is_image_config(&config).await? => config,
+            Ok(Class::Index(_, inner)) if depth < DEEPEST_INDEX => {
+                for mut inner in inner.into_iter().rev() {
+                    // What the outer index says of a platform holds for what is in it.
+                    inner.platform = inner.platform.or_else(|| child.platform.clone());
+                    waiting.push_front((inner, depth + 1));
+                }
+                continue;
+            }
             Ok(_) => continue,
             Err(what) => return Err(origin.broken(&child.digest, what)),
         };
@@ -147,8 +174,7 @@ async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Desc
 fn is_image(child: &Descriptor) -> bool {
     let nowhere = child.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown");
     let artifact = child.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty());
-    let nested = matches!(child.media_type.as_str(), wire::OCI_INDEX | wire::DOCKER_LIST);
-    !nowhere && !artifact && !nested && !child.annotations.contains_key(REFERENCE_TYPE)
+    !nowhere && !artifact && !child.annotations.contains_key(REFERENCE_TYPE)
 }
 
 /// Tells what a manifest is by its fields, since its media type may be missing; one that claims to be two things at
@@ -163,13 +189,19 @@ fn classify(manifest: Manifest) -> std::result::Result<Class, &'static str> {
         (None, Some(_), Some(wire::OCI_MANIFEST | wire::DOCKER_MANIFEST))
         | (Some(_), None, Some(wire::OCI_INDEX | wire::DOCKER_LIST)) => Err("is not what its media type says"),
         (None, Some(children), _) => Ok(Class::Index(written.unwrap_or_else(|| wire::OCI_INDEX.to_owned()), children)),
-        (Some(config), None, _) if wire::is_image_config(&config.media_type) => Ok(Class::Image(ConfigRef {
-            size: pull_size(&config, manifest.layers.as_deref()),
-            digest: config.digest,
-            platform: String::new(),
-            annotations: manifest.annotations,
-        })),
-        (Some(config), None, _) => Ok(Class::Other(config.media_type)),
+        (Some(config), None, _) if wire::is_artifact_config(&config.media_type) => Ok(Class::Other(config.media_type)),
+        (Some(config), None, _) => {
+            let read = ConfigRef {
+                size: pull_size(&config, manifest.layers.as_deref()),
+                digest: config.digest,
+                platform: String::new(),
+                annotations: manifest.annotations,
+            };
+            Ok(match wire::is_image_config(&config.media_type) {
+                true => Class::Image(read),
+                false => Class::Unclear(read, config.media_type),
+            })
+        }
         (None, None, Some(kind)) => Ok(Class::Other(kind.to_owned())),
         (None, None, None) if manifest.schema_version == 1 => Ok(Class::Other(wire::DOCKER_SCHEMA_1.to_owned())),
         (None, None, None) => Err("is neither an image nor an index"),

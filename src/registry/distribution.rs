@@ -1,30 +1,28 @@
 //! The registry API under `/v2/`: OCI distribution specification 1.1, with the catalogue of Docker's registry.
 
-use std::sync::Arc;
+mod access;
+
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::address::Base;
-use super::challenge;
 use super::content::Blob;
 use super::grammar::{digest_of, is_digest, matches_digest};
 use super::listing::{Directory, Walk, next_query};
 use super::token::Tokens;
-use super::transport::{Answer, Request, Transport};
+use super::transport::{Answer, Transport};
 use super::wire::MANIFEST_TYPES;
 use super::{Deletion, Endpoint, Error, Listing, Look, Result, Tag};
-use crate::catalog::RegistryKind;
+use access::Access;
 
-/// The scope of listing repositories.
-pub(super) const CATALOG_SCOPE: &str = "registry:catalog:*";
 const JSON: &str = "application/json";
 /// Longest page of a listing, bytes: some registries give everything at once.
 const PAGE_BODY: usize = 32 << 20;
@@ -42,29 +40,28 @@ pub(super) struct Distribution {
     exchanged: Option<Arc<Tokens>>,
     /// What the ping found out: `None` before it. An error stays only if trying again would do harm.
     access: Mutex<Option<Result<Access>>>,
-    /// Whether the kind has a catalogue. Where it has none, some token services give no token for it, so that no
-    /// greeting may ask for one.
-    has_catalog: bool,
+    /// The scope of tokens that the list of repositories was given for; empty for tokens without a scope.
+    catalog_scope: OnceLock<String>,
     /// The registry does not answer HEAD with a digest, so that GET is asked at once.
     head_is_useless: AtomicBool,
 }
 
-/// How the registry wants its requests.
-#[derive(Clone)]
-enum Access {
-    Open,
-    Basic(HeaderValue),
-    /// By tokens: bearer ones, or those that stand for name and password.
-    Bearer(Arc<Tokens>),
+/// What a bearer token has to be good for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TokenScope<'a> {
+    /// Listing repositories. Registries disagree about the scope of this, so it is the one that the registry's own
+    /// challenge names.
+    Catalog,
+    /// This scope, as in `repository:geo/ice:pull`.
+    Named(&'a str),
 }
 
 impl Distribution {
     pub(super) fn open(endpoint: &Endpoint, base: Base, transport: Arc<Transport>) -> Result<Self> {
         let login = login(endpoint)?;
-        let has_catalog = !matches!(endpoint.kind, RegistryKind::DockerHub | RegistryKind::Ghcr);
         let head_is_useless = AtomicBool::new(false);
-        let (exchanged, access) = (None, Mutex::default());
-        Ok(Self { base, transport, login, exchanged, access, has_catalog, head_is_useless })
+        let (exchanged, access, catalog_scope) = (None, Mutex::default(), OnceLock::new());
+        Ok(Self { base, transport, login, exchanged, access, catalog_scope, head_is_useless })
     }
 
     /// Logged in with these tokens in place of a name and password.
@@ -84,8 +81,10 @@ impl Distribution {
         self.login.is_some() || self.exchanged.is_some()
     }
 
+    /// Whether a registry answers, and takes the credentials. A registry that gives tokens is not asked a second time
+    /// without credentials: what strangers may read there, only a request for it shows.
     pub(super) async fn ping(&self) -> Result<()> {
-        self.greeted(true).await.map(drop)
+        self.greet_logged_in().await
     }
 
     pub(super) async fn repositories(&self) -> Result<Listing<String>> {
@@ -98,44 +97,38 @@ impl Distribution {
         Ok(Listing { items, truncated: listing.truncated })
     }
 
-    /// Asks by HEAD, which most registries do not count as a pull; by GET where HEAD does not tell.
+    /// Asks by HEAD, which most registries do not count as a pull; by GET where HEAD does not tell. A refusal of HEAD
+    /// tells nothing: it has no body, so that it may be a proxy's, and some registries do not take HEAD at all.
     pub(super) async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
         let url = self.below(&format!("{repository}/manifests/{tag}"));
         let scope = pull(repository);
-        let ask = |method| self.ask(method, &url, MANIFEST_TYPES, &scope, Blob::Manifest.cap());
-        let what = || format!("{repository}:{tag}");
         if !self.head_is_useless.load(Ordering::Relaxed) {
-            let answer = ask(Method::HEAD).await?;
-            match answer.status {
-                StatusCode::NOT_FOUND => return Ok(None),
-                StatusCode::METHOD_NOT_ALLOWED => {}
-                status if status.is_success() => {
-                    if let Some(digest) = answer.header(CONTENT_DIGEST).filter(|digest| is_digest(digest)) {
-                        return Ok(Some(digest.to_owned()));
-                    }
-                }
-                _ => return Err(self.refusal(&answer, &what())),
+            let cap = Blob::Manifest.cap();
+            let answer = self.ask(Method::HEAD, &url, MANIFEST_TYPES, TokenScope::Named(&scope), cap).await?;
+            let named = answer.header(CONTENT_DIGEST).filter(|digest| is_digest(digest));
+            if let (true, Some(digest)) = (answer.status.is_success(), named) {
+                return Ok(Some(digest.to_owned()));
             }
-        }
-        let answer = ask(Method::GET).await?;
-        match answer.status {
-            StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_success() && answer.is_html() => Err(self.html(&what())),
-            status if status.is_success() => {
+            let look = self.look(repository, tag).await?;
+            // Of a tag that is gone, HEAD rightly knows nothing.
+            if look.is_some() {
                 self.head_is_useless.store(true, Ordering::Relaxed);
-                Ok(Some(digest_of(&answer.body)))
             }
-            _ => Err(self.refusal(&answer, &what())),
+            return Ok(look.map(|look| look.digest));
         }
+        Ok(self.look(repository, tag).await?.map(|look| look.digest))
     }
 
     /// Asks by GET, which brings the manifest along.
     pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
         let url = self.below(&format!("{repository}/manifests/{tag}"));
-        let answer = self.ask(Method::GET, &url, MANIFEST_TYPES, &pull(repository), Blob::Manifest.cap()).await?;
+        let scope = pull(repository);
+        let cap = Blob::Manifest.cap();
+        let answer = self.ask(Method::GET, &url, MANIFEST_TYPES, TokenScope::Named(&scope), cap).await?;
         let what = || format!("{repository}:{tag}");
         match answer.status {
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NOT_FOUND if is_unknown(&answer) => Ok(None),
+            StatusCode::NOT_FOUND => Err(self.not_its_own(&what())),
             status if status.is_success() && answer.is_html() => Err(self.html(&what())),
             status if status.is_success() => {
                 let named = answer.header(CONTENT_DIGEST).filter(|digest| is_digest(digest));
@@ -156,7 +149,7 @@ impl Distribution {
     pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
         let url = self.below(&format!("{repository}/manifests/{reference}"));
         let scope = format!("repository:{repository}:pull,delete");
-        let answer = self.ask(Method::DELETE, &url, MANIFEST_TYPES, &scope, PAGE_BODY).await?;
+        let answer = self.ask(Method::DELETE, &url, MANIFEST_TYPES, TokenScope::Named(&scope), PAGE_BODY).await?;
         match answer.status {
             status if status.is_success() => Ok(Deletion::Done),
             StatusCode::NOT_FOUND => Ok(Deletion::NotThere),
@@ -178,7 +171,11 @@ impl Distribution {
             Blob::Manifest => (format!("{repository}/manifests/{digest}"), MANIFEST_TYPES),
             Blob::Config => (format!("{repository}/blobs/{digest}"), "*/*"),
         };
-        let answer = self.ask(Method::GET, &self.below(&path), accept, &pull(repository), blob.cap()).await?;
+        let scope = pull(repository);
+        let answer = self.ask(Method::GET, &self.below(&path), accept, TokenScope::Named(&scope), blob.cap()).await?;
+        if answer.status == StatusCode::NOT_FOUND && !is_unknown(&answer) {
+            return Err(self.not_its_own(&format!("{repository}@{digest}")));
+        }
         if !answer.status.is_success() {
             return Err(self.refusal(&answer, &format!("{repository}@{digest}")));
         }
@@ -186,7 +183,14 @@ impl Distribution {
     }
 
     async fn walk(&self, directory: Directory<'_>) -> Result<Listing<String>> {
-        self.list(directory, self.below(&directory.path()), &scope_of(directory), |body| directory.read(body)).await
+        let url = self.below(&directory.path());
+        match directory {
+            Directory::Catalog => self.list(directory, url, TokenScope::Catalog, |body| directory.read(body)).await,
+            Directory::Tags(repository) => {
+                let scope = pull(repository);
+                self.list(directory, url, TokenScope::Named(&scope), |body| directory.read(body)).await
+            }
+        }
     }
 
     /// The URL of something below `/v2/`. `path` must be made of checked names.
@@ -207,7 +211,7 @@ impl Distribution {
         &self,
         directory: Directory<'_>,
         mut url: Url,
-        scope: &str,
+        scope: TokenScope<'_>,
         mut read: impl FnMut(&[u8]) -> Option<Vec<String>> + Send,
     ) -> Result<Listing<String>> {
         let mut walk = Walk::new(directory, self.transport.limits().pages);
@@ -219,7 +223,7 @@ impl Distribution {
             }
             if !answer.status.is_success() {
                 return match directory {
-                    Directory::Catalog => Err(self.catalog_refusal(&answer)),
+                    Directory::Catalog => Err(self.catalog_refusal(&answer).await),
                     Directory::Tags(_) if walk.is_at_start() && is_unknown(&answer) => {
                         Ok(Listing { items: Vec::new(), truncated: None })
                     }
@@ -236,7 +240,7 @@ impl Distribution {
     }
 
     /// Asks for JSON that a kind of registry has on its own host, logged in as `/v2/` wants it. Any status is an answer.
-    pub(super) async fn ask_own(&self, url: Url, scope: &str) -> Result<Answer> {
+    pub(super) async fn ask_own(&self, url: Url, scope: TokenScope<'_>) -> Result<Answer> {
         self.ask(Method::GET, &url, JSON, scope, PAGE_BODY).await
     }
 
@@ -250,122 +254,6 @@ impl Distribution {
             Access::Bearer(tokens) => Some(tokens.realm().clone()),
             Access::Open | Access::Basic(_) => None,
         })
-    }
-
-    /// Asks for something of this registry, logged in as the registry wants it. Where it wants another login than before
-    /// (a token that ended early, a path that is not open), that is tried once.
-    async fn ask(&self, method: Method, url: &Url, accept: &'static str, scope: &str, cap: usize) -> Result<Answer> {
-        let access = self.greeted(false).await?;
-        let (authorization, fresh) = self.authorization(&access, scope, None).await?;
-        let (url, headers) = (url.clone(), HeaderMap::new());
-        let mut request = Request { method, url, accept, authorization, headers, json: None, cap };
-        let answer = self.transport.send(&request).await?;
-        if answer.status != StatusCode::UNAUTHORIZED || fresh || challenged(&answer).is_none() {
-            return Ok(answer);
-        }
-        let access = match access {
-            Access::Open => self.learn(&answer)?,
-            known => known,
-        };
-        let (authorization, _) = self.authorization(&access, scope, request.authorization.as_ref()).await?;
-        request.authorization = authorization;
-        let answer = self.transport.send(&request).await?;
-        match access {
-            Access::Basic(_) if answer.status == StatusCode::UNAUTHORIZED => {
-                let error = self.wrong_password(&answer);
-                self.keep(&Err(error.clone())).await;
-                Err(error)
-            }
-            access => {
-                self.keep(&Ok(access)).await;
-                Ok(answer)
-            }
-        }
-    }
-
-    /// The header for a request, and whether it is as new as can be.
-    async fn authorization(
-        &self,
-        access: &Access,
-        scope: &str,
-        rejected: Option<&HeaderValue>,
-    ) -> Result<(Option<HeaderValue>, bool)> {
-        match access {
-            Access::Open => Ok((None, false)),
-            Access::Basic(login) => Ok((Some(login.clone()), rejected.is_none())),
-            Access::Bearer(tokens) => match tokens.get(&self.transport, scope, rejected).await {
-                Ok(token) => Ok((Some(token.header), token.fresh)),
-                Err(why) => {
-                    self.keep(&Err(why.clone())).await;
-                    Err(why)
-                }
-            },
-        }
-    }
-
-    /// How the registry wants its requests: known, or found out by a ping, one at a time. `anew` pings in any case,
-    /// except after a wrong password.
-    async fn greeted(&self, anew: bool) -> Result<Access> {
-        let mut access = self.access.lock().await;
-        match &*access {
-            Some(Err(why)) => return Err(why.clone()),
-            Some(Ok(known)) if !anew => return Ok(known.clone()),
-            _ => {}
-        }
-        let outcome = self.greet().await;
-        if is_kept(&outcome) {
-            *access = Some(outcome.clone());
-        }
-        outcome
-    }
-
-    async fn keep(&self, outcome: &Result<Access>) {
-        if is_kept(outcome) {
-            *self.access.lock().await = Some(outcome.clone());
-        }
-    }
-
-    async fn greet(&self) -> Result<Access> {
-        let ping = |authorization| {
-            let url = self.base.url("", None);
-            let headers = HeaderMap::new();
-            Request { method: Method::GET, url, accept: JSON, authorization, headers, json: None, cap: PING_BODY }
-        };
-        let answer = self.transport.send(&ping(None)).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return self.check_registry(&answer).map(|()| Access::Open);
-        }
-        let access = self.learn(&answer)?;
-        let authorization = match &access {
-            Access::Open => None,
-            Access::Basic(login) => Some(login.clone()),
-            Access::Bearer(_) if !self.has_catalog => return Ok(access),
-            Access::Bearer(tokens) => Some(tokens.get(&self.transport, CATALOG_SCOPE, None).await?.header),
-        };
-        let answer = self.transport.send(&ping(authorization)).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            return Err(if self.has_login() { self.wrong_password(&answer) } else { self.login_required("anything") });
-        }
-        self.check_registry(&answer).map(|()| access)
-    }
-
-    /// Reads how to log in from a refusal.
-    fn learn(&self, answer: &Answer) -> Result<Access> {
-        if let (Some(challenge::Method::Basic), Some(tokens)) = (challenged(answer), &self.exchanged) {
-            return Ok(Access::Bearer(Arc::clone(tokens)));
-        }
-        match (challenged(answer), &self.login) {
-            (Some(challenge::Method::Basic), Some(login)) => Ok(Access::Basic(login.clone())),
-            (Some(challenge::Method::Basic), None) => Err(self.login_required("anything")),
-            (Some(challenge::Method::Bearer { realm, service }), login) => {
-                let tokens = Tokens::challenged(self.base.realm(&realm)?, service, login.clone());
-                Ok(Access::Bearer(Arc::new(tokens)))
-            }
-            (None, _) => Err(Error::NotARegistry(format!(
-                "{} wants a login, but of no kind that registries use (Basic or Bearer); check the address",
-                self.host()
-            ))),
-        }
     }
 
     /// Whether the answer to a ping is that of a registry.
@@ -408,18 +296,17 @@ impl Distribution {
         }
     }
 
-    fn catalog_refusal(&self, answer: &Answer) -> Error {
-        let host = self.host();
+    async fn catalog_refusal(&self, answer: &Answer) -> Error {
         let reason = answer.reason();
         match answer.status.as_u16() {
-            401 | 403 if !self.has_login() => Error::LoginRequired(format!(
-                "{host} lists its repositories only to those who log in{reason}; give a username and password"
-            )),
-            401 | 403 => Error::Forbidden(format!(
-                "{host} does not let this account list its repositories{reason}; on many registries only an administrator may, give such an account"
-            )),
+            401 | 403 if !self.has_login() => Error::LoginRequired(self.no_catalog_for_strangers(&reason)),
+            401 | 403 => match self.greeted(false).await {
+                Ok(access) => Error::Forbidden(self.no_catalog_for_account(&access, &reason)),
+                Err(why) => why,
+            },
             404 | 405 => Error::NotFound(format!(
-                "{host} does not let anybody list its repositories (it has no catalogue at {}){reason}; ask who runs it to switch the catalogue on",
+                "{} does not let anybody list its repositories (it has no catalogue at {}){reason}; ask who runs it to switch the catalogue on",
+                self.host(),
                 self.base.url(&Directory::Catalog.path(), None)
             )),
             _ => answer.unexpected("the list of repositories"),
@@ -441,6 +328,15 @@ impl Distribution {
         ))
     }
 
+    /// The error for a 404 without a registry's error code: a proxy's, or of a path that leads elsewhere. That nothing
+    /// is there, only the registry can say.
+    fn not_its_own(&self, what: &str) -> Error {
+        Error::Status(format!(
+            "{} answers 404 for {what}, but not as a registry does (there is no error code); look at proxies before it",
+            self.host()
+        ))
+    }
+
     fn html(&self, what: &str) -> Error {
         Error::NotARegistry(format!("{} answers with a web page for {what}; check the address", self.host()))
     }
@@ -450,26 +346,10 @@ impl Distribution {
     }
 }
 
-/// Wrong passwords are remembered, so that no second request repeats them; other failures may pass.
-fn is_kept(outcome: &Result<Access>) -> bool {
-    matches!(outcome, Ok(_) | Err(Error::WrongPassword(_)))
-}
-
-fn challenged(answer: &Answer) -> Option<challenge::Method> {
-    challenge::method(answer.headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes))
-}
-
 /// Whether the registry itself says that there is no such repository. A 404 that is not a registry's (a proxy's, a
 /// wrong path) must not pass for an empty repository.
 pub(super) fn is_unknown(answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND && answer.error_code().is_some()
-}
-
-fn scope_of(directory: Directory<'_>) -> String {
-    match directory {
-        Directory::Catalog => CATALOG_SCOPE.to_owned(),
-        Directory::Tags(repository) => pull(repository),
-    }
 }
 
 /// The scope of reading a repository.

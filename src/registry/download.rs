@@ -117,6 +117,8 @@ fn client(guard: &Guard, wanted: &Download<'_>) -> std::result::Result<Client, D
         .read_timeout(wanted.silence)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        // A file is kept as it was sent: its digest is that of what is packed.
+        .no_gzip()
         .dns_resolver(guard.clone());
     let host = host_of(wanted.url);
     builder.build().map_err(|why| DownloadError::Unreachable { host, reason: root_cause(&why) })

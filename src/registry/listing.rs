@@ -3,7 +3,7 @@
 //! Of the link to the next page only the query is used, on our own path. So a link cannot lead us to another host, and
 //! those that registries behind a prefix get wrong work all the same.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use http::HeaderMap;
 use http::header::LINK;
@@ -15,8 +15,9 @@ use super::{Listing, grammar};
 
 /// Names asked for on one page; halved where a registry finds it too many.
 const PAGE: usize = 1000;
-/// A page is not made smaller than this.
-const SMALLEST_PAGE: usize = 50;
+/// A page of so many names, or of a power of two from here on, may have been cut by a registry that gives no more at a
+/// time, and whose link to the next page was lost on the way.
+const ROUND_PAGE: usize = 10;
 /// Names taken from one listing.
 const NAMES: usize = 1_000_000;
 
@@ -58,12 +59,16 @@ impl Directory<'_> {
 /// A walk over the pages of a listing.
 pub(super) struct Walk<'a> {
     directory: Directory<'a>,
-    page_size: usize,
+    /// Names asked for on a page; `None` leaves it to the registry.
+    page_size: Option<usize>,
     next: Cursor,
     pages: u32,
     most_pages: u32,
     items: Vec<String>,
-    seen: HashSet<String>,
+    /// Name → the page that named it first.
+    seen: HashMap<String, u32>,
+    /// Names on the last page.
+    last_count: usize,
     cursors: HashSet<Cursor>,
 }
 
@@ -80,12 +85,13 @@ impl<'a> Walk<'a> {
     pub(super) fn new(directory: Directory<'a>, most_pages: u32) -> Self {
         Self {
             directory,
-            page_size: PAGE,
+            page_size: Some(PAGE),
             next: Cursor::First,
             pages: 0,
             most_pages,
             items: Vec::new(),
-            seen: HashSet::new(),
+            seen: HashMap::new(),
+            last_count: 0,
             cursors: HashSet::new(),
         }
     }
@@ -97,7 +103,9 @@ impl<'a> Walk<'a> {
     /// The query of the page to ask for.
     pub(super) fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("n", &self.page_size.to_string());
+        if let Some(size) = self.page_size {
+            query.append_pair("n", &size.to_string());
+        }
         match &self.next {
             Cursor::Linked(query) => return query.clone(),
             Cursor::First => {}
@@ -108,35 +116,43 @@ impl<'a> Walk<'a> {
         query.finish()
     }
 
-    /// Asks for smaller pages from now on. `false`: they are small already, or not of our making.
+    /// Asks for smaller pages from now on, and at last for pages of whatever size. `false`: that was tried, or the page
+    /// is not of our making.
     pub(super) fn shrink(&mut self) -> bool {
-        if matches!(self.next, Cursor::Linked(_)) || self.page_size / 2 < SMALLEST_PAGE {
+        if matches!(self.next, Cursor::Linked(_)) {
             return false;
         }
-        self.page_size /= 2;
+        let Some(size) = self.page_size else { return false };
+        self.page_size = Some(size / 2).filter(|half| *half > 0);
         true
     }
 
     /// Takes a page. Gives the listing once it is over.
     pub(super) fn take(&mut self, names: Vec<String>, link: Option<String>) -> Option<Listing<String>> {
         self.pages += 1;
-        let full = names.len() >= self.page_size;
-        let last = names.last().cloned();
-        let mut news = false;
+        let (count, last) = (names.len(), names.last().cloned());
+        let (mut news, mut repeated) = (0, 0);
         for name in names {
-            if !self.seen.contains(&name) {
-                news = true;
-                if self.directory.takes(&name) {
-                    self.items.push(name.clone());
+            match self.seen.get(&name) {
+                Some(page) => repeated += usize::from(*page < self.pages),
+                None => {
+                    news += 1;
+                    if self.directory.takes(&name) {
+                        self.items.push(name.clone());
+                    }
+                    self.seen.insert(name, self.pages);
                 }
-                self.seen.insert(name);
             }
+        }
+        if repeated > 0 {
+            return Some(self.end_at_repeated(news, repeated));
         }
         self.next = match (link, last) {
             (Some(query), _) => Cursor::Linked(query),
-            (None, Some(last)) if full && news => Cursor::After(last),
+            (None, Some(last)) if self.may_be_cut(count) => Cursor::After(last),
             _ => return Some(self.end(None)),
         };
+        self.last_count = count;
         if !self.cursors.insert(self.next.clone()) {
             return Some(self.end(Some("its pages lead in circles".to_owned())));
         }
@@ -147,6 +163,24 @@ impl<'a> Walk<'a> {
             return Some(self.end(Some(format!("it has more than {} pages, the limit set here", self.most_pages))));
         }
         None
+    }
+
+    /// Whether a page of so many names without a link may not be the last one: it is full, or has a round number.
+    fn may_be_cut(&self, count: usize) -> bool {
+        let is_full = self.page_size.is_some_and(|size| count >= size);
+        let is_round = count >= ROUND_PAGE && (count.is_multiple_of(10) || count.is_power_of_two());
+        is_full || is_round
+    }
+
+    /// A page repeats names of earlier ones. That is the end of a listing whose registry knows no pages: it gave all its
+    /// names at once, more or fewer than were asked for, and does so again. Else the registry cannot be led further.
+    fn end_at_repeated(&mut self, news: usize, repeated: usize) -> Listing<String> {
+        let is_second_of_one = self.pages == 2 && matches!(self.next, Cursor::After(_));
+        let knows_no_pages = is_second_of_one && news == 0 && repeated == self.last_count;
+        if knows_no_pages && self.page_size != Some(self.last_count) {
+            return self.end(None);
+        }
+        self.end(Some("it repeats names of earlier pages, so that some may be missing".to_owned()))
     }
 
     fn end(&mut self, truncated: Option<String>) -> Listing<String> {
@@ -235,7 +269,7 @@ mod tests {
         assert_eq!(walk.query(), "n=1000");
         assert_eq!(walk.take(names(&["a"]), Some("last=a".to_owned())), None, "a short page with a link is not");
         assert_eq!(walk.query(), "last=a");
-        let listing = walk.take(names(&["b", "a", "Bad", "b"]), None).unwrap();
+        let listing = walk.take(names(&["b", "Bad", "b"]), None).unwrap();
         assert_eq!(listing, Listing { items: names(&["a", "b"]), truncated: None });
     }
 
@@ -244,8 +278,41 @@ mod tests {
         let mut walk = Walk::new(Directory::Catalog, 10);
         assert_eq!(walk.take(many(0, PAGE), None), None);
         assert_eq!(walk.query(), "n=1000&last=r999");
-        let listing = walk.take(many(0, PAGE), None).unwrap();
+        let listing = walk.take(Vec::new(), None).unwrap();
         assert_eq!((listing.items.len(), listing.truncated), (PAGE, None));
+    }
+
+    #[test]
+    fn a_round_page_without_link_is_probed() {
+        for (count, is_probed) in [(9, false), (10, true), (99, false), (100, true), (128, true), (130, true)] {
+            let mut walk = Walk::new(Directory::Tags("a"), 10);
+            assert_eq!(walk.take(many(0, count), None).is_none(), is_probed, "{count}");
+        }
+        let mut walk = Walk::new(Directory::Tags("a"), 10);
+        assert_eq!(walk.take(many(0, 100), None), None);
+        assert_eq!(walk.query(), "n=1000&last=r99");
+        let listing = walk.take(many(100, 31), None).unwrap();
+        assert_eq!((listing.items.len(), listing.truncated), (131, None));
+    }
+
+    #[test]
+    fn names_that_come_again_end_a_listing() {
+        // All at once, whatever was asked for: there are no pages.
+        for count in [100, PAGE + 1] {
+            let mut walk = Walk::new(Directory::Catalog, 10);
+            assert_eq!(walk.take(many(0, count), None), None);
+            let listing = walk.take(many(0, count), None).unwrap();
+            assert_eq!((listing.items.len(), listing.truncated), (count, None));
+        }
+        // As many as asked for, and no way to the rest.
+        let mut walk = Walk::new(Directory::Catalog, 10);
+        assert_eq!(walk.take(many(0, PAGE), None), None);
+        assert!(walk.take(many(0, PAGE), None).unwrap().truncated.unwrap().contains("repeats names"));
+        let mut walk = Walk::new(Directory::Catalog, 10);
+        assert_eq!(walk.take(names(&["a", "b"]), Some("x".to_owned())), None);
+        let listing = walk.take(names(&["b", "c"]), Some("y".to_owned())).unwrap();
+        assert_eq!(listing.items, names(&["a", "b", "c"]));
+        assert!(listing.truncated.unwrap().contains("repeats names"));
     }
 
     #[test]
@@ -267,7 +334,7 @@ mod tests {
         while walk.shrink() {
             sizes.push(walk.query());
         }
-        assert_eq!(sizes, ["n=500", "n=250", "n=125", "n=62"]);
+        assert_eq!(sizes, ["n=500", "n=250", "n=125", "n=62", "n=31", "n=15", "n=7", "n=3", "n=1", ""]);
     }
 
     #[test]
@@ -298,7 +365,11 @@ mod tests {
         #[test]
         fn a_walk_ends(pages in proptest::collection::vec((0usize..3, proptest::option::of("[ab]{1,2}")), 20..40)) {
             let mut walk = Walk::new(Directory::Catalog, 15);
-            let over = pages.into_iter().position(|(count, link)| walk.take(many(0, count), link).is_some());
+            let mut next = 0..;
+            let over = pages.into_iter().position(|(count, link)| {
+                let names = next.by_ref().take(count).map(|i| format!("r{i}")).collect();
+                walk.take(names, link).is_some()
+            });
             prop_assert!(over.is_some_and(|at| at < 15));
         }
     }

@@ -27,7 +27,8 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The operation of ECR that gives tokens.
 const ECR_TOKEN: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
-/// A token is renewed this long before it ends, so that it does not end under way.
+/// A token is renewed this long before it ends, so that it does not end under way. One that lives no longer is kept
+/// until it is refused: else each request would need one of its own.
 const EARLY: Duration = Duration::from_secs(5);
 
 /// The tokens of one registry from one token service.
@@ -38,6 +39,16 @@ pub(super) struct Tokens {
     life: Duration,
     /// One lock a scope: held while its token is fetched, so that those who need it too wait for the same one.
     scopes: Mutex<HashMap<String, Slot>>,
+    /// Whether the token service has taken the credentials, or refused them: held while they are shown for the first
+    /// time, because services lock accounts after some wrong passwords.
+    login: AsyncMutex<LoginState>,
+}
+
+/// What the token service has said of the credentials.
+enum LoginState {
+    Unknown,
+    Accepted,
+    Refused(Error),
 }
 
 /// How tokens are asked for.
@@ -68,17 +79,34 @@ pub(super) struct Token {
 impl Tokens {
     /// From the token service that a challenge names.
     pub(super) fn challenged(realm: Url, service: Option<String>, login: Option<HeaderValue>) -> Self {
-        Self { realm, asking: Asking::Challenged { service, login }, life: DEFAULT_LIFE, scopes: Mutex::default() }
+        Self::new(realm, Asking::Challenged { service, login }, DEFAULT_LIFE)
     }
 
     /// From where credentials are exchanged for tokens that live so long, unless the answer says otherwise.
     pub(super) fn exchanged(realm: Url, credentials: SecretString, life: Duration) -> Self {
-        Self { realm, asking: Asking::Exchanged { credentials }, life, scopes: Mutex::default() }
+        Self::new(realm, Asking::Exchanged { credentials }, life)
     }
 
     /// From ECR's interface, for AWS keys.
     pub(super) fn signed(interface: Url, signer: Arc<Signer>, life: Duration) -> Self {
-        Self { realm: interface, asking: Asking::Signed(signer), life, scopes: Mutex::default() }
+        Self::new(interface, Asking::Signed(signer), life)
+    }
+
+    fn new(realm: Url, asking: Asking, life: Duration) -> Self {
+        Self { realm, asking, life, scopes: Mutex::default(), login: AsyncMutex::new(LoginState::Unknown) }
+    }
+
+    /// Whether each scope has a token of its own.
+    pub(super) fn have_scopes(&self) -> bool {
+        matches!(self.asking, Asking::Challenged { .. })
+    }
+
+    /// The `service` of the challenge.
+    pub(super) fn service(&self) -> Option<&str> {
+        match &self.asking {
+            Asking::Challenged { service, .. } => service.as_deref(),
+            Asking::Exchanged { .. } | Asking::Signed(_) => None,
+        }
     }
 
     /// Where they come from.
@@ -86,17 +114,18 @@ impl Tokens {
         &self.realm
     }
 
-    /// The token for a scope: a kept one, unless it is `rejected` or about to end.
+    /// The token for a scope (`""`: one without a scope): a kept one, unless it is `rejected` or about to end.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`] only where the token service refuses the credentials themselves; [`Error::Forbidden`]
+    /// and, without credentials, [`Error::LoginRequired`] where it refuses the scope; else what went wrong.
     pub(super) async fn get(
         &self,
         transport: &Transport,
         scope: &str,
         rejected: Option<&HeaderValue>,
     ) -> Result<Token> {
-        let scope = match &self.asking {
-            Asking::Challenged { .. } => scope,
-            Asking::Exchanged { .. } | Asking::Signed(_) => "",
-        };
+        let scope = if self.have_scopes() { scope } else { "" };
         let slot = {
             let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(scopes.entry(scope.to_owned()).or_default())
@@ -109,7 +138,7 @@ impl Tokens {
             }
             _ => {}
         }
-        let outcome = self.fetch(transport, scope).await;
+        let outcome = self.fetch_as_known(transport, scope).await;
         let token = outcome.as_ref().map(|kept| Token { header: kept.header.clone(), fresh: true });
         let token = token.map_err(Clone::clone);
         if matches!(outcome, Ok(_) | Err(Error::WrongPassword(_))) {
@@ -118,14 +147,53 @@ impl Tokens {
         token
     }
 
+    /// Fetches a token, with regard to what is known of the credentials. Some services refuse a scope in the same words
+    /// as a password (401); without a scope, only the password is judged.
+    async fn fetch_as_known(&self, transport: &Transport, scope: &str) -> Result<Kept> {
+        if self.is_anonymous() {
+            return self.fetch(transport, scope).await;
+        }
+        let mut login = self.login.lock().await;
+        match &*login {
+            LoginState::Refused(why) => return Err(why.clone()),
+            LoginState::Accepted => {
+                drop(login);
+                return match self.fetch(transport, scope).await {
+                    Err(Error::WrongPassword(_)) if self.have_scopes() => Err(self.refused_scope(scope, "")),
+                    outcome => outcome,
+                };
+            }
+            LoginState::Unknown => {}
+        }
+        let mut outcome = self.fetch(transport, scope).await;
+        if matches!(outcome, Err(Error::WrongPassword(_)))
+            && !scope.is_empty()
+            && self.fetch(transport, "").await.is_ok()
+        {
+            *login = LoginState::Accepted;
+            outcome = Err(self.refused_scope(scope, ""));
+        }
+        match &outcome {
+            Ok(_) => *login = LoginState::Accepted,
+            Err(why @ Error::WrongPassword(_)) => *login = LoginState::Refused(why.clone()),
+            Err(_) => {}
+        }
+        outcome
+    }
+
     async fn fetch(&self, transport: &Transport, scope: &str) -> Result<Kept> {
         let asked = Instant::now();
         let answer = transport.send(&self.request(scope)?).await?;
         if !answer.status.is_success() {
-            return Err(self.refusal(&answer));
+            return Err(self.refusal(&answer, scope));
         }
-        let (token, life) = self.read(&answer)?;
-        Ok(Kept { header: token, until: asked + life.saturating_sub(EARLY) })
+        let (header, life) = self.read(&answer)?;
+        let life = if life > EARLY { life - EARLY } else { LONGEST_LIFE };
+        Ok(Kept { header, until: asked + life })
+    }
+
+    fn is_anonymous(&self) -> bool {
+        matches!(self.asking, Asking::Challenged { login: None, .. })
     }
 
     fn request(&self, scope: &str) -> Result<Request> {
@@ -144,7 +212,9 @@ impl Tokens {
                 if let Some(service) = service {
                     query.append_pair("service", service);
                 }
-                query.append_pair("scope", scope);
+                if !scope.is_empty() {
+                    query.append_pair("scope", scope);
+                }
                 drop(query);
                 request.authorization.clone_from(login);
             }
@@ -185,7 +255,7 @@ impl Tokens {
         Ok((header, life(ends_in.as_ref(), self.life)))
     }
 
-    fn refusal(&self, answer: &Answer) -> Error {
+    fn refusal(&self, answer: &Answer, scope: &str) -> Error {
         let host = host_of(&self.realm);
         if let Asking::Signed(_) = &self.asking
             && let Some(error) = aws::refusal(answer)
@@ -193,19 +263,27 @@ impl Tokens {
             return error;
         }
         let reason = answer.reason();
-        let is_anonymous = matches!(self.asking, Asking::Challenged { login: None, .. });
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_anonymous => Error::LoginRequired(format!(
-                "the token service {host} wants a login{reason}; give a username and password"
-            )),
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.is_anonymous() => {
+                Error::LoginRequired(format!(
+                    "the token service {host} wants a login{reason}; give a username and password"
+                ))
+            }
             StatusCode::UNAUTHORIZED => Error::WrongPassword(format!(
-                "the token service {host} does not accept the username and password{reason}; correct them (some registries want an access token as password)"
+                "the token service {host} does not accept the username and password{reason}; correct them (some registries want an access token as password), or give an account that may list repositories"
             )),
-            StatusCode::FORBIDDEN => Error::Forbidden(format!(
-                "the token service {host} gives this account no access{reason}; ask who runs the registry"
-            )),
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => self.refused_scope(scope, &reason),
             _ => answer.unexpected("a token"),
         }
+    }
+
+    /// The error for credentials that are right, but not for this; `reason` in brackets, as the service says it.
+    fn refused_scope(&self, scope: &str, reason: &str) -> Error {
+        let right = if scope.is_empty() { "any access" } else { scope };
+        Error::Forbidden(format!(
+            "the token service {} does not give this account {right}{reason}; ask who runs the registry for that right",
+            host_of(&self.realm)
+        ))
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) use oci_client::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE as DOCKER_LIST, IMAGE_MANIFEST_MEDIA_TYPE as DOCKER_MANIFEST,
     OCI_IMAGE_INDEX_MEDIA_TYPE as OCI_INDEX, OCI_IMAGE_MEDIA_TYPE as OCI_MANIFEST,
 };
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -24,6 +25,16 @@ pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json
 /// Whether a config of this type is that of a container image.
 pub(super) fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
+}
+
+/// Whether a config of this type is certainly none of a container image: types of a vendor, but for Docker's and OCI's
+/// own. Old versions of Docker, ECR and Bazel wrote `application/octet-stream`, `application/json`, `text/html` or
+/// nothing for configs of images, so that other types tell nothing.
+pub(super) fn is_artifact_config(media_type: &str) -> bool {
+    let is_of_a_vendor = ["application/vnd.", "application/x-", "application/wasm"]
+        .iter()
+        .any(|beginning| media_type.starts_with(beginning));
+    is_of_a_vendor && !is_image_config(media_type)
 }
 
 /// A manifest, an index, or the `index.json` of a layout: which one, its fields tell.
@@ -67,7 +78,7 @@ pub(super) struct Layer {
 }
 
 /// What an image runs on; stands in an index and, flat, in a config.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Platform {
     #[serde(default, deserialize_with = "string")]
     pub(super) os: String,
@@ -93,6 +104,8 @@ pub(super) struct Config {
     #[serde(default, deserialize_with = "string")]
     created: String,
     config: Option<ContainerConfig>,
+    /// The layers of an image's file system.
+    rootfs: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,6 +115,11 @@ struct ContainerConfig {
 }
 
 impl Config {
+    /// Whether it is that of a container image, by its parts.
+    pub(super) fn is_of_an_image(&self) -> bool {
+        self.rootfs.is_some() || (!self.platform.os.is_empty() && !self.platform.architecture.is_empty())
+    }
+
     /// Whether it has the part that labels stand in. Without it, nothing is known about labels.
     pub(super) fn tells_labels(&self) -> bool {
         self.config.is_some()

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::super::distribution::{CATALOG_SCOPE, Distribution};
+use super::super::distribution::{Distribution, TokenScope};
 use super::super::listing::Directory;
 use super::super::{Error, Listing, Result, Tag};
 use super::digests::Digests;
@@ -29,7 +29,7 @@ struct Entry {
 /// All repositories.
 pub(super) async fn repositories(registry: &Distribution) -> Result<Listing<String>> {
     let (directory, url) = (Directory::Catalog, registry.beside("/acr/v1/_catalog"));
-    match registry.list(directory, url, CATALOG_SCOPE, |body| directory.read(body)).await {
+    match registry.list(directory, url, TokenScope::Catalog, |body| directory.read(body)).await {
         Err(why) if is_not_for_us(&why) => registry.repositories().await,
         outcome => outcome,
     }
@@ -41,7 +41,7 @@ pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Li
     let scope = format!("repository:{repository}:metadata_read");
     let mut digests = Digests::default();
     let url = registry.beside(&format!("/acr/v1/{repository}/_tags"));
-    let own = registry.list(directory, url, &scope, |body| {
+    let own = registry.list(directory, url, TokenScope::Named(&scope), |body| {
         let page: Page = serde_json::from_slice(body).ok()?;
         let entries = page.tags.or_else(|| page.name.map(|_| Vec::new()))?;
         entries.iter().for_each(|entry| digests.add(&entry.name, &entry.digest));
@@ -53,7 +53,7 @@ pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Li
         // That there is no such repository looks much like that there is no such interface.
         _ => {
             let url = registry.below(&directory.path());
-            registry.list(directory, url, &scope, |body| directory.read(body)).await?
+            registry.list(directory, url, TokenScope::Named(&scope), |body| directory.read(body)).await?
         }
     };
     Ok(digests.tags(listing))

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::Deserialize;
 
-use super::super::distribution::{CATALOG_SCOPE, Distribution, pull};
+use super::super::distribution::{Distribution, TokenScope, pull};
 use super::super::listing::Directory;
 use super::super::{Error, Listing, Result, Tag, grammar};
 use super::digests::Digests;
@@ -124,8 +124,8 @@ async fn list(registry: &Distribution, folder: &str, mut see: impl FnMut(Page) +
         Some(names)
     };
     if folder.is_empty() {
-        return registry.list(Directory::Catalog, registry.below("tags/list"), CATALOG_SCOPE, read).await;
+        return registry.list(Directory::Catalog, registry.below("tags/list"), TokenScope::Catalog, read).await;
     }
     let directory = Directory::Tags(folder);
-    registry.list(directory, registry.below(&directory.path()), &pull(folder), read).await
+    registry.list(directory, registry.below(&directory.path()), TokenScope::Named(&pull(folder)), read).await
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::super::api::Api;
-use super::super::distribution::{Distribution, is_unknown, pull};
+use super::super::distribution::{Distribution, TokenScope, is_unknown, pull};
 use super::super::listing::{Directory, Walk, next_query};
 use super::super::transport::Answer;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
@@ -147,7 +147,7 @@ async fn own_tags(
     let mut told = HashMap::new();
     loop {
         url.set_query(Some(&walk.query()));
-        let answer = distribution.ask_own(url.clone(), &pull(repository)).await?;
+        let answer = distribution.ask_own(url.clone(), TokenScope::Named(&pull(repository))).await?;
         let is_elsewhere = answer.status.is_client_error() || answer.is_html();
         if is_elsewhere && walk.is_at_start() {
             let is_missing = answer.status == StatusCode::NOT_FOUND && !is_unknown(&answer);

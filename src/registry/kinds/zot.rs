@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::super::distribution::{CATALOG_SCOPE, Distribution};
+use super::super::distribution::{Distribution, TokenScope};
 use super::super::listing::{Directory, Walk};
 use super::super::{Error, Listing, Result, Tag};
 use super::{Signals, Told, tagged};
@@ -178,7 +178,7 @@ async fn ask<T: DeserializeOwned>(
         "{{{name}({arguments}requestedPage:{{limit:{PAGE},offset:{offset},sortBy:ALPHABETIC_ASC}}){{Page{{TotalCount}},Results{{{fields}}}}}}}"
     );
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", &query).finish();
-    let answer = distribution.ask_own(distribution.base().url(SEARCH, Some(&query)), CATALOG_SCOPE).await?;
+    let answer = distribution.ask_own(distribution.base().url(SEARCH, Some(&query)), TokenScope::Catalog).await?;
     if answer.status.is_client_error() || answer.is_html() {
         is_absent.fetch_or(answer.status == StatusCode::NOT_FOUND, Ordering::Relaxed);
         return Ok(None);

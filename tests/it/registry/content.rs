@@ -16,8 +16,28 @@ async fn one_head_tells_the_digest() {
     source.ping().await.unwrap();
     assert_eq!(source.digest("a/b", "1").await.unwrap().as_ref(), Some(&digest));
     assert_eq!(source.digest("a/b", &digest).await.unwrap().as_ref(), Some(&digest));
+    assert_eq!((registry.count(Seen::is_head), registry.count(Seen::is_any)), (2, 3));
     assert_eq!(source.digest("a/b", "2").await.unwrap(), None);
-    assert_eq!((registry.count(Seen::is_head), registry.count(Seen::is_any)), (3, 4));
+    assert_eq!((registry.count(Seen::is_head), registry.count(Seen::is_any)), (3, 5), "a 404 is asked about by GET");
+}
+
+#[tokio::test]
+async fn a_refused_head_says_nothing_and_a_404_that_is_no_registrys_neither() {
+    for status in [400, 401, 403, 404, 405, 500, 501] {
+        let registry = FakeRegistry::start().await;
+        let digest = registry.push("a", "1", &Image::new());
+        registry.fault(Seen::is_head, ALWAYS, Fault::Html(status));
+        let source = open(&registry);
+        assert_eq!(source.digest("a", "1").await.unwrap().as_ref(), Some(&digest), "HEAD {status}");
+        assert_eq!(source.digest("a", "2").await.unwrap(), None, "the registry's own word");
+    }
+    let registry = FakeRegistry::start().await;
+    let digest = registry.push("a", "1", &Image::new());
+    registry.fault(Seen::is_manifest, ALWAYS, Fault::Html(404));
+    let source = open(&registry);
+    assert_fails!(source.digest("a", "1").await, Status, "404", "a:1", "prox");
+    assert_fails!(source.look("a", "1").await, Status, "404", "a:1", "prox");
+    assert_fails!(source.fetch("a", &digest).await, Status, "404", "prox");
 }
 
 #[tokio::test]
@@ -134,12 +154,61 @@ async fn an_index_gives_each_distinct_config_once() {
 #[tokio::test]
 async fn an_index_is_bounded() {
     let registry = FakeRegistry::start().await;
-    let nested = registry.push_index("a", "nested", &[]);
-    let mut children = vec![child(&nested, "")];
+    let empty = registry.push_index("a", "empty", &[]);
+    let mut children = vec![child(&empty, "")];
     children.extend((0..40).map(|i| child(&registry.add(&Image::new().label("i", i.to_string())), "")));
     let digest = registry.push_index("a", "1", &children);
     let Fetched::Image(configs) = open(&registry).fetch("a", &digest).await.unwrap() else { panic!("no image") };
-    assert_eq!(configs.len(), 15, "sixteen children, the nested index among them");
+    assert_eq!(configs.len(), 31, "32 manifests, the empty index among them");
+}
+
+#[tokio::test]
+async fn indexes_in_an_index_are_followed_to_a_depth() {
+    let registry = FakeRegistry::start().await;
+    let (amd, arm) = (registry.add(&Image::new().label("for", "amd")), registry.add(&Image::new().label("for", "arm")));
+    // As buildx writes it: an index for each platform, with an attestation.
+    let inner: Vec<_> = [(&amd, "linux/amd64"), (&arm, "linux/arm64")]
+        .into_iter()
+        .map(|(image, platform)| {
+            let attestation = registry.add(&Image::new().label("attests", platform));
+            let children = [child(image, ""), child(&attestation, "unknown/unknown")];
+            child(&registry.push_index("a", "inner", &children), platform)
+        })
+        .collect();
+    let digest = registry.push_index("a", "1", &inner);
+    let Fetched::Image(configs) = open(&registry).fetch("a", &digest).await.unwrap() else { panic!("no image") };
+    let found: Vec<_> = configs.iter().map(|c| (c.labels["for"].as_str(), c.platform.as_str())).collect();
+    assert_eq!(found, [("amd", "linux/amd64"), ("arm", "linux/arm64")], "the outer index names the platforms");
+    // Seven indexes in each other: the innermost image is too deep.
+    let deep = (0..7).fold(amd, |inner, _| registry.push_index("a", "deep", &[child(&inner, "")]));
+    assert!(matches!(open(&registry).fetch("a", &deep).await.unwrap(), Fetched::Other(kind) if kind == OCI_INDEX));
+}
+
+#[tokio::test]
+async fn an_image_is_told_by_what_its_config_holds() {
+    let registry = FakeRegistry::start().await;
+    let image = registry.add_blob(br#"{"config":{"Labels":{"a":"b"}},"rootfs":{"type":"layers","diff_ids":[]}}"#);
+    let other = registry.add_blob(br#"{"name":"a chart"}"#);
+    let no_json = registry.add_blob(b"<html>");
+    let fetch = async |kind: Option<&str>, digest: &str| {
+        let mut config = json!({"digest": digest, "size": 2});
+        if let Some(kind) = kind {
+            config["mediaType"] = json!(kind);
+        }
+        let manifest = registry.add_manifest(&json!({"schemaVersion": 2, "config": config, "layers": []}));
+        open(&registry).fetch("a", &manifest).await.unwrap()
+    };
+    for kind in [Some("application/octet-stream"), Some("application/json"), Some("text/html"), Some(""), None] {
+        let Fetched::Image(configs) = fetch(kind, &image).await else { panic!("{kind:?} is no image") };
+        assert_eq!(configs[0].labels["a"], "b", "{kind:?}");
+        for digest in [&other, &no_json] {
+            assert_eq!(fetch(kind, digest).await, Fetched::Other(kind.unwrap_or_default().to_owned()));
+        }
+    }
+    registry.clear_log();
+    let helm = "application/vnd.cncf.helm.config.v1+json";
+    assert_eq!(fetch(Some(helm), &image).await, Fetched::Other(helm.to_owned()));
+    assert_eq!(registry.count(Seen::is_blob), 0, "what is certainly no image is not read");
 }
 
 #[tokio::test]

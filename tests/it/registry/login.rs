@@ -52,13 +52,14 @@ async fn bearer_with_one_token_a_scope_of_our_own() {
             found.unwrap().unwrap();
         });
     }
-    let scopes: Vec<_> = service.log().iter().map(|seen| seen.parameter("scope").unwrap()).collect();
-    assert_eq!(scopes, ["registry:catalog:*", "repository:a:pull", "repository:b/c:pull"], "one call a scope");
+    let scopes: Vec<_> = service.log().iter().map(|seen| seen.parameter("scope").unwrap_or_default()).collect();
+    let expected = ["", "registry:catalog:*", "repository:a:pull", "repository:b/c:pull"];
+    assert_eq!(scopes, expected, "one call a scope");
     assert!(service.log().iter().all(|seen| seen.parameter("service").as_deref() == Some("fake")));
     assert!(service.log().iter().all(|seen| seen.authorization.as_deref().is_some_and(|a| a.starts_with("Basic "))));
     let on_registry = registry.log();
     assert!(on_registry.iter().flat_map(|seen| &seen.authorization).all(|value| value.starts_with("Bearer ")));
-    assert_eq!(on_registry.len(), 2 + 1 + 16, "ping twice, then one request a call");
+    assert_eq!(on_registry.len(), 2 + 2 + 16, "ping twice, the catalogue twice, then one request a call");
 }
 
 #[tokio::test]
@@ -76,7 +77,10 @@ async fn bearer_for_everybody() {
 async fn bearer_without_or_with_wrong_credentials() {
     let (registry, service) = (FakeRegistry::start().await, FakeRegistry::start().await);
     registry.require_bearer(&service, Some(("ada", "secret")));
-    assert_fails!(open(&registry).ping().await, LoginRequired, service.host(), "username and password");
+    open(&registry).ping().await.unwrap();
+    assert_eq!(service.count(Seen::is_token), 0, "what a stranger may read, only a request for it shows");
+    assert_fails!(open(&registry).repositories().await, LoginRequired, registry.host(), "username and password");
+    assert_fails!(open(&registry).tags("a").await, LoginRequired, service.host(), "username and password");
     service.clear_log();
     let source = open_as(&registry, "ada", "hunter2");
     for _ in 0..3 {
@@ -104,16 +108,20 @@ async fn a_revoked_token_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_token_without_life_is_used_once() {
+async fn a_token_of_a_short_life_is_kept_until_it_is_refused() {
     let registry = FakeRegistry::start().await;
-    registry.require_bearer_with("/token", &registry, None, json!({"expires_in": 1}));
-    registry.push("a", "1", &Image::new());
-    let source = open(&registry);
-    source.ping().await.unwrap();
-    registry.clear_log();
-    source.tags("a").await.unwrap();
-    source.tags("a").await.unwrap();
-    assert_eq!(registry.count(Seen::is_token), 2);
+    for life in [0, 1, 5] {
+        registry.require_bearer_with("/token", &registry, None, json!({"expires_in": life}));
+        registry.push("a", "1", &Image::new());
+        let source = open(&registry);
+        registry.clear_log();
+        source.tags("a").await.unwrap();
+        source.tags("a").await.unwrap();
+        assert_eq!(registry.count(Seen::is_token), 1, "{life} seconds");
+        registry.revoke_tokens();
+        source.tags("a").await.unwrap();
+        assert_eq!(registry.count(Seen::is_token), 2, "{life} seconds");
+    }
 }
 
 #[tokio::test]
@@ -127,12 +135,13 @@ async fn token_services_that_misbehave() {
         (Fault::Endless, "more than the 65536 bytes"),
     ] {
         service.fault(Seen::is_token, 1, fault);
-        assert_fails!(open(&registry).ping().await, Malformed, service.host(), part);
+        assert_fails!(open_as(&registry, "ada", "x").ping().await, Malformed, service.host(), part);
     }
     service.fault(Seen::is_token, 1, Fault::Status(404));
-    assert_fails!(open(&registry).ping().await, Status, service.host(), "404");
-    service.fault(Seen::is_token, 1, Fault::Status(403));
-    assert_fails!(open_as(&registry, "ada", "x").ping().await, Forbidden, service.host());
+    assert_fails!(open_as(&registry, "ada", "x").ping().await, Status, service.host(), "404");
+    service.fault(Seen::is_token, ALWAYS, Fault::Status(403));
+    open_as(&registry, "ada", "x").ping().await.unwrap();
+    assert_fails!(open_as(&registry, "ada", "x").tags("a").await, Forbidden, service.host(), "repository:a:pull");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod login;
 mod pace;
 mod ping;
 mod proxy;
+mod scopes;
 mod tls;
 mod transport;
 

@@ -32,6 +32,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use url::form_urlencoded;
 
+use super::token_desk::{TokenDesk, TokenHabit};
+
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -251,7 +253,7 @@ struct Inner {
     blobs: HashMap<String, Bytes>,
     auth: Auth,
     /// What `/token` serves.
-    desk: Option<Arc<Desk>>,
+    desk: Option<Arc<TokenDesk>>,
     most_names: Option<usize>,
     no_links: bool,
     named: Vec<Named>,
@@ -282,17 +284,8 @@ enum Auth {
     Basic(String),
     Bearer {
         realm: String,
-        desk: Arc<Desk>,
+        desk: Arc<TokenDesk>,
     },
-}
-
-/// A token service and the tokens it gave.
-struct Desk {
-    /// `Authorization` it wants; `None` serves everybody.
-    login: Option<String>,
-    answer: Value,
-    /// Token → scope.
-    given: Mutex<HashMap<String, String>>,
 }
 
 impl FakeRegistry {
@@ -470,7 +463,7 @@ impl FakeRegistry {
     /// service's answers (`expires_in`, or `"access_token": true` for the token's other name).
     pub fn require_bearer_with(&self, realm: &str, service: &FakeRegistry, login: Option<(&str, &str)>, answer: Value) {
         let login = login.map(|(username, password)| basic(username, password));
-        let desk = Arc::new(Desk { login, answer, given: Mutex::default() });
+        let desk = Arc::new(TokenDesk::new(login, answer));
         service.inner().desk = Some(Arc::clone(&desk));
         self.inner().auth = Auth::Bearer { realm: realm.to_owned(), desk };
     }
@@ -478,7 +471,16 @@ impl FakeRegistry {
     /// Makes all tokens given so far worthless.
     pub fn revoke_tokens(&self) {
         if let Auth::Bearer { desk, .. } = &self.inner().auth {
-            desk.given.lock().expect("no panic").clear();
+            desk.revoke();
+        }
+    }
+
+    /// Gives and takes tokens as this make of registry does, whose token service [`FakeRegistry::require_bearer`] has
+    /// named.
+    pub fn tokens_as(&self, habit: TokenHabit) {
+        match &self.inner().auth {
+            Auth::Bearer { desk, .. } => *desk.habit.lock().expect("no panic") = habit,
+            _ => panic!("it wants no tokens"),
         }
     }
 
@@ -745,12 +747,14 @@ impl Inner {
             Auth::Basic(wanted) if shown == Some(wanted) => return None,
             Auth::Basic(_) => "Basic realm=\"fake, registry\"".to_owned(),
             Auth::Bearer { realm, desk } => {
-                let given = desk.given.lock().expect("no panic");
-                let scope = shown.and_then(|value| value.strip_prefix("Bearer ")).and_then(|token| given.get(token));
-                if scope.is_some_and(|scope| path.is_empty() || *scope == scope_of(path)) {
+                let wanted = scope_of(path);
+                let token = shown.and_then(|value| value.strip_prefix("Bearer "));
+                if token.is_some_and(|token| desk.opens(token, path, &wanted)) {
                     return None;
                 }
-                format!("Bearer realm=\"{realm}\",service=\"fake\",scope=\"repository:placeholder:pull\"")
+                let scope =
+                    desk.challenge(path, &wanted).map(|scope| format!(",scope=\"{scope}\"")).unwrap_or_default();
+                format!("Bearer realm=\"{realm}\",service=\"fake\"{scope}")
             }
         };
         Some(with(error(401, "UNAUTHORIZED"), "www-authenticate", &challenge))
@@ -758,16 +762,10 @@ impl Inner {
 
     fn serve_token(&self, seen: &Seen) -> Response {
         let Some(desk) = &self.desk else { return empty(404) };
-        if desk.login.is_some() && seen.authorization != desk.login {
-            return error(401, "UNAUTHORIZED");
+        match desk.give(seen.authorization.as_deref(), seen.parameter("scope"), self.log.len()) {
+            Ok(answer) => reply(200, answer.to_string()),
+            Err(status) => error(status, "UNAUTHORIZED"),
         }
-        let mut given = desk.given.lock().expect("no panic");
-        let token = format!("token-{}", self.log.len());
-        given.insert(token.clone(), seen.parameter("scope").unwrap_or_default());
-        let mut answer = desk.answer.clone();
-        let name = if answer["access_token"] == json!(true) { "access_token" } else { "token" };
-        answer[name] = token.into();
-        reply(200, answer.to_string())
     }
 }
 

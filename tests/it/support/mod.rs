@@ -16,6 +16,7 @@ pub mod sse;
 #[path = "../../../benches/stored.rs"]
 pub mod stored;
 pub mod tls;
+pub mod token_desk;
 pub mod token_server;
 
 use std::path::Path;

@@ -62,7 +62,7 @@ async fn the_access_token_goes_to_gitlab_only() {
 async fn without_a_group_the_catalogue_is_asked() {
     let gitlab = geo().await;
     assert_eq!(source(&gitlab, "").repositories().await.unwrap().items.len(), 4);
-    assert_eq!((gitlab.registry.count(Seen::is_catalog), gitlab.web.count(FakeGitLab::is_api)), (1, 0));
+    assert_eq!((gitlab.registry.count(Seen::is_catalog), gitlab.web.count(FakeGitLab::is_api)), (2, 0));
 }
 
 #[tokio::test]
@@ -186,9 +186,9 @@ async fn an_unchanged_tag_costs_nothing_and_a_new_digest_one_request() {
     let added = silo.admin().post("/api/v1/registries", form).await.expect(201).json();
     let registry = added["id"].as_i64().unwrap();
     let read = |seen: &Seen| seen.is_manifest() || seen.is_blob();
-    for (new, cost) in [(true, 1), (false, 0), (true, 1)] {
+    for (round, (new, cost)) in [(true, 1), (false, 0), (true, 1)].into_iter().enumerate() {
         if new {
-            gitlab.registry.push("geo/team/a-seed", "1.0.0", &Image::new().label("n", gitlab.registry.log().len()));
+            gitlab.registry.push("geo/team/a-seed", "1.0.0", &Image::new().label("n", round));
         }
         gitlab.registry.clear_log();
         silo.scan(registry).await;

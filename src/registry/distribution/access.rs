@@ -1,0 +1,275 @@
+//! How a registry wants to be logged in to, and requests that are logged in so.
+//!
+//! Registries disagree about which token is good for what (each was read in its own source, or tried):
+//! Quay's token service refuses every scope but `repository:…`; Pulp answers `/v2/` only with a token that has no access;
+//! Harbor answers `/v2/` to no stranger, though strangers may pull from its public projects. So the login is checked
+//! with a token without a scope, as `docker login` does; a repository is asked with its own scope; and the list of
+//! repositories with the scope that its own challenge names.
+
+use std::sync::Arc;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::super::challenge;
+use super::super::token::Tokens;
+use super::super::transport::{Answer, Request};
+use super::super::{Error, Result};
+use super::{Distribution, JSON, PING_BODY, TokenScope};
+
+/// The scope of listing repositories, where no challenge names another.
+const CATALOG_SCOPE: &str = "registry:catalog:*";
+/// What a token has that is asked for without a scope.
+const NO_SCOPE: &str = "";
+
+/// How the registry wants its requests.
+#[derive(Clone)]
+pub(super) enum Access {
+    Open,
+    Basic(HeaderValue),
+    /// By tokens: bearer ones, or those that stand for name and password.
+    Bearer(Arc<Tokens>),
+}
+
+impl Distribution {
+    /// Checks that a registry answers and takes the credentials, as far as it says so: a token service that gives no
+    /// token without a scope says nothing about them.
+    pub(super) async fn greet_logged_in(&self) -> Result<()> {
+        let access = self.greeted(true).await?;
+        if !matches!(access, Access::Bearer(_)) || !self.has_login() {
+            return Ok(());
+        }
+        let token = match self.authorization(&access, NO_SCOPE, None).await {
+            Ok((token, _)) => token,
+            Err(Error::Forbidden(_)) => return Ok(()),
+            Err(why) => return Err(why),
+        };
+        let answer = self.transport.send(&self.greeting(token)).await?;
+        // The token service took the credentials, so that a refusal says nothing against them.
+        if answer.status == StatusCode::UNAUTHORIZED { Ok(()) } else { self.check_registry(&answer) }
+    }
+
+    /// Asks for something of this registry, logged in as the registry wants it.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: &Url,
+        accept: &'static str,
+        scope: TokenScope<'_>,
+        cap: usize,
+    ) -> Result<Answer> {
+        let (url, headers) = (url.clone(), HeaderMap::new());
+        let request = Request { method, url, accept, authorization: None, headers, json: None, cap };
+        let access = self.greeted(false).await?;
+        match (scope, &access) {
+            (TokenScope::Named(scope), _) => self.ask_scoped(request, access, scope).await,
+            (TokenScope::Catalog, Access::Bearer(tokens)) if tokens.have_scopes() => {
+                self.ask_catalog(request, access).await
+            }
+            (TokenScope::Catalog, _) => self.ask_scoped(request, access, CATALOG_SCOPE).await,
+        }
+    }
+
+    /// Asks with a token of this scope. Where the registry wants another login than before (a token that ended early, a
+    /// path that is not open), that is tried once.
+    async fn ask_scoped(&self, mut request: Request, access: Access, scope: &str) -> Result<Answer> {
+        let (authorization, fresh) = self.authorization(&access, scope, None).await?;
+        request.authorization = authorization;
+        let answer = self.transport.send(&request).await?;
+        if answer.status != StatusCode::UNAUTHORIZED || fresh || challenged(&answer).is_none() {
+            return Ok(answer);
+        }
+        let access = match access {
+            Access::Open => self.learn(&answer)?,
+            known => known,
+        };
+        let (authorization, _) = self.authorization(&access, scope, request.authorization.as_ref()).await?;
+        request.authorization = authorization;
+        let answer = self.transport.send(&request).await?;
+        match access {
+            Access::Basic(_) if answer.status == StatusCode::UNAUTHORIZED => {
+                let error = self.wrong_password(&answer);
+                self.keep(&Err(error.clone())).await;
+                Err(error)
+            }
+            access => {
+                self.keep(&Ok(access)).await;
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Asks for the list of repositories. The first time, a token without a scope (strangers: no token) is shown, and
+    /// where that does not do, one of the scope that the refusal names.
+    async fn ask_catalog(&self, mut request: Request, access: Access) -> Result<Answer> {
+        if let Some(scope) = self.catalog_scope.get() {
+            return self.ask_scoped(request, access, scope).await;
+        }
+        if self.has_login() {
+            match self.authorization(&access, NO_SCOPE, None).await {
+                Ok((token, _)) => request.authorization = token,
+                Err(Error::Forbidden(_)) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        let answer = self.transport.send(&request).await?;
+        if !is_refused(&answer) {
+            if request.authorization.is_some() {
+                self.catalog_scope.get_or_init(|| NO_SCOPE.to_owned());
+            }
+            return Ok(answer);
+        }
+        let was_scopeless = request.authorization.is_some();
+        let scopes = match challenge::scope(challenges(&answer)).filter(|scope| scope.starts_with("registry:")) {
+            Some(named) => vec![named],
+            None if was_scopeless => vec![CATALOG_SCOPE.to_owned()],
+            None => vec![NO_SCOPE.to_owned(), CATALOG_SCOPE.to_owned()],
+        };
+        let mut last = Ok(answer);
+        for scope in scopes {
+            match self.authorization(&access, &scope, None).await {
+                Ok((token, _)) => request.authorization = token,
+                Err(Error::LoginRequired(_)) => {
+                    last = Err(Error::LoginRequired(self.no_catalog_for_strangers("")));
+                    continue;
+                }
+                Err(Error::Forbidden(_)) => {
+                    last = Err(Error::Forbidden(self.no_catalog_for_account(&access, "")));
+                    continue;
+                }
+                Err(why) => return Err(why),
+            }
+            let answer = self.transport.send(&request).await?;
+            if !is_refused(&answer) {
+                self.catalog_scope.get_or_init(|| scope);
+                return Ok(answer);
+            }
+            last = Ok(answer);
+        }
+        last
+    }
+
+    /// The header for a request, and whether it is as new as can be.
+    async fn authorization(
+        &self,
+        access: &Access,
+        scope: &str,
+        rejected: Option<&HeaderValue>,
+    ) -> Result<(Option<HeaderValue>, bool)> {
+        match access {
+            Access::Open => Ok((None, false)),
+            Access::Basic(login) => Ok((Some(login.clone()), rejected.is_none())),
+            Access::Bearer(tokens) => match tokens.get(&self.transport, scope, rejected).await {
+                Ok(token) => Ok((Some(token.header), token.fresh)),
+                Err(why) => {
+                    self.keep(&Err(why.clone())).await;
+                    Err(why)
+                }
+            },
+        }
+    }
+
+    /// How the registry wants its requests: known, or found out by a ping, one at a time. `anew` pings in any case,
+    /// except after a wrong password.
+    pub(super) async fn greeted(&self, anew: bool) -> Result<Access> {
+        let mut access = self.access.lock().await;
+        match &*access {
+            Some(Err(why)) => return Err(why.clone()),
+            Some(Ok(known)) if !anew => return Ok(known.clone()),
+            _ => {}
+        }
+        let outcome = self.greet().await;
+        if is_kept(&outcome) {
+            *access = Some(outcome.clone());
+        }
+        outcome
+    }
+
+    async fn keep(&self, outcome: &Result<Access>) {
+        if is_kept(outcome) {
+            *self.access.lock().await = Some(outcome.clone());
+        }
+    }
+
+    /// Pings as a stranger, and reads from a refusal how to log in. A name and password is shown once more here, before
+    /// any other request does: registries lock accounts after some wrong ones.
+    async fn greet(&self) -> Result<Access> {
+        let answer = self.transport.send(&self.greeting(None)).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return self.check_registry(&answer).map(|()| Access::Open);
+        }
+        let access = self.learn(&answer)?;
+        let authorization = match &access {
+            Access::Bearer(tokens) if !tokens.have_scopes() => {
+                Some(tokens.get(&self.transport, NO_SCOPE, None).await?.header)
+            }
+            Access::Open | Access::Bearer(_) => return Ok(access),
+            Access::Basic(login) => Some(login.clone()),
+        };
+        let answer = self.transport.send(&self.greeting(authorization)).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Err(self.wrong_password(&answer));
+        }
+        self.check_registry(&answer).map(|()| access)
+    }
+
+    fn greeting(&self, authorization: Option<HeaderValue>) -> Request {
+        let (url, headers) = (self.base.url("", None), HeaderMap::new());
+        Request { method: Method::GET, url, accept: JSON, authorization, headers, json: None, cap: PING_BODY }
+    }
+
+    /// Reads how to log in from a refusal.
+    fn learn(&self, answer: &Answer) -> Result<Access> {
+        if let (Some(challenge::Method::Basic), Some(tokens)) = (challenged(answer), &self.exchanged) {
+            return Ok(Access::Bearer(Arc::clone(tokens)));
+        }
+        match (challenged(answer), &self.login) {
+            (Some(challenge::Method::Basic), Some(login)) => Ok(Access::Basic(login.clone())),
+            (Some(challenge::Method::Basic), None) => Err(self.login_required("anything")),
+            (Some(challenge::Method::Bearer { realm, service }), login) => {
+                let tokens = Tokens::challenged(self.base.realm(&realm)?, service, login.clone());
+                Ok(Access::Bearer(Arc::new(tokens)))
+            }
+            (None, _) => Err(Error::NotARegistry(format!(
+                "{} wants a login, but of no kind that registries use (Basic or Bearer); check the address",
+                self.host()
+            ))),
+        }
+    }
+
+    /// Why a stranger gets no list of repositories; `reason` in brackets, as the registry says it.
+    pub(super) fn no_catalog_for_strangers(&self, reason: &str) -> String {
+        format!("{} lists its repositories only to those who log in{reason}; give a username and password", self.host())
+    }
+
+    /// Why an account gets no list of repositories, and which right it lacks.
+    pub(super) fn no_catalog_for_account(&self, access: &Access, reason: &str) -> String {
+        let advice = match access {
+            Access::Bearer(tokens) if tokens.service() == Some("harbor-registry") => {
+                "this is a Harbor, which shows its catalogue to administrators only: add it with the kind harbor"
+            }
+            _ => {
+                "on many registries only an administrator may: give such an account, or one with the right registry:catalog:*"
+            }
+        };
+        format!("{} does not let this account list its repositories{reason}; {advice}", self.host())
+    }
+}
+
+/// Wrong passwords are remembered, so that no second request repeats them; other failures may pass.
+fn is_kept(outcome: &Result<Access>) -> bool {
+    matches!(outcome, Ok(_) | Err(Error::WrongPassword(_)))
+}
+
+fn is_refused(answer: &Answer) -> bool {
+    matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+fn challenges(answer: &Answer) -> impl Iterator<Item = &[u8]> {
+    answer.headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes)
+}
+
+fn challenged(answer: &Answer) -> Option<challenge::Method> {
+    challenge::method(challenges(answer))
+}
