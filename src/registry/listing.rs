@@ -69,6 +69,8 @@ pub(super) struct Walk<'a> {
     seen: HashMap<String, u32>,
     /// Names on the last page.
     last_count: usize,
+    /// Whether a page has had a link to the next one.
+    has_links: bool,
     cursors: HashSet<Cursor>,
 }
 
@@ -92,6 +94,7 @@ impl<'a> Walk<'a> {
             items: Vec::new(),
             seen: HashMap::new(),
             last_count: 0,
+            has_links: false,
             cursors: HashSet::new(),
         }
     }
@@ -147,6 +150,7 @@ impl<'a> Walk<'a> {
         if repeated > 0 {
             return Some(self.end_at_repeated(news, repeated));
         }
+        self.has_links |= link.is_some();
         self.next = match (link, last) {
             (Some(query), _) => Cursor::Linked(query),
             (None, Some(last)) if self.may_be_cut(count) => Cursor::After(last),
@@ -165,11 +169,12 @@ impl<'a> Walk<'a> {
         None
     }
 
-    /// Whether a page of so many names without a link may not be the last one: it is full, or has a round number.
+    /// Whether a page of so many names without a link may not be the last one: it is full, or, where no page has had a
+    /// link, of a round number.
     fn may_be_cut(&self, count: usize) -> bool {
         let is_full = self.page_size.is_some_and(|size| count >= size);
         let is_round = count >= ROUND_PAGE && (count.is_multiple_of(10) || count.is_power_of_two());
-        is_full || is_round
+        is_full || (is_round && !self.has_links)
     }
 
     /// A page repeats names of earlier ones. That is the end of a listing whose registry knows no pages: it gave all its

@@ -340,7 +340,7 @@ async fn a_name_that_the_account_may_not_see_counts_as_free() {
     let expected = format!("{0} would be published as {host}/gitlab-group/gitlab-project/{0}\n", project.image());
     assert_eq!(project.silo(&publish).expect_success(), expected);
     let asked = registry.count(|seen: &Seen| seen.is_head() && seen.is_manifest());
-    assert_eq!((asked, registry.count(Seen::is_manifest)), (1, 1), "one HEAD, and nothing else");
+    assert_eq!((asked, registry.count(Seen::is_manifest)), (1, 2), "a HEAD, and a GET where that finds nothing");
 
     registry.fault(Seen::is_manifest, ALWAYS, Fault::Status(403));
     let said = project.silo(&publish).expect_failure(1);

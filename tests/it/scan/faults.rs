@@ -29,6 +29,7 @@ fn is_tags_of_ice(seen: &Seen) -> bool {
 fn cases(elsewhere: &FakeRegistry) -> Vec<Case> {
     let case = |name, kind, fault, state, problem| Case { name, kind, fault, state, problem };
     let link = format!("<{}/v2/_catalog?last=x>; rel=\"next\"", elsewhere.url());
+    let unknown = Fault::Json(404, json!({"errors": [{"code": "BLOB_UNKNOWN", "message": "not known"}]}));
     vec![
         case("silent", Seen::is_catalog, Fault::Hang, "failed", ("listing-failed", SILENT)),
         case("trickle", Seen::is_catalog, Fault::Trickle, "failed", ("listing-failed", SILENT)),
@@ -43,13 +44,15 @@ fn cases(elsewhere: &FakeRegistry) -> Vec<Case> {
         case("tags-silent", is_tags_of_ice, Fault::Hang, "partial", ("tags-failed", SILENT)),
         case("tags-404", is_tags_of_ice, Fault::Html(404), "partial", ("tags-failed", "")),
         case("tags-endless", is_tags_of_ice, Fault::EndlessPages, "partial", ("listing-truncated", "")),
-        case("head-busy", Seen::is_head, Fault::Status(503), "partial", ("digest-failed", "answered 503")),
+        case("tag-busy", Seen::is_manifest, Fault::Status(503), "partial", ("digest-failed", "answered 503")),
+        case("tag-404", Seen::is_manifest, Fault::Html(404), "partial", ("digest-failed", "not as a registry does")),
         case("head-silent", Seen::is_head, Fault::Hang, "partial", ("digest-failed", SILENT)),
         case("config-silent", Seen::is_blob, Fault::Hang, "partial", ("content-failed", SILENT)),
         case("config-torn", Seen::is_blob, Fault::Truncated, "partial", ("content-failed", "broke off")),
         case("config-flood", Seen::is_blob, Fault::Endless, "complete", ("content-failed", "bytes allowed")),
         case("config-wrong", Seen::is_blob, Fault::WrongBytes, "complete", ("content-failed", "other bytes")),
-        case("config-gone", Seen::is_blob, Fault::Status(404), "complete", ("content-failed", "does not have")),
+        case("config-404", Seen::is_blob, Fault::Html(404), "partial", ("content-failed", "not as a registry does")),
+        case("config-gone", Seen::is_blob, unknown, "complete", ("content-failed", "does not have")),
     ]
 }
 

@@ -97,7 +97,7 @@ async fn endless_and_circling_pages_are_told() {
         .web
         .serve(move |seen, _| FakeGitLab::is_api(seen).then(|| Own::new(200, full(0)).header("x-next-page", "2")));
     let listing = source(&gitlab, "geo").repositories().await.unwrap();
-    assert!(listing.truncated.unwrap().contains("circles"));
+    assert!(listing.truncated.unwrap().contains("repeats names"));
 }
 
 #[tokio::test]
