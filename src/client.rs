@@ -52,6 +52,8 @@ impl Client {
         }
         crate::registry::install_tls();
         let http = reqwest::Client::builder()
+            // Logs and outputs are written on as they come.
+            .no_gzip()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(120))
             .build()
