@@ -32,8 +32,12 @@ async fn it_says_who_did_what_from_where() {
     let id = silo.add("mine", &registry.url()).await;
     silo.scan(id).await;
     let ask = async |method: Method, path: &str, token: &str, body: serde_json::Value| {
-        let request =
-            reqwest::Client::builder().no_proxy().build().unwrap().request(method, format!("{}{path}", silo.url()));
+        let request = reqwest::Client::builder()
+            .no_proxy()
+            .no_gzip()
+            .build()
+            .unwrap()
+            .request(method, format!("{}{path}", silo.url()));
         let request = request.header("authorization", format!("Token {token}")).body(body.to_string());
         let reply = request.send().await.expect("a reply");
         let id = reply.headers()["x-request-id"].to_str().expect("digits").to_owned();

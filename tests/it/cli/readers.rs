@@ -63,7 +63,7 @@ impl Piped {
 
 /// It answers, and ends in good order when it is asked to.
 async fn serves_and_stops(mut child: Child, url: &str, signal: &str) {
-    let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a plain client");
+    let http = reqwest::Client::builder().no_proxy().no_gzip().timeout(PATIENCE).build().expect("a plain client");
     for path in ["/healthz", "/no/such/path", "/api/v1/search?q=x", "/metrics"] {
         http.get(format!("{url}{path}")).send().await.unwrap_or_else(|why| panic!("{path}: {why}"));
     }

@@ -419,6 +419,6 @@ pub fn text(value: &Value) -> String {
 /// One that follows no redirects, so that tests see them.
 fn http_client() -> reqwest::Client {
     silo::registry::install_tls();
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().no_gzip();
     client.build().expect("a client")
 }

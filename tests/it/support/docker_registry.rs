@@ -239,7 +239,7 @@ impl Drop for DockerRegistry {
 fn client() -> Client {
     // Fails when a provider is there already, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
-    Client::builder().no_proxy().build().expect("a client without options can be built")
+    Client::builder().no_proxy().no_gzip().build().expect("a client without options can be built")
 }
 
 /// Starts the program and waits until its log says where it listens. The log goes on into the folder's `log`.

@@ -150,7 +150,7 @@ impl Setup {
 
     /// Starts it. Returns when it listens.
     pub async fn start(self) -> Silo {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        let http = reqwest::Client::builder().no_proxy().no_gzip().timeout(PATIENCE);
         silo::registry::install_tls();
         let mut silo = Silo {
             setup: self,
