@@ -87,7 +87,7 @@ impl App {
         let Some(notice) = Notice::read(notification.body, notification.cloud_event) else {
             count("unknown", "unreadable");
             return Err(Error::Invalid(
-                "This is no notification that SILO reads: expected is a JSON object as docker-registry, GitLab's \
+                "This is no notification that SILO reads: expected is a JSON object (or a list of them) as docker-registry, GitLab's \
                  registry, Docker Hub, Harbor, Quay, GitHub (content type application/json), zot (CloudEvents), Azure or \
                  Amazon's EventBridge send it"
                     .to_owned(),

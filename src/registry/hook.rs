@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::grammar::is_repository;
@@ -59,12 +61,20 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Reads a body. `cloud_event`: the header `Ce-Type`, by which a CloudEvent tells its type when its body is bare
-    /// data. `None`: it is not a JSON object.
+    /// Reads a body: a JSON object, or a list of them, as relays send CloudEvents in batches. `cloud_event`: the header
+    /// `Ce-Type`, by which a CloudEvent tells its type when its body is bare data. `None`: it is neither.
     pub fn read(body: &[u8], cloud_event: Option<&str>) -> Option<Notice> {
-        let body: Value = serde_json::from_slice(body).ok().filter(Value::is_object)?;
-        let (sender, names) = named(&body, cloud_event);
-        let repositories = names.into_iter().filter(|name| is_repository(name)).collect();
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let events = body.as_array().map_or(std::slice::from_ref(&body), Vec::as_slice);
+        if !events.iter().all(Value::is_object) {
+            return None;
+        }
+        let (mut sender, mut repositories) = (None, BTreeSet::new());
+        for event in events {
+            let (found, names) = named(event, cloud_event);
+            sender = sender.or(found);
+            repositories.extend(names.into_iter().filter(|name| is_repository(name)));
+        }
         Some(Notice { sender, repositories })
     }
 }
@@ -79,8 +89,7 @@ fn named(body: &Value, cloud_event: Option<&str>) -> Named {
         return (Some(Sender::Distribution), distribution(body).into_iter().collect());
     }
     if body["specversion"].is_string() {
-        let data = if body["data"].is_object() { &body["data"] } else { &Value::Null };
-        return cloud(body["type"].as_str().unwrap_or_default(), data);
+        return cloud(body["type"].as_str().unwrap_or_default(), &data_of(body));
     }
     if let Some(kind) = cloud_event {
         return cloud(kind, body);
@@ -99,9 +108,10 @@ fn named(body: &Value, cloud_event: Option<&str>) -> Named {
             return (Some(Sender::GitHub), github(&body[key]).into_iter().collect());
         }
     }
-    if body["docker_url"].is_string() {
-        // Builds and findings of the scanner come from the same place, but change no tag.
-        let is_push = body["updated_tags"].is_array();
+    if body["docker_url"].is_string() || !body["updated_tags"].is_null() {
+        // Builds and findings of the scanner come from the same place, but change no tag. The tags are a list, or of old
+        // versions a map.
+        let is_push = body["updated_tags"].is_array() || body["updated_tags"].is_object();
         return (Some(Sender::Quay), if is_push { text(&body["repository"]) } else { Vec::new() });
     }
     (None, Vec::new())
@@ -111,16 +121,35 @@ fn text(value: &Value) -> Vec<String> {
     value.as_str().map(str::to_owned).into_iter().collect()
 }
 
-/// Of pushes those count that set a tag: layers, and the manifests below an index, are pushed before it.
+/// Of pushes those of manifests count, also without a tag: some registries do not tell it, and a tag may have been set to
+/// what was pushed by its digest.
 fn distribution(event: &Value) -> Option<String> {
     let target = &event["target"];
-    let has_tag = target["tag"].as_str().is_some_and(|tag| !tag.is_empty());
     let counts = match event["action"].as_str()? {
-        "push" => has_tag,
+        "push" => !is_blob(target),
         "delete" => true,
         _ => false,
     };
     target["repository"].as_str().filter(|_| counts).map(str::to_owned)
+}
+
+/// Whether a layer or a config was pushed, which come before the manifest that names them.
+fn is_blob(target: &Value) -> bool {
+    let has_tag = target["tag"].as_str().is_some_and(|tag| !tag.is_empty());
+    let media_type = target["mediaType"].as_str().unwrap_or_default();
+    let is_other = !media_type.is_empty() && !media_type.contains("manifest") && !media_type.contains("index");
+    let is_below_blobs = target["url"].as_str().is_some_and(|url| url.contains("/blobs/"));
+    !has_tag && (is_other || is_below_blobs)
+}
+
+/// The data of a CloudEvent, which relays also send as a text (CloudEvents 1.0, JSON format 3.1).
+fn data_of(event: &Value) -> Value {
+    let parse = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_default();
+    match (&event["data"], &event["data_base64"]) {
+        (Value::String(text), _) => parse(text.as_bytes()),
+        (Value::Null, Value::String(text)) => STANDARD.decode(text).map(|bytes| parse(&bytes)).unwrap_or_default(),
+        (data, _) => data.clone(),
+    }
 }
 
 fn cloud(kind: &str, data: &Value) -> Named {
@@ -128,9 +157,8 @@ fn cloud(kind: &str, data: &Value) -> Named {
         "zotregistry.image.updated" | "zotregistry.image.deleted" => (Some(Sender::Zot), text(&data["name"])),
         _ if kind.starts_with("zotregistry.") => (Some(Sender::Zot), Vec::new()),
         _ if kind.starts_with("harbor.") => harbor(kind, data),
-        // What relays make of the events of others.
-        _ if data["detail-type"].is_string() => event_bridge(data),
-        _ => (None, Vec::new()),
+        // What relays make of the notifications of others.
+        _ => named(data, None),
     }
 }
 
@@ -254,8 +282,11 @@ mod tests {
         let events = [
             event("push", tag.clone()),
             event("push", tag.clone()),
-            event("push", by_digest.clone()),
-            event("push", json!({"repository": "geo/b-seed", "tag": ""})),
+            event("push", json!({"repository": "geo/b-seed", "mediaType": "application/octet-stream"})),
+            event(
+                "push",
+                json!({"repository": "geo/b-seed", "tag": "", "url": "http://x/v2/geo/b-seed/blobs/sha256:0"}),
+            ),
             event("pull", json!({"repository": "geo/b-seed", "tag": "1"})),
             event("mount", json!({"repository": "geo/b-seed", "tag": "1"})),
             json!({}),
@@ -263,8 +294,11 @@ mod tests {
         ];
         assert_eq!(read(&json!({"events": events})), found(Sender::Distribution));
         assert_eq!(read(&event("push", tag)), found(Sender::Distribution));
-        let deleted = read(&json!({"events": [event("delete", by_digest)]}));
-        assert_eq!(deleted, (Some(Sender::Distribution), vec!["geo/b-seed".to_owned()]));
+        let b = (Some(Sender::Distribution), vec!["geo/b-seed".to_owned()]);
+        let index = json!({"repository": "geo/b-seed", "mediaType": "application/vnd.oci.image.index.v1+json"});
+        for (action, target) in [("delete", &by_digest), ("push", &by_digest), ("push", &index)] {
+            assert_eq!(read(&json!({"events": [event(action, target.clone())]})), b, "{action} {target}");
+        }
         assert_eq!(read(&json!({"events": []})), (Some(Sender::Distribution), vec![]));
     }
 
@@ -281,6 +315,8 @@ mod tests {
             "homepage": "https://quay.io/repository/geo/a-seed", "updated_tags": ["1"],
         });
         assert_eq!(read(&quay), found(Sender::Quay));
+        quay["updated_tags"] = json!({"latest": "0123456789ab"});
+        assert_eq!(read(&quay), found(Sender::Quay), "of old versions");
         quay.as_object_mut().unwrap().remove("updated_tags");
         assert_eq!(read(&quay), (Some(Sender::Quay), vec![]), "a build, which pushes with a notification of its own");
     }
@@ -343,8 +379,24 @@ mod tests {
     }
 
     #[test]
+    fn batches_of_events_name_all_their_repositories() {
+        let event = |data: Value| json!({"specversion": "1.0", "type": "zotregistry.image.updated", "data": data});
+        let names = |letters: &str| -> Vec<String> { letters.chars().map(|c| format!("geo/{c}-seed")).collect() };
+        let batch = json!([
+            event(json!({"name": "geo/b-seed"})),
+            event(json!({"name": "geo/a-seed"}).to_string().into()),
+            {"specversion": "1.0", "type": "zotregistry.image.updated", "data_base64": "eyJuYW1lIjoiZ2VvL2Mtc2VlZCJ9"},
+            {"specversion": "1.0", "type": "x", "data": {"events": [
+                {"action": "push", "target": {"repository": "geo/d-seed", "tag": "1"}}]}},
+            {},
+        ]);
+        assert_eq!(read(&batch), (Some(Sender::Zot), names("abcd")));
+        assert_eq!(read(&json!([])), (None, vec![]), "a batch may be empty");
+    }
+
+    #[test]
     fn what_is_no_object_is_no_notification() {
-        for body in ["", "null", "[]", "\"x\"", "7", "{", "payload=%7B%7D", "{} {}"] {
+        for body in ["", "null", "[1]", "[[]]", "[{},null]", "\"x\"", "7", "{", "payload=%7B%7D", "{} {}"] {
             assert_eq!(Notice::read(body.as_bytes(), None), None, "{body}");
         }
         let deep = format!("{{\"events\":{}", "[".repeat(60_000));

@@ -89,6 +89,11 @@ fn notifications(callback: &str) -> Vec<(&'static str, Value, Headers)> {
             json!({"callback_url": callback, "push_data": {"tag": "1.0.0"}, "repository": {"repo_name": REPOSITORY}}),
             vec![],
         ),
+        (
+            "docker-registry, by digest",
+            json!({"events": [{"action": "push", "target": {"repository": REPOSITORY, "digest": "sha256:0"}}]}),
+            vec![],
+        ),
         ("Harbor", json!({"type": "PUSH_ARTIFACT", "event_data": harbor}), vec![]),
         ("Harbor", json!({"specversion": "1.0", "type": "harbor.artifact.pushed", "data": harbor}), vec![]),
         (
@@ -96,9 +101,19 @@ fn notifications(callback: &str) -> Vec<(&'static str, Value, Headers)> {
             json!({"repository": REPOSITORY, "docker_url": format!("quay.io/{REPOSITORY}"), "updated_tags": ["1.0.0"]}),
             vec![],
         ),
+        (
+            "old Quay",
+            json!({"repository": REPOSITORY, "docker_url": "quay.io/x", "updated_tags": {"1.0.0": "0123456789ab"}}),
+            vec![],
+        ),
         ("GitHub", json!({"action": "published", "package": package}), vec![("x-github-event", "package")]),
         ("GitHub", json!({"action": "published", "registry_package": package}), vec![]),
         ("zot", json!({"specversion": "1.0", "type": "zotregistry.image.updated", "data": zot}), vec![]),
+        (
+            "a batch",
+            json!([{"specversion": "1.0", "type": "zotregistry.image.updated", "data": zot}]),
+            vec![("content-type", "application/cloudevents-batch+json; charset=utf-8")],
+        ),
         ("zot", zot, vec![("ce-type", "zotregistry.image.updated"), ("ce-specversion", "1.0")]),
         (
             "EventBridge",
@@ -165,7 +180,7 @@ async fn only_repositories_that_are_scanned_are_hinted_at() {
 async fn what_is_no_notification_is_refused_with_what_is_read() {
     let silo = TestApp::with_jobs(&[("a", "1.0.0", "1.0.0")]).await;
     let hook = hook(&silo, 1).await;
-    for body in ["", "{", "null", "[]", "payload=%7B%7D", "\u{1}", &"[".repeat(60_000)] {
+    for body in ["", "{", "null", "[1]", "payload=%7B%7D", "\u{1}", &"[".repeat(60_000)] {
         let refused = silo.anonymous().post_text(&hook, body).await.expect(400).error();
         assert!(refused.contains("docker-registry") && refused.contains("application/json"), "{refused}");
     }
