@@ -20,6 +20,9 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// What ids of keys begin with: those of users, and those of sessions.
 const BEGINNINGS: [&str; 2] = ["AKIA", "ASIA"];
 
+/// What codes of errors have in them that are about the keys, as in `UnrecognizedClientException`.
+const CREDENTIALS: [&str; 7] = ["Client", "Signature", "Token", "AccessKey", "Expired", "Auth", "OptIn"];
+
 /// Keys of a user or of a session.
 pub(super) struct Keys {
     id: String,
@@ -67,9 +70,10 @@ pub(super) fn refusal(answer: &Answer) -> Option<Error> {
         "ThrottlingException" | "ServerException" => Error::Throttled(format!("{text}; scan it later or less often")),
         "AccessDeniedException" => Error::Forbidden(format!("{text}; give the keys that right")),
         "RepositoryNotFoundException" => Error::NotFound(text),
-        _ => Error::WrongPassword(format!(
+        _ if CREDENTIALS.iter().any(|word| code.contains(word)) => Error::WrongPassword(format!(
             "{text}; correct the keys (key id as user name; secret, or SECRET:SESSION-TOKEN, as password) and this machine's clock"
         )),
+        _ => Error::Status(text),
     })
 }
 

@@ -20,6 +20,8 @@ use super::{Distribution, JSON, PING_BODY, TokenScope};
 
 /// The scope of listing repositories, where no challenge names another.
 const CATALOG_SCOPE: &str = "registry:catalog:*";
+/// The service that Harbor's challenges name.
+const HARBOR: &str = "harbor-registry";
 /// What a token has that is asked for without a scope.
 const NO_SCOPE: &str = "";
 
@@ -130,12 +132,8 @@ impl Distribution {
         for scope in scopes {
             match self.authorization(&access, &scope, None).await {
                 Ok((token, _)) => request.authorization = token,
-                Err(Error::LoginRequired(_)) => {
-                    last = Err(Error::LoginRequired(self.no_catalog_for_strangers("")));
-                    continue;
-                }
-                Err(Error::Forbidden(_)) => {
-                    last = Err(Error::Forbidden(self.no_catalog_for_account(&access, "")));
+                Err(Error::LoginRequired(_) | Error::Forbidden(_)) => {
+                    last = Err(self.no_catalog(&access, ""));
                     continue;
                 }
                 Err(why) => return Err(why),
@@ -238,22 +236,28 @@ impl Distribution {
         }
     }
 
-    /// Why a stranger gets no list of repositories; `reason` in brackets, as the registry says it.
-    pub(super) fn no_catalog_for_strangers(&self, reason: &str) -> String {
-        format!("{} lists its repositories only to those who log in{reason}; give a username and password", self.host())
-    }
-
-    /// Why an account gets no list of repositories, and which right it lacks.
-    pub(super) fn no_catalog_for_account(&self, access: &Access, reason: &str) -> String {
-        let advice = match access {
-            Access::Bearer(tokens) if tokens.service() == Some("harbor-registry") => {
+    /// Why there is no list of repositories for us, and what would help; `reason` in brackets, as the registry says it.
+    pub(super) fn no_catalog(&self, access: &Access, reason: &str) -> Error {
+        let is_harbor = matches!(access, Access::Bearer(tokens) if tokens.service() == Some(HARBOR));
+        let advice = match (is_harbor, self.has_login()) {
+            (true, _) => {
                 "this is a Harbor, which shows its catalogue to administrators only: add it with the kind harbor"
             }
-            _ => {
+            (false, true) => {
                 "on many registries only an administrator may: give such an account, or one with the right registry:catalog:*"
             }
+            (false, false) => "give a username and password",
         };
-        format!("{} does not let this account list its repositories{reason}; {advice}", self.host())
+        match self.has_login() {
+            true => Error::Forbidden(format!(
+                "{} does not let this account list its repositories{reason}; {advice}",
+                self.host()
+            )),
+            false => Error::LoginRequired(format!(
+                "{} lists its repositories only to those who log in{reason}; {advice}",
+                self.host()
+            )),
+        }
     }
 }
 

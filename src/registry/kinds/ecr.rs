@@ -2,7 +2,8 @@
 //!
 //! `/v2/` wants Basic, user `AWS`, and a token as password, which lives 12 hours. Either the admin gives one (`aws ecr
 //! get-login-password`), or AWS keys: with them we get our own from ECR's interface, which also lists tags with digests.
-//! Where the keys may not list, and without keys, the distribution API does.
+//! Where the keys may not list, where something else answers for the interface (a proxy, a server that imitates ECR), and
+//! without keys, the distribution API does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -191,7 +192,7 @@ pub(super) async fn repositories(
 ) -> Result<Listing<String>> {
     match interface {
         Some(interface) => match interface.repositories().await {
-            Err(Error::Forbidden(_)) => explain(distribution.repositories().await),
+            Err(why) if is_no_use(&why) => explain(distribution.repositories().await),
             outcome => outcome,
         },
         None => explain(distribution.repositories().await),
@@ -206,11 +207,16 @@ pub(super) async fn tags(
 ) -> Result<Listing<Tag>> {
     match interface {
         Some(interface) => match interface.tags(repository).await {
-            Err(Error::Forbidden(_)) => explain(distribution.tags(repository).await),
+            Err(why) if is_no_use(&why) => explain(distribution.tags(repository).await),
             outcome => outcome,
         },
         None => explain(distribution.tags(repository).await),
     }
+}
+
+/// Whether the interface refuses, or is none: then `/v2/` may do all the same.
+fn is_no_use(why: &Error) -> bool {
+    matches!(why, Error::Forbidden(_) | Error::Status(_) | Error::Malformed(_))
 }
 
 /// What `/v2/` is logged in to with: keys are not for it.

@@ -1,10 +1,11 @@
 //! Which token is asked for what: each make of registry refuses other scopes than the next.
 
 use futures_util::future::join_all;
+use serde_json::json;
 use silo::registry::Error;
 
 use super::{assert_fails, open, open_as};
-use crate::support::fake_registry::{FakeRegistry, Image, Seen};
+use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
 use crate::support::token_desk::TokenHabit;
 
 /// A registry with one image, `geo/ice:1`, whose token service knows `ada`.
@@ -57,6 +58,19 @@ async fn who_may_pull_one_repository_is_not_told_that_the_password_is_wrong() {
         assert_fails!(source.tags("geo/snow").await, Forbidden, "repository:geo/snow:pull");
         assert_fails!(source.repositories().await, Forbidden, "list its repositories", "registry:catalog:*");
         assert_eq!(source.tags("geo/ice").await.unwrap().items.len(), 1, "{status}: it goes on");
+    }
+}
+
+/// Harbor's catalogue is for its administrators, and for nobody else whatever rights are given.
+#[tokio::test]
+async fn a_harbor_that_was_added_as_another_kind_is_known() {
+    for status in [401, 403] {
+        let registry = registry_with(TokenHabit::Harbor).await;
+        let body = json!({"errors": [{"code": "UNAUTHORIZED", "message": "unauthorized to list catalog"}]});
+        registry.fault(Seen::is_catalog, ALWAYS, Fault::Json(status, body));
+        let account = open_as(&registry, "ada", "secret").repositories().await;
+        assert_fails!(account, Forbidden, "add it with the kind harbor");
+        assert_fails!(open(&registry).repositories().await, LoginRequired, "add it with the kind harbor");
     }
 }
 

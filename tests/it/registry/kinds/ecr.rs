@@ -266,16 +266,29 @@ async fn its_interface_lists_tags_with_digests_over_pages() {
 #[tokio::test]
 async fn what_the_keys_may_not_list_the_distribution_api_does() {
     let registry = with_interface(3600).await;
-    let denied = says("AccessDeniedException", "User is not authorized to perform: ecr:DescribeImages");
-    registry.fault(|seen| is_call(seen) && !asks_for_a_token(seen), ALWAYS, Fault::Json(400, denied));
     let source = open_with_keys(&registry, KEY);
-    assert_eq!(source.repositories().await.unwrap().items, ["geo/a-seed"]);
-    assert_eq!(pairs(&source.tags("geo/a-seed").await.unwrap()), [("1.0.0", None)]);
-    for (broken, part) in [(Fault::Json(200, json!([])), "something else"), (Fault::Html(200), "something else")] {
+    let denied = says("AccessDeniedException", "User is not authorized to perform: ecr:DescribeImages");
+    let refusals = [
+        Fault::Json(400, denied),
+        // What imitates Amazon, or stands before it, refuses in words of its own.
+        Fault::Json(400, says("UnknownOperationException", "not implemented")),
+        Fault::Json(403, json!({"message": "Missing Authentication Token"})),
+        Fault::Html(403),
+        Fault::Html(404),
+        Fault::Html(405),
+        Fault::Status(501),
+        Fault::Json(200, json!([])),
+        Fault::Html(200),
+    ];
+    for refusal in refusals {
         registry.clear_faults();
-        registry.fault(|seen| calls(seen, "DescribeImages"), ALWAYS, broken);
-        assert_fails!(source.tags("geo/a-seed").await, Malformed, registry.host(), part);
+        registry.fault(|seen| is_call(seen) && !asks_for_a_token(seen), ALWAYS, refusal.clone());
+        assert_eq!(source.repositories().await.unwrap().items, ["geo/a-seed"], "{refusal:?}");
+        assert_eq!(pairs(&source.tags("geo/a-seed").await.unwrap()), [("1.0.0", None)], "{refusal:?}");
     }
+    registry.clear_faults();
+    registry.fault(is_call, ALWAYS, Fault::Json(400, says("ThrottlingException", "Rate exceeded")));
+    assert_fails!(source.tags("geo/a-seed").await, Throttled, "Rate exceeded");
 }
 
 #[tokio::test]
