@@ -88,6 +88,8 @@ pub struct ScanCounts {
     pub repositories_skipped: u64,
     /// Of those, listed to the end.
     pub repositories_done: u64,
+    /// Of those, not given to this account; their images stay as they are.
+    pub repositories_refused: u64,
     /// Tags seen, attachments (`sha256-….sig`) not counted.
     pub tags: u64,
     /// Of those, looked at.
@@ -136,7 +138,7 @@ pub struct Scan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewScanProblem {
     /// Stable word: `listing-failed`, `listing-truncated`, `tags-failed`, `digest-failed`, `content-failed`,
-    /// `pulls-spent`, `registry-gone`, `label-refused`, `platforms-differ`, `manifest-invalid`.
+    /// `pull-refused`, `pulls-spent`, `registry-gone`, `label-refused`, `platforms-differ`, `manifest-invalid`.
     pub code: String,
     /// The repository it is about; empty for the whole registry.
     pub repository: String,
@@ -225,6 +227,13 @@ impl Scan {
                 "{} of {} repositories were passed over by name. To look into them, add the registry with patterns of \
                  your own (\"include\": [\"*\"] for all), or change scan.include in the configuration",
                 counts.repositories_skipped, counts.repositories
+            ));
+        }
+        if counts.repositories_refused > 0 {
+            notes.push(format!(
+                "The registry does not give this account {} of the repositories that it lists. Their images stay as they \
+                 are; the problems (pull-refused) name the missing right",
+                counts.repositories_refused
             ));
         }
         if self.state == ScanState::Partial {

@@ -189,9 +189,9 @@ impl Api {
             (StatusCode::UNAUTHORIZED, Some(_)) => Error::WrongPassword(format!(
                 "{host} does not accept the username and password{reason}; correct them (some registries want an access token as password)"
             )),
-            (StatusCode::FORBIDDEN, Some(_)) => {
-                Error::Forbidden(format!("{host} does not give this account {what}{reason}; ask who runs it"))
-            }
+            (StatusCode::FORBIDDEN, Some(_)) => Error::Forbidden(format!(
+                "{host} does not give this account {what}{reason}; give it the right to read that"
+            )),
             (StatusCode::NOT_FOUND, _) => Error::NotFound(format!("{host} does not have {what}{reason}")),
             _ => answer.unexpected(what),
         };

@@ -288,7 +288,7 @@ impl Distribution {
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !self.has_login() => self.login_required(what),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Forbidden(format!(
-                "{host} does not give this account {what}{}; give it the right to pull",
+                "{host} does not give this account {what}{}; give it the right to pull from that repository",
                 answer.reason()
             )),
             StatusCode::NOT_FOUND => Error::NotFound(format!("{host} does not have {what}{}", answer.reason())),
@@ -299,9 +299,8 @@ impl Distribution {
     async fn catalog_refusal(&self, answer: &Answer) -> Error {
         let reason = answer.reason();
         match answer.status.as_u16() {
-            401 | 403 if !self.has_login() => Error::LoginRequired(self.no_catalog_for_strangers(&reason)),
             401 | 403 => match self.greeted(false).await {
-                Ok(access) => Error::Forbidden(self.no_catalog_for_account(&access, &reason)),
+                Ok(access) => self.no_catalog(&access, &reason),
                 Err(why) => why,
             },
             404 | 405 => Error::NotFound(format!(

@@ -136,6 +136,7 @@ impl Store {
         Ok(ScanCounts {
             problems: problems.unsigned_abs(),
             repositories_done: done.len() as u64,
+            repositories_refused: 0,
             tags,
             tags_done: tags,
             added: added.unsigned_abs(),

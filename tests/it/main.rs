@@ -5,6 +5,7 @@ mod cli;
 mod demo;
 mod engine;
 mod problems;
+mod real;
 mod registry;
 mod rooms;
 mod runs;

@@ -78,6 +78,8 @@ pub(super) struct Walk<'a> {
     /// Why the listing is not complete; the first reason stays.
     incomplete: Option<String>,
     failures_in_a_row: u32,
+    /// Why the first repository was refused, where some were.
+    refused: Option<Error>,
     /// New digests that were not pulled, because pulls are few, and why.
     unpulled: (u32, String),
 }
@@ -156,6 +158,7 @@ impl<'a> Walk<'a> {
             committing: None,
             incomplete: None,
             failures_in_a_row: 0,
+            refused: None,
             unpulled: (0, String::new()),
         }
     }
@@ -213,6 +216,12 @@ impl<'a> Walk<'a> {
             let why = format!("{count} new images wait for the next scan: {why}");
             self.step.problems.push(problem("pulls-spent", "", "", &why));
             self.end_early(why);
+        }
+        // Who is refused everything has seen nothing, and least of all that something is gone.
+        if let Some(why) = self.refused.take()
+            && self.input.progress.counts(self.input.source).repositories_done == 0
+        {
+            self.end_early(format!("none of the repositories could be read: {why}"));
         }
         let step = self.next();
         let known = self.states.into_keys().collect();

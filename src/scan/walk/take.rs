@@ -13,6 +13,8 @@ use crate::store::Looked;
 /// After this many requests in a row that got no answer, the registry counts as gone and the walk ends: otherwise each
 /// of its thousand tags would be waited for, retries and all.
 const OUTAGE: u32 = 8;
+/// The code of a repository or tag that the account may not read.
+const PULL_REFUSED: &str = "pull-refused";
 
 impl Walk<'_> {
     /// Takes what a task found out. True: the walk is over.
@@ -25,8 +27,7 @@ impl Walk<'_> {
             }
             Ok(Event::Listed(repository, Err(trouble))) => {
                 let why = registry_error(trouble)?;
-                self.step.problems.push(problem("tags-failed", &repository, "", &why));
-                self.end_early(format!("the tags of {repository} could not be listed: {why}"));
+                self.take_failed_listing(&repository, &why);
                 self.note_failure(&repository, why.to_string());
                 self.one_less(&repository.into());
                 self.is_over(why)
@@ -37,6 +38,24 @@ impl Walk<'_> {
                 // Only who drops the walk cancels its tasks.
                 Err(_) => Ok(false),
             },
+        }
+    }
+
+    /// A repository that this account may not read says nothing of the others: they lose what they no longer have. Any other
+    /// failure may be the registry's as a whole.
+    fn take_failed_listing(&mut self, repository: &str, why: &Error) {
+        if is_refused(why) {
+            self.step.problems.push(problem(
+                PULL_REFUSED,
+                repository,
+                "",
+                format!("{why}; until then its images stay as they are"),
+            ));
+            self.input.progress.update(|counts| counts.repositories_refused += 1);
+            self.refused.get_or_insert_with(|| why.clone());
+        } else {
+            self.step.problems.push(problem("tags-failed", repository, "", why));
+            self.end_early(format!("the tags of {repository} could not be listed: {why}"));
         }
     }
 
@@ -203,8 +222,8 @@ impl Walk<'_> {
     }
 
     /// A listed tag could not be read: it neither appears nor vanishes. When the registry did not answer, the scan is
-    /// partial; when what it answered is unusable, it will be so tomorrow, and must not keep vanished images in the
-    /// catalogue for ever.
+    /// partial; when it refused, or what it answered is unusable, it will be so tomorrow, and must not keep vanished
+    /// images in the catalogue for ever.
     fn unseen(&mut self, repository: &str, tag: &str, why: Option<(&str, &Error)>) {
         self.input.progress.update(|counts| counts.tags_done += 1);
         let Some((code, why)) = why else { return };
@@ -216,8 +235,9 @@ impl Walk<'_> {
             }
             return;
         }
+        let code = if is_refused(why) { PULL_REFUSED } else { code };
         self.step.problems.push(problem(code, repository, tag, why));
-        if matches!(why, Error::Malformed(_) | Error::NotFound(_)) {
+        if is_refused(why) || matches!(why, Error::Malformed(_) | Error::NotFound(_)) {
             // It is to be reported by each scan.
             if let Some(open) = self.open.get_mut(repository) {
                 open.state.change_signal.clear();
@@ -277,6 +297,11 @@ impl Walk<'_> {
             _ => Ok(false),
         }
     }
+}
+
+/// Whether the registry answered, but does not let this account (or strangers) have it.
+fn is_refused(why: &Error) -> bool {
+    matches!(why, Error::Forbidden(_) | Error::LoginRequired(_))
 }
 
 fn registry_error(trouble: Trouble) -> Result<Error, Stop> {

@@ -20,7 +20,7 @@ use crate::support::fake_registry::{FakeRegistry, Image, Seen};
 use crate::support::process::PATIENCE;
 
 /// A manifest that breaks no rule.
-fn manifest(name: &str, job_version: &str, title: &str) -> Value {
+pub(crate) fn manifest(name: &str, job_version: &str, title: &str) -> Value {
     json!({
         "seedVersion": "1.0.0",
         "job": {
@@ -33,11 +33,11 @@ fn manifest(name: &str, job_version: &str, title: &str) -> Value {
 }
 
 /// An image of a job.
-fn seed(name: &str, job_version: &str, title: &str) -> Image {
+pub(crate) fn seed(name: &str, job_version: &str, title: &str) -> Image {
     labelled(&manifest(name, job_version, title).to_string())
 }
 
-fn labelled(label: &str) -> Image {
+pub(crate) fn labelled(label: &str) -> Image {
     Image::new().label(silo::seed::LABEL, label)
 }
 
@@ -67,6 +67,6 @@ fn fields<'a>(rows: &'a [Value], field: &str) -> Vec<&'a str> {
 }
 
 /// What stands in `counts` of a scan.
-fn counts<const N: usize>(scan: &Value, names: [&str; N]) -> [u64; N] {
+pub(crate) fn counts<const N: usize>(scan: &Value, names: [&str; N]) -> [u64; N] {
     names.map(|name| scan["counts"][name].as_u64().expect("a count"))
 }

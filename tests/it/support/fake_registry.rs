@@ -754,7 +754,7 @@ impl Inner {
                 }
                 let scope =
                     desk.challenge(path, &wanted).map(|scope| format!(",scope=\"{scope}\"")).unwrap_or_default();
-                format!("Bearer realm=\"{realm}\",service=\"fake\"{scope}")
+                format!("Bearer realm=\"{realm}\",service=\"{}\"{scope}", desk.service())
             }
         };
         Some(with(error(401, "UNAUTHORIZED"), "www-authenticate", &challenge))

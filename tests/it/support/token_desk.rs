@@ -22,6 +22,8 @@ pub enum TokenHabit {
     GitLab,
     /// This status for all scopes but this one.
     OneScope(u16, &'static str),
+    /// This status for this scope.
+    AllBut(u16, &'static str),
 }
 
 /// What a token was asked for, and whether by the account that is known.
@@ -69,6 +71,7 @@ impl TokenDesk {
             TokenHabit::Quay if !scope.is_empty() && !scope.starts_with("repository:") => return Err(400),
             TokenHabit::GitLab if !scope.starts_with("repository:") => return Err(403),
             TokenHabit::OneScope(status, only) if scope != only => return Err(status),
+            TokenHabit::AllBut(status, but) if scope == but => return Err(status),
             _ => {}
         }
         let token = format!("token-{serial}");
@@ -90,6 +93,11 @@ impl TokenDesk {
             TokenHabit::Quay if path == "_catalog" => grant.scope.is_empty(),
             _ => grant.scope == wanted,
         }
+    }
+
+    /// What its challenges call it.
+    pub fn service(&self) -> &'static str {
+        if self.habit() == TokenHabit::Harbor { "harbor-registry" } else { "fake" }
     }
 
     /// The scope that the challenge of a path names. For repositories it is a placeholder, as on GHCR.
