@@ -19,6 +19,9 @@ pub enum Error {
     /// The body or the address is too long.
     #[error("{0}")]
     TooLarge(String),
+    /// The body is compressed in a way that we do not undo.
+    #[error("The body's Content-Encoding is not known here; send it as it is, or with gzip")]
+    UnsupportedCoding,
     /// A unique name is taken.
     #[error("{0}")]
     Duplicate(String),

@@ -178,27 +178,24 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::holder::stranger;
     use super::*;
-
-    fn address(number: u8) -> Holder {
-        Holder::Address(format!("10.0.0.{number}"))
-    }
 
     #[tokio::test(start_paused = true)]
     async fn bodies_wait_for_memory_and_are_refused_after_a_while() {
         let admission = Admission::new(64);
-        let full = [admission.meter(address(1)), admission.meter(address(2))];
+        let full = [admission.meter(stranger(1)), admission.meter(stranger(2))];
         for meter in &full {
             meter.take(FREE + 16 * MIB).await.expect("half of a half");
         }
-        let own = admission.meter(address(1));
+        let own = admission.meter(stranger(1));
         own.take(FREE).await.expect("what every request has");
         own.take(1).await.expect_err("its share is taken");
         assert!(own.refusal().is_some());
-        admission.meter(address(3)).take(FREE + 1).await.expect_err("everything is taken");
+        admission.meter(stranger(3)).take(FREE + 1).await.expect_err("everything is taken");
         let user = Holder::User(crate::catalog::UserId(1));
         admission.meter(user).take(16 * MIB).await.expect("users have their own half");
-        let waiting = admission.meter(address(3));
+        let waiting = admission.meter(stranger(3));
         let waits = async { waiting.take(MIB).await.expect("somebody gives it back") };
         tokio::join!(waits, async { drop(full) });
     }
@@ -207,7 +204,7 @@ mod tests {
     async fn many_whole_bodies_at_once_are_read_one_after_the_other() {
         let admission = Admission::new(64);
         let read = async || {
-            let meter = admission.meter(address(1));
+            let meter = admission.meter(stranger(1));
             meter.state().ahead = MIB - FREE;
             for _ in 0..16 {
                 meter.take(MIB / 16).await.expect("its turn comes");
@@ -221,7 +218,7 @@ mod tests {
     async fn a_body_has_to_come_at_some_speed() {
         let admission = Admission::new(64);
         for (pause, arrives) in [(1, true), (5, false)] {
-            let meter = admission.meter(address(1));
+            let meter = admission.meter(stranger(1));
             let pieces = stream::unfold(0, move |sent| async move {
                 tokio::time::sleep(Duration::from_secs(pause)).await;
                 (sent < 30).then(|| (Ok::<_, axum::Error>(Bytes::from(vec![0; 16 * 1024])), sent + 1))

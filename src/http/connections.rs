@@ -4,12 +4,13 @@
 //! *spare* one: it gets little time, and only admins and probes are served on it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::watch::Watch;
+use crate::auth::ClientNetwork;
 
 /// Handles that a connection may need: itself, a file that is sent, one to the database.
 const HANDLES_EACH: usize = 3;
@@ -51,12 +52,12 @@ struct Open {
     next: u64,
     entries: HashMap<u64, Entry>,
     /// Those that are not spare, by where they come from.
-    of_network: HashMap<IpAddr, usize>,
+    of_network: HashMap<ClientNetwork, usize>,
     spare: usize,
 }
 
 struct Entry {
-    network: IpAddr,
+    network: ClientNetwork,
     is_spare: bool,
     watch: Arc<Watch>,
     close: CancellationToken,
@@ -80,7 +81,7 @@ impl Connections {
     /// A place for a connection from there; `None`: not even a spare one.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let Bounds { most, per_network, spare } = self.bounds;
-        let network = network_of(peer);
+        let network = ClientNetwork::of(peer);
         let mut open = self.open();
         let of_network = open.of_network.get(&network).copied().unwrap_or_default();
         let is_spare = if of_network >= per_network {
@@ -146,17 +147,6 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one client: an address, or what one customer of a provider has of IPv6 (/64).
-pub(super) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,13 +202,5 @@ mod tests {
         let _under_way = [mine[1].watch.begin(), third.watch.begin()];
         assert!(connections.enter(peer(1)).unwrap().is_spare);
         assert!(!connections.enter(peer(2)).unwrap().is_spare);
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_client() {
-        let network = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2:ffff::"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
     }
 }

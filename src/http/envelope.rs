@@ -1,4 +1,4 @@
-//! What goes around every request: a request id, one path spelling, CORS, a time limit, error bodies, logs, metrics.
+//! What goes around every request: a request id, one path spelling, CORS, codings, a time limit, error bodies, logs, metrics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,16 +8,18 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument as _, field};
 
 use super::error::Failure;
-use super::extract::client_address;
+use super::proxied::{PublicPrefix, client_address};
+use super::{spelling, unread_body};
 use crate::app::{App, Error};
 use crate::auth::random_id;
 
@@ -46,6 +48,8 @@ pub(super) fn around(router: Router, app: &App, streamed: Vec<&'static str>) -> 
     };
     router
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        // Inside of the limit on bodies: it counts what comes out.
+        .layer(RequestDecompressionLayer::new())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Failure::from(Error::Internal("a handler panicked".to_owned())).into_response()
         }))
@@ -53,9 +57,10 @@ pub(super) fn around(router: Router, app: &App, streamed: Vec<&'static str>) -> 
         .layer(cors(&app.settings().http.cors_origins))
         .layer(middleware::from_fn(options_body))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(no_file)))
+        .layer(middleware::from_fn(unread_body::drain))
 }
 
-async fn envelope(State(Around { app, streamed }): State<Around>, request: Request, next: Next) -> Response {
+async fn envelope(State(Around { app, streamed }): State<Around>, mut request: Request, next: Next) -> Response {
     let id = random_id();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -67,13 +72,17 @@ async fn envelope(State(Around { app, streamed }): State<Around>, request: Reque
     // Of the highest level, so that lines of every level have it.
     let span = tracing::error_span!("request", id, method = word, path = shown(&path), from, user = field::Empty);
     let started = Instant::now();
+    let prefix = PublicPrefix::of(request.headers(), &app);
     let is_streamed = method == Method::POST && streamed.contains(&path.as_str());
     let most = match is_streamed {
         true => LONGEST_STREAM,
         false => Duration::from_secs(u64::from(app.settings().http.request_timeout_seconds)),
     };
     let answered = async {
-        if let Some(redirect) = one_spelling(request.uri()) {
+        if let Err(why) = check_head(&mut request) {
+            return why.into_response();
+        }
+        if let Some(redirect) = spelling::redirect(&method, request.uri()) {
             return redirect;
         }
         match tokio::time::timeout(most, next.run(request)).await {
@@ -84,6 +93,7 @@ async fn envelope(State(Around { app, streamed }): State<Around>, request: Reque
     };
     let mut response = with_error_body(answered.instrument(span.clone()).await, &path, &id, &span);
     let headers = response.headers_mut();
+    prefix.put_before_location(headers);
     headers.insert(&REQUEST_ID, HeaderValue::from_str(&id).expect("an id is hexadecimal digits"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let took = started.elapsed();
@@ -91,6 +101,27 @@ async fn envelope(State(Around { app, streamed }): State<Around>, request: Reque
     metrics::histogram!("silo_http_request_duration_seconds", &labels).record(took.as_secs_f64());
     tell(&span, response.status(), took);
     response
+}
+
+/// What no route should have to look for.
+fn check_head(request: &mut Request) -> Result<(), Failure> {
+    // RFC 9112, section 3.2.
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(Error::Invalid("A request needs one Host header".to_owned()).into());
+    }
+    let codings: Vec<_> = request.headers().get_all(header::CONTENT_ENCODING).iter().collect();
+    let known = match codings[..] {
+        [] => return Ok(()),
+        [coding] => {
+            ["gzip", "identity"].into_iter().find(|known| coding.as_bytes().eq_ignore_ascii_case(known.as_bytes()))
+        }
+        _ => None,
+    };
+    let known = HeaderValue::from_static(known.ok_or(Error::UnsupportedCoding)?);
+    // The layer that undoes it knows one spelling.
+    request.headers_mut().insert(header::CONTENT_ENCODING, known);
+    Ok(())
 }
 
 /// Writes the body of a failure: `{"error": …}` for the legacy interface, a problem document (RFC 9457) for the native
@@ -164,26 +195,6 @@ fn is_native(path: &str) -> bool {
     path.starts_with("/api/") || path.starts_with("/hooks/")
 }
 
-/// Sends `/x/`, `//x` and `/a/../x` to `/x`, path-absolute, so that proxies can rewrite it.
-fn one_spelling(uri: &http::Uri) -> Option<Response> {
-    let path = uri.path();
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => _ = parts.pop(),
-            other => parts.push(other),
-        }
-    }
-    let clean = format!("/{}", parts.join("/"));
-    if clean == path || path == "*" {
-        return None;
-    }
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = HeaderValue::from_str(&format!("{clean}{query}")).ok()?;
-    Some((StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response())
-}
-
 fn cors(origins: &[String]) -> CorsLayer {
     let allowed = if origins.iter().any(|origin| origin == "*") {
         AllowOrigin::any()
@@ -198,8 +209,28 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::CONTENT_TYPE,
             header::ACCEPT,
             HeaderName::from_static("x-requested-with"),
+            HeaderName::from_static("last-event-id"),
+            header::CACHE_CONTROL,
+            header::CONTENT_ENCODING,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_RANGE,
+            header::RANGE,
         ])
-        .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID.clone()])
+        .expose_headers([
+            header::ACCEPT_RANGES,
+            header::ALLOW,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_RANGE,
+            header::ETAG,
+            header::LAST_MODIFIED,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            REQUEST_ID.clone(),
+        ])
         .max_age(Duration::from_secs(1000))
 }
 

@@ -42,6 +42,9 @@ impl IntoResponse for Failure {
             Error::Unavailable(_) | Error::StoreAway(_) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(SOON));
             }
+            Error::UnsupportedCoding => {
+                response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
+            }
             _ => {}
         }
         response.extensions_mut().insert(self);
@@ -54,6 +57,7 @@ fn status_of(error: &Error) -> StatusCode {
         Error::Invalid(_) | Error::Duplicate(_) | Error::Unrunnable(_) => StatusCode::BAD_REQUEST,
         Error::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::UnsupportedCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,

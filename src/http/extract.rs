@@ -1,16 +1,13 @@
 //! Reading requests: bodies, ids, addresses.
 
-use std::net::{IpAddr, SocketAddr};
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Request};
 use http::request::Parts;
-use http::uri::Authority;
-use http::{Extensions, HeaderMap};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::Failure;
+use super::proxied::client_address;
 use crate::app::{App, Caller, Error, Session};
 
 /// A JSON object whose keys match in any case, as Go decoded them; the `Content-Type` is not looked at. Unknown keys are
@@ -213,91 +210,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// The address by which others reach this server, without a slash at the end: the configured one, else the one that this
-/// request was sent to.
-pub struct PublicUrl(pub String);
-
-impl FromRequestParts<App> for PublicUrl {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let settings = &app.settings().http;
-        if !settings.public_url.is_empty() {
-            return Ok(Self(settings.public_url.trim_end_matches('/').to_owned()));
-        }
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        // HTTP/2 has the host in the address of the request.
-        let host = header("host").or(parts.uri.authority().map(Authority::as_str)).unwrap_or("localhost");
-        let is_secure = settings.trust_forwarded_for && header("x-forwarded-proto") == Some("https");
-        Ok(Self(format!("{}://{host}", if is_secure { "https" } else { "http" })))
-    }
-}
-
-/// Where a request comes from: the connection's other end, or what our own proxy says that it is.
-pub fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_forwarded_for: bool) -> Option<IpAddr> {
-    let peer = extensions.get::<SocketAddr>().map(SocketAddr::ip);
-    if !trust_forwarded_for {
-        return peer;
-    }
-    // The last entry is the one that our own proxy wrote.
-    let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
-    let last = forwarded.and_then(|value| value.to_str().ok()).and_then(|list| list.rsplit(',').next());
-    last.and_then(forwarded_address).or(peer)
-}
-
-/// An address as proxies write it: with or without a port, in IPv6 with or without brackets.
-fn forwarded_address(text: &str) -> Option<IpAddr> {
-    let text = text.trim().trim_matches('"');
-    let bracketed = text.strip_prefix('[').and_then(|text| text.split_once(']')).map(|(address, _port)| address);
-    let bare = bracketed.unwrap_or(text);
-    let without_port = || bare.parse().map(|address: SocketAddr| address.ip());
-    bare.parse().or_else(|_| without_port()).ok()
-}
-
 impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let address = client_address(&parts.headers, &parts.extensions, app.settings().http.trust_forwarded_for);
         Ok(Self::new(parts.extensions.get().cloned(), address))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_as_proxies_write_them() {
-        for (text, expected) in [
-            ("192.0.2.7", Some("192.0.2.7")),
-            (" 192.0.2.7:4711", Some("192.0.2.7")),
-            ("2001:db8::1", Some("2001:db8::1")),
-            ("[2001:db8::1]", Some("2001:db8::1")),
-            ("[2001:db8::1]:443", Some("2001:db8::1")),
-            ("\"[2001:db8::1]:443\"", Some("2001:db8::1")),
-            ("unknown", None),
-            ("", None),
-            ("192.0.2.7:port", None),
-        ] {
-            assert_eq!(forwarded_address(text), expected.map(|it| it.parse().expect("an address")), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_proxys_word_counts_where_it_is_trusted_and_can_be_read() {
-        let mut headers = HeaderMap::new();
-        let mut extensions = Extensions::new();
-        extensions.insert(SocketAddr::from(([127, 0, 0, 1], 1)));
-        let address = |headers: &HeaderMap, extensions: &Extensions, trust| {
-            client_address(headers, extensions, trust).map(|address| address.to_string()).unwrap_or_default()
-        };
-        assert_eq!(address(&headers, &extensions, true), "127.0.0.1");
-        headers.append("x-forwarded-for", "203.0.113.9".parse().expect("a value"));
-        headers.append("x-forwarded-for", "198.51.100.1, 192.0.2.7:99".parse().expect("a value"));
-        assert_eq!(address(&headers, &extensions, false), "127.0.0.1");
-        assert_eq!(address(&headers, &extensions, true), "192.0.2.7");
-        headers.append("x-forwarded-for", "_hidden".parse().expect("a value"));
-        assert_eq!(address(&headers, &extensions, true), "127.0.0.1");
     }
 }

@@ -2,16 +2,16 @@
 
 use http::request::Parts;
 
-use super::connections::network_of;
-use super::extract::client_address;
+use super::proxied::client_address;
 use crate::app::{App, Session};
+use crate::auth::ClientNetwork;
 use crate::catalog::UserId;
 
 /// A user; or, of those who are not logged in, an address (a /64 of IPv6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Holder {
     User(UserId),
-    Address(String),
+    Stranger(Option<ClientNetwork>),
 }
 
 impl Holder {
@@ -21,10 +21,16 @@ impl Holder {
             return Self::User(session.user.id);
         }
         let address = client_address(&parts.headers, &parts.extensions, app.settings().http.trust_forwarded_for);
-        Self::Address(address.map(|address| network_of(address).to_string()).unwrap_or_default())
+        Self::Stranger(address.map(ClientNetwork::of))
     }
 
     pub(super) fn is_user(&self) -> bool {
         matches!(self, Self::User(_))
     }
+}
+
+/// A stranger of an address of tests.
+#[cfg(test)]
+pub(super) fn stranger(number: u8) -> Holder {
+    Holder::Stranger(Some(ClientNetwork::of([10, 0, 0, number].into())))
 }

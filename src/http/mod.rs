@@ -11,10 +11,13 @@ mod holder;
 mod hooks;
 mod line;
 mod operations;
+mod proxied;
 mod routes;
 mod schemas;
 mod serve;
+mod spelling;
 mod stream;
+mod unread_body;
 mod watch;
 
 pub use routes::{Access, Route, Routes, routes};

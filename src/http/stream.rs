@@ -181,6 +181,7 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::holder::stranger;
     use super::*;
     use crate::catalog::UserId;
 
@@ -188,17 +189,16 @@ mod tests {
     fn one_client_and_strangers_together_have_their_share() {
         let places = Places::new(10, 3);
         let user = |id| Holder::User(UserId(id));
-        let address = |number: u8| Holder::Address(format!("10.0.0.{number}"));
         let take = |holder: Holder, count: usize| -> Vec<Place> {
             (0..count).filter_map(|_| places.take(holder.clone()).ok()).collect()
         };
-        let strangers = [take(address(1), 9), take(address(2), 9), take(address(3), 9)];
+        let strangers = [take(stranger(1), 9), take(stranger(2), 9), take(stranger(3), 9)];
         assert_eq!(strangers.each_ref().map(Vec::len), [3, 2, 0]);
         let users = [take(user(1), 9), take(user(2), 9), take(user(3), 9)];
         assert_eq!(users.each_ref().map(Vec::len), [3, 2, 0]);
         assert_eq!(places.taken(), 10);
         drop(users);
-        assert_eq!((take(address(1), 1).len(), take(user(4), 9).len()), (0, 3));
+        assert_eq!((take(stranger(1), 1).len(), take(user(4), 9).len()), (0, 3));
         drop(strangers);
         assert_eq!((places.taken(), places.counts().len()), (0, 0));
     }

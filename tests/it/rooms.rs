@@ -22,7 +22,8 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan", "engine"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),
-    // The pair is plain data; a request's id is random, and randomness is read in `auth` only.
+    // The pair is plain data; a request's id is random, and randomness is read in `auth` only; what counts as one client is the
+    // same for all limits.
     (
         "http",
         &[
@@ -37,6 +38,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "xml",
             "store::JobVersionWithImages",
             "auth::random_id",
+            "auth::ClientNetwork",
         ],
     ),
     // TLS is set up once for the whole process.

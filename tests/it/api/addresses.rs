@@ -16,20 +16,20 @@ fn head(reply: &str) -> (u16, Option<&str>) {
 async fn there_is_one_spelling_of_each_path() {
     let silo = TestApp::start().await;
     for (path, clean) in [
-        ("/jobs/", "/jobs"),
-        ("//jobs", "/jobs"),
-        ("/a/../jobs", "/jobs"),
-        ("/./jobs/.", "/jobs"),
-        ("/../../jobs", "/jobs"),
-        ("//", "/"),
-        ("/..", "/"),
-        ("/unknown/", "/unknown"),
-        ("/images/search/", "/images/search"),
-        ("/images/search/a//b", "/images/search/a/b"),
-        ("/jobs/?a=b&c=//", "/jobs?a=b&c=//"),
-        ("//evil.example/", "/evil.example"),
-        ("/api/v1/registries/", "/api/v1/registries"),
-        ("/registries/scan/", "/registries/scan"),
+        ("/jobs/", "../jobs"),
+        ("//jobs", "../jobs"),
+        ("/a/../jobs", "./jobs"),
+        ("/./jobs/.", "../jobs"),
+        ("/../../jobs", "./jobs"),
+        ("//", "../"),
+        ("/..", "./"),
+        ("/unknown/", "../unknown"),
+        ("/images/search/", "../../images/search"),
+        ("/images/search/a//b", "../../../../images/search/a/b"),
+        ("/jobs/?a=b&c=//", "../jobs?a=b&c=//"),
+        ("//evil.example/", "../../evil.example"),
+        ("/api/v1/registries/", "../../../api/v1/registries"),
+        ("/registries/scan/", "../../registries/scan"),
     ] {
         let reply = silo.raw_get(path).await;
         assert_eq!(head(&reply), (301, Some(clean)), "{path}: {reply}");
@@ -37,8 +37,10 @@ async fn there_is_one_spelling_of_each_path() {
     for path in ["/jobs", "/images/search/%2F%2F", "/images/search/..a", "/healthz?x=/../"] {
         assert_eq!(head(&silo.raw_get(path).await).0, 200, "{path}");
     }
-    let reply = silo.anonymous().post("/login/", Value::Null).await.expect(301);
-    assert_eq!(reply.header("location"), "/login");
+    for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+        let reply = silo.anonymous().send(method, "/login/", &[], Vec::new()).await.expect(308);
+        assert_eq!(reply.header("location"), "../login");
+    }
 }
 
 #[tokio::test]

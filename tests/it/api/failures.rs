@@ -108,7 +108,7 @@ async fn a_handler_that_panics_answers() {
         .add(Method::GET, "/api/v1/panics", Access::Anyone, panics)
         .into_router();
     for path in ["/panics", "/api/v1/panics"] {
-        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let request = Request::get(path).header("host", "silo").body(Body::empty()).expect("a request");
         let response = router.clone().oneshot(request).await.expect("a reply");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
@@ -124,7 +124,7 @@ async fn a_request_that_takes_too_long_is_given_up() {
     }
     let silo = TestApp::with().set("SILO__HTTP__REQUEST_TIMEOUT_SECONDS", "1").start().await;
     let router = silo::http::routes(silo.app.clone()).add(Method::GET, "/hangs", Access::Anyone, hangs).into_router();
-    let request = Request::get("/hangs").body(Body::empty()).expect("a request");
+    let request = Request::get("/hangs").header("host", "silo").body(Body::empty()).expect("a request");
     let response = router.oneshot(request).await.expect("a reply");
     assert_eq!(response.status(), 503);
     let body: Value =

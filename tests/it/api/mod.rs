@@ -16,6 +16,7 @@ mod legacy;
 mod native;
 mod operations;
 mod progress;
+mod proxies;
 mod registries;
 mod scans;
 mod schemas;

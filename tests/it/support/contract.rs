@@ -38,7 +38,8 @@ fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Resu
     // What is the same on every address, known or not, is not repeated at each of them.
     match (method, reply.status) {
         (&Method::OPTIONS, 200) => return same(&reply.text, r#"{"result":"success"}"#),
-        (_, 301) => return Ok(()),
+        (_, 301 | 308) => return Ok(()),
+        (_, 415) => return body(&error_response(path, "UnsupportedCoding"), reply),
         (_, 404) if here.is_empty() => return body(&error_response(path, "NotFound"), reply),
         (_, 405) if here.iter().all(|route| route.method != *method) => {
             return if is_native(path) {

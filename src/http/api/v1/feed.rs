@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::catalog::Image;
 use crate::http::error::Result;
 use crate::http::extract::Query;
+use crate::http::proxied::PublicPrefix;
 use crate::xml::escaped;
 
 /// Entries of a feed.
@@ -37,7 +38,10 @@ pub(super) async fn feed(
     }
     let images = app.feed_images(&q, ENTRIES).await?;
     let updated = images.iter().map(|image| image.changed_at).max().unwrap_or_default();
-    let base = app.settings().http.public_url.trim_end_matches('/').to_owned();
+    let base = match app.settings().http.public_url.trim_end_matches('/') {
+        "" => PublicPrefix::of(&headers, &app).0,
+        configured => configured.to_owned(),
+    };
     let headers = [
         (header::CONTENT_TYPE, "application/atom+xml; charset=utf-8".to_owned()),
         (header::ETAG, tag),

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::app::App;
 use crate::catalog::RegistryId;
 use crate::http::error::Result;
-use crate::http::extract::{Json, Path, PublicUrl, id};
+use crate::http::extract::{Json, Path, id};
+use crate::http::proxied::PublicUrl;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,165 @@
+//! What a request's headers say about the way that it came, behind a proxy of ours (`http.trust_forwarded_for`): whose request it
+//! is, and by which address others reach this server.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::error::Failure;
+use crate::app::App;
+
+/// The address by which others reach this server, without a slash at the end: the configured one, else the one that this
+/// request was sent to.
+pub struct PublicUrl(pub String);
+
+impl FromRequestParts<App> for PublicUrl {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let settings = &app.settings().http;
+        if !settings.public_url.is_empty() {
+            return Ok(Self(settings.public_url.trim_end_matches('/').to_owned()));
+        }
+        let forwarded = |name| settings.trust_forwarded_for.then(|| first_forwarded(&parts.headers, name)).flatten();
+        // HTTP/2 has the host in the address of the request.
+        let asked = parts.headers.get("host").and_then(|value| value.to_str().ok());
+        let host = forwarded("x-forwarded-host").or(asked).or(parts.uri.authority().map(Authority::as_str));
+        let is_secure = forwarded("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let scheme = if is_secure { "https" } else { "http" };
+        let prefix = PublicPrefix::of(&parts.headers, app).0;
+        Ok(Self(format!("{scheme}://{}{prefix}", host.unwrap_or("localhost"))))
+    }
+}
+
+/// The path below which a proxy serves us, such as `/silo`; empty where it serves us at the root.
+pub struct PublicPrefix(pub String);
+
+impl PublicPrefix {
+    /// The path of `http.public_url`, else what the proxy says (`X-Forwarded-Prefix`; several proxies each add theirs).
+    pub fn of(headers: &HeaderMap, app: &App) -> Self {
+        let settings = &app.settings().http;
+        if !settings.public_url.is_empty() {
+            let url = settings.public_url.parse::<Uri>().ok();
+            return Self(url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default());
+        }
+        let said = if settings.trust_forwarded_for { headers.get("x-forwarded-prefix") } else { None };
+        Self::read(said.and_then(|value| value.to_str().ok()).unwrap_or_default())
+    }
+
+    fn read(said: &str) -> Self {
+        let parts = said.split([',', '/']).map(str::trim).filter(|part| !matches!(*part, "" | "." | ".."));
+        Self(parts.map(|part| format!("/{}", utf8_percent_encode(part, NOT_IN_PATHS))).collect())
+    }
+
+    /// Makes a `Location` that begins at our root one that begins at the proxy's.
+    pub fn put_before_location(&self, headers: &mut HeaderMap) {
+        let Some(location) = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else { return };
+        if self.0.is_empty() || !location.starts_with('/') {
+            return;
+        }
+        if let Ok(location) = HeaderValue::from_str(&format!("{}{location}", self.0)) {
+            headers.insert(header::LOCATION, location);
+        }
+    }
+}
+
+/// What must not stand in a path as it is; `%` stays, since the proxy has encoded already.
+const NOT_IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
+/// What the first of our proxies, the one that the client spoke to, says in a header that each of them may add to.
+fn first_forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let first = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();
+    (!first.is_empty()).then_some(first)
+}
+
+/// Where a request comes from: the connection's other end, or what our own proxy says that it is.
+pub fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_forwarded_for: bool) -> Option<IpAddr> {
+    let peer = extensions.get::<SocketAddr>().map(SocketAddr::ip);
+    if !trust_forwarded_for {
+        return peer;
+    }
+    // The last entry is the one that our own proxy wrote.
+    let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
+    let last = forwarded.and_then(|value| value.to_str().ok()).and_then(|list| list.rsplit(',').next());
+    last.and_then(forwarded_address).or(peer)
+}
+
+/// An address as proxies write it: with or without a port, in IPv6 with or without brackets.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let bracketed = text.strip_prefix('[').and_then(|text| text.split_once(']')).map(|(address, _port)| address);
+    let bare = bracketed.unwrap_or(text);
+    let without_port = || bare.parse().map(|address: SocketAddr| address.ip());
+    bare.parse().or_else(|_| without_port()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_proxies_write_them() {
+        for (text, expected) in [
+            ("192.0.2.7", Some("192.0.2.7")),
+            (" 192.0.2.7:4711", Some("192.0.2.7")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:443", Some("2001:db8::1")),
+            ("\"[2001:db8::1]:443\"", Some("2001:db8::1")),
+            ("unknown", None),
+            ("", None),
+            ("192.0.2.7:port", None),
+        ] {
+            assert_eq!(forwarded_address(text), expected.map(|it| it.parse().expect("an address")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_proxys_word_counts_where_it_is_trusted_and_can_be_read() {
+        let mut headers = HeaderMap::new();
+        let mut extensions = Extensions::new();
+        extensions.insert(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let address = |headers: &HeaderMap, extensions: &Extensions, trust| {
+            client_address(headers, extensions, trust).map(|address| address.to_string()).unwrap_or_default()
+        };
+        assert_eq!(address(&headers, &extensions, true), "127.0.0.1");
+        headers.append("x-forwarded-for", "203.0.113.9".parse().expect("a value"));
+        headers.append("x-forwarded-for", "198.51.100.1, 192.0.2.7:99".parse().expect("a value"));
+        assert_eq!(address(&headers, &extensions, false), "127.0.0.1");
+        assert_eq!(address(&headers, &extensions, true), "192.0.2.7");
+        headers.append("x-forwarded-for", "_hidden".parse().expect("a value"));
+        assert_eq!(address(&headers, &extensions, true), "127.0.0.1");
+    }
+
+    #[test]
+    fn prefixes_are_paths_and_nothing_else() {
+        for (said, expected) in [
+            ("/silo", "/silo"),
+            ("/silo/", "/silo"),
+            ("silo", "/silo"),
+            ("/a, /b", "/a/b"),
+            ("//evil.example/x", "/evil.example/x"),
+            ("/../x?y#z", "/x%3Fy%23z"),
+            ("/a%20b", "/a%20b"),
+            ("", ""),
+            ("/", ""),
+        ] {
+            assert_eq!(PublicPrefix::read(said).0, expected, "{said}");
+        }
+    }
+}
