@@ -162,6 +162,7 @@ pub struct Runs {
     pub log_mib: u32,
     pub output_mib: u32,
     pub capture_minutes: u32,
+    pub fetch_seconds: u32,
     pub reserve_mib: u32,
     pub purge_after_hours: u32,
     pub upload_mib: u32,

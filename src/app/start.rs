@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::names::{check_password, check_user_name};
+use super::runs::remove_parts;
 use super::{App, Error, Inner, Signals, keys};
 use crate::auth::{
     Allowance, Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_id, random_password,
@@ -83,6 +84,9 @@ impl App {
         let host = host_id(&settings.data).map_err(data_error)?;
         // Nobody else has this silo's runs: the lock is ours.
         store.run_release_host(&host).await?;
+        store.upload_release_host(&host).await?;
+        let uploads = settings.in_data("uploads");
+        tokio::task::spawn_blocking(move || remove_parts(&uploads)).await.expect("removing does not panic");
         let folder = settings.in_data("index");
         let synonyms = read_synonyms(&settings.search.synonyms)?;
         let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;

@@ -118,6 +118,7 @@ const RULES: &[(&str, Rule)] = &[
     ("runs.log_mib", Whole(1, MAX_MIB)),
     ("runs.output_mib", Whole(0, MAX_MIB)),
     ("runs.capture_minutes", Whole(1, 60 * MAX_HOURS)),
+    ("runs.fetch_seconds", Whole(1, 7 * DAY)),
     ("runs.reserve_mib", Whole(0, MAX_MIB)),
     ("runs.purge_after_hours", Whole(0, MAX_HOURS)),
     ("runs.upload_mib", Whole(1, MAX_MIB)),

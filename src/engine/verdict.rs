@@ -162,7 +162,7 @@ fn at_limit(manifest: &Manifest, limit: Duration) -> String {
     };
     format!(
         "The job was stopped at the time limit of this run, {seconds} seconds; {own}. The run's limit is what was asked for \
-         (timeoutSeconds, --timeout), or the most that the server allows (runs.longest_hours)."
+         (timeoutSeconds, --timeout), or the most that the server allows (runs.longest_hours), less what fetching inputs took."
     )
 }
 
@@ -225,6 +225,8 @@ pub enum Failure {
     MissingFile,
     /// Whoever has an input does not hand it over now.
     InputFetch,
+    /// The time limit was reached before the job began.
+    TimeLimit,
     /// The image is not the one that the run was made for.
     OtherManifest,
     /// What only an operator can mend.
@@ -234,7 +236,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Pull,
         Self::PullRefused,
         Self::PullTimeout,
@@ -245,6 +247,7 @@ impl Failure {
         Self::Capture,
         Self::MissingFile,
         Self::InputFetch,
+        Self::TimeLimit,
         Self::OtherManifest,
         Self::MissingMount,
         Self::MissingSetting,
@@ -269,6 +272,7 @@ impl Failure {
             Self::Capture => ("capture-timeout", "Reading the outputs took too long", false),
             Self::MissingFile => ("missing-file", "An input file is gone", false),
             Self::InputFetch => ("input-fetch", "An input cannot be fetched", true),
+            Self::TimeLimit => ("timeout", "Time limit exceeded", false),
             Self::OtherManifest => ("manifest-differs", "The image has another manifest", false),
             Self::MissingMount => ("missing-mount", "A mount is missing", false),
             Self::MissingSetting => ("missing-setting", "A setting is missing", false),

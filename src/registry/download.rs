@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use reqwest::{Client, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::{self, File};
@@ -61,6 +62,13 @@ pub enum DownloadError {
     Redirects { host: String },
     #[error("the file at {host} is larger than {most} bytes, which is the most (runs.upload_mib).")]
     TooLarge { host: String, most: u64 },
+    #[error(
+        "with it the files that its owner has sent and that their runs have fetched would be more than {most_mib} MiB, which is the \
+         most (runs.uploads_per_user_mib)."
+    )]
+    NoRoom { most_mib: u32 },
+    #[error("no room can be reserved for it, because the database does not answer.")]
+    NotReserved,
     #[error("the file at {host} has the SHA-256 {found}, and should have {expected}.")]
     OtherContent { host: String, found: String, expected: String },
     #[error("{} cannot be written: {reason}.", .path.display())]
@@ -72,17 +80,25 @@ impl DownloadError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
+            // Other files go.
+            Self::NoRoom { .. } | Self::NotReserved => true,
             Self::Unreachable { .. } | Self::Disk { .. } => true,
             Self::Refused { .. } | Self::Redirects { .. } | Self::TooLarge { .. } | Self::OtherContent { .. } => false,
         }
     }
 }
 
+/// Asked before more is written: whether there is room for so many bytes of the file in all.
+pub type DownloadRoom<'a> = dyn Fn(u64) -> BoxFuture<'a, std::result::Result<(), DownloadError>> + Send + Sync + 'a;
+
 /// Fetches a file.
 ///
 /// # Errors
 /// [`DownloadError`].
-pub async fn download(wanted: &Download<'_>) -> std::result::Result<Downloaded, DownloadError> {
+pub async fn download(
+    wanted: &Download<'_>,
+    room: &DownloadRoom<'_>,
+) -> std::result::Result<Downloaded, DownloadError> {
     let guard = Guard::new([], wanted.private);
     let client = client(&guard, wanted)?;
     let (response, host) = asked(&client, &guard, wanted.url.clone()).await?;
@@ -91,7 +107,7 @@ pub async fn download(wanted: &Download<'_>) -> std::result::Result<Downloaded, 
     let folder = wanted.to.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).await.map_err(|why| disk(folder, &why))?;
     let part = wanted.to.with_extension("part");
-    let received = received(response, &host, &part, wanted.most_bytes).await;
+    let received = received(response, &host, &part, (wanted.most_bytes, room)).await;
     let kept = match received {
         Ok(found) => match wanted.sha256 {
             Some(expected) if !expected.eq_ignore_ascii_case(&found.sha256) => {
@@ -155,11 +171,14 @@ async fn received(
     mut response: Response,
     host: &str,
     part: &Path,
-    most: u64,
+    (most, room): (u64, &DownloadRoom<'_>),
 ) -> std::result::Result<Downloaded, DownloadError> {
     let too_large = || DownloadError::TooLarge { host: host.to_owned(), most };
-    if response.content_length().is_some_and(|length| length > most) {
-        return Err(too_large());
+    if let Some(length) = response.content_length() {
+        if length > most {
+            return Err(too_large());
+        }
+        room(length).await?;
     }
     let disk = |why: std::io::Error| DownloadError::Disk { path: part.to_owned(), reason: why.to_string() };
     let mut file = File::create(part).await.map_err(disk)?;
@@ -171,6 +190,7 @@ async fn received(
         if size > most {
             return Err(too_large());
         }
+        room(size).await?;
         hash.update(&piece);
         file.write_all(&piece).await.map_err(disk)?;
     }

@@ -61,7 +61,7 @@ mod token;
 mod transport;
 mod wire;
 
-pub use download::{Download, DownloadError, Downloaded, download};
+pub use download::{Download, DownloadError, DownloadRoom, Downloaded, download};
 pub use grammar::{full_image_name, image_name};
 pub use hook::{Notice, Sender, hook_advice};
 pub use hosts::Hosts;

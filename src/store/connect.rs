@@ -56,6 +56,11 @@ macro_rules! migrations {
             migration(7, "runs", include_str!(concat!("../../migrations/", $engine, "/0007_runs.sql"))),
             migration(8, "accounts", include_str!(concat!("../../migrations/", $engine, "/0008_accounts.sql"))),
             migration(9, "incremental", include_str!(concat!("../../migrations/", $engine, "/0009_incremental.sql"))),
+            migration(
+                10,
+                "upload reservations",
+                include_str!(concat!("../../migrations/", $engine, "/0010_upload_reservations.sql")),
+            ),
         ])
     };
 }

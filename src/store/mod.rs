@@ -20,6 +20,7 @@ mod runs;
 mod scans;
 mod sealed;
 mod sessions;
+mod uploads;
 mod users;
 mod value;
 
@@ -35,6 +36,7 @@ use self::pools::Lane;
 pub use self::registries::SealedSecrets;
 pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::LoginAccount;
+pub use self::uploads::UploadRoom;
 use crate::catalog::{
     Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase, RunStatus,
     RunSummary, ScanCounts, ScanId, ScanState, UserId,

@@ -1,11 +1,11 @@
-//! Looking for runs: one, a page of them, how many stand how. And the files that users sent for them.
+//! Looking for runs: one, a page of them, how many stand how.
 
 use chrono::{DateTime, Utc};
 
 use super::db::{Sql, sql};
 use super::value::row;
 use super::{Result, Store, StoredRun};
-use crate::catalog::{RunCounts, RunFilter, RunStatus, RunSummary, Upload, UserId};
+use crate::catalog::{RunCounts, RunFilter, RunStatus, RunSummary, UserId};
 
 row!(RunSummary {
     id,
@@ -36,7 +36,6 @@ row!(RunSummary {
     purged_at,
 });
 row!(StoredRun { spec, sealed, record, cancelled_by, host } + { summary });
-row!(Upload { sha256, owner_id, name, size, created_at, used_at });
 
 /// The columns of a [`RunSummary`].
 macro_rules! summary_columns {
@@ -210,56 +209,6 @@ impl Store {
         let rows: Vec<(String,)> =
             sql("SELECT id FROM runs WHERE host = $1 AND lease_token IS NOT NULL").bind(host).all(&self.db).await?;
         Ok(rows.into_iter().map(|(id,)| id).collect())
-    }
-
-    /// Notes a file that a user sent, or sent again: then under its new name.
-    pub async fn upload_put(&self, upload: &Upload) -> Result<()> {
-        sql("INSERT INTO uploads (sha256, owner_id, name, size, created_at, used_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (sha256, owner_id) DO UPDATE SET name = excluded.name, used_at = excluded.used_at")
-        .bind(&upload.sha256)
-        .bind(upload.owner_id)
-        .bind(&upload.name)
-        .bind(upload.size)
-        .bind(upload.created_at)
-        .bind(upload.used_at)
-        .execute(&self.db)
-        .await
-        .map(drop)
-    }
-
-    /// A file that a user sent, which is noted as used now.
-    pub async fn upload_use(&self, owner: UserId, sha256: &str, now: DateTime<Utc>) -> Result<Option<Upload>> {
-        sql("UPDATE uploads SET used_at = $1 WHERE sha256 = $2 AND owner_id = $3
-             RETURNING sha256, owner_id, name, size, created_at, used_at")
-        .bind(now)
-        .bind(sha256)
-        .bind(owner)
-        .optional(&self.db)
-        .await
-    }
-
-    /// The bytes of all files that a user sent.
-    pub async fn upload_bytes(&self, owner: UserId) -> Result<u64> {
-        let (bytes,): (i64,) = sql("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM uploads WHERE owner_id = $1")
-            .bind(owner)
-            .one(&self.db)
-            .await?;
-        Ok(bytes.unsigned_abs())
-    }
-
-    /// Forgets files that nobody has used since a moment: the contents that no other user has either.
-    pub async fn upload_prune(&self, before: DateTime<Utc>) -> Result<Vec<String>> {
-        let rows: Vec<(String,)> =
-            sql("DELETE FROM uploads WHERE used_at < $1 RETURNING sha256").bind(before).all(&self.db).await?;
-        let mut gone = Vec::new();
-        for (sha256,) in rows {
-            let left: Option<(i64,)> =
-                sql("SELECT owner_id FROM uploads WHERE sha256 = $1 LIMIT 1").bind(&sha256).optional(&self.db).await?;
-            if left.is_none() && !gone.contains(&sha256) {
-                gone.push(sha256);
-            }
-        }
-        Ok(gone)
     }
 }
 

@@ -112,7 +112,7 @@ impl Store {
     /// # Errors
     /// [`Error::LeaseLost`].
     pub async fn run_settle(&self, claim: &ClaimedRun, state: &RunState) -> Result<()> {
-        self.run_set(claim, state, ", lease_token = NULL, lease_until = NULL").await
+        self.run_set(claim, state, ", lease_token = NULL, lease_until = NULL, fetched_bytes = 0").await
     }
 
     async fn run_set(&self, claim: &ClaimedRun, state: &RunState, more: &'static str) -> Result<()> {

@@ -2,24 +2,19 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::super::{App, Result};
+use super::fetched::FetchedInputs;
 use super::{SpecFile, may_see};
 use crate::catalog::{RunStatus, User};
 use crate::engine::hold::HostPath;
 use crate::engine::inputs::{Facts, GivenInput, Product, survey};
 use crate::engine::outputs::{LeftFile, Outputs};
 use crate::engine::request::{File, Source};
-use crate::registry::{Download, download};
 
 use super::super::accounts::Session;
-
-/// How long a server that a file is fetched from may be silent.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// A file for an input: exactly one of `upload`, `url`, `run` and `path` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,18 +73,16 @@ pub(super) struct Resolved {
 }
 
 impl App {
-    /// The files that a user names. `fetch_to`: the folder for those that must be fetched; `None`: they are not, and count as
-    /// empty.
+    /// The files that a user names. Without `fetched` those that must be fetched are not, and count as empty.
     pub(super) async fn run_files(
         &self,
         user: &User,
         files: &[SpecFile],
-        fetch_to: Option<&Path>,
+        fetched: Option<&FetchedInputs<'_>>,
     ) -> Result<std::result::Result<Vec<Resolved>, Vec<Trouble>>> {
         let (mut found, mut troubles) = (Vec::new(), Vec::new());
         for (number, file) in files.iter().enumerate() {
-            let folder = fetch_to.map(|folder| folder.join(number.to_string()));
-            match self.run_file(user, file, folder.as_deref()).await? {
+            match self.run_file(user, (number, file), fetched).await? {
                 Ok(more) => found.extend(more),
                 Err(trouble) => troubles.push(trouble),
             }
@@ -100,8 +93,8 @@ impl App {
     async fn run_file(
         &self,
         user: &User,
-        file: &SpecFile,
-        fetch_to: Option<&Path>,
+        (number, file): (usize, &SpecFile),
+        fetched: Option<&FetchedInputs<'_>>,
     ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
         let spec = &file.source;
         let trouble = |message: String, help: &str| Trouble {
@@ -133,7 +126,7 @@ impl App {
                     )),
                 })
             }
-            (None, Some(url), None, None) => self.run_file_by_url(file, url, fetch_to).await,
+            (None, Some(url), None, None) => Ok(self.run_file_by_url((number, file), url, fetched).await),
             (None, None, Some(run), None) => self.run_file_of_run(user, file, run).await,
             (None, None, None, Some(path)) => Ok(self.run_file_of_server(file, path)),
             _ => Ok(Err(trouble(
@@ -141,60 +134,6 @@ impl App {
                 "Give one of them.",
             ))),
         }
-    }
-
-    async fn run_file_by_url(
-        &self,
-        file: &SpecFile,
-        text: &str,
-        fetch_to: Option<&Path>,
-    ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
-        let spec = &file.source;
-        let trouble = |message: String, help: &str, is_passing: bool| Trouble {
-            input: file.input.clone(),
-            message,
-            help: help.to_owned(),
-            is_passing,
-        };
-        let url = match Url::parse(text) {
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                let message = "its address holds a user or a password, which are not sent.".to_owned();
-                return Ok(Err(trouble(message, "Fetch the file yourself, and send it: POST /api/v1/uploads.", false)));
-            }
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
-            _ => {
-                let message = "its url is no address of a file.".to_owned();
-                return Ok(Err(trouble(message, "Give one that begins with https:// or http://.", false)));
-            }
-        };
-        let named = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
-        let named = percent_encoding::percent_decode_str(named).decode_utf8_lossy().into_owned();
-        let name = spec.name.clone().unwrap_or(if named.is_empty() { "file".to_owned() } else { named });
-        let facts = Facts { url: Some(without_secrets(&url)), ..Facts::default() };
-        let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
-            let source = Source::File(File { name: name.clone(), path, size });
-            vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]
-        };
-        let Some(folder) = fetch_to else {
-            return Ok(Ok(resolved(Path::new("/").join("fetched"), 0, spec.sha256.clone())));
-        };
-        let target = folder.join("file");
-        // It is there when another silo has begun this attempt; its container may use it.
-        if let Ok(metadata) = target.metadata() {
-            return Ok(Ok(resolved(target, metadata.len(), spec.sha256.clone())));
-        }
-        let wanted = Download {
-            url: &url,
-            to: &target,
-            sha256: spec.sha256.as_deref(),
-            most_bytes: u64::from(self.settings().runs.upload_mib) * 1024 * 1024,
-            silence: SILENCE,
-            private: &self.0.inputs_private,
-        };
-        Ok(match download(&wanted).await {
-            Ok(fetched) => Ok(resolved(target, fetched.size, Some(fetched.sha256))),
-            Err(why) => Err(trouble(why.to_string(), "", why.is_passing())),
-        })
     }
 
     async fn run_file_of_run(
@@ -306,16 +245,6 @@ fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o Outputs>) -> Vec<(String, &'o
     captured.chain(extra).filter(is_meant).collect()
 }
 
-/// An address as anybody may read it.
-fn without_secrets(url: &Url) -> String {
-    let mut url = url.clone();
-    _ = url.set_username("");
-    _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
-}
-
 /// Adds to what was read of the files what is known of them besides.
 pub(super) fn with_facts(mut given: Vec<GivenInput>, resolved: &[Resolved]) -> Vec<GivenInput> {
     let mut known = HashMap::new();
@@ -346,11 +275,5 @@ mod tests {
         std::os::unix::fs::symlink("../out", root.join("link")).expect("a link");
         assert!(inside(&root, "in").is_some());
         assert!(inside(&root, "link").is_none() && inside(&root, "../out").is_none() && inside(&root, "").is_none());
-    }
-
-    #[test]
-    fn addresses_lose_what_nobody_needs_to_see() {
-        let url = Url::parse("https://ada:hunter2@example.org/a/b.tif?token=hunter2#x").expect("an address");
-        assert_eq!(without_secrets(&url), "https://example.org/a/b.tif");
     }
 }

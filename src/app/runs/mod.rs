@@ -5,12 +5,14 @@ mod archive;
 mod batches;
 mod discard;
 mod ends;
+mod fetched;
 mod files;
 mod going;
 mod host;
 mod inputs;
 mod secrets;
 mod space;
+mod staging;
 mod subject;
 mod submit;
 mod uploads;
@@ -38,6 +40,7 @@ pub use inputs::FileSpec;
 pub(super) use secrets::place as settings_place;
 pub(super) use space::{RunDiskShortage, reserve};
 pub use submit::{Planned, Submitted};
+pub(super) use uploads::remove_parts;
 
 /// What a user asks for.
 #[derive(Clone, Debug, Default)]

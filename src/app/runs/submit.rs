@@ -226,8 +226,7 @@ impl App {
         request.platform.clone_from(&spec.platform);
         request.network = network;
         request.folders_apart = machine.is_some_and(|machine| !machine.holds);
-        let longest = u64::from(settings.longest_hours) * 3600;
-        request.timeout = Some(Duration::from_secs(spec.timeout_seconds.unwrap_or(longest).min(longest)));
+        request.timeout = Some(self.run_time_limit(spec));
         request.grace = Duration::from_secs(u64::from(settings.grace_seconds));
         request.host.disk = disk::free(&folder.root);
         if let Some(Machine { engine, .. }) = machine {
@@ -247,6 +246,12 @@ impl App {
             gpus: Some(settings.most_gpus),
         };
         Ok(request)
+    }
+
+    /// How long an attempt may take, from fetching its inputs to its job's end.
+    pub(super) fn run_time_limit(&self, spec: &RunSpec) -> Duration {
+        let longest = u64::from(self.settings().runs.longest_hours) * 3600;
+        Duration::from_secs(spec.timeout_seconds.unwrap_or(longest).min(longest))
     }
 
     /// What a run of an image of this registry can reach; of none, of one that the engine has.

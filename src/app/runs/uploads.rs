@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::{self, File};
@@ -16,16 +16,22 @@ use tokio::time::timeout;
 use super::super::accounts::Session;
 use super::super::{App, Error, Result};
 use crate::auth::random_id;
-use crate::catalog::Upload;
+use crate::catalog::{Upload, UserId};
+use crate::store::UploadRoom;
 
 /// How long a sender may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
 /// The longest name of a file, bytes (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
 const MIB: u64 = 1024 * 1024;
+/// How the names of files begin that are not complete.
+const PART: &str = ".part-";
+/// How long room stays reserved when nobody asks again: longer than a sender may be silent.
+const LEASE: TimeDelta = TimeDelta::seconds(120);
+const RENEW: Duration = Duration::from_secs(20);
 
 impl App {
-    /// Takes a file. Nothing of it is kept unless it came to its end.
+    /// Takes a file; `length`: what its sender says, in bytes. Nothing of it is kept unless it came to its end.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a name that no file can have, and a body that breaks off; [`Error::TooLarge`] for more than one
@@ -34,13 +40,15 @@ impl App {
         &self,
         session: &Session,
         name: &str,
+        length: Option<u64>,
         body: impl Stream<Item = std::result::Result<Bytes, E>>,
     ) -> Result<Upload> {
         check_name(name)?;
         let folder = self.uploads_folder();
         fs::create_dir_all(&folder).await.map_err(|why| unwritable(&folder, &why))?;
-        let part = Part(folder.join(format!(".part-{}", random_id())));
-        let (size, sha256) = self.received(session, &part.0, std::pin::pin!(body)).await?;
+        let mut reservation = UploadReservation::new(self, session.user.id);
+        let part = Part(folder.join(format!("{PART}{}", reservation.id)));
+        let (size, sha256) = self.received(&mut reservation, &part.0, (length, std::pin::pin!(body))).await?;
         let now = self.0.clock.now();
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let owner_id = session.user.id;
@@ -50,26 +58,37 @@ impl App {
         let path = self.upload_path(&upload.sha256);
         let folder = path.parent().unwrap_or(&folder);
         fs::create_dir_all(folder).await.map_err(|why| unwritable(folder, &why))?;
+        // A kill in between leaves a row without a file, which is as if it had never been sent; not a file that nobody knows.
+        self.0.store.upload_put(&upload, &reservation.id).await?;
+        reservation.is_settled = true;
         fs::rename(&part.0, &path).await.map_err(|why| unwritable(&path, &why))?;
-        self.0.store.upload_put(&upload).await?;
         Ok(upload)
     }
 
     /// Writes a body to a file: its size and digest.
     async fn received<E: std::fmt::Display>(
         &self,
-        session: &Session,
+        reservation: &mut UploadReservation,
         part: &Path,
-        mut body: std::pin::Pin<&mut impl Stream<Item = std::result::Result<Bytes, E>>>,
+        (length, mut body): (Option<u64>, std::pin::Pin<&mut impl Stream<Item = std::result::Result<Bytes, E>>>),
     ) -> Result<(u64, String)> {
         let settings = &self.settings().runs;
-        let (most, most_of_all) =
-            (u64::from(settings.upload_mib) * MIB, u64::from(settings.uploads_per_user_mib) * MIB);
-        let others = self.0.store.upload_bytes(session.user.id).await?;
+        let most = u64::from(settings.upload_mib) * MIB;
+        let check_one = |size: u64| match size > most {
+            true => Err(Error::TooLarge(format!(
+                "The file is larger than {} MiB, which is the most (runs.upload_mib)",
+                settings.upload_mib
+            ))),
+            false => Ok(()),
+        };
+        let (mut size, mut hash) = (0_u64, Sha256::new());
+        check_one(length.unwrap_or_default())?;
+        // One whose length is known gets exactly that.
+        let wanted = |size: u64| length.unwrap_or_else(|| in_advance(size));
+        self.reserve(reservation, length.unwrap_or_default(), wanted(0)).await?;
         let mut file = File::create_new(part).await.map_err(|why| unwritable(part, &why))?;
         // The user of a job's container reads it, whoever that is; the folder keeps others out.
         file.set_permissions(Permissions::from_mode(0o644)).await.map_err(|why| unwritable(part, &why))?;
-        let (mut size, mut hash) = (0_u64, Sha256::new());
         loop {
             let next = timeout(SILENCE, body.next()).await.map_err(|_| {
                 Error::Invalid(format!("The file broke off: nothing came for {} seconds", SILENCE.as_secs()))
@@ -77,20 +96,8 @@ impl App {
             let Some(piece) = next else { break };
             let piece = piece.map_err(|why| Error::Invalid(format!("The file broke off: {why}")))?;
             size += piece.len() as u64;
-            if size > most {
-                let mib = settings.upload_mib;
-                return Err(Error::TooLarge(format!(
-                    "The file is larger than {mib} MiB, which is the most (runs.upload_mib)"
-                )));
-            }
-            if others + size > most_of_all {
-                let mib = settings.uploads_per_user_mib;
-                return Err(Error::TooLarge(format!(
-                    "With this file you would have sent more than {mib} MiB, which is the most (runs.uploads_per_user_mib); what is not \
-                     used for {} days is removed",
-                    settings.keep_uploads_days
-                )));
-            }
+            check_one(size)?;
+            self.reserve(reservation, size, wanted(size)).await?;
             hash.update(&piece);
             file.write_all(&piece).await.map_err(|why| unwritable(part, &why))?;
         }
@@ -98,7 +105,24 @@ impl App {
         Ok((size, hex::encode(hash.finalize())))
     }
 
-    fn uploads_folder(&self) -> PathBuf {
+    async fn reserve(&self, reservation: &mut UploadReservation, needed: u64, wanted: u64) -> Result<()> {
+        if reservation.reach(needed, wanted).await? {
+            return Ok(());
+        }
+        let settings = &self.settings().runs;
+        Err(Error::TooLarge(format!(
+            "With this file, what you have sent and what your runs fetch would be more than {} MiB, which is the most \
+             (runs.uploads_per_user_mib); what is not used for {} days is removed",
+            settings.uploads_per_user_mib, settings.keep_uploads_days
+        )))
+    }
+
+    /// Room that is wanted of what a user may have.
+    pub(super) fn upload_room(&self, owner: UserId, needed: u64, wanted: u64) -> UploadRoom {
+        UploadRoom { owner, needed, wanted, most: u64::from(self.settings().runs.uploads_per_user_mib) * MIB }
+    }
+
+    pub(in crate::app) fn uploads_folder(&self) -> PathBuf {
         let folder = self.settings().in_data("uploads");
         // Engines want absolute paths.
         std::path::absolute(&folder).unwrap_or(folder)
@@ -120,6 +144,71 @@ impl App {
             }
         }
         Ok(())
+    }
+}
+
+/// Room that is reserved for a file while it comes. It is given back when this is dropped; after a kill by the next start, or when
+/// the lease has run out.
+struct UploadReservation {
+    app: App,
+    id: String,
+    owner: UserId,
+    /// Bytes.
+    reserved: u64,
+    /// When the lease was made.
+    leased: Option<Duration>,
+    is_settled: bool,
+}
+
+impl UploadReservation {
+    fn new(app: &App, owner: UserId) -> Self {
+        Self { app: app.clone(), id: random_id(), owner, reserved: 0, leased: None, is_settled: false }
+    }
+
+    /// Makes it reach so many bytes, and `wanted` if there is room. False: the user has sent too much.
+    async fn reach(&mut self, needed: u64, wanted: u64) -> Result<bool> {
+        let (inner, elapsed) = (&self.app.0, self.app.0.clock.elapsed());
+        let is_fresh = self.leased.is_some_and(|at| elapsed.saturating_sub(at) < RENEW);
+        if needed <= self.reserved && is_fresh {
+            return Ok(true);
+        }
+        let wanted = if needed <= self.reserved { self.reserved } else { wanted };
+        let room = self.app.upload_room(self.owner, needed, wanted);
+        let now = inner.clock.now();
+        let Some(reserved) = inner.store.upload_reserve((&self.id, &inner.host), room, now, now + LEASE).await? else {
+            return Ok(false);
+        };
+        (self.reserved, self.leased) = (reserved, Some(elapsed));
+        Ok(true)
+    }
+}
+
+impl Drop for UploadReservation {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !self.is_settled && self.leased.is_some() {
+            let (app, id) = (self.app.clone(), std::mem::take(&mut self.id));
+            runtime.spawn(async move {
+                if let Err(why) = app.0.store.upload_release(&id).await {
+                    tracing::warn!(%why, "room that was reserved for a file stays so until its lease has run out");
+                }
+            });
+        }
+    }
+}
+
+/// How much is reserved when so much is known to be needed: a little more, so that few pieces ask.
+pub(super) fn in_advance(needed: u64) -> u64 {
+    needed + MIB + needed / 16
+}
+
+/// Removes what a kill left of files that were being sent. Blocking.
+pub(in crate::app) fn remove_parts(uploads: &Path) {
+    let entries = std::fs::read_dir(uploads).into_iter().flatten().flatten();
+    for part in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PART)) {
+        if let Err(why) = std::fs::remove_file(part.path()) {
+            tracing::warn!(%why, "a part of a file that was being sent stays behind: {}", part.path().display());
+        }
     }
 }
 

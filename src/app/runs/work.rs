@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::engine::Machine;
 use super::super::{App, Error, Result};
-use super::inputs::with_facts;
-use super::secrets::with_queries;
 use super::space::reserve;
+use super::staging::Staged;
 use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
@@ -23,13 +22,10 @@ use crate::engine::disk::space;
 use crate::engine::execute::{Job, Outcome, execute};
 use crate::engine::fetch::{PullPolicy, Wanted};
 use crate::engine::folder::Folder;
-use crate::engine::halt::Halt;
-use crate::engine::inputs::{InputError, read};
 use crate::engine::outputs::Rules;
-use crate::engine::plan::{Plan, plan};
+use crate::engine::plan::Plan;
 use crate::engine::record::{AttemptRecord, Given, Phase, Record};
 use crate::engine::removal::Leave;
-use crate::engine::request;
 use crate::engine::verdict::{Failure, RunError, Verdict};
 use crate::seed::model::Manifest;
 use crate::store::{self, ClaimedRun, RunState, StoredRun};
@@ -44,12 +40,12 @@ const MIB: u64 = 1024 * 1024;
 pub(super) struct Task {
     pub record: Record,
     pub spec: RunSpec,
-    manifest: Manifest,
-    stored: StoredRun,
-    folder: Folder,
+    pub manifest: Manifest,
+    pub stored: StoredRun,
+    pub folder: Folder,
     pub number: u32,
     /// What another silo had begun.
-    resumed: Option<AttemptRecord>,
+    pub resumed: Option<AttemptRecord>,
 }
 
 /// What came of it.
@@ -137,15 +133,43 @@ impl App {
         if is_unwanted {
             cancel.cancel();
         }
+        let Some((record, done)) = self.run_followed((machine, claim), &task, cancel, stop).await? else {
+            return Ok(());
+        };
+        if task.resumed.is_some() {
+            self.run_tidy(machine, &task.record.id).await;
+        }
+        if done.outcome.as_ref().is_some_and(|outcome| has_lost_engine(&outcome.verdict)) {
+            self.machine_forget().await;
+        }
+        if done.is_without_room() {
+            // What is there of its outputs is nobody's, and in everybody's way.
+            if let Err(why) = self.discard(task.folder.output.clone()).await {
+                tracing::warn!(run = claim.id, %why, "what a run left on a full disk stays there");
+            }
+        }
+        self.run_discard_fetched(&claim.id, &task.folder.root).await;
+        let (record, verdict) = with_outcome(record, done);
+        self.settle(claim, record, verdict).await
+    }
+
+    /// Makes the attempt, and stores how it goes on. `None`: its container runs on without this process.
+    async fn run_followed(
+        &self,
+        (machine, claim): (&Machine, &ClaimedRun),
+        task: &Task,
+        cancel: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> Result<Option<(Record, Done)>> {
         let leave = Leave::default();
         let (tell, mut told) = mpsc::channel(16);
         let mut record = task.record.clone();
         let mut told_of_pull = false;
         let mut ticks = tokio::time::interval(RENEW);
-        let mut work = std::pin::pin!(self.attempt(machine, &task, tell, cancel, &leave));
-        let done = loop {
+        let mut work = std::pin::pin!(self.attempt((machine, claim), task, tell, cancel, &leave));
+        loop {
             tokio::select! {
-                done = &mut work => break done?,
+                done = &mut work => return Ok(Some((record, done?))),
                 Some(event) = told.recv() => match event {
                     Event::Phase(phase) => {
                         record.enter(phase, self.0.clock.now());
@@ -158,7 +182,7 @@ impl App {
                     // What it prints is in its logs.
                     Event::Output(_) => {}
                 },
-                _ = ticks.tick() => match self.renew(claim, &task).await {
+                _ = ticks.tick() => match self.renew(claim, task).await {
                     Ok(false) if !cancel.is_cancelled() => {
                         cancel.cancel();
                         record.enter(Phase::Cancelling, self.0.clock.now());
@@ -177,24 +201,10 @@ impl App {
                     // The container runs on, and the next start takes it over.
                     leave.set();
                     tracing::info!(run = claim.id, "a run is left to the next start");
-                    return Ok(());
+                    return Ok(None);
                 }
             }
-        };
-        if task.resumed.is_some() {
-            self.run_tidy(machine, &task.record.id).await;
         }
-        if done.outcome.as_ref().is_some_and(|outcome| has_lost_engine(&outcome.verdict)) {
-            self.machine_forget().await;
-        }
-        if done.is_without_room() {
-            // What is there of its outputs is nobody's, and in everybody's way.
-            if let Err(why) = self.discard(task.folder.output.clone()).await {
-                tracing::warn!(run = claim.id, %why, "what a run left on a full disk stays there");
-            }
-        }
-        let (record, verdict) = with_outcome(record, done);
-        self.settle(claim, record, verdict).await
     }
 
     /// Renews the lease; false: the run is not wanted any more.
@@ -221,77 +231,15 @@ impl App {
     /// One attempt, from its inputs to its verdict.
     async fn attempt(
         &self,
-        machine: &Machine,
+        (machine, claim): (&Machine, &ClaimedRun),
         task: &Task,
         tell: mpsc::Sender<Event>,
         cancel: &CancellationToken,
         leave: &Leave,
     ) -> Result<Done> {
-        // Whose files it may use.
-        let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
-            let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
-            return Ok(Done::failed(Failure::Unknown.for_good(why)));
-        };
-        let fetched = task.folder.root.join("fetched");
-        if task.resumed.is_none() {
-            for folder in [task.folder.output.clone(), fetched.clone()] {
-                if let Err(why) = self.discard(folder).await {
-                    return Ok(Done::failed(Failure::Disk.error(why.to_string())));
-                }
-            }
-        }
-        let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
-            Ok(secrets) => secrets,
-            Err(why) => return Ok(Done::failed(Failure::MissingSetting.for_good(why.to_string()))),
-        };
-        let files = with_queries(&task.spec.files, &secrets);
-        let found = tokio::select! {
-            found = self.run_files(&owner, &files, Some(&fetched)) => found?,
-            // Where another has begun it there is a container to stop.
-            () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
-        };
-        let resolved = match found {
-            Ok(resolved) => resolved,
-            Err(troubles) => {
-                let is_passing = troubles.iter().all(|trouble| trouble.is_passing);
-                let failure = if is_passing { Failure::InputFetch } else { Failure::MissingFile };
-                let say = |it: &super::inputs::Trouble| {
-                    format!("{}: {} {}", it.input, it.message, it.help).trim_end().to_owned()
-                };
-                let why: Vec<String> = troubles.iter().map(say).collect();
-                return Ok(Done::failed(failure.error(why.join(" "))));
-            }
-        };
-        let network = self.run_network(task.spec.registry).await?;
-        let request = self.request(&task.spec, &secrets, &resolved, &task.folder, (network, Some(machine)));
-        let mut request = match request {
-            Ok(request) => request,
-            Err(why) => return Ok(Done::failed(Failure::Launch.for_good(why.to_string()))),
-        };
-        let (run, host) = (task.record.id.clone(), self.0.host.clone());
-        request.attempt = Some(request::Attempt { run, number: task.number, host });
-        let plan = match plan(&task.manifest, &request) {
-            Ok(plan) => plan,
-            Err(problems) => {
-                let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                return Ok(Done::failed(Failure::Launch.for_good(why.join(" "))));
-            }
-        };
-        // What was checked above may be exchanged from now on.
-        let reading = cancel.child_token();
-        let (halt, _dropped) = (Halt::on(&reading), reading.clone().drop_guard());
-        let (plan, _held) = match self.held_plan(machine, task, plan, &resolved, halt.clone()).await? {
-            Ok(held) => held,
-            Err(_) if cancel.is_cancelled() && task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
-            Err(error) => return Ok(Done::failed(error)),
-        };
-        let (manifest, planned) = (task.manifest.clone(), plan.clone());
-        let (given, warnings) = match tokio::task::spawn_blocking(move || read(&manifest, &planned, &halt)).await? {
-            Ok((given, warnings)) => (with_facts(given, &resolved), warnings),
-            Err(InputError::Halted(_)) if task.resumed.is_none() => return Ok(Done::of(Verdict::Dismissed)),
-            // There is a container to stop.
-            Err(InputError::Halted(_)) => Default::default(),
-            Err(why) => return Ok(Done::failed(Failure::MissingFile.error(why.to_string()))),
+        let staged = match self.run_staged((machine, claim), task, cancel).await? {
+            Ok(staged) => staged,
+            Err(verdict) => return Ok(Done::of(verdict)),
         };
         let credentials = match self.run_credentials(task.spec.registry).await {
             Ok(credentials) => credentials,
@@ -305,15 +253,15 @@ impl App {
         let keep_free = space.map_or(0, |space| reserve(settings.reserve_mib, space) / 4);
         let job = Job {
             manifest: &task.manifest,
-            plan: &plan,
+            plan: &staged.plan,
             wanted: Wanted {
-                image: &request.image,
+                image: &staged.request.image,
                 platform: task.spec.platform.as_deref(),
                 policy: if task.spec.registry.is_some() { PullPolicy::Missing } else { PullPolicy::Never },
                 credentials: credentials.as_ref(),
             },
-            given: Some(&given),
-            rules: Rules { bytes: plan.disk, ..Rules::default() },
+            given: Some(&staged.given),
+            rules: Rules { bytes: staged.plan.disk, ..Rules::default() },
             folder: &task.folder,
             engine: &machine.engine,
             number: task.number,
@@ -324,12 +272,12 @@ impl App {
             resumed: task.resumed.as_ref(),
             leave,
         };
-        let given_then = Given::of(&task.manifest, &request, &plan, given.clone());
         match execute(&machine.docker, job, &self.0.clock, tell, cancel).await {
             Ok(mut outcome) => {
+                let Staged { shown, plan, warnings, .. } = staged;
                 outcome.warnings.extend(warnings);
                 let verdict = outcome.verdict.clone();
-                Ok(Done { outcome: Some(outcome), ran: Some((given_then, plan)), verdict })
+                Ok(Done { outcome: Some(outcome), ran: Some((shown, plan)), verdict })
             }
             // The engine does not say what became of it: whoever asks later may hear.
             Err(crate::engine::attempt::Error::Engine(why)) if task.resumed.is_some() => {

@@ -290,7 +290,7 @@ async fn what_was_kept_long_enough_goes() {
     let (image, _) = service.image().await;
     let (app, session) = (&service.silo.app, &service.session);
     let body = || futures_util::stream::iter(["a ", "scene"].map(|it| Ok::<_, std::io::Error>(Bytes::from(it))));
-    let upload = app.upload(session, "scene.tif", body()).await.unwrap();
+    let upload = app.upload(session, "scene.tif", None, body()).await.unwrap();
     let file = FileSpec { upload: Some(upload.sha256.clone()), ..FileSpec::default() };
     let form = Service::form(&image, file.clone());
     let record = service.done(&form).await;

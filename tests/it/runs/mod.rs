@@ -6,6 +6,7 @@ mod disk;
 mod files;
 mod inputs;
 mod queue;
+mod quota;
 mod reach;
 
 use std::fs;

@@ -1,10 +1,10 @@
 //! Runs: who gets which next, for how long, what becomes of it, and how they are found again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use silo::catalog::{Role, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload, UserId};
-use silo::store::{ClaimedRun, Error, NewRun, RunState, Store};
+use silo::store::{ClaimedRun, Error, NewRun, RunState, Store, UploadRoom};
 
 use super::both;
 use super::fixture::at;
@@ -436,6 +436,16 @@ both!(what_was_kept_long_enough_goes_and_its_secrets_first, |store| {
     insert(&store, &[tagged(1)]).await;
 });
 
+/// What a user who may have 1 TiB still may send.
+async fn room_left(store: &Store, owner: i64) -> u64 {
+    let room = UploadRoom { owner: UserId(owner), needed: 0, wanted: MOST, most: MOST };
+    let left = store.upload_reserve(("asking", "here"), room, at(0), at(1)).await.unwrap().unwrap();
+    store.upload_release("asking").await.unwrap();
+    left
+}
+
+const MOST: u64 = 1 << 40;
+
 both!(files_that_users_sent, |store| {
     let upload = |sha256: &str, owner: i64, name: &str, now: i64| Upload {
         sha256: sha256.into(),
@@ -445,13 +455,13 @@ both!(files_that_users_sent, |store| {
         created_at: at(now),
         used_at: at(now),
     };
-    assert_eq!(store.upload_bytes(UserId(1)).await.unwrap(), 0);
+    assert_eq!(room_left(&store, 1).await, MOST);
     for one in [upload("aa", 1, "a.tif", 1), upload("bb", 1, "b.tif", 1), upload("aa", 2, "mine.tif", 5)] {
-        store.upload_put(&one).await.unwrap();
+        store.upload_put(&one, "none").await.unwrap();
     }
-    assert_eq!(store.upload_bytes(UserId(1)).await.unwrap(), 1 << 34);
-    store.upload_put(&upload("aa", 1, "again.tif", 3)).await.unwrap();
-    assert_eq!(store.upload_bytes(UserId(1)).await.unwrap(), 1 << 34, "sent again, it is there once");
+    assert_eq!(room_left(&store, 1).await, MOST - (1 << 34));
+    store.upload_put(&upload("aa", 1, "again.tif", 3), "none").await.unwrap();
+    assert_eq!(room_left(&store, 1).await, MOST - (1 << 34), "sent again, it is there once");
     let used = store.upload_use(UserId(1), "aa", at(4)).await.unwrap().unwrap();
     let expected = Upload { created_at: at(1), used_at: at(4), ..upload("aa", 1, "again.tif", 3) };
     assert_eq!(used, expected);
@@ -462,13 +472,76 @@ both!(files_that_users_sent, |store| {
     assert_eq!(store.upload_prune(at(5)).await.unwrap(), ["bb"], "somebody else has the other");
     assert_eq!(store.upload_use(UserId(1), "aa", at(6)).await.unwrap(), None);
     assert!(store.upload_use(UserId(2), "aa", at(6)).await.unwrap().is_some());
-    store.upload_put(&upload("aa", 1, "a.tif", 6)).await.unwrap();
+    store.upload_put(&upload("aa", 1, "a.tif", 6), "none").await.unwrap();
     assert_eq!(store.upload_prune(at(99)).await.unwrap(), ["aa"], "once, though two had it");
-    let left = HashMap::from([
-        (1, store.upload_bytes(UserId(1)).await.unwrap()),
-        (2, store.upload_bytes(UserId(2)).await.unwrap()),
-    ]);
-    assert_eq!(left, HashMap::from([(1, 0), (2, 0)]));
+    assert_eq!((room_left(&store, 1).await, room_left(&store, 2).await), (MOST, MOST));
+});
+
+both!(room_is_reserved_until_its_file_is_there_or_its_lease_has_run_out, |store| {
+    let room = |needed, wanted| UploadRoom { owner: UserId(1), needed, wanted, most: 100 };
+    let reserve = async |id: &str, room: UploadRoom, now: i64| {
+        store.upload_reserve((id, "here"), room, at(now), at(now + 60)).await.unwrap()
+    };
+    assert_eq!(reserve("one", room(10, 60), 0).await, Some(60));
+    assert_eq!(reserve("two", room(10, 60), 0).await, Some(40), "what is left");
+    assert_eq!(reserve("three", room(1, 1), 0).await, None);
+    assert_eq!(reserve("one", room(61, 70), 0).await, None, "the others have the rest");
+    let stranger = UploadRoom { owner: UserId(2), ..room(100, 100) };
+    assert_eq!(reserve("theirs", stranger, 0).await, Some(100), "each has their own");
+    // In place of what was reserved.
+    let small = Upload {
+        sha256: "aa".into(),
+        owner_id: UserId(1),
+        name: "a".into(),
+        size: 5,
+        created_at: at(1),
+        used_at: at(1),
+    };
+    store.upload_put(&small, "two").await.unwrap();
+    assert_eq!(reserve("one", room(61, 70), 1).await, Some(70));
+    store.upload_release("one").await.unwrap();
+    assert_eq!(reserve("three", room(95, 100), 1).await, Some(95));
+    assert_eq!(reserve("four", room(1, 1), 60).await, None, "leased until 61");
+    assert_eq!(reserve("four", room(95, 95), 61).await, Some(95), "whoever took it is gone");
+    assert_eq!(store.upload_release_host("there").await.unwrap(), 0);
+    assert_eq!(store.upload_release_host("here").await.unwrap(), 1);
+    // Made by a clock that was ahead: it counts for as long as any other.
+    store.upload_reserve(("five", "here"), room(95, 95), at(0), at(9999)).await.unwrap();
+    assert_eq!(reserve("six", room(1, 1), 100).await, None);
+    assert_eq!(reserve("six", room(1, 1), 160).await, Some(1));
+});
+
+both!(what_a_run_fetches_counts_until_its_attempt_has_ended, |store| {
+    insert(&store, &[run(1, 1), run(2, 1)]).await;
+    let room = |needed| UploadRoom { owner: UserId(1), needed, wanted: needed, most: 100 };
+    let (first, second) = (claim(&store, 10).await.unwrap(), claim(&store, 10).await.unwrap());
+    assert_eq!(store.run_reserve(&first, room(60)).await.unwrap(), Some(60));
+    assert_eq!(store.run_reserve(&second, room(60)).await.unwrap(), None);
+    assert_eq!(store.upload_reserve(("one", "here"), room(41), at(10), at(70)).await.unwrap(), None);
+    assert_eq!(store.run_reserve(&first, room(80)).await.unwrap(), Some(80), "more of the same");
+    store.run_update(&first, &state(RunStatus::Running, at(11))).await.unwrap();
+    assert_eq!(store.run_reserve(&second, room(60)).await.unwrap(), None);
+    store.run_settle(&first, &failed("pull-failed", at(12))).await.unwrap();
+    assert_eq!(store.run_reserve(&second, room(100)).await.unwrap(), Some(100));
+    let lost = store.run_reserve(&first, UploadRoom { owner: UserId(2), ..room(1) }).await;
+    assert!(matches!(lost, Err(Error::LeaseLost)), "{lost:?}");
+});
+
+both!(of_many_files_at_once_none_gets_past_the_room, |store| {
+    let owner = store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap().id;
+    let asking = (0..20).map(|number| {
+        let store = store.clone();
+        let room = UploadRoom { owner, needed: 10, wanted: 10, most: 100 };
+        tokio::spawn(async move {
+            store.upload_reserve((&number.to_string(), "here"), room, at(0), at(60)).await.unwrap().is_some()
+        })
+    });
+    let asking: Vec<_> = asking.collect();
+    let mut granted = 0;
+    for asked in asking {
+        granted += usize::from(asked.await.unwrap());
+    }
+    assert_eq!(granted, 10);
 });
 
 // A run outlives its owner: what was done stays known, and nobody takes it up for somebody who is gone.

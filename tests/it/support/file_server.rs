@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +14,8 @@ use tokio::task::JoinHandle;
 pub struct Answer {
     bytes: Vec<u8>,
     then: Then,
+    /// How long it takes.
+    late: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,7 @@ impl Answer {
     pub fn new(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}Connection: close\r\n\r\n", body.len());
-        Self { bytes: [head.as_bytes(), body].concat(), then: Then::Close }
+        Self { bytes: [head.as_bytes(), body].concat(), then: Then::Close, late: Duration::ZERO }
     }
 
     pub fn file(body: impl AsRef<[u8]>) -> Self {
@@ -44,7 +47,7 @@ impl Answer {
 
     /// Exactly these bytes.
     pub fn raw(bytes: impl AsRef<[u8]>) -> Self {
-        Self { bytes: bytes.as_ref().to_vec(), then: Then::Close }
+        Self { bytes: bytes.as_ref().to_vec(), then: Then::Close, late: Duration::ZERO }
     }
 
     /// Chunks that never end.
@@ -56,6 +59,11 @@ impl Answer {
     /// Breaks the connection after it.
     pub fn and_reset(self) -> Self {
         Self { then: Then::Reset, ..self }
+    }
+
+    /// Comes so much later.
+    pub fn and_late(self, late: Duration) -> Self {
+        Self { late, ..self }
     }
 
     /// Says nothing more after it.
@@ -134,6 +142,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Re
         if answers.len() > 1 { Some(answers.remove(0)) } else { answers.first().cloned() }
     };
     let answer = answer.unwrap_or_else(|| Answer::new("404 Not Found", "", "nothing here"));
+    tokio::time::sleep(answer.late).await; // because it was told to be late
     stream.write_all(&answer.bytes).await?;
     match answer.then {
         Then::Close => stream.shutdown().await,

@@ -53,10 +53,11 @@ pub(super) async fn upload(
         let no_file = || Error::Invalid("The form has no part with a file and its name".to_owned());
         let field = form.next_field().await?.ok_or_else(no_file)?;
         let name = field.file_name().map(str::to_owned).ok_or_else(no_file)?;
-        app.upload(&session, &name, field).await?
+        app.upload(&session, &name, None, field).await?
     } else {
         let name = if asked.name.is_empty() { "file" } else { &asked.name };
-        app.upload(&session, name, request.into_body().into_data_stream()).await?
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        app.upload(&session, name, length, request.into_body().into_data_stream()).await?
     };
     Ok((StatusCode::CREATED, Json(UploadView::from(upload))).into_response())
 }
@@ -87,7 +88,7 @@ pub(super) async fn submitted(app: &App, session: &Session, request: Request) ->
             submitted = Some(read(&text).await?);
         } else if let Some(input) = name.strip_prefix(FILES) {
             let file = field.file_name().unwrap_or("file").to_owned();
-            let upload = app.upload(session, &file, field).await?;
+            let upload = app.upload(session, &file, None, field).await?;
             files.push((
                 input.to_owned(),
                 FileSpec { upload: Some(upload.sha256), name: Some(file), ..FileSpec::default() },

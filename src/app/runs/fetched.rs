@@ -1,0 +1,154 @@
+//! Inputs that are fetched by their address: within the room that their owner has for files, and until the attempt has ended.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use url::Url;
+
+use super::super::App;
+use super::SpecFile;
+use super::inputs::{Resolved, Trouble};
+use super::uploads::in_advance;
+use crate::catalog::UserId;
+use crate::engine::inputs::Facts;
+use crate::engine::request::{File, Source};
+use crate::registry::{Download, DownloadError, download};
+use crate::store::ClaimedRun;
+
+/// How long a server that a file is fetched from may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Where an attempt's inputs are fetched to, and how much of its owner's room they take.
+pub(super) struct FetchedInputs<'a> {
+    folder: &'a Path,
+    claim: &'a ClaimedRun,
+    owner: UserId,
+    /// Bytes of the files that are there.
+    complete: AtomicU64,
+    /// Bytes that are reserved.
+    reserved: AtomicU64,
+}
+
+impl<'a> FetchedInputs<'a> {
+    pub(super) fn new(folder: &'a Path, claim: &'a ClaimedRun, owner: UserId) -> Self {
+        Self { folder, claim, owner, complete: AtomicU64::new(0), reserved: AtomicU64::new(0) }
+    }
+}
+
+impl App {
+    /// The file at an address. `number`: its place among the files of the run. Without `fetched` it is not fetched.
+    pub(super) async fn run_file_by_url(
+        &self,
+        (number, file): (usize, &SpecFile),
+        text: &str,
+        fetched: Option<&FetchedInputs<'_>>,
+    ) -> std::result::Result<Vec<Resolved>, Trouble> {
+        let spec = &file.source;
+        let url = read_url(text).map_err(|(message, help)| trouble(file, message, help, false))?;
+        let named = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+        let named = percent_encoding::percent_decode_str(named).decode_utf8_lossy().into_owned();
+        let name = spec.name.clone().unwrap_or(if named.is_empty() { "file".to_owned() } else { named });
+        let facts = Facts { url: Some(without_secrets(&url)), ..Facts::default() };
+        let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
+            let source = Source::File(File { name: name.clone(), path, size });
+            vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]
+        };
+        let Some(fetched) = fetched else {
+            return Ok(resolved(Path::new("/").join("fetched"), 0, spec.sha256.clone()));
+        };
+        let target = fetched.folder.join(number.to_string()).join("file");
+        // It is there when another silo has begun this attempt; its container may use it.
+        if let Ok(metadata) = target.metadata() {
+            fetched.complete.fetch_add(metadata.len(), Relaxed);
+            return Ok(resolved(target, metadata.len(), spec.sha256.clone()));
+        }
+        let wanted = Download {
+            url: &url,
+            to: &target,
+            sha256: spec.sha256.as_deref(),
+            most_bytes: u64::from(self.settings().runs.upload_mib) * 1024 * 1024,
+            silence: SILENCE,
+            private: &self.0.inputs_private,
+        };
+        let room = |size| -> BoxFuture<'_, _> { Box::pin(self.run_fetch_room(fetched, size)) };
+        match download(&wanted, &room).await {
+            Ok(done) => {
+                fetched.complete.fetch_add(done.size, Relaxed);
+                Ok(resolved(target, done.size, Some(done.sha256)))
+            }
+            Err(why) => Err(trouble(file, &why.to_string(), "", why.is_passing())),
+        }
+    }
+
+    /// Reserves room for a file that is so large, as far as is known.
+    async fn run_fetch_room(&self, fetched: &FetchedInputs<'_>, size: u64) -> std::result::Result<(), DownloadError> {
+        let needed = fetched.complete.load(Relaxed) + size;
+        if needed <= fetched.reserved.load(Relaxed) {
+            return Ok(());
+        }
+        let room = self.upload_room(fetched.owner, needed, in_advance(needed));
+        match self.0.store.run_reserve(fetched.claim, room).await {
+            Ok(Some(reserved)) => {
+                fetched.reserved.store(reserved, Relaxed);
+                Ok(())
+            }
+            Ok(None) => Err(DownloadError::NoRoom { most_mib: self.settings().runs.uploads_per_user_mib }),
+            Err(why) => {
+                tracing::warn!(%why, run = fetched.claim.id, "room for an input cannot be reserved");
+                Err(DownloadError::NotReserved)
+            }
+        }
+    }
+
+    /// Removes what an attempt has fetched: another one fetches it again.
+    pub(super) async fn run_discard_fetched(&self, run: &str, root: &Path) {
+        if let Err(why) = self.discard(fetched_in(root)).await {
+            tracing::warn!(run, %why, "fetched inputs stay behind until the run's files are removed");
+        }
+    }
+}
+
+/// Where inputs are fetched to, in the folder of a run.
+pub(super) fn fetched_in(root: &Path) -> PathBuf {
+    root.join("fetched")
+}
+
+/// An address that can be asked; else what is wrong with it, and what to do.
+fn read_url(text: &str) -> std::result::Result<Url, (&'static str, &'static str)> {
+    match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => Err((
+            "its address holds a user or a password, which are not sent.",
+            "Fetch the file yourself, and send it: POST /api/v1/uploads.",
+        )),
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err(("its url is no address of a file.", "Give one that begins with https:// or http://.")),
+    }
+}
+
+fn trouble(file: &SpecFile, message: &str, help: &str, is_passing: bool) -> Trouble {
+    Trouble { input: file.input.clone(), message: message.to_owned(), help: help.to_owned(), is_passing }
+}
+
+/// An address as anybody may read it.
+fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    _ = url.set_username("");
+    _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lose_what_nobody_needs_to_see() {
+        let url = Url::parse("https://ada:hunter2@example.org/a/b.tif?token=hunter2#x").expect("an address");
+        assert_eq!(without_secrets(&url), "https://example.org/a/b.tif");
+    }
+}

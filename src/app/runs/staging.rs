@@ -1,0 +1,188 @@
+//! What comes before an attempt's image and container: its inputs, its plan, and what is held of the host.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::super::engine::Machine;
+use super::super::{App, Result};
+use super::fetched::{FetchedInputs, fetched_in};
+use super::inputs::{Resolved, Trouble, with_facts};
+use super::secrets::{Secrets, with_queries};
+use super::work::Task;
+use crate::catalog::User;
+use crate::engine::halt::Halt;
+use crate::engine::hold::HeldPaths;
+use crate::engine::inputs::{GivenInput, InputError, read};
+use crate::engine::plan::{Plan, plan};
+use crate::engine::record::{AttemptRecord, Given};
+use crate::engine::request::{self, Request};
+use crate::engine::verdict::{Failure, RunError, Verdict};
+use crate::store::ClaimedRun;
+
+/// What an attempt needs.
+pub(super) struct Staged {
+    pub request: Request,
+    pub plan: Plan,
+    /// The inputs.
+    pub given: Vec<GivenInput>,
+    /// What is recorded of them.
+    pub shown: Given,
+    pub warnings: Vec<String>,
+    /// What the plan names of the host, until this is dropped.
+    _held: Option<HeldPaths>,
+}
+
+/// The attempt ends here.
+type Ends<T> = Result<std::result::Result<T, Verdict>>;
+
+fn ends<T>(error: RunError) -> Ends<T> {
+    Ok(Err(Verdict::Failed(error)))
+}
+
+impl App {
+    /// Stages an attempt. The time that it takes counts towards the time limit of the run.
+    pub(super) async fn run_staged(
+        &self,
+        (machine, claim): (&Machine, &ClaimedRun),
+        task: &Task,
+        cancel: &CancellationToken,
+    ) -> Ends<Staged> {
+        let limit = self.run_time_limit(&task.spec);
+        let before = task.resumed.as_ref().map(|resumed| staging_time(resumed, self.0.clock.now()));
+        let begun = Instant::now();
+        let staging = self.run_stage((machine, claim), task, cancel);
+        let (staged, taken) = match before {
+            // What was staged before is only looked at again.
+            Some((taken, true)) => (staging.await?, taken),
+            other => {
+                let before = other.unwrap_or_default().0;
+                let Ok(staged) = timeout(limit.saturating_sub(before), staging).await else {
+                    return ends(Failure::TimeLimit.error(format!(
+                        "Its inputs were not there within the time limit of this run, {} seconds, towards which fetching them counts. \
+                         The limit is what was asked for (timeoutSeconds), or the most that the server allows (runs.longest_hours).",
+                        limit.as_secs()
+                    )));
+                };
+                (staged?, before + begun.elapsed())
+            }
+        };
+        Ok(staged.map(|mut staged| {
+            // Limits are told in whole seconds.
+            let left = limit.saturating_sub(Duration::from_secs(taken.as_secs()));
+            staged.plan.container.timeout = staged.plan.container.timeout.map(|timeout| timeout.min(left));
+            staged
+        }))
+    }
+
+    async fn run_stage(
+        &self,
+        (machine, claim): (&Machine, &ClaimedRun),
+        task: &Task,
+        cancel: &CancellationToken,
+    ) -> Ends<Staged> {
+        // Whose files it may use.
+        let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
+            let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
+            return ends(Failure::Unknown.for_good(why));
+        };
+        if task.resumed.is_none() {
+            for folder in [task.folder.output.clone(), fetched_in(&task.folder.root)] {
+                if let Err(why) = self.discard(folder).await {
+                    return ends(Failure::Disk.error(why.to_string()));
+                }
+            }
+        }
+        let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
+            Ok(secrets) => secrets,
+            Err(why) => return ends(Failure::MissingSetting.for_good(why.to_string())),
+        };
+        let resolved = tokio::select! {
+            resolved = self.run_resolved(claim, task, &owner, &secrets) => match resolved? {
+                Ok(resolved) => resolved,
+                Err(error) => return ends(error),
+            },
+            // Where another has begun it there is a container to stop.
+            () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
+        };
+        let network = self.run_network(task.spec.registry).await?;
+        let request = self.request(&task.spec, &secrets, &resolved, &task.folder, (network, Some(machine)));
+        let mut request = match request {
+            Ok(request) => request,
+            Err(why) => return ends(Failure::Launch.for_good(why.to_string())),
+        };
+        let (run, host) = (task.record.id.clone(), self.0.host.clone());
+        request.attempt = Some(request::Attempt { run, number: task.number, host });
+        match plan(&task.manifest, &request) {
+            Ok(plan) => self.run_read(machine, task, (request, plan), &resolved, cancel).await,
+            Err(problems) => {
+                let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                ends(Failure::Launch.for_good(why.join(" ")))
+            }
+        }
+    }
+
+    /// The files of a run, fetched where that is needed.
+    async fn run_resolved(
+        &self,
+        claim: &ClaimedRun,
+        task: &Task,
+        owner: &User,
+        secrets: &Secrets,
+    ) -> Result<std::result::Result<Vec<Resolved>, RunError>> {
+        let most = self.settings().runs.fetch_seconds;
+        let files = with_queries(&task.spec.files, secrets);
+        let folder = fetched_in(&task.folder.root);
+        let fetched = FetchedInputs::new(&folder, claim, owner.id);
+        let found = self.run_files(owner, &files, Some(&fetched));
+        let Ok(found) = timeout(Duration::from_secs(u64::from(most)), found).await else {
+            let why =
+                format!("The inputs were not fetched within {most} seconds, which is the most (runs.fetch_seconds).");
+            return Ok(Err(Failure::InputFetch.error(why)));
+        };
+        Ok(found?.map_err(|troubles| {
+            let is_passing = troubles.iter().all(|trouble| trouble.is_passing);
+            let failure = if is_passing { Failure::InputFetch } else { Failure::MissingFile };
+            let say = |it: &Trouble| format!("{}: {} {}", it.input, it.message, it.help).trim_end().to_owned();
+            failure.error(troubles.iter().map(say).collect::<Vec<_>>().join(" "))
+        }))
+    }
+
+    /// Holds what the plan names of the host, and reads the inputs.
+    async fn run_read(
+        &self,
+        machine: &Machine,
+        task: &Task,
+        (request, plan): (Request, Plan),
+        resolved: &[Resolved],
+        cancel: &CancellationToken,
+    ) -> Ends<Staged> {
+        // What was checked before may be exchanged from now on.
+        let reading = cancel.child_token();
+        let (halt, _dropped) = (Halt::on(&reading), reading.clone().drop_guard());
+        let (plan, held) = match self.held_plan(machine, task, plan, resolved, halt.clone()).await? {
+            Ok(held) => held,
+            Err(_) if cancel.is_cancelled() && task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
+            Err(error) => return ends(error),
+        };
+        let (manifest, planned) = (task.manifest.clone(), plan.clone());
+        let (given, warnings) = match tokio::task::spawn_blocking(move || read(&manifest, &planned, &halt)).await? {
+            Ok((given, warnings)) => (with_facts(given, resolved), warnings),
+            Err(InputError::Halted(_)) if task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
+            // There is a container to stop.
+            Err(InputError::Halted(_)) => Default::default(),
+            Err(why) => return ends(Failure::MissingFile.error(why.to_string())),
+        };
+        let shown = Given::of(&task.manifest, &request, &plan, given.clone());
+        Ok(Ok(Staged { request, plan, given, shown, warnings, _held: held }))
+    }
+}
+
+/// How long staging an attempt took that another silo had begun, and whether it was over.
+fn staging_time(attempt: &AttemptRecord, now: DateTime<Utc>) -> (Duration, bool) {
+    let over = attempt.phases.get(1).map(|next| next.started);
+    let taken = over.unwrap_or(now) - attempt.started;
+    (taken.to_std().unwrap_or_default(), over.is_some())
+}
