@@ -15,9 +15,9 @@ const LIST_ITEMS: usize = 100;
 /// The document with every default of the standard filled in, in the order of the standard, unknown keys kept: what
 /// `/images/{id}/manifest` answers. Anything that is not a JSON object gives the all-empty manifest.
 ///
-/// Empty optional values are left out and whole numbers lose their `.0`, as clients of old are used to. A value of a
-/// wrong type stays as it is, except that `job`, `maintainer`, `interface`, `inputs`, `outputs` and `resources` are
-/// always objects.
+/// Empty optional values are left out and whole numbers lose their `.0`, as clients of old are used to. `scalar` is an empty list
+/// where there is none: Scale refuses null. A value of a wrong type stays as it is, except that `job`, `maintainer`, `interface`,
+/// `inputs`, `outputs` and `resources` are always objects.
 pub fn with_defaults(manifest: &str) -> Value {
     let mut document = parse(manifest);
     shorten_numbers(&mut document);
@@ -55,7 +55,8 @@ fn fill_field(field: &Field, value: Option<Value>) -> Option<Value> {
         (Missing::Omit, value) => value.filter(|value| !is_empty(value)),
         (_, Some(value)) => Some(value),
         (Missing::Absent, None) => None,
-        (Missing::Null | Missing::Object, None) => Some(Value::Null),
+        (Missing::NoItems, None) => Some(Value::Array(Vec::new())),
+        (Missing::Object, None) => Some(Value::Null),
         (Missing::Text(text), None) => Some(Value::from(*text)),
         (Missing::Zero, None) => Some(Value::from(0)),
         (Missing::Bool(value), None) => Some(Value::Bool(*value)),
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn anything_else_gives_the_all_empty_manifest() {
-        let empty = r#"{"seedVersion":"","job":{"name":"","jobVersion":"","packageVersion":"","maintainer":{"name":"","email":""},"interface":{"inputs":{},"outputs":{}},"resources":{"scalar":null}}}"#;
+        let empty = r#"{"seedVersion":"","job":{"name":"","jobVersion":"","packageVersion":"","maintainer":{"name":"","email":""},"interface":{"inputs":{},"outputs":{}},"resources":{"scalar":[]}}}"#;
         for source in
             ["", "{}", "null", "[1]", "hello", "{\"job\":7}", "{\"job\":{\"interface\":[],\"resources\":null}}"]
         {
@@ -198,7 +199,7 @@ mod tests {
             "maintainer":{"email":"e","name":"m"},"tags":[],"title":"","packageVersion":"1.0.0","jobVersion":"2.0.0","name":"j"},
             "seedVersion":"1.0.0","$schema":"s"}"#;
         let expected = concat!(
-            r#"{"seedVersion":"1.0.0","job":{"name":"j","jobVersion":"2.0.0","packageVersion":"1.0.0","maintainer":{"name":"m","email":"e"},"#,
+            r#"{"seedVersion":"1.0.0","job":{"name":"j","jobVersion":"2.0.0","packageVersion":"1.0.0","title":"","maintainer":{"name":"m","email":"e"},"#,
             r#""timeout":60,"interface":{"inputs":{"files":[{"name":"i","multiple":false,"partial":false,"required":false}],"#,
             r#""json":[{"name":"n","type":"number","required":true}]},"outputs":{"files":[{"name":"o","multiple":false,"pattern":"*.tif","required":true}],"#,
             r#""json":[{"name":"j","type":"string","required":true}]},"mounts":[{"name":"m","path":"/m","mode":"ro"}],"#,

@@ -149,7 +149,9 @@ codes! {
     /// A version that is not SemVer 2.0.0.
     BadVersion = "bad-version", Error Error Error;
     /// `scalar` is null, as Seed CLI 1.3 itself wrote it.
-    NullScalar = "null-scalar", Warning Error Warning;
+    NullScalar = "null-scalar", Warning Error Error;
+    /// `resources` without `scalar`, which Scale cannot read.
+    EmptyResources = "empty-resources", Warning Advice Error;
     /// A mount's path inside the container is not absolute.
     RelativePath = "relative-path", Error Error Error;
     /// An output pattern that leaves the output directory.
@@ -161,9 +163,11 @@ codes! {
     NameCollision = "name-collision", Error Error Error;
     /// The same name twice in a list of outputs, mounts, resources or errors.
     DuplicateName = "duplicate-name", Error Error Error;
-    /// Two names of a list of outputs, mounts, resources or errors that are alike after normalisation.
+    /// Two names of a list of outputs, mounts, resources or errors that are alike after normalisation. An error in Scale where
+    /// two resources differ only in case.
     SimilarName = "similar-name", Warning Error Advice;
-    /// A name that another list has too; Seed CLI has one name space for all.
+    /// A name that another list has too; Seed CLI has one name space for all. A warning in Scale where a file and a value of the
+    /// outputs share it.
     SharedName = "shared-name", Warning Error Advice;
     /// A name that becomes a variable which no shell can refer to.
     UnusableVariable = "unusable-variable", Warning Warning Warning;
@@ -176,8 +180,8 @@ codes! {
     BadExitCode = "bad-exit-code", Warning Warning Warning;
     /// A timeout of no time.
     BadTimeout = "bad-timeout", Warning Warning Warning;
-    /// A negative resource, or a part of a GPU.
-    BadAmount = "bad-amount", Warning Warning Error;
+    /// A negative resource, or a part of a GPU, which Scale refuses.
+    BadAmount = "bad-amount", Warning Warning Warning;
     /// A reserved resource in another spelling.
     ResourceSpelling = "resource-spelling", Warning Warning Warning;
     /// A resource that no executor knows by itself.

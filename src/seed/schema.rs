@@ -61,7 +61,8 @@ pub(super) enum Missing {
     Omit,
     /// Nothing, but a value that is there stays, whatever it is.
     Absent,
-    Null,
+    /// An empty list.
+    NoItems,
     Text(&'static str),
     Zero,
     Bool(bool),
@@ -93,16 +94,16 @@ static JOB: Object = Object {
         required("packageVersion", Shape::Ruled(Rule::Version), Missing::Text(""))
             .about("Version of the packaging, by SemVer 2.0.0: this manifest and the image around the algorithm.")
             .like(&["1.0.0"]),
-        required("title", Shape::Text, Missing::Omit)
+        required("title", Shape::Text, Missing::Absent)
             .about("Short name for people, as lists and search results show it.")
             .like(&["Sea ice edge"]),
-        required("description", Shape::Text, Missing::Omit)
+        required("description", Shape::Text, Missing::Absent)
             .about("What the algorithm does and needs, for people who choose one."),
         optional("tags", Shape::List(&Shape::Text), Missing::Omit)
             .about("Words by which people may find the job.")
             .like(&["radar"]),
         required("maintainer", Shape::Object(&MAINTAINER), Missing::Object).about("Whom to ask about the job."),
-        required("timeout", Shape::Integer, Missing::Omit)
+        required("timeout", Shape::Integer, Missing::Absent)
             .about("Seconds that a run may take. The executor stops it then, so leave room for slow machines."),
         optional("interface", Shape::Object(&INTERFACE), Missing::Object)
             .about("How the job is started, and what goes in and comes out. Without it, the image is run as it is."),
@@ -267,7 +268,7 @@ static SETTING: Object = Object {
 static RESOURCES: Object = Object {
     name: "resources",
     about: "What a run needs of a machine.",
-    fields: &[optional("scalar", Shape::List(&Shape::Object(&SCALAR)), Missing::Null)
+    fields: &[optional("scalar", Shape::List(&Shape::Object(&SCALAR)), Missing::NoItems)
         .about("Amounts, at least of `cpus`, `mem` and `disk`. A run gets no less.")],
 };
 

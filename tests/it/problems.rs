@@ -19,8 +19,8 @@ const WITHOUT_EXAMPLE: [Code; 7] = [
 /// What an example cannot avoid to show besides its own code.
 fn unavoidable(code: Code) -> &'static [Code] {
     match code {
-        // What is null lists no resources.
-        Code::NullScalar => &[Code::MissingResource],
+        // What is null or absent lists no resources.
+        Code::NullScalar | Code::EmptyResources => &[Code::MissingResource],
         _ => &[],
     }
 }

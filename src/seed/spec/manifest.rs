@@ -113,6 +113,8 @@ mod tests {
     use proptest::sample::Index;
 
     use super::*;
+    use crate::seed::Profile;
+    use crate::seed::manifest::with_defaults;
     use crate::seed::spec::tests::{assert_passes, validator};
     use crate::seed::testing::{COMPLETE, any_json_object};
     use crate::seed::validate::{self, Rules};
@@ -271,6 +273,46 @@ mod tests {
             *manifest.pointer_mut(place).expect("it is there") = json!(text);
             agree(&manifest)?;
         }
+
+        #[test]
+        fn what_scale_takes_is_served_in_a_form_that_it_takes(
+            removed in prop::collection::vec((any::<Index>(), any::<Index>()), 0..6),
+            changes in prop::collection::vec(change(), 0..2),
+        ) {
+            let mut manifest = complete();
+            removed.into_iter().for_each(|(at, which)| apply(Change::Remove(at, which), &mut manifest));
+            changes.into_iter().for_each(|change| apply(change, &mut manifest));
+            served_as_taken(&manifest)?;
+        }
+    }
+
+    fn served_as_taken(manifest: &Value) -> Result<(), TestCaseError> {
+        let rules = Rules { profile: Profile::Scale, strict: false };
+        if validate::judge(manifest.to_string().as_bytes(), rules).valid {
+            let served = with_defaults(&manifest.to_string());
+            let report = validate::judge(served.to_string().as_bytes(), rules);
+            prop_assert!(report.valid, "{} is served as {}: {:?}", manifest, served, report.problems);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_standard_requires_is_served_as_it_is() {
+        let mut manifest = complete();
+        let job = manifest["job"].as_object_mut().expect("an object");
+        job.extend([
+            ("timeout".to_owned(), json!(0)),
+            ("title".to_owned(), json!("")),
+            ("description".to_owned(), json!("")),
+        ]);
+        job.retain(|name, _| !["resources", "interface", "errors", "tags"].contains(&name.as_str()));
+        let served = with_defaults(&manifest.to_string());
+        assert_eq!(
+            [&served["job"]["timeout"], &served["job"]["title"], &served["job"]["description"]],
+            [&json!(0), &json!(""), &json!("")]
+        );
+        assert_eq!(served["job"]["resources"], json!({"scalar": []}));
+        served_as_taken(&manifest).expect("Scale takes it");
     }
 
     /// The schema takes exactly what has no structural problem.

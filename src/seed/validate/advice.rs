@@ -6,7 +6,7 @@ use super::{command, suggest};
 use crate::seed::image_name::{self, ImageName};
 use crate::seed::json::{Kind, Node, Path, excerpt};
 use crate::seed::label;
-use crate::seed::{Code, environment};
+use crate::seed::{Code, Profile, Severity, environment};
 
 /// The resources that the standard and its executors know, as they are spelled.
 const RESOURCES: [&str; 5] = ["cpus", "mem", "disk", "sharedMem", "gpus"];
@@ -99,6 +99,12 @@ fn resources(findings: &mut Findings, job: &Node<'_>) {
             (format!("The standard recommends to declare {}.", missing.join(", ")), help.to_owned())
         });
     }
+    if let (Some(resources), None) = (resources.filter(|resources| resources.object().is_some()), scalar) {
+        findings.add(Code::EmptyResources, "/job/resources", resources.at, || {
+            let help = "Leave `resources` out, or list the resources under `scalar`.";
+            ("`resources` has no `scalar`, without which Scale cannot read it.".to_owned(), help.to_owned())
+        });
+    }
     for (index, item) in items.iter().enumerate() {
         resource(findings, index, item);
     }
@@ -122,14 +128,23 @@ fn resource(findings: &mut Findings, index: usize, item: &Node<'_>) {
     for key in ["value", "inputMultiplier"] {
         let Some((node, number)) = item.get(key).and_then(|node| Some((node, node.number()?))) else { continue };
         let gpus = key == "value" && name.is_some_and(|(_, name)| name.eq_ignore_ascii_case("gpus"));
-        let (message, help) = match number.float() {
-            amount if amount < 0.0 => ("A resource cannot be negative.", "Write zero or more."),
-            amount if gpus && amount.fract() != 0.0 => ("A GPU cannot be divided.", "Write a whole number."),
+        let profile = findings.rules().profile;
+        let usual = Code::BadAmount.severity(profile);
+        let (severity, message, help) = match number.float() {
+            amount if gpus && amount.fract() != 0.0 => {
+                let severity = if profile == Profile::Scale { Severity::Error } else { usual };
+                (severity, "A GPU cannot be divided.", "Write a whole number.")
+            }
+            amount if amount < 0.0 => (usual, "A resource cannot be negative.", "Write zero or more."),
             _ => continue,
         };
-        findings.add(Code::BadAmount, format_args!("/job/resources/scalar/{index}/{key}"), node.at, || {
-            (message.to_owned(), help.to_owned())
-        });
+        findings.add_as(
+            severity,
+            Code::BadAmount,
+            format_args!("/job/resources/scalar/{index}/{key}"),
+            node.at,
+            || (message.to_owned(), help.to_owned()),
+        );
     }
 }
 

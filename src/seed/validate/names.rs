@@ -163,16 +163,42 @@ fn met(findings: &mut Findings, names: &[Named<'_>]) {
                 (message, "Give each entry a name of its own.".to_owned())
             });
         } else if first.list == name.list {
-            findings.add(Code::SimilarName, name, name.at, || {
-                let message = format!("{} and {} differ only in case or dashes.", excerpt(shown), excerpt(there.name));
-                (message, "Give each entry a name of its own.".to_owned())
-            });
+            findings.add_as(
+                similar_severity(findings.rules().profile, name, first),
+                Code::SimilarName,
+                name,
+                name.at,
+                || {
+                    let message =
+                        format!("{} and {} differ only in case or dashes.", excerpt(shown), excerpt(there.name));
+                    (message, "Give each entry a name of its own.".to_owned())
+                },
+            );
         } else {
-            findings.add(Code::SharedName, name, name.at, || {
+            // Scale's recipes refer to outputs by name alone.
+            let is_output = name.list == List::OutputJson && exact.contains(&(List::OutputFiles as usize, shown));
+            let severity = match findings.rules().profile {
+                Profile::Scale if is_output => Severity::Warning,
+                profile => Code::SharedName.severity(profile),
+            };
+            findings.add_as(severity, Code::SharedName, name, name.at, || {
                 let message = format!("{} is also the name at {there}.", excerpt(shown));
-                (message, "Choose another name: Seed CLI has one name space for all lists.".to_owned())
+                let help = match is_output {
+                    true => "Choose another name: Seed CLI and the recipes of Scale cannot tell the two apart.",
+                    false => "Choose another name: Seed CLI has one name space for all lists.",
+                };
+                (message, help.to_owned())
             });
         }
+    }
+}
+
+/// How bad it is that two names of a list are alike. Scale writes the names of resources in lower case.
+fn similar_severity(profile: Profile, name: &Named<'_>, other: &Named<'_>) -> Severity {
+    let is_same_resource = name.list == List::Resources && name.name.eq_ignore_ascii_case(other.name);
+    match profile {
+        Profile::Scale if is_same_resource => Severity::Error,
+        profile => Code::SimilarName.severity(profile),
     }
 }
 

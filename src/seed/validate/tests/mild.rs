@@ -106,6 +106,41 @@ fn profiles_differ() {
     assert_eq!(severities("/job/errors/0/name", json!("CRASH")), all([Warning, Error, Advice], "similar-name"));
     let gpus = json!([{"name": "cpus", "value": 1}, {"name": "mem", "value": 1}, {"name": "disk", "value": 1}, {"name": "gpus", "value": 0.5}]);
     assert_eq!(severities("/job/resources/scalar", gpus), all([Warning, Warning, Error], "bad-amount"));
+    assert_eq!(severities("/job/resources/scalar/1/value", json!(-1)), all([Warning; 3], "bad-amount"));
+    let empty = [Warning, Advice, Error].map(|severity| (severity, "empty-resources".to_owned()));
+    assert!(severities("/job/resources", json!({})).iter().zip(&empty).all(|(found, one)| found.contains(one)));
+    let null = changed(|manifest| manifest["job"]["resources"]["scalar"] = Value::Null);
+    assert_eq!(
+        judge(null.as_bytes(), Rules { profile: Profile::Scale, strict: false }).problems[0].code,
+        "null-scalar"
+    );
+    assert!(!judge(null.as_bytes(), Rules { profile: Profile::Scale, strict: false }).valid);
+}
+
+#[test]
+fn scale_compares_resources_without_case_and_finds_outputs_by_name_alone() {
+    let scale = |pointer: &str, value: Value| {
+        let text = changed(|manifest| put(manifest, pointer, value));
+        let report = judge(text.as_bytes(), Rules { profile: Profile::Scale, strict: false });
+        report.problems.into_iter().map(|p| (p.severity, p.code, p.path)).collect::<Vec<_>>()
+    };
+    let found = |severity, code: &str, path: &str| (severity, code.to_owned(), path.to_owned());
+    let scalar = "/job/resources/scalar/1/name";
+    assert!(scale(scalar, json!("CPUS")).contains(&found(Severity::Error, "similar-name", scalar)));
+    let output = "/job/interface/outputs/json/0/name";
+    assert_eq!(scale(output, json!("EDGE")), [found(Severity::Warning, "shared-name", output)]);
+    // Also where an input has the name, too.
+    let text = changed(|manifest| {
+        put(manifest, "/job/interface/outputs/files/0/name", json!("MASK"));
+        put(manifest, output, json!("MASK"));
+    });
+    let report = judge(text.as_bytes(), Rules { profile: Profile::Scale, strict: false });
+    assert!(
+        report.problems.iter().any(|p| p.path == output && p.severity == Severity::Warning),
+        "{:?}",
+        report.problems
+    );
+    assert_eq!(scale(output, json!("MASK")), [found(Severity::Advice, "shared-name", output)]);
 }
 
 #[test]
