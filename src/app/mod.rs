@@ -36,7 +36,7 @@ use crate::registry::{Hosts, Private};
 use crate::search::Index;
 use crate::store::{ClaimedScan, Store};
 
-pub use crate::search::{Count, Facet, Highlight, Order};
+pub use crate::search::{Count, Facet, Highlight, Order, folded};
 pub use accounts::{Caller, NewUser, Session};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;

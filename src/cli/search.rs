@@ -6,6 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::place::Registry;
 use super::remote::{Server, items, table, text, word};
@@ -179,13 +180,13 @@ fn emphasised(plain: &str, ranges: &Value) -> String {
     out
 }
 
-/// The first 48 characters, marks not counted and closed.
+/// The first 48 letters with their accents, marks not counted and closed.
 fn shorten(title: &str) -> String {
     const LONGEST: usize = 48;
     let is_mark = |c: char| c == START || c == END;
     let mut shown = 0;
-    let cut = title.char_indices().find(|(_, c)| {
-        shown += usize::from(!is_mark(*c));
+    let cut = title.grapheme_indices(true).find(|(_, letter)| {
+        shown += usize::from(!letter.starts_with(is_mark));
         shown > LONGEST
     });
     let Some((end, _)) = cut else { return title.to_owned() };
@@ -239,5 +240,7 @@ mod tests {
         let cut = shorten(&long);
         assert_eq!(cut, format!("{START}{}…{END}", "x".repeat(48)));
         assert_eq!(shorten("short"), "short");
+        let decomposed = "e\u{301}".repeat(60);
+        assert_eq!(shorten(&decomposed), format!("{}…", "e\u{301}".repeat(48)));
     }
 }

@@ -7,6 +7,7 @@ use super::place::{Registry, login};
 use super::print;
 use super::remote::table;
 use super::render::{json_line, tame};
+use crate::app::folded;
 use crate::app::outside::{Outside, SeedImage};
 use crate::seed::manifest::essentials;
 
@@ -40,7 +41,7 @@ pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, jso
     let credentials = registry.account().credentials(&place.host)?;
     let outside = Outside::registry_of_its_kind(&place, &login(credentials.as_ref())).await?;
     let found = outside.seed_images().await?;
-    let words: Vec<String> = words.iter().flat_map(|word| word.split_whitespace()).map(str::to_lowercase).collect();
+    let words: Vec<String> = words.iter().flat_map(|word| word.split_whitespace()).map(folded).collect();
     let matching: Vec<SeedImage> = found.images.into_iter().filter(|image| holds(image, &words)).collect();
     let total = matching.len();
     let items = matching.into_iter().take(limit).map(item).collect::<Result<Vec<Item>, _>>()?;
@@ -95,6 +96,6 @@ fn holds(image: &SeedImage, words: &[String]) -> bool {
         &manifest.maint_org,
         &lists.map(|list| list.join("\n")).join("\n"),
     ];
-    let text = texts.map(|text| text.to_lowercase()).join("\n");
+    let text = folded(&texts.map(String::as_str).join("\n"));
     words.iter().all(|word| text.contains(word))
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::columns::{Known, View};
 use super::facets::{Count, Facet};
 use super::ranking::demoted;
+use super::schema::facet_value;
 use super::score::Scores;
 use super::{Kind, Order, Place, PlaceValue};
 
@@ -37,7 +38,7 @@ impl Passing {
             return Self(None);
         }
         let wanted: Vec<(Facet, Option<u32>)> =
-            filters.iter().map(|(facet, value)| (*facet, known.number_of(*facet, value))).collect();
+            filters.iter().map(|(facet, value)| (*facet, known.number_of(*facet, &facet_value(value)))).collect();
         let passes = |set: &[u32]| {
             let has = |facet| {
                 wanted.iter().filter(|(of, _)| *of == facet).any(|(_, value)| value.is_some_and(|v| set.contains(&v)))

@@ -2,46 +2,79 @@
 
 use std::collections::HashMap;
 
-use super::words;
+use super::letters::composed;
+use super::words::{SpanKind, Unfinished, goes_on, is_unspaced, plain, spans};
 
 /// The text with its last word finished as words of the others are, the most frequent first; nothing where the last word is
 /// finished.
 pub fn complete<'a>(typed: &str, texts: impl Iterator<Item = &'a str>, limit: usize) -> Vec<String> {
-    let begun = typed.char_indices().rev().take_while(|(_, c)| c.is_alphanumeric()).last().map(|(at, _)| at);
-    let Some((before, begun)) = begun.map(|at| typed.split_at(at)) else { return Vec::new() };
-    let begun = words::plain(begun).concat();
-    let already = words::plain(before);
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let Some(unfinished) = Unfinished::read(typed) else { return Vec::new() };
+    let Unfinished { before, begun, is_unspaced } = &unfinished;
+    let already = plain(before);
+    // By word, with how the first text writes it.
+    let mut seen: HashMap<String, (usize, String)> = HashMap::new();
     for text in texts {
-        let mut words: Vec<String> = words::spans(text).into_iter().map(|span| span.word).collect();
+        let mut words: Vec<(String, String)> = if *is_unspaced {
+            goes_on(text, begun).into_iter().map(|word| (plain(word).concat(), composed(word))).collect()
+        } else {
+            spaced(text, begun)
+        };
         words.sort_unstable();
-        words.dedup();
-        for word in words {
-            if word.starts_with(&begun) && word != begun && !already.contains(&word) {
-                *seen.entry(word).or_default() += 1;
+        words.dedup_by(|(a, _), (b, _)| a == b);
+        for (word, written) in words {
+            if word != *begun && !already.contains(&word) {
+                seen.entry(word).or_insert((0, written)).0 += 1;
             }
         }
     }
-    let mut words: Vec<(String, usize)> = seen.into_iter().collect();
-    words.sort_unstable_by(|(a, times), (b, others)| others.cmp(times).then_with(|| a.cmp(b)));
-    words.into_iter().take(limit).map(|(word, _)| format!("{before}{word}")).collect()
+    let mut words: Vec<(String, (usize, String))> = seen.into_iter().collect();
+    words.sort_unstable_by(|(a, (times, _)), (b, (others, _))| others.cmp(times).then_with(|| a.cmp(b)));
+    words.into_iter().take(limit).map(|(_, (_, written))| format!("{before}{written}")).collect()
+}
+
+/// The words of a text that begin so, each with how it is written. Of a compound its parts, until more of it was typed.
+fn spaced(text: &str, begun: &str) -> Vec<(String, String)> {
+    let mut words: Vec<(String, String)> = Vec::new();
+    let mut start_of_word = None;
+    for span in spans(text).into_iter().filter(|span| !is_unspaced(&span.word) && span.word.starts_with(begun)) {
+        if span.kind == SpanKind::Word {
+            start_of_word = Some(span.range.start);
+        }
+        if span.kind != SpanKind::Joined || start_of_word != Some(span.range.start) {
+            words.push((span.word, composed(&text[span.range]).to_lowercase()));
+        }
+    }
+    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TEXTS: [&str; 3] = ["flood-extent", "Flood Extent from Sentinel2", "floeSize"];
+    const TEXTS: [&str; 5] = [
+        "flood-extent",
+        "Flood Extent from Sentinel2",
+        "floeSize",
+        "Gro\u{308}ße der Pan-sharpening",
+        "海氷検出の処理、海氷の監視 홍수 탐지",
+    ];
 
     #[test]
     fn the_last_word_is_finished() {
-        let table: [(&str, &[&str]); 8] = [
+        let table: [(&str, &[&str]); 15] = [
             ("flo", &["flood", "floe", "floesize"]),
             ("FLOO", &["flood"]),
             ("big flo", &["big flood", "big floe", "big floesize"]),
             ("flood e", &["flood extent"]),
             ("flood flo", &["flood floe", "flood floesize"]),
             ("tag:sent", &["tag:sentinel", "tag:sentinel2"]),
+            ("grö", &["größe"]),
+            ("gro\u{308}", &["größe"]),
+            ("pan", &[]),
+            ("pansh", &["pan-sharpening"]),
+            ("海", &["海氷", "海氷検出"]),
+            ("NDVI海氷", &["NDVI海氷検出"]),
+            ("탐 홍", &["탐 홍수"]),
             ("flood ", &[]),
             ("", &[]),
         ];

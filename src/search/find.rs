@@ -6,6 +6,7 @@ use tantivy::Term;
 
 use super::collect::{Candidate, Passing, Sorting, gather};
 use super::columns::View;
+use super::compounds::Compounds;
 use super::generation::{Generation, index_error};
 use super::highlight::Marks;
 use super::query::{self, Query};
@@ -37,14 +38,14 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
         passing: Passing::new(&request.filters, &known),
         until: Instant::now() + LONGEST,
     };
-    let Matches { mut images, spellings } = match &query {
+    let Matches { mut images, spellings, compounds } = match &query {
         Some(query) => search.text(query)?,
-        None => Matches { images: search.gather(&Expr::Everything(1.0))?.0, spellings: Spellings::new() },
+        None => Matches { images: search.gather(&Expr::Everything(1.0))?.0, ..Matches::default() },
     };
     let sorting = Sorting { view: &view, known: &known, kind: request.kind, order: request.order };
     let facets = if request.count { sorting.counts(&images) } else { Vec::new() };
     // Whoever names a version may mean an old one.
-    let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(|c: char| c.is_ascii_digit()));
+    let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(char::is_numeric));
     let results = match request.kind {
         Kind::Job => sorting.collapse(&images),
         Kind::Image => {
@@ -63,7 +64,9 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
         next: page.last().filter(|_| more).map(|hit| sorting.place(hit)),
         facets,
         did_you_mean: query.as_ref().and_then(|query| search.did_you_mean(query, &spellings)),
-        marks: query.filter(|_| request.mark).map(|query| Marks::new(&query, synonyms, &spellings)).unwrap_or_default(),
+        marks: query
+            .filter(|_| request.mark)
+            .map_or_else(Marks::default, |query| Marks::new(&query, synonyms, &spellings, &compounds)),
     })
 }
 
@@ -77,9 +80,11 @@ struct Search<'a> {
 }
 
 /// Images that match, and what words were taken for others.
+#[derive(Default)]
 struct Matches {
     images: Vec<Candidate>,
     spellings: Spellings,
+    compounds: Compounds,
 }
 
 impl Search<'_> {
@@ -91,26 +96,28 @@ impl Search<'_> {
         Ok(gathered)
     }
 
-    fn ranking<'a>(&'a self, spellings: &'a Spellings) -> Ranking<'a> {
-        Ranking { fields: self.fields, synonyms: self.synonyms, spellings }
+    fn ranking<'a>(&'a self, spellings: &'a Spellings, compounds: &'a Compounds) -> Ranking<'a> {
+        Ranking { fields: self.fields, synonyms: self.synonyms, spellings, compounds }
     }
 
     fn text(&self, query: &Query) -> Result<Matches> {
         let mut spellings = Spellings::new();
-        let (mut images, mut matching) = self.gather(&self.ranking(&spellings).all_words(query))?;
+        let mut compounds = Compounds::of(&self.view.searcher, self.fields, query).map_err(index_error)?;
+        let (mut images, mut matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
         for (tolerance, enough) in [(Tolerance::Usual, ENOUGH), (Tolerance::ShortWords, 1)] {
             if matching >= enough {
                 break;
             }
             spellings = spelling::near(&self.view.searcher, self.fields, query, tolerance).map_err(index_error)?;
             if !spellings.is_empty() {
-                (images, matching) = self.gather(&self.ranking(&spellings).all_words(query))?;
+                (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
             }
         }
         if matching == 0 {
-            images = self.gather(&self.ranking(&spellings).any_word(query))?.0;
+            compounds.loosen();
+            images = self.gather(&self.ranking(&spellings, &compounds).any_word(query))?.0;
         }
-        Ok(Matches { images, spellings })
+        Ok(Matches { images, spellings, compounds })
     }
 
     fn did_you_mean(&self, query: &Query, spellings: &Spellings) -> Option<String> {

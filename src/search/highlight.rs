@@ -2,13 +2,15 @@
 //!
 //! Texts stay plain: what matches is told as ranges, and whoever shows a text escapes it as it has to.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::compounds::Compounds;
 use super::query::{Query, Scope};
 use super::spelling::Spellings;
 use super::synonyms::Synonyms;
-use super::words::{self, Span};
+use super::words::{self, Span, SpanKind};
 use crate::catalog::SearchDoc;
 
 /// The most texts that are told of a result.
@@ -41,15 +43,18 @@ struct Mark {
     stem: Option<String>,
     /// What only begins with it counts too.
     is_begun: bool,
+    /// All words, where they count next to each other only; else empty.
+    sequence: Vec<String>,
 }
 
 impl Marks {
-    pub(super) fn new(query: &Query, synonyms: &Synonyms, spellings: &Spellings) -> Self {
+    pub(super) fn new(query: &Query, synonyms: &Synonyms, spellings: &Spellings, compounds: &Compounds) -> Self {
         let mut marks = Vec::new();
         for alternative in &query.alternatives {
             for group in alternative.groups(synonyms) {
                 for word in &group.words {
                     marks.push(Mark::new(None, word, alternative.unfinished() == Some(word)));
+                    marks.extend(Mark::of_compounds(None, word, compounds));
                     let near = spellings.get(word).into_iter().flatten();
                     marks.extend(near.map(|near| Mark { stem: None, ..Mark::new(None, &near.word, false) }));
                 }
@@ -57,8 +62,10 @@ impl Marks {
             }
             for clause in &alternative.clauses {
                 let unfinished = clause.words.last().filter(|_| clause.scope.is_some() && !clause.is_phrase);
-                let words = clause.words.iter();
-                marks.extend(words.map(|word| Mark::new(clause.scope, word, unfinished == Some(word))));
+                for word in &clause.words {
+                    marks.push(Mark::new(clause.scope, word, unfinished == Some(word)));
+                    marks.extend(Mark::of_compounds(clause.scope, word, compounds));
+                }
             }
         }
         Self(marks)
@@ -95,7 +102,7 @@ impl Marks {
 
     fn highlight(&self, field: &'static str, text: &str, scopes: &[Scope]) -> Option<Highlight> {
         let ranges = self.ranges(text, scopes);
-        let (text, ranges) = (!ranges.is_empty()).then(|| fragment(text, &ranges))?;
+        let (text, ranges) = if ranges.is_empty() { None } else { fragment(text, &ranges) }?;
         Some(Highlight { field, text, ranges })
     }
 
@@ -108,26 +115,93 @@ impl Marks {
         if marks.is_empty() {
             return Vec::new();
         }
-        let known: HashSet<&str> = marks.iter().flat_map(|mark| mark.ways()).collect();
-        let begun: Vec<&str> = marks.iter().filter(|mark| mark.is_begun).map(|mark| mark.word.as_str()).collect();
-        let is_meant = |span: &Span| {
-            known.contains(span.word.as_str())
-                || begun.iter().any(|begun| span.word.starts_with(begun))
-                || words::stem(&span.word).is_some_and(|stem| known.contains(stem.as_str()))
-        };
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for span in words::spans(text).iter().filter(|span| is_meant(span)) {
-            if ranges.last().is_none_or(|last| last.end <= span.range.start) {
-                ranges.push(span.range.clone());
-            }
-        }
-        ranges
+        let spans = words::spans(text);
+        let mut ranges = found(&spans, &marks);
+        let joined = spans.iter().filter(|span| span.kind == SpanKind::Joined && is_meant(span, &marks));
+        // Where its words are meant by themselves, they are what matches.
+        let alone = joined.filter(|joined| ranges.iter().all(|range| !overlap(range, &joined.range)));
+        let alone: Vec<Range<usize>> = alone.map(|joined| joined.range.clone()).collect();
+        ranges.extend(alone);
+        whole(text, ranges)
     }
+}
+
+/// Words, parts and sequences that are meant, in no order.
+fn found(spans: &[Span], marks: &[&Mark]) -> Vec<Range<usize>> {
+    let single = spans.iter().filter(|span| span.kind != SpanKind::Joined && is_meant(span, marks));
+    let mut ranges: Vec<Range<usize>> = single.map(|span| span.range.clone()).collect();
+    let in_place: Vec<&Span> = spans.iter().filter(|span| span.kind == SpanKind::Word).collect();
+    for mark in marks.iter().filter(|mark| !mark.sequence.is_empty()) {
+        let is_all = |at: &usize| {
+            let words = in_place[*at..].iter().map(|span| &span.word);
+            words.take(mark.sequence.len()).eq(&mark.sequence)
+        };
+        let all: Vec<usize> = (0..in_place.len()).filter(is_all).collect();
+        let all = all.iter().flat_map(|at| &in_place[*at..*at + mark.sequence.len()]);
+        ranges.extend(all.map(|span| span.range.clone()));
+    }
+    ranges
+}
+
+fn is_meant(span: &Span, marks: &[&Mark]) -> bool {
+    let stem = words::stem(&span.word);
+    let is = |mark: &&Mark| {
+        mark.sequence.is_empty() && mark.ways().any(|way| way == span.word || stem.as_deref() == Some(way))
+            || mark.is_begun && span.word.starts_with(&mark.word)
+    };
+    marks.iter().any(|mark| is(mark))
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// Ranges in their order, as far as what people see as one letter, those that overlap as one.
+fn whole(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    if ranges.is_empty() {
+        return ranges;
+    }
+    let ends = ends(text);
+    for range in &mut ranges {
+        range.start = ends[ends.partition_point(|end| *end <= range.start) - 1];
+        range.end = ends[ends.partition_point(|end| *end < range.end)];
+    }
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    let mut apart: Vec<Range<usize>> = Vec::new();
+    for range in ranges {
+        match apart.last_mut() {
+            Some(last) if range.start < last.end => last.end = range.end.max(last.end),
+            _ => apart.push(range),
+        }
+    }
+    apart
+}
+
+/// 0, and where each of a text's graphemes ends, in bytes.
+fn ends(text: &str) -> Vec<usize> {
+    let ends = text.grapheme_indices(true).map(|(at, grapheme)| at + grapheme.len());
+    std::iter::once(0).chain(ends).collect()
 }
 
 impl Mark {
     fn new(scope: Option<Scope>, word: &str, is_begun: bool) -> Self {
-        Self { scope, word: word.to_owned(), stem: words::stem(word), is_begun }
+        let pairs = words::pairs(word);
+        let sequence = if pairs.len() > 1 { pairs } else { Vec::new() };
+        let is_begun = is_begun && !words::is_unspaced(word);
+        Self { scope, word: word.to_owned(), stem: words::stem(word), is_begun, sequence }
+    }
+
+    /// The other ways to write a word that stands alone or among its neighbours.
+    fn of_compounds(scope: Option<Scope>, word: &str, compounds: &Compounds) -> Vec<Self> {
+        let joined = compounds.joined(word).iter();
+        let mut marks: Vec<Self> = joined.map(|joined| Self::new(scope, &joined.text, joined.is_begun)).collect();
+        for sequence in compounds.readings(word).iter().flatten() {
+            match sequence.as_slice() {
+                [word] => marks.push(Self::new(scope, word, false)),
+                _ => marks.push(Self { sequence: sequence.clone(), ..Self::new(scope, word, false) }),
+            }
+        }
+        marks
     }
 
     /// The word and its stem.
@@ -136,28 +210,32 @@ impl Mark {
     }
 }
 
-/// A text, or the part of it with most of the ranges; and these in characters. `ranges` are bytes, and at least one.
-fn fragment(text: &str, ranges: &[Range<usize>]) -> (String, Vec<Range<usize>>) {
+/// A text, or the part of it with most of the ranges; and these in characters. `ranges` are bytes, and at least one. Nothing
+/// where what would have to be told is one endless letter.
+fn fragment(text: &str, ranges: &[Range<usize>]) -> Option<(String, Vec<Range<usize>>)> {
     let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let position = |byte: usize| starts.partition_point(|at| *at < byte);
     let mut ranges: Vec<Range<usize>> = ranges.iter().map(|range| position(range.start)..position(range.end)).collect();
     let length = starts.len() - 1;
     if length <= FRAGMENT {
-        return (text.to_owned(), ranges);
+        return Some((text.to_owned(), ranges));
     }
     let within = |first: &Range<usize>| {
         ranges.iter().filter(|other| first.start <= other.start && other.end <= first.start + FRAGMENT - BEFORE).count()
     };
     // The first of the best.
     let best = ranges.iter().rev().max_by_key(|first| within(first)).expect("there is one").clone();
-    let is_blank = |at: usize| text[starts[at]..].starts_with(char::is_whitespace);
+    let ends = ends(text);
+    let may_cut = |at: &usize| ends.binary_search(&starts[*at]).is_ok();
+    let is_blank = |at: &usize| text[starts[*at]..].starts_with(char::is_whitespace);
     let mut from = best.start.saturating_sub(BEFORE);
     if from > 0 {
-        from = (from..best.start).find(|at| is_blank(*at)).map_or(best.start, |at| at + 1);
+        from = (from..best.start).find(|at| is_blank(at) && may_cut(&(at + 1))).map_or(best.start, |at| at + 1);
     }
     let mut to = (from + FRAGMENT).min(length);
     if to < length {
-        to = (best.end.min(to)..to).rev().find(|at| is_blank(*at)).unwrap_or(to);
+        let blank = (best.end.min(to)..to).rev().find(|at| is_blank(at) && may_cut(at));
+        to = blank.or_else(|| (best.start + 1..=to).rev().find(may_cut))?;
     }
     ranges.retain(|range| from <= range.start && range.start < to);
     let shift = usize::from(from > 0);
@@ -165,7 +243,7 @@ fn fragment(text: &str, ranges: &[Range<usize>]) -> (String, Vec<Range<usize>>) 
         *range = range.start - from + shift..range.end.min(to) - from + shift;
     }
     let cut = |is_cut: bool| if is_cut { "…" } else { "" };
-    (format!("{}{}{}", cut(from > 0), &text[starts[from]..starts[to]], cut(to < length)), ranges)
+    Some((format!("{}{}{}", cut(from > 0), &text[starts[from]..starts[to]], cut(to < length)), ranges))
 }
 
 #[cfg(test)]
@@ -177,7 +255,7 @@ mod tests {
 
     fn marks(text: &str) -> Marks {
         let query = query::parse(text).unwrap().unwrap();
-        Marks::new(&query, &Synonyms::default(), &Spellings::new())
+        Marks::new(&query, &Synonyms::default(), &Spellings::new(), &Compounds::default())
     }
 
     /// With the ranges in brackets.
@@ -230,6 +308,25 @@ mod tests {
     }
 
     #[test]
+    fn whole_letters_are_marked() {
+        let table: [(&str, &str, &[&str]); 9] = [
+            ("Gro\u{308}ße und Zu\u{308}rich", "größe zürich", &["title: [Gro\u{308}ße] und [Zu\u{308}rich]"]),
+            ("衛星画像から海氷を検出", "海氷", &["title: 衛星画像から[海氷]を検出"]),
+            ("衛星画像から海氷を検出", "画像から", &["title: 衛星[画像から]海氷を検出"]),
+            ("海の氷と海氷と海", "海氷", &["title: 海の氷と[海氷]と海"]),
+            ("น้ำท่วม", "น", &["title: [น้ำ]ท่วม"]),
+            ("Sentinel-2画像", "sentinel画", &["title: [Sentinel]-2[画]像"]),
+            ("A pan-sharpener", "pansharp", &["title: A [pan-sharpener]"]),
+            ("In C++ and C", "c++", &["title: In [C++] and C"]),
+            ("multi\u{ad}spectral ﬁlter", "multispectral filt", &["title: [multi\u{ad}spectral] [ﬁlter]"]),
+        ];
+        for (title, query, expected) in table {
+            let doc = SearchDoc { title: title.into(), ..SearchDoc::default() };
+            assert_eq!(all(query, &doc), expected, "{query}");
+        }
+    }
+
+    #[test]
     fn of_a_long_text_the_part_with_most_matches_is_told() {
         let filler = "lorem ipsum dolor sit amet ".repeat(20);
         let doc = SearchDoc { description: format!("ice {filler}sea ice edge {filler}"), ..SearchDoc::default() };
@@ -243,15 +340,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_are_ascending_and_inside(text in "([a-c ßİ\u{301}é…A-C0-2]{0,12} ?){0,60}", query in "[a-c]{1,2}") {
-            let doc = SearchDoc { description: text, ..SearchDoc::default() };
+        fn a_text_is_cut_between_its_letters(
+            text in "([a-c ßİ\u{301}é…A-C0-2\r\n]{0,12} ?){0,60}|([a海氷をガカ\u{3099}한\u{1112}\u{1161}น้ำहि्न🇩🇪👩\u{200d}🚀]{0,9} ?){0,60}",
+            query in "[a-c]{1,2}|[海氷カนह한]{1,2}",
+        ) {
+            let doc = SearchDoc { description: text.clone(), ..SearchDoc::default() };
             for highlight in marks(&query).of(&doc) {
-                let mut end = 0;
+                let shown = highlight.text.as_str();
+                prop_assert!(text.contains(shown.trim_matches('…')));
+                let chars: Vec<(usize, char)> = shown.char_indices().collect();
+                let byte = |at: usize| chars.get(at).map_or(shown.len(), |(byte, _)| *byte);
+                let (mut end, mut rejoined, cuts) = (0, String::new(), ends(shown));
                 for range in &highlight.ranges {
-                    prop_assert!(end <= range.start && range.start < range.end, "{highlight:?}");
+                    prop_assert!(end <= range.start && range.start < range.end && range.end <= chars.len(), "{highlight:?}");
+                    prop_assert!(cuts.contains(&byte(range.start)) && cuts.contains(&byte(range.end)), "{highlight:?}");
+                    rejoined += &shown[byte(end)..byte(range.start)];
+                    rejoined += &shown[byte(range.start)..byte(range.end)];
                     end = range.end;
                 }
-                prop_assert!(end <= highlight.text.chars().count());
+                prop_assert_eq!(rejoined + &shown[byte(end)..], shown);
                 prop_assert!(!highlight.ranges.is_empty());
             }
         }

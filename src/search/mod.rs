@@ -1,18 +1,21 @@
 //! Keyword search: the only tantivy. The index is derived from the database and may be deleted at any time.
 //!
-//! [`query`] reads what a person typed, `words`, `synonyms` and `spelling` what else it may mean; `schema` says what is
+//! `letters` brings texts into one form, `words` cuts them; [`query`] reads what a person typed, `synonyms`, `compounds` and
+//! `spelling` what else it may mean; `schema` says what is
 //! indexed and how, `ranking` what counts how much; `find` and `score` go through it, `collect` makes pages of results, `highlight`
 //! shows why they match; `generation` keeps it all in a folder, whose `files` are read, and `index` says which generation serves.
 
 mod collect;
 mod columns;
 mod complete;
+mod compounds;
 mod facets;
 mod files;
 mod find;
 mod generation;
 mod highlight;
 mod index;
+mod letters;
 mod prefix;
 pub mod query;
 mod ranking;
@@ -29,6 +32,7 @@ pub use facets::{Count, Facet};
 pub use generation::Generation;
 pub use highlight::{Highlight, Marks};
 pub use index::{Index, Outline, Survey, survey};
+pub use letters::folded;
 pub use synonyms::Synonyms;
 
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,16 @@ pub fn terms<'a>(index: &'a InvertedIndexReader, text: &str, last: Option<&[u8]>
     Ok(index.terms().range().ge(text).le(last.unwrap_or(&end)).into_stream()?)
 }
 
+/// Whether any word begins with the text.
+pub fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<bool> {
+    for reader in searcher.segment_readers() {
+        if terms(&*reader.inverted_index(field)?, text, None)?.advance() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The last word that is taken; `None` where they are few enough. One for all segments, because answers must not depend
 /// on how documents happen to be spread over them.
 pub fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<Option<Vec<u8>>> {

@@ -1,9 +1,13 @@
 //! What a person typed, read as words. Pure, and linear in its length.
 //!
-//! `+` separates alternatives, `"…"` holds words together, `-word` excludes, `field:word` looks into one field only. Every
+//! Signs of full width, printed quotes and dashes are read as those of a keyboard. `+` separates alternatives (those of
+//! `c++` do not), `"…"` holds words together, `-word` excludes, `field:word` looks into one field only. Every
 //! other character that is neither letter nor digit separates words. What is none of this is just words, so no text is
 //! malformed; only its size is limited.
 
+use std::ops::Range;
+
+use super::letters::straight;
 use super::synonyms::Synonyms;
 use super::{Error, Result, schema, words};
 
@@ -34,6 +38,14 @@ pub struct Alternative {
     /// Those of them that were a part of something longer, as `my` in `my-job`: they are meant.
     parts: Vec<String>,
     pub clauses: Vec<Clause>,
+}
+
+/// Neighbours written together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinedWords {
+    pub text: String,
+    /// Their places in the phrase.
+    pub of: Range<usize>,
 }
 
 /// Words that stand together: in one field, or next to each other.
@@ -91,11 +103,15 @@ pub struct Group {
     pub others: Vec<Vec<String>>,
 }
 
-/// Words that say nothing beside others.
 const FILLERS: [&str; 30] = [
     "a", "an", "and", "are", "as", "at", "be", "by", "can", "do", "does", "for", "from", "has", "how", "i", "in", "is",
     "it", "my", "of", "on", "or", "that", "the", "this", "to", "what", "which", "with",
 ];
+
+/// Whether a word says nothing beside others.
+pub fn is_filler(word: &str) -> bool {
+    FILLERS.contains(&word)
+}
 
 impl Alternative {
     /// What must match, each once, in the order in which it was typed.
@@ -113,7 +129,7 @@ impl Alternative {
         }
         let says_something = |group: &Group| {
             let first = &group.words[0];
-            group.words.len() > 1 || self.parts.contains(first) || !FILLERS.contains(&first.as_str())
+            group.words.len() > 1 || self.parts.contains(first) || !is_filler(first)
         };
         if groups.iter().any(says_something) {
             groups.retain(says_something);
@@ -126,6 +142,25 @@ impl Alternative {
         let phrase = &self.phrase;
         // Of repetitions the last one stays, so that the unfinished word stays last.
         phrase.iter().enumerate().filter(|(at, word)| !phrase[at + 1..].contains(word)).map(|(_, word)| word.as_str())
+    }
+
+    /// The free words written together with their neighbours, as some write what others write apart.
+    pub fn joined(&self) -> Vec<JoinedWords> {
+        /// `pm 2.5` are three.
+        const MOST: usize = 3;
+        let says_something =
+            |word: &String| !words::is_unspaced(word) && (self.parts.contains(word) || !is_filler(word));
+        let all = (0..self.phrase.len()).flat_map(|start| (2..=MOST).map(move |length| start..start + length));
+        all.filter_map(|of| {
+            let words = self.phrase.get(of.clone())?;
+            let text = words.concat();
+            // The stem of `river red` is `river`.
+            let others = text.len() - words.last()?.len();
+            let is_all = words::stem(&text).is_none_or(|stem| stem.len() > others);
+            let is_word = words.iter().all(says_something) && text.contains(char::is_alphabetic) && is_all;
+            is_word.then_some(JoinedWords { text, of })
+        })
+        .collect()
     }
 
     /// The last word: a document also matches where one of its words only begins with it.
@@ -149,7 +184,7 @@ pub fn parse(text: &str) -> Result<Option<Query>> {
             format!("the query has {chars} characters, at most {MAX_CHARS} are allowed: search for fewer words");
         return Err(Error::Query(message));
     }
-    let (alternatives, excluded) = read(text);
+    let (alternatives, excluded) = read(&straight(text));
     let clauses = alternatives.iter().flat_map(|alternative| &alternative.clauses).chain(&excluded);
     let words: usize = alternatives.iter().map(|alternative| alternative.words().count()).sum::<usize>()
         + clauses.map(|clause| clause.words.len()).sum::<usize>();
@@ -217,14 +252,17 @@ impl<'a> Piece<'a> {
         }
         // One quote that nobody closes is no more than a blank.
         let from = piece.text.chars().next().map_or(0, char::len_utf8);
-        let end = piece.text[from..].find(|c: char| c.is_whitespace() || c == '+' || c == '"');
-        let end = end.map_or(piece.text.len(), |end| from + end);
-        let (text, rest) = piece.text.split_at(end);
+        let is_end = |(at, c): &(usize, char)| {
+            c.is_whitespace() || *c == '"' || *c == '+' && !words::is_sign(&piece.text[..*at], &piece.text[*at..])
+        };
+        let end = piece.text.char_indices().skip_while(|(at, _)| *at < from).find(is_end);
+        let (text, rest) = piece.text.split_at(end.map_or(piece.text.len(), |(end, _)| end));
         Self { text, rest, ..piece }
     }
 
     fn put(self, alternative: &mut Alternative, excluded: &mut Vec<Clause>) {
-        let words = words::typed(self.text);
+        // What is in quotes is meant as it is spelled.
+        let words = if self.is_quoted { words::plain(self.text) } else { words::typed(self.text) };
         if words.is_empty() {
             return;
         }
@@ -275,7 +313,11 @@ mod tests {
             ("my-job_0.1.0", &[&["my", "job", "1", "0"]]),
             ("landCover", &[&["land", "cover"]]),
             ("zip+extractor tool", &[&["zip"], &["extractor", "tool"]]),
-            ("c++", &[&["c"]]),
+            ("c++", &[&["c++"]]),
+            ("Ｃ＋＋17 f# c#/g++", &[&["c++", "17", "f#", "c#", "g++"]]),
+            ("a++b+c++", &[&["a"], &["b"], &["c++"]]),
+            ("+c+++", &[&["c"]]),
+            ("衛星画像　海氷", &[&["衛星画像", "海氷"]]),
             ("+", &[]),
             ("", &[]),
             ("\"'(){}[]*?~^:\\/!&|-", &[]),
@@ -323,6 +365,8 @@ mod tests {
             ("tag: radar", &["tag", "radar"], &[], &[]),
             ("x\"a b\"y", &["x", "y"], &["\"a b\""], &[]),
             ("media:image/tiff", &[], &["Media:image tiff"], &[]),
+            ("“open water” ｔａｇ：radar －old", &[], &["\"open water\"", "Tag:radar"], &["old"]),
+            ("ice –radar «a b» — x", &["ice", "x"], &["\"a b\""], &["radar"]),
         ];
         for (text, free, wanted, unwanted) in table {
             let query = parse(text).unwrap().unwrap();

@@ -8,17 +8,20 @@
 use tantivy::schema::Field;
 
 use super::columns::Standing;
+use super::compounds::{Compounds, WordSequence};
 use super::query::{Alternative, Clause, Group, MAX_WORDS, Query, Scope};
-use super::schema::Fields;
+use super::schema::{Fields, joined_key};
 use super::score::Expr;
 use super::spelling::Spellings;
 use super::synonyms::Synonyms;
-use super::words::stem;
+use super::words::{is_unspaced, pairs, stem};
 
 /// The query is a job's whole name. More than [`OTHER_KEY`] and all words together.
 const JOB_KEY: f32 = 60_000.0;
 /// The query is a job's whole name but for its marks.
 const NAME_KEY: f32 = 45_000.0;
+/// So it is when both are written as one word.
+const JOINED_NAME: f32 = 35_000.0;
 /// A job's name begins with the query.
 const NAME_BEGINS: f32 = 10_000.0;
 /// The query is a whole title or image name. More than all words together: a query has at most 32, each below
@@ -30,12 +33,16 @@ const PHRASE: f32 = 100.0;
 const UNFINISHED: f32 = 0.5;
 /// A word of the same stem.
 const STEM: f32 = 0.8;
+/// Words that stand next to each other, times the field's weight: as much as a frequent word.
+const NEIGHBOURS: f32 = 2.0;
 /// A field that is named.
 const NAMED: f32 = 8.0;
 /// Another way to say it.
 const OTHER_WAY: f32 = 0.9;
 /// A word that is spelled nearly so.
 const TYPO: f32 = 0.25;
+/// So many pairs of texts without blanks are looked for each for itself.
+const MAX_PAIRS: usize = 64;
 /// Where not all words are found, one more of them counts more than any field can.
 const FOUND: f32 = 300.0;
 
@@ -57,6 +64,7 @@ pub struct Ranking<'a> {
     pub synonyms: &'a Synonyms,
     /// What words may be instead; empty where they are meant as they are.
     pub spellings: &'a Spellings,
+    pub compounds: &'a Compounds,
 }
 
 impl Ranking<'_> {
@@ -75,7 +83,8 @@ impl Ranking<'_> {
     /// Documents that have any of the words: the more of them, the better. Named fields and phrases are a must.
     pub fn any_word(&self, query: &Query) -> Expr {
         let alternatives = query.alternatives.iter().map(|alternative| {
-            let words: Vec<_> = self.groups(alternative).map(|group| Expr::Plus(Box::new(group), FOUND)).collect();
+            let words = self.groups(alternative).chain(self.loose_pairs(alternative));
+            let words: Vec<_> = words.map(|group| Expr::Plus(Box::new(group), FOUND)).collect();
             let words = (!words.is_empty()).then_some(Expr::Any(words));
             Expr::All(self.clauses(alternative).chain(words).collect())
         });
@@ -89,6 +98,7 @@ impl Ranking<'_> {
         let keys = Expr::Best(vec![
             term(fields.job_key, &query.key, JOB_KEY),
             term(fields.name_key, &query.name_key, NAME_KEY),
+            term(fields.name_key, &joined_key(&query.name_key), JOINED_NAME),
             term(fields.other_keys, &query.key, OTHER_KEY),
             Expr::Begun { field: fields.name_key, text: query.name_key.clone(), score: NAME_BEGINS },
         ]);
@@ -116,7 +126,45 @@ impl Ranking<'_> {
         one_or(std::iter::once(one_or(typed.collect(), Expr::All)).chain(others).collect(), Expr::Best)
     }
 
+    /// The pairs of what is written without blanks, each for itself.
+    fn loose_pairs<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Expr> + 'a {
+        let longer = alternative.words().filter(|word| is_unspaced(word)).map(pairs).filter(|pairs| pairs.len() > 1);
+        longer.flatten().take(MAX_PAIRS).map(|pair| self.sequence(&self.fields.weights(), &[pair]))
+    }
+
+    /// These words next to each other in a field.
+    fn sequence(&self, fields: &[(Field, f32)], words: &[String]) -> Expr {
+        let in_field = |&(field, weight): &(Field, f32)| match words {
+            [word] => Expr::Word { field, text: word.clone(), weight },
+            _ => Expr::Phrase { field, words: words.to_vec(), score: weight * NEIGHBOURS },
+        };
+        Expr::Best(fields.iter().map(in_field).collect())
+    }
+
+    /// All of these somewhere.
+    fn reading(&self, fields: &[(Field, f32)], sequences: &[WordSequence]) -> Expr {
+        one_or(sequences.iter().map(|words| self.sequence(fields, words)).collect(), Expr::All)
+    }
+
+    /// A word in any of its ways: as it is, unfinished, misspelled, in two, or as one with its neighbours.
     fn word(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> Expr {
+        let others = fields.iter().map(|(field, weight)| (*field, weight * OTHER_WAY)).collect::<Vec<_>>();
+        let readings = self.compounds.readings(word);
+        if is_unspaced(word) {
+            let fallback = || vec![self.sequence(fields, &pairs(word))];
+            let known: Vec<_> = readings.iter().map(|sequences| self.reading(fields, sequences)).collect();
+            return one_or(if known.is_empty() { fallback() } else { known }, Expr::Best);
+        }
+        let mut ways = vec![self.spelled(fields, word, unfinished, is_typed)];
+        ways.extend(readings.iter().map(|sequences| self.reading(&others, sequences)));
+        if is_typed {
+            let joined = self.compounds.joined(word);
+            ways.extend(joined.iter().map(|joined| self.spelled(&others, &joined.text, joined.is_begun, false)));
+        }
+        one_or(ways, Expr::Best)
+    }
+
+    fn spelled(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> Expr {
         let mut ways = Vec::new();
         let stem = stem(word);
         let near = self.spellings.get(word).filter(|_| is_typed).map_or(&[][..], Vec::as_slice);
@@ -151,12 +199,17 @@ impl Ranking<'_> {
             Some(scope) => vec![(self.fields.scope(scope), NAMED)],
             None => self.fields.weights().to_vec(),
         };
-        if clause.is_phrase && clause.words.len() > 1 {
-            let phrase = |(field, score)| Expr::Phrase { field, words: clause.words.clone(), score };
+        let words: Vec<String> = clause.words.iter().flat_map(|word| pairs(word)).collect();
+        if clause.is_phrase && words.len() > 1 {
+            let phrase = |(field, score)| Expr::Phrase { field, words: words.clone(), score };
             return Expr::Best(fields.into_iter().map(phrase).collect());
         }
         let last = clause.words.last().filter(|_| may_be_unfinished && !clause.is_phrase);
         let words = clause.words.iter().map(|word| {
+            if !may_be_unfinished && is_unspaced(word) {
+                // What is unwanted is meant as it is.
+                return self.sequence(&fields, &pairs(word));
+            }
             let unfinished = clause.scope.is_some() && last == Some(word);
             self.word(&fields, word, unfinished, false)
         });
@@ -164,9 +217,9 @@ impl Ranking<'_> {
     }
 
     fn name_phrase(&self, alternative: &Alternative) -> Option<Expr> {
-        let words = alternative.phrase.clone();
-        let phrase = Expr::Phrase { field: self.fields.name, words, score: PHRASE };
-        (2..=MAX_WORDS).contains(&alternative.phrase.len()).then_some(phrase)
+        let words: Vec<String> = alternative.phrase.iter().flat_map(|word| pairs(word)).collect();
+        let is_phrase = (2..=MAX_WORDS).contains(&words.len());
+        is_phrase.then(|| Expr::Phrase { field: self.fields.name, words, score: PHRASE })
     }
 }
 

@@ -4,12 +4,13 @@ use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
 
 use super::facets::Facet;
+use super::letters::{composed, normal};
 use super::query::MAX_CHARS;
 use super::words::{self, Cutter};
 use crate::catalog::SearchDoc;
 
 /// To be raised with every change of what documents or words are made of: an index of another version is made anew.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The name of [`words::analyzer`] inside the index.
 pub const ANALYZER: &str = "words";
@@ -26,14 +27,24 @@ pub const FACETS: &str = "facets";
 /// The longest value of a facet, in characters.
 const FACET_CHARS: usize = 120;
 
-/// A whole text in the form in which exact matches compare: lower case, white space as single blanks.
+/// A whole text in the form in which exact matches compare: normal form, lower case, white space as single blanks.
 pub fn key(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    normal(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A name as people type it: its words with single blanks between.
 pub fn name_key(text: &str) -> String {
     words::plain(text).join(" ")
+}
+
+/// A name in that form, written as one word.
+pub fn joined_key(name_key: &str) -> String {
+    name_key.replace(' ', "")
+}
+
+/// A value of a facet in the one form in which values are counted, shown and compared.
+pub fn facet_value(text: &str) -> String {
+    composed(text.trim()).chars().take(FACET_CHARS).collect()
 }
 
 /// A version as a number that sorts as versions do, as far as 63 bits can tell. What is no version is 0.
@@ -70,7 +81,7 @@ pub struct Fields {
     pub facets: Field,
     /// [`key`] of the job's name.
     pub job_key: Field,
-    /// [`name_key`] of the job's name.
+    /// [`name_key`] of the job's name, and [`joined_key`] of that.
     pub name_key: Field,
     /// [`key`] of the title, and of the image's name without and with organisation and tag.
     pub other_keys: Field,
@@ -169,7 +180,12 @@ impl Fields {
         let repository = doc.name.rsplit_once(':').map_or(doc.name.as_str(), |(repository, _)| repository);
         let with_org = [repository, &doc.name].map(|name| format!("{}/{name}", doc.org));
         out.add_text(self.job_key, key(&doc.job_name));
-        out.add_text(self.name_key, name_key(&doc.job_name));
+        let name = name_key(&doc.job_name);
+        let joined = joined_key(&name);
+        if joined != name {
+            out.add_text(self.name_key, joined);
+        }
+        out.add_text(self.name_key, name);
         for text in [doc.title.as_str(), repository, &doc.name, &with_org[0], &with_org[1]] {
             // No query can equal a longer text.
             if text.len() <= MAX_CHARS * 4 {
@@ -203,7 +219,7 @@ pub fn facet_values(doc: &SearchDoc) -> Vec<(Facet, String)> {
         values.extend(list.iter().map(|value| (facet, value.clone())));
     }
     for (_, value) in &mut values {
-        *value = value.trim().chars().take(FACET_CHARS).collect();
+        *value = facet_value(value);
     }
     values.retain(|(_, value)| !value.is_empty());
     values

@@ -9,6 +9,7 @@ use tantivy::{Searcher, Term};
 
 use super::query::Query;
 use super::schema::Fields;
+use super::words::{is_unspaced, without_signs};
 
 /// The most words that one typed word may stand for.
 const MAX_NEAR: usize = 24;
@@ -42,6 +43,9 @@ pub type Spellings = HashMap<String, Vec<Near>>;
 fn allowed(word: &str, tolerance: Tolerance) -> u8 {
     match word.chars().count() {
         _ if word.chars().any(|c| c.is_ascii_digit()) => 0,
+        // Of these the index has pairs of letters only: one that is wrong is one pair less.
+        _ if is_unspaced(word) => 0,
+        _ if without_signs(word).is_some() => 0,
         3..=4 => u8::from(tolerance == Tolerance::ShortWords),
         0..=4 => 0,
         5..=8 => 1,
@@ -159,9 +163,16 @@ mod tests {
     #[test]
     fn short_words_and_numbers_are_taken_as_they_are() {
         use Tolerance::{ShortWords, Usual};
-        for (word, usual, short) in
-            [("ab", 0, 0), ("flo", 0, 1), ("flod", 0, 1), ("flods", 1, 1), ("ninechars", 2, 2), ("1.10.0000", 0, 0)]
-        {
+        for (word, usual, short) in [
+            ("ab", 0, 0),
+            ("海氷密接度", 0, 0),
+            ("c++", 0, 0),
+            ("flo", 0, 1),
+            ("flod", 0, 1),
+            ("flods", 1, 1),
+            ("ninechars", 2, 2),
+            ("1.10.0000", 0, 0),
+        ] {
             assert_eq!((allowed(word, Usual), allowed(word, ShortWords)), (usual, short), "{word}");
         }
     }

@@ -42,7 +42,9 @@ impl Synonyms {
     }
 
     fn add(&mut self, line: &str) -> Result<(), String> {
-        let group: Vec<Way> = line.split_whitespace().map(|way| super::words::plain(&way.replace('_', " "))).collect();
+        // Word by word, as queries are read: of some scripts blanks are no more than a way to write.
+        let way = |way: &str| way.split('_').flat_map(super::words::plain).collect();
+        let group: Vec<Way> = line.split_whitespace().map(way).collect();
         if group.is_empty() {
             return Ok(());
         }

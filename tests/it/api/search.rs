@@ -202,6 +202,42 @@ async fn suggestions_while_typing() {
 }
 
 #[tokio::test]
+async fn other_scripts_are_marked_and_completed_by_whole_letters() {
+    let silo = TestApp::start().await;
+    let titles = [("korn", "Gro\u{308}ße und Pan-sharpening"), ("kaihyo", "衛星画像から海氷密接度を推定")];
+    let mut layout = LayoutBuilder::oci();
+    for (name, title) in titles {
+        let mut manifest = manifest(name, "1.0.0", "1.0.0");
+        manifest["job"]["title"] = json!(title);
+        layout.image(&format!("geo/{name}-1.0.0-seed:1.0.0"), &[(LABEL, &manifest.to_string())]);
+    }
+    let registry = silo.add_layout("geo", &layout).await;
+    silo.scan(registry).await;
+    for (query, name, ranges) in [
+        ("größe", "korn", json!([[0, 6]])),
+        ("GROSSE", "korn", json!([[0, 6]])),
+        ("pansharpening", "korn", json!([[11, 14], [15, 25]])),
+        ("pan sharpening", "korn", json!([[11, 14], [15, 25]])),
+        ("海氷", "kaihyo", json!([[6, 8]])),
+        ("ｔｉｔｌｅ：海氷密接度", "kaihyo", json!([[6, 11]])),
+    ] {
+        let query = percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC);
+        let found = found(&silo, &format!("q={query}&highlight=true")).await;
+        let items = found["items"].as_array().unwrap();
+        assert_eq!(items.iter().map(|item| text(&item["name"])).collect::<Vec<_>>(), [name], "{query}");
+        let marked = items[0]["highlights"].as_array().unwrap().iter().find(|it| it["field"] == "title");
+        assert_eq!(marked.expect("its title")["ranges"], ranges, "{query}");
+    }
+    for (typed, completion) in
+        [("gro\u{308}", "größe"), ("pansh", "pan-sharpening"), ("衛星", "衛星画像"), ("海氷", "海氷密接度")]
+    {
+        let query = percent_encoding::utf8_percent_encode(typed, percent_encoding::NON_ALPHANUMERIC);
+        let suggested = silo.anonymous().get(&format!("/api/v1/suggest?q={query}")).await.expect(200).json();
+        assert_eq!(suggested["completions"], json!([completion]), "{typed}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_is_named() {
     let silo = TestApp::start().await;
     let many = "&facet.tag=x".repeat(33);

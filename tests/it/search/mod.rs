@@ -5,6 +5,7 @@ mod matching;
 mod paging;
 mod quality;
 mod ranking;
+mod scripts;
 
 use silo::catalog::SearchDoc;
 use silo::search::{self, Found, Index, Kind, Order, Place, Request};

@@ -1,0 +1,218 @@
+//! Compounds in every spelling: what of a query is written together or apart in the index. A word may be two there (`timeseries`,
+//! `time series`), neighbours may be one, and a text without blanks several.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tantivy::schema::Field;
+use tantivy::{InvertedIndexReader, Searcher};
+
+use super::query::Query;
+use super::schema::Fields;
+use super::{prefix, words};
+
+/// Shorter and longer words are not taken apart, in letters.
+const SHORTEST: usize = 4;
+const LONGEST: usize = 40;
+/// Less is no part, in letters; unless it is a number, or stands beside one.
+const SHORTEST_PART: usize = 2;
+/// In so many ways a word is taken apart.
+const MAX_WAYS: usize = 2;
+/// Beginnings of compounds are looked for from so many letters on.
+const SHORTEST_BEGINNING: usize = 5;
+
+/// Words in their order, next to each other.
+pub type WordSequence = Vec<String>;
+
+/// What the words of a query are in the index, where they are not simply there.
+#[derive(Clone, Debug, Default)]
+pub struct Compounds {
+    readings: HashMap<String, Vec<Vec<WordSequence>>>,
+    joined: HashMap<String, Vec<JoinedWord>>,
+}
+
+/// A word of the index that is several of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinedWord {
+    pub text: String,
+    /// It may go on.
+    pub is_begun: bool,
+}
+
+impl Compounds {
+    /// Looks each word up.
+    pub fn of(searcher: &Searcher, fields: &Fields, query: &Query) -> tantivy::Result<Self> {
+        let dictionary = Dictionary::open(searcher, fields)?;
+        let mut all = Self::default();
+        let clauses = query.alternatives.iter().flat_map(|alternative| &alternative.clauses).chain(&query.excluded);
+        let named = clauses.filter(|clause| !clause.is_phrase).flat_map(|clause| &clause.words);
+        let free = query.alternatives.iter().flat_map(|alternative| &alternative.phrase);
+        for word in free.chain(named) {
+            if !all.readings.contains_key(word) {
+                all.readings.insert(word.clone(), dictionary.readings(word)?);
+            }
+        }
+        for alternative in &query.alternatives {
+            for joined in alternative.joined() {
+                let is_last = joined.of.end == alternative.phrase.len();
+                let is_begun = is_last && dictionary.has_beginning(&joined.text)?;
+                if !is_begun && !dictionary.has_way(&joined.text)? {
+                    continue;
+                }
+                for word in &alternative.phrase[joined.of] {
+                    let known = all.joined.entry(word.clone()).or_default();
+                    known.push(JoinedWord { text: joined.text.clone(), is_begun });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// From now on any pair of what is written without blanks stands for it.
+    pub fn loosen(&mut self) {
+        for (word, readings) in self.readings.iter_mut().filter(|(word, _)| words::is_unspaced(word)) {
+            readings.extend(words::pairs(word).into_iter().map(|pair| vec![vec![pair]]));
+        }
+    }
+
+    /// Other ways to read a word; of each, all of its sequences must be there.
+    pub fn readings(&self, word: &str) -> &[Vec<WordSequence>] {
+        self.readings.get(word).map_or(&[], Vec::as_slice)
+    }
+
+    /// Words of the index that stand for this one and its neighbours in the query.
+    pub fn joined(&self, word: &str) -> &[JoinedWord] {
+        self.joined.get(word).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The words of the index, by field.
+struct Dictionary<'a> {
+    searcher: &'a Searcher,
+    fields: Vec<(Field, Vec<Arc<InvertedIndexReader>>)>,
+}
+
+impl<'a> Dictionary<'a> {
+    fn open(searcher: &'a Searcher, fields: &Fields) -> tantivy::Result<Self> {
+        let open = |(field, _)| {
+            let segments = searcher.segment_readers().iter().map(|segment| segment.inverted_index(field));
+            Ok((field, segments.collect::<tantivy::Result<_>>()?))
+        };
+        Ok(Self { searcher, fields: fields.weights().into_iter().map(open).collect::<tantivy::Result<_>>()? })
+    }
+
+    fn readings(&self, word: &str) -> tantivy::Result<Vec<Vec<WordSequence>>> {
+        if words::is_unspaced(word) {
+            return Ok(vec![self.known_pairs(word)?]);
+        }
+        if let Some(bare) = words::without_signs(word) {
+            return Ok(if self.has(word)? { Vec::new() } else { vec![vec![vec![bare.to_owned()]]] });
+        }
+        Ok(self.parts(word)?.into_iter().map(|parts| vec![parts.into()]).collect())
+    }
+
+    /// The pairs of a word that is written without blanks: in several sequences where it was put together of what no document
+    /// has together.
+    fn known_pairs(&self, word: &str) -> tantivy::Result<Vec<WordSequence>> {
+        let pairs = words::pairs(word);
+        let mut sequences = vec![WordSequence::new()];
+        for pair in &pairs {
+            if self.has(pair)? {
+                sequences.last_mut().expect("there is always one").push(pair.clone());
+            } else if sequences.last().is_some_and(|last| !last.is_empty()) {
+                sequences.push(WordSequence::new());
+            }
+        }
+        sequences.retain(|sequence| !sequence.is_empty());
+        let letters = word.chars().count();
+        let covered: usize = sequences.iter().map(|sequence| sequence.len() + 1).sum();
+        Ok(if pairs.len() == 1 || covered < letters { vec![pairs] } else { sequences })
+    }
+
+    /// The best ways to take a word apart such that a field has both parts.
+    fn parts(&self, word: &str) -> tantivy::Result<Vec<[String; 2]>> {
+        let letters: Vec<(usize, char)> = word.char_indices().collect();
+        if letters.len() > LONGEST {
+            return Ok(Vec::new());
+        }
+        let mut ways: Vec<(u32, [String; 2])> = Vec::new();
+        for at in 1..letters.len() {
+            let (left, right) = word.split_at(letters[at].0);
+            let digits = [letters[at - 1].1, letters[at].1].map(|c| c.is_ascii_digit());
+            let may_be = match digits {
+                [false, false] => {
+                    let shortest = at.min(letters.len() - at);
+                    letters.len() >= SHORTEST
+                        && shortest >= SHORTEST_PART
+                        && ![left, right].iter().any(|part| super::query::is_filler(part))
+                }
+                [true, true] => false,
+                _ => true,
+            };
+            if may_be {
+                self.add_ways(left, right, &mut ways)?;
+            }
+        }
+        ways.sort_unstable_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.cmp(other)));
+        ways.dedup_by(|(_, one), (_, other)| one == other);
+        Ok(ways.into_iter().take(MAX_WAYS).map(|(_, parts)| parts).collect())
+    }
+
+    /// With how many documents may have both.
+    fn add_ways(&self, left: &str, right: &str, ways: &mut Vec<(u32, [String; 2])>) -> tantivy::Result<()> {
+        let mut rights = vec![right.to_owned()];
+        if right.ends_with(char::is_alphabetic) {
+            rights.push(right.strip_suffix('s').map_or_else(|| format!("{right}s"), str::to_owned));
+        }
+        for (_, segments) in &self.fields {
+            let lefts = docs(segments, left)?;
+            if lefts == 0 {
+                continue;
+            }
+            for right in &rights {
+                let both = docs(segments, right)?.min(lefts);
+                let parts = [left.to_owned(), right.clone()];
+                match ways.iter_mut().find(|(_, known)| *known == parts) {
+                    Some((most, _)) => *most = both.max(*most),
+                    None if both > 0 => ways.push((both, parts)),
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, word: &str) -> tantivy::Result<bool> {
+        for (_, segments) in &self.fields {
+            if docs(segments, word)? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a document has this word, or one of its stem.
+    fn has_way(&self, word: &str) -> tantivy::Result<bool> {
+        Ok(self.has(word)? || words::stem(word).map_or(Ok(false), |stem| self.has(&stem))?)
+    }
+
+    fn has_beginning(&self, word: &str) -> tantivy::Result<bool> {
+        if word.chars().count() < SHORTEST_BEGINNING {
+            return Ok(false);
+        }
+        for (field, _) in &self.fields {
+            if prefix::is_begun(self.searcher, *field, word)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn docs(segments: &[Arc<InvertedIndexReader>], word: &str) -> tantivy::Result<u32> {
+    let mut docs = 0;
+    for segment in segments {
+        docs += segment.terms().get(word.as_bytes())?.map_or(0, |info| info.doc_freq);
+    }
+    Ok(docs)
+}
