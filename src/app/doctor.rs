@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
+use super::disk_reserve::try_to_write;
 use super::keys;
 use super::runs::{RunDiskShortage, reserve, stuck_in};
 use super::start::{address, refuse_emptied};
@@ -131,12 +132,6 @@ fn files_of_runs(settings: &Settings) -> Vec<Finding> {
         findings.push(notice(ABOUT, text, "remove them as root; the service tries again every ten minutes"));
     }
     findings
-}
-
-fn try_to_write(folder: &Path) -> std::io::Result<()> {
-    let file = folder.join(format!("doctor-{}", std::process::id()));
-    fs::File::create_new(&file)?;
-    fs::remove_file(file)
 }
 
 fn key_files(settings: &Settings, look: Option<&Look>) -> Finding {

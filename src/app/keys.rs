@@ -35,8 +35,12 @@ pub(super) async fn load(settings: &Settings, store: &Store) -> Result<Keys, Sta
 pub(super) async fn examine(store: &Store, keys: &Keys) -> Result<(), StartError> {
     let sealed = store.sealed_list().await?;
     let lost = unreadable(&[keys.seal], &sealed);
+    let seal = key_check(&keys.seal);
     if lost.is_empty() {
-        store.key_check_set(SEAL_KEY, &key_check(&keys.seal)).await?;
+        // Nothing is written where nothing changes: a disk that is full keeps no service from starting.
+        if store.key_check(SEAL_KEY).await?.as_ref() != Some(&seal) {
+            store.key_check_set(SEAL_KEY, &seal).await?;
+        }
     } else {
         tracing::error!(
             lost = in_words(&lost),

@@ -4,6 +4,7 @@
 mod accounts;
 mod catalogue;
 mod demo;
+mod disk_reserve;
 mod doctor;
 mod engine;
 mod error;
@@ -14,6 +15,7 @@ mod keys;
 mod metrics;
 mod names;
 pub mod outside;
+mod ready;
 mod registries;
 mod remote;
 mod runs;
@@ -106,6 +108,7 @@ struct Inner {
     /// The same of judging manifests that are sent: one takes some times the memory that its text has.
     judgements: tokio::sync::Semaphore,
     summaries: summaries::Summaries,
+    write_probe: ready::WriteProbe,
     /// Scans that an error ended and that are still to be given back, and whether the error was the database's.
     interrupted: Mutex<Vec<(ClaimedScan, bool)>>,
     /// The registries whose numbers `/metrics` showed last.
@@ -153,18 +156,6 @@ impl App {
     /// The wake-ups of this process.
     pub fn signals(&self) -> &Signals {
         &self.0.signals
-    }
-
-    /// Whether the service can do its work.
-    ///
-    /// # Errors
-    /// What cannot be reached, in a word, for operators.
-    pub async fn ready(&self) -> std::result::Result<(), String> {
-        self.0.store.ping().await.map_err(|why| {
-            tracing::error!(%why, "the database does not answer");
-            "the database does not answer".to_owned()
-        })?;
-        self.0.index.serving().map(drop).map_err(|why| Error::from(why).to_string())
     }
 
     /// Deletes expired sessions, old scans and events, contents that no image points to, and what was kept of runs for long

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::disk_reserve::make_room;
 use super::names::{check_password, check_user_name};
 use super::runs::remove_parts;
 use super::{App, Error, Inner, Signals, keys};
@@ -39,6 +40,8 @@ pub enum StartError {
         "the database file {path} is empty, but {other} shows that there was a catalogue: has the disk been full, or the file been cut? Restore it from a copy, or remove it to begin with an empty catalogue"
     )]
     Emptied { path: PathBuf, other: PathBuf },
+    #[error("the disk of {folder} is full, so the database cannot be opened: make room there ({why})")]
+    Full { folder: PathBuf, why: store::Error },
     #[error("the option {0}")]
     Option(String),
     #[error("the secrets were not sealed again: {0}")]
@@ -79,12 +82,12 @@ impl App {
         keys::examine(&store, &keys).await?;
         if settings.database.url.expose_secret().is_empty() {
             // Nobody else can be scanning: the lock is ours.
-            store.scan_release_all().await?;
+            warn_if_kept("scans", store.scan_release_all().await.map(drop));
         }
         let host = host_id(&settings.data).map_err(data_error)?;
         // Nobody else has this silo's runs: the lock is ours.
-        store.run_release_host(&host).await?;
-        store.upload_release_host(&host).await?;
+        warn_if_kept("runs", store.run_release_host(&host).await.map(drop));
+        warn_if_kept("room for uploads", store.upload_release_host(&host).await.map(drop));
         let uploads = settings.in_data("uploads");
         tokio::task::spawn_blocking(move || remove_parts(&uploads)).await.expect("removing does not panic");
         let folder = settings.in_data("index");
@@ -92,7 +95,12 @@ impl App {
         let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
         index.understand(synonyms);
         let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
-        app.index_start().await?;
+        match app.index_start().await {
+            Err(why @ Error::StoreAway(_)) => return Err(why.into()),
+            // Searches say that they have to wait, or show what there was; the rest works.
+            Err(why) => tracing::error!(%why, "the search index could not be brought up to date; it is tried again"),
+            Ok(()) => {}
+        }
         let admin = app.first_admin().await?;
         Ok((app, admin))
     }
@@ -154,6 +162,7 @@ impl App {
             searches: tokio::sync::Semaphore::new(cores),
             judgements: tokio::sync::Semaphore::new(cores),
             summaries: super::summaries::Summaries::default(),
+            write_probe: super::ready::WriteProbe::default(),
             interrupted: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),
             _lock: lock,
@@ -209,9 +218,24 @@ pub(super) fn refuse_emptied(settings: &Settings) -> Result<(), StartError> {
 /// The database of a configuration.
 ///
 /// # Errors
-/// [`store::Error::Open`], saying what to do.
-pub async fn open_store(settings: &Settings) -> store::Result<Store> {
-    Store::connect(&address(settings)).await
+/// [`StartError`], saying what to do.
+pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+    let address = address(settings);
+    let folder = match &address {
+        Address::Sqlite(path) => path.parent().map(Path::to_owned).unwrap_or_default(),
+        Address::Postgres(_) => return Ok(Store::connect(&address).await?),
+    };
+    let place = folder.clone();
+    let has_room = tokio::task::spawn_blocking(move || make_room(&place)).await.expect("writing does not panic");
+    Store::connect(&address).await.map_err(|why| if has_room { why.into() } else { StartError::Full { folder, why } })
+}
+
+/// What the last process left goes on when its lease has run out: no reason not to start where it cannot be given back, as on a full
+/// disk.
+fn warn_if_kept(what: &str, released: store::Result<()>) {
+    if let Err(why) = released {
+        tracing::warn!(%why, "{what} of the last process go on when their leases have run out");
+    }
 }
 
 pub(super) fn address(settings: &Settings) -> Address {

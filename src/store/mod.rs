@@ -303,6 +303,19 @@ impl Store {
         Self { db: self.db.in_lane(Lane::Background) }
     }
 
+    /// Whether the database takes changes. SQLite is not asked: whether its folder can be written tells the same, and waits for no
+    /// other writer.
+    pub async fn write_check(&self) -> Result<()> {
+        match &self.db {
+            Db::Sqlite(..) => Ok(()),
+            Db::Postgres(..) => sql("UPDATE run_queue SET id = id
+                 WHERE id IN (SELECT id FROM run_queue WHERE id = 1 FOR UPDATE SKIP LOCKED)")
+            .execute(&self.db)
+            .await
+            .map(drop),
+        }
+    }
+
     /// Closes every connection; those that do not end within seconds are left.
     pub async fn close(&self) {
         match &self.db {

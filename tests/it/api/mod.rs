@@ -10,6 +10,7 @@ mod document;
 mod events;
 mod failures;
 mod feed;
+mod full_disk;
 mod hooks;
 mod hostile;
 mod legacy;

@@ -2,31 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use serde_json::json;
 use silo::engine::runtime::Runtime as _;
 
 use super::{Runs, told};
-use crate::support::output;
 use crate::support::process::Engine;
-
-/// A disk of 64 MiB.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn at(folder: &Path) -> Self {
-        output(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "silo-test"]).arg(folder));
-        Self(folder.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
+use crate::support::small_disk::SmallDisk;
 
 fn one_try(image: &str) -> serde_json::Value {
     json!({"image": image, "maxTries": 1})
@@ -102,7 +85,7 @@ async fn folders_of_others_are_opened_by_the_engine() {
 #[tokio::test]
 async fn runs_wait_for_room_and_the_oldest_files_give_it() {
     let place = tempfile::tempdir().expect("a folder");
-    let disk = SmallDisk::at(place.path());
+    let disk = SmallDisk::at(place.path(), 64);
     let folder = place.path().display().to_string();
     let runs = Runs::with(Engine::Sqlite, &[("SILO__RUNS__FOLDER", &folder)]).await;
     // The first takes more than may be taken, so that the second has to wait, or the first to go.

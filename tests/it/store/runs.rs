@@ -569,3 +569,10 @@ both!(leases_and_waits_made_by_a_clock_that_was_ahead_are_cut, |store| {
     assert!(claim(&store, 102).await.is_none(), "ten minutes it may wait");
     assert!(claim(&store, 700).await.is_some());
 });
+
+both!(whether_changes_are_taken_is_tried_beside_whoever_changes_something, |store| {
+    insert(&store, &[run(1, 1)]).await;
+    let (checked, claimed) = tokio::join!(store.write_check(), claim(&store, 10));
+    checked.unwrap();
+    assert_eq!(claimed.map(|claim| claim.id), Some(id(1)));
+});

@@ -11,6 +11,7 @@ pub mod layout;
 pub mod postgres;
 pub mod postgres_gate;
 pub mod process;
+pub mod small_disk;
 pub mod sse;
 #[allow(dead_code, reason = "shared with the benchmarks")]
 #[path = "../../../benches/stored.rs"]

@@ -1,0 +1,69 @@
+//! A file without meaning beside SQLite's, which is given up when the disk is full: a database cannot even be opened where nothing
+//! can be written, and nobody could log in to make room.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use crate::engine::disk::space;
+
+const FILE: &str = "disk-reserve";
+const SIZE: usize = 1024 * 1024;
+
+/// Gives the reserve up if nothing can be written beside it. False: that was not enough to open a database. Blocking.
+pub(super) fn make_room(folder: &Path) -> bool {
+    match try_to_write(folder) {
+        Err(why) if is_full(&why) => {
+            tracing::error!("the disk of {} is full: make room there", folder.display());
+            _ = fs::remove_file(folder.join(FILE));
+            try_to_write(folder).is_ok()
+        }
+        // Whoever opens the database says what else is wrong.
+        Err(_) => true,
+        Ok(()) => {
+            // Without it the service is not ready, and says so.
+            _ = keep(folder);
+            true
+        }
+    }
+}
+
+/// Makes the reserve where it is missing, if as much is left for others. Blocking.
+///
+/// # Errors
+/// Mostly that the disk is full.
+pub(super) fn keep(folder: &Path) -> io::Result<()> {
+    let file = folder.join(FILE);
+    if file.exists() {
+        return Ok(());
+    }
+    if space(folder).is_some_and(|space| space.free < 2 * SIZE as u64) {
+        return Err(ErrorKind::StorageFull.into());
+    }
+    let written = write(&file, &vec![0; SIZE]);
+    if written.is_err() {
+        // A part of it takes room that others need more.
+        _ = fs::remove_file(file);
+    }
+    written
+}
+
+/// Writes a block to a file of its own, and removes it. Blocking.
+///
+/// # Errors
+/// Whatever the disk says.
+pub(super) fn try_to_write(folder: &Path) -> io::Result<()> {
+    let file = folder.join(format!(".try-{}-{}", std::process::id(), crate::auth::random_id()));
+    let written = write(&file, &[0; 4096]);
+    let removed = fs::remove_file(&file);
+    written.and(removed)
+}
+
+fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    File::options().write(true).create_new(true).mode(0o600).open(file)?.write_all(bytes)
+}
+
+fn is_full(why: &io::Error) -> bool {
+    matches!(why.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,90 @@
+//! Whether the service can do its work: its database answers, searches have an index, and something can be written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::disk_reserve::{keep, try_to_write};
+use super::{App, Error};
+
+/// How long what was found counts, so that whoever asks often writes seldom.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long a disk, or a database, may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether anything can be written, as far as is known.
+#[derive(Default)]
+pub(super) struct WriteProbe {
+    /// When somebody looked last, and what was found.
+    last: Mutex<Option<(Duration, Result<(), String>)>>,
+    /// Held by whoever writes: a disk that does not answer holds one thread, not one for each question.
+    writing: Arc<Mutex<()>>,
+}
+
+impl App {
+    /// Whether the service can do its work.
+    ///
+    /// # Errors
+    /// What cannot be reached or written, for operators.
+    pub async fn ready(&self) -> Result<(), String> {
+        self.0.store.ping().await.map_err(|why| {
+            tracing::error!(%why, "the database does not answer");
+            "the database does not answer".to_owned()
+        })?;
+        self.0.index.serving().map(drop).map_err(|why| Error::from(why).to_string())?;
+        let mut last = self.0.write_probe.last.lock().await;
+        let now = self.0.clock.elapsed();
+        if let Some((at, found)) = &*last
+            && now.saturating_sub(*at) < FRESH
+        {
+            return found.clone();
+        }
+        let found = match self.files_writable().await {
+            Ok(()) => self.database_writable().await,
+            Err(why) => Err(why),
+        };
+        if let Err(why) = &found {
+            tracing::error!(why, "the service is not ready");
+        }
+        *last = Some((now, found.clone()));
+        found
+    }
+
+    async fn files_writable(&self) -> Result<(), String> {
+        let silent = || "the disk of the data directory does not answer".to_owned();
+        let Ok(writing) = Arc::clone(&self.0.write_probe.writing).try_lock_owned() else { return Err(silent()) };
+        let settings = self.settings();
+        let data = settings.data.clone();
+        let is_sqlite = settings.database.url.expose_secret().is_empty();
+        let database = settings.sqlite_path().parent().filter(|_| is_sqlite).map(Path::to_owned);
+        let looked = spawn_blocking(move || {
+            let _writing = writing;
+            write_everywhere(&data, database)
+        });
+        timeout(PATIENCE, looked).await.ok().and_then(Result::ok).unwrap_or_else(|| Err(silent()))
+    }
+
+    async fn database_writable(&self) -> Result<(), String> {
+        match timeout(PATIENCE, self.0.store.write_check()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => {
+                tracing::error!(%why, "the database cannot be written");
+                Err("the database cannot be written".to_owned())
+            }
+            Err(_elapsed) => Err("the database does not answer".to_owned()),
+        }
+    }
+}
+
+fn write_everywhere(data: &Path, database: Option<PathBuf>) -> Result<(), String> {
+    try_to_write(data).map_err(|why| format!("the data directory cannot be written: {why}"))?;
+    match database {
+        Some(folder) => keep(&folder).map_err(|why| format!("the disk of the database has no room left: {why}")),
+        None => Ok(()),
+    }
+}
