@@ -12,6 +12,8 @@ use crate::engine::runtime::Credentials;
 use crate::registry::{self, Endpoint, Limits, Source, Tls};
 use crate::store::{self, SealedSecrets};
 
+/// How long it may take to connect to a registry when somebody waits: what cannot be reached is told within three seconds.
+const REACH: Duration = Duration::from_millis(2500);
 /// How long a registry may take to answer when somebody waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -208,6 +210,7 @@ impl App {
         // What is wrong with the registry is wrong with the request: the admin can mend it.
         let in_words = |why: registry::Error| Error::Invalid(why.to_string());
         let limits = self.impatient_limits();
+        Source::reach(&form.url, form.kind, &limits, REACH).await.map_err(in_words)?;
         endpoint.kind = match form.kind {
             Some(kind) => kind,
             None => Source::detect(&endpoint, &limits, &self.0.hosts).await.map_err(in_words)?,

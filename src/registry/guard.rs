@@ -116,8 +116,9 @@ impl Guard {
     /// Refuses a URL that a proxy would be asked for, if what its name resolves to here must not be dialled.
     pub(super) async fn check_proxied(&self, url: &Url) -> Result<()> {
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
-        let is_proxied = url.as_str().parse().is_ok_and(|uri| PROXIES.intercept(&uri).is_some());
-        if is_proxied && let Ok(mut found) = tokio::net::lookup_host((name, 0)).await {
+        if is_proxied(url)
+            && let Ok(mut found) = tokio::net::lookup_host((name, 0)).await
+        {
             let name = plain(&Host::Domain(name));
             let verdict = found.try_for_each(|address| self.judge(&name, address.ip()));
             verdict.map_err(|blocked| Error::Refused(blocked.to_string()))?;
@@ -143,7 +144,7 @@ impl Guard {
     }
 
     /// Those of a name's addresses that may be dialled.
-    async fn dialled(
+    pub(super) async fn dialled(
         &self,
         name: &str,
     ) -> std::result::Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
@@ -198,6 +199,11 @@ fn plain<T: AsRef<str>>(host: &Host<T>) -> String {
 /// Whether a host, as [`plain`] writes it, is this machine.
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whether a proxy is asked for this.
+pub(super) fn is_proxied(url: &Url) -> bool {
+    url.as_str().parse().is_ok_and(|uri| PROXIES.intercept(&uri).is_some())
 }
 
 /// Whether requests go through a proxy of this name: then its name is resolved too.

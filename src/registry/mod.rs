@@ -41,6 +41,7 @@ mod aws;
 mod challenge;
 mod client;
 mod content;
+mod dial;
 mod disk;
 mod distribution;
 mod download;

@@ -1,6 +1,7 @@
 //! One registry, or images on disk: the same questions to each. Must not know how any of them is spoken to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -38,6 +39,14 @@ impl Source {
             RegistryKind::Layout => Kind::Layout(Arc::new(Layout::open(&endpoint.url, &limits.layout_roots)?)),
             _ => Kind::Remote(Arc::new(Remote::open(endpoint, limits, hosts)?)),
         }))
+    }
+
+    /// Whether the host at an address can be connected to, which is found out sooner than by asking it something.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for an address that is none, or that we do not use; [`Error::Unreachable`], also after `within`.
+    pub async fn reach(url: &str, kind: Option<RegistryKind>, limits: &Limits, within: Duration) -> Result<()> {
+        kinds::reach(url, kind, limits, within).await
     }
 
     /// Which kind of registry answers at an address: told by the address, or by what answers there.

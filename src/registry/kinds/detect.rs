@@ -74,7 +74,7 @@ pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits, ho
 }
 
 /// The kind that an address tells. `None`: it does not.
-fn by_address(text: &str) -> Option<RegistryKind> {
+pub(super) fn by_address(text: &str) -> Option<RegistryKind> {
     let text = text.trim().to_ascii_lowercase();
     if text.starts_with('/') || text.starts_with("file:") {
         let is_archive = [".tar", ".tar.gz", ".tgz"].iter().any(|ending| text.ends_with(ending));

@@ -21,16 +21,22 @@ mod zot;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use url::Url;
 
 use super::address::{Base, host_of};
 use super::api::Api;
 use super::client::Clients;
+use super::dial::dial;
 use super::distribution::{Distribution, login};
 use super::grammar::is_digest;
+use super::guard::Guard;
 use super::transport::{Caller, Transport};
 use super::{ConfigRef, Deletion, Endpoint, Fetched, Hosts, Limits, Listing, Look, Result, Tag};
 use crate::catalog::RegistryKind;
 
+use detect::by_address;
 pub(super) use detect::detect;
 pub use docker_hub::pull_host;
 
@@ -76,15 +82,33 @@ impl Signals {
     }
 }
 
+/// Where the `/v2/` API of a registry is, and its kind's own interface.
+fn places(kind: RegistryKind, url: &str) -> Result<(Base, Url)> {
+    let base = Base::parse(url)?;
+    match kind {
+        RegistryKind::DockerHub => docker_hub::places(base),
+        RegistryKind::Ghcr => ghcr::places(base),
+        RegistryKind::Ecr => ecr::places(base),
+        _ => Ok((base.clone(), base.root())),
+    }
+}
+
+/// Whether the host of an address can be connected to.
+///
+/// # Errors
+/// As [`dial`].
+pub(super) async fn reach(url: &str, kind: Option<RegistryKind>, limits: &Limits, within: Duration) -> Result<()> {
+    let kind = kind.or_else(|| by_address(url)).unwrap_or(RegistryKind::Distribution);
+    if matches!(kind, RegistryKind::Layout | RegistryKind::Archive) {
+        return Ok(());
+    }
+    let (base, root) = places(kind, url)?;
+    dial(&base.root(), &Guard::new([&base.root(), &root], &limits.private), base.is_loopback(), within).await
+}
+
 impl Remote {
     pub(super) fn open(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<Self> {
-        let base = Base::parse(&endpoint.url)?;
-        let (base, root) = match endpoint.kind {
-            RegistryKind::DockerHub => docker_hub::places(base)?,
-            RegistryKind::Ghcr => ghcr::places(base)?,
-            RegistryKind::Ecr => ecr::places(base)?,
-            _ => (base.clone(), base.root()),
-        };
+        let (base, root) = places(endpoint.kind, &endpoint.url)?;
         let caller = Caller {
             kind: endpoint.kind,
             account: endpoint.username.clone(),

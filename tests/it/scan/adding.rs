@@ -1,6 +1,10 @@
 //! A registry that cannot be used is refused when it is added, with the reason in words.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
 use crate::support::process::{Setup, Silo};
@@ -52,6 +56,42 @@ async fn what_is_no_registry_is_refused_in_words() {
         assert!(!words.contains("s3cret"), "{words}");
     }
     assert_eq!(silo.get("/api/v1/registries").await.expect(200), json!([]));
+}
+
+/// Addresses that nothing answers at: a name that nobody has, and a host that drops what is sent to it.
+#[tokio::test]
+async fn what_cannot_be_reached_is_told_soon() {
+    let silo = Setup::new().start().await;
+    // Where nobody takes connections, and those that wait are as many as may, the kernel drops who comes next.
+    let full = tokio::net::TcpSocket::new_v4().expect("a socket");
+    full.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let full = full.listen(1).expect("it listens");
+    let address = full.local_addr().expect("a bound address");
+    let mut waiting = Vec::new();
+    while let Ok(Ok(one)) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(one);
+    }
+    let dropping = format!("http://{address}");
+    for (url, kind, expected) in [
+        (&*dropping, "", "nothing there has answered within 2.5 seconds; check host and port"),
+        (&*dropping, "harbor", "no firewall drops what is sent to it"),
+        ("https://registry.example.invalid", "", "this machine's name servers"),
+        ("registry.example.invalid:5000", "quay", "registry.example.invalid:5000"),
+    ] {
+        let form = match kind {
+            "" => json!({"name": "mine", "url": url}),
+            kind => json!({"name": "mine", "url": url, "kind": kind}),
+        };
+        let began = Instant::now();
+        let reply = silo.post("/api/v1/registries", form).await;
+        let took = began.elapsed();
+        let words = reply.expect(400)["detail"].as_str().expect("a problem document").to_owned();
+        assert!(words.contains(expected), "{url}: {words}");
+        assert!(took < Duration::from_secs(5), "{url}: {took:?}");
+    }
+    let added = silo.cli(&["registry", "add", "mine", &dropping]).await;
+    assert!(added.code != Some(0) && added.stderr.contains("cannot be reached"), "{added:?}");
+    drop(waiting);
 }
 
 #[tokio::test]
