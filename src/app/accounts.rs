@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::names::{LONGEST_NAME, LONGEST_PASSWORD, check_password, check_user_name};
 use super::{App, Error, PASSWORD_FILE, Result};
 use crate::auth::{Claims, ClientNetwork, LoginOrigin, random_id};
-use crate::catalog::{Role, User, UserId};
+use crate::catalog::{ListPage, NameOrder, Role, User, UserFilter, UserId};
 use crate::store;
 
 /// What an admin gives to add a user.
@@ -26,6 +26,14 @@ pub struct NewUser {
 pub struct Session {
     pub user: User,
     jti: String,
+}
+
+/// The role with this name.
+///
+/// # Errors
+/// [`Error::Invalid`]: there is none.
+pub fn role_named(word: &str) -> Result<Role> {
+    Role::parse(word).ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))
 }
 
 /// Who asks, where that is known, and from where.
@@ -148,8 +156,7 @@ impl App {
     pub async fn user_add(&self, new: &NewUser) -> Result<User> {
         let role = match new.role.as_str() {
             "" => Role::User,
-            word => Role::parse(word)
-                .ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))?,
+            word => role_named(word)?,
         };
         let others = self.0.store.user_list().await?;
         check_user_name(&new.username, others.iter().map(|user| user.username.as_str()))?;
@@ -170,6 +177,11 @@ impl App {
     /// All users, by id.
     pub async fn user_list(&self) -> Result<Vec<User>> {
         Ok(self.0.store.user_list().await?)
+    }
+
+    /// A page of users.
+    pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<User>> {
+        Ok(self.0.store.user_page(filter, page).await?)
     }
 
     /// One user.

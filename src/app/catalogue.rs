@@ -1,7 +1,10 @@
 //! The catalogue: images, jobs, job versions, manifests.
 
 use super::{App, Error, Result};
-use crate::catalog::{Image, ImageId, Job, JobId, JobVersionId, PastDigest};
+use crate::catalog::{
+    Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobSummary, JobVersion, JobVersionId, ListPage,
+    NameOrder, PastDigest,
+};
 use crate::store::JobVersionWithImages;
 
 /// A job with its versions, highest first, and their images.
@@ -15,6 +18,11 @@ impl App {
     /// All images, by id.
     pub async fn image_list(&self) -> Result<Vec<Image>> {
         Ok(self.0.store.image_list().await?)
+    }
+
+    /// A page of images.
+    pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<Image>> {
+        Ok(self.0.store.image_page(filter, page).await?)
     }
 
     /// One image.
@@ -33,6 +41,18 @@ impl App {
     pub async fn job_list(&self) -> Result<Vec<JobDetail>> {
         let jobs = self.0.store.job_list().await?;
         Ok(with_versions(jobs, self.0.store.job_version_list(None).await?))
+    }
+
+    /// A page of jobs, each with its latest image.
+    pub async fn job_page(&self, filter: &JobFilter, page: &ListPage<NameOrder>) -> Result<Vec<JobSummary>> {
+        Ok(self.0.store.job_page(filter, page).await?)
+    }
+
+    /// One job with its latest image, and its versions, highest first, each with how many images it has.
+    pub async fn job_summary_get(&self, id: JobId) -> Result<(JobSummary, Vec<(JobVersion, u64)>)> {
+        let summary = self.0.store.job_summary_list_by_ids(&[id]).await?.pop();
+        let summary = summary.ok_or_else(|| Error::NotFound("No job found with that ID".to_owned()))?;
+        Ok((summary, self.0.store.job_image_counts(id).await?))
     }
 
     /// One job.

@@ -39,7 +39,7 @@ use crate::search::Index;
 use crate::store::{ClaimedScan, Store};
 
 pub use crate::search::{Count, Facet, Highlight, Order, folded};
-pub use accounts::{Caller, NewUser, Session};
+pub use accounts::{Caller, NewUser, Session, role_named};
 pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
 pub use doctor::{Finding, Verdict, examine};

@@ -7,6 +7,7 @@ mod diff;
 mod event;
 mod image;
 mod job;
+mod list;
 mod registry;
 mod run;
 mod scan;
@@ -20,6 +21,7 @@ pub use image::{
     StaleContent, Standing, split_repository,
 };
 pub use job::{Job, JobSummary, JobVersion};
+pub use list::{ImageFilter, ImageOrder, JobFilter, ListPage, ListPosition, NameOrder, SortKey, UserFilter};
 pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
 pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload};
 pub use scan::{

@@ -26,6 +26,9 @@ use crate::auth::random_id;
 /// Longest body of a request, in bytes.
 pub(super) const LONGEST_BODY: usize = 1024 * 1024;
 
+/// The same of a login, which anybody may ask for.
+pub(super) const LONGEST_LOGIN: usize = 64 * 1024;
+
 /// How long a body may come that is read as it comes. One that is silent ends sooner.
 const LONGEST_STREAM: Duration = Duration::from_secs(24 * 3600);
 
@@ -128,7 +131,6 @@ fn check_head(request: &mut Request) -> Result<(), Failure> {
 /// one. The cause of a 5xx goes to the log; the client gets the request id to ask with.
 fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Span) -> Response {
     let Some(Failure(error)) = response.extensions().get::<Failure>().cloned() else { return response };
-    let status = response.status();
     let text = match &*error {
         Error::Internal(cause) => {
             tracing::error!(parent: span, cause, "the request failed");
@@ -145,6 +147,11 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     };
     let (mut parts, _) = response.into_parts();
     let body = if is_native(path) {
+        if matches!(*error, Error::Duplicate(_)) {
+            // The legacy interface keeps the 400 of old.
+            parts.status = StatusCode::CONFLICT;
+        }
+        let status = parts.status;
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let title = status.canonical_reason().unwrap_or("Error");
         let mut problem = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id });
@@ -263,7 +270,9 @@ impl From<axum::extract::multipart::MultipartError> for Failure {
 /// A body that was not read to its end.
 fn unread(status: StatusCode, otherwise: &str) -> Failure {
     Failure(Arc::new(match status {
-        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!("The body is longer than {LONGEST_BODY} bytes")),
+        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!(
+            "The body is too long; at most {LONGEST_BODY} bytes are taken, of a login {LONGEST_LOGIN}"
+        )),
         _ => Error::Invalid(otherwise.to_owned()),
     }))
 }

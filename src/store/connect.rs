@@ -61,6 +61,7 @@ macro_rules! migrations {
                 "upload reservations",
                 include_str!(concat!("../../migrations/", $engine, "/0010_upload_reservations.sql")),
             ),
+            migration(11, "lists", include_str!(concat!("../../migrations/", $engine, "/0011_lists.sql"))),
         ])
     };
 }

@@ -13,7 +13,7 @@ row!(Job { id, name, latest_job_version, latest_package_version, title, maintain
 row!(JobVersion { id, job_id, job_name, job_version, latest_package_version });
 
 /// A job with its latest image.
-struct SummaryRow {
+pub(super) struct SummaryRow {
     job: Job,
     image_id: ImageId,
     host: String,
@@ -31,7 +31,8 @@ impl From<SummaryRow> for JobSummary {
     }
 }
 
-const SUMMARIES: &str = "SELECT j.*, i.id AS image_id, r.host, i.repository, i.tag, c.valid
+/// Selects [`SummaryRow`]s.
+pub(super) const SUMMARIES: &str = "SELECT j.*, i.id AS image_id, r.host, i.repository, i.tag, c.valid
     FROM jobs j
     JOIN job_versions v ON v.job_id = j.id AND v.job_version = j.latest_job_version
     JOIN images i ON i.id = (SELECT MIN(f.id) FROM images f
@@ -64,6 +65,25 @@ impl Store {
         let rows: Vec<SummaryRow> = select(SUMMARIES, Some(("j.id", ids.iter().copied()))).all(&self.db).await?;
         let mut found: HashMap<JobId, SummaryRow> = rows.into_iter().map(|row| (row.job.id, row)).collect();
         Ok(ids.iter().filter_map(|id| found.remove(id)).map(JobSummary::from).collect())
+    }
+
+    /// How many images each version of a job has.
+    pub async fn job_image_counts(&self, id: JobId) -> Result<Vec<(JobVersion, u64)>> {
+        let mut versions: Vec<JobVersion> =
+            sql(format!("{VERSIONS} WHERE v.job_id = $1")).bind(id).all(&self.db).await?;
+        versions.sort_by(|a, b| version::compare(&b.job_version, &a.job_version).then(a.id.cmp(&b.id)));
+        let counts: Vec<(i64, i64)> = sql("SELECT i.job_version_id, COUNT(*) FROM images i
+             JOIN job_versions v ON v.id = i.job_version_id WHERE v.job_id = $1 GROUP BY i.job_version_id")
+        .bind(id)
+        .all(&self.db)
+        .await?;
+        let counts: HashMap<i64, i64> = counts.into_iter().collect();
+        let count = |version: &JobVersion| counts.get(&version.id.0).copied().unwrap_or_default().unsigned_abs();
+        Ok(versions
+            .into_iter()
+            .map(|version| (count(&version), version))
+            .map(|(count, version)| (version, count))
+            .collect())
     }
 
     /// Versions with their images. Of the given jobs, or of all (`None`). By job id, then highest version first;

@@ -3,6 +3,8 @@
 //! One concrete [`Store`] over an enum of two typed pools (SQLite, PostgreSQL). Methods are named resource first, verb
 //! second. Every public method is tested on both engines. Must never hand out a transaction or be mocked.
 
+mod catalogue_lists;
+mod conditions;
 mod connect;
 mod contents;
 mod db;

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Sql, sql};
+use super::conditions::{Bound, Conditions};
+use super::db::sql;
 use super::value::row;
 use super::{Result, Store, StoredRun};
 use crate::catalog::{RunCounts, RunFilter, RunStatus, RunSummary, UserId};
@@ -46,70 +47,37 @@ macro_rules! summary_columns {
     };
 }
 
-/// Conditions that are put together, with their values.
-#[derive(Default)]
-struct Conditions {
-    texts: Vec<String>,
-    values: Vec<Bound>,
-}
-
-/// A value of a condition.
-enum Bound {
-    Text(String),
-    Integer(i64),
-}
-
-impl Conditions {
-    /// Adds one; `?` stands for the value.
-    fn add(&mut self, text: &str, value: Bound) {
-        self.values.push(value);
-        self.texts.push(text.replace('?', &format!("${}", self.values.len())));
+fn conditions_of(filter: &RunFilter) -> Conditions {
+    let mut all = Conditions::default();
+    if let Some(owner) = filter.owner {
+        all.add("r.owner_id = ?", Bound::Integer(owner.0));
     }
-
-    fn of(filter: &RunFilter) -> Self {
-        let mut all = Self::default();
-        if let Some(owner) = filter.owner {
-            all.add("r.owner_id = ?", Bound::Integer(owner.0));
-        }
-        if !filter.status.is_empty() {
-            // The words of a closed set need no quoting.
-            let words: Vec<String> = filter.status.iter().map(|status| format!("'{}'", status.as_str())).collect();
-            all.texts.push(format!("r.status IN ({})", words.join(", ")));
-        }
-        let texts = [
-            ("r.job_name = ?", &filter.job),
-            ("r.job_version = ?", &filter.job_version),
-            ("r.image = ?", &filter.image),
-            ("r.batch_id = ?", &filter.batch),
-            ("r.error_name = ?", &filter.error),
-        ];
-        for (text, value) in texts {
-            if let Some(value) = value {
-                all.add(text, Bound::Text(value.clone()));
-            }
-        }
-        for tag in &filter.tags {
-            let text = "r.id IN (SELECT t.run_id FROM run_tags t WHERE t.tag = ?)";
-            all.add(text, Bound::Text(tag.clone()));
-        }
-        if let Some(after) = filter.created_after {
-            all.add("r.created_at >= ?", Bound::Integer(after.timestamp_millis()));
-        }
-        if let Some(before) = filter.created_before {
-            all.add("r.created_at < ?", Bound::Integer(before.timestamp_millis()));
-        }
-        all
+    if !filter.status.is_empty() {
+        // The words of a closed set need no quoting.
+        let words: Vec<String> = filter.status.iter().map(|status| format!("'{}'", status.as_str())).collect();
+        all.add_plain(format!("r.status IN ({})", words.join(", ")));
     }
-
-    /// The statement, with the values bound.
-    fn sql(self, select: &str, tail: &str) -> Sql<'static> {
-        let conditions = if self.texts.is_empty() { "1 = 1".to_owned() } else { self.texts.join(" AND ") };
-        let statement = sql(format!("SELECT {select} FROM runs r WHERE {conditions} {tail}"));
-        self.values.into_iter().fold(statement, |statement, value| match value {
-            Bound::Text(text) => statement.bind(text),
-            Bound::Integer(integer) => statement.bind(integer),
-        })
+    let texts = [
+        ("r.job_name = ?", &filter.job),
+        ("r.job_version = ?", &filter.job_version),
+        ("r.image = ?", &filter.image),
+        ("r.batch_id = ?", &filter.batch),
+        ("r.error_name = ?", &filter.error),
+    ];
+    for (text, value) in texts {
+        all.add_text(text, value.as_ref());
     }
+    for tag in &filter.tags {
+        let text = "r.id IN (SELECT t.run_id FROM run_tags t WHERE t.tag = ?)";
+        all.add(text, Bound::Text(tag.clone()));
+    }
+    if let Some(after) = filter.created_after {
+        all.add("r.created_at >= ?", Bound::Integer(after.timestamp_millis()));
+    }
+    if let Some(before) = filter.created_before {
+        all.add("r.created_at < ?", Bound::Integer(before.timestamp_millis()));
+    }
+    all
 }
 
 impl Store {
@@ -132,11 +100,14 @@ impl Store {
 
     /// Newest first; only ids below `before`.
     pub async fn run_list(&self, filter: &RunFilter, before: Option<&str>, limit: u32) -> Result<Vec<RunSummary>> {
-        let mut conditions = Conditions::of(filter);
+        let mut conditions = conditions_of(filter);
         if let Some(before) = before {
             conditions.add("r.id < ?", Bound::Text(before.to_owned()));
         }
-        conditions.sql(summary_columns!(), &format!("ORDER BY r.id DESC LIMIT {limit}")).all(&self.db).await
+        conditions
+            .sql(concat!("SELECT ", summary_columns!(), " FROM runs r"), &format!("ORDER BY r.id DESC LIMIT {limit}"))
+            .all(&self.db)
+            .await
     }
 
     /// The rows of a batch, in its order, after one of them.
@@ -155,8 +126,10 @@ impl Store {
 
     /// How many stand how.
     pub async fn run_counts(&self, filter: &RunFilter) -> Result<RunCounts> {
-        let rows: Vec<(String, i64)> =
-            Conditions::of(filter).sql("r.status, COUNT(*)", "GROUP BY r.status").all(&self.db).await?;
+        let rows: Vec<(String, i64)> = conditions_of(filter)
+            .sql("SELECT r.status, COUNT(*) FROM runs r", "GROUP BY r.status")
+            .all(&self.db)
+            .await?;
         Ok(counted(rows))
     }
 

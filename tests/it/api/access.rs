@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 76] = [
+const REQUESTS: [(&str, &str, &str); 82] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -78,6 +78,12 @@ const REQUESTS: [(&str, &str, &str); 76] = [
     ("GET", "/api/v1/batches/{id}/runs", "/api/v1/batches/x/runs"),
     ("POST", "/api/v1/batches/{id}/cancel", "/api/v1/batches/x/cancel"),
     ("POST", "/api/v1/batches/{id}/rerun", "/api/v1/batches/x/rerun"),
+    ("GET", "/api/v1/me", "/api/v1/me"),
+    ("GET", "/api/v1/version", "/api/v1/version"),
+    ("GET", "/api/v1/images", "/api/v1/images"),
+    ("GET", "/api/v1/jobs", "/api/v1/jobs"),
+    ("GET", "/api/v1/jobs/{id}", "/api/v1/jobs/999"),
+    ("GET", "/api/v1/users", "/api/v1/users"),
     ("POST", "/hooks/{token}", "/hooks/0123456789abcdef0123456789abcdef"),
     ("GET", "/schemas", "/schemas"),
     ("GET", "/schemas/seed/1.0.0/manifest.json", "/schemas/seed/1.0.0/manifest.json"),

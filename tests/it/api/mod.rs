@@ -14,6 +14,7 @@ mod full_disk;
 mod hooks;
 mod hostile;
 mod legacy;
+mod lists;
 mod native;
 mod operations;
 mod progress;

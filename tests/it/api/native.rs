@@ -169,7 +169,7 @@ async fn a_registry_that_cannot_be_added_is_told_why() {
         );
     }
     silo.admin().post("/api/v1/registries", json!({"name": "geo", "url": url})).await.expect(201);
-    problem(&silo.admin().post("/api/v1/registries", json!({"name": "geo", "url": url})).await, 400, "geo");
+    problem(&silo.admin().post("/api/v1/registries", json!({"name": "geo", "url": url})).await, 409, "geo");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use silo::catalog::{
-    Changes, ContentProblem, Image, ImageId, Job, JobId, JobVersionId, Judgement, Outcome, RegistryId, ScanState,
-    Standing, StoredTag,
+    Changes, ContentProblem, Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobSummary, JobVersionId,
+    Judgement, ListPage, ListPosition, NameOrder, Outcome, RegistryId, ScanState, SortKey, Standing, StoredTag,
 };
 use silo::seed::{Problem, Severity};
 use silo::store::{Error, Store};
@@ -383,4 +383,73 @@ both!(images_are_counted_and_the_newest_come_first, |store| {
     assert_eq!(ids(store.image_newest_among(&some, 10).await.unwrap()), newest);
     assert_eq!(ids(store.image_newest_among(&some, 1).await.unwrap()), newest[..1]);
     assert_eq!(ids(store.image_newest_among(&[], 10).await.unwrap()), []);
+});
+
+/// The names that a list gives page by page, `limit` at a time.
+async fn names_by_page(
+    store: &Store,
+    filter: &JobFilter,
+    order: NameOrder,
+    is_descending: bool,
+    limit: u32,
+) -> Vec<String> {
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let page = ListPage { order, is_descending, after, limit };
+        let jobs = store.job_page(filter, &page).await.unwrap();
+        let Some(JobSummary { job, .. }) = jobs.last() else { return names };
+        let key = match order {
+            NameOrder::Name => SortKey::Text(job.name.clone()),
+            NameOrder::Id => SortKey::Number(job.id.0),
+        };
+        after = Some(ListPosition { key, id: job.id.0 });
+        names.extend(jobs.into_iter().map(|summary| summary.job.name));
+    }
+}
+
+both!(lists_come_page_by_page_sorted_and_filtered, |store| {
+    let [hub, lab] = [registry(&store, "hub").await, registry(&store, "lab").await];
+    let [ice, fog, sea] = [seed("ice", "1.0.0", "1.0.0"), seed("fog", "1.0.0", "1.0.0"), seed("sea", "2.0.0", "1.0.0")];
+    scan(&store, hub.id, &[("ice-seed", "1", &ice), ("sea-seed", "1", &sea)]).await;
+    scan(&store, lab.id, &[("fog-seed", "1", &fog), ("sea-seed", "1", &sea)]).await;
+
+    let all = JobFilter::default();
+    for limit in 1..4 {
+        let by_name = names_by_page(&store, &all, NameOrder::Name, false, limit).await;
+        assert_eq!(by_name, ["fog", "ice", "sea"], "{limit} a page");
+        let mut back = names_by_page(&store, &all, NameOrder::Name, true, limit).await;
+        back.reverse();
+        assert_eq!(back, by_name, "{limit} a page");
+        assert_eq!(names_by_page(&store, &all, NameOrder::Id, false, limit).await, ["ice", "sea", "fog"]);
+    }
+    let in_lab = JobFilter { registry: Some(lab.id), ..JobFilter::default() };
+    assert_eq!(names_by_page(&store, &in_lab, NameOrder::Name, false, 5).await, ["fog", "sea"]);
+    let one = JobFilter { name: Some("ice".into()), ..JobFilter::default() };
+    assert_eq!(names_by_page(&store, &one, NameOrder::Name, false, 5).await, ["ice"]);
+    let nobodys =
+        JobFilter { maintainer: Some("nobody".into()), organization: Some("none".into()), ..JobFilter::default() };
+    assert_eq!(names_by_page(&store, &nobodys, NameOrder::Name, false, 5).await, [""; 0]);
+
+    let page = |order, is_descending, after| ListPage { order, is_descending, after, limit: 3 };
+    let ids = async |filter: &ImageFilter, page: &ListPage<ImageOrder>| -> Vec<i64> {
+        store.image_page(filter, page).await.unwrap().into_iter().map(|image| image.id.0).collect()
+    };
+    let everything = ImageFilter::default();
+    let first = store.image_page(&everything, &page(ImageOrder::Changed, true, None)).await.unwrap();
+    let last = first.last().expect("three");
+    let place = ListPosition { key: SortKey::Number(last.changed_at.timestamp_millis()), id: last.id.0 };
+    let rest = ids(&everything, &page(ImageOrder::Changed, true, Some(place))).await;
+    let mut seen: Vec<i64> = first.iter().map(|image| image.id.0).chain(rest).collect();
+    seen.reverse();
+    assert_eq!(seen, store.image_list().await.unwrap().iter().map(|image| image.id.0).collect::<Vec<_>>());
+    let of_sea = ImageFilter { job: Some("sea".into()), job_version: Some("2.0.0".into()), ..ImageFilter::default() };
+    assert_eq!(ids(&of_sea, &page(ImageOrder::Id, false, None)).await.len(), 2);
+    let of_lab = ImageFilter { registry: Some(lab.id), digest: Some(sea.digest.clone()), valid: Some(true), ..of_sea };
+    assert_eq!(ids(&of_lab, &page(ImageOrder::Id, false, None)).await.len(), 1);
+    let broken = ImageFilter { valid: Some(false), ..ImageFilter::default() };
+    assert!(ids(&broken, &page(ImageOrder::Id, false, None)).await.is_empty());
+
+    let counts = store.job_image_counts(job(&store, "sea").await.id).await.unwrap();
+    let counts: Vec<_> = counts.iter().map(|(version, images)| (version.job_version.as_str(), *images)).collect();
+    assert_eq!(counts, [("2.0.0", 2)]);
 });

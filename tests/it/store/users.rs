@@ -1,6 +1,6 @@
 //! Users and sessions.
 
-use silo::catalog::{Role, UserId};
+use silo::catalog::{ListPage, NameOrder, Role, UserFilter, UserId};
 use silo::store::Error;
 
 use super::both;
@@ -11,6 +11,10 @@ both!(a_user_comes_back_as_it_went_in, |store| {
     let bob = store.user_insert("bob", "hush", Role::User, at(2)).await.unwrap();
     assert_eq!((ada.username.as_str(), ada.role, ada.created_at), ("ada", Role::Admin, at(1)));
     assert_eq!(store.user_list().await.unwrap(), [ada.clone(), bob.clone()]);
+    let page = ListPage { order: NameOrder::Name, is_descending: true, after: None, limit: 5 };
+    assert_eq!(store.user_page(&UserFilter::default(), &page).await.unwrap(), [bob.clone(), ada.clone()]);
+    let admins = UserFilter { role: Some(Role::Admin) };
+    assert_eq!(store.user_page(&admins, &page).await.unwrap(), [ada.clone()]);
     assert_eq!(store.user_get(bob.id).await.unwrap(), Some(bob.clone()));
     assert_eq!(store.user_by_name("bob").await.unwrap(), Some((bob, "hush".to_owned())));
     assert_eq!(store.user_by_name("Ada").await.unwrap(), None, "names differ by case");

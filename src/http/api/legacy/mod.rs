@@ -12,6 +12,7 @@ use axum::Json;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::http::envelope::LONGEST_LOGIN;
 use crate::http::routes::{Access, Routes};
 
 pub use index::INDEX;
@@ -24,7 +25,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
     // The scan was a GET that changes things; POST is its honest twin.
     routes
         .add(GET, "/", Anyone, index::list)
-        .add(POST, "/login", Anyone, accounts::login)
+        .add_capped(POST, "/login", Anyone, accounts::login, LONGEST_LOGIN)
         .add(POST, "/registries/add", Admin, registries::add)
         .add(DELETE, "/registries/delete/{id}", Admin, registries::delete)
         .add(GET, "/registries", Anyone, registries::list)

@@ -3,13 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::PageView;
+use super::lists::{AskedPage, SortWords};
 use crate::app::App;
-use crate::catalog::{Image, ImageId, PastDigest};
+use crate::catalog::{Image, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
-use crate::http::extract::{Path, id};
+use crate::http::extract::{Path, Query, id};
 use crate::seed::{Problem, manifest};
 
 #[derive(Serialize)]
@@ -64,6 +66,81 @@ impl ImageView {
             problems: image.facts.problems,
         }
     }
+}
+
+/// An image in a list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ImageItemView {
+    id: i64,
+    /// What `docker pull` takes.
+    reference: String,
+    digest: String,
+    job: String,
+    job_version: String,
+    package_version: String,
+    title: String,
+    maintainer: String,
+    organization: String,
+    registry_id: i64,
+    job_id: i64,
+    job_version_id: i64,
+    first_seen_at: DateTime<Utc>,
+    changed_at: DateTime<Utc>,
+    /// Whether its manifest has no errors.
+    valid: bool,
+}
+
+impl From<Image> for ImageItemView {
+    fn from(image: Image) -> Self {
+        Self {
+            id: image.id.0,
+            reference: image.pull_reference(),
+            digest: image.digest,
+            job: image.facts.job_name,
+            job_version: image.facts.job_version,
+            package_version: image.facts.package_version,
+            title: image.facts.title,
+            maintainer: image.facts.maintainer,
+            organization: image.facts.maint_org,
+            registry_id: image.registry_id.0,
+            job_id: image.job_id.0,
+            job_version_id: image.job_version_id.0,
+            first_seen_at: image.first_seen_at,
+            changed_at: image.changed_at,
+            valid: image.facts.valid,
+        }
+    }
+}
+
+const SORTS: &SortWords<ImageOrder> = &[("id", ImageOrder::Id), ("changed", ImageOrder::Changed)];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ListQuery {
+    job: Option<String>,
+    job_version: Option<String>,
+    registry: Option<i64>,
+    digest: Option<String>,
+    valid: Option<bool>,
+    sort: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(asked): Query<ListQuery>,
+) -> Result<Json<PageView<ImageItemView>>> {
+    let ListQuery { job, job_version, registry, digest, valid, sort, limit, cursor } = asked;
+    let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
+    let filter = ImageFilter { job, job_version, registry: registry.map(RegistryId), digest, valid };
+    let images = app.image_page(&filter, &asked.page).await?;
+    let place = |image: &Image| match asked.page.order {
+        ImageOrder::Id => (SortKey::Number(image.id.0), image.id.0),
+        ImageOrder::Changed => (SortKey::Number(image.changed_at.timestamp_millis()), image.id.0),
+    };
+    Ok(Json(asked.view(images, place, ImageItemView::from)))
 }
 
 pub(super) async fn get(State(app): State<App>, Path(image): Path<String>) -> Result<Json<ImageView>> {

@@ -4,18 +4,22 @@ mod events;
 mod feed;
 mod hooks;
 mod images;
+mod jobs;
+mod lists;
 mod progress;
 mod registries;
 mod runs;
 mod scans;
 mod search;
 mod session;
+mod users;
 mod validate;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Error;
+use crate::http::envelope::LONGEST_LOGIN;
 use crate::http::error::Result;
 use crate::http::routes::{Access, Routes};
 
@@ -27,14 +31,20 @@ pub(crate) fn add(routes: Routes) -> Routes {
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
     runs::add(routes)
-        .add(POST, "/api/v1/login", Anyone, session::login)
+        .add_capped(POST, "/api/v1/login", Anyone, session::login, LONGEST_LOGIN)
         .add(POST, "/api/v1/logout", User, session::logout)
+        .add(GET, "/api/v1/me", User, users::me)
         .add(PUT, "/api/v1/me/password", User, session::change_password)
         .add(GET, "/api/v1/search", Anyone, search::search)
         .add(GET, "/api/v1/suggest", Anyone, search::suggest)
         .add(GET, "/api/v1/events", Anyone, events::list)
         .add(GET, "/api/v1/feed", Anyone, feed::feed)
+        .add(GET, "/api/v1/version", Anyone, version)
+        .add(GET, "/api/v1/images", Anyone, images::list)
         .add(GET, "/api/v1/images/{id}", Anyone, images::get)
+        .add(GET, "/api/v1/jobs", Anyone, jobs::list)
+        .add(GET, "/api/v1/jobs/{id}", Anyone, jobs::get)
+        .add(GET, "/api/v1/users", Admin, users::list)
         .add(POST, "/api/v1/validate", Anyone, validate::validate)
         .add(GET, "/api/v1/registries", Anyone, registries::list)
         .add(POST, "/api/v1/registries", Admin, registries::add)
@@ -51,6 +61,19 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/scans/{id}/events", User, progress::follow)
         .add(GET, "/api/v1/scans/{id}/problems", User, scans::problems)
         .add(POST, "/api/v1/scans/{id}/confirm", Admin, scans::confirm)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionView {
+    /// Of this program.
+    version: &'static str,
+    /// Of the standard whose manifests it judges.
+    seed_version: &'static str,
+}
+
+async fn version() -> axum::Json<VersionView> {
+    axum::Json(VersionView { version: env!("CARGO_PKG_VERSION"), seed_version: crate::seed::VERSION })
 }
 
 /// One page of a list.

@@ -1,0 +1,62 @@
+//! Conditions of a query that are put together, with their values.
+
+use super::db::{Sql, sql};
+use crate::catalog::{ListPage, SortKey};
+
+#[derive(Default)]
+pub(super) struct Conditions {
+    texts: Vec<String>,
+    values: Vec<Bound>,
+}
+
+/// A value of a condition.
+pub(super) enum Bound {
+    Text(String),
+    Integer(i64),
+    Bool(bool),
+}
+
+impl Conditions {
+    /// Adds one; each `?` stands for the value.
+    pub fn add(&mut self, text: &str, value: Bound) {
+        self.values.push(value);
+        self.texts.push(text.replace('?', &format!("${}", self.values.len())));
+    }
+
+    /// The same, for a value that may not be asked for.
+    pub fn add_text(&mut self, text: &str, value: Option<&String>) {
+        if let Some(value) = value {
+            self.add(text, Bound::Text(value.clone()));
+        }
+    }
+
+    /// One without a value.
+    pub fn add_plain(&mut self, text: String) {
+        self.texts.push(text);
+    }
+
+    /// Leaves what comes after a page's beginning, in the order of two columns; what is to stand at the end of the query.
+    pub fn page<T>(&mut self, page: &ListPage<T>, key: &str, id: &str) -> String {
+        let (than, direction) = if page.is_descending { ("<", "DESC") } else { (">", "ASC") };
+        if let Some(after) = &page.after {
+            let value = match &after.key {
+                SortKey::Number(number) => Bound::Integer(*number),
+                SortKey::Text(text) => Bound::Text(text.clone()),
+            };
+            let row_id = after.id;
+            self.add(&format!("({key} {than} ? OR ({key} = ? AND {id} {than} {row_id}))"), value);
+        }
+        format!("ORDER BY {key} {direction}, {id} {direction} LIMIT {}", page.limit)
+    }
+
+    /// `select … WHERE` the conditions `tail`, with the values bound.
+    pub fn sql(self, select: &str, tail: &str) -> Sql<'static> {
+        let conditions = if self.texts.is_empty() { "1 = 1".to_owned() } else { self.texts.join(" AND ") };
+        let statement = sql(format!("{select} WHERE {conditions} {tail}"));
+        self.values.into_iter().fold(statement, |statement, value| match value {
+            Bound::Text(text) => statement.bind(text),
+            Bound::Integer(integer) => statement.bind(integer),
+            Bound::Bool(value) => statement.bind(value),
+        })
+    }
+}
