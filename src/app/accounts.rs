@@ -104,7 +104,8 @@ impl App {
             inner.store.login_network_keep(user.id, &network, now).await?;
         }
         tracing::info!(account = user.username, "logged in");
-        let claims = Claims { jti, username: user.username, iat: now.timestamp(), exp: expires_at.timestamp() };
+        let claims =
+            Claims { jti, username: user.username, iat: now.timestamp(), exp: expires_at.timestamp(), ticket: false };
         Ok((inner.tokens.issue(&claims), expires_at))
     }
 
@@ -119,11 +120,39 @@ impl App {
         let (Some(_word), Some(token), None) = (parts.next(), parts.next(), parts.next()) else {
             return Err(Error::Unauthenticated("Invalid authorization token format: expected 'token <token>'"));
         };
+        self.session_of(token, false).await
+    }
+
+    /// Who a ticket speaks for, which [`App::stream_ticket`] has made.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for one that is forged, or too old, or whose session is over.
+    pub async fn authenticate_ticket(&self, ticket: &str) -> Result<Session> {
+        self.session_of(ticket, true).await
+    }
+
+    async fn session_of(&self, token: &str, is_ticket: bool) -> Result<Session> {
         const INVALID: Error = Error::Unauthenticated("Invalid authorization token");
         let now = self.0.clock.now();
-        let claims = self.0.tokens.verify(token, now).ok_or(INVALID)?;
+        let claims = self.0.tokens.verify(token, now).filter(|claims| claims.ticket == is_ticket).ok_or(INVALID)?;
         let user = self.0.store.session_user(&claims.jti, now).await?.ok_or(INVALID)?;
         Ok(Session { user, jti: claims.jti })
+    }
+
+    /// A ticket with which streams can be opened by address alone, for clients that cannot send headers (`EventSource` of browsers);
+    /// and until when. It is short-lived, since addresses end up in logs.
+    pub fn stream_ticket(&self, session: &Session) -> (String, DateTime<Utc>) {
+        const SECONDS: i64 = 60;
+        let now = self.0.clock.now();
+        let expires_at = now + TimeDelta::seconds(SECONDS);
+        let claims = Claims {
+            jti: session.jti.clone(),
+            username: session.user.username.clone(),
+            iat: now.timestamp(),
+            exp: expires_at.timestamp(),
+            ticket: true,
+        };
+        (self.0.tokens.issue(&claims), expires_at)
     }
 
     /// Makes the session's token worthless.

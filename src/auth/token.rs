@@ -21,6 +21,9 @@ pub struct Claims {
     /// Issued and expires, in seconds since 1970.
     pub iat: i64,
     pub exp: i64,
+    /// A token that stands in addresses, for streams only. Absent in others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ticket: bool,
 }
 
 /// Issues and checks tokens. Cheap to clone.
@@ -105,7 +108,7 @@ mod tests {
     use super::*;
 
     fn claims() -> Claims {
-        Claims { jti: "j".into(), username: "admin".into(), iat: 100, exp: 200 }
+        Claims { jti: "j".into(), username: "admin".into(), iat: 100, exp: 200, ticket: false }
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {

@@ -106,8 +106,13 @@ impl Routes {
         served: impl FnOnce(MethodFilter) -> MethodRouter<App>,
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("routes use the methods that MethodFilter knows");
-        let guard =
-            Arc::new(Guard { app: self.app.clone(), admission: Arc::clone(&self.admission), access, is_streamed });
+        let guard = Arc::new(Guard {
+            app: self.app.clone(),
+            admission: Arc::clone(&self.admission),
+            access,
+            is_streamed,
+            takes_ticket: TICKETED.contains(&path) && method == Method::GET,
+        });
         let guard = middleware::from_fn(move |request: Request, next: Next| {
             let guard = Arc::clone(&guard);
             async move { Ok::<_, Infallible>(guarded(&guard, request, next).await) }
@@ -138,6 +143,7 @@ struct Guard {
     access: Access,
     /// The handler reads the body as it comes, and asks for memory for what it keeps of it.
     is_streamed: bool,
+    takes_ticket: bool,
 }
 
 /// Addresses that are served however many connections there are.
@@ -145,6 +151,22 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Addresses whose replies do not depend on who asks.
 const SAME_TO_ALL: [&str; 5] = ["/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"];
+
+/// Streams, which can be opened with a ticket in the address (`?ticket=`) instead of a token in a header.
+const TICKETED: [&str; 4] =
+    ["/api/v1/events", "/api/v1/scans/{id}/events", "/api/v1/runs/{id}/events", "/api/v1/runs/{id}/logs/{log}"];
+
+/// Takes the ticket out of the address of a request.
+fn take_ticket(request: &mut Request) -> Option<String> {
+    let uri = request.uri();
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(uri.query()?.as_bytes()).into_owned().collect();
+    let ticket = pairs.iter().find(|(name, _)| name == "ticket").map(|(_, value)| value.clone())?;
+    let rest = pairs.iter().filter(|(name, _)| name != "ticket");
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
+    let address = if query.is_empty() { uri.path().to_owned() } else { format!("{}?{query}", uri.path()) };
+    *request.uri_mut() = address.parse().ok()?;
+    Some(ticket)
+}
 
 /// What a route's access means for its replies.
 async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
@@ -165,10 +187,15 @@ async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
 /// asks, where that is known, is handed on as an extension.
 async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
     let Guard { app, access, .. } = guard;
+    let ticket = if guard.takes_ticket { take_ticket(&mut request) } else { None };
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     // What is the same to everybody needs no database; only spare connections are for admins.
     let is_same = SAME_TO_ALL.contains(&request.uri().path()) && request.extensions().get::<Spare>().is_none();
-    let authenticated = if is_same { Err(Error::Unauthenticated("")) } else { app.authenticate(header).await };
+    let authenticated = match (header, ticket) {
+        _ if is_same => Err(Error::Unauthenticated("")),
+        (None, Some(ticket)) => app.authenticate_ticket(&ticket).await,
+        (header, _) => app.authenticate(header).await,
+    };
     if let Ok(session) = &authenticated {
         // So every line of the log says who.
         tracing::Span::current().record("user", session.user.username.as_str());

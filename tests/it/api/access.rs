@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 82] = [
+const REQUESTS: [(&str, &str, &str); 83] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -79,6 +79,7 @@ const REQUESTS: [(&str, &str, &str); 82] = [
     ("POST", "/api/v1/batches/{id}/cancel", "/api/v1/batches/x/cancel"),
     ("POST", "/api/v1/batches/{id}/rerun", "/api/v1/batches/x/rerun"),
     ("GET", "/api/v1/me", "/api/v1/me"),
+    ("POST", "/api/v1/tickets", "/api/v1/tickets"),
     ("GET", "/api/v1/version", "/api/v1/version"),
     ("GET", "/api/v1/images", "/api/v1/images"),
     ("GET", "/api/v1/jobs", "/api/v1/jobs"),

@@ -122,3 +122,33 @@ async fn repositories_are_listed_page_by_page() {
     silo.user().get(&format!("{path}?limit=0")).await.expect(400);
     silo.user().get("/api/v1/registries/99/repositories").await.expect(404);
 }
+
+#[tokio::test]
+async fn a_stream_can_be_opened_with_a_ticket_in_its_address() {
+    let silo = TestApp::with().manual_clock().start().await;
+    let registry = registry(1).await;
+    let id = add(&silo, &registry).await;
+    let scan = request_scan(&silo, id).await;
+    let path = format!("/api/v1/scans/{}/events", scan["id"]);
+    let made = silo.user().post("/api/v1/tickets", Value::Null).await.expect(201).json();
+    let ticket = text(&made["ticket"]);
+
+    let rest = silo.anonymous().follow(&format!("{path}?ticket={ticket}"), &[]).await.rest().await;
+    assert_eq!(rest.last().expect("an end").1["state"], "complete");
+    silo.anonymous().get(&format!("/api/v1/events?limit=5&ticket={ticket}")).await.expect(200);
+    // Nowhere else, and not in a header.
+    silo.anonymous().get(&format!("/api/v1/me?ticket={ticket}")).await.expect(401);
+    silo.anonymous().get(&format!("/api/v1/scans?ticket={ticket}")).await.expect(401);
+    silo.authorized(&format!("Bearer {ticket}")).get("/api/v1/me").await.expect(401);
+    let token = silo.user_token().await.to_owned();
+    silo.anonymous().get(&format!("{path}?ticket={token}")).await.expect(401);
+    silo.anonymous().get(&format!("{path}?ticket=x")).await.expect(401);
+    // Nor for long, nor after its session.
+    silo.clock.advance(chrono::TimeDelta::seconds(61));
+    silo.anonymous().get(&format!("{path}?ticket={ticket}")).await.expect(401);
+    let token = silo.login(crate::support::app::ADMIN, crate::support::app::ADMIN_PASSWORD).await;
+    let admin = silo.authorized(&format!("Bearer {token}"));
+    let ticket = text(&admin.post("/api/v1/tickets", Value::Null).await.expect(201).json()["ticket"]);
+    admin.post("/api/v1/logout", Value::Null).await.expect(204);
+    silo.anonymous().get(&format!("{path}?ticket={ticket}")).await.expect(401);
+}

@@ -133,6 +133,9 @@ async fn facets_count_and_narrow() {
         ("q=radar&facet.tag=radar&facet.organization=Polar%20Works&facet.input=image/tiff", vec![ICE]),
         ("facet.tag=water&facet.tag=snow&sort=name", vec![RIVER, SNOW]),
         ("facet.gpu=true", vec![RIVER]),
+        ("facet=gpu:true", vec![RIVER]),
+        ("facet=tag:water&facet=tag:snow&facet.valid=true&sort=name", vec![RIVER, SNOW]),
+        ("facet=input:image/tiff&facet=organization:Polar%20Works&q=radar", vec![ICE]),
         ("facet.tag=nothing", vec![]),
         ("q=ice&facet.valid=false", vec![]),
     ] {
@@ -246,6 +249,8 @@ async fn what_cannot_be_asked_is_named() {
         ("q=a&facets=yes", "facets"),
         ("q=a&highlight=1", "highlight"),
         ("q=a&facet.colour=red", "registry, org"),
+        ("q=a&facet=colour:red", "registry, org"),
+        ("q=a&facet=red", "a name and a value"),
         ("kind=job", "q"),
         (&format!("q=a{many}"), "at most 32"),
     ] {

@@ -1,6 +1,7 @@
 //! The command line: what people type, and what they read.
 
 mod accounts;
+mod backup;
 mod batch;
 mod build;
 mod catalogue;

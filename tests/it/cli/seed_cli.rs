@@ -15,7 +15,9 @@ use crate::support::process::Exit;
 /// A shell in a folder, in which `seed` is our program.
 pub fn shell(folder: &Path, environment: &[(&str, &str)], line: &str) -> Exit {
     let bin = tempfile::tempdir().unwrap();
-    symlink(env!("CARGO_BIN_EXE_silo"), bin.path().join("seed")).unwrap();
+    for name in ["seed", "silo"] {
+        symlink(env!("CARGO_BIN_EXE_silo"), bin.path().join(name)).unwrap();
+    }
     let mut command = Command::new("bash");
     command.current_dir(folder).env_clear().envs(environment.iter().copied()).args(["-c", line]).stdin(Stdio::null());
     let output = command.env("PATH", format!("{}:/usr/bin:/bin", bin.path().display())).output().unwrap();

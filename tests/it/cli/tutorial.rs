@@ -124,3 +124,26 @@ async fn the_quick_start() {
     terminal.types(&[token, add, scan, find].join("; "), 0);
     insta::assert_snapshot!(terminal.transcript());
 }
+
+/// `docs/tutorial.md`, typed line by line. What it starts at its beginning is started by the test.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_from_nothing_to_a_found_image() {
+    const PAGE: &str = include_str!("../../../docs/tutorial.md");
+    let mut terminal = Terminal::new("io-demo").await;
+    terminal.edits_the_manifest("io-demo");
+    terminal.engine.tag(BASE, "busybox", "1.37").await;
+    let token = terminal.silo.login("admin", PASSWORD).await;
+    let mut typed = 0;
+    for line in PAGE.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        if line == "cd examples/io-demo" {
+            continue;
+        }
+        let line = line.replace("localhost:5000", &terminal.registry.host());
+        terminal.types(&format!("export SILO_TOKEN={token}; {line}"), 0);
+        typed += 1;
+    }
+    assert_eq!(typed, 8, "the page has other lines");
+    let transcript = terminal.transcript();
+    let found = transcript.rsplit("silo search").next().expect("a last line");
+    assert!(found.contains("io-demo") && found.contains("REGISTRY/tutorial/io-demo-1.0.0-seed:1.0.0"), "{transcript}");
+}

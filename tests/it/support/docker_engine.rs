@@ -154,6 +154,12 @@ impl DockerEngine {
         name
     }
 
+    /// Gives an image another name.
+    pub async fn tag(&self, image: &str, repository: &str, tag: &str) {
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.client.tag_image(image, Some(options)).await.expect("the engine has the image");
+    }
+
     /// Builds a context, with `BASE` as the argument of that name.
     pub async fn build(&self, name: &str, context: &[u8], labels: &HashMap<&str, &str>) {
         let options = BuildImageOptionsBuilder::default()

@@ -121,6 +121,11 @@ impl Setup {
         Self { environment, database: self.database.clone(), arguments: self.arguments.clone(), ..other }
     }
 
+    /// The address of its PostgreSQL database, if it has one.
+    pub fn database_url(&self) -> Option<String> {
+        self.database.as_ref().map(|database| database.url())
+    }
+
     /// Sets a variable of its environment.
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());

@@ -33,6 +33,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
     runs::add(routes)
         .add_capped(POST, "/api/v1/login", Anyone, session::login, LONGEST_LOGIN)
         .add(POST, "/api/v1/logout", User, session::logout)
+        .add(POST, "/api/v1/tickets", User, session::ticket)
         .add(GET, "/api/v1/me", User, users::me)
         .add(PUT, "/api/v1/me/password", User, session::change_password)
         .add(GET, "/api/v1/search", Anyone, search::search)

@@ -32,7 +32,7 @@ impl SearchQuery {
         let mut seen: Vec<&str> = Vec::new();
         let mut limit_asked = None;
         for (name, value) in &pairs {
-            if let Some(word) = name.strip_prefix("facet.") {
+            if let Some((word, value)) = asked_facet(name, value)? {
                 asked.page.filters.push((facet(word)?, value.trim().to_owned()));
                 continue;
             }
@@ -58,19 +58,29 @@ impl SearchQuery {
             return Err(invalid(format!("at most {MOST_WORDS} values of facets can be asked for")));
         }
         if asked.text.is_none() && asked.page.filters.is_empty() {
-            return Err(invalid("missing parameter `q`: what to look for (or narrow by a facet.…)".to_owned()));
+            return Err(invalid("missing parameter `q`: what to look for (or narrow by a facet)".to_owned()));
         }
         asked.page.limit = limit(limit_asked)? as usize;
         Ok(asked)
     }
 }
 
-const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets, highlight and facet.…";
+const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets, highlight and facet";
 
 const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 const ORDERS: [(&str, Order); 4] =
     [("relevance", Order::Relevance), ("name", Order::Name), ("newest", Order::Newest), ("version", Order::Version)];
+
+/// Name and value of a facet, where the parameter is one: `facet=NAME:VALUE`, or `facet.NAME=VALUE`.
+fn asked_facet<'a>(name: &'a str, value: &'a str) -> Result<Option<(&'a str, &'a str)>> {
+    if name != "facet" {
+        return Ok(name.strip_prefix("facet.").map(|word| (word, value)));
+    }
+    let pair = value.split_once(':');
+    let none = || invalid(format!("facet is `{value}`; it must be a name and a value, as in valid:true"));
+    pair.map(Some).ok_or_else(none)
+}
 
 fn facet(word: &str) -> Result<Facet> {
     let words = || Facet::ALL.map(Facet::word).join(", ");

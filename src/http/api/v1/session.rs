@@ -38,6 +38,19 @@ pub(super) async fn logout(State(app): State<App>, session: Session) -> Result<S
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TicketView {
+    /// What to send as `ticket` in the address of a stream.
+    ticket: String,
+    expires_at: DateTime<Utc>,
+}
+
+pub(super) async fn ticket(State(app): State<App>, session: Session) -> (StatusCode, axum::Json<TicketView>) {
+    let (ticket, expires_at) = app.stream_ticket(&session);
+    (StatusCode::CREATED, axum::Json(TicketView { ticket, expires_at }))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct PasswordForm {
