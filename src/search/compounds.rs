@@ -9,6 +9,7 @@ use tantivy::{InvertedIndexReader, Searcher};
 
 use super::query::Query;
 use super::schema::Fields;
+use super::spelling::Spellings;
 use super::{prefix, words};
 
 /// Shorter and longer words are not taken apart, in letters.
@@ -56,16 +57,33 @@ impl Compounds {
             for joined in alternative.joined() {
                 let is_last = joined.of.end == alternative.phrase.len();
                 let is_begun = is_last && dictionary.has_beginning(&joined.text)?;
-                if !is_begun && !dictionary.has_way(&joined.text)? {
-                    continue;
-                }
-                for word in &alternative.phrase[joined.of] {
-                    let known = all.joined.entry(word.clone()).or_default();
-                    known.push(JoinedWord { text: joined.text.clone(), is_begun });
+                if is_begun || dictionary.has_way(&joined.text)? {
+                    all.join(&alternative.phrase[joined.of], &joined.text, is_begun);
                 }
             }
         }
         Ok(all)
+    }
+
+    /// From now on also what neighbours written together were probably meant to be.
+    pub fn correct(&mut self, query: &Query, spellings: &Spellings) {
+        for alternative in &query.alternatives {
+            for joined in alternative.joined() {
+                for near in spellings.get(&joined.text).into_iter().flatten() {
+                    self.join(&alternative.phrase[joined.of.clone()], &near.word, false);
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, words: &[String], text: &str, is_begun: bool) {
+        for word in words {
+            let joined = JoinedWord { text: text.to_owned(), is_begun };
+            let known = self.joined.entry(word.clone()).or_default();
+            if !known.contains(&joined) {
+                known.push(joined);
+            }
+        }
     }
 
     /// From now on any pair of what is written without blanks stands for it.
@@ -108,7 +126,10 @@ impl<'a> Dictionary<'a> {
         if let Some(bare) = words::without_signs(word) {
             return Ok(if self.has(word)? { Vec::new() } else { vec![vec![vec![bare.to_owned()]]] });
         }
-        Ok(self.parts(word)?.into_iter().map(|parts| vec![parts.into()]).collect())
+        let mut readings: Vec<Vec<WordSequence>> =
+            self.parts(word)?.into_iter().map(|parts| vec![parts.into()]).collect();
+        readings.extend(amount(word).map(|amount| vec![amount]));
+        Ok(readings)
     }
 
     /// The pairs of a word that is written without blanks: in several sequences where it was put together of what no document
@@ -207,6 +228,14 @@ impl<'a> Dictionary<'a> {
         }
         Ok(false)
     }
+}
+
+/// `pm 2.5` of `pm25`.
+fn amount(word: &str) -> Option<WordSequence> {
+    let (name, digits) = word.split_at_checked(word.len().checked_sub(2)?)?;
+    let is_name = name.len() > 1 && name.chars().all(char::is_alphabetic);
+    let is_amount = digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.ends_with('0');
+    (is_name && is_amount).then(|| vec![name.to_owned(), digits[..1].to_owned(), digits[1..].to_owned()])
 }
 
 fn docs(segments: &[Arc<InvertedIndexReader>], word: &str) -> tantivy::Result<u32> {

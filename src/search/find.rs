@@ -113,6 +113,13 @@ impl Search<'_> {
                 (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
             }
         }
+        if matching < ENOUGH {
+            let joined = spelling::near_joined(&self.view.searcher, self.fields, query).map_err(index_error)?;
+            if !joined.is_empty() {
+                compounds.correct(query, &joined);
+                (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
+            }
+        }
         if matching == 0 {
             compounds.loosen();
             images = self.gather(&self.ranking(&spellings, &compounds).any_word(query))?.0;

@@ -2,6 +2,7 @@
 //!
 //! Texts stay plain: what matches is told as ranges, and whoever shows a text escapes it as it has to.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -15,6 +16,8 @@ use crate::catalog::SearchDoc;
 
 /// The most texts that are told of a result.
 const MAX_HIGHLIGHTS: usize = 12;
+/// So many words next to each other are looked for.
+const MAX_SEQUENCE: usize = 64;
 /// How much is told of a long text, in characters, and how much of it before the first match.
 const FRAGMENT: usize = 200;
 const BEFORE: usize = 40;
@@ -116,8 +119,9 @@ impl Marks {
             return Vec::new();
         }
         let spans = words::spans(text);
-        let mut ranges = found(&spans, &marks);
-        let joined = spans.iter().filter(|span| span.kind == SpanKind::Joined && is_meant(span, &marks));
+        let wanted = WantedWords::of(&marks);
+        let mut ranges = wanted.found(&spans);
+        let joined = spans.iter().filter(|span| span.kind == SpanKind::Joined && wanted.has(span));
         // Where its words are meant by themselves, they are what matches.
         let alone = joined.filter(|joined| ranges.iter().all(|range| !overlap(range, &joined.range)));
         let alone: Vec<Range<usize>> = alone.map(|joined| joined.range.clone()).collect();
@@ -126,30 +130,49 @@ impl Marks {
     }
 }
 
-/// Words, parts and sequences that are meant, in no order.
-fn found(spans: &[Span], marks: &[&Mark]) -> Vec<Range<usize>> {
-    let single = spans.iter().filter(|span| span.kind != SpanKind::Joined && is_meant(span, marks));
-    let mut ranges: Vec<Range<usize>> = single.map(|span| span.range.clone()).collect();
-    let in_place: Vec<&Span> = spans.iter().filter(|span| span.kind == SpanKind::Word).collect();
-    for mark in marks.iter().filter(|mark| !mark.sequence.is_empty()) {
-        let is_all = |at: &usize| {
-            let words = in_place[*at..].iter().map(|span| &span.word);
-            words.take(mark.sequence.len()).eq(&mark.sequence)
-        };
-        let all: Vec<usize> = (0..in_place.len()).filter(is_all).collect();
-        let all = all.iter().flat_map(|at| &in_place[*at..*at + mark.sequence.len()]);
-        ranges.extend(all.map(|span| span.range.clone()));
-    }
-    ranges
+/// What is looked for in one text.
+struct WantedWords<'a> {
+    /// With their stems.
+    words: HashSet<&'a str>,
+    begun: Vec<&'a str>,
+    sequences: Vec<&'a [String]>,
 }
 
-fn is_meant(span: &Span, marks: &[&Mark]) -> bool {
-    let stem = words::stem(&span.word);
-    let is = |mark: &&Mark| {
-        mark.sequence.is_empty() && mark.ways().any(|way| way == span.word || stem.as_deref() == Some(way))
-            || mark.is_begun && span.word.starts_with(&mark.word)
-    };
-    marks.iter().any(|mark| is(mark))
+impl<'a> WantedWords<'a> {
+    fn of(marks: &[&'a Mark]) -> Self {
+        let single = marks.iter().filter(|mark| mark.sequence.is_empty());
+        Self {
+            words: single.flat_map(|mark| mark.ways()).collect(),
+            begun: marks.iter().filter(|mark| mark.is_begun).map(|mark| mark.word.as_str()).collect(),
+            sequences: marks.iter().map(|mark| mark.sequence.as_slice()).filter(|words| !words.is_empty()).collect(),
+        }
+    }
+
+    fn has(&self, span: &Span) -> bool {
+        self.words.contains(span.word.as_str())
+            || self.begun.iter().any(|begun| span.word.starts_with(begun))
+            || words::stem(&span.word).is_some_and(|stem| self.words.contains(stem.as_str()))
+    }
+
+    /// Words, parts and sequences that are meant, in no order.
+    fn found(&self, spans: &[Span]) -> Vec<Range<usize>> {
+        let single = spans.iter().filter(|span| span.kind != SpanKind::Joined && self.has(span));
+        let mut ranges: Vec<Range<usize>> = single.map(|span| span.range.clone()).collect();
+        let in_place: Vec<&Span> = spans.iter().filter(|span| span.kind == SpanKind::Word).collect();
+        for sequence in &self.sequences {
+            let mut rest = in_place.as_slice();
+            while rest.len() >= sequence.len() {
+                let (these, others) = rest.split_at(sequence.len());
+                if these.iter().map(|span| &span.word).eq(*sequence) {
+                    ranges.extend(these.iter().map(|span| span.range.clone()));
+                    rest = others;
+                } else {
+                    rest = &rest[1..];
+                }
+            }
+        }
+        ranges
+    }
 }
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
@@ -185,7 +208,9 @@ fn ends(text: &str) -> Vec<usize> {
 
 impl Mark {
     fn new(scope: Option<Scope>, word: &str, is_begun: bool) -> Self {
-        let pairs = words::pairs(word);
+        let mut pairs = words::pairs(word);
+        // Each place of a text is compared with all of it.
+        pairs.truncate(MAX_SEQUENCE);
         let sequence = if pairs.len() > 1 { pairs } else { Vec::new() };
         let is_begun = is_begun && !words::is_unspaced(word);
         Self { scope, word: word.to_owned(), stem: words::stem(word), is_begun, sequence }
@@ -198,7 +223,10 @@ impl Mark {
         for sequence in compounds.readings(word).iter().flatten() {
             match sequence.as_slice() {
                 [word] => marks.push(Self::new(scope, word, false)),
-                _ => marks.push(Self { sequence: sequence.clone(), ..Self::new(scope, word, false) }),
+                _ => {
+                    let sequence = sequence.iter().take(MAX_SEQUENCE).cloned().collect();
+                    marks.push(Self { sequence, ..Self::new(scope, word, false) });
+                }
             }
         }
         marks

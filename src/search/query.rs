@@ -150,9 +150,13 @@ impl Alternative {
         const MOST: usize = 3;
         let says_something =
             |word: &String| !words::is_unspaced(word) && (self.parts.contains(word) || !is_filler(word));
-        let all = (0..self.phrase.len()).flat_map(|start| (2..=MOST).map(move |length| start..start + length));
+        let lengths = 2..=words::LONGEST_ACRONYM;
+        let all = (0..self.phrase.len()).flat_map(|start| lengths.clone().map(move |length| start..start + length));
         all.filter_map(|of| {
             let words = self.phrase.get(of.clone())?;
+            if words.len() > MOST && words.iter().any(|word| word.chars().nth(1).is_some()) {
+                return None;
+            }
             let text = words.concat();
             // The stem of `river red` is `river`.
             let others = text.len() - words.last()?.len();

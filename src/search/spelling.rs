@@ -15,6 +15,8 @@ use super::words::{is_unspaced, without_signs};
 const MAX_NEAR: usize = 24;
 /// So many words of a query may be misspelled.
 const MAX_WORDS: usize = 8;
+/// And so many neighbours written together.
+const MAX_PAIRS: usize = 4;
 /// So many words of the index are looked at for one typed word, in one field of one segment.
 const MAX_LOOKED: usize = 2_000;
 
@@ -55,13 +57,29 @@ fn allowed(word: &str, tolerance: Tolerance) -> u8 {
 
 /// What the free words of a query may have been meant to be.
 pub fn near(searcher: &Searcher, fields: &Fields, query: &Query, tolerance: Tolerance) -> tantivy::Result<Spellings> {
-    let mut spellings = Spellings::new();
     let words = query.alternatives.iter().flat_map(|alternative| alternative.words());
-    for word in words.take(MAX_WORDS) {
-        let mistakes = allowed(word, tolerance);
-        if mistakes > 0 && !spellings.contains_key(word) {
-            let found = near_word(searcher, &fields.spelled(), word, mistakes)?;
-            spellings.insert(word.to_owned(), found);
+    near_words(searcher, fields, words.take(MAX_WORDS).map(str::to_owned), tolerance)
+}
+
+/// What two neighbours may have been meant to be that others write as one.
+pub fn near_joined(searcher: &Searcher, fields: &Fields, query: &Query) -> tantivy::Result<Spellings> {
+    let joined = query.alternatives.iter().flat_map(|alternative| alternative.joined());
+    let pairs = joined.filter(|joined| joined.of.len() == 2).map(|joined| joined.text);
+    near_words(searcher, fields, pairs.take(MAX_PAIRS), Tolerance::Usual)
+}
+
+fn near_words(
+    searcher: &Searcher,
+    fields: &Fields,
+    words: impl Iterator<Item = String>,
+    tolerance: Tolerance,
+) -> tantivy::Result<Spellings> {
+    let mut spellings = Spellings::new();
+    for word in words {
+        let mistakes = allowed(&word, tolerance);
+        if mistakes > 0 && !spellings.contains_key(&word) {
+            let found = near_word(searcher, &fields.spelled(), &word, mistakes)?;
+            spellings.insert(word, found);
         }
     }
     spellings.retain(|_, near| !near.is_empty());

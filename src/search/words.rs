@@ -14,6 +14,8 @@ use super::letters::{Case, Letter, WordKind, letters};
 
 /// Longer words, in bytes, are no words: nobody types them.
 const MAX_WORD_BYTES: usize = 255;
+/// In letters.
+pub const LONGEST_ACRONYM: usize = 6;
 
 /// Cuts what was cut already by [`indexed`]: at white space only, since a word stands for itself.
 pub fn analyzer() -> TextAnalyzer {
@@ -111,7 +113,7 @@ pub enum SpanKind {
     Word,
     /// A part of one.
     Part,
-    /// Two of them, with no more than a sign between.
+    /// Two of them, with no more than a sign between; or the letters of an acronym.
     Joined,
 }
 
@@ -133,6 +135,9 @@ pub fn spans(text: &str) -> Vec<Span> {
         }
         if let Some(next) = text.words.get(at + 1).filter(|next| text.are_joined(word, next)) {
             spans.push(text.span(&(word.letters.start..next.letters.end), SpanKind::Joined));
+        }
+        if let Some(end) = text.acronym(at) {
+            spans.push(text.span(&(word.letters.start..end), SpanKind::Joined));
         }
     }
     spans
@@ -182,9 +187,11 @@ pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
             let of = letter.c.script();
             WordKind::Unspaced.has(letter.c) && (of == script || matches!(of, Script::Common | Script::Inherited))
         };
-        let more = rest[begun.len()..].iter().take_while(is_same).take(LONGEST.saturating_sub(begun.len())).count();
-        if more > 0 {
-            found.push(&text[rest[0].range.start..rest[begun.len() + more - 1].range.end]);
+        let more: Vec<&Letter> = rest[begun.len()..].iter().take_while(is_same).collect();
+        let most = LONGEST.saturating_sub(begun.len());
+        let marks = more.iter().skip(most).take_while(|letter| WordKind::of(letter.c).is_none()).count();
+        if let Some(last) = more.iter().take(most + marks).next_back() {
+            found.push(&text[rest[0].range.start..last.range.end]);
         }
     }
     found
@@ -290,7 +297,8 @@ impl Cut {
     fn are_joined(&self, word: &CutWord, next: &CutWord) -> bool {
         let [between] = &self.letters[word.letters.end..next.letters.start] else { return false };
         let has_letters = |word: &CutWord| self.letters[word.letters.clone()].iter().any(|it| it.c.is_alphabetic());
-        let is_number = between.c == '.' && self.is_amount(word);
+        let is_zero = self.letters[next.letters.clone()].iter().all(|letter| letter.c == '0');
+        let is_number = between.c == '.' && self.is_amount(word) && !is_zero;
         next.kind == WordKind::Spaced
             && matches!(between.c, '-' | '\'' | '.' | '_' | '"' | '·' | '־' | '׳' | '״')
             && has_letters(word)
@@ -298,6 +306,17 @@ impl Cut {
             && !self.is_signed(word)
             && !self.is_signed(next)
             && self.is_word(&CutWord { letters: word.letters.start..next.letters.end, kind: word.kind })
+    }
+
+    /// Where an acronym such as `U.S.G.S.` ends that begins with a word, without its last full stop.
+    fn acronym(&self, at: usize) -> Option<usize> {
+        let is_letter = |word: &&CutWord| word.letters.len() == 1 && self.letters[word.letters.start].c.is_alphabetic();
+        let is_next = |word: &CutWord, next: &CutWord| matches!(&self.letters[word.letters.end..next.letters.start], [between] if between.c == '.');
+        let is_inside = at > 0 && is_letter(&&self.words[at - 1]) && is_next(&self.words[at - 1], &self.words[at]);
+        let letters = self.words[at..].iter().take_while(is_letter).count();
+        let words = &self.words[at..at + letters];
+        let length = 1 + words.windows(2).take_while(|pair| is_next(&pair[0], &pair[1])).count();
+        (!is_inside && letters > 2 && (3..=LONGEST_ACRONYM).contains(&length)).then(|| words[length - 1].letters.end)
     }
 
     /// Whether it is several letters and then digits: `pm2`, but not `v2`.
@@ -403,6 +422,8 @@ mod tests {
             ("PM2.5", "pm2 5 pm 2 pm25"),
             ("O’Brien", "o brien obrien"),
             ("v1.0.0-rc.1", "v1 0 0 rc 1 v"),
+            ("PM1.0", "pm1 0 pm 1"),
+            ("U.S.G.S. map", "u s g s map us usgs sg gs usg"),
             ("two words", "two words word"),
         ] {
             let found: Vec<String> = indexed(text).split(' ').map(str::to_owned).collect();

@@ -14,7 +14,7 @@ mod judged;
 use judged::{DEPTH, Quality};
 
 /// What was reached, rounded down: a change of the ranking that finds less has to say so here.
-const LEAST_MRR: f64 = 0.98;
+const LEAST_MRR: f64 = 0.99;
 const LEAST_RECALL: f64 = 0.99;
 
 #[tokio::test]

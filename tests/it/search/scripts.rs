@@ -29,14 +29,15 @@ fn found(index: &Index, query: &str) -> Vec<i64> {
 
 #[test]
 fn compounds_meet_in_every_spelling() {
-    let groups: [&[&str]; 13] = [
+    let groups: [&[&str]; 14] = [
         &["timeseries", "time-series", "time series", "Time–Series", "time\u{ad}series", "timeSeries", "time_series"],
         &["orthorectification", "ortho-rectification", "Ortho rectification", "ortho\u{2010}rectification"],
         &["multispectral", "multi-spectral", "multi spectral", "multi\u{200b}spectral", "ＭＵＬＴＩspectral"],
         &["waterline", "water line", "water-line", "waterLine"],
         &["pansharpening", "pan-sharpening", "pan sharpening"],
         &["landcover", "land cover", "land—cover", "landCover"],
-        &["PM2.5", "pm25", "ＰＭ２．５"],
+        &["PM2.5", "pm25", "ＰＭ２．５", "PM 2.5", "PM₂.₅"],
+        &["U.S.G.S.", "USGS", "u.s.g.s."],
         &["sentinel7", "Sentinel-7", "sentinel 7"],
         &["goes99", "GOES-99", "goes 99"],
         &["3D", "3-d", "3 d"],
@@ -198,6 +199,10 @@ fn typos_beside_other_scripts_are_put_up_with() {
     for (query, ids) in [("Sentinl 画像", &[1][..]), ("Gro\u{308}ssenverteilnug", &[2])] {
         assert_eq!(found(&index, query), ids, "{query}");
         assert!(index.search(query, Kind::Image, 10, None).unwrap().did_you_mean.is_some(), "{query}");
+    }
+    let index = super::index(&[titled(1, "a", "Pan-sharpening"), titled(2, "b", "Pansharpening")]);
+    for query in ["pan-sharpning", "pan sharpning", "pansharpning"] {
+        assert_eq!(found(&index, query), [1, 2], "{query}");
     }
 }
 
