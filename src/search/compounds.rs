@@ -38,6 +38,8 @@ pub struct JoinedWord {
     pub text: String,
     /// It may go on.
     pub is_begun: bool,
+    /// Where it, or a word of its stem, is.
+    pub fields: Vec<Field>,
 }
 
 impl Compounds {
@@ -56,9 +58,10 @@ impl Compounds {
         for alternative in &query.alternatives {
             for joined in alternative.joined() {
                 let is_last = joined.of.end == alternative.phrase.len();
-                let is_begun = is_last && dictionary.has_beginning(&joined.text)?;
-                if is_begun || dictionary.has_way(&joined.text)? {
-                    all.join(&alternative.phrase[joined.of], &joined.text, is_begun);
+                let may_go_on = is_last && joined.text.chars().count() >= SHORTEST_BEGINNING;
+                let word = dictionary.joined(joined.text, may_go_on)?;
+                if !word.fields.is_empty() {
+                    all.join(&alternative.phrase[joined.of], &word);
                 }
             }
         }
@@ -66,22 +69,23 @@ impl Compounds {
     }
 
     /// From now on also what neighbours written together were probably meant to be.
-    pub fn correct(&mut self, query: &Query, spellings: &Spellings) {
+    pub fn correct(&mut self, query: &Query, spellings: &Spellings, fields: &Fields) {
         for alternative in &query.alternatives {
             for joined in alternative.joined() {
                 for near in spellings.get(&joined.text).into_iter().flatten() {
-                    self.join(&alternative.phrase[joined.of.clone()], &near.word, false);
+                    let fields = fields.spelled().to_vec();
+                    let word = JoinedWord { text: near.word.clone(), is_begun: false, fields };
+                    self.join(&alternative.phrase[joined.of.clone()], &word);
                 }
             }
         }
     }
 
-    fn join(&mut self, words: &[String], text: &str, is_begun: bool) {
+    fn join(&mut self, words: &[String], joined: &JoinedWord) {
         for word in words {
-            let joined = JoinedWord { text: text.to_owned(), is_begun };
             let known = self.joined.entry(word.clone()).or_default();
-            if !known.contains(&joined) {
-                known.push(joined);
+            if !known.contains(joined) {
+                known.push(joined.clone());
             }
         }
     }
@@ -212,21 +216,19 @@ impl<'a> Dictionary<'a> {
         Ok(false)
     }
 
-    /// Whether a document has this word, or one of its stem.
-    fn has_way(&self, word: &str) -> tantivy::Result<bool> {
-        Ok(self.has(word)? || words::stem(word).map_or(Ok(false), |stem| self.has(&stem))?)
-    }
-
-    fn has_beginning(&self, word: &str) -> tantivy::Result<bool> {
-        if word.chars().count() < SHORTEST_BEGINNING {
-            return Ok(false);
-        }
-        for (field, _) in &self.fields {
-            if prefix::is_begun(self.searcher, *field, word)? {
-                return Ok(true);
+    /// Where neighbours are one word.
+    fn joined(&self, text: String, may_go_on: bool) -> tantivy::Result<JoinedWord> {
+        let stem = words::stem(&text);
+        let mut joined = JoinedWord { text, is_begun: false, fields: Vec::new() };
+        for (field, segments) in &self.fields {
+            let is_begun = may_go_on && prefix::is_begun(self.searcher, *field, &joined.text)?;
+            let is_stem = || stem.as_ref().map_or(Ok(0), |stem| docs(segments, stem));
+            if is_begun || docs(segments, &joined.text)? > 0 || is_stem()? > 0 {
+                joined.fields.push(*field);
+                joined.is_begun |= is_begun;
             }
         }
-        Ok(false)
+        Ok(joined)
     }
 }
 

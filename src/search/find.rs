@@ -116,7 +116,7 @@ impl Search<'_> {
         if matching < ENOUGH {
             let joined = spelling::near_joined(&self.view.searcher, self.fields, query).map_err(index_error)?;
             if !joined.is_empty() {
-                compounds.correct(query, &joined);
+                compounds.correct(query, &joined, self.fields);
                 (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
             }
         }

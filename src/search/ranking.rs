@@ -158,8 +158,11 @@ impl Ranking<'_> {
         let mut ways = vec![self.spelled(fields, word, unfinished, is_typed)];
         ways.extend(readings.iter().map(|sequences| self.reading(&others, sequences)));
         if is_typed {
-            let joined = self.compounds.joined(word);
-            ways.extend(joined.iter().map(|joined| self.spelled(&others, &joined.text, joined.is_begun, false)));
+            ways.extend(self.compounds.joined(word).iter().map(|joined| {
+                let fields: Vec<_> =
+                    others.iter().copied().filter(|(field, _)| joined.fields.contains(field)).collect();
+                self.spelled(&fields, &joined.text, joined.is_begun, false)
+            }));
         }
         one_or(ways, Expr::Best)
     }

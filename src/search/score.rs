@@ -241,12 +241,11 @@ impl<'a> Evaluation<'a> {
     /// How long the lists are that an expression goes through.
     fn cost(&mut self, expr: &Expr) -> Result<u64> {
         match expr {
-            Expr::Word { field, text, .. } | Expr::Term { field, text, .. } => {
-                Ok(self.lists(*field, text)?.iter().flatten().map(|info| u64::from(info.doc_freq)).sum())
-            }
+            Expr::Word { field, text, .. } | Expr::Term { field, text, .. } => self.length(*field, text),
+            Expr::Phrase { field, words, .. } => words.iter().map(|word| self.length(*field, word)).sum(),
             // Many short lists: going through them takes longer than one as long as they are together, which nobody knows
             // before.
-            Expr::Everything(_) | Expr::Begun { .. } | Expr::Phrase { .. } => Ok(u64::from(self.view.size)),
+            Expr::Everything(_) | Expr::Begun { .. } => Ok(u64::from(self.view.size)),
             Expr::Best(list) | Expr::Any(list) => list.iter().map(|expr| self.cost(expr)).sum(),
             Expr::All(list) => {
                 let costs: Result<Vec<u64>> = list.iter().map(|expr| self.cost(expr)).collect();
@@ -285,6 +284,9 @@ impl<'a> Evaluation<'a> {
 
     fn word(&mut self, docs: Within<'_>, field: Field, text: &str, weight: f32, scores: &mut Scores) -> Result<()> {
         let found = self.lists(field, text)?;
+        if found.iter().all(Option::is_none) {
+            return Ok(());
+        }
         let (mut frequency, mut tokens) = (0, 0);
         for (segment, info) in self.view.searcher.segment_readers().iter().zip(found.iter()) {
             frequency += info.as_ref().map_or(0, |info| info.doc_freq);
@@ -322,7 +324,19 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    fn phrase(&self, docs: Within<'_>, field: Field, words: &[String], score: f32, scores: &mut Scores) -> Result<()> {
+    fn phrase(
+        &mut self,
+        docs: Within<'_>,
+        field: Field,
+        words: &[String],
+        score: f32,
+        scores: &mut Scores,
+    ) -> Result<()> {
+        for word in words {
+            if self.lists(field, word)?.iter().all(Option::is_none) {
+                return Ok(());
+            }
+        }
         let terms = words.iter().map(|word| Term::from_field_text(field, word)).collect();
         let enabled = EnableScoring::disabled_from_searcher(&self.view.searcher);
         let weight = PhraseQuery::new(terms).weight(enabled).map_err(index_error)?;
@@ -343,6 +357,11 @@ impl<'a> Evaluation<'a> {
             }
         }
         Ok(())
+    }
+
+    /// In how many documents a field has a word.
+    fn length(&mut self, field: Field, text: &str) -> Result<u64> {
+        Ok(self.lists(field, text)?.iter().flatten().map(|info| u64::from(info.doc_freq)).sum())
     }
 
     fn lists(&mut self, field: Field, text: &str) -> Result<Lists> {
