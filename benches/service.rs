@@ -34,7 +34,7 @@ impl Service {
             ..RegistryForm::default()
         };
         let added = app.registry_add(&form).await.expect("the registry answers");
-        Self { app, registry: added.id, _data: data }
+        Self { app, registry: added.registry.id, _data: data }
     }
 
     /// Scans: the time from the request until the result can be searched.

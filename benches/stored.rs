@@ -113,6 +113,7 @@ fn registry() -> NewRegistry {
         client_certificate: String::new(),
         include: Vec::new(),
         exclude: Vec::new(),
+        repositories: Vec::new(),
         schedule: "off".to_owned(),
     }
 }

@@ -30,7 +30,7 @@ impl App {
         let known = self.registry_list().await?.into_iter().find(|registry| registry.name == DEMO_REGISTRY);
         let registry = match known {
             Some(registry) => registry,
-            None => self.registry_add(&demo_form(&folder)).await?,
+            None => self.registry_add(&demo_form(&folder)).await?.registry,
         };
         self.scan_request(registry.id, ScanTrigger::Manual).await
     }

@@ -47,7 +47,7 @@ pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
 pub use keys::{KeyRotation, rotate_seal_key};
-pub use registries::{RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
+pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{
     ArchiveForm, BatchRow, FileSpec, ImageAsked, Log, MOST_ROWS, OutputFile, Planned, RunChange, RunFolder, RunForm,
     Submitted,
@@ -158,8 +158,8 @@ impl App {
         &self.0.signals
     }
 
-    /// Deletes expired sessions, old scans and events, contents that no image points to, and what was kept of runs for long
-    /// enough. Each on its own.
+    /// Deletes expired sessions, old scans and events, contents that no image points to, ids of what went, and what was kept
+    /// of runs for long enough. Each on its own.
     ///
     /// # Errors
     /// The first, after all were tried.
@@ -172,8 +172,15 @@ impl App {
         let events = store.event_prune(events.keep, now - TimeDelta::days(i64::from(events.keep_days))).await;
         let scans = store.scan_prune(self.settings().scan.keep).await.map(drop).map_err(Error::from);
         let contents = store.content_prune().await.map(drop).map_err(Error::from);
+        let tombstones = store.tombstone_prune(now).await.map(drop).map_err(Error::from);
         let runs = self.run_clean_up().await;
-        sessions.and(networks).and(events.map(drop).map_err(Error::from)).and(scans).and(contents).and(runs)
+        sessions
+            .and(tombstones)
+            .and(networks)
+            .and(events.map(drop).map_err(Error::from))
+            .and(scans)
+            .and(contents)
+            .and(runs)
     }
 
     /// Ends what is open. Nothing may be asked afterwards.

@@ -330,7 +330,7 @@ impl Outside {
         match content.outcome {
             Outcome::Seed(facts) => Ok(SeedImage { reference, digest, facts: *facts }),
             Outcome::Unlabelled => Err(format!("{reference}: it carries no Seed label")),
-            Outcome::NotAnImage => Err(format!("{reference}: it is no container image")),
+            Outcome::NotAnImage(_) => Err(format!("{reference}: it is no container image")),
             Outcome::Refused => {
                 let why: Vec<String> =
                     content.problems.into_iter().map(|ContentProblem { message, .. }| message).collect();

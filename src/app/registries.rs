@@ -7,15 +7,22 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::names::check_name;
 use super::{App, Error, Result};
-use crate::catalog::{NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan};
+use crate::catalog::{
+    NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan, naming_advice,
+};
 use crate::engine::runtime::Credentials;
-use crate::registry::{self, Endpoint, Limits, Source, Tls};
+use crate::registry::{self, Endpoint, Limits, Source, Tls, check_repository};
 use crate::store::{self, SealedSecrets};
 
 /// How long it may take to connect to a registry when somebody waits: what cannot be reached is told within three seconds.
 const REACH: Duration = Duration::from_millis(2500);
 /// How long a registry may take to answer when somebody waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long its listings may take then; what is not known by then is for the first scan to find out.
+const LISTING_PATIENCE: Duration = Duration::from_secs(5);
+/// Repositories that may be named, and those of them that are tried at once.
+const MOST_NAMED: usize = 1000;
+const MOST_TRIED: usize = 20;
 
 /// What an admin gives to add a registry. Empty texts and lists mean the defaults.
 #[derive(Debug, Default)]
@@ -34,6 +41,8 @@ pub struct RegistryForm {
     pub client_key: SecretString,
     pub include: Vec<String>,
     pub exclude: Vec<String>,
+    /// The only repositories to scan, for registries that do not list them.
+    pub repositories: Vec<String>,
     pub schedule: String,
 }
 
@@ -49,6 +58,7 @@ pub struct RegistryChange {
     pub client_key: Option<SecretString>,
     pub include: Option<Vec<String>>,
     pub exclude: Option<Vec<String>>,
+    pub repositories: Option<Vec<String>>,
     pub schedule: Option<String>,
 }
 
@@ -81,6 +91,13 @@ impl Secret {
     }
 }
 
+/// A registry that answers, and what its admin should know of it at once.
+#[derive(Clone, Debug)]
+pub struct CheckedRegistry {
+    pub registry: Registry,
+    pub notes: Vec<String>,
+}
+
 /// A registry, and how it is doing.
 #[derive(Clone, Debug)]
 pub struct RegistryStatus {
@@ -94,13 +111,13 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] for unusable values, and saying what is wrong with the registry; [`Error::Duplicate`].
-    pub async fn registry_add(&self, form: &RegistryForm) -> Result<Registry> {
+    pub async fn registry_add(&self, form: &RegistryForm) -> Result<CheckedRegistry> {
         check_form(form)?;
         let duplicate = || Error::Duplicate(format!("Registry already exists with name {}", form.name));
         if self.0.store.registry_by_name(&form.name).await?.is_some() {
             return Err(duplicate());
         }
-        let new = self.registry_that_answers(form).await?;
+        let (new, notes) = self.registry_that_answers(form).await?;
         let secrets = SealedSecrets {
             password: self.sealed(Secret::Password, &form.name, &form.password),
             client_key: self.sealed(Secret::ClientKey, &form.name, &form.client_key),
@@ -114,7 +131,7 @@ impl App {
         // The schedule's task would do it too, within a minute; so whoever looks now sees it.
         let next_scan_at = self.next_scan_of(&registry, now);
         self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
-        Ok(Registry { next_scan_at, ..registry })
+        Ok(CheckedRegistry { registry: Registry { next_scan_at, ..registry }, notes })
     }
 
     /// Changes a registry, once it has answered and taken the credentials as they will be. Its images stay; at another
@@ -122,7 +139,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::registry_add`]; [`Error::NotFound`]; [`Error::Conflict`] when somebody else changed it meanwhile.
-    pub async fn registry_change(&self, id: RegistryId, change: &RegistryChange) -> Result<Registry> {
+    pub async fn registry_change(&self, id: RegistryId, change: &RegistryChange) -> Result<CheckedRegistry> {
         let old = self.registry_get(id).await?;
         let form = self.changed(&old, change).await?;
         check_form(&form)?;
@@ -132,7 +149,7 @@ impl App {
                 "A new address needs the password again: the stored one is for the old address".to_owned(),
             ));
         }
-        let new = self.registry_that_answers(&form).await?;
+        let (new, notes) = self.registry_that_answers(&form).await?;
         // What is not given stays sealed as it is, but goes with what it belongs to.
         let sealed = |secret, is_new: bool, value: &SecretString| {
             is_new.then(|| self.sealed(secret, &old.name, value).unwrap_or_default())
@@ -152,11 +169,11 @@ impl App {
         let secrets_given = change.password.is_some() || change.client_key.is_some();
         tracing::info!(registry = registry.name, url = registry.url, secrets_given, "registry changed");
         if registry.schedule == old.schedule {
-            return Ok(registry);
+            return Ok(CheckedRegistry { registry, notes });
         }
         let next_scan_at = self.next_scan_of(&registry, self.0.clock.now());
         self.0.store.registry_set_next_scan(id, next_scan_at).await?;
-        Ok(Registry { next_scan_at, ..registry })
+        Ok(CheckedRegistry { registry: Registry { next_scan_at, ..registry }, notes })
     }
 
     /// The whole of a registry as it will be.
@@ -185,6 +202,7 @@ impl App {
             client_key: secret(Secret::ClientKey, &change.client_key, sealed.client_key, no_certificate)?,
             include: list(&change.include, &old.include),
             exclude: list(&change.exclude, &old.exclude),
+            repositories: list(&change.repositories, &old.repositories),
             schedule: text(&change.schedule, &old.schedule),
             url,
             username,
@@ -192,8 +210,9 @@ impl App {
         })
     }
 
-    /// What is stored of a registry, once it has answered and taken the credentials.
-    async fn registry_that_answers(&self, form: &RegistryForm) -> Result<NewRegistry> {
+    /// What is stored of a registry, once it has answered and taken the credentials; and what does not keep it from being
+    /// stored, but will keep its scans from being complete.
+    async fn registry_that_answers(&self, form: &RegistryForm) -> Result<(NewRegistry, Vec<String>)> {
         let given = |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().is_empty());
         let mut endpoint = Endpoint {
             kind: RegistryKind::Distribution,
@@ -209,7 +228,8 @@ impl App {
         };
         // What is wrong with the registry is wrong with the request: the admin can mend it.
         let in_words = |why: registry::Error| Error::Invalid(why.to_string());
-        let limits = self.impatient_limits();
+        // Of listings, only whether they are given matters.
+        let limits = Limits { pages: 1, ..self.impatient_limits() };
         Source::reach(&form.url, form.kind, &limits, REACH).await.map_err(in_words)?;
         endpoint.kind = match form.kind {
             Some(kind) => kind,
@@ -218,7 +238,11 @@ impl App {
         let source = Source::open(&endpoint, &limits, &self.0.hosts).map_err(in_words)?;
         source.insist();
         source.ping().await.map_err(in_words)?;
-        Ok(NewRegistry {
+        let notes = tokio::time::timeout(LISTING_PATIENCE, unlisted(&source, form)).await.unwrap_or_default();
+        for note in &notes {
+            tracing::warn!(registry = form.name, note, "the registry answers, but");
+        }
+        let new = NewRegistry {
             name: form.name.clone(),
             url: form.url.clone(),
             host: source.host(),
@@ -229,8 +253,10 @@ impl App {
             client_certificate: form.client_certificate.clone(),
             include: form.include.clone(),
             exclude: form.exclude.clone(),
+            repositories: form.repositories.clone(),
             schedule: form.schedule.clone(),
-        })
+        };
+        Ok((new, notes))
     }
 
     /// `None` for an empty secret.
@@ -296,7 +322,8 @@ impl App {
     pub(super) fn filter_of(&self, registry: &Registry) -> Result<RepositoryFilter> {
         let include = if registry.include.is_empty() { &self.settings().scan.include } else { &registry.include };
         let exclude = if registry.exclude.is_empty() { &self.settings().scan.exclude } else { &registry.exclude };
-        RepositoryFilter::new(&registry.org, include, exclude).map_err(Error::Invalid)
+        let filter = RepositoryFilter::new(&registry.org, include, exclude).map_err(Error::Invalid)?;
+        Ok(filter.naming(&registry.repositories))
     }
 
     /// A connection to a stored registry, with its secrets unsealed.
@@ -359,6 +386,28 @@ impl App {
     }
 }
 
+/// What a registry does not list to us, though it answers: all its repositories, or the tags of those that are named.
+async fn unlisted(source: &Source, form: &RegistryForm) -> Vec<String> {
+    let is_final = |why: &registry::Error| {
+        use registry::Error::{Forbidden, LoginRequired, NotFound};
+        matches!(why, Forbidden(_) | LoginRequired(_) | NotFound(_))
+    };
+    if form.repositories.is_empty() {
+        let refusal = source.repositories().await.err().filter(is_final);
+        let note = |why| format!("{why}. Until then its scans fail, unless you {}", naming_advice(&form.name));
+        return refusal.map(note).into_iter().collect();
+    }
+    let mut notes = Vec::new();
+    for name in form.repositories.iter().take(MOST_TRIED) {
+        match source.tags(name).await {
+            Ok(listing) if listing.items.is_empty() => notes.push(format!("{name} has no tags; check the name")),
+            Err(why) if is_final(&why) => notes.push(why.to_string()),
+            _ => {}
+        }
+    }
+    notes
+}
+
 fn check_form(form: &RegistryForm) -> Result<()> {
     check_name("registry name", &form.name)?;
     check_name("registry url", &form.url)?;
@@ -369,6 +418,12 @@ fn check_form(form: &RegistryForm) -> Result<()> {
     }
     if form.username.is_empty() && !form.password.expose_secret().is_empty() {
         return Err(Error::Invalid("A password needs a user name".to_owned()));
+    }
+    if form.repositories.len() > MOST_NAMED {
+        return Err(Error::Invalid(format!("More than {MOST_NAMED} repositories are named; give patterns instead")));
+    }
+    for name in &form.repositories {
+        check_repository(name).map_err(|why| Error::Invalid(why.to_string()))?;
     }
     RepositoryFilter::new("", &form.include, &form.exclude).map_err(Error::Invalid)?;
     super::scans::next_scan(&form.schedule, chrono::DateTime::UNIX_EPOCH).map(drop)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::ImageId;
+use super::{ImageId, TagOutcome};
 
 /// A tag as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub struct StoredTag {
     pub digest: String,
     /// When a scan last saw it point to another digest, or first saw it.
     pub changed_at: DateTime<Utc>,
+    /// What it came to when it was last looked at.
+    pub outcome: TagOutcome,
+    /// `job.name` of a Seed image, else empty.
+    pub job_name: String,
 }
 
 /// A tag as the scan saw it. `digest` is `None` where the tag is listed but its digest or content could not be read:
@@ -107,6 +111,8 @@ mod tests {
             tag: tag.clone(),
             digest: digest.clone(),
             changed_at: DateTime::UNIX_EPOCH,
+            outcome: TagOutcome::Seed,
+            job_name: String::new(),
         };
         tags.iter().enumerate().map(row).collect()
     }
@@ -131,7 +137,8 @@ mod tests {
         for (repository, tag, digest) in &changes.add {
             let id = ImageId(1000 + after.len() as i64);
             let (repository, tag, digest) = (repository.clone(), tag.clone(), digest.clone());
-            after.push(StoredTag { id, repository, tag, digest, changed_at: DateTime::UNIX_EPOCH });
+            let (changed_at, outcome, job_name) = (DateTime::UNIX_EPOCH, TagOutcome::Seed, String::new());
+            after.push(StoredTag { id, repository, tag, digest, changed_at, outcome, job_name });
         }
         after
     }

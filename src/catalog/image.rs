@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ImageId, JobId, JobVersionId, RegistryId};
+use super::{ImageId, JobId, JobVersionId, RegistryId, TagOutcome};
 use crate::seed::Problem;
 
 /// What one manifest digest holds. Immutable: a digest names its bytes, so this is fetched once and kept.
@@ -42,10 +42,32 @@ pub struct KnownConfig {
 /// How far the store's knowledge of a digest goes, for one registry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// What it holds is known, with these problems.
-    Known(Vec<ContentProblem>),
+    /// What it holds is known.
+    Known(ContentSummary),
     /// Another registry said what it holds, and nobody has checked it.
     Hearsay,
+}
+
+/// What a scan needs to know of a digest that it meets again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContentSummary {
+    /// What a tag that points there comes to.
+    pub outcome: TagOutcome,
+    /// `job.name` of a Seed image, else empty.
+    pub job_name: String,
+    pub problems: Vec<ContentProblem>,
+}
+
+impl Content {
+    pub fn summary(&self) -> ContentSummary {
+        let (outcome, job_name) = match &self.outcome {
+            Outcome::Seed(facts) => (TagOutcome::Seed, facts.job_name.clone()),
+            Outcome::Unlabelled => (TagOutcome::Unlabelled, String::new()),
+            Outcome::Refused => (TagOutcome::LabelRefused, String::new()),
+            Outcome::NotAnImage(what) => (*what, String::new()),
+        };
+        ContentSummary { outcome, job_name, problems: self.problems.clone() }
+    }
 }
 
 /// Something wrong with an image that an admin or its author should know.
@@ -96,8 +118,8 @@ pub enum Outcome {
     Unlabelled,
     /// A labelled image whose label does not identify a job; [`Content::problems`] says why.
     Refused,
-    /// Not a container image at all: a chart, a signature, an attestation.
-    NotAnImage,
+    /// Not a container image at all: which of the outcomes of such tags.
+    NotAnImage(TagOutcome),
 }
 
 /// The parts of a Seed manifest that the catalogue lists and searches. Texts are never null.

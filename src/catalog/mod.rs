@@ -8,6 +8,7 @@ mod event;
 mod image;
 mod job;
 mod list;
+mod outcome;
 mod registry;
 mod run;
 mod scan;
@@ -17,12 +18,13 @@ pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{Changes, FoundTag, StoredTag, diff};
 pub use event::{Event, EventKind, EventQuery};
 pub use image::{
-    Content, ContentProblem, Image, Judgement, KnownConfig, ManifestFacts, Outcome, PastDigest, SearchDoc,
-    StaleContent, Standing, split_repository,
+    Content, ContentProblem, ContentSummary, Image, Judgement, KnownConfig, ManifestFacts, Outcome, PastDigest,
+    SearchDoc, StaleContent, Standing, split_repository,
 };
 pub use job::{Job, JobSummary, JobVersion};
 pub use list::{ImageFilter, ImageOrder, JobFilter, ListPage, ListPosition, NameOrder, SortKey, UserFilter};
-pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter};
+pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
+pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter, naming_advice};
 pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload};
 pub use scan::{
     Hint, NewScanProblem, Repository, RepositoryState, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger,

@@ -1,6 +1,8 @@
 //! Registries: where images come from.
 
 use chrono::{DateTime, Utc};
+use std::collections::HashSet;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::RegistryId;
@@ -94,6 +96,8 @@ pub struct Registry {
     pub include: Vec<String>,
     /// Globs of repository names to pass over, after `include`.
     pub exclude: Vec<String>,
+    /// The only repositories to look into, in place of a listing and of the globs; empty for what the registry lists.
+    pub repositories: Vec<String>,
     /// Cron expression of five fields (UTC), `off`, or empty for the configured default.
     pub schedule: String,
     pub created_at: DateTime<Utc>,
@@ -114,7 +118,13 @@ pub struct NewRegistry {
     pub client_certificate: String,
     pub include: Vec<String>,
     pub exclude: Vec<String>,
+    pub repositories: Vec<String>,
     pub schedule: String,
+}
+
+/// What an admin can do where a registry does not list its repositories.
+pub fn naming_advice(registry: &str) -> String {
+    format!("name the repositories to scan: silo registry set {registry} --repository NAME")
 }
 
 /// Which repositories of a registry a scan looks at, by name.
@@ -123,6 +133,8 @@ pub struct RepositoryFilter {
     org: String,
     include: Vec<GlobMatcher>,
     exclude: Vec<GlobMatcher>,
+    /// Where there are any, these count and nothing else.
+    named: HashSet<String>,
 }
 
 impl RepositoryFilter {
@@ -133,18 +145,30 @@ impl RepositoryFilter {
     pub fn new(org: &str, include: &[String], exclude: &[String]) -> Result<Self, String> {
         // GitHub writes its owners in either case; names of repositories are of one.
         let org = org.trim_matches('/').to_ascii_lowercase();
-        Ok(Self { org, include: matchers(include)?, exclude: matchers(exclude)? })
+        let (include, exclude, named) = (matchers(include)?, matchers(exclude)?, HashSet::new());
+        Ok(Self { org, include, exclude, named })
+    }
+
+    /// Just these repositories, if there are any.
+    #[must_use]
+    pub fn naming(self, repositories: &[String]) -> Self {
+        Self { named: repositories.iter().cloned().collect(), ..self }
     }
 
     /// Whether the repository lies below the registry's org, or is it (a project of GitLab has images of its own
     /// name). Others are somebody else's, and never counted.
     pub fn in_org(&self, repository: &str) -> bool {
         let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
-        self.org.is_empty() || repository.strip_prefix(&self.org).is_some_and(is_below)
+        self.named.contains(repository)
+            || self.org.is_empty()
+            || repository.strip_prefix(&self.org).is_some_and(is_below)
     }
 
     /// Whether the name is to be scanned.
     pub fn includes(&self, repository: &str) -> bool {
+        if !self.named.is_empty() {
+            return self.named.contains(repository);
+        }
         self.include.iter().any(|glob| glob.is_match(repository))
             && !self.exclude.iter().any(|glob| glob.is_match(repository))
     }
@@ -184,6 +208,15 @@ mod tests {
         let f = filter("Geo", &["*"], &[]);
         assert!(f.in_org("geo/a-seed") && f.in_org("geo"), "names of repositories have no capitals");
         assert!(!f.in_org("geoint/a-seed"), "the old service took any name with the same first letters");
+    }
+
+    #[test]
+    fn names_take_the_place_of_everything_else() {
+        let f = filter("geo", &["*-seed"], &["old/*"]).naming(&["old/a".to_owned(), "geo/b".to_owned()]);
+        for (name, is_named) in [("old/a", true), ("geo/b", true), ("geo/c-seed", false), ("a", false)] {
+            assert_eq!(f.in_org(name) && f.includes(name), is_named, "{name}");
+        }
+        assert!(filter("geo", &["*-seed"], &[]).naming(&[]).includes("geo/c-seed"));
     }
 
     #[test]

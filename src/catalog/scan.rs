@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{HintId, ImageId, RegistryId, ScanId};
+use super::{HintId, ImageId, RegistryId, ScanId, TagCounts, TagOutcome};
 
 /// Where a scan stands. `Queued` and `Running` are active: a registry has at most one active scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +90,12 @@ pub struct ScanCounts {
     pub repositories_done: u64,
     /// Of those, not given to this account; their images stay as they are.
     pub repositories_refused: u64,
-    /// Tags seen, attachments (`sha256-….sig`) not counted.
+    /// Tags seen.
     pub tags: u64,
-    /// Of those, looked at.
+    /// Of those, done with.
     pub tags_done: u64,
+    /// What became of them. See [`Scan::outcomes`].
+    pub outcomes: TagCounts,
     /// Tags that were not there before.
     pub added: u64,
     /// Tags that moved to another digest.
@@ -138,7 +140,8 @@ pub struct Scan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewScanProblem {
     /// Stable word: `listing-failed`, `listing-truncated`, `tags-failed`, `digest-failed`, `content-failed`,
-    /// `pull-refused`, `pulls-spent`, `registry-gone`, `label-refused`, `platforms-differ`, `manifest-invalid`.
+    /// `pull-refused`, `pulls-spent`, `registry-gone`, `repository-empty`, `nameless`, `repeated`, `misnamed`,
+    /// `label-refused`, `inherited-label`, `platforms-differ`, `manifest-invalid`.
     pub code: String,
     /// The repository it is about; empty for the whole registry.
     pub repository: String,
@@ -167,7 +170,7 @@ pub struct Repository {
     pub name: String,
     /// When its tags were last listed to the end.
     pub listed_at: Option<DateTime<Utc>>,
-    /// How many they were.
+    /// How many they were, of those that name an image.
     pub tags: i64,
     /// Listings that have failed since, in a row.
     pub failures: i64,
@@ -183,9 +186,11 @@ pub struct RepositoryState {
     pub name: String,
     /// The scan that last listed its tags to the end.
     pub listed_by: ScanId,
-    /// When; and how many they were.
+    /// When; and how many they were, of those that name an image.
     pub listed_at: Option<DateTime<Utc>>,
     pub tags: u64,
+    /// What became of all of them then.
+    pub outcomes: TagCounts,
     /// Images that it no longer had then.
     pub missing: Vec<ImageId>,
     /// What the registry's listing said of its state then; empty for nothing.
@@ -212,6 +217,13 @@ impl ScanCounts {
 }
 
 impl Scan {
+    /// What became of the tags that it has seen: together as many as [`ScanCounts::tags`].
+    pub fn outcomes(&self) -> TagCounts {
+        let mut outcomes = self.counts.outcomes;
+        outcomes.add(TagOutcome::NotReached, self.counts.tags.saturating_sub(outcomes.sum()));
+        outcomes
+    }
+
     /// How much longer it takes, where it runs and that can be told.
     pub fn remaining(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let started = self.started_at.filter(|_| self.state == ScanState::Running)?;

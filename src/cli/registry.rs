@@ -73,6 +73,9 @@ pub(super) struct AddOptions {
     /// Repositories to pass over: a pattern, may be given more than once
     #[arg(long)]
     exclude: Vec<String>,
+    /// Scan just this repository, for registries that do not list them; may be given more than once
+    #[arg(long = "repository", value_name = "NAME")]
+    repositories: Vec<String>,
     /// When to scan it: five cron fields in UTC, or off [default: the server's]
     #[arg(long, default_value = "")]
     schedule: String,
@@ -107,6 +110,9 @@ pub(super) struct SetOptions {
     /// Repositories to pass over: a pattern, may be given more than once
     #[arg(long)]
     exclude: Option<Vec<String>>,
+    /// Scan just this repository, for registries that do not list them; may be given more than once
+    #[arg(long = "repository", value_name = "NAME")]
+    repositories: Option<Vec<String>>,
     /// When to scan it: five cron fields in UTC, or off
     #[arg(long)]
     schedule: Option<String>,
@@ -183,7 +189,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     let mut form = json!({
         "name": options.name, "url": options.url, "org": options.org, "username": options.username,
         "password": password.expose_secret(), "include": options.include, "exclude": options.exclude,
-        "schedule": options.schedule, "kind": options.kind,
+        "repositories": options.repositories, "schedule": options.schedule, "kind": options.kind,
     });
     options.tls.read_into(&mut form)?;
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
@@ -197,7 +203,15 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
             options.name
         );
     }
+    tell_notes(&reply);
     Ok(())
+}
+
+/// What the registry's admin should know.
+fn tell_notes(reply: &Value) {
+    for note in items(&reply["notes"]) {
+        stderrln!("Mind: {}", text(note));
+    }
 }
 
 async fn set(options: SetOptions) -> anyhow::Result<()> {
@@ -212,7 +226,8 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
             form[key] = value.into();
         }
     }
-    for (key, value) in [("include", options.include), ("exclude", options.exclude)] {
+    let lists = [("include", options.include), ("exclude", options.exclude), ("repositories", options.repositories)];
+    for (key, value) in lists {
         if let Some(mut value) = value {
             value.retain(|pattern| !pattern.is_empty());
             form[key] = value.into();
@@ -232,6 +247,7 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     } else {
         stderrln!("Changed {}; it answers.", options.registry);
     }
+    tell_notes(&reply);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::print;
 use super::registry::find;
 use super::remote::{Server, items, table, text};
+use crate::catalog::{OutcomeGroup, TagOutcome};
 use crate::client::Client;
 
 /// How often a running scan is looked at where it cannot be followed.
@@ -163,6 +164,27 @@ fn progress(scan: &Value) -> String {
     parts.join(", ")
 }
 
+/// What became of the tags, in a line.
+fn outcomes(counts: &Value) -> String {
+    let count = |key: &str| counts[key].as_u64().unwrap_or_default();
+    let mut parts = vec![format!("{} tags: {} Seed", count("tags"), count("tagsSeed"))];
+    for (key, words, group) in [
+        ("tagsNotSeed", "not Seed", OutcomeGroup::NotSeed),
+        ("tagsWithProblems", "with problems", OutcomeGroup::Problem),
+        ("tagsPassedOver", "passed over", OutcomeGroup::PassedOver),
+    ] {
+        let reasons = TagOutcome::ALL.iter().filter(|outcome| outcome.group() == group).filter_map(|outcome| {
+            let tags = counts["outcomes"][outcome.as_str()].as_u64()?;
+            Some(format!("{tags} {}", outcome.as_str()))
+        });
+        let reasons: Vec<String> = reasons.collect();
+        if count(key) > 0 {
+            parts.push(format!("{} {words} ({})", count(key), reasons.join(", ")));
+        }
+    }
+    parts.join(", ")
+}
+
 fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
     if !ended {
         for scan in scans {
@@ -193,6 +215,9 @@ fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
     ))?;
     for scan in scans {
         let registry = text(&scan["registry"]);
+        if scan["counts"]["tags"] != scan["counts"]["tagsSeed"] {
+            stderrln!("{registry}: {}", outcomes(&scan["counts"]));
+        }
         if let Some(error) = scan["error"].as_str() {
             stderrln!("{registry}: {}", text(&error.into()));
         }

@@ -19,7 +19,8 @@ use super::content::Blob;
 use super::disk::{Place, Refs, Span};
 use super::grammar::{digest_of, is_digest, printable};
 use super::layout::INDEX;
-use super::{Error, Listing, Result, Tag, Traffic};
+use super::{Error, Listing, Result, SourceListing, Tag, Traffic};
+use crate::catalog::TagOutcome;
 
 /// Entries of an archive.
 const ENTRIES: usize = 100_000;
@@ -74,7 +75,7 @@ impl Archive {
         self.contents().await.map(drop)
     }
 
-    pub(super) async fn repositories(&self) -> Result<Listing<String>> {
+    pub(super) async fn repositories(&self) -> Result<SourceListing<String>> {
         Ok(self.contents().await?.refs.repositories())
     }
 
@@ -154,6 +155,7 @@ fn images(
     for Saved { config, repo_tags } in saved {
         let names = repo_tags.as_deref().unwrap_or_default();
         if names.is_empty() {
+            refs.leave_out(config, TagOutcome::Nameless);
             continue;
         }
         if !digests.contains_key(config.as_str()) {

@@ -10,7 +10,7 @@ use super::distribution::Distribution;
 use super::grammar::{is_digest, matches_digest, printable};
 use super::layout::Layout;
 use super::wire::{self, Config, Descriptor, Layer, Manifest};
-use super::{ConfigRef, Error, ImageConfig, Inside, Result};
+use super::{ConfigRef, DEEP_INDEX, Error, ImageConfig, Inside, Result};
 
 /// Manifests of an index that are looked at, those of the indexes in it included.
 const CHILDREN: usize = 32;
@@ -129,10 +129,12 @@ pub(super) async fn inside(origin: &Origin<'_>, digest: &str, held: Option<Bytes
 async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Descriptor>) -> Result<Inside> {
     let mut waiting: VecDeque<(Descriptor, usize)> = children.into_iter().map(|child| (child, 1)).collect();
     let (mut seen, mut known, mut configs) = (HashSet::new(), HashSet::new(), Vec::new());
-    let mut missing = None;
-    while let Some((child, depth)) = waiting.pop_front()
-        && seen.len() < CHILDREN
-    {
+    let (mut missing, mut is_too_deep) = (None, false);
+    while let Some((child, depth)) = waiting.pop_front() {
+        if seen.len() >= CHILDREN {
+            is_too_deep = true;
+            break;
+        }
         if !is_image(&child) || !seen.insert(child.digest.clone()) {
             continue;
         }
@@ -155,6 +157,10 @@ async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Desc
                 }
                 continue;
             }
+            Ok(Class::Index(..)) => {
+                is_too_deep = true;
+                continue;
+            }
             Ok(_) => continue,
             Err(what) => return Err(origin.broken(&child.digest, what)),
         };
@@ -165,6 +171,7 @@ async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Desc
     }
     match missing {
         Some(why) if configs.is_empty() => Err(why),
+        _ if configs.is_empty() && is_too_deep => Ok(Inside::Other(DEEP_INDEX.to_owned())),
         _ if configs.is_empty() => Ok(Inside::Other(media_type)),
         _ => Ok(Inside::Image(configs)),
     }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::address::local_path;
-use super::grammar::{is_attachment, is_digest, is_repository, is_tag, printable};
+use super::grammar::{is_digest, is_repository, is_tag, printable};
 use super::wire::{Descriptor, Manifest};
-use super::{Error, Listing, Result, Tag, Traffic};
+use super::{Error, LeftOut, Listing, Result, SourceListing, Tag, Traffic};
+use crate::catalog::TagOutcome;
 
 /// The full name of an image, as containerd exports it.
 const IMAGE_NAME: &str = "io.containerd.image.name";
@@ -124,9 +125,12 @@ impl Place {
     }
 }
 
-/// Tags and their digests of each repository.
+/// Tags and their digests of each repository, and the images that have no such place.
 #[derive(Debug, Default)]
-pub(super) struct Refs(BTreeMap<String, BTreeMap<String, String>>);
+pub(super) struct Refs {
+    tags: BTreeMap<String, BTreeMap<String, String>>,
+    left_out: Vec<LeftOut>,
+}
 
 impl Refs {
     /// Those of an `index.json`. `own_name` is the repository of images that are called by a tag only.
@@ -137,8 +141,13 @@ impl Refs {
         })?;
         let mut refs = Self::default();
         for descriptor in index.manifests.unwrap_or_default() {
-            if let Some(name) = name_of(&descriptor).filter(|_| is_digest(&descriptor.digest)) {
-                refs.add(name, own_name, &descriptor.digest);
+            match name_of(&descriptor) {
+                Some(name) => refs.add(name, own_name, &descriptor.digest),
+                // What hangs on an image (a signature) has no name by nature.
+                None if descriptor.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty()) => {
+                    refs.leave_out(&descriptor.digest, TagOutcome::Artifact);
+                }
+                None => refs.leave_out(&descriptor.digest, TagOutcome::Nameless),
             }
         }
         Ok(refs)
@@ -147,28 +156,37 @@ impl Refs {
     /// Adds an image under its name, if a registry would take it. The first of a name stays.
     pub(super) fn add(&mut self, name: &str, own_name: &str, digest: &str) {
         let (repository, tag) = split_name(name, own_name);
-        if is_repository(repository) && is_tag(tag) && !is_attachment(tag) {
-            let tags = self.0.entry(repository.to_owned()).or_default();
-            tags.entry(tag.to_owned()).or_insert_with(|| digest.to_owned());
+        if !is_repository(repository) || !is_tag(tag) || !is_digest(digest) {
+            return self.leave_out(name, TagOutcome::Misnamed);
+        }
+        let known = self.tags.entry(repository.to_owned()).or_default().entry(tag.to_owned());
+        if known.or_insert_with(|| digest.to_owned()) != digest {
+            self.leave_out(name, TagOutcome::Repeated);
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Notes an image that has no place.
+    pub(super) fn leave_out(&mut self, name: &str, why: TagOutcome) {
+        self.left_out.push(LeftOut { name: printable(name), why });
     }
 
-    pub(super) fn repositories(&self) -> Listing<String> {
-        Listing { items: self.0.keys().cloned().collect(), truncated: None }
+    pub(super) fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
+
+    pub(super) fn repositories(&self) -> SourceListing<String> {
+        let (items, left_out) = (self.tags.keys().cloned().collect(), self.left_out.clone());
+        SourceListing { items, truncated: None, left_out }
     }
 
     pub(super) fn tags(&self, repository: &str) -> Listing<Tag> {
         let tag = |(name, digest): (&String, &String)| Tag::new(name.clone(), Some(digest.clone()));
-        Listing { items: self.0.get(repository).into_iter().flatten().map(tag).collect(), truncated: None }
+        Listing { items: self.tags.get(repository).into_iter().flatten().map(tag).collect(), truncated: None }
     }
 
     /// The digest of a tag, or of itself if an image has it.
     pub(super) fn digest(&self, repository: &str, tag: &str) -> Option<String> {
-        let tags = self.0.get(repository)?;
+        let tags = self.tags.get(repository)?;
         if is_digest(tag) {
             return tags.values().find(|digest| *digest == tag).cloned();
         }

@@ -214,7 +214,7 @@ impl Distribution {
         scope: TokenScope<'_>,
         mut read: impl FnMut(&[u8]) -> Option<Vec<String>> + Send,
     ) -> Result<Listing<String>> {
-        let mut walk = Walk::new(directory, self.transport.limits().pages);
+        let mut walk = Walk::new(self.transport.limits().pages);
         loop {
             url.set_query(Some(&walk.query()));
             let answer = self.ask(Method::GET, &url, JSON, scope, PAGE_BODY).await?;

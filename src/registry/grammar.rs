@@ -5,6 +5,7 @@ use oci_client::Reference;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::{Error, Result};
+use crate::catalog::TagOutcome;
 
 /// Longest repository name; with the host it must stay below what clients accept.
 const LONGEST_REPOSITORY: usize = 255;
@@ -41,15 +42,25 @@ pub(super) fn is_digest(text: &str) -> bool {
     }
 }
 
-/// Whether a tag is no version of an image, but hangs on one by its digest: `sha256-<64 hex>`, bare (the referrers
+/// What a tag is that is no version of an image, but hangs on one by its digest: `sha256-<64 hex>`, bare (the referrers
 /// tag of the distribution specification) or with the endings of cosign.
-pub(super) fn is_attachment(tag: &str) -> bool {
-    let Some(rest) = tag.strip_prefix("sha256-") else { return false };
-    let Some((hex, ending)) = rest.split_at_checked(64) else { return false };
-    hex.bytes().all(|b| b.is_ascii_hexdigit()) && matches!(ending, "" | ".sig" | ".att" | ".sbom")
+pub(super) fn attachment(tag: &str) -> Option<TagOutcome> {
+    let (hex, ending) = tag.strip_prefix("sha256-")?.split_at_checked(64)?;
+    match ending {
+        _ if !hex.bytes().all(|b| b.is_ascii_hexdigit()) => None,
+        "" => Some(TagOutcome::Referrers),
+        ".sig" => Some(TagOutcome::Signature),
+        ".att" => Some(TagOutcome::Attestation),
+        ".sbom" => Some(TagOutcome::Sbom),
+        _ => None,
+    }
 }
 
-pub(super) fn check_repository(name: &str) -> Result<()> {
+/// Whether a repository can have this name.
+///
+/// # Errors
+/// [`Error::Refused`]: not.
+pub fn check_repository(name: &str) -> Result<()> {
     if is_repository(name) {
         return Ok(());
     }
@@ -122,7 +133,7 @@ pub(super) fn matches_digest(digest: &str, bytes: &[u8]) -> bool {
 }
 
 /// Foreign text made fit for a message: without control characters, and short.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     const LONGEST: usize = 200;
     let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
     if text.chars().nth(LONGEST).is_some() {
@@ -188,10 +199,10 @@ mod tests {
             assert!(!is_tag(bad), "{bad}");
         }
         for ending in ["", ".sig", ".att", ".sbom"] {
-            assert!(is_attachment(&format!("sha256-{hex}{ending}")), "{ending}");
+            assert!(attachment(&format!("sha256-{hex}{ending}")).is_some(), "{ending}");
         }
         for plain in ["sha256-1.0", "1.0.sig", &format!("sha256-{hex}x"), &format!("sha256-{hex}.txt")] {
-            assert!(!is_attachment(plain), "{plain}");
+            assert_eq!(attachment(plain), None, "{plain}");
         }
     }
 

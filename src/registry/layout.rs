@@ -9,7 +9,7 @@ use super::content::Blob;
 use super::disk::{Place, Refs, Span};
 use super::grammar::is_digest;
 use super::wire::LayoutMark;
-use super::{Error, Listing, Result, Tag, Traffic};
+use super::{Error, Listing, Result, SourceListing, Tag, Traffic};
 
 /// Longest `oci-layout` file, bytes.
 const MARK: usize = 4 << 10;
@@ -37,7 +37,7 @@ impl Layout {
         self.0.blocking(refs).await.map(drop)
     }
 
-    pub(super) async fn repositories(&self) -> Result<Listing<String>> {
+    pub(super) async fn repositories(&self) -> Result<SourceListing<String>> {
         Ok(self.0.blocking(refs).await?.repositories())
     }
 

@@ -9,9 +9,9 @@ use http::HeaderMap;
 use http::header::LINK;
 use url::form_urlencoded;
 
+use super::Listing;
 use super::header::{Reader, is_token};
 use super::wire::{Catalog, TagList};
-use super::{Listing, grammar};
 
 /// Names asked for on one page; halved where a registry finds it too many.
 const PAGE: usize = 1000;
@@ -46,19 +46,10 @@ impl Directory<'_> {
         };
         names.map(Option::unwrap_or_default)
     }
-
-    /// Whether a name is one that we take: it is well formed, and not an attachment.
-    fn takes(&self, name: &str) -> bool {
-        match self {
-            Directory::Catalog => grammar::is_repository(name),
-            Directory::Tags(_) => grammar::is_tag(name) && !grammar::is_attachment(name),
-        }
-    }
 }
 
 /// A walk over the pages of a listing.
-pub(super) struct Walk<'a> {
-    directory: Directory<'a>,
+pub(super) struct Walk {
     /// Names asked for on a page; `None` leaves it to the registry.
     page_size: Option<usize>,
     next: Cursor,
@@ -83,10 +74,9 @@ enum Cursor {
     After(String),
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(directory: Directory<'a>, most_pages: u32) -> Self {
+impl Walk {
+    pub(super) fn new(most_pages: u32) -> Self {
         Self {
-            directory,
             page_size: Some(PAGE),
             next: Cursor::First,
             pages: 0,
@@ -140,9 +130,7 @@ impl<'a> Walk<'a> {
                 Some(page) => repeated += usize::from(*page < self.pages),
                 None => {
                     news += 1;
-                    if self.directory.takes(&name) {
-                        self.items.push(name.clone());
-                    }
+                    self.items.push(name.clone());
                     self.seen.insert(name, self.pages);
                 }
             }
@@ -270,17 +258,17 @@ mod tests {
 
     #[test]
     fn a_short_page_without_link_is_the_end() {
-        let mut walk = Walk::new(Directory::Catalog, 10);
+        let mut walk = Walk::new(10);
         assert_eq!(walk.query(), "n=1000");
         assert_eq!(walk.take(names(&["a"]), Some("last=a".to_owned())), None, "a short page with a link is not");
         assert_eq!(walk.query(), "last=a");
-        let listing = walk.take(names(&["b", "Bad", "b"]), None).unwrap();
+        let listing = walk.take(names(&["b", "b"]), None).unwrap();
         assert_eq!(listing, Listing { items: names(&["a", "b"]), truncated: None });
     }
 
     #[test]
     fn a_full_page_without_link_is_probed_until_nothing_new_comes() {
-        let mut walk = Walk::new(Directory::Catalog, 10);
+        let mut walk = Walk::new(10);
         assert_eq!(walk.take(many(0, PAGE), None), None);
         assert_eq!(walk.query(), "n=1000&last=r999");
         let listing = walk.take(Vec::new(), None).unwrap();
@@ -290,10 +278,10 @@ mod tests {
     #[test]
     fn a_round_page_without_link_is_probed() {
         for (count, is_probed) in [(9, false), (10, true), (99, false), (100, true), (128, true), (130, true)] {
-            let mut walk = Walk::new(Directory::Tags("a"), 10);
+            let mut walk = Walk::new(10);
             assert_eq!(walk.take(many(0, count), None).is_none(), is_probed, "{count}");
         }
-        let mut walk = Walk::new(Directory::Tags("a"), 10);
+        let mut walk = Walk::new(10);
         assert_eq!(walk.take(many(0, 100), None), None);
         assert_eq!(walk.query(), "n=1000&last=r99");
         let listing = walk.take(many(100, 31), None).unwrap();
@@ -304,16 +292,16 @@ mod tests {
     fn names_that_come_again_end_a_listing() {
         // All at once, whatever was asked for: there are no pages.
         for count in [100, PAGE + 1] {
-            let mut walk = Walk::new(Directory::Catalog, 10);
+            let mut walk = Walk::new(10);
             assert_eq!(walk.take(many(0, count), None), None);
             let listing = walk.take(many(0, count), None).unwrap();
             assert_eq!((listing.items.len(), listing.truncated), (count, None));
         }
         // As many as asked for, and no way to the rest.
-        let mut walk = Walk::new(Directory::Catalog, 10);
+        let mut walk = Walk::new(10);
         assert_eq!(walk.take(many(0, PAGE), None), None);
         assert!(walk.take(many(0, PAGE), None).unwrap().truncated.unwrap().contains("repeats names"));
-        let mut walk = Walk::new(Directory::Catalog, 10);
+        let mut walk = Walk::new(10);
         assert_eq!(walk.take(names(&["a", "b"]), Some("x".to_owned())), None);
         let listing = walk.take(names(&["b", "c"]), Some("y".to_owned())).unwrap();
         assert_eq!(listing.items, names(&["a", "b", "c"]));
@@ -322,10 +310,10 @@ mod tests {
 
     #[test]
     fn circles_and_endless_pages_are_cut() {
-        let mut walk = Walk::new(Directory::Catalog, 10);
+        let mut walk = Walk::new(10);
         assert_eq!(walk.take(names(&["a"]), Some("x".to_owned())), None);
         assert!(walk.take(names(&["b"]), Some("x".to_owned())).unwrap().truncated.is_some());
-        let mut walk = Walk::new(Directory::Catalog, 2);
+        let mut walk = Walk::new(2);
         assert_eq!(walk.take(names(&["a"]), Some("x".to_owned())), None);
         let listing = walk.take(names(&["b"]), Some("y".to_owned())).unwrap();
         assert_eq!(listing.items, names(&["a", "b"]));
@@ -334,7 +322,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_to_a_point() {
-        let mut walk = Walk::new(Directory::Catalog, 10);
+        let mut walk = Walk::new(10);
         let mut sizes = Vec::new();
         while walk.shrink() {
             sizes.push(walk.query());
@@ -369,7 +357,7 @@ mod tests {
 
         #[test]
         fn a_walk_ends(pages in proptest::collection::vec((0usize..3, proptest::option::of("[ab]{1,2}")), 20..40)) {
-            let mut walk = Walk::new(Directory::Catalog, 15);
+            let mut walk = Walk::new(15);
             let mut next = 0..;
             let over = pages.into_iter().position(|(count, link)| {
                 let names = next.by_ref().take(count).map(|i| format!("r{i}")).collect();

@@ -32,7 +32,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use secrecy::SecretString;
 
-use crate::catalog::RegistryKind;
+use crate::catalog::{RegistryKind, TagOutcome};
 
 mod address;
 mod api;
@@ -63,7 +63,7 @@ mod transport;
 mod wire;
 
 pub use download::{Download, DownloadError, DownloadRoom, Downloaded, download};
-pub use grammar::{full_image_name, image_name};
+pub use grammar::{check_repository, full_image_name, image_name, printable};
 pub use hook::{Notice, Sender, hook_advice};
 pub use hosts::Hosts;
 pub use kinds::pull_host;
@@ -155,12 +155,44 @@ pub struct Limits {
     pub private: Private,
 }
 
-/// A listing, and whether it is all.
+/// A listing as the registry gave it, and whether it is all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing<T> {
+struct Listing<T> {
+    items: Vec<T>,
+    /// Why it was cut; `None`: complete.
+    truncated: Option<String>,
+}
+
+/// A listing as [`Source`] gives it: what can be asked for further, and what cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceListing<T> {
     pub items: Vec<T>,
     /// Why it was cut; `None`: complete.
     pub truncated: Option<String>,
+    /// What else it has.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something in a listing that is not asked for further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// As the registry names it; of what has no name, the digest.
+    pub name: String,
+    pub why: TagOutcome,
+}
+
+impl<T> Listing<T> {
+    /// Takes out what `why` gives a reason for. `name`: what an item is called.
+    fn sift(self, name: impl Fn(&T) -> &str, why: impl Fn(&str) -> Option<TagOutcome>) -> SourceListing<T> {
+        let (mut items, mut left_out) = (Vec::new(), Vec::new());
+        for item in self.items {
+            match why(name(&item)) {
+                Some(why) => left_out.push(LeftOut { name: name(&item).to_owned(), why }),
+                None => items.push(item),
+            }
+        }
+        SourceListing { items, truncated: self.truncated, left_out }
+    }
 }
 
 /// A tag in a listing.
@@ -196,9 +228,12 @@ pub struct Look {
 pub enum Fetched {
     /// A container image: one entry a distinct config, in the index's order.
     Image(Vec<ImageConfig>),
-    /// Something else: the media type or artifact type.
+    /// Something else: the media type or artifact type, or [`DEEP_INDEX`].
     Other(String),
 }
+
+/// What an index is said to be whose images lie deeper in other indexes than is followed.
+pub const DEEP_INDEX: &str = "an index of indexes of indexes";
 
 impl Fetched {
     /// Bytes of its labels: what keeping it costs.
@@ -228,7 +263,7 @@ pub enum Deletion {
 pub enum Inside {
     /// The configs of a container image, still to be read: each once, in the index's order.
     Image(Vec<ConfigRef>),
-    /// Something else: the media type or artifact type.
+    /// Something else, as in [`Fetched::Other`].
     Other(String),
     /// What the registry's own interface says of it; checked against no digest.
     Told(Fetched),

@@ -10,10 +10,10 @@ use super::content::{self, Origin};
 use super::kinds::Remote;
 use super::layout::Layout;
 use super::{
-    Deletion, Endpoint, Error, Fetched, Hosts, ImageConfig, Inside, Limits, Listing, Look, Result, Tag, Traffic,
+    Deletion, Endpoint, Error, Fetched, Hosts, ImageConfig, Inside, Limits, Look, Result, SourceListing, Tag, Traffic,
     grammar, kinds,
 };
-use crate::catalog::RegistryKind;
+use crate::catalog::{RegistryKind, TagOutcome};
 
 /// An open connection to one registry. Cheap to clone; clones share tokens, limits and counts.
 #[derive(Clone)]
@@ -86,31 +86,43 @@ impl Source {
         }
     }
 
-    /// All repositories. Names that the distribution specification does not allow are left out.
+    /// All repositories. Names that the distribution specification does not allow are left out, and so are images on
+    /// disk whose names are none.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::LoginRequired`] or [`Error::NotFound`] where the registry does not let this
     /// account list repositories; else what went wrong. Never a listing that is silently short.
-    pub async fn repositories(&self) -> Result<Listing<String>> {
+    pub async fn repositories(&self) -> Result<SourceListing<String>> {
+        let is_misnamed = |name: &str| (!grammar::is_repository(name)).then_some(TagOutcome::Misnamed);
         match &self.0 {
-            Kind::Remote(registry) => registry.repositories().await,
+            Kind::Remote(registry) => Ok(registry.repositories().await?.sift(String::as_str, is_misnamed)),
             Kind::Layout(layout) => layout.repositories().await,
             Kind::Archive(archive) => archive.repositories().await,
         }
     }
 
-    /// All tags of a repository, without signatures and other attachments. A repository that is gone, or has no tags,
-    /// gives an empty listing.
+    /// All tags of a repository; signatures and other attachments, and what cannot be a tag, are left out. A repository
+    /// that is gone, or has no tags, gives an empty listing.
     ///
     /// # Errors
     /// What went wrong; [`Error::Refused`] for a name that no repository can have.
-    pub async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
+    pub async fn tags(&self, repository: &str) -> Result<SourceListing<Tag>> {
         grammar::check_repository(repository)?;
-        match &self.0 {
+        let listing = match &self.0 {
             Kind::Remote(registry) => registry.tags(repository).await,
             Kind::Layout(layout) => layout.tags(repository).await,
             Kind::Archive(archive) => archive.tags(repository).await,
-        }
+        };
+        let why = |name: &str| match grammar::is_tag(name) {
+            true => grammar::attachment(name),
+            false => Some(TagOutcome::Misnamed),
+        };
+        Ok(listing?.sift(|tag| tag.name.as_str(), why))
+    }
+
+    /// Whether it is images on disk, whose repositories are only what their names say.
+    pub fn is_on_disk(&self) -> bool {
+        !matches!(self.0, Kind::Remote(_))
     }
 
     /// The digest that a tag (or digest) points to. `None`: no such tag.

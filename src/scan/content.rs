@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::catalog::{Content, ContentProblem, Judgement, KnownConfig, ManifestFacts, Outcome, StaleContent};
-use crate::registry::{Fetched, ImageConfig};
+use crate::catalog::{
+    Content, ContentProblem, Judgement, KnownConfig, ManifestFacts, Outcome, StaleContent, TagOutcome,
+};
+use crate::registry::{DEEP_INDEX, Fetched, ImageConfig};
 use crate::seed::manifest::{self, Essentials};
 use crate::seed::validate::{self, Report, Rules};
 use crate::seed::{LABEL, Severity, label};
@@ -15,7 +17,7 @@ const INVALID: &str = "manifest-invalid";
 pub fn content_of(digest: &str, fetched: Fetched) -> Content {
     let mut content = Content {
         digest: digest.to_owned(),
-        outcome: Outcome::NotAnImage,
+        outcome: Outcome::NotAnImage(TagOutcome::Artifact),
         platforms: Vec::new(),
         size: None,
         built_at: None,
@@ -23,13 +25,35 @@ pub fn content_of(digest: &str, fetched: Fetched) -> Content {
         is_hearsay: false,
         configs: Vec::new(),
     };
-    if let Fetched::Image(configs) = fetched {
-        content.platforms = configs.iter().map(|config| config.platform.clone()).filter(|p| !p.is_empty()).collect();
-        content.size = configs.first().and_then(|config| config.size);
-        content.built_at = configs.first().and_then(|config| built_at(&config.created));
-        content.outcome = outcome_of(&configs, &mut content.problems);
-    }
+    let configs = match fetched {
+        Fetched::Image(configs) => configs,
+        Fetched::Other(kind) => {
+            content.outcome = Outcome::NotAnImage(artifact_of(&kind));
+            return content;
+        }
+    };
+    content.platforms = configs.iter().map(|config| config.platform.clone()).filter(|p| !p.is_empty()).collect();
+    content.size = configs.first().and_then(|config| config.size);
+    content.built_at = configs.first().and_then(|config| built_at(&config.created));
+    content.outcome = outcome_of(&configs, &mut content.problems);
     content
+}
+
+/// What something is that is no image, by its media type or artifact type. Words of these that are common to the tools that
+/// write them, whose types change from version to version.
+fn artifact_of(kind: &str) -> TagOutcome {
+    const KINDS: [(&[&str], TagOutcome); 7] = [
+        (&[DEEP_INDEX], TagOutcome::DeepIndex),
+        (&["helm"], TagOutcome::Chart),
+        (&["spdx", "cyclonedx", "syft", "sbom"], TagOutcome::Sbom),
+        (&["in-toto", "dsse", "slsa", "attest", "provenance"], TagOutcome::Attestation),
+        (&["signature", "signing", "cosign", "sigstore", "notary"], TagOutcome::Signature),
+        (&["image.index", "manifest.list"], TagOutcome::EmptyIndex),
+        (&["distribution.manifest.v1"], TagOutcome::OldSchema),
+    ];
+    let kind = kind.to_ascii_lowercase();
+    let found = KINDS.iter().find(|(words, _)| words.iter().any(|word| kind.contains(word)));
+    found.map_or(TagOutcome::Artifact, |(_, outcome)| *outcome)
 }
 
 /// When an image was built. Builders that make the same image twice say 1970, or the year 1: nobody knows when.

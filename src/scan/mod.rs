@@ -5,6 +5,7 @@
 //! goes on with the repositories that were not finished.
 
 mod content;
+mod inherited;
 mod read;
 mod walk;
 
@@ -13,9 +14,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::catalog::{ImageId, NewScanProblem, Registry, RepositoryFilter, Scan, ScanCounts, ScanState, ScanTrigger};
+use crate::catalog::{
+    ImageId, NewScanProblem, Registry, RepositoryFilter, Scan, ScanCounts, ScanState, ScanTrigger, naming_advice,
+};
 use crate::clock::Clock;
-use crate::registry::Source;
+use crate::registry::{Error, Source};
 use crate::store::{self, ClaimedScan, ScanResult, ScanStep, Store};
 
 pub use content::{content_of, judge_again, seed_label};
@@ -87,7 +90,12 @@ pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
         Ok(Ok(())) => {}
         Ok(Err(Stop::Registry(why))) => {
             let counts = walk.end().await?.step.counts;
-            return Ok(failed(&why, counts));
+            return Ok(match &why {
+                Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_) => {
+                    failed(&format!("{why}; or {}", naming_advice(&input.registry.name)), counts)
+                }
+                _ => failed(&why, counts),
+            });
         }
         Ok(Err(Stop::Store(why))) => return Err(why),
         Err(_elapsed) => {

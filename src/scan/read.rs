@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::content::{config_again, content_of, known_config};
-use crate::catalog::{Content, ContentProblem, RegistryId, Standing, StoredTag};
+use crate::catalog::{Content, ContentSummary, RegistryId, Standing, StoredTag};
 use crate::registry::{ConfigRef, Error, Fetched, ImageConfig, Inside, Look, Source, Tag};
 use crate::store::{self, Store};
 
@@ -34,8 +34,10 @@ impl From<store::Error> for Trouble {
 pub(super) enum Seen {
     /// Nothing: it was deleted since it was listed.
     Gone,
-    /// A digest whose content is known, with its problems; without them where the tag is stored with it.
-    Known(String, Vec<ContentProblem>),
+    /// The digest that the tag is stored with.
+    Unchanged,
+    /// A digest whose content is known.
+    Known(String, ContentSummary),
     /// A digest that another tag's reader has taken on.
     Awaited(String),
     /// A digest that was read now.
@@ -80,7 +82,7 @@ impl Reader {
     ) -> Result<Seen, Trouble> {
         let Some(Look { digest, manifest }) = self.look(repository, &tag, stored).await? else { return Ok(Seen::Gone) };
         if stored.is_some_and(|stored| stored.digest == digest) {
-            return Ok(Seen::Known(digest, Vec::new()));
+            return Ok(Seen::Unchanged);
         }
         if !self.lock().digests.insert(digest.clone()) {
             return Ok(Seen::Awaited(digest));
@@ -90,7 +92,7 @@ impl Reader {
             None => self.store.content_standing(self.registry, &[digest.clone()].into()).await?.remove(&digest),
         };
         let is_doubted = match known {
-            Some(Standing::Known(problems)) => return Ok(Seen::Known(digest, problems)),
+            Some(Standing::Known(summary)) => return Ok(Seen::Known(digest, summary)),
             Some(Standing::Hearsay) => true,
             None => false,
         };

@@ -62,6 +62,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $engine, "/0010_upload_reservations.sql")),
             ),
             migration(11, "lists", include_str!(concat!("../../migrations/", $engine, "/0011_lists.sql"))),
+            migration(
+                12,
+                "scan reports",
+                include_str!(concat!("../../migrations/", $engine, "/0012_scan_reports.sql")),
+            ),
         ])
     };
 }

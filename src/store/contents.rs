@@ -7,7 +7,8 @@ use super::db::{Tx, bulk, select, sql};
 use super::value::{Value, json, row};
 use super::{Result, Store};
 use crate::catalog::{
-    Content, ContentProblem, Judgement, KnownConfig, ManifestFacts, Outcome, RegistryId, StaleContent, Standing,
+    Content, ContentProblem, ContentSummary, Judgement, KnownConfig, ManifestFacts, Outcome, RegistryId, StaleContent,
+    Standing, TagOutcome,
 };
 use crate::seed::label;
 use crate::seed::validate::REVISION;
@@ -28,10 +29,12 @@ row!(ManifestFacts {
 
 struct KnownRow {
     digest: String,
+    outcome: TagOutcome,
+    job_name: String,
     problems: Vec<ContentProblem>,
     told_by: Option<i64>,
 }
-row!(KnownRow { digest, problems, told_by });
+row!(KnownRow { digest, outcome, job_name, problems, told_by });
 
 struct ConfigRow {
     digest: String,
@@ -50,9 +53,18 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Seed(_) => "seed",
         Outcome::Unlabelled => "unlabelled",
         Outcome::Refused => "refused",
-        Outcome::NotAnImage => "not-an-image",
+        Outcome::NotAnImage(_) => "not-an-image",
     }
 }
+
+/// Selects, of the contents `c`, what a tag that points there comes to.
+macro_rules! tag_outcome {
+    () => {
+        "CASE c.outcome WHEN 'refused' THEN 'label-refused' WHEN 'not-an-image' THEN c.artifact ELSE c.outcome END
+             AS outcome"
+    };
+}
+pub(super) use tag_outcome;
 
 /// What the manifest's columns hold where there is no Seed manifest.
 static NO_FACTS: LazyLock<ManifestFacts> = LazyLock::new(ManifestFacts::default);
@@ -64,11 +76,14 @@ impl Store {
         registry: RegistryId,
         digests: &HashSet<String>,
     ) -> Result<HashMap<String, Standing>> {
-        let rows: Vec<KnownRow> =
-            select("SELECT digest, problems, told_by FROM contents", Some(("digest", digests))).all(&self.db).await?;
+        let known = concat!("SELECT c.digest, ", tag_outcome!(), ", c.job_name, c.problems, c.told_by FROM contents c");
+        let rows: Vec<KnownRow> = select(known, Some(("c.digest", digests))).all(&self.db).await?;
         let standing = |row: KnownRow| match row.told_by {
             Some(other) if other != registry.0 => (row.digest, Standing::Hearsay),
-            _ => (row.digest, Standing::Known(row.problems)),
+            _ => {
+                let (outcome, job_name, problems) = (row.outcome, row.job_name, row.problems);
+                (row.digest, Standing::Known(ContentSummary { outcome, job_name, problems }))
+            }
         };
         Ok(rows.into_iter().map(standing).collect())
     }
@@ -144,14 +159,15 @@ pub(super) async fn insert(tx: &mut Tx, registry: RegistryId, contents: &[Conten
     bulk(
         "INSERT INTO contents (digest, outcome, platforms, problems, job_name, job_version, package_version, title,
              description, maintainer, email, maint_org, manifest, valid, manifest_problems, judged_by, size, built_at,
-             told_by)",
+             told_by, artifact)",
         contents.iter().map(|content| values(content, registry)),
         "ON CONFLICT (digest) DO UPDATE SET outcome = excluded.outcome, platforms = excluded.platforms,
              problems = excluded.problems, job_name = excluded.job_name, job_version = excluded.job_version,
              package_version = excluded.package_version, title = excluded.title, description = excluded.description,
              maintainer = excluded.maintainer, email = excluded.email, maint_org = excluded.maint_org,
              manifest = excluded.manifest, valid = excluded.valid, manifest_problems = excluded.manifest_problems,
-             judged_by = excluded.judged_by, size = excluded.size, built_at = excluded.built_at, told_by = NULL
+             judged_by = excluded.judged_by, size = excluded.size, built_at = excluded.built_at, told_by = NULL,
+             artifact = excluded.artifact
          WHERE contents.told_by IS NOT NULL AND excluded.told_by IS NULL",
     )
     .execute(&mut *tx)
@@ -183,7 +199,7 @@ fn config_values<'a>(content: &'a Content, config: &'a KnownConfig) -> [Value<'a
     ]
 }
 
-fn values(content: &Content, registry: RegistryId) -> [Value<'_>; 19] {
+fn values(content: &Content, registry: RegistryId) -> [Value<'_>; 20] {
     let facts = match &content.outcome {
         Outcome::Seed(facts) => facts,
         _ => &*NO_FACTS,
@@ -208,5 +224,9 @@ fn values(content: &Content, registry: RegistryId) -> [Value<'_>; 19] {
         content.size.into(),
         content.built_at.into(),
         content.is_hearsay.then_some(registry.0).into(),
+        match &content.outcome {
+            Outcome::NotAnImage(what) => (*what).into(),
+            _ => "".into(),
+        },
     ]
 }

@@ -7,8 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
+
 use super::Result;
 use super::db::{Tx, bulk, sql};
+use super::tombstones;
 use super::value::{Value, row};
 use crate::catalog::{JobId, JobVersionId};
 use crate::seed::version;
@@ -41,21 +44,21 @@ const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version
 
 /// Gives jobs to the images that have arrived with `revision`, and makes what is latest of all jobs and versions that they came
 /// to, or that others have `left`. What no image has any more goes. Ids stay while things exist.
-pub(super) async fn derive(tx: &mut Tx, left: &BTreeSet<i64>, revision: i64) -> Result<()> {
+pub(super) async fn derive(tx: &mut Tx, left: &BTreeSet<i64>, revision: i64, now: DateTime<Utc>) -> Result<()> {
     let arrived: Vec<Arrived> = sql("SELECT DISTINCT c.job_name, c.job_version, c.package_version
          FROM images i JOIN contents c ON c.digest = i.digest WHERE i.revision = $1 AND c.outcome = 'seed'")
     .bind(revision)
     .all(&mut *tx)
     .await?;
-    let joined = join(tx, &arrived, revision).await?;
+    let joined = join(tx, &arrived, revision, now).await?;
     let touched: BTreeSet<i64> = joined.iter().chain(left).copied().collect();
     let versions: Vec<Version> =
         bulk(&format!("{VERSIONS} WHERE v.id IN ("), touched.iter().map(|id| [(*id).into()]), ")")
             .all(&mut *tx)
             .await?;
-    let vanished = set_latest_packages(tx, &versions, &arrived).await?;
+    let vanished = set_latest_packages(tx, &versions, &arrived, now).await?;
     let jobs: BTreeSet<i64> = versions.iter().map(|version| version.job_id.0).collect();
-    set_latest_versions(tx, &jobs, &versions, &vanished).await
+    set_latest_versions(tx, &jobs, &versions, &vanished, now).await
 }
 
 /// Versions that images of a registry's changes are about to leave.
@@ -67,8 +70,20 @@ pub(super) async fn versions_of(tx: &mut Tx, condition: &str, keys: Vec<[Value<'
 }
 
 /// Makes the jobs and versions that are missing, and gives them to the images; the versions that now have more images.
-async fn join(tx: &mut Tx, arrived: &[Arrived], revision: i64) -> Result<Vec<i64>> {
+async fn join(tx: &mut Tx, arrived: &[Arrived], revision: i64, now: DateTime<Utc>) -> Result<Vec<i64>> {
     let names: BTreeSet<&String> = arrived.iter().map(|arrived| &arrived.job_name).collect();
+    let revived = tombstones::jobs_come(tx, names.iter().copied(), now).await?;
+    bulk(
+        "INSERT INTO jobs (id, name, latest_job_version, latest_package_version, title, maintainer, email, maint_org,
+             description)",
+        revived.iter().map(|(name, job)| -> [Value<'_>; 9] {
+            let empty = || "".into();
+            [job.id.into(), name.into(), empty(), empty(), empty(), empty(), empty(), empty(), empty()]
+        }),
+        "ON CONFLICT (name) DO NOTHING",
+    )
+    .execute(&mut *tx)
+    .await?;
     // What is empty here is made in the end.
     let rows = names.iter().map(|name| -> [Value<'_>; 8] {
         let empty = || "".into();
@@ -85,6 +100,14 @@ async fn join(tx: &mut Tx, arrived: &[Arrived], revision: i64) -> Result<Vec<i64
     let jobs: BTreeMap<String, i64> = jobs.into_iter().collect();
     let pairs: BTreeSet<(i64, &String)> =
         arrived.iter().map(|arrived| (jobs[&arrived.job_name], &arrived.job_version)).collect();
+    let revived = tombstones::versions_come(tx, pairs.iter().copied(), now).await?;
+    bulk(
+        "INSERT INTO job_versions (id, job_id, job_version, latest_package_version)",
+        revived.iter().map(|((job, version), back)| [back.id.into(), (*job).into(), (*version).into(), "".into()]),
+        "ON CONFLICT (job_id, job_version) DO NOTHING",
+    )
+    .execute(&mut *tx)
+    .await?;
     let versions: Vec<(i64,)> = bulk(
         "INSERT INTO job_versions (job_id, job_version, latest_package_version)",
         pairs.iter().map(|(job, version)| [(*job).into(), (*version).into(), "".into()]),
@@ -103,7 +126,12 @@ async fn join(tx: &mut Tx, arrived: &[Arrived], revision: i64) -> Result<Vec<i64
 }
 
 /// Finds out what package version is the latest of each; the versions that no image has any more, which are removed.
-async fn set_latest_packages(tx: &mut Tx, versions: &[Version], arrived: &[Arrived]) -> Result<BTreeSet<i64>> {
+async fn set_latest_packages(
+    tx: &mut Tx,
+    versions: &[Version],
+    arrived: &[Arrived],
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<i64>> {
     let mut latest: BTreeMap<i64, String> = BTreeMap::new();
     let mut propose = |id: i64, package: &str| {
         let known = latest.entry(id).or_insert_with(|| package.to_owned());
@@ -143,6 +171,7 @@ async fn set_latest_packages(tx: &mut Tx, versions: &[Version], arrived: &[Arriv
     .await?;
     let vanished: BTreeSet<i64> =
         versions.iter().map(|version| version.id.0).filter(|id| !latest.contains_key(id)).collect();
+    tombstones::versions_go(tx, vanished.iter().map(|id| (*id).into()), now).await?;
     bulk("DELETE FROM job_versions WHERE id IN (", vanished.iter().map(|id| [(*id).into()]), ")").execute(tx).await?;
     Ok(vanished)
 }
@@ -153,6 +182,7 @@ async fn set_latest_versions(
     jobs: &BTreeSet<i64>,
     touched: &[Version],
     vanished: &BTreeSet<i64>,
+    now: DateTime<Utc>,
 ) -> Result<()> {
     let known: Vec<(i64, String)> =
         bulk("SELECT id, latest_job_version FROM jobs WHERE id IN (", jobs.iter().map(|id| [(*id).into()]), ")")
@@ -198,6 +228,7 @@ async fn set_latest_versions(
     )
     .execute(&mut *tx)
     .await?;
-    let empty = jobs.iter().filter(|job| !latest.contains_key(job));
-    bulk("DELETE FROM jobs WHERE id IN (", empty.map(|job| [(*job).into()]), ")").execute(tx).await.map(drop)
+    let empty = || jobs.iter().filter(|job| !latest.contains_key(job));
+    tombstones::jobs_go(tx, empty().map(|job| (*job).into()), now).await?;
+    bulk("DELETE FROM jobs WHERE id IN (", empty().map(|job| [(*job).into()]), ")").execute(tx).await.map(drop)
 }

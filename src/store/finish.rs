@@ -13,6 +13,7 @@ use super::derive::{derive, versions_of};
 use super::events;
 use super::repositories;
 use super::scans::held;
+use super::tombstones::{self, Revived};
 use super::value::{Value, json};
 use super::{ClaimedScan, Result, ScanResult, ScanStep, Store};
 use crate::catalog::{Changes, NewScanProblem, RegistryId, ScanCounts, ScanId};
@@ -79,7 +80,7 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
     leave_jobs(tx, &replaced, revision).await?;
     apply(tx, claim.registry_id, &changes, revision, now).await?;
     events::tags_came(tx, claim.registry_id, &changes, now).await?;
-    derive(tx, &left, revision).await?;
+    derive(tx, &left, revision, now).await?;
     if !changes.point.is_empty() || !changes.remove.is_empty() || !replaced.is_empty() {
         catalogue_set_removed(tx, revision).await?;
     }
@@ -184,6 +185,7 @@ async fn sort_problems(tx: &mut Tx, scan: ScanId) -> Result<()> {
 
 /// Adds, moves and removes tags of one registry. Job versions are left to [`derive`].
 async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i64, now: DateTime<Utc>) -> Result<()> {
+    tombstones::images_go(tx, changes.remove.iter().map(|id| (*id).into()), now).await?;
     bulk(
         "DELETE FROM images WHERE id IN (",
         changes.remove.iter().map(|id| [(*id).into()]),
@@ -213,23 +215,46 @@ async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i
     )
     .execute(&mut *tx)
     .await?;
-    let new = |(repository, tag, digest): &'_ (String, String, String)| -> [Value<'static>; 7] {
+    insert_images(tx, registry, &changes.add, revision, now).await
+}
+
+/// Adds tags; those that come back have the ids that they had.
+async fn insert_images(
+    tx: &mut Tx,
+    registry: RegistryId,
+    add: &[(String, String, String)],
+    revision: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let names = add.iter().map(|(repository, tag, _)| (repository.as_str(), tag.as_str()));
+    let revived = tombstones::images_come(tx, registry, names, now).await?;
+    let of = |(repository, tag, _): &(String, String, String)| -> Option<Revived> {
+        revived.get(&(repository.as_str(), tag.as_str())).copied()
+    };
+    let row = |(repository, tag, digest): &'_ (String, String, String), since: DateTime<Utc>| -> [Value<'static>; 7] {
         [
             registry.into(),
             repository.clone().into(),
             tag.clone().into(),
             digest.clone().into(),
-            now.into(),
+            since.into(),
             now.into(),
             revision.into(),
         ]
     };
     bulk(
         "INSERT INTO images (registry_id, repository, tag, digest, first_seen_at, changed_at, revision)",
-        changes.add.iter().map(new),
+        add.iter().filter(|new| of(new).is_none()).map(|new| row(new, now)),
         "",
     )
-    .execute(tx)
-    .await
-    .map(drop)
+    .execute(&mut *tx)
+    .await?;
+    let back = add.iter().filter_map(|new| Some((new, of(new)?))).map(|(new, Revived { id, since })| {
+        let [registry, repository, tag, digest, first_seen_at, changed_at, revision] = row(new, since);
+        [id.into(), registry, repository, tag, digest, first_seen_at, changed_at, revision]
+    });
+    bulk("INSERT INTO images (id, registry_id, repository, tag, digest, first_seen_at, changed_at, revision)", back, "")
+        .execute(tx)
+        .await
+        .map(drop)
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::contents::tag_outcome;
 use super::db::{select, sql};
 use super::value::row;
 use super::{Result, Store};
@@ -13,7 +14,7 @@ use crate::catalog::{
     split_repository,
 };
 
-row!(StoredTag { id, repository, tag, digest, changed_at });
+row!(StoredTag { id, repository, tag, digest, changed_at, outcome, job_name });
 row!(PastDigest { digest, since, until });
 
 struct ProblemRow {
@@ -97,6 +98,18 @@ macro_rules! image_select {
 }
 pub(super) use image_select;
 
+/// Selects [`StoredTag`]s.
+macro_rules! tag_select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT i.id, i.repository, i.tag, i.digest, i.changed_at, ",
+            tag_outcome!(),
+            ", c.job_name FROM images i JOIN contents c ON c.digest = i.digest ",
+            $tail
+        )
+    };
+}
+
 impl Store {
     /// Catalogued images, by id.
     pub async fn image_list(&self) -> Result<Vec<Image>> {
@@ -168,20 +181,16 @@ impl Store {
 
     /// Every tag of a registry, catalogued or not.
     pub async fn image_tags(&self, registry: RegistryId) -> Result<Vec<StoredTag>> {
-        sql("SELECT id, repository, tag, digest, changed_at FROM images WHERE registry_id = $1 ORDER BY id")
-            .bind(registry)
-            .all(&self.db)
-            .await
+        sql(tag_select!("WHERE i.registry_id = $1 ORDER BY i.id")).bind(registry).all(&self.db).await
     }
 
     /// Every tag of one repository, for `diff`.
     pub async fn image_tags_of(&self, registry: RegistryId, repository: &str) -> Result<Vec<StoredTag>> {
-        sql("SELECT id, repository, tag, digest, changed_at FROM images WHERE registry_id = $1 AND repository = $2
-             ORDER BY tag")
-        .bind(registry)
-        .bind(repository)
-        .all(&self.db)
-        .await
+        sql(tag_select!("WHERE i.registry_id = $1 AND i.repository = $2 ORDER BY i.tag"))
+            .bind(registry)
+            .bind(repository)
+            .all(&self.db)
+            .await
     }
 
     /// Tags of a registry whose contents have problems, by repository and tag.

@@ -22,6 +22,7 @@ mod runs;
 mod scans;
 mod sealed;
 mod sessions;
+mod tombstones;
 mod uploads;
 mod users;
 mod value;

@@ -7,7 +7,7 @@ use super::derive::{derive, versions_of};
 use super::events;
 use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::value::{json, row};
-use super::{Result, Store};
+use super::{Result, Store, tombstones};
 use crate::catalog::{NewRegistry, Registry, RegistryId};
 
 row!(Registry {
@@ -24,6 +24,7 @@ row!(Registry {
     client_certificate,
     include,
     exclude,
+    repositories,
     schedule,
     created_at,
     next_scan_at,
@@ -31,7 +32,8 @@ row!(Registry {
 
 /// The columns of a [`Registry`]: whether it has a password and a hook, never these themselves.
 const COLUMNS: &str = "id, name, url, host, org, kind, username, sealed_password IS NOT NULL AS has_password,
-    hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, schedule, created_at, next_scan_at";
+    hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, repositories, schedule, created_at,
+    next_scan_at";
 
 /// Secrets of a registry: ciphertext texts, stored as given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +57,8 @@ impl Store {
         sql(format!(
             "INSERT INTO registries
                  (name, url, host, org, kind, username, sealed_password, ca, client_certificate, sealed_client_key,
-                  include, exclude, schedule, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING {COLUMNS}"
+                  include, exclude, schedule, created_at, repositories)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING {COLUMNS}"
         ))
         .bind(&new.name)
         .bind(&new.url)
@@ -72,6 +74,7 @@ impl Store {
         .bind(json(&new.exclude))
         .bind(&new.schedule)
         .bind(now)
+        .bind(json(&new.repositories))
         .one(&self.db)
         .await
         .map_err(|error| error.or_duplicate("registry"))
@@ -89,9 +92,9 @@ impl Store {
             "UPDATE registries SET url = $1, host = $2, org = $3, username = $4, ca = $5, client_certificate = $6,
                  include = $7, exclude = $8, schedule = $9,
                  sealed_password = NULLIF(COALESCE($10, sealed_password), ''),
-                 sealed_client_key = NULLIF(COALESCE($11, sealed_client_key), '')
+                 sealed_client_key = NULLIF(COALESCE($11, sealed_client_key), ''), repositories = $21
              WHERE id = $12 AND url = $13 AND org = $14 AND username = $15 AND ca = $16 AND client_certificate = $17
-                 AND include = $18 AND exclude = $19 AND schedule = $20
+                 AND include = $18 AND exclude = $19 AND schedule = $20 AND repositories = $22
              RETURNING {COLUMNS}"
         ))
         .bind(&new.url)
@@ -114,6 +117,8 @@ impl Store {
         .bind(json(&old.include))
         .bind(json(&old.exclude))
         .bind(&old.schedule)
+        .bind(json(&new.repositories))
+        .bind(json(&old.repositories))
         .optional(&self.db)
         .await
     }
@@ -187,9 +192,10 @@ async fn delete(tx: &mut Tx, id: RegistryId, now: DateTime<Utc>, lock: &str) -> 
     let revision = catalogue_lock(tx, lock).await? + 1;
     let left = versions_of(tx, "registry_id", vec![[id.into()]]).await?;
     events::registry_goes(tx, id, now).await?;
+    tombstones::registry_goes(tx, id, now).await?;
     let found = sql("DELETE FROM registries WHERE id = $1").bind(id).execute(&mut *tx).await? > 0;
     if !left.is_empty() {
-        derive(tx, &left, revision).await?;
+        derive(tx, &left, revision, now).await?;
         catalogue_set_removed(tx, revision).await?;
         catalogue_set_revision(tx, revision).await?;
     }

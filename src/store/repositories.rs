@@ -10,7 +10,7 @@ use crate::catalog::{Hint, HintId, RegistryId, Repository, RepositoryState};
 row!(Hint { id, repository });
 row!(Repository { name, listed_at, tags, failures, failing_since, failure });
 
-row!(RepositoryState { name, listed_by, listed_at, tags, missing, change_signal, signal_since });
+row!(RepositoryState { name, listed_by, listed_at, tags, outcomes, missing, change_signal, signal_since });
 
 /// Hints that are read at once.
 const MOST_HINTS: u32 = 1000;
@@ -29,8 +29,8 @@ impl Store {
 
     /// What the next scan goes by, by name.
     pub async fn repository_states(&self, registry: RegistryId) -> Result<Vec<RepositoryState>> {
-        sql("SELECT name, listed_by, listed_at, tags, missing, change_signal, signal_since FROM repositories
-             WHERE registry_id = $1 ORDER BY name")
+        sql("SELECT name, listed_by, listed_at, tags, outcomes, missing, change_signal, signal_since
+             FROM repositories WHERE registry_id = $1 ORDER BY name")
         .bind(registry)
         .all(&self.db)
         .await
@@ -102,7 +102,7 @@ pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], n
         Looked::Listed(state) => Some(state),
         Looked::Failed { .. } => None,
     });
-    let rows = listed.map(|state| -> [Value<'_>; 10] {
+    let rows = listed.map(|state| -> [Value<'_>; 11] {
         [
             registry.into(),
             Value::from(&state.name),
@@ -114,14 +114,15 @@ pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], n
             state.signal_since.into(),
             0_i64.into(),
             "".into(),
+            json(&state.outcomes).into(),
         ]
     });
     bulk(
         "INSERT INTO repositories (registry_id, name, listed_by, listed_at, tags, missing, change_signal, signal_since,
-             failures, failure)",
+             failures, failure, outcomes)",
         rows,
         "ON CONFLICT (registry_id, name) DO UPDATE SET listed_by = excluded.listed_by, listed_at = excluded.listed_at,
-             tags = excluded.tags, missing = excluded.missing, change_signal = excluded.change_signal,
+             tags = excluded.tags, outcomes = excluded.outcomes, missing = excluded.missing, change_signal = excluded.change_signal,
              signal_since = excluded.signal_since, failures = 0, failing_since = NULL, failure = ''",
     )
     .execute(&mut *tx)

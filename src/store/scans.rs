@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use super::db::{Lock, sql};
 use super::value::{json, row};
 use super::{ClaimedScan, Error, Result, ScanRequest, Store};
-use crate::catalog::{NewScanProblem, RegistryId, RepositoryState, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::catalog::{
+    NewScanProblem, RegistryId, RepositoryState, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger, TagCounts,
+};
 
 row!(Scan {
     id,
@@ -117,7 +119,8 @@ impl Store {
         let since = scan.started_at.unwrap_or(scan.created_at);
         let states = self.repository_states(claim.registry_id).await?;
         let done: Vec<&RepositoryState> = states.iter().filter(|state| state.listed_by == claim.id).collect();
-        let tags = done.iter().map(|state| state.tags).sum();
+        let mut outcomes = TagCounts::default();
+        done.iter().for_each(|state| outcomes.put(&state.outcomes));
         let missing: usize = done.iter().map(|state| state.missing.len()).sum();
         let (added, changed, unchanged): (i64, i64, i64) =
             sql("SELECT COUNT(CASE WHEN i.first_seen_at >= $1 THEN 1 END),
@@ -137,8 +140,9 @@ impl Store {
             problems: problems.unsigned_abs(),
             repositories_done: done.len() as u64,
             repositories_refused: 0,
-            tags,
-            tags_done: tags,
+            tags: outcomes.sum(),
+            tags_done: outcomes.sum(),
+            outcomes,
             added: added.unsigned_abs(),
             changed: changed.unsigned_abs(),
             // What is missing is still there until the end.

@@ -12,7 +12,7 @@ use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
     EventId, EventKind, HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, RunPhase, RunStatus,
-    ScanCounts, ScanId, ScanState, ScanTrigger, UserId,
+    ScanCounts, ScanId, ScanState, ScanTrigger, TagCounts, TagOutcome, UserId,
 };
 
 /// A value on its way into a statement. `None` is NULL, of the type that its column has.
@@ -157,7 +157,7 @@ macro_rules! word_columns {
         }
     )+};
 }
-word_columns!(EventKind, RegistryKind, Role, RunPhase, RunStatus, ScanState, ScanTrigger);
+word_columns!(EventKind, RegistryKind, Role, RunPhase, RunStatus, ScanState, ScanTrigger, TagOutcome);
 
 impl Column for DateTime<Utc> {
     type Stored = i64;
@@ -180,12 +180,17 @@ impl Column for u64 {
     }
 }
 
-impl Column for ScanCounts {
-    type Stored = String;
-    fn read(stored: String) -> Result<Self, BoxDynError> {
-        Ok(serde_json::from_str(&stored)?)
-    }
+macro_rules! json_columns {
+    ($($counts:ty),+) => {$(
+        impl Column for $counts {
+            type Stored = String;
+            fn read(stored: String) -> Result<Self, BoxDynError> {
+                Ok(serde_json::from_str(&stored)?)
+            }
+        }
+    )+};
 }
+json_columns!(ScanCounts, TagCounts);
 
 impl<T: Column> Column for Option<T> {
     type Stored = Option<T::Stored>;

@@ -16,7 +16,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("store", &["catalog", "seed"]),
     ("search", &["catalog", "seed", "lock"]),
     // Requests to Amazon are signed with the time of day.
-    ("registry", &["catalog::RegistryKind", "clock"]),
+    ("registry", &["catalog::RegistryKind", "catalog::TagOutcome", "clock"]),
     ("scan", &["registry", "store", "catalog", "seed", "clock"]),
     ("engine", &["catalog", "seed", "clock", "lock"]),
     ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan", "engine"]),

@@ -103,7 +103,7 @@ impl Artifactory {
     async fn of_key(&self, key: &str) -> Result<Listing<String>> {
         let listing = self.registry(key)?.repositories().await?;
         let items = listing.items.into_iter().map(|name| format!("{key}/{name}"));
-        Ok(Listing { items: items.filter(|name| grammar::is_repository(name)).collect(), ..listing })
+        Ok(Listing { items: items.collect(), ..listing })
     }
 
     /// The keys of all Docker registries but the virtual ones, which show what others hold.

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::super::api::Api;
 use super::super::distribution::Distribution;
-use super::super::{Error, Listing, Result, grammar};
+use super::super::{Error, Listing, Result};
 
 /// What the names of Seed images hold, by the standard.
 const WORD: &str = "-seed";
@@ -41,7 +41,7 @@ pub(super) async fn repositories(registry: &Distribution, api: &Api) -> Result<L
     let url = api.url(&["search"], &[("q", WORD), ("t", "json")]);
     let Results { community, imports } = api.get::<Answer>(url, "its search").await?.results;
     let found = [community, imports].into_iter().flatten().flatten().map(|(name, _)| name);
-    let mut items: Vec<String> = found.filter(|name| grammar::is_repository(name)).collect();
+    let mut items: Vec<String> = found.collect();
     items.sort();
     items.dedup();
     Ok(Listing { items, truncated: Some(UNSURE.to_owned()) })

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::super::address::Base;
 use super::super::api::Api;
-use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag, printable};
+use super::super::grammar::{is_digest, is_repository, printable};
 use super::super::token::Tokens;
 use super::super::transport::{Answer, Transport};
 use super::super::{Endpoint, Error, Listing, Result, Tag};
@@ -74,7 +74,7 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
         signals.note(&name, row.last_updated);
         name
     });
-    Ok(Listing { items: names.filter(|name| is_repository(name)).collect(), truncated: found.truncated })
+    Ok(Listing { items: names.collect(), truncated: found.truncated })
 }
 
 /// The tags of a repository with their digests, newest first: where pulls end before the scan, the newest are there.
@@ -82,9 +82,7 @@ pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
     let (namespace, name) = repository.split_once('/').unwrap_or_default();
     let path = ["v2", "namespaces", namespace, "repositories", name, "tags"];
     match walk(api, &path, "page_size=100&ordering=last_updated", &format!("the tags of {repository}")).await {
-        Ok(found) => {
-            Ok(Listing { items: found.items.into_iter().filter_map(tag).collect(), truncated: found.truncated })
-        }
+        Ok(found) => Ok(Listing { items: found.items.into_iter().map(tag).collect(), truncated: found.truncated }),
         Err(Error::NotFound(_)) => Ok(Listing { items: Vec::new(), truncated: None }),
         Err(why) => Err(why),
     }
@@ -162,12 +160,12 @@ fn is_own(answer: &Answer) -> bool {
     serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&answer.body).is_ok()
 }
 
-/// A tag that is one; a tag of a single image without a digest of its own has that image's.
-fn tag(row: Row) -> Option<Tag> {
+/// A tag of a single image without a digest of its own has that image's.
+fn tag(row: Row) -> Tag {
     let single = match row.images.as_deref() {
         Some([image]) => image.digest.clone(),
         _ => None,
     };
     let digest = row.digest.filter(|digest| is_digest(digest)).or(single).filter(|digest| is_digest(digest));
-    (is_tag(&row.name) && !is_attachment(&row.name)).then_some(Tag::new(row.name, digest))
+    Tag::new(row.name, digest)
 }

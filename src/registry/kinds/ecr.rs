@@ -17,7 +17,7 @@ use url::Url;
 use super::super::address::{Base, host_of};
 use super::super::aws::{self, Keys, Service, Signer};
 use super::super::distribution::Distribution;
-use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::grammar::is_digest;
 use super::super::token::Tokens;
 use super::super::transport::Transport;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
@@ -128,7 +128,7 @@ impl Interface {
         while let Some(page) = pages.query() {
             let found: Repositories = self.call("DescribeRepositories", json!({}), page).await?;
             let names = found.repositories.into_iter().map(|repository| repository.repository_name);
-            items.extend(names.filter(|name| pages.is_new(name) && is_repository(name)));
+            items.extend(names.filter(|name| pages.is_new(name)));
             pages.turn(found.next_token);
         }
         Ok(Listing { items, truncated: pages.truncated() })
@@ -145,8 +145,7 @@ impl Interface {
             };
             for image in found.image_details {
                 let digest = Some(image.image_digest).filter(|digest| is_digest(digest));
-                let tags = image.image_tags.into_iter();
-                let tags = tags.filter(|tag| pages.is_new(tag) && is_tag(tag) && !is_attachment(tag));
+                let tags = image.image_tags.into_iter().filter(|tag| pages.is_new(tag));
                 items.extend(tags.map(|tag| Tag::new(tag, digest.clone())));
             }
             pages.turn(found.next_token);

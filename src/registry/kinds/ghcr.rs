@@ -12,7 +12,7 @@ use url::Url;
 use super::super::address::Base;
 use super::super::api::Api;
 use super::super::distribution::Distribution;
-use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::grammar::is_digest;
 use super::super::listing::next_query;
 use super::super::transport::Transport;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
@@ -73,7 +73,7 @@ pub(super) async fn repositories(api: &Api, org: &str, owner: &Owner) -> Result<
         let login = package.owner.map(|owner| owner.login).filter(|login| !login.is_empty());
         format!("{}/{}", login.as_deref().unwrap_or(org), package.name).to_ascii_lowercase()
     });
-    Ok(Listing { items: names.filter(|name| is_repository(name)).collect(), truncated: found.truncated })
+    Ok(Listing { items: names.collect(), truncated: found.truncated })
 }
 
 /// The tags of a package with their digests; without them where the token does not let us list versions.
@@ -138,8 +138,7 @@ impl Version {
     fn tags(self) -> impl Iterator<Item = Tag> {
         let digest = is_digest(&self.name).then_some(self.name);
         let tags = self.metadata.and_then(|metadata| metadata.container).and_then(|container| container.tags);
-        let tags = tags.unwrap_or_default().into_iter().filter(|tag| is_tag(tag) && !is_attachment(tag));
-        tags.map(move |name| Tag::new(name, digest.clone()))
+        tags.unwrap_or_default().into_iter().map(move |name| Tag::new(name, digest.clone()))
     }
 }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::super::api::Api;
 use super::super::distribution::{Distribution, TokenScope, is_unknown, pull};
-use super::super::listing::{Directory, Walk, next_query};
+use super::super::listing::{Walk, next_query};
 use super::super::transport::Answer;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
 use super::{Told, tagged};
@@ -90,7 +90,7 @@ async fn list(api: &Api, collection: &str, org: &str) -> Result<Option<Listing<S
     let what = format!("GitLab's list of the repositories of {org}");
     let mut url =
         api.url(&["api", "v4", collection, org, "registry", "repositories"], &[("per_page", &PAGE.to_string())]);
-    let mut walk = Walk::new(Directory::Catalog, api.most_pages());
+    let mut walk = Walk::new(api.most_pages());
     for page in 1.. {
         let answer = api.ask(url.clone()).await?;
         if answer.status == StatusCode::NOT_FOUND && walk.is_at_start() {
@@ -143,7 +143,7 @@ async fn own_tags(
     let what = format!("GitLab's list of the tags of {repository}");
     let mut url = distribution.base().root();
     url.set_path(&format!("/gitlab/v1/repositories/{repository}/tags/list/"));
-    let mut walk = Walk::new(Directory::Tags(repository), distribution.transport().limits().pages);
+    let mut walk = Walk::new(distribution.transport().limits().pages);
     let mut told = HashMap::new();
     loop {
         url.set_query(Some(&walk.query()));

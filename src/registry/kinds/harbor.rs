@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::super::api::Api;
 use super::super::distribution::Distribution;
-use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::grammar::{is_digest, is_repository, printable};
 use super::super::listing::next_query;
 use super::super::transport::Answer;
 use super::super::wire::{self, Config};
@@ -110,7 +110,11 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
     }
     let projects = names(api, &["projects"], "the projects", None).await?;
     let mut all = Listing { items: Vec::new(), truncated: projects.truncated };
-    let mut listings = stream::iter(projects.items)
+    let (projects, misnamed): (Vec<_>, Vec<_>) = projects.items.into_iter().partition(|name| is_repository(name));
+    if let Some(name) = misnamed.first() {
+        all.truncated.get_or_insert(format!("no project can be called '{}'", printable(name)));
+    }
+    let mut listings = stream::iter(projects)
         .map(|project| async move { of_project(api, &project, signals).await })
         .buffered(PROJECTS_AT_ONCE);
     while let Some(listing) = listings.next().await {
@@ -157,9 +161,7 @@ async fn names(api: &Api, path: &[&str], what: &str, signals: Option<&Signals>) 
         }
         (named.name.clone(), named.name)
     };
-    let mut listing = list(api, path, &[], what, take).await?;
-    listing.items.retain(|name| is_repository(name));
-    Ok(listing)
+    list(api, path, &[], what, take).await
 }
 
 /// The tags of a repository with their digests and what these hold.
@@ -194,9 +196,7 @@ fn tags_of(artifact: Artifact, room: &mut usize) -> Vec<Tag> {
     let mut content = digest.as_ref().and_then(|_| content_of(&artifact)).filter(|content| content.size() <= *room);
     *room -= content.as_ref().map_or(0, Fetched::size);
     let tags = artifact.tags.unwrap_or_default().into_iter();
-    tags.filter(|tag| is_tag(&tag.name) && !is_attachment(&tag.name))
-        .map(|tag| Tag { content: content.take(), ..Tag::new(tag.name, digest.clone()) })
-        .collect()
+    tags.map(|tag| Tag { content: content.take(), ..Tag::new(tag.name, digest.clone()) }).collect()
 }
 
 /// What an artifact holds, where Harbor says it: not for an index, and not before 2.3.

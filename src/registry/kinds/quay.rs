@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::super::api::Api;
 use super::super::distribution::Distribution;
-use super::super::grammar::{is_attachment, is_digest, is_repository, is_tag};
+use super::super::grammar::is_digest;
 use super::super::{Endpoint, Error, Fetched, ImageConfig, Listing, Result, Tag};
 use super::Signals;
 use super::pages::Pages;
@@ -168,10 +168,8 @@ async fn listed(api: &Api, namespace: &str, signals: &Signals) -> Result<Listing
         let read: Repositories = api.get(page(api, namespace, cursor), &repositories_of(namespace)).await?;
         for found in read.repositories {
             let name = format!("{}/{}", found.namespace, found.name);
-            if is_repository(&name) {
-                signals.note(&name, found.last_modified.map(|time| time.to_string()));
-                items.push(name);
-            }
+            signals.note(&name, found.last_modified.map(|time| time.to_string()));
+            items.push(name);
         }
         let next = read.next_page.filter(|next| !next.is_empty());
         // A page may hold nothing that this account sees.
@@ -193,9 +191,6 @@ async fn tags_told(api: &Api, plain: &Plain, repository: &str) -> Result<Listing
         let read: Tags = api.get(api.url(&path(repository, &["tag", ""]), &query), &what).await?;
         let more = read.has_additional.unwrap_or(read.tags.len() >= PAGE);
         for tag in read.tags.into_iter().filter(|tag| pages.is_new(&tag.name)) {
-            if !is_tag(&tag.name) || is_attachment(&tag.name) {
-                continue;
-            }
             let digest = tag.manifest_digest.filter(|digest| is_digest(digest));
             if let (Some(digest), Some(false)) = (&digest, tag.is_manifest_list) {
                 plain.add(digest);

@@ -143,7 +143,7 @@ async fn list<T: DeserializeOwned>(
     question: &Question<'_>,
     mut name: impl FnMut(T) -> String,
 ) -> Result<Option<Listing<String>>> {
-    let mut walk = Walk::new(question.directory, distribution.transport().limits().pages);
+    let mut walk = Walk::new(distribution.transport().limits().pages);
     let (mut offset, mut before) = (0, Vec::new());
     loop {
         let Some(page) = ask(distribution, is_absent, question, offset).await? else {

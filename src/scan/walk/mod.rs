@@ -18,10 +18,12 @@ use tokio::time::Instant;
 use super::read::{Reader, Seen, Trouble};
 use super::{Input, problem};
 use crate::catalog::{
-    ContentProblem, FoundTag, HintId, ImageId, RepositoryState, ScanTrigger, Standing, StoredTag, diff,
+    ContentProblem, ContentSummary, FoundTag, HintId, ImageId, RepositoryState, ScanTrigger, Standing, StoredTag,
+    TagCounts, diff,
 };
-use crate::registry::{Error, Listing, Tag};
+use crate::registry::{Error, SourceListing, Tag};
 use crate::store::{self, ScanStep};
+use take::Unseen;
 
 /// The first of what was found goes into the catalogue after so long, or after `Input::step`.
 const FIRST_STEP: Duration = Duration::from_millis(500);
@@ -70,6 +72,8 @@ pub(super) struct Walk<'a> {
     wanted: HashSet<String>,
     /// Images that repositories no longer have, of those listed to the end by this scan.
     missing: HashMap<String, Vec<ImageId>>,
+    /// What became of the tags of repositories that this scan has been through, and is counted.
+    tallies: HashMap<String, TagCounts>,
     /// What the next step takes along.
     step: ScanStep,
     found: Vec<(Option<StoredTag>, FoundTag)>,
@@ -101,7 +105,7 @@ enum Event {
 }
 
 struct Listed {
-    listing: Listing<Tag>,
+    listing: SourceListing<Tag>,
     stored: Vec<StoredTag>,
     /// Of digests that the listing gave, where they are new.
     standings: HashMap<String, Standing>,
@@ -119,6 +123,8 @@ struct Open {
     /// Tags that are not read yet.
     left: usize,
     state: RepositoryState,
+    /// Its tags were listed, so that it is counted.
+    is_listed: bool,
     /// Why it cannot be relied on as it was seen.
     failure: Option<String>,
     /// What it is listed for. Hints that come later are about something that the listing may not have.
@@ -129,8 +135,8 @@ struct Open {
 enum Digest {
     /// Who waits for it.
     Awaited(Vec<(Arc<str>, String, Option<StoredTag>)>),
-    Known(Vec<ContentProblem>),
-    Unread,
+    Known(ContentSummary),
+    Unread(Unseen),
 }
 
 impl<'a> Walk<'a> {
@@ -152,6 +158,7 @@ impl<'a> Walk<'a> {
             after_step: Vec::new(),
             wanted: HashSet::new(),
             missing: HashMap::new(),
+            tallies: HashMap::new(),
             step: ScanStep::default(),
             found: Vec::new(),
             next_step: Instant::now() + FIRST_STEP.min(input.step),
@@ -250,6 +257,15 @@ impl<'a> Walk<'a> {
     }
 
     fn begin(&mut self, repository: &str) {
+        if let Some(tally) = self.tallies.remove(repository) {
+            // What is looked into once more counts as it is now.
+            self.input.progress.update(|counts| {
+                counts.repositories_done = counts.repositories_done.saturating_sub(1);
+                counts.tags = counts.tags.saturating_sub(tally.sum());
+                counts.tags_done = counts.tags_done.saturating_sub(tally.sum());
+                counts.outcomes.take(&tally);
+            });
+        }
         let (now, change_signal) = (self.input.clock.now(), self.signal(repository));
         let known = self.states.get(repository).filter(|state| state.change_signal == change_signal);
         let state = RepositoryState {
@@ -262,7 +278,7 @@ impl<'a> Walk<'a> {
         };
         self.begun.insert(repository.to_owned());
         let hints = self.hints.remove(repository).unwrap_or_default();
-        self.open.insert(repository.into(), Open { left: 1, state, failure: None, hints });
+        self.open.insert(repository.into(), Open { left: 1, state, is_listed: false, failure: None, hints });
     }
 
     fn has_news(&self) -> bool {

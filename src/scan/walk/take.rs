@@ -3,18 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::super::problem;
 use super::super::read::{Seen, Trouble};
+use super::super::{inherited, problem};
 use super::{Digest, Event, Listed, Open, Stop, ToRead, Walk};
-use crate::catalog::{ContentProblem, FoundTag, NewScanProblem, Standing, StoredTag, diff};
-use crate::registry::Error;
+use crate::catalog::{ContentProblem, ContentSummary, FoundTag, Standing, StoredTag, TagOutcome, diff};
+use crate::registry::{Error, printable};
 use crate::store::Looked;
 
 /// After this many requests in a row that got no answer, the registry counts as gone and the walk ends: otherwise each
 /// of its thousand tags would be waited for, retries and all.
 const OUTAGE: u32 = 8;
-/// The code of a repository or tag that the account may not read.
-const PULL_REFUSED: &str = "pull-refused";
+
+/// Why a tag could not be read, and what it comes to.
+#[derive(Clone, Debug)]
+pub(super) struct Unseen {
+    outcome: TagOutcome,
+    why: Error,
+}
 
 impl Walk<'_> {
     /// Takes what a task found out. True: the walk is over.
@@ -46,7 +51,7 @@ impl Walk<'_> {
     fn take_failed_listing(&mut self, repository: &str, why: &Error) {
         if is_refused(why) {
             self.step.problems.push(problem(
-                PULL_REFUSED,
+                TagOutcome::PullRefused.as_str(),
                 repository,
                 "",
                 format!("{why}; until then its images stay as they are"),
@@ -60,7 +65,9 @@ impl Walk<'_> {
     }
 
     fn take_listing(&mut self, repository: &Arc<str>, listed: Listed) {
-        let Listed { listing, stored, mut standings } = listed;
+        let Listed { mut listing, stored, mut standings } = listed;
+        let mut names = HashSet::new();
+        listing.items.retain(|tag| names.insert(tag.name.clone()));
         let is_again = self.missing.contains_key(&**repository);
         let count = listing.items.len() as u64;
         if let Some(why) = listing.truncated {
@@ -73,30 +80,35 @@ impl Walk<'_> {
                 (open.state.missing, open.state.tags) = (missing, count);
             }
         }
-        if !is_again {
-            self.input.progress.update(|counts| {
-                counts.repositories_done += 1;
-                counts.tags += count;
-            });
+        if let Some(open) = self.open.get_mut(repository) {
+            open.is_listed = true;
+        }
+        self.input.progress.update(|counts| {
+            counts.repositories_done += 1;
+            counts.tags += count + listing.left_out.len() as u64;
+        });
+        for left in &listing.left_out {
+            self.count(repository, left.why);
+        }
+        if listing.items.is_empty() && !self.input.registry.repositories.is_empty() {
+            let why = "it was named to be scanned, but has no tags; check the name";
+            self.step.problems.push(problem("repository-empty", repository, "", why));
         }
         let mut stored: HashMap<String, StoredTag> = stored.into_iter().map(|row| (row.tag.clone(), row)).collect();
-        let mut names = HashSet::new();
         for tag in listing.items {
-            if !names.insert(tag.name.clone()) {
-                continue;
-            }
             let stored = stored.remove(&tag.name);
-            let known = match (&tag.digest, &stored) {
-                (Some(digest), Some(stored)) if *digest == stored.digest => Some(Vec::new()),
-                (Some(digest), _) => match standings.get(digest) {
-                    Some(Standing::Known(problems)) => Some(problems.clone()),
-                    _ => None,
-                },
-                (None, _) => None,
-            };
-            if let (Some(digest), Some(problems)) = (&tag.digest, known) {
-                self.see(repository, &tag.name, stored, digest.clone(), &problems, is_again);
-                continue;
+            match (&tag.digest, &stored) {
+                (Some(digest), Some(row)) if *digest == row.digest => {
+                    self.see_unchanged(repository, row, is_again);
+                    continue;
+                }
+                (Some(digest), _) => {
+                    if let Some(Standing::Known(summary)) = standings.get(digest) {
+                        self.see(repository, &tag.name, stored, digest.clone(), summary);
+                        continue;
+                    }
+                }
+                (None, _) => {}
             }
             if let Some(open) = self.open.get_mut(repository) {
                 open.left += 1;
@@ -114,14 +126,24 @@ impl Walk<'_> {
         stored: Option<StoredTag>,
         seen: Result<Seen, Trouble>,
     ) -> Result<bool, Stop> {
-        let is_again = self.missing.contains_key(&*repository);
+        if matches!(seen, Ok(Seen::Gone | Seen::Unchanged | Seen::Known(..) | Seen::Read(_))) {
+            self.failures_in_a_row = 0;
+        }
+        let is_own = !matches!(seen, Ok(Seen::Awaited(_)));
         let (digest, outcome) = match seen {
             Ok(Seen::Gone) => {
-                self.failures_in_a_row = 0;
                 if let (Some(open), Some(stored)) = (self.open.get_mut(&repository), stored) {
                     open.state.missing.push(stored.id);
                 }
-                self.input.progress.update(|counts| counts.tags_done += 1);
+                self.count(&repository, TagOutcome::Gone);
+                self.one_less(&repository);
+                return Ok(false);
+            }
+            Ok(Seen::Unchanged) => {
+                if let Some(stored) = stored {
+                    let is_again = self.missing.contains_key(&*repository);
+                    self.see_unchanged(&repository, &stored, is_again);
+                }
                 self.one_less(&repository);
                 return Ok(false);
             }
@@ -131,114 +153,131 @@ impl Walk<'_> {
                         waiting.push((repository, tag, stored));
                         return Ok(false);
                     }
-                    Digest::Known(problems) => (digest, Ok(problems.clone())),
-                    Digest::Unread => (digest, Err(None)),
+                    Digest::Known(summary) => (digest, Ok(summary.clone())),
+                    Digest::Unread(why) => (digest, Err(why.clone())),
                 }
             }
-            Ok(Seen::Known(digest, problems)) => {
-                self.failures_in_a_row = 0;
-                (digest, Ok(problems))
-            }
+            Ok(Seen::Known(digest, summary)) => (digest, Ok(summary)),
             Ok(Seen::Read(content)) => {
-                self.failures_in_a_row = 0;
-                let outcome = (content.digest.clone(), Ok(content.problems.clone()));
+                let outcome = (content.digest.clone(), Ok(content.summary()));
                 self.step.contents.push(*content);
                 outcome
             }
-            Ok(Seen::Unread(digest, trouble)) => (digest, Err(Some(("content-failed", registry_error(trouble)?)))),
-            Err(trouble) => (String::new(), Err(Some(("digest-failed", registry_error(trouble)?)))),
+            Ok(Seen::Unread(digest, trouble)) => {
+                let why = registry_error(trouble)?;
+                (digest, Err(Unseen { outcome: unread(TagOutcome::ContentFailed, &why), why }))
+            }
+            Err(trouble) => {
+                let why = registry_error(trouble)?;
+                (String::new(), Err(Unseen { outcome: unread(TagOutcome::DigestFailed, &why), why }))
+            }
         };
-        let mut over = None;
-        match outcome {
-            Ok(problems) => {
-                if stored.as_ref().is_none_or(|stored| stored.digest != digest) {
-                    self.settle_digest(&digest, Digest::Known(problems.clone()));
-                }
-                self.see(&repository, &tag, stored, digest, &problems, is_again);
+        self.settle_digest(&digest, outcome.clone());
+        let over = match outcome {
+            Ok(summary) => {
+                self.see(&repository, &tag, stored, digest, &summary);
+                Ok(false)
             }
-            Err(why) => {
-                self.settle_digest(&digest, Digest::Unread);
-                self.unseen(&repository, &tag, why.as_ref().map(|(code, why)| (*code, why)));
-                over = why;
+            Err(unseen) => {
+                self.unseen(&repository, &tag, &unseen);
+                if is_own { self.is_over(unseen.why) } else { Ok(false) }
             }
-        }
+        };
         self.one_less(&repository);
-        over.map_or(Ok(false), |(_, why)| self.is_over(why))
+        over
     }
 
     /// What a digest holds is known now, or will not be: those who wait for it are done.
-    fn settle_digest(&mut self, digest: &str, outcome: Digest) {
+    fn settle_digest(&mut self, digest: &str, outcome: Result<ContentSummary, Unseen>) {
         if digest.is_empty() {
             return;
         }
-        let problems = match &outcome {
-            Digest::Known(problems) => Some(problems.clone()),
-            _ => None,
+        let settled = match outcome.clone() {
+            Ok(summary) => Digest::Known(summary),
+            Err(unseen) => Digest::Unread(unseen),
         };
-        let Some(Digest::Awaited(waiting)) = self.digests.insert(digest.to_owned(), outcome) else { return };
+        let Some(Digest::Awaited(waiting)) = self.digests.insert(digest.to_owned(), settled) else { return };
         for (repository, tag, stored) in waiting {
-            let is_again = self.missing.contains_key(&*repository);
-            match &problems {
-                Some(problems) => self.see(&repository, &tag, stored, digest.to_owned(), problems, is_again),
-                None => self.unseen(&repository, &tag, None),
+            match &outcome {
+                Ok(summary) => self.see(&repository, &tag, stored, digest.to_owned(), summary),
+                Err(unseen) => self.unseen(&repository, &tag, unseen),
             }
             self.one_less(&repository);
         }
     }
 
-    /// A tag points to a digest that is known.
+    /// A tag is done with.
+    fn count(&mut self, repository: &str, outcome: TagOutcome) {
+        if let Some(open) = self.open.get_mut(repository) {
+            open.state.outcomes.add(outcome, 1);
+        }
+        self.input.progress.update(|counts| {
+            counts.tags_done += 1;
+            counts.outcomes.add(outcome, 1);
+        });
+    }
+
+    /// A tag points where it did.
+    fn see_unchanged(&mut self, repository: &str, stored: &StoredTag, is_again: bool) {
+        // An earlier attempt of this scan has counted what it stored.
+        let is_counted = is_again || self.input.resumed_since.is_some_and(|since| stored.changed_at >= since);
+        self.input.progress.update(|counts| counts.unchanged += u64::from(!is_counted));
+        self.count(repository, stored.outcome);
+        self.tell_problems(repository, &stored.tag, stored.outcome, &stored.job_name, None);
+    }
+
+    /// A tag points to a digest that is known, and did not before.
     fn see(
         &mut self,
         repository: &str,
         tag: &str,
         stored: Option<StoredTag>,
         digest: String,
-        problems: &[ContentProblem],
-        is_again: bool,
+        summary: &ContentSummary,
     ) {
-        let is_unchanged = stored.as_ref().is_some_and(|stored| stored.digest == digest);
-        let is_new = stored.is_none();
-        // An earlier attempt of this scan has counted what it stored.
-        let is_counted = is_again
-            || self
-                .input
-                .resumed_since
-                .is_some_and(|since| stored.as_ref().is_some_and(|stored| is_unchanged && stored.changed_at >= since));
-        self.input.progress.update(|counts| {
-            counts.tags_done += u64::from(!is_again);
-            match (is_unchanged, is_new) {
-                (true, _) => counts.unchanged += u64::from(!is_counted),
-                (false, true) => counts.added += 1,
-                (false, false) => counts.changed += 1,
-            }
+        if let Some(stored) = stored.as_ref().filter(|stored| stored.digest == digest) {
+            return self.see_unchanged(repository, stored, self.missing.contains_key(repository));
+        }
+        self.input.progress.update(|counts| match stored {
+            None => counts.added += 1,
+            Some(_) => counts.changed += 1,
         });
-        if is_unchanged {
-            let stored = self.stored_problems.get(repository).and_then(|tags| tags.get(tag));
-            self.step.problems.extend(content_problems(repository, tag, stored.map_or(&[][..], Vec::as_slice)));
-        } else {
-            self.step.problems.extend(content_problems(repository, tag, problems));
-            self.found.push((stored, found(repository, tag, Some(digest))));
+        self.count(repository, summary.outcome);
+        self.tell_problems(repository, tag, summary.outcome, &summary.job_name, Some(&summary.problems));
+        self.found.push((stored, found(repository, tag, Some(digest))));
+    }
+
+    /// Reports what is wrong with the content of a tag; `None`: what the store knows of it.
+    pub(super) fn tell_problems(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        outcome: TagOutcome,
+        job_name: &str,
+        problems: Option<&[ContentProblem]>,
+    ) {
+        let stored = || self.stored_problems.get(repository).and_then(|tags| tags.get(tag)).map(Vec::as_slice);
+        let of_content = problems.or_else(stored).unwrap_or_default().iter();
+        let told: Vec<_> = of_content.map(|found| problem(&found.code, repository, tag, &found.message)).collect();
+        self.step.problems.extend(told);
+        if outcome == TagOutcome::Seed && !inherited::is_called_after(repository, job_name) {
+            let message = inherited::message(repository, &printable(job_name));
+            self.step.problems.push(problem(inherited::CODE, repository, tag, message));
         }
     }
 
     /// A listed tag could not be read: it neither appears nor vanishes. When the registry did not answer, the scan is
     /// partial; when it refused, or what it answered is unusable, it will be so tomorrow, and must not keep vanished
     /// images in the catalogue for ever.
-    fn unseen(&mut self, repository: &str, tag: &str, why: Option<(&str, &Error)>) {
-        self.input.progress.update(|counts| counts.tags_done += 1);
-        let Some((code, why)) = why else { return };
+    fn unseen(&mut self, repository: &str, tag: &str, Unseen { outcome, why }: &Unseen) {
+        self.count(repository, *outcome);
         if let Error::NoPulls(why) = why {
             self.unpulled = (self.unpulled.0 + 1, why.clone());
-            // Whatever its registry says of the repository then, the next scan has to look.
-            if let Some(open) = self.open.get_mut(repository) {
-                open.state.change_signal.clear();
-            }
-            return;
+        } else {
+            self.step.problems.push(problem(outcome.as_str(), repository, tag, why));
         }
-        let code = if is_refused(why) { PULL_REFUSED } else { code };
-        self.step.problems.push(problem(code, repository, tag, why));
-        if is_refused(why) || matches!(why, Error::Malformed(_) | Error::NotFound(_)) {
-            // It is to be reported by each scan.
+        if is_refused(why) || matches!(why, Error::Malformed(_) | Error::NotFound(_) | Error::NoPulls(_)) {
+            // Whatever its registry says of the repository then, the next scan has to look, and to tell.
             if let Some(open) = self.open.get_mut(repository) {
                 open.state.change_signal.clear();
             }
@@ -261,8 +300,11 @@ impl Walk<'_> {
         if open.left > 0 {
             return;
         }
-        let Some(Open { state, failure, hints, .. }) = self.open.remove(repository) else { return };
+        let Some(Open { state, is_listed, failure, hints, .. }) = self.open.remove(repository) else { return };
         let name = state.name.clone();
+        if is_listed {
+            self.tallies.insert(name.clone(), state.outcomes);
+        }
         self.step.repositories.push(match failure {
             Some(why) => Looked::Failed { name: name.clone(), why },
             None => {
@@ -299,6 +341,15 @@ impl Walk<'_> {
     }
 }
 
+/// What a tag comes to that could not be read.
+fn unread(outcome: TagOutcome, why: &Error) -> TagOutcome {
+    match why {
+        Error::NoPulls(_) => TagOutcome::PullsSpent,
+        why if is_refused(why) => TagOutcome::PullRefused,
+        _ => outcome,
+    }
+}
+
 /// Whether the registry answered, but does not let this account (or strangers) have it.
 fn is_refused(why: &Error) -> bool {
     matches!(why, Error::Forbidden(_) | Error::LoginRequired(_))
@@ -313,14 +364,4 @@ fn registry_error(trouble: Trouble) -> Result<Error, Stop> {
 
 fn found(repository: &str, tag: &str, digest: Option<String>) -> FoundTag {
     FoundTag { repository: repository.to_owned(), tag: tag.to_owned(), digest }
-}
-
-pub(super) fn content_problems(
-    repository: &str,
-    tag: &str,
-    problems: &[ContentProblem],
-) -> impl Iterator<Item = NewScanProblem> + use<> {
-    let problems: Vec<NewScanProblem> =
-        problems.iter().map(|found| problem(&found.code, repository, tag, &found.message)).collect();
-    problems.into_iter()
 }

@@ -1,7 +1,7 @@
 //! Digests, manifests and configs.
 
 use serde_json::json;
-use silo::registry::Fetched;
+use silo::registry::{DEEP_INDEX, Fetched};
 
 use super::{assert_fails, open};
 use crate::support::fake_registry::{
@@ -181,7 +181,7 @@ async fn indexes_in_an_index_are_followed_to_a_depth() {
     assert_eq!(found, [("amd", "linux/amd64"), ("arm", "linux/arm64")], "the outer index names the platforms");
     // Seven indexes in each other: the innermost image is too deep.
     let deep = (0..7).fold(amd, |inner, _| registry.push_index("a", "deep", &[child(&inner, "")]));
-    assert!(matches!(open(&registry).fetch("a", &deep).await.unwrap(), Fetched::Other(kind) if kind == OCI_INDEX));
+    assert!(matches!(open(&registry).fetch("a", &deep).await.unwrap(), Fetched::Other(kind) if kind == DEEP_INDEX));
 }
 
 #[tokio::test]

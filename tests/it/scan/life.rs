@@ -84,6 +84,7 @@ async fn requests_for_a_scan_that_runs_join_it(engine: Engine) {
     let gate = std::sync::Arc::new(tokio::sync::Notify::new());
     let silo = Setup::on(engine).await.start().await;
     let (a, b) = (silo.add("slow", &slow.url()).await, silo.add("quick", &quick.url()).await);
+    slow.clear_log();
     slow.fault(Seen::is_catalog, 1, Fault::Hold(gate.clone()));
 
     let scan = silo.request_scan(a).await;

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use silo::catalog::{
-    Changes, ContentProblem, Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobSummary, JobVersionId,
-    Judgement, ListPage, ListPosition, NameOrder, Outcome, RegistryId, ScanState, SortKey, Standing, StoredTag,
+    Changes, Content, ContentProblem, Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobSummary,
+    JobVersionId, Judgement, ListPage, ListPosition, NameOrder, Outcome, RegistryId, ScanState, SortKey, Standing,
+    StoredTag, TagOutcome,
 };
 use silo::seed::{Problem, Severity};
 use silo::store::{Error, Store};
@@ -29,14 +30,16 @@ both!(a_scan_fills_the_catalogue, |store| {
     scan(&store, hub.id, &[("geo/team/detect-seed", "1", &image), ("other-seed", "latest", &plain)]).await;
 
     let tags = store.image_tags(hub.id).await.unwrap();
-    let tag = |index: usize, repository: &str, tag: &str, digest: &str| StoredTag {
+    let tag = |index: usize, repository: &str, tag: &str, content: &Content| StoredTag {
         id: tags[index].id,
         repository: repository.into(),
         tag: tag.into(),
-        digest: digest.into(),
+        digest: content.digest.clone(),
         changed_at: at(2),
+        outcome: content.summary().outcome,
+        job_name: content.summary().job_name,
     };
-    let expected = [tag(0, "geo/team/detect-seed", "1", &image.digest), tag(1, "other-seed", "latest", &plain.digest)];
+    let expected = [tag(0, "geo/team/detect-seed", "1", &image), tag(1, "other-seed", "latest", &plain)];
     assert_eq!(tags, expected, "every tag is remembered, catalogued or not");
 
     let images = store.image_list().await.unwrap();
@@ -92,8 +95,10 @@ both!(contents_come_back_as_they_went_in, |store| {
     let mut refused = content("refused", Outcome::Refused);
     refused.problems = vec![ContentProblem { code: "label-refused".into(), message: "not JSON".into() }];
     let plain = content("plain", Outcome::Unlabelled);
-    let chart = content("chart", Outcome::NotAnImage);
+    let chart = content("chart", Outcome::NotAnImage(TagOutcome::Chart));
     scan(&store, hub.id, &[("a", "1", &odd), ("b", "1", &refused), ("c", "1", &plain), ("d", "1", &chart)]).await;
+    let outcomes: Vec<TagOutcome> = store.image_tags(hub.id).await.unwrap().iter().map(|tag| tag.outcome).collect();
+    assert_eq!(outcomes, [TagOutcome::Seed, TagOutcome::LabelRefused, TagOutcome::Unlabelled, TagOutcome::Chart]);
 
     if let Outcome::Seed(facts) = &mut odd.outcome {
         facts.description = "nul \u{FFFD} and \u{1F980}".into();
@@ -452,4 +457,26 @@ both!(lists_come_page_by_page_sorted_and_filtered, |store| {
     let counts = store.job_image_counts(job(&store, "sea").await.id).await.unwrap();
     let counts: Vec<_> = counts.iter().map(|(version, images)| (version.job_version.as_str(), *images)).collect();
     assert_eq!(counts, [("2.0.0", 2)]);
+});
+
+both!(ids_of_what_went_are_kept_for_a_month, |store| {
+    let hub = registry(&store, "hub").await;
+    let (ice, snow) = (seed("ice", "1.0.0", "1.0.0"), seed("snow", "1.0.0", "1.0.0"));
+    let id_of = async |name: &str| {
+        let images = store.image_list().await.unwrap();
+        let image = images.into_iter().find(|image| image.name == name)?;
+        Some((image.id, image.job_id, image.job_version_id, image.first_seen_at))
+    };
+    scan(&store, hub.id, &[("ice", "1", &ice), ("snow", "1", &snow)]).await;
+    let before = id_of("ice:1").await;
+    scan(&store, hub.id, &[("snow", "1", &snow)]).await;
+    assert_eq!(id_of("ice:1").await, None);
+    assert_eq!(store.tombstone_prune(at(30 * 24 * 3600)).await.unwrap(), 0);
+    scan(&store, hub.id, &[("ice", "1", &ice), ("snow", "1", &snow)]).await;
+    assert!(before.is_some() && id_of("ice:1").await == before);
+    scan(&store, hub.id, &[("snow", "1", &snow)]).await;
+    // The image, its job and the job's version.
+    assert_eq!(store.tombstone_prune(at(30 * 24 * 3600 + 3)).await.unwrap(), 3);
+    scan(&store, hub.id, &[("ice", "1", &ice), ("snow", "1", &snow)]).await;
+    assert!(id_of("ice:1").await > before, "ids of others are never given again");
 });

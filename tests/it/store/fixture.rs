@@ -64,6 +64,7 @@ pub fn new_registry(name: &str) -> NewRegistry {
         client_certificate: "certificate".into(),
         include: vec!["*-seed".into(), "x/*".into()],
         exclude: vec!["old/*".into()],
+        repositories: vec!["a".into()],
         schedule: "0 */6 * * *".into(),
     }
 }

@@ -28,6 +28,7 @@ both!(a_registry_comes_back_as_it_went_in, |store| {
         client_certificate: new.client_certificate,
         include: new.include,
         exclude: new.exclude,
+        repositories: new.repositories,
         schedule: new.schedule,
         created_at: at(1),
         next_scan_at: None,
@@ -84,6 +85,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
         client_certificate: "new".into(),
         include: vec!["*".into()],
         exclude: vec![],
+        repositories: vec!["b".into()],
         schedule: "off".into(),
         // These two never change.
         name: "new".into(),
@@ -98,6 +100,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
         client_certificate: new.client_certificate.clone(),
         include: new.include.clone(),
         exclude: new.exclude.clone(),
+        repositories: new.repositories.clone(),
         schedule: new.schedule.clone(),
         ..hub.clone()
     };

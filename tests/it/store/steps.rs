@@ -2,6 +2,7 @@
 
 use silo::catalog::{
     Changes, Content, ImageId, KnownConfig, NewScanProblem, Outcome, RepositoryState, ScanCounts, ScanState, Standing,
+    TagCounts, TagOutcome,
 };
 use silo::store::{Error, Looked, ScanStep, Store};
 
@@ -63,7 +64,11 @@ both!(steps_add_up_to_what_the_end_shows, |store| {
 both!(what_is_known_of_repositories, |store| {
     let hub = registry(&store, "hub").await;
     let claim = claim(&store, hub.id).await;
+    let mut outcomes = TagCounts::default();
+    outcomes.add(TagOutcome::Seed, 3);
+    outcomes.add(TagOutcome::Signature, 1);
     let listed = |name: &str| RepositoryState {
+        outcomes,
         name: name.into(),
         listed_by: claim.id,
         listed_at: Some(at(2)),
@@ -87,7 +92,8 @@ both!(what_is_known_of_repositories, |store| {
 
     let counts = store.scan_take_up(&claim).await.unwrap();
     let shown = [counts.requests, counts.repositories, counts.repositories_done, counts.tags, counts.problems];
-    assert_eq!(shown, [7, 3, 2, 6, 1], "repositories that are not done are looked into again");
+    assert_eq!(counts.outcomes.get(TagOutcome::Seed), 6);
+    assert_eq!(shown, [7, 3, 2, 8, 1], "repositories that are not done are looked into again");
     assert_eq!(store.scan_problem_list(claim.id, 0, 10).await.unwrap()[0].problem, problem("a", "1"));
 
     let again = ScanStep { repositories: vec![failed("b", "refused"), failed("a", "gone")], ..ScanStep::default() };
@@ -137,7 +143,7 @@ both!(a_registry_is_believed_by_itself_only, |store| {
     let digests = [told.digest.clone()].into();
     scan(&store, liar.id, &[("a", "1", &told)]).await;
     let standing = async |registry| store.content_standing(registry, &digests).await.unwrap().remove(&told.digest);
-    assert_eq!(standing(liar.id).await, Some(Standing::Known(vec![])));
+    assert_eq!(standing(liar.id).await, Some(Standing::Known(told.summary())));
     assert_eq!(standing(honest.id).await, Some(Standing::Hearsay));
 
     // Another's word for the same digest does not count, whoever was first.
@@ -151,7 +157,7 @@ both!(a_registry_is_believed_by_itself_only, |store| {
     assert_eq!(jobs(&store).await, ["snow"], "what was checked is what it is, for all");
     let versions = store.job_version_list(None).await.unwrap();
     assert_eq!(versions[0].images.len(), 2);
-    assert_eq!(standing(liar.id).await, Some(Standing::Known(vec![])));
+    assert_eq!(standing(liar.id).await, Some(Standing::Known(checked.summary())));
     scan(&store, liar.id, &[("a", "1", &told)]).await;
     assert_eq!(jobs(&store).await, ["snow"], "and stays so");
 });

@@ -66,6 +66,14 @@ impl LayoutBuilder {
         self.name(reference, manifest)
     }
 
+    /// An image for linux/amd64 that has no name.
+    pub fn unnamed_image(&mut self, labels: Labels) -> String {
+        let manifest = self.platform_image("linux/amd64", labels);
+        let digest = manifest["digest"].as_str().expect("a digest").to_owned();
+        self.entries.push(manifest);
+        digest
+    }
+
     /// An index with one image for each platform, such as `linux/arm64` or `linux/arm/v7`.
     pub fn index(&mut self, reference: &str, images: &[(&str, Labels)]) -> String {
         let children = self.children(images);

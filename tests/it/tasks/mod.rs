@@ -56,7 +56,7 @@ impl House {
 
     pub async fn add(&self, name: &str, url: &str, schedule: &str) -> Registry {
         let form = form(name, url, schedule);
-        self.app.registry_add(&form).await.expect("a registry that answers")
+        self.app.registry_add(&form).await.expect("a registry that answers").registry
     }
 
     /// Adds a registry of a kind, for an account given as `name:password`.
@@ -69,7 +69,7 @@ impl House {
             password: SecretString::from(password),
             ..form("mine", url, "off")
         };
-        self.app.registry_add(&form).await.expect("a registry that answers").id
+        self.app.registry_add(&form).await.expect("a registry that answers").registry.id
     }
 }
 

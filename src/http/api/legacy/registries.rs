@@ -25,7 +25,7 @@ pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(Status
         password: SecretString::from(body.text("password")?),
         ..RegistryForm::default()
     };
-    let registry = app.registry_add(&form).await?;
+    let registry = app.registry_add(&form).await?.registry;
     Ok((StatusCode::CREATED, Json(RegistryDetailView::new(registry, true))))
 }
 

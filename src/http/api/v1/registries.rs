@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{PageView, limit};
-use crate::app::{App, Error, RegistryChange, RegistryForm, RegistryStatus, Session, ca_fingerprints};
+use crate::app::{App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, Session, ca_fingerprints};
 use crate::catalog::{RegistryId, RegistryKind, Repository, Role, Scan};
 use crate::http::error::Result;
 use crate::http::extract::{Json, Path, Query, id};
@@ -36,6 +36,8 @@ pub(super) struct AddForm {
     #[serde(default)]
     exclude: Vec<String>,
     #[serde(default)]
+    repositories: Vec<String>,
+    #[serde(default)]
     schedule: String,
 }
 
@@ -61,6 +63,8 @@ pub(super) struct ChangeForm {
     include: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     exclude: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    repositories: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     schedule: Option<String>,
 }
@@ -93,10 +97,14 @@ pub(super) struct RegistryView {
     ca_fingerprints: Vec<String>,
     include: Vec<String>,
     exclude: Vec<String>,
+    repositories: Vec<String>,
     schedule: String,
     created_at: DateTime<Utc>,
     next_scan_at: Option<DateTime<Utc>>,
     last_scan: Option<LastScanView>,
+    /// What its admin should know; only in the reply to who added or changed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// How the registry is doing.
@@ -159,10 +167,12 @@ impl RegistryView {
             has_client_certificate: !registry.client_certificate.is_empty(),
             include: registry.include,
             exclude: registry.exclude,
+            repositories: registry.repositories,
             schedule: registry.schedule,
             created_at: registry.created_at,
             next_scan_at: registry.next_scan_at,
             last_scan: last_scan.map(LastScanView::from),
+            notes: Vec::new(),
         }
     }
 }
@@ -186,12 +196,14 @@ pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Re
         client_key: form.client_key,
         include: form.include,
         exclude: form.exclude,
+        repositories: form.repositories,
         schedule: form.schedule,
     };
-    let registry = app.registry_add(&form).await?;
+    let CheckedRegistry { registry, notes } = app.registry_add(&form).await?;
     let location = [(header::LOCATION, format!("/api/v1/registries/{}", registry.id))];
     let status = RegistryStatus { registry, last_scan: None };
-    Ok((StatusCode::CREATED, location, axum::Json(RegistryView::new(status, true))))
+    let view = RegistryView { notes, ..RegistryView::new(status, true) };
+    Ok((StatusCode::CREATED, location, axum::Json(view)))
 }
 
 pub(super) async fn get(
@@ -229,11 +241,12 @@ pub(super) async fn change(
         client_key: form.client_key,
         include: form.include,
         exclude: form.exclude,
+        repositories: form.repositories,
         schedule: form.schedule,
     };
     let id = RegistryId(id(&registry)?);
-    app.registry_change(id, &change).await?;
-    Ok(axum::Json(RegistryView::new(app.registry_status(id).await?, true)))
+    let notes = app.registry_change(id, &change).await?.notes;
+    Ok(axum::Json(RegistryView { notes, ..RegistryView::new(app.registry_status(id).await?, true) }))
 }
 
 pub(super) async fn delete(State(app): State<App>, Path(registry): Path<String>) -> Result<StatusCode> {

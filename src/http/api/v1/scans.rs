@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PageView, Paging, limit};
 use crate::app::{App, Session};
-use crate::catalog::{RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::catalog::{OutcomeGroup, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
 
@@ -26,7 +26,7 @@ pub(super) struct ScanView {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     attempts: i64,
-    counts: ScanCounts,
+    counts: ScanCountsView,
     /// Guessed; null while nobody can tell.
     remaining_seconds: Option<i64>,
     error: Option<String>,
@@ -47,9 +47,34 @@ impl ScanView {
             attempts: scan.attempts,
             remaining_seconds: scan.remaining(now).map(|remaining| remaining.num_seconds()),
             notes: scan.notes(),
-            counts: scan.counts,
+            counts: ScanCountsView::new(&scan),
             error: scan.error,
             registry: scan.registry_name,
+        }
+    }
+}
+
+/// The counts, with what became of the tags: the four kinds add up to `tags`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScanCountsView {
+    #[serde(flatten)]
+    counts: ScanCounts,
+    tags_seed: u64,
+    tags_not_seed: u64,
+    tags_with_problems: u64,
+    tags_passed_over: u64,
+}
+
+impl ScanCountsView {
+    fn new(scan: &Scan) -> Self {
+        let outcomes = scan.outcomes();
+        Self {
+            counts: ScanCounts { outcomes, ..scan.counts },
+            tags_seed: outcomes.of(OutcomeGroup::Seed),
+            tags_not_seed: outcomes.of(OutcomeGroup::NotSeed),
+            tags_with_problems: outcomes.of(OutcomeGroup::Problem),
+            tags_passed_over: outcomes.of(OutcomeGroup::PassedOver),
         }
     }
 }

@@ -17,7 +17,7 @@ mod zot;
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, ImageConfig, Limits, Listing, Source, Tag};
+use silo::registry::{Endpoint, Fetched, Hosts, ImageConfig, Limits, Source, SourceListing, Tag};
 
 use super::{assert_fails, limits};
 use crate::support::app::{TestApp, manifest, text};
@@ -94,7 +94,7 @@ async fn outcome(silo: &TestApp, registry: i64) -> (String, Vec<String>) {
 }
 
 /// Names and digests.
-fn pairs(listing: &Listing<Tag>) -> Vec<(&str, Option<&str>)> {
+fn pairs(listing: &SourceListing<Tag>) -> Vec<(&str, Option<&str>)> {
     listing.items.iter().map(|tag| (tag.name.as_str(), tag.digest.as_deref())).collect()
 }
 

@@ -1,0 +1,156 @@
+//! Ids of what went: an image, job or job version that comes back within a month gets its old one, so that links to it,
+//! and what others have noted, stay true. An image is known by its registry's place (host; on disk, the address) and its
+//! name, so that it is the same when the registry itself was deleted and added again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::db::{Tx, bulk, sql};
+use super::value::{Value, row};
+use super::{Result, Store};
+use crate::catalog::RegistryId;
+
+/// How long ids are kept.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+/// Begins a statement that keeps ids.
+const INSERT: &str = "INSERT INTO tombstones (kind, id, name, registry_id, since, removed_at)";
+
+/// Selects the images `i` of the registries `r` that are worth it: others have ids that nobody sees.
+const OF_IMAGES: &str = "'image', i.id,
+         CASE WHEN r.host = '' THEN r.url ELSE r.host END || '/' || i.repository || ':' || i.tag,
+         i.registry_id, i.first_seen_at";
+const IMAGES: &str = "FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
+    WHERE c.outcome = 'seed'";
+
+struct Grave {
+    id: i64,
+    name: String,
+    registry_id: i64,
+    since: DateTime<Utc>,
+    removed_at: DateTime<Utc>,
+}
+row!(Grave { id, name, registry_id, since, removed_at });
+
+/// What comes back: its id, and since when it has been known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Revived {
+    pub id: i64,
+    pub since: DateTime<Utc>,
+}
+
+impl Store {
+    /// Forgets ids that have been kept long enough; how many.
+    pub async fn tombstone_prune(&self, now: DateTime<Utc>) -> Result<u64> {
+        sql("DELETE FROM tombstones WHERE removed_at < $1").bind(now - KEPT).execute(&self.db).await
+    }
+}
+
+/// Keeps the ids of images. Call it while they are there.
+pub(super) async fn images_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+    let at = now.timestamp_millis();
+    bulk(&format!("{INSERT} SELECT {OF_IMAGES}, {at} {IMAGES} AND i.id IN ("), ids.map(|id| [id]), ")")
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Keeps the ids of all images of a registry. Call it while it is there.
+pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
+    sql(format!("{INSERT} SELECT {OF_IMAGES}, $1 {IMAGES} AND i.registry_id = $2"))
+        .bind(now)
+        .bind(registry)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Keeps the ids of job versions. Call it while they are there.
+pub(super) async fn versions_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+    let at = now.timestamp_millis();
+    let select = "SELECT 'job-version', v.id, CAST(v.job_id AS TEXT) || ':' || v.job_version, 0";
+    bulk(&format!("{INSERT} {select}, {at}, {at} FROM job_versions v WHERE v.id IN ("), ids.map(|id| [id]), ")")
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Keeps the ids of jobs. Call it while they are there.
+pub(super) async fn jobs_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+    let at = now.timestamp_millis();
+    let select = format!("{INSERT} SELECT 'job', j.id, j.name, 0, {at}, {at} FROM jobs j WHERE j.id IN (");
+    bulk(&select, ids.map(|id| [id]), ")").execute(tx).await.map(drop)
+}
+
+/// The ids of images that come back to a registry, by repository and tag. Whoever asks takes them.
+pub(super) async fn images_come<'a>(
+    tx: &mut Tx,
+    registry: RegistryId,
+    images: impl Iterator<Item = (&'a str, &'a str)>,
+    now: DateTime<Utc>,
+) -> Result<HashMap<(&'a str, &'a str), Revived>> {
+    let place: Option<(String,)> =
+        sql("SELECT CASE WHEN host = '' THEN url ELSE host END FROM registries WHERE id = $1")
+            .bind(registry)
+            .optional(&mut *tx)
+            .await?;
+    let Some((place,)) = place else { return Ok(HashMap::new()) };
+    let names: BTreeMap<String, (&str, &str)> =
+        images.map(|(repository, tag)| (format!("{place}/{repository}:{tag}"), (repository, tag))).collect();
+    let revived = come(tx, "image", names.keys(), registry, now).await?;
+    Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
+}
+
+/// The ids of jobs that come back, by name. Whoever asks takes them.
+pub(super) async fn jobs_come(
+    tx: &mut Tx,
+    names: impl Iterator<Item = &String>,
+    now: DateTime<Utc>,
+) -> Result<HashMap<String, Revived>> {
+    come(tx, "job", names, RegistryId(0), now).await
+}
+
+/// The ids of job versions that come back, by the job's id and the version. Whoever asks takes them.
+pub(super) async fn versions_come<'a>(
+    tx: &mut Tx,
+    versions: impl Iterator<Item = (i64, &'a String)>,
+    now: DateTime<Utc>,
+) -> Result<HashMap<(i64, &'a String), Revived>> {
+    let names: BTreeMap<String, (i64, &String)> =
+        versions.map(|(job, version)| (format!("{job}:{version}"), (job, version))).collect();
+    let revived = come(tx, "job-version", names.keys(), RegistryId(0), now).await?;
+    Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
+}
+
+/// Takes ids back, one a name: of several that of the same registry, else the one that went last.
+async fn come(
+    tx: &mut Tx,
+    kind: &str,
+    names: impl Iterator<Item = &String>,
+    registry: RegistryId,
+    now: DateTime<Utc>,
+) -> Result<HashMap<String, Revived>> {
+    let oldest = (now - KEPT).timestamp_millis();
+    let graves: Vec<Grave> = bulk(
+        &format!(
+            "SELECT id, name, registry_id, since, removed_at FROM tombstones
+             WHERE kind = '{kind}' AND removed_at >= {oldest} AND name IN ("
+        ),
+        names.map(|name| [name.into()]),
+        ")",
+    )
+    .all(&mut *tx)
+    .await?;
+    let mut best: HashMap<String, Grave> = HashMap::new();
+    let rank = |grave: &Grave| (grave.registry_id == registry.0, grave.removed_at, grave.id);
+    for grave in graves {
+        match best.get(&grave.name) {
+            Some(known) if rank(known) >= rank(&grave) => {}
+            _ => _ = best.insert(grave.name.clone(), grave),
+        }
+    }
+    let taken = best.values().map(|grave| [grave.id.into()]);
+    bulk(&format!("DELETE FROM tombstones WHERE kind = '{kind}' AND id IN ("), taken, ")").execute(tx).await?;
+    Ok(best.into_iter().map(|(name, Grave { id, since, .. })| (name, Revived { id, since })).collect())
+}
