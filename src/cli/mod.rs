@@ -227,7 +227,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     let flags = Flags { config: arguments.local.config, data: arguments.local.data, listen: None };
     match arguments.command {
         None => serve::run(flags, arguments.serve).await,
-        Some(Command::Serve(options)) => serve::run(flags, options).await,
+        Some(Command::Serve(options)) => serve::run(flags, options.or(arguments.serve)).await,
         Some(Command::Config(options)) => config::run(&flags, &options),
         Some(Command::User(command)) => account::run(&flags, command).await,
         Some(Command::Keys(command)) => keys::run(&flags, command).await,

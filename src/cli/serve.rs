@@ -27,6 +27,13 @@ pub(super) struct Options {
     demo: bool,
 }
 
+impl Options {
+    /// Also with what was given before the name of the command.
+    pub(super) fn or(self, before: Self) -> Self {
+        Self { listen: self.listen.or(before.listen), demo: self.demo || before.demo }
+    }
+}
+
 pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     keep_files_private();
     let settings = Settings::load(&Flags { listen: options.listen, ..flags })?;
