@@ -29,15 +29,20 @@ pub(super) fn make_room(folder: &Path) -> bool {
     }
 }
 
+/// Whether there is a reserve.
+pub(super) fn is_kept(folder: &Path) -> bool {
+    folder.join(FILE).exists()
+}
+
 /// Makes the reserve where it is missing, if as much is left for others. Blocking.
 ///
 /// # Errors
 /// Mostly that the disk is full.
 pub(super) fn keep(folder: &Path) -> io::Result<()> {
-    let file = folder.join(FILE);
-    if file.exists() {
+    if is_kept(folder) {
         return Ok(());
     }
+    let file = folder.join(FILE);
     if space(folder).is_some_and(|space| space.free < 2 * SIZE as u64) {
         return Err(ErrorKind::StorageFull.into());
     }

@@ -1,21 +1,22 @@
 //! Whether everything is there that the service needs: looked at from outside, also while it runs. Changes nothing.
 
+mod jobs;
+mod machine;
+mod times;
+
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
-use super::disk_reserve::try_to_write;
 use super::keys;
-use super::runs::{RunDiskShortage, reserve, stuck_in};
 use super::start::{address, refuse_emptied};
 use crate::auth::{KeysError, key_check, read_key};
+use crate::clock::Clock;
 use crate::config::Settings;
-use crate::engine::disk::space;
 use crate::lock::FileLock;
 use crate::search::{self, Survey};
 use crate::store::{CatalogueState, Look, Store};
@@ -49,88 +50,39 @@ impl Finding {
     }
 }
 
-/// Examines what a configuration names.
-pub async fn examine(settings: &Settings) -> Vec<Finding> {
+/// Examines what a configuration names, and the engine at an address, if one is given.
+pub async fn examine(settings: &Settings, engine: Option<&str>) -> Vec<Finding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
         && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());
     let looked = Store::look(&address(settings)).await;
-    let mut findings = vec![data_folder(settings), key_files(settings, looked.as_ref().ok())];
+    let mut findings = vec![machine::data_folder(settings), key_files(settings, looked.as_ref().ok())];
     findings.push(match &looked {
         _ if let Err(why) = refuse_emptied(settings) => bad("database", why.to_string(), ""),
         Ok(look) => database(settings, look),
         Err(why) => bad("database", why.to_string(), ""),
     });
-    let catalogue = looked.ok().and_then(|look| look.catalogue);
+    let looked = looked.ok();
     let folder = settings.in_data("index");
     let survey = spawn_blocking(move || search::survey(&folder)).await;
     findings.push(
         match survey.map_err(|why| why.to_string()).and_then(|looked| looked.map_err(|why| why.to_string())) {
-            Ok(survey) => index(&survey, catalogue, runs),
+            Ok(survey) => index(&survey, looked.as_ref().and_then(|look| look.catalogue), runs),
             Err(why) => bad("search index", why, "remove the folder 'index' in the data directory: it is built anew"),
         },
     );
-    findings.extend(
-        spawn_blocking({
-            let settings = settings.clone();
-            move || files_of_runs(&settings)
-        })
-        .await
-        .unwrap_or_default(),
-    );
+    if let Some(times) = looked.and_then(|look| look.times) {
+        let now = Clock::system().now();
+        findings.extend([times::clock(&times, now), times::leases(settings, &times, now)]);
+    }
+    let asked = settings.clone();
+    findings.extend(spawn_blocking(move || machine::disks(&asked)).await.unwrap_or_default());
+    findings.push(jobs::network(settings));
     findings.push(match runs {
         true => good("service", format!("a service runs on {}", data.display())),
         false => notice("service", format!("no service runs on {}", data.display()), "start one with: silo serve"),
     });
-    findings
-}
-
-fn data_folder(settings: &Settings) -> Finding {
-    const ABOUT: &str = "data directory";
-    let data = &settings.data;
-    let shown = data.display();
-    let mode = match fs::metadata(data) {
-        Ok(about) if about.is_dir() => about.permissions().mode(),
-        Ok(_) => return bad(ABOUT, format!("{shown} is no folder"), "give another with --data or SILO_DATA"),
-        Err(why) if why.kind() == ErrorKind::NotFound => {
-            return notice(ABOUT, format!("{shown} is not there yet"), "the first start of the service makes it");
-        }
-        Err(why) => return bad(ABOUT, format!("{shown}: {why}"), "give another with --data or SILO_DATA"),
-    };
-    if let Err(why) = try_to_write(data) {
-        return bad(ABOUT, format!("{shown} cannot be written: {why}"), "let the service's user write there");
-    }
-    let database = settings.sqlite_path();
-    let is_open = |path: &Path| fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
-    if mode & 0o077 != 0 && settings.database.url.expose_secret().is_empty() && is_open(&database) {
-        let text = format!("others may look into {shown} (mode {:o}) and read {}", mode & 0o777, database.display());
-        return bad(ABOUT, text, "chmod 700 the folder and 600 the files in it: password hashes stand there");
-    }
-    if mode & 0o077 != 0 {
-        let text = format!("others may look into {shown} (mode {:o})", mode & 0o777);
-        return notice(ABOUT, text, "chmod 700 it: keys and passwords lie there");
-    }
-    good(ABOUT, format!("{shown}, for its owner alone"))
-}
-
-/// What is to be said of the disk of runs: nothing, where all is well.
-fn files_of_runs(settings: &Settings) -> Vec<Finding> {
-    const ABOUT: &str = "runs";
-    let folder = settings.runs_folder();
-    let mut findings = Vec::new();
-    if let Some(space) = space(&folder) {
-        let reserve = reserve(settings.runs.reserve_mib, space);
-        if space.free < reserve {
-            let shortage = RunDiskShortage { free: space.free, reserve };
-            let advice = "runs wait until there is room: remove files, or lower what is kept free";
-            findings.push(bad(ABOUT, shortage.to_string(), advice));
-        }
-    }
-    let stuck = stuck_in(&folder);
-    if let Some((first, why)) = stuck.first() {
-        let text = format!("{} folders of ended runs cannot be removed, as {}: {why}", stuck.len(), first.display());
-        findings.push(notice(ABOUT, text, "remove them as root; the service tries again every ten minutes"));
-    }
+    findings.extend(jobs::engine(settings, engine).await);
     findings
 }
 

@@ -6,8 +6,7 @@ use super::render::{json_line, tame};
 use super::{Exit, print};
 use crate::app::{Finding, Verdict, examine};
 use crate::config::{Flags, Settings};
-use crate::engine::docker::Docker;
-use crate::engine::runtime::Runtime as _;
+use crate::http::too_few_handles;
 
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 the service can work, notices or not; 1 something is bad.")]
@@ -15,15 +14,15 @@ pub(super) struct Options {
     /// As JSON
     #[arg(long)]
     json: bool,
-    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
+    /// Address of the container engine; without one that of the configuration, or the usual sockets of Docker and Podman
     #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
     engine: Option<String>,
 }
 
 pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit> {
     let settings = Settings::load(flags)?;
-    let mut findings = examine(&settings).await;
-    findings.push(container_engine(options.engine.as_deref()).await);
+    let mut findings = examine(&settings, options.engine.as_deref()).await;
+    findings.push(file_handles(&settings));
     if options.json {
         print(json_line(&findings)?)?;
     } else {
@@ -33,18 +32,18 @@ pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit
     Ok(if worst == Some(Verdict::Bad) { Exit::Failed } else { Exit::Done })
 }
 
-async fn container_engine(at: Option<&str>) -> Finding {
-    const ABOUT: &str = "container engine";
-    let opened = match Docker::open(at).await {
-        Ok(docker) => docker.engine().await,
-        Err(why) => Err(why),
-    };
-    match opened {
-        Ok(engine) => {
-            let text = format!("{} at {} ({})", engine.name, engine.address, engine.platform);
-            Finding::new(ABOUT, Verdict::Good, text, "")
-        }
-        Err(why) => Finding::new(ABOUT, Verdict::Notice, why.to_string(), "only silo run and silo batch need one"),
+/// The hard limit of whoever asks: the service raises its own as far.
+fn file_handles(settings: &Settings) -> Finding {
+    const ABOUT: &str = "file handles";
+    let wanted = settings.http.connections;
+    match too_few_handles(wanted) {
+        None => Finding::new(ABOUT, Verdict::Good, format!("enough for {wanted} connections (http.connections)"), ""),
+        Some((possible, handles)) => Finding::new(
+            ABOUT,
+            Verdict::Notice,
+            format!("at most {handles} here, enough for {possible} connections of {wanted} (http.connections)"),
+            "raise it for the service: LimitNOFILE of systemd, ulimit -Hn of a shell",
+        ),
     }
 }
 

@@ -32,6 +32,13 @@ impl Bounds {
     }
 }
 
+/// How many connections the handles that a process may have are enough for, where they are fewer than `most`; the handles.
+pub fn too_few_handles(most: usize) -> Option<(usize, usize)> {
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum?;
+    let handles = usize::try_from(maximum).unwrap_or(usize::MAX);
+    (handles / HANDLES_EACH < most).then_some((handles / HANDLES_EACH, handles))
+}
+
 /// Raises the bound of this process's handles as far as it may; the bound.
 pub(super) fn raise_handle_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

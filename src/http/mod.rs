@@ -20,6 +20,7 @@ mod stream;
 mod unread_body;
 mod watch;
 
+pub use connections::too_few_handles;
 pub use routes::{Access, Route, Routes, routes};
 pub use serve::{Limits, serve};
 

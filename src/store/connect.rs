@@ -13,7 +13,7 @@ use sqlx::{Connection, Executor, SqlSafeStr};
 use super::db::{Db, sql};
 use super::index_feed::CatalogueState;
 use super::pools::{LONGEST_PATIENCE, Lane, PostgresServer, SqlitePools};
-use super::{Address, Error, Result, SEAL_KEY, SealedText, Store, TOKEN_KEY};
+use super::{Address, Error, Result, SEAL_KEY, SealedText, Store, StoredTimes, TOKEN_KEY};
 
 /// How long SQLite's writers wait for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,11 +84,13 @@ pub struct Look {
     pub sealed: Vec<SealedText>,
     pub seal_check: Option<String>,
     pub token_check: Option<String>,
+    /// `None` unless both are the same.
+    pub times: Option<StoredTimes>,
 }
 
 impl Look {
     fn without_tables(version: Option<i64>, newest: i64) -> Self {
-        Self { version, newest, catalogue: None, sealed: Vec::new(), seal_check: None, token_check: None }
+        Self { version, newest, catalogue: None, sealed: Vec::new(), seal_check: None, token_check: None, times: None }
     }
 }
 
@@ -141,6 +143,7 @@ impl Store {
             sealed: self.sealed_list().await?,
             seal_check: self.key_check(SEAL_KEY).await?,
             token_check: self.key_check(TOKEN_KEY).await?,
+            times: Some(self.stored_times().await?),
         })
     }
 }

@@ -22,6 +22,7 @@ mod runs;
 mod scans;
 mod sealed;
 mod sessions;
+mod times;
 mod tombstones;
 mod uploads;
 mod users;
@@ -39,6 +40,7 @@ use self::pools::Lane;
 pub use self::registries::SealedSecrets;
 pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::LoginAccount;
+pub use self::times::StoredTimes;
 pub use self::uploads::UploadRoom;
 use crate::catalog::{
     Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase, RunStatus,

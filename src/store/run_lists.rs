@@ -177,6 +177,13 @@ impl Store {
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
+    /// A host's runs whose files were thrown away since a moment, by whomever: their ids.
+    pub async fn run_list_purged(&self, host: &str, since: DateTime<Utc>) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> =
+            sql("SELECT id FROM runs WHERE host = $1 AND purged_at >= $2").bind(host).bind(since).all(&self.db).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
     /// The ids of a host's runs that somebody is at.
     pub async fn run_list_held(&self, host: &str) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =

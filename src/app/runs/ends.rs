@@ -17,7 +17,8 @@ use crate::engine::verdict::Verdict;
 
 /// How often a run is looked at that another process may be at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How much longer the runs of another silo are kept, so that it throws their files away itself, which are where it is.
+/// How much longer the runs of another silo are kept, so that it throws their files away itself, which are where it is. And for how
+/// long a silo looks for what others threw away.
 const OF_OTHERS: TimeDelta = TimeDelta::days(7);
 /// How many runs are looked at in one go.
 const BATCH: u32 = 100;
@@ -142,9 +143,24 @@ impl App {
                 break;
             }
         }
+        let others = self.discard_purged().await;
         let pruned = self.0.store.run_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
         let uploads = self.upload_clean_up(days(settings.keep_uploads_days)).await;
-        first.and(pruned).and(uploads)
+        first.and(others).and(pruned).and(uploads)
+    }
+
+    /// Removes files of runs of this silo that another one was asked to throw away: it does not have them.
+    async fn discard_purged(&self) -> Result<()> {
+        let since = self.0.clock.now() - OF_OTHERS;
+        for id in self.0.store.run_list_purged(&self.0.host, since).await? {
+            let Some(stored) = self.0.store.run_get(&id).await? else { continue };
+            let Some(folder) = read_record(&stored)?.folder else { continue };
+            if tokio::fs::try_exists(&folder).await.unwrap_or_default() {
+                self.discard(folder).await?;
+                tracing::info!(run = id, "a run's files were thrown away, as another silo was asked");
+            }
+        }
+        Ok(())
     }
 
     /// Removes what an engine made of a run when nobody looked any more: it was asked as its silo died.

@@ -41,6 +41,7 @@ pub(super) use secrets::place as settings_place;
 pub(super) use space::{RunDiskShortage, reserve};
 pub use submit::{Planned, Submitted};
 pub(super) use uploads::remove_parts;
+pub(super) use work::LEASE as RUN_LEASE;
 
 /// What a user asks for.
 #[derive(Clone, Debug, Default)]

@@ -31,7 +31,7 @@ use crate::seed::model::Manifest;
 use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
 /// How long a silo may be silent before another takes its runs.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
+pub(in crate::app) const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How often the lease is renewed, and who wants to cancel is heard.
 const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;

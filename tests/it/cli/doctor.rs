@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::scan::registry_of;
 use crate::support::process::{Engine, Setup, Silo, on_both, silo};
+use crate::support::small_disk::SmallDisk;
 
 const NO_ENGINE: [&str; 2] = ["--engine", "unix:///nowhere.sock"];
 
@@ -29,7 +30,9 @@ async fn with_an_image(engine: Engine) -> Silo {
 async fn a_service_in_good_health(engine: Engine) {
     let mut silo = with_an_image(engine).await;
     let found = findings(&silo, 0).await;
-    for about in ["data directory", "keys", "database", "search index", "service"] {
+    for about in
+        ["data directory", "keys", "database", "search index", "service", "clock", "leases", "network of runs", "disk"]
+    {
         assert_eq!(found[about]["verdict"], "good", "{found:#}");
     }
     assert_eq!(found["container engine"]["verdict"], "notice", "{found:#}");
@@ -61,6 +64,54 @@ async fn an_index_that_is_not_as_it_should_be(engine: Engine) {
     assert_eq!(findings(&silo, 0).await["search index"]["verdict"], "good");
 }
 
+/// A lease and a scan of a clock that was years ahead.
+async fn what_another_clock_stored_is_told(engine: Engine) {
+    let mut silo = with_an_image(engine).await;
+    assert_eq!(silo.terminate().await.code, Some(0));
+    silo.change_database("UPDATE scans SET created_at = 4000000000000, state = 'running', lease_until = 4000000000000")
+        .await;
+    let found = findings(&silo, 0).await;
+    for (about, words) in [("clock", "yet to come"), ("leases", "a scan is leased until 2096")] {
+        assert_eq!(found[about]["verdict"], "notice", "{found:#}");
+        assert!(found[about]["text"].as_str().expect("a text").contains(words), "{found:#}");
+    }
+}
+
+async fn what_a_machine_lacks_is_told(engine: Engine) {
+    let setup = Setup::on(engine).await.env("SILO__RUNS__NETWORK", "bridge").env("SILO__HTTP__CONNECTIONS", 1_000_000);
+    fs::create_dir_all(setup.data()).expect("a folder");
+    let disk = SmallDisk::at(&setup.data(), 24);
+    fs::set_permissions(setup.data(), fs::Permissions::from_mode(0o700)).expect("our own folder");
+    let mut silo = setup.start().await;
+    assert_eq!(silo.terminate().await.code, Some(0));
+    fs::set_permissions(silo.data().join("host.id"), fs::Permissions::from_mode(0o644)).expect("our own file");
+    let found = findings(&silo, 0).await;
+    for (about, words) in [
+        ("data directory", "host.id may be read by others"),
+        ("disk", "MiB are free in"),
+        ("network of runs", "metadata services"),
+        ("file handles", "of 1000000 (http.connections)"),
+    ] {
+        assert_eq!(found[about]["verdict"], "notice", "{found:#}");
+        assert!(found[about]["text"].as_str().expect("a text").contains(words), "{found:#}");
+    }
+    assert_eq!(found["disk of runs"]["verdict"], "good", "{found:#}");
+    assert_eq!(found["mounts"]["verdict"], "good", "{found:#}");
+    disk.fill();
+    let found = findings(&silo, 1).await;
+    for about in ["data directory", "disk of runs"] {
+        assert_eq!(found[about]["verdict"], "bad", "{found:#}");
+    }
+    // Folders that cannot be removed are in the way of nothing, but somebody should know.
+    disk.empty();
+    let discarded = silo.data().join("runs/.discarded");
+    fs::create_dir_all(discarded.join("one")).expect("a folder");
+    fs::write(discarded.join("one.why"), "it is somebody's").expect("a file");
+    let found = findings(&silo, 0).await;
+    assert!(found["removals"]["text"].as_str().expect("a text").contains("it is somebody's"), "{found:#}");
+}
+
+on_both!(what_another_clock_stored_is_told, what_a_machine_lacks_is_told);
 on_both!(a_service_in_good_health, an_index_that_is_not_as_it_should_be);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,6 +136,9 @@ async fn where_nothing_is_nothing_is_made() {
     let exit = silo(&arguments, &[]).await;
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     let shown = exit.stdout.replace(&data.display().to_string(), "DATA");
+    // How many there are depends on the machine.
+    let shown = shown.lines().filter(|line| !line.contains("file handles") && !line.contains("LimitNOFILE"));
+    let shown = shown.map(|line| format!("{line}\n")).collect::<String>();
     insta::assert_snapshot!(shown);
     assert!(!data.exists());
 }

@@ -87,7 +87,8 @@ async fn runs_wait_for_room_and_the_oldest_files_give_it() {
     let place = tempfile::tempdir().expect("a folder");
     let disk = SmallDisk::at(place.path(), 64);
     let folder = place.path().display().to_string();
-    let runs = Runs::with(Engine::Sqlite, &[("SILO__RUNS__FOLDER", &folder)]).await;
+    let options = [("SILO__RUNS__FOLDER", &*folder), ("SILO__RUNS__PURGE_AFTER_HOURS", "0")];
+    let runs = Runs::with(Engine::Sqlite, &options).await;
     // The first takes more than may be taken, so that the second has to wait, or the first to go.
     let image = runs.image("dd if=/dev/zero of=$OUTPUT_DIR/begun bs=1M count=58").await;
     let (first, output) = told(&runs.submit(one_try(&image)).await);

@@ -320,6 +320,23 @@ async fn what_was_kept_long_enough_goes() {
     assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
 }
 
+/// Another silo on the same database has no such folder, and notes only that its files are thrown away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_silo_was_asked_to_throw_away_goes() {
+    let service = Service::start().await;
+    let (image, _) = service.image().await;
+    fs::write(service.roots.path().join("in/scene.tif"), "a scene").unwrap();
+    let file = FileSpec { path: Some(service.roots.path().join("in/scene.tif")), ..FileSpec::default() };
+    let form = Service::form(&image, file);
+    let (gone, kept) = (service.done(&form).await, service.done(&form).await);
+    let database = SqliteConnectOptions::new().filename(service.silo.folder().join("data/silo.db"));
+    let mut database = SqliteConnection::connect_with(&database).await.unwrap();
+    let purge = sqlx::query("UPDATE runs SET purged_at = finished_at WHERE id = ?").bind(&gone.id);
+    assert_eq!(purge.execute(&mut database).await.unwrap().rows_affected(), 1);
+    service.silo.app.clean_up().await.unwrap();
+    assert!(!output(&gone).exists() && output(&kept).is_dir());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_of_the_catalogue_is_pulled_with_its_registrys_password() {
     let service = Service::start().await;

@@ -424,6 +424,9 @@ both!(what_was_kept_long_enough_goes_and_its_secrets_first, |store| {
     assert!(store.run_purge(&id(1), at(50)).await.unwrap());
     let purged = store.run_get(&id(1)).await.unwrap().unwrap();
     assert_eq!((purged.summary.purged_at, purged.sealed), (Some(at(40)), None));
+    assert_eq!(store.run_list_purged("here", at(40)).await.unwrap(), [id(1)]);
+    assert_eq!(store.run_list_purged("here", at(41)).await.unwrap(), [""; 0]);
+    assert_eq!(store.run_list_purged("there", at(0)).await.unwrap(), [""; 0]);
     assert!(!store.run_purge(&id(3), at(40)).await.unwrap(), "it has not ended");
     assert!(!store.run_purge("no such", at(40)).await.unwrap());
     assert_eq!(store.run_get(&id(3)).await.unwrap().unwrap().sealed.as_deref(), Some("sealed"));

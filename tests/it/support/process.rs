@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
 use super::postgres::{self, TestDatabase};
@@ -245,6 +247,22 @@ impl Silo {
 
     pub fn data(&self) -> PathBuf {
         self.setup.data()
+    }
+
+    /// Changes something behind its back.
+    pub async fn change_database(&self, statement: &'static str) {
+        match &self.setup.database {
+            Some(database) => {
+                let mut connection = PgConnection::connect_with(&database.options()).await.expect("it can be opened");
+                connection.execute("SET search_path TO silo").await.expect("it is there");
+                connection.execute(statement).await.expect("it can be changed");
+            }
+            None => {
+                let options = SqliteConnectOptions::new().filename(self.data().join("silo.db"));
+                let mut connection = SqliteConnection::connect_with(&options).await.expect("it can be opened");
+                connection.execute(statement).await.expect("it can be changed");
+            }
+        }
     }
 
     /// A folder of the test's own that lives as long.

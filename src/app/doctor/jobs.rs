@@ -1,0 +1,74 @@
+//! What runs need of the machine: an engine, mounts, and what jobs can reach.
+
+use tokio::task::spawn_blocking;
+
+use super::{Finding, good, notice};
+use crate::auth::random_id;
+use crate::config::{RunNetwork, Settings};
+use crate::engine::docker::Docker;
+use crate::engine::hold::may_mount;
+use crate::engine::runtime::Runtime as _;
+
+/// The engine at an address, or the configured one, or one at the usual sockets; and whether it sees what SILO mounts.
+pub(super) async fn engine(settings: &Settings, at: Option<&str>) -> Vec<Finding> {
+    const ABOUT: &str = "container engine";
+    let configured = Some(settings.runs.engine.as_str()).filter(|address| !address.is_empty());
+    let docker = Docker::open(at.or(configured)).await;
+    let told = match &docker {
+        Ok(docker) => docker.engine().await,
+        Err(why) => Err(why.clone()),
+    };
+    let engine = match told {
+        Ok(engine) => good(ABOUT, format!("{} at {} ({})", engine.name, engine.address, engine.platform)),
+        Err(why) => {
+            notice(ABOUT, why.to_string(), "runs of the service wait for one; silo run and silo batch need one")
+        }
+    };
+    let mut findings = vec![engine];
+    if settings.data.is_dir() {
+        findings.push(mounts(settings, docker.ok()).await);
+    }
+    findings
+}
+
+async fn mounts(settings: &Settings, docker: Option<Docker>) -> Finding {
+    const ABOUT: &str = "mounts";
+    const ADVICE: &str = "only folders that runs.mount_roots names can be mounted, and inputs of runs.input_roots are copied; for \
+        more, let SILO be root on the engine's machine, outside of containers";
+    let runs = &settings.runs;
+    let is_used = !runs.mount_roots.is_empty() || !runs.input_roots.is_empty();
+    let place = settings.in_data(format!(".probe-{}", random_id()));
+    let may = spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
+    let sees = match &docker {
+        Some(docker) => docker.sees_our_mounts().await,
+        None => true,
+    };
+    match (may, sees) {
+        (true, true) => good(ABOUT, "SILO can hold what runs are given of this machine"),
+        (false, _) if is_used => notice(ABOUT, "whoever asks this may not mount, so folders cannot be held", ADVICE),
+        (true, false) if is_used => notice(ABOUT, "the engine does not see what SILO mounts", ADVICE),
+        _ => good(ABOUT, "not possible here, and not needed: no folders of this machine are given to runs"),
+    }
+}
+
+pub(super) fn network(settings: &Settings) -> Finding {
+    const ABOUT: &str = "network of runs";
+    let runs = &settings.runs;
+    match runs.network {
+        RunNetwork::None if runs.bridge_registries.is_empty() => good(ABOUT, "none (runs.network)"),
+        RunNetwork::None => {
+            let registries = runs.bridge_registries.join(", ");
+            good(ABOUT, format!("none (runs.network), but for jobs of {registries} (runs.bridge_registries)"))
+        }
+        RunNetwork::Bridge => notice(
+            ABOUT,
+            "bridge (runs.network): every job reaches what this machine's neighbours and metadata services serve",
+            "set runs.network to none, and name registries whose jobs need one in runs.bridge_registries",
+        ),
+        RunNetwork::Host => notice(
+            ABOUT,
+            "host (runs.network): every job reaches all that this machine reaches, and its own services",
+            "set runs.network to none, and name registries whose jobs need one in runs.bridge_registries",
+        ),
+    }
+}

@@ -1,0 +1,132 @@
+//! What the machine gives the service: folders, files, disks, handles.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::ExposeSecret as _;
+
+use super::super::disk_reserve::{is_kept, try_to_write};
+use super::super::runs::{RunDiskShortage, reserve, stuck_in};
+use super::{Finding, bad, good, notice};
+use crate::config::Settings;
+use crate::engine::disk::space;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Bits of a mode that are for others than the owner.
+fn others(path: &Path) -> u32 {
+    fs::metadata(path).map_or(0, |about| about.permissions().mode() & 0o077)
+}
+
+pub(super) fn data_folder(settings: &Settings) -> Finding {
+    const ABOUT: &str = "data directory";
+    let data = &settings.data;
+    let shown = data.display();
+    match fs::metadata(data) {
+        Ok(about) if about.is_dir() => {}
+        Ok(_) => return bad(ABOUT, format!("{shown} is no folder"), "give another with --data or SILO_DATA"),
+        Err(why) if why.kind() == ErrorKind::NotFound => {
+            return notice(ABOUT, format!("{shown} is not there yet"), "the first start of the service makes it");
+        }
+        Err(why) => return bad(ABOUT, format!("{shown}: {why}"), "give another with --data or SILO_DATA"),
+    }
+    if let Err(why) = try_to_write(data) {
+        return bad(
+            ABOUT,
+            format!("{shown} cannot be written: {why}"),
+            "let the service's user write there, and make room",
+        );
+    }
+    let mode = others(data);
+    let open = open_files(settings);
+    match (&open[..], mode) {
+        ([], 0) => good(ABOUT, format!("{shown}, for its owner alone, and so are its files")),
+        ([], _) => {
+            let text = format!("others may look into {shown} (mode {:o})", 0o700 | mode);
+            notice(ABOUT, text, "chmod 700 it: keys and passwords lie there")
+        }
+        (open, 0) => {
+            let text = format!("{} may be read by others, but for the folder that keeps them out", listed(open));
+            notice(ABOUT, text, "chmod 600 them: copies of them will be open")
+        }
+        (open, _) => {
+            let text = format!("others may look into {shown} (mode {:o}) and read {}", 0o700 | mode, listed(open));
+            bad(ABOUT, text, "chmod 700 the folder and 600 the files in it: password hashes stand there")
+        }
+    }
+}
+
+/// Files of the data directory, and of the database, that others may read or write; keys have a finding of their own.
+fn open_files(settings: &Settings) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(&settings.data).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    if settings.database.url.expose_secret().is_empty() {
+        let database = settings.sqlite_path();
+        files.extend(["-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", database.display()))));
+        files.push(database);
+    }
+    files.retain(|path| path.is_file() && path.extension().is_none_or(|it| it != "key") && others(path) != 0);
+    files.sort();
+    files.dedup();
+    files
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Room on the disk of the database, and on that of runs, if it is another place; nothing where they are not there yet.
+pub(super) fn disks(settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if settings.data.is_dir() {
+        findings.push(data_disk(settings));
+        findings.push(disk_of_runs(settings));
+    }
+    let stuck = stuck_in(&settings.runs_folder());
+    if let Some((first, why)) = stuck.first() {
+        let text = format!("{} folders of ended runs cannot be removed, as {}: {why}", stuck.len(), first.display());
+        findings.push(notice("removals", text, "remove them as root; the service tries again every ten minutes"));
+    }
+    findings
+}
+
+fn data_disk(settings: &Settings) -> Finding {
+    const ABOUT: &str = "disk";
+    const LITTLE: u64 = 64 * MIB;
+    let Some(free) = space(&settings.data).map(|space| space.free) else {
+        return notice(ABOUT, "nobody can tell how much is free", "");
+    };
+    let text = format!("{} MiB are free in {}", free / MIB, settings.data.display());
+    let database = settings.sqlite_path();
+    let is_sqlite = settings.database.url.expose_secret().is_empty() && database.exists();
+    if is_sqlite && database.parent().is_some_and(|folder| !is_kept(folder)) {
+        let text = format!("{text}, and what is kept for a start on a full disk is used up");
+        return notice(ABOUT, text, "make room: the service keeps it again then, and is not ready until it can");
+    }
+    match free < LITTLE {
+        true => notice(ABOUT, text, "make room before the disk is full"),
+        false => good(ABOUT, text),
+    }
+}
+
+fn disk_of_runs(settings: &Settings) -> Finding {
+    const ABOUT: &str = "disk of runs";
+    let folder = settings.runs_folder();
+    let Some(space) = space(&folder) else { return notice(ABOUT, "nobody can tell how much is free", "") };
+    let reserve = reserve(settings.runs.reserve_mib, space);
+    if space.free < reserve {
+        let shortage = RunDiskShortage { free: space.free, reserve };
+        return bad(
+            ABOUT,
+            shortage.to_string(),
+            "runs wait until there is room: remove files, or lower what is kept free",
+        );
+    }
+    let (free, kept) = (space.free / MIB, reserve / MIB);
+    good(
+        ABOUT,
+        format!("{free} MiB are free in {}, of which {kept} are kept free (runs.reserve_mib)", folder.display()),
+    )
+}

@@ -1,0 +1,50 @@
+//! Clocks, and what was stored by one that was ahead.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Finding, bad, good, notice};
+use crate::app::runs::RUN_LEASE;
+use crate::config::Settings;
+use crate::store::StoredTimes;
+
+/// What clocks that follow a time server may differ by.
+const ALIKE: TimeDelta = TimeDelta::seconds(5);
+/// From here on processes take each other's work.
+const APART: TimeDelta = TimeDelta::seconds(30);
+
+pub(super) fn clock(times: &StoredTimes, now: DateTime<Utc>) -> Finding {
+    const ABOUT: &str = "clock";
+    const ADVICE: &str = "let all machines follow a time server: leases, schedules and tokens go by their clocks";
+    let ahead = times.database_now.map_or(TimeDelta::zero(), |database| now - database);
+    if ahead.abs() > ALIKE {
+        let how = if ahead > TimeDelta::zero() { "ahead of" } else { "behind" };
+        let text = format!("this machine's is {} seconds {how} PostgreSQL's", ahead.abs().num_seconds());
+        return if ahead.abs() > APART { bad(ABOUT, text, ADVICE) } else { notice(ABOUT, text, ADVICE) };
+    }
+    match times.latest {
+        Some(latest) if latest > now + ALIKE => {
+            let text = format!("the database holds what was done at {latest}, which is yet to come");
+            notice(ABOUT, text, "this clock is behind, or one was ahead then: look which, and set it")
+        }
+        _ if times.database_now.is_some() => good(ABOUT, "as PostgreSQL's; nothing stored is yet to come"),
+        _ => good(ABOUT, "nothing stored is yet to come"),
+    }
+}
+
+pub(super) fn leases(settings: &Settings, times: &StoredTimes, now: DateTime<Utc>) -> Finding {
+    const ABOUT: &str = "leases";
+    let longest = [
+        ("a scan", times.scan_lease, TimeDelta::seconds(i64::from(settings.scan.lease_seconds))),
+        ("a run", times.run_lease, RUN_LEASE),
+    ];
+    let too_long = longest.into_iter().find_map(|(what, until, most)| {
+        let until = until.filter(|until| *until > now + most + ALIKE)?;
+        Some(format!("{what} is leased until {until}, longer than leases are"))
+    });
+    match too_long {
+        None => good(ABOUT, "none is longer than leases are"),
+        Some(text) => {
+            notice(ABOUT, text, "a clock was ahead, or this one is behind; a service cuts it at its next claim")
+        }
+    }
+}

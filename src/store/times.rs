@@ -1,0 +1,39 @@
+//! The database's clock, and the latest of what was stored by others.
+
+use chrono::{DateTime, Utc};
+
+use super::db::{Db, sql};
+use super::value::row;
+use super::{Result, Store};
+
+/// Times by which wrong clocks are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTimes {
+    /// The clock of the database's server; `None` where it is this machine's.
+    pub database_now: Option<DateTime<Utc>>,
+    /// When something was asked for last.
+    pub latest: Option<DateTime<Utc>>,
+    /// The ends of the longest leases.
+    pub scan_lease: Option<DateTime<Utc>>,
+    pub run_lease: Option<DateTime<Utc>>,
+}
+
+row!(StoredTimes { database_now, latest, scan_lease, run_lease });
+
+impl Store {
+    pub(super) async fn stored_times(&self) -> Result<StoredTimes> {
+        let now = match &self.db {
+            Db::Sqlite(..) => "CAST(NULL AS INTEGER)",
+            Db::Postgres(..) => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        };
+        sql(format!(
+            "SELECT {now} AS database_now,
+                 (SELECT MAX(at) FROM (SELECT MAX(created_at) AS at FROM scans UNION ALL SELECT MAX(created_at) FROM runs
+                      UNION ALL SELECT MAX(created_at) FROM registries UNION ALL SELECT MAX(created_at) FROM users) AS times) AS latest,
+                 (SELECT MAX(lease_until) FROM scans WHERE state = 'running') AS scan_lease,
+                 (SELECT MAX(lease_until) FROM runs WHERE finished_at IS NULL) AS run_lease"
+        ))
+        .one(&self.db)
+        .await
+    }
+}
