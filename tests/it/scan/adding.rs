@@ -99,6 +99,7 @@ async fn a_name_is_given_once() {
     let silo = Setup::new().start().await;
     let registry = FakeRegistry::start().await;
     silo.add("mine", &registry.url()).await;
-    let words = refusal(&silo, &registry.url()).await;
-    assert_eq!(words, "Registry already exists with name mine");
+    let (form, words) = (json!({"name": "mine", "url": registry.url()}), "Registry already exists with name mine");
+    assert_eq!(silo.post("/api/v1/registries", form.clone()).await.expect(409)["detail"], words);
+    assert_eq!(silo.post("/registries/add", form).await.expect(400), json!({"error": words}));
 }
