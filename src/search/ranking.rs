@@ -222,7 +222,7 @@ impl Ranking<'_> {
     fn name_phrase(&self, alternative: &Alternative) -> Option<Expr> {
         let words: Vec<String> = alternative.phrase.iter().flat_map(|word| pairs(word)).collect();
         let is_phrase = (2..=MAX_WORDS).contains(&words.len());
-        is_phrase.then(|| Expr::Phrase { field: self.fields.name, words, score: PHRASE })
+        is_phrase.then_some(Expr::Phrase { field: self.fields.name, words, score: PHRASE })
     }
 }
 

@@ -264,7 +264,7 @@ pub struct ScanStep {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Looked {
     /// Its tags were listed to the end, and what they point to was read.
-    Listed(RepositoryState),
+    Listed(Box<RepositoryState>),
     /// Not: why, in words.
     Failed { name: String, why: String },
 }

@@ -309,7 +309,7 @@ impl Walk<'_> {
             Some(why) => Looked::Failed { name: name.clone(), why },
             None => {
                 self.missing.insert(name.clone(), state.missing.clone());
-                Looked::Listed(state)
+                Looked::Listed(Box::new(state))
             }
         });
         self.step.hints.extend(hints);

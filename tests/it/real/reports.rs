@@ -81,7 +81,7 @@ fn push(registry: &FakeRegistry, repository: &str, number: usize, thing: Thing) 
             _ = registry.push_manifest(repository, &tag, &json!({"schemaVersion": 1, "mediaType": kind}));
         }
         Thing::EmptyIndex => _ = registry.push_index(repository, &tag, &[]),
-        Thing::DeepIndex => _ = registry.tag(repository, &tag, &index_of_depth(registry, 4)),
+        Thing::DeepIndex => registry.tag(repository, &tag, &index_of_depth(registry, 4)),
         Thing::Unreadable => _ = registry.push(repository, &tag, &labelled("{")),
         Thing::WithoutConfig => {
             let config = json!({"mediaType": OCI_CONFIG, "digest": format!("sha256:{:064x}", 7), "size": 1});

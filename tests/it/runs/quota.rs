@@ -119,7 +119,7 @@ async fn what_breaks_off_gives_its_room_back(database: Engine) {
     silo.kill();
     drop(sending);
     silo.start_again().await;
-    assert_eq!(files(&uploads), [PathBuf::new(); 0]);
+    assert!(files(&uploads).is_empty());
     let token = silo.login("admin", PASSWORD).await;
     assert_eq!(send(&silo, &token, vec![4; 2 * MIB - 1]).await, 201);
 }

@@ -78,7 +78,8 @@ both!(what_is_known_of_repositories, |store| {
         signal_since: Some(at(1)),
     };
     let failed = |name: &str, why: &str| Looked::Failed { name: name.into(), why: why.into() };
-    let looked = vec![Looked::Listed(listed("a")), failed("b", "timeout"), Looked::Listed(listed("c"))];
+    let looked =
+        vec![Looked::Listed(Box::new(listed("a"))), failed("b", "timeout"), Looked::Listed(Box::new(listed("c")))];
     let step = ScanStep {
         repositories: looked,
         problems: vec![problem("a", "1"), problem("b", ""), problem("", "")],
@@ -108,7 +109,7 @@ both!(what_is_known_of_repositories, |store| {
 
     let mut end = result(ScanState::Complete, Changes::default(), vec![]);
     (end.settled, end.gone) = (vec!["a".into()], vec!["b".into()]);
-    end.step.repositories = vec![Looked::Listed(listed("a"))];
+    end.step.repositories = vec![Looked::Listed(Box::new(listed("a")))];
     store.scan_finish(&claim, &end, at(7)).await.unwrap();
     let states = store.repository_states(hub.id).await.unwrap();
     let shown: Vec<_> = states.iter().map(|state| (state.name.as_str(), state.missing.len())).collect();
