@@ -68,9 +68,9 @@ async fn a_running_scan_is_followed_to_its_end() {
 #[tokio::test]
 async fn a_deleted_registry_ends_the_stream_of_its_scan() {
     let (registry, go_on) = (registry(1).await, Arc::new(Notify::new()));
-    registry.fault(Seen::is_catalog, 1, Fault::Hold(Arc::clone(&go_on)));
     let silo = TestApp::start().await;
     let id = add(&silo, &registry).await;
+    registry.fault(Seen::is_catalog, 1, Fault::Hold(Arc::clone(&go_on)));
     let scan = request_scan(&silo, id).await;
     let mut events = silo.user().follow(&format!("/api/v1/scans/{}/events", scan["id"]), &[]).await;
     assert_eq!(events.event().await.0, "progress");

@@ -116,6 +116,7 @@ async fn a_stop_waits_for_nobody_who_is_silent() {
     let registry = registry_of(&["ice"]).await;
     let mut silo = Setup::new().start().await;
     let id = silo.add("mine", &registry.url()).await;
+    registry.clear_log();
     registry.fault(Seen::is_catalog, 1, Fault::Hang);
     silo.request_scan(id).await;
     arrived(&registry, Seen::is_catalog, 1).await;
