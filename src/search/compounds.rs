@@ -149,7 +149,7 @@ impl<'a> Dictionary<'a> {
             }
         }
         sequences.retain(|sequence| !sequence.is_empty());
-        let letters = word.chars().count();
+        let letters = pairs.len() + 1;
         let covered: usize = sequences.iter().map(|sequence| sequence.len() + 1).sum();
         Ok(if pairs.len() == 1 || covered < letters { vec![pairs] } else { sequences })
     }

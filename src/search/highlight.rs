@@ -16,8 +16,6 @@ use crate::catalog::SearchDoc;
 
 /// The most texts that are told of a result.
 const MAX_HIGHLIGHTS: usize = 12;
-/// So many words next to each other are looked for.
-const MAX_SEQUENCE: usize = 64;
 /// How much is told of a long text, in characters, and how much of it before the first match.
 const FRAGMENT: usize = 200;
 const BEFORE: usize = 40;
@@ -208,9 +206,7 @@ fn ends(text: &str) -> Vec<usize> {
 
 impl Mark {
     fn new(scope: Option<Scope>, word: &str, is_begun: bool) -> Self {
-        let mut pairs = words::pairs(word);
-        // Each place of a text is compared with all of it.
-        pairs.truncate(MAX_SEQUENCE);
+        let pairs = words::pairs(word);
         let sequence = if pairs.len() > 1 { pairs } else { Vec::new() };
         let is_begun = is_begun && !words::is_unspaced(word);
         Self { scope, word: word.to_owned(), stem: words::stem(word), is_begun, sequence }
@@ -223,10 +219,7 @@ impl Mark {
         for sequence in compounds.readings(word).iter().flatten() {
             match sequence.as_slice() {
                 [word] => marks.push(Self::new(scope, word, false)),
-                _ => {
-                    let sequence = sequence.iter().take(MAX_SEQUENCE).cloned().collect();
-                    marks.push(Self { sequence, ..Self::new(scope, word, false) });
-                }
+                _ => marks.push(Self { sequence: sequence.clone(), ..Self::new(scope, word, false) }),
             }
         }
         marks

@@ -14,7 +14,7 @@ use super::schema::{Fields, joined_key};
 use super::score::Expr;
 use super::spelling::Spellings;
 use super::synonyms::Synonyms;
-use super::words::{is_unspaced, pairs, stem};
+use super::words::{LONGEST_SEQUENCE, is_unspaced, pairs, stem};
 
 /// The query is a job's whole name. More than [`OTHER_KEY`] and all words together.
 const JOB_KEY: f32 = 60_000.0;
@@ -202,7 +202,7 @@ impl Ranking<'_> {
             Some(scope) => vec![(self.fields.scope(scope), NAMED)],
             None => self.fields.weights().to_vec(),
         };
-        let words: Vec<String> = clause.words.iter().flat_map(|word| pairs(word)).collect();
+        let words: Vec<String> = clause.words.iter().flat_map(|word| pairs(word)).take(LONGEST_SEQUENCE).collect();
         if clause.is_phrase && words.len() > 1 {
             let phrase = |(field, score)| Expr::Phrase { field, words: words.clone(), score };
             return Expr::Best(fields.into_iter().map(phrase).collect());

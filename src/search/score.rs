@@ -257,9 +257,7 @@ impl<'a> Evaluation<'a> {
 
     /// Raises scores to those of an expression.
     fn raise(&mut self, docs: Within<'_>, expr: &Expr, scores: &mut Scores) -> Result<()> {
-        if Instant::now() > self.until {
-            return Err(Error::Query("this search takes too long: use fewer words, or longer ones".to_owned()));
-        }
+        self.in_time()?;
         match expr {
             Expr::Best(list) => list.iter().try_for_each(|expr| self.raise(docs, expr, scores)),
             Expr::Everything(score) => {
@@ -344,6 +342,7 @@ impl<'a> Evaluation<'a> {
             let mut found = weight.scorer(segment, 1.0).map_err(index_error)?;
             if let Some(within) = docs {
                 for doc in from(within.docs, base) {
+                    self.in_time()?;
                     let wanted = doc - base;
                     if wanted >= found.doc() && found.seek(wanted) == wanted {
                         scores.raise(*doc, score);
@@ -352,11 +351,18 @@ impl<'a> Evaluation<'a> {
                 continue;
             }
             while found.doc() != TERMINATED {
+                self.in_time()?;
                 scores.raise(base + found.doc(), score);
                 found.advance();
             }
         }
         Ok(())
+    }
+
+    fn in_time(&self) -> Result<()> {
+        let is_late = Instant::now() > self.until;
+        let why = || Error::Query("this search takes too long: use fewer words, or longer ones".to_owned());
+        if is_late { Err(why()) } else { Ok(()) }
     }
 
     /// In how many documents a field has a word.

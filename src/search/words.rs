@@ -16,6 +16,8 @@ use super::letters::{Case, Letter, WordKind, letters};
 const MAX_WORD_BYTES: usize = 255;
 /// In letters.
 pub const LONGEST_ACRONYM: usize = 6;
+/// So many words are looked for next to each other: each place of a text is compared with all of them.
+pub const LONGEST_SEQUENCE: usize = 64;
 
 /// Cuts what was cut already by [`indexed`]: at white space only, since a word stands for itself.
 pub fn analyzer() -> TextAnalyzer {
@@ -42,13 +44,14 @@ pub fn is_unspaced(word: &str) -> bool {
     word.chars().next().and_then(WordKind::of) == Some(WordKind::Unspaced)
 }
 
-/// What the index has of a word, in its order: the word itself, or all two neighbours of what is written without blanks.
+/// What the index has of a word, in its order: the word itself, or all two neighbours of what is written without blanks, as far
+/// as anybody types: [`LONGEST_SEQUENCE`].
 pub fn pairs(word: &str) -> Vec<String> {
     let letters: Vec<char> = word.chars().collect();
     if letters.len() <= 2 || !is_unspaced(word) {
         return vec![word.to_owned()];
     }
-    letters.windows(2).map(|pair| pair.iter().collect()).collect()
+    letters.windows(2).take(LONGEST_SEQUENCE).map(|pair| pair.iter().collect()).collect()
 }
 
 /// A word with its signs, such as `c++`, without them; `None` for any other.
@@ -173,7 +176,7 @@ impl<'a> Unfinished<'a> {
 /// How a text without blanks goes on where it has these letters: to the end of what is of the same script.
 pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
     /// More letters are more than a word.
-    const LONGEST: usize = 12;
+    const LONGEST: usize = 24;
     let cut = Cut::new(text);
     let begun: Vec<char> = begun.chars().collect();
     let mut found = Vec::new();
