@@ -2,6 +2,7 @@
 //! registry that is added to what a scan reports and what is in the catalogue afterwards.
 
 mod naming;
+mod odd;
 mod refused;
 mod reports;
 mod returning;

@@ -13,11 +13,11 @@ use crate::support::layout::LayoutBuilder;
 use crate::support::process::{Engine, Setup, on_both};
 use crate::tasks::House;
 
-const REPOSITORY: &str = "ice-1.0.0-seed";
+pub(super) const REPOSITORY: &str = "ice-1.0.0-seed";
 
 /// Something that registries have under a tag.
 #[derive(Clone, Copy, Debug)]
-enum Thing {
+pub(super) enum Thing {
     Seed,
     Plain,
     Chart,
@@ -39,7 +39,7 @@ enum Thing {
     BadTag,
 }
 
-const THINGS: [Thing; 19] = [
+pub(super) const THINGS: [Thing; 19] = [
     Thing::Seed,
     Thing::Plain,
     Thing::Chart,
@@ -62,7 +62,7 @@ const THINGS: [Thing; 19] = [
 ];
 
 /// Pushes a thing under a tag of its own; what a scan has to say of it.
-fn push(registry: &FakeRegistry, repository: &str, number: usize, thing: Thing) -> TagOutcome {
+pub(super) fn push(registry: &FakeRegistry, repository: &str, number: usize, thing: Thing) -> TagOutcome {
     let tag = format!("1.0.{number}");
     let artifact = |kind: &str| registry.push_artifact(repository, &tag, kind);
     let attached = |ending: &str| {

@@ -1,0 +1,93 @@
+//! Twenty registries at once, each odd or broken in a way of its own: none disturbs another, and the counts of each add up.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::reports::{REPOSITORY, THINGS, Thing, push};
+use crate::scan::counts;
+use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
+use crate::support::process::{Setup, Silo};
+use crate::support::token_desk::TokenHabit;
+
+/// What is odd about a registry, and how its scan ends.
+struct Oddity {
+    name: &'static str,
+    make: Box<dyn Fn(&FakeRegistry) + Send>,
+    state: &'static str,
+}
+
+fn fault(name: &'static str, kind: fn(&Seen) -> bool, fault: Fault, state: &'static str) -> Oddity {
+    Oddity { name, make: Box::new(move |registry| registry.fault(kind, ALWAYS, fault.clone())), state }
+}
+
+fn tokens(name: &'static str, habit: TokenHabit) -> Oddity {
+    let make = move |registry: &FakeRegistry| {
+        registry.require_bearer(&registry.clone(), Some(("ada", "s3cret")));
+        registry.tokens_as(habit);
+    };
+    Oddity { name, make: Box::new(make), state: "complete" }
+}
+
+fn oddities() -> Vec<Oddity> {
+    let odd = |name, make: fn(&FakeRegistry)| Oddity { name, make: Box::new(make), state: "complete" };
+    vec![
+        odd("plain", |_| {}),
+        odd("no-links", FakeRegistry::leave_out_links),
+        odd("small-pages", |registry| registry.cap_pages(31)),
+        odd("basic", |registry| registry.require_basic("ada", "s3cret")),
+        tokens("docker", TokenHabit::Docker),
+        tokens("quay", TokenHabit::Quay),
+        tokens("pulp", TokenHabit::Pulp),
+        tokens("harbor", TokenHabit::Harbor),
+        fault("head-400", Seen::is_head, Fault::Status(400), "complete"),
+        fault("head-405", Seen::is_head, Fault::Status(405), "complete"),
+        fault("head-403", Seen::is_head, Fault::Status(403), "complete"),
+        fault("no-digest", Seen::is_manifest, Fault::NoDigestHeader, "complete"),
+        fault("wrong-blobs", Seen::is_blob, Fault::WrongBytes, "partial"),
+        fault("torn-blobs", Seen::is_blob, Fault::Truncated, "partial"),
+        fault("proxy-404", Seen::is_manifest, Fault::Html(404), "partial"),
+        fault("denied", Seen::is_manifest, Fault::Status(403), "complete"),
+        fault("endless-tags", Seen::is_tags, Fault::EndlessPages, "partial"),
+        fault("tags-page", Seen::is_tags, Fault::Html(200), "partial"),
+        fault("catalog-page", Seen::is_catalog, Fault::Html(200), "failed"),
+        fault("no-catalog", Seen::is_catalog, Fault::Status(404), "failed"),
+    ]
+}
+
+async fn adds_up(silo: &Silo, Oddity { name, make, state }: Oddity) {
+    let registry = FakeRegistry::start().await;
+    let things = THINGS.into_iter().filter(|thing| !matches!(thing, Thing::Denied));
+    for (number, thing) in things.enumerate() {
+        push(&registry, REPOSITORY, number, thing);
+    }
+    let needs_login = matches!(name, "basic" | "docker" | "quay" | "pulp" | "harbor");
+    let [username, password] = if needs_login { ["ada", "s3cret"] } else { ["", ""] };
+    make(&registry);
+    let form = json!({"name": name, "url": registry.url(), "kind": "distribution", "username": username, "password": password});
+    let id = silo.add_with(form).await;
+    for _ in 0..2 {
+        let scan = silo.scan(id).await;
+        assert_eq!(scan["state"], state, "{name}: {scan:#}");
+        let [tags, groups @ ..] =
+            counts(&scan, ["tags", "tagsSeed", "tagsNotSeed", "tagsWithProblems", "tagsPassedOver"]);
+        assert_eq!(groups.iter().sum::<u64>(), tags, "{name}: {scan:#}");
+        let reasons = scan["counts"]["outcomes"].as_object().expect("counts").values();
+        assert_eq!(reasons.filter_map(Value::as_u64).sum::<u64>(), tags, "{name}: {scan:#}");
+        if state == "complete" {
+            let seed = u64::from(name != "denied");
+            assert_eq!((tags, scan["counts"]["outcomes"].get("not-reached")), (18, None), "{name}: {scan:#}");
+            assert_eq!(counts(&scan, ["tagsSeed", "images"]), [seed, seed], "{name}: {scan:#}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_odd_registries_are_scanned_at_once_and_all_sums_add_up() {
+    let setup = Setup::new().impatient().env("SILO__SCAN__PAGES", 4).env("SILO__SCAN__WORKERS", 8);
+    let silo = setup.start().await;
+    let all = oddities();
+    assert_eq!(all.len(), 20);
+    join_all(all.into_iter().map(|oddity| adds_up(&silo, oddity))).await;
+    let scans = silo.get("/api/v1/scans?limit=100").await.expect(200);
+    assert_eq!(scans["items"].as_array().map(Vec::len), Some(40), "each was scanned twice");
+}
