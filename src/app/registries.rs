@@ -230,7 +230,7 @@ impl App {
         let in_words = |why: registry::Error| Error::Invalid(why.to_string());
         // Of listings, only whether they are given matters.
         let limits = Limits { pages: 1, ..self.impatient_limits() };
-        Source::reach(&form.url, form.kind, &limits, REACH).await.map_err(in_words)?;
+        Source::reach(&form.url, &form.org, form.kind, &limits, REACH).await.map_err(in_words)?;
         endpoint.kind = match form.kind {
             Some(kind) => kind,
             None => Source::detect(&endpoint, &limits, &self.0.hosts).await.map_err(in_words)?,

@@ -45,8 +45,14 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Refused`] for an address that is none, or that we do not use; [`Error::Unreachable`], also after `within`.
-    pub async fn reach(url: &str, kind: Option<RegistryKind>, limits: &Limits, within: Duration) -> Result<()> {
-        kinds::reach(url, kind, limits, within).await
+    pub async fn reach(
+        url: &str,
+        org: &str,
+        kind: Option<RegistryKind>,
+        limits: &Limits,
+        within: Duration,
+    ) -> Result<()> {
+        kinds::reach(url, org, kind, limits, within).await
     }
 
     /// Which kind of registry answers at an address: told by the address, or by what answers there.

@@ -89,7 +89,7 @@ pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
 }
 
 /// A namespace cannot be left out: nobody may list all of Docker Hub.
-fn namespace(org: &str) -> Result<&str> {
+pub(super) fn namespace(org: &str) -> Result<&str> {
     if org.is_empty() {
         return Err(Error::Refused(
             "Docker Hub lists the repositories of one namespace at a time; name it as the org (such as --org geointseed)"

@@ -93,12 +93,23 @@ fn places(kind: RegistryKind, url: &str) -> Result<(Base, Url)> {
     }
 }
 
-/// Whether the host of an address can be connected to.
+/// Whether the host of an address can be connected to. What is wrong with the org is told first.
 ///
 /// # Errors
-/// As [`dial`].
-pub(super) async fn reach(url: &str, kind: Option<RegistryKind>, limits: &Limits, within: Duration) -> Result<()> {
+/// As [`dial`]; [`Error::Refused`] for an org that the kind cannot have.
+pub(super) async fn reach(
+    url: &str,
+    org: &str,
+    kind: Option<RegistryKind>,
+    limits: &Limits,
+    within: Duration,
+) -> Result<()> {
     let kind = kind.or_else(|| by_address(url)).unwrap_or(RegistryKind::Distribution);
+    match kind {
+        RegistryKind::DockerHub => _ = docker_hub::namespace(org)?,
+        RegistryKind::Quay => _ = quay::namespace(org)?,
+        _ => {}
+    }
     if matches!(kind, RegistryKind::Layout | RegistryKind::Archive) {
         return Ok(());
     }

@@ -219,7 +219,7 @@ fn repositories_of(namespace: &str) -> String {
 }
 
 /// The namespace to list; it may go on with the beginning of repository names.
-fn namespace(org: &str) -> Result<&str> {
+pub(super) fn namespace(org: &str) -> Result<&str> {
     let first = org.trim_matches('/').split('/').next().filter(|first| !first.is_empty());
     first.ok_or_else(|| {
         Error::Refused(
