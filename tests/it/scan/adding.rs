@@ -76,7 +76,7 @@ async fn what_cannot_be_reached_is_told_soon() {
         (&*dropping, "", "nothing there has answered within 2.5 seconds; check host and port"),
         (&*dropping, "harbor", "no firewall drops what is sent to it"),
         ("https://registry.example.invalid", "", "this machine's name servers"),
-        ("registry.example.invalid:5000", "quay", "registry.example.invalid:5000"),
+        ("registry.example.invalid:5000", "gitlab", "registry.example.invalid:5000"),
     ] {
         let form = match kind {
             "" => json!({"name": "mine", "url": url}),
