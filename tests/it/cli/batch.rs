@@ -115,8 +115,8 @@ impl Job {
         (exit.code, states(&report))
     }
 
-    /// Starts it, and comes back when it has said that a row failed and its next container is there.
-    async fn start(&self, more: &[&str]) -> (Child, BufReader<ChildStderr>) {
+    /// Starts it, and comes back when it has said that a row failed and so many containers of the next are there.
+    async fn start(&self, more: &[&str], containers: usize) -> (Child, BufReader<ChildStderr>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
         command.current_dir(self.path()).env_clear().args(self.arguments(more));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -126,7 +126,7 @@ impl Job {
             line.clear();
             assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
         }
-        self.engine.until_containers(&self.label(), 1).await;
+        self.engine.until_containers(&self.label(), containers).await;
         (child, said)
     }
 
@@ -239,7 +239,7 @@ async fn a_row_that_fails_is_told_and_run_again() {
 async fn what_was_killed_goes_on() {
     let job = Job::new("batch-killed", &[("a", "1"), ("b", "fail"), ("c", "wait")]).await;
     job.write("rows.csv", "INPUT_FILE\na\nb\nc\n");
-    let (mut child, _said) = job.start(&["-b", "rows.csv"]).await;
+    let (mut child, _said) = job.start(&["-b", "rows.csv"], 1).await;
     // Two do not work in one folder.
     let error = job.batch(&["-b", "rows.csv"]).expect_failure(1);
     assert!(error.contains("another silo works in"), "{error}");
@@ -256,11 +256,30 @@ async fn what_was_killed_goes_on() {
     assert_eq!(job.containers().await, [""; 0]);
 }
 
+/// All of what a killed one has left goes with the next command, not the first container alone.
+#[tokio::test]
+async fn what_several_jobs_at_a_time_left_behind_is_removed() {
+    let job = Job::new("batch-killed-three", &[("a", "wait"), ("b", "wait"), ("c", "wait"), ("d", "fail")]).await;
+    job.write("rows.csv", "INPUT_FILE\nd\na\nb\nc\n");
+    let (mut child, _said) = job.start(&["-b", "rows.csv", "--jobs", "3"], 3).await;
+    child.kill().and_then(|()| child.wait()).unwrap();
+    assert_eq!(job.containers().await.len(), 3);
+    for name in ["a", "b", "c"] {
+        job.write(name, "3");
+    }
+    let (code, states) = job.states(&["-b", "rows.csv", "--jobs", "3"]);
+    assert_eq!(
+        (code, states),
+        (Some(3), ["failed", "successful", "successful", "successful"].map(str::to_owned).to_vec())
+    );
+    assert_eq!(job.containers().await, [""; 0]);
+}
+
 #[tokio::test]
 async fn ctrl_c_stops_the_containers_and_says_how_to_go_on() {
     let job = Job::new("batch-stopped", &[("a", "fail"), ("b", "wait"), ("c", "3")]).await;
     job.write("rows.csv", "INPUT_FILE\na\nb\nc\n");
-    let (mut child, mut said) = job.start(&["-b", "rows.csv"]).await;
+    let (mut child, mut said) = job.start(&["-b", "rows.csv"], 1).await;
     output(Command::new("kill").args(["-INT", &child.id().to_string()]));
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
