@@ -16,6 +16,7 @@ mod hostile;
 mod legacy;
 mod lists;
 mod native;
+mod nginx;
 mod operations;
 mod progress;
 mod proxies;

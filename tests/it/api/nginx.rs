@@ -1,0 +1,117 @@
+//! `deploy/nginx.conf`, with a real nginx: what it says works, at the root of a host and below a path.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::app::{ADMIN, ADMIN_PASSWORD, TestApp, jobs, text};
+
+/// An nginx of the test's own; it ends when this is dropped.
+struct Nginx {
+    url: String,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// With the file of `deploy/` as it is, but for the address, TLS and where SILO is; `below` is whether the location below
+    /// a path takes the place of the one at the root, as the file's comment says.
+    async fn start(silo: &str, below: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let file = include_str!("../../../deploy/nginx.conf");
+        let lines = file.lines().filter(|line| !line.trim_start().starts_with("ssl_")).map(|line| {
+            let line = line.replace("listen 443 ssl", &format!("listen 127.0.0.1:{port}"));
+            line.replace("http://127.0.0.1:9000", silo)
+        });
+        let server: Vec<String> = match below {
+            false => lines.collect(),
+            true => lines
+                .map(|line| {
+                    if line.contains("location / {") { line.replace("location / {", "location /none {") } else { line }
+                })
+                .map(|line| match line.trim_start().strip_prefix("# ") {
+                    Some(rest) if line.starts_with("    # location") || rest.starts_with("    ") || rest == "}" => {
+                        rest.to_owned()
+                    }
+                    _ => line,
+                })
+                .collect(),
+        };
+        let here = folder.path().display();
+        let temporary =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {here}/{kind};"));
+        let whole = format!(
+            "daemon off; pid {here}/pid; error_log {here}/error.log; events {{}}\nhttp {{ access_log off; {}\n{}\n}}\n",
+            temporary.join(" "),
+            server.join("\n")
+        );
+        fs::write(folder.path().join("nginx.conf"), whole).expect("written");
+        let child = Command::new("nginx")
+            .args(["-e", &format!("{here}/error.log"), "-c", &format!("{here}/nginx.conf")])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx is there: tests/run installs nginx-light");
+        let nginx = Self { url: format!("http://127.0.0.1:{port}"), child, _folder: folder };
+        let began = Instant::now();
+        while std::net::TcpStream::connect(&nginx.url["http://".len()..]).is_err() {
+            let log = fs::read_to_string(nginx._folder.path().join("error.log")).unwrap_or_default();
+            assert!(began.elapsed() < Duration::from_secs(30), "nginx does not listen: {log}");
+            tokio::time::sleep(Duration::from_millis(20)).await; // because nginx tells nobody when it listens
+        }
+        nginx
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers end with it.
+        _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        _ = self.child.wait();
+    }
+}
+
+async fn is_well_served(below: bool, prefix: &str) {
+    let silo = TestApp::with().set("SILO__HTTP__TRUST_FORWARDED_FOR", "true").start().await;
+    silo.add_layout("geo", &jobs(&[("ice", "1.0.0", "1.0.0")])).await;
+    silo.scan(1).await;
+    let nginx = Nginx::start(&silo.url, below).await;
+    let http = Client::builder().no_proxy().build().expect("a client");
+    let url = |path: &str| format!("{}{prefix}{path}", nginx.url);
+    for path in ["/jobs", "/jobs/", "/api/v1/search/?q=ice"] {
+        let reply = http.get(url(path)).send().await.expect("a reply");
+        assert_eq!(reply.status(), 200, "{path} ends at {}", reply.url());
+        assert!(reply.text().await.expect("a text").contains("ice"), "{path}");
+    }
+    // A redirect keeps method and body.
+    let form = json!({"username": ADMIN, "password": ADMIN_PASSWORD});
+    let login: Value = http.post(url("/login/")).json(&form).send().await.expect("a reply").json().await.expect("JSON");
+    let ask = http.post(url("/api/v1/registries/1/scans")).bearer_auth(text(&login["token"])).json(&json!({}));
+    let scan = ask.send().await.expect("a reply");
+    assert_eq!(scan.status(), 202);
+    let location = scan.headers()["location"].to_str().expect("a text").to_owned();
+    assert!(location.starts_with(&format!("{prefix}/api/v1/scans/")), "{location}");
+    // A stream comes as it is told.
+    let events = http.get(url("/api/v1/events?after=0")).header("accept", "text/event-stream");
+    let mut events = events.send().await.expect("a reply");
+    let first = events.chunk().await.expect("a piece").expect("not its end");
+    assert!(!first.is_empty());
+    // More than nginx takes by default.
+    let long = http.post(url("/users/add")).body(vec![b' '; 4 << 20]).send().await.expect("a reply");
+    assert_eq!(long.status(), 401, "{}", long.text().await.unwrap_or_default());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_root_of_a_host() {
+    is_well_served(false, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn below_a_path() {
+    is_well_served(true, "/silo").await;
+}
