@@ -55,7 +55,7 @@ async fn ask(http: &Client, target: &Target, tally: &Tally, turn: usize) {
         4 => ("list of jobs, legacy", http.get(url("/jobs"))),
         5 | 6 => ("validation", http.post(url("/api/v1/validate")).json(&manifest)),
         7 => ("who I am", http.get(url("/api/v1/me")).bearer_auth(&target.token)),
-        8 if turn.is_multiple_of(5) => ("login", http.post(url("/api/v1/login")).json(&target.credentials())),
+        8 if turn % 100 == 8 => ("login", http.post(url("/api/v1/login")).json(&target.credentials())),
         9 => ("list of scans", http.get(url("/api/v1/scans?limit=20")).bearer_auth(&target.token)),
         _ => ("search", http.get(url(&format!("/api/v1/search?q=cloud+mask+{}", turn % REPOSITORIES)))),
     };
