@@ -96,6 +96,12 @@ async fn is_well_served(below: bool, prefix: &str) {
     assert_eq!(scan.status(), 202);
     let location = scan.headers()["location"].to_str().expect("a text").to_owned();
     assert!(location.starts_with(&format!("{prefix}/api/v1/scans/")), "{location}");
+    // What the client says of proxies does not count.
+    let ask = http.post(url("/api/v1/registries/1/hook")).bearer_auth(text(&login["token"])).json(&json!({}));
+    let ask = ask.header("x-forwarded-host", "evil.example").header("x-forwarded-prefix", "/evil");
+    let hook: Value =
+        ask.header("x-forwarded-proto", "https").send().await.expect("a reply").json().await.expect("JSON");
+    assert!(text(&hook["url"]).starts_with(&format!("{}{prefix}/hooks/", nginx.url)), "{hook}");
     // A stream comes as it is told.
     let events = http.get(url("/api/v1/events?after=0")).header("accept", "text/event-stream");
     let mut events = events.send().await.expect("a reply");
