@@ -27,7 +27,7 @@ pub type WordSequence = Vec<String>;
 
 /// What the words of a query are in the index, where they are not simply there.
 #[derive(Clone, Debug, Default)]
-pub struct Compounds {
+pub struct CompoundWords {
     readings: HashMap<String, Vec<Vec<WordSequence>>>,
     joined: HashMap<String, Vec<JoinedWord>>,
 }
@@ -42,10 +42,10 @@ pub struct JoinedWord {
     pub fields: Vec<Field>,
 }
 
-impl Compounds {
+impl CompoundWords {
     /// Looks each word up.
     pub fn of(searcher: &Searcher, fields: &Fields, query: &Query) -> tantivy::Result<Self> {
-        let dictionary = Dictionary::open(searcher, fields)?;
+        let dictionary = CompoundDictionary::open(searcher, fields)?;
         let mut all = Self::default();
         let clauses = query.alternatives.iter().flat_map(|alternative| &alternative.clauses).chain(&query.excluded);
         let named = clauses.filter(|clause| !clause.is_phrase).flat_map(|clause| &clause.words);
@@ -109,12 +109,12 @@ impl Compounds {
 }
 
 /// The words of the index, by field.
-struct Dictionary<'a> {
+struct CompoundDictionary<'a> {
     searcher: &'a Searcher,
     fields: Vec<(Field, Vec<Arc<InvertedIndexReader>>)>,
 }
 
-impl<'a> Dictionary<'a> {
+impl<'a> CompoundDictionary<'a> {
     fn open(searcher: &'a Searcher, fields: &Fields) -> tantivy::Result<Self> {
         let open = |(field, _)| {
             let segments = searcher.segment_readers().iter().map(|segment| segment.inverted_index(field));

@@ -6,7 +6,7 @@ use tantivy::Term;
 
 use super::collect::{Candidate, Passing, Sorting, gather};
 use super::columns::View;
-use super::compounds::Compounds;
+use super::compounds::CompoundWords;
 use super::generation::{Generation, index_error};
 use super::highlight::Marks;
 use super::query::{self, Query};
@@ -84,7 +84,7 @@ struct Search<'a> {
 struct Matches {
     images: Vec<Candidate>,
     spellings: Spellings,
-    compounds: Compounds,
+    compounds: CompoundWords,
 }
 
 impl Search<'_> {
@@ -96,13 +96,13 @@ impl Search<'_> {
         Ok(gathered)
     }
 
-    fn ranking<'a>(&'a self, spellings: &'a Spellings, compounds: &'a Compounds) -> Ranking<'a> {
+    fn ranking<'a>(&'a self, spellings: &'a Spellings, compounds: &'a CompoundWords) -> Ranking<'a> {
         Ranking { fields: self.fields, synonyms: self.synonyms, spellings, compounds }
     }
 
     fn text(&self, query: &Query) -> Result<Matches> {
         let mut spellings = Spellings::new();
-        let mut compounds = Compounds::of(&self.view.searcher, self.fields, query).map_err(index_error)?;
+        let mut compounds = CompoundWords::of(&self.view.searcher, self.fields, query).map_err(index_error)?;
         let (mut images, mut matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
         for (tolerance, enough) in [(Tolerance::Usual, ENOUGH), (Tolerance::ShortWords, 1)] {
             if matching >= enough {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::compounds::Compounds;
+use super::compounds::CompoundWords;
 use super::query::{Query, Scope};
 use super::spelling::Spellings;
 use super::synonyms::Synonyms;
@@ -49,7 +49,7 @@ struct Mark {
 }
 
 impl Marks {
-    pub(super) fn new(query: &Query, synonyms: &Synonyms, spellings: &Spellings, compounds: &Compounds) -> Self {
+    pub(super) fn new(query: &Query, synonyms: &Synonyms, spellings: &Spellings, compounds: &CompoundWords) -> Self {
         let mut marks = Vec::new();
         for alternative in &query.alternatives {
             for group in alternative.groups(synonyms) {
@@ -213,7 +213,7 @@ impl Mark {
     }
 
     /// The other ways to write a word that stands alone or among its neighbours.
-    fn of_compounds(scope: Option<Scope>, word: &str, compounds: &Compounds) -> Vec<Self> {
+    fn of_compounds(scope: Option<Scope>, word: &str, compounds: &CompoundWords) -> Vec<Self> {
         let joined = compounds.joined(word).iter();
         let mut marks: Vec<Self> = joined.map(|joined| Self::new(scope, &joined.text, joined.is_begun)).collect();
         for sequence in compounds.readings(word).iter().flatten() {
@@ -276,7 +276,7 @@ mod tests {
 
     fn marks(text: &str) -> Marks {
         let query = query::parse(text).unwrap().unwrap();
-        Marks::new(&query, &Synonyms::default(), &Spellings::new(), &Compounds::default())
+        Marks::new(&query, &Synonyms::default(), &Spellings::new(), &CompoundWords::default())
     }
 
     /// With the ranges in brackets.

@@ -13,16 +13,16 @@ use unicode_script::{Script, UnicodeScript as _};
 
 /// A letter, digit or sign of a text in the form in which it is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct FoldedLetter {
     pub c: char,
     /// What it was made of, in bytes of the text. Several letters may be made of one sign, such as a ligature.
     pub range: Range<usize>,
-    pub case: Case,
+    pub case: LetterCase,
 }
 
 /// How a letter was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Case {
+pub enum LetterCase {
     Upper,
     Lower,
     /// A sign, a digit, or a letter of a script that has no cases.
@@ -39,7 +39,7 @@ pub enum WordKind {
     Unspaced,
 }
 
-impl Case {
+impl LetterCase {
     fn of(c: char) -> Self {
         if c.is_uppercase() {
             Self::Upper
@@ -73,14 +73,17 @@ impl WordKind {
 }
 
 /// The letters of a text. Two texts that differ in their normal forms only have the same.
-pub fn letters(text: &str) -> Vec<Letter> {
+pub fn letters(text: &str) -> Vec<FoldedLetter> {
     if text.is_ascii() {
-        let letter =
-            |(at, c): (usize, char)| Letter { c: c.to_ascii_lowercase(), range: at..at + 1, case: Case::of(c) };
+        let letter = |(at, c): (usize, char)| FoldedLetter {
+            c: c.to_ascii_lowercase(),
+            range: at..at + 1,
+            case: LetterCase::of(c),
+        };
         return text.char_indices().map(letter).collect();
     }
     let mut letters = Vec::with_capacity(text.len());
-    let mut cluster = Cluster::default();
+    let mut cluster = LetterCluster::default();
     for (at, c) in text.char_indices().filter(|(_, c)| !is_ignored(*c)) {
         // They say nothing about the word before.
         let c = if matches!(c, '™' | '℠') { ' ' } else { c };
@@ -89,7 +92,11 @@ pub fn letters(text: &str) -> Vec<Letter> {
                 && (part.is_ascii() || is_nfc_quick(iter::once(part)) == IsNormalized::Yes);
             if is_first {
                 cluster.put_into(&mut letters);
-                cluster = Cluster { parts: mem::take(&mut cluster.parts), range: at..at, case: Some(Case::of(c)) };
+                cluster = LetterCluster {
+                    parts: mem::take(&mut cluster.parts),
+                    range: at..at,
+                    case: Some(LetterCase::of(c)),
+                };
             }
             cluster.parts.push(part);
             cluster.range.end = at + c.len_utf8();
@@ -134,19 +141,19 @@ pub fn straight(text: &str) -> String {
 
 /// A letter with its marks, as they come out of decomposition.
 #[derive(Default)]
-struct Cluster {
+struct LetterCluster {
     parts: String,
     range: Range<usize>,
-    case: Option<Case>,
+    case: Option<LetterCase>,
 }
 
-impl Cluster {
+impl LetterCluster {
     /// Leaves it without parts.
-    fn put_into(&mut self, letters: &mut Vec<Letter>) {
-        let case = self.case.unwrap_or(Case::Neither);
+    fn put_into(&mut self, letters: &mut Vec<FoldedLetter>) {
+        let case = self.case.unwrap_or(LetterCase::Neither);
         for c in self.parts.nfc() {
             let range = &self.range;
-            fold(c, |folded| letters.extend(folded.iter().map(|c| Letter { c: *c, range: range.clone(), case })));
+            fold(c, |folded| letters.extend(folded.iter().map(|c| FoldedLetter { c: *c, range: range.clone(), case })));
         }
         self.parts.clear();
     }

@@ -8,7 +8,7 @@
 use tantivy::schema::Field;
 
 use super::columns::Standing;
-use super::compounds::{Compounds, WordSequence};
+use super::compounds::{CompoundWords, WordSequence};
 use super::query::{Alternative, Clause, Group, MAX_WORDS, Query, Scope};
 use super::schema::{Fields, joined_key};
 use super::score::Expr;
@@ -64,7 +64,7 @@ pub struct Ranking<'a> {
     pub synonyms: &'a Synonyms,
     /// What words may be instead; empty where they are meant as they are.
     pub spellings: &'a Spellings,
-    pub compounds: &'a Compounds,
+    pub compounds: &'a CompoundWords,
 }
 
 impl Ranking<'_> {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use tantivy::tokenizer::{Language, RawTokenizer, Stemmer, TextAnalyzer, TokenStream as _};
 use unicode_script::{Script, UnicodeScript as _};
 
-use super::letters::{Case, Letter, WordKind, letters};
+use super::letters::{FoldedLetter, LetterCase, WordKind, letters};
 
 /// Longer words, in bytes, are no words: nobody types them.
 const MAX_WORD_BYTES: usize = 255;
@@ -27,13 +27,13 @@ pub fn analyzer() -> TextAnalyzer {
 /// The words of a text in their order, without parts and stems: `landCover` is `landcover`. What is written without blanks is
 /// one word.
 pub fn plain(text: &str) -> Vec<String> {
-    let text = Cut::new(text);
+    let text = WordCut::new(text);
     text.words.iter().filter(|word| text.is_word(word)).map(|word| text.word(word)).collect()
 }
 
 /// The words of a query: identifiers only in their parts.
 pub fn typed(text: &str) -> Vec<String> {
-    let text = Cut::new(text);
+    let text = WordCut::new(text);
     let parts = |word| if text.is_signed(word) { vec![word.letters.clone()] } else { text.parts(word, false) };
     let parts = text.words.iter().flat_map(|word| parts(word).into_iter().map(|letters| CutWord { letters, ..*word }));
     parts.filter(|word| text.is_word(word)).map(|word| text.word(&word)).collect()
@@ -122,7 +122,7 @@ pub enum SpanKind {
 
 /// Where the words of a text stand, each before its own parts: what [`indexed`] makes words of.
 pub fn spans(text: &str) -> Vec<Span> {
-    let text = Cut::new(text);
+    let text = WordCut::new(text);
     let mut spans = Vec::new();
     for (at, word) in text.words.iter().enumerate() {
         if word.kind == WordKind::Unspaced {
@@ -158,7 +158,7 @@ pub struct Unfinished<'a> {
 impl<'a> Unfinished<'a> {
     /// `None` where the last word is finished.
     pub fn read(typed: &'a str) -> Option<Self> {
-        let text = Cut::new(typed);
+        let text = WordCut::new(typed);
         let last = text.words.last().filter(|last| last.letters.end == text.letters.len())?;
         let blank = text.letters[last.letters.clone()].iter().rposition(|letter| !last.kind.has(letter.c));
         let start = match blank {
@@ -177,7 +177,7 @@ impl<'a> Unfinished<'a> {
 pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
     /// More letters are more than a word.
     const LONGEST: usize = 24;
-    let cut = Cut::new(text);
+    let cut = WordCut::new(text);
     let begun: Vec<char> = begun.chars().collect();
     let mut found = Vec::new();
     for at in 0..cut.letters.len() {
@@ -186,11 +186,11 @@ pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
             continue;
         }
         let script = begun.last().map_or(Script::Unknown, |c| c.script());
-        let is_same = |letter: &&Letter| {
+        let is_same = |letter: &&FoldedLetter| {
             let of = letter.c.script();
             WordKind::Unspaced.has(letter.c) && (of == script || matches!(of, Script::Common | Script::Inherited))
         };
-        let more: Vec<&Letter> = rest[begun.len()..].iter().take_while(is_same).collect();
+        let more: Vec<&FoldedLetter> = rest[begun.len()..].iter().take_while(is_same).collect();
         let most = LONGEST.saturating_sub(begun.len());
         let marks = more.iter().skip(most).take_while(|letter| WordKind::of(letter.c).is_none()).count();
         if let Some(last) = more.iter().take(most + marks).next_back() {
@@ -201,8 +201,8 @@ pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
 }
 
 /// A text and the words in it.
-struct Cut {
-    letters: Vec<Letter>,
+struct WordCut {
+    letters: Vec<FoldedLetter>,
     words: Vec<CutWord>,
 }
 
@@ -212,7 +212,7 @@ struct CutWord {
     kind: WordKind,
 }
 
-impl Cut {
+impl WordCut {
     fn new(text: &str) -> Self {
         let letters = letters(text);
         let mut words: Vec<CutWord> = Vec::new();
@@ -285,7 +285,7 @@ impl Cut {
         }
         for at in start + 1..end {
             let (before, letter) = (&self.letters[at - 1], &self.letters[at]);
-            let is_hump = before.case == Case::Lower && letter.case == Case::Upper;
+            let is_hump = before.case == LetterCase::Lower && letter.case == LetterCase::Upper;
             if is_hump || at_digits && before.c.is_alphabetic() && letter.c.is_ascii_digit() {
                 parts.push(start..at);
                 start = at;
@@ -359,7 +359,7 @@ pub fn is_sign(text: &str, rest: &str) -> bool {
 }
 
 /// How many signs belong to a letter at the beginning of a text: `c++`, `c#`.
-fn signs(letters: &[Letter]) -> usize {
+fn signs(letters: &[FoldedLetter]) -> usize {
     let at = |at: usize| letters.get(at).map(|letter| letter.c);
     let signs = match (at(1), at(2)) {
         (Some('+'), Some('+')) => 2,

@@ -1,6 +1,6 @@
 //! Jobs, images and users, page by page.
 
-use super::conditions::{Bound, Conditions};
+use super::conditions::{QueryConditions, QueryValue};
 use super::images::{ImageRow, image_select, images};
 use super::jobs::{SUMMARIES, SummaryRow};
 use super::{Result, Store};
@@ -9,14 +9,14 @@ use crate::catalog::{Image, ImageFilter, ImageOrder, JobFilter, JobSummary, List
 impl Store {
     /// A page of the jobs that fit.
     pub async fn job_page(&self, filter: &JobFilter, page: &ListPage<NameOrder>) -> Result<Vec<JobSummary>> {
-        let mut conditions = Conditions::default();
+        let mut conditions = QueryConditions::default();
         conditions.add_text("j.name = ?", filter.name.as_ref());
         conditions.add_text("j.maintainer = ?", filter.maintainer.as_ref());
         conditions.add_text("j.maint_org = ?", filter.organization.as_ref());
         if let Some(registry) = filter.registry {
             let text = "EXISTS (SELECT 1 FROM images f JOIN job_versions w ON w.id = f.job_version_id
                                 WHERE w.job_id = j.id AND f.registry_id = ?)";
-            conditions.add(text, Bound::Integer(registry.0));
+            conditions.add(text, QueryValue::Integer(registry.0));
         }
         let key = if page.order == NameOrder::Name { "j.name" } else { "j.id" };
         let tail = conditions.page(page, key, "j.id");
@@ -26,15 +26,15 @@ impl Store {
 
     /// A page of the catalogued images that fit.
     pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<Image>> {
-        let mut conditions = Conditions::default();
+        let mut conditions = QueryConditions::default();
         conditions.add_text("c.job_name = ?", filter.job.as_ref());
         conditions.add_text("c.job_version = ?", filter.job_version.as_ref());
         conditions.add_text("i.digest = ?", filter.digest.as_ref());
         if let Some(registry) = filter.registry {
-            conditions.add("i.registry_id = ?", Bound::Integer(registry.0));
+            conditions.add("i.registry_id = ?", QueryValue::Integer(registry.0));
         }
         if let Some(valid) = filter.valid {
-            conditions.add("c.valid = ?", Bound::Bool(valid));
+            conditions.add("c.valid = ?", QueryValue::Bool(valid));
         }
         let key = if page.order == ImageOrder::Changed { "i.changed_at" } else { "i.id" };
         let tail = conditions.page(page, key, "i.id");
@@ -44,9 +44,9 @@ impl Store {
 
     /// A page of the users that fit.
     pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<User>> {
-        let mut conditions = Conditions::default();
+        let mut conditions = QueryConditions::default();
         if let Some(role) = filter.role {
-            conditions.add("role = ?", Bound::Text(role.as_str().to_owned()));
+            conditions.add("role = ?", QueryValue::Text(role.as_str().to_owned()));
         }
         let key = if page.order == NameOrder::Name { "username" } else { "id" };
         let tail = conditions.page(page, key, "id");

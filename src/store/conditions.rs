@@ -4,21 +4,21 @@ use super::db::{Sql, sql};
 use crate::catalog::{ListPage, SortKey};
 
 #[derive(Default)]
-pub(super) struct Conditions {
+pub(super) struct QueryConditions {
     texts: Vec<String>,
-    values: Vec<Bound>,
+    values: Vec<QueryValue>,
 }
 
 /// A value of a condition.
-pub(super) enum Bound {
+pub(super) enum QueryValue {
     Text(String),
     Integer(i64),
     Bool(bool),
 }
 
-impl Conditions {
+impl QueryConditions {
     /// Adds one; each `?` stands for the value.
-    pub fn add(&mut self, text: &str, value: Bound) {
+    pub fn add(&mut self, text: &str, value: QueryValue) {
         self.values.push(value);
         self.texts.push(text.replace('?', &format!("${}", self.values.len())));
     }
@@ -26,7 +26,7 @@ impl Conditions {
     /// The same, for a value that may not be asked for.
     pub fn add_text(&mut self, text: &str, value: Option<&String>) {
         if let Some(value) = value {
-            self.add(text, Bound::Text(value.clone()));
+            self.add(text, QueryValue::Text(value.clone()));
         }
     }
 
@@ -40,8 +40,8 @@ impl Conditions {
         let (than, direction) = if page.is_descending { ("<", "DESC") } else { (">", "ASC") };
         if let Some(after) = &page.after {
             let value = match &after.key {
-                SortKey::Number(number) => Bound::Integer(*number),
-                SortKey::Text(text) => Bound::Text(text.clone()),
+                SortKey::Number(number) => QueryValue::Integer(*number),
+                SortKey::Text(text) => QueryValue::Text(text.clone()),
             };
             let row_id = after.id;
             self.add(&format!("({key} {than} ? OR ({key} = ? AND {id} {than} {row_id}))"), value);
@@ -54,9 +54,9 @@ impl Conditions {
         let conditions = if self.texts.is_empty() { "1 = 1".to_owned() } else { self.texts.join(" AND ") };
         let statement = sql(format!("{select} WHERE {conditions} {tail}"));
         self.values.into_iter().fold(statement, |statement, value| match value {
-            Bound::Text(text) => statement.bind(text),
-            Bound::Integer(integer) => statement.bind(integer),
-            Bound::Bool(value) => statement.bind(value),
+            QueryValue::Text(text) => statement.bind(text),
+            QueryValue::Integer(integer) => statement.bind(integer),
+            QueryValue::Bool(value) => statement.bind(value),
         })
     }
 }

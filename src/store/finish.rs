@@ -13,7 +13,7 @@ use super::derive::{derive, versions_of};
 use super::events;
 use super::repositories;
 use super::scans::held;
-use super::tombstones::{self, Revived};
+use super::tombstones::{self, RevivedIds};
 use super::value::{Value, json};
 use super::{ClaimedScan, Result, ScanResult, ScanStep, Store};
 use crate::catalog::{Changes, NewScanProblem, RegistryId, ScanCounts, ScanId};
@@ -228,7 +228,7 @@ async fn insert_images(
 ) -> Result<()> {
     let names = add.iter().map(|(repository, tag, _)| (repository.as_str(), tag.as_str()));
     let revived = tombstones::images_come(tx, registry, names, now).await?;
-    let of = |(repository, tag, _): &(String, String, String)| -> Option<Revived> {
+    let of = |(repository, tag, _): &(String, String, String)| -> Option<RevivedIds> {
         revived.get(&(repository.as_str(), tag.as_str())).copied()
     };
     let row = |(repository, tag, digest): &'_ (String, String, String), since: DateTime<Utc>| -> [Value<'static>; 7] {
@@ -249,7 +249,7 @@ async fn insert_images(
     )
     .execute(&mut *tx)
     .await?;
-    let back = add.iter().filter_map(|new| Some((new, of(new)?))).map(|(new, Revived { id, since })| {
+    let back = add.iter().filter_map(|new| Some((new, of(new)?))).map(|(new, RevivedIds { id, since })| {
         let [registry, repository, tag, digest, first_seen_at, changed_at, revision] = row(new, since);
         [id.into(), registry, repository, tag, digest, first_seen_at, changed_at, revision]
     });

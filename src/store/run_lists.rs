@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::conditions::{Bound, Conditions};
+use super::conditions::{QueryConditions, QueryValue};
 use super::db::sql;
 use super::value::row;
 use super::{Result, Store, StoredRun};
@@ -47,10 +47,10 @@ macro_rules! summary_columns {
     };
 }
 
-fn conditions_of(filter: &RunFilter) -> Conditions {
-    let mut all = Conditions::default();
+fn conditions_of(filter: &RunFilter) -> QueryConditions {
+    let mut all = QueryConditions::default();
     if let Some(owner) = filter.owner {
-        all.add("r.owner_id = ?", Bound::Integer(owner.0));
+        all.add("r.owner_id = ?", QueryValue::Integer(owner.0));
     }
     if !filter.status.is_empty() {
         // The words of a closed set need no quoting.
@@ -69,13 +69,13 @@ fn conditions_of(filter: &RunFilter) -> Conditions {
     }
     for tag in &filter.tags {
         let text = "r.id IN (SELECT t.run_id FROM run_tags t WHERE t.tag = ?)";
-        all.add(text, Bound::Text(tag.clone()));
+        all.add(text, QueryValue::Text(tag.clone()));
     }
     if let Some(after) = filter.created_after {
-        all.add("r.created_at >= ?", Bound::Integer(after.timestamp_millis()));
+        all.add("r.created_at >= ?", QueryValue::Integer(after.timestamp_millis()));
     }
     if let Some(before) = filter.created_before {
-        all.add("r.created_at < ?", Bound::Integer(before.timestamp_millis()));
+        all.add("r.created_at < ?", QueryValue::Integer(before.timestamp_millis()));
     }
     all
 }
@@ -102,7 +102,7 @@ impl Store {
     pub async fn run_list(&self, filter: &RunFilter, before: Option<&str>, limit: u32) -> Result<Vec<RunSummary>> {
         let mut conditions = conditions_of(filter);
         if let Some(before) = before {
-            conditions.add("r.id < ?", Bound::Text(before.to_owned()));
+            conditions.add("r.id < ?", QueryValue::Text(before.to_owned()));
         }
         conditions
             .sql(concat!("SELECT ", summary_columns!(), " FROM runs r"), &format!("ORDER BY r.id DESC LIMIT {limit}"))

@@ -24,18 +24,18 @@ const OF_IMAGES: &str = "'image', i.id,
 const IMAGES: &str = "FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
     WHERE c.outcome = 'seed'";
 
-struct Grave {
+struct TombstoneRow {
     id: i64,
     name: String,
     registry_id: i64,
     since: DateTime<Utc>,
     removed_at: DateTime<Utc>,
 }
-row!(Grave { id, name, registry_id, since, removed_at });
+row!(TombstoneRow { id, name, registry_id, since, removed_at });
 
 /// What comes back: its id, and since when it has been known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Revived {
+pub(super) struct RevivedIds {
     pub id: i64,
     pub since: DateTime<Utc>,
 }
@@ -89,7 +89,7 @@ pub(super) async fn images_come<'a>(
     registry: RegistryId,
     images: impl Iterator<Item = (&'a str, &'a str)>,
     now: DateTime<Utc>,
-) -> Result<HashMap<(&'a str, &'a str), Revived>> {
+) -> Result<HashMap<(&'a str, &'a str), RevivedIds>> {
     let place: Option<(String,)> =
         sql("SELECT CASE WHEN host = '' THEN url ELSE host END FROM registries WHERE id = $1")
             .bind(registry)
@@ -107,7 +107,7 @@ pub(super) async fn jobs_come(
     tx: &mut Tx,
     names: impl Iterator<Item = &String>,
     now: DateTime<Utc>,
-) -> Result<HashMap<String, Revived>> {
+) -> Result<HashMap<String, RevivedIds>> {
     come(tx, "job", names, RegistryId(0), now).await
 }
 
@@ -116,7 +116,7 @@ pub(super) async fn versions_come<'a>(
     tx: &mut Tx,
     versions: impl Iterator<Item = (i64, &'a String)>,
     now: DateTime<Utc>,
-) -> Result<HashMap<(i64, &'a String), Revived>> {
+) -> Result<HashMap<(i64, &'a String), RevivedIds>> {
     let names: BTreeMap<String, (i64, &String)> =
         versions.map(|(job, version)| (format!("{job}:{version}"), (job, version))).collect();
     let revived = come(tx, "job-version", names.keys(), RegistryId(0), now).await?;
@@ -130,9 +130,9 @@ async fn come(
     names: impl Iterator<Item = &String>,
     registry: RegistryId,
     now: DateTime<Utc>,
-) -> Result<HashMap<String, Revived>> {
+) -> Result<HashMap<String, RevivedIds>> {
     let oldest = (now - KEPT).timestamp_millis();
-    let graves: Vec<Grave> = bulk(
+    let graves: Vec<TombstoneRow> = bulk(
         &format!(
             "SELECT id, name, registry_id, since, removed_at FROM tombstones
              WHERE kind = '{kind}' AND removed_at >= {oldest} AND name IN ("
@@ -142,8 +142,8 @@ async fn come(
     )
     .all(&mut *tx)
     .await?;
-    let mut best: HashMap<String, Grave> = HashMap::new();
-    let rank = |grave: &Grave| (grave.registry_id == registry.0, grave.removed_at, grave.id);
+    let mut best: HashMap<String, TombstoneRow> = HashMap::new();
+    let rank = |grave: &TombstoneRow| (grave.registry_id == registry.0, grave.removed_at, grave.id);
     for grave in graves {
         match best.get(&grave.name) {
             Some(known) if rank(known) >= rank(&grave) => {}
@@ -152,5 +152,5 @@ async fn come(
     }
     let taken = best.values().map(|grave| [grave.id.into()]);
     bulk(&format!("DELETE FROM tombstones WHERE kind = '{kind}' AND id IN ("), taken, ")").execute(tx).await?;
-    Ok(best.into_iter().map(|(name, Grave { id, since, .. })| (name, Revived { id, since })).collect())
+    Ok(best.into_iter().map(|(name, TombstoneRow { id, since, .. })| (name, RevivedIds { id, since })).collect())
 }

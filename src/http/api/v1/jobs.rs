@@ -13,7 +13,7 @@ use crate::http::extract::{Path, Query, id};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct JobView {
+pub(super) struct JobItemView {
     id: i64,
     name: String,
     title: String,
@@ -30,7 +30,7 @@ pub(super) struct JobView {
     valid: bool,
 }
 
-impl From<JobSummary> for JobView {
+impl From<JobSummary> for JobItemView {
     fn from(JobSummary { job, image_id, reference, valid }: JobSummary) -> Self {
         let Job {
             id,
@@ -63,7 +63,7 @@ impl From<JobSummary> for JobView {
 #[derive(Serialize)]
 pub(super) struct JobDetailView {
     #[serde(flatten)]
-    job: JobView,
+    job: JobItemView,
     versions: Vec<VersionView>,
 }
 
@@ -102,7 +102,10 @@ pub(super) struct ListQuery {
     cursor: Option<String>,
 }
 
-pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>) -> Result<Json<PageView<JobView>>> {
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(asked): Query<ListQuery>,
+) -> Result<Json<PageView<JobItemView>>> {
     let ListQuery { name, maintainer, organization, registry, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let filter = JobFilter { name, maintainer, organization, registry: registry.map(RegistryId) };
@@ -111,7 +114,7 @@ pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>)
         NameOrder::Name => (SortKey::Text(job.name.clone()), job.id.0),
         NameOrder::Id => (SortKey::Number(job.id.0), job.id.0),
     };
-    Ok(Json(asked.view(jobs, place, JobView::from)))
+    Ok(Json(asked.view(jobs, place, JobItemView::from)))
 }
 
 pub(super) async fn get(State(app): State<App>, Path(job): Path<String>) -> Result<Json<JobDetailView>> {
