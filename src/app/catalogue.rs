@@ -1,9 +1,11 @@
 //! The catalogue: images, jobs, job versions, manifests.
 
+use std::collections::HashMap;
+
 use super::{App, Error, Result};
 use crate::catalog::{
-    Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobSummary, JobVersion, JobVersionId, ListPage,
-    NameOrder, PastDigest,
+    Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobOrigin, JobSummary, JobVersionId,
+    JobVersionSummary, ListPage, NameOrder, OriginId, PastDigest,
 };
 use crate::store::JobVersionWithImages;
 
@@ -12,6 +14,16 @@ use crate::store::JobVersionWithImages;
 pub struct JobDetail {
     pub job: Job,
     pub versions: Vec<JobVersionWithImages>,
+}
+
+/// A job with what a page about it shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobOverview {
+    pub summary: JobSummary,
+    /// Highest first.
+    pub versions: Vec<JobVersionSummary>,
+    /// By group, for each group of the summary; a few of each.
+    pub origins: HashMap<OriginId, Vec<JobOrigin>>,
 }
 
 impl App {
@@ -48,11 +60,37 @@ impl App {
         Ok(self.0.store.job_page(filter, page).await?)
     }
 
-    /// One job with its latest image, and its versions, highest first, each with how many images it has.
-    pub async fn job_summary_get(&self, id: JobId) -> Result<(JobSummary, Vec<(JobVersion, u64)>)> {
-        let summary = self.0.store.job_summary_list_by_ids(&[id]).await?.pop();
-        let summary = summary.ok_or_else(|| Error::NotFound("No job found with that ID".to_owned()))?;
-        Ok((summary, self.0.store.job_image_counts(id).await?))
+    /// One job with its latest image, its versions, highest first, and where its images come from.
+    pub async fn job_overview(&self, id: JobId) -> Result<JobOverview> {
+        /// Groups of a job, and origins of a group; pages of origins have all of them.
+        const MOST_GROUPS: u32 = 50;
+        const MOST_ORIGINS: u32 = 20;
+        let store = &self.0.store;
+        let summary = store.job_summary_list_by_ids(&[id]).await?.pop();
+        let mut summary = summary.ok_or_else(|| Error::NotFound("No job found with that ID".to_owned()))?;
+        if summary.group_count > 1 {
+            let groups = store.job_group_list(&[id], MOST_GROUPS).await?;
+            summary.groups = groups.into_iter().map(|(_, group)| group).collect();
+        }
+        let ids: Vec<OriginId> = summary.groups.iter().map(|group| group.leader.group_id).collect();
+        let mut origins: HashMap<OriginId, Vec<JobOrigin>> = HashMap::new();
+        for origin in store.job_group_origins(&ids, MOST_ORIGINS).await? {
+            origins.entry(origin.group_id).or_default().push(origin);
+        }
+        Ok(JobOverview { summary, versions: store.job_version_summaries(id).await?, origins })
+    }
+
+    /// A page of a job's origins, as they were seen; of one group only, if one is given.
+    pub async fn job_origin_page(
+        &self,
+        job: JobId,
+        group: Option<OriginId>,
+        after: OriginId,
+        limit: u32,
+    ) -> Result<Vec<JobOrigin>> {
+        let known = self.0.store.job_get(job).await?;
+        known.ok_or_else(|| Error::NotFound("No job found with that ID".to_owned()))?;
+        Ok(self.0.store.job_origin_page(job, group, after, limit).await?)
     }
 
     /// One job.
@@ -82,7 +120,7 @@ impl App {
 }
 
 fn with_versions(jobs: Vec<Job>, versions: Vec<JobVersionWithImages>) -> Vec<JobDetail> {
-    let mut by_job: std::collections::HashMap<JobId, Vec<JobVersionWithImages>> = std::collections::HashMap::new();
+    let mut by_job: HashMap<JobId, Vec<JobVersionWithImages>> = HashMap::new();
     for version in versions {
         by_job.entry(version.job_version.job_id).or_default().push(version);
     }

@@ -40,7 +40,7 @@ use crate::store::{ClaimedScan, Store};
 
 pub use crate::search::{Count, Facet, Highlight, Order, folded};
 pub use accounts::{Caller, NewUser, Session, role_named};
-pub use catalogue::JobDetail;
+pub use catalogue::{JobDetail, JobOverview};
 pub use demo::DEMO_REGISTRY;
 pub use doctor::{Finding, Verdict, examine};
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::names::check_name;
 use super::{App, Error, Result};
 use crate::catalog::{
-    NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan, naming_advice,
+    NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan, VerifiedMarks, naming_advice,
 };
 use crate::engine::runtime::Credentials;
 use crate::registry::{self, Endpoint, Limits, Source, Tls, check_repository};
@@ -44,6 +44,7 @@ pub struct RegistryForm {
     /// The only repositories to scan, for registries that do not list them.
     pub repositories: Vec<String>,
     pub schedule: String,
+    pub verified: VerifiedMarks,
 }
 
 /// What an admin changes of a registry: `None` stays as it is, an empty value is taken away.
@@ -60,6 +61,22 @@ pub struct RegistryChange {
     pub exclude: Option<Vec<String>>,
     pub repositories: Option<Vec<String>>,
     pub schedule: Option<String>,
+    /// Whether all of it is verified.
+    pub verified: Option<bool>,
+    pub verified_namespaces: Option<Vec<String>>,
+}
+
+impl RegistryChange {
+    /// Whether it says nothing of what the registry is asked, and how.
+    fn is_about_marks_only(&self) -> bool {
+        let Self { url, org, username, password, ca, client_certificate, client_key, include, exclude, .. } = self;
+        let texts = [url, org, username, ca, client_certificate, &self.schedule];
+        let lists = [include, exclude, &self.repositories];
+        texts.iter().all(|text| text.is_none())
+            && lists.iter().all(|list| list.is_none())
+            && password.is_none()
+            && client_key.is_none()
+    }
 }
 
 /// The SHA-256 fingerprints of the authorities that are trusted for a registry beside the system's.
@@ -113,6 +130,7 @@ impl App {
     /// [`Error::Invalid`] for unusable values, and saying what is wrong with the registry; [`Error::Duplicate`].
     pub async fn registry_add(&self, form: &RegistryForm) -> Result<CheckedRegistry> {
         check_form(form)?;
+        let marks = checked_marks(&form.verified)?;
         let duplicate = || Error::Duplicate(format!("Registry already exists with name {}", form.name));
         if self.0.store.registry_by_name(&form.name).await?.is_some() {
             return Err(duplicate());
@@ -131,16 +149,48 @@ impl App {
         // The schedule's task would do it too, within a minute; so whoever looks now sees it.
         let next_scan_at = self.next_scan_of(&registry, now);
         self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
-        Ok(CheckedRegistry { registry: Registry { next_scan_at, ..registry }, notes })
+        let registry = self.registry_marked(Registry { next_scan_at, ..registry }, marks).await?;
+        Ok(CheckedRegistry { registry, notes })
     }
 
-    /// Changes a registry, once it has answered and taken the credentials as they will be. Its images stay; at another
-    /// address the next scan finds out which are there.
+    /// Changes a registry: what is verified of it, and the rest once it has answered and taken the credentials as they will
+    /// be. Its images stay; at another address the next scan finds out which are there.
     ///
     /// # Errors
     /// As [`App::registry_add`]; [`Error::NotFound`]; [`Error::Conflict`] when somebody else changed it meanwhile.
     pub async fn registry_change(&self, id: RegistryId, change: &RegistryChange) -> Result<CheckedRegistry> {
         let old = self.registry_get(id).await?;
+        let namespaces = change.verified_namespaces.as_ref().unwrap_or(&old.verified.namespaces).clone();
+        let marks =
+            checked_marks(&VerifiedMarks { registry: change.verified.unwrap_or(old.verified.registry), namespaces })?;
+        let CheckedRegistry { registry, notes } = if change.is_about_marks_only() {
+            CheckedRegistry { registry: old, notes: Vec::new() }
+        } else {
+            self.registry_reconnected(old, change).await?
+        };
+        Ok(CheckedRegistry { registry: self.registry_marked(registry, marks).await?, notes })
+    }
+
+    /// Marks what is verified, if that changes; the registry as it is then.
+    async fn registry_marked(&self, registry: Registry, marks: VerifiedMarks) -> Result<Registry> {
+        if marks == registry.verified {
+            return Ok(registry);
+        }
+        if !self.0.store.registry_verify(registry.id, &registry.verified, &marks, self.0.clock.now()).await? {
+            return Err(changed_meanwhile(&registry));
+        }
+        tracing::info!(
+            registry = registry.name,
+            all = marks.registry,
+            namespaces = ?marks.namespaces,
+            "what is verified of the registry was changed"
+        );
+        self.index_bring_up_to_date().await?;
+        Ok(Registry { verified: marks, ..registry })
+    }
+
+    async fn registry_reconnected(&self, old: Registry, change: &RegistryChange) -> Result<CheckedRegistry> {
+        let id = old.id;
         let form = self.changed(&old, change).await?;
         check_form(&form)?;
         // Nobody who may change the address shall learn a password that way.
@@ -160,12 +210,8 @@ impl App {
             password: sealed(Secret::Password, new_password, &form.password),
             client_key: sealed(Secret::ClientKey, new_key, &form.client_key),
         };
-        let registry = self.0.store.registry_update(&old, &new, &secrets).await?.ok_or_else(|| {
-            Error::Conflict(format!(
-                "Registry {} was changed by somebody else meanwhile; look at it, and try again",
-                old.name
-            ))
-        })?;
+        let registry = self.0.store.registry_update(&old, &new, &secrets).await?;
+        let registry = registry.ok_or_else(|| changed_meanwhile(&old))?;
         let secrets_given = change.password.is_some() || change.client_key.is_some();
         tracing::info!(registry = registry.name, url = registry.url, secrets_given, "registry changed");
         if registry.schedule == old.schedule {
@@ -204,6 +250,7 @@ impl App {
             exclude: list(&change.exclude, &old.exclude),
             repositories: list(&change.repositories, &old.repositories),
             schedule: text(&change.schedule, &old.schedule),
+            verified: old.verified.clone(),
             url,
             username,
             client_certificate,
@@ -406,6 +453,32 @@ async fn unlisted(source: &Source, form: &RegistryForm) -> Vec<String> {
         }
     }
     notes
+}
+
+fn changed_meanwhile(registry: &Registry) -> Error {
+    let name = &registry.name;
+    Error::Conflict(format!("Registry {name} was changed by somebody else meanwhile; look at it, and try again"))
+}
+
+/// Namespaces as images have them, each once. They need not exist yet.
+fn checked_marks(marks: &VerifiedMarks) -> Result<VerifiedMarks> {
+    /// As of repositories.
+    const LONGEST: usize = 255;
+    if marks.namespaces.len() > MOST_NAMED {
+        return Err(Error::Invalid(format!("More than {MOST_NAMED} namespaces are named; mark the registry instead")));
+    }
+    let mut namespaces: Vec<String> =
+        marks.namespaces.iter().map(|namespace| namespace.trim_matches('/').to_owned()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let is_one = |name: &&String| name.len() <= LONGEST && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+    if let Some(wrong) = namespaces.iter().find(|name| !is_one(name)) {
+        return Err(Error::Invalid(format!(
+            "{wrong:?} cannot be a namespace: it is what stands before the last slash of a repository, as team/maps in \
+             team/maps/ndvi, and / where there is no slash"
+        )));
+    }
+    Ok(VerifiedMarks { registry: marks.registry, namespaces })
 }
 
 fn check_form(form: &RegistryForm) -> Result<()> {

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::DateTime;
 
 use super::{App, Error, JobDetail, Result};
-use crate::catalog::{Image, ImageId, Job, JobId, JobSummary, JobVersionId, ManifestFacts, RegistryId, SearchDoc};
+use crate::catalog::{
+    Image, ImageId, Job, JobId, JobSummary, JobVersionId, ManifestFacts, Origin, OriginId, RegistryId, SearchDoc,
+};
 use crate::search::{
     self, Count, Facet, Found, Highlight, Hit, Kind, Order, Outline, Place, PlaceValue, Request, complete,
 };
@@ -49,6 +51,8 @@ pub struct Match<T> {
     pub score: f32,
     /// Where it matches; empty unless asked for.
     pub highlights: Vec<Highlight>,
+    /// Of a job, the image that matches, where none does that represents the job.
+    pub matched: Option<Image>,
 }
 
 /// Results, best first.
@@ -85,7 +89,16 @@ impl App {
             jobs => jobs?,
         };
         let highlights = unless_away(self.job_highlights(&found).await)?;
-        Ok(ranked(found, jobs, highlights, |summary| summary.job.id.0))
+        let secondary: Vec<(i64, ImageId)> =
+            found.hits.iter().filter(|hit| hit.is_secondary).map(|hit| (hit.id, ImageId(hit.image_id))).collect();
+        let mut ranked = ranked(found, jobs, highlights, |summary| summary.job.id.0);
+        if !secondary.is_empty() {
+            let ids: Vec<ImageId> = secondary.iter().map(|(_, image)| *image).collect();
+            let images = unless_away(self.0.store.image_list_by_ids(&ids).await.map_err(Error::from))?;
+            let mut by_job: HashMap<i64, Image> = images.into_iter().map(|image| (image.job_id.0, image)).collect();
+            ranked.items.iter_mut().for_each(|found| found.matched = by_job.remove(&found.item.job.id.0));
+        }
+        Ok(ranked)
     }
 
     /// The same jobs with all their versions and images.
@@ -164,8 +177,10 @@ impl App {
         let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
         let mut outlines = self.0.index.outlines(&images)?;
         let image = |hit: &Hit| {
-            let Outline { job_id, job_name, job_version, package_version, registry, org, maint_org, valid } =
-                outlines.remove(&hit.image_id)?;
+            let outline = outlines.remove(&hit.image_id)?;
+            let origin = origin_outline(&outline);
+            let Outline { job_id, job_name, job_version, package_version, registry, org, maint_org, valid, .. } =
+                outline;
             let facts =
                 ManifestFacts { job_name, job_version, package_version, maint_org, valid, ..Default::default() };
             Some(Image {
@@ -173,6 +188,10 @@ impl App {
                 registry_id: RegistryId(0),
                 job_id: JobId(job_id),
                 job_version_id: JobVersionId(0),
+                origin_id: OriginId(0),
+                registry_name: String::new(),
+                is_verified: origin.is_verified,
+                represents: origin.represents,
                 name: String::new(),
                 digest: String::new(),
                 platforms: Vec::new(),
@@ -189,7 +208,19 @@ impl App {
     }
 }
 
+fn origin_outline(outline: &Outline) -> Origin {
+    Origin {
+        registry_id: RegistryId(0),
+        registry: String::new(),
+        host: outline.registry.clone(),
+        namespace: outline.org.clone(),
+        is_verified: outline.is_verified,
+        represents: !outline.is_secondary,
+    }
+}
+
 fn outline(hit: &Hit, outline: Outline) -> JobSummary {
+    let origin = origin_outline(&outline);
     let job = Job {
         id: JobId(hit.id),
         name: outline.job_name,
@@ -201,7 +232,15 @@ fn outline(hit: &Hit, outline: Outline) -> JobSummary {
         email: String::new(),
         description: String::new(),
     };
-    JobSummary { job, image_id: ImageId(hit.image_id), reference: String::new(), valid: outline.valid }
+    JobSummary {
+        job,
+        image_id: ImageId(hit.image_id),
+        reference: String::new(),
+        valid: outline.valid,
+        origin,
+        groups: Vec::new(),
+        group_count: 0,
+    }
 }
 
 /// Nothing, where the database is away.
@@ -237,7 +276,7 @@ fn ranked<T>(found: Found, rows: Vec<T>, mut highlights: Highlights, id: impl Fn
     for hit in &found.hits {
         if let Some(item) = rows.next_if(|row| id(row) == hit.id) {
             let highlights = highlights.remove(&hit.image_id).unwrap_or_default();
-            items.push(Match { item, score: hit.score, highlights });
+            items.push(Match { item, score: hit.score, highlights, matched: None });
         }
     }
     let Found { total, next, facets, did_you_mean, .. } = found;
@@ -268,6 +307,8 @@ pub(super) fn search_doc(image: &Image) -> SearchDoc {
         platforms: image.platforms.clone(),
         gpu: essentials.gpu,
         valid: image.facts.valid,
+        is_verified: image.is_verified,
+        is_secondary: !image.represents,
         changed_at: image.changed_at.timestamp_millis(),
     }
 }

@@ -1,63 +1,100 @@
 //! Images → jobs and job versions.
 //!
 //! A job is a distinct `job.name` over all registries; a job version a distinct pair of `job.name` and
-//! `job.jobVersion`. "Latest" is by SemVer precedence of job version, then package version. The old service compared
-//! versions as text, against a stale value, and glued name and version together as a key.
+//! `job.jobVersion`. "Latest" is by SemVer precedence of job version, then package version, of those images that represent
+//! the job (`origin.rs`). The old service compared versions as text, against a stale value, and glued name and version
+//! together as a key.
 //!
 //! This says what is right. The store keeps its tables so without looking at all images each time (`store/derive.rs`), and is
 //! held against it.
 
 use std::collections::BTreeMap;
 
-use super::{ImageId, ManifestFacts};
+use super::origin::{KnownOrigin, Maintainer, OriginPlace, maintainer_key, place_origins};
+use super::{ImageId, ManifestFacts, OriginId};
 use crate::seed::version;
+
+/// What jobs are derived from.
+#[derive(Clone, Copy, Debug)]
+pub struct CataloguedImage<'a> {
+    pub id: ImageId,
+    /// Of its job.
+    pub origin: OriginId,
+    pub is_verified: bool,
+    pub facts: &'a ManifestFacts,
+}
 
 /// One job name with its versions, as the images say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivedJob {
     pub name: String,
-    /// The image whose texts the job shows: of the highest versions; among equals the one with the lowest id.
+    /// The image whose texts the job shows: of those that represent it, of the highest versions; among equals the one with
+    /// the lowest id.
     pub latest: ImageId,
     /// Highest first.
     pub versions: Vec<DerivedVersion>,
+    /// By id.
+    pub origins: Vec<(KnownOrigin, OriginPlace)>,
 }
 
 /// One version of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivedVersion {
     pub job_version: String,
+    /// Of the images that represent the job, if any of them has this version; else of all that have it.
     pub latest_package_version: String,
     /// Highest package version first, then by id.
     pub images: Vec<ImageId>,
 }
 
 /// Groups images into jobs, sorted by name. Order of the input does not matter.
-pub fn derive_jobs<'a>(images: impl IntoIterator<Item = (ImageId, &'a ManifestFacts)>) -> Vec<DerivedJob> {
-    let mut jobs: BTreeMap<&str, Vec<(ImageId, &ManifestFacts)>> = BTreeMap::new();
-    for (id, facts) in images {
-        jobs.entry(&facts.job_name).or_default().push((id, facts));
+pub fn derive_jobs<'a>(images: impl IntoIterator<Item = CataloguedImage<'a>>) -> Vec<DerivedJob> {
+    let mut jobs: BTreeMap<&str, Vec<CataloguedImage<'a>>> = BTreeMap::new();
+    for image in images {
+        jobs.entry(&image.facts.job_name).or_default().push(image);
     }
     jobs.into_iter().map(|(name, images)| derive_job(name, images)).collect()
 }
 
-fn derive_job(name: &str, mut images: Vec<(ImageId, &ManifestFacts)>) -> DerivedJob {
-    images.sort_by(|(a_id, a), (b_id, b)| {
-        version::compare(&b.job_version, &a.job_version)
-            .then_with(|| version::compare(&b.package_version, &a.package_version))
-            .then(a_id.cmp(b_id))
+fn derive_job(name: &str, mut images: Vec<CataloguedImage<'_>>) -> DerivedJob {
+    images.sort_by(|a, b| {
+        version::compare(&b.facts.job_version, &a.facts.job_version)
+            .then_with(|| version::compare(&b.facts.package_version, &a.facts.package_version))
+            .then(a.id.cmp(&b.id))
     });
+    let origins = origins_of(&images);
+    let represents = |image: &CataloguedImage<'_>| {
+        origins.iter().any(|(origin, place)| origin.id == image.origin && place.represents)
+    };
     let mut versions: Vec<DerivedVersion> = Vec::new();
-    for (id, facts) in &images {
-        match versions.last_mut() {
-            Some(last) if last.job_version == facts.job_version => last.images.push(*id),
-            _ => versions.push(DerivedVersion {
-                job_version: facts.job_version.clone(),
-                latest_package_version: facts.package_version.clone(),
-                images: vec![*id],
-            }),
-        }
+    for same in images.chunk_by(|a, b| a.facts.job_version == b.facts.job_version) {
+        let latest = same.iter().find(|image| represents(image)).unwrap_or(&same[0]).facts;
+        versions.push(DerivedVersion {
+            job_version: latest.job_version.clone(),
+            latest_package_version: latest.package_version.clone(),
+            images: same.iter().map(|image| image.id).collect(),
+        });
     }
-    DerivedJob { name: name.to_owned(), latest: images[0].0, versions }
+    let latest = images.iter().find(|image| represents(image)).unwrap_or(&images[0]).id;
+    DerivedJob { name: name.to_owned(), latest, versions, origins }
+}
+
+/// The origins of a job's images, which come latest first.
+fn origins_of(images: &[CataloguedImage<'_>]) -> Vec<(KnownOrigin, OriginPlace)> {
+    let mut latest: BTreeMap<OriginId, KnownOrigin> = BTreeMap::new();
+    for CataloguedImage { id, origin, is_verified, facts } in images {
+        latest.entry(*origin).or_insert_with(|| KnownOrigin {
+            id: *origin,
+            is_verified: *is_verified,
+            maintainer_key: maintainer_key(&Maintainer::of(facts), *origin),
+            job_version: facts.job_version.clone(),
+            package_version: facts.package_version.clone(),
+            image_id: *id,
+        });
+    }
+    let origins: Vec<KnownOrigin> = latest.into_values().collect();
+    let places = place_origins(&origins);
+    origins.into_iter().zip(places).collect()
 }
 
 #[cfg(test)]
@@ -75,8 +112,13 @@ mod tests {
         }
     }
 
+    /// All from one origin.
     fn derive(list: &[(i64, ManifestFacts)]) -> Vec<DerivedJob> {
-        derive_jobs(list.iter().map(|(id, facts)| (ImageId(*id), facts)))
+        derive_jobs(list.iter().map(|(id, facts)| image(*id, 1, facts)))
+    }
+
+    fn image(id: i64, origin: i64, facts: &ManifestFacts) -> CataloguedImage<'_> {
+        CataloguedImage { id: ImageId(id), origin: OriginId(origin), is_verified: false, facts }
     }
 
     #[test]
@@ -96,6 +138,19 @@ mod tests {
         // "a1" + "1.0" and "a" + "11.0" were one key in the old service.
         let jobs = derive(&[(1, facts("a1", "1.0", "1.0.0")), (2, facts("a", "11.0", "1.0.0"))]);
         assert_eq!(jobs.len(), 2);
+    }
+
+    #[test]
+    fn another_maintainers_higher_version_takes_nothing_over() {
+        let by = |email: &str, facts: ManifestFacts| ManifestFacts { email: email.into(), ..facts };
+        let (old, new) = (by("ada", facts("a", "1.0.0", "1.0.0")), by("ada", facts("a", "1.0.0", "2.0.0")));
+        let rivals = [by("mal", facts("a", "9.0.0", "1.0.0")), by("mal", facts("a", "1.0.0", "7.0.0"))];
+        let images = [image(1, 1, &old), image(2, 2, &rivals[0]), image(3, 2, &rivals[1]), image(4, 1, &new)];
+        let job = &derive_jobs(images)[0];
+        assert_eq!(job.latest, ImageId(4));
+        let versions: Vec<_> =
+            job.versions.iter().map(|it| (it.job_version.as_str(), it.latest_package_version.as_str())).collect();
+        assert_eq!(versions, [("9.0.0", "1.0.0"), ("1.0.0", "2.0.0")]);
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ImageId, JobId, JobVersionId, RegistryId, TagOutcome};
+use super::{ImageId, JobId, JobVersionId, Origin, OriginId, RegistryId, TagOutcome};
 use crate::seed::Problem;
 
 /// What one manifest digest holds. Immutable: a digest names its bytes, so this is fetched once and kept.
@@ -156,6 +156,14 @@ pub struct Image {
     pub registry_id: RegistryId,
     pub job_id: JobId,
     pub job_version_id: JobVersionId,
+    /// Of its job: its registry and `org`.
+    pub origin_id: OriginId,
+    /// The registry's name, as its admin gave it.
+    pub registry_name: String,
+    /// As in [`Origin::is_verified`].
+    pub is_verified: bool,
+    /// As in [`Origin::represents`].
+    pub represents: bool,
     /// Host and port for `docker pull`, without scheme; empty for an image layout on disk.
     pub registry: String,
     /// First path parts of the pull reference; `registry` + `org` + `name` concatenate to it. May be empty.
@@ -176,6 +184,17 @@ pub struct Image {
 }
 
 impl Image {
+    pub fn origin(&self) -> Origin {
+        Origin {
+            registry_id: self.registry_id,
+            registry: self.registry_name.clone(),
+            host: self.registry.clone(),
+            namespace: self.org.clone(),
+            is_verified: self.is_verified,
+            represents: self.represents,
+        }
+    }
+
     /// What `docker pull` takes: `registry/org/name`, without empty parts.
     pub fn pull_reference(&self) -> String {
         [&self.registry, &self.org, &self.name]
@@ -219,6 +238,10 @@ pub struct SearchDoc {
     pub gpu: bool,
     /// Its manifest has no errors.
     pub valid: bool,
+    /// As in [`Origin::is_verified`].
+    pub is_verified: bool,
+    /// Other origins represent its job.
+    pub is_secondary: bool,
     /// When its tag came or last moved, in milliseconds since 1970.
     pub changed_at: i64,
 }

@@ -1,8 +1,9 @@
 //! Jobs and job versions: what the images of all registries come to, seen by algorithm.
 
-use super::{ImageId, JobId, JobVersionId};
+use super::{ImageId, JobGroup, JobId, JobVersionId, Origin};
 
-/// One job: all images whose manifests carry the same `job.name`. Texts are those of its latest image.
+/// One job: all images whose manifests carry the same `job.name`. Texts and
+/// versions are those of the latest image of those that represent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     pub id: JobId,
@@ -20,12 +21,19 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSummary {
     pub job: Job,
-    /// The image whose texts the job shows: of the highest versions; among equals the one with the lowest id.
+    /// The image whose texts the job shows: of those that represent it, of the highest versions; among equals the one with
+    /// the lowest id.
     pub image_id: ImageId,
     /// What `docker pull` takes for it.
     pub reference: String,
     /// Whether its manifest has no errors.
     pub valid: bool,
+    /// Where that image is from.
+    pub origin: Origin,
+    /// By maintainer, the one that represents the job first; a few of them.
+    pub groups: Vec<JobGroup>,
+    /// How many there are.
+    pub group_count: u64,
 }
 
 /// One version of a job's algorithm: all images with the same `job.name` and `job.jobVersion`.
@@ -35,5 +43,16 @@ pub struct JobVersion {
     pub job_id: JobId,
     pub job_name: String,
     pub job_version: String,
+    /// Of the images that represent the job, if any of them has this version; else of all that have it.
     pub latest_package_version: String,
+}
+
+/// A version with what a list of versions shows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobVersionSummary {
+    pub version: JobVersion,
+    /// How many images it has.
+    pub images: u64,
+    /// Any of them represents the job.
+    pub represents: bool,
 }

@@ -53,6 +53,8 @@ pub struct JobFilter {
     pub organization: Option<String>,
     /// With an image in this registry.
     pub registry: Option<RegistryId>,
+    /// Whether what represents it is verified.
+    pub verified: Option<bool>,
 }
 
 /// Which images; `None`: whatever it is.

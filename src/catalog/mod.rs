@@ -8,23 +8,25 @@ mod event;
 mod image;
 mod job;
 mod list;
+mod origin;
 mod outcome;
 mod registry;
 mod run;
 mod scan;
 mod user;
 
-pub use derive::{DerivedJob, DerivedVersion, derive_jobs};
+pub use derive::{CataloguedImage, DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{Changes, FoundTag, StoredTag, diff};
 pub use event::{Event, EventKind, EventQuery};
 pub use image::{
     Content, ContentProblem, ContentSummary, Image, Judgement, KnownConfig, ManifestFacts, Outcome, PastDigest,
     SearchDoc, StaleContent, Standing, split_repository,
 };
-pub use job::{Job, JobSummary, JobVersion};
+pub use job::{Job, JobSummary, JobVersion, JobVersionSummary};
 pub use list::{ImageFilter, ImageOrder, JobFilter, ListPage, ListPosition, NameOrder, SortKey, UserFilter};
+pub use origin::{JobGroup, JobOrigin, KnownOrigin, Maintainer, Origin, OriginPlace, maintainer_key, place_origins};
 pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
-pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter, naming_advice};
+pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter, VerifiedMarks, naming_advice};
 pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload};
 pub use scan::{
     Hint, NewScanProblem, Repository, RepositoryState, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger,
@@ -55,6 +57,8 @@ ids! {
     JobId,
     /// A job version's row: one version of one job.
     JobVersionId,
+    /// A row of a job's origin. Stays while it has images of the job; the lower, the earlier it was seen.
+    OriginId,
     /// A scan's row.
     ScanId,
     /// A hint's row.

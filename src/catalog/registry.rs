@@ -103,6 +103,23 @@ pub struct Registry {
     pub created_at: DateTime<Utc>,
     /// When the schedule next asks for a scan; `None` before the schedule was first read, and when it is off.
     pub next_scan_at: Option<DateTime<Utc>>,
+    pub verified: VerifiedMarks,
+}
+
+/// What of a registry an admin vouches for: it represents jobs that others have too, and ranks first in searches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifiedMarks {
+    /// All of it, also what is still to come.
+    pub registry: bool,
+    /// Paths of repositories before their last slash, whether there are any yet or not; empty for repositories without one.
+    /// None covers what lies below it.
+    pub namespaces: Vec<String>,
+}
+
+impl VerifiedMarks {
+    pub fn cover(&self, namespace: &str) -> bool {
+        self.registry || self.namespaces.iter().any(|marked| marked == namespace)
+    }
 }
 
 /// What an admin gives to add a registry. The password and the key travel beside it, sealed.

@@ -79,6 +79,13 @@ pub(super) struct AddOptions {
     /// When to scan it: five cron fields in UTC, or off [default: the server's]
     #[arg(long, default_value = "")]
     schedule: String,
+    /// Vouch for all of it: it represents jobs that other registries have too, and ranks first in searches
+    #[arg(long)]
+    verified: bool,
+    /// Vouch for this namespace of it: what stands before the last slash of repositories, / for nothing; may be given more
+    /// than once
+    #[arg(long = "verified-namespace", value_name = "NAMESPACE")]
+    verified_namespaces: Vec<String>,
     #[command(flatten)]
     tls: TlsFiles,
     /// As JSON, as the server answers
@@ -116,6 +123,13 @@ pub(super) struct SetOptions {
     /// When to scan it: five cron fields in UTC, or off
     #[arg(long)]
     schedule: Option<String>,
+    /// Vouch for all of it, or not: it represents jobs that other registries have too, and ranks first in searches
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    verified: Option<bool>,
+    /// Vouch for this namespace of it: what stands before the last slash of repositories, / for nothing; may be given more
+    /// than once
+    #[arg(long = "verified-namespace", value_name = "NAMESPACE")]
+    verified_namespaces: Option<Vec<String>>,
     #[command(flatten)]
     tls: TlsFiles,
     /// As JSON, as the server answers
@@ -190,6 +204,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
         "name": options.name, "url": options.url, "org": options.org, "username": options.username,
         "password": password.expose_secret(), "include": options.include, "exclude": options.exclude,
         "repositories": options.repositories, "schedule": options.schedule, "kind": options.kind,
+        "verified": options.verified, "verifiedNamespaces": options.verified_namespaces,
     });
     options.tls.read_into(&mut form)?;
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
@@ -226,12 +241,20 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
             form[key] = value.into();
         }
     }
-    let lists = [("include", options.include), ("exclude", options.exclude), ("repositories", options.repositories)];
+    let lists = [
+        ("include", options.include),
+        ("exclude", options.exclude),
+        ("repositories", options.repositories),
+        ("verifiedNamespaces", options.verified_namespaces),
+    ];
     for (key, value) in lists {
         if let Some(mut value) = value {
             value.retain(|pattern| !pattern.is_empty());
             form[key] = value.into();
         }
+    }
+    if let Some(verified) = options.verified {
+        form["verified"] = verified.into();
     }
     options.tls.read_into(&mut form)?;
     if options.password_stdin {
@@ -245,7 +268,9 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     if options.json {
         print(format_args!("{reply}\n"))?;
     } else {
-        stderrln!("Changed {}; it answers.", options.registry);
+        // For marks alone it is asked nothing.
+        let is_asked = form.as_object().is_some_and(|form| form.keys().any(|key| !key.starts_with("verified")));
+        stderrln!("Changed {}{}.", options.registry, if is_asked { "; it answers" } else { "" });
     }
     tell_notes(&reply);
     Ok(())
@@ -273,6 +298,15 @@ async fn hook(registry: &str, secret: bool, json: bool, server: &Server) -> anyh
     Ok(())
 }
 
+/// What of a registry is verified: `all`, or namespaces.
+fn verified(row: &Value) -> String {
+    if row["verified"] == true {
+        return "all".to_owned();
+    }
+    let named = items(&row["verifiedNamespaces"]).iter().map(text);
+    named.map(|name| if name.is_empty() { "/".to_owned() } else { name }).collect::<Vec<_>>().join(" ")
+}
+
 /// How a registry's last scan ended, or stands, in a word or two.
 fn last_scan(scan: &Value) -> String {
     match (text(&scan["state"]).as_str(), scan["held"].as_u64()) {
@@ -295,11 +329,15 @@ async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
             text(&row["kind"]),
             text(&row["url"]),
             text(&row["org"]),
+            verified(row),
             last_scan(&row["lastScan"]),
             text(&row["nextScanAt"]),
         ]
     });
-    print(format_args!("{}\n", table(["ID", "NAME", "KIND", "URL", "ORG", "LAST SCAN", "NEXT SCAN"], rows)))?;
+    print(format_args!(
+        "{}\n",
+        table(["ID", "NAME", "KIND", "URL", "ORG", "VERIFIED", "LAST SCAN", "NEXT SCAN"], rows)
+    ))?;
     for row in items(&reply).iter().filter(|row| row["lastScan"]["state"] == "held") {
         let name = text(&row["name"]);
         stderrln!("{name}: what has vanished stays until an admin agrees that it is gone: silo scan {name} --confirm");

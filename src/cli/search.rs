@@ -118,9 +118,8 @@ async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
 /// The results as a table; below a row why it is there, where the server says so and the row does not show it.
 fn shown(found: &[Value], is_coloured: bool) -> String {
     let rows = found.iter().map(|row| {
-        let mark = if row["valid"] == false { "  (invalid manifest)" } else { "" };
         let [name, title] = ["name", "title"].map(|field| marked(row, field, is_coloured));
-        [name, text(&row["jobVersion"]), title, text(&row["organization"]), text(&row["image"]) + mark]
+        [name, text(&row["jobVersion"]), title, text(&row["organization"]), text(&row["image"]) + &marks(row)]
     });
     let table = table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows);
     let mut lines = table.lines();
@@ -130,6 +129,23 @@ fn shown(found: &[Value], is_coloured: bool) -> String {
         out.extend(reason(row, is_coloured));
     }
     out.join("\n").replace(START, "\x1b[1;4m").replace(END, "\x1b[22;24m")
+}
+
+/// What else is to be known of a row.
+fn marks(row: &Value) -> String {
+    let others = row["groupCount"].as_u64().unwrap_or_default().saturating_sub(1);
+    let others = match others {
+        0 => String::new(),
+        1 => "1 other maintainer has this job".to_owned(),
+        _ => format!("{others} other maintainers have this job"),
+    };
+    let marks = [
+        if row["origin"]["verified"] == true { "verified" } else { "" },
+        if row["valid"] == false { "invalid manifest" } else { "" },
+        &others,
+    ];
+    let marks: Vec<&str> = marks.into_iter().filter(|mark| !mark.is_empty()).collect();
+    if marks.is_empty() { String::new() } else { format!("  ({})", marks.join("; ")) }
 }
 
 /// A row's text, not too long, with what matches in it.

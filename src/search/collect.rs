@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::columns::{Known, View};
 use super::facets::{Count, Facet};
-use super::ranking::demoted;
+use super::ranking::weighed;
 use super::schema::facet_value;
 use super::score::Scores;
 use super::{Kind, Order, Place, PlaceValue};
@@ -70,7 +70,7 @@ pub fn gather(view: &View, scores: &Scores, passing: &Passing) -> (Vec<Candidate
         matching += 1;
         let columns = &view.columns[segment];
         if passing.has(|| columns.set[at]) {
-            let score = rounded(demoted(score, view.standing[doc as usize]));
+            let score = rounded(weighed(score, view.standing[doc as usize]));
             found.push(Candidate { score, doc, job: columns.job[at] });
         }
     }
@@ -152,13 +152,20 @@ impl Sorting<'_> {
         by.then_with(|| self.id(hit).cmp(&place.id)).is_gt()
     }
 
-    /// The better one of two images of a job: it stands for the job.
+    /// Whether others represent the job.
+    pub fn is_secondary(&self, hit: &Candidate) -> bool {
+        let (columns, at) = self.view.columns_of(hit.doc);
+        columns.is_secondary[at]
+    }
+
+    /// The better one of two images of a job: it stands for the job. One that represents the job does before others, so that
+    /// nobody else's image says where the job is found.
     fn stands_before(&self, a: &Candidate, b: &Candidate) -> bool {
-        let by = match self.order {
+        let by = self.is_secondary(a).cmp(&self.is_secondary(b)).then_with(|| match self.order {
             Order::Relevance | Order::Name => b.score.total_cmp(&a.score),
             Order::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
             Order::Version => Ordering::Equal,
-        };
+        });
         by.then_with(|| self.versions(b).cmp(&self.versions(a))).then_with(|| self.image(a).cmp(&self.image(b))).is_lt()
     }
 
@@ -179,19 +186,10 @@ impl Sorting<'_> {
         jobs
     }
 
-    /// Older images of a job do not come before its newest, if that one is there.
+    /// Older images of a job do not come before its newest, if that one is there, nor others before those that represent it.
     pub fn put_latest_first(&self, found: &mut [Candidate]) {
-        const BELOW: f32 = 1.0 / STEPS;
-        let mut newest: HashMap<u32, f32> = HashMap::new();
-        let is_latest = |hit: &Candidate| self.view.standing[hit.doc as usize].is_latest;
-        for hit in found.iter().filter(|hit| is_latest(hit)) {
-            newest.entry(hit.job).and_modify(|score| *score = score.max(hit.score)).or_insert(hit.score);
-        }
-        for hit in found.iter_mut().filter(|hit| !is_latest(hit)) {
-            if let Some(newest) = newest.get(&hit.job) {
-                hit.score = hit.score.min(newest - BELOW);
-            }
-        }
+        put_first(found, |hit| self.view.standing[hit.doc as usize].is_latest);
+        put_first(found, |hit| !self.is_secondary(hit));
     }
 
     /// The first `limit` after a place, in order; and whether more follow.
@@ -254,6 +252,23 @@ impl Sorting<'_> {
                     values[*value as usize] += 1;
                 }
             }
+        }
+    }
+}
+
+/// Lowers the scores of a job's images below those of its first ones, where there are any.
+fn put_first(found: &mut [Candidate], is_first: impl Fn(&Candidate) -> bool) {
+    const BELOW: f32 = 1.0 / STEPS;
+    if found.iter().all(&is_first) {
+        return;
+    }
+    let mut best: HashMap<u32, f32> = HashMap::new();
+    for hit in found.iter().filter(|hit| is_first(hit)) {
+        best.entry(hit.job).and_modify(|score| *score = score.max(hit.score)).or_insert(hit.score);
+    }
+    for hit in found.iter_mut().filter(|hit| !is_first(hit)) {
+        if let Some(best) = best.get(&hit.job) {
+            hit.score = hit.score.min(best - BELOW);
         }
     }
 }

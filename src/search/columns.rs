@@ -11,7 +11,7 @@ use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
 
 use super::facets::Facet;
-use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
+use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, IS_SECONDARY, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
 use super::score::Scores;
 
 /// One consistent state of an index.
@@ -33,10 +33,12 @@ pub struct View {
 /// What makes an image the first choice.
 #[derive(Clone, Copy)]
 pub struct Standing {
-    /// It has the highest versions of its job.
+    /// It represents its job, with the highest versions of all that do.
     pub is_latest: bool,
     /// Its manifest has no errors.
     pub is_valid: bool,
+    /// An admin has marked where it is from as verified.
+    pub is_verified: bool,
 }
 
 /// Of one segment, by document.
@@ -50,6 +52,8 @@ pub struct Columns {
     /// Job and package version.
     pub versions: Vec<[u64; 2]>,
     pub changed_at: Vec<i64>,
+    /// Whether others represent the job.
+    pub is_secondary: Vec<bool>,
 }
 
 /// Everything that has a number. It only grows, so that numbers stay true.
@@ -62,6 +66,8 @@ pub struct Known {
     pub sets: IndexSet<Box<[u32]>>,
     /// Which of them say that the manifest has no errors.
     pub valid: Vec<bool>,
+    /// Which of them say that where the image is from is verified.
+    pub verified: Vec<bool>,
 }
 
 impl View {
@@ -123,6 +129,8 @@ impl Columns {
         let (job_version, package_version) =
             (fast.column_first_or_default::<u64>(JOB_VERSION)?, fast.column_first_or_default::<u64>(PACKAGE_VERSION)?);
         let versions = all.clone().map(|doc| [job_version.get_val(doc), package_version.get_val(doc)]).collect();
+        let secondary = fast.column_first_or_default::<bool>(IS_SECONDARY)?;
+        let is_secondary = all.clone().map(|doc| secondary.get_val(doc)).collect();
         let (names, name_texts) = (fast.str(JOB_NAME)?, texts(fast.str(JOB_NAME)?.as_ref())?);
         let (facets, facet_texts) = (fast.str(FACETS)?, texts(fast.str(FACETS)?.as_ref())?);
         let (image, job_ids, changed_at) = (signed(IMAGE_ID)?, signed(JOB_ID)?, signed(CHANGED_AT)?);
@@ -140,21 +148,22 @@ impl Columns {
             members.dedup();
             set.push(known.set(&members));
         }
-        Ok(Self { id: segment.segment_id(), image, job, set, versions, changed_at })
+        Ok(Self { id: segment.segment_id(), image, job, set, versions, changed_at, is_secondary })
     }
 }
 
 fn standing(searcher: &Searcher, columns: &[Arc<Columns>], known: &Known) -> Vec<Standing> {
     let mut latest = vec![[0; 2]; known.jobs.len()];
     for (segment, columns) in searcher.segment_readers().iter().zip(columns) {
-        for doc in segment.doc_ids_alive() {
+        for doc in segment.doc_ids_alive().filter(|doc| !columns.is_secondary[*doc as usize]) {
             let best = &mut latest[columns.job[doc as usize] as usize];
             *best = columns.versions[doc as usize].max(*best);
         }
     }
     let of = |columns: &Columns, at: usize| Standing {
-        is_latest: columns.versions[at] == latest[columns.job[at] as usize],
+        is_latest: !columns.is_secondary[at] && columns.versions[at] == latest[columns.job[at] as usize],
         is_valid: known.valid[columns.set[at] as usize],
+        is_verified: known.verified[columns.set[at] as usize],
     };
     let all = columns.iter().flat_map(|columns| (0..columns.image.len()).map(move |at| (columns, at)));
     all.map(|(columns, at)| of(columns, at)).collect()
@@ -203,8 +212,13 @@ impl Known {
         if let Some(number) = self.sets.get_index_of(members) {
             return number as u32;
         }
-        let is_valid = |value: &u32| matches!(&self.values[*value as usize], (Facet::Valid, text) if **text == *"true");
-        self.valid.push(members.iter().any(is_valid));
+        let is_true = |wanted: Facet| {
+            let says = |value: &u32| matches!(&self.values[*value as usize], (facet, text) if *facet == wanted && **text == *"true");
+            members.iter().any(says)
+        };
+        let (is_valid, is_verified) = (is_true(Facet::Valid), is_true(Facet::Verified));
+        self.valid.push(is_valid);
+        self.verified.push(is_verified);
         self.sets.insert_full(members.into()).0 as u32
     }
 }

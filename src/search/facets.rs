@@ -21,6 +21,8 @@ pub enum Facet {
     /// Whether the manifest has no errors.
     Valid,
     SeedVersion,
+    /// Whether an admin has marked where it is from as verified.
+    Verified,
 }
 
 /// A value of a facet, and how many results have it.
@@ -31,7 +33,7 @@ pub struct Count {
 }
 
 impl Facet {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Registry,
         Self::Org,
         Self::Organization,
@@ -42,6 +44,7 @@ impl Facet {
         Self::Gpu,
         Self::Valid,
         Self::SeedVersion,
+        Self::Verified,
     ];
 
     /// As clients write it.
@@ -57,6 +60,7 @@ impl Facet {
             Self::Gpu => "gpu",
             Self::Valid => "valid",
             Self::SeedVersion => "seedVersion",
+            Self::Verified => "verified",
         }
     }
 

@@ -57,7 +57,12 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
     };
     let total = results.len() as u64;
     let (page, more) = sorting.page(results, request.after.as_ref(), request.limit);
-    let hit = |hit| Hit { id: sorting.id(hit), image_id: sorting.image(hit), score: sorting.score(hit) };
+    let hit = |hit| Hit {
+        id: sorting.id(hit),
+        image_id: sorting.image(hit),
+        is_secondary: sorting.is_secondary(hit),
+        score: sorting.score(hit),
+    };
     Ok(Found {
         total,
         hits: page.iter().map(hit).collect(),

@@ -73,6 +73,8 @@ pub struct Outline {
     pub org: String,
     pub maint_org: String,
     pub valid: bool,
+    pub is_verified: bool,
+    pub is_secondary: bool,
 }
 
 impl Index {
@@ -252,6 +254,8 @@ impl Index {
                 org: value(Facet::Org),
                 maint_org: value(Facet::Organization),
                 valid: value(Facet::Valid) == "true",
+                is_verified: value(Facet::Verified) == "true",
+                is_secondary: columns.is_secondary[at],
             };
             (columns.image[at], outline)
         };

@@ -91,6 +91,8 @@ pub struct Hit {
     pub id: i64,
     /// The image that matched best: the hit itself, or the one that stands for its job.
     pub image_id: i64,
+    /// Whether other images represent its job, none of which matches if it stands for the job.
+    pub is_secondary: bool,
     /// Comparable within one search only. Equal documents have exactly equal scores.
     pub score: f32,
 }

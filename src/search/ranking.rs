@@ -49,13 +49,16 @@ const FOUND: f32 = 300.0;
 /// What an image that is not its job's newest, or whose manifest is not valid, keeps of its score.
 const OLDER: f32 = 0.9;
 const INVALID: f32 = 0.5;
-/// What it loses at most where a whole name counts: it stays before everything that is not named so.
-const NAMED_LOSS: f32 = 5_000.0;
+/// What an image from where an admin has verified gains: it comes before what matches about as well.
+const VERIFIED: f32 = 1.1;
+/// What all of a score stands for where a whole name counts: the image stays before everything that is not named so.
+const NAMED_SHARE: f32 = 5_000.0;
 
-/// A score of an image that is not the first choice.
-pub fn demoted(score: f32, Standing { is_latest, is_valid }: Standing) -> f32 {
-    let kept = if is_latest { 1.0 } else { OLDER } * if is_valid { 1.0 } else { INVALID };
-    if score >= OTHER_KEY { score - (1.0 - kept) * NAMED_LOSS } else { score * kept }
+/// A score by what the image is, beside what it says.
+pub fn weighed(score: f32, Standing { is_latest, is_valid, is_verified }: Standing) -> f32 {
+    let latest = if is_latest { 1.0 } else { OLDER };
+    let kept = latest * if is_valid { 1.0 } else { INVALID } * if is_verified { VERIFIED } else { 1.0 };
+    if score >= OTHER_KEY { score - (1.0 - kept) * NAMED_SHARE } else { score * kept }
 }
 
 /// Makes queries of the index out of queries of people.

@@ -10,7 +10,7 @@ use super::words::{self, Cutter};
 use crate::catalog::SearchDoc;
 
 /// To be raised with every change of what documents or words are made of: an index of another version is made anew.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The name of [`words::analyzer`] inside the index.
 pub const ANALYZER: &str = "words";
@@ -23,6 +23,7 @@ pub const PACKAGE_VERSION: &str = "package_version";
 pub const CHANGED_AT: &str = "changed_at";
 pub const JOB_NAME: &str = "job_name";
 pub const FACETS: &str = "facets";
+pub const IS_SECONDARY: &str = "is_secondary";
 
 /// The longest value of a facet, in characters.
 const FACET_CHARS: usize = 120;
@@ -75,6 +76,7 @@ pub struct Fields {
     pub job_version: Field,
     pub package_version: Field,
     pub changed_at: Field,
+    pub is_secondary: Field,
     /// Not searched, but shown and sorted by.
     pub job_name: Field,
     /// All values of all facets, each behind its facet's letter.
@@ -116,6 +118,7 @@ impl Fields {
             job_version: schema.add_u64_field(JOB_VERSION, FAST),
             package_version: schema.add_u64_field(PACKAGE_VERSION, FAST),
             changed_at: schema.add_i64_field(CHANGED_AT, FAST),
+            is_secondary: schema.add_bool_field(IS_SECONDARY, FAST),
             job_name: schema.add_text_field(JOB_NAME, shown()),
             facets: schema.add_text_field(FACETS, shown()),
             job_key: add_keys(&mut schema, "job_key"),
@@ -146,6 +149,7 @@ impl Fields {
         out.add_u64(self.job_version, version_number(&doc.job_version));
         out.add_u64(self.package_version, version_number(&doc.package_version));
         out.add_i64(self.changed_at, doc.changed_at);
+        out.add_bool(self.is_secondary, doc.is_secondary);
         out.add_text(self.job_name, &doc.job_name);
         for (facet, value) in facet_values(doc) {
             out.add_text(self.facets, facet.term(&value));
@@ -208,6 +212,7 @@ pub fn facet_values(doc: &SearchDoc) -> Vec<(Facet, String)> {
         (Facet::SeedVersion, doc.seed_version.clone()),
         (Facet::Gpu, truth(doc.gpu)),
         (Facet::Valid, truth(doc.valid)),
+        (Facet::Verified, truth(doc.is_verified)),
     ];
     let lists = [
         (Facet::Tag, &doc.tags),

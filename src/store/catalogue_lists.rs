@@ -18,10 +18,13 @@ impl Store {
                                 WHERE w.job_id = j.id AND f.registry_id = ?)";
             conditions.add(text, QueryValue::Integer(registry.0));
         }
+        if let Some(verified) = filter.verified {
+            conditions.add("o.is_verified = ?", QueryValue::Bool(verified));
+        }
         let key = if page.order == NameOrder::Name { "j.name" } else { "j.id" };
         let tail = conditions.page(page, key, "j.id");
         let rows: Vec<SummaryRow> = conditions.sql(SUMMARIES, &tail).all(&self.db).await?;
-        Ok(rows.into_iter().map(JobSummary::from).collect())
+        self.with_groups(rows).await
     }
 
     /// A page of the catalogued images that fit.

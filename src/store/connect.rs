@@ -67,6 +67,7 @@ macro_rules! migrations {
                 "scan reports",
                 include_str!(concat!("../../migrations/", $engine, "/0012_scan_reports.sql")),
             ),
+            migration(13, "origins", include_str!(concat!("../../migrations/", $engine, "/0013_origins.sql"))),
         ])
     };
 }

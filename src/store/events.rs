@@ -135,7 +135,7 @@ pub(super) async fn contents_turned_out(tx: &mut Tx, digests: &[String], now: Da
                  {at}, r.id, r.name, i.repository, i.tag, i.digest, i.id,
                  CASE WHEN c.outcome = 'seed' THEN c.job_name ELSE j.name END,
                  CASE WHEN c.outcome = 'seed' THEN c.job_version ELSE v.job_version END,
-                 CASE WHEN c.outcome = 'seed' THEN c.package_version ELSE v.latest_package_version END,
+                 CASE WHEN c.outcome = 'seed' THEN c.package_version ELSE i.package_version END,
                  CASE WHEN c.outcome = 'seed' THEN c.title ELSE j.title END
              FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
              LEFT JOIN job_versions v ON v.id = i.job_version_id LEFT JOIN jobs j ON j.id = v.job_id

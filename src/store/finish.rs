@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::contents;
 use super::db::{Lock, Tx, bulk, sql};
-use super::derive::{derive, versions_of};
+use super::derive::{Arrival, derive, left_by};
 use super::events;
 use super::repositories;
 use super::scans::held;
@@ -73,14 +73,14 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
         return Ok(());
     }
     let ids = changes.point.iter().map(|(id, _)| *id).chain(changes.remove.iter().copied());
-    let mut left = versions_of(tx, "id", ids.map(|id| [id.into()]).collect()).await?;
-    left.append(&mut versions_of(tx, "digest", replaced.iter().map(|digest| [digest.into()]).collect()).await?);
+    let mut left = left_by(tx, "id", ids.map(|id| [id.into()]).collect()).await?;
+    left.append(left_by(tx, "digest", replaced.iter().map(|digest| [digest.into()]).collect()).await?);
     events::contents_turned_out(tx, &replaced, now).await?;
     events::tags_go_and_move(tx, claim.registry_id, &changes, now).await?;
     leave_jobs(tx, &replaced, revision).await?;
     apply(tx, claim.registry_id, &changes, revision, now).await?;
     events::tags_came(tx, claim.registry_id, &changes, now).await?;
-    derive(tx, &left, revision, now).await?;
+    derive(tx, Arrival::Changed, left, revision, now).await?;
     if !changes.point.is_empty() || !changes.remove.is_empty() || !replaced.is_empty() {
         catalogue_set_removed(tx, revision).await?;
     }
@@ -109,7 +109,7 @@ async fn without_hearsay(tx: &mut Tx, registry: RegistryId, changes: &Changes) -
 /// Takes images whose content is another now from their jobs, until those are derived again.
 async fn leave_jobs(tx: &mut Tx, digests: &[String], revision: i64) -> Result<()> {
     bulk(
-        &format!("UPDATE images SET job_version_id = NULL, revision = {revision} WHERE digest IN ("),
+        &format!("UPDATE images SET job_version_id = NULL, origin_id = NULL, revision = {revision} WHERE digest IN ("),
         digests.iter().map(|digest| [digest.into()]),
         ")",
     )
@@ -208,8 +208,8 @@ async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i
         "WITH moved (id, digest, changed_at, revision) AS (",
         changes.point.iter().map(|(id, digest)| [(*id).into(), digest.into(), now.into(), revision.into()]),
         &format!(
-            ") UPDATE images SET digest = moved.digest, job_version_id = NULL, changed_at = moved.changed_at,
-                 revision = moved.revision
+            ") UPDATE images SET digest = moved.digest, job_version_id = NULL, origin_id = NULL,
+                 changed_at = moved.changed_at, revision = moved.revision
              FROM moved WHERE images.id = moved.id AND images.registry_id = {registry}"
         ),
     )

@@ -10,7 +10,7 @@ use super::db::{select, sql};
 use super::value::row;
 use super::{Result, Store};
 use crate::catalog::{
-    ContentProblem, Image, ImageId, JobId, JobVersionId, ManifestFacts, PastDigest, RegistryId, StoredTag,
+    ContentProblem, Image, ImageId, JobId, JobVersionId, ManifestFacts, OriginId, PastDigest, RegistryId, StoredTag,
     split_repository,
 };
 
@@ -30,6 +30,10 @@ pub(super) struct ImageRow {
     registry_id: RegistryId,
     job_id: JobId,
     job_version_id: JobVersionId,
+    origin_id: OriginId,
+    registry_name: String,
+    is_verified: bool,
+    represents: bool,
     host: String,
     repository: String,
     tag: String,
@@ -47,6 +51,10 @@ row!(
         registry_id,
         job_id,
         job_version_id,
+        origin_id,
+        registry_name,
+        is_verified,
+        represents,
         host,
         repository,
         tag,
@@ -67,6 +75,10 @@ impl From<ImageRow> for Image {
             registry_id: row.registry_id,
             job_id: row.job_id,
             job_version_id: row.job_version_id,
+            origin_id: row.origin_id,
+            registry_name: row.registry_name,
+            is_verified: row.is_verified,
+            represents: row.represents,
             registry: row.host,
             org: org.to_owned(),
             name: format!("{rest}:{}", row.tag),
@@ -85,13 +97,15 @@ impl From<ImageRow> for Image {
 macro_rules! image_select {
     ($tail:literal) => {
         concat!(
-            "SELECT i.id, i.registry_id, v.job_id, i.job_version_id, r.host, i.repository, i.tag, i.digest,
-                 c.platforms, c.size, c.built_at, i.first_seen_at, i.changed_at, c.job_name, c.job_version, c.package_version, c.title,
+            "SELECT i.id, i.registry_id, v.job_id, i.job_version_id, i.origin_id, r.name AS registry_name, o.is_verified,
+                 o.represents, r.host, i.repository, i.tag, i.digest, c.platforms, c.size, c.built_at, i.first_seen_at,
+                 i.changed_at, c.job_name, c.job_version, c.package_version, c.title,
                  c.description, c.maintainer, c.email, c.maint_org, c.manifest, c.valid, c.manifest_problems
              FROM images i
              JOIN registries r ON r.id = i.registry_id
              JOIN contents c ON c.digest = i.digest
-             JOIN job_versions v ON v.id = i.job_version_id ",
+             JOIN job_versions v ON v.id = i.job_version_id
+             JOIN job_origins o ON o.id = i.origin_id ",
             $tail
         )
     };

@@ -6,41 +6,105 @@ use super::db::{Bulk, Db, select, sql};
 use super::images::{ImageRow, image_select};
 use super::value::row;
 use super::{JobVersionWithImages, Result, Store};
-use crate::catalog::{Image, ImageId, Job, JobId, JobSummary, JobVersion, JobVersionId};
+use crate::catalog::{
+    Image, ImageId, Job, JobGroup, JobId, JobOrigin, JobSummary, JobVersion, JobVersionId, JobVersionSummary,
+    Maintainer, Origin, OriginId,
+};
 use crate::seed::version;
 
 row!(Job { id, name, latest_job_version, latest_package_version, title, maintainer, email, maint_org, description });
-row!(JobVersion { id, job_id, job_name, job_version, latest_package_version });
+
+struct VersionRow {
+    id: JobVersionId,
+    job_id: JobId,
+    job_name: String,
+    job_version: String,
+}
+row!(VersionRow { id, job_id, job_name, job_version });
+
+impl VersionRow {
+    fn with_latest(self, latest_package_version: String) -> JobVersion {
+        let Self { id, job_id, job_name, job_version } = self;
+        JobVersion { id, job_id, job_name, job_version, latest_package_version }
+    }
+}
+
+/// How many images a version of a job has with one package version.
+struct CountRow {
+    job_version_id: i64,
+    package_version: String,
+    represents: bool,
+    count: u64,
+}
+row!(CountRow { job_version_id, package_version, represents, count = "n" });
 
 /// A job with its latest image.
 pub(super) struct SummaryRow {
-    job: Job,
+    pub job: Job,
     image_id: ImageId,
-    host: String,
     repository: String,
     tag: String,
     valid: bool,
+    origin_id: OriginId,
+    group_id: OriginId,
+    origin_count: u64,
+    pub group_count: u64,
+    origin: Origin,
 }
-row!(SummaryRow { image_id, host, repository, tag, valid } + { job });
+row!(SummaryRow { image_id, repository, tag, valid, origin_id, group_id, origin_count, group_count } + { job, origin });
 
-impl From<SummaryRow> for JobSummary {
-    fn from(row: SummaryRow) -> Self {
-        let SummaryRow { job, image_id, host, repository, tag, valid } = row;
-        let slash = if host.is_empty() { "" } else { "/" };
-        JobSummary { job, image_id, reference: format!("{host}{slash}{repository}:{tag}"), valid }
+/// What `docker pull` takes.
+pub(super) fn reference(host: &str, repository: &str, tag: &str) -> String {
+    let slash = if host.is_empty() { "" } else { "/" };
+    format!("{host}{slash}{repository}:{tag}")
+}
+
+impl SummaryRow {
+    /// The group that represents the job: the job shows what its leader does.
+    fn group(&self, reference: &str) -> JobGroup {
+        let Self { job, image_id, valid, origin_id, group_id, origin, .. } = self;
+        let maintainer =
+            Maintainer { name: job.maintainer.clone(), email: job.email.clone(), organization: job.maint_org.clone() };
+        let leader = JobOrigin {
+            id: *origin_id,
+            group_id: *group_id,
+            origin: origin.clone(),
+            maintainer,
+            title: job.title.clone(),
+            job_version: job.latest_job_version.clone(),
+            package_version: job.latest_package_version.clone(),
+            image_id: *image_id,
+            reference: reference.to_owned(),
+            valid: *valid,
+        };
+        JobGroup { leader, origin_count: self.origin_count }
+    }
+
+    /// With its `groups`, or the one alone that represents it.
+    fn with_groups(self, groups: Vec<JobGroup>) -> JobSummary {
+        let reference = reference(&self.origin.host, &self.repository, &self.tag);
+        let groups = if groups.is_empty() { vec![self.group(&reference)] } else { groups };
+        let Self { job, image_id, valid, origin, group_count, .. } = self;
+        JobSummary { job, image_id, reference, valid, origin, groups, group_count }
     }
 }
 
 /// Selects [`SummaryRow`]s.
-pub(super) const SUMMARIES: &str = "SELECT j.*, i.id AS image_id, r.host, i.repository, i.tag, c.valid
+pub(super) const SUMMARIES: &str = "SELECT j.id, j.name, j.latest_job_version, j.latest_package_version, j.title,
+        j.maintainer, j.email, j.maint_org, j.description, j.image_id, i.repository, i.tag, c.valid, i.origin_id,
+        o.group_id, o.registry_id, r.name AS registry, r.host, o.namespace, o.is_verified, o.represents,
+        (SELECT COUNT(*) FROM job_origins m WHERE m.job_id = j.id AND m.group_id = o.group_id) AS origin_count,
+        (SELECT COUNT(*) FROM job_origins m WHERE m.job_id = j.id AND m.leads) AS group_count
     FROM jobs j
-    JOIN job_versions v ON v.job_id = j.id AND v.job_version = j.latest_job_version
-    JOIN images i ON i.id = (SELECT MIN(f.id) FROM images f
-                             WHERE f.job_version_id = v.id AND f.package_version = j.latest_package_version)
+    JOIN images i ON i.id = j.image_id
+    JOIN job_origins o ON o.id = i.origin_id
     JOIN contents c ON c.digest = i.digest
-    JOIN registries r ON r.id = i.registry_id";
+    JOIN registries r ON r.id = o.registry_id";
 
-const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version, v.latest_package_version
+/// How many groups a job has in a list of jobs.
+const LISTED_GROUPS: u32 = 5;
+
+const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version
     FROM job_versions v JOIN jobs j ON j.id = v.job_id";
 
 impl Store {
@@ -63,27 +127,50 @@ impl Store {
     /// As [`Store::job_list_by_ids`], with what a list of results shows of each. One query, which reads no manifests.
     pub async fn job_summary_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<JobSummary>> {
         let rows: Vec<SummaryRow> = select(SUMMARIES, Some(("j.id", ids.iter().copied()))).all(&self.db).await?;
-        let mut found: HashMap<JobId, SummaryRow> = rows.into_iter().map(|row| (row.job.id, row)).collect();
-        Ok(ids.iter().filter_map(|id| found.remove(id)).map(JobSummary::from).collect())
+        let rows = self.with_groups(rows).await?;
+        let mut found: HashMap<JobId, JobSummary> = rows.into_iter().map(|row| (row.job.id, row)).collect();
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
-    /// How many images each version of a job has.
-    pub async fn job_image_counts(&self, id: JobId) -> Result<Vec<(JobVersion, u64)>> {
-        let mut versions: Vec<JobVersion> =
+    /// Puts the groups to jobs that have several.
+    pub(super) async fn with_groups(&self, rows: Vec<SummaryRow>) -> Result<Vec<JobSummary>> {
+        let several: Vec<JobId> = rows.iter().filter(|row| row.group_count > 1).map(|row| row.job.id).collect();
+        let mut groups: HashMap<JobId, Vec<JobGroup>> = HashMap::new();
+        for (job, group) in self.job_group_list(&several, LISTED_GROUPS).await? {
+            groups.entry(job).or_default().push(group);
+        }
+        let with = |row: SummaryRow| {
+            let groups = groups.remove(&row.job.id).unwrap_or_default();
+            row.with_groups(groups)
+        };
+        Ok(rows.into_iter().map(with).collect())
+    }
+
+    /// The versions of a job, highest first.
+    pub async fn job_version_summaries(&self, id: JobId) -> Result<Vec<JobVersionSummary>> {
+        let mut versions: Vec<VersionRow> =
             sql(format!("{VERSIONS} WHERE v.job_id = $1")).bind(id).all(&self.db).await?;
         versions.sort_by(|a, b| version::compare(&b.job_version, &a.job_version).then(a.id.cmp(&b.id)));
-        let counts: Vec<(i64, i64)> = sql("SELECT i.job_version_id, COUNT(*) FROM images i
-             JOIN job_versions v ON v.id = i.job_version_id WHERE v.job_id = $1 GROUP BY i.job_version_id")
+        let counts: Vec<CountRow> = sql("SELECT i.job_version_id, i.package_version, o.represents, COUNT(*) AS n
+             FROM images i JOIN job_versions v ON v.id = i.job_version_id JOIN job_origins o ON o.id = i.origin_id
+             WHERE v.job_id = $1 GROUP BY i.job_version_id, i.package_version, o.represents")
         .bind(id)
         .all(&self.db)
         .await?;
-        let counts: HashMap<i64, i64> = counts.into_iter().collect();
-        let count = |version: &JobVersion| counts.get(&version.id.0).copied().unwrap_or_default().unsigned_abs();
-        Ok(versions
-            .into_iter()
-            .map(|version| (count(&version), version))
-            .map(|(count, version)| (version, count))
-            .collect())
+        let mut by_version: HashMap<i64, Vec<CountRow>> = HashMap::new();
+        counts.into_iter().for_each(|row| by_version.entry(row.job_version_id).or_default().push(row));
+        let summary = |row: VersionRow| {
+            let counts = by_version.remove(&row.id.0).unwrap_or_default();
+            let latest = counts.iter().max_by(|a, b| {
+                a.represents.cmp(&b.represents).then_with(|| version::compare(&a.package_version, &b.package_version))
+            });
+            JobVersionSummary {
+                images: counts.iter().map(|row| row.count).sum(),
+                represents: latest.is_some_and(|row| row.represents),
+                version: row.with_latest(latest.map_or_else(String::new, |row| row.package_version.clone())),
+            }
+        };
+        Ok(versions.into_iter().map(summary).collect())
     }
 
     /// Versions with their images. Of the given jobs, or of all (`None`). By job id, then highest version first;
@@ -102,7 +189,7 @@ impl Store {
 }
 
 async fn with_images(db: &Db, versions: Bulk<'_>, images: Bulk<'_>) -> Result<Vec<JobVersionWithImages>> {
-    let mut versions: Vec<JobVersion> = versions.all(db).await?;
+    let mut versions: Vec<VersionRow> = versions.all(db).await?;
     versions.sort_by(|a, b| {
         a.job_id.cmp(&b.job_id).then_with(|| version::compare(&b.job_version, &a.job_version)).then(a.id.cmp(&b.id))
     });
@@ -111,11 +198,13 @@ async fn with_images(db: &Db, versions: Bulk<'_>, images: Bulk<'_>) -> Result<Ve
         let image = Image::from(row);
         by_version.entry(image.job_version_id).or_default().push(image);
     }
-    let with = |job_version: JobVersion| {
-        let mut images = by_version.remove(&job_version.id).unwrap_or_default();
+    let with = |row: VersionRow| {
+        let mut images = by_version.remove(&row.id).unwrap_or_default();
         images
             .sort_by(|a, b| version::compare(&b.facts.package_version, &a.facts.package_version).then(a.id.cmp(&b.id)));
-        JobVersionWithImages { job_version, images }
+        let latest = images.iter().find(|image| image.represents).or(images.first());
+        let latest = latest.map_or_else(String::new, |image| image.facts.package_version.clone());
+        JobVersionWithImages { job_version: row.with_latest(latest), images }
     };
     Ok(versions.into_iter().map(with).collect())
 }

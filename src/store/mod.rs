@@ -14,6 +14,8 @@ mod finish;
 mod images;
 mod index_feed;
 mod jobs;
+mod origin_lists;
+mod origins;
 mod pools;
 mod registries;
 mod repositories;

@@ -3,37 +3,39 @@
 use chrono::{DateTime, Utc};
 
 use super::db::{Lock, Tx, sql};
-use super::derive::{derive, versions_of};
+use super::derive::{Arrival, derive, left_by};
 use super::events;
 use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::value::{json, row};
 use super::{Result, Store, tombstones};
 use crate::catalog::{NewRegistry, Registry, RegistryId};
 
-row!(Registry {
-    id,
-    name,
-    url,
-    host,
-    org,
-    kind,
-    username,
-    has_password,
-    has_hook,
-    ca,
-    client_certificate,
-    include,
-    exclude,
-    repositories,
-    schedule,
-    created_at,
-    next_scan_at,
-});
+row!(
+    Registry {
+        id,
+        name,
+        url,
+        host,
+        org,
+        kind,
+        username,
+        has_password,
+        has_hook,
+        ca,
+        client_certificate,
+        include,
+        exclude,
+        repositories,
+        schedule,
+        created_at,
+        next_scan_at,
+    } + { verified }
+);
 
 /// The columns of a [`Registry`]: whether it has a password and a hook, never these themselves.
 const COLUMNS: &str = "id, name, url, host, org, kind, username, sealed_password IS NOT NULL AS has_password,
     hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, repositories, schedule, created_at,
-    next_scan_at";
+    next_scan_at, is_verified, verified_namespaces";
 
 /// Secrets of a registry: ciphertext texts, stored as given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -190,14 +192,14 @@ impl Store {
 
 async fn delete(tx: &mut Tx, id: RegistryId, now: DateTime<Utc>, lock: &str) -> Result<bool> {
     let revision = catalogue_lock(tx, lock).await? + 1;
-    let left = versions_of(tx, "registry_id", vec![[id.into()]]).await?;
+    let left = left_by(tx, "registry_id", vec![[id.into()]]).await?;
     events::registry_goes(tx, id, now).await?;
     tombstones::registry_goes(tx, id, now).await?;
-    let found = sql("DELETE FROM registries WHERE id = $1").bind(id).execute(&mut *tx).await? > 0;
+    sql("DELETE FROM images WHERE registry_id = $1").bind(id).execute(&mut *tx).await?;
     if !left.is_empty() {
-        derive(tx, &left, revision, now).await?;
+        derive(tx, Arrival::Changed, left, revision, now).await?;
         catalogue_set_removed(tx, revision).await?;
         catalogue_set_revision(tx, revision).await?;
     }
-    Ok(found)
+    sql("DELETE FROM registries WHERE id = $1").bind(id).execute(tx).await.map(|found| found > 0)
 }

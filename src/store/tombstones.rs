@@ -1,8 +1,8 @@
-//! Ids of what went: an image, job or job version that comes back within a month gets its old one, so that links to it,
+//! Ids of what went: an image, job, job version or origin of a job that comes back within a month gets its old one, so that links to it,
 //! and what others have noted, stay true. An image is known by its registry's place (host; on disk, the address) and its
 //! name, so that it is the same when the registry itself was deleted and added again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -17,12 +17,20 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 /// Begins a statement that keeps ids.
 const INSERT: &str = "INSERT INTO tombstones (kind, id, name, registry_id, since, removed_at)";
 
-/// Selects the images `i` of the registries `r` that are worth it: others have ids that nobody sees.
-const OF_IMAGES: &str = "'image', i.id,
-         CASE WHEN r.host = '' THEN r.url ELSE r.host END || '/' || i.repository || ':' || i.tag,
-         i.registry_id, i.first_seen_at";
-const IMAGES: &str = "FROM images i JOIN registries r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest
-    WHERE c.outcome = 'seed'";
+/// The registries with the places by which what comes back is known.
+macro_rules! places {
+    () => {
+        "(SELECT id, CASE WHEN host = '' THEN url ELSE host END AS place FROM registries)"
+    };
+}
+
+/// Selects the images `i` that are worth it: others have ids that nobody sees.
+const OF_IMAGES: &str = "'image', i.id, r.place || '/' || i.repository || ':' || i.tag, i.registry_id, i.first_seen_at";
+const IMAGES: &str = concat!(
+    "FROM images i JOIN ",
+    places!(),
+    " r ON r.id = i.registry_id JOIN contents c ON c.digest = i.digest WHERE c.outcome = 'seed'"
+);
 
 struct TombstoneRow {
     id: i64,
@@ -83,6 +91,18 @@ pub(super) async fn jobs_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, n
     bulk(&select, ids.map(|id| [id]), ")").execute(tx).await.map(drop)
 }
 
+/// Keeps the ids of jobs' origins. Call it while they and their registries are there.
+pub(super) async fn origins_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+    let at = now.timestamp_millis();
+    let select = format!(
+        "{INSERT} SELECT 'job-origin', o.id, CAST(o.job_id AS TEXT) || ':' || r.place || '/' || o.namespace,
+             o.registry_id, {at}, {at}
+         FROM job_origins o JOIN {} r ON r.id = o.registry_id WHERE o.id IN (",
+        places!()
+    );
+    bulk(&select, ids.map(|id| [id]), ")").execute(tx).await.map(drop)
+}
+
 /// The ids of images that come back to a registry, by repository and tag. Whoever asks takes them.
 pub(super) async fn images_come<'a>(
     tx: &mut Tx,
@@ -90,12 +110,7 @@ pub(super) async fn images_come<'a>(
     images: impl Iterator<Item = (&'a str, &'a str)>,
     now: DateTime<Utc>,
 ) -> Result<HashMap<(&'a str, &'a str), RevivedIds>> {
-    let place: Option<(String,)> =
-        sql("SELECT CASE WHEN host = '' THEN url ELSE host END FROM registries WHERE id = $1")
-            .bind(registry)
-            .optional(&mut *tx)
-            .await?;
-    let Some((place,)) = place else { return Ok(HashMap::new()) };
+    let Some(place) = places_of(tx, [registry]).await?.remove(&registry.0) else { return Ok(HashMap::new()) };
     let names: BTreeMap<String, (&str, &str)> =
         images.map(|(repository, tag)| (format!("{place}/{repository}:{tag}"), (repository, tag))).collect();
     let revived = come(tx, "image", names.keys(), registry, now).await?;
@@ -121,6 +136,31 @@ pub(super) async fn versions_come<'a>(
         versions.map(|(job, version)| (format!("{job}:{version}"), (job, version))).collect();
     let revived = come(tx, "job-version", names.keys(), RegistryId(0), now).await?;
     Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
+}
+
+/// The ids of jobs' origins that come back, by job, registry and namespace. Whoever asks takes them.
+pub(super) async fn origins_come<'a>(
+    tx: &mut Tx,
+    origins: &[(i64, RegistryId, &'a str)],
+    now: DateTime<Utc>,
+) -> Result<HashMap<(i64, RegistryId, &'a str), RevivedIds>> {
+    let places = places_of(tx, origins.iter().map(|(_, registry, _)| *registry)).await?;
+    let name = |(job, registry, namespace): &(i64, RegistryId, &str)| {
+        Some(format!("{job}:{}/{namespace}", places.get(&registry.0)?))
+    };
+    // Two registries at one place have the same name; one of them gets the id.
+    let names: BTreeMap<String, (i64, RegistryId, &str)> =
+        origins.iter().filter_map(|origin| Some((name(origin)?, *origin))).collect();
+    let revived = come(tx, "job-origin", names.keys(), RegistryId(0), now).await?;
+    Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
+}
+
+/// The places of registries, by id.
+async fn places_of(tx: &mut Tx, registries: impl IntoIterator<Item = RegistryId>) -> Result<HashMap<i64, String>> {
+    let ids: BTreeSet<RegistryId> = registries.into_iter().collect();
+    let select = concat!("SELECT r.id, r.place FROM ", places!(), " r WHERE r.id IN (");
+    let rows: Vec<(i64, String)> = bulk(select, ids.into_iter().map(|id| [id.into()]), ")").all(tx).await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Takes ids back, one a name: of several that of the same registry, else the one that went last.

@@ -11,8 +11,8 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
-    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, RegistryId, RegistryKind, Role, RunPhase, RunStatus,
-    ScanCounts, ScanId, ScanState, ScanTrigger, TagCounts, TagOutcome, UserId,
+    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId, RegistryKind, Role, RunPhase,
+    RunStatus, ScanCounts, ScanId, ScanState, ScanTrigger, TagCounts, TagOutcome, UserId,
 };
 
 /// A value on its way into a statement. `None` is NULL, of the type that its column has.
@@ -140,7 +140,7 @@ macro_rules! id_columns {
         }
     )+};
 }
-id_columns!(EventId, HintId, ImageId, JobId, JobVersionId, RegistryId, ScanId, UserId);
+id_columns!(EventId, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId, ScanId, UserId);
 
 macro_rules! word_columns {
     ($($set:ident),+) => {$(

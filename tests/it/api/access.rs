@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A request to each route that does no harm: what it names does not exist.
-const REQUESTS: [(&str, &str, &str); 83] = [
+const REQUESTS: [(&str, &str, &str); 84] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -84,6 +84,7 @@ const REQUESTS: [(&str, &str, &str); 83] = [
     ("GET", "/api/v1/images", "/api/v1/images"),
     ("GET", "/api/v1/jobs", "/api/v1/jobs"),
     ("GET", "/api/v1/jobs/{id}", "/api/v1/jobs/999"),
+    ("GET", "/api/v1/jobs/{id}/origins", "/api/v1/jobs/999/origins"),
     ("GET", "/api/v1/users", "/api/v1/users"),
     ("POST", "/hooks/{token}", "/hooks/0123456789abcdef0123456789abcdef"),
     ("GET", "/schemas", "/schemas"),

@@ -18,6 +18,7 @@ mod lists;
 mod native;
 mod nginx;
 mod operations;
+mod origins;
 mod progress;
 mod proxies;
 mod registries;

@@ -51,7 +51,7 @@ async fn registries_are_added_listed_and_removed() {
     assert_eq!((added.code, added.stdout.as_str()), (Some(0), ""));
     assert_snapshot!(added.stderr, @"Added mine as registry 1. Scan it with: silo scan mine --wait");
     let table = silo.cli(&["registry", "list"]).await.expect_success();
-    let head = ["ID", "NAME", "KIND", "URL", "ORG", "LAST", "SCAN", "NEXT", "SCAN"];
+    let head = ["ID", "NAME", "KIND", "URL", "ORG", "VERIFIED", "LAST", "SCAN", "NEXT", "SCAN"];
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows, [&head[..], &["1", "mine", "distribution", &registry.url(), "geo", "never"]], "{table}");
     let list: Value = serde_json::from_str(&silo.cli(&["registry", "list", "--json"]).await.expect_success()).unwrap();
@@ -110,6 +110,31 @@ async fn a_registry_is_changed() {
     assert_eq!(error, "silo: nothing to change was given; see: silo registry set --help\n");
     let error = silo.cli(&["registry", "set", "yours", "--org", "geo"]).await.expect_failure(1);
     assert_eq!(error, "silo: there is no registry 'yours'; list them with: silo registry list\n");
+}
+
+#[tokio::test]
+async fn what_is_verified_of_a_registry_is_marked() {
+    let (silo, registry) = filled().await;
+    let set = async |more: &[&str]| silo.cli(&[&["registry", "set", "mine"], more].concat()).await;
+    let told = set(&["--verified-namespace", "/", "--verified-namespace", "geo/maps"]).await;
+    assert_eq!((told.code, told.stderr.as_str()), (Some(0), "Changed mine.\n"), "it was not asked");
+    let column = async || {
+        let table = silo.cli(&["registry", "list"]).await.expect_success();
+        let at = table.find("VERIFIED").expect("a column");
+        let end = table.find("LAST SCAN").expect("the next column");
+        table.lines().nth(1).expect("a row").chars().take(end).skip(at).collect::<String>().trim().to_owned()
+    };
+    assert_eq!(column().await, "/ geo/maps");
+    set(&["--verified"]).await.expect_success();
+    assert_eq!(column().await, "all");
+    let found = silo.cli(&["search", "--kind", "image", "--facet", "verified=true"]).await.expect_success();
+    assert!(
+        found.lines().skip(1).count() > 0 && found.lines().skip(1).all(|line| line.contains("(verified")),
+        "{found}"
+    );
+    set(&["--verified", "false", "--verified-namespace", ""]).await.expect_success();
+    assert_eq!(column().await, "");
+    drop(registry);
 }
 
 #[tokio::test]

@@ -454,8 +454,8 @@ both!(lists_come_page_by_page_sorted_and_filtered, |store| {
     let broken = ImageFilter { valid: Some(false), ..ImageFilter::default() };
     assert!(ids(&broken, &page(ImageOrder::Id, false, None)).await.is_empty());
 
-    let counts = store.job_image_counts(job(&store, "sea").await.id).await.unwrap();
-    let counts: Vec<_> = counts.iter().map(|(version, images)| (version.job_version.as_str(), *images)).collect();
+    let versions = store.job_version_summaries(job(&store, "sea").await.id).await.unwrap();
+    let counts: Vec<_> = versions.iter().map(|it| (it.version.job_version.as_str(), it.images)).collect();
     assert_eq!(counts, [("2.0.0", 2)]);
 });
 
@@ -475,8 +475,8 @@ both!(ids_of_what_went_are_kept_for_a_month, |store| {
     scan(&store, hub.id, &[("ice", "1", &ice), ("snow", "1", &snow)]).await;
     assert!(before.is_some() && id_of("ice:1").await == before);
     scan(&store, hub.id, &[("snow", "1", &snow)]).await;
-    // The image, its job and the job's version.
-    assert_eq!(store.tombstone_prune(at(30 * 24 * 3600 + 3)).await.unwrap(), 3);
+    // The image, its job, the job's version and origin.
+    assert_eq!(store.tombstone_prune(at(30 * 24 * 3600 + 3)).await.unwrap(), 4);
     scan(&store, hub.id, &[("ice", "1", &ice), ("snow", "1", &snow)]).await;
     assert!(id_of("ice:1").await > before, "ids of others are never given again");
 });

@@ -5,6 +5,7 @@ mod events;
 mod fixture;
 mod limits;
 mod model;
+mod origins;
 mod registries;
 mod repositories;
 mod runs;

@@ -5,34 +5,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
-use silo::catalog::{Content, DerivedJob, DerivedVersion, ImageId, Outcome, derive_jobs};
+use silo::catalog::{
+    CataloguedImage, Content, DerivedJob, DerivedVersion, ImageId, JobOrigin, JobSummary, KnownOrigin, OriginId,
+    OriginPlace, Outcome, VerifiedMarks, derive_jobs, maintainer_key,
+};
 use silo::store::Store;
 
 use super::both;
-use super::fixture::{at, content, registry, scan, seed};
+use super::fixture::{at, content, facts, registry, scan};
 
 const REGISTRIES: usize = 3;
 
 /// What one scan finds: tags and what they hold; a content of 0 is an image without label.
 type Found = BTreeMap<(String, String), u8>;
 
-/// One step: a scan of a registry that finds this, or (nothing) its deletion.
-type Step = (usize, Option<Found>);
+/// One step, with a registry: a scan that finds this, its deletion, or what is verified of it from now on.
+#[derive(Clone, Debug)]
+enum Step {
+    Scan(Found),
+    Delete,
+    Verify(VerifiedMarks),
+}
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let found = prop::collection::btree_map(("[ab]-seed", "[1-3]"), 0..12_u8, 0..6);
-    prop::collection::vec((0..REGISTRIES, prop::option::weighted(0.85, found)), 1..10)
+fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
+    let found = prop::collection::btree_map(("(g/|)[ab]-seed", "[1-3]"), 0..36_u8, 0..6);
+    let marks = (any::<bool>(), prop::collection::vec("(g|)", 0..2))
+        .prop_map(|(registry, namespaces)| VerifiedMarks { registry, namespaces });
+    let step = prop_oneof![8 => found.prop_map(Step::Scan), 1 => Just(Step::Delete), 3 => marks.prop_map(Step::Verify)];
+    prop::collection::vec((0..REGISTRIES, step), 1..12)
 }
 
 fn holding(number: u8) -> Content {
-    match number {
-        0 => content("plain", Outcome::Unlabelled),
-        n => seed(
-            ["x", "y"][usize::from(n % 2)],
-            ["2.0.0", "10.0.0"][usize::from(n / 2 % 2)],
-            ["1.0.0", "1.1.0", "1.1.0-rc.1"][usize::from(n / 4)],
-        ),
+    if number == 0 {
+        return content("plain", Outcome::Unlabelled);
     }
+    let (maintainer, n) = (number % 3, number / 3);
+    let (job, version) = (["x", "y"][usize::from(n % 2)], ["2.0.0", "10.0.0"][usize::from(n / 2 % 2)]);
+    let mut facts = facts(job, version, ["1.0.0", "1.1.0", "1.1.0-rc.1"][usize::from(n / 4)]);
+    // Of the last nobody knows who it is.
+    let (name, email) = [("Ada", "ada@example.org"), ("Eve", "eve@example.org"), ("", "")][usize::from(maintainer)];
+    (facts.maintainer, facts.email, facts.maint_org) = (name.into(), email.into(), name.into());
+    facts.title = format!("{} of {name}", facts.title);
+    content(&format!("{number}"), Outcome::Seed(Box::new(facts)))
 }
 
 /// `(registry, repository:tag, job, job version)` of every catalogued image.
@@ -53,8 +67,11 @@ fn expected(model: &BTreeMap<usize, Found>) -> BTreeSet<(String, String, String,
     images
 }
 
-/// A job's name, its title and latest versions; then each version, its latest package version and its images.
-type Shape = Vec<(String, [String; 3], Vec<(String, String, Vec<ImageId>)>)>;
+/// A job's name, its texts, versions and image; then each version, its latest package version and its images; then its origins.
+type Shape = Vec<(String, (Texts, ImageId), Vec<(String, String, Vec<ImageId>)>, Vec<(KnownOrigin, OriginPlace)>)>;
+
+/// Title, maintainer, latest versions.
+type Texts = [String; 4];
 
 /// The jobs as the tables have them.
 async fn kept(store: &Store) -> Shape {
@@ -67,15 +84,44 @@ async fn kept(store: &Store) -> Shape {
         })
         .collect()
     };
-    let mut jobs: Shape = store
-        .job_list()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|job| (job.name, [job.title, job.latest_job_version, job.latest_package_version], of(job.id)))
-        .collect();
-    jobs.sort();
+    let mut jobs = Shape::new();
+    for job in store.job_list().await.unwrap() {
+        let summary = store.job_summary_list_by_ids(&[job.id]).await.unwrap().remove(0);
+        assert_eq!(summary.job, job);
+        let texts = [job.title, job.email, job.latest_job_version, job.latest_package_version];
+        jobs.push((job.name, (texts, summary.image_id), of(job.id), origins(store, &summary).await));
+    }
+    jobs.sort_by(|one, other| one.0.cmp(&other.0));
     jobs
+}
+
+/// The origins of a job as the tables have them.
+async fn origins(store: &Store, job: &JobSummary) -> Vec<(KnownOrigin, OriginPlace)> {
+    let id = job.job.id;
+    let groups = store.job_group_list(&[id], 100).await.unwrap();
+    assert_eq!(groups.len() as u64, job.group_count);
+    assert_eq!(groups[0].1, job.groups[0], "the one that represents it comes first");
+    assert_eq!((&job.origin, job.image_id), (&groups[0].1.leader.origin, groups[0].1.leader.image_id));
+    let all = store.job_origin_page(id, None, OriginId(0), 100).await.unwrap();
+    for (_, group) in &groups {
+        let own = all.iter().filter(|origin| origin.group_id == group.leader.group_id).count();
+        assert_eq!(own as u64, group.origin_count);
+    }
+    let known = |origin: JobOrigin| {
+        let key = maintainer_key(&origin.maintainer, origin.id);
+        let leads = groups.iter().any(|(_, group)| group.leader == origin);
+        let place = OriginPlace { group_id: origin.group_id, leads, represents: origin.origin.represents };
+        let known = KnownOrigin {
+            id: origin.id,
+            is_verified: origin.origin.is_verified,
+            maintainer_key: key,
+            job_version: origin.job_version,
+            package_version: origin.package_version,
+            image_id: origin.image_id,
+        };
+        (known, place)
+    };
+    all.into_iter().map(known).collect()
 }
 
 /// The jobs as they follow from all images, from scratch.
@@ -83,11 +129,23 @@ async fn derived(store: &Store) -> Shape {
     let images = store.image_list().await.unwrap();
     let job = |job: DerivedJob| {
         let latest = &images.iter().find(|image| image.id == job.latest).expect("one of the images").facts;
-        let texts = [latest.title.clone(), latest.job_version.clone(), latest.package_version.clone()];
+        let texts = [&latest.title, &latest.email, &latest.job_version, &latest.package_version].map(String::clone);
         let version = |version: DerivedVersion| (version.job_version, version.latest_package_version, version.images);
-        (job.name, texts, job.versions.into_iter().map(version).collect())
+        (job.name, (texts, job.latest), job.versions.into_iter().map(version).collect(), job.origins)
     };
-    derive_jobs(images.iter().map(|image| (image.id, &image.facts))).into_iter().map(job).collect()
+    let all = images.iter().map(|image| CataloguedImage {
+        id: image.id,
+        origin: image.origin_id,
+        is_verified: image.is_verified,
+        facts: &image.facts,
+    });
+    derive_jobs(all).into_iter().map(job).collect()
+}
+
+/// What the index shows of images beside their own.
+async fn shown(store: &Store) -> BTreeMap<ImageId, (bool, bool)> {
+    let images = store.image_list().await.unwrap();
+    images.into_iter().map(|image| (image.id, (image.is_verified, image.represents))).collect()
 }
 
 both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
@@ -97,13 +155,16 @@ both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     );
     let mut model: BTreeMap<usize, Found> = BTreeMap::new();
+    let mut marked: BTreeMap<String, VerifiedMarks> = BTreeMap::new();
     let mut job_ids = BTreeMap::new();
+    let mut origin_ids: BTreeMap<(String, String, String), OriginId> = BTreeMap::new();
     for _ in 0..12 {
         for (number, step) in steps().new_tree(&mut runner).expect("steps").current() {
             let name = format!("r{number}");
+            let (before, revision) = (shown(&store).await, store.catalogue_revision().await.unwrap());
             let existing = store.registry_by_name(&name).await.unwrap();
-            match step {
-                Some(found) => {
+            match (step, existing) {
+                (Step::Scan(found), existing) => {
                     let registry = match existing {
                         Some(registry) => registry,
                         None => registry(&store, &name).await,
@@ -117,18 +178,37 @@ both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
                     scan(&store, registry.id, &tags).await;
                     model.insert(number, found);
                 }
-                None => {
-                    if let Some(registry) = existing {
-                        assert!(store.registry_delete(registry.id, at(9)).await.unwrap());
-                    }
+                (Step::Delete, Some(registry)) => {
+                    assert!(store.registry_delete(registry.id, at(9)).await.unwrap());
                     model.remove(&number);
+                    marked.remove(&name);
                 }
+                (Step::Verify(marks), Some(registry)) => {
+                    assert!(store.registry_verify(registry.id, &registry.verified, &marks, at(9)).await.unwrap());
+                    marked.insert(name, marks);
+                }
+                (_, None) => {}
             }
 
-            let images: BTreeSet<_> = store
-                .image_list()
+            let all = store.image_list().await.unwrap();
+            for image in &all {
+                let is_verified = marked.get(&image.registry_name).is_some_and(|marks| marks.cover(&image.org));
+                assert_eq!(image.is_verified, is_verified, "{image:?}");
+                let origin = (image.facts.job_name.clone(), image.registry_name.clone(), image.org.clone());
+                let first = *origin_ids.entry(origin).or_insert(image.origin_id);
+                assert_eq!(first, image.origin_id, "also of what comes back");
+            }
+            let changed: BTreeSet<ImageId> = store
+                .image_changes(revision, ImageId(0), 100)
                 .await
                 .unwrap()
+                .into_iter()
+                .map(|image| image.id)
+                .collect();
+            for (id, now) in shown(&store).await {
+                assert!(before.get(&id) == Some(&now) || changed.contains(&id), "the index does not see {id}");
+            }
+            let images: BTreeSet<_> = all
                 .into_iter()
                 .map(|image| (image.registry, image.name, image.facts.job_name, image.facts.job_version))
                 .collect();
@@ -143,8 +223,6 @@ both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
             assert_eq!(versions, images.iter().map(|(_, _, job, version)| (job.clone(), version.clone())).collect());
             let jobs = store.job_list().await.unwrap();
             for job in &jobs {
-                let latest = if versions.contains(&(job.name.clone(), "10.0.0".into())) { "10.0.0" } else { "2.0.0" };
-                assert_eq!(job.latest_job_version, latest);
                 let old = job_ids.get(&job.name);
                 assert!(old.is_none_or(|old| *old == job.id), "a job that stayed has another id");
             }

@@ -1,6 +1,6 @@
 //! Registries.
 
-use silo::catalog::{NewRegistry, Registry, RegistryId, ScanState, ScanTrigger};
+use silo::catalog::{NewRegistry, Registry, RegistryId, ScanState, ScanTrigger, VerifiedMarks};
 use silo::store::{Error, SEAL_KEY, SealedKind, SealedSecrets, SealedText};
 
 use super::both;
@@ -32,6 +32,7 @@ both!(a_registry_comes_back_as_it_went_in, |store| {
         schedule: new.schedule,
         created_at: at(1),
         next_scan_at: None,
+        verified: VerifiedMarks::default(),
     };
     assert_eq!(hub, expected);
     let open = registry(&store, "open").await;

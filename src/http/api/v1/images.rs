@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::PageView;
 use super::lists::{AskedPage, SortWords};
+use super::origins::OriginView;
 use crate::app::App;
 use crate::catalog::{Image, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
@@ -28,6 +29,8 @@ pub(super) struct ImageView {
     registry_id: i64,
     job_id: i64,
     job_version_id: i64,
+    /// Where it is from.
+    origin: OriginView,
     first_seen_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
     /// Where the tag pointed before, newest first.
@@ -51,6 +54,7 @@ impl ImageView {
         Self {
             id: image.id.0,
             reference: image.pull_reference(),
+            origin: image.origin().into(),
             manifest: manifest::with_defaults(&image.facts.manifest),
             digest: image.digest,
             platforms: image.platforms,
@@ -85,6 +89,8 @@ pub(super) struct ImageItemView {
     registry_id: i64,
     job_id: i64,
     job_version_id: i64,
+    /// Where it is from.
+    origin: OriginView,
     first_seen_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
     /// Whether its manifest has no errors.
@@ -96,6 +102,7 @@ impl From<Image> for ImageItemView {
         Self {
             id: image.id.0,
             reference: image.pull_reference(),
+            origin: image.origin().into(),
             digest: image.digest,
             job: image.facts.job_name,
             job_version: image.facts.job_version,

@@ -1,13 +1,18 @@
 //! `/api/v1/jobs`.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::PageView;
 use super::lists::{AskedPage, SortWords};
-use crate::app::App;
-use crate::catalog::{Job, JobFilter, JobId, JobSummary, JobVersion, NameOrder, RegistryId, SortKey};
+use super::origins::{JobGroupView, OriginView};
+use crate::app::{App, JobOverview};
+use crate::catalog::{
+    Job, JobFilter, JobGroup, JobId, JobOrigin, JobSummary, JobVersionSummary, NameOrder, OriginId, RegistryId, SortKey,
+};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
 
@@ -28,10 +33,24 @@ pub(super) struct JobItemView {
     image_id: i64,
     /// Whether that image's manifest has no errors.
     valid: bool,
+    /// Where that image is from.
+    origin: OriginView,
+    /// By maintainer, the one that represents the job first; a few of them.
+    groups: Vec<JobGroupView>,
+    /// How many there are.
+    group_count: u64,
 }
 
 impl From<JobSummary> for JobItemView {
-    fn from(JobSummary { job, image_id, reference, valid }: JobSummary) -> Self {
+    fn from(summary: JobSummary) -> Self {
+        Self::new(summary, None)
+    }
+}
+
+impl JobItemView {
+    /// With the first origins of each group, where they are given.
+    fn new(summary: JobSummary, mut origins: Option<HashMap<OriginId, Vec<JobOrigin>>>) -> Self {
+        let JobSummary { job, image_id, reference, valid, origin, groups, group_count } = summary;
         let Job {
             id,
             name,
@@ -43,6 +62,10 @@ impl From<JobSummary> for JobItemView {
             maint_org,
             description,
         } = job;
+        let group = |group: JobGroup| {
+            let origins = origins.as_mut().map(|all| all.remove(&group.leader.group_id).unwrap_or_default());
+            JobGroupView::new(group, origins)
+        };
         Self {
             id: id.0,
             name,
@@ -56,6 +79,9 @@ impl From<JobSummary> for JobItemView {
             image: reference,
             image_id: image_id.0,
             valid,
+            origin: origin.into(),
+            groups: groups.into_iter().map(group).collect(),
+            group_count,
         }
     }
 }
@@ -75,15 +101,18 @@ struct VersionView {
     package_version: String,
     /// How many; `/api/v1/images?job=…&jobVersion=…` lists them.
     images: u64,
+    /// Any of them represents the job.
+    representative: bool,
 }
 
-impl From<(JobVersion, u64)> for VersionView {
-    fn from((version, images): (JobVersion, u64)) -> Self {
+impl From<JobVersionSummary> for VersionView {
+    fn from(JobVersionSummary { version, images, represents }: JobVersionSummary) -> Self {
         Self {
             id: version.id.0,
             job_version: version.job_version,
             package_version: version.latest_package_version,
             images,
+            representative: represents,
         }
     }
 }
@@ -97,6 +126,7 @@ pub(super) struct ListQuery {
     maintainer: Option<String>,
     organization: Option<String>,
     registry: Option<i64>,
+    verified: Option<bool>,
     sort: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
@@ -106,9 +136,9 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(asked): Query<ListQuery>,
 ) -> Result<Json<PageView<JobItemView>>> {
-    let ListQuery { name, maintainer, organization, registry, sort, limit, cursor } = asked;
+    let ListQuery { name, maintainer, organization, registry, verified, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
-    let filter = JobFilter { name, maintainer, organization, registry: registry.map(RegistryId) };
+    let filter = JobFilter { name, maintainer, organization, registry: registry.map(RegistryId), verified };
     let jobs = app.job_page(&filter, &asked.page).await?;
     let place = |JobSummary { job, .. }: &JobSummary| match asked.page.order {
         NameOrder::Name => (SortKey::Text(job.name.clone()), job.id.0),
@@ -118,6 +148,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn get(State(app): State<App>, Path(job): Path<String>) -> Result<Json<JobDetailView>> {
-    let (summary, versions) = app.job_summary_get(JobId(id(&job)?)).await?;
-    Ok(Json(JobDetailView { job: summary.into(), versions: versions.into_iter().map(VersionView::from).collect() }))
+    let JobOverview { summary, versions, origins } = app.job_overview(JobId(id(&job)?)).await?;
+    let job = JobItemView::new(summary, Some(origins));
+    Ok(Json(JobDetailView { job, versions: versions.into_iter().map(VersionView::from).collect() }))
 }

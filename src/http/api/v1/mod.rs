@@ -6,6 +6,7 @@ mod hooks;
 mod images;
 mod jobs;
 mod lists;
+mod origins;
 mod progress;
 mod registries;
 mod runs;
@@ -45,6 +46,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/images/{id}", Anyone, images::get)
         .add(GET, "/api/v1/jobs", Anyone, jobs::list)
         .add(GET, "/api/v1/jobs/{id}", Anyone, jobs::get)
+        .add(GET, "/api/v1/jobs/{id}/origins", Anyone, origins::list)
         .add(GET, "/api/v1/users", Admin, users::list)
         .add(POST, "/api/v1/validate", Anyone, validate::validate)
         .add(GET, "/api/v1/registries", Anyone, registries::list)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{PageView, limit};
 use crate::app::{App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, Session, ca_fingerprints};
-use crate::catalog::{RegistryId, RegistryKind, Repository, Role, Scan};
+use crate::catalog::{RegistryId, RegistryKind, Repository, Role, Scan, VerifiedMarks};
 use crate::http::error::Result;
 use crate::http::extract::{Json, Path, Query, id};
 
@@ -39,6 +39,10 @@ pub(super) struct AddForm {
     repositories: Vec<String>,
     #[serde(default)]
     schedule: String,
+    #[serde(default)]
+    verified: bool,
+    #[serde(default)]
+    verified_namespaces: Vec<String>,
 }
 
 /// A merge patch (RFC 7396): what is absent stays, null takes away.
@@ -67,6 +71,10 @@ pub(super) struct ChangeForm {
     repositories: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     schedule: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    verified: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    verified_namespaces: Option<Vec<String>>,
 }
 
 /// A value that is there: null is the empty one.
@@ -102,6 +110,10 @@ pub(super) struct RegistryView {
     created_at: DateTime<Utc>,
     next_scan_at: Option<DateTime<Utc>>,
     last_scan: Option<LastScanView>,
+    /// Whether an admin vouches for all of it.
+    verified: bool,
+    /// For which namespaces of it an admin vouches; an empty one is that of repositories without a slash.
+    verified_namespaces: Vec<String>,
     /// What its admin should know; only in the reply to who added or changed it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -172,6 +184,8 @@ impl RegistryView {
             created_at: registry.created_at,
             next_scan_at: registry.next_scan_at,
             last_scan: last_scan.map(LastScanView::from),
+            verified: registry.verified.registry,
+            verified_namespaces: registry.verified.namespaces,
             notes: Vec::new(),
         }
     }
@@ -198,6 +212,7 @@ pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Re
         exclude: form.exclude,
         repositories: form.repositories,
         schedule: form.schedule,
+        verified: VerifiedMarks { registry: form.verified, namespaces: form.verified_namespaces },
     };
     let CheckedRegistry { registry, notes } = app.registry_add(&form).await?;
     let location = [(header::LOCATION, format!("/api/v1/registries/{}", registry.id))];
@@ -243,6 +258,8 @@ pub(super) async fn change(
         exclude: form.exclude,
         repositories: form.repositories,
         schedule: form.schedule,
+        verified: form.verified,
+        verified_namespaces: form.verified_namespaces,
     };
     let id = RegistryId(id(&registry)?);
     let notes = app.registry_change(id, &change).await?.notes;

@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::limit;
+use super::origins::{JobGroupView, OriginView};
 use crate::app::{App, Count, Error, Facet, Highlight, Match, Order, Page, Ranked};
 use crate::catalog::{Image, JobSummary};
 use crate::http::error::Result;
@@ -135,9 +136,48 @@ struct ResultView {
     image_id: i64,
     /// Whether that image's manifest has no errors.
     valid: bool,
+    /// Where that image is from.
+    origin: OriginView,
+    /// Of a job, by maintainer, the one that represents it first; a few of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<JobGroupView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_count: Option<u64>,
+    /// Of a job, what matches, where no image does that represents it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<MatchedView>,
     /// Where it matches; only where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     highlights: Option<Vec<HighlightView>>,
+}
+
+/// The image that a job was found by.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MatchedView {
+    title: String,
+    maintainer: String,
+    organization: String,
+    job_version: String,
+    package_version: String,
+    image: String,
+    image_id: i64,
+    origin: OriginView,
+}
+
+impl From<Image> for MatchedView {
+    fn from(image: Image) -> Self {
+        Self {
+            image: image.pull_reference(),
+            image_id: image.id.0,
+            origin: image.origin().into(),
+            title: image.facts.title,
+            maintainer: image.facts.maintainer,
+            organization: image.facts.maint_org,
+            job_version: image.facts.job_version,
+            package_version: image.facts.package_version,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -167,9 +207,9 @@ pub(super) async fn search(
 }
 
 fn view<T>(ranked: Ranked<T>, page: &Page, one: impl Fn(T) -> ResultView) -> SearchView {
-    let items = ranked.items.into_iter().map(|Match { item, score, highlights }| {
+    let items = ranked.items.into_iter().map(|Match { item, score, highlights, matched }| {
         let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightView::from).collect());
-        ResultView { score, highlights, ..one(item) }
+        ResultView { score, highlights, matched: matched.map(MatchedView::from), ..one(item) }
     });
     let counts = |counts: Vec<Count>| counts.into_iter().map(|Count { value, count }| CountView { value, count });
     let facets = ranked.facets.into_iter().map(|(facet, values)| (facet.word(), counts(values).collect()));
@@ -222,7 +262,7 @@ pub(super) async fn suggest(
 }
 
 fn job_view(summary: JobSummary) -> ResultView {
-    let JobSummary { job, image_id, reference, valid } = summary;
+    let JobSummary { job, image_id, reference, valid, origin, groups, group_count } = summary;
     ResultView {
         kind: "job",
         id: job.id.0,
@@ -231,6 +271,10 @@ fn job_view(summary: JobSummary) -> ResultView {
         image: reference,
         image_id: image_id.0,
         valid,
+        origin: origin.into(),
+        groups: Some(groups.into_iter().map(|group| JobGroupView::new(group, None)).collect()),
+        group_count: Some(group_count),
+        matched: None,
         name: job.name,
         title: job.title,
         description: job.description,
@@ -250,6 +294,10 @@ fn image_view(image: Image) -> ResultView {
         image: image.pull_reference(),
         image_id: image.id.0,
         valid: image.facts.valid,
+        origin: image.origin().into(),
+        groups: None,
+        group_count: None,
+        matched: None,
         name: image.facts.job_name,
         title: image.facts.title,
         description: image.facts.description,

@@ -1,0 +1,265 @@
+//! Where the images of a job come from, and which of several makers the job shows.
+//!
+//! An *origin* of a job is one namespace of one registry. Origins with the same maintainer are one *group*: a mirror is no
+//! rival. One group represents the job: one with an origin that an admin has marked as verified, else the one that was seen
+//! first. So no one else's higher version takes over a job's title, maintainer and image.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::{ImageId, ManifestFacts, OriginId, RegistryId};
+use crate::seed::version;
+
+/// One namespace of one registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub registry_id: RegistryId,
+    /// The registry's name, as its admin gave it.
+    pub registry: String,
+    /// As in [`super::Registry::host`].
+    pub host: String,
+    /// The repositories' path before its last slash; may be empty.
+    pub namespace: String,
+    /// An admin has marked the registry or the namespace as verified.
+    pub is_verified: bool,
+    /// Its images are among those whose latest the job shows.
+    pub represents: bool,
+}
+
+/// Who maintains a job, as its manifest says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintainer {
+    pub name: String,
+    pub email: String,
+    pub organization: String,
+}
+
+/// The images of a job from one origin, by the latest of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobOrigin {
+    pub id: OriginId,
+    pub group_id: OriginId,
+    pub origin: Origin,
+    pub maintainer: Maintainer,
+    pub title: String,
+    pub job_version: String,
+    pub package_version: String,
+    pub image_id: ImageId,
+    /// What `docker pull` takes for it.
+    pub reference: String,
+    /// Whether its manifest has no errors.
+    pub valid: bool,
+}
+
+/// The origins of a job with the same maintainer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobGroup {
+    /// The one with the latest image; of the verified ones, where there are any.
+    pub leader: JobOrigin,
+    pub origin_count: u64,
+}
+
+/// What decides about an origin of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownOrigin {
+    /// The lower, the earlier it was seen.
+    pub id: OriginId,
+    pub is_verified: bool,
+    /// As [`maintainer_key`] makes it.
+    pub maintainer_key: String,
+    /// The latest image, with its versions.
+    pub job_version: String,
+    pub package_version: String,
+    pub image_id: ImageId,
+}
+
+/// What is decided about an origin of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginPlace {
+    /// The lowest id in its group.
+    pub group_id: OriginId,
+    /// Its latest image is its group's.
+    pub leads: bool,
+    /// As in [`Origin::represents`].
+    pub represents: bool,
+}
+
+impl Maintainer {
+    pub fn of(facts: &ManifestFacts) -> Self {
+        let ManifestFacts { maintainer, email, maint_org, .. } = facts;
+        Self { name: maintainer.clone(), email: email.clone(), organization: maint_org.clone() }
+    }
+}
+
+impl KnownOrigin {
+    /// Whether its latest image comes before another's: by versions, then by the lower id.
+    fn is_before(&self, other: &Self) -> bool {
+        version::compare(&other.job_version, &self.job_version)
+            .then_with(|| version::compare(&other.package_version, &self.package_version))
+            .then(self.image_id.cmp(&other.image_id))
+            .is_lt()
+    }
+}
+
+/// A short text that is equal for the same maintainer: the address without case; without an address, name and organisation.
+/// Who names nobody is nobody else's maintainer.
+pub fn maintainer_key(maintainer: &Maintainer, origin: OriginId) -> String {
+    let fold = |text: &str| text.trim().to_lowercase();
+    let key = match [&maintainer.email, &maintainer.name, &maintainer.organization].map(|text| fold(text)) {
+        [email, ..] if !email.is_empty() => format!("email\0{email}"),
+        [_, name, organization] if !(name.is_empty() && organization.is_empty()) => {
+            format!("name\0{name}\0{organization}")
+        }
+        _ => format!("origin\0{origin}"),
+    };
+    hex::encode(Sha256::digest(key))
+}
+
+/// Decides about all origins of one job, in their order. Exactly one of those that represent it leads.
+pub fn place_origins(origins: &[KnownOrigin]) -> Vec<OriginPlace> {
+    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
+    for origin in origins {
+        groups.entry(&origin.maintainer_key).and_modify(|group| group.add(origin)).or_insert_with(|| Group::of(origin));
+    }
+    // Of verified groups the one of which a verified origin was seen first.
+    let first = origins.iter().min_by_key(|origin| (!origin.is_verified, origin.id));
+    let place = |origin: &KnownOrigin| {
+        let group = &groups[origin.maintainer_key.as_str()];
+        let is_representative = first.is_some_and(|first| first.maintainer_key == origin.maintainer_key);
+        OriginPlace {
+            group_id: group.id,
+            leads: group.leader.id == origin.id,
+            represents: is_representative && origin.is_verified == group.leader.is_verified,
+        }
+    };
+    origins.iter().map(place).collect()
+}
+
+struct Group<'a> {
+    id: OriginId,
+    leader: &'a KnownOrigin,
+}
+
+impl<'a> Group<'a> {
+    fn of(origin: &'a KnownOrigin) -> Self {
+        Self { id: origin.id, leader: origin }
+    }
+
+    fn add(&mut self, origin: &'a KnownOrigin) {
+        self.id = self.id.min(origin.id);
+        let leads = match (origin.is_verified, self.leader.is_verified) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => origin.is_before(self.leader),
+        };
+        if leads {
+            self.leader = origin;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn origin(id: i64, is_verified: bool, maintainer: &str, job_version: &str) -> KnownOrigin {
+        KnownOrigin {
+            id: OriginId(id),
+            is_verified,
+            maintainer_key: maintainer.into(),
+            job_version: job_version.into(),
+            package_version: "1.0.0".into(),
+            image_id: ImageId(id * 10),
+        }
+    }
+
+    /// Ids of the origins that represent the job, that of the leader first.
+    fn representatives(origins: &[KnownOrigin]) -> Vec<i64> {
+        let mut found: Vec<(bool, i64)> = origins
+            .iter()
+            .zip(place_origins(origins))
+            .filter(|(_, place)| place.represents)
+            .map(|(origin, place)| (!place.leads, origin.id.0))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    #[test]
+    fn the_first_seen_represents_unless_another_is_verified() {
+        let (first, rival) = (origin(1, false, "ada", "1.0.0"), origin(2, false, "mal", "9.0.0"));
+        assert_eq!(representatives(&[first.clone(), rival.clone()]), [1]);
+        assert_eq!(representatives(&[rival.clone(), first.clone()]), [1]);
+        let mirror = origin(3, false, "ada", "2.0.0");
+        assert_eq!(representatives(&[first.clone(), rival.clone(), mirror.clone()]), [3, 1], "a mirror is no rival");
+        let verified = origin(4, true, "eve", "0.1.0");
+        assert_eq!(representatives(&[first.clone(), rival, mirror.clone(), verified]), [4]);
+
+        let imitator = origin(5, false, "ada", "9.0.0");
+        let first = KnownOrigin { is_verified: true, ..first };
+        assert_eq!(representatives(&[first, mirror, imitator]), [1], "of its group what is verified counts alone");
+    }
+
+    #[test]
+    fn maintainers_are_the_same_by_address_or_else_by_name_and_organisation() {
+        let of = |name: &str, email: &str, organization: &str| Maintainer {
+            name: name.into(),
+            email: email.into(),
+            organization: organization.into(),
+        };
+        let same = |one: &Maintainer, other: &Maintainer| {
+            maintainer_key(one, OriginId(1)) == maintainer_key(other, OriginId(2))
+        };
+        assert!(same(&of("Ada", "ada@example.org", "Geo"), &of("A. L.", " ADA@Example.org ", "")));
+        assert!(!same(&of("Ada", "ada@example.org", "Geo"), &of("Ada", "ada@example.com", "Geo")));
+        assert!(!same(&of("Ada", "ada@example.org", "Geo"), &of("Ada", "\u{430}da@example.org", "Geo")), "Cyrillic");
+        assert!(same(&of("Ada", "", "Geo"), &of("ada", " ", "GEO")));
+        assert!(!same(&of("Ada", "", "Geo"), &of("Ada", "", "Art")));
+        assert!(!same(&of("ada@example.org", "", ""), &of("", "ada@example.org", "")));
+        assert!(!same(&of("", "", ""), &of("", "", "")), "nobody is not the same as nobody");
+    }
+
+    fn origins() -> impl Strategy<Value = Vec<KnownOrigin>> {
+        let one = (any::<bool>(), "[a-c]", "[0-2]\\.0\\.0");
+        prop::collection::vec(one, 1..8).prop_map(|list| {
+            let number = |(at, (is_verified, maintainer, version)): (usize, (bool, String, String))| {
+                origin(at as i64 + 1, is_verified, &maintainer, &version)
+            };
+            list.into_iter().enumerate().map(number).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn each_group_has_one_leader_and_one_group_represents(mut list in origins(), turn in any::<usize>()) {
+            let places = place_origins(&list);
+            let chosen: Vec<_> = list.iter().zip(&places).filter(|(_, place)| place.represents).collect();
+            prop_assert_eq!(chosen.iter().filter(|(_, place)| place.leads).count(), 1);
+            let has_verified = list.iter().any(|origin| origin.is_verified);
+            prop_assert!(chosen.iter().all(|(origin, _)| origin.is_verified == has_verified));
+            for (origin, place) in list.iter().zip(&places) {
+                let group: Vec<_> = list.iter().zip(&places).filter(|(_, other)| other.group_id == place.group_id).collect();
+                prop_assert!(group.iter().all(|(other, _)| other.maintainer_key == origin.maintainer_key));
+                prop_assert_eq!(group.iter().map(|(other, _)| other.id).min(), Some(place.group_id));
+                prop_assert_eq!(group.iter().filter(|(_, place)| place.leads).count(), 1);
+            }
+
+            // The order does not matter.
+            let mut before: Vec<_> = list.iter().map(|origin| origin.id).zip(places).collect();
+            let length = list.len();
+            list.rotate_left(turn % length);
+            let mut after: Vec<_> = list.iter().map(|origin| origin.id).zip(place_origins(&list)).collect();
+            before.sort_by_key(|(id, _)| *id);
+            after.sort_by_key(|(id, _)| *id);
+            prop_assert_eq!(before, after);
+
+            // Nobody else changes it, whatever the version.
+            let shown = representatives(&list);
+            list.push(origin(99, false, "rival", "99.0.0"));
+            prop_assert_eq!(representatives(&list), shown);
+        }
+    }
+}

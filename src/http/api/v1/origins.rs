@@ -1,0 +1,148 @@
+//! Where the images of jobs come from: as part of other replies, and `/api/v1/jobs/{id}/origins`.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::{PageView, limit};
+use crate::app::App;
+use crate::catalog::{JobGroup, JobId, JobOrigin, Maintainer, Origin, OriginId, RegistryId};
+use crate::http::error::Result;
+use crate::http::extract::{Path, Query, id};
+
+/// One namespace of one registry.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OriginView {
+    /// Null while the database is away.
+    registry_id: Option<i64>,
+    /// The registry's name, as its admin gave it.
+    registry: String,
+    /// Host and port for `docker pull`.
+    host: String,
+    /// The repositories' path before its last slash; may be empty.
+    namespace: String,
+    /// An admin has marked it as verified.
+    verified: bool,
+    /// The job shows the latest image of this origin and the others that represent it.
+    representative: bool,
+}
+
+impl From<Origin> for OriginView {
+    fn from(origin: Origin) -> Self {
+        let Origin { registry_id, registry, host, namespace, is_verified, represents } = origin;
+        Self {
+            registry_id: Some(registry_id).filter(|id| *id != RegistryId::default()).map(|id| id.0),
+            registry,
+            host,
+            namespace,
+            verified: is_verified,
+            representative: represents,
+        }
+    }
+}
+
+/// The images of a job from one origin, by the latest of them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobOriginView {
+    id: i64,
+    group_id: i64,
+    #[serde(flatten)]
+    origin: OriginView,
+    #[serde(flatten)]
+    latest: LatestView,
+}
+
+/// What a latest image says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LatestView {
+    title: String,
+    maintainer: String,
+    email: String,
+    organization: String,
+    job_version: String,
+    package_version: String,
+    /// What `docker pull` takes.
+    image: String,
+    image_id: i64,
+    /// Whether its manifest has no errors.
+    valid: bool,
+}
+
+impl From<JobOrigin> for JobOriginView {
+    fn from(origin: JobOrigin) -> Self {
+        let Maintainer { name, email, organization } = origin.maintainer;
+        Self {
+            id: origin.id.0,
+            group_id: origin.group_id.0,
+            origin: origin.origin.into(),
+            latest: LatestView {
+                title: origin.title,
+                maintainer: name,
+                email,
+                organization,
+                job_version: origin.job_version,
+                package_version: origin.package_version,
+                image: origin.reference,
+                image_id: origin.image_id.0,
+                valid: origin.valid,
+            },
+        }
+    }
+}
+
+/// The origins of a job with the same maintainer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobGroupView {
+    id: i64,
+    /// It represents the job.
+    representative: bool,
+    /// One of its origins is verified.
+    verified: bool,
+    #[serde(flatten)]
+    latest: LatestView,
+    /// Where the latest image is from.
+    origin: OriginView,
+    origin_count: u64,
+    /// The first of them; only where the job stands alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origins: Option<Vec<JobOriginView>>,
+}
+
+impl JobGroupView {
+    pub fn new(JobGroup { leader, origin_count }: JobGroup, origins: Option<Vec<JobOrigin>>) -> Self {
+        let JobOriginView { group_id, origin, latest, .. } = leader.into();
+        Self {
+            id: group_id,
+            representative: origin.representative,
+            verified: origin.verified,
+            latest,
+            origin,
+            origin_count,
+            origins: origins.map(|origins| origins.into_iter().map(JobOriginView::from).collect()),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OriginQuery {
+    group: Option<i64>,
+    limit: Option<u32>,
+    cursor: Option<i64>,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    Query(asked): Query<OriginQuery>,
+) -> Result<Json<PageView<JobOriginView>>> {
+    let limit = limit(asked.limit)?;
+    let after = OriginId(asked.cursor.unwrap_or_default());
+    let origins = app.job_origin_page(JobId(id(&job)?), asked.group.map(OriginId), after, limit).await?;
+    let next = origins.last().filter(|_| origins.len() == limit as usize).map(|last| last.id.to_string());
+    Ok(Json(PageView { items: origins.into_iter().map(JobOriginView::from).collect(), next }))
+}

@@ -1,0 +1,411 @@
+//! Where the images of each job come from, and which of its origins represent it. Written where images change (`derive.rs`)
+//! and where an admin marks what is verified; [`place_origins`] decides.
+//!
+//! A change costs what it touches: images of the origins that it came to or left, and the rows of all origins of their jobs.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use super::db::{Lock, Tx, bulk, sql};
+use super::derive::{Arrival, TouchedRows, derive};
+use super::finish::{catalogue_lock, catalogue_set_revision};
+use super::tombstones;
+use super::value::{Value, json, row};
+use super::{Result, Store};
+use crate::catalog::{
+    ImageId, KnownOrigin, Maintainer, OriginId, OriginPlace, RegistryId, VerifiedMarks, maintainer_key, place_origins,
+};
+use crate::seed::version;
+
+/// The namespace of the images `i`: what [`crate::catalog::split_repository`] says. Trimming what is no slash from the end
+/// leaves what the last slash ends.
+pub(super) const NAMESPACE: &str = "CASE WHEN i.repository LIKE '%/%' THEN substr(i.repository, 1,
+         length(rtrim(i.repository, replace(i.repository, '/', ''))) - 1) ELSE '' END";
+
+/// Images that have arrived at the same origin with the same versions; of their ids the lowest.
+pub(super) struct ArrivedImages {
+    pub job_name: String,
+    pub job_version: String,
+    pub package_version: String,
+    pub registry_id: RegistryId,
+    pub namespace: String,
+    pub image_id: ImageId,
+}
+row!(ArrivedImages { job_name, job_version, package_version, registry_id, namespace, image_id });
+
+/// An image that may be an origin's latest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LatestImage {
+    job_version: String,
+    package_version: String,
+    image_id: ImageId,
+}
+
+impl LatestImage {
+    /// The latest is the greatest: by versions, among equals the lowest id.
+    fn compare(&self, other: &Self) -> Ordering {
+        version::compare(&self.job_version, &other.job_version)
+            .then_with(|| version::compare(&self.package_version, &other.package_version))
+            .then(other.image_id.cmp(&self.image_id))
+    }
+}
+
+/// The latest image of each origin, as far as it is known.
+pub(super) type LatestImages = BTreeMap<i64, LatestImage>;
+
+fn propose(latest: &mut LatestImages, origin: i64, image: LatestImage) {
+    match latest.get_mut(&origin) {
+        Some(known) if known.compare(&image).is_ge() => {}
+        Some(known) => *known = image,
+        None => _ = latest.insert(origin, image),
+    }
+}
+
+/// A row that images came to or left.
+struct TouchedOrigin {
+    id: i64,
+    job_id: i64,
+    latest_job_version: String,
+    latest_package_version: String,
+    image_id: ImageId,
+    /// The latest image is there as it was.
+    is_current: bool,
+}
+row!(TouchedOrigin { id, job_id, latest_job_version, latest_package_version, image_id, is_current });
+
+impl TouchedOrigin {
+    fn latest(&self) -> LatestImage {
+        LatestImage {
+            job_version: self.latest_job_version.clone(),
+            package_version: self.latest_package_version.clone(),
+            image_id: self.image_id,
+        }
+    }
+}
+
+struct ImageOfOrigin {
+    origin_id: i64,
+    job_version: String,
+    package_version: String,
+    image_id: ImageId,
+}
+row!(ImageOfOrigin { origin_id, job_version, package_version, image_id });
+
+row!(Maintainer { name = "maintainer", email, organization = "maint_org" });
+
+struct MaintainerRow {
+    image_id: ImageId,
+    maintainer: Maintainer,
+}
+row!(MaintainerRow { image_id } + { maintainer });
+
+row!(KnownOrigin {
+    id,
+    is_verified,
+    maintainer_key,
+    job_version = "latest_job_version",
+    package_version = "latest_package_version",
+    image_id,
+});
+row!(OriginPlace { group_id, leads, represents });
+
+/// A row as far as it decides what represents the job, and what was decided before.
+struct PlacedOrigin {
+    job_id: i64,
+    origin: KnownOrigin,
+    place: OriginPlace,
+}
+row!(PlacedOrigin { job_id } + { origin, place });
+
+row!(VerifiedMarks { registry = "is_verified", namespaces = "verified_namespaces" });
+
+struct MarksRow {
+    id: RegistryId,
+    marks: VerifiedMarks,
+}
+row!(MarksRow { id } + { marks });
+
+/// Ends an insert of rows that may be there.
+const KNOWN_OR_NEW: &str = "ON CONFLICT (job_id, registry_id, namespace) DO UPDATE SET namespace = excluded.namespace";
+
+impl Store {
+    /// Makes the origins of images that have none, as after an upgrade, in one transaction; whether there were any.
+    pub async fn origin_complete(&self, now: DateTime<Utc>) -> Result<bool> {
+        let missing = "SELECT id FROM images WHERE origin_id IS NULL AND job_version_id IS NOT NULL LIMIT 1";
+        if sql(missing).optional::<(i64,)>(&self.db).await?.is_none() {
+            return Ok(false);
+        }
+        let mut tx = self.db.write().await?;
+        let outcome = complete(&mut tx, now, self.db.lock(Lock::Wait)).await;
+        tx.end(outcome).await.map(|()| true)
+    }
+
+    /// Marks a registry, and namespaces of it, as verified; what was marked before and is not named is not any more. Jobs
+    /// follow in the same transaction. False: what is marked is not as `old` says any more.
+    pub async fn registry_verify(
+        &self,
+        id: RegistryId,
+        old: &VerifiedMarks,
+        marks: &VerifiedMarks,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let mut tx = self.db.write().await?;
+        let outcome = verify(&mut tx, id, (old, marks), now, self.db.lock(Lock::Wait)).await;
+        tx.end(outcome).await
+    }
+}
+
+async fn complete(tx: &mut Tx, now: DateTime<Utc>, lock: &str) -> Result<()> {
+    let revision = catalogue_lock(tx, lock).await? + 1;
+    derive(tx, Arrival::WithoutOrigin, TouchedRows::default(), revision, now).await?;
+    catalogue_set_revision(tx, revision).await
+}
+
+async fn verify(
+    tx: &mut Tx,
+    id: RegistryId,
+    (old, marks): (&VerifiedMarks, &VerifiedMarks),
+    now: DateTime<Utc>,
+    lock: &str,
+) -> Result<bool> {
+    let revision = catalogue_lock(tx, lock).await? + 1;
+    let found = sql("UPDATE registries SET is_verified = $1, verified_namespaces = $2
+         WHERE id = $3 AND is_verified = $4 AND verified_namespaces = $5")
+    .bind(marks.registry)
+    .bind(json(&marks.namespaces))
+    .bind(id)
+    .bind(old.registry)
+    .bind(json(&old.namespaces))
+    .execute(&mut *tx)
+    .await?;
+    if found == 0 {
+        return Ok(false);
+    }
+    let rows: Vec<(i64, i64, String, bool)> =
+        sql("SELECT id, job_id, namespace, is_verified FROM job_origins WHERE registry_id = $1")
+            .bind(id)
+            .all(&mut *tx)
+            .await?;
+    let other: Vec<(i64, i64, bool)> = rows
+        .into_iter()
+        .map(|(id, job, namespace, was)| (id, job, marks.cover(&namespace), was))
+        .filter(|(_, _, is, was)| is != was)
+        .map(|(id, job, is, _)| (id, job, is))
+        .collect();
+    if other.is_empty() {
+        return Ok(true);
+    }
+    bulk(
+        "WITH marked (id, is_verified) AS (",
+        other.iter().map(|(id, _, is)| [(*id).into(), (*is).into()]),
+        ") UPDATE job_origins SET is_verified = marked.is_verified FROM marked WHERE job_origins.id = marked.id",
+    )
+    .execute(&mut *tx)
+    .await?;
+    raise_revision(tx, other.iter().map(|(id, _, _)| *id), revision).await?;
+    represent(tx, &other.iter().map(|(_, job, _)| *job).collect(), revision, now).await?;
+    catalogue_set_revision(tx, revision).await.map(|()| true)
+}
+
+/// The index shows of images what is true of their origins.
+async fn raise_revision(tx: &mut Tx, origins: impl Iterator<Item = i64>, revision: i64) -> Result<()> {
+    bulk(&format!("UPDATE images SET revision = {revision} WHERE origin_id IN ("), origins.map(|id| [id.into()]), ")")
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Makes the origins that are missing, in the order of their images; the latest of what arrived at each.
+pub(super) async fn join(
+    tx: &mut Tx,
+    jobs: &BTreeMap<String, i64>,
+    arrived: &[ArrivedImages],
+    now: DateTime<Utc>,
+) -> Result<LatestImages> {
+    let mut first: HashMap<(i64, RegistryId, &str), ImageId> = HashMap::new();
+    for images in arrived {
+        let key = (jobs[&images.job_name], images.registry_id, images.namespace.as_str());
+        first.entry(key).and_modify(|id| *id = images.image_id.min(*id)).or_insert(images.image_id);
+    }
+    let mut keys: Vec<(i64, RegistryId, &str)> = first.keys().copied().collect();
+    keys.sort_by_key(|key| (first[key], *key));
+    let marks = marks_of(tx, keys.iter().map(|(_, registry, _)| *registry).collect()).await?;
+    let row = |(job, registry, namespace): (i64, RegistryId, &'_ str)| -> [Value<'static>; 4] {
+        let is_verified = marks.get(&registry).is_some_and(|marks| marks.cover(namespace));
+        [job.into(), registry.into(), namespace.to_owned().into(), is_verified.into()]
+    };
+    let revived = tombstones::origins_come(tx, &keys, now).await?;
+    let back = revived.iter().map(|(key, back)| {
+        let [job, registry, namespace, is_verified] = row(*key);
+        [back.id.into(), job, registry, namespace, is_verified]
+    });
+    bulk("INSERT INTO job_origins (id, job_id, registry_id, namespace, is_verified)", back, KNOWN_OR_NEW)
+        .execute(&mut *tx)
+        .await?;
+    let rows: Vec<(i64, i64, i64, String)> = bulk(
+        "INSERT INTO job_origins (job_id, registry_id, namespace, is_verified)",
+        keys.iter().map(|key| row(*key)),
+        &format!("{KNOWN_OR_NEW} RETURNING id, job_id, registry_id, namespace"),
+    )
+    .all(tx)
+    .await?;
+    let ids: HashMap<(i64, i64, &str), i64> =
+        rows.iter().map(|(id, job, registry, namespace)| ((*job, *registry, namespace.as_str()), *id)).collect();
+    let mut latest = LatestImages::new();
+    for images in arrived {
+        let ArrivedImages { job_version, package_version, image_id, .. } = images;
+        let key = (jobs[&images.job_name], images.registry_id.0, images.namespace.as_str());
+        let (job_version, package_version) = (job_version.clone(), package_version.clone());
+        propose(&mut latest, ids[&key], LatestImage { job_version, package_version, image_id: *image_id });
+    }
+    Ok(latest)
+}
+
+/// What registries are marked as.
+async fn marks_of(tx: &mut Tx, registries: BTreeSet<RegistryId>) -> Result<HashMap<RegistryId, VerifiedMarks>> {
+    let select = "SELECT id, is_verified, verified_namespaces FROM registries WHERE id IN (";
+    let rows: Vec<MarksRow> = bulk(select, registries.into_iter().map(|id| [id.into()]), ")").all(tx).await?;
+    Ok(rows.into_iter().map(|MarksRow { id, marks }| (id, marks)).collect())
+}
+
+/// Finds out what the latest image of each of the touched origins is; `arrived` is what has come to them. Those that no image
+/// has any more are removed. The ids of all their jobs.
+pub(super) async fn settle(
+    tx: &mut Tx,
+    touched: &BTreeSet<i64>,
+    arrived: LatestImages,
+    revision: i64,
+    now: DateTime<Utc>,
+) -> Result<BTreeSet<i64>> {
+    let rows: Vec<TouchedOrigin> = bulk(
+        &format!(
+            "SELECT o.id, o.job_id, o.latest_job_version, o.latest_package_version, o.image_id,
+                 EXISTS (SELECT 1 FROM images i
+                         WHERE i.id = o.image_id AND i.origin_id = o.id AND i.revision <> {revision}) AS is_current
+             FROM job_origins o WHERE o.id IN ("
+        ),
+        touched.iter().map(|id| [(*id).into()]),
+        ")",
+    )
+    .all(&mut *tx)
+    .await?;
+    let mut latest = arrived;
+    for row in rows.iter().filter(|row| row.is_current) {
+        propose(&mut latest, row.id, row.latest());
+    }
+    // The latest one has left: which is it now? The index has them all.
+    let lost = rows.iter().filter(|row| !row.is_current && row.image_id != ImageId::default());
+    let images: Vec<ImageOfOrigin> = bulk(
+        "SELECT i.origin_id, v.job_version, i.package_version, MIN(i.id) AS image_id
+         FROM images i JOIN job_versions v ON v.id = i.job_version_id WHERE i.origin_id IN (",
+        lost.map(|row| [row.id.into()]),
+        ") GROUP BY i.origin_id, v.job_version, i.package_version",
+    )
+    .all(&mut *tx)
+    .await?;
+    for ImageOfOrigin { origin_id, job_version, package_version, image_id } in images {
+        propose(&mut latest, origin_id, LatestImage { job_version, package_version, image_id });
+    }
+    let changed = rows.iter().filter_map(|row| {
+        let image = latest.get(&row.id)?;
+        (!row.is_current || *image != row.latest()).then_some((row.id, image))
+    });
+    set_latest(tx, &changed.collect::<Vec<_>>()).await?;
+    let gone: Vec<i64> = rows.iter().map(|row| row.id).filter(|id| !latest.contains_key(id)).collect();
+    tombstones::origins_go(tx, gone.iter().map(|id| (*id).into()), now).await?;
+    bulk("DELETE FROM job_origins WHERE id IN (", gone.iter().map(|id| [(*id).into()]), ")").execute(tx).await?;
+    Ok(rows.into_iter().map(|row| row.job_id).collect())
+}
+
+/// Gives origins their latest images, and the maintainers that these name.
+async fn set_latest(tx: &mut Tx, changed: &[(i64, &LatestImage)]) -> Result<()> {
+    let maintainers: Vec<MaintainerRow> = bulk(
+        "SELECT i.id AS image_id, c.maintainer, c.email, c.maint_org
+         FROM images i JOIN contents c ON c.digest = i.digest WHERE i.id IN (",
+        changed.iter().map(|(_, image)| [image.image_id.into()]),
+        ")",
+    )
+    .all(&mut *tx)
+    .await?;
+    let maintainers: HashMap<ImageId, Maintainer> =
+        maintainers.into_iter().map(|MaintainerRow { image_id, maintainer }| (image_id, maintainer)).collect();
+    let rows = changed.iter().map(|(id, LatestImage { job_version, package_version, image_id })| {
+        let key = maintainer_key(&maintainers[image_id], OriginId(*id));
+        [(*id).into(), job_version.into(), package_version.into(), (*image_id).into(), key.into()]
+    });
+    bulk(
+        "WITH latest (id, job_version, package_version, image_id, maintainer_key) AS (",
+        rows,
+        ") UPDATE job_origins SET latest_job_version = latest.job_version,
+             latest_package_version = latest.package_version, image_id = latest.image_id,
+             maintainer_key = latest.maintainer_key
+         FROM latest WHERE job_origins.id = latest.id",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Decides which origins represent each of these jobs, gives the jobs the texts of their latest image, and removes jobs
+/// without any.
+pub(super) async fn represent(tx: &mut Tx, jobs: &BTreeSet<i64>, revision: i64, now: DateTime<Utc>) -> Result<()> {
+    let rows: Vec<PlacedOrigin> = bulk(
+        "SELECT id, job_id, is_verified, maintainer_key, latest_job_version, latest_package_version, image_id, group_id,
+             leads, represents
+         FROM job_origins WHERE job_id IN (",
+        jobs.iter().map(|id| [(*id).into()]),
+        ")",
+    )
+    .all(&mut *tx)
+    .await?;
+    let mut by_job: BTreeMap<i64, Vec<PlacedOrigin>> = BTreeMap::new();
+    rows.into_iter().for_each(|row| by_job.entry(row.job_id).or_default().push(row));
+    let mut latest = Vec::new();
+    let mut moved: Vec<(i64, OriginPlace, OriginPlace)> = Vec::new();
+    for (job, rows) in by_job {
+        let (origins, places): (Vec<KnownOrigin>, Vec<OriginPlace>) =
+            rows.into_iter().map(|PlacedOrigin { origin, place, .. }| (origin, place)).unzip();
+        for ((origin, before), place) in origins.iter().zip(places).zip(place_origins(&origins)) {
+            if place.represents && place.leads {
+                latest.push((job, origin.image_id));
+            }
+            if place != before {
+                moved.push((origin.id.0, before, place));
+            }
+        }
+    }
+    bulk(
+        "WITH moved (id, group_id, leads, represents) AS (",
+        moved
+            .iter()
+            .map(|(id, _, place)| [(*id).into(), place.group_id.into(), place.leads.into(), place.represents.into()]),
+        ") UPDATE job_origins SET group_id = moved.group_id, leads = moved.leads, represents = moved.represents
+         FROM moved WHERE job_origins.id = moved.id",
+    )
+    .execute(&mut *tx)
+    .await?;
+    let flipped = moved.iter().filter(|(_, before, place)| place.represents != before.represents);
+    raise_revision(tx, flipped.map(|(id, ..)| *id), revision).await?;
+    set_texts(tx, &latest).await?;
+    let shown: BTreeSet<i64> = latest.iter().map(|(job, _)| *job).collect();
+    let empty = || jobs.difference(&shown);
+    tombstones::jobs_go(tx, empty().map(|job| (*job).into()), now).await?;
+    bulk("DELETE FROM jobs WHERE id IN (", empty().map(|job| [(*job).into()]), ")").execute(tx).await.map(drop)
+}
+
+async fn set_texts(tx: &mut Tx, latest: &[(i64, ImageId)]) -> Result<()> {
+    bulk(
+        "WITH latest (job_id, image_id) AS (",
+        latest.iter().map(|(job, image)| [(*job).into(), (*image).into()]),
+        ") UPDATE jobs SET image_id = i.id, latest_job_version = c.job_version,
+             latest_package_version = c.package_version, title = c.title, maintainer = c.maintainer, email = c.email,
+             maint_org = c.maint_org, description = c.description
+         FROM latest JOIN images i ON i.id = latest.image_id JOIN contents c ON c.digest = i.digest
+         WHERE jobs.id = latest.job_id",
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
