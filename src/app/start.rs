@@ -95,8 +95,9 @@ impl App {
         let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
         index.understand(synonyms);
         let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
-        if app.0.store.origin_complete(app.0.clock.now()).await? {
-            tracing::info!("the catalogue knows now where the images of each job come from");
+        let images = app.0.store.origin_complete(app.0.clock.now()).await?;
+        if images > 0 {
+            tracing::info!(images, "the catalogue knows now where the images of each job come from");
         }
         match app.index_start().await {
             Err(why @ Error::StoreAway(_)) => return Err(why.into()),

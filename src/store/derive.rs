@@ -5,15 +5,16 @@
 //! An image that has arrived carries the revision of its change and no job version. Images that left are known by the
 //! versions and origins that they left (`origins.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
 use super::Result;
 use super::db::{Tx, bulk, sql};
-use super::origins::{self, ArrivedImages, NAMESPACE};
+use super::origins;
 use super::tombstones;
-use super::value::Value;
+use super::value::{Value, row};
+use crate::catalog::{ImageId, RegistryId, split_repository};
 
 /// The versions and origins that images come to or leave, by id.
 #[derive(Default)]
@@ -38,58 +39,84 @@ impl TouchedRows {
 pub(super) enum Arrival {
     /// Those that changed with the revision.
     Changed,
-    /// All that have no origin yet.
-    WithoutOrigin,
+    /// The first of those that have no origin yet.
+    WithoutOrigin { limit: u32 },
 }
 
 impl Arrival {
-    /// The condition on the images `table`.
-    fn condition(self, table: &str, revision: i64) -> String {
+    /// What selects them.
+    fn condition(self, revision: i64) -> String {
         match self {
-            Self::Changed => format!("{table}.revision = {revision}"),
-            Self::WithoutOrigin => format!("{table}.origin_id IS NULL"),
+            Self::Changed => format!("i.revision = {revision}"),
+            Self::WithoutOrigin { limit } => format!(
+                "i.id IN (SELECT id FROM images WHERE origin_id IS NULL AND job_version_id IS NOT NULL
+                          ORDER BY id LIMIT {limit})"
+            ),
         }
+    }
+}
+
+/// An image as its manifest says.
+pub(super) struct ArrivedImage {
+    pub id: ImageId,
+    pub registry_id: RegistryId,
+    repository: String,
+    pub job_name: String,
+    pub job_version: String,
+    pub package_version: String,
+}
+row!(ArrivedImage { id, registry_id, repository, job_name, job_version, package_version });
+
+impl ArrivedImage {
+    pub fn namespace(&self) -> &str {
+        split_repository(&self.repository).0
     }
 }
 
 /// Gives jobs to the images that have arrived with `revision`, and makes what is latest of all jobs that they came to, or that
 /// others have `left`. What no image has any more goes. Ids stay while things exist. Images of other origins that come to
-/// represent their job, or do not any more, get the revision too.
+/// represent their job, or do not any more, get the revision too. How many have arrived.
 pub(super) async fn derive(
     tx: &mut Tx,
     arrival: Arrival,
     left: TouchedRows,
     revision: i64,
     now: DateTime<Utc>,
-) -> Result<()> {
-    let arrived: Vec<ArrivedImages> = sql(format!(
-        "SELECT c.job_name, c.job_version, c.package_version, i.registry_id, {NAMESPACE} AS namespace, MIN(i.id) AS image_id
-         FROM images i JOIN contents c ON c.digest = i.digest
-         WHERE {} AND c.outcome = 'seed' GROUP BY 1, 2, 3, 4, 5",
-        arrival.condition("i", revision)
+) -> Result<usize> {
+    let arrived: Vec<ArrivedImage> = sql(format!(
+        "SELECT i.id, i.registry_id, i.repository, c.job_name, c.job_version, c.package_version
+         FROM images i JOIN contents c ON c.digest = i.digest WHERE {} AND c.outcome = 'seed'",
+        arrival.condition(revision)
     ))
     .all(&mut *tx)
     .await?;
     let jobs = join_jobs(tx, &arrived, now).await?;
+    let versions = join_versions(tx, &jobs, &arrived, now).await?;
+    let origins = origins::join(tx, &jobs, &arrived, now).await?;
     let mut touched = left;
-    touched.versions.extend(join_versions(tx, &jobs, &arrived, now).await?);
-    let latest = origins::join(tx, &jobs, &arrived, now).await?;
-    touched.origins.extend(latest.keys());
-    sql(format!(
-        "UPDATE images SET job_version_id = v.id, package_version = c.package_version, origin_id = o.id
-         FROM contents c JOIN jobs j ON j.name = c.job_name
-         JOIN job_versions v ON v.job_id = j.id AND v.job_version = c.job_version
-         JOIN job_origins o ON o.job_id = j.id
-         WHERE {} AND c.digest = images.digest AND c.outcome = 'seed'
-             AND o.registry_id = images.registry_id AND o.namespace = {}",
-        arrival.condition("images", revision),
-        NAMESPACE.replace("i.repository", "images.repository")
-    ))
+    touched.versions.extend(versions.values());
+    touched.origins.extend(origins.values());
+    let came = arrived.iter().map(|image| {
+        let job = jobs[&image.job_name];
+        let version = versions[&(job, &image.job_version)];
+        let origin = origins[&(job, image.registry_id, image.namespace())];
+        [image.id.into(), version.into(), origin.into(), (&image.package_version).into()]
+    });
+    bulk(
+        "WITH came (id, job_version_id, origin_id, package_version) AS (",
+        came,
+        ") UPDATE images SET job_version_id = came.job_version_id, origin_id = came.origin_id,
+             package_version = came.package_version
+         FROM came WHERE images.id = came.id",
+    )
     .execute(&mut *tx)
     .await?;
     remove_empty_versions(tx, &touched.versions, now).await?;
+    let latest =
+        origins::latest_of(&arrived, |image| origins[&(jobs[&image.job_name], image.registry_id, image.namespace())]);
     let jobs = origins::settle(tx, &touched.origins, latest, revision, now).await?;
-    origins::represent(tx, &jobs, revision, now).await
+    origins::represent(tx, &jobs, revision, now).await?;
+    Ok(arrived.len())
 }
 
 /// What images are about to leave.
@@ -103,7 +130,7 @@ pub(super) async fn left_by(tx: &mut Tx, condition: &str, keys: Vec<[Value<'_>; 
 }
 
 /// Makes the jobs that are missing; the ids of all that images came to, by name. What is empty here is made in the end.
-async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImages], now: DateTime<Utc>) -> Result<BTreeMap<String, i64>> {
+async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImage], now: DateTime<Utc>) -> Result<BTreeMap<String, i64>> {
     let names: BTreeSet<&String> = arrived.iter().map(|arrived| &arrived.job_name).collect();
     let revived = tombstones::jobs_come(tx, names.iter().copied(), now).await?;
     bulk(
@@ -132,13 +159,13 @@ async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImages], now: DateTime<Utc>) -
     Ok(jobs.into_iter().collect())
 }
 
-/// Makes the versions that are missing; the ids of all that images came to.
-async fn join_versions(
+/// Makes the versions that are missing; the ids of all that images came to, by job and version.
+async fn join_versions<'a>(
     tx: &mut Tx,
     jobs: &BTreeMap<String, i64>,
-    arrived: &[ArrivedImages],
+    arrived: &'a [ArrivedImage],
     now: DateTime<Utc>,
-) -> Result<Vec<i64>> {
+) -> Result<HashMap<(i64, &'a String), i64>> {
     let pairs: BTreeSet<(i64, &String)> =
         arrived.iter().map(|arrived| (jobs[&arrived.job_name], &arrived.job_version)).collect();
     let revived = tombstones::versions_come(tx, pairs.iter().copied(), now).await?;
@@ -149,14 +176,17 @@ async fn join_versions(
     )
     .execute(&mut *tx)
     .await?;
-    let versions: Vec<(i64,)> = bulk(
+    let versions: Vec<(i64, i64, String)> = bulk(
         "INSERT INTO job_versions (job_id, job_version)",
         pairs.iter().map(|(job, version)| [(*job).into(), (*version).into()]),
-        "ON CONFLICT (job_id, job_version) DO UPDATE SET job_version = excluded.job_version RETURNING id",
+        "ON CONFLICT (job_id, job_version) DO UPDATE SET job_version = excluded.job_version
+             RETURNING id, job_id, job_version",
     )
     .all(tx)
     .await?;
-    Ok(versions.into_iter().map(|(id,)| id).collect())
+    let ids: HashMap<(i64, &str), i64> =
+        versions.iter().map(|(id, job, version)| ((*job, version.as_str()), *id)).collect();
+    Ok(pairs.into_iter().map(|(job, version)| ((job, version), ids[&(job, version.as_str())])).collect())
 }
 
 /// Removes those of the versions that no image has any more.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::db::{Lock, Tx, bulk, sql};
-use super::derive::{Arrival, TouchedRows, derive};
+use super::derive::{Arrival, ArrivedImage, TouchedRows, derive};
 use super::finish::{catalogue_lock, catalogue_set_revision};
 use super::tombstones;
 use super::value::{Value, json, row};
@@ -18,22 +18,6 @@ use crate::catalog::{
     ImageId, KnownOrigin, Maintainer, OriginId, OriginPlace, RegistryId, VerifiedMarks, maintainer_key, place_origins,
 };
 use crate::seed::version;
-
-/// The namespace of the images `i`: what [`crate::catalog::split_repository`] says. Trimming what is no slash from the end
-/// leaves what the last slash ends.
-pub(super) const NAMESPACE: &str = "CASE WHEN i.repository LIKE '%/%' THEN substr(i.repository, 1,
-         length(rtrim(i.repository, replace(i.repository, '/', ''))) - 1) ELSE '' END";
-
-/// Images that have arrived at the same origin with the same versions; of their ids the lowest.
-pub(super) struct ArrivedImages {
-    pub job_name: String,
-    pub job_version: String,
-    pub package_version: String,
-    pub registry_id: RegistryId,
-    pub namespace: String,
-    pub image_id: ImageId,
-}
-row!(ArrivedImages { job_name, job_version, package_version, registry_id, namespace, image_id });
 
 /// An image that may be an origin's latest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,15 +115,22 @@ row!(MarksRow { id } + { marks });
 const KNOWN_OR_NEW: &str = "ON CONFLICT (job_id, registry_id, namespace) DO UPDATE SET namespace = excluded.namespace";
 
 impl Store {
-    /// Makes the origins of images that have none, as after an upgrade, in one transaction; whether there were any.
-    pub async fn origin_complete(&self, now: DateTime<Utc>) -> Result<bool> {
+    /// Makes the origins of images that have none, as after an upgrade, a part of them at a time; how many images there were.
+    pub async fn origin_complete(&self, now: DateTime<Utc>) -> Result<usize> {
+        /// As many as are read at once.
+        const STEP: u32 = 5_000;
+        let mut all = 0;
         let missing = "SELECT id FROM images WHERE origin_id IS NULL AND job_version_id IS NOT NULL LIMIT 1";
-        if sql(missing).optional::<(i64,)>(&self.db).await?.is_none() {
-            return Ok(false);
+        while sql(missing).optional::<(i64,)>(&self.db).await?.is_some() {
+            let mut tx = self.db.write().await?;
+            let outcome = complete(&mut tx, STEP, now, self.db.lock(Lock::Wait)).await;
+            match tx.end(outcome).await? {
+                // Another process was quicker.
+                0 => break,
+                count => all += count,
+            }
         }
-        let mut tx = self.db.write().await?;
-        let outcome = complete(&mut tx, now, self.db.lock(Lock::Wait)).await;
-        tx.end(outcome).await.map(|()| true)
+        Ok(all)
     }
 
     /// Marks a registry, and namespaces of it, as verified; what was marked before and is not named is not any more. Jobs
@@ -157,10 +148,10 @@ impl Store {
     }
 }
 
-async fn complete(tx: &mut Tx, now: DateTime<Utc>, lock: &str) -> Result<()> {
+async fn complete(tx: &mut Tx, limit: u32, now: DateTime<Utc>, lock: &str) -> Result<usize> {
     let revision = catalogue_lock(tx, lock).await? + 1;
-    derive(tx, Arrival::WithoutOrigin, TouchedRows::default(), revision, now).await?;
-    catalogue_set_revision(tx, revision).await
+    let count = derive(tx, Arrival::WithoutOrigin { limit }, TouchedRows::default(), revision, now).await?;
+    catalogue_set_revision(tx, revision).await.map(|()| count)
 }
 
 async fn verify(
@@ -217,28 +208,31 @@ async fn raise_revision(tx: &mut Tx, origins: impl Iterator<Item = i64>, revisio
         .map(drop)
 }
 
-/// Makes the origins that are missing, in the order of their images; the latest of what arrived at each.
-pub(super) async fn join(
+/// An origin by its job, registry and namespace.
+type OriginName<'a> = (i64, RegistryId, &'a str);
+
+/// Makes the origins that are missing, in the order of their images; the ids of all that images came to.
+pub(super) async fn join<'a>(
     tx: &mut Tx,
     jobs: &BTreeMap<String, i64>,
-    arrived: &[ArrivedImages],
+    arrived: &'a [ArrivedImage],
     now: DateTime<Utc>,
-) -> Result<LatestImages> {
-    let mut first: HashMap<(i64, RegistryId, &str), ImageId> = HashMap::new();
-    for images in arrived {
-        let key = (jobs[&images.job_name], images.registry_id, images.namespace.as_str());
-        first.entry(key).and_modify(|id| *id = images.image_id.min(*id)).or_insert(images.image_id);
+) -> Result<HashMap<OriginName<'a>, i64>> {
+    let mut first: HashMap<OriginName<'a>, ImageId> = HashMap::new();
+    for image in arrived {
+        let name = (jobs[&image.job_name], image.registry_id, image.namespace());
+        first.entry(name).and_modify(|id| *id = image.id.min(*id)).or_insert(image.id);
     }
-    let mut keys: Vec<(i64, RegistryId, &str)> = first.keys().copied().collect();
-    keys.sort_by_key(|key| (first[key], *key));
-    let marks = marks_of(tx, keys.iter().map(|(_, registry, _)| *registry).collect()).await?;
-    let row = |(job, registry, namespace): (i64, RegistryId, &'_ str)| -> [Value<'static>; 4] {
+    let mut names: Vec<OriginName<'a>> = first.keys().copied().collect();
+    names.sort_by_key(|name| (first[name], *name));
+    let marks = marks_of(tx, names.iter().map(|(_, registry, _)| *registry).collect()).await?;
+    let row = |(job, registry, namespace): OriginName<'_>| -> [Value<'static>; 4] {
         let is_verified = marks.get(&registry).is_some_and(|marks| marks.cover(namespace));
         [job.into(), registry.into(), namespace.to_owned().into(), is_verified.into()]
     };
-    let revived = tombstones::origins_come(tx, &keys, now).await?;
-    let back = revived.iter().map(|(key, back)| {
-        let [job, registry, namespace, is_verified] = row(*key);
+    let revived = tombstones::origins_come(tx, &names, now).await?;
+    let back = revived.iter().map(|(name, back)| {
+        let [job, registry, namespace, is_verified] = row(*name);
         [back.id.into(), job, registry, namespace, is_verified]
     });
     bulk("INSERT INTO job_origins (id, job_id, registry_id, namespace, is_verified)", back, KNOWN_OR_NEW)
@@ -246,21 +240,26 @@ pub(super) async fn join(
         .await?;
     let rows: Vec<(i64, i64, i64, String)> = bulk(
         "INSERT INTO job_origins (job_id, registry_id, namespace, is_verified)",
-        keys.iter().map(|key| row(*key)),
+        names.iter().map(|name| row(*name)),
         &format!("{KNOWN_OR_NEW} RETURNING id, job_id, registry_id, namespace"),
     )
     .all(tx)
     .await?;
-    let ids: HashMap<(i64, i64, &str), i64> =
-        rows.iter().map(|(id, job, registry, namespace)| ((*job, *registry, namespace.as_str()), *id)).collect();
+    let ids: HashMap<OriginName<'_>, i64> = rows
+        .iter()
+        .map(|(id, job, registry, namespace)| ((*job, RegistryId(*registry), namespace.as_str()), *id))
+        .collect();
+    Ok(names.into_iter().map(|name| (name, ids[&name])).collect())
+}
+
+/// The latest of what arrived at each origin.
+pub(super) fn latest_of(arrived: &[ArrivedImage], origin: impl Fn(&ArrivedImage) -> i64) -> LatestImages {
     let mut latest = LatestImages::new();
-    for images in arrived {
-        let ArrivedImages { job_version, package_version, image_id, .. } = images;
-        let key = (jobs[&images.job_name], images.registry_id.0, images.namespace.as_str());
-        let (job_version, package_version) = (job_version.clone(), package_version.clone());
-        propose(&mut latest, ids[&key], LatestImage { job_version, package_version, image_id: *image_id });
+    for image in arrived {
+        let (job_version, package_version) = (image.job_version.clone(), image.package_version.clone());
+        propose(&mut latest, origin(image), LatestImage { job_version, package_version, image_id: image.id });
     }
-    Ok(latest)
+    latest
 }
 
 /// What registries are marked as.

@@ -46,7 +46,7 @@ async fn jobs_are_listed_and_shown_with_their_versions() {
     assert_eq!((text(&ice["jobVersion"]), text(&ice["packageVersion"])), ("1.10.0".into(), "1.0.0".into()));
     let path = format!("/api/v1/jobs/{}", ice["id"]);
     let shown = silo.anonymous().get(&path).await.expect(200).json();
-    assert_eq!(keys(&shown)[..12], keys(&ice)[..]);
+    assert_eq!(keys(&shown)[..15], keys(&ice)[..]);
     let versions = shown["versions"].as_array().expect("a list");
     assert_eq!(names(versions, "jobVersion"), ["1.10.0", "1.9.0", "1.0.0"]);
     assert!(versions.iter().all(|version| version["images"] == 1));

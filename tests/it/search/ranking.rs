@@ -120,3 +120,47 @@ fn equals_come_in_the_order_of_their_ids_also_across_commits() {
     assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), [1, 3, 5, 7, 9]);
     assert!(hits.iter().all(|hit| hit.score == hits[0].score), "{hits:?}");
 }
+
+#[test]
+fn what_represents_a_job_stands_for_it_and_is_its_latest() {
+    let version = |id: i64, version: &str| SearchDoc {
+        job_version: version.into(),
+        package_version: "1.0.0".into(),
+        title: "Plants".into(),
+        ..image(id, 10, "ndvi", &format!("ndvi-{version}-seed:1.0.0"))
+    };
+    let rival = SearchDoc {
+        is_secondary: true,
+        title: "Plants plants".into(),
+        tags: vec!["plants".into(), "spiders".into()],
+        ..version(3, "9.0.0")
+    };
+    let index = index(&[version(1, "1.0.0"), version(2, "2.0.0"), rival]);
+    assert_eq!(images(&index, "plants"), [2, 1, 3], "whatever its words and version");
+    let stands = |query: &str| {
+        let hit = index.search(query, Kind::Job, 1, None).expect("answered").hits[0];
+        (hit.id, hit.image_id, hit.is_secondary)
+    };
+    assert_eq!(stands("ndvi"), (10, 2, false));
+    assert_eq!(stands("plants"), (10, 2, false));
+    assert_eq!(stands("spiders"), (10, 3, true), "where nothing else matches");
+    assert_eq!(images(&index, "ndvi-9.0.0-seed:1.0.0")[0], 3, "whoever names it finds it");
+}
+
+#[test]
+fn what_is_verified_comes_before_what_matches_about_as_well() {
+    let verified = |doc: SearchDoc| SearchDoc { is_verified: true, ..doc };
+    let docs = [
+        titled(1, "a", "Sea ice"),
+        verified(titled(2, "b", "Sea ice")),
+        verified(described(4, "d", "Sea ice")),
+        doc(5, "sea-ice-edge"),
+        verified(doc(6, "sea-ice-edge-2")),
+    ];
+    let index = index(&docs);
+    let found = images(&index, "sea");
+    let place = |id| found.iter().position(|found| *found == id).expect("found");
+    assert!(place(2) < place(1) && place(1) < place(4), "not before what matches better: {found:?}");
+    assert_eq!(images(&index, "sea-ice-edge")[0], 5, "not before what is named so");
+    assert_eq!(images(&index, "sea ice")[..2], [2, 1], "of two with the same title");
+}

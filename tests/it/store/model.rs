@@ -210,7 +210,11 @@ both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
             }
             let images: BTreeSet<_> = all
                 .into_iter()
-                .map(|image| (image.registry, image.name, image.facts.job_name, image.facts.job_version))
+                .map(|image| {
+                    let slash = if image.org.is_empty() { "" } else { "/" };
+                    let name = format!("{}{slash}{}", image.org, image.name);
+                    (image.registry, name, image.facts.job_name, image.facts.job_version)
+                })
                 .collect();
             assert_eq!(images, expected(&model));
             let versions: BTreeSet<_> = store

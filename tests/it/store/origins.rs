@@ -253,8 +253,8 @@ async fn a_catalogue_of_before_knows_its_origins_after_an_upgrade() {
     for address in [Address::Sqlite(folder.path().join("silo.db")), Address::Postgres(database.url().into())] {
         database_before(&address).await;
         let store = Store::connect(&address).await.expect("it opens");
-        assert!(store.origin_complete(at(0)).await.unwrap());
-        assert!(!store.origin_complete(at(0)).await.unwrap(), "once");
+        assert_eq!(store.origin_complete(at(0)).await.unwrap(), 2);
+        assert_eq!(store.origin_complete(at(0)).await.unwrap(), 0, "once");
         let shown = summary(&store, "ndvi").await;
         assert_eq!((shown.job.id, shown.image_id), (JobId(7), silo::catalog::ImageId(1)));
         assert_eq!(groups(&shown), [["hub", "geo/team", "Ours"], ["lab", "", "Theirs"]]);
