@@ -299,6 +299,10 @@ impl App {
                     hold_percent: settings.hold_percent,
                     relist_after: TimeDelta::hours(i64::from(settings.relist_hours)),
                     step: Duration::from_secs(u64::from(settings.step_seconds)),
+                    // Longer than what one request may wait for by itself.
+                    patience: Duration::from_secs(u64::from(
+                        2 * settings.longest_wait_seconds + settings.request_timeout_seconds,
+                    )),
                     longest: Duration::from_secs(3600 * u64::from(settings.longest_hours)),
                     resumed_since: scan.started_at.filter(|_| is_resumed),
                     progress: &progress,

@@ -292,6 +292,8 @@ impl Distribution {
                 answer.reason()
             )),
             StatusCode::NOT_FOUND => Error::NotFound(format!("{host} does not have {what}{}", answer.reason())),
+            // After all tries. Other requests would fare no better, so this is not about what was asked for.
+            StatusCode::SERVICE_UNAVAILABLE => Error::Throttled(answer.unexpected(what).to_string()),
             _ => answer.unexpected(what),
         }
     }

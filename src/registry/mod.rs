@@ -100,7 +100,7 @@ pub enum Error {
     /// Something answers that is no registry.
     #[error("{0}")]
     NotARegistry(String),
-    /// It asks to wait longer than we do.
+    /// It asks to wait longer than we do, or has too much to do after all tries.
     #[error("{0}")]
     Throttled(String),
     /// It grants few pulls, and those that are left are for others. Everything but new images can still be had.

@@ -41,6 +41,8 @@ pub struct Input<'a> {
     pub relist_after: TimeDelta,
     /// What was found waits so long at most before it goes into the catalogue.
     pub step: Duration,
+    /// Where requests fail and nothing could be read for so long, the registry counts as gone.
+    pub patience: Duration,
     /// After this long the scan ends as partial with what it has.
     pub longest: Duration,
     /// Since when an earlier attempt of this scan has been storing what it found; `None`: there was none.

@@ -75,7 +75,7 @@ impl Transport {
         let mut admission = host.admit(self.limits.request_timeout).await?;
         let most = if admission.is_on_trial() { 1 } else { self.limits.tries };
         let outcome = self.try_often(request, host, &mut admission, most).await;
-        if is_unanswered(&outcome) {
+        if is_unanswered(request, &outcome) {
             admission.unanswered();
         }
         outcome
@@ -94,14 +94,14 @@ impl Transport {
             let last = tries >= most;
             let permit = self.permit(host).await?;
             let outcome = self.attempt(request, host.name()).await;
-            permit.end(ending(&outcome), self.limits.longest_wait);
+            permit.end(ending(request, &outcome), self.limits.longest_wait);
             self.meter.tell_outcome(host.name(), &outcome);
             match outcome {
                 Err(Error::Unreachable(why)) if !last => {
                     tracing::debug!(host = host.name(), tries, why, "trying again");
                 }
                 Ok(answer) => {
-                    if !is_unanswered_by(&answer) {
+                    if !is_unanswered_by(request, &answer) {
                         admission.answered();
                     }
                     if !self.heed(request, &answer, host, last)? {
@@ -250,28 +250,29 @@ fn is_passing(answer: &Answer, quota: Option<Quota>) -> bool {
 }
 
 /// What a try tells of how much its host can take.
-fn ending(outcome: &Result<Answer>) -> Ending {
+fn ending(request: &Request, outcome: &Result<Answer>) -> Ending {
     match outcome {
         Ok(answer) if !is_passing(answer, quota::quota(&answer.headers)) => Ending::Fine,
         Ok(answer) if matches!(answer.status.as_u16(), 403 | 429 | 503) => Ending::Busy,
         Err(Error::Timeout(_)) => Ending::Busy,
-        Ok(answer) if !is_unanswered_by(answer) => Ending::Stumbled,
+        Ok(answer) if !is_unanswered_by(request, answer) => Ending::Stumbled,
         Ok(_) | Err(Error::Unreachable(_) | Error::Tls(_)) => Ending::Failed,
         Err(_) => Ending::Fine,
     }
 }
 
-fn is_unanswered(outcome: &Result<Answer>) -> bool {
+fn is_unanswered(request: &Request, outcome: &Result<Answer>) -> bool {
     match outcome {
-        Ok(answer) => is_unanswered_by(answer),
+        Ok(answer) => is_unanswered_by(request, answer),
         Err(why) => matches!(why, Error::Unreachable(_) | Error::Timeout(_) | Error::Tls(_)),
     }
 }
 
 /// Whether somebody else answers for the registry, which does not. What it says in its own words is an answer, also under
-/// a 500.
-fn is_unanswered_by(answer: &Answer) -> bool {
-    answer.status.is_server_error() && answer.error_code().is_none()
+/// a 500. To HEAD there are no words: 500 and 501 are what registries say that do not take it.
+fn is_unanswered_by(request: &Request, answer: &Answer) -> bool {
+    let refuses_head = request.method == Method::HEAD && matches!(answer.status.as_u16(), 500 | 501);
+    answer.status.is_server_error() && !refuses_head && answer.error_code().is_none()
 }
 
 fn seconds(time: Duration) -> String {

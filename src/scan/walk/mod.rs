@@ -81,11 +81,26 @@ pub(super) struct Walk<'a> {
     committing: Option<BoxFuture<'a, store::Result<()>>>,
     /// Why the listing is not complete; the first reason stays.
     incomplete: Option<String>,
-    failures_in_a_row: u32,
+    failures: FailuresInARow,
+    /// When something was last listed or read; at first, when the walk began.
+    last_heard: Instant,
     /// Why the first repository was refused, where some were.
     refused: Option<Error>,
     /// New digests that were not pulled, because pulls are few, and why.
     unpulled: (u32, String),
+}
+
+/// Requests in a row that got no answer: each kind counts by itself, because a registry that lists may give nothing else.
+#[derive(Default)]
+struct FailuresInARow {
+    listings: u32,
+    reads: u32,
+}
+
+impl FailuresInARow {
+    fn any(&self) -> bool {
+        self.listings > 0 || self.reads > 0
+    }
 }
 
 /// What a walk brought home.
@@ -164,7 +179,8 @@ impl<'a> Walk<'a> {
             next_step: Instant::now() + FIRST_STEP.min(input.step),
             committing: None,
             incomplete: None,
-            failures_in_a_row: 0,
+            failures: FailuresInARow::default(),
+            last_heard: Instant::now(),
             refused: None,
             unpulled: (0, String::new()),
         }
@@ -202,6 +218,10 @@ impl<'a> Walk<'a> {
                     self.committed().await?;
                 }
                 () = tokio::time::sleep_until(self.next_step), if is_due => self.commit(),
+                () = tokio::time::sleep_until(self.last_heard + self.input.patience), if self.failures.any() => {
+                    self.is_gone(&format!("nothing could be had for {} s", self.input.patience.as_secs()));
+                    return Ok(());
+                }
             }
             if self.found.len() >= MOST_WAITING {
                 self.finish_commit().await?;

@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::super::read::{Seen, Trouble};
 use super::super::{inherited, problem};
-use super::{Digest, Event, Listed, Open, Stop, ToRead, Walk};
+use super::{Digest, Event, FailuresInARow, Listed, Open, Stop, ToRead, Walk};
 use crate::catalog::{ContentProblem, ContentSummary, FoundTag, Standing, StoredTag, TagOutcome, diff};
 use crate::registry::{Error, printable};
 use crate::store::Looked;
@@ -26,7 +28,8 @@ impl Walk<'_> {
     pub(super) fn take(&mut self, event: Result<Event, tokio::task::JoinError>) -> Result<bool, Stop> {
         match event {
             Ok(Event::Listed(repository, Ok(listed))) => {
-                self.failures_in_a_row = 0;
+                self.failures.listings = 0;
+                self.last_heard = Instant::now();
                 self.take_listing(&repository.into(), listed);
                 Ok(false)
             }
@@ -35,7 +38,7 @@ impl Walk<'_> {
                 self.take_failed_listing(&repository, &why);
                 self.note_failure(&repository, why.to_string());
                 self.one_less(&repository.into());
-                self.is_over(why)
+                self.is_over(why, |failures| &mut failures.listings)
             }
             Ok(Event::Read { repository, tag, stored, seen }) => self.take_read(repository, tag, stored, seen),
             Err(why) => match why.try_into_panic() {
@@ -127,7 +130,8 @@ impl Walk<'_> {
         seen: Result<Seen, Trouble>,
     ) -> Result<bool, Stop> {
         if matches!(seen, Ok(Seen::Gone | Seen::Unchanged | Seen::Known(..) | Seen::Read(_))) {
-            self.failures_in_a_row = 0;
+            self.failures.reads = 0;
+            self.last_heard = Instant::now();
         }
         let is_own = !matches!(seen, Ok(Seen::Awaited(_)));
         let (digest, outcome) = match seen {
@@ -180,7 +184,7 @@ impl Walk<'_> {
             }
             Err(unseen) => {
                 self.unseen(&repository, &tag, &unseen);
-                if is_own { self.is_over(unseen.why) } else { Ok(false) }
+                if is_own { self.is_over(unseen.why, |failures| &mut failures.reads) } else { Ok(false) }
             }
         };
         self.one_less(&repository);
@@ -324,20 +328,26 @@ impl Walk<'_> {
     }
 
     /// Whether to go on after a failure: not with wrong credentials, and not when nothing is answered any more.
-    fn is_over(&mut self, why: Error) -> Result<bool, Stop> {
+    fn is_over(&mut self, why: Error, of: impl Fn(&mut FailuresInARow) -> &mut u32) -> Result<bool, Stop> {
         match why {
             Error::WrongPassword(_) => Err(Stop::Registry(why)),
             Error::Timeout(_) | Error::Unreachable(_) | Error::Tls(_) | Error::Throttled(_) => {
-                self.failures_in_a_row += 1;
-                let is_over = self.failures_in_a_row >= OUTAGE;
+                let failures = of(&mut self.failures);
+                *failures += 1;
+                let is_over = *failures >= OUTAGE;
                 if is_over {
-                    self.step.problems.push(problem("registry-gone", "", "", &why));
-                    self.incomplete = Some(format!("the registry stopped answering half-way: {why}"));
+                    self.is_gone(&why.to_string());
                 }
                 Ok(is_over)
             }
             _ => Ok(false),
         }
+    }
+
+    /// The walk ends here, because the registry gives nothing more.
+    pub(super) fn is_gone(&mut self, why: &str) {
+        self.step.problems.push(problem("registry-gone", "", "", why));
+        self.incomplete = Some(format!("the registry stopped answering half-way: {why}"));
     }
 }
 

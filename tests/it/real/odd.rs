@@ -1,4 +1,4 @@
-//! Twenty registries at once, each odd or broken in a way of its own: none disturbs another, and the counts of each add up.
+//! Two dozen registries at once, each odd or broken in a way of its own: none disturbs another, and the counts of each add up.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -28,6 +28,11 @@ fn tokens(name: &'static str, habit: TokenHabit) -> Oddity {
     Oddity { name, make: Box::new(make), state: "complete" }
 }
 
+/// A 503 that is the registry's own.
+fn too_busy() -> Fault {
+    Fault::Json(503, json!({"errors": [{"code": "UNAVAILABLE", "message": "the storage is away"}]}))
+}
+
 fn oddities() -> Vec<Oddity> {
     let odd = |name, make: fn(&FakeRegistry)| Oddity { name, make: Box::new(make), state: "complete" };
     vec![
@@ -41,10 +46,14 @@ fn oddities() -> Vec<Oddity> {
         tokens("harbor", TokenHabit::Harbor),
         fault("head-400", Seen::is_head, Fault::Status(400), "complete"),
         fault("head-405", Seen::is_head, Fault::Status(405), "complete"),
+        fault("head-501", Seen::is_head, Fault::Status(501), "complete"),
+        fault("head-500", Seen::is_head, Fault::Status(500), "complete"),
         fault("head-403", Seen::is_head, Fault::Status(403), "complete"),
         fault("no-digest", Seen::is_manifest, Fault::NoDigestHeader, "complete"),
         fault("wrong-blobs", Seen::is_blob, Fault::WrongBytes, "partial"),
         fault("torn-blobs", Seen::is_blob, Fault::Truncated, "partial"),
+        fault("busy", Seen::is_manifest, Fault::Status(503), "partial"),
+        fault("busy-in-words", Seen::is_manifest, too_busy(), "partial"),
         fault("proxy-404", Seen::is_manifest, Fault::Html(404), "partial"),
         fault("denied", Seen::is_manifest, Fault::Status(403), "complete"),
         fault("endless-tags", Seen::is_tags, Fault::EndlessPages, "partial"),
@@ -82,12 +91,36 @@ async fn adds_up(silo: &Silo, Oddity { name, make, state }: Oddity) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_odd_registries_are_scanned_at_once_and_all_sums_add_up() {
+async fn odd_registries_are_scanned_at_once_and_all_sums_add_up() {
     let setup = Setup::new().impatient().env("SILO__SCAN__PAGES", 4).env("SILO__SCAN__WORKERS", 8);
+    let setup = setup.env("SILO__SCAN__LONGEST_WAIT_SECONDS", 1);
     let silo = setup.start().await;
     let all = oddities();
-    assert_eq!(all.len(), 20);
+    let count = all.len();
     join_all(all.into_iter().map(|oddity| adds_up(&silo, oddity))).await;
     let scans = silo.get("/api/v1/scans?limit=100").await.expect(200);
-    assert_eq!(scans["items"].as_array().map(Vec::len), Some(40), "each was scanned twice");
+    assert_eq!(scans["items"].as_array().map(Vec::len), Some(2 * count), "each was scanned twice");
+}
+
+/// Each repository can be listed, so that none of it looks like an outage from afar.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_too_busy_for_every_manifest_ends_its_scan_and_says_why() {
+    let silo = Setup::new().env("SILO__SCAN__TRIES", 2).env("SILO__SCAN__LONGEST_WAIT_SECONDS", 1).start().await;
+    let registry = FakeRegistry::start().await;
+    for number in 0..60 {
+        push(&registry, &format!("geo/job{number}-1.0.0-seed"), 0, THINGS[0]);
+    }
+    registry.fault(Seen::is_manifest, ALWAYS, too_busy());
+    let form = json!({"name": "busy", "url": registry.url(), "kind": "distribution"});
+    let id = silo.add_with(form).await;
+    let scan = silo.scan(id).await;
+    let why = scan["error"].as_str().unwrap_or_default();
+    assert_eq!(scan["state"], "partial", "{scan:#}");
+    assert!(why.contains("stopped answering half-way") && why.contains("503"), "{why}");
+    // Eight in a row, and those that were under way by then; each is tried twice.
+    let asked = registry.count(Seen::is_manifest);
+    assert!(asked <= 2 * (8 + 2 * 8), "{asked} requests");
+    registry.clear_faults();
+    let scan = silo.scan(id).await;
+    assert_eq!((&scan["state"], &scan["counts"]["images"]), (&json!("complete"), &json!(60)), "{scan:#}");
 }

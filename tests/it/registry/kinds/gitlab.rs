@@ -157,7 +157,7 @@ async fn a_listing_of_tags_that_misbehaves_is_told() {
     gitlab.registry.fault(FakeGitLab::is_own_tags, 1, Fault::Json(200, json!([{"digest": 1}])));
     assert_fails!(tags().await, Malformed, "GitLab's list of the tags of geo/b-seed");
     gitlab.registry.fault(FakeGitLab::is_own_tags, 3, Fault::Status(503));
-    assert_fails!(tags().await, Status, "503");
+    assert_fails!(tags().await, Throttled, "503");
     gitlab.registry.fault(FakeGitLab::is_own_tags, 1, Fault::Html(200));
     assert_eq!(tags().await.unwrap().items.len(), 1, "a web page is no such listing, and /v2/ works");
     gitlab.registry.serve_to_members(|seen, _| {

@@ -93,7 +93,7 @@ async fn a_search_that_objects_is_not_believed() {
     registry.fault(is_search, 3, Fault::Truncated);
     assert_fails!(source(&registry).repositories().await, Unreachable, "broke off");
     registry.fault(is_search, 3, Fault::Status(503));
-    assert_fails!(source(&registry).repositories().await, Status, "503");
+    assert_fails!(source(&registry).repositories().await, Throttled, "503");
     registry.fault(is_search, 1, Fault::StatusWith(429, "retry-after", "900".to_owned()));
     assert_fails!(source(&registry).repositories().await, Throttled, "900 s");
 }
