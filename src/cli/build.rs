@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::engine_at::EngineAt;
 use super::job::live::stop_on_signal;
 use super::job::{image_reference, name_of, usage};
 use super::manifest_file::{self, ManifestFile, shown};
@@ -79,9 +80,8 @@ pub(super) struct How {
     /// Do not show what the engine says
     #[arg(short, long)]
     quiet: bool,
-    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
-    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    pub(super) engine: Option<String>,
+    #[command(flatten)]
+    pub(super) engine: EngineAt,
 }
 
 /// What is said with `--json`.
@@ -126,7 +126,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         return Ok(Exit::Failed);
     }
     let source = options.how.source(file, report)?;
-    let docker = Docker::open(options.how.engine.as_deref()).await?;
+    let docker = options.how.engine.open().await?;
     let account = (options.pushing.account(), place.as_ref());
     let Some(image) = options.how.build(&docker, &options.directory, &source, account, &stop).await? else {
         return Ok(Exit::Interrupted);
@@ -285,7 +285,7 @@ fn base_credentials(
         let login = if account.is_named() && is_meant {
             account.credentials(&place.host)?
         } else {
-            account.docker_config()?.credentials(&place.host)?
+            account.stored_credentials(&place.host)?
         };
         if let Some(login) = login {
             let key = if place.is_docker_hub() { HUB_KEY.to_owned() } else { place.host };

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::engine_at::EngineAt;
 use super::render::{json_line, tame};
 use super::{Exit, print};
 use crate::app::{Finding, Verdict, examine};
@@ -14,14 +15,13 @@ pub(super) struct Options {
     /// As JSON
     #[arg(long)]
     json: bool,
-    /// Address of the container engine; without one that of the configuration, or the usual sockets of Docker and Podman
-    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    engine: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
 }
 
 pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit> {
     let settings = Settings::load(flags)?;
-    let mut findings = examine(&settings, options.engine.as_deref()).await;
+    let mut findings = examine(&settings, options.engine.named()).await;
     findings.push(file_handles(&settings));
     if options.json {
         print(json_line(&findings)?)?;

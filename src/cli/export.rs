@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
+use super::engine_at::EngineAt;
 use super::job::{name_of, usage, valid};
 use super::manifest_file::{self, ManifestFile, shown};
 use super::place::{Account, login};
 use super::render::tame;
 use super::{Exit, print};
 use crate::app::outside::{Outside, reference};
-use crate::engine::docker::Docker;
 use crate::engine::export::{Subject, cwl, script};
 use crate::engine::runtime::{self, Config, Runtime as _};
 use crate::seed::image_reference::ImageReference;
@@ -44,9 +44,8 @@ pub(super) struct Options {
     /// The file to write, in place of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
-    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    engine: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
     #[command(flatten)]
     account: Account,
 }
@@ -106,7 +105,7 @@ async fn find(options: &Options) -> anyhow::Result<anyhow::Result<Found>> {
 async fn at_engine(options: &Options) -> runtime::Result<runtime::Image> {
     let none = |_| runtime::Error::NoImage { image: options.image.clone() };
     let image: ImageReference = options.image.parse().map_err(none)?;
-    Docker::open(options.engine.as_deref()).await?.image(&image).await
+    options.engine.open().await?.image(&image).await
 }
 
 /// The label of an image that is named with its registry.

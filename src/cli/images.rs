@@ -10,6 +10,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::engine_at::EngineAt;
 use super::job::live::{Bar, Show, stop_on_signal};
 use super::job::{image_reference, usage};
 use super::place::{Account, Registry, login};
@@ -17,7 +18,7 @@ use super::remote::table;
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, manifest_file, print};
 use crate::app::outside::{Outside, Place, Seen, reference};
-use crate::engine::docker::{Docker, Listed};
+use crate::engine::docker::Listed;
 use crate::engine::runtime::Runtime as _;
 use crate::seed::manifest::essentials;
 use crate::seed::validate::{Report, Rules, judge, judge_label, judge_unlabelled};
@@ -144,9 +145,8 @@ pub(super) struct PullOptions {
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
-    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
-    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    engine: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -166,7 +166,7 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
         Err(why) => return usage(&why),
     };
     let credentials = options.remote.registry.account().credentials(&target.place.host)?;
-    let docker = Docker::open(options.engine.as_deref()).await?;
+    let docker = options.engine.open().await?;
     let reference = target.reference();
     let wanted = match image_reference(&reference) {
         Ok(wanted) => wanted,
@@ -203,9 +203,8 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 the engine was asked; 1 it does not answer; 2 wrong usage.")]
 pub(super) struct ListOptions {
-    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
-    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    engine: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -252,7 +251,7 @@ impl Local {
 }
 
 pub(super) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
-    let docker = Docker::open(options.engine.as_deref()).await?;
+    let docker = options.engine.open().await?;
     let local: Vec<Local> = docker.images(LABEL).await?.into_iter().flat_map(Local::all).collect();
     if options.json {
         print(json_line(&local)?)?;

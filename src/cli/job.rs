@@ -10,7 +10,9 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::engine_at::EngineAt;
 use super::manifest_file::{self, ManifestFile};
+use super::place::PullAccount;
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
 use crate::engine::container::Network;
@@ -54,9 +56,10 @@ pub(super) struct Options {
     /// Do not show what the job prints, nor progress
     #[arg(short, long)]
     pub quiet: bool,
-    /// Address of the container engine; without one the usual sockets of Docker and Podman are tried
-    #[arg(long, value_name = "ADDRESS", env = "DOCKER_HOST")]
-    pub engine: Option<String>,
+    #[command(flatten)]
+    pub engine: EngineAt,
+    #[command(flatten)]
+    pub account: PullAccount,
     /// Where the job finds its files in the container
     #[arg(long, value_enum, default_value_t)]
     pub layout: Layout,

@@ -22,6 +22,7 @@ mod batch;
 mod build;
 mod config;
 mod doctor;
+mod engine_at;
 mod export;
 mod help;
 mod images;

@@ -16,9 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::app::outside::{Login, Place};
 use crate::engine::docker::TOKEN_USER;
 use crate::engine::runtime::Credentials;
-use docker_config::DockerConfig;
-
-pub(super) use docker_config::HUB_KEY;
+pub(super) use docker_config::{DockerConfig, HUB_KEY, docker_folder};
 
 /// The longest password that is read, bytes: tokens of clouds have some thousands.
 const LONGEST_PASSWORD: u64 = 64 << 10;
@@ -55,9 +53,51 @@ pub(super) struct Account {
     /// Docker's configuration folder, with logins [default: ~/.docker]
     #[arg(long, value_name = "FOLDER", env = "DOCKER_CONFIG", help_heading = "Registry")]
     docker_config: Option<PathBuf>,
+    /// Podman's logins, where it is told to keep them
+    #[arg(long, env = "REGISTRY_AUTH_FILE", hide = true)]
+    auth_file: Option<PathBuf>,
+    #[arg(long, env = "XDG_RUNTIME_DIR", hide = true)]
+    runtime_folder: Option<PathBuf>,
     /// Found out once: standard input can be read once only.
     #[arg(skip)]
     known: OnceLock<SecretString>,
+}
+
+/// As whom a job's image is pulled; `--user` is the job's there.
+#[derive(Args, Clone, Default)]
+#[group(skip)]
+pub(super) struct PullAccount {
+    /// As whom the image is pulled, with the password in SILO_REGISTRY_PASSWORD; without one, what `docker login` has left
+    #[arg(long, value_name = "USER", env = "SILO_REGISTRY_USER", help_heading = "Registry")]
+    registry_user: Option<String>,
+    #[arg(long, env = "SILO_REGISTRY_PASSWORD", hide = true, hide_env_values = true)]
+    registry_password: Option<SecretString>,
+    /// Docker's configuration folder, with logins [default: ~/.docker]
+    #[arg(long, value_name = "FOLDER", env = "DOCKER_CONFIG", help_heading = "Registry")]
+    docker_config: Option<PathBuf>,
+    #[arg(long, env = "REGISTRY_AUTH_FILE", hide = true)]
+    auth_file: Option<PathBuf>,
+    #[arg(long, env = "XDG_RUNTIME_DIR", hide = true)]
+    runtime_folder: Option<PathBuf>,
+}
+
+impl PullAccount {
+    /// See [`Account::credentials`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+        let Self { registry_user, registry_password, docker_config, auth_file, runtime_folder } = self.clone();
+        Account {
+            user: registry_user,
+            password_variable: registry_password,
+            docker_config,
+            auth_file,
+            runtime_folder,
+            ..Account::default()
+        }
+        .credentials(host)
+    }
 }
 
 impl Registry {
@@ -103,18 +143,38 @@ impl Account {
                 let password = self.known.get_or_init(|| password).clone();
                 Ok(Some(Credentials { username: user.clone(), password }))
             }
-            None => self.docker_config()?.credentials(host),
+            None => self.stored_credentials(host),
         }
+    }
+
+    /// What `docker login` or `podman login` has left for a host, whoever is named here. A file that is named for logins goes
+    /// before Docker's, those of Podman's own places after it.
+    ///
+    /// # Errors
+    /// A file is there, and cannot be used.
+    pub(super) fn stored_credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+        let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        if let Some(file) = given(&self.auth_file)
+            && let Some(found) = DockerConfig::read_file(&file)?.credentials(host)?
+        {
+            return Ok(Some(found));
+        }
+        if let Some(found) = DockerConfig::read(self.docker_config.as_deref())?.credentials(host)? {
+            return Ok(Some(found));
+        }
+        let runtime = given(&self.runtime_folder);
+        let home = std::env::home_dir().map(|home| home.join(".config"));
+        for folder in [runtime, home].into_iter().flatten() {
+            if let Some(found) = DockerConfig::read_file(&folder.join("containers/auth.json"))?.credentials(host)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a user was named.
     pub(super) fn is_named(&self) -> bool {
         self.user.is_some()
-    }
-
-    /// What `docker login` has left, whoever is named here.
-    pub(super) fn docker_config(&self) -> anyhow::Result<DockerConfig> {
-        DockerConfig::read(self.docker_config.as_deref())
     }
 
     fn password(&self, user: &str, host: &str) -> anyhow::Result<SecretString> {
@@ -137,7 +197,7 @@ impl Account {
         if let Some(password) = &self.password_variable {
             return Ok(password.clone());
         }
-        if let Some(known) = self.docker_config()?.credentials(host)?.filter(|known| known.username == user) {
+        if let Some(known) = self.stored_credentials(host)?.filter(|known| known.username == user) {
             return Ok(known.password);
         }
         if stdin().is_terminal() && stderr().is_terminal() {

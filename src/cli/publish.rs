@@ -155,7 +155,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Ok(meant) => meant,
         Err(why) => return usage(&why),
     };
-    let docker = Docker::open(how.engine.as_deref()).await?;
+    let docker = how.engine.open().await?;
     let work = Work { docker: &docker, how, directory, pushing, place, dry_run: options.dry_run, stop: &stop };
     let Some(published) = work.publish(&image).await? else { return Ok(Exit::Interrupted) };
     print(if options.json { json_line(&published)? } else { published.lines() })?;

@@ -386,6 +386,7 @@ fn failure(why: &runtime::Error) -> Failure {
         | runtime::Error::Command { .. }
         | runtime::Error::Build { .. }
         | runtime::Error::Push { .. }
-        | runtime::Error::Refused { .. } => Failure::Launch,
+        | runtime::Error::Refused { .. }
+        | runtime::Error::Address { .. } => Failure::Launch,
     }
 }

@@ -197,6 +197,8 @@ pub enum Error {
          install docker.io`), or name its socket in DOCKER_HOST, as in unix:///run/user/1000/podman/podman.sock"
     )]
     NoEngine { address: String, reason: String },
+    #[error("{reason}")]
+    Address { reason: String },
     #[error(
         "the container engine at {address} does not answer any more ({reason}): look whether it runs, and try again"
     )]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::live::{Bar, Show};
 use super::{Options, image_reference, name_of, usage, valid};
+use crate::app::outside;
 use crate::cli::manifest_file::{self, ManifestFile};
 use crate::cli::render::tame;
 use crate::cli::{Exit, complain};
@@ -25,7 +26,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{Given, Record, Status};
 use crate::engine::removal::Leave;
 use crate::engine::request::Request;
-use crate::engine::runtime::{self, Engine, Image, Runtime as _};
+use crate::engine::runtime::{self, Credentials, Engine, Image, Runtime as _};
 use crate::engine::verdict::Category;
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
@@ -85,7 +86,7 @@ impl Subject {
                 }
             },
         };
-        let docker = Docker::open(options.engine.as_deref()).await?;
+        let docker = options.engine.open().await?;
         let engine = docker.engine().await?;
         let found = tokio::select! {
             found = find(options, &docker, &image, on_disk.is_some()) => found?,
@@ -197,7 +198,10 @@ async fn find(
         (false, true) => PullPolicy::Never,
         (false, false) => PullPolicy::Missing,
     };
-    let wanted = Wanted { image, platform: options.platform.as_deref(), policy, credentials: None };
+    // Nobody is asked for a password of an image that is here.
+    let is_here = policy == PullPolicy::Missing && docker.image(image).await.is_ok();
+    let credentials = if is_here || policy == PullPolicy::Never { None } else { login(options, image)? };
+    let wanted = Wanted { image, platform: options.platform.as_deref(), policy, credentials: credentials.as_ref() };
     let mut bar = Bar::new("Pulling", image.as_str(), show(options));
     let found = fetch(docker, &wanted, |progress| bar.show(progress)).await;
     bar.finish();
@@ -206,6 +210,14 @@ async fn find(
             "the engine has no image {image}: build it in the manifest's folder with silo build, or pull it with --pull"
         ),
         found => Ok(found?),
+    }
+}
+
+/// As whom an image is pulled. What names no registry that we know is the engine's to refuse.
+fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<Credentials>> {
+    match outside::reference(image.or_latest().as_str()) {
+        Ok((place, ..)) => options.account.credentials(&place.host),
+        Err(_) => Ok(None),
     }
 }
 

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::app::outside::DOCKER_HUB;
@@ -24,25 +26,32 @@ const LONGEST: u64 = 4 << 20;
 /// What helpers say of a host that they do not know; any other failure is one.
 const NOT_THERE: &str = "credentials not found";
 
-/// Docker's `config.json`, as far as it is about logins.
+/// Base64 as some write it who are not Docker: without its end.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Docker's `config.json`, as far as it is about logins and the engine. Other programs write it as well: what they leave out
+/// may be null.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub(in crate::cli) struct DockerConfig {
-    #[serde(default)]
-    auths: BTreeMap<String, Auth>,
-    #[serde(default)]
-    cred_helpers: BTreeMap<String, String>,
-    #[serde(default)]
-    creds_store: String,
+    auths: Option<BTreeMap<String, Option<Auth>>>,
+    cred_helpers: Option<BTreeMap<String, Option<String>>>,
+    creds_store: Option<String>,
+    current_context: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct Auth {
     /// Name and password as Basic wants them.
-    #[serde(default)]
-    auth: String,
-    #[serde(default)]
-    identitytoken: String,
+    auth: Option<String>,
+    identitytoken: Option<String>,
+    /// As tools of Kubernetes have it.
+    username: Option<String>,
+    password: Option<SecretString>,
 }
 
 /// What a helper answers.
@@ -58,19 +67,30 @@ impl DockerConfig {
     ///
     /// # Errors
     /// It is there, and cannot be read.
-    pub(super) fn read(folder: Option<&Path>) -> anyhow::Result<Self> {
-        let own = || std::env::home_dir().map(|home| home.join(".docker"));
-        let Some(folder) = folder.map(Path::to_owned).or_else(own) else { return Ok(Self::default()) };
-        let path: PathBuf = folder.join("config.json");
-        let text = match std::fs::File::open(&path) {
+    pub(in crate::cli) fn read(folder: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(folder) = docker_folder(folder) else { return Ok(Self::default()) };
+        Self::read_file(&folder.join("config.json"))
+    }
+
+    /// Podman's file of logins has the same form.
+    ///
+    /// # Errors
+    /// As [`DockerConfig::read`].
+    pub(super) fn read_file(path: &Path) -> anyhow::Result<Self> {
+        let text = match std::fs::File::open(path) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             opened => opened.and_then(|file| std::io::read_to_string(std::io::Read::take(file, LONGEST))),
         };
-        let unusable = || format!("Docker's configuration {} cannot be used", shown(&path));
+        let unusable = || format!("Docker's configuration {} cannot be used", shown(path));
         // What a parser says may quote what it read, and that may be a password.
         serde_json::from_str(&text.with_context(unusable)?)
             .map_err(|why| anyhow!("it is no such JSON (line {}, column {})", why.line(), why.column()))
             .with_context(unusable)
+    }
+
+    /// The name of the engine that was chosen; empty for none.
+    pub(in crate::cli) fn current_context(&self) -> String {
+        self.current_context.clone().unwrap_or_default()
     }
 
     /// The login for a host; `None`: nobody has logged in there.
@@ -78,35 +98,50 @@ impl DockerConfig {
     /// # Errors
     /// A helper is missing or fails, or an entry is unreadable.
     pub(in crate::cli) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
-        let helper = self.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, helper)| helper);
-        let helper = helper.or(Some(&self.creds_store).filter(|helper| !helper.is_empty()));
+        let helpers = self.cred_helpers.iter().flatten();
+        let helper = helpers.filter(|(key, _)| host_of(key) == host).find_map(|(_, helper)| helper.as_ref());
+        let helper = helper.or(self.creds_store.as_ref()).filter(|helper| !helper.is_empty());
         if let Some(helper) = helper
             && let Some(found) = ask(helper, key_of(host))?
         {
             return Ok(Some(found));
         }
-        let Some((_, auth)) = self.auths.iter().find(|(key, _)| host_of(key) == host) else { return Ok(None) };
-        auth.credentials().with_context(|| format!("the login for {} in Docker's configuration", tame(host)))
+        let of_host = self.auths.iter().flatten().filter(|(key, _)| host_of(key) == host);
+        for auth in of_host.filter_map(|(_, auth)| auth.as_ref()) {
+            let found = auth.credentials();
+            let found = found.with_context(|| format!("the login for {} in Docker's configuration", tame(host)))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 }
 
 impl Auth {
     fn credentials(&self) -> anyhow::Result<Option<Credentials>> {
-        if !self.identitytoken.is_empty() {
-            let (username, password) = (TOKEN_USER.to_owned(), self.identitytoken.clone().into());
-            return Ok(Some(Credentials { username, password }));
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(token) = given(&self.identitytoken) {
+            return Ok(Some(Credentials { username: TOKEN_USER.to_owned(), password: token.into() }));
         }
-        if self.auth.is_empty() {
-            return Ok(None);
-        }
+        let Some(auth) = given(&self.auth) else {
+            let pair = given(&self.username).zip(self.password.clone());
+            return Ok(pair.map(|(username, password)| Credentials { username, password }));
+        };
         let unreadable = "it is no base64 of a name and a password; log in again with docker login";
-        let pair = STANDARD.decode(&self.auth).ok().and_then(|pair| String::from_utf8(pair).ok());
+        let pair = LENIENT.decode(auth.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
         let pair = pair.context(unreadable)?;
         let (username, password) = pair.split_once(':').context(unreadable)?;
         // Docker once ended passwords with a zero.
         let (username, password) = (username.to_owned(), password.trim_end_matches('\0').to_owned().into());
         Ok(Some(Credentials { username, password }))
     }
+}
+
+/// Docker's configuration folder: the one that is named, or the user's own. `None`: this user has no home.
+pub(in crate::cli) fn docker_folder(named: Option<&Path>) -> Option<PathBuf> {
+    let named = named.filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
+    named.or_else(|| std::env::home_dir().map(|home| home.join(".docker")))
 }
 
 /// The key that Docker itself gives a host.
@@ -149,11 +184,14 @@ fn ask(helper: &str, key: &str) -> anyhow::Result<Option<Credentials>> {
     // Its answer holds a password, so nothing of it is repeated.
     let answer: Answer =
         serde_json::from_slice(&output.stdout).map_err(|_| anyhow!("its answer is none")).with_context(unusable)?;
-    Ok(Some(Credentials { username: answer.username, password: answer.secret.into() }))
+    // Some answer so where they know nothing.
+    let Answer { username, secret } = answer;
+    Ok((!secret.is_empty()).then(|| Credentials { username, password: secret.into() }))
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
     use secrecy::ExposeSecret as _;
 
     use super::*;
@@ -180,8 +218,32 @@ mod tests {
         }
         let token = r#"{"auths":{"r.org":{"auth":"AAAA","identitytoken":"t"}}}"#;
         assert_eq!(login(token, "r.org").unwrap(), Some((TOKEN_USER.into(), "t".into())));
-        assert_eq!(login(r#"{"auths":{"r.org":{}}}"#, "r.org").unwrap(), None);
+        for nothing in
+            ["{}", "null", r#"{"auth":null,"identitytoken":null}"#, r#"{"username":"ada"}"#, r#"{"auth":""}"#]
+        {
+            let config = format!(r#"{{"auths":{{"r.org":{nothing}}},"credHelpers":null,"credsStore":null}}"#);
+            assert_eq!(login(&config, "r.org").unwrap(), None, "{nothing}");
+        }
+        assert_eq!(login(r#"{"auths":null,"credHelpers":{"r.org":null}}"#, "r.org").unwrap(), None);
         assert_eq!(login("{}", "r.org").unwrap(), None);
+    }
+
+    #[test]
+    fn logins_of_other_writers_are_read() {
+        let pair = STANDARD.encode("ada:pa:ss");
+        let unpadded = pair.trim_end_matches('=');
+        assert_ne!(unpadded, pair);
+        let both = r#""username":"ada","password":"pa:ss""#;
+        for auth in [
+            both.to_owned(),
+            format!(r#"{both},"auth":"""#),
+            format!(r#"{both},"auth":null"#),
+            format!(r#""username":"eve","password":"no","auth":"{pair}""#),
+            format!(r#""auth":"{unpadded}","email":null"#),
+        ] {
+            let config = format!(r#"{{"auths":{{"http://r.org/v2/":{{{auth}}}}},"psFormat":"x"}}"#);
+            assert_eq!(login(&config, "r.org").unwrap(), Some(("ada".into(), "pa:ss".into())), "{auth}");
+        }
     }
 
     #[test]

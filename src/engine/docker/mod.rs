@@ -1,5 +1,6 @@
 //! Docker and Podman, by the Docker Engine API on a socket (or plain HTTP). The only place that knows bollard.
 
+mod address;
 mod build;
 mod create;
 mod failure;
@@ -13,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
+use bollard::models;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, EventsOptionsBuilder, KillContainerOptionsBuilder,
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
 };
-use bollard::{API_DEFAULT_VERSION, models};
 use chrono::{DateTime, FixedOffset};
 use futures_util::{Stream, StreamExt as _};
 
@@ -29,6 +30,7 @@ use super::runtime::{
 use crate::seed::image_reference::ImageReference;
 use failure::Failure;
 
+pub use address::{EngineAddress, EngineTls};
 pub use build::Build;
 pub use images::{Listed, Named, TOKEN_USER};
 pub use session::Session;
@@ -57,12 +59,22 @@ impl Docker {
     /// # Errors
     /// [`Error::NoEngine`] when there is none, or it does not answer.
     pub async fn open(address: Option<&str>) -> Result<Self> {
-        let Some(address) = address.map(str::to_owned).or_else(found) else {
+        Self::open_at(address.map(|url| EngineAddress { url: url.to_owned(), tls: None })).await
+    }
+
+    /// The same, with what else there is to know of the address.
+    ///
+    /// # Errors
+    /// Also [`Error::Address`].
+    pub async fn open_at(address: Option<EngineAddress>) -> Result<Self> {
+        let found = || found().map(|url| EngineAddress { url, tls: None });
+        let Some(address) = address.or_else(found) else {
             let address = format!("{} (nor at the other usual places)", usual_addresses()[0]);
             return Err(Error::NoEngine { address, reason: "there is no socket".to_owned() });
         };
+        let client = address.connect()?;
+        let address = address.url;
         let nobody = |reason: String| Error::NoEngine { address: address.clone(), reason };
-        let client = connect(&address).map_err(|why| nobody(failure::words(&why)))?;
         let greeting = async {
             let client = client.negotiate_version().await?;
             Ok((client.version().await?, client))
@@ -272,17 +284,6 @@ fn container_id(id: &str) -> Result<&str> {
         return Ok(id);
     }
     Err(Error::Refused { reason: format!("'{}' is no id of a container", id.escape_debug()) })
-}
-
-fn connect(address: &str) -> std::result::Result<bollard::Docker, bollard::errors::Error> {
-    let seconds = ANSWER.as_secs();
-    if address.starts_with("tcp://") || address.starts_with("http://") {
-        bollard::Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
-    } else if address.starts_with('/') || address.starts_with("unix://") {
-        bollard::Docker::connect_with_socket(address, seconds, API_DEFAULT_VERSION)
-    } else {
-        Err(bollard::errors::Error::UnsupportedURISchemeError { uri: address.to_owned() })
-    }
 }
 
 /// Where engines listen: Docker, Podman, and both as this user's own.

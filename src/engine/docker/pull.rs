@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use bollard::auth::DockerCredentials;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
-use secrecy::ExposeSecret as _;
 
+use super::images::for_engine;
 use super::{Docker, failure};
 use crate::engine::runtime::{Credentials, PullProgress, Result};
 use crate::seed::image_reference::ImageReference;
@@ -26,12 +25,8 @@ pub(super) async fn pull(
     let name = reference.or_latest();
     let options =
         CreateImageOptionsBuilder::default().from_image(name.as_str()).platform(platform.unwrap_or_default()).build();
-    let credentials = credentials.map(|credentials| DockerCredentials {
-        username: Some(credentials.username.clone()),
-        password: Some(credentials.password.expose_secret().to_owned()),
-        serveraddress: name.as_str().split_once('/').map(|(host, _)| host.to_owned()),
-        ..DockerCredentials::default()
-    });
+    let host = name.as_str().split_once('/').map_or("", |(host, _)| host);
+    let credentials = credentials.map(|login| for_engine(login, host));
     let mut events = docker.client.create_image(Some(options), None, credentials);
     loop {
         match tokio::time::timeout(SILENCE, events.next()).await {
