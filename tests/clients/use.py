@@ -1,6 +1,8 @@
 """Uses the Python client that openapi-python-client has made: use.py URL PASSWORD, with the client in PYTHONPATH."""
 
 import sys
+from io import BytesIO
+from pathlib import Path
 
 from silo_client import AuthenticatedClient, Client
 from silo_client.api.native import (
@@ -9,6 +11,8 @@ from silo_client.api.native import (
     v_1_get_image,
     v_1_get_job,
     v_1_get_me,
+    v_1_get_run_archive,
+    v_1_get_run_output,
     v_1_get_version,
     v_1_list_images,
     v_1_list_jobs,
@@ -16,8 +20,11 @@ from silo_client.api.native import (
     v_1_list_users,
     v_1_login,
     v_1_search,
+    v_1_validate,
 )
+from silo_client.api.operations import openapi
 from silo_client.models import Login, NewRegistry
+from silo_client.types import File
 
 url, password = sys.argv[1:]
 anyone = Client(base_url=url, raise_on_unexpected_status=True)
@@ -44,4 +51,15 @@ refused = v_1_add_registry.sync_detailed(client=admin, body=NewRegistry(name="de
 assert refused.status_code in (400, 409) and refused.parsed.detail, refused
 events = v_1_events.sync(client=anyone, after=0)
 assert events is not None
+
+# Files are sent and come as they are.
+document = openapi.sync(client=anyone)
+assert document == Path("openapi.yaml").read_bytes()
+report = v_1_validate.sync(client=anyone, body=File(payload=BytesIO(b"no manifest")))
+assert report.valid is False and report.problems, report
+for refused in (
+    v_1_get_run_output.sync_detailed("none", "OUT", client=admin),
+    v_1_get_run_archive.sync_detailed("none", client=admin),
+):
+    assert refused.status_code == 404 and refused.parsed.detail, refused
 print("the Python client works")

@@ -1,6 +1,7 @@
-//! `deploy/nginx.conf`, with a real nginx: what it says works, at the root of a host and below a path.
+//! `deploy/nginx.conf`, and what docs/deploying.md says of Caddy, with a real nginx and a real Caddy: what they say works, at
+//! the root of a host and below a path.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,19 +12,26 @@ use tempfile::TempDir;
 
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, TestApp, jobs, text};
 
-/// An nginx of the test's own; it ends when this is dropped.
-struct Nginx {
+/// A proxy of the test's own; it ends when this is dropped.
+struct Proxy {
     url: String,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
-impl Nginx {
-    /// With the file of `deploy/` as it is, but for the address, TLS and where SILO is; `below` is whether the location below
+/// Starts one before the SILO at an address; `below` a path or not.
+type Start = fn(&str, bool) -> Proxy;
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
+}
+
+impl Proxy {
+    /// nginx, with the file of `deploy/` as it is, but for the address, TLS and where SILO is; `below` is whether the location below
     /// a path takes the place of the one at the root, as the file's comment says.
-    async fn start(silo: &str, below: bool) -> Self {
+    fn nginx(silo: &str, below: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = free_port();
         let file = include_str!("../../../deploy/nginx.conf");
         let lines = file.lines().filter(|line| !line.trim_start().starts_with("ssl_")).map(|line| {
             let line = line.replace("listen 443 ssl", &format!("listen 127.0.0.1:{port}"));
@@ -57,18 +65,40 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx is there: tests/run installs nginx-light");
-        let nginx = Self { url: format!("http://127.0.0.1:{port}"), child, _folder: folder };
+        Self { url: format!("http://127.0.0.1:{port}"), child, folder }
+    }
+
+    /// Caddy, with what the page says, but for the host's name and where SILO is. Nothing asks for certificates.
+    fn caddy(silo: &str, below: bool) -> Self {
+        let page = include_str!("../../../docs/deploying.md");
+        let (_, after) = page.split_once("**Caddy**").expect("the page speaks of Caddy");
+        let site = after.split("```").nth(if below { 3 } else { 1 }).expect("both ways").trim_start();
+        let (folder, url) = (tempfile::tempdir().expect("a folder"), format!("http://127.0.0.1:{}", free_port()));
+        let (name, _) = site.split_once(' ').expect("a name of a host");
+        let site = site.replacen(name, &url, 1).replace("127.0.0.1:9000", silo.trim_start_matches("http://"));
+        let file = folder.path().join("Caddyfile");
+        fs::write(&file, format!("{{\n admin off\n auto_https off\n}}\n{site}")).expect("written");
+        let child = Command::new("caddy")
+            .args(["run", "--adapter", "caddyfile", "--config"])
+            .arg(file)
+            .env("HOME", folder.path())
+            .stderr(File::create(folder.path().join("error.log")).expect("a log"))
+            .spawn()
+            .expect("caddy is there: tests/run installs it");
+        Self { url, child, folder }
+    }
+
+    async fn listens(&self) {
         let began = Instant::now();
-        while std::net::TcpStream::connect(&nginx.url["http://".len()..]).is_err() {
-            let log = fs::read_to_string(nginx._folder.path().join("error.log")).unwrap_or_default();
-            assert!(began.elapsed() < Duration::from_secs(30), "nginx does not listen: {log}");
-            tokio::time::sleep(Duration::from_millis(20)).await; // because nginx tells nobody when it listens
+        while std::net::TcpStream::connect(&self.url["http://".len()..]).is_err() {
+            let log = fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default();
+            assert!(began.elapsed() < Duration::from_secs(30), "it does not listen: {log}");
+            tokio::time::sleep(Duration::from_millis(20)).await; // because it tells nobody when it listens
         }
-        nginx
     }
 }
 
-impl Drop for Nginx {
+impl Drop for Proxy {
     fn drop(&mut self) {
         // Its workers end with it.
         _ = Command::new("kill").arg(self.child.id().to_string()).status();
@@ -76,13 +106,14 @@ impl Drop for Nginx {
     }
 }
 
-async fn is_well_served(below: bool, prefix: &str) {
+async fn is_well_served(start: Start, below: bool, prefix: &str) {
     let silo = TestApp::with().set("SILO__HTTP__TRUST_FORWARDED_FOR", "true").start().await;
     silo.add_layout("geo", &jobs(&[("ice", "1.0.0", "1.0.0")])).await;
     silo.scan(1).await;
-    let nginx = Nginx::start(&silo.url, below).await;
+    let proxy = start(&silo.url, below);
+    proxy.listens().await;
     let http = Client::builder().no_proxy().build().expect("a client");
-    let url = |path: &str| format!("{}{prefix}{path}", nginx.url);
+    let url = |path: &str| format!("{}{prefix}{path}", proxy.url);
     for path in ["/jobs", "/jobs/", "/api/v1/search/?q=ice"] {
         let reply = http.get(url(path)).send().await.expect("a reply");
         assert_eq!(reply.status(), 200, "{path} ends at {}", reply.url());
@@ -101,7 +132,7 @@ async fn is_well_served(below: bool, prefix: &str) {
     let ask = ask.header("x-forwarded-host", "evil.example").header("x-forwarded-prefix", "/evil");
     let hook: Value =
         ask.header("x-forwarded-proto", "https").send().await.expect("a reply").json().await.expect("JSON");
-    assert!(text(&hook["url"]).starts_with(&format!("{}{prefix}/hooks/", nginx.url)), "{hook}");
+    assert!(text(&hook["url"]).starts_with(&format!("{}{prefix}/hooks/", proxy.url)), "{hook}");
     // A stream comes as it is told.
     let events = http.get(url("/api/v1/events?after=0")).header("accept", "text/event-stream");
     let mut events = events.send().await.expect("a reply");
@@ -113,11 +144,41 @@ async fn is_well_served(below: bool, prefix: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn at_the_root_of_a_host() {
-    is_well_served(false, "").await;
+async fn nginx_at_the_root_of_a_host() {
+    is_well_served(Proxy::nginx, false, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn below_a_path() {
-    is_well_served(true, "/silo").await;
+async fn nginx_below_a_path() {
+    is_well_served(Proxy::nginx, true, "/silo").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caddy_at_the_root_of_a_host() {
+    is_well_served(Proxy::caddy, false, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caddy_below_a_path() {
+    is_well_served(Proxy::caddy, true, "/silo").await;
+}
+
+/// systemd itself reads the unit, but for the program, which is not installed here.
+#[test]
+fn the_unit_of_systemd_has_no_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unit = include_str!("../../../deploy/silo.service").replace("/usr/local/bin/silo", env!("CARGO_BIN_EXE_silo"));
+    let file = folder.path().join("silo.service");
+    let verify = |text: &str| {
+        fs::write(&file, text).expect("written");
+        let output = Command::new("systemd-analyze").arg("verify").arg(&file).output();
+        let output = output.expect("systemd-analyze is there: tests/run installs systemd");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // The machine's own units are not ours to judge.
+        let ours: Vec<String> = said.lines().filter(|line| line.contains("silo.service")).map(str::to_owned).collect();
+        (output.status.success(), ours)
+    };
+    assert_eq!(verify(&unit), (true, Vec::new()));
+    let (_, faults) = verify(&unit.replace("ProtectSystem=strict", "ProtectSystem=very"));
+    assert_eq!(faults.len(), 1, "{faults:?}");
 }
