@@ -66,7 +66,7 @@ pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
     };
     let Some(manifest) = valid(false, &found.file)? else { return Ok(Exit::Failed) };
     let image = options.name.clone().or(found.image).unwrap_or_else(|| name_of(&manifest));
-    let folder = options.workdir.clone().map(|folder| Config { folder, has_entrypoint: false });
+    let folder = options.workdir.clone().map(|folder| Config { folder, ..Config::default() });
     let config = folder.or(found.config);
     let subject = Subject { manifest: &manifest, image: &image, config: config.as_ref() };
     let made = match command {

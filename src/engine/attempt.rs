@@ -20,7 +20,7 @@ use super::marks::{End, Marks};
 use super::record::{Phase, PhaseRecord};
 use super::removal::{Leave, Removal, create};
 use super::room::{LowWater, Room};
-use super::runtime::{self, Chunk, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
+use super::runtime::{self, Chunk, ClosedPath, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
 use crate::clock::Clock;
 
 /// How long after a container's end its output may be silent before the rest is given up.
@@ -31,6 +31,8 @@ const DYING: Duration = Duration::from_secs(60);
 const STARTING: Duration = Duration::from_secs(5);
 /// How often a container is looked at meanwhile: an engine tells that one has started, but not that none will.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// The exit codes of a process that TERM or KILL has ended: 128 and the number of the signal.
+const SIGNALLED: [i64; 2] = [143, 137];
 /// How many bytes must fit on a disk that is not full.
 const PROBE: usize = 64 * 1024;
 
@@ -78,6 +80,11 @@ impl From<Halted> for Error {
 }
 
 impl Error {
+    /// Whether the engine does not answer, so that nobody knows what became of what it was asked for.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Engine(why) if why.is_silence())
+    }
+
     /// Whether the same may work a while later, without anybody changing anything about the job.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -187,9 +194,9 @@ impl<R: Runtime> Attempt<R> {
         Ok(())
     }
 
-    /// Opens folders of other users below one of ours, by the engine.
-    pub async fn open_folders(&mut self, root: &Path, folders: &[PathBuf]) -> Result<(), Error> {
-        Ok(self.runtime.open_folders(root, folders).await?)
+    /// Opens files and folders of other users below one of ours, by the engine.
+    pub(super) async fn open_up(&mut self, root: &Path, closed: &[ClosedPath]) -> Result<(), Error> {
+        Ok(self.runtime.open_up(root, closed).await?)
     }
 
     /// Makes a phase of some work that blocks, on a thread of its own. It is halted when it is to stop, when it takes longer than
@@ -237,12 +244,13 @@ impl<R: Runtime> Attempt<R> {
             if self.is_never_begun(found).await? {
                 self.marks.begun(&found.id).map_err(|why| written(&self.folder, &why))?;
                 let output = self.runtime.start(&found.id).await?;
-                return self.watch(removal, output, container, container.timeout, room, stop).await;
+                return self.watch(removal, output, container, (container.timeout, false), room, stop).await;
             }
+            let is_over = found.state == State::Ended;
             let output = self.runtime.output(&found.id).await?;
             let ran = found.created.and_then(|created| (self.clock.now() - created).to_std().ok()).unwrap_or_default();
             let left = container.timeout.map(|timeout| timeout.saturating_sub(ran));
-            self.watch(removal, output, container, left, room, stop).await
+            self.watch(removal, output, container, (left, is_over), room, stop).await
         };
         let outcome = outcome.await;
         self.leave(outcome).await
@@ -282,11 +290,24 @@ impl<R: Runtime> Attempt<R> {
             Err(why) => Err(why),
         };
         match started {
-            Ok(output) => self.watch(removal, output, container, container.timeout, room, stop).await,
+            Ok(output) => self.watch(removal, output, container, (container.timeout, false), room, stop).await,
             Err(why) => {
-                removal.now().await;
+                self.removed(removal, why.is_silence()).await?;
                 Err(why)
             }
+        }
+    }
+
+    /// Removes the container of a job that has ended, or that is to end. One whose engine does not answer may run on, and may be
+    /// somebody's to take over.
+    async fn removed(&mut self, removal: Removal<R>, is_silence: bool) -> Result<(), Error> {
+        if is_silence && self.leave.keeps_lost() {
+            removal.keep();
+            return self.note("the container is left, to be taken over when its engine answers").await;
+        }
+        match removal.now().await {
+            Some(why) => self.note(&format!("the container stays behind: {why}")).await,
+            None => Ok(()),
         }
     }
 
@@ -295,7 +316,7 @@ impl<R: Runtime> Attempt<R> {
         removal: Removal<R>,
         output: Output,
         container: &Container,
-        limit: Option<Duration>,
+        (limit, is_over): (Option<Duration>, bool),
         room: Room<'_>,
         stop: &CancellationToken,
     ) -> Result<Main, Error> {
@@ -320,12 +341,14 @@ impl<R: Runtime> Attempt<R> {
         };
         let (kept, supervised) = tokio::join!(keeping, supervised);
         let ended = match (supervised, kept) {
+            (Ok((ended, None)), Ok(())) if is_over => {
+                let ended = seen_late(ended, limit, stop);
+                self.ended(removal.id(), ended, (room, &low)).await
+            }
             (Ok(ended), Ok(())) => self.ended(removal.id(), ended, (room, &low)).await,
             (Err(why), _) | (_, Err(why)) => Err(why),
         };
-        if let Some(why) = removal.now().await {
-            self.note(&format!("the container stays behind: {why}")).await?;
-        }
+        self.removed(removal, ended.as_ref().is_err_and(Error::is_silence)).await?;
         ended
     }
 
@@ -342,6 +365,9 @@ impl<R: Runtime> Attempt<R> {
         let is_full = ended.exit_code != 0 && stopped.is_none() && (is_full || low.was_full());
         if is_full || stopped == Some(Stopped::DiskFull) {
             return Err(Error::DiskFull { folder: room.output.to_owned() });
+        }
+        if ended.was_signalled && stopped.is_none() {
+            return Err(interrupted(&ended).into());
         }
         let main = Main { container_id: container.to_owned(), ended, stopped, output_bytes };
         let end = End { main, printed: self.logs.printed() };
@@ -404,10 +430,32 @@ impl<R: Runtime> Attempt<R> {
         outcome
     }
 
+    /// Whether the engine may have been asked for a container.
+    pub(super) fn has_begun(&self) -> bool {
+        self.phases.iter().any(|phase| phase.name == Phase::Main)
+    }
+
     /// Ends the attempt.
     pub fn finish(self) -> Remains {
         Remains { phases: self.phases, printed: self.logs.printed() }
     }
+}
+
+/// How a container was ended that had ended before anybody looked. The signals of the `silo` before are told by the engine; what
+/// ended containers that it knows nothing of was the engine itself, as it was stopped or started.
+fn seen_late(ended: Ended, limit: Option<Duration>, stop: &CancellationToken) -> (Ended, Option<Stopped>) {
+    let by_engine = ended.is_unseen || SIGNALLED.contains(&ended.exit_code);
+    let was_signalled = ended.was_signalled || (by_engine && !ended.oom);
+    let stopped = match was_signalled {
+        true if stop.is_cancelled() => Some(Stopped::Cancelled),
+        true if ended.was_signalled && limit == Some(Duration::ZERO) => Some(Stopped::TimedOut),
+        _ => None,
+    };
+    (Ended { was_signalled, ..ended }, stopped)
+}
+
+fn interrupted(ended: &Ended) -> runtime::Error {
+    runtime::Error::Interrupted { reason: format!("its exit code is {}", ended.exit_code) }
 }
 
 /// Waits for a container's end, and brings it about when it must not run on.

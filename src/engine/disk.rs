@@ -42,12 +42,17 @@ pub(super) fn sha256_of(mut file: File, halt: &Halt) -> Result<String, ReadError
 }
 
 /// Copies a file's bytes to a new file.
-pub(super) fn copy(mut from: &File, to: &Path, halt: &Halt) -> Result<(), ReadError> {
+pub(super) fn copy(from: &File, to: &Path, halt: &Halt) -> Result<(), ReadError> {
     let mut to = File::create_new(to)?;
     to.set_permissions(from.metadata()?.permissions())?;
+    copy_to(from, &mut to, halt)
+}
+
+/// Copies a file's bytes.
+pub(super) fn copy_to(mut from: &File, to: &mut File, halt: &Halt) -> Result<(), ReadError> {
     loop {
         halt.check()?;
-        if io::copy(&mut (&mut from).take(PIECE), &mut to)? == 0 {
+        if io::copy(&mut (&mut from).take(PIECE), to)? == 0 {
             return Ok(());
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn joined(words: impl IntoIterator<Item = String>) -> String {
 }
 
 fn words(container: &Container) -> Vec<String> {
-    let mut words: Vec<String> = ["docker", "run", "--rm"].map(str::to_owned).into();
+    let mut words: Vec<String> = ["docker", "run", "--rm", "--init"].map(str::to_owned).into();
     match container.input {
         Input::Nothing => {}
         Input::Pipe => words.push("--interactive".to_owned()),

@@ -7,17 +7,18 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::access::{self, JobUser, MadeAccess};
 use super::attempt::{Attempt, Error, Event, Main, Stopped, written};
-use super::container::{ATTEMPT, Network, RUN};
+use super::container::{ATTEMPT, Container, Network, RUN};
 use super::disk::ReadError;
 use super::fetch::Wanted;
-use super::file_removal::closed;
+use super::file_removal::{Purpose, closed};
 use super::folder::Folder;
 use super::halt::Halt;
 use super::inputs::{self, GivenInput, InputError};
 use super::logs::Logs;
 use super::marks::{End, Mark, Marks};
-use super::outputs::{Outputs, Rules, capture};
+use super::outputs::{Outputs, Rules, capture, mend_links};
 use super::plan::Plan;
 use super::record::{AttemptRecord, Phase};
 use super::removal::Leave;
@@ -28,7 +29,7 @@ use crate::clock::Clock;
 use crate::seed::model::Manifest;
 use crate::seed::{LABEL, label};
 
-/// How often an engine is asked to open folders of other users: each time shows what was behind those before.
+/// How often an engine is asked to open files and folders of other users: each time shows what was behind those before.
 const OPENINGS: u32 = 50;
 
 /// What is said of a job that failed.
@@ -91,8 +92,8 @@ enum Start {
 /// Does it. Whoever drops this at any await leaves no container behind, unless [`Job::leave`] is set.
 ///
 /// # Errors
-/// The folder cannot be written, so that there are not even logs; or the engine does not say what became of an attempt that is
-/// resumed. All else is in the outcome.
+/// The folder cannot be written, so that there are not even logs; or the engine does not say what there is of the run, or, where
+/// its container is left then ([`Leave::when_lost`]), what becomes of it: the attempt is to be resumed. All else is in the outcome.
 pub async fn execute<R: Runtime>(
     runtime: &R,
     job: Job<'_>,
@@ -102,10 +103,7 @@ pub async fn execute<R: Runtime>(
 ) -> Result<Outcome, Error> {
     let started = job.resumed.map_or_else(|| clock.now(), |resumed| resumed.started);
     let folder = job.folder.attempt(job.number);
-    let start = match job.resumed {
-        Some(_) => how_far(runtime, job, &folder).await?,
-        None => Start::Anew,
-    };
+    let start = how_far(runtime, job, &folder).await?;
     let failed = |why: std::io::Error| written(&job.folder.root, &why);
     let logs = match &start {
         Start::Ended(end) => Logs::reopen(&folder, job.log_cap, clock, end.printed).await.map_err(failed)?,
@@ -121,12 +119,20 @@ pub async fn execute<R: Runtime>(
     let mut attempt = Attempt::begin(runtime, (&folder, logs), (clock, events), job.leave, earlier);
     let mut seen = Seen::default();
     let main = seen.steps(&mut attempt, job, start, stop).await;
+    if let Err(why) = &main
+        && why.is_silence()
+        && job.leave.keeps_lost()
+        && attempt.has_begun()
+    {
+        return Err(why.clone());
+    }
     let verdict = verdict(job, &main, seen.outputs.as_ref());
     if let Verdict::Failed(error) = &verdict {
         // The disk may be full; then the verdict says so.
         _ = attempt.note(&format!("{}: {} {}", error.name, error.title, error.description)).await;
     }
-    let Seen { image, given, mut warnings, outputs } = seen;
+    let Seen { image, given, mut warnings, outputs, made } = seen;
+    made.undo(job.folder);
     let has_failed = main.as_ref().is_ok_and(|main| main.ended.exit_code != 0 && main.stopped.is_none());
     if has_failed && job.plan.container.network == Network::None {
         warnings.push(NO_NETWORK.to_owned());
@@ -135,9 +141,10 @@ pub async fn execute<R: Runtime>(
     Ok(Outcome { verdict, attempt, image, given, warnings, outputs })
 }
 
-/// How far an attempt came that another `silo` began.
+/// How far an attempt came that was begun before. What the engine has of the run besides is removed: an earlier attempt may run
+/// on at an engine that did not answer for a while.
 async fn how_far<R: Runtime>(runtime: &R, job: Job<'_>, folder: &Path) -> Result<Start, Error> {
-    let mark = Marks::new(folder).read();
+    let mark = if job.resumed.is_some() { Marks::new(folder).read() } else { Mark::Nothing };
     if let Mark::Ended(end) = mark {
         return Ok(Start::Ended(end));
     }
@@ -151,7 +158,7 @@ async fn how_far<R: Runtime>(runtime: &R, job: Job<'_>, folder: &Path) -> Result
     // begun is the one that is marked.
     let place = match &mark {
         Mark::Begun(container) => ours.iter().position(|it| it.id == *container),
-        _ => (!ours.is_empty()).then_some(0),
+        _ => (job.resumed.is_some() && !ours.is_empty()).then_some(0),
     };
     let adopted = place.map(|place| ours.swap_remove(place));
     for rest in ours.iter().chain(&others) {
@@ -181,6 +188,7 @@ struct Seen {
     given: Vec<GivenInput>,
     warnings: Vec<String>,
     outputs: Option<Outputs>,
+    made: MadeAccess,
 }
 
 impl Seen {
@@ -196,17 +204,18 @@ impl Seen {
         let is_resumed = !matches!(start, Start::Anew);
         let main = match start {
             Start::Anew => {
-                self.begin(attempt, job, stop).await?;
-                attempt.main(container, room, stop).await?
+                let container = self.begin(attempt, job, stop).await?;
+                attempt.main(&container, room, stop).await?
             }
             Start::Adopt(found) => attempt.adopt(&found, container, room, stop).await?,
             Start::Ended(end) => end.main,
             Start::Lost(container) => {
                 let reason = format!("container {container} is gone, and nobody saw how it ended");
-                return Err(runtime::Error::Lost { address: job.engine.address.clone(), reason }.into());
+                return Err(runtime::Error::Interrupted { reason }.into());
             }
         };
-        self.open_folders(attempt, job, stop).await?;
+        self.open_up(attempt, job, stop).await?;
+        self.mend_links(attempt, job, stop).await?;
         let (manifest, plan) = (job.manifest.clone(), job.plan.clone());
         let (output, rules) = (job.folder.output.clone(), job.rules);
         let work = move |halt: &Halt| {
@@ -225,9 +234,9 @@ impl Seen {
         Ok(main)
     }
 
-    /// Sees to it that folders of other users can be read, where the engine's user can do so. What stays closed is told of the
-    /// outputs.
-    async fn open_folders<R: Runtime>(
+    /// Sees to it that files and folders of other users can be read, where the engine's user can do so. What stays closed is told of
+    /// the outputs.
+    async fn open_up<R: Runtime>(
         &self,
         attempt: &mut Attempt<R>,
         job: Job<'_>,
@@ -237,38 +246,76 @@ impl Seen {
             let output = job.folder.output.clone();
             let stop = stop.child_token();
             let (halt, _dropped) = (Halt::on(&stop), stop.drop_guard());
-            let folders = tokio::task::spawn_blocking(move || closed(&output, true, &halt)).await;
-            let folders = folders.ok().and_then(Result::ok).unwrap_or_default();
-            if folders.is_empty() {
-                break;
-            }
-            if let Err(why) = attempt.open_folders(&job.folder.output, &folders).await {
-                attempt.note(&format!("folders of other users stay closed: {why}")).await?;
+            let found = tokio::task::spawn_blocking(move || closed(&output, Purpose::Read, &halt)).await;
+            let Some(found) = found.ok().and_then(Result::ok).filter(|found| !found.paths.is_empty()) else { break };
+            if let Err(why) = attempt.open_up(&found.root, &found.paths).await {
+                if why.is_silence() {
+                    return Err(why);
+                }
+                attempt.note(&format!("files of other users stay closed: {why}")).await?;
                 break;
             }
         }
         Ok(())
     }
 
-    /// What comes before the container.
+    /// Sees to it that links which lead somewhere in the container lead there on this machine.
+    async fn mend_links<R: Runtime>(
+        &self,
+        attempt: &mut Attempt<R>,
+        job: Job<'_>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        // Again, when the engine has opened folders that only their owner may write to.
+        for _ in 0..2 {
+            let (plan, output, bytes) = (job.plan.clone(), job.folder.output.clone(), job.rules.bytes);
+            let stop = stop.child_token();
+            let (halt, _dropped) = (Halt::on(&stop), stop.drop_guard());
+            let mended = tokio::task::spawn_blocking(move || mend_links(&plan, &output, bytes, &halt)).await;
+            let closed = mended.ok().and_then(Result::ok).unwrap_or_default();
+            if closed.is_empty() {
+                break;
+            }
+            match attempt.open_up(&job.folder.output, &closed).await {
+                Err(why) if why.is_silence() => return Err(why),
+                Err(_) => break,
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes before the container: how it is to be made, for the user of the image that is there.
     async fn begin<R: Runtime>(
         &mut self,
         attempt: &mut Attempt<R>,
         job: Job<'_>,
         stop: &CancellationToken,
-    ) -> Result<(), Error> {
+    ) -> Result<Container, Error> {
         let image = attempt.pull(&job.wanted, stop).await?;
         let differs = job.must_match && !is_of(&image, job.manifest);
+        let user = job.plan.container.user.as_ref().unwrap_or(&image.config.user);
+        let user = JobUser::new(user, job.engine.maps_users);
         self.image = Some(image);
         if differs {
             return Err(Error::OtherManifest { image: job.wanted.image.to_string() });
         }
         let (manifest, plan, folder) = (job.manifest.clone(), job.plan.clone(), job.folder.clone());
         let given = job.given.map(<[GivenInput]>::to_vec);
-        let work = move |halt: &Halt| stage(&manifest, &plan, given, &folder, halt);
-        let staged = attempt.phase(Phase::Stage, (stop, None), work).await?;
-        (self.given, self.warnings) = staged;
-        Ok(())
+        let work = move |halt: &Halt| {
+            let (given, mut warnings) = stage(&manifest, &plan, given, &folder, halt)?;
+            let mut container = plan.container.clone();
+            let Some(user) = user else { return Ok((given, warnings, container, MadeAccess::default())) };
+            let (made, told) = access::give((&plan, &mut container), &user, &folder, halt)?;
+            warnings.extend(told);
+            Ok((given, warnings, container, made))
+        };
+        let (given, warnings, container, made) = attempt.phase(Phase::Stage, (stop, None), work).await?;
+        for warning in &warnings {
+            attempt.note(warning).await?;
+        }
+        (self.given, self.warnings, self.made) = (given, warnings, made);
+        Ok(container)
     }
 }
 
@@ -380,7 +427,9 @@ fn failure(why: &runtime::Error) -> Failure {
     match why {
         runtime::Error::Pull { .. } if why.is_passing() => Failure::Pull,
         runtime::Error::Pull { .. } | runtime::Error::NoImage { .. } => Failure::PullRefused,
-        runtime::Error::NoEngine { .. } | runtime::Error::Lost { .. } => Failure::EngineLost,
+        runtime::Error::NoEngine { .. } | runtime::Error::Lost { .. } | runtime::Error::Interrupted { .. } => {
+            Failure::EngineLost
+        }
         runtime::Error::DiskFull { .. } => Failure::Disk,
         runtime::Error::NoGpu { .. }
         | runtime::Error::Command { .. }

@@ -10,18 +10,21 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmod, fchmod, fstat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmod, fchmod, fstat, openat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::geteuid;
 
 use super::halt::{Halt, Halted};
+use super::runtime::ClosedPath;
 use super::walk::{Bounds, FOLDER, Met, WalkError, open, walk};
 
 /// The longest path that an engine is asked about: paths have a bound (`PATH_MAX`), and it sees this one below another.
 const LONGEST_PATH: usize = 3000;
-/// The most folders that it is asked to open at a time.
-const MOST_FOLDERS: usize = 10_000;
+/// The most files and folders that it is asked to open at a time.
+const MOST_PATHS: usize = 10_000;
 
 /// Why a folder is not removed, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -57,39 +60,74 @@ pub fn remove(root: &Path, halt: &Halt) -> Result<(), RemovalError> {
     unlinkat(CWD, root, AtFlags::REMOVEDIR).map_err(stuck)
 }
 
-/// The folders in a folder that must be opened to everybody before this process can remove what is in them, or (`to_read`) can
-/// read them: they are another user's. Relative paths; what lies behind them is seen when they are open.
+/// What files and folders of other users are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Read,
+    Remove,
+}
+
+/// What must be opened to this process, and the folder that its paths are below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedPaths {
+    pub root: PathBuf,
+    pub paths: Vec<ClosedPath>,
+}
+
+/// What there is in a folder that this process cannot read, or whose contents it cannot remove, because it is another user's: the
+/// folder itself, or what is seen in it. What lies behind that is seen when it is open.
 ///
 /// # Errors
-/// The walk was halted, or the folder itself cannot be read.
-pub fn closed(root: &Path, to_read: bool, halt: &Halt) -> Result<Vec<PathBuf>, RemovalError> {
+/// The walk was halted, or the folder itself is not there.
+pub fn closed(root: &Path, purpose: Purpose, halt: &Halt) -> Result<ClosedPaths, RemovalError> {
+    let mut found = ClosedPaths { root: root.to_owned(), paths: Vec::new() };
     // Root is kept out of nothing.
     if geteuid().is_root() {
-        return Ok(Vec::new());
+        return Ok(found);
     }
-    let mut folders = Vec::new();
-    let mut add = |path: Vec<u8>| {
-        if path.len() <= LONGEST_PATH && folders.len() < MOST_FOLDERS {
-            folders.push(PathBuf::from(OsStr::from_bytes(&path)));
+    let stuck = |why: io::Error| RemovalError::Stuck { path: root.to_owned(), why };
+    let about = statat(CWD, root, AtFlags::SYMLINK_NOFOLLOW).map_err(|why| stuck(why.into()))?;
+    if let (true, Some(parent), Some(name)) = (is_closed(&about, purpose), root.parent(), root.file_name()) {
+        return Ok(ClosedPaths { root: parent.to_owned(), paths: vec![closed_path(name.into(), &about)] });
+    }
+    let mut meet = |met: Met<'_>| {
+        let Met::Entry { prefix, name, about, .. } = met else { return };
+        if is_closed(about, purpose) && found.paths.len() < MOST_PATHS {
+            let path = [prefix, name.to_bytes()].concat();
+            if path.len() <= LONGEST_PATH {
+                found.paths.push(closed_path(PathBuf::from(OsStr::from_bytes(&path)), about));
+            }
         }
     };
     let bounds = Bounds { entries: usize::MAX, bytes: None };
-    let mut meet = |met: Met<'_>| match met {
-        Met::Closed { path, why: Errno::ACCESS } if to_read => add(path.to_owned()),
-        Met::Entry { prefix, name, about, .. }
-            if !to_read
-                && FileType::from_raw_mode(about.st_mode) == FileType::Directory
-                && about.st_uid != geteuid().as_raw()
-                && !Mode::from_raw_mode(about.st_mode).contains(Mode::RWXO) =>
-        {
-            add([prefix, name.to_bytes()].concat());
-        }
-        _ => {}
-    };
     match open(root).map_err(WalkError::Root).and_then(|handle| walk(handle, bounds, halt, &mut meet)) {
-        Ok(_) => Ok(folders),
+        Ok(_) => Ok(found),
         Err(WalkError::Halted(why)) => Err(RemovalError::Halted(why)),
-        Err(WalkError::Root(why)) => Err(RemovalError::Stuck { path: root.to_owned(), why }),
+        Err(WalkError::Root(why)) => Err(stuck(why)),
+    }
+}
+
+pub(super) fn closed_path(path: PathBuf, about: &Stat) -> ClosedPath {
+    ClosedPath {
+        path,
+        is_folder: FileType::from_raw_mode(about.st_mode) == FileType::Directory,
+        mode: Mode::from_raw_mode(about.st_mode).bits() & 0o777,
+        modified: about.st_mtime.try_into().unwrap_or_default(),
+    }
+}
+
+/// Whether a file or folder keeps this process, which is not root, from what it is for. What it may as one of a group does not
+/// count.
+fn is_closed(about: &Stat, purpose: Purpose) -> bool {
+    let mode = Mode::from_raw_mode(about.st_mode);
+    let is_ours = about.st_uid == geteuid().as_raw();
+    let may = |ours: Mode, others: Mode| mode.contains(if is_ours { ours } else { others });
+    match (FileType::from_raw_mode(about.st_mode), purpose) {
+        (FileType::RegularFile, Purpose::Read) => !may(Mode::RUSR, Mode::ROTH),
+        (FileType::Directory, Purpose::Read) => !may(Mode::RUSR | Mode::XUSR, Mode::ROTH | Mode::XOTH),
+        // Ours is ours to open. In a sticky folder nobody removes what is another's.
+        (FileType::Directory, Purpose::Remove) => !is_ours && (!mode.contains(Mode::RWXO) || mode.contains(Mode::SVTX)),
+        _ => false,
     }
 }
 

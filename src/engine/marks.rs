@@ -98,7 +98,7 @@ mod tests {
         marks.begun("4711").expect("it can be written");
         assert_eq!(marks.read(), Mark::Begun("4711".to_owned()));
         assert!(marks.since_begun("4711").is_some() && marks.since_begun("4712").is_none());
-        let ended = Ended { exit_code: 3, oom: false };
+        let ended = Ended { exit_code: 3, oom: false, was_signalled: false, is_unseen: false };
         let main = Main { container_id: "4711".to_owned(), ended, stopped: None, output_bytes: 7 };
         let end = End { main, printed: Printed { stdout_bytes: 1, stderr_bytes: 2, truncated: true } };
         marks.ended(&end).expect("it can be written");

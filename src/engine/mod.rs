@@ -2,6 +2,7 @@
 //!
 //! Knows the standard and container engines; knows no database, no HTTP server and no command line.
 
+mod access;
 pub mod attempt;
 pub mod build;
 pub mod command;

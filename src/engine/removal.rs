@@ -10,16 +10,29 @@ use super::runtime::{self, Runtime};
 
 /// Says that whoever runs a job goes, and that its container stays for the next owner. Clones say the same.
 #[derive(Clone, Debug, Default)]
-pub struct Leave(Arc<AtomicBool>);
+pub struct Leave {
+    is_set: Arc<AtomicBool>,
+    keeps_lost: bool,
+}
 
 impl Leave {
+    /// For runs that are resumed: a container stays as well when its engine stops answering, since it may run on.
+    pub fn when_lost() -> Self {
+        Self { keeps_lost: true, ..Self::default() }
+    }
+
     /// From now on containers stay when their attempt is dropped.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.is_set.store(true, Ordering::Release);
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.is_set.load(Ordering::Acquire)
+    }
+
+    /// Whether a container of an engine that does not answer is left to whoever resumes the run.
+    pub(super) fn keeps_lost(&self) -> bool {
+        self.keeps_lost
     }
 }
 
@@ -52,6 +65,11 @@ impl<R: Runtime> Removal<R> {
 
     pub(super) fn id(&self) -> &str {
         self.container.as_ref().map_or("", |(_, id)| id)
+    }
+
+    /// Leaves it to whoever resumes the run.
+    pub(super) fn keep(mut self) {
+        self.container = None;
     }
 
     /// Removes it, and says why it could not. It carries labels, so somebody will find it.

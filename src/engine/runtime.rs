@@ -57,11 +57,23 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Ends a container, if it runs, and removes it. One that is gone already is no error.
     fn remove(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Opens folders to everybody, whoever they belong to: paths below `root`, which must itself keep strangers out.
-    fn open_folders(&self, root: &Path, folders: &[PathBuf]) -> impl Future<Output = Result<()>> + Send;
+    /// Opens files and folders to this process, whoever they belong to: paths below `root`, in which nobody may be at work.
+    fn open_up(&self, root: &Path, closed: &[ClosedPath]) -> impl Future<Output = Result<()>> + Send;
 
     /// All containers, running or not, that carry a label.
     fn containers(&self, label: &str) -> impl Future<Output = Result<Vec<Found>>> + Send;
+}
+
+/// A file or folder that this process cannot read, or cannot empty: it belongs to another user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedPath {
+    /// Relative.
+    pub path: PathBuf,
+    pub is_folder: bool,
+    /// Permissions, as in `0o700`.
+    pub mode: u32,
+    /// Seconds of Unix time.
+    pub modified: u64,
 }
 
 /// What a container prints, in the order of its arrival.
@@ -84,6 +96,8 @@ pub struct Engine {
     pub memory: u64,
     /// Whether it may have GPUs; only a start tells for sure.
     pub gpus: bool,
+    /// Whether users in containers have other numbers on its machine.
+    pub maps_users: bool,
 }
 
 /// An image that the engine has.
@@ -106,6 +120,8 @@ pub struct Config {
     /// Its WORKDIR; empty for the root.
     pub folder: String,
     pub has_entrypoint: bool,
+    /// Its USER; empty for root.
+    pub user: String,
 }
 
 /// A user of a registry.
@@ -161,6 +177,12 @@ pub struct Ended {
     pub exit_code: i64,
     /// Whether the kernel ended a process of it because its memory was used up.
     pub oom: bool,
+    /// Whether it was sent a signal through the engine: by us, by the engine as it stopped, or by somebody else.
+    #[serde(default)]
+    pub was_signalled: bool,
+    /// Whether the engine was started after its end, and so does not know how it came to that.
+    #[serde(default)]
+    pub is_unseen: bool,
 }
 
 /// A signal that containers are sent.
@@ -203,6 +225,8 @@ pub enum Error {
         "the container engine at {address} does not answer any more ({reason}): look whether it runs, and try again"
     )]
     Lost { address: String, reason: String },
+    #[error("the job's container was stopped from outside, as by an engine that is restarted ({reason})")]
+    Interrupted { reason: String },
     #[error("the engine has no image {image}: pull it first, or look at the name")]
     NoImage { image: String },
     #[error("{image} cannot be pulled: {cause}. The engine says: {reason}")]
@@ -252,10 +276,15 @@ impl fmt::Display for PullFailure {
 }
 
 impl Error {
+    /// Whether the engine does not answer, so that nobody knows what it does.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::NoEngine { .. } | Self::Lost { .. })
+    }
+
     /// Whether the same may work a while later, without anybody changing anything about the job.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::NoEngine { .. } | Self::Lost { .. } | Self::DiskFull { .. } => true,
+            Self::NoEngine { .. } | Self::Lost { .. } | Self::Interrupted { .. } | Self::DiskFull { .. } => true,
             Self::Pull { cause, .. } => matches!(cause, PullFailure::Unreachable | PullFailure::Busy),
             _ => false,
         }

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{App, Result};
 use crate::auth::random_id;
-use crate::engine::file_removal::{RemovalError, closed, remove};
+use crate::engine::file_removal::{Purpose, RemovalError, closed, remove};
 use crate::engine::halt::Halt;
-use crate::engine::runtime::Runtime as _;
+use crate::engine::runtime::{ClosedPath, Runtime as _};
 
 /// Where they are, in the folder of runs.
 const DISCARDED: &str = ".discarded";
@@ -31,13 +31,14 @@ impl App {
         let discarded = discarded_in(&self.settings().runs_folder());
         let work = |folder: PathBuf, discarded: PathBuf| spawn_blocking(move || moved(&folder, &discarded));
         let mut done = work(folder.clone(), discarded.clone()).await?;
-        if let (Err(why), Some(parent), Some(name)) = (&done, folder.parent(), folder.file_name())
-            && why.kind() == ErrorKind::PermissionDenied
+        if done.as_ref().is_err_and(|why| why.kind() == ErrorKind::PermissionDenied)
+            && let Ok(machine) = self.machine().await
         {
             // A job has made its output folder its own.
-            let machine = self.machine().await.ok();
-            if let Some(machine) = machine {
-                _ = machine.docker.open_folders(parent, &[PathBuf::from(name)]).await;
+            let place = folder.clone();
+            let found = spawn_blocking(move || closed(&place, Purpose::Remove, &Halt::default())).await?;
+            if let Ok(found) = found {
+                _ = machine.docker.open_up(&found.root, &found.paths).await;
                 done = work(folder.clone(), discarded).await?;
             }
         }
@@ -77,17 +78,17 @@ impl App {
     ) -> Result<std::result::Result<(), RemovalError>> {
         for _ in 0..OPENINGS {
             let (folder, its_halt) = (discarded.join(name), halt.clone());
-            let (removed, folders) = spawn_blocking(move || {
+            let (removed, closed) = spawn_blocking(move || {
                 let removed = remove(&folder, &its_halt);
-                let folders = if removed.is_err() { to_open(&folder, &its_halt) } else { Vec::new() };
-                (removed, folders)
+                let closed = if removed.is_err() { to_open(&folder, &its_halt) } else { Vec::new() };
+                (removed, closed)
             })
             .await?;
-            if folders.is_empty() {
+            if closed.is_empty() {
                 return Ok(removed);
             }
             let opened = match self.machine().await {
-                Ok(machine) => machine.docker.open_folders(discarded, &folders).await,
+                Ok(machine) => machine.docker.open_up(discarded, &closed).await,
                 Err(why) => Err(why),
             };
             if let Err(why) = opened {
@@ -130,12 +131,14 @@ fn waiting(discarded: &Path) -> Vec<OsString> {
 }
 
 /// The folders that are in the way, as the engine knows them: below the one where all discarded files are.
-fn to_open(folder: &Path, halt: &Halt) -> Vec<PathBuf> {
-    let Some(name) = folder.file_name().map(PathBuf::from) else { return Vec::new() };
-    match closed(folder, false, halt) {
-        Ok(folders) => folders.into_iter().map(|inside| name.join(inside)).collect(),
-        Err(_) if halt.check().is_ok() && folder.is_dir() => vec![name],
-        Err(_) => Vec::new(),
+fn to_open(folder: &Path, halt: &Halt) -> Vec<ClosedPath> {
+    let Ok(found) = closed(folder, Purpose::Remove, halt) else { return Vec::new() };
+    match folder.file_name() {
+        Some(name) if found.root == folder => {
+            let below = |closed: ClosedPath| ClosedPath { path: Path::new(name).join(&closed.path), ..closed };
+            found.paths.into_iter().map(below).collect()
+        }
+        _ => found.paths,
     }
 }
 

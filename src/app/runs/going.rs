@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,7 @@ pub(in crate::app) struct Going {
     /// By id, how each is told to stop.
     runs: Mutex<HashMap<String, CancellationToken>>,
     /// Those that an error has ended here, though their leases are ours.
-    left: Mutex<Vec<ClaimedRun>>,
+    left: Mutex<Vec<(Instant, ClaimedRun)>>,
 }
 
 /// One of them, until it is dropped.
@@ -42,12 +43,18 @@ impl Going {
 
     /// To be gone on with later.
     pub(super) fn leave(&self, claim: ClaimedRun) {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), claim));
+    }
+
+    /// Those that were left, not longer ago than that. They stay.
+    pub(super) fn all_left(&self, most: Duration) -> Vec<ClaimedRun> {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.iter().filter(|(since, _)| since.elapsed() < most).map(|(_, claim)| claim.clone()).collect()
     }
 
     /// One of those that were left.
     pub(super) fn left(&self) -> Option<ClaimedRun> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).pop().map(|(_, claim)| claim)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {

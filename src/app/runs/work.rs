@@ -32,6 +32,8 @@ use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
 /// How long a silo may be silent before another takes its runs.
 pub(in crate::app) const LEASE: TimeDelta = TimeDelta::seconds(60);
+/// For how long an engine that does not answer keeps its runs from being done by another silo.
+const ENGINE_AWAY: Duration = Duration::from_secs(15 * 60);
 /// How often the lease is renewed, and who wants to cancel is heard.
 const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
@@ -64,6 +66,7 @@ impl App {
             Ok(machine) => machine,
             Err(why) => {
                 tracing::debug!(%why, "runs wait: there is no container engine");
+                self.renew_left().await?;
                 return Ok(false);
             }
         };
@@ -103,6 +106,18 @@ impl App {
         // Without room nothing is begun; what was begun before is gone on with.
         let most = if self.run_room().await? { u64::from(self.settings().runs.per_user_running) } else { 0 };
         Ok(self.0.store.run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?)
+    }
+
+    /// Keeps the runs whose engine does not answer: their jobs may run on there, so nobody else is to begin them again.
+    async fn renew_left(&self) -> Result<()> {
+        for left in self.0.going.all_left(ENGINE_AWAY) {
+            match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
+                // It finds out when the engine is back.
+                Ok(_) | Err(store::Error::LeaseLost) => {}
+                Err(why) => return Err(why.into()),
+            }
+        }
+        Ok(())
     }
 
     async fn run_claimed(
@@ -161,7 +176,7 @@ impl App {
         cancel: &CancellationToken,
         stop: &CancellationToken,
     ) -> Result<Option<(Record, Done)>> {
-        let leave = Leave::default();
+        let leave = Leave::when_lost();
         let (tell, mut told) = mpsc::channel(16);
         let mut record = task.record.clone();
         let mut told_of_pull = false;
@@ -169,7 +184,13 @@ impl App {
         let mut work = std::pin::pin!(self.attempt((machine, claim), task, tell, cancel, &leave));
         loop {
             tokio::select! {
-                done = &mut work => return Ok(Some((record, done?))),
+                done = &mut work => {
+                    if let Err(why) = &done {
+                        record.message = why.to_string();
+                        self.store_state(claim, &record).await?;
+                    }
+                    return Ok(Some((record, done?)));
+                }
                 Some(event) = told.recv() => match event {
                     Event::Phase(phase) => {
                         record.enter(phase, self.0.clock.now());
@@ -280,9 +301,9 @@ impl App {
                 Ok(Done { outcome: Some(outcome), ran: Some((shown, plan)), verdict })
             }
             // The engine does not say what became of it: whoever asks later may hear.
-            Err(crate::engine::attempt::Error::Engine(why)) if task.resumed.is_some() => {
+            Err(crate::engine::attempt::Error::Engine(why)) => {
                 self.machine_forget().await;
-                Err(Error::Internal(format!("run {} cannot be taken over yet: {why}", task.record.id)))
+                Err(Error::Internal(format!("the run goes on when its engine answers: {why}")))
             }
             Err(why) => Ok(Done::failed(Failure::Disk.error(why.to_string()))),
         }

@@ -13,7 +13,8 @@ const KEPT_OUTPUT: &str = "64m";
 /// What no job needs, of what Docker gives by default: making device nodes, forging packets, writing the audit log.
 const DROPPED: [&str; 3] = ["MKNOD", "NET_RAW", "AUDIT_WRITE"];
 
-pub(super) fn body(container: &Container, is_podman: bool) -> ContainerCreateBody {
+/// `has_init`: a process of the engine's comes first, which hands signals on to the job's and buries what it leaves.
+pub(super) fn body(container: &Container, is_podman: bool, has_init: bool) -> ContainerCreateBody {
     let exposed = |text: &super::super::container::Text| text.expose().to_owned();
     ContainerCreateBody {
         image: Some(container.image.to_string()),
@@ -29,7 +30,7 @@ pub(super) fn body(container: &Container, is_podman: bool) -> ContainerCreateBod
         tty: Some(container.input == Input::Terminal),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        host_config: Some(host(container, is_podman)),
+        host_config: Some(HostConfig { init: Some(has_init), ..host(container, is_podman) }),
         ..ContainerCreateBody::default()
     }
 }

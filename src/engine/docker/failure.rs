@@ -112,6 +112,23 @@ fn pull_failure(status: u16, reason: &str) -> PullFailure {
     }
 }
 
+/// Whether a container cannot be made because the engine's init program is not there.
+pub(super) fn is_without_init(why: &BollardError) -> bool {
+    says(&words(why), &["container-init binary not found"])
+}
+
+/// What an init program says that could not begin the job's: the exit code of a shell, and the reason.
+pub(super) fn of_init(said: &str) -> Option<(i64, String)> {
+    let said = said.trim();
+    let tini = said.starts_with("[FATAL tini (") && said.contains("] exec ");
+    let catatonit = said.starts_with("ERROR (catatonit:") && said.contains("failed to exec pid1");
+    if !tini && !catatonit {
+        return None;
+    }
+    let exit_code = if says(said, &["no such file or directory"]) { 127 } else { 126 };
+    Some((exit_code, said.to_owned()))
+}
+
 /// Whether the container that was asked about is gone, or does not run any more.
 pub(super) fn is_gone(why: &BollardError) -> bool {
     let BollardError::DockerResponseServerError { status_code, message } = why else { return false };
@@ -204,6 +221,16 @@ mod tests {
         assert_eq!(code("cgroups: cannot enter"), None);
         let gpu = "could not select device driver \"\" with capabilities: [[gpu]]";
         assert!(matches!(answer(500, gpu).start(), Error::NoGpu { .. }));
+    }
+
+    #[test]
+    fn what_an_init_program_cannot_begin_has_the_codes_of_a_shell() {
+        let code = |said: &str| of_init(said).map(|(code, _)| code);
+        assert_eq!(code("[FATAL tini (7)] exec /x failed: No such file or directory\n"), Some(127));
+        assert_eq!(code("[FATAL tini (8)] exec /x failed: Permission denied"), Some(126));
+        assert_eq!(code("[FATAL tini (8)] exec /x failed: Exec format error"), Some(126));
+        assert_eq!(code("ERROR (catatonit:6): failed to exec pid1: No such file or directory"), Some(127));
+        assert_eq!(code("exec /x failed: No such file or directory"), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod pull;
 mod session;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -24,9 +24,10 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::container::Container;
 use super::runtime::{
-    self, Chunk, Config, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result, Runtime,
-    Signal, State,
+    self, Chunk, ClosedPath, Config, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result,
+    Runtime, Signal, State,
 };
+use crate::clock::Clock;
 use crate::seed::image_reference::ImageReference;
 use failure::Failure;
 
@@ -41,6 +42,8 @@ const ANSWER: Duration = Duration::from_secs(120);
 const GREETING: Duration = Duration::from_secs(10);
 /// How long after a container was killed it is still heard that its memory was the reason.
 const LATE: Duration = Duration::from_secs(1);
+/// How many events Docker remembers (`daemon/events`), and none of before its start.
+const REMEMBERED: usize = 256;
 /// The exit code of a process that was killed: 128 and the number of `SIGKILL`.
 const KILLED: i64 = 137;
 
@@ -136,6 +139,7 @@ impl Runtime for Docker {
             memory: about.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(u64::MAX),
             // Podman does not tell.
             gpus: self.is_podman || has_nvidia || has_devices,
+            maps_users: ["rootless", "userns"].iter().any(|it| is_secured_by(about.security_options.as_deref(), it)),
         })
     }
 
@@ -154,6 +158,7 @@ impl Runtime for Docker {
             config: Config {
                 folder: config.working_dir.unwrap_or_default(),
                 has_entrypoint: config.entrypoint.is_some_and(|words| !words.is_empty()),
+                user: config.user.unwrap_or_default(),
             },
         })
     }
@@ -173,8 +178,14 @@ impl Runtime for Docker {
         if let Some(platform) = &container.platform {
             options = options.platform(platform);
         }
-        let body = create::body(container, self.is_podman);
-        match self.client.create_container(Some(options.build()), body).await {
+        let options = Some(options.build());
+        let body = |has_init| create::body(container, self.is_podman, has_init);
+        let created = match self.client.create_container(options.clone(), body(true)).await {
+            // Podman takes it from a package of its own, which is not always there.
+            Err(why) if failure::is_without_init(&why) => self.client.create_container(options, body(false)).await,
+            other => other,
+        };
+        match created {
             Ok(created) => Ok(created.id),
             Err(why) => Err(self.failure(why).container(container.image.as_str())),
         }
@@ -210,8 +221,12 @@ impl Runtime for Docker {
             // The connection was cut in the middle of the wait.
             return Err(Error::Lost { address: self.address.clone(), reason: "it stopped answering".to_owned() });
         };
-        let oom = state.oom_killed == Some(true) || (exit_code == KILLED && self.ran_out_of_memory(id, &state).await);
-        Ok(Ended { exit_code, oom })
+        if let Some((exit_code, reason)) = self.not_begun(id, exit_code).await {
+            return Err(Error::Command { exit_code, reason });
+        }
+        let told = if exit_code == 0 { Told::default() } else { self.told_of(id, &state, exit_code == KILLED).await };
+        let oom = state.oom_killed == Some(true) || (exit_code == KILLED && told.oom);
+        Ok(Ended { exit_code, oom, was_signalled: told.was_signalled, is_unseen: told.is_unseen })
     }
 
     async fn signal(&self, id: &str, signal: Signal) -> Result<()> {
@@ -234,8 +249,8 @@ impl Runtime for Docker {
         }
     }
 
-    async fn open_folders(&self, root: &Path, folders: &[PathBuf]) -> Result<()> {
-        self.unpack_over(root, folders).await
+    async fn open_up(&self, root: &Path, closed: &[ClosedPath]) -> Result<()> {
+        self.unpack_over(root, closed).await
     }
 
     async fn containers(&self, label: &str) -> Result<Vec<Found>> {
@@ -257,25 +272,74 @@ impl Runtime for Docker {
 }
 
 impl Docker {
-    /// Whether a container that was killed ran out of memory, though its state does not say so: Docker hears of the end
-    /// and of the memory by two ways, and writes the state at the end. What comes later is an event only.
-    /// (Podman reads it from a file of the container's monitor, which is there at the end.)
-    async fn ran_out_of_memory(&self, id: &str, state: &models::ContainerState) -> bool {
+    /// The exit code and the reason where the init process could not begin the job's own: it is there, so the container starts, and
+    /// says so in the container's output. (Docker's is tini, Podman's catatonit.)
+    async fn not_begun(&self, id: &str, exit_code: i64) -> Option<(i64, String)> {
+        if !matches!(exit_code, 1 | 126 | 127) {
+            return None;
+        }
+        let options = LogsOptionsBuilder::default().stderr(true).tail("1").build();
+        let Some(Ok(last)) = self.client.logs(id, Some(options)).next().await else { return None };
+        failure::of_init(&String::from_utf8_lossy(&last.into_bytes()))
+    }
+
+    /// What the engine tells of a container that has failed, beside its state. Docker hears of the end and of memory that ran out by
+    /// two ways, and writes the state at the end; what comes later is an event only, for which this waits (`is_late`).
+    /// (Podman reads it from a file of the container's monitor, which is there at the end, and its containers outlive it.)
+    async fn told_of(&self, id: &str, state: &models::ContainerState, is_late: bool) -> Told {
         let [started, finished] = [&state.started_at, &state.finished_at]
             .map(|at| at.as_deref().and_then(|at| DateTime::parse_from_rfc3339(at).ok()));
-        let (Some(started), Some(finished), false) = (started, finished, self.is_podman) else { return false };
+        let (Some(started), Some(finished)) = (started, finished) else { return Told::default() };
         // The interface reads nothing but Unix time here.
         let unix = |at: DateTime<FixedOffset>| format!("{}.{:09}", at.timestamp(), at.timestamp_subsec_nanos());
-        let filters = HashMap::from([("container", vec![id]), ("event", vec!["oom"])]);
+        let wanted = if self.is_podman { vec!["kill"] } else { vec!["oom", "kill", "die"] };
+        let filters = HashMap::from([("container", vec![id]), ("event", wanted)]);
         let options = EventsOptionsBuilder::default()
             .since(&unix(started))
-            .until(&unix(finished + LATE))
+            .until(&unix(if self.is_podman { finished } else { finished + LATE }))
             .filters(&filters)
             .build();
         let mut events = std::pin::pin!(self.client.events(Some(options)));
+        let (mut told, mut has_died) = (Told::default(), false);
         // On another machine, whose clock differs from ours, the stream may end much later than that.
-        matches!(tokio::time::timeout(LATE, events.next()).await, Ok(Some(Ok(_))))
+        let listening = async {
+            while let (false, Some(Ok(event))) = (told.oom || (has_died && !is_late), events.next().await) {
+                match event.action.as_deref() {
+                    Some("oom") => told.oom = true,
+                    Some("die") => has_died = true,
+                    _ => told.was_signalled = true,
+                }
+            }
+        };
+        _ = tokio::time::timeout(LATE, listening).await;
+        told.is_unseen = !has_died && !self.is_podman && self.is_new().await;
+        told
     }
+
+    /// Whether the engine still remembers everything since it was started. What it does not know of came before.
+    async fn is_new(&self) -> bool {
+        let now = Clock::system().now().timestamp().to_string();
+        let options = EventsOptionsBuilder::default().since("1").until(&now).build();
+        let events = self.client.events(Some(options)).filter(|event| std::future::ready(event.is_ok())).count();
+        tokio::time::timeout(LATE, events).await.is_ok_and(|count| count < REMEMBERED)
+    }
+}
+
+/// Whether an engine names this among the ways in which it secures containers.
+fn is_secured_by(options: Option<&[String]>, name: &str) -> bool {
+    let words = options.unwrap_or_default().iter().flat_map(|option| option.split(','));
+    words.filter_map(|word| word.strip_prefix("name=")).any(|word| word == name)
+}
+
+/// What an engine's events tell of a container.
+#[derive(Default)]
+struct Told {
+    /// Its memory ran out.
+    oom: bool,
+    /// It was sent a signal.
+    was_signalled: bool,
+    /// The engine has not seen its end.
+    is_unseen: bool,
 }
 
 /// The id of a container, fit for a path of the engine's interface.

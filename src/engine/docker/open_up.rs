@@ -1,33 +1,38 @@
-//! Opening folders of other users by the engine, which is root or acts for it: their names are unpacked over them, with another
-//! mode, into a container that is never started. So no program runs, and no image has to have one.
+//! Opening files and folders of other users by the engine, which is root or acts for it. An archive is unpacked over them, into a
+//! container that is never started: of a folder its name, of a file another link to it, each with the owner and the permissions that
+//! it is to have. So no program runs, and no image has to have one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use bollard::query_parameters::{CreateImageOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder, UploadToContainerOptionsBuilder};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::StreamExt as _;
+use rustix::process::{getegid, geteuid};
 
-use super::{Docker, container_id};
+use super::{Docker, container_id, is_secured_by};
 use crate::clock::Clock;
 use crate::engine::container::{Bind, Container, Input, Network, Text};
 use crate::engine::removal::{Leave, create};
-use crate::engine::runtime::{Error, Result, Runtime as _};
+use crate::engine::runtime::{ClosedPath, Error, Result, Runtime as _};
 use crate::seed::image_reference::ImageReference;
 
-/// The image of the container: an empty one, made by us.
-const NAME: &str = "silo-nothing";
+/// The image of the container: an empty one, made by us. Docker and Podman agree that it comes from no registry.
+const NAME: &str = "localhost/silo-nothing";
 const TAG: &str = "1";
 /// Where the folder is in it.
-const PLACE: &str = "/folder";
+const PLACE: &str = "folder";
 /// The label of the container.
 const OPENING: &str = "silo.opening";
+/// The names of links begin with it; then comes the id of the container.
+const LINK: &str = ".silo-opening-";
 /// How long such a container may be there; one that is older was left by a kill.
 const LONGEST: TimeDelta = TimeDelta::minutes(10);
 
 impl Docker {
-    /// See [`crate::engine::runtime::Runtime::open_folders`].
-    pub(super) async fn unpack_over(&self, root: &Path, folders: &[PathBuf]) -> Result<()> {
+    /// See [`crate::engine::runtime::Runtime::open_up`].
+    pub(super) async fn unpack_over(&self, root: &Path, closed: &[ClosedPath]) -> Result<()> {
         let image: ImageReference = format!("{NAME}:{TAG}").parse().expect("a name by the grammar");
         if let Err(Error::NoImage { .. }) = self.image(&image).await {
             self.make_nothing().await?;
@@ -36,14 +41,47 @@ impl Docker {
             return Err(Error::Refused { reason: format!("{} is not UTF-8", root.display()) });
         };
         self.remove_left_openings().await?;
-        let archive = archive(folders).map_err(|why| Error::Refused { reason: why.to_string() })?;
-        let container = container(image, source.to_owned());
-        let made = create(self, &container, &Leave::default()).await?;
-        let options = UploadToContainerOptionsBuilder::default().path(PLACE).build();
+        let owner = self.our_owner().await?;
+        let made = create(self, &container(image, source.to_owned()), &Leave::default()).await?;
+        // Docker finds the file of a link below the container's root, Podman below the folder that is unpacked to.
+        let (to, inside) =
+            if self.is_podman { (format!("/{PLACE}"), Path::new("")) } else { ("/".to_owned(), Path::new(PLACE)) };
+        let links: Vec<PathBuf> =
+            (0..closed.len()).map(|count| format!("{LINK}{}-{count}", made.id()).into()).collect();
+        let archive =
+            archive(closed, &links, inside, owner).map_err(|why| Error::Refused { reason: why.to_string() })?;
+        let options = UploadToContainerOptionsBuilder::default().path(&to).build();
         let body = bollard::body_full(Bytes::from(archive));
         let unpacked = self.client.upload_to_container(container_id(made.id())?, Some(options), body).await;
         let unpacked = unpacked.map_err(|why| self.failure(why).other());
+        for (link, _) in links.iter().zip(closed).filter(|(_, closed)| !closed.is_folder) {
+            match std::fs::remove_file(root.join(link)) {
+                Err(why) if why.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(link = %root.join(link).display(), %why, "a link stays behind");
+                }
+                _ => {}
+            }
+        }
         made.now().await.map_or(unpacked, Err)
+    }
+
+    /// Who this process is for the engine; `None` where the engine gives users other numbers.
+    async fn our_owner(&self) -> Result<Option<(u32, u32)>> {
+        let about = self.client.info().await.map_err(|why| self.failure(why).other())?;
+        let has = |name: &str| is_secured_by(about.security_options.as_deref(), name);
+        Ok(match (has("rootless"), has("userns")) {
+            // Its root is the user who has started it: us, or somebody of whom nothing is known.
+            (true, _) => self.is_our_own().await.then_some((0, 0)),
+            (false, true) => None,
+            (false, false) => Some((geteuid().as_raw(), getegid().as_raw())),
+        })
+    }
+
+    /// Whether the engine runs as the user of this process.
+    async fn is_our_own(&self) -> bool {
+        let Some(path) = self.address.strip_prefix("unix://") else { return false };
+        let Ok(socket) = tokio::net::UnixStream::connect(path).await else { return false };
+        socket.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
     }
 
     /// Removes what a killed silo has left of this.
@@ -59,7 +97,8 @@ impl Docker {
 
     /// Makes the empty image.
     async fn make_nothing(&self) -> Result<()> {
-        let archive = archive(&[PathBuf::from(PLACE.trim_start_matches('/'))]);
+        let folder = ClosedPath { path: PLACE.into(), is_folder: true, mode: 0o755, modified: 0 };
+        let archive = archive(&[folder], &[PathBuf::new()], Path::new(""), Some((0, 0)));
         let archive = archive.map_err(|why| Error::Refused { reason: why.to_string() })?;
         let options = CreateImageOptionsBuilder::default().from_src("-").repo(NAME).tag(TAG).build();
         let body = bollard::body_full(Bytes::from(archive));
@@ -67,19 +106,40 @@ impl Docker {
         while let Some(answer) = answers.next().await {
             answer.map_err(|why| self.failure(why).other())?;
         }
+        // Podman calls it latest, whatever it is told.
+        let options = TagImageOptionsBuilder::default().repo(NAME).tag(TAG).build();
+        if self.is_podman {
+            self.client.tag_image(NAME, Some(options)).await.map_err(|why| self.failure(why).other())?;
+        }
         Ok(())
     }
 }
 
-/// An archive of folders that everybody may do everything with.
-fn archive(folders: &[PathBuf]) -> std::io::Result<Vec<u8>> {
+/// An archive of names that belong to somebody, who may do everything with them; `None`: to root, and everybody may.
+fn archive(closed: &[ClosedPath], links: &[PathBuf], inside: &Path, owner: Option<(u32, u32)>) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    for folder in folders {
+    for (closed, link) in closed.iter().zip(links) {
+        let needed = match (closed.is_folder, owner) {
+            (true, Some(_)) => 0o700,
+            (true, None) => 0o777,
+            (false, Some(_)) => 0o600,
+            (false, None) => 0o666,
+        };
         let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Directory);
-        header.set_mode(0o777);
+        header.set_mode(closed.mode | needed);
+        header.set_mtime(closed.modified);
         header.set_size(0);
-        archive.append_data(&mut header, folder, std::io::empty())?;
+        let (user, group) = owner.unwrap_or_default();
+        header.set_uid(user.into());
+        header.set_gid(group.into());
+        let path = inside.join(&closed.path);
+        if closed.is_folder {
+            header.set_entry_type(tar::EntryType::Directory);
+            archive.append_data(&mut header, path, io::empty())?;
+        } else {
+            header.set_entry_type(tar::EntryType::Link);
+            archive.append_link(&mut header, inside.join(link), path)?;
+        }
     }
     archive.into_inner()
 }
@@ -91,7 +151,7 @@ fn container(image: ImageReference, source: String) -> Container {
         // Never started, but engines want one.
         command: Some(vec![Text::plain("nothing")]),
         environment: Vec::new(),
-        binds: vec![Bind { source, target: PLACE.to_owned(), read_only: false, held: None }],
+        binds: vec![Bind { source, target: format!("/{PLACE}"), read_only: false, held: None }],
         memory: None,
         cpus: None,
         shared_memory: None,

@@ -240,7 +240,7 @@ fn end(text: &mut String, subject: Subject<'_>) {
     line(
         text,
         format_args!(
-            "code=0; {limit}docker run --rm --name \"$name\" \"${{options[@]}}\" {image} ${{words[@]+\"${{words[@]}}\"}} || code=$?"
+            "code=0; {limit}docker run --rm --init --name \"$name\" \"${{options[@]}}\" {image} ${{words[@]+\"${{words[@]}}\"}} || code=$?"
         ),
     );
     line(text, format_args!("case $code in"));

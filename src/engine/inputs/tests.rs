@@ -86,7 +86,8 @@ fn staging_makes_everything_that_the_plan_binds() {
     let written = |name: &str| fs::read_to_string(request.folder.root.join(name)).expect("it is written");
     let run = written("run.sh");
     assert!(
-        run.starts_with("#!/bin/sh\n# Set and export first: DB_KEY. ") && run.contains("\nexec docker run --rm "),
+        run.starts_with("#!/bin/sh\n# Set and export first: DB_KEY. ")
+            && run.contains("\nexec docker run --rm --init "),
         "{run}"
     );
     assert_eq!(serde_json::from_str::<Record>(&written("job.json")).expect("a record"), record);

@@ -3,6 +3,7 @@
 //! The job may have been hostile: no link is followed out of the output directory, and count, depth and size are bounded.
 
 mod json;
+mod links;
 mod pattern;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use super::halt::{Halt, Halted};
 use super::walk::Bounds;
 use crate::seed::metadata::{self, Metadata};
 use crate::seed::model::{Manifest, OutputFile};
+pub(super) use links::mend_links;
 use pattern::Pattern;
 use tree::Tree;
 

@@ -147,7 +147,7 @@ fn a_shell_reads_the_line_back() {
     let output = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\0' {line}")]).output();
     let words = String::from_utf8(output.expect("sh is there").stdout).expect("texts stay texts");
     let words: Vec<&str> = words.split_terminator('\0').collect();
-    assert_eq!(words[..3], ["docker", "run", "--rm"]);
+    assert_eq!(words[..4], ["docker", "run", "--rm", "--init"]);
     let mount = "type=bind,\"source=/data/a, b:c.tif\",\"target=/seed/in/SCENE/a, b:c.tif\",readonly";
     for word in [mount, "DB_KEY", "BANDS=[1,2]", "none", "2", "/bin/it's"] {
         assert!(words.contains(&word), "{word}: {line}");

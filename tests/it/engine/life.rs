@@ -87,6 +87,15 @@ async fn a_gpu_that_is_not_there_is_refused_in_words() {
     assert!(matches!(why, Error::Engine(runtime::Error::NoGpu { .. })), "{why:?}");
 }
 
+/// What a job leaves running is ended and buried by the engine's init process, which is the first in the container.
+#[tokio::test]
+async fn a_job_is_not_the_first_process_and_leaves_no_zombies() {
+    let script = "sh -c 'sleep 0 & exec true'; i=0; while grep -l '^[0-9]* (sleep) Z' /proc/[0-9]*/stat; do sleep 0.05
+i=$((i+1)); [ $i -lt 200 ] || exit 9; done >/dev/null 2>&1; [ $$ != 1 ] || exit 8";
+    let ended = Job::new(script).await.ended().await.ended;
+    assert_eq!(ended.exit_code, 0);
+}
+
 #[tokio::test]
 async fn too_much_memory_is_told_from_a_kill() {
     let mut job = Job::new("awk 'BEGIN { s = \"x\"; while (1) s = s s }'; exit $?").await;

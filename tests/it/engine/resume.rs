@@ -67,6 +67,10 @@ impl Kept {
     }
 
     async fn execute(&self, resumed: Option<&AttemptRecord>, leave: &Leave) -> Outcome {
+        self.attempt(1, resumed, leave).await
+    }
+
+    async fn attempt(&self, number: u32, resumed: Option<&AttemptRecord>, leave: &Leave) -> Outcome {
         let wanted =
             Wanted { image: &self.plan.container.image, platform: None, policy: PullPolicy::Never, credentials: None };
         let job = Job {
@@ -77,7 +81,7 @@ impl Kept {
             rules: Rules::default(),
             folder: &self.folder,
             engine: &self.about,
-            number: 1,
+            number,
             log_cap: 1 << 20,
             capture_limit: None,
             keep_free: 0,
@@ -125,6 +129,28 @@ async fn a_container_that_was_left_is_taken_over() {
     assert_eq!(outcome.attempt.started, chrono::DateTime::UNIX_EPOCH);
     assert_eq!(kept.log("_stdout.txt"), "begun\ngone on\n", "from the beginning, and once");
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
+    assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
+}
+
+/// Nobody knows of it any more, and it would run beside the next one.
+#[tokio::test]
+async fn what_runs_on_of_an_earlier_attempt_is_removed_first() {
+    let mut kept = Kept::new(WAITS).await;
+    kept.begin_and_leave().await;
+    let [earlier] = &kept.engine.containers(&kept.label()).await[..] else { panic!("it is left") };
+    fs::remove_file(kept.folder.output.join("begun")).unwrap();
+    kept.plan.container.labels.insert("silo.attempt".to_owned(), "2".to_owned());
+    let leave = Leave::default();
+    let second = kept.attempt(2, None, &leave);
+    let meanwhile = async {
+        there(&kept.folder.output.join("begun")).await;
+        let there = kept.engine.containers(&kept.label()).await;
+        fs::write(kept.folder.output.join("go"), "").unwrap();
+        there
+    };
+    let (outcome, there) = tokio::join!(second, meanwhile);
+    assert!(there.len() == 1 && there[0] != *earlier, "{there:?}");
+    assert_eq!(outcome.verdict, Verdict::Successful);
     assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
 }
 

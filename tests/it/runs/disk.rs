@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 
 use serde_json::json;
-use silo::engine::runtime::Runtime as _;
+use silo::engine::runtime::{ClosedPath, Runtime as _};
 
 use super::{Runs, told};
 use crate::support::process::Engine;
@@ -62,23 +61,41 @@ async fn what_is_hard_to_remove_is_removed_and_keeps_nothing_else() {
 }
 
 #[tokio::test]
-async fn folders_of_others_are_opened_by_the_engine() {
+async fn files_and_folders_of_others_are_opened_by_the_engine() {
     let runs = Runs::on(Engine::Sqlite).await;
     let docker = runs.engine.open().await;
     let place = tempfile::tempdir().expect("a folder");
-    let closed = ["p", "p/q", "p/q/\u{e9} '\"\n", "kept"].map(|name| place.path().join(name));
-    for folder in &closed {
-        fs::create_dir_all(folder).expect("a folder");
+    let long = format!("p/q/{}", "n".repeat(200));
+    let folders = ["p", "p/q", "p/q/\u{e9} '\"\n", &long];
+    for folder in folders {
+        fs::create_dir_all(place.path().join(folder)).expect("a folder");
     }
-    fs::write(closed[1].join("file"), "abc").expect("a file");
-    for folder in closed.iter().rev() {
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    let files = [format!("{long}/file"), "p/link".to_owned(), "kept".to_owned()];
+    fs::write(place.path().join(&files[0]), "abc").expect("a file");
+    fs::hard_link(place.path().join(&files[0]), place.path().join(&files[1])).expect("another name");
+    fs::write(place.path().join(&files[2]), "abc").expect("a file");
+    let all = || folders.into_iter().chain(files.iter().map(String::as_str));
+    for (path, mode) in folders.iter().map(|it| (*it, 0o500)).chain(files.iter().map(|it| (&**it, 0o040))) {
+        fs::set_permissions(place.path().join(path), fs::Permissions::from_mode(mode)).expect("it is ours");
+        std::os::unix::fs::chown(place.path().join(path), Some(4711), Some(4711)).expect("the tests are run as root");
     }
-    let names = ["p", "p/q", "p/q/\u{e9} '\"\n"].map(PathBuf::from);
-    docker.open_folders(place.path(), &names).await.expect("the engine can");
-    let mode = |folder: &PathBuf| fs::metadata(folder).expect("it is there").permissions().mode() & 0o777;
-    assert_eq!(closed.each_ref().map(mode), [0o777, 0o777, 0o777, 0o700]);
-    assert_eq!(fs::read(closed[1].join("file")).expect("it is there"), b"abc");
+    let closed = |path: &str, is_folder| ClosedPath { path: path.into(), is_folder, mode: 0o040, modified: 1 };
+    let closed: Vec<ClosedPath> =
+        folders.iter().map(|it| closed(it, true)).chain(files[..2].iter().map(|it| closed(it, false))).collect();
+    docker.open_up(place.path(), &closed).await.expect("the engine can");
+    for path in all() {
+        let about = fs::metadata(place.path().join(path)).expect("it is there");
+        let mode = about.permissions().mode() & 0o777;
+        let expected = match path {
+            "kept" => (4711, 0o040),
+            path if files.iter().any(|file| file == path) => (0, 0o640),
+            _ => (0, 0o740),
+        };
+        assert_eq!((std::os::unix::fs::MetadataExt::uid(&about), mode), expected, "{path}");
+    }
+    assert_eq!(fs::read(place.path().join(&files[0])).expect("it is there"), b"abc");
+    let top = fs::read_dir(place.path()).expect("it is there").count();
+    assert_eq!(top, 2, "no link is left");
     runs.engine.until_containers("silo.opening", 0).await;
 }
 

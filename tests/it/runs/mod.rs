@@ -3,11 +3,13 @@
 mod cli;
 mod crash;
 mod disk;
+mod engine_away;
 mod files;
 mod inputs;
 mod queue;
 mod quota;
 mod reach;
+mod worlds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,14 +38,28 @@ impl Runs {
     /// With more options, in the environment's spelling.
     pub async fn with(database: Engine, options: &[(&str, &str)]) -> Self {
         let engine = docker_engine::engine().await;
-        let setup = Setup::on(database).await;
-        let setup = setup.env("SILO__RUNS__ENGINE", &engine.host).env("SILO__RUNS__NETWORK", "none");
+        let host = engine.host.clone();
+        Self::at(database, (engine, &host), options).await
+    }
+
+    /// At an engine that has this address for the service.
+    pub async fn at(database: Engine, (engine, host): (DockerEngine, &str), options: &[(&str, &str)]) -> Self {
+        Self::started(Setup::on(database).await, (engine, host), options).await
+    }
+
+    async fn started(setup: Setup, (engine, host): (DockerEngine, &str), options: &[(&str, &str)]) -> Self {
+        let setup = setup.env("SILO__RUNS__ENGINE", host).env("SILO__RUNS__NETWORK", "none");
         let setup = options.iter().fold(setup, |setup, (name, value)| setup.env(name, value));
         Self { silo: setup.start().await, engine }
     }
 
     /// An image of a job that is this script; what it leaves as `begun` is its output.
     pub async fn image(&self, script: &str) -> String {
+        self.image_of("0", script).await
+    }
+
+    /// The same with this USER.
+    pub async fn image_of(&self, user: &str, script: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("job-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let manifest = json!({"seedVersion": "1.0.0", "job": {
@@ -56,7 +72,7 @@ impl Runs {
             "errors": [{"code": 3, "name": "bad-input", "title": "Bad input", "description": "Of no use", "category": "data"}]
         }});
         let label = manifest.to_string();
-        self.engine.script(&format!("{name}-1.0.0-seed:1.0.0"), script, &[(LABEL, &label)]).await
+        self.engine.script_of(&format!("{name}-1.0.0-seed:1.0.0"), script, &[(LABEL, &label)], user).await
     }
 
     /// Asks for a run: its record.

@@ -1,9 +1,11 @@
-//! Real Docker Engines: the one that `tests/run` starts, and engines of a test's own, to be killed.
+//! Real container engines: the Docker Engine that `tests/run` starts, and engines of a test's own: others of Docker, to be killed,
+//! and Podman.
 //!
 //! Images are built here from nothing but Debian's static busybox: nothing can be pulled.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use silo::engine::docker::Docker;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::process::PATIENCE;
 
@@ -70,6 +72,53 @@ pub async fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>)
     (format!("unix://{}", socket.display()), hidden)
 }
 
+/// A socket to an engine that can be cut: what goes on by it ends, and nobody gets on, until it is mended. Ends with the test's
+/// runtime.
+pub struct CutSocket {
+    /// Its address, as `DOCKER_HOST` takes it.
+    pub host: String,
+    is_open: watch::Sender<bool>,
+    _folder: TempDir,
+}
+
+impl CutSocket {
+    pub fn to(engine: &DockerEngine) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        // As if whoever connects were in the engine's group.
+        for (path, mode) in [(folder.path(), 0o755), (&*socket, 0o666)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        }
+        let (is_open, gate) = watch::channel(true);
+        let engine = engine.host.trim_start_matches("unix://").to_owned();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (mut gate, engine) = (gate.clone(), engine.clone());
+                tokio::spawn(async move {
+                    if !*gate.borrow_and_update() {
+                        return;
+                    }
+                    let Ok(mut server) = UnixStream::connect(engine).await else { return };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        _ = gate.wait_for(|is_open| !is_open) => {}
+                    }
+                });
+            }
+        });
+        Self { host: format!("unix://{}", socket.display()), is_open, _folder: folder }
+    }
+
+    pub fn cut(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    pub fn mend(&self) {
+        self.is_open.send_replace(true);
+    }
+}
+
 /// What every image of the tests begins with.
 pub const BASE: &str = "silo-test/busybox";
 
@@ -91,7 +140,16 @@ pub struct DockerEngine {
 /// An engine that is ours to kill.
 struct Own {
     folder: TempDir,
+    program: Program,
     child: std::sync::Mutex<Child>,
+}
+
+/// What an engine of a test's own is.
+#[derive(Clone, Copy)]
+enum Program {
+    /// With more options.
+    Dockerd(&'static [&'static str]),
+    Podman,
 }
 
 /// The engine that all tests share.
@@ -113,10 +171,24 @@ pub async fn engine() -> DockerEngine {
 impl DockerEngine {
     /// One of the test's own, with the base image in it. It ends when the last clone is dropped.
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with more options of dockerd.
+    pub async fn with(options: &'static [&'static str]) -> Self {
+        Self::launched(Program::Dockerd(options)).await
+    }
+
+    /// A Podman of the test's own.
+    pub async fn podman() -> Self {
+        Self::launched(Program::Podman).await
+    }
+
+    async fn launched(program: Program) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the engine");
         let host = format!("unix://{}/docker.sock", folder.path().display());
-        let child = std::sync::Mutex::new(launch(folder.path()).await);
-        let engine = Self { client: connect(&host), host, own: Some(Arc::new(Own { folder, child })) };
+        let child = std::sync::Mutex::new(launch(folder.path(), program).await);
+        let engine = Self { client: connect(&host), host, own: Some(Arc::new(Own { folder, program, child })) };
         engine.build_base().await;
         engine
     }
@@ -127,10 +199,21 @@ impl DockerEngine {
         child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
     }
 
-    /// Starts it again after [`DockerEngine::kill`].
+    /// Ends it in order, as before an upgrade: without live-restore its containers are stopped first.
+    pub async fn stop(&self) {
+        let own = self.own.clone().expect("the tests' common engine is not to be stopped");
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut child = own.child.lock().unwrap();
+            _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            child.wait()
+        });
+        ended.await.expect("a thread").expect("our own child can be waited for");
+    }
+
+    /// Starts it again after [`DockerEngine::kill`] or [`DockerEngine::stop`].
     pub async fn start_again(&self) {
         let own = self.own.as_ref().expect("one of the test's own");
-        let child = launch(own.folder.path()).await;
+        let child = launch(own.folder.path(), own.program).await;
         *own.child.lock().unwrap() = child;
     }
 
@@ -147,8 +230,14 @@ impl DockerEngine {
 
     /// An image of a shell script, which gets the container's arguments; `labels` may be none.
     pub async fn script(&self, name: &str, script: &str, labels: &[(&str, &str)]) -> String {
+        self.script_of(name, script, labels, "0").await
+    }
+
+    /// The same for an image with this USER.
+    pub async fn script_of(&self, name: &str, script: &str, labels: &[(&str, &str)], user: &str) -> String {
         let name = format!("silo-test/{name}");
-        let dockerfile = format!("FROM {BASE}\nCOPY job.sh /job.sh\nENTRYPOINT [\"/bin/sh\", \"/job.sh\"]\n");
+        let entry = "ENTRYPOINT [\"/bin/sh\", \"/job.sh\"]";
+        let dockerfile = format!("FROM {BASE}\nCOPY job.sh /job.sh\nUSER {user}\n{entry}\n");
         let context = tar(&[("Dockerfile", dockerfile.as_bytes()), ("job.sh", script.as_bytes())]);
         self.build(&name, &context, &labels.iter().copied().collect()).await;
         name
@@ -251,6 +340,21 @@ pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
     bytes
 }
 
+/// Podman with all that it has in a folder.
+fn podman(folder: &Path) -> Command {
+    let mut command = Command::new("podman");
+    for (option, name) in [("--root", "data"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
+        command.arg(option).arg(folder.join(name));
+    }
+    command.args(["--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
+    // Its own default is more than a machine may grant that is a container itself.
+    let config = folder.join("containers.conf");
+    let limits = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
+    fs::write(&config, limits).expect("a file in our folder");
+    command.env("CONTAINERS_CONF", config);
+    command
+}
+
 fn connect(host: &str) -> bollard::Docker {
     bollard::Docker::connect_with_socket(host, 120, bollard::API_DEFAULT_VERSION).expect("the engine has a socket")
 }
@@ -267,9 +371,22 @@ pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     archive.into_inner().expect("memory takes it")
 }
 
-async fn launch(folder: &Path) -> Child {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dockerd");
-    let mut child = Command::new(script).arg(folder).spawn().expect("tests/dockerd can be started");
+async fn launch(folder: &Path, program: Program) -> Child {
+    let mut command = match program {
+        Program::Dockerd(options) => {
+            let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dockerd"));
+            command.arg(folder).args(options);
+            command
+        }
+        Program::Podman => {
+            let log = File::create(folder.join("docker.log")).expect("a log");
+            let mut command = podman(folder);
+            command.args(["system", "service", "--time", "0"]).arg(format!("unix://{}/docker.sock", folder.display()));
+            command.stderr(log);
+            command
+        }
+    };
+    let mut child = command.spawn().expect("it can be started: tests/run installs docker.io and podman");
     let began = Instant::now();
     let socket = folder.join("docker.sock");
     loop {
@@ -289,19 +406,24 @@ impl Drop for Own {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !matches!(child.try_wait(), Ok(None)) {
-            let folder = self.folder.path().to_owned();
+            let (folder, program) = (self.folder.path().to_owned(), self.program);
             let again = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime").block_on(launch(&folder))
+                runtime.expect("a runtime").block_on(launch(&folder, program))
             });
             match again.join() {
                 Ok(started) => *child = started,
                 Err(_) => return eprintln!("an engine's containerd stays behind: {:?}", self.folder.path()),
             }
         }
+        if matches!(self.program, Program::Podman) {
+            _ = podman(self.folder.path()).args(["rm", "--all", "--force", "--time", "0"]).output();
+        }
         _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         _ = child.wait();
-        // A mount of the one that was killed, which would keep the folder.
-        _ = Command::new("umount").args(["--quiet", "--recursive"]).arg(self.folder.path().join("data")).status();
+        // Mounts of an engine that was killed, or that leaves them, which would keep the folder.
+        for mount in ["data", "data/overlay"] {
+            _ = Command::new("umount").args(["--quiet", "--recursive"]).arg(self.folder.path().join(mount)).status();
+        }
     }
 }

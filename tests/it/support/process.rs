@@ -60,6 +60,8 @@ pub struct Setup {
     database: Option<Arc<TestDatabase>>,
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
+    /// As whom it runs; `None`: as this process.
+    user: Option<u32>,
 }
 
 /// A service.
@@ -95,7 +97,7 @@ impl Setup {
         let folder = tempfile::tempdir().expect("a folder for the service");
         let environment = [("SILO_ADMIN_PASSWORD", PASSWORD), ("SILO__SCAN__SCHEDULE", "off")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let setup = Self { folder, database: None, environment, arguments: Vec::new() };
+        let setup = Self { folder, database: None, environment, arguments: Vec::new(), user: None };
         let data = setup.data().display().to_string();
         setup.env("SILO_DATA", data)
     }
@@ -138,6 +140,20 @@ impl Setup {
     pub fn without(mut self, name: &str) -> Self {
         self.environment.remove(name);
         self
+    }
+
+    /// Runs it as a user who has no name here and is in no group. The folder becomes theirs.
+    pub fn as_user(mut self, user: u32) -> Self {
+        std::os::unix::fs::chown(self.folder.path(), Some(user), Some(user)).expect("the tests are run as root");
+        // A link or copy where they reach it: the checkout may be in somebody's private folder.
+        let (built, own) = (env!("CARGO_BIN_EXE_silo"), self.program());
+        fs::hard_link(built, &own).or_else(|_| fs::copy(built, &own).map(drop)).expect("a program of its own");
+        self.user = Some(user);
+        self
+    }
+
+    fn program(&self) -> PathBuf {
+        self.folder.path().join("silo")
     }
 
     pub fn argument(mut self, argument: &str) -> Self {
@@ -184,7 +200,15 @@ impl Setup {
 
     /// The program with this environment, and nothing else of ours.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
+        let mut command = match self.user {
+            None => Command::new(env!("CARGO_BIN_EXE_silo")),
+            Some(user) => {
+                use std::os::unix::process::CommandExt as _;
+                let mut command = Command::new(self.program());
+                command.uid(user).gid(user);
+                command
+            }
+        };
         command.current_dir(self.folder.path()).env_clear().env("PATH", "/usr/bin:/bin").envs(&self.environment);
         command
     }

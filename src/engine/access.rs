@@ -1,0 +1,222 @@
+//! Whether the user of a job's container can read what the job is given, and write where it is to write. Made so where we can: a
+//! file is copied, the output directory opened for as long as the job runs. Blocking.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::attempt::{Error, written};
+use super::container::{Bind, Container};
+use super::disk::{self, ReadError};
+use super::folder::{Folder, set_mode};
+use super::halt::Halt;
+use super::hold::link_or_copy;
+use super::plan::{Plan, PlannedFile, PlannedInput};
+
+/// Where the copies are, in the run's folder.
+const COPIES: &str = "readable";
+/// What others need, of a folder to be read and to be written to.
+const READ: u32 = 0o005;
+const WRITE: u32 = 0o007;
+
+/// As whom a job runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct JobUser {
+    /// As the image or the request names it.
+    name: String,
+    /// Its number on this machine, where that is known.
+    number: Option<u32>,
+}
+
+impl JobUser {
+    /// `None` for root, who is kept out of nothing. `is_mapped`: the engine gives users other numbers here.
+    pub(super) fn new(user: &str, is_mapped: bool) -> Option<Self> {
+        let name = user.split(':').next().unwrap_or_default();
+        let number = name.parse().ok();
+        if matches!(name, "" | "root") || number == Some(0) {
+            return None;
+        }
+        Some(Self { name: name.to_owned(), number: number.filter(|_| !is_mapped) })
+    }
+
+    /// What it may do to a file, of these bits for others.
+    fn may(&self, about: &Metadata, bits: u32) -> bool {
+        let mode = about.permissions().mode();
+        let is_owner = self.number == Some(about.uid());
+        if is_owner { mode >> 6 & bits == bits } else { mode & bits == bits }
+    }
+}
+
+/// What was made for a job, and is undone when it has ended.
+#[derive(Debug, Default)]
+pub(super) struct MadeAccess {
+    /// The output directory, and the mode that it had.
+    output: Option<(PathBuf, u32)>,
+}
+
+impl MadeAccess {
+    /// Takes it away, with what a `silo` before has made.
+    pub(super) fn undo(self, folder: &Folder) {
+        _ = fs::remove_dir_all(folder.root.join(COPIES));
+        if let Some((output, mode)) = self.output {
+            _ = set_mode(&output, mode);
+        }
+    }
+}
+
+/// Makes it so that this user can read all inputs and write to the output directory, after everything was staged. Returns what is
+/// to be undone, and what the job cannot do or was given otherwise, a sentence each.
+///
+/// # Errors
+/// The output directory cannot be written to by that user, and is not ours to change; a copy cannot be made; or it was halted.
+pub(super) fn give(
+    (plan, container): (&Plan, &mut Container),
+    user: &JobUser,
+    folder: &Folder,
+    halt: &Halt,
+) -> Result<(MadeAccess, Vec<String>), Error> {
+    let mut giving =
+        Giving { user, place: folder.root.join(COPIES), made: MadeAccess::default(), warnings: Vec::new() };
+    let failed = |why: ReadError| match why {
+        ReadError::Halted(why) => why.into(),
+        ReadError::Disk(why) => written(&folder.root, &why),
+    };
+    // What a kill has left.
+    match fs::remove_dir_all(&giving.place) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(written(&giving.place, &why)),
+        _ => {}
+    }
+    for input in &plan.inputs {
+        giving.input(input, &mut container.binds, halt).map_err(failed)?;
+    }
+    let is_input = |bind: &Bind| {
+        plan.inputs.iter().any(|input| input.path == bind.target || input.files.iter().any(|it| it.path == bind.target))
+    };
+    for bind in container.binds.iter().filter(|bind| !is_input(bind)) {
+        if Path::new(&bind.source) == folder.output {
+            giving.output(&folder.output)?;
+        } else {
+            giving.mount(bind);
+        }
+    }
+    Ok((giving.made, giving.warnings))
+}
+
+struct Giving<'a> {
+    user: &'a JobUser,
+    place: PathBuf,
+    made: MadeAccess,
+    warnings: Vec<String>,
+}
+
+impl Giving<'_> {
+    fn input(&mut self, input: &PlannedInput, binds: &mut [Bind], halt: &Halt) -> Result<(), ReadError> {
+        let mut closed = Vec::new();
+        for (at, file) in input.files.iter().enumerate() {
+            if !self.user.may(&file.open()?.metadata()?, 0o4) {
+                closed.push(at);
+            }
+        }
+        let whole = binds.iter_mut().find(|bind| bind.target == input.path && input.multiple);
+        match (whole, &input.staged) {
+            (Some(_), Some(staged)) => {
+                for file in closed.iter().map(|at| &input.files[*at]) {
+                    fs::remove_file(staged.join(&file.name))?;
+                    copy(file, &staged.join(&file.name), halt)?;
+                }
+            }
+            (Some(bind), None) => {
+                let folder = fs::metadata(bind.held.as_deref().unwrap_or(&bind.source))?;
+                if closed.is_empty() && self.user.may(&folder, READ) {
+                    return Ok(());
+                }
+                let copies = self.folder()?.join(&input.name);
+                fs::create_dir(&copies)?;
+                set_mode(&copies, 0o755)?;
+                for (at, file) in input.files.iter().enumerate() {
+                    let target = copies.join(&file.name);
+                    match closed.contains(&at) {
+                        true => copy(file, &target, halt)?,
+                        false => link_or_copy(&file.open()?, &target, halt)?,
+                    }
+                }
+                bind.held = Some(copies.display().to_string());
+                self.warnings.push(format!(
+                    "{}: its folder or a file in it is closed to {}; it gets copies.",
+                    input.name, self.user.name
+                ));
+                return Ok(());
+            }
+            (None, _) => {
+                for at in &closed {
+                    let file = &input.files[*at];
+                    let Some(bind) = binds.iter_mut().find(|bind| bind.target == file.path) else { continue };
+                    let target = self.folder()?.join(format!("{}-{at}", input.name));
+                    copy(file, &target, halt)?;
+                    bind.held = Some(target.display().to_string());
+                }
+            }
+        }
+        if let Some(first) = closed.first().map(|at| &input.files[*at].name) {
+            let more = if closed.len() > 1 { format!(" and {} more", closed.len() - 1) } else { String::new() };
+            let (name, user) = (&input.name, &self.user.name);
+            self.warnings
+                .push(format!("{name}: {first}{more} cannot be read by {user}, as whom the job runs; it gets a copy."));
+        }
+        Ok(())
+    }
+
+    fn output(&mut self, output: &Path) -> Result<(), Error> {
+        let failed = |why: io::Error| written(output, &why);
+        let about = fs::metadata(output).map_err(failed)?;
+        if self.user.may(&about, WRITE) {
+            return Ok(());
+        }
+        let mode = about.permissions().mode() & 0o7777;
+        if set_mode(output, mode | WRITE).is_err() {
+            let reason =
+                format!("the job runs as {}, who may not write there, and it is not yours to open", self.user.name);
+            return Err(Error::Folder { folder: output.to_owned(), reason });
+        }
+        self.made.output = Some((output.to_owned(), mode));
+        Ok(())
+    }
+
+    fn mount(&mut self, bind: &Bind) {
+        let about = fs::metadata(bind.held.as_deref().unwrap_or(&bind.source));
+        let bits = if bind.read_only { READ } else { WRITE };
+        if about.is_ok_and(|about| about.is_dir() && !self.user.may(&about, bits)) {
+            let what = if bind.read_only { "read" } else { "write to" };
+            self.warnings.push(format!("The job runs as {}, who may not {what} {}.", self.user.name, bind.source));
+        }
+    }
+
+    /// The folder of copies.
+    fn folder(&self) -> io::Result<&Path> {
+        fs::create_dir_all(&self.place)?;
+        Ok(&self.place)
+    }
+}
+
+/// A copy that everybody may read, in a folder that nobody else may look into.
+fn copy(file: &PlannedFile, to: &Path, halt: &Halt) -> Result<(), ReadError> {
+    disk::copy(&file.open()?, to, halt)?;
+    Ok(set_mode(to, 0o644)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_kept_out_of_nothing() {
+        for root in ["", "0", "root", "0:100", "root:users", "00"] {
+            assert_eq!(JobUser::new(root, false), None, "{root}");
+        }
+        let user = JobUser::new("1000:100", false).expect("it is not root");
+        assert_eq!(user, JobUser { name: "1000".to_owned(), number: Some(1000) });
+        assert_eq!(JobUser::new("1000", true).expect("it is not root").number, None);
+        assert_eq!(JobUser::new("nb", false).expect("it is not root").number, None);
+    }
+}

@@ -1,0 +1,191 @@
+//! Links that a job has made with the paths that it was given, which lead nowhere on the host: those to its own outputs are written
+//! anew so that they lead there from where they are, those to its inputs become copies. Nothing else of the host is looked at.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, readlinkat, renameat, symlinkat, unlinkat};
+use rustix::io::Errno;
+
+use super::MAX_ENTRIES;
+use crate::engine::disk::{ReadError, copy_to};
+use crate::engine::file_removal::closed_path;
+use crate::engine::halt::{Halt, Halted};
+use crate::engine::plan::{Plan, PlannedFile};
+use crate::engine::runtime::ClosedPath;
+use crate::engine::walk::{Bounds, FOLDER, Met, Reach, WalkError, open, walk};
+use crate::seed::environment::OUTPUT_DIR;
+
+/// The name of a link or copy until it takes the place of the job's.
+const NEW: &str = ".silo-link";
+
+/// Mends the links of an output directory, which may hold so many bytes. Returns the folders that this process cannot write to,
+/// whose links stay as they are.
+///
+/// # Errors
+/// It was halted.
+pub(in crate::engine) fn mend_links(
+    plan: &Plan,
+    output: &Path,
+    bytes: Option<u64>,
+    halt: &Halt,
+) -> Result<Vec<ClosedPath>, Halted> {
+    let environment = &plan.container.environment;
+    let Some(place) = environment.iter().find(|it| it.name == OUTPUT_DIR).map(|it| it.value.expose().to_owned()) else {
+        return Ok(Vec::new());
+    };
+    let Ok(root) = open(output) else { return Ok(Vec::new()) };
+    let mut links = Vec::new();
+    let mut meet = |met: Met<'_>| {
+        if let Met::Entry { prefix, name, about, .. } = met
+            && FileType::from_raw_mode(about.st_mode) == FileType::Symlink
+            && let (Ok(prefix), Ok(name)) = (str::from_utf8(prefix), name.to_str())
+        {
+            links.push((prefix.to_owned(), name.to_owned()));
+        }
+    };
+    let bounds = Bounds { entries: MAX_ENTRIES, bytes };
+    let walked = root.try_clone().map_err(WalkError::Root).and_then(|root| walk(root, bounds, halt, &mut meet));
+    let used = match walked {
+        Ok((usage, Reach::Whole)) => usage.on_disk,
+        Err(WalkError::Halted(why)) => return Err(why),
+        // What else is wrong with it is told when it is captured.
+        _ => return Ok(Vec::new()),
+    };
+    let files = plan.inputs.iter().flat_map(|input| &input.files).map(|file| (file.path.as_str(), file)).collect();
+    let mut mending =
+        Mending { root, place, files, left: bytes.map(|most| most.saturating_sub(used)), closed: Vec::new() };
+    for (prefix, name) in links {
+        halt.check()?;
+        match mending.mend(&prefix, &name, halt) {
+            Err(MendError::Halted(why)) => return Err(why),
+            // It stays as it is, and is told when the outputs are captured.
+            Err(MendError::Disk(_)) | Ok(()) => {}
+        }
+    }
+    Ok(mending.closed)
+}
+
+struct Mending<'a> {
+    root: OwnedFd,
+    /// The output directory, in the container.
+    place: String,
+    /// Input files by their paths in the container.
+    files: HashMap<&'a str, &'a PlannedFile>,
+    /// Bytes that copies may take; `None`: any.
+    left: Option<u64>,
+    closed: Vec<ClosedPath>,
+}
+
+enum MendError {
+    Halted(Halted),
+    Disk(io::Error),
+}
+
+impl From<Errno> for MendError {
+    fn from(why: Errno) -> Self {
+        Self::Disk(why.into())
+    }
+}
+
+impl Mending<'_> {
+    fn mend(&mut self, prefix: &str, name: &str, halt: &Halt) -> Result<(), MendError> {
+        let mut folder = self.root.try_clone().map_err(MendError::Disk)?;
+        for part in prefix.split_terminator('/') {
+            folder = openat(&folder, part, FOLDER, Mode::empty())?;
+        }
+        let text = readlinkat(&folder, name, Vec::new())?;
+        let Ok(text) = text.to_str() else { return Ok(()) };
+        let leads_to = joined(&format!("{}/{prefix}", self.place), text);
+        let made = if let Some(file) = self.files.get(leads_to.as_str()) {
+            self.copy(&folder, file, halt)
+        } else if let (true, Some(rest)) = (text.starts_with('/'), below(&self.place, &leads_to)) {
+            let up = "../".repeat(prefix.split_terminator('/').count());
+            let text = format!("{up}{rest}");
+            symlinkat(if text.is_empty() { "." } else { &text }, &folder, NEW).map_err(MendError::from)
+        } else {
+            return Ok(());
+        };
+        let renamed = made.and_then(|()| {
+            let renamed = renameat(&folder, NEW, &folder, name);
+            if renamed.is_err() {
+                _ = unlinkat(&folder, NEW, AtFlags::empty());
+            }
+            Ok(renamed?)
+        });
+        match renamed {
+            Err(MendError::Disk(why)) if why.kind() == io::ErrorKind::PermissionDenied => {
+                let path = PathBuf::from(prefix.trim_end_matches('/'));
+                // Of the output directory itself nobody asks: it is ours.
+                if !path.as_os_str().is_empty() && self.closed.iter().all(|closed| closed.path != path) {
+                    self.closed.push(closed_path(path, &fstat(&folder)?));
+                }
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// A copy: who changes an output must not change an input.
+    fn copy(&mut self, folder: &OwnedFd, file: &PlannedFile, halt: &Halt) -> Result<(), MendError> {
+        let from = file.open().map_err(MendError::Disk)?;
+        let size = from.metadata().map_err(MendError::Disk)?.len();
+        let too_large = || MendError::Disk(io::ErrorKind::QuotaExceeded.into());
+        let left = self.left.map(|left| left.checked_sub(size).ok_or_else(too_large)).transpose()?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let to = openat(folder, NEW, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH)?;
+        copy_to(&from, &mut File::from(to), halt).map_err(|why| {
+            _ = unlinkat(folder, NEW, AtFlags::empty());
+            match why {
+                ReadError::Halted(why) => MendError::Halted(why),
+                ReadError::Disk(why) => MendError::Disk(why),
+            }
+        })?;
+        self.left = left;
+        Ok(())
+    }
+}
+
+/// Where a link in a folder leads to, without looking at what is there.
+fn joined(folder: &str, text: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let both = if text.starts_with('/') { [text, ""] } else { [folder, text] };
+    for part in both.iter().flat_map(|path| path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// What of a path is below a folder; nothing for the folder itself.
+fn below<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
+    let rest = path.strip_prefix(folder.trim_end_matches('/'))?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_where_they_led_in_the_container() {
+        for (folder, text, path) in [
+            ("/seed/out/", "/seed/in/A/x", "/seed/in/A/x"),
+            ("/seed/out/a/b/", "../c", "/seed/out/a/c"),
+            ("/seed/out/", "../in/A/x", "/seed/in/A/x"),
+            ("/seed/out/", "../../../../etc/passwd", "/etc/passwd"),
+            ("/seed/out/", "/seed//out/./a/../b", "/seed/out/b"),
+        ] {
+            assert_eq!(joined(folder, text), path, "{text}");
+        }
+        assert_eq!(below("/seed/out", "/seed/out/a"), Some("a"));
+        assert_eq!(below("/seed/out", "/seed/out"), Some(""));
+        assert_eq!(below("/seed/out", "/seed/outside"), None);
+    }
+}
