@@ -243,7 +243,11 @@ impl<R: Runtime> Attempt<R> {
             self.note(&format!("taking over container {}", found.id)).await?;
             if self.is_never_begun(found).await? {
                 self.marks.begun(&found.id).map_err(|why| written(&self.folder, &why))?;
-                let output = self.runtime.start(&found.id).await?;
+                let output = self.runtime.start(&found.id).await.map_err(|why| match why {
+                    // It was started before, by an engine that ended before it could write that down.
+                    runtime::Error::Refused { reason } => runtime::Error::Interrupted { reason },
+                    why => why,
+                })?;
                 return self.watch(removal, output, container, (container.timeout, false), room, stop).await;
             }
             let is_over = found.state == State::Ended;

@@ -3,6 +3,7 @@
 //! Files go as they are read; nothing is held in memory but a piece. Must not know which engine it is for.
 
 pub mod ignore;
+pub mod instructions;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -93,6 +94,12 @@ impl Context {
         if let Some(name) = inside.filter(|name| !self.is_out(name)) {
             self.replaced.insert(name.to_owned(), bytes.to_owned());
         }
+    }
+
+    /// Sends these instructions in place of the Dockerfile's.
+    pub fn instruct(&mut self, instructions: String) {
+        self.replaced.insert(self.dockerfile.clone(), instructions.clone().into_bytes());
+        self.instructions = instructions;
     }
 
     /// Sends it, piece by piece, from a thread of its own. An error is the last item: the stream must not pass for a

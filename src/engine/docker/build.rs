@@ -4,15 +4,20 @@
 use std::collections::HashMap;
 
 use bollard::auth::DockerCredentials;
-use bollard::models::BuildInfo;
+use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use futures_util::StreamExt as _;
 
 use super::images::for_engine;
 use super::{Docker, failure};
 use crate::engine::build::Context;
+use crate::engine::build::instructions::{bases, needs_build_kit, with_labels};
 use crate::engine::runtime::{Credentials, Error, Image, Result, Runtime as _};
 use crate::seed::image_reference::ImageReference;
+
+/// In the words of an engine that does not know an instruction, or a flag of one.
+const UNKNOWN: [&str; 5] =
+    ["unknown instruction", "unknown flag", "only supports the", "copier: stat", "requires buildkit"];
 
 /// What is to be built.
 #[derive(Clone, Debug)]
@@ -37,15 +42,29 @@ impl Docker {
     ///
     /// # Errors
     /// [`Error::Build`], also where the image does not carry the labels that were asked for.
-    pub async fn build(&self, what: &Build<'_>, context: Context, mut progress: impl FnMut(&str)) -> Result<Image> {
+    pub async fn build(&self, what: &Build<'_>, mut context: Context, mut progress: impl FnMut(&str)) -> Result<Image> {
+        // Podman has one builder, which knows what it knows.
+        let needs = needs_build_kit(&context.instructions);
+        let version = match &needs {
+            Some(_) if !self.is_podman => BuilderVersion::BuilderBuildKit,
+            _ => BuilderVersion::BuilderV1,
+        };
+        if version == BuilderVersion::BuilderBuildKit {
+            self.pull_bases(what, &context, &mut progress).await?;
+        }
         let mut options = BuildImageOptionsBuilder::default()
-            .version(BuilderVersion::BuilderV1)
+            .version(version)
             .dockerfile(&context.dockerfile)
             .t(what.name.as_str())
-            .labels(&what.labels)
             .buildargs(&what.arguments)
             .rm(true)
             .forcerm(true);
+        if self.is_podman {
+            // It takes labels for lines of the Dockerfile, and what looks like a variable in them for one.
+            context.instruct(with_labels(&context.instructions, &what.labels));
+        } else {
+            options = options.labels(&what.labels);
+        }
         if !what.cache_from.is_empty() {
             options = options.cachefrom(&what.cache_from);
         }
@@ -80,7 +99,7 @@ impl Docker {
                 Err(why) => {
                     return Err(match why_unsent.try_recv() {
                         Ok(reason) => Error::Build { reason },
-                        Err(_) => self.failure(why).build(),
+                        Err(_) => with_way_out(self.failure(why).build(), needs.as_deref(), self.is_podman),
                     });
                 }
             }
@@ -97,7 +116,47 @@ impl Docker {
     }
 }
 
+impl Docker {
+    /// Fetches the images that a Dockerfile begins with, where they are missing: BuildKit asks for logins on a connection of its
+    /// own, which nobody has opened, and takes what is there.
+    async fn pull_bases(&self, what: &Build<'_>, context: &Context, progress: &mut impl FnMut(&str)) -> Result<()> {
+        for base in bases(&context.instructions) {
+            // What is no name is the engine's to refuse.
+            let Ok(base) = base.parse::<ImageReference>() else { continue };
+            let host = base.as_str().split_once('/').map(|(host, _)| host);
+            let login = host.and_then(|host| what.credentials.get(host));
+            if let (Some(login), Err(Error::NoImage { .. })) = (login, self.image(&base).await) {
+                progress(&format!("Pulling {base}\n"));
+                self.pull(&base, what.platform, Some(login), |_| {}).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to do where the engine does not know what the Dockerfile needs.
+fn with_way_out(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
+    match (why, needs) {
+        (Error::Build { reason }, Some(needs)) if failure::says(&reason, &UNKNOWN) => {
+            let way_out = if is_podman {
+                "this Podman does not know it, so write it otherwise, or build it by a newer one or by Docker"
+            } else {
+                "this engine's BuildKit does not know it, so write it otherwise, use a newer engine, or begin the Dockerfile with \
+                 `# syntax=docker/dockerfile:1`, which is fetched from Docker Hub"
+            };
+            Error::Build { reason: format!("{reason} (the Dockerfile has {needs}: {way_out})") }
+        }
+        (why, _) => why,
+    }
+}
+
 fn tell(event: BuildInfo, progress: &mut impl FnMut(&str)) {
+    if let Some(BuildInfoAux::BuildKit(status)) = event.aux {
+        for begun in status.vertexes.iter().filter(|vertex| vertex.started.is_some() && vertex.completed.is_none()) {
+            progress(&format!("{}\n", begun.name));
+        }
+        return status.logs.iter().for_each(|log| progress(&String::from_utf8_lossy(&log.msg)));
+    }
     if let Some(text) = event.stream {
         return progress(&text);
     }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType};
 
-use crate::engine::container::{Container, Input, Network};
+use crate::engine::container::{Bind, Container, Input, Network};
+use crate::engine::runtime::Error;
 
 /// How many bytes of a container's output the engine keeps beside us, in each of two files, for a `silo` that has to take
 /// the container over.
@@ -36,6 +37,7 @@ pub(super) fn body(container: &Container, is_podman: bool, has_init: bool) -> Co
 }
 
 fn host(container: &Container, is_podman: bool) -> HostConfig {
+    let is_words = |bind: &&Bind| is_podman && is_special(bind);
     let memory = container.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     HostConfig {
         // The same number for memory with swap: no swap, so that a job that needs more is told so and not slowed down.
@@ -45,7 +47,8 @@ fn host(container: &Container, is_podman: bool) -> HostConfig {
         shm_size: container.shared_memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         pids_limit: container.processes.map(i64::from),
         device_requests: (container.gpus > 0).then(|| vec![gpus(container.gpus)]),
-        mounts: Some(container.binds.iter().map(mount).collect()),
+        mounts: Some(container.binds.iter().filter(|bind| !is_words(bind)).map(mount).collect()),
+        binds: Some(container.binds.iter().filter(|bind| is_words(bind)).map(words).collect()),
         network_mode: Some(network(container.network).to_owned()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         cap_drop: Some(DROPPED.map(str::to_owned).to_vec()),
@@ -55,11 +58,39 @@ fn host(container: &Container, is_podman: bool) -> HostConfig {
     }
 }
 
+/// Whether Podman takes a mount for something else: it makes a line of it, with commas between its fields.
+fn is_special(bind: &Bind) -> bool {
+    [source(bind), &bind.target].iter().any(|path| path.contains([',', '"']))
+}
+
+/// Why a container cannot be made as it is planned.
+pub(super) fn refusal(container: &Container, is_podman: bool) -> Option<Error> {
+    if !is_podman {
+        return None;
+    }
+    if container.gpus > 0 {
+        let reason = "SILO cannot give GPUs by Podman, which does not take them by Docker's interface; use Docker";
+        return Some(Error::NoGpu { reason: reason.to_owned() });
+    }
+    let bind = container.binds.iter().find(|bind| is_special(bind) && words(bind).matches(':').count() > 2)?;
+    let reason =
+        format!("Podman cannot mount a path that holds a colon and a comma or a quote: rename {}", bind.source);
+    Some(Error::Refused { reason })
+}
+
+fn source(bind: &Bind) -> &str {
+    bind.held.as_deref().unwrap_or(&bind.source)
+}
+
+fn words(bind: &Bind) -> String {
+    format!("{}:{}:{}", source(bind), bind.target, if bind.read_only { "ro" } else { "rw" })
+}
+
 /// A mount and not a bind in words: those cannot hold a colon.
-fn mount(bind: &crate::engine::container::Bind) -> Mount {
+fn mount(bind: &Bind) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
-        source: Some(bind.held.clone().unwrap_or_else(|| bind.source.clone())),
+        source: Some(source(bind).to_owned()),
         target: Some(bind.target.clone()),
         read_only: Some(bind.read_only),
         ..Mount::default()

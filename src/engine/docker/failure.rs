@@ -140,7 +140,7 @@ pub(super) fn is_disk_full(reason: &str) -> bool {
     says(reason, &["no space left on device", "disk quota exceeded"])
 }
 
-fn says(reason: &str, any_of: &[&str]) -> bool {
+pub(super) fn says(reason: &str, any_of: &[&str]) -> bool {
     let reason = reason.to_lowercase();
     any_of.iter().any(|words| reason.contains(words))
 }

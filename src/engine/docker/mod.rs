@@ -46,6 +46,8 @@ const LATE: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 256;
 /// The exit code of a process that was killed: 128 and the number of `SIGKILL`.
 const KILLED: i64 = 137;
+/// The same of `SIGTERM`.
+const TERMINATED: i64 = 143;
 
 /// A Docker Engine, or a Podman that speaks as one.
 #[derive(Clone, Debug)]
@@ -95,13 +97,27 @@ impl Docker {
     /// Whether the engine sees what this process mounts: it listens on a socket of this machine, and whoever made that socket is
     /// in the same mount namespace.
     pub async fn sees_our_mounts(&self) -> bool {
-        let Some(path) = self.address.strip_prefix("unix://") else { return false };
-        let Ok(socket) = tokio::net::UnixStream::connect(path).await else { return false };
-        let Some(peer) = socket.peer_cred().ok().and_then(|peer| peer.pid()).filter(|pid| *pid > 0) else {
-            return false;
-        };
+        let Some(peer) = self.peer().await.and_then(|peer| peer.pid()).filter(|pid| *pid > 0) else { return false };
         let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
         namespace("self").is_some_and(|ours| namespace(&peer.to_string()) == Some(ours))
+    }
+
+    /// Who made the engine's socket, if it has one on this machine.
+    async fn peer(&self) -> Option<tokio::net::unix::UCred> {
+        let socket = tokio::net::UnixStream::connect(self.address.strip_prefix("unix://")?).await.ok()?;
+        socket.peer_cred().ok()
+    }
+
+    /// Whether users in containers have other numbers on the engine's machine. (Podman does not tell in what it has of Docker's
+    /// interface; without root it does so.)
+    async fn maps_users(&self) -> Result<bool> {
+        let about = self.client.info().await.map_err(|why| self.failure(why).other())?;
+        let options = about.security_options.unwrap_or_default();
+        let words = options.iter().flat_map(|option| option.split(','));
+        let is_told =
+            words.filter_map(|word| word.strip_prefix("name=")).any(|word| matches!(word, "rootless" | "userns"));
+        let is_rootless = self.is_podman && self.peer().await.is_some_and(|peer| peer.uid() != 0);
+        Ok(is_told || is_rootless)
     }
 
     /// What went wrong on the way to the engine, or there.
@@ -137,9 +153,8 @@ impl Runtime for Docker {
             platform: format!("{}/{}", about.os_type.unwrap_or_default(), architecture(&machine)),
             cpus: about.ncpu.and_then(|cpus| cpus.try_into().ok()).unwrap_or(u32::MAX),
             memory: about.mem_total.and_then(|bytes| bytes.try_into().ok()).unwrap_or(u64::MAX),
-            // Podman does not tell.
-            gpus: self.is_podman || has_nvidia || has_devices,
-            maps_users: ["rootless", "userns"].iter().any(|it| is_secured_by(about.security_options.as_deref(), it)),
+            gpus: has_nvidia || has_devices,
+            maps_users: self.maps_users().await?,
         })
     }
 
@@ -174,6 +189,9 @@ impl Runtime for Docker {
     }
 
     async fn create(&self, container: &Container) -> Result<String> {
+        if let Some(why) = create::refusal(container, self.is_podman) {
+            return Err(why);
+        }
         let mut options = CreateContainerOptionsBuilder::default();
         if let Some(platform) = &container.platform {
             options = options.platform(platform);
@@ -215,8 +233,9 @@ impl Runtime for Docker {
             None | Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => {}
             Some(Err(why)) => return Err(self.failure(why).other()),
         }
-        let state = self.client.inspect_container(id, None).await.map_err(|why| self.failure(why).other())?.state;
-        let state = state.filter(|state| state.running != Some(true));
+        let found = self.client.inspect_container(id, None).await.map_err(|why| self.failure(why).other())?;
+        let has_limit = found.host_config.and_then(|config| config.memory).is_some_and(|memory| memory > 0);
+        let state = found.state.filter(|state| state.running != Some(true));
         let Some(state @ models::ContainerState { exit_code: Some(exit_code), .. }) = state else {
             // The connection was cut in the middle of the wait.
             return Err(Error::Lost { address: self.address.clone(), reason: "it stopped answering".to_owned() });
@@ -224,8 +243,16 @@ impl Runtime for Docker {
         if let Some((exit_code, reason)) = self.not_begun(id, exit_code).await {
             return Err(Error::Command { exit_code, reason });
         }
-        let told = if exit_code == 0 { Told::default() } else { self.told_of(id, &state, exit_code == KILLED).await };
-        let oom = state.oom_killed == Some(true) || (exit_code == KILLED && told.oom);
+        // Podman's containers outlive it, so there is nothing to tell but of signals.
+        let told = match exit_code {
+            0 => Told::default(),
+            KILLED | TERMINATED => self.told_of(id, &state, exit_code == KILLED).await,
+            _ if self.is_podman => Told::default(),
+            _ => self.told_of(id, &state, false).await,
+        };
+        // Podman's monitor often misses it; nobody else kills without being told of.
+        let is_likely = self.is_podman && has_limit && !told.was_signalled;
+        let oom = state.oom_killed == Some(true) || (exit_code == KILLED && (told.oom || is_likely));
         Ok(Ended { exit_code, oom, was_signalled: told.was_signalled, is_unseen: told.is_unseen })
     }
 
@@ -285,33 +312,37 @@ impl Docker {
 
     /// What the engine tells of a container that has failed, beside its state. Docker hears of the end and of memory that ran out by
     /// two ways, and writes the state at the end; what comes later is an event only, for which this waits (`is_late`).
-    /// (Podman reads it from a file of the container's monitor, which is there at the end, and its containers outlive it.)
     async fn told_of(&self, id: &str, state: &models::ContainerState, is_late: bool) -> Told {
         let [started, finished] = [&state.started_at, &state.finished_at]
             .map(|at| at.as_deref().and_then(|at| DateTime::parse_from_rfc3339(at).ok()));
         let (Some(started), Some(finished)) = (started, finished) else { return Told::default() };
         // The interface reads nothing but Unix time here.
         let unix = |at: DateTime<FixedOffset>| format!("{}.{:09}", at.timestamp(), at.timestamp_subsec_nanos());
+        // Of a time that is over Podman tells nothing.
+        let now = Clock::system().now().fixed_offset();
+        let until = if self.is_podman { finished.max(now) + LATE } else { finished + LATE };
         let wanted = if self.is_podman { vec!["kill"] } else { vec!["oom", "kill", "die"] };
         let filters = HashMap::from([("container", vec![id]), ("event", wanted)]);
-        let options = EventsOptionsBuilder::default()
-            .since(&unix(started))
-            .until(&unix(if self.is_podman { finished } else { finished + LATE }))
-            .filters(&filters)
-            .build();
+        let options =
+            EventsOptionsBuilder::default().since(&unix(started)).until(&unix(until)).filters(&filters).build();
         let mut events = std::pin::pin!(self.client.events(Some(options)));
         let (mut told, mut has_died) = (Told::default(), false);
         // On another machine, whose clock differs from ours, the stream may end much later than that.
         let listening = async {
-            while let (false, Some(Ok(event))) = (told.oom || (has_died && !is_late), events.next().await) {
+            let is_enough = |told: &Told, has_died| match self.is_podman {
+                true => told.was_signalled,
+                false => told.oom || (has_died && !is_late),
+            };
+            while let (false, Some(Ok(event))) = (is_enough(&told, has_died), events.next().await) {
                 match event.action.as_deref() {
                     Some("oom") => told.oom = true,
                     Some("die") => has_died = true,
-                    _ => told.was_signalled = true,
+                    _ if is_deadly(&event) => told.was_signalled = true,
+                    _ => {}
                 }
             }
         };
-        _ = tokio::time::timeout(LATE, listening).await;
+        _ = tokio::time::timeout(2 * LATE, listening).await;
         told.is_unseen = !has_died && !self.is_podman && self.is_new().await;
         told
     }
@@ -325,10 +356,10 @@ impl Docker {
     }
 }
 
-/// Whether an engine names this among the ways in which it secures containers.
-fn is_secured_by(options: Option<&[String]>, name: &str) -> bool {
-    let words = options.unwrap_or_default().iter().flat_map(|option| option.split(','));
-    words.filter_map(|word| word.strip_prefix("name=")).any(|word| word == name)
+/// Whether it tells of TERM or KILL, as far as it tells of which signal.
+fn is_deadly(kill: &models::EventMessage) -> bool {
+    let attributes = kill.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
+    attributes.and_then(|it| it.get("signal")).is_none_or(|signal| matches!(signal.as_str(), "9" | "15"))
 }
 
 /// What an engine's events tell of a container.

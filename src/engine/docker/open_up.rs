@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use futures_util::StreamExt as _;
 use rustix::process::{getegid, geteuid};
 
-use super::{Docker, container_id, is_secured_by};
+use super::{Docker, container_id};
 use crate::clock::Clock;
 use crate::engine::container::{Bind, Container, Input, Network, Text};
 use crate::engine::removal::{Leave, create};
@@ -67,21 +67,13 @@ impl Docker {
 
     /// Who this process is for the engine; `None` where the engine gives users other numbers.
     async fn our_owner(&self) -> Result<Option<(u32, u32)>> {
-        let about = self.client.info().await.map_err(|why| self.failure(why).other())?;
-        let has = |name: &str| is_secured_by(about.security_options.as_deref(), name);
-        Ok(match (has("rootless"), has("userns")) {
-            // Its root is the user who has started it: us, or somebody of whom nothing is known.
-            (true, _) => self.is_our_own().await.then_some((0, 0)),
-            (false, true) => None,
-            (false, false) => Some((geteuid().as_raw(), getegid().as_raw())),
+        let ours = geteuid().as_raw();
+        Ok(match self.maps_users().await? {
+            false => Some((ours, getegid().as_raw())),
+            // The root of its containers is the user who has started it.
+            true if self.peer().await.is_some_and(|peer| peer.uid() == ours) => Some((0, 0)),
+            true => None,
         })
-    }
-
-    /// Whether the engine runs as the user of this process.
-    async fn is_our_own(&self) -> bool {
-        let Some(path) = self.address.strip_prefix("unix://") else { return false };
-        let Ok(socket) = tokio::net::UnixStream::connect(path).await else { return false };
-        socket.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
     }
 
     /// Removes what a killed silo has left of this.

@@ -44,7 +44,12 @@ pub fn manifest(name: &str) -> Value {
 impl Project {
     /// `name` must be a test's own: images are the whole engine's.
     pub async fn new(name: &str) -> Self {
-        let (folder, engine) = (tempfile::tempdir().unwrap(), engine().await);
+        Self::on(engine().await, name).await
+    }
+
+    /// The same at another engine.
+    pub async fn on(engine: DockerEngine, name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let project = Self { folder, engine, name: name.to_owned() };
         project.write("seed.manifest.json", &format!("{:#}\n", manifest(name)));
         project.write("job.sh", "echo \"$1 $2\" | tee $OUTPUT_DIR/a.txt\n");
@@ -92,6 +97,41 @@ impl Project {
     pub async fn has_image(&self, image: &str) -> bool {
         self.engine.open().await.image(&image.parse().expect("a name")).await.is_ok()
     }
+}
+
+/// Podman makes a line of the Dockerfile of each label, in which `${INPUT_FILE/#/-d }` is a variable, and no good one.
+#[tokio::test]
+async fn podman_builds_and_runs_it_too() {
+    let project = Project::on(DockerEngine::podman().await, "podmans").await;
+    project.write("Dockerfile", &format!("FROM {BASE} AS one\nRUN --mount=type=tmpfs,target=/t echo a >/a\nFROM {BASE}\nCOPY --from=one /a /a\nCOPY --chmod=755 job.sh /"));
+    project.build(&["-q"]).expect_success();
+    let label = project.label(&project.image()).await.expect("it has one");
+    assert_eq!(serde_json::from_str::<Value>(&label).unwrap(), manifest("podmans"));
+    // Podman takes mounts as lines, with commas between their fields.
+    project.write("in,\"put\".txt", "text");
+    let run = ["run", ".", "-q", "--network", "none", "-i", "INPUT_FILE=in,\"put\".txt", "-o", "out, \"put\""];
+    project.silo(&run).expect_success();
+    assert_eq!(project.read("out, \"put\"/a.txt"), "-d /seed/in/INPUT_FILE/in,\"put\".txt\n");
+}
+
+#[tokio::test]
+async fn what_only_build_kit_knows_is_built_by_it() {
+    let project = Project::new("buildkits").await;
+    let run = "RUN --mount=type=cache,target=/c echo a >/c/a && cp /c/a /a";
+    project.write("Dockerfile", &format!("FROM {BASE}\n{run}\nCOPY --chmod=750 job.sh /job.sh\nRUN [ -x /job.sh ]\n"));
+    let exit = project.build(&[]);
+    let stderr = exit.stderr.clone();
+    exit.expect_success();
+    assert!(stderr.contains("RUN --mount=type=cache"), "the steps are told: {stderr}");
+    let label = project.label(&project.image()).await.expect("it has one");
+    assert_eq!(serde_json::from_str::<Value>(&label).unwrap(), manifest("buildkits"));
+    // A step that fails, and what this engine's own BuildKit does not know.
+    project.write("Dockerfile", &format!("FROM {BASE}\nRUN --mount=type=cache,target=/c echo why >&2; exit 7\n"));
+    let exit = project.build(&[]);
+    assert!(exit.code == Some(1) && exit.stderr.contains("why\n"), "{exit:?}");
+    project.write("Dockerfile", &format!("FROM {BASE}\nRUN --unheard-of <<EOF\ntrue\nEOF\n"));
+    let exit = project.build(&["-q"]);
+    assert!(exit.code == Some(1) && exit.stderr.contains("RUN <<") && exit.stderr.contains("# syntax="), "{exit:?}");
 }
 
 #[tokio::test]

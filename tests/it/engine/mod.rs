@@ -5,6 +5,7 @@ mod examples;
 mod export;
 mod life;
 mod output;
+mod podman;
 mod pull;
 mod resume;
 mod shell;

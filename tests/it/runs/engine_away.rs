@@ -59,6 +59,7 @@ async fn a_job_outlives_an_engine_that_lets_it() {
     let runs = Runs::at(Engine::Sqlite, (engine, &host), &[SOON]).await;
     let image = runs.image(WAITS).await;
     let (id, output) = runs.begun(json!({"image": image})).await;
+    runs.engine.until_running(&format!("silo.run={id}")).await;
     runs.engine.stop().await;
     runs.engine.start_again().await;
     go(&output);
@@ -78,6 +79,7 @@ async fn a_job_that_its_engine_has_stopped_is_begun_again() {
     {
         let image = runs.image(&script).await;
         let (id, output) = runs.begun(json!({"image": image})).await;
+        runs.engine.until_running(&format!("silo.run={id}")).await;
         match is_killed {
             true => runs.engine.kill(),
             false => runs.engine.stop().await,

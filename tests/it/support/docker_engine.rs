@@ -317,6 +317,20 @@ impl DockerEngine {
         }
     }
 
+    /// Comes back when the engine has written down that the container with a label runs: a little after it does.
+    pub async fn until_running(&self, label: &str) {
+        let began = Instant::now();
+        let filters = HashMap::from([("label", vec![label]), ("status", vec!["running"])]);
+        loop {
+            let options = ListContainersOptionsBuilder::default().filters(&filters).build();
+            if self.client.list_containers(Some(options)).await.is_ok_and(|found| !found.is_empty()) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "no container with {label} runs");
+            tokio::time::sleep(Duration::from_millis(20)).await; // because the engine tells nobody
+        }
+    }
+
     /// What the engine knows of a container.
     pub async fn inspect(&self, id: &str) -> Value {
         let about = self.client.inspect_container(id, None).await.expect("the container is there");

@@ -1,0 +1,52 @@
+//! What Podman does otherwise than Docker, and nobody should notice.
+
+use silo::engine::attempt::{Error, Stopped};
+use silo::engine::container::Bind;
+use silo::engine::runtime::{self, Runtime as _};
+
+use super::{DockerEngine, Job};
+
+#[tokio::test]
+async fn what_podman_does_otherwise_is_evened_out() {
+    let engine = DockerEngine::podman().await;
+    let job = async |script: &str| Job::on(engine.clone(), script).await;
+    let about = engine.open().await.engine().await.unwrap();
+    assert!(about.name.starts_with("Podman ") && !about.gpus && !about.maps_users, "{about:?}");
+    // It would run without one, and say nothing.
+    let mut gpu = job("exit 0").await;
+    gpu.container.gpus = 1;
+    let why = gpu.run().await.main.unwrap_err();
+    assert!(matches!(why, Error::Engine(runtime::Error::NoGpu { .. })), "{why:?}");
+    // Its monitor does not always see it.
+    let mut greedy = job("awk 'BEGIN { s = \"x\"; while (1) s = s s }'; exit $?").await;
+    greedy.container.memory = Some(16 << 20);
+    let ended = greedy.ended().await.ended;
+    assert!(ended.oom && ended.exit_code == 137, "{ended:?}");
+    // What is stopped by us is no such case.
+    let mut deaf = job("trap '' TERM; while :; do sleep 0.05; done").await;
+    deaf.container.memory = Some(64 << 20);
+    deaf.container.timeout = Some(std::time::Duration::from_secs(1));
+    deaf.container.grace = std::time::Duration::from_millis(200);
+    let main = deaf.ended().await;
+    assert_eq!((main.stopped, main.ended.exit_code, main.ended.oom), (Some(Stopped::TimedOut), 137, false));
+    // It makes lines of mounts, with commas between their fields.
+    for name in ["a, \"b\"", "a:b"] {
+        let mut odd = job(&format!("cat '/in/{name}'")).await;
+        std::fs::write(odd.path(name), "text").unwrap();
+        let source = odd.path(name).display().to_string();
+        odd.container.binds.push(Bind { source, target: format!("/in/{name}"), read_only: true, held: None });
+        assert_eq!(odd.ended().await.ended.exit_code, 0, "{name}");
+        assert_eq!(odd.text("_stdout.txt"), "text", "{name}");
+    }
+    let mut both = job("exit 0").await;
+    both.container.binds[0].target = "/a:,b".to_owned();
+    let why = both.run().await.main.unwrap_err().to_string();
+    assert!(why.contains("rename"), "{why}");
+    for (command, code) in [("/no/such/program", 127), ("/etc/hostname", 126)] {
+        let mut job = job("").await;
+        job.container.entrypoint = Some(vec![command.to_owned()]);
+        let why = job.run().await.main.unwrap_err();
+        let Error::Engine(runtime::Error::Command { exit_code, .. }) = &why else { panic!("{why:?}") };
+        assert_eq!(*exit_code, code, "{why}");
+    }
+}
