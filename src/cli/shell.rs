@@ -149,13 +149,16 @@ async fn speak(machine: &Machine, mut container: Container, stop: &CancellationT
     owner.mark(&mut container.labels);
     let spoken = match Session::open(&machine.docker, &container).await {
         Ok(session) => pass_on(session, &container, stop).await,
-        Err(Error::Command { reason, .. }) => Err(anyhow!(
-            "{} cannot be started in the image ({}); name a program that it has behind --",
-            tame(&container.entrypoint.unwrap_or_default().concat()),
-            tame(&reason)
-        )),
         Err(why) => Err(why.into()),
     };
+    let spoken = spoken.map_err(|why| match why.downcast_ref() {
+        Some(Error::Command { reason, .. }) => anyhow!(
+            "{} cannot be started in the image ({}); name a program that it has behind --",
+            tame(&container.entrypoint.unwrap_or_default().concat()),
+            tame(reason)
+        ),
+        _ => why,
+    });
     owner.settle(&machine.docker).await;
     spoken
 }

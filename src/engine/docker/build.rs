@@ -1,7 +1,7 @@
 //! Building an image, with the engine's progress. Whether it worked is what the engine says at the end, and what it then
 //! has; words in between mean nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bollard::auth::DockerCredentials;
 use bollard::models::{BuildInfo, BuildInfoAux};
@@ -92,9 +92,10 @@ impl Docker {
         });
         let body = bollard::body_try_stream(body);
         let mut events = self.client.build_image(options.build(), Some(credentials), Some(body));
+        let mut told = HashSet::new();
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => tell(event, &mut progress),
+                Ok(event) => tell(event, &mut told, &mut progress),
                 // Our own reason says more than that the engine got half a stream.
                 Err(why) => {
                     return Err(match why_unsent.try_recv() {
@@ -150,10 +151,13 @@ fn with_way_out(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
     }
 }
 
-fn tell(event: BuildInfo, progress: &mut impl FnMut(&str)) {
+/// `told`: the steps of BuildKit that were, by their digests.
+fn tell(event: BuildInfo, told: &mut HashSet<String>, progress: &mut impl FnMut(&str)) {
     if let Some(BuildInfoAux::BuildKit(status)) = event.aux {
-        for begun in status.vertexes.iter().filter(|vertex| vertex.started.is_some() && vertex.completed.is_none()) {
-            progress(&format!("{}\n", begun.name));
+        for step in status.vertexes.iter().filter(|step| step.started.is_some()) {
+            if told.insert(step.digest.clone()) {
+                progress(&format!("{}\n", step.name));
+            }
         }
         return status.logs.iter().for_each(|log| progress(&String::from_utf8_lossy(&log.msg)));
     }

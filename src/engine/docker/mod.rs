@@ -42,6 +42,8 @@ const ANSWER: Duration = Duration::from_secs(120);
 const GREETING: Duration = Duration::from_secs(10);
 /// How long after a container was killed it is still heard that its memory was the reason.
 const LATE: Duration = Duration::from_secs(1);
+/// How many lines an init program may take to say why it could not begin.
+const LAST_WORDS: &str = "8";
 /// How many events Docker remembers (`daemon/events`), and none of before its start.
 const REMEMBERED: usize = 256;
 /// The exit code of a process that was killed: 128 and the number of `SIGKILL`.
@@ -305,9 +307,14 @@ impl Docker {
         if !matches!(exit_code, 1 | 126 | 127) {
             return None;
         }
-        let options = LogsOptionsBuilder::default().stderr(true).tail("1").build();
-        let Some(Ok(last)) = self.client.logs(id, Some(options)).next().await else { return None };
-        failure::of_init(&String::from_utf8_lossy(&last.into_bytes()))
+        // In as many pieces as it was written in.
+        let options = LogsOptionsBuilder::default().stderr(true).tail(LAST_WORDS).build();
+        let mut said = Vec::new();
+        let mut pieces = self.client.logs(id, Some(options));
+        while let Some(Ok(piece)) = pieces.next().await {
+            said.extend_from_slice(&piece.into_bytes());
+        }
+        failure::of_init(&String::from_utf8_lossy(&said))
     }
 
     /// What the engine tells of a container that has failed, beside its state. Docker hears of the end and of memory that ran out by

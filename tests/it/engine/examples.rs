@@ -8,7 +8,7 @@ use silo::seed::LABEL;
 use silo::seed::validate::{Rules, judge};
 
 use crate::cli::program::silo;
-use crate::support::docker_engine::{DockerEngine, engine, tar};
+use crate::support::docker_engine::{BASE, DockerEngine, engine, tar};
 
 pub fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
@@ -34,38 +34,51 @@ pub async fn build(engine: &DockerEngine, name: &str) -> String {
     image
 }
 
+/// What each is given. The notebook needs Python: `.ci/notebook` builds it and runs its cases.
+const EXAMPLES: [(&str, &[&str]); 4] = [
+    ("image-rotate", &["-i", "INPUT_FILE=inputs/seed.ppm", "-j", "DEGREES=90"]),
+    ("io-demo", &["-i", "INPUT_FILE=inputs/grain.txt"]),
+    ("image-watermark", &["-i", "INPUT_IMAGE=inputs/field.ppm", "-j", "CENTER=[125.6,10.1]"]),
+    ("two-directories", &["-i", "GRANULES=inputs", "-e", "SHORT_NAME=hs3cpl"]),
+];
+
+/// Runs one, by the image's name or by the folder of its manifest.
+fn gives_what_it_should(engine: &DockerEngine, (name, arguments): (&str, &[&str]), subject: &str) {
+    let out = tempfile::tempdir().unwrap();
+    let out_folder = out.path().join("out").display().to_string();
+    let common = ["--engine", &engine.host, "--network", "none", "-o", &out_folder];
+    let exit = silo(&example(name), &[&["run", subject], arguments, &common[..]].concat());
+    assert_eq!(exit.code, Some(0), "{name}: {exit:#?}");
+    assert_eq!(files(&out.path().join("out")), files(&example(name).join("expected")), "{name}");
+}
+
 #[tokio::test]
 async fn every_example_gives_what_it_should() {
-    let engine = engine().await;
-    let table: [(&str, &[&str]); 4] = [
-        ("image-rotate", &["-i", "INPUT_FILE=inputs/seed.ppm", "-j", "DEGREES=90"]),
-        ("io-demo", &["-i", "INPUT_FILE=inputs/grain.txt"]),
-        ("image-watermark", &["-i", "INPUT_IMAGE=inputs/field.ppm", "-j", "CENTER=[125.6,10.1]"]),
-        ("two-directories", &["-i", "GRANULES=inputs", "-e", "SHORT_NAME=hs3cpl"]),
-    ];
-    let mut all: Vec<String> = fs::read_dir(example(""))
-        .unwrap()
-        .map(|it| it.unwrap())
-        .filter(|it| it.path().is_dir())
-        .map(|it| it.file_name().into_string().unwrap())
-        .collect();
+    let entries = fs::read_dir(example("")).unwrap().map(|it| it.unwrap());
+    let mut all: Vec<String> =
+        entries.filter(|it| it.path().is_dir()).map(|it| it.file_name().into_string().unwrap()).collect();
     all.sort();
-    // The notebook needs Python: `.ci/notebook` builds it and runs its cases.
-    let mut listed: Vec<&str> = table.iter().map(|(name, _)| *name).chain(["notebook-rotate"]).collect();
+    let mut listed: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).chain(["notebook-rotate"]).collect();
     listed.sort_unstable();
-    assert_eq!(all, listed, "every example stands in this table");
-    for (name, arguments) in table {
-        let image = build(&engine, name).await;
-        let out = tempfile::tempdir().unwrap();
-        let out_folder = out.path().join("out").display().to_string();
-        let common = ["--engine", &engine.host, "--network", "none", "-o", &out_folder];
-        // By the image's name, and by the folder of its manifest.
+    assert_eq!(all, listed, "every example stands in the table");
+    let engine = engine().await;
+    for given in EXAMPLES {
+        let image = build(&engine, given.0).await;
         for subject in [image.as_str(), "."] {
-            let exit = silo(&example(name), &[&["run", subject], arguments, &common[..]].concat());
-            assert_eq!(exit.code, Some(0), "{name}: {exit:#?}");
-            assert_eq!(files(&out.path().join("out")), files(&example(name).join("expected")), "{name}");
-            fs::remove_dir_all(out.path().join("out")).unwrap();
+            gives_what_it_should(&engine, given, subject);
         }
+    }
+}
+
+/// Built there by the program itself.
+#[tokio::test]
+async fn every_example_gives_it_on_podman() {
+    let engine = DockerEngine::podman().await;
+    for given in EXAMPLES {
+        let base = format!("BASE={BASE}");
+        let options = ["build", "-q", "--engine", &engine.host, "--build-network", "none", "--build-arg", &base];
+        silo(&example(given.0), &options).expect_success();
+        gives_what_it_should(&engine, given, ".");
     }
 }
 
