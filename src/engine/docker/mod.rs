@@ -38,8 +38,8 @@ pub use session::Session;
 
 /// How long the engine may take to begin an answer. Removing a large container takes a while.
 const ANSWER: Duration = Duration::from_secs(120);
-/// How long it may take to say who it is.
-const GREETING: Duration = Duration::from_secs(10);
+/// How long it may take to say who it is. Podman looks through all that it has, on a disk that may be busy.
+const GREETING: Duration = Duration::from_secs(30);
 /// How long after a container was killed it is still heard that its memory was the reason.
 const LATE: Duration = Duration::from_secs(1);
 /// How many lines an init program may take to say why it could not begin.

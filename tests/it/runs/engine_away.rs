@@ -87,8 +87,10 @@ async fn a_job_that_its_engine_has_stopped_is_begun_again() {
         runs.engine.start_again().await;
         let run = runs.when(&id, |run| attempts(run) == 2 || run["finished"].is_string()).await;
         assert_eq!(run["attempts"][0]["error"]["name"], "docker-terminated", "{script}: {run:#}");
-        there(&output.join("begun")).await;
+        // The first one's is gone before the second one runs.
+        runs.engine.until_running(&format!("silo.run={id}")).await;
         assert_eq!(runs.engine.containers(&format!("silo.run={id}")).await.len(), 1, "{script}");
+        there(&output.join("begun")).await;
         go(&output);
         let run = runs.ended(&id).await;
         assert_eq!((&run["status"], attempts(&run), times_begun(&output)), (&json!("successful"), 2, 1), "{run:#}");
