@@ -61,7 +61,7 @@ class Surroundings:
                 [str(word) for word in command], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                 env={**os.environ, **(env or {})}, start_new_session=True, **options)
         self.running.append(process)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while not ready():
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{name} does not start:\n{log.read_text(errors='replace')[-4000:]}")

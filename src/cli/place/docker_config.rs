@@ -230,10 +230,10 @@ mod tests {
 
     #[test]
     fn logins_of_other_writers_are_read() {
-        let pair = STANDARD.encode("ada:pa:ss");
+        let pair = STANDARD.encode("ada:pa:ss1");
         let unpadded = pair.trim_end_matches('=');
         assert_ne!(unpadded, pair);
-        let both = r#""username":"ada","password":"pa:ss""#;
+        let both = r#""username":"ada","password":"pa:ss1""#;
         for auth in [
             both.to_owned(),
             format!(r#"{both},"auth":"""#),
@@ -242,7 +242,7 @@ mod tests {
             format!(r#""auth":"{unpadded}","email":null"#),
         ] {
             let config = format!(r#"{{"auths":{{"http://r.org/v2/":{{{auth}}}}},"psFormat":"x"}}"#);
-            assert_eq!(login(&config, "r.org").unwrap(), Some(("ada".into(), "pa:ss".into())), "{auth}");
+            assert_eq!(login(&config, "r.org").unwrap(), Some(("ada".into(), "pa:ss1".into())), "{auth}");
         }
     }
 
