@@ -26,6 +26,9 @@ pub(super) struct EngineAt {
     /// The context of Docker that names the engine [default: the current one]
     #[arg(long = "engine-context", value_name = "NAME", env = "DOCKER_CONTEXT", hide = true)]
     context: Option<String>,
+    /// Podman's own variable, for who has neither.
+    #[arg(long = "engine-of-podman", env = "CONTAINER_HOST", hide = true)]
+    of_podman: Option<String>,
     #[arg(long = "engine-tls-verify", env = "DOCKER_TLS_VERIFY", hide = true)]
     tls_verify: Option<String>,
     #[arg(long = "engine-cert-path", env = "DOCKER_CERT_PATH", hide = true)]
@@ -69,6 +72,14 @@ impl EngineAt {
 
     /// `None`: none is named anywhere.
     fn address(&self) -> Result<Option<EngineAddress>> {
+        let of_podman = || {
+            let url = self.of_podman.clone().filter(|url| !url.is_empty());
+            url.map(|url| EngineAddress { url, tls: None })
+        };
+        Ok(self.of_docker()?.or_else(of_podman))
+    }
+
+    fn of_docker(&self) -> Result<Option<EngineAddress>> {
         if let Some(url) = self.named() {
             let tls = self.wants_tls().then(|| self.certificates()).transpose()?;
             return Ok(Some(EngineAddress { url: url.to_owned(), tls }));
@@ -172,6 +183,8 @@ mod tests {
         assert_eq!(url(&at).as_deref(), Some("unix:///one.sock"), "empty variables are none");
         at.context = Some(DEFAULT.to_owned());
         assert_eq!(url(&at), None);
+        at.of_podman = Some("unix:///podman.sock".to_owned());
+        assert_eq!(url(&at).as_deref(), Some("unix:///podman.sock"));
         at.address = Some("tcp://engine:2375".to_owned());
         at.context = Some("none-such".to_owned());
         assert_eq!(url(&at).as_deref(), Some("tcp://engine:2375"));

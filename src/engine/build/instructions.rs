@@ -61,9 +61,9 @@ pub fn with_labels(dockerfile: &str, labels: &HashMap<String, String>) -> String
 }
 
 /// The character that takes the meaning from the next one: a directive before everything else may name another.
-fn escape(dockerfile: &str) -> char {
-    let directives = dockerfile.lines().map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
-    let named = directives.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
+pub(super) fn escape(dockerfile: &str) -> char {
+    let mut directives = dockerfile.lines().map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
+    let named = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
     named.and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
@@ -73,8 +73,7 @@ fn logical_lines(dockerfile: &str) -> impl Iterator<Item = String> {
     let mut lines = dockerfile.lines().map(str::trim).filter(|line| !line.starts_with('#') && !line.is_empty());
     std::iter::from_fn(move || {
         let mut whole = String::new();
-        loop {
-            let Some(line) = lines.next() else { break };
+        for line in lines.by_ref() {
             match line.strip_suffix(escape) {
                 Some(part) => whole = whole + part + " ",
                 None => {

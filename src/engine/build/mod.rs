@@ -4,6 +4,7 @@
 
 pub mod ignore;
 pub mod instructions;
+pub mod older;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -37,6 +38,8 @@ pub struct Context {
     pub instructions: String,
     /// What is sent in place of, or besides, what is on the disk, by name.
     replaced: BTreeMap<String, Vec<u8>>,
+    /// The text of its `.dockerignore`.
+    patterns: String,
 }
 
 /// Why a folder cannot be built.
@@ -84,7 +87,7 @@ impl Context {
             replaced.insert(FOREIGN_DOCKERFILE.to_owned(), instructions.clone().into_bytes());
             FOREIGN_DOCKERFILE.to_owned()
         });
-        Ok(Self { folder, ignore, dockerfile, instructions, replaced })
+        Ok(Self { folder, ignore, dockerfile, instructions, replaced, patterns })
     }
 
     /// Sends these bytes in place of a file of the folder, if the file goes at all.
@@ -100,6 +103,16 @@ impl Context {
     pub fn instruct(&mut self, instructions: String) {
         self.replaced.insert(self.dockerfile.clone(), instructions.clone().into_bytes());
         self.instructions = instructions;
+    }
+
+    /// Sends a file besides, whatever is ignored: the engine looks at that, too.
+    pub fn add(&mut self, name: &str, text: &str) {
+        if !self.patterns.trim().is_empty() || self.replaced.contains_key(IGNORE_FILE) {
+            let patterns = self.patterns.as_bytes();
+            let ignored = self.replaced.entry(IGNORE_FILE.to_owned()).or_insert_with(|| patterns.to_vec());
+            ignored.extend_from_slice(format!("\n!{name}\n").as_bytes());
+        }
+        self.replaced.insert(name.to_owned(), text.as_bytes().to_owned());
     }
 
     /// Sends it, piece by piece, from a thread of its own. An error is the last item: the stream must not pass for a

@@ -12,6 +12,7 @@ use super::images::for_engine;
 use super::{Docker, failure};
 use crate::engine::build::Context;
 use crate::engine::build::instructions::{bases, needs_build_kit, with_labels};
+use crate::engine::build::older::older;
 use crate::engine::runtime::{Credentials, Error, Image, Result, Runtime as _};
 use crate::seed::image_reference::ImageReference;
 
@@ -38,11 +39,31 @@ pub struct Build<'a> {
 }
 
 impl Docker {
-    /// Builds it. `progress` is told what the engine says, as it says it.
+    /// Builds it. `progress` is told what the engine says, as it says it. What the engine does not know of the Dockerfile is said
+    /// otherwise, if it can be.
     ///
     /// # Errors
     /// [`Error::Build`], also where the image does not carry the labels that were asked for.
-    pub async fn build(&self, what: &Build<'_>, mut context: Context, mut progress: impl FnMut(&str)) -> Result<Image> {
+    pub async fn build(&self, what: &Build<'_>, context: Context, mut progress: impl FnMut(&str)) -> Result<Image> {
+        let is_unknown = |why: &Error| matches!(why, Error::Build { reason } if failure::says(reason, &UNKNOWN));
+        let needs = needs_build_kit(&context.instructions);
+        let mut built = self.build_as_it_is(what, context.clone(), &mut progress).await;
+        if let (true, Some(older)) = (built.as_ref().is_err_and(is_unknown), older(&context.instructions)) {
+            progress("The engine does not know all of this Dockerfile, so it is said otherwise.\n");
+            let mut context = context;
+            older.files.iter().for_each(|(name, text)| context.add(name, text));
+            context.instruct(older.text);
+            built = self.build_as_it_is(what, context, &mut progress).await;
+        }
+        built.map_err(|why| if is_unknown(&why) { with_way_out(why, needs.as_deref(), self.is_podman) } else { why })
+    }
+
+    async fn build_as_it_is(
+        &self,
+        what: &Build<'_>,
+        mut context: Context,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<Image> {
         // Podman has one builder, which knows what it knows.
         let needs = needs_build_kit(&context.instructions);
         let version = match &needs {
@@ -50,7 +71,7 @@ impl Docker {
             _ => BuilderVersion::BuilderV1,
         };
         if version == BuilderVersion::BuilderBuildKit {
-            self.pull_bases(what, &context, &mut progress).await?;
+            self.pull_bases(what, &context, progress).await?;
         }
         let mut options = BuildImageOptionsBuilder::default()
             .version(version)
@@ -95,12 +116,12 @@ impl Docker {
         let mut told = HashSet::new();
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => tell(event, &mut told, &mut progress),
+                Ok(event) => tell(event, &mut told, progress),
                 // Our own reason says more than that the engine got half a stream.
                 Err(why) => {
                     return Err(match why_unsent.try_recv() {
                         Ok(reason) => Error::Build { reason },
-                        Err(_) => with_way_out(self.failure(why).build(), needs.as_deref(), self.is_podman),
+                        Err(_) => self.failure(why).build(),
                     });
                 }
             }
@@ -138,7 +159,7 @@ impl Docker {
 /// What to do where the engine does not know what the Dockerfile needs.
 fn with_way_out(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
     match (why, needs) {
-        (Error::Build { reason }, Some(needs)) if failure::says(&reason, &UNKNOWN) => {
+        (Error::Build { reason }, Some(needs)) => {
             let way_out = if is_podman {
                 "this Podman does not know it, so write it otherwise, or build it by a newer one or by Docker"
             } else {

@@ -112,6 +112,7 @@ async fn podman_builds_and_runs_it_too() {
     let run = ["run", ".", "-q", "--network", "none", "-i", "INPUT_FILE=in,\"put\".txt", "-o", "out, \"put\""];
     project.silo(&run).expect_success();
     assert_eq!(project.read("out, \"put\"/a.txt"), "-d /seed/in/INPUT_FILE/in,\"put\".txt\n");
+    builds_what_stands_in_the_dockerfile(&project);
 }
 
 #[tokio::test]
@@ -132,6 +133,16 @@ async fn what_only_build_kit_knows_is_built_by_it() {
     project.write("Dockerfile", &format!("FROM {BASE}\nRUN --unheard-of <<EOF\ntrue\nEOF\n"));
     let exit = project.build(&["-q"]);
     assert!(exit.code == Some(1) && exit.stderr.contains("RUN <<") && exit.stderr.contains("# syntax="), "{exit:?}");
+    builds_what_stands_in_the_dockerfile(&project);
+}
+
+/// In the newest words, whatever the engine's own are.
+fn builds_what_stands_in_the_dockerfile(project: &Project) {
+    project.write(".dockerignore", "*\n!job.sh\n");
+    let documents = "RUN <<EOF\nmkdir /made\necho \"it's $((6 * 7))\" >/made/a\nEOF\nCOPY <<'EOF' /made/b\n$HOME\nEOF";
+    let check = "RUN [ \"$(cat /made/a /made/b)\" = \"$(printf \"it's 42\\n\\$HOME\")\" ] && [ -e /job.sh ]";
+    project.write("Dockerfile", &format!("FROM {BASE}\n{documents}\nCOPY --link job.sh /job.sh\n{check}\n"));
+    project.build(&["-q"]).expect_success();
 }
 
 #[tokio::test]
