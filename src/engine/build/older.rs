@@ -153,7 +153,7 @@ mod tests {
                           COPY --link --chown=1:1 x y\nADD --chmod=7 <<one <<'two' /d/\n1\none\n$2\ntwo\nCMD [\"x\"]";
         let older = older(dockerfile).expect("it can be said otherwise");
         let expected = "FROM a\n# why\nRUN [\"/bin/sh\",\"-c\",\"mkdir /a\\necho \\\"$A\\\"\\n\"]\n\
-                        RUN --network=none [\"/bin/sh\",\"-c\",\"cat <<-X >/b   && true\\ntext\\nX\\n\"]\n\
+                        RUN --network=none [\"/bin/sh\",\"-c\",\"cat <<-X >/b  && true\\ntext\\nX\\n\"]\n\
                         COPY --chown=1:1 x y\nADD --chmod=7 .silo-here/0/one .silo-here/1/two /d/\nCMD [\"x\"]\n";
         assert_eq!(older.text, expected);
         let files = [(".silo-here/0/one", "1\n"), (".silo-here/1/two", "$2\n")];
