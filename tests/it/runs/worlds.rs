@@ -17,7 +17,7 @@ const UNPRIVILEGED: u32 = 10001;
 /// A world, and the scenarios that are tried in it, one after the other: so one engine does for all.
 async fn world(engine: DockerEngine, user: Option<u32>) {
     let socket = CutSocket::to(&engine);
-    let setup = user.into_iter().fold(Setup::new(), Setup::as_user);
+    let setup = user.into_iter().fold(Setup::new(), Setup::run_by);
     let options = [("SILO__RUNS__RETRY_SECONDS", "1")];
     let runs = Runs::started(setup, (engine, &socket.host), &options).await;
     for user in ["0", "4711"] {

@@ -143,7 +143,7 @@ impl Setup {
     }
 
     /// Runs it as a user who has no name here and is in no group. The folder becomes theirs.
-    pub fn as_user(mut self, user: u32) -> Self {
+    pub fn run_by(mut self, user: u32) -> Self {
         std::os::unix::fs::chown(self.folder.path(), Some(user), Some(user)).expect("the tests are run as root");
         // A link or copy where they reach it: the checkout may be in somebody's private folder.
         let (built, own) = (env!("CARGO_BIN_EXE_silo"), self.program());
