@@ -357,6 +357,8 @@ pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
 /// Podman with all that it has in a folder.
 fn podman(folder: &Path) -> Command {
     let mut command = Command::new("podman");
+    // Its monitors leave a file `oom` where they were started.
+    command.current_dir(folder);
     for (option, name) in [("--root", "data"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
         command.arg(option).arg(folder.join(name));
     }
