@@ -6,22 +6,47 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use super::inputs::{GivenFile, GivenInput};
+use super::inputs::{GivenFile, GivenInput, Workspace};
 use crate::seed::metadata::Metadata;
-use crate::seed::model::{JsonType, Manifest};
+use crate::seed::model::Manifest;
 
-/// The document: below `JOB` the inputs that are given, by their names. Nothing that Scale has in `RECIPE` exists here.
-pub(super) fn document(manifest: &Manifest, files: &[GivenInput], json: &BTreeMap<String, String>) -> Value {
-    let files = files.iter().map(|input| (input.name.clone(), input.files.iter().map(file).collect()));
-    let values = manifest.job.interface.inputs.json.iter().filter_map(|input| {
-        let text = json.get(&input.name)?;
-        let value = match input.json_type {
-            JsonType::String => Value::from(text.as_str()),
-            _ => serde_json::from_str(text).unwrap_or_default(),
-        };
-        Some((input.name.clone(), value))
-    });
-    json!({"JOB": Map::from_iter(files.chain(values))})
+/// The document: below `JOB` the inputs that are given, by their names; below `RECIPE`, where an input is the output of another run,
+/// what the first run of that chain was given.
+pub(super) fn document(manifest: &Manifest, files_of_inputs: &[GivenInput], json: &BTreeMap<String, Value>) -> Value {
+    let files = files_of_inputs.iter().map(|input| (input.name.clone(), input.files.iter().map(file).collect()));
+    let values = manifest
+        .job
+        .interface
+        .inputs
+        .json
+        .iter()
+        .filter_map(|input| Some((input.name.clone(), json.get(&input.name)?.clone())));
+    let mut document = json!({"JOB": Map::from_iter(files.chain(values))});
+    let chains = files_of_inputs.iter().flat_map(|input| &input.files).filter_map(|file| file.facts.chain.as_ref());
+    let chain: Map<String, Value> =
+        chains.filter_map(Value::as_object).flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    if !chain.is_empty() {
+        document["RECIPE"] = chain.into();
+    }
+    document
+}
+
+/// A number for what has a digest or an identifier of hexadecimal digits: Scale's are numbers. 52 bits, which every reader of JSON
+/// holds exactly.
+fn number(id: &str) -> u64 {
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(13).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or_default()
+}
+
+fn workspace(workspace: Workspace) -> Value {
+    let (id, name) = match workspace {
+        Workspace::Uploads => (1, "uploads"),
+        Workspace::Runs => (2, "runs"),
+        Workspace::Server => (3, "server"),
+        Workspace::Web => (4, "web"),
+        Workspace::Local => (5, "local"),
+    };
+    json!({"id": id, "name": name})
 }
 
 /// A file, in Scale's order, and with its digest.
@@ -32,16 +57,16 @@ fn file(file: &GivenFile) -> Value {
     let metadata = facts.metadata.as_ref().unwrap_or(&nothing);
     let product = facts.product.as_ref();
     json!({
-        "id": facts.id.as_ref().unwrap_or(&file.sha256),
+        "id": number(&file.sha256),
         "file_name": file.name,
-        "workspace": null,
+        "workspace": workspace(facts.workspace.unwrap_or(Workspace::Local)),
         "data_type_tags": metadata.data_types,
         "media_type": file.media_type,
         "file_type": if product.is_some() { "PRODUCT" } else { "SOURCE" },
         "file_size": file.size,
         "file_path": file.path,
         "is_deleted": false,
-        "url": facts.url,
+        "url": facts.url.clone().or_else(|| url::Url::from_file_path(&file.source).ok().map(String::from)),
         "created": time(facts.created.or(file.modified)),
         "deleted": null,
         "data_started": metadata.data_started,
@@ -57,8 +82,9 @@ fn file(file: &GivenFile) -> Value {
         "center_point": null,
         "countries": [],
         "job_type": product.map(|product| &product.job),
-        "job": product.map(|product| &product.run),
+        "job": product.map(|product| number(&product.run)),
         "job_exe": null,
+        "run": product.map(|product| &product.run),
         "job_output": product.map(|product| &product.output),
         "recipe_type": null,
         "recipe": null,

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::folder::{Folder, pretty, replace, set_mode};
 use super::halt::{Halt, Halted};
 use super::hold::link_or_copy;
 use super::plan::{Plan, PlannedFile};
 use super::request::{File, Source};
-use super::{context, disk};
+use super::{context, disk, docker_run};
 use crate::seed::metadata::Metadata;
 use crate::seed::model::Manifest;
 
@@ -153,6 +154,27 @@ pub struct Facts {
     pub product: Option<Product>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<Workspace>,
+    /// Where it is the output of a run: what the first run of that chain was given, as jobs are told of it.
+    #[serde(skip)]
+    pub chain: Option<Value>,
+}
+
+/// What keeps a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workspace {
+    /// Files that users sent.
+    Uploads,
+    /// What runs have left.
+    Runs,
+    /// Files of the server's own disk.
+    Server,
+    /// What is fetched by its address.
+    Web,
+    /// The disk of whoever runs a job by hand.
+    Local,
 }
 
 /// Which run made a file.
@@ -240,6 +262,31 @@ pub fn stage(
         }
     }
     Ok(())
+}
+
+/// A plan as a line for a POSIX shell: it makes the run's folders and files, and runs the container with `docker run`. Secrets
+/// are not in it.
+///
+/// # Errors
+/// An input cannot be read.
+pub fn script(manifest: &Manifest, plan: &Plan, folder: &Folder) -> Result<String, InputError> {
+    let (given, _) = read(manifest, plan, &Halt::default())?;
+    let context = context::document(manifest, &given, &plan.json).to_string();
+    let word = |text: &str| docker_run::quoted(text).into_owned();
+    let path = |path: &Path| word(&path.to_string_lossy());
+    let mut steps = vec![
+        format!("mkdir -p {} {}", path(&folder.output), path(&folder.root)),
+        format!("printf %s {} >{}", word(&context), path(&folder.context())),
+    ];
+    for input in &plan.inputs {
+        let Some(staged) = &input.staged else { continue };
+        steps.push(format!("mkdir -p {}", path(staged)));
+        steps.extend(
+            input.files.iter().map(|file| format!("cp {} {}", path(&file.source), path(&staged.join(&file.name)))),
+        );
+    }
+    steps.push(plan.docker_run());
+    Ok(steps.join(" && "))
 }
 
 #[cfg(test)]

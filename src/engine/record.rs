@@ -81,8 +81,8 @@ pub struct ImageUsed {
 #[serde(default)]
 pub struct Given {
     pub files: Vec<GivenInput>,
-    /// As the variables hold them, by input.
-    pub json: BTreeMap<String, String>,
+    /// By input, with the types that the manifest says; records of old hold the texts of variables.
+    pub json: BTreeMap<String, Value>,
     /// By setting; those of secrets are masked.
     pub settings: BTreeMap<String, String>,
     /// Folders of the host by mount.

@@ -68,6 +68,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $engine, "/0012_scan_reports.sql")),
             ),
             migration(13, "origins", include_str!(concat!("../../migrations/", $engine, "/0013_origins.sql"))),
+            migration(
+                14,
+                "file metadata",
+                include_str!(concat!("../../migrations/", $engine, "/0014_file_metadata.sql")),
+            ),
         ])
     };
 }

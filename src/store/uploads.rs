@@ -124,6 +124,65 @@ impl Store {
         .await
     }
 
+    /// Notes what a job has said of a file, in place of what was said before.
+    pub async fn file_metadata_put(
+        &self,
+        owner: UserId,
+        (sha256, metadata): (&str, &str),
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        sql("INSERT INTO file_metadata (sha256, owner_id, metadata, used_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (sha256, owner_id) DO UPDATE SET metadata = excluded.metadata, used_at = excluded.used_at")
+        .bind(sha256)
+        .bind(owner)
+        .bind(metadata)
+        .bind(now)
+        .execute(&self.db)
+        .await
+        .map(drop)
+    }
+
+    /// What a user's jobs have said of a file, which is noted as used now.
+    pub async fn file_metadata_use(&self, owner: UserId, sha256: &str, now: DateTime<Utc>) -> Result<Option<String>> {
+        let row: Option<(String,)> =
+            sql("UPDATE file_metadata SET used_at = $1 WHERE sha256 = $2 AND owner_id = $3 RETURNING metadata")
+                .bind(now)
+                .bind(sha256)
+                .bind(owner)
+                .optional(&self.db)
+                .await?;
+        Ok(row.map(|(metadata,)| metadata))
+    }
+
+    /// What a user's jobs have said of a file.
+    pub async fn file_metadata_get(&self, owner: UserId, sha256: &str) -> Result<Option<String>> {
+        let row: Option<(String,)> = sql("SELECT metadata FROM file_metadata WHERE sha256 = $1 AND owner_id = $2")
+            .bind(sha256)
+            .bind(owner)
+            .optional(&self.db)
+            .await?;
+        Ok(row.map(|(metadata,)| metadata))
+    }
+
+    /// Forgets what was said of files that no run was given since a moment, unless they are still here.
+    pub async fn file_metadata_prune(&self, before: DateTime<Utc>) -> Result<u64> {
+        sql("DELETE FROM file_metadata WHERE used_at < $1 AND NOT EXISTS (
+                 SELECT 1 FROM uploads WHERE uploads.sha256 = file_metadata.sha256
+                 AND uploads.owner_id = file_metadata.owner_id)")
+        .bind(before)
+        .execute(&self.db)
+        .await
+    }
+
+    /// A file that a user sent.
+    pub async fn upload_get(&self, owner: UserId, sha256: &str) -> Result<Option<Upload>> {
+        sql("SELECT sha256, owner_id, name, size, created_at, used_at FROM uploads WHERE sha256 = $1 AND owner_id = $2")
+            .bind(sha256)
+            .bind(owner)
+            .optional(&self.db)
+            .await
+    }
+
     /// Forgets files that nobody has used since a moment: the contents that no other user has either.
     pub async fn upload_prune(&self, before: DateTime<Utc>) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =

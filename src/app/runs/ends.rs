@@ -146,7 +146,8 @@ impl App {
         let others = self.discard_purged().await;
         let pruned = self.0.store.run_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
         let uploads = self.upload_clean_up(days(settings.keep_uploads_days)).await;
-        first.and(others).and(pruned).and(uploads)
+        let metadata = self.0.store.file_metadata_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
+        first.and(others).and(pruned).and(uploads).and(metadata)
     }
 
     /// Removes files of runs of this silo that another one was asked to throw away: it does not have them.

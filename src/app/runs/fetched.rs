@@ -13,7 +13,7 @@ use super::SpecFile;
 use super::inputs::{Resolved, Trouble};
 use super::uploads::in_advance;
 use crate::catalog::UserId;
-use crate::engine::inputs::Facts;
+use crate::engine::inputs::{Facts, Workspace};
 use crate::engine::request::{File, Source};
 use crate::registry::{Download, DownloadError, download};
 use crate::store::ClaimedRun;
@@ -51,7 +51,7 @@ impl App {
         let named = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
         let named = percent_encoding::percent_decode_str(named).decode_utf8_lossy().into_owned();
         let name = spec.name.clone().unwrap_or(if named.is_empty() { "file".to_owned() } else { named });
-        let facts = Facts { url: Some(without_secrets(&url)), ..Facts::default() };
+        let facts = Facts { url: Some(without_secrets(&url)), workspace: Some(Workspace::Web), ..Facts::default() };
         let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
             let source = Source::File(File { name: name.clone(), path, size });
             vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::super::{App, Result};
@@ -10,11 +11,14 @@ use super::fetched::FetchedInputs;
 use super::{SpecFile, may_see};
 use crate::catalog::{RunStatus, User};
 use crate::engine::hold::HostPath;
-use crate::engine::inputs::{Facts, GivenInput, Product, survey};
+use crate::engine::inputs::{Facts, GivenInput, Product, Workspace, survey};
 use crate::engine::outputs::{LeftFile, Outputs};
 use crate::engine::request::{File, Source};
 
 use super::super::accounts::Session;
+
+/// What may stand in a path as it is.
+const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
 
 /// A file for an input: exactly one of `upload`, `url`, `run` and `path` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +77,11 @@ pub(super) struct Resolved {
 }
 
 impl App {
+    /// A path of ours as others reach it, if `http.public_url` says where that is.
+    fn own_address(&self, path: &str) -> String {
+        format!("{}{path}", self.settings().http.public_url.trim_end_matches('/'))
+    }
+
     /// The files that a user names. Without `fetched` those that must be fetched are not, and count as empty.
     pub(super) async fn run_files(
         &self,
@@ -111,7 +120,12 @@ impl App {
                     Some((upload, metadata)) => {
                         let name = spec.name.clone().unwrap_or(upload.name);
                         let source = Source::File(File { name, path, size: metadata.len() });
-                        let facts = Facts { created: Some(upload.created_at), ..Facts::default() };
+                        let facts = Facts {
+                            url: Some(self.own_address(&format!("/api/v1/uploads/{sha256}"))),
+                            workspace: Some(Workspace::Uploads),
+                            created: Some(upload.created_at),
+                            ..Facts::default()
+                        };
                         Ok(vec![Resolved {
                             input: file.input.clone(),
                             source,
@@ -169,7 +183,9 @@ impl App {
             );
         }
         let Some(root) = &record.folder else { return trouble(format!("the files of run {run} are not here."), "") };
-        let output = crate::engine::folder::Folder::new(root.clone()).output;
+        let folder = crate::engine::folder::Folder::new(root.clone());
+        let chain = chain_of(&folder.context());
+        let output = folder.output;
         let several = chosen.len() > 1;
         let mut found = Vec::new();
         for (name, left) in chosen {
@@ -181,8 +197,12 @@ impl App {
             let base = file.source.name.clone().filter(|_| !several).unwrap_or(base);
             let job = format!("{}-{}", record.job.name, record.job.job_version);
             let product = Product { run: record.id.clone(), job, output: name };
+            let path_of_file = utf8_percent_encode(&left.path, &IN_PATH);
             let facts = Facts {
                 id: left.sha256.clone(),
+                url: Some(self.own_address(&format!("/api/v1/runs/{}/files/{path_of_file}", record.id))),
+                workspace: Some(Workspace::Runs),
+                chain: chain.clone(),
                 created: record.finished,
                 product: Some(product),
                 metadata: left.metadata.clone(),
@@ -215,11 +235,21 @@ impl App {
         Ok(vec![Resolved {
             input: file.input.clone(),
             source,
-            facts: Facts::default(),
+            facts: Facts { workspace: Some(Workspace::Server), ..Facts::default() },
             sha256: None,
             host: Some(host),
         }])
     }
+}
+
+/// What the first run of a chain was given, by the document that one of its runs was told of its own inputs with. One that cannot be
+/// read tells nothing.
+fn chain_of(context: &Path) -> Option<serde_json::Value> {
+    /// The longest document that is read, bytes.
+    const LONGEST: u64 = 8 * 1024 * 1024;
+    let file = std::fs::File::open(context).ok()?;
+    let document: serde_json::Value = serde_json::from_reader(std::io::Read::take(file, LONGEST)).ok()?;
+    document.get("RECIPE").or(document.get("JOB")).cloned()
 }
 
 const ROOTS_OF_INPUTS: &str = "Give a path below one of the folders in runs.input_roots, or send the file.";

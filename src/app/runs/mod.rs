@@ -10,6 +10,7 @@ mod files;
 mod going;
 mod host;
 mod inputs;
+mod metadata;
 mod secrets;
 mod space;
 mod staging;

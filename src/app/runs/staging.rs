@@ -169,7 +169,11 @@ impl App {
         };
         let (manifest, planned) = (task.manifest.clone(), plan.clone());
         let (given, warnings) = match tokio::task::spawn_blocking(move || read(&manifest, &planned, &halt)).await? {
-            Ok((given, warnings)) => (with_facts(given, resolved), warnings),
+            Ok((given, warnings)) => {
+                let mut given = with_facts(given, resolved);
+                self.metadata_add(task.stored.summary.owner_id, &mut given).await?;
+                (given, warnings)
+            }
             Err(InputError::Halted(_)) if task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
             // There is a container to stop.
             Err(InputError::Halted(_)) => Default::default(),

@@ -135,6 +135,17 @@ impl App {
         self.uploads_folder().join(folder).join(safe)
     }
 
+    /// A file that a user has sent, and where it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: there is none.
+    pub async fn upload_file(&self, session: &Session, sha256: &str) -> Result<(Upload, PathBuf)> {
+        let none = || Error::NotFound(format!("There is no upload {sha256} of yours"));
+        let upload = self.0.store.upload_get(session.user.id, sha256).await?.ok_or_else(none)?;
+        let path = self.upload_path(&upload.sha256);
+        if path.is_file() { Ok((upload, path)) } else { Err(none()) }
+    }
+
     /// Removes what nobody has used since a moment.
     pub(super) async fn upload_clean_up(&self, before: DateTime<Utc>) -> Result<()> {
         let _held = self.0.uploads.lock().await;

@@ -338,6 +338,10 @@ impl App {
         let settled = self.0.store.run_settle(claim, &state_of(&record, due)).await;
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         settled?;
+        // What is known of files is not worth a run.
+        if let Err(why) = self.metadata_keep(&record).await {
+            tracing::warn!(run = record.id, %why, "what the job said of its inputs is not kept");
+        }
         let error = record.error.as_ref().map(|error| error.name.as_str());
         tracing::info!(
             run = record.id,

@@ -105,6 +105,7 @@ fn the_job_is_told_what_scale_tells() {
     let (mut given, _) = read(&manifest, &plan, &Halt::default()).expect("the files are there");
     for file in given.iter_mut().flat_map(|input| &mut input.files) {
         file.modified = DateTime::from_timestamp_millis(1_772_345_678_901);
+        file.facts.url = Some("https://silo.example.org/files/other".to_owned());
     }
     let geojson = br#"{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]},
         "properties": {"dataStarted": "2026-03-01T06:15:00Z", "sourceSensor": "radar", "dataTypes": ["ice"]}}"#;
@@ -114,6 +115,8 @@ fn the_job_is_told_what_scale_tells() {
         created: None,
         product: Some(Product { run: "6".to_owned(), job: "masks-1.0.0".to_owned(), output: "MASK".to_owned() }),
         metadata: Some(Metadata::read(geojson).expect("it is GeoJSON")),
+        workspace: Some(Workspace::Runs),
+        chain: Some(serde_json::json!({"FIRST": [{"file_name": "first.tif"}]})),
     };
     stage(&manifest, &plan, &given, &request.folder, &Halt::default()).expect("there is room");
     let context = fs::read(request.folder.context()).expect("it is written");

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use problem::Problems;
 pub use problem::{PlanCode, PlanProblem};
@@ -45,8 +46,8 @@ pub struct Plan {
     pub container: Container,
     /// File inputs that are given, in the manifest's order.
     pub inputs: Vec<PlannedInput>,
-    /// The JSON inputs that are given, as their variables hold them.
-    pub json: BTreeMap<String, String>,
+    /// The JSON inputs that are given, with the types that the manifest says.
+    pub json: BTreeMap<String, Value>,
     /// What the manifest asks for, computed.
     pub resources: Vec<Allocation>,
     /// How much the job may leave behind, bytes; `None`: any.

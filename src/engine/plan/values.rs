@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 
 use super::{Index, PlanCode, Planning, known};
 use crate::engine::container::{MASK, Text};
 use crate::engine::request::{JsonValue, Request};
 use crate::seed::environment::variable_name;
-use crate::seed::model::Manifest;
+use crate::seed::model::{JsonType, Manifest};
 
 impl Planning {
     /// The JSON inputs that are given, by name.
-    pub(super) fn json(&mut self, manifest: &Manifest, request: &Request) -> BTreeMap<String, String> {
+    pub(super) fn json(&mut self, manifest: &Manifest, request: &Request) -> BTreeMap<String, Value> {
         let inputs = &manifest.job.interface.inputs;
         let mut values = BTreeMap::new();
         let help = if inputs.json.is_empty() { "The job has no JSON inputs." } else { "" };
@@ -32,7 +33,11 @@ impl Planning {
             match text {
                 Ok(text) => {
                     self.set(variable_name(&input.name), Text::plain(&text));
-                    values.insert(input.name.clone(), text);
+                    let value = match input.json_type {
+                        JsonType::String => Value::String(text),
+                        _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+                    };
+                    values.insert(input.name.clone(), value);
                 }
                 Err(why) => {
                     let wanted = input.json_type.as_str();

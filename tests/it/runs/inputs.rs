@@ -46,6 +46,7 @@ impl Service {
         let roots = tempfile::tempdir().expect("a folder");
         fs::create_dir(roots.path().join("in")).expect("a folder");
         let silo = TestApp::with().manual_clock().set("SILO__RUNS__ENGINE", &engine.host);
+        let silo = silo.set("SILO__HTTP__PUBLIC_URL", "https://silo.example.org/geo/");
         let silo = silo.set("SILO__RUNS__NETWORK", "none").set("SILO__RUNS__PRIVATE_HOSTS", "127.0.0.1");
         let silo = silo.set("SILO__RUNS__INPUT_ROOTS", &roots.path().join("in").display().to_string()).start().await;
         let token = format!("Token {}", silo.admin_token().await);
@@ -55,6 +56,11 @@ impl Service {
 
     /// An image of a job that copies its input.
     async fn image(&self) -> (String, String) {
+        self.image_of(COPIES).await
+    }
+
+    /// An image of a job with the same inputs and outputs, and a script of its own.
+    async fn image_of(&self, script: &str) -> (String, String) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("copies-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let manifest = json!({"seedVersion": "1.0.0", "job": {
@@ -68,8 +74,14 @@ impl Service {
         }});
         let repository = format!("{name}-1.0.0-seed");
         let label = manifest.to_string();
-        let image = self.engine.script(&format!("{repository}:1.0.0"), COPIES, &[(LABEL, &label)]).await;
+        let image = self.engine.script(&format!("{repository}:1.0.0"), script, &[(LABEL, &label)]).await;
         (image, repository)
+    }
+
+    /// Sends a file: its digest.
+    async fn sends(&self, name: &str, content: &str) -> String {
+        let body = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(content.to_owned()))]);
+        self.silo.app.upload(&self.session, name, None, body).await.expect("it is taken").sha256
     }
 
     fn form(image: &str, file: FileSpec) -> RunForm {
@@ -250,7 +262,9 @@ async fn what_one_run_left_is_given_to_another() {
     assert_eq!(fs::read_to_string(output(&second).join("copy")).unwrap(), "a scene");
     let told = told(&second);
     assert_eq!((&told["file_type"], &told["job_output"]), (&json!("PRODUCT"), &json!("COPY")));
-    assert_eq!(told["job"], first.id);
+    assert_eq!((&told["run"], &told["workspace"]), (&json!(first.id), &json!({"id": 2, "name": "runs"})));
+    assert!(told["id"].is_u64() && told["job"].is_u64(), "Scale's are numbers: {told:#}");
+    assert_eq!(told["url"], format!("https://silo.example.org/geo/api/v1/runs/{}/files/copy", first.id));
     assert_eq!(told["sha256"], hex::encode(Sha256::digest("a scene")));
 
     assert!(service.refused(&image, of("NOTHING")).await.contains("no such output"));
@@ -282,6 +296,58 @@ async fn files_of_the_server_only_below_its_roots() {
         let why = service.refused(&image, at(path)).await;
         assert!(why.contains("not in a folder that runs may use"), "{}: {why}", path.display());
     }
+}
+
+/// What a job says of its input belongs to the file: the next job is told of it, whoever made the file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_job_says_of_an_input_travels_with_it() {
+    let service = Service::start().await;
+    let (image, _) = service.image().await;
+    let says = r#"cp "$FILE" $OUTPUT_DIR/copy; cp $INPUT_METADATA $OUTPUT_DIR/told.json
+        echo '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [7, 8]},
+            "properties": {"dataTypes": ["ice"], "sourceSensor": "S1", "own": 1}}' >$OUTPUT_DIR/FILE.metadata.json"#;
+    let (says, _) = service.image_of(says).await;
+    let upload = service.sends("scene.tif", "a scene").await;
+    let file = FileSpec { upload: Some(upload.clone()), ..FileSpec::default() };
+
+    let before = told(&service.done(&Service::form(&image, file.clone())).await);
+    assert_eq!((&before["data_type_tags"], &before["geometry"]), (&json!([]), &json!(null)));
+    assert_eq!(before["workspace"], json!({"id": 1, "name": "uploads"}));
+    let url = before["url"].as_str().unwrap();
+    assert_eq!(url, format!("https://silo.example.org/geo/api/v1/uploads/{upload}"));
+    let path = url.strip_prefix("https://silo.example.org/geo").unwrap();
+    let reply = service.silo.admin().get(path).await.expect(200);
+    assert_eq!(reply.text, "a scene");
+    service.silo.anonymous().get(path).await.expect(401);
+
+    let parsed = service.done(&Service::form(&says, file.clone())).await;
+    let after = service.done(&Service::form(&image, file)).await;
+    let told_after = told(&after);
+    assert_eq!(
+        (&told_after["data_type_tags"], &told_after["source_sensor"], &told_after["meta_data"]["own"]),
+        (&json!(["ice"]), &json!("S1"), &json!(1)),
+        "{told_after:#}"
+    );
+    assert!(told_after["geometry"].as_str().unwrap().contains("7 8"), "{told_after:#}");
+    let shown = service.silo.admin().get(&format!("/api/v1/runs/{}", after.id)).await.expect(200).json();
+    assert_eq!(shown["given"]["files"][0]["files"][0]["metadata"]["dataTypes"], json!(["ice"]), "{shown:#}");
+
+    // Of a product as well: here the copy, which has the same content.
+    let outputs = service.silo.admin().get(&format!("/api/v1/runs/{}/outputs", parsed.id)).await.expect(200).json();
+    assert_eq!(outputs["files"][0]["files"][0]["metadata"]["sourceSensor"], "S1", "{outputs:#}");
+
+    // In a chain every job is told what the first was given.
+    let of = |run: &Record| FileSpec { run: Some(run.id.clone()), output: Some("COPY".into()), ..FileSpec::default() };
+    let second = service.done(&Service::form(&image, of(&after))).await;
+    let third = service.done(&Service::form(&image, of(&second))).await;
+    for run in [&second, &third] {
+        let document: Value =
+            serde_json::from_str(&fs::read_to_string(output(run).join("told.json")).unwrap()).unwrap();
+        assert_eq!(document["RECIPE"]["FILE"][0]["workspace"]["name"], "uploads", "{document:#}");
+        assert_eq!(document["JOB"]["FILE"][0]["meta_data"]["own"], 1, "{document:#}");
+    }
+    let first: Value = serde_json::from_str(&fs::read_to_string(output(&after).join("told.json")).unwrap()).unwrap();
+    assert!(first.get("RECIPE").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -480,6 +480,27 @@ both!(files_that_users_sent, |store| {
     assert_eq!((room_left(&store, 1).await, room_left(&store, 2).await), (MOST, MOST));
 });
 
+both!(what_jobs_say_of_files_is_kept_for_their_owner, |store| {
+    let (ada, eve) = (UserId(1), UserId(2));
+    store.file_metadata_put(ada, ("aa", "{\"first\":1}"), at(1)).await.unwrap();
+    store.file_metadata_put(ada, ("aa", "{}"), at(2)).await.unwrap();
+    store.file_metadata_put(ada, ("bb", "{}"), at(2)).await.unwrap();
+    assert_eq!(store.file_metadata_get(ada, "aa").await.unwrap().as_deref(), Some("{}"), "the last counts");
+    assert_eq!(store.file_metadata_get(eve, "aa").await.unwrap(), None, "a stranger's");
+    assert_eq!(store.file_metadata_use(eve, "aa", at(9)).await.unwrap(), None);
+    assert_eq!(store.file_metadata_use(ada, "aa", at(5)).await.unwrap().as_deref(), Some("{}"));
+    // What is still here keeps what was said of it.
+    let upload =
+        Upload { sha256: "bb".into(), owner_id: ada, name: "b".into(), size: 1, created_at: at(1), used_at: at(1) };
+    store.upload_put(&upload, "none").await.unwrap();
+    assert_eq!(store.upload_get(ada, "bb").await.unwrap(), Some(upload));
+    assert_eq!(store.upload_get(eve, "bb").await.unwrap(), None);
+    assert_eq!(store.file_metadata_prune(at(5)).await.unwrap(), 0);
+    assert_eq!(store.file_metadata_prune(at(6)).await.unwrap(), 1);
+    assert!(store.file_metadata_get(ada, "aa").await.unwrap().is_none());
+    assert!(store.file_metadata_get(ada, "bb").await.unwrap().is_some());
+});
+
 both!(room_is_reserved_until_its_file_is_there_or_its_lease_has_run_out, |store| {
     let room = |needed, wanted| UploadRoom { owner: UserId(1), needed, wanted, most: 100 };
     let reserve = async |id: &str, room: UploadRoom, now: i64| {

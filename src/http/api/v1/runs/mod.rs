@@ -55,6 +55,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/runs/{id}/files/{*path}", User, outputs::file)
         .add(GET, "/api/v1/runs/{id}/archive", User, archive::get)
         .add_streamed(POST, "/api/v1/uploads", Runner, uploads::upload)
+        .add(GET, "/api/v1/uploads/{sha256}", User, uploads::file)
         .add_capped(POST, "/api/v1/batches", Runner, batches::submit, LONGEST_BATCH)
         .add(GET, "/api/v1/batches/{id}", User, batches::get)
         .add(GET, "/api/v1/batches/{id}/runs", User, batches::runs)

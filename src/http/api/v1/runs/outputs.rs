@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::app::{App, Error, OutputFile, Session};
-use crate::engine::outputs::{LeftFile, Outputs};
+use crate::engine::outputs::LeftFile;
 use crate::http::error::Result;
 use crate::http::extract::Path;
 use crate::http::file::{Served, serve};
@@ -44,8 +44,7 @@ pub(super) async fn list(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Json<OutputsView>> {
-    let run = app.run_folder(&session, &id).await?;
-    let outputs = run.record.outputs.unwrap_or_else(Outputs::default);
+    let outputs = app.run_outputs(&session, &id).await?;
     let file = |left: LeftFile| {
         let url = format!("/api/v1/runs/{id}/files/{}", utf8_percent_encode(&left.path, &IN_PATH));
         FileView { left, url }

@@ -15,7 +15,8 @@ use crate::app::{App, Error, FileSpec, Session};
 use crate::catalog::Upload;
 use crate::http::admission::Meter;
 use crate::http::error::{Failure, Result};
-use crate::http::extract::{self, Query};
+use crate::http::extract::{self, Path, Query};
+use crate::http::file::{Served, serve};
 
 /// How the parts with files are called, before the input's name.
 const FILES: &str = "files.";
@@ -39,6 +40,18 @@ impl From<Upload> for UploadView {
 pub(super) struct UploadQuery {
     #[serde(default)]
     name: String,
+}
+
+/// A file that somebody has sent, for whoever has sent it.
+pub(super) async fn file(
+    State(app): State<App>,
+    session: Session,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let (upload, path) = app.upload_file(&session, &sha256).await?;
+    let media_type = "application/octet-stream";
+    serve(Served { path: &path, media_type, tag: Some(&upload.sha256), save_as: Some(&upload.name) }, &headers).await
 }
 
 /// Takes the body as a file; or, of a form, the one file in it.
