@@ -1,10 +1,12 @@
 //! Speaking to a SILO server, for the command line. Not for registries: those are hostile, and have a room of their own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
+use reqwest::redirect::{Action, Attempt, Policy};
+use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
@@ -31,12 +33,39 @@ pub enum Error {
     Address(String),
     #[error("{server} cannot be reached: {why}. Is it running? Give its address with --server or SILO_URL")]
     Unreachable { server: String, why: String },
-    #[error("{0}. Get a token with: export SILO_TOKEN=$(silo login)")]
+    #[error("{0}. Log in with: silo login (SILO_TOKEN and --token come before what that keeps)")]
     Unauthenticated(String),
+    #[error("{file} cannot be used as certificates of authorities: {why}; give a file in PEM form with --ca")]
+    Authorities { file: String, why: String },
+    #[error("{server} leads to {to}, which is another server: give that address with --server or SILO_URL")]
+    LeadsElsewhere { server: String, to: String },
     #[error("{0}")]
     Refused(String),
     #[error("{server} answers, but not as a SILO server: {why}")]
     NotSilo { server: String, why: String },
+}
+
+/// The certificates in a file.
+fn authorities(file: &Path) -> Result<Vec<Certificate>, Error> {
+    let unusable = |why: String| Error::Authorities { file: file.display().to_string(), why };
+    let pem = std::fs::read(file).map_err(|why| unusable(why.to_string()))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(unusable("there is none in it".to_owned())),
+        Err(why) => Err(unusable(why.to_string())),
+    }
+}
+
+/// A redirect is followed on the same server only: a token is for no other.
+fn within_origin(attempt: Attempt<'_>) -> Action {
+    /// The most redirects in a row.
+    const MOST: usize = 10;
+    let first = attempt.previous().first().map(Url::origin);
+    if first == Some(attempt.url().origin()) && attempt.previous().len() <= MOST {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
 }
 
 impl Client {
@@ -44,14 +73,17 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Address`].
-    pub fn new(server: &str, token: Option<String>) -> Result<Self, Error> {
+    pub fn new(server: &str, token: Option<String>, ca: Option<&Path>) -> Result<Self, Error> {
         let address = || Error::Address(server.to_owned());
         let base = Url::parse(server).map_err(|_| address())?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(address());
         }
         crate::registry::install_tls();
+        let authorities = ca.map(authorities).transpose()?.unwrap_or_default();
         let http = reqwest::Client::builder()
+            .tls_certs_merge(authorities)
+            .redirect(Policy::custom(within_origin))
             // Logs and outputs are written on as they come.
             .no_gzip()
             .connect_timeout(Duration::from_secs(5))
@@ -59,6 +91,11 @@ impl Client {
             .build()
             .map_err(|why| Error::Unreachable { server: base.to_string(), why: why.to_string() })?;
         Ok(Self { http, base, token: token.filter(|token| !token.is_empty()) })
+    }
+
+    /// Whether requests say who asks.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Asks, and gives the reply's JSON; null for an empty one.
@@ -77,6 +114,11 @@ impl Client {
             request = request.json(body);
         }
         let reply = request.send().await.map_err(|why| self.unreachable(&why))?;
+        tracing::debug!(url = %reply.url(), status = reply.status().as_u16(), "the server answers");
+        if let Some(to) = reply.headers().get(header::LOCATION).filter(|_| reply.status().is_redirection()) {
+            let (server, to) = (self.base.to_string(), String::from_utf8_lossy(to.as_bytes()).into_owned());
+            return Err(Error::LeadsElsewhere { server, to });
+        }
         let status = reply.status();
         let text = reply.text().await.map_err(|why| self.unreachable(&why))?;
         self.read(status, &text)

@@ -214,6 +214,13 @@ pub struct Flags {
 #[error("the configuration cannot be used:\n{0}\nEvery option, its default and its meaning: `silo config --defaults`.")]
 pub struct Error(String);
 
+/// Where a user of the command line keeps what is theirs: `$XDG_CONFIG_HOME/silo`, or `~/.config/silo`.
+pub fn user_folder() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = given.or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".config")))?;
+    Some(folder.join("silo"))
+}
+
 impl Settings {
     /// Reads all layers, the environment of this process among them.
     ///

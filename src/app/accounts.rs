@@ -54,6 +54,11 @@ impl Session {
     pub(super) fn of(user: User) -> Self {
         Self { user, jti: String::new() }
     }
+
+    /// What somebody is told whose role is not enough.
+    pub fn refused(&self, needed: Role) -> Error {
+        Error::Forbidden { user: self.user.username.clone(), role: self.user.role, needed }
+    }
 }
 
 impl App {

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use crate::catalog::Role;
 use crate::engine::plan::PlanProblem;
 use crate::{registry, search, store};
 
@@ -36,7 +37,7 @@ pub enum Error {
     Unauthenticated(&'static str),
     /// The token's user may not do this.
     #[error("User does not have permission to perform this action")]
-    Forbidden,
+    Forbidden { user: String, role: Role, needed: Role },
     /// Too much of something, in words; the wait until the next try.
     #[error("{what}; try again in {} seconds", .wait.num_seconds().max(1))]
     Throttled { what: &'static str, wait: TimeDelta },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
 
-use super::start::{StartError, lock, make_private_folder, open_store};
+use super::start::{StartError, lock, open_store, require_data};
 use super::{hooks, registries, runs};
 use crate::auth::{Keys, Sealer, key_check, random_key, read_key, write_private};
 use crate::config::Settings;
@@ -75,7 +75,7 @@ pub async fn rotate_seal_key(
     from: Option<&Path>,
     forget_lost: bool,
 ) -> Result<KeyRotation, StartError> {
-    make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
+    require_data(settings)?;
     let _lock = lock(&settings.data)?;
     let store = open_store(settings).await?;
     let rotated = rotate(settings, &store, from, forget_lost).await;

@@ -33,6 +33,10 @@ pub enum StartError {
     #[error("the data directory {path} cannot be used: {why}. Give another with SILO_DATA")]
     Data { path: PathBuf, why: std::io::Error },
     #[error(
+        "there are no data of SILO in {path}: name the folder with --data or SILO_DATA, or begin there with: silo serve"
+    )]
+    NoData { path: PathBuf },
+    #[error(
         "another silo serves from the data directory {0} already: stop it, or give this one its own with SILO_DATA"
     )]
     Locked(PathBuf),
@@ -115,7 +119,7 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub async fn beside(settings: Settings, clock: Clock) -> Result<Self, StartError> {
-        make_private_folder(&settings.data).map_err(|why| StartError::Data { path: settings.data.clone(), why })?;
+        require_data(&settings)?;
         let store = open_store(&settings).await?;
         let keys = keys::load(&settings, &store).await?;
         Self::assemble(settings, clock, &keys, (store, Index::in_memory()?), String::new(), None)
@@ -219,6 +223,16 @@ pub(super) fn refuse_emptied(settings: &Settings) -> Result<(), StartError> {
     }
 }
 
+/// Refuses a folder in which no service has begun: a command that looks into it must not make one.
+pub(super) fn require_data(settings: &Settings) -> Result<(), StartError> {
+    let is_ours = settings.database.url.expose_secret().is_empty();
+    if !settings.data.is_dir() || is_ours && !settings.sqlite_path().exists() {
+        let path = std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone());
+        return Err(StartError::NoData { path });
+    }
+    Ok(())
+}
+
 /// The database of a configuration.
 ///
 /// # Errors
@@ -278,7 +292,7 @@ fn read_synonyms(path: &Path) -> Result<Synonyms, StartError> {
     synonyms.map_err(|why| StartError::Option(format!("search.synonyms cannot be used: {}: {why}", path.display())))
 }
 
-pub(super) fn make_private_folder(path: &Path) -> std::io::Result<()> {
+fn make_private_folder(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 

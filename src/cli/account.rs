@@ -1,13 +1,12 @@
-//! `silo user` and `silo login`.
+//! `silo user`, and passwords.
 
 use std::io::{BufRead as _, IsTerminal as _, stdin};
 
 use clap::{Args, Subcommand};
-use http::Method;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::json;
 
-use super::remote::{Server, table};
+use super::remote::table;
 use super::{keep_files_private, print};
 use crate::app::{App, NewUser};
 use crate::clock::Clock;
@@ -32,15 +31,6 @@ pub(super) enum Command {
     Passwd { name: String },
     /// Delete a user
     Rm { name: String },
-}
-
-#[derive(Args)]
-pub(super) struct LoginOptions {
-    /// Who logs in; the password is asked for, or read from standard input
-    #[arg(default_value = "admin")]
-    name: String,
-    #[command(flatten)]
-    server: Server,
 }
 
 pub(super) async fn run(flags: &Flags, command: Command) -> anyhow::Result<()> {
@@ -87,12 +77,34 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
-    let password = read_password(&format!("Password for {}: ", options.name))?;
-    let form = json!({ "username": options.name, "password": password.expose_secret() });
-    let reply = options.server.client()?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await?;
-    print(format_args!("{}\n", reply["token"].as_str().unwrap_or_default()))?;
-    Ok(())
+/// Where a password comes from: one spelling for all commands.
+#[derive(Args)]
+pub(super) struct PasswordSource {
+    /// Read the password from standard input; on a terminal it is asked for
+    #[arg(long, conflicts_with = "password")]
+    password_stdin: bool,
+    /// The password: everybody on this machine can read it here
+    #[arg(short, long, hide = true)]
+    password: Option<SecretString>,
+}
+
+impl PasswordSource {
+    pub(super) fn is_given(&self) -> bool {
+        self.password_stdin || self.password.is_some()
+    }
+
+    /// The password, which is asked for where none was given.
+    pub(super) fn read(&self, prompt: &str) -> anyhow::Result<SecretString> {
+        match &self.password {
+            Some(password) => {
+                stderrln!(
+                    "warning: everybody on this machine can read a password that is given with -p; use --password-stdin"
+                );
+                Ok(password.clone())
+            }
+            None => read_password(prompt),
+        }
+    }
 }
 
 /// Asks on a terminal, without echo; else takes the first line of standard input.

@@ -5,6 +5,7 @@ mod report;
 mod rows;
 mod work;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Mutex;
@@ -20,12 +21,13 @@ use self::journal::Journal;
 use self::report::{Line, Report, State, drawn, summary};
 use self::rows::Row;
 use self::work::{Work, bar};
-use super::job::live::stop_on_signal;
+use super::job::live::{Stop, stop_on_signal};
 use super::job::subject::{Machine, Subject};
 use super::job::{self, request, usage};
 use super::manifest_file::shown;
 use super::render::{json_line, tame};
-use super::{Exit, print};
+use super::run::refused;
+use super::{Exit, called, print};
 use crate::engine::folder::{Folder, safe};
 use crate::engine::leftovers::Owner;
 use crate::engine::plan::{Plan, plan};
@@ -108,8 +110,11 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         return usage(&anyhow::Error::msg(why));
     }
     let all = request(&options.job, &subject.image, Folder::new(root.clone()), subject.engine());
-    let rows = all.and_then(|all| Ok((read(&options.source, &subject, &all)?, all)));
-    let (rows, all) = match rows {
+    if !all.problems.is_empty() {
+        return refused(&options.job, ("batch", &subject.manifest), &all.problems);
+    }
+    let all = all.request;
+    let rows = match read(&options.source, &subject, &all) {
         Ok(rows) => rows,
         Err(why) => return usage(&why),
     };
@@ -137,7 +142,7 @@ fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Vec
 
 /// Says what is wrong with rows, all of it.
 fn tell(what: &str, bad: &[Line]) {
-    stderr!("silo: {what}\n{}", bad.iter().map(Line::complaints).collect::<String>());
+    stderr!("{}: {what}\n{}", called::name(), bad.iter().map(Line::complaints).collect::<String>());
 }
 
 struct Batch<'a> {
@@ -197,13 +202,7 @@ impl Batch<'_> {
         Ok(Exit::Done)
     }
 
-    async fn run(
-        &self,
-        machine: &Machine,
-        planned: Vec<Planned>,
-        bad: Vec<Line>,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Exit> {
+    async fn run(&self, machine: &Machine, planned: Vec<Planned>, bad: Vec<Line>, stop: &Stop) -> anyhow::Result<Exit> {
         let journal = Journal::open(self.root)?;
         machine.sweep().await;
         let (mut lines, mut left) = (bad, Vec::new());
@@ -259,8 +258,10 @@ fn digest(request: &Request, plan: &Plan) -> String {
     let mut container = serde_json::to_value(&plan.container).expect("a container is JSON");
     // They name the folder of results, which may be moved.
     container["binds"] = Value::Null;
+    // As their variables hold them.
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let values: BTreeMap<&str, String> = plan.json.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     let mounts: Vec<Value> = request.mounts.iter().map(|(name, path)| json!([name, path.to_string_lossy()])).collect();
-    let given =
-        json!({"files": files.collect::<Vec<_>>(), "json": plan.json, "container": container, "mounts": mounts});
+    let given = json!({"files": files.collect::<Vec<_>>(), "json": values, "container": container, "mounts": mounts});
     hex::encode(Sha256::digest(given.to_string()))
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::called::as_called;
 use super::engine_at::EngineAt;
 use super::job::live::stop_on_signal;
 use super::job::{image_reference, name_of, usage};
@@ -147,7 +148,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     } else if let Some(published) = published {
         print(published.lines())?;
     } else {
-        print(next_steps(&source))?;
+        print(as_called(&next_steps(&source)))?;
     }
     Ok(Exit::Done)
 }

@@ -1,24 +1,39 @@
 //! Help beyond what each command says of itself: the list of all commands by what they are for, an example for every one,
 //! completions for shells, man pages.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Write as _, stderr, stdout};
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
+use anstream::AutoStream;
 use anyhow::Context as _;
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use http::Method;
 
-use super::{Arguments, EXIT_CODES, print};
+use super::remote::{Server, text};
+use super::{Arguments, EXIT_CODES, Exit, called, old, print};
+use crate::cli::called::as_called;
 use crate::cli::manifest_file::shown;
+
+/// What `seed` alone begins with, as its users know it.
+const LOGO: &str = r"
+   ___  ___  ___  ___
+  (_-< / -_)/ -_)/ _ |
+ /___/ \__/ \__/ \_,_|    algorithms in containers, described
+";
 
 /// All commands, by what people want to do.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Make a job", &["init", "validate", "upgrade", "build", "test", "spec"]),
     ("Run jobs on this machine", &["run", "batch", "shell"]),
     ("Share images", &["publish", "unpublish", "pull", "list", "image", "export"]),
-    ("Use a server", &["search", "runs", "scan", "registry", "login"]),
+    ("Use a server", &["search", "runs", "scan", "registry", "login", "logout", "whoami"]),
     ("Run the service", &["serve", "doctor", "config", "user", "keys", "health"]),
     ("This program", &["completions", "man", "version", "help"]),
 ];
@@ -33,7 +48,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("user passwd", "silo user passwd ada"),
     ("user rm", "silo user rm ada"),
     ("keys rotate", "silo keys rotate"),
-    ("login", "export SILO_TOKEN=$(silo login ada)"),
+    ("login", "silo login ada --server https://silo.example.org"),
+    ("logout", "silo logout"),
+    ("whoami", "silo whoami"),
     ("search", "silo search cloud mask"),
     ("scan", "silo scan hub"),
     ("registry add", "silo registry add hub https://registry-1.docker.io --org my-org"),
@@ -70,6 +87,22 @@ pub(super) struct CompletionOptions {
     shell: Shell,
 }
 
+/// Which names.
+#[derive(Args)]
+pub(super) struct NameOptions {
+    #[arg(value_enum)]
+    kind: NameKind,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum NameKind {
+    Registries,
+    Jobs,
+    Images,
+}
+
 /// Where the pages go.
 #[derive(Args)]
 pub(super) struct ManOptions {
@@ -80,9 +113,20 @@ pub(super) struct ManOptions {
 
 /// All commands, as they show themselves in help.
 pub(super) fn command() -> Command {
-    let command = with_examples(Arguments::command(), "").after_help(EXIT_CODES);
+    let command = with_examples(Arguments::command(), "").after_help(EXIT_CODES).bin_name(called::name());
     let template = template(&command);
     command.help_template(template)
+}
+
+/// What is said where no command was named. `seed` alone is no mistake, as Seed CLI has it.
+pub(super) fn without_command(mut program: Command, is_seed: bool) -> ExitCode {
+    let help = program.render_help();
+    if is_seed {
+        _ = write!(AutoStream::auto(stdout()), "{LOGO}\n{}", help.ansi());
+        return Exit::Done.into();
+    }
+    _ = write!(AutoStream::auto(stderr()), "{}", help.ansi());
+    Exit::Usage.into()
 }
 
 /// The whole help, with the commands in groups: clap knows only one list of them.
@@ -91,9 +135,16 @@ fn template(command: &Command) -> String {
     let (on, off) = (header.render(), header.render_reset());
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
     let width = GROUPS.iter().flat_map(|(_, names)| names.iter()).map(|name| name.len()).max().unwrap_or_default();
+    let is_seed = called::name() != "silo";
     for (group, names) in GROUPS {
+        // Of the others Seed CLI knows nothing.
+        let is_known = |name: &&&str| !is_seed || **name == "help" || old::verbs().any(|verb| verb == **name);
+        let names: Vec<&&str> = names.iter().filter(is_known).collect();
+        if names.is_empty() {
+            continue;
+        }
         writeln!(text, "\n{on}{group}:{off}").expect("memory takes it");
-        for name in *names {
+        for name in names {
             let found = command.find_subcommand(name).and_then(Command::get_about);
             let about = found.map_or_else(|| "Explain a command".to_owned(), ToString::to_string);
             writeln!(text, "  {name:width$}  {about}").expect("memory takes it");
@@ -107,20 +158,42 @@ fn with_examples(command: Command, path: &str) -> Command {
         let path = format!("{path} {}", below.get_name());
         with_examples(below, path.trim_start())
     });
-    match EXAMPLES.iter().find(|(name, _)| *name == path) {
-        None => command,
-        Some((_, example)) => {
-            let before = command.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
-            command.after_help(format!("{before}Example:\n  {example}"))
-        }
-    }
+    let example = EXAMPLES.iter().find(|(name, _)| *name == path);
+    let example = example.map(|(_, example)| format!("Example:\n  {example}"));
+    let after = command.get_after_help().map(ToString::to_string).into_iter().chain(example);
+    let after = after.collect::<Vec<_>>().join("\n\n");
+    command.after_help(as_called(&after).into_owned())
 }
 
 /// `silo completions`.
 pub(super) fn completions(options: &CompletionOptions) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut command(), "silo", &mut script);
-    print(String::from_utf8(script).context("a script is UTF-8")?)
+    let script = String::from_utf8(script).context("a script is UTF-8")?;
+    let names = match options.shell {
+        Shell::Bash => include_str!("names.bash"),
+        Shell::Zsh => include_str!("names.zsh"),
+        Shell::Fish => include_str!("names.fish"),
+        _ => "",
+    };
+    print(format_args!("{script}{names}"))
+}
+
+/// `silo names`: what the scripts of completions ask for.
+pub(super) async fn names(options: NameOptions) -> anyhow::Result<()> {
+    /// The most names that the server is asked for, and how long a person who presses a key may wait.
+    const MOST: (&str, &str) = ("limit", "100");
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let (path, query, field): (_, &[_], _) = match options.kind {
+        NameKind::Registries => ("/api/v1/registries", &[], "name"),
+        NameKind::Jobs => ("/api/v1/search", &[("sort", "name"), MOST], "name"),
+        NameKind::Images => ("/api/v1/search", &[("kind", "image"), ("sort", "name"), MOST], "image"),
+    };
+    let client = options.server.client()?;
+    let reply = tokio::time::timeout(PATIENCE, client.ask(Method::GET, path, query, None)).await??;
+    let rows = reply.as_array().or(reply["items"].as_array());
+    let names: BTreeSet<String> = rows.into_iter().flatten().map(|row| text(&row[field])).collect();
+    print(names.into_iter().filter(|name| !name.is_empty()).map(|name| name + "\n").collect::<String>())
 }
 
 /// `silo man`: a page for every command.
@@ -137,15 +210,14 @@ pub(super) fn man(options: &ManOptions) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn leaves(command: &Command, path: &str, found: &mut Vec<(String, String)>) {
         if !command.has_subcommands() {
             found.push((path.to_owned(), command.clone().render_long_help().to_string()));
         }
-        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        let shown = |below: &&Command| below.get_name() != "help" && !below.is_hide_set();
+        for below in command.get_subcommands().filter(shown) {
             leaves(below, format!("{path} {}", below.get_name()).trim_start(), found);
         }
     }
@@ -186,10 +258,19 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_commands_fit_eighty_columns() {
+        let long: Vec<String> = command().render_help().to_string().lines().map(str::to_owned).collect();
+        let listed = long.iter().filter(|line| line.starts_with("  ") && line.as_bytes()[2].is_ascii_lowercase());
+        let (listed, wide): (Vec<_>, Vec<_>) = listed.partition(|line| line.chars().count() <= 80);
+        assert!(listed.len() > 25 && wide.is_empty(), "{wide:?}");
+    }
+
+    #[test]
     fn every_command_stands_in_one_group() {
         let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
         let program = command();
-        let mut all: Vec<&str> = program.get_subcommands().map(Command::get_name).chain(["help"]).collect();
+        let shown = program.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut all: Vec<&str> = shown.map(Command::get_name).chain(["help"]).collect();
         grouped.sort_unstable();
         all.sort_unstable();
         assert_eq!(grouped, all);

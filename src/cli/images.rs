@@ -10,6 +10,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::ask::Consent;
 use super::engine_at::EngineAt;
 use super::job::live::{Bar, Show, stop_on_signal};
 use super::job::{image_reference, usage};
@@ -99,6 +100,8 @@ pub(super) struct UnpublishOptions {
     /// Where the registry deletes whole images only, take their other tags away, too
     #[arg(short, long)]
     force: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -118,6 +121,7 @@ pub(super) async fn unpublish(options: &UnpublishOptions) -> anyhow::Result<Exit
         Err(why) => return usage(&why),
     };
     let registry = target.open(options.remote.registry.account()).await?;
+    options.consent.to(&format!("Remove {} at the registry?", target.reference()))?;
     let done = registry.unpublish(&target.repository, &target.tag, options.force).await?;
     if options.json {
         let (reference, digest, other_tags) = (&done.reference, &done.digest, &done.others);

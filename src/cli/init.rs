@@ -1,22 +1,31 @@
 //! `silo init`.
 
+mod project;
+mod wrap;
+
+use std::fs;
 use std::io::{ErrorKind, IsTerminal as _, stderr, stdin};
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 
+use self::wrap::Wrapped;
+use super::job::usage;
 use super::manifest_file::{FILE_NAME, create, shown};
 use super::render::tame;
-use super::{Exit, complain, print};
-use crate::seed::starter::{self, Answers, EXAMPLE_INPUT};
+use super::{Exit, called, complain, print};
+use crate::seed::starter::{self, Answers, EXAMPLE_INPUT, Maintainer};
 use crate::seed::validate::{Rules, judge};
-use crate::seed::{Problem, Profile};
+use crate::seed::{Code, Problem, Profile};
 
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 the manifest is there, now or before; 1 it cannot be written; 2 wrong usage.")]
+#[command(
+    after_help = "What is there already stays as it is; where there is a Dockerfile, only the manifest is written.\n\nExit codes: 0 the \
+                  manifest is there, now or before; 1 it cannot be written; 2 wrong usage."
+)]
 pub(super) struct Options {
-    /// The folder to write seed.manifest.json into
+    /// The folder of the job, which is made if it is not there
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
     /// The job's name, instead of the folder's
@@ -25,40 +34,91 @@ pub(super) struct Options {
     /// The job's title, instead of one made from the name
     #[arg(long)]
     title: Option<String>,
+    /// Who answers questions about the job
+    #[arg(long, value_name = "NAME")]
+    maintainer: Option<String>,
+    /// Where they can be reached
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// Whom they work for
+    #[arg(long, value_name = "NAME")]
+    organization: Option<String>,
+    /// Write a manifest for an image, or a Dockerfile, whose entry point takes a folder of files and a folder for what it writes
+    #[arg(long, value_name = "IMAGE|DOCKERFILE")]
+    from: Option<String>,
+    /// Write the manifest alone: no Dockerfile, no program, no case
+    #[arg(long, conflicts_with = "from")]
+    manifest_only: bool,
     /// Ask nothing, as without a terminal
     #[arg(long, short)]
     yes: bool,
 }
 
 pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
-    let given = shown(&options.folder);
-    let folder = options.folder.canonicalize().map_err(|why| match why.kind() {
-        ErrorKind::NotFound => anyhow!("there is no folder {given}; make it with: mkdir -p {given}"),
-        _ => anyhow!("the folder {given} cannot be used: {why}"),
-    })?;
-    if !folder.is_dir() {
-        bail!("{given} is no folder; name the one that {FILE_NAME} shall be in");
-    }
+    // Seed CLI makes a manifest and nothing else.
+    let is_seed = called::name() != "silo";
+    let folder = folder_of(&options.folder, !is_seed)?;
     let path = folder.join(FILE_NAME);
     // Also a link that leads nowhere is something that somebody put there.
     if path.symlink_metadata().is_ok() {
         return left_alone(&path);
     }
+    let wrapped = match options.from.as_deref().map(|from| Wrapped::find(from, &folder)).transpose() {
+        Ok(wrapped) => wrapped,
+        Err(why) => return usage(&why),
+    };
     let asks = !options.yes && stdin().is_terminal() && stderr().is_terminal();
     let answers = suggested(&folder, &options);
     if let Some(problem) = objection(&answers) {
-        complain(&anyhow!("a name or title cannot be used: {}", why(&problem)));
+        complain(&anyhow!("a name, title or maintainer cannot be used: {}", why(&problem)));
         return Ok(Exit::Usage);
     }
     let answers = if asks { interview(answers, &options)? } else { answers };
-    match create(&path, starter::manifest(&answers).as_bytes(), None) {
-        Ok(()) => {
-            print(format_args!("Created Seed file: {}\n", shown(&path)))?;
-            Ok(Exit::Done)
-        }
-        Err(why) if why.kind() == ErrorKind::AlreadyExists => left_alone(&path),
+    let is_bare = options.manifest_only || is_seed || project::is_begun(&folder);
+    let text = if wrapped.is_some() { starter::wrapper(&answers) } else { starter::manifest(&answers) };
+    match create(&path, text.as_bytes(), None) {
+        Ok(()) => {}
+        Err(why) if why.kind() == ErrorKind::AlreadyExists => return left_alone(&path),
         Err(why) => bail!("{} cannot be written: {why}", shown(&path)),
     }
+    print(format_args!("Created Seed file: {}\n", shown(&path)))?;
+    let (made, build) = match wrapped {
+        Some(wrapped) => wrapped.write(&folder)?,
+        None if is_bare => return Ok(Exit::Done),
+        None => (project::write(&folder, &answers)?, "silo build".to_owned()),
+    };
+    print(next_steps(&options.folder, &made, &build, options.from.is_some()))?;
+    Ok(Exit::Done)
+}
+
+/// The folder, made if that may be.
+fn folder_of(given: &Path, may_be_made: bool) -> anyhow::Result<PathBuf> {
+    let name = shown(given);
+    if may_be_made && !given.exists() {
+        fs::create_dir_all(given).with_context(|| format!("the folder {name} cannot be made"))?;
+    }
+    let folder = given.canonicalize().map_err(|why| match why.kind() {
+        ErrorKind::NotFound => anyhow!("there is no folder {name}; make it with: mkdir -p {name}"),
+        _ => anyhow!("the folder {name} cannot be used: {why}"),
+    })?;
+    if !folder.is_dir() {
+        bail!("{name} is no folder; name the one that {FILE_NAME} shall be in");
+    }
+    Ok(folder)
+}
+
+/// What somebody does next.
+fn next_steps(folder: &Path, made: &[String], build: &str, is_wrapped: bool) -> String {
+    let made: String = made.iter().map(|file| format!("Created: {file}\n")).collect();
+    let enter = if folder == Path::new(".") { String::new() } else { format!("  cd {}\n", shown(folder)) };
+    let test = if is_wrapped {
+        "  silo test       runs it on data/input, and compares what comes out with data/output\n"
+    } else {
+        "  silo test       runs the case in cases/example\n"
+    };
+    format!(
+        "{made}Next:\n{enter}  {build:<15} builds the image\n{test}  silo validate   says what is still to be written in the manifest\n"
+    )
 }
 
 fn left_alone(path: &Path) -> anyhow::Result<Exit> {
@@ -72,7 +132,18 @@ fn suggested(folder: &Path, options: &Options) -> Answers {
     let name = options.name.clone().unwrap_or_else(|| starter::legal_name(&folder));
     let title = options.title.clone().unwrap_or_else(|| starter::title_of(&name));
     let (input, media_type) = EXAMPLE_INPUT;
-    Answers { name, title, inputs: vec![(input.to_owned(), media_type.to_owned())] }
+    let unknown = Maintainer::default();
+    let maintainer = Maintainer {
+        // Who is named works for nobody, unless that is said.
+        organization: match (&options.organization, &options.maintainer) {
+            (Some(given), _) => given.clone(),
+            (None, Some(_)) => String::new(),
+            (None, None) => unknown.organization,
+        },
+        name: options.maintainer.clone().unwrap_or(unknown.name),
+        email: options.email.clone().unwrap_or(unknown.email),
+    };
+    Answers { name, title, maintainer, inputs: vec![(input.to_owned(), media_type.to_owned())] }
 }
 
 /// Asks for what was not given. Every answer is judged at once.
@@ -85,6 +156,28 @@ fn interview(suggested: Answers, options: &Options) -> anyhow::Result<Answers> {
     if options.title.is_none() {
         let default = starter::title_of(&answers.name);
         answers = ask_until_good("Title for people", &default, |title| Answers { title, ..answers.clone() })?;
+    }
+    if options.maintainer.is_none() {
+        let default = answers.maintainer.name.clone();
+        answers = ask_until_good("Your name, as the maintainer", &default, |name| {
+            let organization = if name == default {
+                answers.maintainer.organization.clone()
+            } else {
+                options.organization.clone().unwrap_or_default()
+            };
+            let maintainer = Maintainer { name, organization, ..answers.maintainer.clone() };
+            Answers { maintainer, ..answers.clone() }
+        })?;
+    }
+    if options.email.is_none() {
+        let default = answers.maintainer.email.clone();
+        answers = ask_until_good("Your e-mail address", &default, |email| {
+            let maintainer = Maintainer { email, ..answers.maintainer.clone() };
+            Answers { maintainer, ..answers.clone() }
+        })?;
+    }
+    if options.from.is_some() {
+        return Ok(answers);
     }
     let question = format!("Name of an input file, as in {} (empty: no more)", EXAMPLE_INPUT.0);
     loop {
@@ -121,18 +214,19 @@ fn ask(question: &str, default: &str) -> anyhow::Result<String> {
     }
     let mut line = String::new();
     if stdin().read_line(&mut line)? == 0 {
-        stderrln!();
+        stderrln!("");
         bail!("the answers ended early; nothing is written");
     }
     let answer = line.trim();
     Ok(if answer.is_empty() { default } else { answer }.to_owned())
 }
 
-/// The first thing that anybody has against answers. A starter shall not begin with advice either.
+/// The first thing that anybody has against answers. A starter begins with no advice but to replace its placeholders.
 fn objection(answers: &Answers) -> Option<Problem> {
     let manifest = starter::manifest(answers);
     let judged = |profile| judge(manifest.as_bytes(), Rules { profile, strict: false }).problems;
-    Profile::ALL.into_iter().flat_map(judged).next()
+    let is_placeholder = |problem: &Problem| problem.code == Code::Placeholder.as_str();
+    Profile::ALL.into_iter().flat_map(judged).find(|problem| !is_placeholder(problem))
 }
 
 fn why(problem: &Problem) -> String {

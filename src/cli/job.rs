@@ -14,13 +14,15 @@ use super::engine_at::EngineAt;
 use super::manifest_file::{self, ManifestFile};
 use super::place::PullAccount;
 use super::render::{json_line, problems, renderer, summary, tame};
+use super::suggest::nearest_path;
 use super::{Exit, print};
 use crate::engine::container::Network;
 use crate::engine::folder::Folder;
 use crate::engine::inputs::survey;
-use crate::engine::plan::{Plan, PlanProblem};
+use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
 use crate::engine::request::{JsonValue, Layout, Request};
 use crate::engine::runtime::Engine;
+use crate::seed::environment::variable_name;
 use crate::seed::image_name::ImageName;
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
@@ -50,6 +52,9 @@ pub(super) struct Options {
     /// Stop the job after so many seconds, where the manifest allows more
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
+    /// How long the job has to end when it is stopped, before it is killed
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub grace: u64,
     /// Bring the image up to date first
     #[arg(long)]
     pub pull: bool,
@@ -174,37 +179,77 @@ pub(super) fn image_reference(name: &str) -> anyhow::Result<ImageReference> {
     name.parse().map_err(|why| anyhow!("'{}' names no image: {why}", tame(name)))
 }
 
+/// A request, as far as it can be meant.
+pub(super) struct Asked {
+    pub request: Request,
+    /// What was typed and cannot be used.
+    pub problems: Vec<PlanProblem>,
+}
+
+impl Asked {
+    fn refuse(&mut self, subject: &str, why: impl std::fmt::Display, path: &Path) {
+        let help = match nearest_path(path) {
+            Some(near) => format!("Did you mean {}?", manifest_file::shown(&near)),
+            None => "Look at the path.".to_owned(),
+        };
+        let (code, subject, message) = (PlanCode::BadValue, subject.to_owned(), format!("{why}."));
+        self.problems.push(PlanProblem { code, subject, message, help });
+    }
+
+    /// Plans it.
+    ///
+    /// # Errors
+    /// Everything that is in the way, at once.
+    pub(super) fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<PlanProblem>> {
+        let planned = plan(manifest, &self.request);
+        if self.problems.is_empty() {
+            return planned;
+        }
+        // What cannot be used is not missing besides.
+        let is_told = |problem: &PlanProblem| {
+            let is_same = |own: &PlanProblem| variable_name(&own.subject) == variable_name(&problem.subject);
+            problem.code == PlanCode::Missing && self.problems.iter().any(is_same)
+        };
+        let others = planned.err().unwrap_or_default().into_iter().filter(|problem| !is_told(problem));
+        Err(self.problems.iter().cloned().chain(others).collect())
+    }
+}
+
 /// `engine` is `None` where nothing is known of the machine, so that nothing is refused for it.
-pub(super) fn request(
-    options: &Options,
-    image: &ImageReference,
-    folder: Folder,
-    engine: Option<&Engine>,
-) -> anyhow::Result<Request> {
-    let mut request = Request::new(image.clone(), folder);
+pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder, engine: Option<&Engine>) -> Asked {
+    let mut asked = Asked { request: Request::new(image.clone(), folder), problems: Vec::new() };
     for (key, path) in &options.input {
-        let source = survey(Path::new(path)).with_context(|| format!("input {}", tame(key)))?;
-        request.files.push((key.clone(), source));
+        match survey(Path::new(path)) {
+            Ok(source) => asked.request.files.push((key.clone(), source)),
+            Err(why) => asked.refuse(key, why, Path::new(path)),
+        }
     }
     for (key, text) in &options.json_input {
-        request.json.push((key.clone(), JsonValue::Text(json_text(text, Path::new(""))?)));
+        match json_text(text, Path::new("")) {
+            Ok(text) => asked.request.json.push((key.clone(), JsonValue::Text(text))),
+            Err(why) => asked.refuse(key, why, Path::new(text)),
+        }
     }
-    request.settings = options.setting.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
     for (key, path) in &options.mount {
-        let real = Path::new(path).canonicalize().with_context(|| format!("mount {}: {}", tame(key), tame(path)))?;
-        request.mounts.push((key.clone(), real));
+        match Path::new(path).canonicalize() {
+            Ok(real) => asked.request.mounts.push((key.clone(), real)),
+            Err(why) => asked.refuse(key, format!("{path}: {why}"), Path::new(path)),
+        }
     }
+    let request = &mut asked.request;
+    request.settings = options.setting.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
     request.layout = options.layout;
     request.network = options.network;
     request.user.clone_from(&options.user);
     request.platform.clone_from(&options.platform);
     request.timeout = options.timeout.map(Duration::from_secs);
+    request.grace = Duration::from_secs(options.grace);
     request.host.cpus = engine.map(|engine| f64::from(engine.cpus));
     request.host.memory = engine.map(|engine| engine.memory);
     let all = if engine.is_some_and(|engine| engine.gpus) { u32::MAX } else { 0 };
     request.host.gpus = options.gpus.unwrap_or(all);
     request.host.other.clone_from(&options.offers);
-    Ok(request)
+    asked
 }
 
 /// A value as typed; where that is no JSON, but the name of a file that holds some, what is in the file: so Seed CLI has it.

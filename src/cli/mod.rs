@@ -13,13 +13,16 @@ macro_rules! stderr {
 macro_rules! stderrln {
     ($($words:tt)*) => {{
         use std::io::Write as _;
-        _ = writeln!(std::io::stderr().lock(), $($words)*);
+        let text = format!($($words)*);
+        _ = writeln!(std::io::stderr().lock(), "{}", crate::cli::called::as_called(&text));
     }};
 }
 
 mod account;
+mod ask;
 mod batch;
 mod build;
+mod called;
 mod config;
 mod doctor;
 mod engine_at;
@@ -29,6 +32,8 @@ mod images;
 mod init;
 mod job;
 mod keys;
+mod login;
+mod logins;
 mod manifest_file;
 mod old;
 mod place;
@@ -44,6 +49,7 @@ mod search_registry;
 mod serve;
 mod shell;
 mod spec;
+mod suggest;
 mod test;
 mod upgrade;
 mod validate;
@@ -55,9 +61,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, ColorChoice, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
-use crate::config::Flags;
+use crate::config::{Flags, Log, LogFormat};
 
 /// Finds Seed images in container registries, and lets people and frameworks search them.
 #[derive(Parser)]
@@ -69,6 +75,19 @@ struct Arguments {
     local: Local,
     #[command(flatten)]
     serve: serve::Options,
+    #[command(flatten)]
+    telling: Telling,
+}
+
+/// What people see.
+#[derive(Args, Clone)]
+struct Telling {
+    /// Also tell what is asked of servers and registries; twice: more of it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Messages")]
+    verbose: u8,
+    /// When to use colours; the variable NO_COLOR counts, too
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
+    color: ColorChoice,
 }
 
 /// Where this machine's configuration and data are.
@@ -84,18 +103,24 @@ struct Local {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the service (what `silo` does without a command)
+    /// Run the service
     Serve(serve::Options),
     /// Show the merged configuration, secrets masked
     Config(config::Options),
-    /// Keep the users of this machine's database, also beside a running service
+    /// Keep the users of this machine's database
+    ///
+    /// Also beside a running service.
     #[command(subcommand)]
     User(account::Command),
     /// Keep the key that the stored secrets are sealed with
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Get a token from a server, for SILO_TOKEN
-    Login(account::LoginOptions),
+    /// Log in at a server; the token is kept for the commands below
+    Login(login::LoginOptions),
+    /// End a login, here and at the server
+    Logout(login::LogoutOptions),
+    /// Say as whom a server is asked
+    Whoami(login::WhoamiOptions),
     /// Search a server's catalogue
     Search(search::Options),
     /// Scan a server's registries
@@ -103,9 +128,11 @@ enum Command {
     /// Keep a server's registries
     #[command(subcommand)]
     Registry(registry::Command),
-    /// Ask the service on this machine whether it is alive, for container health checks
+    /// Ask the service on this machine whether it is alive
+    ///
+    /// For health checks of containers: the exit code is the answer.
     Health(remote::HealthOptions),
-    /// Look whether everything is there that the service on this machine needs
+    /// Check that this machine has what the service needs
     Doctor(doctor::Options),
     /// Write a manifest to start from
     Init(init::Options),
@@ -113,13 +140,13 @@ enum Command {
     Validate(validate::Options),
     /// Bring a manifest of an old version of the standard (0.x) to 1.0.0
     Upgrade(upgrade::Options),
-    /// Run a job on this machine's container engine, or say how it would be run
+    /// Run a job on this machine's container engine
     Run(run::Options),
     /// Run a job for every row of a file, or every file of a folder
     Batch(batch::Options),
-    /// Run a job's cases, and compare what it gives with what it should give
+    /// Run a job's cases, and compare what comes out with what should
     Test(test::Options),
-    /// Open a shell in a job's container, with the files and variables that the job would have
+    /// Open a shell in a job's container, with its files and variables
     Shell(shell::Options),
     /// Have a server run jobs, and look after them
     #[command(subcommand)]
@@ -139,7 +166,7 @@ enum Command {
     /// Look at images without an engine
     #[command(subcommand)]
     Image(images::ImageCommand),
-    /// Write a job for others who run containers: as a CWL tool, or as a script for docker
+    /// Write a job as a CWL tool, or as a script for docker
     #[command(subcommand)]
     Export(export::Command),
     /// Print a script that completes commands in a shell
@@ -148,6 +175,9 @@ enum Command {
     Man(help::ManOptions),
     /// Print the versions of this program and of the Seed standard
     Version,
+    /// Print names that a server knows, a line each, for completions
+    #[command(hide = true)]
+    Names(help::NameOptions),
 }
 
 /// How a command ends, as a shell sees it. Ordered by how bad it is.
@@ -193,6 +223,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => return complain(&anyhow::Error::new(why)),
     };
+    let log = arguments.telling.verbose;
+    let _log = match (log > 0).then(|| runtime.block_on(async { tell_more(log) })).transpose() {
+        Ok(log) => log,
+        Err(why) => return complain(&why),
+    };
     let outcome = runtime.block_on(dispatch(arguments));
     // Blocking work of a stopped service must not hold the process.
     runtime.shutdown_background();
@@ -202,8 +237,24 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Logs to standard error what rooms tell about what they do.
+fn tell_more(verbose: u8) -> anyhow::Result<crate::telemetry::LogOutput> {
+    let filter = if verbose > 1 { "info,silo=trace" } else { "warn,silo=debug" };
+    crate::telemetry::start_logs(&Log { format: LogFormat::Text, filter: filter.to_owned() })
+}
+
+/// What `--color` says. Before everything is read, since errors of usage have colours, too.
+fn colour_choice(words: &[String]) -> ColorChoice {
+    let words = words.iter().take_while(|word| *word != "--");
+    let after = words.clone().skip_while(|word| *word != "--color").nth(1);
+    let given = words.clone().find_map(|word| word.strip_prefix("--color=")).or(after.map(String::as_str));
+    given.and_then(|word| ColorChoice::from_str(word, true).ok()).unwrap_or_default()
+}
+
 /// Reads what was typed, in Seed CLI's spelling, too.
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, ExitCode> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    called::remember(old::called_as(&arguments));
     let old::Rewritten { arguments, notes, is_seed } = old::rewrite(arguments).map_err(|why| {
         _ = complain(&anyhow::Error::msg(render::tame(why.as_str())));
         ExitCode::from(Exit::Usage)
@@ -215,24 +266,40 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exi
         _ = usage.print();
         ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2))
     };
-    let matches = help::command().try_get_matches_from(arguments);
-    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(told)?;
-    if is_seed && parsed.command.is_none() {
-        let usage = "name a command; `seed --help` lists them, and `silo serve` runs the service";
-        return Err(told(help::command().error(clap::error::ErrorKind::MissingSubcommand, usage)));
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let colour = colour_choice(&words);
+    match colour {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
     }
-    Ok(parsed)
+    .write_global();
+    let mut program = help::command().color(colour);
+    let matches = program.try_get_matches_from_mut(arguments);
+    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let parsed = parsed.map_err(|why| told(suggest::mend(why, &program, &words)))?;
+    if parsed.command.is_some() || !is_seed && parsed.serve.is_asked_for() {
+        return Ok(parsed);
+    }
+    if parsed.local.config.is_some() || parsed.local.data.is_some() {
+        let usage = "name a command: `silo serve` runs the service, with the same flags";
+        return Err(told(program.error(clap::error::ErrorKind::MissingSubcommand, usage)));
+    }
+    Err(help::without_command(program, is_seed))
 }
 
 async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     let flags = Flags { config: arguments.local.config, data: arguments.local.data, listen: None };
     match arguments.command {
+        // `silo --demo`
         None => serve::run(flags, arguments.serve).await,
         Some(Command::Serve(options)) => serve::run(flags, options.or(arguments.serve)).await,
         Some(Command::Config(options)) => config::run(&flags, &options),
         Some(Command::User(command)) => account::run(&flags, command).await,
         Some(Command::Keys(command)) => keys::run(&flags, command).await,
-        Some(Command::Login(options)) => account::login(options).await,
+        Some(Command::Login(options)) => login::login(options).await,
+        Some(Command::Logout(options)) => login::logout(options).await,
+        Some(Command::Whoami(options)) => login::whoami(options).await,
         Some(Command::Search(options)) => search::run(options).await,
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
@@ -250,6 +317,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Export(command)) => return export::run(&command).await,
         Some(Command::Completions(options)) => help::completions(&options),
         Some(Command::Man(options)) => help::man(&options),
+        Some(Command::Names(options)) => help::names(options).await,
         Some(Command::Build(options)) => return build::run(&options).await,
         Some(Command::Publish(options)) => return publish::run(&options).await,
         Some(Command::Unpublish(options)) => return images::unpublish(&options).await,
@@ -277,6 +345,6 @@ fn print(text: impl Display) -> anyhow::Result<()> {
 }
 
 fn complain(why: &anyhow::Error) -> ExitCode {
-    stderrln!("silo: {why:#}");
+    stderrln!("{}: {why:#}", called::name());
     ExitCode::FAILURE
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use super::suggest::nearest;
 use crate::seed::VERSION;
 
 /// What a flag of Seed CLI is today.
@@ -41,7 +42,7 @@ const SCHEMA: Flags = &[(&["s", "schema"], NO_SCHEMA)];
 const REGISTRY: Flags = &[
     (&["r", "registry"], Value("registry")),
     (&["O", "org"], Value("org")),
-    (&["u", "user"], Value("user")),
+    (&["u", "user"], Value("username")),
     (&["p", "password"], Value("password")),
 ];
 const PUBLISHING: Flags = &[
@@ -101,6 +102,16 @@ pub(super) struct Rewritten {
     pub is_seed: bool,
 }
 
+/// How the program was called: `silo`, `seed`, or `silo seed`.
+pub(super) fn called_as(arguments: &[OsString]) -> &'static str {
+    let program = arguments.first().and_then(|it| std::path::Path::new(it).file_stem());
+    match arguments.get(1) {
+        _ if program.is_some_and(|name| name == "seed") => "seed",
+        Some(word) if word == "seed" => "silo seed",
+        _ => "silo",
+    }
+}
+
 /// The names of Seed CLI's commands.
 pub(super) fn verbs() -> impl Iterator<Item = &'static str> {
     VERBS.into_iter().map(|(verb, _)| verb)
@@ -112,11 +123,9 @@ pub(super) fn verbs() -> impl Iterator<Item = &'static str> {
 /// What is wrong, for a flag or command that does not exist, and a value that is missing.
 pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<Rewritten, String> {
     let mut given: Vec<OsString> = arguments.into_iter().collect();
-    let program = given.first().map(|it| std::path::Path::new(it).file_stem().unwrap_or_default().to_owned());
-    let mut is_seed = program.is_some_and(|name| name == "seed");
+    let is_seed = called_as(&given) != "silo";
     if given.get(1).is_some_and(|word| word == "seed") {
         given.remove(1);
-        is_seed = true;
     }
     if is_seed {
         given[0] = "silo".into();
@@ -187,6 +196,7 @@ fn rewrite_flags(verb: &str, flags: &[Flags], given: Vec<OsString>, to: &mut Rew
             to.arguments.push(argument);
             continue;
         };
+        let next_is_version = is_version(left.as_slice().first());
         let mut needed = || {
             let value = value.clone().or_else(|| left.next());
             value.ok_or_else(|| format!("the flag -{name} of {verb} needs a value"))
@@ -211,6 +221,10 @@ fn rewrite_flags(verb: &str, flags: &[Flags], given: Vec<OsString>, to: &mut Rew
                 let value = needed()?;
                 to.notes.push(format!("-{name} is not used, and so not {}: {why}", value.to_string_lossy()));
             }
+            // Today -v tells more; a version of the standard begins with a digit.
+            Standard if name == "v" && value.is_none() && !next_is_version => {
+                to.arguments.push("--verbose".into());
+            }
             Standard => {
                 let version = needed()?;
                 if version != VERSION {
@@ -223,6 +237,10 @@ fn rewrite_flags(verb: &str, flags: &[Flags], given: Vec<OsString>, to: &mut Rew
         }
     }
     Ok(())
+}
+
+fn is_version(word: Option<&OsString>) -> bool {
+    word.is_some_and(|word| word.to_string_lossy().starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// A flag's name, and its value where that is attached. `None` for what is no flag, or not UTF-8 in its name.
@@ -250,7 +268,7 @@ fn is_on(verb: &str, name: &str, value: Option<&OsStr>) -> Result<bool, String> 
 fn unknown_flag(verb: &str, flags: &[Flags], name: &str) -> String {
     let names =
         flags.iter().copied().flatten().flat_map(|(names, _)| names.iter().copied()).filter(|known| known.len() > 1);
-    let advice = match nearest(name, names) {
+    let advice = match nearest(name, names).first() {
         Some(known) => format!("did you mean -{known}?"),
         None => format!("`silo help {verb}` lists what there is, and a value stands apart from a flag of one letter"),
     };
@@ -258,18 +276,10 @@ fn unknown_flag(verb: &str, flags: &[Flags], name: &str) -> String {
 }
 
 fn unknown_verb(verb: &str) -> String {
-    match nearest(verb, verbs()) {
+    match nearest(verb, verbs()).first() {
         Some(known) => format!("there is no command {verb}: did you mean {known}?"),
         None => format!("there is no command {verb}: there are {}", verbs().collect::<Vec<_>>().join(", ")),
     }
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Below this, two words have little in common.
-    const ALIKE: f64 = 0.7;
-    let alike = |known: &'a str| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known);
-    let best = known.map(alike).filter(|(score, _)| *score > ALIKE).max_by(|a, b| a.0.total_cmp(&b.0));
-    best.map(|(_, known)| known)
 }
 
 #[cfg(test)]
@@ -291,6 +301,8 @@ mod tests {
             ("seed init", "silo init"),
             ("seed init -d x -v 1.0.0", "silo init x"),
             ("seed validate -d x -w", "silo validate x --strict"),
+            ("silo validate -v", "silo validate --verbose"),
+            ("silo validate -v x -v 1.0.0", "silo validate --verbose x"),
             ("seed build", "silo build"),
             (
                 "seed build -d x -M m.json -D Dockerfile.gpu -c base:1 -publish -r r.org -O geo -pp -JM",
@@ -315,7 +327,7 @@ mod tests {
             ("silo batch a:1", "silo batch a:1"),
             (
                 "seed publish -in a:1 -r r.org -O g/p -u ada -p -hunter2 -f -P -J",
-                "silo publish a:1 --registry=r.org --org=g/p --user=ada --password=-hunter2 --force --package-major --job-major",
+                "silo publish a:1 --registry=r.org --org=g/p --username=ada --password=-hunter2 --force --package-major --job-major",
             ),
             ("silo seed publish -in a:1", "silo publish a:1"),
             ("/usr/bin/seed unpublish -in a:1 -O g", "silo unpublish a:1 --org=g"),

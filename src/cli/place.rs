@@ -40,13 +40,13 @@ pub(super) struct Registry {
 #[derive(Args, Clone, Default)]
 pub(super) struct Account {
     /// The user; without one, what `docker login` has left in Docker's configuration
-    #[arg(short, long, value_name = "USER", env = "SILO_REGISTRY_USER", help_heading = "Registry")]
-    user: Option<String>,
+    #[arg(short, long, alias = "user", value_name = "USER", env = "SILO_REGISTRY_USER", help_heading = "Registry")]
+    username: Option<String>,
     /// Read the user's password, or an access token, from standard input [env: SILO_REGISTRY_PASSWORD=]
-    #[arg(long, requires = "user", conflicts_with = "password", help_heading = "Registry")]
+    #[arg(long, requires = "username", conflicts_with = "password", help_heading = "Registry")]
     password_stdin: bool,
     /// The password: everybody on this machine can read it here
-    #[arg(short, long, value_name = "PASSWORD", requires = "user", hide = true)]
+    #[arg(short, long, value_name = "PASSWORD", requires = "username", hide = true)]
     password: Option<SecretString>,
     #[arg(long, env = "SILO_REGISTRY_PASSWORD", hide = true, hide_env_values = true)]
     password_variable: Option<SecretString>,
@@ -89,7 +89,7 @@ impl PullAccount {
     pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
         let Self { registry_user, registry_password, docker_config, auth_file, runtime_folder } = self.clone();
         Account {
-            user: registry_user,
+            username: registry_user,
             password_variable: registry_password,
             docker_config,
             auth_file,
@@ -115,7 +115,7 @@ impl Registry {
         let org = self.org.as_deref().unwrap_or_default();
         let place = Place::new(registry, org);
         if place.is_docker_hub() && place.org.is_empty() {
-            let Some(user) = self.account.user.as_deref() else {
+            let Some(user) = self.account.username.as_deref() else {
                 bail!("on Docker Hub images lie in a namespace: name yours with -O (or another registry with -r)");
             };
             return Ok(Place::new(registry, user));
@@ -134,7 +134,7 @@ impl Account {
     /// # Errors
     /// A password is missing, or Docker's configuration cannot be used.
     pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
-        match &self.user {
+        match &self.username {
             Some(user) => {
                 let password = match self.known.get() {
                     Some(known) => known.clone(),
@@ -174,7 +174,7 @@ impl Account {
 
     /// Whether a user was named.
     pub(super) fn is_named(&self) -> bool {
-        self.user.is_some()
+        self.username.is_some()
     }
 
     fn password(&self, user: &str, host: &str) -> anyhow::Result<SecretString> {

@@ -18,6 +18,7 @@ use crate::app::outside::{Outside, Place, Standing};
 use crate::engine::docker::Docker;
 use crate::engine::runtime::{Credentials, Error, Runtime as _};
 use crate::seed::bump::{Bump, Part, bump};
+use crate::seed::model::Manifest;
 use crate::seed::validate::{Rules, judge};
 use crate::seed::{LABEL, label};
 
@@ -124,6 +125,9 @@ pub(super) struct Published {
     /// What it was called before a version was raised.
     #[serde(skip_serializing_if = "Option::is_none")]
     raised_from: Option<String>,
+    /// What was written into the manifest for that, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<String>,
     dry_run: bool,
 }
 
@@ -135,6 +139,8 @@ impl Published {
         if let Some(before) = &self.raised_from {
             let verb = if self.dry_run { "would be" } else { "was" };
             text += &format!("{} is taken, so it {verb} built as {image}\n", tame(before));
+            let verb = if self.dry_run { "would change" } else { "changed" };
+            text.extend(self.changes.iter().map(|change| format!("{verb} {}\n", tame(change))));
         }
         match &self.digest {
             Some(digest) => text += &format!("Published {reference}\nDigest: {digest}\n"),
@@ -205,7 +211,7 @@ impl Work<'_> {
                 self.reference(name)
             );
         }
-        let raised = self.raised(&registry, name, bump).await?;
+        let (raised, changes) = self.raised(&registry, name, bump).await?;
         if !self.dry_run {
             let account = (self.pushing.account(), Some(&self.place));
             if self.how.build(self.docker, self.directory, &raised, account, self.stop).await?.is_none() {
@@ -213,7 +219,7 @@ impl Work<'_> {
             }
             keep(&raised.file)?;
         }
-        self.push(&registry, credentials.as_ref(), &raised.name, &raised.name, Some(name)).await
+        self.push(&registry, credentials.as_ref(), &raised.name, &raised.name, Some((name, changes))).await
     }
 
     /// Whether the engine has it, and it is a Seed image that others can use.
@@ -252,8 +258,8 @@ impl Work<'_> {
         })
     }
 
-    /// The manifest with versions that are free; nothing is written yet.
-    async fn raised(&self, registry: &Outside, name: &str, by: Bump) -> anyhow::Result<Source> {
+    /// The manifest with versions that are free, and what is other in it; nothing is written yet.
+    async fn raised(&self, registry: &Outside, name: &str, by: Bump) -> anyhow::Result<(Source, Vec<String>)> {
         let (mut file, report) = self.how.judged(self.directory)?;
         if report.image_name.as_deref() != Some(name) {
             bail!(
@@ -264,6 +270,7 @@ impl Work<'_> {
                 tame(name)
             );
         }
+        let before = Manifest::parse(std::str::from_utf8(&file.bytes)?)?.job;
         for _ in 0..MOST_RAISES {
             let text = std::str::from_utf8(&file.bytes).context("what names an image is UTF-8")?;
             file.bytes = bump(text, by)?.into_bytes();
@@ -274,7 +281,17 @@ impl Work<'_> {
             }
             let source = self.how.source(file, report)?;
             if self.is_free(registry, &source.name).await? {
-                return Ok(source);
+                let after = &source.manifest.job;
+                let versions = [
+                    ("job.packageVersion", &before.package_version, &after.package_version),
+                    ("job.jobVersion", &before.job_version, &after.job_version),
+                ];
+                let changes = versions.into_iter().filter(|(_, before, after)| before != after);
+                let place = place_of(&source.file);
+                let changes =
+                    changes.map(|(member, before, after)| format!("{member} from {before} to {after} in {place}"));
+                let changes = changes.collect();
+                return Ok((source, changes));
             }
             file = source.file;
         }
@@ -287,14 +304,16 @@ impl Work<'_> {
         credentials: Option<&Credentials>,
         image: &str,
         name: &str,
-        raised_from: Option<&str>,
+        raised: Option<(&str, Vec<String>)>,
     ) -> anyhow::Result<Option<Published>> {
         let reference = self.reference(name);
+        let (raised_from, changes) = raised.map(|(from, changes)| (from.to_owned(), changes)).unzip();
         let published = |digest| Published {
             image: image.to_owned(),
             reference: reference.clone(),
             digest,
-            raised_from: raised_from.map(str::to_owned),
+            raised_from,
+            changes: changes.unwrap_or_default(),
             dry_run: self.dry_run,
         };
         if self.dry_run {

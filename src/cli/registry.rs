@@ -6,9 +6,11 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::account::read_password;
+use super::account::{PasswordSource, read_password};
+use super::ask::Consent;
 use super::print;
-use super::remote::{Server, items, table, text};
+use super::remote::{RegistryServer, Server, items, moment, table, text};
+use super::suggest::nearest;
 use crate::catalog::RegistryKind;
 use crate::client::Client;
 
@@ -48,6 +50,8 @@ pub(super) enum Command {
         /// Its name or id
         registry: String,
         #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
         server: Server,
     },
 }
@@ -65,8 +69,10 @@ pub(super) struct AddOptions {
     #[arg(long, default_value = "")]
     org: String,
     /// Log in to it with this name; the password is asked for, or read from standard input
-    #[arg(long, default_value = "")]
+    #[arg(short, long, alias = "user", default_value = "")]
     username: String,
+    #[command(flatten)]
+    password: PasswordSource,
     /// Repositories to scan: a pattern, may be given more than once [default: *-seed]
     #[arg(long)]
     include: Vec<String>,
@@ -92,7 +98,7 @@ pub(super) struct AddOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: RegistryServer,
 }
 
 #[derive(Args)]
@@ -106,11 +112,10 @@ pub(super) struct SetOptions {
     #[arg(long)]
     org: Option<String>,
     /// Log in to it with this name
-    #[arg(long)]
+    #[arg(short, long, alias = "user")]
     username: Option<String>,
-    /// Take a new password from standard input; on a terminal it is asked for
-    #[arg(long)]
-    password_stdin: bool,
+    #[command(flatten)]
+    password: PasswordSource,
     /// Repositories to scan: a pattern, may be given more than once
     #[arg(long)]
     include: Option<Vec<String>>,
@@ -136,7 +141,7 @@ pub(super) struct SetOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: RegistryServer,
 }
 
 /// Files in PEM form.
@@ -184,9 +189,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Hook { registry, secret, json, server, .. } => hook(&registry, secret, json, &server).await,
-        Command::Rm { registry, server } => {
+        Command::Rm { registry, consent, server } => {
             let client = server.client()?;
             let id = find(&client, &registry).await?;
+            consent.to(&format!("Delete {registry} and its images from the catalogue?"))?;
             client.ask(Method::DELETE, &format!("/api/v1/registries/{id}"), &[], None).await?;
             stderrln!("Deleted {registry} and its images from the catalogue.");
             Ok(())
@@ -198,7 +204,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     use secrecy::ExposeSecret as _;
     let password = match options.username.as_str() {
         "" => secrecy::SecretString::from(""),
-        name => read_password(&format!("Password of {name} at {}: ", options.url))?,
+        name => options.password.read(&format!("Password of {name} at {}: ", options.url))?,
     };
     let mut form = json!({
         "name": options.name, "url": options.url, "org": options.org, "username": options.username,
@@ -257,8 +263,8 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
         form["verified"] = verified.into();
     }
     options.tls.read_into(&mut form)?;
-    if options.password_stdin {
-        let password = read_password(&format!("New password at {}: ", options.registry))?;
+    if options.password.is_given() {
+        let password = options.password.read(&format!("New password at {}: ", options.registry))?;
         form["password"] = password.expose_secret().into();
     }
     if form == json!({}) {
@@ -331,7 +337,7 @@ async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
             text(&row["org"]),
             verified(row),
             last_scan(&row["lastScan"]),
-            text(&row["nextScanAt"]),
+            moment(&row["nextScanAt"]),
         ]
     });
     print(format_args!(
@@ -352,8 +358,13 @@ pub(super) async fn find(client: &Client, wanted: &str) -> anyhow::Result<i64> {
         items(&reply).iter().find(|row| matches(row)).and_then(|row| row["id"].as_i64())
     };
     let by_id = || wanted.parse::<i64>().ok().and_then(|id| by(&|row| row["id"] == id));
-    match by(&|row| row["name"] == wanted).or_else(by_id) {
-        Some(id) => Ok(id),
-        None => bail!("there is no registry '{wanted}'; list them with: silo registry list"),
+    if let Some(id) = by(&|row| row["name"] == wanted).or_else(by_id) {
+        return Ok(id);
     }
+    let names = items(&reply).iter().filter_map(|row| row["name"].as_str());
+    let advice = match nearest(wanted, names).first() {
+        Some(meant) => format!("did you mean {}?", text(&(*meant).into())),
+        None => "list them with: silo registry list".to_owned(),
+    };
+    bail!("there is no registry '{wanted}'; {advice}")
 }

@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
-use super::job::live::{stop_on_signal, watch};
+use super::job::live::{Stop, stop_on_signal, watch};
 use super::job::subject::{Subject, exit, show};
-use super::job::{self, Outcome, request, usage};
+use super::job::{self, Outcome, request};
 use super::manifest_file::shown;
 use super::render::{json_line, tame};
-use super::{Exit, print};
+use super::{Exit, called, print};
 use crate::clock::Clock;
 use crate::engine::folder::Folder;
+use crate::engine::inputs;
 use crate::engine::leftovers::Owner;
-use crate::engine::plan::{Plan, PlanProblem, plan};
+use crate::engine::plan::{Plan, PlanProblem};
+use crate::engine::request::Request;
 use crate::seed::model::Manifest;
 
 #[derive(Args)]
@@ -66,24 +67,22 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &CancellationToken) -> anyhow::Result<Exit> {
+async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Stop) -> anyhow::Result<Exit> {
     let Subject { image, manifest, machine } = subject;
     let machine = machine.as_ref().context("only a plan needs no engine")?;
     let output = fresh(wished, &Clock::system());
     if output != wished {
         stderrln!("{} is not empty, so the outputs go to {}", shown(wished), shown(&output));
     }
-    let request = match request(&options.job, image, folder(&output)?, Some(&machine.engine)) {
-        Ok(request) => request,
-        Err(why) => return usage(&why),
-    };
-    let plan = match plan(manifest, &request) {
+    let asked = request(&options.job, image, folder(&output)?, Some(&machine.engine));
+    let plan = match asked.plan(manifest) {
         Ok(plan) => plan,
         Err(problems) => return refused(&options.job, ("run", manifest), &problems),
     };
+    let request = &asked.request;
     let owner = Owner::new().context("a file for a lock cannot be made")?;
     let (tell, watching) = watch(image.as_str(), show(&options.job));
-    let record = machine.run((owner.id(), &owner), manifest, (&request, plan), tell, stop).await;
+    let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
     watching.await?;
     owner.settle(&machine.docker).await;
     let record = record?;
@@ -97,23 +96,20 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Cancel
 
 fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
     let Subject { image, manifest, .. } = subject;
-    let request = match request(
-        &options.job,
-        image,
-        folder(&output(options.output.as_deref(), image.as_str()))?,
-        subject.engine(),
-    ) {
-        Ok(request) => request,
-        Err(why) => return usage(&why),
-    };
-    match plan(manifest, &request) {
-        Ok(plan) => planned(&options.job, &plan),
+    let output = folder(&output(options.output.as_deref(), image.as_str()))?;
+    let asked = request(&options.job, image, output, subject.engine());
+    match asked.plan(manifest) {
+        Ok(plan) => planned(&options.job, (manifest, &asked.request), &plan),
         Err(problems) => refused(&options.job, ("run", manifest), &problems),
     }
 }
 
-/// Says what would be run.
-pub(super) fn planned(options: &job::Options, plan: &Plan) -> anyhow::Result<Exit> {
+/// Says what would be run, as a line for a shell that makes what the container needs, and runs it.
+pub(super) fn planned(
+    options: &job::Options,
+    (manifest, request): (&Manifest, &Request),
+    plan: &Plan,
+) -> anyhow::Result<Exit> {
     if options.json {
         let docker_run = Some(plan.docker_run());
         print(json_line(&Outcome { valid: true, plan: Some(plan), docker_run, ..Outcome::default() })?)?;
@@ -122,7 +118,11 @@ pub(super) fn planned(options: &job::Options, plan: &Plan) -> anyhow::Result<Exi
     for warning in &plan.warnings {
         stderrln!("warning: {}", tame(warning));
     }
-    print(format_args!("{}\n", tame(&plan.docker_run())))?;
+    let secrets: Vec<&str> = plan.secrets().collect();
+    if !secrets.is_empty() {
+        stderrln!("note: secrets are not shown: before the line is run, export {}", tame(&secrets.join(" ")));
+    }
+    print(format_args!("{}\n", tame(&inputs::script(manifest, plan, &request.folder)?)))?;
     Ok(Exit::Done)
 }
 
@@ -136,7 +136,7 @@ pub(super) fn refused(
         print(json_line(&Outcome { problems, ..Outcome::default() })?)?;
         return Ok(Exit::Usage);
     }
-    stderrln!("silo: the job cannot be run so:");
+    stderrln!("{}: the job cannot be run so:", called::name());
     for problem in problems {
         stderrln!("  {}", tame(&problem.to_string()));
     }

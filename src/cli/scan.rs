@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_millis(300);
 pub(super) struct Options {
     /// The registry's name or id; all of them, if not given
     registry: Option<String>,
-    /// Wait for the end, showing progress; a scan that fails makes the exit code 1. Ctrl-C ends the waiting, not the scan
+    /// Wait for the end, showing progress; a scan that fails, or is held because very much has vanished, makes the
+    /// exit code 1. Ctrl-C ends the waiting, not the scan
     #[arg(long)]
     wait: bool,
     /// Agree that what the registry's last scan missed is gone, when that was so much that it was held
@@ -69,6 +70,15 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         print(format_args!("{}\n", Value::from(scans.clone())))?;
     } else {
         show(&scans, options.wait || options.cancel)?;
+    }
+    let held = scans.iter().filter(|_| options.wait).filter(|scan| scan["state"] == "held");
+    let held: Vec<String> = held.map(|scan| text(&scan["registry"])).collect();
+    if let Some(name) = held.first() {
+        let names = held.join(", ");
+        bail!(
+            "so much has vanished from {names} that nothing was removed; if it is gone for good, an admin confirms that with: \
+             silo scan {name} --confirm"
+        );
     }
     let is_bad = |scan: &&Value| scan["state"] == "failed" || (scan["state"] == "cancelled" && !options.cancel);
     let failed = scans.iter().filter(is_bad).count();

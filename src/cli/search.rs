@@ -6,7 +6,6 @@ use anstream::{AutoStream, ColorChoice};
 use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::Value;
-use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::place::Registry;
 use super::remote::{Server, items, table, text, word};
@@ -148,7 +147,7 @@ fn marks(row: &Value) -> String {
     if marks.is_empty() { String::new() } else { format!("  ({})", marks.join("; ")) }
 }
 
-/// A row's text, not too long, with what matches in it.
+/// A row's text, with what matches in it.
 fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
     let whole = plain(&row[field]);
     let highlight = items(&row["highlights"]).iter().find(|it| it["field"] == field && it["text"] == row[field]);
@@ -156,7 +155,7 @@ fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
         Some(highlight) => emphasised(&whole, &highlight["ranges"]),
         None => whole,
     };
-    if field == "title" { shorten(&whole) } else { whole }
+    whole
 }
 
 /// Where a row matches, if its name and title do not tell.
@@ -196,19 +195,9 @@ fn emphasised(plain: &str, ranges: &Value) -> String {
     out
 }
 
-/// The first 48 letters with their accents, marks not counted and closed.
-fn shorten(title: &str) -> String {
-    const LONGEST: usize = 48;
-    let is_mark = |c: char| c == START || c == END;
-    let mut shown = 0;
-    let cut = title.grapheme_indices(true).find(|(_, letter)| {
-        shown += usize::from(!letter.starts_with(is_mark));
-        shown > LONGEST
-    });
-    let Some((end, _)) = cut else { return title.to_owned() };
-    let kept = &title[..end];
-    let is_open = kept.chars().rev().find(|c| is_mark(*c)) == Some(START);
-    format!("{}…{}", kept.trim_end(), if is_open { String::from(END) } else { String::new() })
+/// Whether a character stands for the beginning or end of what matches.
+pub(super) fn is_mark(c: char) -> bool {
+    c == START || c == END
 }
 
 /// The most frequent values of each facet, a facet a line.
@@ -248,15 +237,5 @@ mod tests {
         let bare = coloured.replace("\x1b[1;4m", "").replace("\x1b[22;24m", "");
         assert_eq!(bare, plain, "columns stay where they are");
         assert!(coloured.contains("sea-\x1b[1;4mice\x1b[22;24m ") && coloured.contains("\x1b[1;4mGröße\x1b[22;24m"));
-    }
-
-    #[test]
-    fn long_titles_are_cut_with_their_marks() {
-        let long = format!("{START}{}{END}", "x".repeat(60));
-        let cut = shorten(&long);
-        assert_eq!(cut, format!("{START}{}…{END}", "x".repeat(48)));
-        assert_eq!(shorten("short"), "short");
-        let decomposed = "e\u{301}".repeat(60);
-        assert_eq!(shorten(&decomposed), format!("{}…", "e\u{301}".repeat(48)));
     }
 }

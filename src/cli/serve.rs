@@ -28,6 +28,11 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// Whether anything here was given.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.demo || self.listen.is_some()
+    }
+
     /// Also with what was given before the name of the command.
     pub(super) fn or(self, before: Self) -> Self {
         Self { listen: self.listen.or(before.listen), demo: self.demo || before.demo }

@@ -28,7 +28,6 @@ use crate::engine::docker::Session;
 use crate::engine::halt::Halt;
 use crate::engine::inputs;
 use crate::engine::leftovers::Owner;
-use crate::engine::plan::plan;
 use crate::engine::request::Request;
 use crate::engine::runtime::Error;
 use crate::seed::environment::variable_name;
@@ -71,19 +70,16 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     };
     let wished = output(options.output.as_deref(), subject.image.as_str());
     let output = fresh(&wished, &Clock::system());
-    let request = match request(&options.job, &subject.image, folder(&output)?, subject.engine()) {
-        Ok(request) => request,
-        Err(why) => return usage(&why),
-    };
-    let (manifest, left_out) = as_given(&subject.manifest, &request);
-    let mut plan = match plan(&manifest, &request) {
+    let asked = request(&options.job, &subject.image, folder(&output)?, subject.engine());
+    let (manifest, left_out) = as_given(&subject.manifest, &asked.request);
+    let mut plan = match asked.plan(&manifest) {
         Ok(plan) => plan,
         Err(problems) => return refused(&options.job, ("shell", &subject.manifest), &problems),
     };
     let arguments = plan.arguments();
     open_in(&mut plan.container, &options.program, stdin().is_terminal() && stdout().is_terminal());
     let Some(machine) = subject.machine.as_ref().filter(|_| !options.job.dry_run) else {
-        return planned(&options.job, &plan);
+        return planned(&options.job, (&manifest, &asked.request), &plan);
     };
     for warning in &plan.warnings {
         stderrln!("warning: {}", tame(warning));
@@ -101,7 +97,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     let (planned, halt) = (plan.clone(), Halt::on(&stop));
     let staged = tokio::task::spawn_blocking(move || {
         let (given, _) = inputs::read(&manifest, &planned, &halt)?;
-        inputs::stage(&manifest, &planned, &given, &request.folder, &halt).map_err(anyhow::Error::new)
+        inputs::stage(&manifest, &planned, &given, &asked.request.folder, &halt).map_err(anyhow::Error::new)
     });
     staged.await?.context("the shell's folders cannot be made ready")?;
     speak(machine, plan.container, &stop).await

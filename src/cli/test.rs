@@ -4,16 +4,16 @@ mod case;
 mod report;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow::{Break, Continue};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
 use self::case::Case;
 use self::report::{Ended, Outcome};
-use super::job::live::{Show, stop_on_signal, watch};
+use super::job::live::{Show, Stop, stop_on_signal, watch};
 use super::job::subject::{Machine, Subject};
 use super::job::{self, request, usage};
 use super::manifest_file::shown;
@@ -22,15 +22,16 @@ use super::{Exit, print};
 use crate::engine::compare::tree;
 use crate::engine::folder::Folder;
 use crate::engine::leftovers::Owner;
-use crate::engine::plan::{Plan, plan};
+use crate::engine::plan::Plan;
 use crate::engine::record::{Record, Status};
-use crate::engine::request::{JsonValue, Request};
+use crate::engine::request::{JsonValue, Request, Source};
 use crate::engine::verdict::Category;
 use crate::seed::model::Manifest;
 
 #[derive(Args)]
 #[command(after_help = "A case is a folder in CASES:\n  \
-    input/NAME/…   the files of the input NAME\n  \
+    input/NAME/…   the files of the input NAME; files in input itself are for the one input that can take them, and what the \
+    job writes is then kept in test-output beside it\n  \
     inputs.json    {\"json\": {\"NAME\": value}, \"settings\": {\"NAME\": \"text\"}}, where there are any\n  \
     expected/      what the job should write (or output/); --update writes it\n  \
     compare.json   where more than equal bytes is meant: {\"expect\": {\"exitCode\": 11, \"error\": \"bad-angle\"}, \"rules\": \
@@ -43,7 +44,8 @@ use crate::seed::model::Manifest;
 pub(super) struct Options {
     #[command(flatten)]
     job: job::Options,
-    /// The folder of the cases, or a case [default: cases, in the job's folder if that is given]
+    /// The folder of the cases, or a case [default: cases, or else data, in the job's folder if that
+    /// is given]
     #[arg(value_name = "CASES")]
     cases: Option<PathBuf>,
     /// Keep what the cases write, in a folder that is not there yet; else it is thrown away
@@ -102,32 +104,41 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(report::exit(&ended))
 }
 
-/// The cases stand beside the manifest, if nothing else is said.
+/// The cases stand beside the manifest, if nothing else is said; or one does in `data`, as Cumulus has it.
 fn folder_of_cases(options: &Options) -> PathBuf {
     let beside = || {
         let job = Path::new(&options.job.image);
-        if job.is_dir() { job.join("cases") } else { PathBuf::from("cases") }
+        let job = if job.is_dir() { job } else { Path::new("") };
+        let (cases, data) = (job.join("cases"), job.join("data"));
+        if !cases.exists() && data.join("input").is_dir() { data } else { cases }
     };
     options.cases.clone().unwrap_or_else(beside)
 }
 
-async fn one(
-    options: &Options,
-    subject: &Subject,
-    case: &Case,
-    root: &Path,
-    stop: &CancellationToken,
-) -> anyhow::Result<Ended> {
+async fn one(options: &Options, subject: &Subject, case: &Case, root: &Path, stop: &Stop) -> anyhow::Result<Ended> {
     let Subject { image, manifest, machine } = subject;
-    let not_run = |why: String| Ok(Ended::new(case, Outcome::NotRun, vec![why]));
-    let mut request = match request(&options.job, image, Folder::new(root.to_owned()), subject.engine()) {
-        Ok(request) => request,
-        Err(why) => return not_run(format!("{why:#}")),
+    let folder = match case.test_output().filter(|_| options.output.is_none()) {
+        Some(output) => {
+            // What an earlier test has left.
+            match fs::remove_dir_all(&output) {
+                Err(why) if why.kind() != ErrorKind::NotFound => return Err(why).with_context(|| shown(&output)),
+                _ => Folder { output, root: root.to_owned() },
+            }
+        }
+        None => Folder::new(root.to_owned()),
     };
+    let mut asked = request(&options.job, image, folder, subject.engine());
+    let request = &mut asked.request;
     request.files.extend(case.files.iter().cloned());
+    if let Some(loose) = &case.loose {
+        match Case::loose_input(manifest) {
+            Ok(input) => request.files.extend(given_to(manifest, input, loose)),
+            Err(why) => return Ok(Ended::new(case, Outcome::NotRun, vec![why.to_string()])),
+        }
+    }
     request.json.extend(case.json.iter().map(|(name, value)| (name.clone(), JsonValue::Value(value.clone()))));
     request.settings.extend(case.settings.iter().map(|(name, text)| (name.clone(), text.clone().into())));
-    let plan = match plan(manifest, &request) {
+    let plan = match asked.plan(manifest) {
         Ok(plan) => plan,
         Err(problems) => {
             let told = problems.iter().map(ToString::to_string).collect();
@@ -137,20 +148,34 @@ async fn one(
     let Some(machine) = machine.as_ref().filter(|_| !options.job.dry_run) else {
         return Ok(Ended::new(case, Outcome::Passed, vec!["it can be run".to_owned()]));
     };
-    let record = run_one(machine, manifest, (&request, plan), stop).await?;
+    let request = &asked.request;
+    let record = run_one(options, case, (machine, manifest), (request, plan), stop).await?;
     let mut ended = judge(options, case, &record, &request.folder.output)?;
     ended.seconds = (record.updated - record.created).as_seconds_f64();
     Ok(ended)
 }
 
+/// Loose files as an input takes them.
+fn given_to(manifest: &Manifest, input: &str, loose: &Source) -> Vec<(String, Source)> {
+    let is_multiple = manifest.job.interface.inputs.files.iter().any(|it| it.name == input && it.multiple);
+    match loose {
+        Source::Folder { files, .. } if !is_multiple => {
+            files.iter().map(|file| (input.to_owned(), Source::File(file.clone()))).collect()
+        }
+        whole => vec![(input.to_owned(), whole.clone())],
+    }
+}
+
 async fn run_one(
-    machine: &Machine,
-    manifest: &Manifest,
+    options: &Options,
+    case: &Case,
+    (machine, manifest): (&Machine, &Manifest),
     (request, plan): (&Request, Plan),
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> anyhow::Result<Record> {
     let owner = Owner::new().context("a file for a lock cannot be made")?;
-    let (tell, watching) = watch(request.image.as_str(), Show::Nothing);
+    let show = if options.job.quiet { Show::Nothing } else { Show::Progress };
+    let (tell, watching) = watch(&format!("case {}", case.name), show);
     let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
     watching.await?;
     owner.settle(&machine.docker).await;

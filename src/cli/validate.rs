@@ -8,6 +8,7 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::called::as_called;
 use super::manifest_file::{self, ManifestFile};
 use super::{Exit, complain, print, render};
 use crate::seed::validate::{Report, Rules, judge};
@@ -101,7 +102,9 @@ fn explain(code: &str) -> anyhow::Result<Exit> {
 fn for_people(file: &ManifestFile, report: &Report) -> String {
     let problems = render::problems(&render::renderer(&stdout()), &file.name, &file.bytes, report);
     let hint = match report.problems.first() {
-        Some(first) if !report.valid => format!("More about a problem: silo validate --explain {}\n", first.code),
+        Some(first) if !report.valid => {
+            as_called(&format!("More about a problem: silo validate --explain {}\n", first.code)).into_owned()
+        }
         _ => String::new(),
     };
     format!("{problems}{}\n{hint}", render::summary(&file.name, report))

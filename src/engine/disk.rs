@@ -100,6 +100,15 @@ pub fn media_type(name: &str) -> Option<&'static str> {
     mime_guess::from_path(name).first_raw()
 }
 
+/// An ending for the name of a file of a media type.
+pub fn file_ending(media_type: &str) -> &str {
+    match kind(media_type) {
+        "plain" => "txt",
+        kind if mime_guess::from_ext(kind).first_raw() == Some(media_type) => kind,
+        _ => "bin",
+    }
+}
+
 /// Whether a name may belong to a file of one of these media types: none of them means any. Only what is behind the slash
 /// counts, because lists disagree about `text/xml` and `image/x-png`. For warnings only: nobody looks into the file.
 pub(super) fn may_be<'a>(name: &str, mut wanted: impl Iterator<Item = &'a str> + Clone) -> bool {

@@ -153,6 +153,13 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
         }
         let status = parts.status;
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let text = match &*error {
+            Error::Forbidden { user, role, needed } => {
+                let [role, needed] = [role, needed].map(|role| role.as_str());
+                format!("{text}: it needs the role {needed}, and {user} has the role {role}")
+            }
+            _ => text,
+        };
         let title = status.canonical_reason().unwrap_or("Error");
         let mut problem = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id });
         if let Error::Unrunnable(problems) = &*error {

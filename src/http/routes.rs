@@ -202,10 +202,10 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
     }
     match (*access, authenticated) {
         (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {
-            return Failure::from(Error::Forbidden).into_response();
+            return Failure::from(session.refused(Role::Admin)).into_response();
         }
         (Access::Runner, Ok(session)) if session.user.role == Role::User => {
-            return Failure::from(Error::Forbidden).into_response();
+            return Failure::from(session.refused(Role::Runner)).into_response();
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
         (Access::Anyone, Err(Error::Unauthenticated(_))) => {}

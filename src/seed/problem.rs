@@ -202,6 +202,8 @@ codes! {
     OddMediaType = "odd-media-type", Advice Advice Advice;
     /// An empty text where people search.
     EmptyText = "empty-text", Advice Advice Advice;
+    /// A text that `silo init` has written for somebody to replace.
+    Placeholder = "placeholder", Advice Advice Advice;
     /// An empty `key`, which counts as absent.
     EmptyKey = "empty-key", Advice Advice Advice;
     /// Control characters in a text.

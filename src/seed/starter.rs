@@ -5,7 +5,16 @@ use serde_json::{Value, json};
 use super::environment::variable_name;
 
 /// An input file for who has none in mind: its name and its media type.
-pub const EXAMPLE_INPUT: (&str, &str) = ("INPUT_FILE", "image/tiff");
+pub const EXAMPLE_INPUT: (&str, &str) = ("INPUT_FILE", "text/plain");
+/// What a starter says where nobody has said anything yet; validation gives advice about it.
+pub const PLACEHOLDERS: [&str; 4] = [
+    "Your name",
+    "Your organization",
+    "you@example.org",
+    "What the job makes out of what, for people who search for it",
+];
+/// The value of the starter's JSON input in its example.
+pub const EXAMPLE_THRESHOLD: i64 = 3;
 
 /// The longest name that is made out of another text, in characters.
 const NAME_CHARS: usize = 40;
@@ -17,8 +26,25 @@ pub struct Answers {
     pub name: String,
     /// `job.title`
     pub title: String,
+    /// Who answers questions about it.
+    pub maintainer: Maintainer,
     /// Names of input files, with their media types.
     pub inputs: Vec<(String, String)>,
+}
+
+/// `job.maintainer`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintainer {
+    pub name: String,
+    pub organization: String,
+    pub email: String,
+}
+
+impl Default for Maintainer {
+    fn default() -> Self {
+        let [name, organization, email, _] = PLACEHOLDERS.map(str::to_owned);
+        Self { name, organization, email }
+    }
 }
 
 /// A whole manifest without a single problem, indented by two, with a line feed at the end.
@@ -32,9 +58,9 @@ pub fn manifest(answers: &Answers) -> String {
             "jobVersion": "1.0.0",
             "packageVersion": "1.0.0",
             "title": answers.title,
-            "description": "What the job makes out of what, for people who search for it",
+            "description": PLACEHOLDERS[3],
             "tags": ["example"],
-            "maintainer": {"name": "Your name", "organization": "Your organization", "email": "you@example.org"},
+            "maintainer": maintainer(&answers.maintainer),
             "timeout": 3600,
             "interface": interface(answers),
             "resources": {"scalar": [
@@ -53,6 +79,14 @@ pub fn manifest(answers: &Answers) -> String {
     format!("{document:#}\n")
 }
 
+fn maintainer(who: &Maintainer) -> Value {
+    let mut maintainer = json!({"name": who.name, "organization": who.organization, "email": who.email});
+    if who.organization.is_empty() {
+        maintainer.as_object_mut().map(|it| it.shift_remove("organization"));
+    }
+    maintainer
+}
+
 /// What goes in and what comes out. The command uses all that goes in.
 fn interface(answers: &Answers) -> Value {
     let [threshold, file, count] =
@@ -66,13 +100,46 @@ fn interface(answers: &Answers) -> Value {
         "command": format!("./run.sh {}", arguments.join(" ")),
         "inputs": {
             "files": inputs.collect::<Value>(),
-            "json": [{"name": threshold, "type": "number", "required": true}],
+            "json": [{"name": threshold, "type": "integer", "required": true}],
         },
         "outputs": {
-            "files": [{"name": file, "mediaType": "image/tiff", "pattern": "result*.tif", "required": true}],
+            "files": [{"name": file, "mediaType": "text/plain", "pattern": "result.txt", "required": true}],
             "json": [{"name": count, "key": "resultCount", "type": "integer", "required": true}],
         },
     })
+}
+
+/// The name of the starter's JSON input.
+pub fn threshold(answers: &Answers) -> String {
+    unlike_inputs("THRESHOLD", answers)
+}
+
+/// A manifest for an image that takes a folder of files and a folder for what it writes, as arguments of its entry point.
+pub fn wrapper(answers: &Answers) -> String {
+    let document = json!({
+        "seedVersion": "1.0.0",
+        "job": {
+            "name": answers.name,
+            "jobVersion": "1.0.0",
+            "packageVersion": "1.0.0",
+            "title": answers.title,
+            "description": PLACEHOLDERS[3],
+            "maintainer": maintainer(&answers.maintainer),
+            "timeout": 3600,
+            "interface": {
+                "command": "${INPUT_FILES} ${OUTPUT_DIR}",
+                "inputs": {"files": [{"name": "INPUT_FILES", "multiple": true}]},
+                "outputs": {"files": [{"name": "OUTPUT_FILES", "pattern": "*", "multiple": true}]},
+            },
+            "resources": {"scalar": [
+                {"name": "cpus", "value": 1},
+                {"name": "mem", "value": 1024},
+                {"name": "disk", "value": 1024, "inputMultiplier": 2},
+            ]},
+            "errors": [{"code": 1, "name": "PROCESSING_FAILED", "title": "Processing failed", "category": "job"}],
+        },
+    });
+    format!("{document:#}\n")
 }
 
 /// A name of ours, with a number behind it where an input has it already: some tools know one name space for all lists.
@@ -120,14 +187,16 @@ mod tests {
 
     fn answers(inputs: &[(&str, &str)]) -> Answers {
         let inputs = inputs.iter().map(|(name, media_type)| ((*name).to_owned(), (*media_type).to_owned())).collect();
-        Answers { name: "my-job".into(), title: "My job".into(), inputs }
+        let (name, title, maintainer) = ("my-job".into(), "My job".into(), Maintainer::default());
+        Answers { name, title, maintainer, inputs }
     }
 
     /// Every problem in any profile.
     fn problems(answers: &Answers) -> Vec<String> {
         let text = manifest(answers);
         let judged = Profile::ALL.map(|profile| judge(text.as_bytes(), Rules { profile, strict: false }));
-        judged.into_iter().flat_map(|report| report.problems).map(|problem| format!("{problem:?}")).collect()
+        let problems = judged.into_iter().flat_map(|report| report.problems);
+        problems.filter(|problem| problem.code != "placeholder").map(|problem| format!("{problem:?}")).collect()
     }
 
     #[test]
@@ -157,6 +226,29 @@ mod tests {
         let taken = answers(&[("THRESHOLD", "text/csv"), ("THRESHOLD_2", "text/csv"), ("BAD_INPUT", "text/csv")]);
         assert_eq!(problems(&taken), [""; 0]);
         assert!(manifest(&taken).contains("${THRESHOLD} ${THRESHOLD_2} ${BAD_INPUT} ${THRESHOLD_3} ${OUTPUT_DIR}"));
+    }
+
+    #[test]
+    fn placeholders_are_advice_until_they_are_replaced() {
+        let placeholders = |answers: &Answers| {
+            let report = judge(manifest(answers).as_bytes(), Rules::default());
+            report.problems.into_iter().map(|problem| (problem.code, problem.path)).collect::<Vec<_>>()
+        };
+        let at = |path: &str| ("placeholder".to_owned(), path.to_owned());
+        let fresh = answers(&[EXAMPLE_INPUT]);
+        let all = ["/job/description", "/job/maintainer/name", "/job/maintainer/organization", "/job/maintainer/email"];
+        assert_eq!(placeholders(&fresh), all.map(at));
+        let [name, organization, email] = ["Ada", "", "ada@example.org"].map(str::to_owned);
+        let named = Answers { maintainer: Maintainer { name, organization, email }, ..fresh };
+        assert_eq!(placeholders(&named), [at("/job/description")]);
+        assert_eq!(problems(&named), [""; 0]);
+    }
+
+    #[test]
+    fn a_wrapper_has_no_problem() {
+        let text = wrapper(&answers(&[]));
+        let report = judge(text.as_bytes(), Rules { strict: true, ..Rules::default() });
+        assert!(report.valid && report.problems.iter().all(|problem| problem.code == "placeholder"), "{report:?}");
     }
 
     #[test]
@@ -197,8 +289,9 @@ mod tests {
             !name.starts_with("ALLOCATED_") && !["OUTPUT_DIR", "CPUS", "MEM", "DISK"].contains(&name.as_str())
         });
         let inputs = prop::collection::btree_map(input, "[a-z]{1,8}/[a-z][a-z0-9+.-]{0,12}", 0..6);
-        ("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", "[^\\p{C}\\p{Z}]\\PC{0,20}", inputs)
-            .prop_map(|(name, title, inputs)| Answers { name, title, inputs: inputs.into_iter().collect() })
+        ("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", "[^\\p{C}\\p{Z}]\\PC{0,20}", inputs).prop_map(|(name, title, inputs)| {
+            Answers { name, title, maintainer: Maintainer::default(), inputs: inputs.into_iter().collect() }
+        })
     }
 
     proptest! {
@@ -217,7 +310,8 @@ mod tests {
 
         #[test]
         fn any_answers_make_json(name in ".*", title in ".*", inputs in prop::collection::vec((".*", ".*"), 0..4)) {
-            let text = manifest(&Answers { name: name.clone(), title, inputs });
+            let maintainer = Maintainer::default();
+            let text = manifest(&Answers { name: name.clone(), title, maintainer, inputs });
             let document: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(document["job"]["name"].as_str(), Some(name.as_str()));
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::{Entry, Journal};
 use super::report::{Line, State, error};
 use super::{Options, Planned};
-use crate::cli::job::live::{Show, watch};
+use crate::cli::job::live::{Show, Stop, watch};
 use crate::cli::job::subject::{Machine, exit};
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
@@ -31,7 +31,7 @@ pub(super) struct Work<'a> {
     pub root: &'a Path,
     pub journal: Mutex<Journal>,
     pub owner: Owner,
-    pub stop: &'a CancellationToken,
+    pub stop: &'a Stop,
     /// When no more rows are to be begun.
     pub halt: CancellationToken,
     pub bar: ProgressBar,

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::io::{Write, stderr, stdout};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::Exit;
 use crate::cli::render::tame;
 use crate::engine::attempt::Event;
+use crate::engine::record::Phase;
 use crate::engine::runtime::{PullProgress, Stream};
 
 /// How many events may wait for a slow terminal.
@@ -24,32 +29,89 @@ pub(in crate::cli) enum Show {
     Both,
     /// Standard output is for something else.
     OnStderr,
+    /// Not what the job prints, only what is done for it.
+    Progress,
     Nothing,
 }
 
 /// Shows events until all of their senders are gone.
-pub(in crate::cli) fn watch(image: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
+pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
-    let mut pull = Bar::new("Pulling", image, show);
+    let mut pull = Bar::new("Pulling", name, show);
+    let mut doing = Doing { name: tame(name), show, what: "", spinner: None };
     // A terminal that is stopped stops its writer: on a thread of its own, so that signals are heard all the same.
     let watching = tokio::task::spawn_blocking(move || {
         while let Some(event) = told.blocking_recv() {
             match event {
-                Event::Phase(_) => pull.finish(),
+                Event::Phase(phase) => {
+                    pull.finish();
+                    doing.begin(phase);
+                }
                 Event::Pull(progress) => pull.show(progress),
                 // Whoever reads may have seen enough; the job goes on.
                 Event::Output(chunk) => {
+                    doing.hide();
                     _ = match (show, chunk.stream) {
-                        (Show::Nothing, _) => Ok(()),
+                        (Show::Nothing | Show::Progress, _) => Ok(()),
                         (Show::Both, Stream::Stdout) => write(stdout().lock(), &chunk.bytes),
                         _ => write(stderr().lock(), &chunk.bytes),
+                    };
+                    // A line that is not ended must not be drawn over.
+                    if show == Show::Progress || chunk.bytes.ends_with(b"\n") {
+                        doing.draw();
                     }
                 }
             }
         }
+        doing.hide();
         pull.finish();
     });
     (tell, watching)
+}
+
+/// What is done for a job, with the time that it has taken. Only a terminal is shown it.
+struct Doing {
+    name: String,
+    show: Show,
+    what: &'static str,
+    spinner: Option<ProgressBar>,
+}
+
+impl Doing {
+    fn begin(&mut self, phase: Phase) {
+        self.hide();
+        self.what = match phase {
+            Phase::Stage => "Making inputs ready for",
+            Phase::Main => "Running",
+            Phase::Capture => "Reading what was left by",
+            // The pull has a bar of its own.
+            _ => return,
+        };
+        self.spinner = None;
+        self.draw();
+    }
+
+    fn draw(&mut self) {
+        if self.show == Show::Nothing || self.what.is_empty() {
+            return;
+        }
+        let (what, name) = (self.what, &self.name);
+        let spinner = self.spinner.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}").expect("the template is one");
+            ProgressBar::new_spinner().with_style(style).with_message(format!("{what} {name}"))
+        });
+        spinner.set_draw_target(ProgressDrawTarget::stderr());
+        spinner.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    /// Until it is drawn again.
+    fn hide(&mut self) {
+        if let Some(spinner) = &self.spinner {
+            spinner.disable_steady_tick();
+            // Clears what is drawn, and draws no more.
+            spinner.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
 }
 
 fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
@@ -104,16 +166,48 @@ impl Bar {
     }
 }
 
-/// Is cancelled by Ctrl-C, SIGTERM and SIGHUP: then there is a container to stop first.
-pub(in crate::cli) fn stop_on_signal() -> std::io::Result<CancellationToken> {
-    let stop = CancellationToken::new();
+/// What Ctrl-C, SIGTERM and SIGHUP mean: the first stops, and there may be a container to stop first; the second of a kind
+/// kills the container; the third ends this program as it is.
+#[derive(Clone)]
+pub(in crate::cli) struct Stop {
+    stop: CancellationToken,
+    kill: CancellationToken,
+    told: Arc<AtomicBool>,
+}
+
+impl Deref for Stop {
+    type Target = CancellationToken;
+
+    fn deref(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
+impl Stop {
+    /// Comes back when containers are to be killed. Says at the first signal how long that may take, once for all jobs.
+    pub(in crate::cli) async fn killed(&self, grace: Duration) {
+        self.stop.cancelled().await;
+        if !self.told.swap(true, Ordering::Relaxed) {
+            stderrln!("Stopping: the job has {} s to end; Ctrl-C again kills it", grace.as_secs());
+        }
+        self.kill.cancelled().await;
+    }
+}
+
+pub(in crate::cli) fn stop_on_signal() -> std::io::Result<Stop> {
+    let [stop, kill] = [(); 2].map(|()| CancellationToken::new());
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let (mut signal, stop) = (signal(kind)?, stop.clone());
+        let (mut signal, steps) = (signal(kind)?, [stop.clone(), kill.clone()]);
         tokio::spawn(async move {
-            if signal.recv().await.is_some() {
-                stop.cancel();
+            for step in steps {
+                if signal.recv().await.is_none() {
+                    return;
+                }
+                step.cancel();
             }
+            signal.recv().await;
+            std::process::exit(Exit::Interrupted as i32);
         });
     }
-    Ok(stop)
+    Ok(Stop { stop, kill, told: Arc::default() })
 }

@@ -2,31 +2,33 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::Path;
+use std::pin::pin;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::live::{Bar, Show};
+use super::live::{Bar, Show, Stop};
 use super::{Options, image_reference, name_of, usage, valid};
 use crate::app::outside;
-use crate::cli::manifest_file::{self, ManifestFile};
+use crate::cli::manifest_file::{self, ManifestFile, shown};
 use crate::cli::render::tame;
+use crate::cli::suggest::nearest_path;
 use crate::cli::{Exit, complain};
 use crate::clock::Clock;
 use crate::engine::attempt::Event;
 use crate::engine::docker::Docker;
 use crate::engine::execute::{Job, execute};
 use crate::engine::fetch::{PullPolicy, Wanted, fetch};
-use crate::engine::leftovers::{Owner, sweep};
+use crate::engine::leftovers::{OWNER_LABEL, Owner, sweep};
 use crate::engine::logs::DEFAULT_CAP;
 use crate::engine::outputs::Rules;
 use crate::engine::plan::Plan;
 use crate::engine::record::{Given, Record, Status};
 use crate::engine::removal::Leave;
 use crate::engine::request::Request;
-use crate::engine::runtime::{self, Credentials, Engine, Image, Runtime as _};
+use crate::engine::runtime::{self, Credentials, Engine, Image, Runtime as _, Signal};
 use crate::engine::verdict::Category;
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
@@ -88,6 +90,10 @@ impl Subject {
         };
         let docker = options.engine.open().await?;
         let engine = docker.engine().await?;
+        let looks_like_a_folder = on_disk.is_none() && !options.pull && !names_an_image(&options.image);
+        if looks_like_a_folder && let Err(runtime::Error::NoImage { .. }) = docker.image(&image).await {
+            return Ok(Break(usage(&neither(&options.image))?));
+        }
         let found = tokio::select! {
             found = find(options, &docker, &image, on_disk.is_some()) => found?,
             () = stop.cancelled() => return Ok(Break(Exit::Interrupted)),
@@ -123,6 +129,14 @@ impl Machine {
         }
     }
 
+    /// Kills what somebody runs. What cannot be killed now is when its time is over.
+    async fn kill(&self, owner: &Owner) {
+        let label = format!("{OWNER_LABEL}={}", owner.label());
+        for container in self.docker.containers(&label).await.unwrap_or_default() {
+            _ = self.docker.signal(&container.id, Signal::Kill).await;
+        }
+    }
+
     /// Runs a plan, and leaves the record of it in the run's folder.
     ///
     /// # Errors
@@ -133,7 +147,7 @@ impl Machine {
         manifest: &Manifest,
         (request, mut plan): (&Request, Plan),
         tell: mpsc::Sender<Event>,
-        stop: &CancellationToken,
+        stop: &Stop,
     ) -> anyhow::Result<Record> {
         let clock = Clock::system();
         owner.mark(&mut plan.container.labels);
@@ -159,7 +173,14 @@ impl Machine {
             leave: &Leave::default(),
         };
         let begun = clock.now();
-        let outcome = execute(&self.docker, job, &clock, tell, stop).await?;
+        let mut running = pin!(execute(&self.docker, job, &clock, tell, stop));
+        let outcome = tokio::select! {
+            outcome = &mut running => outcome?,
+            () = stop.killed(plan.container.grace) => {
+                self.kill(owner).await;
+                running.await?
+            }
+        };
         let given = Given::of(manifest, request, &plan, outcome.given);
         let mut record = Record::new(id, manifest, &plan, given, begun);
         record.folder = Some(request.folder.root.clone());
@@ -175,6 +196,21 @@ impl Machine {
         }
         Ok(record)
     }
+}
+
+/// Whether a name has what only names of images have: a registry, a tag or a digest. Of another one, which may be the name of a
+/// folder that was mistyped, nobody asks Docker Hub.
+fn names_an_image(name: &str) -> bool {
+    let host = name.split_once('/').map(|(host, _)| host);
+    host.is_some_and(|host| host.contains(['.', ':']) || host == "localhost") || name.contains([':', '@'])
+}
+
+fn neither(name: &str) -> anyhow::Error {
+    let help = match nearest_path(Path::new(name)) {
+        Some(near) => format!("did you mean {}?", shown(&near)),
+        None => "an image of a registry is named with its tag, as in my-job-1.0.0-seed:1.0.0".to_owned(),
+    };
+    anyhow!("there is no folder {name}, and the engine has no image of that name; {help}")
 }
 
 /// What a shell is told of a run that has ended.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::cli::called::name;
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::folder::Folder;
@@ -42,7 +43,10 @@ pub(super) fn lines(record: &Record, folder: &Folder) -> String {
                 Category::System => "not the job's fault",
             };
             let code = error.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
-            line(&mut text, format_args!("silo: {} ({}{code}; {whose})", tame(&record.message), tame(&error.name)));
+            line(
+                &mut text,
+                format_args!("{}: {} ({}{code}; {whose})", name(), tame(&record.message), tame(&error.name)),
+            );
         }
         None => line(&mut text, format_args!("{}", tame(&record.message))),
     }

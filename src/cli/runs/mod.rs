@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::job::assignment;
-use super::remote::{Server, items, table, text, word};
+use super::remote::{Server, items, moment, table, text, word};
 use super::render::tame;
 use super::{Exit, print};
 use crate::client::{Client, Error};
@@ -167,12 +167,6 @@ async fn list(options: ListOptions) -> anyhow::Result<Exit> {
         stderrln!("{} of {total}; more with --limit, or narrow them down.", runs.len());
     }
     Ok(Exit::Done)
-}
-
-/// A time to the second.
-fn moment(value: &Value) -> String {
-    let text = text(value);
-    text.get(..19).map(|text| text.replace('T', " ")).unwrap_or(text)
 }
 
 async fn get(client: &Client, id: &str) -> Result<Value, Error> {

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::super::remote::{items, text};
+use super::super::remote::{items, moment, text};
 use super::super::render::tame;
-use super::moment;
 
 /// All that somebody wants to know first: how it stands and why, what was run with what, and where the rest is.
 pub(super) fn record(record: &Value) -> String {

@@ -14,6 +14,7 @@ use crate::cli::manifest_file::shown;
 use crate::engine::compare::{Rule, Rules};
 use crate::engine::inputs::survey;
 use crate::engine::request::Source;
+use crate::seed::model::{InputFile, Manifest};
 
 /// The most bytes of a case's own JSON files.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -23,6 +24,8 @@ pub(super) struct Case {
     pub name: String,
     folder: PathBuf,
     pub files: Vec<(String, Source)>,
+    /// Files of no input's own folder: all for the one input that can take them, as in Cumulus' `data/input`.
+    pub loose: Option<Source>,
     pub json: BTreeMap<String, Value>,
     pub settings: BTreeMap<String, String>,
     pub expect: Expect,
@@ -85,8 +88,7 @@ impl Case {
         let mut folders = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if path.is_dir() && !is_hidden {
+            if path.is_dir() && !is_hidden(&path) {
                 folders.push(path);
             }
         }
@@ -110,8 +112,37 @@ impl Case {
         let given: Given = json(&folder.join("inputs.json"))?;
         let Comparison { expect, rules } = json(&folder.join("compare.json"))?;
         let rules = Rules::new(&rules).map_err(|why| anyhow!("{}: {why}", shown(&folder.join("compare.json"))))?;
-        let files = inputs(&folder.join("input"))?;
-        Ok(Self { name, files, json: given.json, settings: given.settings, expect, rules, folder })
+        let input = folder.join("input");
+        let loose = if is_loose(&input) { Some(survey(&input).with_context(|| shown(&input))?) } else { None };
+        let files = if loose.is_some() { Vec::new() } else { inputs(&input)? };
+        Ok(Self { name, files, loose, json: given.json, settings: given.settings, expect, rules, folder })
+    }
+
+    /// The input that loose files are for: the only one of the job, else the only one that it needs, else the only one that
+    /// takes many.
+    ///
+    /// # Errors
+    /// It could be several, or the job has none.
+    pub fn loose_input(manifest: &Manifest) -> anyhow::Result<&str> {
+        let files = &manifest.job.interface.inputs.files;
+        let only = |is: fn(&InputFile) -> bool| {
+            let mut found = files.iter().filter(|input| is(input));
+            found.next().filter(|_| found.next().is_none())
+        };
+        let found = only(|_| true).or_else(|| only(|input| input.required)).or_else(|| only(|input| input.multiple));
+        let names = || files.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = found.ok_or_else(|| {
+            anyhow!(
+                "files that lie in input itself could be for several inputs ({}): put them into input/NAME",
+                names()
+            )
+        })?;
+        Ok(&found.name)
+    }
+
+    /// Where a case with loose files keeps what the job writes, as Cumulus has it: beside what it should write.
+    pub fn test_output(&self) -> Option<PathBuf> {
+        self.loose.as_ref().map(|_| self.folder.join("test-output"))
     }
 
     /// Where what is expected is, or would be.
@@ -123,6 +154,17 @@ impl Case {
 
 fn is_case(folder: &Path) -> bool {
     ["input", "inputs.json", "expected", "output", "compare.json"].iter().any(|name| folder.join(name).exists())
+}
+
+/// Whether a folder of inputs holds files, and no input's folder.
+pub(super) fn is_loose(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| !is_hidden(path)).peekable();
+    paths.peek().is_some() && paths.all(|path| path.is_file())
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// The files of each input: one as it is, several as a folder.

@@ -6,6 +6,7 @@ use super::{command, suggest};
 use crate::seed::image_name::{self, ImageName};
 use crate::seed::json::{Kind, Node, Path, excerpt};
 use crate::seed::label;
+use crate::seed::starter::PLACEHOLDERS;
 use crate::seed::{Code, Profile, Severity, environment};
 
 /// The resources that the standard and its executors know, as they are spelled.
@@ -19,6 +20,7 @@ const LONGEST_IMAGE_NAME: usize = 255;
 pub(super) fn check(findings: &mut Findings, document: &Node<'_>, names: &[Named<'_>], text: &str) {
     let Some(job) = document.get("job").filter(|job| job.object().is_some()) else { return };
     texts(findings, job);
+    placeholders(findings, job);
     timeout(findings, job);
     resources(findings, job);
     errors(findings, job);
@@ -64,6 +66,21 @@ fn texts(findings: &mut Findings, job: &Node<'_>) {
             findings.add(Code::EmptyText, format_args!("/job/{}", keys.join("/")), node.at, || {
                 let help = "Say in words what people will look for.";
                 (format!("`{}` is empty, so nobody finds the job by it.", keys.join(".")), help.to_owned())
+            });
+        }
+    }
+}
+
+/// What `silo init` writes is to be replaced.
+fn placeholders(findings: &mut Findings, job: &Node<'_>) {
+    for keys in
+        [&["description"][..], &["maintainer", "name"], &["maintainer", "organization"], &["maintainer", "email"]]
+    {
+        let Some(node) = job.find(keys) else { continue };
+        if node.text().is_some_and(|text| PLACEHOLDERS.contains(&text)) {
+            findings.add(Code::Placeholder, format_args!("/job/{}", keys.join("/")), node.at, || {
+                let help = "Replace it with your own words.";
+                (format!("`{}` still says what `silo init` wrote.", keys.join(".")), help.to_owned())
             });
         }
     }

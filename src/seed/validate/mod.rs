@@ -30,7 +30,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 pub const MAX_PROBLEMS: usize = 200;
 
 /// Rises with every change of a rule, so that what was judged before can be judged again.
-pub const REVISION: i64 = 2;
+pub const REVISION: i64 = 3;
 
 /// How to judge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

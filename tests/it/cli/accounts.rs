@@ -33,7 +33,8 @@ async fn users_are_kept_beside_a_running_service(engine: Engine) {
     let token = token.trim();
     let as_eve = [("SILO_TOKEN", token)];
     let refused = silo.cli_with(&["registry", "add", "x", "http://127.0.0.1:1"], &as_eve, "").await.expect_failure(1);
-    assert_eq!(refused, "silo: User does not have permission to perform this action\n");
+    let needed = "silo: User does not have permission to perform this action: it needs the role admin, and eve has the role user\n";
+    assert_eq!(refused, needed);
 
     let changed = user(&silo, &["passwd", "eve"], "oranges and lemons\n").await;
     assert_eq!(changed.stderr, "Changed the password of eve; earlier tokens stop working.\n");
@@ -84,7 +85,7 @@ async fn who_has_no_token_is_told_how_to_get_one() {
     for token in ["", "nonsense"] {
         let command = ["registry", "add", "mine", "http://127.0.0.1:1"];
         let error = silo.cli_with(&command, &[("SILO_TOKEN", token)], "").await.expect_failure(1);
-        assert!(error.contains("export SILO_TOKEN=$(silo login)"), "{error}");
+        assert!(error.contains("Log in with: silo login"), "{error}");
     }
     // Who may be anybody needs none.
     silo.cli_with(&["registry", "list"], &[("SILO_TOKEN", "")], "").await.expect_success();

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::plain;
+use super::program::{silo_on_terminal, silo_on_terminal_of};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
-use crate::support::process::{Setup, Silo};
+use crate::support::process::{PASSWORD, Setup, Silo};
 use crate::support::tls::{Authority, Clients, Front};
 
 fn label(name: &str, version: &str, title: &str) -> Image {
@@ -68,6 +69,48 @@ async fn registries_are_added_listed_and_removed() {
     silo.cli(&["registry", "rm", "1"]).await.expect_success();
     silo.cli(&["registry", "rm", "1"]).await.expect_success();
     assert_eq!(silo.cli(&["registry", "list", "--json"]).await.expect_success(), "[]\n");
+}
+
+/// A slip of the fingers takes no registry away; scripts are not asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_a_registry_away_is_asked_on_a_terminal() {
+    let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
+    let token = silo.login("admin", PASSWORD).await;
+    let environment = [("SILO_URL", silo.url()), ("SILO_TOKEN", &token)];
+    let ask = |more: &[&str], typed: &str| {
+        silo_on_terminal(silo.folder(), &environment, &[&["registry", "rm", "mine"], more].concat(), typed)
+    };
+    for (more, typed, goes) in [(&[][..], "n\n", false), (&[], "\n", false), (&[], "y\n", true), (&["--yes"], "", true)]
+    {
+        silo.cli(&["registry", "add", "mine", &registry.url()]).await;
+        let exit = ask(more, typed);
+        assert_eq!((exit.code, exit.stdout.contains("[y/N]")), (Some(i32::from(!goes)), more.is_empty()), "{exit:?}");
+        let left = silo.cli(&["registry", "list", "--json"]).await.expect_success();
+        assert_eq!(left.contains("mine"), !goes, "{typed:?}: {left}");
+    }
+    silo.cli(&["registry", "add", "mine", &registry.url()]).await.expect_success();
+    let error = silo.cli(&["registry", "rm", "mien"]).await.expect_failure(1);
+    assert_eq!(error, "silo: there is no registry 'mien'; did you mean mine?\n");
+}
+
+/// Tables fit eighty columns, with times of the reader's own clock; in a pipe nothing is left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_fit_the_terminal() {
+    let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
+    let name = "a-registry-with-a-name-that-is-rather-long-for-a-column-of-a-table";
+    silo.cli(&["registry", "add", name, &registry.url(), "--schedule", "0 0 1 1 *"]).await.expect_success();
+    let environment = [("SILO_URL", silo.url()), ("TZ", "JST-9")];
+    let shown = silo_on_terminal_of(80, silo.folder(), &environment, &["registry", "list"], "").stdout;
+    let wide = shown.lines().find(|line| line.trim_end().chars().count() > 80);
+    assert!(wide.is_none() && shown.contains("a-registry-") && shown.contains('…'), "{shown}");
+    let shown = silo_on_terminal_of(200, silo.folder(), &environment, &["registry", "list"], "").stdout;
+    assert!(shown.contains("-01-01 09:"), "midnight of UTC in Tokyo: {shown}");
+    let piped = silo.cli(&["registry", "list"]).await.expect_success();
+    assert!(piped.contains(name) && piped.contains("-01-01 00:"), "{piped}");
+    let json = silo.cli(&["registry", "list", "--json"]).await.expect_success();
+    assert!(json.contains("-01-01T00:"), "{json}");
+    let names = silo.cli(&["names", "registries"]).await.expect_success();
+    assert_eq!(names, format!("{name}\n"));
 }
 
 #[tokio::test]
@@ -290,7 +333,7 @@ async fn a_hook_is_made_shown_once_and_removed() {
 async fn a_held_scan_shows_in_the_list_of_registries() {
     let (silo, registry) = filled().await;
     registry.repositories().keys().for_each(|repository| registry.delete_repository(repository));
-    silo.cli(&["scan", "mine", "--wait"]).await.expect_success();
+    assert_eq!(silo.cli(&["scan", "mine", "--wait"]).await.code, Some(1));
     let list = silo.cli(&["registry", "list"]).await;
     assert!(list.stdout.contains("held: 3 tags vanished"), "{}", list.stdout);
     assert!(list.stderr.contains("silo scan mine --confirm"), "{}", list.stderr);

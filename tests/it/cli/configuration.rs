@@ -21,13 +21,13 @@ async fn help_lists_the_commands() {
       validate     Say what is wrong with a manifest, and how to mend it
       upgrade      Bring a manifest of an old version of the standard (0.x) to 1.0.0
       build        Build a Seed image of a folder with a Dockerfile and a manifest
-      test         Run a job's cases, and compare what it gives with what it should give
+      test         Run a job's cases, and compare what comes out with what should
       spec         Print the Seed standard as JSON Schema, for editors
 
     Run jobs on this machine:
-      run          Run a job on this machine's container engine, or say how it would be run
+      run          Run a job on this machine's container engine
       batch        Run a job for every row of a file, or every file of a folder
-      shell        Open a shell in a job's container, with the files and variables that the job would have
+      shell        Open a shell in a job's container, with its files and variables
 
     Share images:
       publish      Push an image to a registry, under a version that is free there
@@ -35,22 +35,24 @@ async fn help_lists_the_commands() {
       pull         Fetch an image from a registry
       list         List the Seed images that this machine's container engine has
       image        Look at images without an engine
-      export       Write a job for others who run containers: as a CWL tool, or as a script for docker
+      export       Write a job as a CWL tool, or as a script for docker
 
     Use a server:
       search       Search a server's catalogue
       runs         Have a server run jobs, and look after them
       scan         Scan a server's registries
       registry     Keep a server's registries
-      login        Get a token from a server, for SILO_TOKEN
+      login        Log in at a server; the token is kept for the commands below
+      logout       End a login, here and at the server
+      whoami       Say as whom a server is asked
 
     Run the service:
-      serve        Run the service (what `silo` does without a command)
-      doctor       Look whether everything is there that the service on this machine needs
+      serve        Run the service
+      doctor       Check that this machine has what the service needs
       config       Show the merged configuration, secrets masked
-      user         Keep the users of this machine's database, also beside a running service
+      user         Keep the users of this machine's database
       keys         Keep the key that the stored secrets are sealed with
-      health       Ask the service on this machine whether it is alive, for container health checks
+      health       Ask the service on this machine whether it is alive
 
     This program:
       completions  Print a script that completes commands in a shell
@@ -65,12 +67,64 @@ async fn help_lists_the_commands() {
           --listen <ADDRESS>  The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]
           --demo              Also add and scan a registry of example images that the program carries
                               with it
+      -v, --verbose...        Also tell what is asked of servers and registries; twice: more of it
+          --color <WHEN>      When to use colours; the variable NO_COLOR counts, too [default: auto]
+                              [possible values: auto, always, never]
       -h, --help              Print help
       -V, --version           Print version
 
     Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong
     usage; 3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.
     "#);
+}
+
+/// Nobody starts a service by mistake.
+#[tokio::test]
+async fn without_a_command_there_is_help() {
+    let help = silo(&["--help"], &[]).await.expect_success();
+    assert_eq!(silo(&[], &[]).await.expect_failure(2), help);
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for flag in ["--data", "--config"] {
+        let said = silo(&[flag, data.to_str().unwrap()], &[]).await.expect_failure(2);
+        assert!(said.contains("`silo serve` runs the service"), "{said}");
+    }
+    assert!(!data.exists());
+}
+
+/// A flag of the service says what is meant.
+#[tokio::test]
+async fn flags_of_the_service_need_no_command() {
+    for arguments in [&["--listen", "nowhere"][..], &["--demo", "--listen", "nowhere"]] {
+        let error = silo(arguments, &[]).await.expect_failure(1);
+        assert!(error.contains("the configuration cannot be used") && error.contains("listen"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn commands_on_local_data_make_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (nothing, empty) = (folder.path().join("nothing"), folder.path().join("empty"));
+    std::fs::create_dir(&empty).unwrap();
+    for data in [&nothing, &empty] {
+        let data = data.to_str().unwrap();
+        for command in [
+            &["user", "list"][..],
+            &["user", "list", "--json"],
+            &["user", "add", "ada"],
+            &["user", "passwd", "ada"],
+            &["user", "rm", "ada"],
+            &["keys", "rotate"],
+        ] {
+            let said = silo(&[command, &["--data", data]].concat(), &[]).await.expect_failure(1);
+            assert!(said.contains(&format!("there are no data of SILO in {data}: ")), "{command:?}: {said}");
+            assert!(said.contains("--data or SILO_DATA"), "{said}");
+        }
+        for command in [&["doctor"][..], &["config"], &["health", "--server", "http://127.0.0.1:1"]] {
+            silo(&[command, &["--data", data]].concat(), &[]).await;
+        }
+    }
+    assert!(!nothing.exists() && std::fs::read_dir(&empty).unwrap().next().is_none());
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Completions and man pages, and what is said of commands that do not exist.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::program::silo;
+use super::program::{silo, silo_on_terminal};
 
 #[test]
 fn shells_can_complete() {
@@ -32,6 +33,49 @@ fn shells_can_complete() {
     assert_eq!(completed("silo", "val"), "validate\n");
     assert_eq!(completed("silo export", "d"), "docker\n");
     assert!(completed("silo run", "--dr").contains("--dry-run"));
+    // What a server knows is asked of a program `silo`: here one that says what it was asked for.
+    fs::write(folder.path().join("silo"), "#!/bin/sh\necho $1-$2\necho other\n").unwrap();
+    fs::set_permissions(folder.path().join("silo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let named = |words: &str, last: &str| {
+        let count = words.split(' ').count();
+        bash(&format!(
+            "set +eu; PATH=$PWD:/usr/bin:/bin; . ./bash; COMP_WORDS=({words} {last}) COMP_CWORD={count}; \
+             _silo_with_names silo '{last}' x; echo ${{COMPREPLY[*]}}"
+        ))
+    };
+    for (words, kind) in [
+        ("silo scan", "registries"),
+        ("silo registry rm", "registries"),
+        ("silo search", "jobs"),
+        ("silo runs list --job", "jobs"),
+        ("silo runs submit", "images"),
+    ] {
+        assert_eq!(named(words, "na").trim(), format!("names-{kind}"), "{words}");
+    }
+    assert!(!named("silo run", "na").contains("names") && !named("silo scan", "--").contains("names"));
+    for (shell, syntax) in [("zsh", "compdef _silo_with_names silo"), ("fish", "(silo names registries 2>/dev/null)")] {
+        assert!(fs::read_to_string(folder.path().join(shell)).unwrap().contains(syntax), "{shell}");
+    }
+}
+
+/// Colours where people see them, unless they say otherwise.
+#[test]
+fn colours_are_as_somebody_wants_them() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("seed.manifest.json"), "{").unwrap();
+    let piped = |arguments: &[&str]| silo(folder.path(), arguments).stdout;
+    let shown = |environment: &[(&str, &str)], more: &[&str]| {
+        silo_on_terminal(folder.path(), environment, &[&["validate"], more].concat(), "").stdout
+    };
+    assert!(!piped(&["validate"]).contains('\u{1b}') && shown(&[], &[]).contains('\u{1b}'));
+    assert!(piped(&["validate", "--color", "always"]).contains('\u{1b}'));
+    assert!(!shown(&[], &["--color=never"]).contains('\u{1b}') && !shown(&[("NO_COLOR", "1")], &[]).contains('\u{1b}'));
+    for arguments in [&["--help"][..], &["nonsense"]] {
+        let exit = silo(folder.path(), &[&["--color=always"], arguments].concat());
+        assert!((exit.stdout + &exit.stderr).contains('\u{1b}'), "{arguments:?}");
+        let exit = silo_on_terminal(folder.path(), &[], &[arguments, &["--color", "never"]].concat(), "");
+        assert!(!exit.stdout.contains('\u{1b}'), "{arguments:?}: {exit:?}");
+    }
 }
 
 #[test]
@@ -59,7 +103,11 @@ fn every_command_has_a_page() {
 #[test]
 fn who_mistypes_is_helped() {
     for (arguments, part) in [
-        (&["publsh"][..], "'publish'"),
+        (&["publsh"][..], "a similar subcommand exists: 'publish'\n"),
+        (&["serach", "x"], "a similar subcommand exists: 'search'\n"),
+        (&["registry", "lst"], "a similar subcommand exists: 'list'\n"),
+        (&["cancel", "x"], "a similar subcommand exists: 'runs cancel'\n"),
+        (&["frobnicate"], "unrecognized subcommand 'frobnicate'\n\nUsage"),
         (&["tst"], "'test'"),
         (&["validate", "--stric"], "a similar argument exists: '--strict'"),
         (&["export", "cwll"], "'cwl'"),

@@ -3,18 +3,21 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::program::{silo, silo_on_terminal};
+use super::plain;
+use super::program::{silo, silo_in, silo_on_terminal};
+use crate::support::docker_engine::{BASE, engine};
 
 const FILE: &str = "seed.manifest.json";
 
-/// The job in a folder's manifest, which must have no problem.
+/// The job in a folder's manifest, which must have no problem but what is still to be written.
 fn job(folder: &Path) -> Value {
     for profile in ["spec", "seed-cli", "scale"] {
         let said = silo(folder, &["validate", "--profile", profile, "--json"]).expect_success();
         let report: Value = serde_json::from_str(&said).unwrap();
-        assert!(report["problems"].as_array().unwrap().is_empty(), "{report:#}");
+        let mut problems = report["problems"].as_array().unwrap().iter();
+        assert!(problems.all(|it| it["code"] == "placeholder" && it["severity"] == "advice"), "{report:#}");
     }
     let manifest: Value = serde_json::from_slice(&fs::read(folder.join(FILE)).unwrap()).unwrap();
     manifest["job"].clone()
@@ -26,7 +29,7 @@ fn without_a_terminal_it_writes_the_starter() {
     let inner = folder.path().join("Sea Ice_Edge");
     fs::create_dir(&inner).unwrap();
     let path = inner.canonicalize().unwrap().join(FILE);
-    let said = silo(&inner, &["init"]).expect_success();
+    let said = silo(&inner, &["init", "--manifest-only"]).expect_success();
     assert_eq!(said, format!("Created Seed file: {}\n", path.display()));
     let job = job(&inner);
     assert_eq!((&job["name"], &job["title"]), (&"sea-ice-edge".into(), &"Sea ice edge".into()));
@@ -46,7 +49,10 @@ fn names_and_titles_can_be_given() {
 fn a_name_that_breaks_the_standard_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     let error = silo(folder.path(), &["init", "--name", "my_\u{1b}job"]).expect_failure(2);
-    assert!(error.starts_with("silo: a name or title cannot be used: ") && !error.contains('\u{1b}'), "{error}");
+    assert!(
+        error.starts_with("silo: a name, title or maintainer cannot be used: ") && !error.contains('\u{1b}'),
+        "{error}"
+    );
     assert!(!folder.path().join(FILE).exists());
 }
 
@@ -73,7 +79,7 @@ fn an_existing_file_is_left_alone() {
 fn of_two_at_once_one_writes() {
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();
-        let run = || silo(folder.path(), &["init"]);
+        let run = || silo(folder.path(), &["init", "--manifest-only"]);
         let exits = std::thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|run| run.join().unwrap()));
         let said =
             |words: &str| exits.iter().filter(|exit| (exit.stdout.clone() + &exit.stderr).contains(words)).count();
@@ -97,8 +103,8 @@ fn the_mode_is_that_of_any_new_file() {
 #[test]
 fn where_it_cannot_write_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let error = silo(folder.path(), &["init", "nowhere/deep"]).expect_failure(1);
-    assert_eq!(error, "silo: there is no folder nowhere/deep; make it with: mkdir -p nowhere/deep\n");
+    let error = silo(folder.path(), &["seed", "init", "-d", "nowhere/deep"]).expect_failure(1);
+    assert_eq!(error, "silo seed: there is no folder nowhere/deep; make it with: mkdir -p nowhere/deep\n");
     fs::write(folder.path().join("file"), "").unwrap();
     let error = silo(folder.path(), &["init", "file"]).expect_failure(1);
     assert!(error.contains("file is no folder"), "{error}");
@@ -110,15 +116,15 @@ fn where_it_cannot_write_is_said() {
 #[test]
 fn on_a_terminal_it_asks_until_answers_are_good() {
     let folder = tempfile::tempdir().unwrap();
-    let typed = "my_job\nndvi\n\nSCENE\n\nOUTPUT_DIR\nMASK\nimage/png\n\n";
-    let exit = silo_on_terminal(folder.path(), &[("NO_COLOR", "1")], &["init"], typed);
+    let typed = "my_job\nndvi\n\nAda Frost\nada@example.org\nSCENE\n\nOUTPUT_DIR\nMASK\nimage/png\n\n";
+    let exit = silo_on_terminal(folder.path(), &[("NO_COLOR", "1")], &["init", "--manifest-only"], typed);
     assert_eq!(exit.code, Some(0), "{exit:?}");
     let shown = exit.stdout.replace('\r', "");
     assert!(shown.contains("Created Seed file: "), "{shown}");
     assert!(shown.contains("`my_job`"), "the reason comes with the next question: {shown}");
     assert_eq!(shown.matches("Name of the job [").count(), 2, "{shown}");
     assert!(
-        shown.contains("Title for people [Ndvi]: ") && shown.contains("Media type of SCENE [image/tiff]: "),
+        shown.contains("Title for people [Ndvi]: ") && shown.contains("Media type of SCENE [text/plain]: "),
         "{shown}"
     );
     // Three answers, one of them refused, and the end.
@@ -126,10 +132,11 @@ fn on_a_terminal_it_asks_until_answers_are_good() {
     assert!(shown.contains("`OUTPUT_DIR`"), "{shown}");
     let job = job(folder.path());
     assert_eq!((&job["name"], &job["title"]), (&"ndvi".into(), &"Ndvi".into()));
+    assert_eq!(job["maintainer"], json!({"name": "Ada Frost", "email": "ada@example.org"}));
     let files = job["interface"]["inputs"]["files"].as_array().unwrap();
     let inputs: Vec<(&str, &str)> =
         files.iter().map(|file| (file["name"].as_str().unwrap(), file["mediaTypes"][0].as_str().unwrap())).collect();
-    assert_eq!(inputs, [("SCENE", "image/tiff"), ("MASK", "image/png")]);
+    assert_eq!(inputs, [("SCENE", "text/plain"), ("MASK", "image/png")]);
     let command = job["interface"]["command"].as_str().unwrap();
     assert!(["${SCENE}", "${MASK}", "${OUTPUT_DIR}"].iter().all(|word| command.contains(word)), "{command}");
 }
@@ -149,5 +156,62 @@ fn answers_that_end_early_write_nothing() {
         let exit = silo_on_terminal(folder.path(), &[], &["init"], typed);
         assert!(exit.code == Some(1) && exit.stdout.contains("nothing is written"), "{exit:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+/// A new job builds, passes its case, and wants nothing but its own words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_job_builds_and_passes() {
+    let (folder, engine) = (tempfile::tempdir().unwrap(), engine().await);
+    // What people pull.
+    engine.tag(BASE, "busybox", "1.37").await;
+    let who = ["--maintainer", "Ada Frost", "--email", "ada@example.org"];
+    let said = silo(folder.path(), &[&["init", "jobs/sea-ice"], &who[..]].concat()).expect_success();
+    let job_folder = folder.path().join("jobs/sea-ice");
+    let made = plain(&said, &[(job_folder.canonicalize().unwrap().to_str().unwrap(), "FOLDER")]);
+    insta::assert_snapshot!(made, @r"
+    Created Seed file: FOLDER/seed.manifest.json
+    Created: Dockerfile
+    Created: run.sh
+    Created: cases/example/inputs.json
+    Created: cases/example/expected/result.txt
+    Created: cases/example/expected/seed.outputs.json
+    Created: cases/example/input/INPUT_FILE/example.txt
+    Next:
+      cd jobs/sea-ice
+      silo build      builds the image
+      silo test       runs the case in cases/example
+      silo validate   says what is still to be written in the manifest
+    ");
+    assert_eq!(job(&job_folder)["maintainer"], json!({"name": "Ada Frost", "email": "ada@example.org"}));
+    let environment = [("DOCKER_HOST", engine.host.as_str())];
+    let silo = |arguments: &[&str]| silo_in(&job_folder, &environment, arguments, "");
+    silo(&["build", "-q", "--build-network", "none"]).expect_success();
+    let tested = silo(&["test", "--network", "none"]).expect_success();
+    assert!(tested.contains("pass     example") && tested.contains("1 case: 1 good"), "{tested}");
+    let judged = silo(&["validate"]).expect_success();
+    assert!(judged.contains("valid as sea-ice-1.0.0-seed:1.0.0, 1 piece of advice"), "{judged}");
+    // Nothing that is there is written over; of what is missing only the manifest is made.
+    fs::write(job_folder.join("run.sh"), "mine").unwrap();
+    fs::remove_file(job_folder.join(FILE)).unwrap();
+    silo(&["init"]).expect_success();
+    assert_eq!(fs::read_to_string(job_folder.join("run.sh")).unwrap(), "mine");
+}
+
+/// Any number of inputs, of any type.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_job_of_other_inputs_passes_as_well() {
+    let engine = engine().await;
+    engine.tag(BASE, "busybox", "1.37").await;
+    for (number, inputs) in ["SCENE\nimage/tiff\nMASK\napplication/geo+json\n\n", "\n"].into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let typed = format!("new-{number}\n\n\n\n{inputs}");
+        let exit = silo_on_terminal(folder.path(), &[], &["init"], &typed);
+        assert_eq!(exit.code, Some(0), "{exit:?}");
+        let environment = [("DOCKER_HOST", engine.host.as_str())];
+        let silo = |arguments: &[&str]| silo_in(folder.path(), &environment, arguments, "");
+        silo(&["build", "-q", "--build-network", "none"]).expect_success();
+        let tested = silo(&["test", "--network", "none"]).expect_success();
+        assert!(tested.contains("1 case: 1 good"), "{tested}");
     }
 }

@@ -12,6 +12,7 @@ mod help;
 mod init;
 mod keys;
 mod log;
+mod login;
 mod migrating;
 mod newcomer;
 mod private;

@@ -55,9 +55,21 @@ pub fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) 
 /// Runs `silo` on a terminal of its own (util-linux `script`), where somebody types. What the terminal shows is the
 /// exit's standard output. Typed text is not echoed once `silo` runs: on a busy machine it would land inside a question.
 pub fn silo_on_terminal(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], typed: &str) -> Exit {
+    silo_on_terminal_of(120, folder, environment, arguments, typed)
+}
+
+/// The same with a terminal of so many columns.
+pub fn silo_on_terminal_of(
+    columns: u16,
+    folder: &Path,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+    typed: &str,
+) -> Exit {
     let mut command = command("script", folder);
     // `script` hands the line to a shell: what is given here needs no quoting.
-    let line = [&["stty -echo;", env!("CARGO_BIN_EXE_silo")], arguments].concat().join(" ");
+    let terminal = format!("stty -echo cols {columns};");
+    let line = [&[&*terminal, env!("CARGO_BIN_EXE_silo")], arguments].concat().join(" ");
     command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
     command.envs(environment.iter().copied());
     let typed = typed.to_owned();

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::build::Project;
+use super::program::silo_on_terminal;
 use crate::support::docker_registry::DockerRegistry;
 
 #[tokio::test]
@@ -15,11 +16,17 @@ async fn an_image_is_published_and_taken_away_again() {
     assert!(said.starts_with(&format!("Published {host}/geo/team/{image}\nDigest: sha256:")), "{said}");
     assert!(!project.has_image(&format!("{host}/geo/team/{image}")).await, "no name is left at the engine");
     assert!(project.has_image(&image).await);
-    let tags: Value = registry.get("geo/team/publishes-1.0.0-seed/tags/list").await.json().await.unwrap();
-    assert_eq!(tags["tags"][0], "1.0.0");
+    assert_eq!(tags(&registry, "geo/team/publishes-1.0.0-seed").await, ["1.0.0"]);
 
     let again = project.silo(&["publish", "-r", &host, "-O", "geo/team"]).expect_failure(1);
     assert!(again.contains("is there already") && again.contains("--package-patch"), "{again}");
+
+    let unpublish = ["unpublish", &image, "-r", &host, "-O", "geo/team"];
+    let environment = [("DOCKER_HOST", project.engine.host.as_str())];
+    let kept = silo_on_terminal(project.path(), &environment, &unpublish, "\n").stdout;
+    assert!(kept.contains(&format!("Remove {host}/geo/team/{image} at the registry? [y/N]")), "{kept}");
+    assert!(kept.contains("nothing was changed"), "{kept}");
+    assert_eq!(tags(&registry, "geo/team/publishes-1.0.0-seed").await, ["1.0.0"]);
 
     let gone = project.silo(&["unpublish", &image, "-r", &host, "-O", "geo/team"]).expect_success();
     assert_eq!(gone, format!("Removed {host}/geo/team/{image}\n"));
@@ -52,12 +59,14 @@ async fn a_version_that_is_taken_can_be_raised() {
     let planned = publish(&["-pp", "--dry-run"]).expect_success();
     insta::assert_snapshot!(planned.replace(&host, "HOST"), @r"
     publishes-on-1.0.0-seed:1.0.0 is taken, so it would be built as publishes-on-1.0.0-seed:1.0.1
+    would change job.packageVersion from 1.0.0 to 1.0.1 in seed.manifest.json
     publishes-on-1.0.0-seed:1.0.1 would be published as HOST/publishes-on-1.0.0-seed:1.0.1
     ");
     assert_eq!(project.read("seed.manifest.json"), text, "nothing is done");
     assert_eq!(tags(&registry, "publishes-on-1.0.0-seed").await, ["1.0.0"]);
 
-    publish(&["-pp"]).expect_success();
+    let done = publish(&["-pp"]).expect_success();
+    assert!(done.contains("\nchanged job.packageVersion from 1.0.0 to 1.0.1 in seed.manifest.json\n"), "{done}");
     let expected = text.replacen(r#""packageVersion": "1.0.0""#, r#""packageVersion": "1.0.1""#, 1);
     assert_eq!(project.read("seed.manifest.json"), expected, "no other byte has changed");
     assert_eq!(tags(&registry, "publishes-on-1.0.0-seed").await, ["1.0.0", "1.0.1"]);

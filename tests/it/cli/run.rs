@@ -91,15 +91,39 @@ fn the_plan_as_json() {
 fn the_line_can_be_run() {
     let folder = folder();
     let exit = dry_run(folder.path(), &GIVEN);
-    assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""), "{exit:?}");
+    let note = "note: secrets are not shown: before the line is run, export API_KEY\n";
+    assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), note), "{exit:?}");
     assert!(!exit.stdout.contains("hunter2"), "{}", exit.stdout);
+    // Nothing was made for it.
+    assert!(!folder.path().join("out").exists() && !folder.path().join("out.run").exists());
     let script = format!("docker() {{ printf '%s\\n' \"$@\"; }}; {}", exit.stdout);
     let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
     let path = folder.path().canonicalize().unwrap();
     let words = String::from_utf8(output.stdout).unwrap();
     insta::assert_snapshot!(plain(&words, &[(path.to_str().unwrap(), "[folder]")]));
-    // Nothing was made for it.
-    assert!(!folder.path().join("out").exists() && !folder.path().join("out.run").exists());
+}
+
+/// Files that are not there count as well, once each.
+#[test]
+fn paths_that_cannot_be_used_are_said_with_the_rest() {
+    let folder = folder();
+    let (code, outcome) = as_json(&folder, &["-i", "INPUT_FILE=sed, a=b.png", "-m", "FONTS=font", "-j", "DEGREES=x"]);
+    assert_eq!((code, &outcome["valid"]), (Some(2), &json!(false)));
+    let expected = ["bad-value INPUT_FILE", "bad-value FONTS", "wrong-type DEGREES", "missing API_KEY"];
+    assert_eq!(problems(&outcome), expected);
+    let told = outcome["problems"].as_array().unwrap();
+    assert_eq!(told[0]["message"], "there is no file or folder sed, a=b.png.");
+    assert_eq!(
+        (&told[0]["help"], &told[1]["help"]),
+        (&json!("Did you mean seed, a=b.png?"), &json!("Did you mean fonts?"))
+    );
+}
+
+#[test]
+fn values_have_their_types() {
+    let folder = folder();
+    let (_, outcome) = as_json(&folder, &[&GIVEN[..], &["-j", "NOTE=7"]].concat());
+    assert_eq!(outcome["plan"]["json"], json!({"DEGREES": 180, "NOTE": "7"}), "{outcome:#}");
 }
 
 #[test]
@@ -141,8 +165,8 @@ fn the_old_command_line_is_not_back() {
     assert!(container.to_string().contains("from the file"), "{container}");
     // What is missing on the disk is a failure.
     for (arguments, why) in [
-        (vec!["-i", "INPUT_FILE=nowhere.png"], "input INPUT_FILE: there is no file or folder nowhere.png"),
-        (vec!["-m", "FONTS=nowhere"], "mount FONTS: nowhere: "),
+        (vec!["-i", "INPUT_FILE=nowhere.png"], "INPUT_FILE: there is no file or folder nowhere.png"),
+        (vec!["-m", "FONTS=nowhere"], "FONTS: nowhere: "),
         (vec!["-i", "INPUT_FILE"], "write it as KEY=VALUE"),
         (vec!["-i", "=x"], "write it as KEY=VALUE"),
         (vec!["--unknown"], "unexpected argument"),

@@ -149,7 +149,7 @@ async fn what_cannot_be_run_is_not_the_jobs_failure() {
     // Planning needs no engine where the manifest is here, and reads the label where it is not.
     silo(job.path(), &["run", ".", "--dry-run", "-e", "API_KEY=x"]).expect_success();
     let planned = run(&job.image, &["--dry-run"]).expect_success();
-    assert!(planned.starts_with("docker run ") && !job.path().join("out").exists(), "{planned}");
+    assert!(planned.contains(" && docker run ") && !job.path().join("out").exists(), "{planned}");
 }
 
 #[tokio::test]
@@ -182,6 +182,72 @@ async fn signals_stop_the_container() {
         assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(130), "bye\n"));
         assert_eq!(job.containers().await, [""; 0]);
     }
+}
+
+/// Who does not want to wait for a job that does not listen presses Ctrl-C again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_kills_the_job() {
+    let job = Job::new("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.05; done").await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
+    command.current_dir(job.path()).env_clear().args(job.arguments(&["--grace", "100000"])).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let process = child.id().to_string();
+    let press = || output(Command::new("kill").args(["-INT", &process]));
+    press();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told = said.find(|line| line.starts_with("Stopping")).expect("it answers");
+    assert_eq!(told, "Stopping: the job has 100000 s to end; Ctrl-C again kills it");
+    press();
+    let rest: Vec<String> = said.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert_eq!(job.containers().await, [""; 0]);
+    let record: Value = serde_json::from_slice(&fs::read(job.path().join("out.run/job.json")).unwrap()).unwrap();
+    assert_eq!(record["status"], "dismissed", "{record:#}");
+}
+
+/// A line that somebody copies does the same as the run itself, with nothing made before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_line_of_a_dry_run_runs_as_it_is() {
+    let script = "cat $INPUT_METADATA >$OUTPUT_DIR/context.json; cat $1 >$OUTPUT_DIR/a.txt; echo \"$API_KEY\"";
+    let job = Job::new("copied", script).await;
+    let file = "it's,\"one\".txt";
+    fs::write(job.path().join(file), "content").unwrap();
+    let given = format!("INPUT_FILE={file}");
+    let line = ["run", &job.image, "--engine", &job.engine.host, "--network", "none", "-e", "API_KEY=hunter2"];
+    let exit = silo(job.path(), &[&line[..], &["-i", &given, "--dry-run", "-o", "dry/o'ut"]].concat());
+    assert_eq!((exit.code, exit.stdout.lines().count()), (Some(0), 1), "{exit:#?}");
+    assert_eq!(exit.stderr, "note: secrets are not shown: before the line is run, export API_KEY\n");
+    assert!(!job.path().join("dry").exists());
+    let mut sh = Command::new("sh");
+    sh.env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("DOCKER_HOST", &job.engine.host)
+        .env("API_KEY", "hunter2");
+    let ran = sh.current_dir("/").args(["-c", &exit.stdout]).output().unwrap();
+    assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(0), &b"hunter2\n"[..]), "{exit:#?} {ran:?}");
+    let left = |folder: &str, name: &str| fs::read_to_string(job.path().join(folder).join(name)).unwrap();
+    assert_eq!(left("dry/o'ut", "a.txt"), "content");
+    assert_eq!(job.run(&["-i", &given]).code, Some(0));
+    let [dry, real] =
+        ["dry/o'ut", "out"].map(|folder| serde_json::from_str::<Value>(&left(folder, "context.json")).unwrap());
+    assert_eq!(dry, real, "the job is told the same");
+}
+
+/// What may be a folder that was mistyped is no image of Docker Hub.
+#[tokio::test]
+async fn a_mistyped_folder_is_not_asked_of_a_registry() {
+    let job = Job::new("mistyped", "exit 0").await;
+    fs::create_dir_all(job.path().join("jobs/image-rotate")).unwrap();
+    let run = |name: &str| silo(job.path(), &["run", name, "--engine", &job.engine.host]).expect_failure(2);
+    let said = run("jobs/image-rotat");
+    assert_eq!(
+        said,
+        "silo: there is no folder jobs/image-rotat, and the engine has no image of that name; did you mean jobs/image-rotate?\n"
+    );
+    assert!(run("nothing-like-it").contains("is named with its tag, as in my-job-1.0.0-seed:1.0.0"));
 }
 
 #[tokio::test]

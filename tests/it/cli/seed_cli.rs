@@ -38,7 +38,6 @@ fn what_does_not_exist_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let seed = |line: &str| shell(folder.path(), &[], &format!("seed {line}"));
     for (line, part) in [
-        ("", "name a command"),
         ("publsh", "did you mean publish?"),
         ("init --bogus", "--bogus"),
         ("init -bogus", "no flag -bogus"),
@@ -52,6 +51,13 @@ fn what_does_not_exist_is_an_error() {
     }
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was done all the same");
     let help = seed("--help").expect_success();
+    let alone = seed("").expect_success();
+    assert!(alone.ends_with(&help) && alone.len() > help.len(), "a logo, then the usage: {alone}");
+    assert!(help.contains("Usage: seed [OPTIONS] [COMMAND]") && !help.contains("\n  registry "), "{help}");
+    assert_eq!(
+        shell(folder.path(), &[], "silo seed").expect_success(),
+        alone.replace("Usage: seed", "Usage: silo seed")
+    );
     for verb in ["init", "validate", "build", "run", "batch", "publish", "unpublish", "pull", "list", "search", "spec"]
     {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
@@ -65,6 +71,20 @@ fn what_does_not_exist_is_an_error() {
             && said.contains("there is no seed.manifest.json"),
         "{said}"
     );
+}
+
+/// Whatever it is called, people can type what they read.
+#[test]
+fn hints_name_the_program_as_it_was_called() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["silo", "seed", "silo seed"] {
+        let said = shell(folder.path(), &[], &format!("{name} validate")).expect_failure(2);
+        let hint = format!("{name}: there is no seed.manifest.json in .; make one with: {name} init .\n");
+        assert_eq!(said, hint);
+        let usage = shell(folder.path(), &[], &format!("{name} pull --help")).expect_success();
+        assert!(usage.contains(&format!("Usage: {name} pull ")), "{usage}");
+        assert!(usage.contains(&format!("Example: {name} pull ")), "{usage}");
+    }
 }
 
 /// Which Seed CLI ended with 0, or did in another way than was meant.

@@ -23,7 +23,7 @@ impl Terminal {
     /// In a folder with the files of an example, but no manifest yet.
     async fn new(example: &str) -> Self {
         let (engine, registry) = (engine().await, DockerRegistry::open().await);
-        let silo = Setup::new().start().await;
+        let silo = Setup::new().env("SILO__RUNS__ENGINE", &engine.host).start().await;
         let folder = silo.folder().join(example);
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
         copy(&source, &folder);
@@ -122,6 +122,47 @@ async fn the_quick_start() {
     let scan = r#"curl -s -H "Authorization: Token $TOKEN" $SILO/registries/scan >/dev/null"#;
     let find = r#"curl -s $SILO/jobs/search/io-demo | grep -o '"Name":"[^"]*"' | head -1"#;
     terminal.types(&[token, add, scan, find].join("; "), 0);
+    let image = "$REGISTRY/ada/io-demo-1.0.0-seed:1.0.0";
+    let submit = format!("ID=$(silo runs submit {image} -i INPUT_FILE=inputs/grain.txt)");
+    let login = r#"echo "$PASSWORD" | silo login >/dev/null; silo whoami | cut -d ' ' -f 1,2"#;
+    let wait = "silo runs wait $ID && silo runs outputs $ID && silo runs outputs $ID -o results && ls results";
+    terminal.types(&[login, &submit, wait].join("; "), 0);
+    insta::assert_snapshot!(terminal.transcript());
+}
+
+/// As those work who come from NASA's Cumulus: an image whose entry point takes two folders, `data/input` and what should come
+/// out of it in `data/output`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_loop_of_cumulus() {
+    let mut terminal = Terminal::new("io-demo").await;
+    fs::remove_dir_all(&terminal.folder).unwrap();
+    let write = |path: &str, text: &str| {
+        let path = terminal.folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "Dockerfile",
+        &format!(
+            "FROM {BASE}\nCOPY process.sh /\nENTRYPOINT [\"/bin/sh\", \"/process.sh\"]\nCMD [\"input\", \"output\"]\n"
+        ),
+    );
+    write(
+        "process.sh",
+        "set -e\nfor file in $1/*; do tr a-z A-Z <$file >$2/$(basename $file); echo did $(basename $file); done\n",
+    );
+    for (name, text) in [("day-1.txt", "ice\n"), ("day-2.txt", "snow\n"), ("day-3.met", "rain\n")] {
+        write(&format!("data/input/{name}"), text);
+        write(&format!("data/output/{name}"), &text.to_uppercase());
+    }
+    terminal.types("silo init --from Dockerfile --name cumulus", 0);
+    terminal.types("silo build --build-network none", 0);
+    terminal.types("echo 'ls $INPUT_FILES' | silo shell -q -i INPUT_FILES=data/input -o shell --network none", 0);
+    terminal.types("silo test --network none && ls data/test-output", 0);
+    terminal.types("echo other >data/output/day-2.txt; silo test --network none", 4);
+    terminal.types("silo test cumulus-1.0.0-seed:1.0.0 data --network none --update && cat data/output/day-2.txt", 0);
+    // An image alone, too.
+    terminal.types("mkdir wrapped && cd wrapped && silo init --from cumulus-1.0.0-seed:1.0.0 && cat Dockerfile", 0);
     insta::assert_snapshot!(terminal.transcript());
 }
 

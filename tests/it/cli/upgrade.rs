@@ -123,8 +123,11 @@ fn json_is_everything_in_one_object() {
 #[test]
 fn a_manifest_of_today_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    silo(folder.path(), &["init"]).expect_success();
-    let today = read(folder.path(), FILE);
+    let who = ["--maintainer", "Ada Frost", "--email", "ada@example.org"];
+    silo(folder.path(), &[&["init", "--manifest-only"], &who[..]].concat()).expect_success();
+    let placeholder = "What the job makes out of what, for people who search for it";
+    let today = read(folder.path(), FILE).replace(placeholder, "Finds the edges of sea ice");
+    fs::write(folder.path().join(FILE), &today).unwrap();
     let exit = silo(folder.path(), &["upgrade"]);
     assert_eq!((exit.code, &exit.stdout), (Some(0), &today));
     assert_eq!(exit.stderr, "seed.manifest.json is at 1.0.0 already; nothing to do.\n");

@@ -14,7 +14,9 @@ const FILE: &str = "seed.manifest.json";
 /// A folder with the starter in it.
 fn folder_with_manifest() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    silo(folder.path(), &["init", "--name", "my-job"]).expect_success();
+    let who = ["--maintainer", "Ada Frost", "--organization", "Polar Works", "--email", "ada@example.org"];
+    silo(folder.path(), &[&["init", "--manifest-only", "--name", "my-job"], &who[..]].concat()).expect_success();
+    change(folder.path(), "What the job makes out of what, for people who search for it", "Finds the edges of sea ice");
     folder
 }
 
@@ -57,7 +59,7 @@ fn each_problem_is_shown_with_its_place() {
     let folder = folder_with_manifest();
     change(folder.path(), "\"my-job\"", "\"my job\"");
     change(folder.path(), "3600", "3600.5");
-    change(folder.path(), "\"type\": \"number\"", "\"type\": \"numeric\"");
+    change(folder.path(), "\"type\": \"integer\"", "\"type\": \"numeric\"");
     let exit = silo(folder.path(), &["validate"]);
     assert_eq!((exit.code, exit.stderr.as_str()), (Some(1), ""));
     assert_snapshot!(exit.stdout);

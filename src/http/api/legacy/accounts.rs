@@ -23,7 +23,7 @@ pub(super) async fn list(State(app): State<App>, session: Option<Session>) -> Re
     if !app.settings().auth.open_user_list {
         let session = session.ok_or(Error::Unauthenticated("Missing authorization token"))?;
         if session.user.role != Role::Admin {
-            return Err(Error::Forbidden.into());
+            return Err(session.refused(Role::Admin).into());
         }
     }
     Ok(Json(app.user_list().await?.into_iter().map(UserView::from).collect()))

@@ -1,0 +1,72 @@
+//! The files of a new job beside its manifest: a Dockerfile, a program, and a case.
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::cli::manifest_file::{create, shown};
+use crate::engine::disk::file_ending;
+use crate::seed::starter::{Answers, EXAMPLE_THRESHOLD, threshold};
+
+/// What the example's input file says.
+const EXAMPLE: &str = "An example.\n";
+
+/// What becomes of a file that is wanted.
+struct Wanted {
+    path: PathBuf,
+    text: String,
+    is_program: bool,
+}
+
+/// Whether somebody has begun a project there already.
+pub(super) fn is_begun(folder: &Path) -> bool {
+    folder.join("Dockerfile").symlink_metadata().is_ok()
+}
+
+/// Writes the files; those that are there already stay as they are. Gives the names of what was made.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn write(folder: &Path, answers: &Answers) -> anyhow::Result<Vec<String>> {
+    let mut made = Vec::new();
+    for Wanted { path, text, is_program } in files(answers) {
+        let target = folder.join(&path);
+        let failed = || format!("{} cannot be written", shown(&target));
+        fs::create_dir_all(target.parent().unwrap_or(folder)).with_context(failed)?;
+        match create(&target, text.as_bytes(), is_program.then(|| Permissions::from_mode(0o755))) {
+            Ok(()) => made.push(shown(&path)),
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
+            Err(why) => return Err(why).with_context(failed),
+        }
+    }
+    Ok(made)
+}
+
+fn files(answers: &Answers) -> Vec<Wanted> {
+    let wanted = |path: &str, text: String| Wanted { path: path.into(), text, is_program: false };
+    let case = Path::new("cases/example");
+    let inputs = answers.inputs.iter().enumerate().map(|(number, (input, media_type))| {
+        let file = format!(
+            "example{}.{}",
+            if number == 0 { String::new() } else { number.to_string() },
+            file_ending(media_type)
+        );
+        (case.join("input").join(input).join(&file), file)
+    });
+    let inputs: Vec<(PathBuf, String)> = inputs.collect();
+    let listed: String = inputs.iter().map(|(_, file)| format!("{file} {}\n", EXAMPLE.len())).collect();
+    let values = json!({"json": {threshold(answers): EXAMPLE_THRESHOLD}});
+    let mut files = vec![
+        wanted("Dockerfile", include_str!("Dockerfile.txt").to_owned()),
+        Wanted { is_program: true, ..wanted("run.sh", include_str!("run.sh").to_owned()) },
+        wanted("cases/example/inputs.json", format!("{values}\n")),
+        wanted("cases/example/expected/result.txt", listed),
+        wanted("cases/example/expected/seed.outputs.json", format!("{{\"resultCount\": {}}}\n", inputs.len())),
+    ];
+    files.extend(inputs.into_iter().map(|(path, _)| Wanted { path, text: EXAMPLE.to_owned(), is_program: false }));
+    files
+}

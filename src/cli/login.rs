@@ -1,0 +1,101 @@
+//! `silo login`, `silo logout` and `silo whoami`.
+
+use std::io::{IsTerminal as _, stdout};
+
+use anyhow::bail;
+use clap::Args;
+use http::Method;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::account::PasswordSource;
+use super::logins::{KeptLogin, Logins};
+use super::manifest_file::shown;
+use super::print;
+use super::remote::{Server, moment, text};
+
+#[derive(Args)]
+#[command(
+    after_help = "The token is kept in silo/logins.json in your folder for configuration (XDG_CONFIG_HOME, or ~/.config), for this \
+                  server alone. Where standard output is no terminal, as in $(silo login), it is printed there, too."
+)]
+pub(super) struct LoginOptions {
+    /// Who logs in [default: admin]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// The same
+    #[arg(short, long, alias = "user", value_name = "NAME", conflicts_with = "name")]
+    username: Option<String>,
+    #[command(flatten)]
+    password: PasswordSource,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
+    let LoginOptions { name, username, password, server } = options;
+    let name = name.or(username).unwrap_or_else(|| "admin".to_owned());
+    let password = password.read(&format!("Password for {name}: "))?;
+    let form = json!({ "username": name, "password": password.expose_secret() });
+    let reply = server.client_as(None)?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await?;
+    let token = reply["token"].as_str().unwrap_or_default().to_owned();
+    let is_terminal = stdout().is_terminal();
+    let login = KeptLogin { username: name.clone(), token: token.clone(), expires_at: text(&reply["expiresAt"]) };
+    match Logins::keep(server.url(), login) {
+        Ok(file) => stderrln!(
+            "Logged in at {} as {name}, until {}; the token is kept in {}.",
+            server.url(),
+            moment(&reply["expiresAt"]),
+            shown(&file)
+        ),
+        Err(why) if is_terminal => return Err(why),
+        // Who takes it from here can do without.
+        Err(why) => stderrln!("note: {why:#}"),
+    }
+    if is_terminal { Ok(()) } else { print(format_args!("{token}\n")) }
+}
+
+#[derive(Args)]
+pub(super) struct LogoutOptions {
+    #[command(flatten)]
+    server: Server,
+}
+
+/// Ends the session at the server, too, if that can be reached.
+pub(super) async fn logout(options: LogoutOptions) -> anyhow::Result<()> {
+    let (server, logins) = (options.server, Logins::read()?);
+    let Some(kept) = logins.at(server.url()).cloned() else {
+        stderrln!("No login is kept for {}.", server.url());
+        return Ok(());
+    };
+    let ended = server.client_as(Some(kept.token))?.ask(Method::POST, "/api/v1/logout", &[], None).await;
+    logins.forget(server.url())?;
+    if let Err(why) = ended {
+        stderrln!("note: the server has not ended the session: {why}");
+    }
+    stderrln!("Logged out {} at {}.", kept.username, server.url());
+    Ok(())
+}
+
+#[derive(Args)]
+pub(super) struct WhoamiOptions {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) async fn whoami(options: WhoamiOptions) -> anyhow::Result<()> {
+    let WhoamiOptions { json, server } = options;
+    let client = server.client()?;
+    if !client.has_token() {
+        bail!("you are not logged in at {}; log in with: silo login", server.url());
+    }
+    let me = client.ask(Method::GET, "/api/v1/me", &[], None).await?;
+    if json {
+        let me = json!({ "server": server.url(), "username": me["username"], "role": me["role"] });
+        return print(format_args!("{me}\n"));
+    }
+    print(format_args!("{} ({}) at {}\n", text(&me["username"]), text(&me["role"]), server.url()))
+}

@@ -1,0 +1,77 @@
+//! What somebody may have meant who mistyped a name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, Error};
+
+/// The known names that differ least from a word, if that is little: a letter in three, two in seven, or two letters exchanged.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
+    let word = word.to_lowercase();
+    let most = (word.chars().count() + 1) / 4;
+    let distance = |known: &'k str| (strsim::damerau_levenshtein(&word, &known.to_lowercase()), known);
+    let near: Vec<_> = known.into_iter().map(distance).filter(|(distance, _)| *distance <= most).collect();
+    let least = near.iter().map(|(distance, _)| *distance).min();
+    near.into_iter().filter(|(distance, _)| Some(*distance) == least).map(|(_, known)| known).collect()
+}
+
+/// The path that differs least from one that is not there, in the same folder.
+pub(super) fn nearest_path(missing: &Path) -> Option<PathBuf> {
+    /// The most entries that are looked at.
+    const MOST: usize = 10_000;
+    let name = missing.file_name()?.to_str()?;
+    let folder = missing.parent()?;
+    let entries = fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()?;
+    let names = entries.take(MOST).filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|other| other != name).collect();
+    names.sort();
+    Some(folder.join(nearest(name, names.iter().map(String::as_str)).first()?))
+}
+
+/// Replaces what clap suggests for a command that does not exist: it offers whatever begins alike, and does not know that
+/// the command stands below another one.
+pub(super) fn mend(mut error: Error, program: &Command, words: &[String]) -> Error {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let typed = typed.clone();
+    let mut above = program;
+    for word in words.iter().skip(1).take_while(|word| **word != typed) {
+        above = above.find_subcommand(word).unwrap_or(above);
+    }
+    let siblings = above.get_subcommands().filter(|it| !it.is_hide_set()).map(Command::get_name);
+    let mut meant: Vec<String> = nearest(&typed, siblings).into_iter().map(str::to_owned).collect();
+    if meant.is_empty() {
+        let groups = program.get_subcommands().filter(|group| group.find_subcommand(&typed).is_some());
+        meant = groups.map(|group| format!("{} {typed}", group.get_name())).collect();
+    }
+    error.remove(ContextKind::SuggestedSubcommand);
+    if !meant.is_empty() {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(meant));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_near_is_suggested() {
+        let known = ["serve", "search", "batch", "user", "spec", "test", "run", "runs", "publish", "unpublish", "list"];
+        for (word, meant) in [
+            ("serach", &["search"][..]),
+            ("Search", &["search"]),
+            ("tst", &["test"]),
+            ("publsh", &["publish"]),
+            ("unpubilsh", &["unpublish"]),
+            ("rnu", &["run"]),
+            ("server", &["serve"]),
+            ("lst", &["list"]),
+            ("frobnicate", &[]),
+            ("start", &[]),
+            ("1", &[]),
+        ] {
+            assert_eq!(nearest(word, known), meant, "{word}");
+        }
+    }
+}
