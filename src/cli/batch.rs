@@ -29,6 +29,7 @@ use super::render::{json_line, tame};
 use super::run::refused;
 use super::{Exit, called, print};
 use crate::engine::folder::{Folder, safe};
+use crate::engine::inputs::script;
 use crate::engine::leftovers::Owner;
 use crate::engine::plan::{Plan, plan};
 use crate::engine::request::Request;
@@ -189,15 +190,16 @@ impl Batch<'_> {
     fn dry_run(&self, planned: &[Planned], bad: Vec<Line>) -> anyhow::Result<Exit> {
         let mut lines = bad;
         for row in planned {
-            let docker_run = plan(&self.subject.manifest, &row.request).ok().map(|plan| plan.docker_run());
-            let folder = Some(row.folder.clone());
+            let manifest = &self.subject.manifest;
+            let Ok(plan) = plan(manifest, &row.request) else { continue };
+            if !self.options.job.json {
+                print(format_args!("{}\n", tame(&script(manifest, &plan, &row.request.folder)?)))?;
+            }
+            let (docker_run, folder) = (Some(plan.docker_run()), Some(row.folder.clone()));
             lines.push(Line { docker_run, folder, ..Line::new(row.number, row.line, State::NotBegun) });
         }
         if self.options.job.json {
             self.report(lines)?;
-        } else {
-            let commands = lines.iter().filter_map(|line| line.docker_run.as_ref());
-            print(commands.map(|command| tame(command) + "\n").collect::<String>())?;
         }
         Ok(Exit::Done)
     }

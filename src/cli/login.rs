@@ -13,6 +13,8 @@ use super::logins::{KeptLogin, Logins};
 use super::manifest_file::shown;
 use super::print;
 use super::remote::{Server, moment, text};
+use crate::app::PASSWORD_FILE;
+use crate::client::Error;
 
 #[derive(Args)]
 #[command(
@@ -37,7 +39,14 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
     let name = name.or(username).unwrap_or_else(|| "admin".to_owned());
     let password = password.read(&format!("Password for {name}: "))?;
     let form = json!({ "username": name, "password": password.expose_secret() });
-    let reply = server.client_as(None)?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await?;
+    let reply = match server.client_as(None)?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await {
+        Err(Error::Unauthenticated(_)) => bail!(
+            "{} does not take this name with this password. The first password of admin is in {PASSWORD_FILE}, in the data \
+             folder of the server",
+            server.url()
+        ),
+        reply => reply?,
+    };
     let token = reply["token"].as_str().unwrap_or_default().to_owned();
     let is_terminal = stdout().is_terminal();
     let login = KeptLogin { username: name.clone(), token: token.clone(), expires_at: text(&reply["expiresAt"]) };

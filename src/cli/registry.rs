@@ -1,5 +1,7 @@
 //! `silo registry`.
 
+use std::path::{Path, absolute};
+
 use anyhow::{Context as _, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
@@ -21,6 +23,7 @@ pub(super) enum Command {
     /// Change a registry, after a check that it answers; what is not given stays, and '' takes away
     Set(Box<SetOptions>),
     /// List the registries
+    #[command(alias = "ls")]
     List {
         /// As JSON, as the server answers
         #[arg(long)]
@@ -46,6 +49,7 @@ pub(super) enum Command {
         server: Server,
     },
     /// Delete a registry and its images from the catalogue; the registry itself is not touched
+    #[command(aliases = ["remove", "delete"])]
     Rm {
         /// Its name or id
         registry: String,
@@ -202,6 +206,14 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn add(options: AddOptions) -> anyhow::Result<()> {
     use secrecy::ExposeSecret as _;
+    let here = Path::new(&options.url);
+    if here.is_relative() && here.exists() {
+        bail!(
+            "{0} is a path here; give the whole path, as the server sees it: {1}",
+            options.url,
+            absolute(here)?.display()
+        );
+    }
     let password = match options.username.as_str() {
         "" => secrecy::SecretString::from(""),
         name => options.password.read(&format!("Password of {name} at {}: ", options.url))?,

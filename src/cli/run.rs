@@ -96,7 +96,8 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Stop) 
 
 fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
     let Subject { image, manifest, .. } = subject;
-    let output = folder(&output(options.output.as_deref(), image.as_str()))?;
+    let wished = output(options.output.as_deref(), image.as_str());
+    let output = folder(&fresh(&wished, &Clock::system()))?;
     let asked = request(&options.job, image, output, subject.engine());
     match asked.plan(manifest) {
         Ok(plan) => planned(&options.job, (manifest, &asked.request), &plan),

@@ -68,7 +68,7 @@ impl Place {
     pub(super) fn checked(&self) -> Result<PathBuf> {
         let refused = || {
             Error::Refused(format!(
-                "{} is not in a folder that images are read from; move it there, or add its folder to `scan.layout_roots` in the configuration",
+                "{} is not in a folder that images are read from: add its folder to `scan.layout_roots` in the service's configuration, and start the service again",
                 self.name()
             ))
         };

@@ -151,8 +151,12 @@ impl LetterCluster {
     /// Leaves it without parts.
     fn put_into(&mut self, letters: &mut Vec<FoldedLetter>) {
         let case = self.case.unwrap_or(LetterCase::Neither);
+        let range = &self.range;
+        // Letters of one sign have one place: a mark behind it belongs to all of them.
+        for earlier in letters.iter_mut().rev().take_while(|earlier| earlier.range.end > range.start) {
+            earlier.range.end = range.end;
+        }
         for c in self.parts.nfc() {
-            let range = &self.range;
             fold(c, |folded| letters.extend(folded.iter().map(|c| FoldedLetter { c: *c, range: range.clone(), case })));
         }
         self.parts.clear();
@@ -266,6 +270,8 @@ mod tests {
         let found: Vec<_> = letters(text).into_iter().map(|letter| (letter.c, &text[letter.range])).collect();
         let expected = [('e', "e\u{301}"), ('f', "ﬁ"), ('i', "ﬁ"), ('s', "ß"), ('s', "ß")];
         assert_eq!(found, expected);
+        let marked = letters("⑩\u{a3c}x").into_iter().map(|letter| (letter.c, letter.range)).collect::<Vec<_>>();
+        assert_eq!(marked, [('1', 0..6), ('0', 0..6), ('x', 6..7)]);
     }
 
     #[test]

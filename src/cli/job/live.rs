@@ -5,9 +5,9 @@ use std::io::{Write, stderr, stdout};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -38,7 +38,7 @@ pub(in crate::cli) enum Show {
 pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
     let mut pull = Bar::new("Pulling", name, show);
-    let mut doing = Doing { name: tame(name), show, what: "", spinner: None };
+    let mut doing = Doing { name: tame(name), show, what: "", since: Instant::now(), spinner: None };
     // A terminal that is stopped stops its writer: on a thread of its own, so that signals are heard all the same.
     let watching = tokio::task::spawn_blocking(move || {
         while let Some(event) = told.blocking_recv() {
@@ -74,6 +74,7 @@ struct Doing {
     name: String,
     show: Show,
     what: &'static str,
+    since: Instant,
     spinner: Option<ProgressBar>,
 }
 
@@ -87,7 +88,7 @@ impl Doing {
             // The pull has a bar of its own.
             _ => return,
         };
-        self.spinner = None;
+        self.since = Instant::now();
         self.draw();
     }
 
@@ -95,21 +96,20 @@ impl Doing {
         if self.show == Show::Nothing || self.what.is_empty() {
             return;
         }
-        let (what, name) = (self.what, &self.name);
-        let spinner = self.spinner.get_or_insert_with(|| {
+        let (what, name, since) = (self.what, &self.name, self.since);
+        self.spinner.get_or_insert_with(|| {
             let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}").expect("the template is one");
-            ProgressBar::new_spinner().with_style(style).with_message(format!("{what} {name}"))
+            let spinner = ProgressBar::new_spinner().with_style(style).with_elapsed(since.elapsed());
+            spinner.set_message(format!("{what} {name}"));
+            spinner.enable_steady_tick(Duration::from_millis(200));
+            spinner
         });
-        spinner.set_draw_target(ProgressDrawTarget::stderr());
-        spinner.enable_steady_tick(Duration::from_millis(200));
     }
 
     /// Until it is drawn again.
     fn hide(&mut self) {
-        if let Some(spinner) = &self.spinner {
-            spinner.disable_steady_tick();
-            // Clears what is drawn, and draws no more.
-            spinner.set_draw_target(ProgressDrawTarget::hidden());
+        if let Some(spinner) = self.spinner.take() {
+            spinner.finish_and_clear();
         }
     }
 }

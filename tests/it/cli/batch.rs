@@ -358,7 +358,9 @@ fn a_dry_run_says_what_would_be_run() {
     assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""), "{exit:#?}");
     let lines: Vec<&str> = exit.stdout.lines().collect();
     assert_eq!(lines.len(), 2);
-    assert!(lines.iter().all(|line| line.starts_with("docker run ")) && lines[1].contains("out/0002-b.txt/output"));
+    // Each makes what its container needs.
+    let is_whole = |line: &&str| line.starts_with("mkdir -p ") && line.contains(" && docker run ");
+    assert!(lines.iter().all(is_whole) && lines[1].contains("out/0002-b.txt/output"), "{exit:#?}");
     assert!(!folder.path().join("out").exists() && !exit.stdout.contains("hunter2"), "{exit:#?}");
     fs::write(folder.path().join("many.csv"), format!("INPUT_FILE\n{}", "a.txt\n".repeat(10_000))).unwrap();
     let exit = dry_run(folder.path(), &["-b", "many.csv", "--json"]);

@@ -48,6 +48,8 @@ async fn registries_are_added_listed_and_removed() {
     let (silo, registry) = (Setup::new().start().await, registry().await);
     let error = silo.cli(&["scan"]).await.expect_failure(1);
     assert_eq!(error, "silo: there is no registry yet; add one with: silo registry add NAME URL\n");
+    let error = silo.cli(&["registry", "add", "mine", ".."]).await.expect_failure(1);
+    assert!(error.starts_with("silo: .. is a path here; give the whole path, as the server sees it: /"), "{error}");
     let added = silo.cli(&["registry", "add", "mine", &registry.url(), "--org", "geo"]).await;
     assert_eq!((added.code, added.stdout.as_str()), (Some(0), ""));
     assert_snapshot!(added.stderr, @"Added mine as registry 1. Scan it with: silo scan mine --wait");

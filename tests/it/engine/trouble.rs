@@ -19,11 +19,16 @@ async fn without_an_engine_it_says_what_to_install() {
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let refusing = format!("tcp://127.0.0.1:{}", deaf.local_addr().unwrap().port());
     drop(deaf);
-    for address in [nothing.as_str(), &refusing, "ssh://somewhere", "nonsense"] {
+    for address in [nothing.as_str(), &refusing] {
         let why = Docker::open(Some(address)).await.unwrap_err();
         let text = why.to_string();
         assert!(matches!(why, runtime::Error::NoEngine { .. }) && why.is_passing());
         assert!(text.contains(address) && text.contains("install Docker or Podman"), "{text}");
+    }
+    for address in ["ssh://somewhere", "nonsense"] {
+        let why = Docker::open(Some(address)).await.unwrap_err();
+        assert!(matches!(why, runtime::Error::Address { .. }) && !why.is_passing(), "{why:?}");
+        assert!(why.to_string().contains(address), "{why}");
     }
 }
 
