@@ -3,6 +3,7 @@
 //! Killed at any await, the run is taken up again: by this silo's next start, with its container; or, when this machine stays
 //! away, by another one, as a new attempt.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -48,6 +49,22 @@ pub(super) struct Task {
     pub number: u32,
     /// What another silo had begun.
     pub resumed: Option<AttemptRecord>,
+}
+
+/// Does something while work goes on, and keeps what that came to. Work that is not asked how it stands could hold the one connection
+/// that writes to SQLite, for which this would then wait for ever.
+async fn beside<W: Future, T>(
+    mut work: Pin<&mut W>,
+    ended: &mut Option<W::Output>,
+    something: impl Future<Output = T>,
+) -> T {
+    let mut something = std::pin::pin!(something);
+    loop {
+        tokio::select! {
+            outcome = &mut something => return outcome,
+            done = &mut work, if ended.is_none() => *ended = Some(done),
+        }
+    }
 }
 
 /// What came of it.
@@ -182,19 +199,18 @@ impl App {
         let mut told_of_pull = false;
         let mut ticks = tokio::time::interval(RENEW);
         let mut work = std::pin::pin!(self.attempt((machine, claim), task, tell, cancel, &leave));
+        // What the work came to while something else was stored.
+        let mut ended = None;
         loop {
+            if let Some(done) = ended.take() {
+                return self.run_followed_to_end(claim, record, done).await.map(Some);
+            }
             tokio::select! {
-                done = &mut work => {
-                    if let Err(why) = &done {
-                        record.message = why.to_string();
-                        self.store_state(claim, &record).await?;
-                    }
-                    return Ok(Some((record, done?)));
-                }
+                done = &mut work => ended = Some(done),
                 Some(event) = told.recv() => match event {
                     Event::Phase(phase) => {
                         record.enter(phase, self.0.clock.now());
-                        self.store_state(claim, &record).await?;
+                        beside(work.as_mut(), &mut ended, self.store_state(claim, &record)).await?;
                     }
                     Event::Pull(progress) => {
                         record.message = progress.to_string();
@@ -203,15 +219,15 @@ impl App {
                     // What it prints is in its logs.
                     Event::Output(_) => {}
                 },
-                _ = ticks.tick() => match self.renew(claim, task).await {
+                _ = ticks.tick() => match beside(work.as_mut(), &mut ended, self.renew(claim, task)).await {
                     Ok(false) if !cancel.is_cancelled() => {
                         cancel.cancel();
                         record.enter(Phase::Cancelling, self.0.clock.now());
-                        self.store_state(claim, &record).await?;
+                        beside(work.as_mut(), &mut ended, self.store_state(claim, &record)).await?;
                     }
                     Ok(_) if std::mem::take(&mut told_of_pull) => {
                         record.updated = self.0.clock.now();
-                        self.store_state(claim, &record).await?;
+                        beside(work.as_mut(), &mut ended, self.store_state(claim, &record)).await?;
                     }
                     Ok(_) => {}
                     Err(store::Error::LeaseLost) => return Err(Error::LeaseLost),
@@ -226,6 +242,19 @@ impl App {
                 }
             }
         }
+    }
+
+    async fn run_followed_to_end(
+        &self,
+        claim: &ClaimedRun,
+        mut record: Record,
+        done: Result<Done>,
+    ) -> Result<(Record, Done)> {
+        if let Err(why) = &done {
+            record.message = why.to_string();
+            self.store_state(claim, &record).await?;
+        }
+        Ok((record, done?))
     }
 
     /// Renews the lease; false: the run is not wanted any more.
@@ -443,5 +472,29 @@ pub(super) fn state_of(record: &Record, due_at: DateTime<Utc>) -> RunState {
         updated_at: record.updated,
         due_at,
         record: serde_json::to_string(record).expect("a record is JSON"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Mutex;
+
+    use super::*;
+
+    /// Else a run whose attempt writes to the database as its lease is renewed would stand still for ever.
+    #[tokio::test]
+    async fn work_that_holds_what_something_else_waits_for_goes_on() {
+        let writer = Mutex::new(());
+        let mut work = std::pin::pin!(async {
+            let _held = writer.lock().await;
+            tokio::task::yield_now().await;
+            7
+        });
+        assert!(futures_util::poll!(work.as_mut()).is_pending(), "it has the writer");
+        let mut ended = None;
+        let renewed = beside(work.as_mut(), &mut ended, async { writer.lock().await });
+        let limit = Duration::from_secs(60);
+        drop(tokio::time::timeout(limit, renewed).await.expect("it gets the writer"));
+        assert_eq!(ended, Some(7));
     }
 }
