@@ -151,11 +151,10 @@ fn marks(row: &Value) -> String {
 fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
     let whole = plain(&row[field]);
     let highlight = items(&row["highlights"]).iter().find(|it| it["field"] == field && it["text"] == row[field]);
-    let whole = match highlight.filter(|_| is_coloured) {
+    match highlight.filter(|_| is_coloured) {
         Some(highlight) => emphasised(&whole, &highlight["ranges"]),
         None => whole,
-    };
-    whole
+    }
 }
 
 /// Where a row matches, if its name and title do not tell.
