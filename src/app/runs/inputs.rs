@@ -206,7 +206,6 @@ impl App {
                 created: record.finished,
                 product: Some(product),
                 metadata: left.metadata.clone(),
-                ..Facts::default()
             };
             let source = Source::File(File { name: base, path, size: left.size });
             found.push(Resolved { input: file.input.clone(), source, facts, sha256: left.sha256.clone(), host: None });
