@@ -118,9 +118,12 @@ pub fn maintainer_key(maintainer: &Maintainer, origin: OriginId) -> String {
 
 /// Decides about all origins of one job, in their order. Exactly one of those that represent it leads.
 pub fn place_origins(origins: &[KnownOrigin]) -> Vec<OriginPlace> {
-    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, OriginGroup> = BTreeMap::new();
     for origin in origins {
-        groups.entry(&origin.maintainer_key).and_modify(|group| group.add(origin)).or_insert_with(|| Group::of(origin));
+        groups
+            .entry(&origin.maintainer_key)
+            .and_modify(|group| group.add(origin))
+            .or_insert_with(|| OriginGroup::of(origin));
     }
     // Of verified groups the one of which a verified origin was seen first.
     let first = origins.iter().min_by_key(|origin| (!origin.is_verified, origin.id));
@@ -136,12 +139,12 @@ pub fn place_origins(origins: &[KnownOrigin]) -> Vec<OriginPlace> {
     origins.iter().map(place).collect()
 }
 
-struct Group<'a> {
+struct OriginGroup<'a> {
     id: OriginId,
     leader: &'a KnownOrigin,
 }
 
-impl<'a> Group<'a> {
+impl<'a> OriginGroup<'a> {
     fn of(origin: &'a KnownOrigin) -> Self {
         Self { id: origin.id, leader: origin }
     }

@@ -9,13 +9,13 @@ use super::render::tame;
 
 /// Whether somebody has agreed already.
 #[derive(Args)]
-pub(super) struct Consent {
+pub(super) struct ConsentOption {
     /// Do not ask; without a terminal nothing is asked anyway
     #[arg(short, long)]
     yes: bool,
 }
 
-impl Consent {
+impl ConsentOption {
     /// Asks on a terminal. Scripts are not asked: they mean what they say.
     ///
     /// # Errors

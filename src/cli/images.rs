@@ -10,7 +10,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::ask::Consent;
+use super::ask::ConsentOption;
 use super::engine_at::EngineAt;
 use super::job::live::{Bar, Show, stop_on_signal};
 use super::job::{image_reference, usage};
@@ -101,7 +101,7 @@ pub(super) struct UnpublishOptions {
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
-    consent: Consent,
+    consent: ConsentOption,
     /// As JSON
     #[arg(long)]
     json: bool,

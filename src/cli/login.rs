@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::account::PasswordSource;
-use super::logins::{KeptLogin, Logins};
+use super::logins::{KeptLogin, KeptLogins};
 use super::manifest_file::shown;
 use super::print;
 use super::remote::{Server, moment, text};
@@ -50,7 +50,7 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
     let token = reply["token"].as_str().unwrap_or_default().to_owned();
     let is_terminal = stdout().is_terminal();
     let login = KeptLogin { username: name.clone(), token: token.clone(), expires_at: text(&reply["expiresAt"]) };
-    match Logins::keep(server.url(), login) {
+    match KeptLogins::keep(server.url(), login) {
         Ok(file) => stderrln!(
             "Logged in at {} as {name}, until {}; the token is kept in {}.",
             server.url(),
@@ -72,7 +72,7 @@ pub(super) struct LogoutOptions {
 
 /// Ends the session at the server, too, if that can be reached.
 pub(super) async fn logout(options: LogoutOptions) -> anyhow::Result<()> {
-    let (server, logins) = (options.server, Logins::read()?);
+    let (server, logins) = (options.server, KeptLogins::read()?);
     let Some(kept) = logins.at(server.url()).cloned() else {
         stderrln!("No login is kept for {}.", server.url());
         return Ok(());

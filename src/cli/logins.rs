@@ -19,7 +19,7 @@ const FILE_NAME: &str = "logins.json";
 
 /// All that are kept.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct Logins {
+pub(super) struct KeptLogins {
     /// By the server's address.
     servers: BTreeMap<String, KeptLogin>,
 }
@@ -35,7 +35,7 @@ pub(super) struct KeptLogin {
     pub expires_at: String,
 }
 
-impl Logins {
+impl KeptLogins {
     /// Reads them; none where nothing was kept yet.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::account::{PasswordSource, read_password};
-use super::ask::Consent;
+use super::ask::ConsentOption;
 use super::print;
 use super::remote::{RegistryServer, Server, items, moment, table, text};
 use super::suggest::nearest;
@@ -54,7 +54,7 @@ pub(super) enum Command {
         /// Its name or id
         registry: String,
         #[command(flatten)]
-        consent: Consent,
+        consent: ConsentOption,
         #[command(flatten)]
         server: Server,
     },

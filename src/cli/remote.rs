@@ -11,7 +11,7 @@ use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::logins::Logins;
+use super::logins::KeptLogins;
 use super::render::steers;
 use super::search::is_mark;
 use super::serve::reachable;
@@ -81,7 +81,7 @@ impl ServerAddress {
     fn client(&self, ca: Option<&Path>) -> anyhow::Result<Client> {
         let token = match &self.token {
             Some(token) => Some(token.clone()),
-            None => Logins::read()?.at(&self.server).map(|kept| kept.token.clone()),
+            None => KeptLogins::read()?.at(&self.server).map(|kept| kept.token.clone()),
         };
         Ok(Client::new(&self.server, token, ca)?)
     }

@@ -77,7 +77,7 @@ pub(super) fn give(
     halt: &Halt,
 ) -> Result<(MadeAccess, Vec<String>), Error> {
     let mut giving =
-        Giving { user, place: folder.root.join(COPIES), made: MadeAccess::default(), warnings: Vec::new() };
+        AccessGrant { user, place: folder.root.join(COPIES), made: MadeAccess::default(), warnings: Vec::new() };
     let failed = |why: ReadError| match why {
         ReadError::Halted(why) => why.into(),
         ReadError::Disk(why) => written(&folder.root, &why),
@@ -103,14 +103,14 @@ pub(super) fn give(
     Ok((giving.made, giving.warnings))
 }
 
-struct Giving<'a> {
+struct AccessGrant<'a> {
     user: &'a JobUser,
     place: PathBuf,
     made: MadeAccess,
     warnings: Vec<String>,
 }
 
-impl Giving<'_> {
+impl AccessGrant<'_> {
     fn input(&mut self, input: &PlannedInput, binds: &mut [Bind], halt: &Halt) -> Result<(), ReadError> {
         let mut closed = Vec::new();
         for (at, file) in input.files.iter().enumerate() {

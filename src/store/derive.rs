@@ -36,14 +36,14 @@ impl TouchedRows {
 
 /// Which images have arrived.
 #[derive(Clone, Copy)]
-pub(super) enum Arrival {
+pub(super) enum ArrivedSelection {
     /// Those that changed with the revision.
     Changed,
     /// The first of those that have no origin yet.
     WithoutOrigin { limit: u32 },
 }
 
-impl Arrival {
+impl ArrivedSelection {
     /// What selects them.
     fn condition(self, revision: i64) -> String {
         match self {
@@ -78,7 +78,7 @@ impl ArrivedImage {
 /// represent their job, or do not any more, get the revision too. How many have arrived.
 pub(super) async fn derive(
     tx: &mut Tx,
-    arrival: Arrival,
+    arrival: ArrivedSelection,
     left: TouchedRows,
     revision: i64,
     now: DateTime<Utc>,

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::contents;
 use super::db::{Lock, Tx, bulk, sql};
-use super::derive::{Arrival, derive, left_by};
+use super::derive::{ArrivedSelection, derive, left_by};
 use super::events;
 use super::repositories;
 use super::scans::held;
@@ -80,7 +80,7 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
     leave_jobs(tx, &replaced, revision).await?;
     apply(tx, claim.registry_id, &changes, revision, now).await?;
     events::tags_came(tx, claim.registry_id, &changes, now).await?;
-    derive(tx, Arrival::Changed, left, revision, now).await?;
+    derive(tx, ArrivedSelection::Changed, left, revision, now).await?;
     if !changes.point.is_empty() || !changes.remove.is_empty() || !replaced.is_empty() {
         catalogue_set_removed(tx, revision).await?;
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::db::{Lock, Tx, bulk, sql};
-use super::derive::{Arrival, ArrivedImage, TouchedRows, derive};
+use super::derive::{ArrivedImage, ArrivedSelection, TouchedRows, derive};
 use super::finish::{catalogue_lock, catalogue_set_revision};
 use super::tombstones;
 use super::value::{Value, json, row};
@@ -150,7 +150,7 @@ impl Store {
 
 async fn complete(tx: &mut Tx, limit: u32, now: DateTime<Utc>, lock: &str) -> Result<usize> {
     let revision = catalogue_lock(tx, lock).await? + 1;
-    let count = derive(tx, Arrival::WithoutOrigin { limit }, TouchedRows::default(), revision, now).await?;
+    let count = derive(tx, ArrivedSelection::WithoutOrigin { limit }, TouchedRows::default(), revision, now).await?;
     catalogue_set_revision(tx, revision).await.map(|()| count)
 }
 

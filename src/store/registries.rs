@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::db::{Lock, Tx, sql};
-use super::derive::{Arrival, derive, left_by};
+use super::derive::{ArrivedSelection, derive, left_by};
 use super::events;
 use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::value::{json, row};
@@ -197,7 +197,7 @@ async fn delete(tx: &mut Tx, id: RegistryId, now: DateTime<Utc>, lock: &str) -> 
     tombstones::registry_goes(tx, id, now).await?;
     sql("DELETE FROM images WHERE registry_id = $1").bind(id).execute(&mut *tx).await?;
     if !left.is_empty() {
-        derive(tx, Arrival::Changed, left, revision, now).await?;
+        derive(tx, ArrivedSelection::Changed, left, revision, now).await?;
         catalogue_set_removed(tx, revision).await?;
         catalogue_set_revision(tx, revision).await?;
     }

@@ -38,7 +38,7 @@ pub(in crate::cli) enum Show {
 pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
     let mut pull = Bar::new("Pulling", name, show);
-    let mut doing = Doing { name: tame(name), show, what: "", since: Instant::now(), spinner: None };
+    let mut doing = JobProgress { name: tame(name), show, what: "", since: Instant::now(), spinner: None };
     // A terminal that is stopped stops its writer: on a thread of its own, so that signals are heard all the same.
     let watching = tokio::task::spawn_blocking(move || {
         while let Some(event) = told.blocking_recv() {
@@ -70,7 +70,7 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, Joi
 }
 
 /// What is done for a job, with the time that it has taken. Only a terminal is shown it.
-struct Doing {
+struct JobProgress {
     name: String,
     show: Show,
     what: &'static str,
@@ -78,7 +78,7 @@ struct Doing {
     spinner: Option<ProgressBar>,
 }
 
-impl Doing {
+impl JobProgress {
     fn begin(&mut self, phase: Phase) {
         self.hide();
         self.what = match phase {

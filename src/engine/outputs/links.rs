@@ -57,7 +57,7 @@ pub(in crate::engine) fn mend_links(
     };
     let files = plan.inputs.iter().flat_map(|input| &input.files).map(|file| (file.path.as_str(), file)).collect();
     let mut mending =
-        Mending { root, place, files, left: bytes.map(|most| most.saturating_sub(used)), closed: Vec::new() };
+        LinkMending { root, place, files, left: bytes.map(|most| most.saturating_sub(used)), closed: Vec::new() };
     for (prefix, name) in links {
         halt.check()?;
         match mending.mend(&prefix, &name, halt) {
@@ -69,7 +69,7 @@ pub(in crate::engine) fn mend_links(
     Ok(mending.closed)
 }
 
-struct Mending<'a> {
+struct LinkMending<'a> {
     root: OwnedFd,
     /// The output directory, in the container.
     place: String,
@@ -91,7 +91,7 @@ impl From<Errno> for MendError {
     }
 }
 
-impl Mending<'_> {
+impl LinkMending<'_> {
     fn mend(&mut self, prefix: &str, name: &str, halt: &Halt) -> Result<(), MendError> {
         let mut folder = self.root.try_clone().map_err(MendError::Disk)?;
         for part in prefix.split_terminator('/') {
