@@ -331,15 +331,21 @@ mod tests {
         );
     }
 
-    /// A path is checked, then exchanged, then used: a path leads to the new place, a handle stays with the old one.
-    #[test]
-    fn an_exchange_after_the_check_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().canonicalize().unwrap();
+    /// A folder with a root `root`, which has a folder `d`, and beside it `host/f`, which nobody is to read.
+    fn beside_the_host() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let kept = tempfile::tempdir().unwrap();
+        let folder = kept.path().canonicalize().unwrap();
         let root = folder.join("root");
         fs::create_dir_all(root.join("d")).unwrap();
         fs::create_dir_all(folder.join("host")).unwrap();
         fs::write(folder.join("host/f"), SECRET).unwrap();
+        (kept, folder, root)
+    }
+
+    /// A path is checked, then exchanged, then used: a path leads to the new place, a handle stays with the old one.
+    #[test]
+    fn an_exchange_after_the_check_changes_nothing() {
+        let (_kept, folder, root) = beside_the_host();
         fs::write(root.join("d/f"), "inside").unwrap();
         let path = root.join("d/f");
         assert!(path.canonicalize().unwrap().starts_with(&root));
@@ -355,12 +361,7 @@ mod tests {
     /// Somebody exchanges a file, and the folder of another, for links to what they may not read, as fast as they can.
     #[test]
     fn nobody_can_exchange_what_is_held() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().canonicalize().unwrap();
-        let root = folder.join("root");
-        fs::create_dir_all(root.join("d")).unwrap();
-        fs::create_dir_all(folder.join("host")).unwrap();
-        fs::write(folder.join("host/f"), SECRET).unwrap();
+        let (_kept, folder, root) = beside_the_host();
         for path in ["f", "d/f"] {
             fs::write(root.join(path), "inside").unwrap();
         }
