@@ -155,28 +155,28 @@ impl Shared {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mount_that_was_exchanged_while_its_run_waits_is_not_mounted() {
-    let shared = Shared::with(&[("SILO__RUNS__WORKERS", "1")]).await;
-    let image = shared.image(&format!("cat /work/f; echo owned >/work/owned; {WAITS}")).await;
-    let (first, output) = shared.runs.begun(json!({"image": image, "mounts": {"WORK": shared.path("root")}})).await;
-    let form = json!({"image": image, "mounts": {"WORK": shared.path("root/d")}});
-    let (second, _) = told(&shared.runs.submit(form).await);
-    fs::rename(shared.path("root/d"), shared.path("root/away")).unwrap();
-    symlink(shared.path("host"), shared.path("root/d")).unwrap();
+    let mounted = Shared::with(&[("SILO__RUNS__WORKERS", "1")]).await;
+    let image = mounted.image(&format!("cat /work/f; echo owned >/work/owned; {WAITS}")).await;
+    let (first, output) = mounted.runs.begun(json!({"image": image, "mounts": {"WORK": mounted.path("root")}})).await;
+    let form = json!({"image": image, "mounts": {"WORK": mounted.path("root/d")}});
+    let (second, _) = told(&mounted.runs.submit(form).await);
+    fs::rename(mounted.path("root/d"), mounted.path("root/away")).unwrap();
+    symlink(mounted.path("host"), mounted.path("root/d")).unwrap();
     go(&output);
-    let record = shared.runs.ended(&second).await;
+    let record = mounted.runs.ended(&second).await;
     assert_eq!(
         (&record["status"], &record["error"]["name"]),
         (&json!("failed"), &json!("missing-mount")),
         "{record:#}"
     );
     assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "it is no use to try again: {record:#}");
-    assert!(!shared.path("host/owned").exists());
+    assert!(!mounted.path("host/owned").exists());
     // What is a mount of a root was written to as ever, and the record names it as it was asked for.
-    let record = shared.runs.ended(&first).await;
+    let record = mounted.runs.ended(&first).await;
     assert_eq!(record["status"], "successful", "{record:#}");
-    assert_eq!(fs::read_to_string(shared.path("root/owned")).unwrap(), "owned\n");
-    assert_eq!(record["given"]["mounts"]["WORK"], json!(shared.path("root").canonicalize().unwrap()));
-    shared.holds_nothing(&record);
+    assert_eq!(fs::read_to_string(mounted.path("root/owned")).unwrap(), "owned\n");
+    assert_eq!(record["given"]["mounts"]["WORK"], json!(mounted.path("root").canonicalize().unwrap()));
+    mounted.holds_nothing(&record);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,9 +192,9 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
         }
     };
     let address = overheard(socket.path(), tell).await;
-    let shared = Shared::with(&[("SILO__RUNS__ENGINE", &address)]).await;
-    let image = shared.image("cat $FILE $ALL/* /work/f; echo owned >/work/owned").await;
-    let [f, d, away, host] = ["root/f", "root/d", "root/away", "host"].map(|name| shared.path(name));
+    let mounted = Shared::with(&[("SILO__RUNS__ENGINE", &address)]).await;
+    let image = mounted.image("cat $FILE $ALL/* /work/f; echo owned >/work/owned").await;
+    let [f, d, away, host] = ["root/f", "root/d", "root/away", "host"].map(|name| mounted.path(name));
     let files = json!({"FILE": {"path": f}, "ALL": {"path": d}});
     let form = json!({"image": image, "files": files, "mounts": {"WORK": d}});
     let exchange = move || {
@@ -205,16 +205,16 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
         symlink(&host, &d).unwrap();
     };
     *meanwhile.lock().unwrap() = Some(Box::new(exchange));
-    let (id, _) = told(&shared.runs.submit(form).await);
-    let record = shared.runs.ended(&id).await;
+    let (id, _) = told(&mounted.runs.submit(form).await);
+    let record = mounted.runs.ended(&id).await;
     assert!(meanwhile.lock().unwrap().is_none(), "nothing was exchanged: {record:#}");
-    assert_eq!(shared.printed(&id).await, "insideinsideinside", "{record:#}");
+    assert_eq!(mounted.printed(&id).await, "insideinsideinside", "{record:#}");
     assert_eq!(record["status"], "successful", "{record:#}");
-    assert_eq!(fs::read_to_string(shared.path("root/away/owned")).unwrap(), "owned\n");
-    assert!(!shared.path("host/owned").exists());
+    assert_eq!(fs::read_to_string(mounted.path("root/away/owned")).unwrap(), "owned\n");
+    assert!(!mounted.path("host/owned").exists());
     // It names what was asked for.
     assert!(record["dockerRun"].as_str().unwrap().contains("root/d,target=/work"), "{record:#}");
-    shared.holds_nothing(&record);
+    mounted.holds_nothing(&record);
 }
 
 /// The engine behind an address of the network, as one that does not see what we mount.
@@ -234,20 +234,20 @@ async fn far_away() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_does_not_see_our_mounts_gets_copies_and_whole_roots() {
     let address = far_away().await;
-    let shared = Shared::with(&[("SILO__RUNS__ENGINE", &address)]).await;
-    let image = shared.image("cat $FILE $ALL/* /work/f; echo owned >/work/owned").await;
-    let files = json!({"FILE": {"path": shared.path("root/f")}, "ALL": {"path": shared.path("root/d")}});
-    let form = json!({"image": image, "files": files, "mounts": {"WORK": shared.path("root/d")}});
-    let reply = shared.runs.silo.post("/api/v1/runs", form).await;
+    let mounted = Shared::with(&[("SILO__RUNS__ENGINE", &address)]).await;
+    let image = mounted.image("cat $FILE $ALL/* /work/f; echo owned >/work/owned").await;
+    let files = json!({"FILE": {"path": mounted.path("root/f")}, "ALL": {"path": mounted.path("root/d")}});
+    let form = json!({"image": image, "files": files, "mounts": {"WORK": mounted.path("root/d")}});
+    let reply = mounted.runs.silo.post("/api/v1/runs", form).await;
     assert!(reply.status == 400 && reply.body.to_string().contains("runs.mount_roots itself"), "{:?}", reply.body);
-    let form = json!({"image": image, "files": files, "mounts": {"WORK": shared.path("root")}});
-    let (id, _) = told(&shared.runs.submit(form).await);
-    let record = shared.runs.ended(&id).await;
+    let form = json!({"image": image, "files": files, "mounts": {"WORK": mounted.path("root")}});
+    let (id, _) = told(&mounted.runs.submit(form).await);
+    let record = mounted.runs.ended(&id).await;
     assert_eq!(record["status"], "successful", "{record:#}");
-    assert_eq!(shared.printed(&id).await, "insideinsideinside");
-    assert_eq!(fs::read_to_string(shared.path("root/owned")).unwrap(), "owned\n");
-    assert_eq!(fs::read_to_string(shared.path("root/f")).unwrap(), "inside");
-    shared.holds_nothing(&record);
+    assert_eq!(mounted.printed(&id).await, "insideinsideinside");
+    assert_eq!(fs::read_to_string(mounted.path("root/owned")).unwrap(), "owned\n");
+    assert_eq!(fs::read_to_string(mounted.path("root/f")).unwrap(), "inside");
+    mounted.holds_nothing(&record);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
