@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::remote::table;
+use super::table::{name, table, whole};
 use super::{keep_files_private, print};
 use crate::app::{App, NewUser};
 use crate::clock::Clock;
@@ -60,7 +60,7 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
                 let rows = users
                     .iter()
                     .map(|user| [user.id.to_string(), user.username.clone(), user.role.as_str().to_owned()]);
-                print(format_args!("{}\n", table(["ID", "NAME", "ROLE"], rows)))?;
+                print(format_args!("{}\n", table([whole("ID"), self::name("NAME"), whole("ROLE")], rows)))?;
             }
         }
         Command::Passwd { name } => {

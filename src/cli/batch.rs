@@ -244,7 +244,7 @@ impl Batch<'_> {
         if self.options.job.json {
             return print(json_line(&Report { image: self.subject.image.as_str(), output: self.root, rows: &lines })?);
         }
-        print(drawn(&lines, self.options.output.as_deref().unwrap_or(self.root)))
+        print(drawn(&lines))
     }
 }
 

@@ -15,8 +15,9 @@ use super::engine_at::EngineAt;
 use super::job::live::{Bar, Show, stop_on_signal};
 use super::job::{image_reference, usage};
 use super::place::{Account, Registry, login};
-use super::remote::table;
+use super::remote::moment_of;
 use super::render::{json_line, problems, renderer, summary, tame};
+use super::table::{copied, table, whole, words};
 use super::{Exit, manifest_file, print};
 use crate::app::outside::{Outside, Place, Seen, reference};
 use crate::engine::docker::Listed;
@@ -267,10 +268,10 @@ pub(super) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
     }
     let rows = local.into_iter().map(|it| {
         let mark = if it.valid { "" } else { "  (invalid manifest)" };
-        let day = it.created.as_deref().and_then(|time| time.get(..10)).unwrap_or_default().to_owned();
-        [tame(&it.image), day, HumanBytes(it.size).to_string(), tame(&it.title) + mark]
+        let created = moment_of(it.created.unwrap_or_default());
+        [tame(&it.image) + mark, created, HumanBytes(it.size).to_string(), tame(&it.title)]
     });
-    print(format_args!("{}\n", table(["IMAGE", "CREATED", "SIZE", "TITLE"], rows)))?;
+    print(format_args!("{}\n", table([copied("IMAGE"), whole("CREATED"), whole("SIZE"), words("TITLE")], rows)))?;
     Ok(Exit::Done)
 }
 
@@ -359,7 +360,7 @@ fn shown(seen: &Seen, report: &Report, manifest: Option<&str>) -> String {
         ("Image", tame(&seen.reference)),
         ("Digest", seen.digest.clone()),
         ("Platforms", tame(&seen.platforms.join(", "))),
-        ("Built", tame(&seen.built)),
+        ("Built", tame(&moment_of(seen.built.clone()))),
         ("Size", size),
         ("Manifest", summary("manifest", report).trim_start_matches("manifest: ").to_owned()),
     ];

@@ -50,6 +50,7 @@ mod serve;
 mod shell;
 mod spec;
 mod suggest;
+mod table;
 mod test;
 mod upgrade;
 mod validate;

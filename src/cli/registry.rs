@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::account::{PasswordSource, read_password};
 use super::ask::ConsentOption;
 use super::print;
-use super::remote::{RegistryServer, Server, items, moment, table, text};
+use super::remote::{RegistryServer, Server, items, moment, text};
 use super::suggest::nearest;
+use super::table::{copied, name, table, whole, words};
 use crate::catalog::RegistryKind;
 use crate::client::Client;
 
@@ -352,10 +353,17 @@ async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
             moment(&row["nextScanAt"]),
         ]
     });
-    print(format_args!(
-        "{}\n",
-        table(["ID", "NAME", "KIND", "URL", "ORG", "VERIFIED", "LAST SCAN", "NEXT SCAN"], rows)
-    ))?;
+    let columns = [
+        whole("ID"),
+        name("NAME"),
+        whole("KIND"),
+        copied("URL"),
+        words("ORG"),
+        whole("VERIFIED"),
+        whole("LAST SCAN"),
+        whole("NEXT SCAN"),
+    ];
+    print(format_args!("{}\n", table(columns, rows)))?;
     for row in items(&reply).iter().filter(|row| row["lastScan"]["state"] == "held") {
         let name = text(&row["name"]);
         stderrln!("{name}: what has vanished stays until an admin agrees that it is gone: silo scan {name} --confirm");

@@ -5,15 +5,17 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::os::fd::AsFd;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
+use super::table::width_of;
 use crate::seed::validate::{Report, readable};
 use crate::seed::{Problem, Severity};
 
-/// Columns of a shown line of text.
+/// The most columns of a shown line of text.
 const WIDTH: usize = 100;
 /// The most characters that are marked.
 const MARKED: usize = 60;
@@ -56,11 +58,11 @@ pub(super) fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(line)
 }
 
-/// How problems are drawn on a stream: with colours on a terminal, unless NO_COLOR is set.
-pub(super) fn renderer<S: anstream::stream::RawStream>(stream: &S) -> Renderer {
+/// How problems are drawn on a stream: on a terminal as wide as that, and with colours, unless NO_COLOR is set.
+pub(super) fn renderer<S: anstream::stream::RawStream + AsFd>(stream: &S) -> Renderer {
     let renderer =
         if AutoStream::choice(stream) == ColorChoice::Never { Renderer::plain() } else { Renderer::styled() };
-    renderer.term_width(WIDTH)
+    renderer.term_width(width_of(stream).map_or(WIDTH, |width| width.min(WIDTH)))
 }
 
 /// Every problem of a report with its place in the text that was judged.

@@ -12,12 +12,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
 use super::registry::find;
-use super::remote::{Server, items, table, text};
+use super::remote::{Server, items, text};
+use super::table::{cut_beside, cut_in_the_middle, name, table, whole};
 use crate::catalog::{OutcomeGroup, TagOutcome};
 use crate::client::Client;
 
 /// How often a running scan is looked at where it cannot be followed.
 const LOOK: Duration = Duration::from_millis(300);
+/// Columns of a registry's name beside its progress, and of the bar.
+const NAME: usize = 16;
+const BAR: usize = 12;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -103,10 +107,11 @@ async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
 
 /// Watches until all have ended, a bar each. Bars are drawn on standard error, and only on a terminal.
 async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> {
-    let style = ProgressStyle::with_template("{prefix:20!} {bar:20} {msg}")?;
+    let style = ProgressStyle::with_template(&format!("{{prefix:{NAME}}} {{bar:{BAR}}} {{wide_msg}}"))?;
     let bars = MultiProgress::new();
     let watched = scans.iter().map(|scan| {
-        let bar = bars.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(text(&scan["registry"])));
+        let name = cut_in_the_middle(&text(&scan["registry"]), NAME);
+        let bar = bars.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(name));
         watch(client, scan.clone(), bar)
     });
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -146,16 +151,19 @@ fn draw(scan: &Value, bar: &ProgressBar) {
     let counts = &scan["counts"];
     bar.set_length(counts["tags"].as_u64().unwrap_or_default());
     bar.set_position(counts["tagsDone"].as_u64().unwrap_or_default());
-    bar.set_message(progress(scan));
+    bar.set_message(cut_beside(NAME + BAR + 2, &progress(scan)));
     if !is_active(scan) {
         bar.finish();
     }
 }
 
-/// How far a scan is, in a line.
+/// How far a scan is, in a line: what people want to know first comes first.
 fn progress(scan: &Value) -> String {
     let count = |key: &str| scan["counts"][key].as_u64().unwrap_or_default();
     let mut parts = vec![text(&scan["state"])];
+    if let Some(seconds) = scan["remainingSeconds"].as_u64() {
+        parts.push(format!("{} left", HumanDuration(Duration::from_secs(seconds))));
+    }
     if count("repositories") > 0 {
         let known = count("repositories").saturating_sub(count("repositoriesSkipped"));
         parts.push(format!("{}/{known} repositories", count("repositoriesDone")));
@@ -167,9 +175,6 @@ fn progress(scan: &Value) -> String {
     }
     if count("throttledMs") >= 1000 {
         parts.push(format!("{} throttled", HumanDuration(Duration::from_millis(count("throttledMs")))));
-    }
-    if let Some(seconds) = scan["remainingSeconds"].as_u64() {
-        parts.push(format!("{} left", HumanDuration(Duration::from_secs(seconds))));
     }
     parts.join(", ")
 }
@@ -219,10 +224,10 @@ fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
             text(&counts["problems"]),
         ]
     });
-    print(format_args!(
-        "{}\n",
-        table(["REGISTRY", "STATE", "IMAGES", "ADDED", "CHANGED", "REMOVED", "PROBLEMS"], rows)
-    ))?;
+    let counts = ["STATE", "IMAGES", "ADDED", "CHANGED", "REMOVED", "PROBLEMS"].map(whole);
+    let [state, images, added, changed, removed, problems] = counts;
+    let columns = [name("REGISTRY"), state, images, added, changed, removed, problems];
+    print(format_args!("{}\n", table(columns, rows)))?;
     for scan in scans {
         let registry = text(&scan["registry"]);
         if scan["counts"]["tags"] != scan["counts"]["tagsSeed"] {
@@ -255,7 +260,7 @@ mod tests {
         let running = json!({"state": "running", "counts": counts, "remainingSeconds": 90});
         assert_eq!(
             progress(&running),
-            "running, 3/10 repositories, 17/40 tags, 21 requests, 2.00 KiB, 65 seconds throttled, 2 minutes left"
+            "running, 2 minutes left, 3/10 repositories, 17/40 tags, 21 requests, 2.00 KiB, 65 seconds throttled"
         );
         let odd = json!({"state": "running\u{1b}[2J", "counts": {"repositories": -1, "throttledMs": "x"}});
         assert_eq!(progress(&odd), "running [2J", "what comes from a server does not steer a terminal");

@@ -1,19 +1,26 @@
 //! `silo search`: a server's catalogue; a registry itself is `search_registry`'s.
 
 use std::io::stdout;
+use std::iter::once;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::place::Registry;
-use super::remote::{Server, items, table, text, word};
+use super::remote::{Server, items, text, word};
+use super::table::{Column, Table, copied, cut, name, table_within, terminal_width, whole, words};
 use super::{print, search_registry};
 
 /// Around what matches, until the table is laid out: they have no width, and are in no text of ours.
 const START: char = '\u{2061}';
 const END: char = '\u{2062}';
+
+/// Of a table of images, wherever they were found.
+pub(super) const COLUMNS: [Column; 5] =
+    [name("NAME"), whole("VERSION"), words("TITLE"), words("ORGANIZATION"), copied("IMAGE")];
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -82,7 +89,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     if found.is_empty() {
         stderrln!("Nothing matches '{}'.", options.words.join(" "));
     } else {
-        print(format_args!("{}\n", shown(found, is_coloured)))?;
+        print(format_args!("{}\n", shown(found, is_coloured, terminal_width())))?;
     }
     if options.facets && !found.is_empty() {
         print(format_args!("\n{}\n", counts(&reply["facets"])))?;
@@ -115,17 +122,16 @@ async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
 }
 
 /// The results as a table; below a row why it is there, where the server says so and the row does not show it.
-fn shown(found: &[Value], is_coloured: bool) -> String {
+fn shown(found: &[Value], is_coloured: bool, width: Option<usize>) -> String {
     let rows = found.iter().map(|row| {
         let [name, title] = ["name", "title"].map(|field| marked(row, field, is_coloured));
         [name, text(&row["jobVersion"]), title, text(&row["organization"]), text(&row["image"]) + &marks(row)]
     });
-    let table = table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows);
-    let mut lines = table.lines();
-    let mut out: Vec<String> = lines.next().map(str::to_owned).into_iter().collect();
-    for (line, row) in lines.zip(found) {
-        out.push(line.to_owned());
-        out.extend(reason(row, is_coloured));
+    let Table { head, rows } = table_within(width, COLUMNS, rows);
+    let mut out = vec![head];
+    for (lines, row) in rows.into_iter().zip(found) {
+        out.push(lines);
+        out.extend(reason(row, is_coloured, width));
     }
     out.join("\n").replace(START, "\x1b[1;4m").replace(END, "\x1b[22;24m")
 }
@@ -152,24 +158,41 @@ fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
     let whole = plain(&row[field]);
     let highlight = items(&row["highlights"]).iter().find(|it| it["field"] == field && it["text"] == row[field]);
     match highlight.filter(|_| is_coloured) {
-        Some(highlight) => emphasised(&whole, &highlight["ranges"]),
+        Some(highlight) => emphasised(&whole, &ranges(&highlight["ranges"])),
         None => whole,
     }
 }
 
 /// Where a row matches, if its name and title do not tell.
-fn reason(row: &Value, is_coloured: bool) -> Option<String> {
+fn reason(row: &Value, is_coloured: bool, width: Option<usize>) -> Option<String> {
     const MOST: usize = 2;
     let highlights = items(&row["highlights"]);
     if highlights.is_empty() || highlights.iter().any(|it| it["field"] == "name" || it["field"] == "title") {
         return None;
     }
     let told = highlights.iter().take(MOST).map(|it| {
-        let whole = plain(&it["text"]);
-        let whole = if is_coloured { emphasised(&whole, &it["ranges"]) } else { whole };
-        format!("{}: {whole}", text(&it["field"]))
+        let field = format!("    {}: ", text(&it["field"]));
+        let room = width.map_or(usize::MAX, |width| width.saturating_sub(field.width()));
+        let (fragment, ranges) = from_where_it_matches(plain(&it["text"]), ranges(&it["ranges"]), room);
+        field + &cut(&if is_coloured { emphasised(&fragment, &ranges) } else { fragment }, room)
     });
-    Some(format!("    {}", told.collect::<Vec<_>>().join("; ")))
+    Some(told.collect::<Vec<_>>().join("\n"))
+}
+
+/// A text with the places of what matches, in characters; without its beginning where the first would not be seen in so much room.
+fn from_where_it_matches(text: String, ranges: Vec<(u64, u64)>, room: usize) -> (String, Vec<(u64, u64)>) {
+    let first = ranges.first().map_or(0, |(start, _)| *start as usize);
+    if text.width() <= room || first <= room / 2 {
+        return (text, ranges);
+    }
+    let left_out = (first - room / 4).min((text.width() + 1).saturating_sub(room));
+    let moved = |at: u64| at.saturating_sub(left_out as u64) + 1;
+    let ranges = ranges.into_iter().map(|(start, end)| (moved(start), moved(end))).collect();
+    (once('…').chain(text.chars().skip(left_out)).collect(), ranges)
+}
+
+fn ranges(value: &Value) -> Vec<(u64, u64)> {
+    items(value).iter().filter_map(|range| Some((range[0].as_u64()?, range[1].as_u64()?))).collect()
 }
 
 /// A text as it is shown, character by character the same, without our marks.
@@ -177,9 +200,7 @@ fn plain(value: &Value) -> String {
     text(value).replace([START, END], " ")
 }
 
-fn emphasised(plain: &str, ranges: &Value) -> String {
-    let ranges: Vec<(u64, u64)> =
-        items(ranges).iter().filter_map(|range| Some((range[0].as_u64()?, range[1].as_u64()?))).collect();
+fn emphasised(plain: &str, ranges: &[(u64, u64)]) -> String {
     let mut out = String::new();
     for (at, c) in plain.chars().enumerate() {
         let at = at as u64;
@@ -212,7 +233,7 @@ fn counts(facets: &Value) -> String {
         }
         [facet.clone(), told.join(", ")]
     });
-    table(["FACET", "VALUES"], rows)
+    table_within(terminal_width(), [whole("FACET"), words("VALUES")], rows).to_string()
 }
 
 #[cfg(test)]
@@ -230,11 +251,34 @@ mod tests {
                 { "field": "title", "text": "Größe of ice", "ranges": [[0, 5], [9, 12]] },
             ],
         });
-        let plain = shown(std::slice::from_ref(&row), false);
+        let plain = shown(std::slice::from_ref(&row), false, None);
         assert_eq!(plain.lines().last(), Some("sea-ice  1.0.0    Größe of ice                h/i"));
-        let coloured = shown(&[row], true);
+        let coloured = shown(&[row], true, None);
         let bare = coloured.replace("\x1b[1;4m", "").replace("\x1b[22;24m", "");
         assert_eq!(bare, plain, "columns stay where they are");
         assert!(coloured.contains("sea-\x1b[1;4mice\x1b[22;24m ") && coloured.contains("\x1b[1;4mGröße\x1b[22;24m"));
+    }
+
+    #[test]
+    fn why_something_was_found_fits_a_line_and_shows_what_matches() {
+        let fragment = "Takes scenes of every satellite that anybody has ever flown, and marks the ice in them";
+        let row = json!({
+            "name": "edges", "title": "Edges", "jobVersion": "1.0.0", "organization": "", "image": "h/i",
+            "highlights": [
+                { "field": "description", "text": fragment, "ranges": [[75, 78]] },
+                { "field": "tags", "text": "ice", "ranges": [[0, 3]] },
+            ],
+        });
+        let lines = |width| shown(std::slice::from_ref(&row), true, width);
+        let narrow = lines(Some(60));
+        let reasons: Vec<&str> = narrow.lines().skip(2).collect();
+        assert_eq!(
+            reasons,
+            [
+                "    description: … has ever flown, and marks the \x1b[1;4mice\x1b[22;24m in them",
+                "    tags: \x1b[1;4mice\x1b[22;24m",
+            ]
+        );
+        assert!(lines(None).contains("    description: Takes scenes of every satellite that anybody"));
     }
 }

@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 
 use super::place::{Registry, login};
 use super::print;
-use super::remote::table;
 use super::render::{json_line, tame};
+use super::search::COLUMNS;
+use super::table::table;
 use crate::app::folded;
 use crate::app::outside::{Outside, SeedImage};
 use crate::seed::manifest::essentials;
@@ -62,7 +63,7 @@ pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, jso
         let [name, version, title, organization] = texts;
         [name, version, title, organization, tame(&item.image) + mark]
     });
-    print(format_args!("{}\n", table(["NAME", "VERSION", "TITLE", "ORGANIZATION", "IMAGE"], rows)))?;
+    print(format_args!("{}\n", table(COLUMNS, rows)))?;
     if total > shown {
         stderrln!("{shown} of {total}; more with --limit.");
     }

@@ -53,7 +53,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
 ];
 
 /// Each framework that others made, and the rooms that may know it.
-const FRAMEWORKS: [(&str, &[&str]); 36] = [
+const FRAMEWORKS: [(&str, &[&str]); 35] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
@@ -81,7 +81,6 @@ const FRAMEWORKS: [(&str, &[&str]); 36] = [
     ("csv", &["cli", "engine"]),
     ("regex", &["engine"]),
     ("indicatif", &["cli"]),
-    ("comfy_table", &["cli"]),
     ("rpassword", &["cli"]),
     ("annotate_snippets", &["cli"]),
     ("anstream", &["cli"]),

@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use super::journal::Entry;
 use crate::cli::Exit;
-use crate::cli::manifest_file::shown;
-use crate::cli::remote::table;
 use crate::cli::render::tame;
+use crate::cli::table::{name, table, whole, words};
 
 /// How a row stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -110,18 +109,19 @@ pub(super) struct Report<'a> {
     pub rows: &'a [Line],
 }
 
-/// For people.
-pub(super) fn drawn(lines: &[Line], output: &Path) -> String {
+/// For people; folders are those in the batch's.
+pub(super) fn drawn(lines: &[Line]) -> String {
     let rows = lines.iter().map(|line| {
         [
             line.row.to_string(),
             line.state.words().to_owned(),
             tame(&error(line)),
             line.seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
-            line.folder.as_ref().map(|folder| shown(&output.join(folder))).unwrap_or_default(),
+            line.folder.as_deref().map(tame).unwrap_or_default(),
         ]
     });
-    format!("{}\n", table(["ROW", "STATE", "ERROR", "SECONDS", "FOLDER"], rows))
+    let columns = [whole("ROW"), whole("STATE"), words("ERROR"), whole("SECONDS"), name("FOLDER")];
+    format!("{}\n", table(columns, rows))
 }
 
 /// An error's name, with the exit code where there is one.

@@ -15,12 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Exit;
 use crate::cli::render::tame;
+use crate::cli::table::cut_beside;
 use crate::engine::attempt::Event;
 use crate::engine::record::Phase;
 use crate::engine::runtime::{PullProgress, Stream};
 
 /// How many events may wait for a slow terminal.
 const WAITING: usize = 64;
+/// Columns of the time that something takes.
+const ELAPSED: usize = 8;
 
 /// Where what a job prints goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +103,7 @@ impl JobProgress {
         self.spinner.get_or_insert_with(|| {
             let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}").expect("the template is one");
             let spinner = ProgressBar::new_spinner().with_style(style).with_elapsed(since.elapsed());
-            spinner.set_message(format!("{what} {name}"));
+            spinner.set_message(cut_beside(ELAPSED + 3, &format!("{what} {name}")));
             spinner.enable_steady_tick(Duration::from_millis(200));
             spinner
         });
@@ -144,8 +147,7 @@ impl Bar {
             if bar.is_hidden() {
                 stderrln!("{doing} {image}");
             }
-            bar.set_style(ProgressStyle::with_template("{spinner} {prefix} {msg}").expect("the template is one"));
-            bar.set_prefix(doing);
+            bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is one"));
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
@@ -156,7 +158,8 @@ impl Bar {
         }
         let (done, all) = self.layers.values().fold((0, 0), |(done, all), (d, a)| (done + d, all + a));
         let status = tame(&progress.status);
-        bar.set_message(format!("{image}: {status} ({} of {})", HumanBytes(done), HumanBytes(all)));
+        let told = format!("{doing}, {} of {}: {image}: {status}", HumanBytes(done), HumanBytes(all));
+        bar.set_message(cut_beside(2, &told));
     }
 
     pub(in crate::cli) fn finish(&mut self) {

@@ -10,8 +10,9 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use super::super::remote::{Server, items, table, text};
+use super::super::remote::{Server, items, text};
 use super::super::render::tame;
+use super::super::table::{copied, name, table, whole, words};
 use super::super::{Exit, print};
 use super::path;
 use crate::client::Client;
@@ -125,7 +126,7 @@ pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<Exit> {
     let rows = files.iter().map(|(output, file)| {
         [tame(output), tame(&text(&file["path"])), file["size"].to_string(), tame(&text(&file["mediaType"]))]
     });
-    print(format_args!("{}\n", table(["OUTPUT", "FILE", "BYTES", "MEDIA TYPE"], rows)))?;
+    print(format_args!("{}\n", table([name("OUTPUT"), copied("FILE"), whole("BYTES"), words("MEDIA TYPE")], rows)))?;
     for (name, value) in left["json"].as_object().into_iter().flatten() {
         print(format_args!("{} = {}\n", tame(name), tame(&value.to_string())))?;
     }

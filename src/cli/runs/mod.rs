@@ -10,8 +10,9 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::job::assignment;
-use super::remote::{Server, items, moment, table, text, word};
+use super::remote::{Server, items, moment, text, word};
 use super::render::tame;
+use super::table::{copied, table, whole, words};
 use super::{Exit, print};
 use crate::client::{Client, Error};
 
@@ -161,7 +162,8 @@ async fn list(options: ListOptions) -> anyhow::Result<Exit> {
         let why = tame(&text(&run["error"]["name"]));
         [text(&run["id"]), job, stands, why, tame(&text(&run["label"])), moment(&run["created"])]
     });
-    print(format_args!("{}\n", table(["ID", "JOB", "STANDS", "ERROR", "LABEL", "CREATED"], rows)))?;
+    let columns = [copied("ID"), words("JOB"), whole("STANDS"), words("ERROR"), words("LABEL"), whole("CREATED")];
+    print(format_args!("{}\n", table(columns, rows)))?;
     let total = page["total"].as_u64().unwrap_or_default();
     if total > runs.len() as u64 {
         stderrln!("{} of {total}; more with --limit, or narrow them down.", runs.len());

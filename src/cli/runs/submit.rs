@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::super::job::{assignment, json_text};
 use super::super::remote::{Server, text};
 use super::super::render::tame;
+use super::super::table::cut_beside;
 use super::super::{Exit, print};
 use super::{ended, wait};
 use crate::client::Client;
@@ -169,8 +170,8 @@ async fn send(client: &Client, path: &Path) -> anyhow::Result<Value> {
         bail!("the name of {shown} is not UTF-8: rename it")
     };
     let bar = ProgressBar::new(metadata.len());
-    bar.set_style(ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}")?);
-    bar.set_message(format!("Sending {shown}"));
+    bar.set_style(ProgressStyle::with_template("{bar:20} {bytes} of {total_bytes} {wide_msg}")?);
+    bar.set_message(cut_beside(50, &format!("Sending {shown}")));
     let shown_by = bar.clone();
     let upload = client.send_file("/api/v1/uploads", name, file, move |sent| shown_by.inc(sent)).await;
     bar.finish_and_clear();

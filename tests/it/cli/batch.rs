@@ -160,8 +160,9 @@ async fn a_csv_file_with_quotes_commas_and_line_breaks() {
     assert!(exit.stderr.contains("2 rows: 2 successful"), "{}", exit.stderr);
     let table: Vec<Vec<&str>> = exit.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(table[0], ["ROW", "STATE", "ERROR", "SECONDS", "FOLDER"]);
-    let first = "out/0001-a__b.txt-x.txt-y.txt";
-    assert_eq!((table[1][0], table[1][1], table[1][3]), ("1", "successful", first), "{}", exit.stdout);
+    let folder = "0001-a__b.txt-x.txt-y.txt";
+    assert_eq!((table[1][0], table[1][1], table[1][3]), ("1", "successful", folder), "{}", exit.stdout);
+    let first = format!("out/{folder}");
     assert_eq!(job.read(&format!("{first}/output/note.txt")), "say \"hi\",\r\ntwice");
     assert_eq!(job.read(&format!("{first}/output/others.txt")), "x.txt\ny.txt\n");
     assert_eq!(job.read(&format!("{first}/output/result.txt")), "1");

@@ -103,8 +103,8 @@ async fn tables_fit_the_terminal() {
     silo.cli(&["registry", "add", name, &registry.url(), "--schedule", "0 0 1 1 *"]).await.expect_success();
     let environment = [("SILO_URL", silo.url()), ("TZ", "JST-9")];
     let shown = silo_on_terminal_of(80, silo.folder(), &environment, &["registry", "list"], "").stdout;
-    let wide = shown.lines().find(|line| line.trim_end().chars().count() > 80);
-    assert!(wide.is_none() && shown.contains("a-registry-") && shown.contains('…'), "{shown}");
+    assert_fits(&shown, 80);
+    assert!(shown.contains("a-registry-") && shown.contains('…') && shown.contains(&registry.url()), "{shown}");
     let shown = silo_on_terminal_of(200, silo.folder(), &environment, &["registry", "list"], "").stdout;
     assert!(shown.contains("-01-01 09:"), "midnight of UTC in Tokyo: {shown}");
     let piped = silo.cli(&["registry", "list"]).await.expect_success();
@@ -113,6 +113,46 @@ async fn tables_fit_the_terminal() {
     assert!(json.contains("-01-01T00:"), "{json}");
     let names = silo.cli(&["names", "registries"]).await.expect_success();
     assert_eq!(names, format!("{name}\n"));
+}
+
+/// What a terminal shows stays in its columns, whatever was drawn over.
+fn assert_fits(shown: &str, columns: usize) {
+    let plain = anstream::adapter::strip_str(shown).to_string();
+    assert!(plain.split(['\r', '\n']).all(|line| line.trim_end().chars().count() <= columns), "{plain}");
+}
+
+/// The name of an image is what people copy: it is whole, however narrow the terminal. Progress stays in one line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn found_images_can_be_copied_from_a_narrow_terminal() {
+    const IMAGE: &str = "institute/remote-sensing/sea-ice-1.0.0-seed";
+    let registry = FakeRegistry::start().await;
+    registry.push(IMAGE, "1.0.0", &label("sea-ice", "1.0.0", "Finds the edges of sea ice in radar scenes"));
+    let silo = Setup::new().impatient().start().await;
+    silo.cli(&["registry", "add", "a-registry-with-a-long-name", &registry.url()]).await.expect_success();
+    let token = silo.login("admin", PASSWORD).await;
+    let environment = [("SILO_URL", silo.url()), ("SILO_TOKEN", &token), ("NO_COLOR", "1")];
+    let shown = |columns, arguments: &[&str]| {
+        silo_on_terminal_of(columns, silo.folder(), &environment, arguments, "").stdout.replace('\r', "")
+    };
+    let waited = silo_on_terminal_of(80, silo.folder(), &environment, &["scan", "--wait"], "").stdout;
+    assert!(waited.contains("complete") && waited.contains("a-regist…ng-name"), "{waited}");
+    // The last bar fills its line, so that the table begins on the next one.
+    assert_fits(waited.split("REGISTRY").next().unwrap(), 80);
+    let host = registry.url().replace("http://", "");
+    let (image, hosts) = (format!("{host}/{IMAGE}:1.0.0"), [(host.as_str(), "127.0.0.1:PORTS")]);
+    let search = |columns| plain(&shown(columns, &["search", "ice"]).replace(&image, "IMAGE-AS-IT-IS"), &hosts);
+    let wide = search(120);
+    assert!(wide.contains("Finds the e") && wide.contains("…") && wide.ends_with("  IMAGE-AS-IT-IS"), "{wide}");
+    assert_eq!(wide.lines().count(), 2, "{wide}");
+    assert_snapshot!(search(80), @"
+    NAME     VERSION  TITLE                                       ORGANIZATION
+      IMAGE
+    sea-ice  1.0.0    Finds the edges of sea ice in radar scenes  Polar Works
+      IMAGE-AS-IT-IS
+    ");
+    let piped = silo.cli(&["search", "ice"]).await.expect_success();
+    assert!(piped.contains("Finds the edges of sea ice in radar scenes") && !piped.contains('…'), "{piped}");
+    assert!(piped.contains(&image), "{piped}");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! `silo publish`, `unpublish` and `pull` with a real engine and real registries.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::build::Project;
-use super::program::silo_on_terminal;
+use super::program::{silo_on_terminal, silo_on_terminal_of};
 use crate::support::docker_registry::DockerRegistry;
 
 #[tokio::test]
@@ -265,6 +266,13 @@ async fn what_was_published_is_pulled_listed_and_found() {
     let listed: Value = serde_json::from_str(&project.silo(&["list", "--json"]).expect_success()).unwrap();
     let one = listed.as_array().unwrap().iter().find(|it| it["image"] == remote.as_str()).unwrap();
     assert_eq!((&one["name"], &one["valid"]), (&Value::from(image.as_str()), &true.into()));
+    let created: DateTime<Utc> = one["created"].as_str().unwrap().parse().unwrap();
+    let in_tokyo = (created + TimeDelta::hours(9)).format("%Y-%m-%d %H:%M").to_string();
+    let environment = [("DOCKER_HOST", project.engine.host.as_str()), ("TZ", "JST-9")];
+    let shown = silo_on_terminal_of(60, project.path(), &environment, &["list"], "").stdout;
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    let at = lines.iter().position(|line| *line == remote).unwrap_or_else(|| panic!("a name is cut: {shown}"));
+    assert!(lines[at + 1].contains(&in_tokyo) && lines[at + 1].chars().count() <= 60, "{in_tokyo}: {shown}");
 
     // Without a server, and without an engine.
     let nowhere = [("DOCKER_HOST", "unix:///nowhere")];
@@ -300,6 +308,10 @@ async fn images_on_disk_are_looked_at() {
     let silo = |arguments: &[&str]| project.silo_with(&[("DOCKER_HOST", "unix:///nowhere")], arguments, "");
     let text = silo(&["image", "inspect", "layout", "--manifest"]).expect_success();
     assert_eq!(text, format!("{label}\n"));
+    let json = silo(&["image", "inspect", "layout", "--json"]).expect_success();
+    assert!(json.contains(r#""built":"2024-01-01T00:00:00Z""#), "{json}");
+    let shown = silo_on_terminal(project.path(), &[("TZ", "JST-9")], &["image", "inspect", "layout"], "").stdout;
+    assert!(shown.contains("Built:     2024-01-01 09:00\r\n"), "{shown}");
     layout.image("plain:1", &[]);
     layout.write(&project.path().join("layout")).unwrap();
     let said = silo(&["image", "inspect", "./layout"]).expect_failure(2);

@@ -63,7 +63,7 @@ impl Terminal {
         let is_digest = |line: &&str| !line.starts_with("Digest: sha256:");
         // How long the rows of a batch took.
         let is_time = |word: &&str| word.contains('.') && word.parse::<f64>().is_ok();
-        let untimed = |line: &str| match line.split_whitespace().find(is_time).filter(|_| line.contains(" rows/")) {
+        let untimed = |line: &str| match line.split_whitespace().find(is_time).filter(|_| line.contains(" 000")) {
             Some(seconds) => line.replace(seconds, "N.N"),
             None => line.to_owned(),
         };
