@@ -12,10 +12,11 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::away::PassedOn;
 use super::container::{Container, RUN};
 use super::fetch::{Wanted, fetch};
 use super::halt::{Halt, Halted};
-use super::logs::{Logs, Printed};
+use super::logs::{Logs, Printed, STDERR};
 use super::marks::{End, Marks};
 use super::record::{Phase, PhaseRecord};
 use super::removal::{Leave, Removal, create};
@@ -33,6 +34,8 @@ const STARTING: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The exit codes of a process that TERM or KILL has ended: 128 and the number of the signal.
 const SIGNALLED: [i64; 2] = [143, 137];
+/// How many bytes an init process may take to say why it could not begin the job's.
+const LAST_WORDS: u64 = 1024;
 /// How many bytes must fit on a disk that is not full.
 const PROBE: usize = 64 * 1024;
 
@@ -42,6 +45,13 @@ pub enum Event {
     Phase(Phase),
     Pull(PullProgress),
     Output(Chunk),
+    /// The engine does not answer, and is waited for so long at most.
+    Silence {
+        why: runtime::Error,
+        most: Duration,
+    },
+    /// It answers again.
+    Answer,
 }
 
 /// What went wrong with an attempt, apart from the job itself.
@@ -132,6 +142,7 @@ pub struct Attempt<R> {
     clock: Clock,
     phases: Vec<PhaseRecord>,
     events: mpsc::Sender<Event>,
+    passed_on: PassedOn,
 }
 
 /// What remains of an attempt.
@@ -152,12 +163,24 @@ impl<R: Runtime> Attempt<R> {
         phases: Vec<PhaseRecord>,
     ) -> Self {
         let (runtime, clock, leave) = (runtime.clone(), clock.clone(), leave.clone());
-        Self { runtime, folder: folder.to_owned(), logs, marks: Marks::new(folder), leave, clock, phases, events }
+        let (marks, folder) = (Marks::new(folder), folder.to_owned());
+        Self { runtime, folder, logs, marks, leave, clock, phases, events, passed_on: PassedOn::default() }
     }
 
     /// Says in `system.log` what happens.
     pub async fn note(&mut self, text: &str) -> Result<(), Error> {
         self.logs.note(text).await.map_err(|why| written(&self.folder, &why))
+    }
+
+    /// Tells whoever watches.
+    pub(super) async fn tell(&self, event: Event) {
+        _ = self.events.send(event).await;
+    }
+
+    /// Goes on with logs that are written again from the beginning.
+    pub(super) fn go_on(&mut self, logs: Logs) {
+        self.logs = logs;
+        self.passed_on.begin_again();
     }
 
     /// Sees to it that the engine has the image.
@@ -363,6 +386,12 @@ impl<R: Runtime> Attempt<R> {
         (ended, stopped): (Ended, Option<Stopped>),
         (room, low): (Room<'_>, &LowWater),
     ) -> Result<Main, Error> {
+        if stopped.is_none()
+            && let Some(said) = self.short_words().await
+            && let Some(why) = self.runtime.not_begun(container, ended.exit_code, &said).await
+        {
+            return Err(why.into());
+        }
         let output_bytes = room.usage().await.map_or(0, |(usage, _)| usage.length);
         let outputs = room.output.to_owned();
         let is_full = tokio::task::spawn_blocking(move || is_full(&outputs)).await.unwrap_or_default();
@@ -377,6 +406,13 @@ impl<R: Runtime> Attempt<R> {
         let end = End { main, printed: self.logs.printed() };
         self.marks.ended(&end).map_err(|why| written(&self.folder, &why))?;
         Ok(end.main)
+    }
+
+    /// All that was printed, where it is no more than what an init process says when it cannot begin the job's.
+    async fn short_words(&self) -> Option<String> {
+        let Printed { stdout_bytes: 0, stderr_bytes: 0..=LAST_WORDS, .. } = self.logs.printed() else { return None };
+        let said = tokio::fs::read(self.folder.join(STDERR)).await.ok()?;
+        Some(String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Keeps and passes on what the job prints. Reads on when it cannot be kept, so that the job does not wait for ever.
@@ -408,7 +444,9 @@ impl<R: Runtime> Attempt<R> {
                     broken.cancel();
                 }
             }
-            _ = self.events.send(Event::Output(chunk)).await;
+            if let Some(news) = self.passed_on.news(chunk) {
+                _ = self.events.send(Event::Output(news)).await;
+            }
         }
         let finished = self.logs.finish().await.map_err(|why| written(&self.folder, &why));
         outcome.and(finished.map(drop))

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{self, JobUser, MadeAccess};
 use super::attempt::{Attempt, Error, Event, Main, Stopped, written};
+use super::away::EngineWait;
 use super::container::{ATTEMPT, Container, Network, RUN};
 use super::disk::ReadError;
 use super::fetch::Wanted;
@@ -36,6 +37,10 @@ const OPENINGS: u32 = 50;
 const NO_NETWORK: &str = "The job failed, and had no network. If it needs one: `silo run` gives it by --network, a service by \
     runs.network or runs.bridge_registries.";
 
+/// What is said where the engine was waited for in vain.
+const LEFT_RUNNING: &str =
+    "The engine does not answer, so the job's container may run on. The next `silo run` removes it.";
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
@@ -55,6 +60,8 @@ pub struct Job<'a> {
     pub capture_limit: Option<Duration>,
     /// See [`Room::keep_free`].
     pub keep_free: u64,
+    /// How long an engine is waited for that does not answer while the job runs; `None`: the attempt is to be resumed by the caller.
+    pub engine_away: Option<Duration>,
     /// Whether an image with another manifest in its label is refused.
     pub must_match: bool,
     /// What is known of an attempt that another `silo` began and did not live to see the end of.
@@ -104,27 +111,36 @@ pub async fn execute<R: Runtime>(
     let started = job.resumed.map_or_else(|| clock.now(), |resumed| resumed.started);
     let folder = job.folder.attempt(job.number);
     let start = how_far(runtime, job, &folder).await?;
-    let failed = |why: std::io::Error| written(&job.folder.root, &why);
-    let logs = match &start {
-        Start::Ended(end) => Logs::reopen(&folder, job.log_cap, clock, end.printed).await.map_err(failed)?,
-        _ => {
-            prepare(job, &folder, &start).map_err(failed)?;
-            Logs::create(&folder, job.log_cap, clock).await.map_err(failed)?
-        }
-    };
+    let logs = open_logs(job, &folder, &start, clock).await?;
     let earlier = match (&start, job.resumed) {
         (Start::Anew, _) | (_, None) => Vec::new(),
         (_, Some(resumed)) => resumed.phases.clone(),
     };
     let mut attempt = Attempt::begin(runtime, (&folder, logs), (clock, events), job.leave, earlier);
     let mut seen = Seen::default();
-    let main = seen.steps(&mut attempt, job, start, stop).await;
-    if let Err(why) = &main
-        && why.is_silence()
-        && job.leave.keeps_lost()
-        && attempt.has_begun()
-    {
-        return Err(why.clone());
+    let mut main = seen.steps(&mut attempt, job, start, stop).await;
+    let began = AttemptRecord::new(job.number, started);
+    let resumed = Job { resumed: Some(&began), ..job };
+    while let Some(why) = silence(&main, job, &attempt) {
+        let Some(most) = job.engine_away else { return Err(why.into()) };
+        attempt.tell(Event::Silence { why, most }).await;
+        let answered = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(Error::Cancelled),
+            answered = how_far_by_now(runtime, resumed, &folder, most) => answered,
+        };
+        match answered {
+            Ok(start) => {
+                attempt.tell(Event::Answer).await;
+                attempt.go_on(open_logs(job, &folder, &start, clock).await?);
+                main = seen.steps(&mut attempt, resumed, start, stop).await;
+            }
+            Err(why) => {
+                seen.warnings.push(LEFT_RUNNING.to_owned());
+                main = Err(why);
+                break;
+            }
+        }
     }
     let verdict = verdict(job, &main, seen.outputs.as_ref());
     if let Verdict::Failed(error) = &verdict {
@@ -139,6 +155,28 @@ pub async fn execute<R: Runtime>(
     }
     let attempt = record(job, started, clock.now(), attempt, main.ok().as_ref(), &verdict);
     Ok(Outcome { verdict, attempt, image, given, warnings, outputs })
+}
+
+/// Why nobody knows how the job ended, which may run on: its engine has stopped answering.
+fn silence<R: Runtime>(main: &Result<Main, Error>, job: Job<'_>, attempt: &Attempt<R>) -> Option<runtime::Error> {
+    match main {
+        Err(Error::Engine(why)) if why.is_silence() && job.leave.keeps_lost() && attempt.has_begun() => {
+            Some(why.clone())
+        }
+        _ => None,
+    }
+}
+
+/// The files of its logs: as they are where the job has ended, else from the beginning.
+async fn open_logs(job: Job<'_>, folder: &Path, start: &Start, clock: &Clock) -> Result<Logs, Error> {
+    let opened = match start {
+        Start::Ended(end) => Logs::reopen(folder, job.log_cap, clock, end.printed).await,
+        _ => match prepare(job, folder, start) {
+            Ok(()) => Logs::create(folder, job.log_cap, clock).await,
+            Err(why) => Err(why),
+        },
+    };
+    opened.map_err(|why| written(&job.folder.root, &why))
 }
 
 /// How far an attempt came that was begun before. What the engine has of the run besides is removed: an earlier attempt may run
@@ -169,6 +207,18 @@ async fn how_far<R: Runtime>(runtime: &R, job: Job<'_>, folder: &Path) -> Result
         (None, Mark::Begun(container)) => Start::Lost(container),
         (None, _) => Start::Anew,
     })
+}
+
+/// The same of an engine that does not answer: when it does, or is not waited for any more.
+async fn how_far_by_now<R: Runtime>(runtime: &R, job: Job<'_>, folder: &Path, most: Duration) -> Result<Start, Error> {
+    let wait = EngineWait::begin(most);
+    loop {
+        let goes_on = wait.goes_on().await;
+        match how_far(runtime, job, folder).await {
+            Err(why) if why.is_silence() && goes_on => {}
+            answered => break answered,
+        }
+    }
 }
 
 fn prepare(job: Job<'_>, logs: &Path, start: &Start) -> std::io::Result<()> {

@@ -4,6 +4,7 @@
 
 mod access;
 pub mod attempt;
+pub mod away;
 pub mod build;
 pub mod command;
 pub mod compare;

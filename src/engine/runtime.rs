@@ -51,6 +51,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Waits for a container's end.
     fn wait(&self, id: &str) -> impl Future<Output = Result<Ended>> + Send;
 
+    /// Why a container that ended with this exit code could not begin its command; `None`: it has begun. Engines put an init process
+    /// first, so a container starts without its command, too. `said`: all that was printed.
+    fn not_begun(&self, id: &str, exit_code: i64, said: &str) -> impl Future<Output = Option<Error>> + Send;
+
     /// Sends a signal. One that is not running any more is left alone.
     fn signal(&self, id: &str, signal: Signal) -> impl Future<Output = Result<()>> + Send;
 

@@ -19,6 +19,7 @@ use super::{RunSpec, read_record};
 use crate::auth::random_id;
 use crate::catalog::{LONGEST_RETRY_WAIT, Role};
 use crate::engine::attempt::Event;
+use crate::engine::away::ENGINE_AWAY;
 use crate::engine::disk::space;
 use crate::engine::execute::{Job, Outcome, execute};
 use crate::engine::fetch::{PullPolicy, Wanted};
@@ -33,8 +34,6 @@ use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
 /// How long a silo may be silent before another takes its runs.
 pub(in crate::app) const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// For how long an engine that does not answer keeps its runs from being done by another silo.
-const ENGINE_AWAY: Duration = Duration::from_secs(15 * 60);
 /// How often the lease is renewed, and who wants to cancel is heard.
 const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
@@ -216,8 +215,8 @@ impl App {
                         record.message = progress.to_string();
                         told_of_pull = true;
                     }
-                    // What it prints is in its logs.
-                    Event::Output(_) => {}
+                    // What it prints is in its logs, and its engine is not waited for there.
+                    Event::Output(_) | Event::Silence { .. } | Event::Answer => {}
                 },
                 _ = ticks.tick() => match beside(work.as_mut(), &mut ended, self.renew(claim, task)).await {
                     Ok(false) if !cancel.is_cancelled() => {
@@ -318,6 +317,7 @@ impl App {
             log_cap: u64::from(settings.log_mib) * MIB,
             capture_limit: Some(Duration::from_secs(u64::from(settings.capture_minutes) * 60)),
             keep_free,
+            engine_away: None,
             must_match: true,
             resumed: task.resumed.as_ref(),
             leave,

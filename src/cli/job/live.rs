@@ -51,6 +51,18 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, Joi
                     doing.begin(phase);
                 }
                 Event::Pull(progress) => pull.show(progress),
+                Event::Silence { why, most } => {
+                    doing.hide();
+                    let minutes = most.as_secs() / 60;
+                    stderrln!("{}", tame(&why.to_string()));
+                    stderrln!(
+                        "The job may run on there: waiting for the engine, {minutes} minutes at most; Ctrl-C ends that"
+                    );
+                }
+                Event::Answer => {
+                    stderrln!("The engine answers again");
+                    doing.draw();
+                }
                 // Whoever reads may have seen enough; the job goes on.
                 Event::Output(chunk) => {
                     doing.hide();

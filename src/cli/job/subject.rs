@@ -18,6 +18,8 @@ use crate::cli::suggest::nearest_path;
 use crate::cli::{Exit, complain};
 use crate::clock::Clock;
 use crate::engine::attempt::Event;
+use crate::engine::away::ENGINE_AWAY;
+use crate::engine::container::RUN;
 use crate::engine::docker::Docker;
 use crate::engine::execute::{Job, execute};
 use crate::engine::fetch::{PullPolicy, Wanted, fetch};
@@ -151,6 +153,8 @@ impl Machine {
     ) -> anyhow::Result<Record> {
         let clock = Clock::system();
         owner.mark(&mut plan.container.labels);
+        // By which its container is found again when the engine was away.
+        plan.container.labels.insert(RUN.to_owned(), id.clone());
         let job = Job {
             manifest,
             plan: &plan,
@@ -168,9 +172,10 @@ impl Machine {
             log_cap: DEFAULT_CAP,
             capture_limit: None,
             keep_free: 0,
+            engine_away: Some(ENGINE_AWAY),
             must_match: false,
             resumed: None,
-            leave: &Leave::default(),
+            leave: &Leave::when_lost(),
         };
         let begun = clock.now();
         let mut running = pin!(execute(&self.docker, job, &clock, tell, stop));

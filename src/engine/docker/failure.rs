@@ -117,7 +117,8 @@ pub(super) fn is_without_init(why: &BollardError) -> bool {
     says(&words(why), &["container-init binary not found"])
 }
 
-/// What an init program says that could not begin the job's: the exit code of a shell, and the reason.
+/// What an init program says that could not begin the job's: the exit code of a shell, and the reason. (Docker's is tini, Podman's
+/// catatonit.)
 pub(super) fn of_init(said: &str) -> Option<(i64, String)> {
     let said = said.trim();
     let tini = said.starts_with("[FATAL tini (") && said.contains("] exec ");

@@ -6,6 +6,7 @@ mod create;
 mod failure;
 mod images;
 mod open_up;
+mod program;
 mod pull;
 mod session;
 
@@ -42,8 +43,6 @@ const ANSWER: Duration = Duration::from_secs(120);
 const GREETING: Duration = Duration::from_secs(30);
 /// How long after a container was killed it is still heard that its memory was the reason.
 const LATE: Duration = Duration::from_secs(1);
-/// How many lines an init program may take to say why it could not begin.
-const LAST_WORDS: &str = "8";
 /// How many events Docker remembers (`daemon/events`), and none of before its start.
 const REMEMBERED: usize = 256;
 /// The exit code of a process that was killed: 128 and the number of `SIGKILL`.
@@ -242,9 +241,6 @@ impl Runtime for Docker {
             // The connection was cut in the middle of the wait.
             return Err(Error::Lost { address: self.address.clone(), reason: "it stopped answering".to_owned() });
         };
-        if let Some((exit_code, reason)) = self.not_begun(id, exit_code).await {
-            return Err(Error::Command { exit_code, reason });
-        }
         // Podman's containers outlive it, so there is nothing to tell but of signals.
         let told = match exit_code {
             0 => Told::default(),
@@ -256,6 +252,14 @@ impl Runtime for Docker {
         let is_likely = self.is_podman && has_limit && !told.was_signalled;
         let oom = state.oom_killed == Some(true) || (exit_code == KILLED && (told.oom || is_likely));
         Ok(Ended { exit_code, oom, was_signalled: told.was_signalled, is_unseen: told.is_unseen })
+    }
+
+    async fn not_begun(&self, id: &str, exit_code: i64, said: &str) -> Option<Error> {
+        if !matches!(exit_code, 1 | 126 | 127) {
+            return None;
+        }
+        let why = if said.is_empty() { program::missing(self, id).await } else { failure::of_init(said) };
+        why.map(|(exit_code, reason)| Error::Command { exit_code, reason })
     }
 
     async fn signal(&self, id: &str, signal: Signal) -> Result<()> {
@@ -301,22 +305,6 @@ impl Runtime for Docker {
 }
 
 impl Docker {
-    /// The exit code and the reason where the init process could not begin the job's own: it is there, so the container starts, and
-    /// says so in the container's output. (Docker's is tini, Podman's catatonit.)
-    async fn not_begun(&self, id: &str, exit_code: i64) -> Option<(i64, String)> {
-        if !matches!(exit_code, 1 | 126 | 127) {
-            return None;
-        }
-        // In as many pieces as it was written in.
-        let options = LogsOptionsBuilder::default().stderr(true).tail(LAST_WORDS).build();
-        let mut said = Vec::new();
-        let mut pieces = self.client.logs(id, Some(options));
-        while let Some(Ok(piece)) = pieces.next().await {
-            said.extend_from_slice(&piece.into_bytes());
-        }
-        failure::of_init(&String::from_utf8_lossy(&said))
-    }
-
     /// What the engine tells of a container that has failed, beside its state. Docker hears of the end and of memory that ran out by
     /// two ways, and writes the state at the end; what comes later is an event only, for which this waits (`is_late`).
     async fn told_of(&self, id: &str, state: &models::ContainerState, is_late: bool) -> Told {

@@ -52,7 +52,12 @@ impl Session {
     /// # Errors
     /// The engine's; it is removed all the same, if that can be.
     pub async fn end(self) -> Result<Ended> {
-        let ended = self.docker.wait(self.removal.id()).await;
+        let id = self.removal.id();
+        let ended = match self.docker.wait(id).await {
+            // What was printed is on the user's terminal.
+            Ok(ended) => self.docker.not_begun(id, ended.exit_code, "").await.map_or(Ok(ended), Err),
+            failed => failed,
+        };
         let removed = self.removal.now().await;
         let ended = ended?;
         removed.map_or(Ok(ended), Err)

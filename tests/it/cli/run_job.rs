@@ -1,16 +1,16 @@
 //! `silo run` with a real engine.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde_json::{Value, json};
 use silo::seed::LABEL;
 use tempfile::TempDir;
 
 use super::program::silo;
-use crate::support::docker_engine::{DockerEngine, engine};
+use crate::support::docker_engine::{CutSocket, DockerEngine, WAITS, engine};
 use crate::support::output;
 use crate::support::process::Exit;
 
@@ -178,10 +178,75 @@ async fn signals_stop_the_container() {
         assert_eq!(job.containers().await.len(), 1);
         output(Command::new("kill").args([signal, &child.id().to_string()]));
         let mut rest = String::new();
-        std::io::Read::read_to_string(&mut printed, &mut rest).unwrap();
+        printed.read_to_string(&mut rest).unwrap();
         assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(130), "bye\n"));
         assert_eq!(job.containers().await, [""; 0]);
     }
+}
+
+/// A run whose engine is cut off; what it says on standard error is read line by line.
+fn cut_off(job: &Job, socket: &CutSocket) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
+    let arguments = ["run", &job.image, "--engine", &socket.host, "--network", "none", "-e", "API_KEY=x", "-o", "out"];
+    command.current_dir(job.path()).env_clear().args(arguments).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    // It stays open: what comes later is read at the end.
+    let printed = child.stdout.as_mut().unwrap();
+    let mut byte = [0];
+    while !line.ends_with('\n') {
+        printed.read_exact(&mut byte).unwrap();
+        line.push(byte[0].into());
+    }
+    assert_eq!(line, "begun\n");
+    socket.cut();
+    let said = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, said)
+}
+
+fn until_said(said: &mut Lines<BufReader<ChildStderr>>, words: &str) {
+    said.by_ref()
+        .map(Result::unwrap)
+        .find(|line| line.contains(words))
+        .unwrap_or_else(|| panic!("{words} is not said"));
+}
+
+/// As for a service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_outlives_the_connection_to_its_engine() {
+    let job = Job::new("cut-off", WAITS).await;
+    let socket = CutSocket::to(&job.engine);
+    let (child, mut said) = cut_off(&job, &socket);
+    until_said(&mut said, "does not answer any more");
+    until_said(&mut said, "waiting for the engine, 15 minutes at most; Ctrl-C ends that");
+    assert_eq!(job.containers().await.len(), 1, "it runs on");
+    socket.mend();
+    until_said(&mut said, "The engine answers again");
+    fs::write(job.path().join("out/go"), "").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{:?}", said.collect::<Vec<_>>());
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "gone on\n", "what was shown is not shown again");
+    assert_eq!(fs::read_to_string(job.path().join("out/begun")).unwrap(), "once\n");
+    let kept = fs::read_to_string(job.path().join("out.run/attempt-1/_stdout.txt")).unwrap();
+    assert_eq!(kept, "begun\ngone on\n", "whole, and once");
+    let record: Value = serde_json::from_slice(&fs::read(job.path().join("out.run/job.json")).unwrap()).unwrap();
+    assert_eq!(record["status"], "successful", "{record:#}");
+    assert_eq!(job.containers().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_wait_for_an_engine_presses_ctrl_c() {
+    let job = Job::new("cut-for-good", WAITS).await;
+    let socket = CutSocket::to(&job.engine);
+    let (mut child, mut said) = cut_off(&job, &socket);
+    until_said(&mut said, "Ctrl-C ends that");
+    output(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    until_said(&mut said, "The next `silo run` removes it");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(job.containers().await.len(), 1, "nobody could remove it");
+    let other = Job::new("after-cut", "exit 0").await;
+    assert_eq!(other.run(&[]).code, Some(0));
+    assert_eq!(job.containers().await, [""; 0], "the next run has removed it");
 }
 
 /// Who does not want to wait for a job that does not listen presses Ctrl-C again.

@@ -107,7 +107,7 @@ async fn too_much_memory_is_told_from_a_kill() {
 #[tokio::test]
 async fn too_much_memory_is_told_though_the_engine_hears_of_it_late() {
     let mut job = Job::new("awk 'BEGIN { s = \"x\"; while (1) s = s s }'; exit $?").await;
-    let (late, hidden) = late_to_hear(&job.engine.host, job.folder.path()).await;
+    let (late, hidden) = late_to_hear(&job.engine.host, job.folder.path());
     job.docker = Docker::open(Some(&late)).await.unwrap();
     job.container.memory = Some(16 << 20);
     let ended = job.ended().await.ended;

@@ -2,14 +2,16 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::Ordering;
 
 use silo::engine::attempt::Error;
+use silo::engine::container::Bind;
 use silo::engine::docker::Docker;
 use silo::engine::leftovers::{OWNER_LABEL, Owner, PROCESS_LABEL, Swept, sweep};
 use silo::engine::runtime::{self, Runtime as _};
 
 use super::Job;
-use crate::support::docker_engine::DockerEngine;
+use crate::support::docker_engine::{self, DockerEngine, deaf_to_errors};
 use crate::support::output;
 
 #[tokio::test]
@@ -47,18 +49,49 @@ async fn images_that_cannot_be_run_are_refused_in_words() {
     }
 }
 
+/// Commands that an engine cannot begin have the codes of a shell, also where what its init process says of that is lost.
+pub(super) async fn commands_that_cannot_begin_are_told(engine: &DockerEngine) {
+    let job = async |command: &[&str]| {
+        let mut job = Job::on(engine.clone(), "").await;
+        let words = command.iter().map(|&word| word.to_owned()).collect();
+        (job.container.entrypoint, job.container.command) = (Some(words), None);
+        job
+    };
+    for (command, code) in [("/no/such/program", 127), ("nothing-in-path", 127), ("bin/nothing", 127), ("/bin", 126)] {
+        for is_heard in [true, false] {
+            let mut job = job(&[command]).await;
+            let (deaf, count) = deaf_to_errors(&job.engine.host, job.folder.path());
+            if !is_heard {
+                job.docker = Docker::open(Some(&deaf)).await.unwrap();
+            }
+            let why = job.run().await.main.unwrap_err();
+            let Error::Engine(runtime::Error::Command { exit_code, reason }) = &why else {
+                panic!("{command}: {why:?}")
+            };
+            assert_eq!(*exit_code, code, "{why}");
+            assert!(is_heard || count.load(Ordering::Relaxed) == 0 || reason.contains("image"), "{why}");
+            assert!(job.text("system.log").contains("cannot be started"));
+        }
+    }
+    // What has begun has its own code, though it says nothing: by its path, in PATH, along a link, and from a mount.
+    let silent = ["/bin/busybox sh -c", "busybox sh -c", "sh -c", "/in/sh -c"];
+    for command in silent {
+        let words: Vec<&str> = command.split(' ').chain(["exit 127"]).collect();
+        let mut job = job(&words).await;
+        let program = job.path("sh");
+        std::fs::copy("/bin/busybox", &program).unwrap();
+        let source = program.display().to_string();
+        job.container.binds.push(Bind { source, target: "/in/sh".to_owned(), read_only: true, held: None });
+        assert_eq!(job.ended().await.ended.exit_code, 127, "{command}");
+    }
+}
+
 #[tokio::test]
 async fn commands_that_are_not_there_have_the_codes_of_a_shell() {
-    for (command, code) in [("/no/such/program", 127), ("nothing-in-path", 127), ("/etc/hostname", 126)] {
-        let mut job = Job::new("").await;
-        job.container.entrypoint = Some(vec![command.to_owned()]);
-        let why = job.run().await.main.unwrap_err();
-        let Error::Engine(runtime::Error::Command { exit_code, .. }) = &why else { panic!("{why:?}") };
-        assert_eq!(*exit_code, code, "{why}");
-        assert!(job.text("system.log").contains("cannot be started"));
-    }
+    let engine = docker_engine::engine().await;
+    commands_that_cannot_begin_are_told(&engine).await;
     // The base has neither entry point nor command.
-    let mut job = Job::new("").await;
+    let mut job = Job::on(engine, "").await;
     (job.container.entrypoint, job.container.command) = (None, None);
     let why = job.run().await.main.unwrap_err();
     assert!(matches!(why, Error::Engine(runtime::Error::Command { exit_code: 127, .. })), "{why:?}");

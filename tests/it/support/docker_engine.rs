@@ -22,6 +22,7 @@ use serde_json::Value;
 use silo::engine::docker::Docker;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, watch};
 
@@ -40,36 +41,51 @@ pub async fn there(path: &Path) {
     }
 }
 
+/// Bytes that are exchanged for as many others on the way to an engine or back.
+type Exchange = Option<[&'static [u8]; 2]>;
+
 /// A socket to an engine through which nobody sees in a container's state that its memory ran out, as when the engine
 /// hears of that too late. Counts the states in which it stood.
-pub async fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
-    const HIDDEN: [&[u8]; 2] = [br#""OOMKilled":true"#, br#""OOMKilled":null"#];
-    let socket = folder.join("late.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let (engine, hidden) = (host.trim_start_matches("unix://").to_owned(), Arc::new(AtomicU32::new(0)));
-    let count = Arc::clone(&hidden);
+pub fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
+    exchanging(host, folder, None, Some([br#""OOMKilled":true"#, br#""OOMKilled":null"#]))
+}
+
+/// A socket to an engine through which nobody hears what containers print on standard error, as when that is lost. Counts how often
+/// it was asked for.
+pub fn deaf_to_errors(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
+    exchanging(host, folder, Some([b"stderr=true", b"stderr=0&a="]), None)
+}
+
+fn exchanging(host: &str, folder: &Path, asked: Exchange, answered: Exchange) -> (String, Arc<AtomicU32>) {
+    let socket = folder.join("exchanging.sock");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let (engine, exchanged) = (host.trim_start_matches("unix://").to_owned(), Arc::new(AtomicU32::new(0)));
+    let count = Arc::clone(&exchanged);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let (mut ask, mut answer) = client.into_split();
-            let (mut answers, mut asked) = UnixStream::connect(&engine).await.unwrap().into_split();
-            tokio::spawn(async move { tokio::io::copy(&mut ask, &mut asked).await });
-            let count = Arc::clone(&count);
-            tokio::spawn(async move {
-                let mut buffer = vec![0; 1 << 16];
-                while let Ok(read @ 1..) = answers.read(&mut buffer).await {
-                    let bytes = &mut buffer[..read];
-                    if let Some(at) = bytes.windows(HIDDEN[0].len()).position(|window| window == HIDDEN[0]) {
-                        bytes[at..at + HIDDEN[1].len()].copy_from_slice(HIDDEN[1]);
-                        count.fetch_add(1, Ordering::Relaxed);
-                    }
-                    if answer.write_all(bytes).await.is_err() {
-                        return;
-                    }
-                }
-            });
+            let (ask, answer) = client.into_split();
+            let (answers, asks) = UnixStream::connect(&engine).await.expect("the engine has a socket").into_split();
+            tokio::spawn(pass(ask, asks, asked, Arc::clone(&count)));
+            tokio::spawn(pass(answers, answer, answered, Arc::clone(&count)));
         }
     });
-    (format!("unix://{}", socket.display()), hidden)
+    (format!("unix://{}", socket.display()), exchanged)
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, exchange: Exchange, count: Arc<AtomicU32>) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let bytes = &mut buffer[..read];
+        if let Some([old, new]) = exchange
+            && let Some(at) = bytes.windows(old.len()).position(|window| window == old)
+        {
+            bytes[at..at + old.len()].copy_from_slice(new);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// A socket to an engine that can be cut: what goes on by it ends, and nobody gets on, until it is mended. Ends with the test's
