@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    silo::cli::run(std::env::args_os())
+    silo::cli::run(std::env::args_os().collect())
 }

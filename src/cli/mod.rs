@@ -215,7 +215,7 @@ fn keep_files_private() {
 }
 
 /// Runs the program with its arguments.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
@@ -253,8 +253,7 @@ fn colour_choice(words: &[String]) -> ColorChoice {
 }
 
 /// Reads what was typed, in Seed CLI's spelling, too.
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, ExitCode> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+fn parse(arguments: Vec<OsString>) -> Result<Arguments, ExitCode> {
     called::remember(old::called_as(&arguments));
     let old::Rewritten { arguments, notes, is_seed } = old::rewrite(arguments).map_err(|why| {
         _ = complain(&anyhow::Error::msg(render::tame(why.as_str())));

@@ -13,6 +13,7 @@ use tantivy::{DocId, Searcher, SegmentReader};
 use super::facets::Facet;
 use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, IS_SECONDARY, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
 use super::score::Scores;
+use super::word_cache::WordLookups;
 
 /// One consistent state of an index.
 pub struct View {
@@ -28,6 +29,7 @@ pub struct View {
     known: Arc<RwLock<Known>>,
     /// Scores of searches that have ended, to be used again: a new array costs more than a search that finds little.
     free: Mutex<Vec<Scores>>,
+    pub lookups: WordLookups,
 }
 
 /// What makes an image the first choice.
@@ -89,7 +91,16 @@ impl View {
         });
         let bases = bases.collect();
         let standing = standing(&searcher, &columns, &known.read().unwrap_or_else(PoisonError::into_inner));
-        Ok(Self { searcher, columns, bases, size, standing, known, free: Mutex::default() })
+        Ok(Self {
+            searcher,
+            columns,
+            bases,
+            size,
+            standing,
+            known,
+            free: Mutex::default(),
+            lookups: WordLookups::default(),
+        })
     }
 
     /// Segments with the numbers of their first documents.

@@ -1,12 +1,14 @@
 //! Compounds in every spelling: what of a query is written together or apart in the index. A word may be two there (`timeseries`,
 //! `time series`), neighbours may be one, and a text without blanks several.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tantivy::InvertedIndexReader;
 use tantivy::schema::Field;
-use tantivy::{InvertedIndexReader, Searcher};
 
+use super::columns::View;
 use super::query::Query;
 use super::schema::Fields;
 use super::spelling::Spellings;
@@ -44,22 +46,25 @@ pub struct JoinedWord {
 
 impl CompoundWords {
     /// Looks each word up.
-    pub fn of(searcher: &Searcher, fields: &Fields, query: &Query) -> tantivy::Result<Self> {
-        let dictionary = CompoundDictionary::open(searcher, fields)?;
+    pub fn of(view: &View, fields: &Fields, query: &Query) -> tantivy::Result<Self> {
+        let dictionary =
+            CompoundDictionary { view, fields: fields.weights().map(|(field, _)| field), opened: OnceCell::new() };
         let mut all = Self::default();
         let clauses = query.alternatives.iter().flat_map(|alternative| &alternative.clauses).chain(&query.excluded);
         let named = clauses.filter(|clause| !clause.is_phrase).flat_map(|clause| &clause.words);
         let free = query.alternatives.iter().flat_map(|alternative| &alternative.phrase);
         for word in free.chain(named) {
             if !all.readings.contains_key(word) {
-                all.readings.insert(word.clone(), dictionary.readings(word)?);
+                let found = view.lookups.readings.get_or(word.clone(), |word| dictionary.readings(word))?;
+                all.readings.insert(word.clone(), found.to_vec());
             }
         }
         for alternative in &query.alternatives {
             for joined in alternative.joined() {
                 let is_last = joined.of.end == alternative.phrase.len();
                 let may_go_on = is_last && joined.text.chars().count() >= SHORTEST_BEGINNING;
-                let word = dictionary.joined(joined.text, may_go_on)?;
+                let key = (joined.text, may_go_on);
+                let word = view.lookups.joined.get_or(key, |(text, may_go_on)| dictionary.joined(text, *may_go_on))?;
                 if !word.fields.is_empty() {
                     all.join(&alternative.phrase[joined.of], &word);
                 }
@@ -110,17 +115,26 @@ impl CompoundWords {
 
 /// The words of the index, by field.
 struct CompoundDictionary<'a> {
-    searcher: &'a Searcher,
-    fields: Vec<(Field, Vec<Arc<InvertedIndexReader>>)>,
+    view: &'a View,
+    fields: [Field; 6],
+    /// Made when it is first needed: most words were looked up before.
+    opened: OnceCell<Vec<FieldSegments>>,
 }
 
-impl<'a> CompoundDictionary<'a> {
-    fn open(searcher: &'a Searcher, fields: &Fields) -> tantivy::Result<Self> {
-        let open = |(field, _)| {
-            let segments = searcher.segment_readers().iter().map(|segment| segment.inverted_index(field));
+/// A field, in each segment.
+type FieldSegments = (Field, Vec<Arc<InvertedIndexReader>>);
+
+impl CompoundDictionary<'_> {
+    fn segments(&self) -> tantivy::Result<&[FieldSegments]> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let open = |field| {
+            let segments = self.view.searcher.segment_readers().iter().map(|segment| segment.inverted_index(field));
             Ok((field, segments.collect::<tantivy::Result<_>>()?))
         };
-        Ok(Self { searcher, fields: fields.weights().into_iter().map(open).collect::<tantivy::Result<_>>()? })
+        let opened = self.fields.into_iter().map(open).collect::<tantivy::Result<_>>()?;
+        Ok(self.opened.get_or_init(|| opened))
     }
 
     fn readings(&self, word: &str) -> tantivy::Result<Vec<Vec<WordSequence>>> {
@@ -189,7 +203,7 @@ impl<'a> CompoundDictionary<'a> {
         if right.ends_with(char::is_alphabetic) {
             rights.push(right.strip_suffix('s').map_or_else(|| format!("{right}s"), str::to_owned));
         }
-        for (_, segments) in &self.fields {
+        for (_, segments) in self.segments()? {
             let lefts = docs(segments, left)?;
             if lefts == 0 {
                 continue;
@@ -208,7 +222,7 @@ impl<'a> CompoundDictionary<'a> {
     }
 
     fn has(&self, word: &str) -> tantivy::Result<bool> {
-        for (_, segments) in &self.fields {
+        for (_, segments) in self.segments()? {
             if docs(segments, word)? > 0 {
                 return Ok(true);
             }
@@ -217,11 +231,11 @@ impl<'a> CompoundDictionary<'a> {
     }
 
     /// Where neighbours are one word.
-    fn joined(&self, text: String, may_go_on: bool) -> tantivy::Result<JoinedWord> {
-        let stem = words::stem(&text);
-        let mut joined = JoinedWord { text, is_begun: false, fields: Vec::new() };
-        for (field, segments) in &self.fields {
-            let is_begun = may_go_on && prefix::is_begun(self.searcher, *field, &joined.text)?;
+    fn joined(&self, text: &str, may_go_on: bool) -> tantivy::Result<JoinedWord> {
+        let stem = words::stem(text);
+        let mut joined = JoinedWord { text: text.to_owned(), is_begun: false, fields: Vec::new() };
+        for (field, segments) in self.segments()? {
+            let is_begun = may_go_on && prefix::is_begun(&self.view.searcher, *field, &joined.text)?;
             let is_stem = || stem.as_ref().map_or(Ok(0), |stem| docs(segments, stem));
             if is_begun || docs(segments, &joined.text)? > 0 || is_stem()? > 0 {
                 joined.fields.push(*field);

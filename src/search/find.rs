@@ -107,19 +107,19 @@ impl Search<'_> {
 
     fn text(&self, query: &Query) -> Result<Matches> {
         let mut spellings = Spellings::new();
-        let mut compounds = CompoundWords::of(&self.view.searcher, self.fields, query).map_err(index_error)?;
+        let mut compounds = CompoundWords::of(self.view, self.fields, query).map_err(index_error)?;
         let (mut images, mut matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
         for (tolerance, enough) in [(Tolerance::Usual, ENOUGH), (Tolerance::ShortWords, 1)] {
             if matching >= enough {
                 break;
             }
-            spellings = spelling::near(&self.view.searcher, self.fields, query, tolerance).map_err(index_error)?;
+            spellings = spelling::near(self.view, self.fields, query, tolerance).map_err(index_error)?;
             if !spellings.is_empty() {
                 (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
             }
         }
         if matching < ENOUGH {
-            let joined = spelling::near_joined(&self.view.searcher, self.fields, query).map_err(index_error)?;
+            let joined = spelling::near_joined(self.view, self.fields, query).map_err(index_error)?;
             if !joined.is_empty() {
                 compounds.correct(query, &joined, self.fields);
                 (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;

@@ -130,6 +130,8 @@ impl Marks {
 
 /// What is looked for in one text.
 struct WantedWords<'a> {
+    /// First letters of all of `words` and `begun`, each once.
+    first_letters: Vec<char>,
     /// With their stems.
     words: HashSet<&'a str>,
     begun: Vec<&'a str>,
@@ -139,14 +141,25 @@ struct WantedWords<'a> {
 impl<'a> WantedWords<'a> {
     fn of(marks: &[&'a Mark]) -> Self {
         let single = marks.iter().filter(|mark| mark.sequence.is_empty());
+        let words: HashSet<&str> = single.flat_map(|mark| mark.ways()).collect();
+        let begun: Vec<&str> = marks.iter().filter(|mark| mark.is_begun).map(|mark| mark.word.as_str()).collect();
+        let mut first_letters: Vec<char> = words.iter().chain(&begun).filter_map(|word| word.chars().next()).collect();
+        first_letters.sort_unstable();
+        first_letters.dedup();
         Self {
-            words: single.flat_map(|mark| mark.ways()).collect(),
-            begun: marks.iter().filter(|mark| mark.is_begun).map(|mark| mark.word.as_str()).collect(),
+            first_letters,
+            words,
+            begun,
             sequences: marks.iter().map(|mark| mark.sequence.as_slice()).filter(|words| !words.is_empty()).collect(),
         }
     }
 
     fn has(&self, span: &Span) -> bool {
+        // Most words of a text are told by their first letters, before their stems are made.
+        let first = span.word.chars().next();
+        if !first.is_some_and(|first| self.first_letters.contains(&first) || words::stem_may_begin_otherwise(first)) {
+            return false;
+        }
         self.words.contains(span.word.as_str())
             || self.begun.iter().any(|begun| span.word.starts_with(begun))
             || words::stem(&span.word).is_some_and(|stem| self.words.contains(stem.as_str()))
@@ -182,10 +195,13 @@ fn whole(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     if ranges.is_empty() {
         return ranges;
     }
-    let ends = ends(text);
-    for range in &mut ranges {
-        range.start = ends[ends.partition_point(|end| *end <= range.start) - 1];
-        range.end = ends[ends.partition_point(|end| *end < range.end)];
+    // In ASCII each letter is a grapheme.
+    if !text.is_ascii() {
+        let ends = ends(text);
+        for range in &mut ranges {
+            range.start = ends[ends.partition_point(|end| *end <= range.start) - 1];
+            range.end = ends[ends.partition_point(|end| *end < range.end)];
+        }
     }
     ranges.sort_unstable_by_key(|range| (range.start, range.end));
     let mut apart: Vec<Range<usize>> = Vec::new();
@@ -246,8 +262,8 @@ fn fragment(text: &str, ranges: &[Range<usize>]) -> Option<(String, Vec<Range<us
     };
     // The first of the best.
     let best = ranges.iter().rev().max_by_key(|first| within(first)).expect("there is one").clone();
-    let ends = ends(text);
-    let may_cut = |at: &usize| ends.binary_search(&starts[*at]).is_ok();
+    let ends = if text.is_ascii() { Vec::new() } else { ends(text) };
+    let may_cut = |at: &usize| ends.is_empty() || ends.binary_search(&starts[*at]).is_ok();
     let is_blank = |at: &usize| text[starts[*at]..].starts_with(char::is_whitespace);
     let mut from = best.start.saturating_sub(BEFORE);
     if from > 0 {

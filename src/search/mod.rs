@@ -1,8 +1,7 @@
 //! Keyword search: the only tantivy. The index is derived from the database and may be deleted at any time.
 //!
 //! `letters` brings texts into one form, `words` cuts them; [`query`] reads what a person typed, `synonyms`, `compounds` and
-//! `spelling` what else it may mean; `schema` says what is
-//! indexed and how, `ranking` what counts how much; `find` and `score` go through it, `collect` makes pages of results, `highlight`
+//! `spelling` what else it may mean, and `word_cache` remembers that; `schema` says what is indexed and how, `ranking` what counts how much; `find` and `score` go through it, `collect` makes pages of results, `highlight`
 //! shows why they match; `generation` keeps it all in a folder, whose `files` are read, and `index` says which generation serves.
 
 mod collect;
@@ -23,6 +22,7 @@ mod schema;
 mod score;
 mod spelling;
 mod synonyms;
+mod word_cache;
 mod words;
 
 use std::fmt;

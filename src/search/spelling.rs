@@ -7,6 +7,7 @@ use tantivy::schema::Field;
 use tantivy::termdict::TermStreamer;
 use tantivy::{Searcher, Term};
 
+use super::columns::View;
 use super::query::Query;
 use super::schema::Fields;
 use super::words::{is_unspaced, without_signs};
@@ -56,20 +57,20 @@ fn allowed(word: &str, tolerance: Tolerance) -> u8 {
 }
 
 /// What the free words of a query may have been meant to be.
-pub fn near(searcher: &Searcher, fields: &Fields, query: &Query, tolerance: Tolerance) -> tantivy::Result<Spellings> {
+pub fn near(view: &View, fields: &Fields, query: &Query, tolerance: Tolerance) -> tantivy::Result<Spellings> {
     let words = query.alternatives.iter().flat_map(|alternative| alternative.words());
-    near_words(searcher, fields, words.take(MAX_WORDS).map(str::to_owned), tolerance)
+    near_words(view, fields, words.take(MAX_WORDS).map(str::to_owned), tolerance)
 }
 
 /// What two neighbours may have been meant to be that others write as one.
-pub fn near_joined(searcher: &Searcher, fields: &Fields, query: &Query) -> tantivy::Result<Spellings> {
+pub fn near_joined(view: &View, fields: &Fields, query: &Query) -> tantivy::Result<Spellings> {
     let joined = query.alternatives.iter().flat_map(|alternative| alternative.joined());
     let pairs = joined.filter(|joined| joined.of.len() == 2).map(|joined| joined.text);
-    near_words(searcher, fields, pairs.take(MAX_PAIRS), Tolerance::Usual)
+    near_words(view, fields, pairs.take(MAX_PAIRS), Tolerance::Usual)
 }
 
 fn near_words(
-    searcher: &Searcher,
+    view: &View,
     fields: &Fields,
     words: impl Iterator<Item = String>,
     tolerance: Tolerance,
@@ -78,8 +79,10 @@ fn near_words(
     for word in words {
         let mistakes = allowed(&word, tolerance);
         if mistakes > 0 && !spellings.contains_key(&word) {
-            let found = near_word(searcher, &fields.spelled(), &word, mistakes)?;
-            spellings.insert(word, found);
+            let found = view.lookups.near.get_or((word.clone(), mistakes), |(word, mistakes)| {
+                near_word(&view.searcher, &fields.spelled(), word, *mistakes)
+            })?;
+            spellings.insert(word, found.to_vec());
         }
     }
     spellings.retain(|_, near| !near.is_empty());

@@ -370,7 +370,15 @@ fn signs(letters: &[FoldedLetter]) -> usize {
     if goes_on || !letters[0].c.is_ascii_alphabetic() { 0 } else { signs }
 }
 
-/// The stem of a word, if it is another word.
+/// Whether the stem of a word with this first letter may have another: of Arabic words the article is cut off.
+pub fn stem_may_begin_otherwise(first: char) -> bool {
+    ARABIC_ARTICLE.starts_with(first)
+}
+
+/// It is written with its word.
+const ARABIC_ARTICLE: &str = "ال";
+
+/// The stem of a word, if it is another word. It begins with the same letter but for [`stem_may_begin_otherwise`].
 pub fn stem(word: &str) -> Option<String> {
     /// So many stems are remembered: texts of one field use the same words again and again.
     const REMEMBERED: usize = 20_000;
@@ -386,8 +394,7 @@ pub fn stem(word: &str) -> Option<String> {
         if let Some(stem) = known.get(word) {
             return stem.clone();
         }
-        // Arabic: the article is written with its word.
-        let bare = word.strip_prefix("ال").filter(|bare| bare.chars().count() > 2).unwrap_or(word);
+        let bare = word.strip_prefix(ARABIC_ARTICLE).filter(|bare| bare.chars().count() > 2).unwrap_or(word);
         let language = match word.chars().next().map(|c| c.script()) {
             Some(Script::Cyrillic) => 1,
             Some(Script::Greek) => 2,
@@ -408,6 +415,8 @@ pub fn stem(word: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -513,5 +522,16 @@ mod tests {
             assert_eq!(root(one), root(other));
         }
         assert_eq!(stem("water"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stem_begins_as_its_word_does(word in "[a-z][a-z']{0,12}|[а-я]{1,12}|[α-ω]{1,12}|(ال)?[ا-ي]{1,8}|\\PC{1,6}") {
+            let word = super::super::folded(&word);
+            let first = word.chars().next().filter(|first| first.is_alphanumeric());
+            if let (Some(first), Some(stem)) = (first, stem(&word)) {
+                prop_assert!(stem.starts_with(first) || stem_may_begin_otherwise(first), "{} {}", word, stem);
+            }
+        }
     }
 }

@@ -138,7 +138,8 @@ struct ResultView {
     valid: bool,
     /// Where that image is from.
     origin: OriginView,
-    /// Of a job, by maintainer, the one that represents it first; a few of them.
+    /// Of a job that has several, by maintainer, the one that represents it first; a few of them. A single one would repeat the
+    /// result.
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<JobGroupView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,7 +273,7 @@ fn job_view(summary: JobSummary) -> ResultView {
         image_id: image_id.0,
         valid,
         origin: origin.into(),
-        groups: Some(groups.into_iter().map(|group| JobGroupView::new(group, None)).collect()),
+        groups: (group_count > 1).then(|| groups.into_iter().map(|group| JobGroupView::new(group, None)).collect()),
         group_count: Some(group_count),
         matched: None,
         name: job.name,
