@@ -1,4 +1,4 @@
-//! The address of a registry as an admin gives it, and the URLs made from it. Pure.
+//! Parses the address of a registry as an admin gives it, and builds URLs from it. Pure.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use super::{Error, Result};
 
-/// Where a `/v2/` API lives: scheme, host, port, and the path before `/v2/` if it has one.
+/// Base URL of a `/v2/` API: scheme, host, port, and the path before `/v2/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Base {
     /// Its path ends with `/v2/`.
@@ -14,8 +14,8 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Reads an address: `https` where no scheme is written, never `http` unless it is. A trailing slash or `/v2` is
-    /// tolerated, a path before it is kept (some registries put several under one host).
+    /// Parses an address: `https` if no scheme is written, `http` only if it is. A trailing slash or `/v2` is
+    /// tolerated; a path before it is kept (some registries put several under one host).
     ///
     /// No error text repeats the address: people paste passwords into it.
     pub(super) fn parse(text: &str) -> Result<Self> {
@@ -48,12 +48,12 @@ impl Base {
         Ok(Self { api })
     }
 
-    /// `host[:port]`; the port only where it is not the scheme's own.
+    /// `host[:port]`, without the scheme's default port.
     pub(super) fn host(&self) -> String {
         host_of(&self.api)
     }
 
-    /// The URL of something below `/v2/`. `path` must be made of checked names.
+    /// A URL below `/v2/`. `path` must consist of checked names.
     pub(super) fn url(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.api.clone();
         let path = format!("{}{path}", url.path());
@@ -62,7 +62,7 @@ impl Base {
         url
     }
 
-    /// The root of the host: where interfaces beside `/v2/` begin.
+    /// Root URL of the host: vendors' APIs beside `/v2/` start there.
     pub(super) fn root(&self) -> Url {
         let mut root = self.api.clone();
         root.set_path("/");
@@ -74,9 +74,9 @@ impl Base {
         is_loopback(&self.api)
     }
 
-    /// Where a challenge sends us for tokens, if we go there: over https anywhere, since token services of registries
-    /// live on other hosts; over plain http only for a registry that is plain http itself, on its own host (or both on
-    /// this machine). Anything else would hand the password to whoever listens.
+    /// The token service (realm) of a challenge, if it is safe to send a password there: any host over https, since
+    /// registries keep token services on other hosts; over plain http only if the registry itself is plain http and on
+    /// the same host (or both are on this machine).
     pub(super) fn realm(&self, realm: &str) -> Result<Url> {
         let url = self.api.join(realm).map_err(|why| {
             Error::Malformed(format!("{} names a token service that is no address ({why})", self.host()))
@@ -101,7 +101,7 @@ impl Base {
     }
 }
 
-/// The path that the address of a layout or an archive names: `file:///path` or an absolute path.
+/// File path from the address of a layout or an archive: `file:///path` or an absolute path.
 pub(super) fn local_path(text: &str) -> Result<PathBuf> {
     let text = text.trim();
     let advice = "must be an absolute path or file:///path of an OCI image layout or archive on this machine";
@@ -120,7 +120,7 @@ pub(super) fn local_path(text: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// `host[:port]` of a URL; the port only where it is not the scheme's own.
+/// `host[:port]` of a URL, without the scheme's default port.
 pub(super) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

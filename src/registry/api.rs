@@ -1,4 +1,4 @@
-//! JSON interfaces that registries have beside `/v2/`: asked by the same transport, with credentials of their own.
+//! Client for vendors' JSON APIs beside `/v2/`: the same transport, credentials of their own.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,10 +14,10 @@ use super::token::{Token, Tokens};
 use super::transport::{Answer, Request, Transport};
 use super::{Error, Result};
 
-/// Longest page of a listing, bytes.
+/// Size cap of a listing page, bytes.
 const PAGE_BODY: usize = 32 << 20;
 
-/// One interface.
+/// One vendor API.
 pub(super) struct Api {
     transport: Arc<Transport>,
     /// Its path ends with a slash.
@@ -25,12 +25,13 @@ pub(super) struct Api {
     login: Option<Arc<Login>>,
     /// Sent with every request.
     headers: HeaderMap,
-    /// Items on a page, where pages that have an `ETag` are kept, and asked for only if they have changed.
+    /// Items on a full page; `Some` switches on the ETag cache for pages.
     keeps_pages: Option<usize>,
-    /// That the password is wrong, once that was said: nobody tries it again.
+    /// The error after a rejected password: no later request tries it again.
     wrong_password: Arc<OnceLock<Error>>,
 }
 
+/// How requests to a vendor's API are authenticated.
 enum Login {
     Header(HeaderValue),
     Tokens(Box<Tokens>),
@@ -42,7 +43,7 @@ impl Api {
         Self { transport, base, login, headers: HeaderMap::new(), keeps_pages: None, wrong_password: Arc::default() }
     }
 
-    /// Logged in with tokens of this interface instead.
+    /// Uses tokens instead of a fixed `Authorization` header.
     pub(super) fn with_tokens(mut self, tokens: Tokens) -> Self {
         self.login = Some(Arc::new(Login::Tokens(Box::new(tokens))));
         self
@@ -53,7 +54,8 @@ impl Api {
         self
     }
 
-    /// Pages, of so many items, are kept for the next scan: for servers that do not count it when nothing has changed.
+    /// Caches pages by `ETag` between scans, for servers that do not count a 304 against the quota. `full`: items on a
+    /// full page.
     pub(super) fn keeping_pages(mut self, full: usize) -> Self {
         self.keeps_pages = Some(full);
         self
@@ -69,19 +71,19 @@ impl Api {
         host_of(&self.base)
     }
 
-    /// The same at another place of the kind's own: its credentials go there.
+    /// The same client at another base URL, with the same credentials.
     pub(super) fn at(&self, base: Url) -> Self {
         let (transport, login, headers) = (Arc::clone(&self.transport), self.login.clone(), self.headers.clone());
         let wrong_password = Arc::clone(&self.wrong_password);
         Self { transport, base, login, headers, keeps_pages: self.keeps_pages, wrong_password }
     }
 
-    /// Pages of one listing that may be asked for.
+    /// Most pages of one listing.
     pub(super) fn most_pages(&self) -> u32 {
         self.transport.limits().pages
     }
 
-    /// An address below the base. Each segment becomes one part of the path, slashes in it escaped.
+    /// A URL below the base. Each segment becomes one path segment, with slashes in it escaped.
     pub(super) fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -93,7 +95,7 @@ impl Api {
         url
     }
 
-    /// Asks. Any status is an answer, but after a wrong password nothing is asked any more.
+    /// Sends a GET. Any status is a response; after a rejected password nothing is sent any more.
     pub(super) async fn ask(&self, url: Url) -> Result<Answer> {
         if let Some(why) = self.wrong_password.get() {
             return Err(why.clone());
@@ -116,7 +118,7 @@ impl Api {
         self.send(&request).await
     }
 
-    /// Sends, with the page that was kept from the last time where nothing has changed.
+    /// Sends a request, conditional (`If-None-Match`) if a page is cached; a 304 yields the cached page.
     async fn send(&self, request: &Request) -> Result<Answer> {
         let Some(full) = self.keeps_pages else { return self.transport.send(request).await };
         let hosts = self.transport.hosts();
@@ -136,7 +138,7 @@ impl Api {
         Ok(answer)
     }
 
-    /// A last page that is full is not kept: where the next one begins, its own text, and so its name, may stay the same.
+    /// A full last page is not cached: its body, and so its `ETag`, can stay the same when a next page is added.
     fn keep(&self, asked: Asked, answer: &Answer, full: usize) {
         let items = || serde_json::from_slice::<Vec<IgnoredAny>>(&answer.body).map_or(full, |items| items.len());
         if answer.status == StatusCode::OK
@@ -147,7 +149,7 @@ impl Api {
         }
     }
 
-    /// The header for a request, and whether another may be had for it where this one is refused.
+    /// The `Authorization` header of a request, and whether it can be renewed after a rejection.
     async fn authorization(&self, rejected: Option<&HeaderValue>) -> Result<(Option<HeaderValue>, bool)> {
         match self.login.as_deref() {
             None => Ok((None, false)),
@@ -159,13 +161,13 @@ impl Api {
         }
     }
 
-    /// Asks for what there should be: `what`, in words for errors, such as `the repositories of geo`.
+    /// Sends a GET that should succeed. `what` names the resource in errors, such as `the repositories of geo`.
     pub(super) async fn get<T: DeserializeOwned>(&self, url: Url, what: &str) -> Result<T> {
         let answer = self.ask(url).await?;
         self.read(&answer, what)
     }
 
-    /// The body of an answer that should be a success.
+    /// Parses the body of a response that should be a success.
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &Answer, what: &str) -> Result<T> {
         if !answer.status.is_success() {
             return Err(self.refusal(answer, what));
@@ -178,7 +180,7 @@ impl Api {
         })
     }
 
-    /// The error for an answer that is no success.
+    /// The error for a response that is no success.
     pub(super) fn refusal(&self, answer: &Answer, what: &str) -> Error {
         let host = host_of(&self.base);
         let reason = answer.reason();

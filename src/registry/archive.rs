@@ -1,8 +1,9 @@
-//! Archives that `docker save` and its kin write: a tar file with `manifest.json`, or with an OCI image layout in it.
+//! Archives as `docker save` and similar tools write them: a tar file with `manifest.json`, or with an OCI image
+//! layout.
 //!
-//! Read in place: nothing is unpacked, no link in it is followed, and what its names say is never used as a path. Where
-//! there is a layout, its manifests count. An image that only `manifest.json` knows has no manifest: the digest that
-//! stands for it is that of its config (what Docker shows as the image's ID).
+//! Read in place: nothing is unpacked, no link is followed, and entry names are never used as paths. If there is a
+//! layout, its manifests count. An image that only `manifest.json` names has no manifest; the digest of its config
+//! (Docker's image ID) stands in for the manifest digest.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,29 +23,29 @@ use super::layout::INDEX;
 use super::{Error, Listing, Result, SourceListing, Tag, Traffic};
 use crate::catalog::TagOutcome;
 
-/// Entries of an archive.
+/// Most entries of an archive.
 const ENTRIES: usize = 100_000;
-/// Bytes that are read to find all entries: their heads, and names that are too long for those.
+/// Most bytes of tar headers and long names that are read to find all entries.
 const HEADS: u64 = 64 << 20;
-/// Longest name of an entry that is kept; those that we look for are shorter.
+/// Longest entry name that is kept; the names that are looked up are shorter.
 const NAME: usize = 256;
-/// Bytes of configs that are read to find their digests.
+/// Most bytes of configs that are read to compute their digests.
 const CONFIGS: usize = 256 << 20;
-/// How compressed files begin: gzip, zstd.
+/// Magic numbers of compressed files: gzip, zstd.
 const COMPRESSED: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
 
-/// One archive. It is looked through once.
+/// One archive. Its entries are indexed once.
 pub(super) struct Archive {
     place: Arc<Place>,
     contents: OnceCell<Arc<Contents>>,
 }
 
-/// What is in an archive.
+/// Index of an archive.
 struct Contents {
     refs: Refs,
     /// Regular files by name.
     entries: HashMap<String, Span>,
-    /// Configs of images without manifest, by digest.
+    /// Configs of images without a manifest, by digest.
     configs: HashMap<String, Span>,
 }
 
@@ -52,7 +53,7 @@ struct Contents {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Saved {
-    /// Name of the config's entry.
+    /// Entry name of the config.
     config: String,
     repo_tags: Option<Vec<String>>,
 }
@@ -62,7 +63,7 @@ impl Archive {
         Ok(Self { place: Place::new(url, roots)?, contents: OnceCell::new() })
     }
 
-    /// For messages.
+    /// The path, for messages.
     pub(super) fn name(&self) -> String {
         self.place.name()
     }
@@ -87,12 +88,12 @@ impl Archive {
         Ok(self.contents().await?.refs.digest(repository, tag))
     }
 
-    /// Whether a digest is that of an image's config, not of a manifest.
+    /// Whether a digest names an image's config instead of a manifest.
     pub(super) async fn is_config(&self, digest: &str) -> Result<bool> {
         Ok(self.contents().await?.configs.contains_key(digest))
     }
 
-    /// The bytes of a digest, not yet checked against it.
+    /// The bytes of a digest, not yet verified against it.
     pub(super) async fn blob(&self, blob: Blob, digest: &str) -> Result<Bytes> {
         let contents = self.contents().await?;
         let as_blob = || contents.entries.get(&format!("blobs/{}", digest.replacen(':', "/", 1)));
@@ -179,7 +180,7 @@ fn images(
     Ok((refs, configs))
 }
 
-/// Where the regular files of an archive are. The last of a name counts, as when it is unpacked.
+/// Byte ranges of the regular files of an archive. Of entries with the same name the last one counts, as in unpacking.
 fn entries(place: &Place, mut file: File) -> Result<HashMap<String, Span>> {
     let broken = |why: &dyn std::fmt::Display| {
         let why = printable(&why.to_string());
@@ -218,7 +219,7 @@ fn refuse_compressed(place: &Place, file: &mut File) -> Result<()> {
     Ok(())
 }
 
-/// A name without the `./` that some put in front.
+/// The name without a leading `./`, which some tools write.
 fn plain(name: &str) -> &str {
     name.strip_prefix("./").unwrap_or(name)
 }
@@ -230,7 +231,7 @@ fn json<T: DeserializeOwned>(place: &Place, bytes: &[u8], shown: &str) -> Result
     })
 }
 
-/// A file of which only so much is read; what is skipped does not count.
+/// A file with a cap on the bytes read; skipped bytes do not count.
 struct Metered<'a> {
     file: File,
     place: &'a Place,

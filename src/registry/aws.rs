@@ -1,5 +1,5 @@
-//! Requests signed with keys of Amazon's: signature version 4 ("Signing AWS API requests" of its IAM guide), as far as
-//! we need it: a POST to the root of a service that speaks JSON.
+//! Requests signed with AWS keys: signature version 4 ("Signing AWS API requests" of the IAM user guide), only POST to
+//! the root of a service with a JSON API.
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,38 +17,38 @@ use crate::clock::Clock;
 
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// What ids of keys begin with: those of users, and those of sessions.
+/// Prefixes of access key ids: of users, and of sessions.
 const BEGINNINGS: [&str; 2] = ["AKIA", "ASIA"];
 
-/// What codes of errors have in them that are about the keys, as in `UnrecognizedClientException`.
+/// Words in error codes that are about the keys, such as `UnrecognizedClientException`.
 const CREDENTIALS: [&str; 7] = ["Client", "Signature", "Token", "AccessKey", "Expired", "Auth", "OptIn"];
 
-/// Keys of a user or of a session.
+/// Access keys of a user or a session.
 pub(super) struct Keys {
     id: String,
     secret: SecretString,
     session: Option<SecretString>,
 }
 
-/// Where signed requests go.
+/// The service that signed requests are for.
 pub(super) struct Service {
     pub(super) name: &'static str,
     pub(super) region: String,
-    /// `host[:port]`, as the request's `Host` says it.
+    /// `host[:port]`, as in the request's `Host`.
     pub(super) host: String,
 }
 
-/// Keys, and what they are good for.
+/// Access keys and the service they sign for.
 pub(super) struct Signer {
     pub(super) keys: Keys,
     pub(super) service: Service,
 }
 
 impl Signer {
-    /// A call of a service's operation, signed now. It is good for some minutes.
+    /// A call of a service's operation, signed now; valid for a few minutes.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a session token that cannot be sent.
+    /// [`Error::Refused`] for a session token that is no valid header value.
     pub(super) fn request(&self, url: &Url, operation: &str, body: String, cap: usize) -> Result<Request> {
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1")),
@@ -60,8 +60,8 @@ impl Signer {
     }
 }
 
-/// What a service says where it does not do what was asked ("Common errors" of Amazon's API references). `None`: it is
-/// not a service's error.
+/// The error of a service's error response ("Common errors" of Amazon's API references). `None`: the body is no such
+/// response.
 pub(super) fn refusal(answer: &Answer) -> Option<Error> {
     let said: AwsError = serde_json::from_slice(&answer.body).ok()?;
     let code = said.code.rsplit('#').next().unwrap_or_default();
@@ -84,8 +84,8 @@ fn sendable(text: &str) -> Result<HeaderValue> {
 }
 
 impl Keys {
-    /// From what an admin gives as user name and password; the password is `SECRET` or `SECRET:SESSION-TOKEN`. `None`:
-    /// the user name is no id of a key.
+    /// From the user name and password that an admin gives; the password is `SECRET` or `SECRET:SESSION-TOKEN`. `None`:
+    /// the user name is no access key id.
     pub(super) fn read(username: &str, password: Option<&SecretString>) -> Option<Self> {
         let is_id = username.len() >= 16 && username.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         if !is_id || !BEGINNINGS.iter().any(|beginning| username.starts_with(beginning)) {
@@ -99,7 +99,7 @@ impl Keys {
         Some(Self { id: username.to_owned(), secret: secret.into(), session })
     }
 
-    /// Adds what grants a POST of `body` with these headers to the root of a service at this time.
+    /// Signs a POST of `body` to the root of a service at this time: adds its headers to `headers`.
     fn sign(&self, service: &Service, headers: &mut HeaderMap, body: &str, now: DateTime<Utc>) -> Result<()> {
         headers.insert(HeaderName::from_static("x-amz-date"), sendable(&now.format(TIME).to_string())?);
         if let Some(session) = &self.session {
@@ -112,7 +112,7 @@ impl Keys {
         Ok(())
     }
 
-    /// The value of `Authorization` for a request to `/` with these headers and `Host`.
+    /// The `Authorization` value of a request to `/` with these headers and `Host`.
     fn authorization(
         &self,
         service: &Service,

@@ -1,5 +1,5 @@
-//! `WWW-Authenticate` (RFC 9110 §11.6.1): how a registry wants to be logged in to. Pure; never fails: what cannot be
-//! read is passed over.
+//! Parses `WWW-Authenticate` (RFC 9110 §11.6.1), by which a registry announces its login methods. Pure; never fails:
+//! malformed parts are skipped.
 
 use super::header::{Reader, is_token};
 
@@ -11,28 +11,28 @@ pub(super) struct Challenge {
 }
 
 impl Challenge {
-    /// A parameter's value; the first where it is given twice.
+    /// A parameter's value; the first if it is given twice.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// How to log in.
+/// Login method of a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Basic,
     Bearer { realm: String, service: Option<String> },
 }
 
-/// The scope that a bearer challenge among the values of all `WWW-Authenticate` headers names. It is good for the list
-/// of repositories alone: for repositories some registries send placeholders.
+/// The scope of the first bearer challenge with one. `headers`: the values of all `WWW-Authenticate` headers. Use it
+/// for the list of repositories only: for a repository some registries send placeholders.
 pub(super) fn scope<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
     let challenges = headers.into_iter().flat_map(|value| parse(&String::from_utf8_lossy(value)));
     challenges.filter(|c| c.scheme == "bearer").find_map(|c| c.get("scope").map(str::to_owned))
 }
 
-/// The best method among the values of all `WWW-Authenticate` headers: bearer before basic. `None` where neither is
-/// offered.
+/// The preferred method: bearer before basic. `headers`: the values of all `WWW-Authenticate` headers. `None`: neither
+/// is offered.
 pub(super) fn method<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<Method> {
     let challenges: Vec<Challenge> =
         headers.into_iter().flat_map(|value| parse(&String::from_utf8_lossy(value))).collect();
@@ -43,8 +43,8 @@ pub(super) fn method<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<
     bearer.or_else(|| challenges.iter().any(|c| c.scheme == "basic").then_some(Method::Basic))
 }
 
-/// Reads one header value, which may hold several challenges, separated by the same commas as their parameters: a word
-/// before a `=` is a parameter of the current challenge, a word that stands alone begins the next.
+/// Parses one header value. It may hold several challenges, separated by the same commas as their parameters: a word
+/// followed by `=` is a parameter of the current challenge, any other word starts the next one.
 pub(super) fn parse(header: &str) -> Vec<Challenge> {
     let mut rest = Reader::new(header);
     let mut found: Vec<Challenge> = Vec::new();

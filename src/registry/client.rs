@@ -1,4 +1,4 @@
-//! The one factory of outgoing clients, each behind the guard.
+//! The only factory of outgoing HTTP clients; each checks addresses with the guard.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,27 +15,27 @@ use super::tls::{Tls, Trust, install_tls};
 use super::transport::root_cause;
 use super::{Error, Limits, Result};
 
-/// The clients of one registry: nobody gets one for an address that must not be asked.
+/// The HTTP clients of one registry; refused addresses get none.
 pub(super) struct Clients {
     guard: Guard,
     trust: Trust,
-    /// Where the client certificate is shown.
+    /// The only origin that the client certificate is presented to.
     origin: Origin,
-    /// Whether the registry is on this machine, so that no proxy is asked.
+    /// Whether the registry is on this machine, so that no proxy is used.
     direct: bool,
     connect_timeout: Duration,
     most_idle: usize,
-    /// For the registry's own origin, if there is a client certificate to show.
+    /// Client for the registry's own origin, if there is a client certificate.
     own: OnceLock<Client>,
-    /// For what it leads to; for everything, if there is none.
+    /// Client for all other origins; for all origins if there is no client certificate.
     others: OnceLock<Client>,
 }
 
 impl Clients {
-    /// For a registry whose `/v2/` API is at `base`, and its kind's own interface at `interface`.
+    /// For a registry whose `/v2/` API is at `base`, and its vendor API at `interface`.
     ///
     /// # Errors
-    /// [`Error::Refused`] for certificates that cannot be used.
+    /// [`Error::Refused`] for invalid certificates.
     pub(super) fn new(base: &Base, interface: &Url, tls: &Tls, limits: &Limits) -> Result<Self> {
         let root = base.root();
         Ok(Self {
@@ -50,10 +50,10 @@ impl Clients {
         })
     }
 
-    /// The client for an address.
+    /// The client for a URL.
     ///
     /// # Errors
-    /// [`Error::Refused`] for one that must not be asked.
+    /// [`Error::Refused`] for an address that is not allowed.
     pub(super) async fn get(&self, url: &Url) -> Result<&Client> {
         self.guard.check(url)?;
         if !self.direct {
@@ -64,7 +64,7 @@ impl Clients {
         if let Some(client) = place.get() {
             return Ok(client);
         }
-        // At the first request: reading the system's certificates takes a while.
+        // Created at the first request: reading the system's certificates takes a while.
         let made = self.make(self.guard.clone(), shows_itself)?;
         Ok(place.get_or_init(|| made))
     }
@@ -77,7 +77,8 @@ impl Clients {
             .pool_max_idle_per_host(self.most_idle)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            // Nothing is asked for compressed, but what comes so is undone: some proxies compress whatever is asked.
+            // Asks for uncompressed bodies; compressed ones are decoded all the same, since some proxies compress
+            // regardless.
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .tls_certs_merge(self.trust.roots.iter().cloned())
             .dns_resolver(resolver);
@@ -105,7 +106,7 @@ mod tests {
     use super::super::transport::{failure, tests::limits};
     use super::*;
 
-    /// Resolves every name as the guard resolves this one; `None` knows no name.
+    /// Uses the guard's answer for this one name for every name; `None`: resolves nothing.
     struct Everything(Guard, Option<&'static str>);
 
     impl Resolve for Everything {

@@ -12,14 +12,14 @@ use super::layout::Layout;
 use super::wire::{self, Config, Descriptor, Layer, Manifest};
 use super::{ConfigRef, DEEP_INDEX, Error, ImageConfig, Inside, Result};
 
-/// Manifests of an index that are looked at, those of the indexes in it included.
+/// Most manifests of an index that are read, those of nested indexes included.
 const CHILDREN: usize = 32;
-/// Indexes in indexes that are followed: build tools write one for each platform, with its attestation.
+/// Deepest nesting of indexes that is followed: build tools write an index per platform, with its attestation.
 const DEEPEST_INDEX: usize = 3;
-/// Marks a descriptor as an attestation of a neighbour, as BuildKit writes it.
+/// Annotation by which BuildKit marks a descriptor as the attestation of another manifest in the index.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
-/// Where blobs come from.
+/// Where blobs are read from.
 pub(super) enum Origin<'a> {
     /// A repository of a registry.
     Distribution(Arc<Distribution>, &'a str),
@@ -35,7 +35,7 @@ pub(super) enum Blob {
 }
 
 impl Blob {
-    /// Longest that is read, bytes.
+    /// Size cap, bytes.
     pub(super) fn cap(self) -> usize {
         match self {
             Blob::Manifest => 4 << 20,
@@ -45,7 +45,7 @@ impl Blob {
 }
 
 impl Origin<'_> {
-    /// The bytes of a digest: those, and no others.
+    /// The bytes of a digest, verified against it.
     async fn get(&self, blob: Blob, digest: &str) -> Result<Bytes> {
         if !is_digest(digest) {
             return Err(self.broken(digest, "is named by something that is no digest"));
@@ -61,7 +61,7 @@ impl Origin<'_> {
         Ok(bytes)
     }
 
-    /// The manifest of a digest; out of `held` where those are its bytes.
+    /// The manifest of a digest; parsed from `held` if those bytes match the digest.
     async fn manifest(&self, digest: &str, held: Option<Bytes>) -> Result<Manifest> {
         let bytes = match held.filter(|bytes| matches_digest(digest, bytes)) {
             Some(bytes) => bytes,
@@ -71,7 +71,7 @@ impl Origin<'_> {
             .map_err(|why| self.broken(digest, &format!("is no manifest: {}", printable(&why.to_string()))))
     }
 
-    /// What a config says by itself.
+    /// A config, without what its manifest adds.
     pub(super) async fn config(&self, digest: &str) -> Result<ImageConfig> {
         let bytes = self.get(Blob::Config, digest).await?;
         let config: Config = serde_json::from_slice(&bytes)
@@ -79,7 +79,7 @@ impl Origin<'_> {
         Ok(config.into_image(digest.to_owned()))
     }
 
-    /// Whether a blob is the config of a container image, whatever its media type says.
+    /// Whether a blob is the config of a container image, regardless of its media type.
     async fn is_image_config(&self, config: &ConfigRef) -> Result<bool> {
         let bytes = self.get(Blob::Config, &config.digest).await?;
         Ok(serde_json::from_slice::<Config>(&bytes).is_ok_and(|config| config.is_of_an_image()))
@@ -95,17 +95,17 @@ impl Origin<'_> {
     }
 }
 
-/// What a manifest turned out to be.
+/// Class of a manifest.
 enum Class {
     Image(ConfigRef),
-    /// An image, if its config is that of one: the media type, which is given beside, does not tell.
+    /// An image if its config is an image config: the media type (second field) does not tell.
     Unclear(ConfigRef, String),
-    /// Its media type, and what it points to.
+    /// Media type, and the descriptors in it.
     Index(String, Vec<Descriptor>),
     Other(String),
 }
 
-/// What a manifest digest leads to. `held`: its bytes, if somebody has them already.
+/// What a manifest digest leads to. `held`: its bytes, if the caller has them.
 pub(super) async fn inside(origin: &Origin<'_>, digest: &str, held: Option<Bytes>) -> Result<Inside> {
     if let Origin::Archive(archive) = origin
         && archive.is_config(digest).await?
@@ -124,8 +124,8 @@ pub(super) async fn inside(origin: &Origin<'_>, digest: &str, held: Option<Bytes
     }
 }
 
-/// The images of an index and of the indexes in it, each distinct config once, in the order in which they are named. A
-/// child that is missing is passed over while others are there: copies of single platforms leave the index whole.
+/// The images of an index and of its nested indexes, each distinct config once, in index order. A missing child is
+/// skipped while others exist: copying single platforms leaves the index unchanged.
 async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Descriptor>) -> Result<Inside> {
     let mut waiting: VecDeque<(Descriptor, usize)> = children.into_iter().map(|child| (child, 1)).collect();
     let (mut seen, mut known, mut configs) = (HashSet::new(), HashSet::new(), Vec::new());
@@ -151,7 +151,7 @@ async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Desc
             Ok(Class::Unclear(config, _)) if origin.is_image_config(&config).await? => config,
             Ok(Class::Index(_, inner)) if depth < DEEPEST_INDEX => {
                 for mut inner in inner.into_iter().rev() {
-                    // What the outer index says of a platform holds for what is in it.
+                    // The platform of the outer index entry applies to the nested ones.
                     inner.platform = inner.platform.or_else(|| child.platform.clone());
                     waiting.push_front((inner, depth + 1));
                 }
@@ -177,15 +177,15 @@ async fn children_of(origin: &Origin<'_>, media_type: String, children: Vec<Desc
     }
 }
 
-/// Whether a child of an index can be an image, by what the index says about it.
+/// Whether a child of an index can be an image, from its descriptor.
 fn is_image(child: &Descriptor) -> bool {
     let nowhere = child.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown");
     let artifact = child.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty());
     !nowhere && !artifact && !child.annotations.contains_key(REFERENCE_TYPE)
 }
 
-/// Tells what a manifest is by its fields, since its media type may be missing; one that claims to be two things at
-/// once would be read differently by different readers, and is refused.
+/// Classifies a manifest by its fields, since the media type may be missing. One that claims to be two things at once
+/// is refused, because clients would disagree on it.
 fn classify(manifest: Manifest) -> std::result::Result<Class, &'static str> {
     let written = manifest.media_type.filter(|kind| !kind.is_empty());
     if let Some(artifact) = manifest.artifact_type.filter(|kind| !kind.is_empty()) {
@@ -215,7 +215,7 @@ fn classify(manifest: Manifest) -> std::result::Result<Class, &'static str> {
     }
 }
 
-/// Bytes of a config and its layers, as their descriptors say. `None` where one does not.
+/// Size of a config and its layers from their descriptors, bytes. `None` if one is missing.
 fn pull_size(config: &Descriptor, layers: Option<&[Layer]>) -> Option<u64> {
     layers?.iter().map(|layer| layer.size).chain([config.size]).try_fold(0_u64, |sum, size| sum.checked_add(size?))
 }

@@ -1,4 +1,4 @@
-//! Whether a host can be connected to at all: asked first, and briefly, for somebody who waits.
+//! Quick check whether a host accepts connections, for requests that a user waits for.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use super::address::host_of;
 use super::guard::{Blocked, Guard, is_proxied};
 use super::{Error, Result};
 
+/// The addresses of a name, or why it was not resolved.
 type Found = std::result::Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Connects to a host, and ends the connection. Behind a proxy the proxy does so: then nothing is tried here.
+/// Connects to a host and closes the connection. Behind a proxy it does nothing, since the proxy connects.
 ///
 /// # Errors
-/// [`Error::Refused`]; [`Error::Unreachable`] where its name leads nowhere, or nothing answers in time. Who refuses connections is
-/// there: what that means is for the request to say.
+/// [`Error::Refused`] for an address that is not allowed; [`Error::Unreachable`] if the name does not resolve, or
+/// nothing responds in time. A refused connection is no error here: the host exists, and the request will report it.
 pub(super) async fn dial(url: &Url, guard: &Guard, is_direct: bool, within: Duration) -> Result<()> {
     guard.check(url)?;
     if !is_direct && is_proxied(url) {
@@ -91,7 +92,7 @@ mod tests {
     async fn one_address_that_answers_will_do() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        // Nobody listens at the first.
+        // Nothing listens at the first address.
         let found = async { Ok(vec!["127.0.0.2:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()]) };
         connect("localhost", port, found, WITHIN).await.unwrap();
         drop(listener);

@@ -1,7 +1,7 @@
-//! Images on this machine's disk: which files may be read, and what images in them are called.
+//! Images on this machine's disk: which files may be read, and how images in them are named.
 //!
-//! An admin of the service may not be an admin of the machine: what is read must lie in a configured folder, and no
-//! link leads out of it. Files are read by blocking threads.
+//! An admin of the service may not be an admin of the machine: files must lie in a configured folder, and symbolic
+//! links must not lead out of it. Files are read on blocking threads.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,12 +16,12 @@ use super::wire::{Descriptor, Manifest};
 use super::{Error, LeftOut, Listing, Result, SourceListing, Tag, Traffic};
 use crate::catalog::TagOutcome;
 
-/// The full name of an image, as containerd exports it.
+/// Annotation with the full name of an image, as containerd exports it.
 const IMAGE_NAME: &str = "io.containerd.image.name";
-/// A tag, or a name and a tag: the specification leaves it open.
+/// Annotation with a tag, or a name and a tag: the OCI image specification leaves it open.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// A layout's folder or an archive's file.
+/// The folder of a layout or the file of an archive.
 pub(super) struct Place {
     /// As the admin gave it.
     path: PathBuf,
@@ -29,7 +29,7 @@ pub(super) struct Place {
     bytes: AtomicU64,
 }
 
-/// A piece of a file, bytes.
+/// A byte range of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) from: u64,
@@ -37,13 +37,13 @@ pub(super) struct Span {
 }
 
 impl Place {
-    /// Reads the address; touches no disk.
+    /// Parses the address; touches no disk.
     pub(super) fn new(url: &str, roots: &[PathBuf]) -> Result<Arc<Self>> {
         let place = Place { path: local_path(url)?, roots: roots.to_vec(), bytes: AtomicU64::new(0) };
         Ok(Arc::new(place))
     }
 
-    /// For messages.
+    /// The path, for messages.
     pub(super) fn name(&self) -> String {
         printable(&self.path.display().to_string())
     }
@@ -52,7 +52,7 @@ impl Place {
         Traffic { bytes: self.bytes.load(Ordering::Relaxed), ..Traffic::default() }
     }
 
-    /// Does some reading on a thread for it.
+    /// Runs `work` on a blocking thread.
     pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Place) -> Result<T> + Send + 'static,
@@ -64,7 +64,8 @@ impl Place {
             .unwrap_or_else(|_| Err(Error::Unreachable(format!("reading {name} was interrupted; try again"))))
     }
 
-    /// The path without links, if it lies in one of the roots. Outside of them it is not told whether it exists.
+    /// The real path, if it lies in one of the roots. For paths outside of them the error does not reveal whether they
+    /// exist.
     pub(super) fn checked(&self) -> Result<PathBuf> {
         let refused = || {
             Error::Refused(format!(
@@ -82,16 +83,16 @@ impl Place {
         }
     }
 
-    /// Opens a checked path. `shown`: what it is called inside of the place; empty for the place itself.
+    /// Opens a checked path. `shown`: its name inside of the location, for messages; empty for the location itself.
     pub(super) fn open(&self, real: &Path, shown: &str) -> Result<File> {
-        // A pipe or a device would be waited for without end.
+        // Reading a pipe or a device could block forever.
         if !real.is_file() {
             return Err(Error::Malformed(format!("{} is not a file", self.shown(shown))));
         }
         File::open(real).map_err(|why| self.unreadable(shown, &why))
     }
 
-    /// Reads a piece of a file, or what there is of it.
+    /// Reads a byte range of a file, or as much of it as exists.
     pub(super) fn read(&self, mut file: File, span: Span, cap: usize, shown: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(span.from))
@@ -104,7 +105,7 @@ impl Place {
         Ok(bytes)
     }
 
-    /// Counts bytes that were read.
+    /// Adds to the count of bytes read.
     pub(super) fn count(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -125,7 +126,7 @@ impl Place {
     }
 }
 
-/// Tags and their digests of each repository, and the images that have no such place.
+/// Digests by repository and tag, and the images that have neither.
 #[derive(Debug, Default)]
 pub(super) struct Refs {
     tags: BTreeMap<String, BTreeMap<String, String>>,
@@ -133,7 +134,7 @@ pub(super) struct Refs {
 }
 
 impl Refs {
-    /// Those of an `index.json`. `own_name` is the repository of images that are called by a tag only.
+    /// From an `index.json`. `own_name` is the repository of images that are named by a tag only.
     pub(super) fn of_index(index: &[u8], own_name: &str, place: &Place) -> Result<Self> {
         let index: Manifest = serde_json::from_slice(index).map_err(|why| {
             let why = printable(&why.to_string());
@@ -143,7 +144,7 @@ impl Refs {
         for descriptor in index.manifests.unwrap_or_default() {
             match name_of(&descriptor) {
                 Some(name) => refs.add(name, own_name, &descriptor.digest),
-                // What hangs on an image (a signature) has no name by nature.
+                // Attachments of an image (such as signatures) have no name by design.
                 None if descriptor.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty()) => {
                     refs.leave_out(&descriptor.digest, TagOutcome::Artifact);
                 }
@@ -153,7 +154,7 @@ impl Refs {
         Ok(refs)
     }
 
-    /// Adds an image under its name, if a registry would take it. The first of a name stays.
+    /// Adds an image if its name and digest are valid. The first image of a name wins.
     pub(super) fn add(&mut self, name: &str, own_name: &str, digest: &str) {
         let (repository, tag) = split_name(name, own_name);
         if !is_repository(repository) || !is_tag(tag) || !is_digest(digest) {
@@ -165,7 +166,7 @@ impl Refs {
         }
     }
 
-    /// Notes an image that has no place.
+    /// Records an image that is skipped.
     pub(super) fn leave_out(&mut self, name: &str, why: TagOutcome) {
         self.left_out.push(LeftOut { name: printable(name), why });
     }
@@ -184,7 +185,7 @@ impl Refs {
         Listing { items: self.tags.get(repository).into_iter().flatten().map(tag).collect(), truncated: None }
     }
 
-    /// The digest of a tag, or of itself if an image has it.
+    /// The digest of a tag; a digest maps to itself if an image has it.
     pub(super) fn digest(&self, repository: &str, tag: &str) -> Option<String> {
         let tags = self.tags.get(repository)?;
         if is_digest(tag) {
@@ -198,8 +199,8 @@ fn name_of(descriptor: &Descriptor) -> Option<&str> {
     [IMAGE_NAME, REF_NAME].into_iter().find_map(|key| descriptor.annotations.get(key)).map(String::as_str)
 }
 
-/// Takes `[host/]repository:tag` apart, or a bare tag, whose repository is the layout's own name. The first part of a
-/// name is a host as Docker sees it: it has a dot or a colon, or is `localhost`.
+/// Splits `[host/]repository:tag`, or a bare tag, whose repository is the layout's own name. The first part of a name
+/// is a host by Docker's rule: it has a dot or a colon, or is `localhost`.
 fn split_name<'a>(name: &'a str, own_name: &'a str) -> (&'a str, &'a str) {
     let path = match name.split_once('/') {
         Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,

@@ -1,4 +1,5 @@
-//! The registry API under `/v2/`: OCI distribution specification 1.1, with the catalogue of Docker's registry.
+//! Client for the registry API below `/v2/`: OCI distribution specification 1.1, with the catalogue of Docker's
+//! registry.
 
 mod access;
 
@@ -24,35 +25,35 @@ use super::{Deletion, Endpoint, Error, Listing, Look, Result, Tag};
 use access::Access;
 
 const JSON: &str = "application/json";
-/// Longest page of a listing, bytes: some registries give everything at once.
+/// Size cap of a listing page, bytes: some registries send everything at once.
 const PAGE_BODY: usize = 32 << 20;
 const PING_BODY: usize = 64 << 10;
 const API_VERSION: &str = "docker-distribution-api-version";
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
-/// One registry that speaks the distribution API.
+/// One registry with the distribution API.
 pub(super) struct Distribution {
     base: Base,
     transport: Arc<Transport>,
-    /// `Authorization` by name and password; `None` without credentials.
+    /// `Authorization` of user name and password; `None` without credentials.
     login: Option<HeaderValue>,
-    /// Tokens that stand for name and password, where the kind has such.
+    /// Tokens in place of user name and password, for kinds that issue them.
     exchanged: Option<Arc<Tokens>>,
-    /// What the ping found out: `None` before it. An error stays only if trying again would do harm.
+    /// Result of the ping; `None` before it. Of errors only a rejected password is kept, because retrying it could lock
+    /// the account.
     access: Mutex<Option<Result<Access>>>,
-    /// The scope of tokens that the list of repositories was given for; empty for tokens without a scope.
+    /// The token scope that the list of repositories was granted for; empty: a token without a scope.
     catalog_scope: OnceLock<String>,
-    /// The registry does not answer HEAD with a digest, so that GET is asked at once.
+    /// HEAD responses of this registry have no digest, so GET is used at once.
     head_is_useless: AtomicBool,
 }
 
-/// What a bearer token has to be good for.
+/// The scope that a request needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TokenScope<'a> {
-    /// Listing repositories. Registries disagree about the scope of this, so it is the one that the registry's own
-    /// challenge names.
+    /// Listing repositories. Registries disagree about this scope, so it is taken from the registry's own challenge.
     Catalog,
-    /// This scope, as in `repository:geo/ice:pull`.
+    /// This scope, such as `repository:geo/ice:pull`.
     Named(&'a str),
 }
 
@@ -64,7 +65,7 @@ impl Distribution {
         Ok(Self { base, transport, login, exchanged, access, catalog_scope, head_is_useless })
     }
 
-    /// Logged in with these tokens in place of a name and password.
+    /// Uses these tokens in place of a user name and password.
     pub(super) fn with_tokens(self, tokens: Option<Tokens>) -> Self {
         Self { exchanged: tokens.map(Arc::new), ..self }
     }
@@ -81,8 +82,8 @@ impl Distribution {
         self.login.is_some() || self.exchanged.is_some()
     }
 
-    /// Whether a registry answers, and takes the credentials. A registry that gives tokens is not asked a second time
-    /// without credentials: what strangers may read there, only a request for it shows.
+    /// Checks that a registry responds and accepts the credentials. A registry with a token service is not pinged
+    /// anonymously too: what it grants anonymously shows only in a request for it.
     pub(super) async fn ping(&self) -> Result<()> {
         self.greet_logged_in().await
     }
@@ -97,8 +98,8 @@ impl Distribution {
         Ok(Listing { items, truncated: listing.truncated })
     }
 
-    /// Asks by HEAD, which most registries do not count as a pull; by GET where HEAD does not tell. A refusal of HEAD
-    /// tells nothing: it has no body, so that it may be a proxy's, and some registries do not take HEAD at all.
+    /// Sends HEAD, which most registries do not count as a pull, and GET if HEAD gives no digest. A failed HEAD proves
+    /// nothing: without a body it may come from a proxy, and some registries do not support HEAD.
     pub(super) async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
         let url = self.below(&format!("{repository}/manifests/{tag}"));
         let scope = pull(repository);
@@ -110,7 +111,7 @@ impl Distribution {
                 return Ok(Some(digest.to_owned()));
             }
             let look = self.look(repository, tag).await?;
-            // Of a tag that is gone, HEAD rightly knows nothing.
+            // A missing tag has no digest in HEAD either.
             if look.is_some() {
                 self.head_is_useless.store(true, Ordering::Relaxed);
             }
@@ -119,7 +120,7 @@ impl Distribution {
         Ok(self.look(repository, tag).await?.map(|look| look.digest))
     }
 
-    /// Asks by GET, which brings the manifest along.
+    /// Sends GET, which returns the manifest too.
     pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
         let url = self.below(&format!("{repository}/manifests/{tag}"));
         let scope = pull(repository);
@@ -132,7 +133,8 @@ impl Distribution {
             status if status.is_success() && answer.is_html() => Err(self.html(&what())),
             status if status.is_success() => {
                 let named = answer.header(CONTENT_DIGEST).filter(|digest| is_digest(digest));
-                // A manifest that does not match its name is left out: who fetches by the name finds that out.
+                // A manifest that does not match its digest is left out; fetching it by that digest reports the
+                // mismatch.
                 Ok(Some(match named {
                     Some(digest) if !matches_digest(digest, &answer.body) => {
                         Look { digest: digest.to_owned(), manifest: None }
@@ -145,7 +147,7 @@ impl Distribution {
         }
     }
 
-    /// Deletes a tag, or by its digest a manifest. Many registries delete by digest only, or not at all.
+    /// Deletes a tag, or by its digest a manifest. Many registries delete only by digest, or not at all.
     pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
         let url = self.below(&format!("{repository}/manifests/{reference}"));
         let scope = format!("repository:{repository}:pull,delete");
@@ -165,7 +167,7 @@ impl Distribution {
         }
     }
 
-    /// The bytes of a digest, not yet checked against it.
+    /// The bytes of a digest, not yet verified against it.
     pub(super) async fn blob(&self, repository: &str, blob: Blob, digest: &str) -> Result<Bytes> {
         let (path, accept) = match blob {
             Blob::Manifest => (format!("{repository}/manifests/{digest}"), MANIFEST_TYPES),
@@ -193,20 +195,20 @@ impl Distribution {
         }
     }
 
-    /// The URL of something below `/v2/`. `path` must be made of checked names.
+    /// A URL below `/v2/`. `path` must consist of checked names.
     pub(super) fn below(&self, path: &str) -> Url {
         self.base.url(path, None)
     }
 
-    /// The URL of something beside `/v2/`, from the root of the host. `path` must be made of checked names.
+    /// A URL beside `/v2/`, from the root of the host. `path` must consist of checked names.
     pub(super) fn beside(&self, path: &str) -> Url {
         let mut url = self.base.root();
         url.set_path(path);
         url
     }
 
-    /// Walks over the pages of a listing at any `url` of this registry, for those that have one of their own, or say
-    /// more in the usual one. `read` gives the names on a page; `None`: the body is not such a page.
+    /// Reads all pages of a listing at `url`, for vendors with a listing of their own, or with more fields in the
+    /// standard one. `read` extracts the names from a page; `None`: the body is not such a page.
     pub(super) async fn list(
         &self,
         directory: Directory<'_>,
@@ -239,7 +241,7 @@ impl Distribution {
         }
     }
 
-    /// Asks for JSON that a kind of registry has on its own host, logged in as `/v2/` wants it. Any status is an answer.
+    /// GET for a vendor's JSON on the registry's own host, with the login of `/v2/`. Any status is a response.
     pub(super) async fn ask_own(&self, url: Url, scope: TokenScope<'_>) -> Result<Answer> {
         self.ask(Method::GET, &url, JSON, scope, PAGE_BODY).await
     }
@@ -248,7 +250,7 @@ impl Distribution {
         &self.base
     }
 
-    /// The token service that the registry names; `None` where it names none.
+    /// The token service that the registry names; `None`: it names none.
     pub(super) async fn realm(&self) -> Result<Option<Url>> {
         Ok(match self.greeted(false).await? {
             Access::Bearer(tokens) => Some(tokens.realm().clone()),
@@ -256,7 +258,7 @@ impl Distribution {
         })
     }
 
-    /// Whether the answer to a ping is that of a registry.
+    /// Checks that the response to a ping comes from a registry.
     fn check_registry(&self, answer: &Answer) -> Result<()> {
         let host = self.host();
         let status = answer.status;
@@ -282,7 +284,7 @@ impl Distribution {
         }
     }
 
-    /// The error for a request that the registry does not grant.
+    /// The error for a request that the registry denies.
     pub(super) fn refusal(&self, answer: &Answer, what: &str) -> Error {
         let host = self.host();
         match answer.status {
@@ -292,7 +294,7 @@ impl Distribution {
                 answer.reason()
             )),
             StatusCode::NOT_FOUND => Error::NotFound(format!("{host} does not have {what}{}", answer.reason())),
-            // After all tries. Other requests would fare no better, so this is not about what was asked for.
+            // After all retries. Other requests would fail too, so the error is not about the requested resource.
             StatusCode::SERVICE_UNAVAILABLE => Error::Throttled(answer.unexpected(what).to_string()),
             _ => answer.unexpected(what),
         }
@@ -329,8 +331,8 @@ impl Distribution {
         ))
     }
 
-    /// The error for a 404 without a registry's error code: a proxy's, or of a path that leads elsewhere. That nothing
-    /// is there, only the registry can say.
+    /// The error for a 404 without a registry's error code: from a proxy, or a wrong path. Only the registry itself can
+    /// say that a resource does not exist.
     fn not_its_own(&self, what: &str) -> Error {
         Error::Status(format!(
             "{} answers 404 for {what}, but not as a registry does (there is no error code); look at proxies before it",
@@ -347,13 +349,13 @@ impl Distribution {
     }
 }
 
-/// Whether the registry itself says that there is no such repository. A 404 that is not a registry's (a proxy's, a
-/// wrong path) must not pass for an empty repository.
+/// Whether the registry itself says that the repository does not exist. A 404 from elsewhere (a proxy, a wrong path)
+/// must not count as an empty repository.
 pub(super) fn is_unknown(answer: &Answer) -> bool {
     answer.status == StatusCode::NOT_FOUND && answer.error_code().is_some()
 }
 
-/// The scope of reading a repository.
+/// The scope for pulling from a repository.
 pub(super) fn pull(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
@@ -362,7 +364,7 @@ fn compact(body: &[u8]) -> Vec<u8> {
     body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
 }
 
-/// `Authorization` by name and password; `None` without credentials.
+/// `Authorization` of user name and password; `None` without credentials.
 pub(super) fn login(endpoint: &Endpoint) -> Result<Option<HeaderValue>> {
     let password = endpoint.password.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     if endpoint.username.is_empty() && password.is_empty() {

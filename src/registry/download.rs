@@ -1,6 +1,6 @@
-//! Fetching a file by its address, as an input of a run: through the same guard as everything that goes out.
+//! Downloads a file by URL, as an input of a run. Connections pass the same address guard as those to registries.
 //!
-//! Says of addresses only their hosts: the rest may hold what nobody else shall read.
+//! Errors name only the host of a URL: the rest may be secret.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,26 +19,27 @@ use super::tls::install_tls;
 use super::transport::{cause, root_cause};
 use super::{Error, Private};
 
-/// How often a server may lead elsewhere.
+/// Most redirects of one download.
 const MOST_REDIRECTS: usize = 5;
+/// Time limit of connecting.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A file that is to be fetched.
+/// A file to download.
 #[derive(Clone, Copy, Debug)]
 pub struct Download<'a> {
     pub url: &'a Url,
-    /// The file that it becomes, complete or not at all; its folder is made.
+    /// Target path, written completely or not at all. Its folder is created.
     pub to: &'a Path,
-    /// What its SHA-256 must be: lower-case hexadecimal digits.
+    /// Expected SHA-256: lower-case hexadecimal digits.
     pub sha256: Option<&'a str>,
     pub most_bytes: u64,
-    /// How long its server may be silent.
+    /// Longest time without data from the server.
     pub silence: Duration,
-    /// The private addresses that may be asked.
+    /// Private addresses that may be connected to.
     pub private: &'a Private,
 }
 
-/// A file that was fetched.
+/// A downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloaded {
     /// Bytes.
@@ -47,7 +48,7 @@ pub struct Downloaded {
     pub sha256: String,
 }
 
-/// Why it was not.
+/// Why a download failed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DownloadError {
     #[error(
@@ -58,7 +59,7 @@ pub enum DownloadError {
     Status { host: String, status: u16 },
     #[error("{host} cannot be asked: {reason}.")]
     Unreachable { host: String, reason: String },
-    #[error("{host} leads from one address to another more than {MOST_REDIRECTS} times, or to none.")]
+    #[error("{host} redirects more than {MOST_REDIRECTS} times, or to an address that is not followed.")]
     Redirects { host: String },
     #[error("the file at {host} is larger than {most} bytes, which is the most (runs.upload_mib).")]
     TooLarge { host: String, most: u64 },
@@ -76,11 +77,11 @@ pub enum DownloadError {
 }
 
 impl DownloadError {
-    /// Whether the same may work a while later.
+    /// Whether a later retry may succeed.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
-            // Other files go.
+            // Space is freed when other files are removed.
             Self::NoRoom { .. } | Self::NotReserved => true,
             Self::Unreachable { .. } | Self::Disk { .. } => true,
             Self::Refused { .. } | Self::Redirects { .. } | Self::TooLarge { .. } | Self::OtherContent { .. } => false,
@@ -88,10 +89,10 @@ impl DownloadError {
     }
 }
 
-/// Asked before more is written: whether there is room for so many bytes of the file in all.
+/// Called before more is written, with the file's total size in bytes: reserves space for it, or fails.
 pub type DownloadRoom<'a> = dyn Fn(u64) -> BoxFuture<'a, std::result::Result<(), DownloadError>> + Send + Sync + 'a;
 
-/// Fetches a file.
+/// Downloads a file.
 ///
 /// # Errors
 /// [`DownloadError`].
@@ -119,7 +120,7 @@ pub async fn download(
         Err(why) => Err(why),
     };
     if kept.is_err() {
-        // It may never have been made.
+        // It may not exist.
         _ = fs::remove_file(&part).await;
     }
     kept
@@ -133,14 +134,14 @@ fn client(guard: &Guard, wanted: &Download<'_>) -> std::result::Result<Client, D
         .read_timeout(wanted.silence)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
-        // A file is kept as it was sent: its digest is that of what is packed.
+        // Stored as sent, compressed or not: the SHA-256 is that of the received bytes.
         .no_gzip()
         .dns_resolver(guard.clone());
     let host = host_of(wanted.url);
     builder.build().map_err(|why| DownloadError::Unreachable { host, reason: root_cause(&why) })
 }
 
-/// The answer with the file, and the host that gave it: each address on the way is checked like the first.
+/// The response with the file, and the host that sent it. Each redirect target is checked like the first URL.
 async fn asked(client: &Client, guard: &Guard, mut url: Url) -> std::result::Result<(Response, String), DownloadError> {
     for _ in 0..=MOST_REDIRECTS {
         let host = host_of(&url);
@@ -159,7 +160,7 @@ async fn asked(client: &Client, guard: &Guard, mut url: Url) -> std::result::Res
         let next = next.and_then(|next| without_login(url.join(next).ok()?));
         let may_follow = |next: &Url| {
             let is_http = matches!(next.scheme(), "http" | "https");
-            // What was asked for safely is not fetched otherwise.
+            // No redirect from https to http.
             is_http && (url.scheme() == "http" || next.scheme() == "https")
         };
         url = next.filter(may_follow).ok_or(DownloadError::Redirects { host })?;
@@ -182,7 +183,7 @@ async fn received(
     }
     let disk = |why: std::io::Error| DownloadError::Disk { path: part.to_owned(), reason: why.to_string() };
     let mut file = File::create(part).await.map_err(disk)?;
-    // The user of a job's container reads it, whoever that is; the folder keeps others out.
+    // The job's container reads it under any user; the folder keeps other users of the host out.
     file.set_permissions(Permissions::from_mode(0o644)).await.map_err(disk)?;
     let (mut size, mut hash) = (0_u64, Sha256::new());
     while let Some(piece) = response.chunk().await.map_err(|why| unreachable(&why, host))? {
@@ -198,7 +199,7 @@ async fn received(
     Ok(Downloaded { size, sha256: hex::encode(hash.finalize()) })
 }
 
-/// What went wrong on the way. The guard speaks up where a name is resolved, too.
+/// The error of a failed request. The guard also refuses addresses during name resolution.
 fn unreachable(why: &reqwest::Error, host: &str) -> DownloadError {
     let host = host.to_owned();
     if cause::<Blocked>(why).is_some() {
@@ -207,7 +208,7 @@ fn unreachable(why: &reqwest::Error, host: &str) -> DownloadError {
     DownloadError::Unreachable { host, reason: root_cause(why) }
 }
 
-/// Nobody but the user says who they are.
+/// Removes credentials from a redirect target: only the user may supply them.
 fn without_login(mut url: Url) -> Option<Url> {
     url.set_username("").ok()?;
     url.set_password(None).ok()?;

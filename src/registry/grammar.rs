@@ -1,5 +1,5 @@
-//! Which names, tags and digests exist: OCI distribution specification, "Pulling manifests", and OCI image
-//! specification, "Digests". What passes here may stand in a URL path or a file name as it is. Pure.
+//! Syntax of repository names, tags and digests: OCI distribution specification, "Pulling manifests", and OCI image
+//! specification, "Digests". Valid values are safe in a URL path or a file name. Pure.
 
 use oci_client::Reference;
 use sha2::{Digest, Sha256, Sha512};
@@ -31,8 +31,8 @@ pub(super) fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|b| first(b) || b == b'.' || b == b'-')
 }
 
-/// `sha256:` or `sha512:` and as many lower-case hexadecimal digits as belong to it. Other algorithms are registered
-/// nowhere, and we could not check them.
+/// `sha256:` or `sha512:` and the right number of lower-case hexadecimal digits. Other algorithms are registered
+/// nowhere, and could not be verified here.
 pub(super) fn is_digest(text: &str) -> bool {
     let hex = |hex: &str| hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     match text.split_once(':') {
@@ -42,8 +42,8 @@ pub(super) fn is_digest(text: &str) -> bool {
     }
 }
 
-/// What a tag is that is no version of an image, but hangs on one by its digest: `sha256-<64 hex>`, bare (the referrers
-/// tag of the distribution specification) or with the endings of cosign.
+/// Class of a tag that is no image version but an attachment of one, by the form `sha256-<64 hex>`: without suffix (the
+/// referrers tag of the OCI distribution specification) or with a suffix of cosign.
 pub(super) fn attachment(tag: &str) -> Option<TagOutcome> {
     let (hex, ending) = tag.strip_prefix("sha256-")?.split_at_checked(64)?;
     match ending {
@@ -56,10 +56,10 @@ pub(super) fn attachment(tag: &str) -> Option<TagOutcome> {
     }
 }
 
-/// Whether a repository can have this name.
+/// Checks the syntax of a repository name.
 ///
 /// # Errors
-/// [`Error::Refused`]: not.
+/// [`Error::Refused`] for an invalid name.
 pub fn check_repository(name: &str) -> Result<()> {
     if is_repository(name) {
         return Ok(());
@@ -77,7 +77,7 @@ pub(super) fn check_digest(digest: &str) -> Result<()> {
     Err(Error::Refused(format!("'{}' is no digest; one looks like sha256:<64 hexadecimal digits>", printable(digest))))
 }
 
-/// A tag, or a digest in its place.
+/// Checks the syntax of a tag or digest.
 pub(super) fn check_reference(reference: &str) -> Result<()> {
     if is_tag(reference) || is_digest(reference) {
         return Ok(());
@@ -88,13 +88,12 @@ pub(super) fn check_reference(reference: &str) -> Result<()> {
     )))
 }
 
-/// `repository[:tag][@digest]` as people write it: the repository, and the digest or the tag (`latest` where neither is
-/// written).
+/// Parses `repository[:tag][@digest]` into the repository, and the digest or the tag (default `latest`).
 ///
 /// # Errors
-/// Why it names no image.
+/// Why it is not an image name, as a text.
 pub fn image_name(text: &str) -> std::result::Result<(String, String), String> {
-    // The host only keeps the first part of the name from being taken for one.
+    // The dummy host keeps the parser from taking the first part of the name for one.
     let unnamed = |why: &dyn std::fmt::Display| format!("'{}' names no image: {why}", printable(text));
     let name: Reference = format!("host.invalid/{text}").parse().map_err(|why| unnamed(&why))?;
     let reference = name.digest().or(name.tag()).unwrap_or("latest").to_owned();
@@ -103,12 +102,12 @@ pub fn image_name(text: &str) -> std::result::Result<(String, String), String> {
     Ok((repository, reference))
 }
 
-/// `[host/]repository[:tag][@digest]` as Docker reads it: the host (`docker.io` where none is written), the repository
-/// (below `library/` where Docker Hub needs a namespace and none is written), and the digest or the tag (`latest` where
-/// neither is).
+/// Parses `[host/]repository[:tag][@digest]` by Docker's rules into the host (default `docker.io`), the repository
+/// (below `library/` where Docker Hub needs a namespace and none is written), and the digest or the tag (default
+/// `latest`).
 ///
 /// # Errors
-/// Why it names no image.
+/// Why it is not an image name, as a text.
 pub fn full_image_name(text: &str) -> std::result::Result<(String, String, String), String> {
     let unnamed = |why: &dyn std::fmt::Display| format!("'{}' names no image: {why}", printable(text));
     let name: Reference = text.parse().map_err(|why| unnamed(&why))?;
@@ -123,7 +122,7 @@ pub(super) fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
-/// Whether the bytes are those that the digest was made of.
+/// Whether the bytes match the digest.
 pub(super) fn matches_digest(digest: &str, bytes: &[u8]) -> bool {
     match digest.split_once(':') {
         Some(("sha256", hex)) => hex == hex::encode(Sha256::digest(bytes)),
@@ -132,7 +131,7 @@ pub(super) fn matches_digest(digest: &str, bytes: &[u8]) -> bool {
     }
 }
 
-/// Foreign text made fit for a message: without control characters, and short.
+/// Untrusted text for a message: without control characters, at most 200 characters.
 pub fn printable(text: &str) -> String {
     const LONGEST: usize = 200;
     let mut clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();

@@ -1,12 +1,13 @@
-//! Which network addresses are dialled, whatever a registry, a redirect or a name server says.
+//! Decides which network addresses may be connected to, whatever a registry, a redirect or a name server says.
 //!
-//! Some addresses never are ([`Reach::Never`]). Private ones are reached for the hosts of the registry that an admin
-//! added, which is the admin's mark, and for what the configuration opens ([`Private`]): a registry must not lead us to
-//! its neighbours. Names are checked when they are resolved, so what is checked is what is dialled; addresses written
+//! Some addresses never are ([`Reach::Never`]). Private ones are allowed for the hosts of a registry that an admin
+//! added, and for what the configuration opens ([`Private`]): a registry must not direct requests to other hosts of its
+//! network. Host names are checked when they are resolved, so the checked address is the one connected to; IP addresses
 //! in URLs never reach a resolver and are checked by [`Guard::check`].
 //!
-//! Where the environment names a proxy, the proxy resolves names. Then we can only look up the name too, and refuse
-//! what we know to be wrong; a name that only the proxy knows, and one that changes meanwhile, is the proxy's to judge.
+//! Where the environment names a proxy, the proxy resolves names. Then the guard resolves the name too and refuses
+//! addresses that are not allowed; names that only the proxy can resolve, or that change meanwhile, are left to the
+//! proxy.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +20,7 @@ use url::{Host, Url};
 use super::network::{Private, Reach, canonical, reach};
 use super::{Error, Result};
 
-/// Names of the metadata services of clouds, should they resolve to anything.
+/// Host names of clouds' metadata services, in case they resolve.
 const METADATA: [&str; 6] = [
     "metadata",
     "metadata.google.internal",
@@ -29,22 +30,23 @@ const METADATA: [&str; 6] = [
     "instance-data.ec2.internal",
 ];
 
-/// What the environment says of proxies, as reqwest reads it.
+/// Proxy settings of the environment, read as reqwest reads them.
 static PROXIES: LazyLock<Matcher> = LazyLock::new(Matcher::from_system);
 
 /// The guard of one registry's connections. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Guard(Arc<Rules>);
 
+/// What a guard checks addresses against.
 struct Rules {
-    /// The hosts that the admin's address means, as [`plain`] writes them.
+    /// The registry's own hosts, normalized by [`plain`].
     own: Vec<String>,
-    /// The registry is on this machine, all of whose names are one host.
+    /// The registry is on this machine; all loopback addresses count as its own.
     on_loopback: bool,
     private: Private,
 }
 
-/// An address that is not dialled.
+/// An address that was refused.
 #[derive(Clone, Debug)]
 pub(super) struct Blocked {
     host: String,
@@ -52,12 +54,13 @@ pub(super) struct Blocked {
     why: Why,
 }
 
+/// Why an address was refused.
 #[derive(Clone, Copy, Debug)]
 enum Why {
     Never,
-    /// It is private, and no private address is reached.
+    /// It is private, and private addresses are switched off.
     Off,
-    /// It is private, and not the registry's own.
+    /// It is private, and neither the registry's own nor opened by the configuration.
     Private,
 }
 
@@ -88,14 +91,14 @@ impl fmt::Display for Blocked {
 impl std::error::Error for Blocked {}
 
 impl Guard {
-    /// For a registry at these addresses.
+    /// A guard for a registry with these own URLs.
     pub(super) fn new<'a>(own: impl IntoIterator<Item = &'a Url>, private: &Private) -> Self {
         let own: Vec<String> = own.into_iter().filter_map(|url| Some(plain(&url.host()?))).collect();
         let on_loopback = own.iter().any(|host| is_loopback(host));
         Self(Arc::new(Rules { own, on_loopback, private: private.clone() }))
     }
 
-    /// Refuses a URL whose host must not be dialled, as far as its text tells.
+    /// Refuses a URL whose host must not be connected to, as far as its text shows.
     pub(super) fn check(&self, url: &Url) -> Result<()> {
         let Some(host) = url.host() else {
             return Err(Error::Refused("an address without a host was refused".to_owned()));
@@ -104,7 +107,8 @@ impl Guard {
         let verdict = match host {
             Host::Ipv4(ip) => self.judge(&name, IpAddr::V4(ip)),
             Host::Ipv6(ip) => self.judge(&name, IpAddr::V6(ip)),
-            // Its address may be private, since requests go through it; it is no registry for that.
+            // The proxy's own address may be private, since requests go through it; but it must not be used as a
+            // registry.
             Host::Domain(_) if is_proxy(&name) && !self.is_own(&name) => {
                 Err(Blocked { host: name, ip: None, why: Why::Private })
             }
@@ -113,7 +117,8 @@ impl Guard {
         verdict.map_err(|blocked| Error::Refused(blocked.to_string()))
     }
 
-    /// Refuses a URL that a proxy would be asked for, if what its name resolves to here must not be dialled.
+    /// Refuses a URL that would be requested through a proxy, if its name resolves here to an address that is not
+    /// allowed.
     pub(super) async fn check_proxied(&self, url: &Url) -> Result<()> {
         let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
         if is_proxied(url)
@@ -130,7 +135,7 @@ impl Guard {
         self.0.own.iter().any(|own| own == host)
     }
 
-    /// Whether this address of this host may be dialled.
+    /// Checks one IP address of a host.
     fn judge(&self, host: &str, ip: IpAddr) -> std::result::Result<(), Blocked> {
         let blocked = |why| Err(Blocked { host: host.to_owned(), ip: Some(ip), why });
         match reach(ip) {
@@ -143,7 +148,10 @@ impl Guard {
         }
     }
 
-    /// Those of a name's addresses that may be dialled.
+    /// Resolves a name and returns its allowed addresses.
+    ///
+    /// # Errors
+    /// The refusal if no address is allowed, or the resolver's error.
     pub(super) async fn dialled(
         &self,
         name: &str,
@@ -187,7 +195,7 @@ fn check_name(name: &str) -> std::result::Result<(), Blocked> {
     Ok(())
 }
 
-/// One spelling of a host.
+/// Normalized spelling of a host.
 fn plain<T: AsRef<str>>(host: &Host<T>) -> String {
     match host {
         Host::Domain(name) => name.as_ref().trim_end_matches('.').to_ascii_lowercase(),
@@ -196,19 +204,19 @@ fn plain<T: AsRef<str>>(host: &Host<T>) -> String {
     }
 }
 
-/// Whether a host, as [`plain`] writes it, is this machine.
+/// Whether a host, normalized by [`plain`], is this machine.
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Whether a proxy is asked for this.
+/// Whether this URL is requested through a proxy.
 pub(super) fn is_proxied(url: &Url) -> bool {
     url.as_str().parse().is_ok_and(|uri| PROXIES.intercept(&uri).is_some())
 }
 
-/// Whether requests go through a proxy of this name: then its name is resolved too.
+/// Whether a configured proxy has this host name, so that it is resolved for proxy connections too.
 fn is_proxy(host: &str) -> bool {
-    /// Names of nobody's (RFC 6761), which no exception is for.
+    /// Reserved names (RFC 6761), which match no `NO_PROXY` entry.
     const SOMEWHERE: [&str; 2] = ["http://somewhere.invalid", "https://somewhere.invalid"];
     SOMEWHERE.iter().any(|uri| {
         let proxy = PROXIES.intercept(&http::Uri::from_static(uri));
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn metadata_and_nowhere_are_blocked_in_every_spelling() {
-        // Also for who was added at such an address, and where everything is opened.
+        // Even for a registry added at such an address, and with all private addresses opened.
         let open = Private::new(true, &["*".to_owned(), "0.0.0.0/0".to_owned(), "::/0".to_owned()]).unwrap();
         for url in [
             "http://169.254.169.254/latest",
@@ -276,7 +284,7 @@ mod tests {
         refused(&guard(here, Private::default()), "http://127.0.0.1:5000/", "scan.private_hosts");
         check(public, "https://blobs.example.net/").unwrap();
         check(public, "https://1.1.1.1/").unwrap();
-        // All names of this machine are one host.
+        // All loopback names and addresses count as one host.
         for own in ["http://localhost:5000", "http://127.0.0.1:5000", "http://[::1]:5000"] {
             for url in ["http://127.0.0.1/", "http://[::1]:99/", "http://127.8.8.8/", "http://localhost/"] {
                 check(own, url).unwrap();

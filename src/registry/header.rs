@@ -1,12 +1,12 @@
-//! Reading header values made of comma-separated elements with parameters (RFC 9110 §5.6): tokens, quoted strings. Pure;
-//! never fails and always gets on.
+//! Parser for header values of comma-separated elements with parameters (RFC 9110 §5.6): tokens and quoted strings.
+//! Pure; never fails and always makes progress.
 
-/// RFC 9110 §5.6.2.
+/// A character of a token (RFC 9110 §5.6.2).
 pub(super) fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
-/// What is left to read.
+/// The unread rest of a header value.
 pub(super) struct Reader<'a>(&'a str);
 
 impl<'a> Reader<'a> {
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over everything up to the next comma outside of quotes.
+    /// Skips to the next comma outside of quotes.
     pub(super) fn element(&mut self) {
         loop {
             self.take(|c| c != ',' && c != '"');
@@ -50,8 +50,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A parameter's value after its `=`. Unquoted values may hold anything but commas, blanks and `end`: some
-    /// registries forget the quotes around a URL. `None`: there is none, so that the word was no parameter.
+    /// Reads a parameter's value after its `=`. Unquoted values may hold anything but commas, whitespace and `end`:
+    /// some registries omit the quotes around a URL. `None`: there is no value, so the word was no parameter.
     pub(super) fn value(&mut self, end: Option<char>) -> Option<String> {
         self.skip(|c| c.is_ascii_whitespace());
         if self.eat('"') {
@@ -61,7 +61,8 @@ impl<'a> Reader<'a> {
         (!value.trim_matches('=').is_empty()).then(|| value.to_owned())
     }
 
-    /// The rest of a quoted string after its first quote, escapes resolved. One that never ends goes to the end.
+    /// Reads the rest of a quoted string after its first quote, escapes resolved. An unterminated one extends to the
+    /// end.
     fn quoted(&mut self) -> String {
         let mut text = String::new();
         let mut chars = self.0.char_indices();
@@ -79,7 +80,7 @@ impl<'a> Reader<'a> {
         text
     }
 
-    /// Passes over a token68 after a scheme (as in `Negotiate YII=`), but not over a first parameter.
+    /// Skips a token68 after a scheme (as in `Negotiate YII=`), but not a first parameter.
     pub(super) fn skip_token68(&mut self) {
         let mut ahead = Reader(self.0);
         let word = ahead.take(|c| is_token(c) || c == '/');

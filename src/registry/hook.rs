@@ -1,8 +1,7 @@
-//! What registries send when something was pushed or deleted. Pure, and never more than a hint: the names of the
-//! repositories to look into are taken, and only those that a repository can have; nothing is believed about what is in
-//! them, and no address in a notification is ever called.
+//! Parses the webhook notifications that registries send after a push or a deletion. Pure. A notification is only a
+//! hint: it gives valid repository names to scan; nothing else in it is trusted, and no URL in it is ever requested.
 //!
-//! Senders are told apart by the shape of what they send, because a relay in between may change the headers.
+//! The sender is recognized by the shape of the body, because a relay may change the headers.
 
 use std::collections::BTreeSet;
 
@@ -13,17 +12,17 @@ use serde_json::Value;
 use super::grammar::is_repository;
 use crate::catalog::RegistryKind;
 
-/// Declares the senders with their words.
+/// Declares the senders with their names in logs and metrics.
 macro_rules! senders {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
-        /// Whose shape a notification has.
+        /// The registry product that sent a notification.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Sender {
             $($(#[doc = $doc])+ $variant,)+
         }
 
         impl Sender {
-            /// The word in logs and metrics.
+            /// Name in logs and metrics.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -51,18 +50,18 @@ senders! {
     EventBridge = "eventbridge",
 }
 
-/// What a notification says.
+/// A parsed notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// `None`: nothing that we know, such as a sender's test whether somebody is there.
+    /// `None`: an unknown shape, such as a sender's connection test.
     pub sender: Option<Sender>,
     /// Repositories in which tags were pushed or deleted.
     pub repositories: BTreeSet<String>,
 }
 
 impl Notice {
-    /// Reads a body: a JSON object, or a list of them, as relays send CloudEvents in batches. `cloud_event`: the header
-    /// `Ce-Type`, by which a CloudEvent tells its type when its body is bare data. `None`: it is neither.
+    /// Parses a body: a JSON object, or an array of them, as relays batch CloudEvents. `cloud_event`: the header
+    /// `Ce-Type`, the type of a CloudEvent whose body is bare data. `None`: the body is neither.
     pub fn read(body: &[u8], cloud_event: Option<&str>) -> Option<Notice> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let events = body.as_array().map_or(std::slice::from_ref(&body), Vec::as_slice);
@@ -79,6 +78,7 @@ impl Notice {
     }
 }
 
+/// The sender of a notification, and the repository names in it.
 type Named = (Option<Sender>, Vec<String>);
 
 fn named(body: &Value, cloud_event: Option<&str>) -> Named {
@@ -109,8 +109,8 @@ fn named(body: &Value, cloud_event: Option<&str>) -> Named {
         }
     }
     if body["docker_url"].is_string() || !body["updated_tags"].is_null() {
-        // Builds and findings of the scanner come from the same place, but change no tag. The tags are a list, or of old
-        // versions a map.
+        // Quay also reports builds and scan findings, which change no tag. The tags are an array, in old versions an
+        // object.
         let is_push = body["updated_tags"].is_array() || body["updated_tags"].is_object();
         return (Some(Sender::Quay), if is_push { text(&body["repository"]) } else { Vec::new() });
     }
@@ -121,8 +121,8 @@ fn text(value: &Value) -> Vec<String> {
     value.as_str().map(str::to_owned).into_iter().collect()
 }
 
-/// Of pushes those of manifests count, also without a tag: some registries do not tell it, and a tag may have been set to
-/// what was pushed by its digest.
+/// The repository of a deletion or a manifest push. A push without a tag counts too: some registries omit it, and a tag
+/// may have been set on a manifest pushed by digest.
 fn distribution(event: &Value) -> Option<String> {
     let target = &event["target"];
     let counts = match event["action"].as_str()? {
@@ -133,7 +133,7 @@ fn distribution(event: &Value) -> Option<String> {
     target["repository"].as_str().filter(|_| counts).map(str::to_owned)
 }
 
-/// Whether a layer or a config was pushed, which come before the manifest that names them.
+/// Whether the push is of a layer or a config, which precede the manifest that names them.
 fn is_blob(target: &Value) -> bool {
     let has_tag = target["tag"].as_str().is_some_and(|tag| !tag.is_empty());
     let media_type = target["mediaType"].as_str().unwrap_or_default();
@@ -142,7 +142,7 @@ fn is_blob(target: &Value) -> bool {
     !has_tag && (is_other || is_below_blobs)
 }
 
-/// The data of a CloudEvent, which relays also send as a text (CloudEvents 1.0, JSON format 3.1).
+/// The data of a CloudEvent, which relays also send as a string (CloudEvents 1.0, JSON format 3.1).
 fn data_of(event: &Value) -> Value {
     let parse = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_default();
     match (&event["data"], &event["data_base64"]) {
@@ -157,12 +157,12 @@ fn cloud(kind: &str, data: &Value) -> Named {
         "zotregistry.image.updated" | "zotregistry.image.deleted" => (Some(Sender::Zot), text(&data["name"])),
         _ if kind.starts_with("zotregistry.") => (Some(Sender::Zot), Vec::new()),
         _ if kind.starts_with("harbor.") => harbor(kind, data),
-        // What relays make of the notifications of others.
+        // A relay's CloudEvent around another sender's notification.
         _ => named(data, None),
     }
 }
 
-/// Pulls and findings of the scanner come too, when an admin ticks everything.
+/// Only pushes and deletions count; a webhook with all events ticked also sends pulls and scan findings.
 fn harbor(kind: &str, data: &Value) -> Named {
     let is_change = matches!(
         kind,
@@ -182,7 +182,7 @@ fn event_bridge(body: &Value) -> Named {
     (Some(Sender::EventBridge), if is_change { text(&detail["repository-name"]) } else { Vec::new() })
 }
 
-/// GitHub writes owners in either case; names of repositories are of one.
+/// GitHub may write the owner with capitals; repository names are lower case.
 fn github(package: &Value) -> Option<String> {
     let kind = package["package_type"].as_str().unwrap_or_default();
     if !kind.eq_ignore_ascii_case("container") {
@@ -193,7 +193,7 @@ fn github(package: &Value) -> Option<String> {
     Some(format!("{owner}/{}", package["name"].as_str()?).to_ascii_lowercase())
 }
 
-/// What an admin has to set up at a registry so that its notifications come to `url`, in words and ready to be copied.
+/// Instructions for an admin to send a registry's notifications to `url`.
 pub fn hook_advice(kind: RegistryKind, url: &str) -> String {
     match kind {
         RegistryKind::Distribution => format!(
@@ -412,7 +412,7 @@ mod tests {
         }
     }
 
-    /// JSON with the keys and words of notifications in any place.
+    /// Random JSON with the keys and values of notifications in any place.
     fn notification() -> impl Strategy<Value = Value> {
         const KEYS: [&str; 24] = [
             "events",

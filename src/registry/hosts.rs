@@ -1,7 +1,7 @@
-//! What this process knows of each host that it asks, shared by all work for it: how much it can take, how long it wants to
-//! be left alone, what it still grants, and whether it answers. In memory only.
+//! State of each host, shared by all requests to it in this process: concurrency limit, pauses, remaining quota,
+//! circuit breaker. In memory only.
 //!
-//! Credentials are not shared: two registries may live on one host with an account each.
+//! Credentials are not shared: two registries may be on one host with different accounts.
 
 mod breaker;
 mod host;
@@ -20,15 +20,17 @@ pub(super) use kept::{Asked, Page};
 pub(super) use pace::Ending;
 pub(super) use pulls::Granted;
 
-/// A host that nobody asked for so long, and of which there is nothing to remember, is forgotten.
+/// An idle host without state worth keeping is evicted after this time.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
-/// So many are kept; beyond it the longest unused go. Registries name token services as they like.
+/// Most hosts that are kept; beyond it the longest unused is evicted. The number must be bounded, since registries may
+/// name any host as token service.
 const MOST_HOSTS: usize = 1000;
 
-/// All hosts. One for the whole process; clones are the same.
+/// All hosts. One instance per process; clones share it.
 #[derive(Clone, Default)]
 pub struct Hosts(Arc<Shared>);
 
+/// State behind [`Hosts`].
 #[derive(Default)]
 struct Shared {
     hosts: Mutex<HashMap<String, Arc<Host>>>,
@@ -36,7 +38,7 @@ struct Shared {
 }
 
 impl Hosts {
-    /// The host of a name (`host[:port]`), which gets at most `ceiling` requests at a time; the lowest ceiling counts.
+    /// The host of a name (`host[:port]`), with at most `ceiling` requests in flight; the lowest ceiling given counts.
     pub(super) fn host(&self, name: &str, ceiling: usize) -> Arc<Host> {
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get(name) {
@@ -58,7 +60,7 @@ impl Hosts {
         host
     }
 
-    /// What was answered to that before, if the server gave it a name.
+    /// The cached response for a key.
     pub(super) fn kept(&self, asked: Asked) -> Option<Page> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).get(asked)
     }

@@ -11,9 +11,9 @@ use super::grammar::is_digest;
 use super::wire::LayoutMark;
 use super::{Error, Listing, Result, SourceListing, Tag, Traffic};
 
-/// Longest `oci-layout` file, bytes.
+/// Size cap of the `oci-layout` file, bytes.
 const MARK: usize = 4 << 10;
-/// Longest `index.json`, bytes.
+/// Size cap of `index.json`, bytes.
 pub(super) const INDEX: usize = 32 << 20;
 
 /// One layout.
@@ -24,7 +24,7 @@ impl Layout {
         Ok(Self(Place::new(url, roots)?))
     }
 
-    /// For messages.
+    /// The path, for messages.
     pub(super) fn name(&self) -> String {
         self.0.name()
     }
@@ -49,7 +49,7 @@ impl Layout {
         Ok(self.0.blocking(refs).await?.digest(repository, tag))
     }
 
-    /// The bytes of a digest, not yet checked against it.
+    /// The bytes of a digest, not yet verified against it.
     pub(super) async fn blob(&self, blob: Blob, digest: &str) -> Result<Bytes> {
         let Some((algorithm, hex)) = digest.split_once(':').filter(|_| is_digest(digest)) else {
             return Err(Error::Malformed(format!("{} names something that is no digest", self.name())));
@@ -59,7 +59,7 @@ impl Layout {
     }
 }
 
-/// Reads a file of the layout, `path` below its real folder.
+/// Reads a file of the layout. `path` is relative to `folder`, which is a real path.
 fn read(place: &Place, folder: &Path, path: &Path, cap: usize) -> Result<Vec<u8>> {
     let shown = path.display().to_string();
     let real = folder.join(path).canonicalize().map_err(|why| place.unreadable(&shown, &why))?;

@@ -1,7 +1,7 @@
-//! Listings of repositories and tags: what a page says, and which page is next. Pure.
+//! Parses listings of repositories and tags, and decides which page is next. Pure.
 //!
-//! Of the link to the next page only the query is used, on our own path. So a link cannot lead us to another host, and
-//! those that registries behind a prefix get wrong work all the same.
+//! Only the query of the link to the next page is used, with our own path. So a link cannot direct requests to another
+//! host, and wrong links of registries behind a path prefix still work.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,24 +13,24 @@ use super::Listing;
 use super::header::{Reader, is_token};
 use super::wire::{Catalog, TagList};
 
-/// Names asked for on one page; halved where a registry finds it too many.
+/// Page size that is requested; halved if a registry rejects it.
 const PAGE: usize = 1000;
-/// A page of so many names, or of a power of two from here on, may have been cut by a registry that gives no more at a
-/// time, and whose link to the next page was lost on the way.
+/// From this size on, a page whose number of names is a multiple of ten or a power of two may have been truncated by a
+/// registry with a smaller page limit, whose link to the next page was lost on the way.
 const ROUND_PAGE: usize = 10;
-/// Names taken from one listing.
+/// Most names of one listing.
 const NAMES: usize = 1_000_000;
 
-/// What is listed.
+/// The listing: the catalogue, or the tags of a repository.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Directory<'a> {
     Catalog,
-    /// Of this repository.
+    /// The tags of this repository.
     Tags(&'a str),
 }
 
 impl Directory<'_> {
-    /// Below `/v2/`.
+    /// Path below `/v2/`.
     pub(super) fn path(&self) -> String {
         match self {
             Directory::Catalog => "_catalog".to_owned(),
@@ -48,29 +48,30 @@ impl Directory<'_> {
     }
 }
 
-/// A walk over the pages of a listing.
+/// Pagination state of one listing.
 pub(super) struct Walk {
-    /// Names asked for on a page; `None` leaves it to the registry.
+    /// Requested page size; `None`: the registry's default.
     page_size: Option<usize>,
     next: Cursor,
     pages: u32,
     most_pages: u32,
     items: Vec<String>,
-    /// Name → the page that named it first.
+    /// Name → the page on which it appeared first.
     seen: HashMap<String, u32>,
-    /// Names on the last page.
+    /// Number of names on the last page.
     last_count: usize,
-    /// Whether a page has had a link to the next one.
+    /// Whether any page had a link to the next one.
     has_links: bool,
     cursors: HashSet<Cursor>,
 }
 
+/// Position in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Cursor {
     First,
     /// The query of the registry's link.
     Linked(String),
-    /// After this name: what to try when a full page has no link.
+    /// After this name (`last=`): tried if a full page has no link.
     After(String),
 }
 
@@ -93,7 +94,7 @@ impl Walk {
         self.next == Cursor::First
     }
 
-    /// The query of the page to ask for.
+    /// The query of the page to request.
     pub(super) fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Some(size) = self.page_size {
@@ -109,8 +110,8 @@ impl Walk {
         query.finish()
     }
 
-    /// Asks for smaller pages from now on, and at last for pages of whatever size. `false`: that was tried, or the page
-    /// is not of our making.
+    /// Halves the page size, finally to the registry's default. `false`: that was tried already, or the registry's own
+    /// link determines the page.
     pub(super) fn shrink(&mut self) -> bool {
         if matches!(self.next, Cursor::Linked(_)) {
             return false;
@@ -120,7 +121,7 @@ impl Walk {
         true
     }
 
-    /// Takes a page. Gives the listing once it is over.
+    /// Adds a page. Returns the listing once it is complete or cut.
     pub(super) fn take(&mut self, names: Vec<String>, link: Option<String>) -> Option<Listing<String>> {
         self.pages += 1;
         let (count, last) = (names.len(), names.last().cloned());
@@ -157,16 +158,17 @@ impl Walk {
         None
     }
 
-    /// Whether a page of so many names without a link may not be the last one: it is full, or, where no page has had a
-    /// link, of a round number.
+    /// Whether a page without a link may not be the last one: it is full or, if no page had a link, has a round number
+    /// of names.
     fn may_be_cut(&self, count: usize) -> bool {
         let is_full = self.page_size.is_some_and(|size| count >= size);
         let is_round = count >= ROUND_PAGE && (count.is_multiple_of(10) || count.is_power_of_two());
         is_full || (is_round && !self.has_links)
     }
 
-    /// A page repeats names of earlier ones. That is the end of a listing whose registry knows no pages: it gave all its
-    /// names at once, more or fewer than were asked for, and does so again. Else the registry cannot be led further.
+    /// Ends the listing at a page that repeats earlier names. It is complete if the registry ignores paging: then the
+    /// second page repeats the first, whose size differs from the requested one. Otherwise the registry cannot be paged
+    /// further.
     fn end_at_repeated(&mut self, news: usize, repeated: usize) -> Listing<String> {
         let is_second_of_one = self.pages == 2 && matches!(self.next, Cursor::After(_));
         let knows_no_pages = is_second_of_one && news == 0 && repeated == self.last_count;
@@ -206,7 +208,7 @@ fn next_link_query(header: &str) -> Option<String> {
     }
 }
 
-/// Reads the parameters of one link. Only its first `rel` counts, which may hold several words.
+/// Parses the parameters of one link. Only its first `rel` counts, which may hold several words.
 fn is_next(rest: &mut Reader<'_>) -> bool {
     let mut rel: Option<String> = None;
     loop {
@@ -290,14 +292,14 @@ mod tests {
 
     #[test]
     fn names_that_come_again_end_a_listing() {
-        // All at once, whatever was asked for: there are no pages.
+        // All names at once, whatever size was requested: the registry ignores paging.
         for count in [100, PAGE + 1] {
             let mut walk = Walk::new(10);
             assert_eq!(walk.take(many(0, count), None), None);
             let listing = walk.take(many(0, count), None).unwrap();
             assert_eq!((listing.items.len(), listing.truncated), (count, None));
         }
-        // As many as asked for, and no way to the rest.
+        // Exactly the requested number, and the next page repeats them.
         let mut walk = Walk::new(10);
         assert_eq!(walk.take(many(0, PAGE), None), None);
         assert!(walk.take(many(0, PAGE), None).unwrap().truncated.unwrap().contains("repeats names"));

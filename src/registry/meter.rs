@@ -1,5 +1,5 @@
-//! What a registry costs: counted for its scans, and for operators as series. These are named by kind and by the
-//! registry's own hosts, never by paths, nor by hosts that a registry names.
+//! Traffic of a registry: counts for its scans, and metrics for operators. Metric labels are the kind and the
+//! registry's own hosts, never paths or hosts that a registry refers to.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ use super::transport::Answer;
 use super::{Error, Result, Traffic};
 use crate::catalog::RegistryKind;
 
+/// Counts the traffic of one registry, and reports its metrics.
 pub(super) struct Meter {
     kind: &'static str,
     hosts: Vec<String>,
@@ -20,7 +21,7 @@ pub(super) struct Meter {
     standing: Mutex<Standing>,
 }
 
-/// When nothing goes on because a host wants it so.
+/// Total time in which at least one request was paused.
 #[derive(Default)]
 struct Standing {
     requests: usize,
@@ -28,7 +29,7 @@ struct Standing {
     before: Duration,
 }
 
-/// A request stands still until this is dropped.
+/// A request is paused until this is dropped.
 pub(super) struct Stand<'a> {
     meter: &'a Meter,
     host: String,
@@ -58,7 +59,7 @@ impl Meter {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// A request stands still. Time counts once, however many do.
+    /// Starts a pause of a request. Overlapping pauses count once.
     pub(super) fn stand(&self, host: &str) -> Stand<'_> {
         let mut standing = self.standing();
         standing.requests += 1;
@@ -70,7 +71,7 @@ impl Meter {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    // --- series
+    // --- metrics
 
     pub(super) fn tell_outcome(&self, host: &str, outcome: &Result<Answer>) {
         let status = match outcome {
@@ -94,7 +95,7 @@ impl Meter {
             .set(left as f64);
     }
 
-    /// 1 while a host is left alone because it does not answer.
+    /// 1 while the circuit breaker of the host is open.
     pub(super) fn tell_breaker(&self, host: &str, is_open: bool) {
         gauge!("silo_registry_breaker_open", "kind" => self.kind, "host" => self.label(host))
             .set(f64::from(u8::from(is_open)));

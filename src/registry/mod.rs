@@ -1,29 +1,31 @@
-//! Speaking to registries: the only outgoing HTTP.
+//! Client for container registries, and for image layouts and archives on disk. Holds all outgoing HTTP of the service.
 //!
-//! Everything that comes back is hostile: capped in size, time and count, and checked against its digest. Must never
-//! touch the store or interpret the Seed label.
+//! Every response is hostile input: capped in size, time and count, and checked against its digest. Must never touch
+//! the store or interpret the Seed label.
 //!
-//! | file | what it knows |
+//! | file | content |
 //! |---|---|
-//! | `address` | which addresses an admin may give, and the URLs made from them |
-//! | `network`, `guard` | which network addresses are what, and which are dialled |
-//! | `client`, `tls` | the one factory of outgoing clients, and certificates of a registry's own |
-//! | `transport` | sending: time-outs, retries, redirects, size caps |
-//! | `hosts` | what all work for one host shares: pace, pauses, quotas, kept pages |
-//! | `quota`, `meter` | what answers say of waiting and quotas; counts and series |
-//! | `challenge`, `token` | `WWW-Authenticate` and bearer tokens |
+//! | `address` | parses the address of a registry; URLs below it |
+//! | `network`, `guard` | classes of network addresses; which of them may be connected to |
+//! | `client`, `tls` | the only factory of outgoing HTTP clients; CA and client certificates of a registry |
+//! | `dial` | quick check whether a host accepts connections |
+//! | `transport` | sends requests: time-outs, retries, redirects, size caps |
+//! | `hosts` | state shared by all requests to one host: concurrency, pauses, quotas, circuit breaker, ETag cache |
+//! | `quota`, `meter` | `Retry-After` and quota headers; traffic counts and metrics |
+//! | `challenge`, `token` | `WWW-Authenticate`; bearer tokens |
+//! | `download` | downloads a file by URL, as an input of a run |
 //! | `aws` | requests signed with AWS keys |
 //! | `distribution` | the `/v2/` API |
-//! | `source` | one registry, whatever it is: what the rest of SILO calls |
-//! | `kinds` | what each kind of registry does otherwise, one file a kind |
-//! | `api` | JSON interfaces beside `/v2/` |
-//! | `hook` | the notifications that registries send |
-//! | `header` | the shape of header values with parameters |
-//! | `listing` | catalogue and tag listings: what a page says and which page is next |
-//! | `disk` | images on disk: which files may be read, and names |
-//! | `layout`, `archive` | OCI image layouts, and what `docker save` writes |
-//! | `content` | from a manifest digest to image configs, for both |
-//! | `grammar`, `wire` | names, tags, digests; JSON |
+//! | `source` | one registry of any kind: the interface for the rest of SILO |
+//! | `kinds` | what differs from the `/v2/` API, one file a registry kind |
+//! | `api` | vendors' JSON APIs beside `/v2/` |
+//! | `notification` | webhook notifications that registries send |
+//! | `header_reader` | parser for header values with parameters |
+//! | `listing` | catalogue and tag listings: parsing and pagination |
+//! | `disk` | images on disk: which files may be read, and image names |
+//! | `layout`, `archive` | OCI image layouts; `docker save` archives |
+//! | `content` | from a manifest digest to image configs, for registries and disk |
+//! | `grammar`, `wire` | syntax of names, tags and digests; JSON types |
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -71,91 +73,92 @@ pub use network::Private;
 pub use source::Source;
 pub use tls::{Tls, fingerprints, install_tls};
 
-/// Why a registry did not give what was asked. `Display` is for admins: the thing, the reason, the fix. No text holds
-/// a password or a token.
+/// Why a request to a registry failed. `Display` is for admins: the thing, the reason, the fix. No text holds a
+/// password or a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The host answers, but has no registry (or no such thing) there.
+    /// The host responds, but there is no registry at this address, or no such repository, tag or digest.
     #[error("{0}")]
     NotFound(String),
-    /// It gives this only to those who log in, and no credentials were given.
+    /// The registry requires a login for this, and no credentials were given.
     #[error("{0}")]
     LoginRequired(String),
-    /// It does not accept the credentials. Every later request of the same [`Source`] ends with this at once: many
+    /// The registry rejects the credentials. Every later request of the same [`Source`] fails with this at once: many
     /// registries lock an account after a few wrong passwords.
     #[error("{0}")]
     WrongPassword(String),
-    /// The credentials are fine, but do not allow this.
+    /// The credentials are valid, but lack the right.
     #[error("{0}")]
     Forbidden(String),
-    /// No secure connection: a certificate that is not trusted, or no TLS at all.
+    /// TLS failed: an untrusted certificate, or no TLS at all.
     #[error("{0}")]
     Tls(String),
-    /// No complete answer in time.
+    /// No complete response in time.
     #[error("{0}")]
     Timeout(String),
-    /// No connection, or one that broke off.
+    /// Connecting failed, or the connection broke.
     #[error("{0}")]
     Unreachable(String),
-    /// Something answers that is no registry.
+    /// The host responds, but not as a registry.
     #[error("{0}")]
     NotARegistry(String),
-    /// It asks to wait longer than we do, or has too much to do after all tries.
+    /// The registry asks for a longer wait than [`Limits::longest_wait`], or is still overloaded after all tries.
     #[error("{0}")]
     Throttled(String),
-    /// It grants few pulls, and those that are left are for others. Everything but new images can still be had.
+    /// The pull quota is down to the reserve. Everything that needs no pull (all but new images) still works.
     #[error("{0}")]
     NoPulls(String),
-    /// It answers with a status that says no more.
+    /// The registry responds with an unexpected status.
     #[error("{0}")]
     Status(String),
-    /// It breaks the protocol: wrong digest, too large, not the JSON that belongs there.
+    /// The response breaks the protocol: wrong digest, too large, or not the expected JSON.
     #[error("{0}")]
     Malformed(String),
-    /// We do not do that: an address that is not allowed, or one that would give credentials away.
+    /// SILO refuses to send this: an address that is not allowed, or one that would expose credentials.
     #[error("{0}")]
     Refused(String),
 }
 
+/// Result of requests to a registry.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A registry to speak to.
+/// A registry: its address, credentials and TLS settings.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     pub kind: RegistryKind,
-    /// As the admin gave it: `https://` is meant where it has no scheme; `file:///…` or a path for images on disk.
+    /// As the admin gave it: `https://` where no scheme is written; `file:///…` or an absolute path for images on disk.
     pub url: String,
-    /// The namespace, group or project to list; kinds without a catalogue need one. Empty for all.
+    /// The namespace, group or project to list; empty for all. Kinds without a catalogue need one.
     pub org: String,
-    /// Empty for none.
+    /// Empty: anonymous.
     pub username: String,
     pub password: Option<SecretString>,
     pub tls: Tls,
 }
 
-/// Bounds on what one registry may cost us.
+/// Bounds on what one registry may cost.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Requests in flight that one host gets at most; some kinds get fewer.
+    /// Most requests in flight per host; some kinds lower it.
     pub concurrency: usize,
     pub connect_timeout: Duration,
-    /// For one request, from sending to the last byte.
+    /// For one try, from sending to the last byte.
     pub request_timeout: Duration,
-    /// Tries of one request in all.
+    /// Most tries of one request, the first included.
     pub tries: u32,
-    /// Longest `Retry-After` that is waited for.
+    /// Longest `Retry-After` that a request waits for.
     pub longest_wait: Duration,
-    /// Pages of one listing; a longer one is truncated.
+    /// Most pages of one listing; a longer one is truncated.
     pub pages: u32,
-    /// Of the pulls that a registry grants, so many percent are left to others.
+    /// Percentage of the pull quota that is left to other clients.
     pub pull_reserve: u32,
-    /// Folders that image layouts and archives may lie in.
+    /// Folders from which image layouts and archives may be read.
     pub layout_roots: Vec<PathBuf>,
-    /// Which private addresses may be reached beside the registry's own.
+    /// Which private addresses may be connected to, beside the registry's own.
     pub private: Private,
 }
 
-/// A listing as the registry gave it, and whether it is all.
+/// A listing as the registry gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Listing<T> {
     items: Vec<T>,
@@ -163,26 +166,26 @@ struct Listing<T> {
     truncated: Option<String>,
 }
 
-/// A listing as [`Source`] gives it: what can be asked for further, and what cannot.
+/// A listing as [`Source`] gives it, split into usable and skipped entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceListing<T> {
     pub items: Vec<T>,
     /// Why it was cut; `None`: complete.
     pub truncated: Option<String>,
-    /// What else it has.
+    /// Entries that are skipped.
     pub left_out: Vec<LeftOut>,
 }
 
-/// Something in a listing that is not asked for further.
+/// A listing entry that is skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// As the registry names it; of what has no name, the digest.
+    /// Its name in the registry; the digest of an unnamed image.
     pub name: String,
     pub why: TagOutcome,
 }
 
 impl<T> Listing<T> {
-    /// Takes out what `why` gives a reason for. `name`: what an item is called.
+    /// Moves the items for which `why` gives a reason to `left_out`. `name`: the name of an item.
     fn sift(self, name: impl Fn(&T) -> &str, why: impl Fn(&str) -> Option<TagOutcome>) -> SourceListing<T> {
         let (mut items, mut left_out) = (Vec::new(), Vec::new());
         for item in self.items {
@@ -199,44 +202,44 @@ impl<T> Listing<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
     pub name: String,
-    /// Digest of its manifest, where the listing carries it.
+    /// Digest of its manifest, if the listing carries it.
     pub digest: Option<String>,
-    /// What that digest holds, where the listing says it too, so that nothing need be fetched. The registry's word: it
-    /// was checked against no digest.
+    /// Content of that digest, if the listing carries it, so that nothing need be fetched. Asserted by the registry,
+    /// not checked against the digest.
     pub content: Option<Fetched>,
-    /// Its one config, where the listing names that, so that the manifest need not be read. As much worth as `content`.
+    /// Its only config, if the listing names it, so that the manifest need not be read. Unchecked like `content`.
     pub config: Option<ConfigRef>,
 }
 
 impl Tag {
-    /// As most listings tell it.
+    /// A tag with its name and maybe its digest, as most listings give it.
     fn new(name: String, digest: Option<String>) -> Self {
         Self { name, digest, content: None, config: None }
     }
 }
 
-/// Where a tag points to.
+/// The manifest that a tag points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
     pub digest: String,
-    /// The manifest, when the answer held it.
+    /// Bytes of the manifest, if the response had them.
     pub manifest: Option<Bytes>,
 }
 
-/// What a manifest digest holds.
+/// Content of a manifest digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
-    /// A container image: one entry a distinct config, in the index's order.
+    /// A container image: one entry for each distinct config, in the order of the index.
     Image(Vec<ImageConfig>),
-    /// Something else: the media type or artifact type, or [`DEEP_INDEX`].
+    /// Not an image: its media type or artifact type, or [`DEEP_INDEX`].
     Other(String),
 }
 
-/// What an index is said to be whose images lie deeper in other indexes than is followed.
+/// Stands for an index whose images are nested deeper than indexes are followed.
 pub const DEEP_INDEX: &str = "an index of indexes of indexes";
 
 impl Fetched {
-    /// Bytes of its labels: what keeping it costs.
+    /// Bytes of its labels: the memory that keeping it costs.
     pub fn size(&self) -> usize {
         match self {
             Fetched::Image(configs) => {
@@ -247,42 +250,42 @@ impl Fetched {
     }
 }
 
-/// What became of a wish to delete something.
+/// Outcome of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// It is gone, or will be in a moment.
+    /// Deleted, or accepted for deletion.
     Done,
-    /// There was no such thing.
+    /// It did not exist.
     NotThere,
-    /// The registry deletes nothing, or not what is named so; in its own words.
+    /// The registry cannot delete this reference, or anything; its own words.
     Unsupported(String),
 }
 
-/// What a manifest digest leads to.
+/// What a manifest digest leads to, before configs are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inside {
-    /// The configs of a container image, still to be read: each once, in the index's order.
+    /// The configs of a container image, not yet read: each once, in the order of the index.
     Image(Vec<ConfigRef>),
-    /// Something else, as in [`Fetched::Other`].
+    /// Not an image, as in [`Fetched::Other`].
     Other(String),
-    /// What the registry's own interface says of it; checked against no digest.
+    /// Content as the vendor's API gives it, not checked against the digest.
     Told(Fetched),
 }
 
-/// An image config that can be read, with what its manifest says beside it.
+/// Reference to an image config, with what its manifest adds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigRef {
     pub digest: String,
-    /// As the index has it; empty where the config itself says.
+    /// Platform from the index; empty: the config's own counts.
     pub platform: String,
-    /// Of the manifest; they stand in for labels that the config lacks.
+    /// Annotations of the manifest: defaults for labels that the config lacks.
     pub annotations: BTreeMap<String, String>,
-    /// Bytes to pull, compressed.
+    /// Compressed size of config and layers, bytes.
     pub size: Option<u64>,
 }
 
 impl ConfigRef {
-    /// What this manifest says beside its config, put to what the config says.
+    /// The config, completed with the manifest's platform, annotations and size.
     pub fn complete(&self, config: ImageConfig) -> ImageConfig {
         let mut labels = config.labels;
         for (key, value) in &self.annotations {
@@ -293,18 +296,18 @@ impl ConfigRef {
     }
 }
 
-/// One image config.
+/// An image config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageConfig {
-    /// Empty where the kind's own interface told the labels without it.
+    /// Empty if the vendor's API gave the labels without it.
     pub digest: String,
-    /// `os/architecture[/variant]`; empty where neither index nor config says. Some interfaces leave the variant out.
+    /// `os/architecture[/variant]`; empty if neither index nor config has it. Some vendors' APIs omit the variant.
     pub platform: String,
-    /// The config's labels; manifest annotations stand in for keys that it lacks.
+    /// The config's labels; manifest annotations fill in missing keys.
     pub labels: BTreeMap<String, String>,
-    /// When the image was built (RFC 3339), as the config says; empty where it does not.
+    /// When the image was built (RFC 3339), from the config; empty if missing.
     pub created: String,
-    /// Bytes to pull, compressed, where the manifest or the listing says.
+    /// Compressed size of config and layers in bytes, if the manifest or the listing has it.
     pub size: Option<u64>,
 }
 
@@ -313,7 +316,7 @@ pub struct ImageConfig {
 pub struct Traffic {
     pub requests: u64,
     pub bytes: u64,
-    /// Time in which requests stood still because a host asked for it, or had failed. Not that in which they waited for
-    /// each other.
+    /// Time in which at least one request was paused because its host asked for it or had failed. Waiting for other
+    /// requests does not count.
     pub throttled: Duration,
 }

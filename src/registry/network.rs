@@ -1,25 +1,26 @@
-//! What kinds of network addresses there are, and which private ones the configuration opens. Pure.
+//! Classes of network addresses, and the private ones that the configuration opens. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ipnet::IpNet;
 
-/// What lives at an address.
+/// Class of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Anybody's.
+    /// Publicly routable.
     Public,
-    /// This machine, or a network that only its own people reach.
+    /// This machine, or a private network.
     Private,
-    /// No registry: metadata services of clouds (which hand out keys), links, groups, and what nobody may use.
+    /// Never a registry: metadata services of clouds (which hand out keys), link-local, multicast and reserved
+    /// addresses.
     Never,
 }
 
-/// Metadata and platform services that stand at addresses like anybody's: Alibaba Cloud, Azure.
+/// Metadata and platform services at public addresses: Alibaba Cloud, Azure.
 const SERVICES_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
 
-/// IANA's registry of special addresses (RFC 6890): not reachable by anybody, or not meant for servers.
+/// Not globally reachable or not meant for servers, by IANA's special-purpose address registry (RFC 6890).
 const NEVER_V4: [(Ipv4Addr, u8); 9] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(169, 254, 0, 0), 16),
@@ -31,7 +32,7 @@ const NEVER_V4: [(Ipv4Addr, u8); 9] = [
     (Ipv4Addr::new(224, 0, 0, 0), 4),
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
-/// RFC 1918; loopback; shared by carriers (RFC 6598); tests of networks (RFC 2544), which some use as private ones.
+/// RFC 1918; loopback; carrier-grade NAT (RFC 6598); benchmark networks (RFC 2544), which some use as private ones.
 const PRIVATE_V4: [(Ipv4Addr, u8); 6] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
@@ -41,7 +42,7 @@ const PRIVATE_V4: [(Ipv4Addr, u8); 6] = [
     (Ipv4Addr::new(198, 18, 0, 0), 15),
 ];
 
-/// What an address is, however it is spelled.
+/// The class of an address, also of an IPv4 address embedded in IPv6.
 pub(super) fn reach(ip: IpAddr) -> Reach {
     match canonical(ip) {
         IpAddr::V4(ip) => reach_v4(ip),
@@ -49,7 +50,7 @@ pub(super) fn reach(ip: IpAddr) -> Reach {
     }
 }
 
-/// The address that another one leads to: the IPv4 address inside an IPv6 one, where it has one.
+/// The embedded IPv4 address of an IPv6 address, if it has one; else the address itself.
 pub(super) fn canonical(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => embedded(v6).map_or(ip, IpAddr::V4),
@@ -71,19 +72,20 @@ fn reach_v4(ip: Ipv4Addr) -> Reach {
 fn reach_v6(ip: Ipv6Addr) -> Reach {
     match ip.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Private,
-        // Metadata services: of Amazon, of Google.
+        // Metadata services of Amazon and Google.
         [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => Reach::Never,
         [first, ..] if first & 0xfe00 == 0xfc00 => Reach::Private,
         // Teredo and other protocols (2001::/23), documentation (RFC 3849, RFC 9637).
         [0x2001, second, ..] if second < 0x0200 || second == 0x0db8 => Reach::Never,
         [0x3fff, second, ..] if second < 0x1000 => Reach::Never,
-        // The only part of the space that is given out (RFC 4291 §2.4).
+        // The only globally allocated unicast space (RFC 4291 §2.4).
         [first, ..] if first & 0xe000 == 0x2000 => Reach::Public,
         _ => Reach::Never,
     }
 }
 
-/// Mapped and compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC 3056).
+/// The embedded IPv4 address: mapped and compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC
+/// 3056).
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = ip.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
@@ -95,28 +97,28 @@ fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Which private addresses the configuration opens, beside those of the registries that an admin added.
+/// Private addresses that the configuration opens, beside those of the registries that an admin added.
 #[derive(Clone, Debug)]
 pub struct Private {
-    /// `false`: none at all.
+    /// `false`: no private address at all, not even a registry's own.
     allowed: bool,
     names: GlobSet,
     networks: Vec<IpNet>,
 }
 
 impl Default for Private {
-    /// Those of added registries only.
+    /// Only the addresses of added registries.
     fn default() -> Self {
         Self { allowed: true, names: GlobSet::empty(), networks: Vec::new() }
     }
 }
 
 impl Private {
-    /// From `scan.allow_private` and `scan.private_hosts`: globs of host names, addresses, and networks such as
+    /// From `scan.allow_private` and `scan.private_hosts`: globs of host names, IP addresses, and networks such as
     /// `10.1.0.0/16`.
     ///
     /// # Errors
-    /// The entry that is none of these, and why.
+    /// The invalid entry, and why.
     pub fn new(allowed: bool, hosts: &[String]) -> std::result::Result<Self, String> {
         let (mut names, mut networks) = (GlobSetBuilder::new(), Vec::new());
         for host in hosts {
@@ -140,12 +142,12 @@ impl Private {
         Ok(Self { allowed, names, networks })
     }
 
-    /// Whether any may be reached.
+    /// Whether private addresses are allowed at all.
     pub(super) fn is_allowed(&self) -> bool {
         self.allowed
     }
 
-    /// Whether an address is opened, by its host's name or by itself.
+    /// Whether an address is opened, by its host name or by itself.
     pub(super) fn admits(&self, host: &str, ip: IpAddr) -> bool {
         let ip = canonical(ip);
         self.names.is_match(host) || self.networks.iter().any(|network| network.contains(&ip))
@@ -254,7 +256,7 @@ mod tests {
         }
     }
 
-    /// Every way to write an IPv4 address inside an IPv6 one.
+    /// Every way to embed an IPv4 address in an IPv6 address.
     fn spellings(ip: Ipv4Addr) -> Vec<String> {
         let (high, low) = ((u32::from(ip) >> 16) as u16, u32::from(ip) as u16);
         let mut all = vec![
@@ -267,7 +269,7 @@ mod tests {
             format!("2002:{high:x}:{low:x}::"),
             format!("2002:{high:x}:{low:x}::1"),
         ];
-        // These two have a meaning of their own.
+        // `::` and `::1` are no embedded IPv4 addresses.
         if !matches!(u32::from(ip), 0 | 1) {
             all.push(format!("::{ip}"));
         }

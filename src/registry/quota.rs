@@ -1,4 +1,4 @@
-//! What answers say of when to ask again, and how often one may. Pure.
+//! Parses `Retry-After` and quota headers of responses. Pure.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use http::header::{DATE, RETRY_AFTER};
 
 use super::hosts::Granted;
 
-/// Whoever asks for less gets that: GHCR has been seen to ask for microseconds.
+/// Lower bound of a wait: GHCR has been seen to ask for microseconds.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// Whoever asks for more gets that. Docker Hub's longest is a day; a registry must not lock us out for a century.
+/// Upper bound of a wait. Docker Hub's longest is a day; a registry must not block SILO for a century.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What an answer grants.
+/// Quota that a response announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quota {
-    /// So many requests until a reset in so long a time.
+    /// Requests left until the reset, and the time to it.
     Requests { left: u64, reset: Duration },
-    /// Pulls, counted by themselves.
+    /// Manifest pulls, counted separately.
     Pulls(Granted),
 }
 
@@ -29,8 +29,8 @@ impl Quota {
     }
 }
 
-/// How long a registry asks us to wait: in the header (RFC 9110 §10.2.3), or in what it says of an error. A date counts
-/// from the answer's own `Date`, so that it does not matter whether its clock is right.
+/// The wait that a registry asks for, in the header (RFC 9110 §10.2.3) or in an error message. A date is measured from
+/// the response's own `Date`, so that the server's clock need not be right.
 pub(super) fn retry_after(headers: &HeaderMap, said: Option<&str>) -> Option<Duration> {
     let wait = in_header(headers).or_else(|| in_words(said?))?;
     Some(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
@@ -46,7 +46,8 @@ fn in_header(headers: &HeaderMap) -> Option<Duration> {
     Some((until - now).to_std().unwrap_or_default())
 }
 
-/// The wait in a message such as `retry-after: 804.8µs, allowed: 44000/minute`: numbers with units, one after the other.
+/// Parses the wait in a message such as `retry-after: 804.8µs, allowed: 44000/minute`: a sequence of numbers with
+/// units.
 fn in_words(said: &str) -> Option<Duration> {
     const UNITS: [(&str, f64); 8] =
         [("ns", 1e-9), ("µs", 1e-6), ("μs", 1e-6), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
@@ -64,9 +65,9 @@ fn in_words(said: &str) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(seconds?).unwrap_or(LONGEST_WAIT))
 }
 
-/// What is left of a quota: `X-RateLimit-Remaining` with `X-RateLimit-Reset` (Docker Hub's interface, GitHub), or
-/// `RateLimit-Remaining: 76;w=21600` with `RateLimit-Limit: 100;w=21600` (pulls from Docker Hub), whose window may end
-/// earlier, but nobody says when.
+/// Parses the remaining quota: `X-RateLimit-Remaining` with `X-RateLimit-Reset` (Docker Hub's API, GitHub), or
+/// `RateLimit-Remaining: 76;w=21600` with `RateLimit-Limit: 100;w=21600` (pulls from Docker Hub). The latter's window
+/// may end earlier, but no header says when.
 pub(super) fn quota(headers: &HeaderMap) -> Option<Quota> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     ["x-ratelimit", "ratelimit"].iter().find_map(|family| {
@@ -87,8 +88,8 @@ fn counted(text: &str) -> Option<(u64, Option<Duration>)> {
     Some((number, parts.find_map(|part| Some(Duration::from_secs(part.strip_prefix("w=")?.parse().ok()?)))))
 }
 
-/// The time until a reset, which some give as a time of Unix and some as seconds from now. A time counts from the answer's
-/// own `Date`.
+/// The time until a reset, which some servers give as Unix time and some as seconds from now. Unix time is measured
+/// from the response's own `Date`.
 fn until_reset(reset: u64, headers: &HeaderMap) -> Option<Duration> {
     const LONG_AGO: u64 = 1_000_000_000;
     if reset < LONG_AGO {

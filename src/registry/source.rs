@@ -1,4 +1,4 @@
-//! One registry, or images on disk: the same questions to each. Must not know how any of them is spoken to.
+//! One registry or images on disk, behind the same interface. Must not know the protocol of any of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,25 @@ use super::{
 };
 use crate::catalog::{RegistryKind, TagOutcome};
 
-/// An open connection to one registry. Cheap to clone; clones share tokens, limits and counts.
+/// One registry. Cheap to clone; clones share tokens, limits and counts.
 #[derive(Clone)]
 pub struct Source(Kind);
 
+/// Where the images of a source are.
 #[derive(Clone)]
 enum Kind {
-    /// Over HTTP, whatever its kind.
+    /// A registry of any kind over HTTP.
     Remote(Arc<Remote>),
     Layout(Arc<Layout>),
     Archive(Arc<Archive>),
 }
 
 impl Source {
-    /// Reads the address. Touches neither network nor disk. What is known of its host is shared with all others who have
-    /// the same `hosts`; the credentials, and that they are wrong, are its own.
+    /// Parses the address; touches neither network nor disk. State of the host is shared through `hosts`; the
+    /// credentials, and whether they were rejected, belong to this source alone.
     ///
     /// # Errors
-    /// [`Error::Refused`] for an address that is none, or that we do not use.
+    /// [`Error::Refused`] for an invalid address, or one that is not allowed.
     pub fn open(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<Self> {
         Ok(Source(match endpoint.kind {
             RegistryKind::Archive => Kind::Archive(Arc::new(Archive::open(&endpoint.url, &limits.layout_roots)?)),
@@ -41,10 +42,11 @@ impl Source {
         }))
     }
 
-    /// Whether the host at an address can be connected to, which is found out sooner than by asking it something.
+    /// Checks that the host of an address accepts connections: faster than a request.
     ///
     /// # Errors
-    /// [`Error::Refused`] for an address that is none, or that we do not use; [`Error::Unreachable`], also after `within`.
+    /// [`Error::Refused`] for an invalid address, or one that is not allowed; [`Error::Unreachable`], also after
+    /// `within`.
     pub async fn reach(
         url: &str,
         org: &str,
@@ -55,17 +57,17 @@ impl Source {
         kinds::reach(url, org, kind, limits, within).await
     }
 
-    /// Which kind of registry answers at an address: told by the address, or by what answers there.
+    /// The kind of the registry at an address: from the address, else from probes.
     ///
     /// # Errors
-    /// [`Error::Refused`] for an address that is none. What does not answer counts as [`RegistryKind::Distribution`]:
-    /// why it does not is for [`Source::ping`] to say.
+    /// [`Error::Refused`] for an invalid address. A host that does not respond counts as
+    /// [`RegistryKind::Distribution`]; [`Source::ping`] gives the reason.
     pub async fn detect(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<RegistryKind> {
         kinds::detect(endpoint, limits, hosts).await
     }
 
-    /// An admin asked for this: each host is tried once, also one that is left alone because it did not answer, or wants
-    /// no requests for a long time.
+    /// For requests that an admin waits for: each host is tried once more, even with an open circuit breaker or a long
+    /// pause.
     pub fn insist(&self) {
         if let Kind::Remote(registry) = &self.0 {
             registry.distribution.transport().insist();
@@ -80,10 +82,10 @@ impl Source {
         }
     }
 
-    /// Whether the registry answers, is one, and the credentials work.
+    /// Checks that the registry responds, is a registry, and accepts the credentials.
     ///
     /// # Errors
-    /// Every variant of [`Error`]: which of the many things is wrong is the point of asking.
+    /// Any variant of [`Error`].
     pub async fn ping(&self) -> Result<()> {
         match &self.0 {
             Kind::Remote(registry) => registry.ping().await,
@@ -93,11 +95,11 @@ impl Source {
     }
 
     /// All repositories. Names that the distribution specification does not allow are left out, and so are images on
-    /// disk whose names are none.
+    /// disk without a valid name.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::LoginRequired`] or [`Error::NotFound`] where the registry does not let this
-    /// account list repositories; else what went wrong. Never a listing that is silently short.
+    /// [`Error::Forbidden`], [`Error::LoginRequired`] or [`Error::NotFound`] if this account may not list repositories;
+    /// else what went wrong. Never an incomplete listing without `truncated`.
     pub async fn repositories(&self) -> Result<SourceListing<String>> {
         let is_misnamed = |name: &str| (!grammar::is_repository(name)).then_some(TagOutcome::Misnamed);
         match &self.0 {
@@ -107,11 +109,11 @@ impl Source {
         }
     }
 
-    /// All tags of a repository; signatures and other attachments, and what cannot be a tag, are left out. A repository
-    /// that is gone, or has no tags, gives an empty listing.
+    /// All tags of a repository; signatures, other attachments and invalid tags are left out. A deleted or empty
+    /// repository gives an empty listing.
     ///
     /// # Errors
-    /// What went wrong; [`Error::Refused`] for a name that no repository can have.
+    /// [`Error::Refused`] for an invalid repository name; else what went wrong.
     pub async fn tags(&self, repository: &str) -> Result<SourceListing<Tag>> {
         grammar::check_repository(repository)?;
         let listing = match &self.0 {
@@ -126,7 +128,7 @@ impl Source {
         Ok(listing?.sift(|tag| tag.name.as_str(), why))
     }
 
-    /// Whether it is images on disk, whose repositories are only what their names say.
+    /// Whether the images are on disk, where repositories exist only as parts of image names.
     pub fn is_on_disk(&self) -> bool {
         !matches!(self.0, Kind::Remote(_))
     }
@@ -134,7 +136,7 @@ impl Source {
     /// The digest that a tag (or digest) points to. `None`: no such tag.
     ///
     /// # Errors
-    /// What went wrong; [`Error::Refused`] for a name that no repository or tag can have.
+    /// [`Error::Refused`] for an invalid repository name or tag; else what went wrong.
     pub async fn digest(&self, repository: &str, tag: &str) -> Result<Option<String>> {
         grammar::check_repository(repository)?;
         grammar::check_reference(tag)?;
@@ -145,8 +147,8 @@ impl Source {
         }
     }
 
-    /// As [`Source::digest`], for a tag that was never seen: where it costs no more, its manifest comes along, so that
-    /// [`Source::fetch_with`] need not ask for it.
+    /// As [`Source::digest`], for a new tag: also returns the manifest if that costs no extra request, so that
+    /// [`Source::fetch_with`] need not fetch it.
     ///
     /// # Errors
     /// As [`Source::digest`].
@@ -161,10 +163,10 @@ impl Source {
         }
     }
 
-    /// Deletes a tag, or by its digest a manifest with all tags that point to it. Only a person's wish leads here.
+    /// Deletes a tag, or by its digest a manifest with all its tags. Called only at a user's request.
     ///
     /// # Errors
-    /// What went wrong; [`Error::Refused`] for images on disk, and for a name that no repository or tag can have.
+    /// [`Error::Refused`] for images on disk, and for an invalid repository name or reference; else what went wrong.
     pub async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
         grammar::check_repository(repository)?;
         grammar::check_reference(reference)?;
@@ -176,8 +178,8 @@ impl Source {
         }
     }
 
-    /// What the listing of repositories said of one's state: another word than the last time means that something has
-    /// changed in it. `None` where the kind's listing says nothing of the sort, or has not been asked.
+    /// Change marker of a repository from the last listing, such as its time of change: a different value than last
+    /// time means that the repository has changed. `None` if the kind's listing has none, or was not fetched.
     pub fn change_signal(&self, repository: &str) -> Option<String> {
         match &self.0 {
             Kind::Remote(registry) => registry.signals.get(repository),
@@ -185,16 +187,16 @@ impl Source {
         }
     }
 
-    /// What a manifest digest holds. The answer for a digest never changes.
+    /// Content of a manifest digest. Immutable.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where it is gone, [`Error::Malformed`] where the bytes are not what the digest says or not
-    /// what they should be; else what went wrong.
+    /// [`Error::NotFound`] if it is gone, [`Error::Malformed`] if the bytes do not match the digest or are not a valid
+    /// manifest or config; else what went wrong.
     pub async fn fetch(&self, repository: &str, digest: &str) -> Result<Fetched> {
         self.fetch_with(repository, digest, None).await
     }
 
-    /// As [`Source::fetch`], with the manifest's bytes if a [`Look`] brought them.
+    /// As [`Source::fetch`], with the manifest's bytes if a [`Look`] returned them.
     ///
     /// # Errors
     /// As [`Source::fetch`].
@@ -211,7 +213,8 @@ impl Source {
         Ok(Fetched::Image(read))
     }
 
-    /// The first half of [`Source::fetch_with`]: which configs there are, for those who know some already.
+    /// The first half of [`Source::fetch_with`]: the references of the configs, for callers that have some of them
+    /// already.
     ///
     /// # Errors
     /// As [`Source::fetch`].
@@ -227,7 +230,7 @@ impl Source {
         content::inside(&self.origin(repository)?, digest, manifest).await
     }
 
-    /// What the manifest of a digest says, whatever the registry's own interface tells of it.
+    /// As [`Source::inside`], but always from the manifest, never from the vendor's API.
     ///
     /// # Errors
     /// As [`Source::fetch`].
@@ -237,7 +240,7 @@ impl Source {
         content::inside(&self.origin(repository)?, digest, None).await
     }
 
-    /// Reads a config: what it says by itself. See [`ConfigRef::complete`].
+    /// Reads a config, without what its manifest adds: see [`ConfigRef::complete`].
     ///
     /// # Errors
     /// As [`Source::fetch`].
@@ -246,7 +249,7 @@ impl Source {
         self.origin(repository)?.config(digest).await
     }
 
-    /// Where the blobs of a repository come from.
+    /// Where the blobs of a repository are read from.
     fn origin<'a>(&'a self, repository: &'a str) -> Result<Origin<'a>> {
         Ok(match &self.0 {
             Kind::Remote(registry) => {
@@ -258,7 +261,7 @@ impl Source {
         })
     }
 
-    /// What it cost so far. Images on disk cost bytes, but no requests.
+    /// Traffic so far. Reading from disk counts bytes, but no requests.
     pub fn traffic(&self) -> Traffic {
         match &self.0 {
             Kind::Remote(registry) => registry.distribution.transport().traffic(),

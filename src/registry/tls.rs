@@ -1,4 +1,4 @@
-//! TLS of a registry's own: whom it is trusted by beside the system's authorities, and who we are to it.
+//! TLS settings of one registry: additional CA certificates, and a client certificate.
 
 use std::sync::OnceLock;
 
@@ -13,18 +13,18 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Result};
 
-/// What an admin gives, as PEM texts. Empty for none.
+/// TLS settings as an admin gives them, as PEM texts. Empty for none.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// Certificates of authorities that are trusted beside the system's, for this registry and what it leads to.
+    /// CA certificates that are trusted beside the system's, for this registry and the hosts it refers to.
     pub ca: String,
-    /// What we show to the registry itself: our certificate, then those between it and its authority.
+    /// Client certificate for the registry's own origin, followed by its intermediate certificates.
     pub certificate: String,
-    /// The certificate's key, not encrypted.
+    /// Unencrypted private key of the client certificate.
     pub key: Option<SecretString>,
 }
 
-/// The same, read.
+/// Parsed TLS settings.
 #[derive(Clone, Default)]
 pub(super) struct Trust {
     pub(super) roots: Vec<Certificate>,
@@ -32,8 +32,10 @@ pub(super) struct Trust {
 }
 
 impl Tls {
+    /// Parses the settings.
+    ///
     /// # Errors
-    /// [`Error::Refused`] for what is no certificate or key, and for a certificate and a key that do not belong together.
+    /// [`Error::Refused`] for an invalid certificate or key, and for a certificate and a key that do not match.
     pub(super) fn read(&self) -> Result<Trust> {
         Ok(Trust { roots: self.roots()?, identity: self.identity()? })
     }
@@ -68,7 +70,7 @@ impl Tls {
         let der = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|_| unusable("the client key", "is no private key in PEM form (-----BEGIN PRIVATE KEY-----)"))?;
         match CertifiedKey::from_der(chain, der, &ring::default_provider()) {
-            // Where it cannot be told, the registry will.
+            // Not every key can be compared; then the registry will reject a wrong pair.
             Ok(_) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(rustls::Error::InconsistentKeys(_)) => {
                 return Err(unusable("the client key", "belongs to another certificate than the first one given"));
@@ -85,20 +87,20 @@ impl Tls {
     }
 }
 
-/// The SHA-256 fingerprints of certificates in a PEM text, in its order.
+/// SHA-256 fingerprints of the certificates in a PEM text, in its order.
 pub fn fingerprints(pem: &str) -> Vec<String> {
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(std::result::Result::ok);
     certificates.map(|certificate| hex::encode(Sha256::digest(&certificate))).collect()
 }
 
-/// Chooses the cryptography of every TLS client of this process.
+/// Installs the crypto provider of all TLS clients of this process.
 pub fn install_tls() {
     static CRYPTO: OnceLock<()> = OnceLock::new();
-    // An error means that somebody else installed one already, which is as good.
+    // An error means that a provider is installed already, which is fine.
     CRYPTO.get_or_init(|| drop(ring::default_provider().install_default()));
 }
 
-/// The certificates in a PEM text: none in an empty one, at least one in any other.
+/// The certificates in a PEM text: none in an empty text, at least one in any other.
 fn certificates(what: &str, pem: &str) -> Result<Vec<CertificateDer<'static>>> {
     let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match read {

@@ -1,6 +1,5 @@
-//! Bearer tokens: fetched from the token service that a registry names, kept for each scope until shortly before they
-//! expire; or, where an interface has a login of its own, had for the credentials. Tokens are opaque; nothing in them is
-//! read.
+//! Tokens: from the token service that a registry names, or from a vendor API's own login. Cached for each scope until
+//! shortly before they expire. Tokens are opaque; they are never parsed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,51 +19,52 @@ use super::wire::TokenAnswer;
 use super::{Error, Result};
 use crate::clock::Clock;
 
-/// Longest answer of a token service, bytes.
+/// Size cap of a token service's response, bytes.
 const TOKEN_BODY: usize = 64 << 10;
-/// Life of a token whose answer gives none.
+/// Lifetime of a token whose response gives none.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// Upper bound of a lifetime.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// The operation of ECR that gives tokens.
+/// ECR's operation that issues tokens.
 const ECR_TOKEN: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
-/// A token is renewed this long before it ends, so that it does not end under way. One that lives no longer is kept
-/// until it is refused: else each request would need one of its own.
+/// A token is renewed this long before it expires, so that it does not expire in flight. One with a shorter lifetime is
+/// used until it is rejected; otherwise each request would need a new one.
 const EARLY: Duration = Duration::from_secs(5);
 
-/// The tokens of one registry from one token service.
+/// Token cache of one registry and one token service.
 pub(super) struct Tokens {
     realm: Url,
     asking: Asking,
-    /// Life of a token whose answer gives none.
+    /// Lifetime of a token whose response gives none.
     life: Duration,
-    /// One lock a scope: held while its token is fetched, so that those who need it too wait for the same one.
+    /// One lock a scope, held while its token is fetched, so that concurrent requests wait for the same token.
     scopes: Mutex<HashMap<String, Slot>>,
-    /// Whether the token service has taken the credentials, or refused them: held while they are shown for the first
-    /// time, because services lock accounts after some wrong passwords.
+    /// Whether the token service has accepted the credentials. Locked until the first response to them, because token
+    /// services lock accounts after a few wrong passwords.
     login: AsyncMutex<LoginState>,
 }
 
-/// What the token service has said of the credentials.
+/// Verdict of the token service on the credentials.
 enum LoginState {
     Unknown,
     Accepted,
     Refused(Error),
 }
 
-/// How tokens are asked for.
+/// How a token is requested.
 enum Asking {
-    /// As a challenge says, with the `Authorization` of the token service; `None` asks anonymously.
+    /// GET as the challenge says, with the `Authorization` for the token service; `None`: anonymous.
     Challenged { service: Option<String>, login: Option<HeaderValue> },
-    /// By a POST of the credentials as JSON. Such a token is good for everything.
+    /// POST of the credentials as JSON. Such a token has no scope.
     Exchanged { credentials: SecretString },
-    /// By a signed POST to ECR's interface (`GetAuthorizationToken`). Such a token is a name and password, good for
-    /// everything.
+    /// Signed POST to ECR's API (`GetAuthorizationToken`). Such a token is a user name and password without a scope.
     Signed(Arc<Signer>),
 }
 
-/// A token, or that the password is wrong: then nobody tries it again.
+/// A cached token, or the error after a rejected password, which is never tried again.
 type Slot = Arc<AsyncMutex<Option<Result<Kept>>>>;
 
+/// A cached token: its `Authorization` value, and when to renew it.
 struct Kept {
     header: HeaderValue,
     until: Instant,
@@ -77,17 +77,17 @@ pub(super) struct Token {
 }
 
 impl Tokens {
-    /// From the token service that a challenge names.
+    /// Tokens from the token service of a challenge.
     pub(super) fn challenged(realm: Url, service: Option<String>, login: Option<HeaderValue>) -> Self {
         Self::new(realm, Asking::Challenged { service, login }, DEFAULT_LIFE)
     }
 
-    /// From where credentials are exchanged for tokens that live so long, unless the answer says otherwise.
+    /// Tokens in exchange for credentials at `realm`. `life`: their lifetime unless the response gives one.
     pub(super) fn exchanged(realm: Url, credentials: SecretString, life: Duration) -> Self {
         Self::new(realm, Asking::Exchanged { credentials }, life)
     }
 
-    /// From ECR's interface, for AWS keys.
+    /// Tokens from ECR's API, for AWS keys.
     pub(super) fn signed(interface: Url, signer: Arc<Signer>, life: Duration) -> Self {
         Self::new(interface, Asking::Signed(signer), life)
     }
@@ -96,7 +96,7 @@ impl Tokens {
         Self { realm, asking, life, scopes: Mutex::default(), login: AsyncMutex::new(LoginState::Unknown) }
     }
 
-    /// Whether each scope has a token of its own.
+    /// Whether each scope has its own token.
     pub(super) fn have_scopes(&self) -> bool {
         matches!(self.asking, Asking::Challenged { .. })
     }
@@ -109,16 +109,16 @@ impl Tokens {
         }
     }
 
-    /// Where they come from.
+    /// URL of the token service.
     pub(super) fn realm(&self) -> &Url {
         &self.realm
     }
 
-    /// The token for a scope (`""`: one without a scope): a kept one, unless it is `rejected` or about to end.
+    /// The token for a scope (`""`: no scope): a cached one, unless it is `rejected` or about to expire.
     ///
     /// # Errors
-    /// [`Error::WrongPassword`] only where the token service refuses the credentials themselves; [`Error::Forbidden`]
-    /// and, without credentials, [`Error::LoginRequired`] where it refuses the scope; else what went wrong.
+    /// [`Error::WrongPassword`] only if the token service rejects the credentials themselves; [`Error::Forbidden`] and,
+    /// without credentials, [`Error::LoginRequired`] if it denies the scope; else what went wrong.
     pub(super) async fn get(
         &self,
         transport: &Transport,
@@ -147,8 +147,8 @@ impl Tokens {
         token
     }
 
-    /// Fetches a token, with regard to what is known of the credentials. Some services refuse a scope in the same words
-    /// as a password (401); without a scope, only the password is judged.
+    /// Fetches a token and tells a denied scope from a wrong password: some token services answer 401 to both, but
+    /// without a scope only to a wrong password.
     async fn fetch_as_known(&self, transport: &Transport, scope: &str) -> Result<Kept> {
         if self.is_anonymous() {
             return self.fetch(transport, scope).await;
@@ -277,7 +277,7 @@ impl Tokens {
         }
     }
 
-    /// The error for credentials that are right, but not for this; `reason` in brackets, as the service says it.
+    /// The error for valid credentials without the right; `reason` in brackets, from the token service.
     fn refused_scope(&self, scope: &str, reason: &str) -> Error {
         let right = if scope.is_empty() { "any access" } else { scope };
         Error::Forbidden(format!(
@@ -287,7 +287,7 @@ impl Tokens {
     }
 }
 
-/// The life that an answer gives its token; numbers in strings are seen in the wild.
+/// The lifetime in a response; some servers send the number as a string.
 fn life(expires_in: Option<&Value>, default: Duration) -> Duration {
     let seconds = match expires_in {
         Some(Value::Number(number)) => number.as_f64(),

@@ -1,7 +1,7 @@
-//! Sending requests: one client, and around it everything that keeps a bad peer from costing us more than it may, and us
-//! from costing a good one more than it can give.
+//! Sends requests to a registry, with limits that protect SILO from a hostile server, and a server from too many
+//! requests.
 //!
-//! Here is how a request goes out and an answer comes in; when, and how often, is in `manners`.
+//! This file sends one request and reads its response; retries and their timing are in `retry`.
 
 mod manners;
 
@@ -28,24 +28,24 @@ use crate::catalog::RegistryKind;
 
 use manners::Manners;
 
-/// Redirects that one request may take (blobs are often kept in object stores).
+/// Most redirects of one request (many registries redirect blobs to an object store).
 const REDIRECTS: usize = 5;
-/// What is read of a body that only explains an error.
+/// Most bytes read of an error body.
 const ERROR_BODY: usize = 64 << 10;
 
-/// A request to send.
+/// A request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) accept: &'static str,
-    /// Marked sensitive, so that no `Debug` shows it.
+    /// Marked sensitive, so that `Debug` does not show it.
     pub(super) authorization: Option<HeaderValue>,
-    /// Other headers; as credentials, they go no further than their own origin.
+    /// Other headers. Like credentials, they are not sent to another origin.
     pub(super) headers: HeaderMap,
-    /// A JSON body. It may hold a password, so a request that has one goes nowhere else.
+    /// A JSON body. It may hold a password, so redirects of such a request are refused.
     pub(super) json: Option<SecretString>,
-    /// Longest body of a success, bytes.
+    /// Size cap of the body of a success, bytes.
     pub(super) cap: usize,
 }
 
@@ -54,38 +54,38 @@ impl Request {
         self.url.path().contains("/manifests/")
     }
 
-    /// Whether it counts as a pull where those are counted: manifests that are not only asked for by HEAD.
+    /// Whether the request counts against a pull quota: any manifest request but HEAD.
     fn is_pull(&self) -> bool {
         self.method == Method::GET && self.is_for_manifest()
     }
 }
 
-/// A complete answer.
+/// A complete response.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// `host[:port]` that was asked.
+    /// `host[:port]` that the request was sent to.
     pub(super) host: String,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-/// On whose behalf a [`Transport`] asks.
+/// Identity and limits of the client of a [`Transport`].
 pub(super) struct Caller {
     pub(super) kind: RegistryKind,
-    /// The user name; empty for none.
+    /// The user name; empty: anonymous.
     pub(super) account: String,
-    /// The registry's own hosts (`host[:port]`).
+    /// The registry's own hosts (`host[:port]`), which are named in metrics.
     pub(super) hosts: Vec<String>,
-    /// Most requests in flight that one host gets.
+    /// Most requests in flight per host.
     pub(super) ceiling: usize,
 }
 
-/// Sends requests to one registry and what belongs to it.
+/// Sends requests to one registry and the hosts it refers to.
 pub(super) struct Transport {
     limits: Limits,
     clients: Clients,
-    /// Redirects that one request may take.
+    /// Most redirects of one request.
     redirects: usize,
     hosts: Hosts,
     /// See [`Caller`].
@@ -109,7 +109,7 @@ impl Transport {
         }
     }
 
-    /// Follows no redirects: they are refused.
+    /// Refuses redirects instead of following them.
     pub(super) fn staying(self) -> Self {
         Self { redirects: 0, ..self }
     }
@@ -126,7 +126,7 @@ impl Transport {
         self.meter.traffic()
     }
 
-    /// Sends once, and goes where redirects lead. Credentials go no further than their own origin.
+    /// Sends a request once and follows redirects. Credentials are not sent to another origin.
     async fn follow(&self, request: &Request, host: &str) -> Result<Answer> {
         let mut url = request.url.clone();
         let mut authorization = request.authorization.clone();
@@ -165,7 +165,7 @@ impl Transport {
         Err(Error::Refused(format!("{host} redirects more than {} times; check its address", self.redirects)))
     }
 
-    /// Reads a body against its cap, whatever its `Content-Length` says. Of an error only the beginning is read.
+    /// Reads a body up to its cap, regardless of `Content-Length`. An error body is truncated instead.
     async fn read(&self, mut response: Response, cap: usize, host: String) -> Result<Answer> {
         let status = response.status();
         let cap = if status.is_success() { cap } else { ERROR_BODY };
@@ -186,36 +186,36 @@ impl Transport {
 }
 
 impl Answer {
-    /// A header's text; `None` where it is missing or no text.
+    /// A header's text; `None` if it is missing or not text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The code of the registry's own error, as in `NAME_UNKNOWN`. `None`: the body is not a registry's error.
+    /// The first error code of a registry's error body, such as `NAME_UNKNOWN`. `None`: the body is not such an error.
     pub(super) fn error_code(&self) -> Option<String> {
         let errors: Errors = serde_json::from_slice(&self.body).ok()?;
         errors.errors.into_iter().map(|entry| entry.code).find(|code| !code.is_empty())
     }
 
-    /// What the registry says about an error.
+    /// The message (or code) of a registry's error body.
     fn said(&self) -> Option<String> {
         let errors: Errors = serde_json::from_slice(&self.body).ok()?;
         let entry = errors.errors.into_iter().next()?;
         Some(if entry.message.is_empty() { entry.code } else { entry.message }).filter(|said| !said.is_empty())
     }
 
-    /// ` (what the registry says about it)`, or nothing.
+    /// The error message in brackets with a leading space, or an empty string.
     pub(super) fn reason(&self) -> String {
         self.said().map(|said| format!(" ({})", printable(&said))).unwrap_or_default()
     }
 
-    /// Whether this is a page for people.
+    /// Whether the body is a web page.
     pub(super) fn is_html(&self) -> bool {
         self.header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
             || self.body.trim_ascii_start().first() == Some(&b'<')
     }
 
-    /// The error for a status that nothing more can be said about.
+    /// The error for any other unexpected status.
     pub(super) fn unexpected(&self, what: &str) -> Error {
         Error::Status(format!(
             "{} answered {} for {what}{}; try again later, or ask who runs the registry",
@@ -226,7 +226,7 @@ impl Answer {
     }
 }
 
-/// Where an answer leads. `None`: it is the answer.
+/// The target of a redirect. `None`: the response is no redirect.
 fn redirect(from: &Url, response: &Response) -> Result<Option<Url>> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
@@ -245,7 +245,7 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>> {
     Err(Error::Refused(format!("{host} redirects {why}, which is not followed; check its address")))
 }
 
-/// Says in words why there is no answer. The URL is left out: redirects carry signatures in theirs.
+/// The error for a request without a response. The URL is left out: redirect targets may carry signatures.
 pub(super) fn failure(error: &reqwest::Error, host: &str) -> Error {
     if let Some(blocked) = cause::<Blocked>(error) {
         return Error::Refused(blocked.to_string());
@@ -282,8 +282,8 @@ pub(super) fn failure(error: &reqwest::Error, host: &str) -> Error {
     Error::Unreachable(format!("the connection to {host} broke off: {cause}; try again later"))
 }
 
-/// Whether a peer ends a connection because of our certificate, or for want of one (RFC 8446 §6.2; TLS 1.2 has no word
-/// for the latter but a failed handshake).
+/// Whether the peer closed the connection because of our certificate or the lack of one (RFC 8446 §6.2; TLS 1.2 reports
+/// the latter only as a failed handshake).
 fn is_about_us(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -300,7 +300,7 @@ fn is_about_us(alert: AlertDescription) -> bool {
     )
 }
 
-/// Looks through the causes of an error, also those that an [`io::Error`] wraps (its `source` skips them).
+/// Finds a cause of an error by type, also inside an [`io::Error`] (whose `source` skips the wrapped error).
 pub(super) fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,5 +1,5 @@
-//! The JSON of registries, read tolerantly: OCI image specification 1.1 ("Image Manifest", "Image Index", "Image
-//! Configuration", "Image Layout") and their Docker ancestors. Only what we use. Pure.
+//! JSON types of registries, parsed tolerantly: OCI image specification 1.1 ("Image Manifest", "Image Index", "Image
+//! Configuration", "Image Layout") and their Docker predecessors. Only the fields in use. Pure.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::ImageConfig;
 
+/// Media type of Docker's manifests of schema version 1, which have no config.
 pub(super) const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 
 /// `Accept` of every manifest request.
@@ -22,14 +23,14 @@ pub(super) const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json
      application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 
-/// Whether a config of this type is that of a container image.
+/// Whether this is the media type of an image config.
 pub(super) fn is_image_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }
 
-/// Whether a config of this type is certainly none of a container image: types of a vendor, but for Docker's and OCI's
-/// own. Old versions of Docker, ECR and Bazel wrote `application/octet-stream`, `application/json`, `text/html` or
-/// nothing for configs of images, so that other types tell nothing.
+/// Whether this media type rules out an image config: a vendor's type other than Docker's and OCI's own. Old versions
+/// of Docker, ECR and Bazel wrote `application/octet-stream`, `application/json`, `text/html` or nothing for image
+/// configs, so other types prove nothing.
 pub(super) fn is_artifact_config(media_type: &str) -> bool {
     let is_of_a_vendor = ["application/vnd.", "application/x-", "application/wasm"]
         .iter()
@@ -37,7 +38,7 @@ pub(super) fn is_artifact_config(media_type: &str) -> bool {
     is_of_a_vendor && !is_image_config(media_type)
 }
 
-/// A manifest, an index, or the `index.json` of a layout: which one, its fields tell.
+/// A manifest, an index, or the `index.json` of a layout; the fields tell which.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Manifest {
@@ -53,7 +54,7 @@ pub(super) struct Manifest {
     pub(super) annotations: BTreeMap<String, String>,
 }
 
-/// What points to a blob. `urls` are not read: a registry could name any address in them.
+/// Content descriptor. `urls` is not parsed: a registry could name any address in it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Descriptor {
@@ -69,7 +70,7 @@ pub(super) struct Descriptor {
     pub(super) annotations: BTreeMap<String, String>,
 }
 
-/// What we need of a layer's descriptor.
+/// The fields in use of a layer's descriptor.
 #[derive(Debug, Deserialize)]
 pub(super) struct Layer {
     /// Bytes.
@@ -77,7 +78,7 @@ pub(super) struct Layer {
     pub(super) size: Option<u64>,
 }
 
-/// What an image runs on; stands in an index and, flat, in a config.
+/// Platform of an image: an object in an index, top-level fields in a config.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Platform {
     #[serde(default, deserialize_with = "string")]
@@ -89,7 +90,7 @@ pub(super) struct Platform {
 }
 
 impl Platform {
-    /// `os/architecture[/variant]`; empty where it says neither.
+    /// `os/architecture[/variant]`; empty if all are missing.
     pub(super) fn text(&self) -> String {
         let parts = [&self.os, &self.architecture, &self.variant];
         parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/")
@@ -104,10 +105,11 @@ pub(super) struct Config {
     #[serde(default, deserialize_with = "string")]
     created: String,
     config: Option<ContainerConfig>,
-    /// The layers of an image's file system.
+    /// The layers of the file system; only their presence counts.
     rootfs: Option<IgnoredAny>,
 }
 
+/// The `config` object of an image config.
 #[derive(Debug, Default, Deserialize)]
 struct ContainerConfig {
     #[serde(default, rename = "Labels", deserialize_with = "strings")]
@@ -115,17 +117,17 @@ struct ContainerConfig {
 }
 
 impl Config {
-    /// Whether it is that of a container image, by its parts.
+    /// Whether this is the config of a container image, by its fields.
     pub(super) fn is_of_an_image(&self) -> bool {
         self.rootfs.is_some() || (!self.platform.os.is_empty() && !self.platform.architecture.is_empty())
     }
 
-    /// Whether it has the part that labels stand in. Without it, nothing is known about labels.
+    /// Whether it has the `config` object. Without it, its labels are unknown rather than empty.
     pub(super) fn tells_labels(&self) -> bool {
         self.config.is_some()
     }
 
-    /// What it says of an image; `digest` is its own, empty where that is not known.
+    /// Converts it; `digest` is the config's own, empty if unknown.
     pub(super) fn into_image(self, digest: String) -> ImageConfig {
         let (platform, labels) = (self.platform.text(), self.config.unwrap_or_default().labels);
         ImageConfig { digest, platform, labels, created: self.created, size: None }
@@ -146,42 +148,44 @@ pub(super) struct TagList {
     pub(super) tags: Option<Option<Vec<String>>>,
 }
 
-/// The answer of a token service. Some call the token by its OAuth name.
+/// Response of a token service. Some use the OAuth name of the field.
 #[derive(Deserialize)]
 pub(super) struct TokenAnswer {
     pub(super) token: Option<String>,
     pub(super) access_token: Option<String>,
     pub(super) expires_in: Option<Value>,
-    /// As ECR answers `GetAuthorizationToken`: one entry.
+    /// ECR's response to `GetAuthorizationToken`: one entry.
     #[serde(default, rename = "authorizationData")]
     pub(super) authorization_data: Vec<AuthorizationData>,
 }
 
+/// A token of ECR.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AuthorizationData {
-    /// Name and password as Basic wants them.
+    /// `user:password` in Base64, as for Basic.
     pub(super) authorization_token: String,
     /// Seconds since 1970.
     pub(super) expires_at: Option<f64>,
 }
 
-/// An error of Amazon's.
+/// Error response of an AWS service.
 #[derive(Deserialize)]
 pub(super) struct AwsError {
-    /// Its code, maybe after a name space and a `#`.
+    /// The error code, maybe after a namespace and a `#`.
     #[serde(rename = "__type")]
     pub(super) code: String,
     #[serde(default, alias = "Message")]
     pub(super) message: String,
 }
 
-/// Body of an error: OCI distribution specification, "Error codes".
+/// Error response: OCI distribution specification, "Error codes".
 #[derive(Debug, Deserialize)]
 pub(super) struct Errors {
     pub(super) errors: Vec<ErrorEntry>,
 }
 
+/// One error of an error response.
 #[derive(Debug, Deserialize)]
 pub(super) struct ErrorEntry {
     #[serde(default, deserialize_with = "string")]
@@ -197,7 +201,7 @@ pub(super) struct LayoutMark {
     pub(super) image_layout_version: String,
 }
 
-/// A map of strings; `null` is empty, and entries that are no strings are left out.
+/// A map of strings; `null` is empty, and other values are skipped.
 fn strings<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let Value::Object(entries) = Value::deserialize(from)? else { return Ok(BTreeMap::new()) };
     Ok(entries
@@ -209,12 +213,12 @@ fn strings<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String
         .collect())
 }
 
-/// Layers; anything else is as if nothing were said.
+/// Layers; anything malformed counts as missing.
 fn layers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Layer>>, D::Error> {
     Ok(Vec::deserialize(Value::deserialize(from)?).ok())
 }
 
-/// A number of bytes; anything else is as if nothing were said.
+/// A number of bytes; anything else counts as missing.
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     Ok(Value::deserialize(from)?.as_u64())
 }
@@ -227,7 +231,7 @@ fn string<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     })
 }
 
-/// Tells a key that is `null` from one that is missing.
+/// Distinguishes a `null` key (`Some(None)`) from a missing one (`None`).
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }

@@ -1,10 +1,10 @@
-//! How a registry wants to be logged in to, and requests that are logged in so.
+//! Finds out how a registry authenticates, and sends authenticated requests.
 //!
-//! Registries disagree about which token is good for what (each was read in its own source, or tried):
-//! Quay's token service refuses every scope but `repository:…`; Pulp answers `/v2/` only with a token that has no access;
-//! Harbor answers `/v2/` to no stranger, though strangers may pull from its public projects. So the login is checked
-//! with a token without a scope, as `docker login` does; a repository is asked with its own scope; and the list of
-//! repositories with the scope that its own challenge names.
+//! Registries disagree about which token scope grants what (each was read in its own source, or tried): Quay's token
+//! service denies every scope but `repository:…`; Pulp answers `/v2/` only with a token without access; Harbor denies
+//! `/v2/` to anonymous clients, although they may pull from its public projects. So the login is checked with a token
+//! without a scope, as `docker login` does; a repository is requested with its own scope; and the list of repositories
+//! with the scope that its own challenge names.
 
 use std::sync::Arc;
 
@@ -18,24 +18,24 @@ use super::super::transport::{Answer, Request};
 use super::super::{Error, Result};
 use super::{Distribution, JSON, PING_BODY, TokenScope};
 
-/// The scope of listing repositories, where no challenge names another.
+/// The scope for listing repositories if no challenge names another.
 const CATALOG_SCOPE: &str = "registry:catalog:*";
-/// The service that Harbor's challenges name.
+/// The `service` in Harbor's challenges.
 const HARBOR: &str = "harbor-registry";
-/// What a token has that is asked for without a scope.
+/// Requests a token without a scope.
 const NO_SCOPE: &str = "";
 
-/// How the registry wants its requests.
+/// How requests are authenticated.
 #[derive(Clone)]
 pub(super) enum Access {
     Open,
     Basic(HeaderValue),
-    /// By tokens: bearer ones, or those that stand for name and password.
+    /// With tokens: bearer tokens, or tokens that replace user name and password.
     Bearer(Arc<Tokens>),
 }
 
 impl Distribution {
-    /// Checks that a registry answers and takes the credentials, as far as it says so: a token service that gives no
+    /// Checks that a registry responds and accepts the credentials, as far as it shows: a token service that issues no
     /// token without a scope says nothing about them.
     pub(super) async fn greet_logged_in(&self) -> Result<()> {
         let access = self.greeted(true).await?;
@@ -48,11 +48,11 @@ impl Distribution {
             Err(why) => return Err(why),
         };
         let answer = self.transport.send(&self.greeting(token)).await?;
-        // The token service took the credentials, so that a refusal says nothing against them.
+        // The token service accepted the credentials, so a 401 here does not disprove them.
         if answer.status == StatusCode::UNAUTHORIZED { Ok(()) } else { self.check_registry(&answer) }
     }
 
-    /// Asks for something of this registry, logged in as the registry wants it.
+    /// Sends an authenticated request to this registry.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -73,8 +73,8 @@ impl Distribution {
         }
     }
 
-    /// Asks with a token of this scope. Where the registry wants another login than before (a token that ended early, a
-    /// path that is not open), that is tried once.
+    /// Sends a request with a token of this scope. After a 401 (a token that expired early, a path that needs a login)
+    /// it is authenticated anew, once.
     async fn ask_scoped(&self, mut request: Request, access: Access, scope: &str) -> Result<Answer> {
         let (authorization, fresh) = self.authorization(&access, scope, None).await?;
         request.authorization = authorization;
@@ -102,8 +102,8 @@ impl Distribution {
         }
     }
 
-    /// Asks for the list of repositories. The first time, a token without a scope (strangers: no token) is shown, and
-    /// where that does not do, one of the scope that the refusal names.
+    /// Requests the list of repositories. The first time with a token without a scope (anonymous: no token); if that is
+    /// denied, with the scope that the challenge names.
     async fn ask_catalog(&self, mut request: Request, access: Access) -> Result<Answer> {
         if let Some(scope) = self.catalog_scope.get() {
             return self.ask_scoped(request, access, scope).await;
@@ -148,7 +148,7 @@ impl Distribution {
         last
     }
 
-    /// The header for a request, and whether it is as new as can be.
+    /// The `Authorization` header of a request, and whether renewing it would be pointless.
     async fn authorization(
         &self,
         access: &Access,
@@ -168,8 +168,8 @@ impl Distribution {
         }
     }
 
-    /// How the registry wants its requests: known, or found out by a ping, one at a time. `anew` pings in any case,
-    /// except after a wrong password.
+    /// How requests are authenticated: cached, or found out by a ping, one at a time. `anew` always pings, except after
+    /// a rejected password.
     pub(super) async fn greeted(&self, anew: bool) -> Result<Access> {
         let mut access = self.access.lock().await;
         match &*access {
@@ -190,8 +190,8 @@ impl Distribution {
         }
     }
 
-    /// Pings as a stranger, and reads from a refusal how to log in. A name and password is shown once more here, before
-    /// any other request does: registries lock accounts after some wrong ones.
+    /// Pings anonymously, and learns from a 401 how to log in. Basic credentials are then tried by one ping before any
+    /// other request: registries lock accounts after a few wrong passwords.
     async fn greet(&self) -> Result<Access> {
         let answer = self.transport.send(&self.greeting(None)).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
@@ -217,7 +217,7 @@ impl Distribution {
         Request { method: Method::GET, url, accept: JSON, authorization, headers, json: None, cap: PING_BODY }
     }
 
-    /// Reads how to log in from a refusal.
+    /// Learns from a 401 how to log in.
     fn learn(&self, answer: &Answer) -> Result<Access> {
         if let (Some(challenge::Method::Basic), Some(tokens)) = (challenged(answer), &self.exchanged) {
             return Ok(Access::Bearer(Arc::clone(tokens)));
@@ -236,7 +236,7 @@ impl Distribution {
         }
     }
 
-    /// Why there is no list of repositories for us, and what would help; `reason` in brackets, as the registry says it.
+    /// The error for a denied list of repositories, with advice; `reason` in brackets, from the registry.
     pub(super) fn no_catalog(&self, access: &Access, reason: &str) -> Error {
         let is_harbor = matches!(access, Access::Bearer(tokens) if tokens.service() == Some(HARBOR));
         let advice = match (is_harbor, self.has_login()) {
@@ -261,7 +261,7 @@ impl Distribution {
     }
 }
 
-/// Wrong passwords are remembered, so that no second request repeats them; other failures may pass.
+/// A rejected password is remembered, so that no second request repeats it; other failures may pass.
 fn is_kept(outcome: &Result<Access>) -> bool {
     matches!(outcome, Ok(_) | Err(Error::WrongPassword(_)))
 }

@@ -1,44 +1,48 @@
-//! Whether a host that does not answer is asked at all. Pure: who asks brings the time, and the dice.
+//! Circuit breaker of a host that does not respond. Pure: the caller passes the time and the random number for the
+//! jitter.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many requests in a row without an answer (each with all its tries), and the host is left alone.
+/// Consecutive failed requests (each after all its tries) that open the breaker.
 pub(super) const MOST_FAILURES: u32 = 8;
-/// For how long at first; doubles each time that it still does not answer.
+/// First open period; doubles each time the probe fails.
 const FIRST_REST: Duration = Duration::from_secs(15);
+/// Longest open period.
 const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
 
+/// Circuit breaker of one host.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: State,
-    /// In a row.
+    /// Consecutive failed requests.
     failures: u32,
-    /// Rests since the last answer.
+    /// Open periods since the last response.
     rests: u32,
 }
 
+/// State of the circuit breaker.
 #[derive(Clone, Copy, Debug, Default)]
 enum State {
-    /// Anybody may ask.
+    /// Requests pass.
     #[default]
     Closed,
-    /// Nobody may ask before that; then one may.
+    /// No request until `until`; then one probe (half-open).
     Open { until: Instant },
-    /// One is asking.
+    /// The probe is in flight.
     HalfOpen,
 }
 
-/// What becomes of a request.
+/// Decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Go,
-    /// It goes, and tells by its end whether others may follow. Until then nobody else goes.
+    /// The request is the probe: its outcome closes or reopens the breaker. All others wait for it.
     Trial,
-    /// Another is on trial.
+    /// Wait for the outcome of the probe.
     Wait,
-    /// The host is left alone for so long.
+    /// Refused; the breaker stays open for this time.
     Refused(Duration),
 }
 
@@ -55,19 +59,19 @@ impl Breaker {
         }
     }
 
-    /// Somebody insists: the next one may try.
+    /// Lets the next request probe now.
     pub(super) fn try_again(&mut self, now: Instant) {
         if let State::Open { until } = &mut self.state {
             *until = now;
         }
     }
 
-    /// A request was answered, whichever.
+    /// A request got a response; closes the breaker.
     pub(super) fn answered(&mut self) {
         *self = Self::default();
     }
 
-    /// A request was not answered. `dice` between 0 and 1.
+    /// A request got no response. `dice`: random number from 0 to 1 for the jitter.
     pub(super) fn unanswered(&mut self, on_trial: bool, now: Instant, dice: f64) {
         self.failures = self.failures.saturating_add(1);
         let opens = match self.state {
@@ -77,20 +81,20 @@ impl Breaker {
         };
         if opens {
             let rest = FIRST_REST.saturating_mul(1 << self.rests.min(16)).min(LONGEST_REST);
-            // Between half and all of it, so that those who wait for the same host do not come back at once.
+            // Jitter between half and all of it, so that clients do not return at the same time.
             self.state = State::Open { until: now + rest.mul_f64(0.5 + dice / 2.0) };
             self.rests = self.rests.saturating_add(1);
         }
     }
 
-    /// The one on trial gave up before it knew: the next one may try.
+    /// The probe was dropped without an outcome: the next request may probe.
     pub(super) fn withdrawn(&mut self, now: Instant) {
         if matches!(self.state, State::HalfOpen) {
             self.state = State::Open { until: now };
         }
     }
 
-    /// Whether anything is remembered of the host.
+    /// Whether requests pass.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
     }

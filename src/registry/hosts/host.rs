@@ -1,4 +1,5 @@
-//! What is known of one host, and who may ask it now. All that is handed out gives itself back when it is dropped.
+//! State of one host: circuit breaker, pauses, concurrency limit, pull quotas. Admissions and permits are returned on
+//! drop.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,33 +13,34 @@ use super::breaker::{Breaker, MOST_FAILURES, Verdict};
 use super::pace::{Ending, Pace};
 use super::pulls::{Granted, Pulls};
 
-/// One host, as all who ask it share it.
+/// One host, shared by all requests to it.
 pub(in crate::registry) struct Host {
     /// `host[:port]`.
     name: String,
     permits: Arc<Semaphore>,
     state: Mutex<State>,
-    /// The request on trial has ended.
+    /// Signals that the breaker's probe has ended.
     tried: Notify,
 }
 
+/// Mutable state of a host.
 struct State {
     pace: Pace,
-    /// Permits that are out, and end with their requests, because the limit has sunk since.
+    /// Permits in use beyond a lowered limit; they are dropped when their requests end.
     excess: usize,
     breaker: Breaker,
-    /// Nobody asks before that.
+    /// No request until then.
     paused_until: Option<Instant>,
-    /// By user name; empty for none.
+    /// By user name; empty: anonymous.
     accounts: HashMap<String, Account>,
     used: Instant,
 }
 
-/// What a host grants one account.
+/// Limits of one account at a host.
 #[derive(Default)]
 struct Account {
     pulls: Pulls,
-    /// Its quota of requests is used up before that.
+    /// No request until then: the request quota is used up.
     paused_until: Option<Instant>,
 }
 
@@ -59,7 +61,7 @@ impl Host {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody takes it up, who knows of a ceiling.
+    /// Marks the host as used, and lowers its ceiling to this one.
     pub(super) fn take_up(&self, ceiling: usize) {
         let mut state = self.state();
         state.used = Instant::now();
@@ -70,7 +72,7 @@ impl Host {
         self.state().used
     }
 
-    /// Whether there is nothing to remember but its pace.
+    /// Whether the host can be evicted: it has no pause, quota or open breaker.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let state = self.state();
         let is_over = |until: &Option<Instant>| until.is_none_or(|until| until <= now);
@@ -78,13 +80,12 @@ impl Host {
         is_over(&state.paused_until) && state.breaker.is_closed() && state.accounts.values().all(account_is_over)
     }
 
-    // --- whether it is asked at all
+    // --- admission by the circuit breaker
 
-    /// Lets a request go to the host, unless that does not answer. Waits for one on trial, but not longer than
-    /// `patience`.
+    /// Admits a request, unless the circuit breaker is open. Waits for a probe in flight, at most `patience`.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], saying when it is tried again.
+    /// [`Error::Unreachable`], with the time of the next probe.
     pub(in crate::registry) async fn admit(self: &Arc<Self>, patience: Duration) -> Result<Admission> {
         let told = async {
             loop {
@@ -114,8 +115,7 @@ impl Host {
         })
     }
 
-    /// Somebody insists: it is tried once more, though it did not answer, or wants to be left alone for longer than
-    /// `longest_wait`.
+    /// Lets the next request through despite an open breaker or a pause longer than `longest_wait`.
     pub(in crate::registry) fn try_again(&self, longest_wait: Duration) {
         let now = Instant::now();
         let mut state = self.state();
@@ -123,31 +123,31 @@ impl Host {
         state.paused_until = state.paused_until.filter(|until| *until - now <= longest_wait);
     }
 
-    /// Whether requests are kept from it, because it does not answer.
+    /// Whether the circuit breaker is open or half-open.
     pub(in crate::registry) fn is_cut_off(&self) -> bool {
         !self.state().breaker.is_closed()
     }
 
-    // --- when
+    // --- permits and pauses
 
-    /// A permit to send one request.
+    /// Waits for a permit to send one request.
     pub(in crate::registry) async fn permit(self: &Arc<Self>) -> Permit {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("nobody closes it");
         let epoch = self.state().pace.epoch();
         Permit { host: Arc::clone(self), permit: Some(permit), epoch }
     }
 
-    /// Nobody asks for that time.
+    /// Pauses all requests for this time.
     pub(in crate::registry) fn pause(&self, wait: Duration) {
         prolong(&mut self.state().paused_until, wait);
     }
 
-    /// Nobody asks on that account for that time.
+    /// Pauses the requests of this account for this time.
     pub(in crate::registry) fn pause_account(&self, account: &str, wait: Duration) {
         prolong(&mut self.state().accounts.entry(account.to_owned()).or_default().paused_until, wait);
     }
 
-    /// How long an account has to wait before it may ask.
+    /// How long requests of this account are paused; `None`: not paused.
     pub(in crate::registry) fn paused_for(&self, account: &str) -> Option<Duration> {
         let now = Instant::now();
         let state = self.state();
@@ -158,7 +158,7 @@ impl Host {
 
     // --- pulls
 
-    /// Begins a pull. See [`Pulls::begin`].
+    /// Starts a pull. See [`Pulls::begin`].
     pub(in crate::registry) fn pull(
         self: &Arc<Self>,
         account: &str,
@@ -170,12 +170,12 @@ impl Host {
         Ok(Pull { host: Arc::clone(self), account: account.to_owned() })
     }
 
-    /// Whether pulls on an account are under way.
+    /// Whether pulls of an account are in flight.
     pub(in crate::registry) fn is_pulling(&self, account: &str) -> bool {
         self.state().accounts.get(account).is_some_and(|known| known.pulls.is_pulling())
     }
 
-    /// See [`Pulls::hear`].
+    /// Records the pull quota that a response announced for an account; `None`: no limit.
     pub(in crate::registry) fn hear_pulls(&self, account: &str, granted: Option<Granted>, is_last_word: bool) {
         let mut state = self.state();
         let known = match granted {
@@ -187,7 +187,7 @@ impl Host {
         }
     }
 
-    /// Changes the pace, and the number of permits with it.
+    /// Changes the concurrency limit, and adjusts the number of permits.
     fn change<T>(&self, state: &mut State, change: impl FnOnce(&mut Pace) -> T) -> T {
         let before = state.pace.limit();
         let outcome = change(&mut state.pace);
@@ -207,7 +207,7 @@ fn prolong(paused_until: &mut Option<Instant>, wait: Duration) {
     *paused_until = (*paused_until).max(Some(Instant::now() + wait));
 }
 
-/// That a request may go to a host.
+/// Admission of a request by the circuit breaker.
 pub(in crate::registry) struct Admission {
     host: Arc<Host>,
     on_trial: bool,
@@ -215,12 +215,12 @@ pub(in crate::registry) struct Admission {
 }
 
 impl Admission {
-    /// Whether others wait for how this one ends.
+    /// Whether this request is the breaker's probe.
     pub(in crate::registry) fn is_on_trial(&self) -> bool {
         self.on_trial
     }
 
-    /// Somebody answered it.
+    /// The request got a response.
     pub(in crate::registry) fn answered(&mut self) {
         self.host.state().breaker.answered();
         self.is_over = true;
@@ -229,7 +229,7 @@ impl Admission {
         }
     }
 
-    /// Nobody did, after all its tries.
+    /// The request got no response after all its tries.
     pub(in crate::registry) fn unanswered(mut self) {
         self.host.state().breaker.unanswered(self.on_trial, Instant::now(), rand::random());
         self.is_over = true;
@@ -247,7 +247,7 @@ impl Drop for Admission {
     }
 }
 
-/// A request in flight.
+/// Permit of a request in flight.
 pub(in crate::registry) struct Permit {
     host: Arc<Host>,
     permit: Option<OwnedSemaphorePermit>,
@@ -255,11 +255,11 @@ pub(in crate::registry) struct Permit {
 }
 
 impl Permit {
-    /// Says how it ended. After a failure the host is left alone for a while, at most `longest`.
+    /// Records the outcome. After a failure all requests to the host are paused (back-off), at most for `longest`.
     pub(in crate::registry) fn end(self, ending: Ending, longest: Duration) {
         let mut state = self.host.state();
         if let Some(wait) = self.host.change(&mut state, |pace| pace.ended(ending, self.epoch)) {
-            // Between half and all of it, so that many clients do not come back at once.
+            // Jitter between half and all of it, so that clients do not return at the same time.
             let wait = wait.min(longest).mul_f64(0.5 + rand::random::<f64>() / 2.0);
             prolong(&mut state.paused_until, wait);
         }
@@ -279,7 +279,7 @@ impl Drop for Permit {
     }
 }
 
-/// A pull under way.
+/// A pull in flight.
 pub(in crate::registry) struct Pull {
     host: Arc<Host>,
     account: String,
@@ -293,7 +293,7 @@ impl Drop for Pull {
     }
 }
 
-/// A time for people: its largest unit, rounded up.
+/// A duration for messages, in its largest unit, rounded up.
 pub(in crate::registry) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     match seconds {
@@ -405,7 +405,7 @@ mod tests {
         }
         let mut waiting = std::pin::pin!(host.permit());
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        out.pop().unwrap().end(Ending::Busy, SECOND); // two may remain, three are out
+        out.pop().unwrap().end(Ending::Busy, SECOND); // limit is two, three are in flight
         assert!(futures_util::poll!(&mut waiting).is_pending());
         out.pop();
         assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -425,8 +425,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens to requests, among them those who are dropped while they wait: in the end all permits are
-        /// there, as many as the limit.
+        /// Invariant: after any mix of outcomes, including requests dropped while they wait, the number of free permits
+        /// equals the limit.
         #[test]
         fn permits_never_leak(ceiling in 1usize..6, steps in proptest::collection::vec((0u8..6, 0usize..8), 0..120)) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -1,5 +1,5 @@
-//! Answers that a server has given a name (`ETag`, RFC 9110 §8.8.3), so that it need not send them again: GitHub does not
-//! count a request that it answers with 304.
+//! Cache of responses by `ETag` (RFC 9110 §8.8.3), for conditional requests: GitHub does not count a 304 against the
+//! quota.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,12 +9,12 @@ use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-/// What all of them may take, bytes.
+/// Size cap of the whole cache, bytes.
 const MOST: usize = 32 << 20;
-/// What the smallest costs beside its body.
+/// Estimated memory per entry in addition to its body, bytes.
 const OVERHEAD: usize = 512;
 
-/// What was asked, and on whose behalf: a digest, so that no credentials lie about.
+/// Cache key of URL and credentials: a digest, so that no credentials are kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::registry) struct Asked([u8; 32]);
 
@@ -22,7 +22,7 @@ impl Asked {
     pub(in crate::registry) fn new(url: &Url, authorization: Option<&HeaderValue>) -> Self {
         let mut hash = Sha256::new();
         hash.update(url.as_str());
-        hash.update([0]); // no URL has one
+        hash.update([0]); // separator: no URL contains a NUL
         hash.update(AUTHORIZATION.as_str());
         hash.update([u8::from(authorization.is_some())]);
         hash.update(authorization.map_or(&[][..], HeaderValue::as_bytes));
@@ -30,7 +30,7 @@ impl Asked {
     }
 }
 
-/// An answer, as far as it is needed again.
+/// A cached response.
 #[derive(Clone, Debug)]
 pub(in crate::registry) struct Page {
     pub(in crate::registry) etag: HeaderValue,
@@ -39,7 +39,7 @@ pub(in crate::registry) struct Page {
 }
 
 impl Page {
-    /// `None`: the server gave it no name.
+    /// `None`: the response has no `ETag`.
     pub(in crate::registry) fn of(headers: &HeaderMap, body: &Bytes) -> Option<Self> {
         let etag = headers.get(ETAG)?.clone();
         let link = headers.get(LINK).map(|link| (LINK, link.clone()));
@@ -52,11 +52,11 @@ impl Page {
     }
 }
 
-/// The kept ones; the oldest go when there are too many.
+/// Cached responses; the oldest are evicted when the cache is full.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pages: HashMap<Asked, Page>,
-    /// By age, each once.
+    /// Keys by age, oldest first.
     order: VecDeque<Asked>,
     size: usize,
 }

@@ -1,65 +1,66 @@
-//! How much one host is asked at a time, and how long it is left alone after a failure. Pure: no clock, no dice.
+//! Concurrency limit and back-off of one host. Pure: no clock, no random numbers.
 //!
-//! Grows by one request in flight with each round of successes, and is halved when the host is too busy (AIMD, as TCP
-//! does it); the same rounds undo the back-off, one step each. What fails together counts once: a request belongs to the
-//! epoch in which it was sent, and a failure begins the next one.
+//! The limit grows by one for each round of successes, and is halved when the host is overloaded (AIMD, as in TCP);
+//! each such round also undoes one step of the back-off. Failures of one burst count once: a request belongs to the
+//! epoch in which it was sent, and a failure starts a new epoch.
 
 use std::time::Duration;
 
-/// The first wait; doubles with each further failure.
+/// First back-off; doubles with each further failure.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// Longest wait that nobody asked for.
+/// Longest back-off that is not asked for by the server.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// How one try of a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::registry) enum Ending {
-    /// It was answered.
+    /// The host responded.
     Fine,
-    /// The host has too much to do: it says so, or did not answer in time.
+    /// The host is overloaded: it says so, or did not respond in time.
     Busy,
-    /// Something went wrong that may pass.
+    /// A transient failure.
     Failed,
-    /// The registry says that something went wrong with what was asked: that tells nothing of the host.
+    /// The registry reports an error of this request in its own format, which says nothing about the host.
     Stumbled,
 }
 
+/// Concurrency limit and back-off of one host.
 #[derive(Debug)]
 pub(super) struct Pace {
     ceiling: usize,
     limit: usize,
-    /// Since the limit last changed.
+    /// Successes since the limit last changed.
     successes: usize,
-    /// Failures that successes have not undone yet.
+    /// Failures not yet undone by rounds of successes: the exponent of the back-off.
     failures: u32,
     epoch: u64,
 }
 
 impl Pace {
-    /// Begins at the ceiling, at least 1.
+    /// Starts at the ceiling, at least 1.
     pub(super) fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.max(1);
         Self { ceiling, limit: ceiling, successes: 0, failures: 0, epoch: 0 }
     }
 
-    /// Requests in flight that are allowed now.
+    /// Requests allowed in flight.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// What a request that is sent now belongs to.
+    /// Epoch of a request that is sent now.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Somebody knows of a lower ceiling.
+    /// Lowers the ceiling; a higher one is ignored.
     pub(super) fn lower(&mut self, ceiling: usize) {
         self.ceiling = self.ceiling.min(ceiling.max(1));
         self.limit = self.limit.min(self.ceiling);
     }
 
-    /// Takes into account how a request of an epoch ended. Gives how long to leave the host alone, at most, where this is
-    /// the first to tell of a failure.
+    /// Records the outcome of a request of this epoch. Returns the longest back-off if this is the first failure of its
+    /// epoch.
     pub(super) fn ended(&mut self, ending: Ending, epoch: u64) -> Option<Duration> {
         if ending == Ending::Fine {
             self.successes += 1;

@@ -1,34 +1,34 @@
-//! How many manifests may still be pulled where a registry grants few, as Docker Hub does, and how many of them are left
-//! to other people at this address. Pure.
+//! Remaining manifest pulls where a registry has a pull quota, as Docker Hub does, and the reserve that is left to
+//! other clients behind the same IP address. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a registry tells of the pulls it grants an account, or an address.
+/// Pull quota that a registry announces for an account or an IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::registry) struct Granted {
     pub(in crate::registry) left: u64,
-    /// In all; `None` where it does not say.
+    /// Pull quota of the window; `None` if the registry did not announce one.
     pub(in crate::registry) of: Option<u64>,
-    /// In how long a time.
+    /// Length of the window.
     pub(in crate::registry) window: Duration,
 }
 
-/// What is known of them.
+/// Last announced quota and our pulls in flight.
 #[derive(Debug, Default)]
 pub(super) struct Pulls {
-    /// The last word, and until when it counts.
+    /// The last announced quota, and until when it counts.
     told: Option<(Granted, Instant)>,
-    /// Pulls of ours that may not be counted in it.
+    /// Pulls in flight, which the announced number may not include yet.
     in_flight: u64,
 }
 
 impl Pulls {
-    /// Begins a pull, unless only those that are left to others remain: so many percent of all.
+    /// Starts a pull, unless only the reserve is left: `reserve_percent` of the quota.
     ///
     /// # Errors
-    /// What is granted.
+    /// The announced quota.
     pub(super) fn begin(&mut self, reserve_percent: u32, now: Instant) -> Result<(), Granted> {
         if let Some((granted, until)) = self.told
             && until > now
@@ -40,13 +40,13 @@ impl Pulls {
         Ok(())
     }
 
-    /// A pull is over, whatever came of it.
+    /// A pull ended, with whatever outcome.
     pub(super) fn end(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// An answer told what is left; `None`: as many as one likes. Answers overtake each other, so that the lowest word
-    /// counts; unless this is one to a question for which no pull was under way.
+    /// Records the quota that a response announced; `None`: no limit. Responses arrive out of order, so the lowest
+    /// number counts; `is_last_word` (a response to a check made with no pull in flight) replaces it.
     pub(super) fn hear(&mut self, granted: Option<Granted>, is_last_word: bool, now: Instant) {
         let before = self.told.filter(|(_, until)| *until > now && !is_last_word);
         self.told = granted.map(|granted| {
@@ -55,12 +55,12 @@ impl Pulls {
         });
     }
 
-    /// Whether pulls are under way.
+    /// Whether pulls are in flight.
     pub(super) fn is_pulling(&self) -> bool {
         self.in_flight > 0
     }
 
-    /// Whether nothing need be remembered.
+    /// Whether there is no state worth keeping.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
         !self.is_pulling() && self.told.is_none_or(|(_, until)| until <= now)
     }

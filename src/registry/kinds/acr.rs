@@ -1,7 +1,7 @@
-//! Azure's container registry (`*.azurecr.io`).
+//! Azure Container Registry (`*.azurecr.io`).
 //!
-//! Beside `/v2/` it has an interface of its own, with the same login: tokens from the service that its challenge names.
-//! Its listing of tags carries digests, and wants a token with a scope of its own, as the usual one does here too.
+//! Beside `/v2/` it has an API of its own with the same login: tokens from the service that its challenge names. That
+//! API's tag listing carries digests and needs a token with the scope `metadata_read`; here `/v2/`'s listing does too.
 
 use serde::Deserialize;
 
@@ -10,6 +10,7 @@ use super::super::listing::Directory;
 use super::super::{Error, Listing, Result, Tag};
 use super::digests::Digests;
 
+/// A page of ACR's tag listing.
 #[derive(Deserialize)]
 struct Page {
     /// Missing for a repository without tags.
@@ -19,6 +20,7 @@ struct Page {
     name: Option<String>,
 }
 
+/// A tag in ACR's listing.
 #[derive(Deserialize)]
 struct Entry {
     name: String,
@@ -26,7 +28,7 @@ struct Entry {
     digest: String,
 }
 
-/// All repositories.
+/// All repositories, by ACR's API, else by `/v2/`.
 pub(super) async fn repositories(registry: &Distribution) -> Result<Listing<String>> {
     let (directory, url) = (Directory::Catalog, registry.beside("/acr/v1/_catalog"));
     match registry.list(directory, url, TokenScope::Catalog, |body| directory.read(body)).await {
@@ -35,7 +37,7 @@ pub(super) async fn repositories(registry: &Distribution) -> Result<Listing<Stri
     }
 }
 
-/// The tags of a repository with their digests; without them where only `/v2/` lists them.
+/// The tags of a repository with their digests; without digests if only `/v2/` lists them.
 pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Listing<Tag>> {
     let directory = Directory::Tags(repository);
     let scope = format!("repository:{repository}:metadata_read");
@@ -50,7 +52,7 @@ pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Li
     let listing = match own.await {
         Ok(listing) if !listing.items.is_empty() => listing,
         Err(why) if !is_not_for_us(&why) => return Err(why),
-        // That there is no such repository looks much like that there is no such interface.
+        // A missing repository and a missing API give similar responses.
         _ => {
             let url = registry.below(&directory.path());
             registry.list(directory, url, TokenScope::Named(&scope), |body| directory.read(body)).await?
@@ -59,7 +61,7 @@ pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Li
     Ok(digests.tags(listing))
 }
 
-/// Whether `/v2/` may tell what its own interface does not.
+/// Whether `/v2/` may still work after this error of ACR's API.
 fn is_not_for_us(why: &Error) -> bool {
     matches!(why, Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_))
 }

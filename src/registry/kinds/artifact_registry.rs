@@ -1,9 +1,8 @@
-//! Google's Artifact Registry (`*.pkg.dev`), and gcr.io before it.
+//! Google's Artifact Registry (`*.pkg.dev`), and its predecessor gcr.io.
 //!
-//! They speak the distribution API, and say more in its listing of tags: which tags each digest has, and which
-//! repositories lie below. So the digests of a repository cost nothing, and where the catalogue is refused, repositories
-//! are found by going down from the org. Logging in is common: user `_json_key` with a service account's key file as
-//! password, or `oauth2accesstoken` with an access token.
+//! They serve the distribution API with more fields in its tag listing: the tags of each digest, and child folders. So
+//! digests cost no extra request, and if the catalogue is denied, repositories are found by descending from the org.
+//! Login: user `_json_key` with a service account's key file as password, or `oauth2accesstoken` with an access token.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -14,16 +13,17 @@ use super::super::listing::Directory;
 use super::super::{Error, Listing, Result, Tag, grammar};
 use super::digests::Digests;
 
-/// A listing of tags. Answers for folders have `child` alone.
+/// A tag listing. Folders have `child` alone.
 #[derive(Deserialize)]
 struct Page {
     tags: Option<Vec<String>>,
     /// By digest.
     manifest: Option<HashMap<String, Manifest>>,
-    /// Names of what lies below, each one part of a path.
+    /// Names of child folders and repositories, each one path segment.
     child: Option<Vec<String>>,
 }
 
+/// A digest in a tag listing.
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(default)]
@@ -36,14 +36,14 @@ impl Page {
         (page.tags.is_some() || page.manifest.is_some() || page.child.is_some()).then_some(page)
     }
 
-    /// The tags; from the digests where they are not listed by themselves.
+    /// The tags; from the digests if they are not listed separately.
     fn names(&self) -> Vec<String> {
         let of_digests = || self.manifest.iter().flat_map(HashMap::values).flat_map(|manifest| manifest.tag.clone());
         self.tags.clone().unwrap_or_else(|| of_digests().collect())
     }
 }
 
-/// All repositories, by the catalogue, or below the org where that is not for us.
+/// All repositories: by the catalogue or, if it is denied or missing, by descending from the org.
 pub(super) async fn repositories(registry: &Distribution, org: &str) -> Result<Listing<String>> {
     match registry.repositories().await {
         Err(Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_)) => below(registry, org).await,
@@ -65,8 +65,8 @@ pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Li
     Ok(digests.tags(listing))
 }
 
-/// Goes down from a folder (empty: from the root) and takes what has tags. As many folders are looked into as a listing
-/// may have pages. What is cut, or not for this account, makes the listing incomplete.
+/// Descends from a folder (empty: the root) and collects what has tags. The page limit of listings also limits the
+/// number of folders read. A folder that is cut or denied makes the listing incomplete.
 async fn below(registry: &Distribution, top: &str) -> Result<Listing<String>> {
     if !top.is_empty() {
         grammar::check_repository(top)?;
@@ -85,7 +85,7 @@ async fn below(registry: &Distribution, top: &str) -> Result<Listing<String>> {
         let see = |page: Page| {
             for child in page.child.into_iter().flatten() {
                 let path = if folder.is_empty() { child } else { format!("{folder}/{child}") };
-                // One more than are looked into shows that there are more.
+                // One folder above the limit shows that the listing was cut.
                 if seen.len() <= most && grammar::is_repository(&path) && seen.insert(path.clone()) {
                     waiting.push_back(path);
                 }
@@ -115,7 +115,8 @@ fn nothing_at(host: &str, folder: &str) -> Error {
     ))
 }
 
-/// Walks over the listing of a repository or folder, and shows each page. The root's is the catalogue's place.
+/// Reads the listing of a repository or folder, and passes each page to `see`. The root's listing stands in for the
+/// catalogue.
 async fn list(registry: &Distribution, folder: &str, mut see: impl FnMut(Page) + Send) -> Result<Listing<String>> {
     let read = |body: &[u8]| {
         let page = Page::read(body)?;

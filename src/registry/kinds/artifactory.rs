@@ -1,8 +1,8 @@
-//! JFrog Artifactory: one host with several Docker registries, each with a key.
+//! JFrog Artifactory: one host with several Docker repositories, each with a repository key.
 //!
-//! Each key is a registry of its own below `/artifactory/api/docker/{key}`, with a catalogue and a login of its own. Names
-//! that leave this file begin with the key, as in `docker pull host/key/name` (Artifactory's "repository path method").
-//! Which keys: the one in the address, or that the org begins with; otherwise all that the account may see.
+//! Each key is a registry of its own below `/artifactory/api/docker/{key}`, with its own catalogue and login. Outside
+//! this file, repository names start with the key, as in `docker pull host/key/name` (Artifactory's "repository path
+//! method"). Keys scanned: the one in the address or at the start of the org; otherwise all that the account may see.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,21 +16,22 @@ use super::super::distribution::Distribution;
 use super::super::transport::Transport;
 use super::super::{Endpoint, Error, Listing, Result, grammar};
 
-/// Where Artifactory lives on its host, unless the address says otherwise.
+/// Default path of Artifactory on its host.
 const CONTEXT: &str = "artifactory";
 
-/// An Artifactory, and the registries in it that were asked so far.
+/// An Artifactory, with a client for each repository key used so far.
 pub(super) struct Artifactory {
     endpoint: Endpoint,
     transport: Arc<Transport>,
-    /// The path of Artifactory itself.
+    /// Path segments of Artifactory itself.
     context: Vec<String>,
     root: Url,
-    /// The only key to look at.
+    /// The only key to scan; `None`: all.
     key: Option<String>,
     registries: Mutex<HashMap<String, Arc<Distribution>>>,
 }
 
+/// A repository in Artifactory's API.
 #[derive(Deserialize)]
 struct Entry {
     key: String,
@@ -92,7 +93,7 @@ impl Artifactory {
         Ok(Listing { items, truncated })
     }
 
-    /// The registry of a repository, and the repository's name there.
+    /// The registry that serves a repository, and the repository's name there.
     pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<Distribution>, &'a str)> {
         let Some((key, name)) = repository.split_once('/') else {
             return Err(Error::Refused(format!("'{repository}' names no image of Artifactory: the key is missing")));
@@ -106,7 +107,7 @@ impl Artifactory {
         Ok(Listing { items: items.collect(), ..listing })
     }
 
-    /// The keys of all Docker registries but the virtual ones, which show what others hold.
+    /// The keys of all Docker repositories except virtual ones, which only aggregate others.
     async fn keys(&self, api: &Api) -> Result<Listing<String>> {
         let mut path: Vec<&str> = self.context.iter().map(String::as_str).collect();
         path.extend(["api", "repositories"]);
@@ -122,7 +123,7 @@ impl Artifactory {
                 host_of(&self.root)
             )));
         }
-        // Each key costs a page at least, so the limit of pages is one of keys too.
+        // Each key costs at least one page, so the page limit also limits the keys.
         let most = api.most_pages() as usize;
         let truncated = (items.len() > most)
             .then(|| format!("it has more than {most} Docker repositories, the limit set here for pages"));
@@ -144,7 +145,7 @@ impl Artifactory {
     }
 }
 
-/// Reads an address: the path of Artifactory on its host, and the key if there is one.
+/// Parses an address into the path of Artifactory on its host, and the key if it has one.
 fn place(api: &Url) -> Result<(Vec<String>, Option<String>)> {
     let own = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
     let path = api.path().trim_matches('/');
@@ -160,7 +161,7 @@ fn place(api: &Url) -> Result<(Vec<String>, Option<String>)> {
     }
 }
 
-/// Whether a key can stand at the beginning of a repository name.
+/// Whether a key can start a repository name.
 fn is_key(key: &str) -> bool {
     grammar::is_repository(key) && !key.contains('/')
 }

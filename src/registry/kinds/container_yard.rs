@@ -1,9 +1,8 @@
-//! Container yards, which the old SILO knew: a distribution API, and beside it a search that lists images.
+//! Container Yards, which the old SILO supported: a distribution API, and a search that lists images.
 //!
-//! `GET /search?q=…&t=json` answers with two maps, of images made there and of imported ones, by repository. It is asked
-//! only where the catalogue is refused, since nothing in its answer tells whether that is all. The labels in it belong to
-//! a repository and not to a digest, and what its digests are digests of is written nowhere, so tags and contents are
-//! asked by `/v2/`.
+//! `GET /search?q=…&t=json` returns two maps by repository, of community and of imported images. It is used only if the
+//! catalogue is denied, since the response does not show whether it is complete. Its labels belong to a repository
+//! instead of a digest, and what its digests refer to is not documented, so tags and contents are read through `/v2/`.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +13,19 @@ use super::super::api::Api;
 use super::super::distribution::Distribution;
 use super::super::{Error, Listing, Result};
 
-/// What the names of Seed images hold, by the standard.
+/// Part of the names of Seed images, by the Seed standard.
 const WORD: &str = "-seed";
+/// Why search results count as incomplete.
 const UNSURE: &str = "it was listed by its search for '-seed', which does not say whether that is all";
 
+/// Response of the search.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "Results", alias = "results")]
     results: Results,
 }
 
+/// Repositories found, by origin.
 #[derive(Deserialize)]
 struct Results {
     #[serde(rename = "Community", alias = "community")]
@@ -32,7 +34,7 @@ struct Results {
     imports: Option<BTreeMap<String, IgnoredAny>>,
 }
 
-/// All repositories, or what the search finds; the latter is never taken for all.
+/// All repositories, or the search results, which always count as incomplete.
 pub(super) async fn repositories(registry: &Distribution, api: &Api) -> Result<Listing<String>> {
     match registry.repositories().await {
         Err(Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_)) => {}

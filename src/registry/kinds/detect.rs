@@ -1,7 +1,7 @@
-//! Which kind of registry answers at an address: told by the address, or by what answers there.
+//! Detects the kind of the registry at an address: from the address, else from probes.
 //!
-//! Who answers may be anybody, so probes carry no credentials, follow no redirect, are few, small and short, and what
-//! they cannot tell is [`RegistryKind::Distribution`], which works everywhere.
+//! The host may be anyone's, so probes carry no credentials, follow no redirects, and are few, small and short. What
+//! they cannot tell counts as [`RegistryKind::Distribution`], which works everywhere.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use super::super::{Endpoint, Hosts, Limits, Result};
 use super::{ecr, gitlab};
 use crate::catalog::RegistryKind;
 
-/// What all probes together may take.
+/// Time limit of all probes together.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What one may take.
+/// Time limit of one probe.
 const PROBE_PATIENCE: Duration = Duration::from_secs(3);
-/// Longest answer, bytes; Quay describes its whole API.
+/// Size cap of a response, bytes; Quay returns the description of its whole API.
 const PROBE_BODY: usize = 2 << 20;
 
-/// Hosts that are known by name; a dot in front stands for any host below.
+/// Well-known hosts; a leading dot stands for any subdomain.
 const HOSTS: [(&str, RegistryKind); 15] = [
     ("docker.io", RegistryKind::DockerHub),
     ("index.docker.io", RegistryKind::DockerHub),
@@ -40,7 +40,7 @@ const HOSTS: [(&str, RegistryKind); 15] = [
     ("gcr.io", RegistryKind::ArtifactRegistry),
     (".gcr.io", RegistryKind::ArtifactRegistry),
     (".pkg.dev", RegistryKind::ArtifactRegistry),
-    // Azure's own, and its clouds in China and for the government of the USA.
+    // Azure's public cloud, and its clouds for China and the US government.
     (".azurecr.io", RegistryKind::Acr),
     (".azurecr.cn", RegistryKind::Acr),
     (".azurecr.us", RegistryKind::Acr),
@@ -48,7 +48,10 @@ const HOSTS: [(&str, RegistryKind); 15] = [
     (".jfrog.io", RegistryKind::Artifactory),
 ];
 
-/// See [`Source::detect`](super::super::Source::detect).
+/// Detects the kind of a registry: from the address, else from probes.
+///
+/// # Errors
+/// [`Error::Refused`](super::super::Error::Refused) for an invalid address.
 pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<RegistryKind> {
     if let Some(kind) = by_address(&endpoint.url) {
         return Ok(kind);
@@ -73,7 +76,7 @@ pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits, ho
     Ok(found.ok().flatten().unwrap_or(RegistryKind::Distribution))
 }
 
-/// The kind that an address tells. `None`: it does not.
+/// The kind of a well-known address. `None`: unknown.
 pub(super) fn by_address(text: &str) -> Option<RegistryKind> {
     let text = text.trim().to_ascii_lowercase();
     if text.starts_with('/') || text.starts_with("file:") {
@@ -81,7 +84,7 @@ pub(super) fn by_address(text: &str) -> Option<RegistryKind> {
         return Some(if is_archive { RegistryKind::Archive } else { RegistryKind::Layout });
     }
     let root = Base::parse(&text).ok()?.root();
-    // On another port stands something else.
+    // Another port is another server.
     let host = root.host_str().filter(|_| root.port().is_none())?.trim_end_matches('.');
     if ecr::is_here(host) {
         return Some(RegistryKind::Ecr);
@@ -90,13 +93,13 @@ pub(super) fn by_address(text: &str) -> Option<RegistryKind> {
     HOSTS.iter().find(|(name, _)| is_host(name)).map(|(_, kind)| *kind)
 }
 
-/// The kind that what answers there tells. `None`: it does not, or nothing answers.
+/// The kind from the responses to probes. `None`: unknown, or nothing responds.
 async fn by_answers(transport: &Transport, base: &Base) -> Option<RegistryKind> {
     let greeting = ask(transport, base.url("", None)).await?;
     if let Some(kind) = by_greeting(&greeting.headers) {
         return Some(kind);
     }
-    // Where no registry greets, the ping will say so.
+    // If `/v2/` is no registry, the later ping reports it.
     if !matches!(greeting.status, StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return None;
     }
@@ -116,7 +119,7 @@ async fn by_answers(transport: &Transport, base: &Base) -> Option<RegistryKind> 
         .map(|(_, kind)| kind)
 }
 
-/// The kind that the head of the answer at `/v2/` tells.
+/// The kind from the headers of the response at `/v2/`.
 fn by_greeting(headers: &HeaderMap) -> Option<RegistryKind> {
     let server = headers.get(SERVER).map(|server| server.as_bytes().to_ascii_lowercase()).unwrap_or_default();
     if headers.contains_key("x-artifactory-id") || headers.contains_key("x-jfrog-version") {
@@ -148,13 +151,13 @@ async fn ask(transport: &Transport, url: Url) -> Option<Answer> {
     transport.send(&request).await.ok()
 }
 
-/// Whether the answer is one that only this kind gives.
+/// Whether the response is one that only this kind gives.
 async fn probe<T: DeserializeOwned>(transport: &Transport, url: Url, is_it: impl Fn(T) -> bool) -> bool {
     let answer = ask(transport, url).await.filter(|answer| answer.status.is_success());
     answer.and_then(|answer| serde_json::from_slice(&answer.body).ok()).is_some_and(is_it)
 }
 
-/// `GET /api/v2.0/systeminfo`: who does not log in is told how to, and not always the version.
+/// `GET /api/v2.0/systeminfo`: anonymous clients get the login method, and not always the version.
 #[derive(Deserialize)]
 struct SystemInfo {
     harbor_version: Option<Value>,
@@ -171,6 +174,7 @@ struct Extensions {
     extensions: Vec<Extension>,
 }
 
+/// One extension of a registry.
 #[derive(Deserialize)]
 struct Extension {
     name: String,

@@ -1,10 +1,10 @@
-//! Digests that a listing of tags carries, collected page by page. Pure.
+//! Digests from the pages of a tag listing. Pure.
 
 use std::collections::HashMap;
 
 use super::super::{Listing, Tag, grammar};
 
-/// Tags whose digests are kept; those of others are asked for.
+/// Most tags whose digests are kept; the digests of the others are requested later.
 const MOST: usize = 1_000_000;
 
 /// The digests of the tags of one repository.
@@ -12,8 +12,8 @@ const MOST: usize = 1_000_000;
 pub(super) struct Digests(HashMap<String, Option<String>>);
 
 impl Digests {
-    /// A tag points to a digest. One that is said to point to two is asked for again, and so is one whose digest is
-    /// none.
+    /// Adds a tag's digest. A tag with contradictory digests or an invalid one gets none, so that it is requested
+    /// later.
     pub(super) fn add(&mut self, tag: &str, digest: &str) {
         if self.0.len() >= MOST && !self.0.contains_key(tag) {
             return;
@@ -25,7 +25,7 @@ impl Digests {
         }
     }
 
-    /// The listing of these names, with their digests.
+    /// Converts a listing of names to tags with their digests.
     pub(super) fn tags(mut self, listing: Listing<String>) -> Listing<Tag> {
         let items = listing.items.into_iter().map(|name| {
             let digest = self.0.remove(&name).flatten();

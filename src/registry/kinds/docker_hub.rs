@@ -1,5 +1,5 @@
-//! Docker Hub: lists the repositories of one namespace by its own interface, whose tags carry digests. Manifests and
-//! configs come from its registry, where each GET of a manifest counts as a pull.
+//! Docker Hub: its API lists the repositories of one namespace, and tags with digests. Manifests and configs come from
+//! its registry, where each GET of a manifest counts as a pull.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,23 +19,23 @@ use super::super::{Endpoint, Error, Listing, Result, Tag};
 use super::Signals;
 use super::pages::Pages;
 
-/// The addresses by which people know it. The first stands in pull references.
+/// Docker Hub's host names. The first is used in pull references.
 const HOSTS: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"];
 const REGISTRY: &str = "https://registry-1.docker.io";
 const INTERFACE: &str = "https://hub.docker.com";
-/// Life of a token of its interface, by its documentation.
+/// Lifetime of an API token, by Docker Hub's documentation.
 const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn is_here(host: &str) -> bool {
     HOSTS.contains(&host)
 }
 
-/// The host that pull references have for a registry at this host: Docker Hub has several, and one name.
+/// The host in pull references for a registry at this host: all host names of Docker Hub become `docker.io`.
 pub fn pull_host(host: &str) -> &str {
     if is_here(host) { HOSTS[0] } else { host }
 }
 
-/// Where `/v2/` and the interface are. Any other address than Docker Hub's own serves both.
+/// Base URL of `/v2/` and root URL of the API. A host other than Docker Hub's own serves both.
 pub(super) fn places(given: Base) -> Result<(Base, Url)> {
     if is_here(&given.host()) {
         return Ok((Base::parse(REGISTRY)?, Base::parse(INTERFACE)?.root()));
@@ -44,7 +44,7 @@ pub(super) fn places(given: Base) -> Result<(Base, Url)> {
     Ok((given, root))
 }
 
-/// The interface, logged in where there are credentials: a password, or an access token of a person or organization.
+/// The API client, with a login if there are credentials: a password, or an access token of a person or organization.
 pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> Result<Api> {
     let api = Api::new(transport, root, None);
     let Some(password) = &endpoint.password else { return Ok(api) };
@@ -53,7 +53,7 @@ pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> 
     Ok(api.with_tokens(Tokens::exchanged(realm, SecretString::from(credentials.to_string()), TOKEN_LIFE)))
 }
 
-/// Whether there is such a namespace, and the credentials work.
+/// Checks that the namespace exists and the credentials work.
 pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
     let namespace = namespace(org)?;
     let url = api.url(&["v2", "namespaces", namespace, "repositories"], &[("page_size", "1")]);
@@ -77,7 +77,8 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
     Ok(Listing { items: names.collect(), truncated: found.truncated })
 }
 
-/// The tags of a repository with their digests, newest first: where pulls end before the scan, the newest are there.
+/// The tags of a repository with their digests, newest first: if the pull quota runs out during a scan, the newest were
+/// read.
 pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
     let (namespace, name) = repository.split_once('/').unwrap_or_default();
     let path = ["v2", "namespaces", namespace, "repositories", name, "tags"];
@@ -88,7 +89,7 @@ pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
     }
 }
 
-/// A namespace cannot be left out: nobody may list all of Docker Hub.
+/// Checks the namespace, which is required: Docker Hub has no listing of all repositories.
 pub(super) fn namespace(org: &str) -> Result<&str> {
     if org.is_empty() {
         return Err(Error::Refused(
@@ -105,6 +106,7 @@ pub(super) fn namespace(org: &str) -> Result<&str> {
     Ok(org)
 }
 
+/// A page of a Docker Hub listing.
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]
@@ -117,19 +119,20 @@ struct Page {
 #[derive(Deserialize)]
 struct Row {
     name: String,
-    /// Of a tag's manifest or index; old pushes lack it.
+    /// Of a tag: digest of its manifest or index; missing for old pushes.
     digest: Option<String>,
     images: Option<Vec<Platform>>,
     /// Of a repository.
     last_updated: Option<String>,
 }
 
+/// One platform's image of a tag.
 #[derive(Deserialize)]
 struct Platform {
     digest: Option<String>,
 }
 
-/// All rows of a listing. The page after the last, which a deletion may lead us to, is a 404.
+/// All entries of a listing. If a deletion moves the end, the next page may be a 404.
 async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listing<Row>> {
     let mut pages = Pages::new(first, api.most_pages());
     let (mut items, mut count) = (Vec::new(), 0);
@@ -138,7 +141,7 @@ async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listi
         url.set_query(Some(&query));
         let answer = api.ask(url).await?;
         if answer.status == StatusCode::NOT_FOUND && !is_own(&answer) {
-            return Err(answer.unexpected(what)); // because a proxy's 404 must not pass for something that is gone
+            return Err(answer.unexpected(what)); // a proxy's 404 must not count as a deleted resource
         }
         if answer.status == StatusCode::NOT_FOUND && !pages.is_first() {
             if pages.names() < count {
@@ -155,12 +158,12 @@ async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listi
     Ok(Listing { items, truncated: pages.truncated() })
 }
 
-/// Whether an error is told in the interface's own way, as a JSON object.
+/// Whether the error has the API's own format, a JSON object.
 fn is_own(answer: &Answer) -> bool {
     serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&answer.body).is_ok()
 }
 
-/// A tag of a single image without a digest of its own has that image's.
+/// Converts an entry to a tag. Without a digest of its own, it takes that of its only image.
 fn tag(row: Row) -> Tag {
     let single = match row.images.as_deref() {
         Some([image]) => image.digest.clone(),

@@ -1,9 +1,9 @@
-//! Amazon's Elastic Container Registry, `{account}.dkr.ecr.{region}.amazonaws.com`, and public.ecr.aws.
+//! Amazon Elastic Container Registry, `{account}.dkr.ecr.{region}.amazonaws.com`, and public.ecr.aws.
 //!
-//! `/v2/` wants Basic, user `AWS`, and a token as password, which lives 12 hours. Either the admin gives one (`aws ecr
-//! get-login-password`), or AWS keys: with them we get our own from ECR's interface, which also lists tags with digests.
-//! Where the keys may not list, where something else answers for the interface (a proxy, a server that imitates ECR), and
-//! without keys, the distribution API does.
+//! `/v2/` takes Basic with user `AWS` and a token as password, valid for 12 hours. The admin gives either the token
+//! (`aws ecr get-login-password`) or AWS keys; with keys, tokens come from ECR's API, which also lists tags with
+//! digests. Without keys, without the right to list, or if another server responds in place of the API (a proxy, an
+//! imitation of ECR), the distribution API is used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +23,16 @@ use super::super::transport::Transport;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
 use super::pages::Pages;
 
-/// Where public images are: it has an interface of its own, which takes no requests of this kind.
+/// Host of public images. Its API differs and does not take these requests.
 const PUBLIC: &str = "public.ecr.aws";
-/// Entries of a page; ECR gives no more.
+/// Page size; ECR's maximum.
 const PAGE: usize = 1000;
-/// Longest page, bytes.
+/// Size cap of a page, bytes.
 const PAGE_BODY: usize = 32 << 20;
-/// Life of a token whose answer gives none.
+/// Lifetime of a token whose response gives none.
 const TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
 
-/// What the host of an account says.
+/// Parts of an account's host name.
 struct Place<'a> {
     account: &'a str,
     region: &'a str,
@@ -57,7 +57,7 @@ pub(super) fn is_here(host: &str) -> bool {
     place(host).is_some()
 }
 
-/// Where `/v2/` and the interface are. Any other address than Amazon's own serves both.
+/// Base URL of `/v2/` and root URL of the API. A host other than Amazon's own serves both.
 pub(super) fn places(given: Base) -> Result<(Base, Url)> {
     let root = match place(&given.host()) {
         Some(Place { region, domain, is_fips, .. }) => {
@@ -69,12 +69,12 @@ pub(super) fn places(given: Base) -> Result<(Base, Url)> {
     Ok((given, root))
 }
 
-/// ECR's interface, for those who have keys.
+/// Client for ECR's API, with AWS keys.
 pub(super) struct Interface {
     transport: Arc<Transport>,
     url: Url,
     signer: Arc<Signer>,
-    /// The account whose registry it is; `None`: that of the keys.
+    /// The account that owns the registry; `None`: the account of the keys.
     account: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Interface {
     /// `None`: the credentials are no AWS keys.
     ///
     /// # Errors
-    /// [`Error::Refused`] for keys where none are taken: they must not be sent as a password.
+    /// [`Error::Refused`] for keys given to public.ecr.aws: they must not be sent as a password.
     pub(super) fn open(endpoint: &Endpoint, base: &Base, url: Url, transport: Arc<Transport>) -> Result<Option<Self>> {
         let Some(keys) = Keys::read(&endpoint.username, endpoint.password.as_ref()) else { return Ok(None) };
         let host = base.host();
@@ -98,12 +98,12 @@ impl Interface {
         Ok(Some(Self { transport, url, signer: Arc::new(Signer { keys, service }), account }))
     }
 
-    /// What `/v2/` is logged in to with.
+    /// Tokens for `/v2/`.
     pub(super) fn tokens(&self) -> Tokens {
         Tokens::signed(self.url.clone(), Arc::clone(&self.signer), TOKEN_LIFE)
     }
 
-    /// One page of what an operation gives.
+    /// Calls an operation for one page.
     async fn call<T: DeserializeOwned>(&self, operation: &str, mut body: Value, page: String) -> Result<T> {
         body["maxResults"] = json!(PAGE);
         if let Some(account) = &self.account {
@@ -154,7 +154,7 @@ impl Interface {
     }
 }
 
-/// What `DescribeRepositories` gives.
+/// Response of `DescribeRepositories`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Repositories {
@@ -162,13 +162,14 @@ struct Repositories {
     next_token: Option<String>,
 }
 
+/// A repository in ECR's API.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Repository {
     repository_name: String,
 }
 
-/// What `DescribeImages` gives.
+/// Response of `DescribeImages`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Images {
@@ -176,6 +177,7 @@ struct Images {
     next_token: Option<String>,
 }
 
+/// An image in ECR's API.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ImageDetail {
@@ -184,7 +186,7 @@ struct ImageDetail {
     image_tags: Vec<String>,
 }
 
-/// All repositories of the account, by its own interface where that is granted.
+/// All repositories of the account, by ECR's API if the keys permit, else by `/v2/`.
 pub(super) async fn repositories(
     interface: Option<&Interface>,
     distribution: &Distribution,
@@ -198,7 +200,7 @@ pub(super) async fn repositories(
     }
 }
 
-/// The tags of a repository; with digests by its own interface, where that is granted.
+/// The tags of a repository; with digests by ECR's API if the keys permit, else by `/v2/`.
 pub(super) async fn tags(
     interface: Option<&Interface>,
     distribution: &Distribution,
@@ -213,18 +215,18 @@ pub(super) async fn tags(
     }
 }
 
-/// Whether the interface refuses, or is none: then `/v2/` may do all the same.
+/// Whether ECR's API denies the request or does not exist here, so that `/v2/` is used.
 fn is_no_use(why: &Error) -> bool {
     matches!(why, Error::Forbidden(_) | Error::Status(_) | Error::Malformed(_))
 }
 
-/// What `/v2/` is logged in to with: keys are not for it.
+/// The endpoint for `/v2/`: without the keys, which are not valid there.
 pub(super) fn without_keys(endpoint: &Endpoint) -> Endpoint {
     Endpoint { username: String::new(), password: None::<SecretString>, ..endpoint.clone() }
 }
 
-/// Says what usually helps when ECR refuses something. It answers 403 to a token that ended, without a challenge; that
-/// is a wrong password, and ends a scan.
+/// Adds advice to ECR's refusals. ECR answers 403 without a challenge to an expired token; that counts as a wrong
+/// password, and ends a scan.
 pub(super) fn explain<T>(outcome: Result<T>) -> Result<T> {
     outcome.map_err(|why| match why {
         Error::WrongPassword(text) => Error::WrongPassword(with_advice(&text)),

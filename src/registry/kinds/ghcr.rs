@@ -1,5 +1,5 @@
-//! GHCR, GitHub's container registry: GitHub's interface lists packages and their versions, whose names are digests.
-//! It wants a classic token for that, even where everything is public; tags alone can be had from the registry.
+//! GHCR, GitHub's container registry: GitHub's API lists packages and their versions, whose names are digests. It
+//! requires a classic token, even for public packages; without one, tags come from the registry itself.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,7 +20,7 @@ use super::pages::Pages;
 
 const HOST: &str = "ghcr.io";
 const INTERFACE: &str = "https://api.github.com";
-/// Items on a page; the most that GitHub gives.
+/// Page size; GitHub's maximum.
 const PAGE: usize = 100;
 const ADVICE: &str = "GitHub wants a classic token with the scope read:packages as password";
 
@@ -28,13 +28,13 @@ pub(super) fn is_here(host: &str) -> bool {
     host == HOST
 }
 
-/// Where `/v2/` and the interface are. Any other address than GitHub's own serves both.
+/// Base URL of `/v2/` and root URL of the API. A host other than GitHub's own serves both.
 pub(super) fn places(given: Base) -> Result<(Base, Url)> {
     let root = if is_here(&given.host()) { Base::parse(INTERFACE)?.root() } else { given.root() };
     Ok((given, root))
 }
 
-/// The interface, logged in where there is a token.
+/// The API client, with a login if there is a token.
 pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> Result<Api> {
     let token = endpoint.password.as_ref().map(|token| {
         let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
@@ -46,7 +46,7 @@ pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> 
     Ok(api.keeping_pages(PAGE))
 }
 
-/// Which half of the interface an owner's packages are in: `orgs` or `users`, once that is known.
+/// The API path of an owner's packages, `orgs` or `users`, once known.
 #[derive(Default)]
 pub(super) struct Owner(OnceLock<&'static str>);
 
@@ -60,13 +60,13 @@ impl Owner {
     }
 }
 
-/// Whether the token lets us list packages.
+/// Checks that the token may list packages.
 pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
     let first = "package_type=container&per_page=1";
     owned(api, org, &Owner::default(), first, 1).await.map(drop)
 }
 
-/// The packages of an organization or user; of the token's own user where none is named.
+/// The packages of an organization or user; without an org, those of the token's own user.
 pub(super) async fn repositories(api: &Api, org: &str, owner: &Owner) -> Result<Listing<String>> {
     let found = owned(api, org, owner, "package_type=container&per_page=100", api.most_pages()).await?;
     let names = found.items.into_iter().map(|package| {
@@ -76,7 +76,7 @@ pub(super) async fn repositories(api: &Api, org: &str, owner: &Owner) -> Result<
     Ok(Listing { items: names.collect(), truncated: found.truncated })
 }
 
-/// The tags of a package with their digests; without them where the token does not let us list versions.
+/// The tags of a package with their digests; without digests if the token may not list versions.
 pub(super) async fn tags(
     api: &Api,
     distribution: &Distribution,
@@ -105,18 +105,21 @@ pub(super) async fn tags(
     distribution.tags(repository).await
 }
 
+/// A package in GitHub's API: a repository of GHCR.
 #[derive(Deserialize)]
 struct Package {
     name: String,
     owner: Option<Account>,
 }
 
+/// The owner of a package.
 #[derive(Deserialize)]
 struct Account {
     #[serde(default)]
     login: String,
 }
 
+/// A version of a package: a manifest and its tags.
 #[derive(Deserialize)]
 struct Version {
     /// The digest of a manifest.
@@ -124,11 +127,13 @@ struct Version {
     metadata: Option<Metadata>,
 }
 
+/// Metadata of a package version.
 #[derive(Deserialize)]
 struct Metadata {
     container: Option<Container>,
 }
 
+/// Container part of the metadata of a package version.
 #[derive(Deserialize)]
 struct Container {
     tags: Option<Vec<String>>,

@@ -1,7 +1,7 @@
-//! GitLab's container registry: the repositories of a group or project by GitLab's own API, and tags with their digests
-//! by a listing that its registry has where it keeps a metadata database.
+//! GitLab's container registry: GitLab's API lists the repositories of a group or project; tags with digests come from
+//! a listing that the registry has if it keeps a metadata database.
 //!
-//! The API lives on the host of GitLab itself, which is the token service that the registry names: the password goes
+//! The API is on GitLab's own host, which is also the token service that the registry names, so the password is sent
 //! there in any case.
 
 use std::collections::HashMap;
@@ -19,19 +19,19 @@ use super::super::transport::Answer;
 use super::super::{Endpoint, Error, Listing, Result, Tag};
 use super::{Told, tagged};
 
-/// Entries of a page; GitLab gives no more.
+/// Page size; GitLab's maximum.
 const PAGE: usize = 100;
-/// Where GitLab's token service lies below GitLab's own address.
+/// Path of the token service below GitLab's own URL.
 pub(super) const TOKEN_PATH: &str = "/jwt/auth";
 
-/// What the API gives of a repository.
+/// A repository in GitLab's API.
 #[derive(Deserialize)]
 struct Repository {
     /// Full path, as in `docker pull`.
     path: String,
 }
 
-/// What the registry's own listing gives of a tag.
+/// A tag in the registry's own listing.
 #[derive(Deserialize)]
 struct OwnTag {
     name: String,
@@ -46,7 +46,7 @@ impl OwnTag {
     }
 }
 
-/// `Authorization` of the API, which takes access tokens and no passwords. `None` without credentials.
+/// `Authorization` of the API, which takes access tokens but no passwords. `None` without credentials.
 pub(super) fn authorization(endpoint: &Endpoint) -> Result<Option<HeaderValue>> {
     let token = endpoint.password.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty());
     let Some(token) = token else { return Ok(None) };
@@ -56,8 +56,8 @@ pub(super) fn authorization(endpoint: &Endpoint) -> Result<Option<HeaderValue>> 
     Ok(Some(header))
 }
 
-/// The repositories of a group with everything below it, or of a project; `org` is its full path. Without one, those
-/// of the catalogue, which GitLab gives to its administrators only.
+/// The repositories of a group with its subgroups, or of a project; `org` is its full path. Without an org, those of
+/// the catalogue, which GitLab gives to administrators only.
 pub(super) async fn repositories(api: &Api, distribution: &Distribution, org: &str) -> Result<Listing<String>> {
     if org.is_empty() {
         return distribution.repositories().await;
@@ -73,7 +73,7 @@ pub(super) async fn repositories(api: &Api, distribution: &Distribution, org: &s
     )))
 }
 
-/// Where GitLab's own API begins.
+/// Base URL of GitLab's API.
 async fn web(distribution: &Distribution) -> Result<Url> {
     let root = distribution.base().root();
     let Some(mut realm) = distribution.realm().await? else { return Ok(root) };
@@ -106,8 +106,8 @@ async fn list(api: &Api, collection: &str, org: &str) -> Result<Option<Listing<S
     Ok(None)
 }
 
-/// The query of the page after this one: by its link, by GitLab's own header, and where a proxy took both away, the
-/// next number for as long as pages are full.
+/// The query of the next page: from the link, else from GitLab's own header, else (if a proxy removed both) the next
+/// number while pages are full.
 fn next_page(answer: &Answer, page: u32, entries: usize) -> Option<String> {
     next_query(&answer.headers).or_else(|| {
         let next: u32 = match answer.header("x-next-page") {
@@ -119,8 +119,7 @@ fn next_page(answer: &Answer, page: u32, entries: usize) -> Option<String> {
     })
 }
 
-/// The tags of a repository, with digests where the registry has its own listing. `is_absent` remembers that it has
-/// none.
+/// The tags of a repository, with digests if the registry has its own listing. `is_absent` remembers that it has none.
 pub(super) async fn tags(
     distribution: &Distribution,
     is_absent: &AtomicBool,
@@ -134,7 +133,7 @@ pub(super) async fn tags(
     distribution.tags(repository).await
 }
 
-/// `None`: the registry has no such listing, or does not give it to this account.
+/// `None`: the registry has no such listing, or denies it to this account.
 async fn own_tags(
     distribution: &Distribution,
     is_absent: &AtomicBool,

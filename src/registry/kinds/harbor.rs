@@ -1,8 +1,8 @@
-//! Harbor 2: lists tags with their digests, and (since 2.3) images with the labels of their configs, so that a new
-//! digest costs nothing more. Its repositories are called `project/name`.
+//! Harbor 2: lists tags with their digests and, since 2.3, images with the labels of their configs, so that a new
+//! digest costs no further request. Repository names are `project/name`.
 //!
-//! The interface is `/api/v2.0`, asked with the same name and password as `/v2/`; robot accounts (`robot$…`) are names
-//! like others. Signatures and other accessories are not in its listings.
+//! The API is `/api/v2.0`, with the same user name and password as `/v2/`, also for robot accounts (`robot$…`).
+//! Signatures and other accessories are not in its listings.
 
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
@@ -21,53 +21,55 @@ use super::Signals;
 use super::pages::Pages;
 
 const API: [&str; 2] = ["api", "v2.0"];
-/// The largest page that Harbor gives.
+/// Page size; Harbor's maximum.
 const PAGE: usize = 100;
-/// Requests in flight that its database takes well: large Harbors need seconds for a page (harbor#17511, #18598).
+/// Most requests in flight: large Harbors need seconds for a page (harbor#17511, #18598), because of their database.
 pub(super) const MOST_IN_FLIGHT: usize = 4;
-/// Projects whose repositories are listed at a time.
+/// Projects whose repositories are listed concurrently.
 const PROJECTS_AT_ONCE: usize = 4;
-/// Bytes of labels that one listing brings along; the images beyond are read one by one.
+/// Most bytes of labels kept from one listing; the contents of further images are fetched one by one.
 const MOST_TOLD: usize = 64 << 20;
 
-/// A project or a repository.
+/// A project, a repository or a tag.
 #[derive(Deserialize)]
 struct Named {
     name: String,
-    /// Of a repository: when something changed in it.
+    /// Of a repository: time of its last change.
     #[serde(default)]
     update_time: Option<String>,
 }
 
+/// Harbor's system information.
 #[derive(Deserialize)]
 struct SystemInfo {
-    /// As in `v2.16.0-89ef156a`; only for those who log in.
+    /// Such as `v2.16.0-89ef156a`; only for authenticated clients.
     harbor_version: Option<String>,
 }
 
+/// An artifact in Harbor's API: a manifest or index with its tags.
 #[derive(Deserialize)]
 struct Artifact {
     #[serde(default)]
     digest: String,
     tags: Option<Vec<Named>>,
-    /// `IMAGE`, also for an index of images; other words for what is no image.
+    /// `IMAGE`, also for an index of images; another word for other artifacts.
     #[serde(rename = "type", default)]
     kind: String,
-    /// Of the config.
+    /// Media type of the config.
     #[serde(default)]
     media_type: String,
     artifact_type: Option<String>,
-    /// Bytes to pull, compressed.
+    /// Compressed size of config and layers, bytes.
     size: Option<u64>,
-    /// What an index points to.
+    /// Children of an index.
     references: Option<Vec<Value>>,
-    /// For an image the fields of its config, without the variant of the platform; for others anything.
+    /// Of an image: the fields of its config, without the platform's variant; of other artifacts: anything.
     #[serde(default)]
     extra_attrs: Value,
     annotations: Option<Map<String, Value>>,
 }
 
-/// Whether Harbor is there, knows the account, and has the project if one is named.
+/// Checks that Harbor responds, accepts the account, and has the project if one is named.
 pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> {
     log_in(api).await?;
     v2.ping().await?;
@@ -85,8 +87,8 @@ pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> 
     api.read::<Vec<Value>>(&answer, &format!("{what} (Harbor)")).map(drop)
 }
 
-/// Whether Harbor takes the credentials. Asked before anything else: whoever comes with a wrong password, or as a robot
-/// that has expired, is taken for a stranger elsewhere (by the token service too), and shown what is public.
+/// Checks the credentials. Sent before anything else: elsewhere (also at the token service) Harbor treats a wrong
+/// password or an expired robot account as anonymous, and shows what is public.
 async fn log_in(api: &Api) -> Result<()> {
     if !api.has_login() {
         return Ok(());
@@ -94,14 +96,15 @@ async fn log_in(api: &Api) -> Result<()> {
     let answer = api.ask(api.url(&[&API[..], &["users", "current"]].concat(), &[])).await?;
     match answer.status {
         status if status.is_success() => Ok(()),
-        // Robots are known, but are no users. A 404 is no Harbor at all, which is for the next request to say.
+        // Robot accounts are valid, but are no users. A 404 means that this is no Harbor, which the next request
+        // reports.
         StatusCode::PRECONDITION_FAILED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(()),
         _ => Err(api.refusal(&answer, "the account (Harbor)")),
     }
 }
 
-/// All repositories that the account sees, or those of a project. Harbor has one listing of all repositories too, but
-/// to robots it shows those of public projects only, and does not say so.
+/// All repositories that the account may see, or those of a project. Harbor also has one listing of all repositories,
+/// but to robot accounts it silently shows only those of public projects.
 pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Result<Listing<String>> {
     log_in(api).await?;
     let signals = tells_changes(api).await.then_some(signals);
@@ -123,7 +126,7 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
                 all.items.extend(listing.items);
                 all.truncated = all.truncated.or(listing.truncated);
             }
-            // Deleted since it was listed, or one that this account may not look into.
+            // The project was deleted meanwhile, or this account may not list it.
             Err(why @ (Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_))) => {
                 all.truncated.get_or_insert(why.to_string());
             }
@@ -133,10 +136,11 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
     Ok(all)
 }
 
-/// Whether the times of repositories tell every change. Before 2.16 they stayed when a tag was moved or deleted.
+/// Whether the times of repositories change with every change. Before 2.16 they did not when a tag was moved or
+/// deleted.
 async fn tells_changes(api: &Api) -> bool {
     if !api.has_login() {
-        return false; // because strangers are not told the version
+        return false; // anonymous clients do not get the version
     }
     let url = api.url(&[&API[..], &["systeminfo"]].concat(), &[]);
     let told: Result<SystemInfo> = api.get(url, "its version (Harbor)").await;
@@ -153,7 +157,7 @@ async fn of_project(api: &Api, project: &str, signals: Option<&Signals>) -> Resu
     names(api, &["projects", project, "repositories"], &what, signals).await
 }
 
-/// A listing of projects or repositories; the grammar of their names is the same.
+/// A listing of projects or repositories; both have the same name syntax.
 async fn names(api: &Api, path: &[&str], what: &str, signals: Option<&Signals>) -> Result<Listing<String>> {
     let take = |named: Named| {
         if let Some(signals) = signals {
@@ -164,12 +168,12 @@ async fn names(api: &Api, path: &[&str], what: &str, signals: Option<&Signals>) 
     list(api, path, &[], what, take).await
 }
 
-/// The tags of a repository with their digests and what these hold.
+/// The tags of a repository with their digests and contents.
 pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
     let Some((project, name)) = repository.split_once('/') else {
         return Err(Error::NotFound(format!("Harbor has no {repository}: its repositories are called project/name")));
     };
-    // Harbor decodes the name twice: once as a path, once itself.
+    // Harbor decodes the name twice: as a URL path, and again by itself.
     let name = name.replace('/', "%2F");
     let path = ["projects", project, "repositories", &name, "artifacts"];
     let query = [("with_tag", "true"), ("with_label", "false"), ("q", "tags=*")];
@@ -184,13 +188,13 @@ pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
         Ok(listing) => {
             Ok(Listing { items: listing.items.into_iter().flatten().collect(), truncated: listing.truncated })
         }
-        // Gone since it was listed.
+        // The repository was deleted meanwhile.
         Err(Error::NotFound(_)) => Ok(Listing { items: Vec::new(), truncated: None }),
         Err(why) => Err(why),
     }
 }
 
-/// The tags of an artifact. The first brings the content: it is the same for all.
+/// The tags of an artifact. Only the first carries the content, which is the same for all.
 fn tags_of(artifact: Artifact, room: &mut usize) -> Vec<Tag> {
     let digest = Some(artifact.digest.clone()).filter(|digest| is_digest(digest));
     let mut content = digest.as_ref().and_then(|_| content_of(&artifact)).filter(|content| content.size() <= *room);
@@ -199,7 +203,7 @@ fn tags_of(artifact: Artifact, room: &mut usize) -> Vec<Tag> {
     tags.map(|tag| Tag { content: content.take(), ..Tag::new(tag.name, digest.clone()) }).collect()
 }
 
-/// What an artifact holds, where Harbor says it: not for an index, and not before 2.3.
+/// Content of an artifact, if Harbor gives it: not for an index, and not before 2.3.
 fn content_of(artifact: &Artifact) -> Option<Fetched> {
     let media_type = &artifact.media_type;
     let is_index = artifact.references.as_ref().is_some_and(|children| !children.is_empty());
@@ -220,12 +224,12 @@ fn content_of(artifact: &Artifact) -> Option<Fetched> {
     }
 }
 
-/// The project that a namespace names; it may go on with the beginning of repository names.
+/// The project at the start of a namespace; repository names may continue it.
 fn project_of(org: &str) -> Option<&str> {
     org.trim_matches('/').split('/').next().filter(|project| !project.is_empty())
 }
 
-/// All pages of a listing. `take` gives what tells an entry from others, and what is kept of it.
+/// All pages of a listing. `take` returns an entry's unique key, and the value to keep.
 async fn list<T: DeserializeOwned, I>(
     api: &Api,
     path: &[&str],
@@ -242,7 +246,7 @@ async fn list<T: DeserializeOwned, I>(
         let query = [query, &[("page", number.as_str()), ("page_size", size.as_str())]].concat();
         let answer = api.ask(api.url(&path, &query)).await?;
         if answer.status == StatusCode::NOT_FOUND && answer.error_code().is_none() {
-            return Err(answer.unexpected(&what)); // because a 404 that is not Harbor's says nothing
+            return Err(answer.unexpected(&what)); // a 404 from elsewhere, such as a proxy, proves nothing
         }
         let page = api.read::<Option<Vec<T>>>(&answer, &what)?.unwrap_or_default();
         let count = page.len();
@@ -252,7 +256,7 @@ async fn list<T: DeserializeOwned, I>(
             }
         }
         most_told = most_told.max(total(&answer));
-        // Proxies take headers away: then a full page may not be the last.
+        // A proxy may remove the headers: then a full page may not be the last.
         let lacks = most_told.map_or(count >= PAGE, |told| items.len() < told);
         let more = count > 0 && (lacks || next_query(&answer.headers).is_some());
         pages.turn_number(more);
@@ -260,12 +264,12 @@ async fn list<T: DeserializeOwned, I>(
     Ok(Listing { truncated: pages.truncated().or_else(|| shortfall(items.len(), most_told)), items })
 }
 
-/// How many entries there are in all.
+/// Total number of entries that the response announces.
 fn total(answer: &Answer) -> Option<usize> {
     answer.header("x-total-count")?.trim().parse().ok()
 }
 
-/// Why a listing that came to its end is not all: what was deleted meanwhile moves others to pages already read.
+/// Why a fully read listing is incomplete: a deletion meanwhile moves entries to pages that were already read.
 fn shortfall(count: usize, told: Option<usize>) -> Option<String> {
     let told = told.filter(|told| count < *told)?;
     Some(format!("it has {told} entries but showed {count}; it may have changed meanwhile"))

@@ -1,7 +1,7 @@
-//! What each kind of registry does otherwise than the distribution API, one file a kind: how repositories and tags are
-//! listed, whether the listing carries digests, and what a new digest costs. The walk is common to all.
+//! What differs from the distribution API, one file a registry kind: how repositories and tags are listed, whether the
+//! listing carries digests, and what a new digest costs. Scanning is the same for all.
 //!
-//! A kind that has nothing of its own for a question answers it by the distribution API.
+//! Where a kind has nothing of its own, the distribution API is used.
 
 mod acr;
 mod artifact_registry;
@@ -49,23 +49,24 @@ pub(super) struct Remote {
     org: String,
     /// The `/v2/` API.
     pub(super) distribution: Arc<Distribution>,
-    /// The registries of an Artifactory.
+    /// Artifactory only: its Docker repositories.
     artifactory: Option<Artifactory>,
-    /// ECR's interface, where we have keys for it.
+    /// ECR only: its API, if the credentials are AWS keys.
     ecr: Option<ecr::Interface>,
-    /// The kind's own interface.
+    /// The vendor's API.
     api: Api,
-    /// GHCR only: which half of GitHub's interface the packages' owner belongs to.
+    /// GHCR only: whether the owner of the packages is an organization or a user.
     owner: ghcr::Owner,
-    /// Quay only: what its listings say of digests.
+    /// Quay only: digests that its listings mark as single images.
     plain: quay::Plain,
-    /// The kind's own listing is not there, so that it is not asked for again.
+    /// The vendor's listing does not exist on this server, so it is not requested again.
     own_is_absent: AtomicBool,
-    /// What the listing of repositories said of their states.
+    /// Change markers from the listing of repositories.
     pub(super) signals: Signals,
 }
 
-/// What a listing of repositories said of each one's state. See [`super::Source::change_signal`].
+/// Change markers of repositories from their listing: a different value than last time means that the repository has
+/// changed.
 #[derive(Default)]
 pub(super) struct Signals(Mutex<HashMap<String, String>>);
 
@@ -74,7 +75,7 @@ impl Signals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(repository).cloned()
     }
 
-    /// An empty word says nothing.
+    /// Records a marker; an empty one counts as missing.
     fn note(&self, repository: &str, word: Option<String>) {
         if let Some(word) = word.filter(|word| !word.is_empty()) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned(), word);
@@ -82,7 +83,7 @@ impl Signals {
     }
 }
 
-/// Where the `/v2/` API of a registry is, and its kind's own interface.
+/// Base URL of the `/v2/` API, and root URL of the vendor's API.
 fn places(kind: RegistryKind, url: &str) -> Result<(Base, Url)> {
     let base = Base::parse(url)?;
     match kind {
@@ -93,10 +94,10 @@ fn places(kind: RegistryKind, url: &str) -> Result<(Base, Url)> {
     }
 }
 
-/// Whether the host of an address can be connected to. What is wrong with the org is told first.
+/// Checks that the host of an address accepts connections. An invalid org is reported first.
 ///
 /// # Errors
-/// As [`dial`]; [`Error::Refused`] for an org that the kind cannot have.
+/// As [`dial`]; [`Error::Refused`](super::Error::Refused) for an invalid org.
 pub(super) async fn reach(
     url: &str,
     org: &str,
@@ -155,7 +156,7 @@ impl Remote {
         Ok(Self { kind, org, distribution, artifactory, ecr, api, owner, plain, own_is_absent, signals })
     }
 
-    /// The `/v2/` API that a repository is at, and its name there.
+    /// The `/v2/` API that serves a repository, and the repository's name there.
     pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<Distribution>, &'a str)> {
         match &self.artifactory {
             Some(artifactory) => artifactory.at(repository),
@@ -227,11 +228,11 @@ impl Remote {
         registry.delete(name, reference).await
     }
 
-    /// Where a tag that was never seen points to. Asked only where the listing carries no digests.
+    /// The manifest of a new tag. Called only if the listing carries no digests.
     pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
         let (registry, name) = self.at(repository)?;
         match self.kind {
-            // A GET would count as a pull, of which Docker Hub grants few.
+            // A GET would count as a pull, and Docker Hub's pull quota is small.
             RegistryKind::DockerHub => {
                 let digest = registry.digest(name, tag).await?;
                 Ok(digest.map(|digest| Look { digest, manifest: None }))
@@ -240,7 +241,7 @@ impl Remote {
         }
     }
 
-    /// What a digest holds, where the kind's own interface tells it for less than the manifest and the config cost.
+    /// Content of a digest, if the vendor's API gives it for less than the manifest and the config cost.
     pub(super) async fn content(&self, repository: &str, digest: &str) -> Result<Option<Fetched>> {
         match self.kind {
             RegistryKind::Quay => quay::content(&self.api, &self.plain, repository, digest).await,
@@ -249,7 +250,7 @@ impl Remote {
     }
 }
 
-/// Requests in flight that a host of this kind gets at most.
+/// Most requests in flight per host for this kind.
 fn ceiling(kind: RegistryKind, limits: &Limits) -> usize {
     match kind {
         RegistryKind::Harbor => limits.concurrency.min(harbor::MOST_IN_FLIGHT),
@@ -257,16 +258,16 @@ fn ceiling(kind: RegistryKind, limits: &Limits) -> usize {
     }
 }
 
-/// What a listing says of a tag beside its name.
+/// What a listing has of a tag beside its name.
 struct Told {
     digest: String,
-    /// The digest of its one config.
+    /// The digest of its only config.
     config: Option<String>,
-    /// Bytes to pull, compressed.
+    /// Compressed size of config and layers, bytes.
     size: Option<u64>,
 }
 
-/// Tags with what a listing said of them; a digest that is none is left out, so that it is asked for.
+/// Adds to tags what a listing has of them. An invalid digest is dropped, so that it is requested later.
 fn tagged(names: Listing<String>, mut told: HashMap<String, Told>) -> Listing<Tag> {
     let tag = |name: String| {
         let Some(told) = told.remove(&name).filter(|told| is_digest(&told.digest)) else { return Tag::new(name, None) };

@@ -1,17 +1,16 @@
-//! The way through the pages of a listing, so that it ends whatever the registry says, and tells why it ended early.
-//! Pure.
+//! Pagination that terminates whatever the registry sends, and tells why a listing was cut. Pure.
 
 use std::collections::HashSet;
 
-/// Names taken from one listing.
+/// Most names of one listing.
 const NAMES: usize = 1_000_000;
 
-/// A walk over pages, each of which names the query of the next.
+/// Pagination state of a listing whose pages each name the query of the next.
 pub(super) struct Pages {
     next: Option<String>,
     asked: HashSet<String>,
     seen: HashSet<String>,
-    /// Whether this page had anything new.
+    /// Whether the current page had a new name.
     news: bool,
     most_pages: usize,
     truncated: Option<String>,
@@ -29,7 +28,7 @@ impl Pages {
         }
     }
 
-    /// The query of the page to ask for; `None` at the end.
+    /// The query of the page to request; `None` at the end.
     pub(super) fn query(&mut self) -> Option<String> {
         let query = self.next.take()?;
         self.asked.insert(query.clone());
@@ -41,19 +40,19 @@ impl Pages {
         self.asked.len() == 1
     }
 
-    /// Whether a name was not on any page before.
+    /// Whether this name appears for the first time.
     pub(super) fn is_new(&mut self, name: &str) -> bool {
         let new = self.seen.insert(name.to_owned());
         self.news |= new;
         new
     }
 
-    /// How many names there were.
+    /// Number of distinct names so far.
     pub(super) fn names(&self) -> usize {
         self.seen.len()
     }
 
-    /// Turns to the page that this one names.
+    /// Continues with the page that the current one names; `None`: it is the last.
     pub(super) fn turn(&mut self, next: Option<String>) {
         let Some(next) = next else { return };
         if !self.news || self.asked.contains(&next) {
@@ -67,18 +66,18 @@ impl Pages {
         }
     }
 
-    /// Turns to the page of the next number, where pages are numbered from 1 and there is more.
+    /// Continues with the next page number, if there is more; for listings with pages numbered from 1.
     pub(super) fn turn_number(&mut self, more: bool) {
         let next = (self.asked.len() + 1).to_string();
         self.turn(more.then_some(next));
     }
 
-    /// Ends the walk before its time.
+    /// Ends the listing early.
     pub(super) fn cut(&mut self, why: String) {
         self.truncated = Some(why);
     }
 
-    /// Why it was cut; `None`: it was all.
+    /// Why it was cut; `None`: complete.
     pub(super) fn truncated(self) -> Option<String> {
         self.truncated
     }

@@ -1,8 +1,8 @@
-//! Quay, quay.io or self-hosted: lists the repositories of a namespace, and tags with their digests.
+//! Quay, quay.io or self-hosted: its API lists the repositories of a namespace, and tags with their digests.
 //!
-//! Its interface `/api/v1` takes OAuth tokens only. They are given as password, with the user name `$oauthtoken` or
-//! none. Robots and users (by name and password) may speak to `/v2/` only: for them the interface is asked as a
-//! stranger, and never sees their password.
+//! The API `/api/v1` takes only OAuth tokens, given as password with the user name `$oauthtoken` or none. Robot
+//! accounts and users with a password may use only `/v2/`: for them the API is called anonymously, and never gets their
+//! password.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -19,35 +19,39 @@ use super::Signals;
 use super::pages::Pages;
 
 const API: [&str; 2] = ["api", "v1"];
-/// The name that goes with an OAuth token at `/v2/`.
+/// User name for an OAuth token at `/v2/`.
 const TOKEN_USER: &str = "$oauthtoken";
-/// The largest page of tags.
+/// Page size of tags; Quay's maximum.
 const PAGE: usize = 100;
-/// Labels that are asked for begin so. Those of other makers are many, and nobody here reads them.
+/// Prefix of the labels that are requested; other labels can be many, and are not used.
 const PREFIX: &str = "com.ngageoint";
-/// Where labels come from that stand in the image itself. Others are put on by hand and may go again.
+/// `source_type` of labels from the image itself. Other labels are set by hand, and may be removed.
 const FROM_IMAGE: &str = "manifest";
 
+/// A page of Quay's repository listing.
 #[derive(Deserialize)]
 struct Repositories {
     repositories: Vec<Repository>,
     next_page: Option<String>,
 }
 
+/// A repository in Quay's API.
 #[derive(Deserialize)]
 struct Repository {
     namespace: String,
     name: String,
-    /// When the newest of its tags that are there was set.
+    /// Time of the newest existing tag.
     last_modified: Option<i64>,
 }
 
+/// A page of Quay's tag listing.
 #[derive(Deserialize)]
 struct Tags {
     tags: Vec<TagEntry>,
     has_additional: Option<bool>,
 }
 
+/// A tag in Quay's API.
 #[derive(Deserialize)]
 struct TagEntry {
     name: String,
@@ -55,11 +59,13 @@ struct TagEntry {
     is_manifest_list: Option<bool>,
 }
 
+/// The labels of a manifest in Quay's API.
 #[derive(Deserialize)]
 struct Labels {
     labels: Vec<Label>,
 }
 
+/// A label in Quay's API.
 #[derive(Deserialize)]
 struct Label {
     key: String,
@@ -67,7 +73,7 @@ struct Label {
     source_type: Option<String>,
 }
 
-/// Digests that listings called no list of manifests. Labels of a list are those of nothing that can be run.
+/// Digests that listings marked as no manifest list. Labels of a manifest list do not belong to a runnable image.
 #[derive(Default)]
 pub(super) struct Plain(Mutex<HashSet<String>>);
 
@@ -81,7 +87,7 @@ impl Plain {
     }
 }
 
-/// The credentials for the interface, and the endpoint with those for `/v2/`.
+/// `Authorization` for the API, and the endpoint with the credentials for `/v2/`.
 pub(super) fn logins(endpoint: &Endpoint) -> Result<(Option<HeaderValue>, Endpoint)> {
     let password = endpoint.password.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     if password.is_empty() || !matches!(endpoint.username.as_str(), "" | TOKEN_USER) {
@@ -93,19 +99,19 @@ pub(super) fn logins(endpoint: &Endpoint) -> Result<(Option<HeaderValue>, Endpoi
     Ok((Some(bearer), Endpoint { username: TOKEN_USER.to_owned(), ..endpoint.clone() }))
 }
 
-/// Whether a namespace is named, `/v2/` answers, and so does the interface.
+/// Checks that a namespace is given, and that `/v2/` and the API respond.
 pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> {
     let namespace = namespace(org)?;
     v2.ping().await?;
     let answer = api.ask(page(api, namespace, None)).await?;
     if is_name_only(api, v2) && is_refused(answer.status) {
-        return Ok(()); // because the account may see more at /v2/
+        return Ok(()); // the account may see more at /v2/
     }
     api.read::<Repositories>(&answer, &repositories_of(namespace)).map(drop)
 }
 
-/// The repositories of a namespace. For an account known by its name: those that are open to all, and those that the
-/// catalogue of `/v2/` shows it.
+/// The repositories of a namespace. Without an OAuth token: the public ones, and those that the catalogue of `/v2/`
+/// shows to the account.
 pub(super) async fn repositories(
     api: &Api,
     v2: &Distribution,
@@ -119,7 +125,7 @@ pub(super) async fn repositories(
     }
     match (v2.repositories().await, open) {
         (Ok(own), Ok(open)) => Ok(union(own, open)),
-        // Nothing is open to strangers here, so that the account's own are all.
+        // There are no public repositories here, so the account's own are complete.
         (Ok(own), Err(Error::LoginRequired(_))) => Ok(own),
         (Ok(own), Err(why)) => Ok(Listing { truncated: own.truncated.or(Some(why.to_string())), ..own }),
         (Err(why @ (Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_))), Ok(open)) => {
@@ -133,7 +139,7 @@ pub(super) async fn repositories(
     }
 }
 
-/// The tags of a repository with their digests; as `/v2/` gives them where the interface does not.
+/// The tags of a repository with their digests; by `/v2/` if the API does not list them.
 pub(super) async fn tags(api: &Api, v2: &Distribution, plain: &Plain, repository: &str) -> Result<Listing<Tag>> {
     match tags_told(api, plain, repository).await {
         Err(Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_)) => v2.tags(repository).await,
@@ -141,9 +147,9 @@ pub(super) async fn tags(api: &Api, v2: &Distribution, plain: &Plain, repository
     }
 }
 
-/// What a digest holds, told by the labels of its image: one request instead of a manifest, a config and where that
-/// leads. `None` where they do not tell: for a list of manifests, and where no label is found, because things that are
-/// no images have none either, and Quay does not say which is which.
+/// Content of a digest, from the labels of its image: one request instead of a manifest and a config. `None` for a
+/// manifest list, and if no label is found: artifacts that are no images have none either, and Quay does not
+/// distinguish them.
 pub(super) async fn content(api: &Api, plain: &Plain, repository: &str, digest: &str) -> Result<Option<Fetched>> {
     if !plain.take(digest) {
         return Ok(None);
@@ -172,7 +178,7 @@ async fn listed(api: &Api, namespace: &str, signals: &Signals) -> Result<Listing
             items.push(name);
         }
         let next = read.next_page.filter(|next| !next.is_empty());
-        // A page may hold nothing that this account sees.
+        // A page may have no entry that this account may see, so the cursor counts as new.
         if let Some(next) = &next {
             pages.is_new(next);
         }
@@ -207,7 +213,7 @@ fn path<'a>(repository: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
     API.into_iter().chain(["repository"]).chain(repository.split('/')).chain(rest.iter().copied()).collect()
 }
 
-/// A page of repositories. `public` adds those that are open to all to those that the account has rights on.
+/// URL of a page of repositories. `public` adds the public ones to those that the account has rights on.
 fn page(api: &Api, namespace: &str, cursor: Option<&str>) -> url::Url {
     let mut query = vec![("namespace", namespace), ("public", "true"), ("last_modified", "true")];
     query.extend(cursor.map(|cursor| ("next_page", cursor)));
@@ -218,7 +224,7 @@ fn repositories_of(namespace: &str) -> String {
     format!("the repositories of {namespace} (Quay)")
 }
 
-/// The namespace to list; it may go on with the beginning of repository names.
+/// The namespace to list: the first segment of the org, which repository names may continue.
 pub(super) fn namespace(org: &str) -> Result<&str> {
     let first = org.trim_matches('/').split('/').next().filter(|first| !first.is_empty());
     first.ok_or_else(|| {
@@ -229,7 +235,7 @@ pub(super) fn namespace(org: &str) -> Result<&str> {
     })
 }
 
-/// Whether there is an account that the interface does not know.
+/// Whether the account works only at `/v2/`, since it has no OAuth token.
 fn is_name_only(api: &Api, v2: &Distribution) -> bool {
     v2.has_login() && !api.has_login()
 }

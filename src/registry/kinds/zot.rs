@@ -1,6 +1,6 @@
-//! zot with its search extension: repositories and tags by its GraphQL interface, which carries the digests.
+//! zot with its search extension: a GraphQL API lists repositories, and tags with their digests.
 //!
-//! Where the extension is off, or does not answer as it should, the distribution API is asked: slower, never short.
+//! If the extension is off or gives unexpected responses, the distribution API is used: slower, but complete.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,19 +16,20 @@ use super::super::listing::{Directory, Walk};
 use super::super::{Error, Listing, Result, Tag};
 use super::{Signals, Told, tagged};
 
-/// Below `/v2/`.
+/// Path below `/v2/`.
 const SEARCH: &str = "_zot/ext/search";
-/// Entries of a page.
+/// Page size.
 const PAGE: usize = 500;
 
-/// The answer to one question.
+/// Response to one query.
 #[derive(Deserialize)]
 struct Answered<T> {
-    /// By the question's name.
+    /// By the name of the query.
     data: Option<HashMap<String, Option<Page<T>>>>,
     errors: Option<Vec<Value>>,
 }
 
+/// A page of query results.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Page<T> {
@@ -36,13 +37,15 @@ struct Page<T> {
     results: Vec<T>,
 }
 
+/// Page description of a result.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Count {
-    /// On all pages.
+    /// Number of entries on all pages.
     total_count: usize,
 }
 
+/// A repository in zot's search.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Repository {
@@ -51,16 +54,18 @@ struct Repository {
     last_updated: Option<String>,
 }
 
+/// An image in zot's search: a tag and its manifest or index.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Image {
     tag: String,
     digest: Option<String>,
-    /// Bytes, as a text.
+    /// Bytes, as a string.
     size: Option<String>,
     manifests: Option<Vec<Manifest>>,
 }
 
+/// One manifest of an image.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Manifest {
@@ -69,7 +74,7 @@ struct Manifest {
 }
 
 impl Image {
-    /// The config of an image that is no index.
+    /// Converts the entry; the config is known only if the image is no index.
     fn told(self) -> Option<Told> {
         let digest = self.digest?;
         let config = match self.manifests.as_deref() {
@@ -80,16 +85,16 @@ impl Image {
     }
 }
 
-/// What is asked.
+/// A GraphQL query.
 struct Question<'a> {
     name: &'static str,
-    /// Arguments before the page; empty or with a comma at the end. Made of checked names.
+    /// Arguments before the page's; empty, or with a trailing comma. Consists of checked names.
     arguments: String,
     fields: &'static str,
     directory: Directory<'a>,
 }
 
-/// All repositories that this account may see. `is_absent` remembers that there is no search.
+/// All repositories that this account may see. `is_absent` remembers that there is no search extension.
 pub(super) async fn repositories(
     distribution: &Distribution,
     is_absent: &AtomicBool,
@@ -120,7 +125,8 @@ pub(super) async fn tags(
     let question = Question {
         name: "ImageList",
         arguments: format!("repo:\"{repository}\","),
-        // Old versions list the children of an index in its place; those do not know the last fields, and refuse it.
+        // Old versions list the children of an index in its place. They do not know the last fields, so they reject the
+        // query.
         fields: "Tag,Digest,Size,Manifests{Digest,ConfigDigest}",
         directory: Directory::Tags(repository),
     };
@@ -136,7 +142,7 @@ pub(super) async fn tags(
     }
 }
 
-/// Asks for page after page. `None`: the search does not tell.
+/// All pages of a query. `None`: the search extension does not answer it.
 async fn list<T: DeserializeOwned>(
     distribution: &Distribution,
     is_absent: &AtomicBool,
@@ -163,7 +169,7 @@ async fn list<T: DeserializeOwned>(
     }
 }
 
-/// One page. `None`: the search is off, or has something to object.
+/// One page. `None`: the search extension is off, or reports an error.
 async fn ask<T: DeserializeOwned>(
     distribution: &Distribution,
     is_absent: &AtomicBool,

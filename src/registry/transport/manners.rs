@@ -1,7 +1,7 @@
-//! When a request is sent, and how often: what all work for one host decides together (see `hosts`), applied to each.
+//! When a request is sent, and its retries, by the shared state of its host (see `hosts`).
 //!
-//! A request is tried again after what passes by itself (408, 429, 500, 502, 503, 504, a connection that failed or
-//! broke); never after a time-out, which has already cost what one request may cost, and never after a refusal.
+//! Retried are statuses that may pass (408, 429, 500, 502, 503, 504) and failed or broken connections; never time-outs,
+//! which have already cost the whole time of a request, and never refusals.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,31 +17,31 @@ use super::super::hosts::{Admission, Ending, Granted, Host, Permit, Pull, in_wor
 use super::super::quota::{self, Quota};
 use super::{Answer, Error, Request, Result, Transport};
 
-/// What a transport remembers of its own manners.
+/// Retry state of one transport.
 #[derive(Default)]
 pub(super) struct Manners {
-    /// Somebody waits who may insist: each host is tried once, whatever is known of it.
+    /// A user waits for the result: each host is tried once despite an open breaker or a long pause.
     insists: AtomicBool,
-    /// The hosts that were tried so.
+    /// Hosts that this was already done for.
     insisted: Mutex<HashSet<String>>,
-    /// Pulls were at an end, and still are, as the host said when asked. Held while asking.
+    /// Whether the last check found the pull quota used up. Locked during the check.
     pulls_are_over: tokio::sync::Mutex<bool>,
 }
 
-/// Whether a pull may go.
+/// Whether a pull may be sent.
 enum MayPull {
     Yes(Pull),
-    /// The question got an answer that the pull would get too.
+    /// The check got a response that the pull would get too.
     Answered(Box<Answer>),
 }
 
 impl Transport {
-    /// See [`Source::insist`](super::super::Source::insist).
+    /// Lets each host be tried once more despite an open breaker or a long pause, for a user who waits.
     pub(in crate::registry) fn insist(&self) {
         self.manners.insists.store(true, Ordering::Relaxed);
     }
 
-    /// Sends a request until it has an answer that trying again would not change. Any status is an answer.
+    /// Sends a request with retries. Any status is a response.
     ///
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Tls`], [`Error::Timeout`], [`Error::Throttled`], [`Error::NoPulls`],
@@ -114,7 +114,7 @@ impl Transport {
         }
     }
 
-    /// One try: has `request_timeout` to the last byte.
+    /// One try, limited to `request_timeout` up to the last byte.
     async fn attempt(&self, request: &Request, host: &str) -> Result<Answer> {
         let limit = self.limits.request_timeout;
         tokio::time::timeout(limit, self.follow(request, host)).await.unwrap_or_else(|_| {
@@ -125,19 +125,19 @@ impl Transport {
         })
     }
 
-    /// Waits until the host may be asked: for the end of a pause, then for a permit.
+    /// Waits for the end of a pause, then for a permit.
     async fn permit(&self, host: &Arc<Host>) -> Result<Permit> {
         loop {
             self.until_pause_is_over(host).await?;
             let permit = host.permit().await;
             if host.paused_for(&self.account).is_none() {
                 return Ok(permit);
-            } // Otherwise it began while we waited for the permit, which others may need meanwhile.
+            } // A pause began during the wait for the permit: return it to other requests.
         }
     }
 
     async fn until_pause_is_over(&self, host: &Host) -> Result<()> {
-        // Another answer may make it longer meanwhile, so look again.
+        // Another response may have extended the pause meanwhile.
         while let Some(left) = host.paused_for(&self.account) {
             if left > self.limits.longest_wait {
                 return Err(Error::Throttled(format!(
@@ -147,12 +147,12 @@ impl Transport {
                 )));
             }
             let _standing = self.meter.stand(host.name());
-            tokio::time::sleep(left).await; // because the registry asked for it, or needs it
+            tokio::time::sleep(left).await; // the registry asked for it, or is overloaded
         }
         Ok(())
     }
 
-    /// Takes note of what an answer asks for and grants. Says whether to try again.
+    /// Applies the pauses and quotas that a response announces. Returns whether to retry.
     fn heed(&self, request: &Request, answer: &Answer, host: &Host, last: bool) -> Result<bool> {
         let quota = quota::quota(&answer.headers);
         self.heed_quota(request, answer, quota, host);
@@ -180,7 +180,7 @@ impl Transport {
         match quota {
             Some(Quota::Requests { left, reset }) => {
                 self.meter.tell_quota(host.name(), "requests", left);
-                // The last that it grants for now: who asks next waits, or hears that it takes too long.
+                // The quota is used up: later requests wait for the reset, or fail if that takes too long.
                 if left == 0 {
                     host.pause_account(&self.account, reset);
                 }
@@ -189,7 +189,7 @@ impl Transport {
                 self.meter.tell_quota(host.name(), "pulls", granted.left);
                 host.hear_pulls(&self.account, Some(granted), false);
             }
-            // Who has no limit is told none.
+            // Without a pull limit, the header is missing.
             None if answer.status.is_success() && request.is_for_manifest() => {
                 host.hear_pulls(&self.account, None, false);
             }
@@ -197,17 +197,17 @@ impl Transport {
         }
     }
 
-    /// Begins a pull. Where these are at an end, asks whether that is still so: by HEAD, which is no pull.
+    /// Starts a pull. If the quota seems used up, checks it by a HEAD request, which does not count as a pull.
     async fn may_pull(&self, request: &Request, host: &Arc<Host>) -> Result<MayPull> {
         let pull = || host.pull(&self.account, self.limits.pull_reserve).map_err(|granted| no_pulls(host, granted));
         if let Ok(pull) = pull() {
             return Ok(MayPull::Yes(pull));
         }
         let mut are_over = self.manners.pulls_are_over.lock().await;
-        // Somebody else may have asked meanwhile.
+        // Another request may have made the check meanwhile.
         match pull() {
             Ok(pull) => return Ok(MayPull::Yes(pull)),
-            // With some under way, an answer would not tell whether they are counted.
+            // With pulls in flight, the response would not show whether they are counted.
             Err(why) if *are_over || host.is_pulling(&self.account) => return Err(why),
             Err(_) => {}
         }
@@ -241,7 +241,7 @@ fn throttled(host: &Host, status: StatusCode, asked: Option<Duration>) -> Error 
     Error::Throttled(format!("{} answered {status}{wait}; scan it later or less often", host.name()))
 }
 
-/// Whether the status may be another one later. GitHub says 403 to who asks too often.
+/// Whether a retry may get another status. GitHub answers 403 when the rate limit is exceeded.
 fn is_passing(answer: &Answer, quota: Option<Quota>) -> bool {
     match answer.status.as_u16() {
         403 => answer.headers.contains_key(RETRY_AFTER) || quota.is_some_and(Quota::is_spent),
@@ -249,7 +249,7 @@ fn is_passing(answer: &Answer, quota: Option<Quota>) -> bool {
     }
 }
 
-/// What a try tells of how much its host can take.
+/// What the outcome of a try says about the load of its host.
 fn ending(request: &Request, outcome: &Result<Answer>) -> Ending {
     match outcome {
         Ok(answer) if !is_passing(answer, quota::quota(&answer.headers)) => Ending::Fine,
@@ -268,8 +268,9 @@ fn is_unanswered(request: &Request, outcome: &Result<Answer>) -> bool {
     }
 }
 
-/// Whether somebody else answers for the registry, which does not. What it says in its own words is an answer, also under
-/// a 500. To HEAD there are no words: 500 and 501 are what registries say that do not take it.
+/// Whether a server error comes from something in front of the registry, so that the registry itself did not respond.
+/// An error in the registry's own format is a response, even with a 500. HEAD has no body: 500 and 501 are how some
+/// registries refuse HEAD.
 fn is_unanswered_by(request: &Request, answer: &Answer) -> bool {
     let refuses_head = request.method == Method::HEAD && matches!(answer.status.as_u16(), 500 | 501);
     answer.status.is_server_error() && !refuses_head && answer.error_code().is_none()
