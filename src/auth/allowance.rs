@@ -1,4 +1,4 @@
-//! So much at once, and so much a minute, for each of whoever asks.
+//! A rate limiter: a token bucket for each client.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,13 +6,13 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Askers that are remembered. One that has asked for nothing for a minute is forgotten.
+/// Clients remembered at most. One that made no request for a minute is forgotten.
 const MOST_KEPT: usize = 10_000;
 
-/// A token bucket for each asker: holds `per_minute` and is filled evenly. Of this process.
+/// One token bucket for each client: it holds `per_minute` tokens and refills evenly. Counts in this process only.
 pub struct Allowance<K> {
     one: TimeDelta,
-    /// Until when what was taken so far would have lasted, one after the other.
+    /// For each client, when its bucket will be full again: every token taken moves this one interval further.
     busy_until: Mutex<HashMap<K, DateTime<Utc>>>,
 }
 
@@ -23,10 +23,10 @@ impl<K: Eq + Hash> Allowance<K> {
         Self { one, busy_until: Mutex::default() }
     }
 
-    /// Takes one.
+    /// Takes one token.
     ///
     /// # Errors
-    /// How long to wait before the next one; nothing is taken.
+    /// The wait until the next token; none is taken.
     pub fn take(&self, asker: K, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         let minute = TimeDelta::minutes(1);
         let mut busy_until = self.busy_until.lock().expect("no panic while locked");
@@ -36,7 +36,7 @@ impl<K: Eq + Hash> Allowance<K> {
                 return Err(minute);
             }
         }
-        // A clock that was set back must not close it for hours.
+        // If the clock was set back, the bucket must not stay empty for hours.
         let busy = busy_until.entry(asker).or_insert(now);
         *busy = (*busy).clamp(now, now + minute);
         let wait = *busy + self.one - now - minute;
@@ -47,7 +47,8 @@ impl<K: Eq + Hash> Allowance<K> {
         Ok(())
     }
 
-    /// Takes some more of what was found out to be larger than one: as much as there is.
+    /// Takes `more` further tokens for a request that turned out to cost more than one; takes what is left if there are
+    /// fewer.
     pub fn charge(&self, asker: K, more: usize, now: DateTime<Utc>) {
         let more = self.one * i32::try_from(more.min(100_000)).unwrap_or(i32::MAX);
         let mut busy_until = self.busy_until.lock().expect("no panic while locked");

@@ -1,16 +1,16 @@
-//! What proves that a notification comes from a registry: the token in the address that it goes to, and, where a secret
-//! was agreed on, GitHub's signature (`X-Hub-Signature-256`: `sha256=`, and HMAC-SHA256 of the body in hexadecimal).
+//! Proof that a notification comes from a registry: the token in the address it is posted to and, if a secret was
+//! agreed on, GitHub's signature (`X-Hub-Signature-256`: `sha256=` and the body's HMAC-SHA256 in hexadecimal).
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-/// What is stored of a hook's token: as the token is random, a plain hash does not give it away.
+/// The digest stored for a hook's token. The token is random, so a plain hash does not reveal it.
 pub fn hook_digest(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }
 
-/// Whether the header's value is the body's signature. Takes the same time for every wrong one.
+/// Whether `header` is the body's signature. Compares in constant time.
 pub fn hook_signature_fits(secret: &SecretString, body: &[u8], header: &str) -> bool {
     let Some(signature) = header.strip_prefix("sha256=").and_then(|text| hex::decode(text).ok()) else { return false };
     let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());

@@ -1,4 +1,4 @@
-//! The two keys of an installation: given by the configuration, or random and kept in the data directory, mode 0600.
+//! The two keys of an installation: from the configuration, or random and kept in the data directory, mode 0600.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// Signs tokens, and seals registry passwords. Does not print.
+/// The key that signs tokens and the key that seals secrets (registry passwords among them). Has no `Debug`.
 pub struct Keys {
     pub token: [u8; 32],
     pub seal: [u8; 32],
@@ -32,13 +32,13 @@ impl Keys {
     }
 }
 
-/// What is lost with a key, and how to go on.
+/// What is lost without the key, and how to continue; part of the error message.
 const TOKEN_ADVICE: &str = "it signs the tokens of those who are logged in: restore it from a backup, or delete it, and \
                             everybody logs in again; nothing else is lost";
 const SEAL_ADVICE: &str = "the stored passwords of registries and secrets of runs cannot be read without it: restore it from a \
                            backup, or remove it, and throw away what cannot be read with: silo keys rotate --forget-lost";
 
-/// The key in a file; `None` where there is no file.
+/// The key in a file; `None` if the file does not exist.
 ///
 /// # Errors
 /// [`KeysError`], naming the file.
@@ -66,7 +66,7 @@ fn key(configured: &SecretString, path: &Path) -> Result<[u8; 32], KeysError> {
     }
     let file_error = |why: std::io::Error| KeysError::File { path: path.display().to_string(), why };
     match write_private(path, &super::random_key()) {
-        // Another process was faster.
+        // Another process created the file first.
         Err(why) if why.kind() != ErrorKind::AlreadyExists => return Err(file_error(why)),
         _ => {}
     }
@@ -77,10 +77,10 @@ fn parsed(text: &str) -> Option<[u8; 32]> {
     hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok())
 }
 
-/// Writes a new file that only its owner can read. Complete or not there, whenever the process is killed.
+/// Writes a new file that only its owner can read. If the process is killed, the file is complete or absent.
 ///
 /// # Errors
-/// `AlreadyExists` when the file is there; whatever else the file system says.
+/// `AlreadyExists` if the file exists; other errors of the file system.
 pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let draft = path.with_extension(format!("draft-{}", super::random_id()));
     let written = OpenOptions::new()

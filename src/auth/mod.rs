@@ -1,5 +1,5 @@
-//! Who somebody is, and what must stay secret: password hashes, tokens, sealed registry passwords, the login throttle,
-//! who may send notifications.
+//! Authentication and secrets: password hashes, tokens, sealed registry passwords, the login throttle, proofs of
+//! notifications.
 //!
 //! The only place that makes random values. Knows no database and no HTTP.
 
@@ -23,23 +23,23 @@ pub use seal::{SealError, Sealer, key_check};
 pub use throttle::{LoginOrigin, Throttle, ThrottleRules};
 pub use token::{Claims, Tokens};
 
-/// A value that nobody guesses: 32 hexadecimal digits, 122 random bits.
+/// An unguessable id: 32 hexadecimal digits, 122 random bits.
 pub fn random_id() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
-/// A key: 64 hexadecimal digits, as key files hold them.
+/// A random key: 64 hexadecimal digits, the form of a key file.
 pub fn random_key() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
 
-/// An id that nobody guesses and whose order is that of time, to the millisecond: a UUID of version 7 (RFC 9562 §5.7).
+/// An unguessable id that sorts by time, to the millisecond: a UUID of version 7 (RFC 9562 §5.7).
 pub fn time_ordered_id(now: DateTime<Utc>) -> String {
     let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &rand::random()).into_uuid().to_string()
 }
 
-/// A password for the first admin: 24 letters and digits that are not mistaken for each other, 120 random bits or more.
+/// A password for the first admin: 24 letters and digits without easily confused ones, 120 random bits.
 pub fn random_password() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let random: [u8; 24] = rand::random();

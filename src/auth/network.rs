@@ -1,14 +1,14 @@
-//! Where a client is, as limits count clients.
+//! The network of a client, by which limits count clients.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A client's network: an IPv4 address, or the /64 of an IPv6 address, which is what one customer has (RFC 6177).
+/// A client's network: an IPv4 address, or the /64 of an IPv6 address, which one customer has (RFC 6177).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientNetwork(IpAddr);
 
 impl ClientNetwork {
-    /// The network of an address. An IPv4 address in IPv6 notation is that IPv4 address.
+    /// The network of an address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {

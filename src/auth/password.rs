@@ -1,4 +1,4 @@
-//! Password hashes: argon2id (RFC 9106), off the async threads, a bounded number at a time.
+//! Password hashes: argon2id (RFC 9106), on blocking threads, a bounded number at a time.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,28 +7,28 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-/// Verified for a name that does not exist, so that its answer takes as long as a wrong password's.
+/// Verified if the user does not exist, so that this reply takes as long as that to a wrong password.
 static DUMMY: LazyLock<String> = LazyLock::new(|| hash_now("a password that nobody has"));
 
-/// Hashes and verifies. Cheap to clone; clones share the bound on concurrent work.
+/// Hashes and verifies passwords. Cheap to clone; clones share the limit on concurrent work.
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
 }
 
 impl Passwords {
-    /// One hash takes about 20 ms and 19 MiB; `at_once` of them run at a time, the rest wait.
+    /// One hash takes about 20 ms and 19 MiB; at most `at_once` run at a time, the others wait.
     pub fn new(at_once: usize) -> Self {
         Self { slots: Arc::new(Semaphore::new(at_once)) }
     }
 
-    /// The hash as a PHC string, with a salt of its own.
+    /// The hash as a PHC string, with its own salt.
     pub async fn hash(&self, password: &SecretString) -> String {
         let password = password.clone();
         self.off_thread(move || hash_now(password.expose_secret())).await
     }
 
-    /// Whether the password is the one that was hashed. Without a hash (no such user) the work is done all the same.
+    /// Whether the password matches the hash. Without a hash (no such user) the work is done all the same.
     pub async fn verify(&self, hash: Option<String>, password: &SecretString) -> bool {
         let password = password.clone();
         self.off_thread(move || {

@@ -1,4 +1,4 @@
-//! Secrets at rest: XChaCha20-Poly1305 with a random nonce, bound to the row they belong to.
+//! Encryption of stored secrets: XChaCha20-Poly1305 with a random nonce, bound to the row and column.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -8,19 +8,19 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-/// Marks the format, so that another can follow.
+/// Version of the format.
 const PREFIX: &str = "v1.";
 const NONCE_BYTES: usize = 24;
 
-/// Seals and opens with one key. Cheap to clone.
+/// Seals and opens secrets with one key. Cheap to clone.
 #[derive(Clone)]
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
-    /// For [`Sealer::fingerprint`]: made from the key, so that neither is used for two things.
+    /// Key of [`Sealer::fingerprint`], derived from the seal key: each key has one purpose.
     fingerprints: [u8; 32],
 }
 
-/// A sealed text that does not open: another key, another row, or damage.
+/// A sealed text that does not open: sealed with another key, for another row, or damaged.
 #[derive(Debug, thiserror::Error)]
 #[error("it was sealed with another key: restore seal.key (or auth.seal_key), or enter the secret again")]
 pub struct SealError;
@@ -31,13 +31,14 @@ impl Sealer {
         Self { cipher: XChaCha20Poly1305::new(key.into()), fingerprints }
     }
 
-    /// The same for the same text and place, and of no use to whoever has no key: 64 hexadecimal digits.
+    /// A keyed fingerprint of a text: equal for the same text and place, useless without the key. 64 hexadecimal
+    /// digits.
     pub fn fingerprint(&self, place: &str, text: &str) -> String {
         let of_place = mac(&self.fingerprints, place.as_bytes());
         hex::encode(mac(&of_place, text.as_bytes()))
     }
 
-    /// Seals a secret for `place` (table, row and column): it opens nowhere else.
+    /// Seals a secret for `place` (table, row and column); it opens only there.
     pub fn seal(&self, place: &str, secret: &SecretString) -> String {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: place.as_bytes() };
@@ -45,7 +46,7 @@ impl Sealer {
         format!("{PREFIX}{}", STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
-    /// Opens what was sealed for `place`.
+    /// Opens a text that was sealed for `place`.
     ///
     /// # Errors
     /// [`SealError`].
@@ -58,7 +59,7 @@ impl Sealer {
     }
 }
 
-/// What may be kept of a key to know it again: nobody can make the key, or anything that the key makes, from it.
+/// A check value by which a key is recognized. Neither the key nor anything derived from it can be computed from it.
 pub fn key_check(key: &[u8; 32]) -> String {
     hex::encode(mac(key, b"key check"))
 }

@@ -1,9 +1,9 @@
-//! Slowing down guesses. A try is counted before its password is looked at, so tries at the same time are not judged all
-//! together; one that succeeds gives its count back. After some free failures each further one doubles the wait.
+//! Throttle of login attempts. An attempt is counted before its password is checked, so that concurrent attempts cannot
+//! all pass as the first; a successful one is uncounted. After some free failures each further one doubles the wait.
 //!
-//! What a try counts against depends on where it comes from. A stranger's counts against the account and the network; one
-//! from a network from which this account has logged in before, or with a valid token of the account, has a count of its
-//! own. So strangers cannot keep the owner out.
+//! The origin of an attempt decides what it counts against. A stranger's attempt counts against the account and the
+//! network. An attempt from a network from which the account has logged in before, or with a valid token of the
+//! account, has a counter of its own. So strangers cannot lock the owner out.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,15 +13,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::ClientNetwork;
 
-/// Counts that are kept. Beyond it a tenth goes, the smallest and oldest first.
+/// Counters kept at most. Beyond that a tenth is dropped: those with the fewest attempts, among equals the oldest.
 const MOST_KEPT: usize = 10_000;
-/// A count that nothing was added to for so long starts afresh.
+/// A counter expires this long after its last attempt.
 const FORGET_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// The longest wait for an account in a network from which it has logged in before.
 const LONGEST_AT_KNOWN_NETWORK: TimeDelta = TimeDelta::minutes(1);
 
-/// How patient the throttle is.
+/// Limits of the throttle.
 #[derive(Clone, Copy, Debug)]
 pub struct ThrottleRules {
     pub free_per_account: u32,
@@ -29,29 +29,29 @@ pub struct ThrottleRules {
     pub longest_wait: TimeDelta,
 }
 
-/// Where a try to log in comes from. The network is `None` where nobody knows it.
+/// Where a login attempt comes from. The network is `None` if it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginOrigin<'a> {
-    /// Nothing is known of it.
+    /// Neither a known network nor a session.
     Stranger(Option<ClientNetwork>),
     /// The account has logged in from this network before.
     KnownNetwork(ClientNetwork),
-    /// It carries a token of the account; this is its `jti`.
+    /// The request carries a valid token of the account; its `jti`.
     Session(&'a str),
 }
 
-/// Counts the failed logins of this process.
+/// Counts failed logins, in this process only.
 pub struct Throttle {
     rules: ThrottleRules,
     counts: Mutex<HashMap<Subject, Count>>,
 }
 
-/// A try that was counted and may be judged. Dropped, it counts as a failure.
+/// A login attempt that was counted, and whose password may be checked. If dropped, it counts as a failure.
 #[derive(Debug)]
 #[must_use]
 pub struct LoginTry(Vec<Subject>);
 
-/// What is counted. Names are kept as digests, whose size is bounded.
+/// Key of a counter. Names are kept as digests, because their size is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Subject {
     Account(Name),
@@ -73,10 +73,10 @@ impl Throttle {
         Self { rules, counts: Mutex::default() }
     }
 
-    /// Counts a try.
+    /// Counts an attempt.
     ///
     /// # Errors
-    /// The wait until the next one may come; this one is not counted.
+    /// The wait until the next attempt; this one is not counted.
     pub fn reserve(&self, account: &str, origin: LoginOrigin<'_>, now: DateTime<Utc>) -> Result<LoginTry, TimeDelta> {
         let mut counts = self.counts.lock().expect("no panic while locked");
         let subjects = subjects(account, origin);
@@ -94,8 +94,8 @@ impl Throttle {
         Ok(LoginTry(subjects))
     }
 
-    /// It was the right password: the account's count starts afresh. The network's does not, or one known account would
-    /// allow its owner to guess others.
+    /// Reports a correct password: the account's counter is reset. The network's is only reduced by this attempt, else
+    /// the owner of one account could guess the passwords of others without limit.
     pub fn succeeded(&self, login: LoginTry) {
         let mut counts = self.counts.lock().expect("no panic while locked");
         for subject in login.0 {
@@ -106,10 +106,10 @@ impl Throttle {
         }
     }
 
-    /// How long the next try has to wait for one subject.
+    /// The wait until the next attempt that counts against `subject`.
     fn wait(&self, counts: &mut HashMap<Subject, Count>, subject: Subject, now: DateTime<Utc>) -> TimeDelta {
         let Some(count) = counts.get_mut(&subject) else { return TimeDelta::zero() };
-        // A clock that was set back must not make a wait longer.
+        // If the clock was set back, the wait must not grow.
         count.last = count.last.min(now);
         if now - count.last >= FORGET_AFTER {
             counts.remove(&subject);
@@ -119,7 +119,7 @@ impl Throttle {
             Subject::Network(_) => self.rules.free_per_address,
             _ => self.rules.free_per_account,
         };
-        // Somebody else in the owner's network, such as behind the same proxy, must not keep the owner out for long.
+        // A stranger in the owner's network, for example behind the same proxy, must not lock the owner out for long.
         let longest = match subject {
             Subject::AccountAtNetwork(..) => self.rules.longest_wait.min(LONGEST_AT_KNOWN_NETWORK),
             _ => self.rules.longest_wait,
@@ -132,7 +132,8 @@ impl Throttle {
     }
 }
 
-/// Somebody who tries many names from many networks must not push out the counts that matter.
+/// Drops the counters that matter least, so that a client that tries many names from many networks does not push out
+/// the others.
 fn shrink(counts: &mut HashMap<Subject, Count>) {
     let mut by_weight: Vec<_> = counts.iter().map(|(subject, count)| (count.tries, count.last, *subject)).collect();
     by_weight.sort_unstable_by_key(|(tries, last, _)| (*tries, *last));
@@ -242,7 +243,7 @@ mod tests {
         assert!(throttle.reserve("ann", stranger(9), at(0)).is_err(), "a flood of names forgives nothing");
     }
 
-    /// One thing that happens to a throttle.
+    /// One event of a simulated throttle.
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Try { account: u8, origin: u8, network: u8, outcome: u8 },
@@ -259,7 +260,7 @@ mod tests {
         ]
     }
 
-    /// What each try gave: the wait, or `None` where it was judged.
+    /// The result of each attempt: the wait, or `None` if it was admitted.
     fn play(steps: &[Step], wanted: impl Fn(u8, u8) -> bool) -> Vec<Option<TimeDelta>> {
         let (throttle, mut now, mut history) = (throttle(), 1_000_000, Vec::new());
         for step in steps {
@@ -285,7 +286,7 @@ mod tests {
     }
 
     proptest! {
-        /// What strangers do changes nothing for an owner at a known place, nor the other way round.
+        /// Attempts of strangers do not change anything for an owner in a known network, nor the reverse.
         #[test]
         fn strangers_keep_no_owner_out(steps in prop::collection::vec(step(), 0..120)) {
             let mixed = play(&steps, |_, _| true);
@@ -299,8 +300,8 @@ mod tests {
             prop_assert_eq!(of_strangers, play(&steps, |_, origin| origin == 0));
         }
 
-        /// Tries at one moment are judged up to the free ones and one more, whoever they come from; no wait is longer than
-        /// the longest.
+        /// Attempts at one moment are admitted up to the free ones plus one, from any origin; no wait exceeds the
+        /// longest.
         #[test]
         fn a_burst_is_bounded_in_every_state(steps in prop::collection::vec(step(), 0..60), origin in 0..3u8) {
             let burst = Step::Try { account: 0, origin, network: 0, outcome: 9 };

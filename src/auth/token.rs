@@ -1,5 +1,5 @@
-//! Tokens: JWT (RFC 7519), HS256 and nothing else. Who a token speaks for, and as what, is asked of the database by
-//! its `jti`; the token proves only that we handed it out.
+//! Tokens: JWT (RFC 7519), HS256 only. A token proves only that we issued it; its user and role are looked up in the
+//! database by `jti`.
 
 use std::sync::Once;
 
@@ -12,16 +12,16 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// What a token says. `username` is there for people who look into it, as they could in the old service.
+/// The claims of a token. `username` is for people who decode it, as they could in the old service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The session.
+    /// Id of the session.
     pub jti: String,
     pub username: String,
-    /// Issued and expires, in seconds since 1970.
+    /// Issued at and expires at, in seconds since 1970.
     pub iat: i64,
     pub exp: i64,
-    /// A token that stands in addresses, for streams only. Absent in others.
+    /// A ticket: a token for use in addresses of streams only. Absent in other tokens.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ticket: bool,
 }
@@ -36,12 +36,12 @@ pub struct Tokens {
 impl Tokens {
     pub fn new(key: &[u8; 32]) -> Self {
         static INSTALLED: Once = Once::new();
-        // Fails only when another provider is there already, which nobody but us installs.
+        // Fails only if another provider is installed, and no other code installs one.
         INSTALLED.call_once(|| _ = HS256.install_default());
         Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key) }
     }
 
-    /// Signs.
+    /// Signs the claims.
     pub fn issue(&self, claims: &Claims) -> String {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
             .expect("claims are texts and numbers, and the key fits the algorithm")
@@ -50,7 +50,7 @@ impl Tokens {
     /// The claims of a token that we signed and that has not expired.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<Claims> {
         let mut rules = Validation::new(Algorithm::HS256);
-        // The library would ask the machine's clock.
+        // The library would read the machine's clock.
         rules.validate_exp = false;
         rules.set_required_spec_claims(&["exp"]);
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &rules).ok()?.claims;
@@ -58,7 +58,7 @@ impl Tokens {
     }
 }
 
-/// The library's own back ends bring C or a vulnerable RSA; we need one MAC.
+/// The library's own back ends need C or a vulnerable RSA; one MAC suffices here.
 static HS256: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| hs256(*algorithm, key.as_bytes()).map(|mac| Box::new(mac) as Box<dyn JwtSigner>),
     verifier_factory: |algorithm, key| {
