@@ -1,12 +1,11 @@
-//! Images → jobs and job versions.
+//! Derives jobs and job versions from images.
 //!
-//! A job is a distinct `job.name` over all registries; a job version a distinct pair of `job.name` and
-//! `job.jobVersion`. "Latest" is by SemVer precedence of job version, then package version, of those images that represent
-//! the job (`origin.rs`). The old service compared versions as text, against a stale value, and glued name and version
-//! together as a key.
+//! A job is a distinct `job.name` over all registries; a job version is a distinct pair of `job.name` and
+//! `job.jobVersion`. "Latest" is by SemVer precedence of the job version, then of the package version, among the images
+//! that represent the job (`origin.rs`). The old service compared versions as text, against a stale value, and used the
+//! concatenated name and version as a key.
 //!
-//! This says what is right. The store keeps its tables so without looking at all images each time (`store/derive.rs`), and is
-//! held against it.
+//! This is the reference. The store updates its tables incrementally (`store/derive.rs`), and a test compares both.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +13,22 @@ use super::origin::{KnownOrigin, Maintainer, OriginPlace, maintainer_key, place_
 use super::{ImageId, ManifestFacts, OriginId};
 use crate::seed::version;
 
-/// What jobs are derived from.
+/// An image as the derivation of jobs reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct CataloguedImage<'a> {
     pub id: ImageId,
-    /// Of its job.
+    /// The origin within its job.
     pub origin: OriginId,
     pub is_verified: bool,
     pub facts: &'a ManifestFacts,
 }
 
-/// One job name with its versions, as the images say.
+/// One job name with its versions, derived from the images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivedJob {
     pub name: String,
-    /// The image whose texts the job shows: of those that represent it, of the highest versions; among equals the one with
-    /// the lowest id.
+    /// The image whose texts the job shows: of the images that represent the job, the one with the highest versions;
+    /// among equals, the lowest id.
     pub latest: ImageId,
     /// Highest first.
     pub versions: Vec<DerivedVersion>,
@@ -41,13 +40,14 @@ pub struct DerivedJob {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivedVersion {
     pub job_version: String,
-    /// Of the images that represent the job, if any of them has this version; else of all that have it.
+    /// The highest package version among the images that represent the job, if any of them has this job version; else
+    /// among all images with it.
     pub latest_package_version: String,
     /// Highest package version first, then by id.
     pub images: Vec<ImageId>,
 }
 
-/// Groups images into jobs, sorted by name. Order of the input does not matter.
+/// Groups images into jobs, sorted by name. The order of the input does not matter.
 pub fn derive_jobs<'a>(images: impl IntoIterator<Item = CataloguedImage<'a>>) -> Vec<DerivedJob> {
     let mut jobs: BTreeMap<&str, Vec<CataloguedImage<'a>>> = BTreeMap::new();
     for image in images {
@@ -79,7 +79,7 @@ fn derive_job(name: &str, mut images: Vec<CataloguedImage<'_>>) -> DerivedJob {
     DerivedJob { name: name.to_owned(), latest, versions, origins }
 }
 
-/// The origins of a job's images, which come latest first.
+/// The origins of a job's images. `images` is sorted, latest first.
 fn origins_of(images: &[CataloguedImage<'_>]) -> Vec<(KnownOrigin, OriginPlace)> {
     let mut latest: BTreeMap<OriginId, KnownOrigin> = BTreeMap::new();
     for CataloguedImage { id, origin, is_verified, facts } in images {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_name_and_a_version_are_two_things() {
-        // "a1" + "1.0" and "a" + "11.0" were one key in the old service.
+        // The old service used the same key for "a1" + "1.0" and "a" + "11.0".
         let jobs = derive(&[(1, facts("a1", "1.0", "1.0.0")), (2, facts("a", "11.0", "1.0.0"))]);
         assert_eq!(jobs.len(), 2);
     }

@@ -1,4 +1,4 @@
-//! Stored × found → changes: what one scan does to a registry's images.
+//! The difference between the stored and the found tags of a registry: what a scan changes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{ImageId, TagOutcome};
 
-/// A tag as the store has it.
+/// A tag as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTag {
     pub id: ImageId,
@@ -15,14 +15,14 @@ pub struct StoredTag {
     pub digest: String,
     /// When a scan last saw it point to another digest, or first saw it.
     pub changed_at: DateTime<Utc>,
-    /// What it came to when it was last looked at.
+    /// The outcome of its current content.
     pub outcome: TagOutcome,
     /// `job.name` of a Seed image, else empty.
     pub job_name: String,
 }
 
-/// A tag as the scan saw it. `digest` is `None` where the tag is listed but its digest or content could not be read:
-/// such a tag exists, so it is neither changed nor removed.
+/// A tag as a scan found it. `digest` is `None` if the tag is listed but its digest or content could not be read: such
+/// a tag exists, so it is neither changed nor removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundTag {
     pub repository: String,
@@ -30,7 +30,7 @@ pub struct FoundTag {
     pub digest: Option<String>,
 }
 
-/// What to do to a registry's images.
+/// Changes to a registry's tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Tags that are new: `(repository, tag, digest)`.
@@ -39,22 +39,22 @@ pub struct Changes {
     pub point: Vec<(ImageId, String)>,
     /// Tags that are gone.
     pub remove: Vec<ImageId>,
-    /// How many point where they did.
+    /// Number of tags whose digest is the same.
     pub unchanged: u64,
 }
 
 impl Changes {
-    /// Whether the catalogue stays as it is.
+    /// Whether the catalogue stays the same.
     pub fn is_empty(&self) -> bool {
         self.add.is_empty() && self.point.is_empty() && self.remove.is_empty()
     }
 
-    /// What new and moved tags point to.
+    /// The digests of new and moved tags.
     pub fn digests(&self) -> impl Iterator<Item = &String> {
         self.add.iter().map(|(_, _, digest)| digest).chain(self.point.iter().map(|(_, digest)| digest))
     }
 
-    /// Puts other changes to these.
+    /// Appends other changes.
     pub fn append(&mut self, mut other: Changes) {
         self.add.append(&mut other.add);
         self.point.append(&mut other.point);
@@ -63,7 +63,8 @@ impl Changes {
     }
 }
 
-/// Compares. Only a `complete` listing may remove (invariant 4). A tag found twice counts once, the first time.
+/// Compares stored and found tags. Only a `complete` listing may remove (invariant 4). Of a tag found twice, the first
+/// counts.
 pub fn diff(stored: &[StoredTag], found: &[FoundTag], complete: bool) -> Changes {
     let known: HashMap<(&str, &str), &StoredTag> =
         stored.iter().map(|tag| ((tag.repository.as_str(), tag.tag.as_str()), tag)).collect();
@@ -127,7 +128,7 @@ mod tests {
             .collect()
     }
 
-    /// Applies changes as the store does, keeping ids.
+    /// Applies changes as the store does; ids stay the same.
     fn apply(before: &[StoredTag], changes: &Changes) -> Vec<StoredTag> {
         let mut after: Vec<StoredTag> =
             before.iter().filter(|tag| !changes.remove.contains(&tag.id)).cloned().collect();

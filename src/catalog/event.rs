@@ -1,22 +1,22 @@
-//! Events: what became of Seed images, for those who follow the catalogue.
+//! Events about Seed images, for clients that follow the catalogue.
 
 use chrono::{DateTime, Utc};
 
 use super::{EventId, ImageId, RegistryId};
 
-/// What happened.
+/// What happened to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// A tag is a Seed image, and was none or did not exist.
+    /// The tag now points to a Seed image; before, it did not, or did not exist.
     Added,
-    /// The tag of a Seed image points to another one.
+    /// The tag of a Seed image now points to another Seed image.
     Changed,
-    /// A Seed image is gone: its tag is, or points to something else, or its registry was deleted.
+    /// A Seed image was removed: its tag was deleted or points to something else, or its registry was deleted.
     Removed,
 }
 
 impl EventKind {
-    /// The word on the wire and in the store.
+    /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             EventKind::Added => "image.added",
@@ -25,14 +25,14 @@ impl EventKind {
         }
     }
 
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<EventKind> {
         use EventKind::{Added, Changed, Removed};
         [Added, Changed, Removed].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
-/// One event. Names are as they were then: the registry and the image may be gone.
+/// One event. Its names are those at the time of the event: the registry and the image may no longer exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub id: EventId,
@@ -43,7 +43,7 @@ pub struct Event {
     pub registry: String,
     pub repository: String,
     pub tag: String,
-    /// Where the tag points now; of a removed image, where it pointed.
+    /// The digest the tag points to now; of a removed image, the one it pointed to.
     pub digest: String,
     pub image_id: ImageId,
     pub job_name: String,
@@ -52,11 +52,11 @@ pub struct Event {
     pub title: String,
 }
 
-/// Which events are wanted.
+/// Filter of events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventQuery {
-    /// Of one registry only.
+    /// Only events of this registry.
     pub registry: Option<RegistryId>,
-    /// Of images of the job with this name only.
+    /// Only images of the job with this name.
     pub job: Option<String>,
 }

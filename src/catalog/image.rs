@@ -1,4 +1,4 @@
-//! Images and what is inside them.
+//! Images and their content.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,52 +6,52 @@ use serde::{Deserialize, Serialize};
 use super::{ImageId, JobId, JobVersionId, Origin, OriginId, RegistryId, TagOutcome};
 use crate::seed::Problem;
 
-/// What one manifest digest holds. Immutable: a digest names its bytes, so this is fetched once and kept.
+/// The content of one manifest digest. Immutable, because a digest names its bytes: fetched once and kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
     /// Digest of the OCI manifest or index that tags point to, `sha256:…`.
     pub digest: String,
     pub outcome: Outcome,
-    /// `os/architecture[/variant]` of each platform, in the index's order; empty where the image does not say.
+    /// `os/architecture[/variant]` of each platform, in the order of the index; empty if the image does not name any.
     pub platforms: Vec<String>,
-    /// Bytes to pull (compressed) for the first platform, where the registry says.
+    /// Compressed bytes to pull for the first platform, if the registry gives them.
     pub size: Option<u64>,
-    /// When the first platform was built, where its config says.
+    /// Build time of the first platform, if its config gives one.
     pub built_at: Option<DateTime<Utc>>,
-    /// What is worth telling about this content in the report of every scan that sees it.
+    /// Problems of this content, repeated in the report of every scan that finds it.
     pub problems: Vec<ContentProblem>,
-    /// It is only the word of the registry that was scanned: nothing was checked against the digest. Another registry
-    /// that has the same digest does not take its word.
+    /// The content was taken from the registry's own listing and not checked against the digest. Scans of other
+    /// registries that have the digest do not rely on it.
     pub is_hearsay: bool,
-    /// The configs that were read for it, to be known again.
+    /// The configs read for it, so that they need not be read again.
     pub configs: Vec<KnownConfig>,
 }
 
-/// An image config that was read once, by its digest. What else it held was nothing to us.
+/// An image config that was read once, by its digest. Only these fields of it are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownConfig {
     pub digest: String,
-    /// `os/architecture[/variant]`, as the config itself says.
+    /// `os/architecture[/variant]`, as the config states it.
     pub platform: String,
-    /// When it was built (RFC 3339), as the config says.
+    /// Build time (RFC 3339), as the config states it.
     pub created: String,
-    /// Its raw Seed label; `None`: it has none.
+    /// The raw Seed label; `None` if there is none.
     pub label: Option<String>,
 }
 
-/// How far the store's knowledge of a digest goes, for one registry.
+/// How far one registry's scan may rely on the stored content of a digest.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// What it holds is known.
+    /// The content is known: checked against the digest, or listed by the scanned registry itself.
     Known(ContentSummary),
-    /// Another registry said what it holds, and nobody has checked it.
+    /// Another registry listed this content, and it was not checked against the digest.
     Hearsay,
 }
 
-/// What a scan needs to know of a digest that it meets again.
+/// The part of a digest's content that a scan needs when it finds the digest again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContentSummary {
-    /// What a tag that points there comes to.
+    /// The outcome of a tag that points to the digest.
     pub outcome: TagOutcome,
     /// `job.name` of a Seed image, else empty.
     pub job_name: String,
@@ -70,25 +70,25 @@ impl Content {
     }
 }
 
-/// Something wrong with an image that an admin or its author should know.
+/// A problem of an image for its admin or author.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentProblem {
-    /// Stable word, as in [`super::ScanProblem::code`].
+    /// Stable code, as in [`super::NewScanProblem::code`].
     pub code: String,
     pub message: String,
 }
 
-/// Where a tag pointed before it moved.
+/// A digest that a tag pointed to before it moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastDigest {
     pub digest: String,
-    /// When a scan first saw it there.
+    /// When a scan first found it there.
     pub since: DateTime<Utc>,
-    /// When a scan saw the tag somewhere else.
+    /// When a scan found that the tag had moved.
     pub until: DateTime<Utc>,
 }
 
-/// A stored manifest that older rules judged.
+/// A stored manifest that was last validated under an older revision of the rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StaleContent {
     pub digest: String,
@@ -97,7 +97,7 @@ pub struct StaleContent {
     pub problems: Vec<ContentProblem>,
 }
 
-/// What judging it again gave.
+/// The result of validating a stored manifest again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     pub digest: String,
@@ -109,20 +109,20 @@ pub struct Judgement {
     pub manifest_problems: Vec<Problem>,
 }
 
-/// What looking into an image gave.
+/// What an image was found to be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// A Seed image: its label gives at least job name, job version and package version.
+    /// A Seed image: its label has at least the job name, job version and package version.
     Seed(Box<ManifestFacts>),
     /// A container image without the Seed label.
     Unlabelled,
     /// A labelled image whose label does not identify a job; [`Content::problems`] says why.
     Refused,
-    /// Not a container image at all: which of the outcomes of such tags.
+    /// Not a container image; the outcome says what it is.
     NotAnImage(TagOutcome),
 }
 
-/// The parts of a Seed manifest that the catalogue lists and searches. Texts are never null.
+/// The parts of a Seed manifest that the catalogue lists and searches. Absent texts are empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ManifestFacts {
     /// `job.name`
@@ -145,7 +145,7 @@ pub struct ManifestFacts {
     pub manifest: String,
     /// Whether the manifest has no errors.
     pub valid: bool,
-    /// Everything that validation found.
+    /// All findings of the validation.
     pub problems: Vec<Problem>,
 }
 
@@ -156,9 +156,9 @@ pub struct Image {
     pub registry_id: RegistryId,
     pub job_id: JobId,
     pub job_version_id: JobVersionId,
-    /// Of its job: its registry and `org`.
+    /// The origin within its job: its registry and `org`.
     pub origin_id: OriginId,
-    /// The registry's name, as its admin gave it.
+    /// The registry's name, given by its admin.
     pub registry_name: String,
     /// As in [`Origin::is_verified`].
     pub is_verified: bool,
@@ -166,7 +166,8 @@ pub struct Image {
     pub represents: bool,
     /// Host and port for `docker pull`, without scheme; empty for an image layout on disk.
     pub registry: String,
-    /// First path parts of the pull reference; `registry` + `org` + `name` concatenate to it. May be empty.
+    /// First path parts of the pull reference: `registry`, `org` and `name`, joined with slashes, are the reference.
+    /// May be empty.
     pub org: String,
     /// `repository:tag` below `org`.
     pub name: String,
@@ -179,7 +180,7 @@ pub struct Image {
     pub facts: ManifestFacts,
     /// When a scan first saw this tag.
     pub first_seen_at: DateTime<Utc>,
-    /// When a scan last saw this tag point to another digest.
+    /// When a scan last found that this tag had moved to another digest.
     pub changed_at: DateTime<Utc>,
 }
 
@@ -195,7 +196,7 @@ impl Image {
         }
     }
 
-    /// What `docker pull` takes: `registry/org/name`, without empty parts.
+    /// The reference for `docker pull`: `registry/org/name`, without empty parts.
     pub fn pull_reference(&self) -> String {
         [&self.registry, &self.org, &self.name]
             .into_iter()
@@ -206,7 +207,7 @@ impl Image {
     }
 }
 
-/// What the search index is made from: one document an image.
+/// The fields of one image that the search index is built from, one document an image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchDoc {
     pub image_id: i64,
@@ -219,7 +220,7 @@ pub struct SearchDoc {
     pub title: String,
     pub description: String,
     pub tags: Vec<String>,
-    /// Name and e-mail address.
+    /// Name and email address.
     pub maintainer: String,
     pub maint_org: String,
     /// Names of inputs, and their media types.
@@ -234,19 +235,19 @@ pub struct SearchDoc {
     pub package_version: String,
     pub seed_version: String,
     pub platforms: Vec<String>,
-    /// It asks for a GPU.
+    /// Whether it requests a GPU.
     pub gpu: bool,
-    /// Its manifest has no errors.
+    /// Whether its manifest has no errors.
     pub valid: bool,
     /// As in [`Origin::is_verified`].
     pub is_verified: bool,
-    /// Other origins represent its job.
+    /// Whether other origins represent its job.
     pub is_secondary: bool,
-    /// When its tag came or last moved, in milliseconds since 1970.
+    /// When its tag appeared or last moved, in milliseconds since 1970.
     pub changed_at: i64,
 }
 
-/// Splits a repository into the pull reference's `org` (everything before the last slash, may be empty) and the rest.
+/// Splits a repository into the `org` of the pull reference (all before the last slash, may be empty) and the rest.
 pub fn split_repository(repository: &str) -> (&str, &str) {
     repository.rsplit_once('/').unwrap_or(("", repository))
 }

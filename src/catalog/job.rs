@@ -1,9 +1,9 @@
-//! Jobs and job versions: what the images of all registries come to, seen by algorithm.
+//! Jobs and job versions: the images of all registries, grouped by algorithm.
 
 use super::{ImageId, JobGroup, JobId, JobVersionId, Origin};
 
-/// One job: all images whose manifests carry the same `job.name`. Texts and
-/// versions are those of the latest image of those that represent it.
+/// One job: all images whose manifests have the same `job.name`. Texts and versions are those of the latest of the
+/// images that represent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     pub id: JobId,
@@ -21,18 +21,18 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSummary {
     pub job: Job,
-    /// The image whose texts the job shows: of those that represent it, of the highest versions; among equals the one with
-    /// the lowest id.
+    /// The image whose texts the job shows: of the images that represent the job, the one with the highest versions;
+    /// among equals, the lowest id.
     pub image_id: ImageId,
-    /// What `docker pull` takes for it.
+    /// The image's reference for `docker pull`.
     pub reference: String,
-    /// Whether its manifest has no errors.
+    /// Whether the image's manifest has no errors.
     pub valid: bool,
-    /// Where that image is from.
+    /// The origin of that image.
     pub origin: Origin,
-    /// By maintainer, the one that represents the job first; a few of them.
+    /// The first groups of origins with the same maintainer; the group that represents the job comes first.
     pub groups: Vec<JobGroup>,
-    /// How many there are.
+    /// Number of all groups.
     pub group_count: u64,
 }
 
@@ -43,16 +43,17 @@ pub struct JobVersion {
     pub job_id: JobId,
     pub job_name: String,
     pub job_version: String,
-    /// Of the images that represent the job, if any of them has this version; else of all that have it.
+    /// The highest package version among the images that represent the job, if any of them has this job version; else
+    /// among all images with it.
     pub latest_package_version: String,
 }
 
-/// A version with what a list of versions shows of it.
+/// A version as a list of versions shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobVersionSummary {
     pub version: JobVersion,
-    /// How many images it has.
+    /// Number of its images.
     pub images: u64,
-    /// Any of them represents the job.
+    /// Whether any of them represents the job.
     pub represents: bool,
 }

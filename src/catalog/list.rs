@@ -1,19 +1,19 @@
-//! Lists of the catalogue, page by page: what is asked for.
+//! Requests for pages of the catalogue's lists: filter, order, cursor.
 
 use serde::{Deserialize, Serialize};
 
 use super::{RegistryId, Role};
 
-/// A place in a sorted list: the entry after which a page begins.
+/// A cursor in a sorted list: the entry after which a page begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPosition {
-    /// What the list is sorted by.
+    /// Sort key of the entry.
     pub key: SortKey,
-    /// Decides among equals.
+    /// Id of the entry, the tie-breaker.
     pub id: i64,
 }
 
-/// What an entry of a list is sorted by.
+/// A value that a list is sorted by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SortKey {
@@ -21,7 +21,7 @@ pub enum SortKey {
     Text(String),
 }
 
-/// One page of a list that is sorted by `T`.
+/// Request for one page of a list that is sorted by `T`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListPage<T> {
     pub order: T,
@@ -30,37 +30,37 @@ pub struct ListPage<T> {
     pub limit: u32,
 }
 
-/// What jobs and users are sorted by.
+/// Sort order of jobs and users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameOrder {
     Name,
     Id,
 }
 
-/// What images are sorted by.
+/// Sort order of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageOrder {
     Id,
-    /// When the tag came or moved last.
+    /// When the tag appeared or last moved.
     Changed,
 }
 
-/// Which jobs; `None`: whatever it is.
+/// Filter of jobs; `None` does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
     pub name: Option<String>,
     pub maintainer: Option<String>,
     pub organization: Option<String>,
-    /// With an image in this registry.
+    /// Jobs with an image in this registry.
     pub registry: Option<RegistryId>,
-    /// Whether what represents it is verified.
+    /// Whether the origin that represents the job is verified.
     pub verified: Option<bool>,
 }
 
-/// Which images; `None`: whatever it is.
+/// Filter of images; `None` does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageFilter {
-    /// Of the job with this name.
+    /// Images of the job with this name.
     pub job: Option<String>,
     pub job_version: Option<String>,
     pub registry: Option<RegistryId>,
@@ -69,7 +69,7 @@ pub struct ImageFilter {
     pub valid: Option<bool>,
 }
 
-/// Which users; `None`: all.
+/// Filter of users; `None` does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserFilter {
     pub role: Option<Role>,

@@ -1,4 +1,4 @@
-//! What SILO knows: registries, the images found in them, the jobs derived from the images, scans, runs and users.
+//! The data model: registries, the images found in them, the jobs derived from the images, scans, runs and users.
 //!
 //! Pure: no IO, no async, no time of day, no logging. Depends on `seed` only.
 
@@ -33,7 +33,7 @@ pub use scan::{
 };
 pub use user::{Role, User};
 
-/// Declares row identifiers: distinct types, so that a registry's id is never taken for an image's.
+/// Declares row ids as distinct types, so that the compiler rejects a registry's id where an image's is expected.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -49,22 +49,23 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A registry's row.
+    /// Id of a registry.
     RegistryId,
-    /// An image's row: one tag of one repository of one registry. Stays while the tag exists, also when it moves.
+    /// Id of an image: one tag of one repository of one registry. Stays the same while the tag exists, also when it
+    /// moves.
     ImageId,
-    /// A job's row: one job name, over all registries.
+    /// Id of a job: one job name, over all registries.
     JobId,
-    /// A job version's row: one version of one job.
+    /// Id of a job version: one version of one job.
     JobVersionId,
-    /// A row of a job's origin. Stays while it has images of the job; the lower, the earlier it was seen.
+    /// Id of an origin of a job. Stays the same while the origin has images of the job; lower ids were seen earlier.
     OriginId,
-    /// A scan's row.
+    /// Id of a scan.
     ScanId,
-    /// A hint's row.
+    /// Id of a hint.
     HintId,
-    /// An event's row. Events become visible in the order of their ids.
+    /// Id of an event. Events become visible in the order of their ids.
     EventId,
-    /// A user's row.
+    /// Id of a user.
     UserId,
 }

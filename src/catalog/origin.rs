@@ -1,8 +1,9 @@
-//! Where the images of a job come from, and which of several makers the job shows.
+//! Origins of the images of a job, and the rule which of several maintainers represents it.
 //!
-//! An *origin* of a job is one namespace of one registry. Origins with the same maintainer are one *group*: a mirror is no
-//! rival. One group represents the job: one with an origin that an admin has marked as verified, else the one that was seen
-//! first. So no one else's higher version takes over a job's title, maintainer and image.
+//! An *origin* of a job is one namespace of one registry. Origins with the same maintainer form one *group*, so that a
+//! mirror does not compete with its source. One group represents the job: one with an origin that an admin has marked
+//! as verified, else the one seen first. So another maintainer's higher version does not replace a job's title,
+//! maintainer and image.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +16,19 @@ use crate::seed::version;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     pub registry_id: RegistryId,
-    /// The registry's name, as its admin gave it.
+    /// The registry's name, given by its admin.
     pub registry: String,
     /// As in [`super::Registry::host`].
     pub host: String,
-    /// The repositories' path before its last slash; may be empty.
+    /// Path of the repositories before the last slash; may be empty.
     pub namespace: String,
-    /// An admin has marked the registry or the namespace as verified.
+    /// Whether an admin has marked the registry or the namespace as verified.
     pub is_verified: bool,
-    /// Its images are among those whose latest the job shows.
+    /// Whether its images represent the job: the job shows the latest of all images that do.
     pub represents: bool,
 }
 
-/// Who maintains a job, as its manifest says.
+/// The maintainer of a job, from its manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Maintainer {
     pub name: String,
@@ -35,7 +36,7 @@ pub struct Maintainer {
     pub organization: String,
 }
 
-/// The images of a job from one origin, by the latest of them.
+/// An origin of a job, with the fields of its latest image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobOrigin {
     pub id: OriginId,
@@ -46,27 +47,27 @@ pub struct JobOrigin {
     pub job_version: String,
     pub package_version: String,
     pub image_id: ImageId,
-    /// What `docker pull` takes for it.
+    /// Reference for `docker pull`.
     pub reference: String,
-    /// Whether its manifest has no errors.
+    /// Whether the image's manifest has no errors.
     pub valid: bool,
 }
 
 /// The origins of a job with the same maintainer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobGroup {
-    /// The one with the latest image; of the verified ones, where there are any.
+    /// The origin with the latest image; only verified ones are considered, if there are any.
     pub leader: JobOrigin,
     pub origin_count: u64,
 }
 
-/// What decides about an origin of a job.
+/// An origin of a job with the fields that decide its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownOrigin {
-    /// The lower, the earlier it was seen.
+    /// Lower ids were seen earlier.
     pub id: OriginId,
     pub is_verified: bool,
-    /// As [`maintainer_key`] makes it.
+    /// Made by [`maintainer_key`].
     pub maintainer_key: String,
     /// The latest image, with its versions.
     pub job_version: String,
@@ -74,18 +75,19 @@ pub struct KnownOrigin {
     pub image_id: ImageId,
 }
 
-/// What is decided about an origin of a job.
+/// The place of an origin among those of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OriginPlace {
-    /// The lowest id in its group.
+    /// The lowest origin id in its group.
     pub group_id: OriginId,
-    /// Its latest image is its group's.
+    /// Whether it is the group's leader, see [`JobGroup::leader`].
     pub leads: bool,
     /// As in [`Origin::represents`].
     pub represents: bool,
 }
 
 impl Maintainer {
+    /// The maintainer named in a manifest.
     pub fn of(facts: &ManifestFacts) -> Self {
         let ManifestFacts { maintainer, email, maint_org, .. } = facts;
         Self { name: maintainer.clone(), email: email.clone(), organization: maint_org.clone() }
@@ -93,7 +95,7 @@ impl Maintainer {
 }
 
 impl KnownOrigin {
-    /// Whether its latest image comes before another's: by versions, then by the lower id.
+    /// Whether its latest image precedes the other's: by higher versions, then by lower id.
     fn is_before(&self, other: &Self) -> bool {
         version::compare(&other.job_version, &self.job_version)
             .then_with(|| version::compare(&other.package_version, &self.package_version))
@@ -102,8 +104,8 @@ impl KnownOrigin {
     }
 }
 
-/// A short text that is equal for the same maintainer: the address without case; without an address, name and organisation.
-/// Who names nobody is nobody else's maintainer.
+/// A digest that is equal for equal maintainers: of the email address, ignoring case; without one, of the name and
+/// organisation. A manifest without a maintainer belongs to a group of its own origin.
 pub fn maintainer_key(maintainer: &Maintainer, origin: OriginId) -> String {
     let fold = |text: &str| text.trim().to_lowercase();
     let key = match [&maintainer.email, &maintainer.name, &maintainer.organization].map(|text| fold(text)) {
@@ -116,7 +118,7 @@ pub fn maintainer_key(maintainer: &Maintainer, origin: OriginId) -> String {
     hex::encode(Sha256::digest(key))
 }
 
-/// Decides about all origins of one job, in their order. Exactly one of those that represent it leads.
+/// Places all origins of one job, in their order. Exactly one of those that represent the job leads.
 pub fn place_origins(origins: &[KnownOrigin]) -> Vec<OriginPlace> {
     let mut groups: BTreeMap<&str, OriginGroup> = BTreeMap::new();
     for origin in origins {
@@ -125,7 +127,7 @@ pub fn place_origins(origins: &[KnownOrigin]) -> Vec<OriginPlace> {
             .and_modify(|group| group.add(origin))
             .or_insert_with(|| OriginGroup::of(origin));
     }
-    // Of verified groups the one of which a verified origin was seen first.
+    // If several groups have verified origins, the group of the verified origin seen first.
     let first = origins.iter().min_by_key(|origin| (!origin.is_verified, origin.id));
     let place = |origin: &KnownOrigin| {
         let group = &groups[origin.maintainer_key.as_str()];
@@ -179,7 +181,7 @@ mod tests {
         }
     }
 
-    /// Ids of the origins that represent the job, that of the leader first.
+    /// Ids of the origins that represent the job, the leader's first.
     fn representatives(origins: &[KnownOrigin]) -> Vec<i64> {
         let mut found: Vec<(bool, i64)> = origins
             .iter()
@@ -259,7 +261,7 @@ mod tests {
             after.sort_by_key(|(id, _)| *id);
             prop_assert_eq!(before, after);
 
-            // Nobody else changes it, whatever the version.
+            // No other origin changes it, whatever its version.
             let shown = representatives(&list);
             list.push(origin(99, false, "rival", "99.0.0"));
             prop_assert_eq!(representatives(&list), shown);

@@ -1,26 +1,26 @@
-//! What becomes of the tags that a scan sees: each has one outcome, so that the counts add up to all of them.
+//! The outcome of each tag that a scan finds: exactly one each, so that the counts add up to the number of tags.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a [`TagOutcome`] comes to.
+/// Groups of [`TagOutcome`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutcomeGroup {
     /// In the catalogue.
     Seed,
-    /// Looked at, and nothing of ours.
+    /// Read, and not a Seed image.
     NotSeed,
-    /// It could not be taken; somebody should look.
+    /// Could not be read or used; needs attention.
     Problem,
-    /// Not looked at.
+    /// Not read.
     PassedOver,
 }
 
 /// Declares the outcomes with their words, by group.
 macro_rules! tag_outcomes {
     ($($group:ident { $($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+ })+) => {
-        /// What became of a tag.
+        /// The outcome of a tag.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum TagOutcome {
             $($($(#[doc = $doc])+ $variant,)+)+
@@ -29,13 +29,14 @@ macro_rules! tag_outcomes {
         impl TagOutcome {
             pub const ALL: &[TagOutcome] = &[$($(TagOutcome::$variant,)+)+];
 
-            /// The word on the wire and in the store.
+            /// The word used in the API and in the store.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $($(TagOutcome::$variant => $word,)+)+
                 }
             }
 
+            /// The group of the outcome.
             pub fn group(self) -> OutcomeGroup {
                 match self {
                     $($(TagOutcome::$variant)|+ => OutcomeGroup::$group,)+
@@ -57,43 +58,44 @@ tag_outcomes! {
         Chart = "chart",
         /// A signature of an image.
         Signature = "signature",
-        /// What somebody attests of an image.
+        /// An attestation of an image.
         Attestation = "attestation",
-        /// A list of what an image is made of.
+        /// A software bill of materials of an image.
         Sbom = "sbom",
-        /// A list of what hangs on an image, under a tag made of its digest.
+        /// A list of an image's referrers, under a tag made from its digest (OCI distribution spec, referrers tag
+        /// schema).
         Referrers = "referrers",
-        /// An image in the first format of Docker, whose manifest has no config.
+        /// An image of Docker's manifest schema 1, whose manifest has no config.
         OldSchema = "old-schema",
         /// An index without an image.
         EmptyIndex = "empty-index",
-        /// Something else that is no container image.
+        /// Any other artifact that is not a container image.
         Artifact = "artifact",
     }
     Problem {
-        /// An image whose Seed label cannot be read, or names no job.
+        /// An image whose Seed label cannot be read, or does not identify a job.
         LabelRefused = "label-refused",
-        /// The account may not read it.
+        /// The account is not allowed to read it.
         PullRefused = "pull-refused",
-        /// What it points to could not be found out.
+        /// Its digest could not be read.
         DigestFailed = "digest-failed",
-        /// What it points to could not be read.
+        /// Its content could not be read.
         ContentFailed = "content-failed",
     }
     PassedOver {
-        /// An index whose images lie deeper in indexes than is followed.
+        /// An index whose images are nested deeper in indexes than SILO follows.
         DeepIndex = "index-too-deep",
-        /// New, while the registry grants no more pulls.
+        /// A new image, postponed because the registry's pull quota is used up.
         PullsSpent = "pulls-spent",
-        /// Deleted since it was listed.
+        /// Deleted after it was listed.
         Gone = "gone",
-        /// Under a name that no tag or repository can have.
+        /// Under a name that is invalid for a tag or repository.
         Misnamed = "misnamed",
         /// An image on disk without a name.
         Nameless = "nameless",
-        /// An image on disk under the name of another one there.
+        /// An image on disk with the same name as another one there.
         Repeated = "repeated",
-        /// The scan ended before.
+        /// Not read before the scan ended.
         NotReached = "not-reached",
     }
 }
@@ -101,13 +103,13 @@ tag_outcomes! {
 const COUNT: usize = TagOutcome::ALL.len();
 
 impl TagOutcome {
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<TagOutcome> {
         Self::ALL.iter().copied().find(|outcome| outcome.as_str() == word)
     }
 }
 
-/// How many tags came to each outcome. As JSON, an object of those that are not zero, by their words.
+/// Number of tags by outcome. As JSON, an object from words to the counts that are not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TagCounts([u64; COUNT]);
 
@@ -120,22 +122,22 @@ impl TagCounts {
         self.0[outcome as usize]
     }
 
-    /// Tags of a group.
+    /// Number of tags in a group.
     pub fn of(&self, group: OutcomeGroup) -> u64 {
         TagOutcome::ALL.iter().filter(|outcome| outcome.group() == group).map(|outcome| self.get(*outcome)).sum()
     }
 
-    /// All tags.
+    /// Number of all tags.
     pub fn sum(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Puts others to these.
+    /// Adds other counts.
     pub fn put(&mut self, others: &TagCounts) {
         self.0.iter_mut().zip(others.0).for_each(|(count, other)| *count += other);
     }
 
-    /// Takes others, which were put to these, away again.
+    /// Subtracts other counts that were added before.
     pub fn take(&mut self, others: &TagCounts) {
         self.0.iter_mut().zip(others.0).for_each(|(count, other)| *count = count.saturating_sub(other));
     }
@@ -152,7 +154,7 @@ impl<'de> Deserialize<'de> for TagCounts {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut counts = TagCounts::default();
         for (word, count) in BTreeMap::<String, u64>::deserialize(from)? {
-            // What a later version has counted by a word of its own is of no use here.
+            // Ignores words of later versions.
             if let Some(outcome) = TagOutcome::parse(&word) {
                 counts.add(outcome, count);
             }

@@ -1,4 +1,4 @@
-//! Registries: where images come from.
+//! Registries: the sources of images.
 
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use super::RegistryId;
 /// Declares the kinds of registries with their words.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
-        /// How a registry is spoken to.
+        /// The kind of a registry: it decides which API is used.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum RegistryKind {
             $($(#[doc = $doc])+ $variant,)+
@@ -19,7 +19,7 @@ macro_rules! kinds {
         impl RegistryKind {
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// The word on the wire and in the store.
+            /// The word used in the API and in the store.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -54,75 +54,76 @@ kinds! {
     Artifactory = "artifactory",
     /// Sonatype Nexus.
     Nexus = "nexus",
-    /// A container yard, whose search gives the labels.
+    /// A container yard, whose search API returns the labels.
     ContainerYard = "container-yard",
     /// An OCI image layout: a folder on this machine with an `oci-layout` file.
     Layout = "layout",
-    /// An archive of `docker save` on this machine.
+    /// An archive made by `docker save`, on this machine.
     Archive = "archive",
 }
 
 impl RegistryKind {
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<RegistryKind> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
     }
 }
 
-/// A registry as everybody inside may see one: its secrets stay sealed in the store.
+/// A registry without its secrets, which stay sealed in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
     pub id: RegistryId,
     /// Unique name, chosen by the admin.
     pub name: String,
-    /// The address as the admin gave it; `https://` is meant where it has no scheme.
+    /// The address as the admin gave it; without a scheme, `https://` is assumed.
     pub url: String,
     /// `host[:port]` of pull references; empty for an image layout on disk.
     pub host: String,
-    /// Only repositories below this first path part are looked at; empty for all.
+    /// Only repositories below this first path part are scanned; empty for all.
     pub org: String,
     pub kind: RegistryKind,
     /// User name for the registry; empty for none.
     pub username: String,
     /// Whether a sealed password is stored.
     pub has_password: bool,
-    /// Whether it has an address that its notifications go to.
+    /// Whether it has a hook: an address that its notifications are posted to.
     pub has_hook: bool,
-    /// Certificates (PEM) of authorities that are trusted for it beside the system's; empty for none.
+    /// Certificates (PEM) of certificate authorities trusted for it in addition to the system's; empty for none.
     pub ca: String,
-    /// Our certificate for it (PEM, with its chain); empty for none. The key stays sealed in the store.
+    /// Our client certificate for it (PEM, with its chain); empty for none. The key stays sealed in the store.
     pub client_certificate: String,
-    /// Globs of repository names to look at; empty means the configured default.
+    /// Globs of repository names to scan; empty for the configured default.
     pub include: Vec<String>,
-    /// Globs of repository names to pass over, after `include`.
+    /// Globs of repository names to skip, applied after `include`.
     pub exclude: Vec<String>,
-    /// The only repositories to look into, in place of a listing and of the globs; empty for what the registry lists.
+    /// If not empty, only these repositories are scanned, without listing the registry and without the globs.
     pub repositories: Vec<String>,
     /// Cron expression of five fields (UTC), `off`, or empty for the configured default.
     pub schedule: String,
     pub created_at: DateTime<Utc>,
-    /// When the schedule next asks for a scan; `None` before the schedule was first read, and when it is off.
+    /// Time of the next scheduled scan; `None` before the schedule was first read, and if it is off.
     pub next_scan_at: Option<DateTime<Utc>>,
     pub verified: VerifiedMarks,
 }
 
-/// What of a registry an admin vouches for: it represents jobs that others have too, and ranks first in searches.
+/// What an admin has marked as verified: it represents jobs that other origins have too, and ranks first in searches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifiedMarks {
-    /// All of it, also what is still to come.
+    /// The whole registry, including future repositories.
     pub registry: bool,
-    /// Paths of repositories before their last slash, whether there are any yet or not; empty for repositories without one.
-    /// None covers what lies below it.
+    /// Namespaces: paths of repositories before the last slash, existing or not; empty for repositories without a
+    /// slash. A namespace does not cover those below it.
     pub namespaces: Vec<String>,
 }
 
 impl VerifiedMarks {
+    /// Whether the namespace, or the whole registry, is marked.
     pub fn cover(&self, namespace: &str) -> bool {
         self.registry || self.namespaces.iter().any(|marked| marked == namespace)
     }
 }
 
-/// What an admin gives to add a registry. The password and the key travel beside it, sealed.
+/// A registry to be added. The sealed password and key are passed separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRegistry {
     pub name: String,
@@ -139,41 +140,41 @@ pub struct NewRegistry {
     pub schedule: String,
 }
 
-/// What an admin can do where a registry does not list its repositories.
+/// Advice for a registry that does not list its repositories.
 pub fn naming_advice(registry: &str) -> String {
     format!("name the repositories to scan: silo registry set {registry} --repository NAME")
 }
 
-/// Which repositories of a registry a scan looks at, by name.
+/// Selects by name the repositories of a registry that a scan reads.
 #[derive(Debug)]
 pub struct RepositoryFilter {
     org: String,
     include: Vec<GlobMatcher>,
     exclude: Vec<GlobMatcher>,
-    /// Where there are any, these count and nothing else.
+    /// If not empty, only these repositories are selected.
     named: HashSet<String>,
 }
 
 impl RepositoryFilter {
-    /// Globs match the whole path; `*` also matches `/`, so `*-seed` finds `geo/team/my-job-1.0.0-seed`.
+    /// Globs match the whole path; `*` also matches `/`, so `*-seed` matches `geo/team/my-job-1.0.0-seed`.
     ///
     /// # Errors
-    /// The text of the first glob that cannot be read, and why.
+    /// The first invalid glob, and the reason.
     pub fn new(org: &str, include: &[String], exclude: &[String]) -> Result<Self, String> {
-        // GitHub writes its owners in either case; names of repositories are of one.
+        // GitHub spells owners in mixed case; names of repositories are lower-case.
         let org = org.trim_matches('/').to_ascii_lowercase();
         let (include, exclude, named) = (matchers(include)?, matchers(exclude)?, HashSet::new());
         Ok(Self { org, include, exclude, named })
     }
 
-    /// Just these repositories, if there are any.
+    /// Selects only these repositories, if there are any.
     #[must_use]
     pub fn naming(self, repositories: &[String]) -> Self {
         Self { named: repositories.iter().cloned().collect(), ..self }
     }
 
-    /// Whether the repository lies below the registry's org, or is it (a project of GitLab has images of its own
-    /// name). Others are somebody else's, and never counted.
+    /// Whether the repository is below the registry's org, or is the org itself (a GitLab project has images under its
+    /// own name). Others belong to other owners and are never counted.
     pub fn in_org(&self, repository: &str) -> bool {
         let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
         self.named.contains(repository)
@@ -181,7 +182,7 @@ impl RepositoryFilter {
             || repository.strip_prefix(&self.org).is_some_and(is_below)
     }
 
-    /// Whether the name is to be scanned.
+    /// Whether the repository is selected by name.
     pub fn includes(&self, repository: &str) -> bool {
         if !self.named.is_empty() {
             return self.named.contains(repository);

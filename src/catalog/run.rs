@@ -1,4 +1,4 @@
-//! Runs: what users asked to be run, as lists show it. The whole of a run is the engine's record.
+//! Runs as lists show them. The complete record of a run is the engine's.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::UserId;
 /// The longest wait before another attempt.
 pub const LONGEST_RETRY_WAIT: TimeDelta = TimeDelta::minutes(15);
 
-/// How a run stands: the words of OGC API – Processes, and no other.
+/// Status of a run: exactly the words of OGC API – Processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
@@ -20,7 +20,7 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    /// The word on the wire and in the store.
+    /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -31,19 +31,19 @@ impl RunStatus {
         }
     }
 
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<Self> {
         use RunStatus::{Accepted, Dismissed, Failed, Running, Successful};
         [Accepted, Running, Successful, Failed, Dismissed].into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether nothing more will happen.
+    /// Whether the run has ended.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Successful | Self::Failed | Self::Dismissed)
     }
 }
 
-/// What is being done.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
@@ -53,13 +53,13 @@ pub enum RunPhase {
     Main,
     Capture,
     Cancelling,
-    /// Waits for the next attempt.
+    /// Waiting for the next attempt.
     RetryWait,
     Done,
 }
 
 impl RunPhase {
-    /// The word on the wire and in the store.
+    /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -73,13 +73,13 @@ impl RunPhase {
         }
     }
 
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<Self> {
         use RunPhase::{Cancelling, Capture, Done, Main, Pull, Queued, RetryWait, Stage};
         [Queued, Pull, Stage, Main, Capture, Cancelling, RetryWait, Done].into_iter().find(|it| it.as_str() == word)
     }
 
-    /// How far a run is that begins this phase, in percent.
+    /// Progress in percent at the start of this phase.
     pub fn progress(self) -> u8 {
         match self {
             Self::Queued => 0,
@@ -95,12 +95,12 @@ impl RunPhase {
 /// A run as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSummary {
-    /// A UUID whose order is that of time (RFC 9562 §5.7).
+    /// A UUID of version 7, which sorts by time (RFC 9562 §5.7).
     pub id: String,
     pub owner_id: UserId,
     pub owner: String,
     pub batch_id: Option<String>,
-    /// From 1.
+    /// Row in the batch, from 1.
     pub batch_row: Option<i64>,
     pub rerun_of: Option<String>,
     pub label: String,
@@ -108,34 +108,34 @@ pub struct RunSummary {
     pub job_name: String,
     pub job_version: String,
     pub package_version: String,
-    /// The reference that was asked for.
+    /// The image reference that was requested.
     pub image: String,
     pub status: RunStatus,
     pub phase: RunPhase,
-    /// 0 to 100.
+    /// In percent, 0 to 100.
     pub progress: i64,
     pub message: String,
     pub error_name: Option<String>,
     /// `data`, `job` or `system`.
     pub error_category: Option<String>,
-    /// 0 to 9; the highest goes first.
+    /// 0 to 9; runs with a higher priority start first.
     pub priority: i64,
-    /// How many were begun.
+    /// Number of attempts that were started.
     pub attempts: i64,
     pub max_tries: i64,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
-    /// When its logs and outputs were thrown away.
+    /// When its logs and outputs were deleted.
     pub purged_at: Option<DateTime<Utc>>,
 }
 
-/// Which runs are meant. Nothing set: all.
+/// Filter of runs. Fields that are not set do not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub owner: Option<UserId>,
-    /// One of these; empty: any.
+    /// Any of these; empty for any status.
     pub status: Vec<RunStatus>,
     pub job: Option<String>,
     pub job_version: Option<String>,
@@ -143,13 +143,13 @@ pub struct RunFilter {
     /// All of these.
     pub tags: Vec<String>,
     pub batch: Option<String>,
-    /// The name of its error.
+    /// The error's name.
     pub error: Option<String>,
     pub created_after: Option<DateTime<Utc>>,
     pub created_before: Option<DateTime<Utc>>,
 }
 
-/// How many runs of a batch, or of any set, stand how.
+/// Number of runs by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCounts {
     pub accepted: u64,
@@ -160,12 +160,12 @@ pub struct RunCounts {
 }
 
 impl RunCounts {
-    /// All of them.
+    /// Number of all runs.
     pub fn total(self) -> u64 {
         self.accepted + self.running + self.successful + self.failed + self.dismissed
     }
 
-    /// The number of one status.
+    /// The count of one status.
     pub fn of(&mut self, status: RunStatus) -> &mut u64 {
         match status {
             RunStatus::Accepted => &mut self.accepted,
@@ -177,13 +177,13 @@ impl RunCounts {
     }
 }
 
-/// A file that a user sent to be an input.
+/// A file that a user uploaded as an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    /// Of its bytes, in lower-case hexadecimal digits.
+    /// Of the content, in lower-case hexadecimal digits.
     pub sha256: String,
     pub owner_id: UserId,
-    /// As it was sent.
+    /// File name, as it was sent.
     pub name: String,
     /// Bytes.
     pub size: i64,

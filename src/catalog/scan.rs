@@ -5,25 +5,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{HintId, ImageId, RegistryId, ScanId, TagCounts, TagOutcome};
 
-/// Where a scan stands. `Queued` and `Running` are active: a registry has at most one active scan.
+/// State of a scan. `Queued` and `Running` are active: a registry has at most one active scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanState {
     Queued,
     Running,
-    /// Everything was listed and read; what vanished is gone.
+    /// All was listed and read; tags that are gone were removed.
     Complete,
-    /// Something could not be listed or read; what was seen is in the catalogue, nothing was removed.
+    /// Some of it could not be listed or read; what was found is in the catalogue, nothing was removed.
     Partial,
-    /// Everything was listed and read, but so much has vanished that nothing was removed: an admin has to confirm it.
+    /// All was listed and read, but so many tags are gone that nothing was removed: an admin has to confirm it.
     Held,
-    /// The registry could not be listed at all; the catalogue is as before.
+    /// The registry could not be listed; the catalogue is unchanged.
     Failed,
-    /// Somebody stopped it; what it had stored by then is in the catalogue, nothing was removed.
+    /// Cancelled by a user; what was stored by then stays in the catalogue, nothing was removed.
     Cancelled,
 }
 
 impl ScanState {
-    /// The word on the wire and in the store.
+    /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             ScanState::Queued => "queued",
@@ -36,32 +36,32 @@ impl ScanState {
         }
     }
 
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<ScanState> {
         use ScanState::{Cancelled, Complete, Failed, Held, Partial, Queued, Running};
         let all = [Queued, Running, Complete, Partial, Held, Failed, Cancelled];
         all.into_iter().find(|state| state.as_str() == word)
     }
 
-    /// Whether the scan still has work to do.
+    /// Whether the scan is queued or running.
     pub fn is_active(self) -> bool {
         matches!(self, ScanState::Queued | ScanState::Running)
     }
 }
 
-/// Who asked for a scan.
+/// What started a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanTrigger {
     Manual,
     Schedule,
-    /// An admin, after a scan was held: this one removes whatever has vanished.
+    /// An admin, after a scan was held: this one removes all tags that are gone.
     Confirmed,
-    /// The registry, by a hook: only the repositories that it named are looked into (see [`Hint`]).
+    /// A hook of the registry: only the repositories named in notifications are scanned (see [`Hint`]).
     Hook,
 }
 
 impl ScanTrigger {
-    /// The word on the wire and in the store.
+    /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             ScanTrigger::Manual => "manual",
@@ -71,50 +71,50 @@ impl ScanTrigger {
         }
     }
 
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<ScanTrigger> {
         use ScanTrigger::{Confirmed, Hook, Manual, Schedule};
         [Manual, Schedule, Confirmed, Hook].into_iter().find(|trigger| trigger.as_str() == word)
     }
 }
 
-/// What a scan has counted so far. Kept as JSON in the store, so a new count needs no migration.
+/// Counters of a scan. Stored as JSON, so that a new counter needs no migration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ScanCounts {
-    /// Repositories the registry listed (below the org).
+    /// Repositories that the registry listed (below the org).
     pub repositories: u64,
-    /// Of those, passed over because of their names.
+    /// Of those, skipped because of their names.
     pub repositories_skipped: u64,
-    /// Of those, listed to the end.
+    /// Of those, listed completely.
     pub repositories_done: u64,
-    /// Of those, not given to this account; their images stay as they are.
+    /// Of those, refused to this account; their images are kept.
     pub repositories_refused: u64,
-    /// Tags seen.
+    /// Tags found.
     pub tags: u64,
-    /// Of those, done with.
+    /// Of those, finished.
     pub tags_done: u64,
-    /// What became of them. See [`Scan::outcomes`].
+    /// Outcomes of the finished tags. See [`Scan::outcomes`].
     pub outcomes: TagCounts,
-    /// Tags that were not there before.
+    /// New tags.
     pub added: u64,
     /// Tags that moved to another digest.
     pub changed: u64,
-    /// Tags that point where they did.
+    /// Tags with the same digest.
     pub unchanged: u64,
-    /// Tags that are gone.
+    /// Tags removed.
     pub removed: u64,
-    /// Tags that have vanished, but stay until somebody confirms it.
+    /// Tags that are gone, but kept until an admin confirms the removal.
     pub held: u64,
     /// Seed images of the registry in the catalogue when the scan ended.
     pub images: u64,
     /// Problems reported.
     pub problems: u64,
-    /// HTTP requests sent, retries and token calls included.
+    /// HTTP requests sent, including retries and token requests.
     pub requests: u64,
-    /// Bytes of reply bodies read.
+    /// Bytes of response bodies read.
     pub bytes: u64,
-    /// Milliseconds in which requests stood still because a host asked for it, or had failed.
+    /// Milliseconds for which requests waited because a host had asked for it or had failed.
     pub throttled_ms: u64,
 }
 
@@ -127,82 +127,82 @@ pub struct Scan {
     pub state: ScanState,
     pub trigger: ScanTrigger,
     pub counts: ScanCounts,
-    /// Why it failed, stayed partial or was cancelled, in words.
+    /// Why it failed, was partial or was cancelled, as text.
     pub error: Option<String>,
-    /// How often a worker took it up; more than one after a crash.
+    /// How often a worker claimed it; more than once after a crash.
     pub attempts: i64,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Something that a scan met and that an admin or an image's author should know.
+/// A problem found by a scan, for an admin or the image's author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewScanProblem {
-    /// Stable word: `listing-failed`, `listing-truncated`, `tags-failed`, `digest-failed`, `content-failed`,
+    /// Stable code: `listing-failed`, `listing-truncated`, `tags-failed`, `digest-failed`, `content-failed`,
     /// `pull-refused`, `pulls-spent`, `registry-gone`, `repository-empty`, `nameless`, `repeated`, `misnamed`,
     /// `label-refused`, `inherited-label`, `platforms-differ`, `manifest-invalid`.
     pub code: String,
-    /// The repository it is about; empty for the whole registry.
+    /// The repository concerned; empty for the whole registry.
     pub repository: String,
-    /// The tag it is about; empty for the whole repository.
+    /// The tag concerned; empty for the whole repository.
     pub tag: String,
     pub message: String,
 }
 
-/// A stored problem: `seq` counts from 1 in the order in which the scan met them.
+/// A stored problem; `seq` numbers the problems of a scan from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanProblem {
     pub seq: i64,
     pub problem: NewScanProblem,
 }
 
-/// A repository in which something has changed, by its registry's own word. Only a hint: a scan looks for itself.
+/// A notification of the registry that a repository has changed. Only a hint: the scan reads the repository itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
     pub id: HintId,
     pub repository: String,
 }
 
-/// A repository as scans know it.
+/// What scans recorded of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repository {
     pub name: String,
-    /// When its tags were last listed to the end.
+    /// When its tags were last listed completely.
     pub listed_at: Option<DateTime<Utc>>,
-    /// How many they were, of those that name an image.
+    /// Number of its tags then, of those that name an image.
     pub tags: i64,
-    /// Listings that have failed since, in a row.
+    /// Number of failed scans of it since, in a row.
     pub failures: i64,
-    /// When the first of them did.
+    /// When the first of them failed.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Why the last of them did; empty where none did.
+    /// Why the last of them failed; empty if none did.
     pub failure: String,
 }
 
-/// What the next scan goes by.
+/// State of a repository that the next scan compares with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepositoryState {
     pub name: String,
-    /// The scan that last listed its tags to the end.
+    /// The scan that last listed its tags completely.
     pub listed_by: ScanId,
-    /// When; and how many they were, of those that name an image.
+    /// When; `tags` is their number, of those that name an image.
     pub listed_at: Option<DateTime<Utc>>,
     pub tags: u64,
-    /// What became of all of them then.
+    /// Outcomes of all its tags then.
     pub outcomes: TagCounts,
-    /// Images that it no longer had then.
+    /// Images whose tags it no longer had then.
     pub missing: Vec<ImageId>,
-    /// What the registry's listing said of its state then; empty for nothing.
+    /// The registry's change signal then (such as a timestamp in its listing); empty for none.
     pub change_signal: String,
-    /// Since when it has said so.
+    /// Since when the signal has had this value.
     pub signal_since: Option<DateTime<Utc>>,
 }
 
 impl ScanCounts {
-    /// How much longer a scan takes that has come so far in `elapsed`: as if the repositories that it has not listed yet
-    /// had as many tags as those that it has, and each tag took as long as those before. `None` while that is no more
-    /// than a guess.
+    /// Estimated remaining time of a scan that took `elapsed` to reach these counts. Assumes that the repositories not
+    /// listed yet have as many tags on average as the listed ones, and that each tag takes as long as those before.
+    /// `None` while there are too few figures for an estimate.
     pub fn remaining(&self, elapsed: TimeDelta) -> Option<TimeDelta> {
         const FIRST_TAGS: u64 = 20;
         if self.tags_done < FIRST_TAGS || self.repositories_done == 0 || elapsed <= TimeDelta::zero() {
@@ -217,20 +217,20 @@ impl ScanCounts {
 }
 
 impl Scan {
-    /// What became of the tags that it has seen: together as many as [`ScanCounts::tags`].
+    /// Outcomes of all tags found; their sum is [`ScanCounts::tags`].
     pub fn outcomes(&self) -> TagCounts {
         let mut outcomes = self.counts.outcomes;
         outcomes.add(TagOutcome::NotReached, self.counts.tags.saturating_sub(outcomes.sum()));
         outcomes
     }
 
-    /// How much longer it takes, where it runs and that can be told.
+    /// Estimated remaining time; `None` unless the scan is running and the estimate is possible.
     pub fn remaining(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let started = self.started_at.filter(|_| self.state == ScanState::Running)?;
         self.counts.remaining(now - started)
     }
 
-    /// What is worth knowing beside the counts, in words.
+    /// Notes for people that explain the counts.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let counts = &self.counts;

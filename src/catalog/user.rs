@@ -1,22 +1,22 @@
-//! People who log in.
+//! User accounts.
 
 use chrono::{DateTime, Utc};
 
 use super::UserId;
 
-/// What a user may do. The old service kept free text here; only `admin` ever meant anything.
+/// Role of a user. The old service stored free text here, of which only `admin` had a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// May change registries, users and start scans.
+    /// May change registries and users, and start scans.
     Admin,
-    /// May run jobs, and read.
+    /// May run jobs and read.
     Runner,
     /// May read.
     User,
 }
 
 impl Role {
-    /// The word on the wire and in the store.
+    /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Admin => "admin",
@@ -25,7 +25,7 @@ impl Role {
         }
     }
 
-    /// Reads the word; `None` for any other.
+    /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<Role> {
         match word {
             "admin" => Some(Role::Admin),
@@ -36,7 +36,7 @@ impl Role {
     }
 }
 
-/// A user as everybody inside may see one: without the password hash.
+/// A user without the password hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
