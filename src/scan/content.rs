@@ -1,4 +1,4 @@
-//! From what a registry holds to what the catalogue keeps: the Seed label read, the manifest judged.
+//! Turns what a registry returned into what the catalogue keeps: reads the Seed label and validates the manifest.
 
 use chrono::{DateTime, Utc};
 
@@ -10,10 +10,10 @@ use crate::seed::manifest::{self, Essentials};
 use crate::seed::validate::{self, Report, Rules};
 use crate::seed::{LABEL, Severity, label};
 
-/// The code of a manifest with errors in the report of a scan.
+/// Code of the problem in a scan's report if a manifest has errors.
 const INVALID: &str = "manifest-invalid";
 
-/// Reads a fetched manifest digest. Judging takes a tenth of a second where somebody made it slow.
+/// The content of a fetched manifest digest. Validation can take a tenth of a second for a hostile manifest.
 pub fn content_of(digest: &str, fetched: Fetched) -> Content {
     let mut content = Content {
         digest: digest.to_owned(),
@@ -39,8 +39,8 @@ pub fn content_of(digest: &str, fetched: Fetched) -> Content {
     content
 }
 
-/// What something is that is no image, by its media type or artifact type. Words of these that are common to the tools that
-/// write them, whose types change from version to version.
+/// Classifies an artifact that is not an image, by its media type or artifact type. Matches words common to the tools
+/// that write them, because the full types change from version to version.
 fn artifact_of(kind: &str) -> TagOutcome {
     const KINDS: [(&[&str], TagOutcome); 7] = [
         (&[DEEP_INDEX], TagOutcome::DeepIndex),
@@ -56,27 +56,27 @@ fn artifact_of(kind: &str) -> TagOutcome {
     found.map_or(TagOutcome::Artifact, |(_, outcome)| *outcome)
 }
 
-/// When an image was built. Builders that make the same image twice say 1970, or the year 1: nobody knows when.
+/// Build time of an image. Reproducible builds state 1970 or the year 1, which means unknown.
 fn built_at(created: &str) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(created).ok()?.to_utc();
     (time > DateTime::UNIX_EPOCH).then_some(time)
 }
 
-/// What is kept of a config that was read.
+/// The part of a config that is kept after it was read.
 pub(super) fn known_config(config: &ImageConfig) -> KnownConfig {
     let ImageConfig { digest, platform, labels, created, size: _ } = config;
     let label = labels.get(LABEL).cloned();
     KnownConfig { digest: digest.clone(), platform: platform.clone(), created: created.clone(), label }
 }
 
-/// The config again, as far as it was kept.
+/// Restores a config from the part that was kept.
 pub(super) fn config_again(known: KnownConfig) -> ImageConfig {
     let KnownConfig { digest, platform, created, label } = known;
     let labels = label.map(|label| (LABEL.to_owned(), label)).into_iter().collect();
     ImageConfig { digest, platform, labels, created, size: None }
 }
 
-/// The raw Seed label that counts: of the first platform whose label can be read, else of the first that has one.
+/// The raw Seed label that counts: the first readable label in the order of platforms, else the first label.
 pub fn seed_label(configs: &[ImageConfig]) -> Option<&str> {
     let mut labels = configs.iter().filter_map(|config| config.labels.get(LABEL)).map(String::as_str);
     let first = labels.next()?;
@@ -128,7 +128,7 @@ fn missing(essentials: &Essentials) -> String {
     )
 }
 
-/// Whether the labelled platforms say different things.
+/// Whether the labelled platforms have different manifests.
 fn differ(configs: &[ImageConfig], text: &str) -> bool {
     let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
     let taken = parse(text);
@@ -156,7 +156,7 @@ fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem
     }
 }
 
-/// What today's rules say of a manifest that was stored under older ones.
+/// Validates a manifest stored under older rules again.
 pub fn judge_again(content: StaleContent) -> Judgement {
     let report = validate::judge(content.manifest.as_bytes(), Rules::default());
     let mut problems = content.problems;
@@ -165,7 +165,7 @@ pub fn judge_again(content: StaleContent) -> Judgement {
     Judgement { digest: content.digest, problems, valid: report.valid, manifest_problems: report.problems }
 }
 
-/// The problem that a scan reports of a manifest with errors.
+/// The scan problem for a manifest with errors.
 fn invalid(report: &Report) -> Option<ContentProblem> {
     let errors = || report.problems.iter().filter(|found| found.severity == Severity::Error);
     let first = errors().next()?;

@@ -1,12 +1,12 @@
-//! Whether an image's label is its own: who builds on a Seed image and forgets a label of his own inherits that of the
-//! base, and the new image passes for another version of the base's job.
+//! Detects inherited labels: an image built on a Seed image without a label of its own inherits that of the base, and
+//! would pass for another version of the base's job.
 
 use crate::seed::image_name::ImageName;
 
-/// The code of the problem.
+/// Code of the problem.
 pub(super) const CODE: &str = "inherited-label";
 
-/// What to tell of an image whose repository is not called after its job.
+/// Message for an image whose repository is not named after its job.
 pub(super) fn message(repository: &str, job_name: &str) -> String {
     format!(
         "the Seed label is that of the job '{job_name}', after which {repository} is not called: it may come from the base \
@@ -15,12 +15,12 @@ pub(super) fn message(repository: &str, job_name: &str) -> String {
     )
 }
 
-/// Whether a repository is called after a job, in any of the ways in which people do: in lower case, with other separators,
-/// below folders, with a host or an organisation in front of either name. By the standard's form
-/// (`<job name>-<job version>-seed`) the name says which job it is; any other form need only have the job's name in it.
+/// Whether a repository is named after a job, in any form in use: lower case, other separators, below folders, with a
+/// host or an organisation before either name. In the standard's form (`<job name>-<job version>-seed`) the name
+/// identifies the job exactly; in any other form it only has to contain the job's name.
 pub(super) fn is_called_after(repository: &str, job_name: &str) -> bool {
     let job = plain(job_name);
-    // Repositories cannot have such a name, so that theirs says nothing.
+    // A repository cannot have such a name, so its name proves nothing.
     if job.is_empty() || job_name.chars().any(|c| c.is_alphanumeric() && !c.is_ascii()) {
         return true;
     }

@@ -1,8 +1,8 @@
-//! One registry, once: list → fetch → diff → commit. What is found goes into the catalogue in steps; what is gone goes at
-//! the end, when everything was seen.
+//! One scan of one registry: list → fetch → diff → commit. What is found is stored in steps; what is gone is removed at
+//! the end, after everything was listed.
 //!
-//! Knows neither tasks nor HTTP. Can be dropped at any await: each step is a transaction, and a scan that is taken up again
-//! goes on with the repositories that were not finished.
+//! Knows neither tasks nor HTTP. Can be dropped at any await: each step is a transaction, and a scan that is resumed
+//! continues with the repositories that were not finished.
 
 mod content;
 mod inherited;
@@ -24,7 +24,7 @@ use crate::store::{self, ClaimedScan, ScanResult, ScanStep, Store};
 pub use content::{content_of, judge_again, seed_label};
 use walk::{Stop, Walk, Walked};
 
-/// What a scan works with.
+/// Inputs of a scan.
 pub struct Input<'a> {
     pub store: &'a Store,
     pub source: &'a Source,
@@ -33,37 +33,38 @@ pub struct Input<'a> {
     pub claim: &'a ClaimedScan,
     pub clock: &'a Clock,
     pub filter: &'a RepositoryFilter,
-    /// Requests to keep in flight; the source has the last word.
+    /// Requests in flight; the source may limit them further.
     pub concurrency: usize,
-    /// Of how many tags, in percent, more must vanish at once for the scan to be held.
+    /// The scan is held if more than this percentage of the registry's tags is gone.
     pub hold_percent: u32,
-    /// How old the last listing of a repository may be for a scan on schedule to believe that nothing has changed in it.
+    /// On schedule, a repository whose change signal is the same is skipped only if it was listed more recently than
+    /// this.
     pub relist_after: TimeDelta,
-    /// What was found waits so long at most before it goes into the catalogue.
+    /// The longest time between two steps.
     pub step: Duration,
-    /// Where requests fail and nothing could be read for so long, the registry counts as gone.
+    /// If requests fail and nothing was read for this long, the registry counts as gone.
     pub patience: Duration,
-    /// After this long the scan ends as partial with what it has.
+    /// After this time the scan ends as partial, with what it has.
     pub longest: Duration,
-    /// Since when an earlier attempt of this scan has been storing what it found; `None`: there was none.
+    /// Since when an earlier attempt of this scan has stored its findings; `None` if there was none.
     pub resumed_since: Option<DateTime<Utc>>,
-    /// Written to while the scan runs; begins with what an earlier attempt has counted.
+    /// Updated while the scan runs; starts with the counts of an earlier attempt.
     pub progress: &'a Progress,
-    /// Called when a step is in the catalogue.
+    /// Called after each committed step.
     pub committed: &'a (dyn Fn() + Sync),
 }
 
-/// What a running scan has counted so far, for those who watch it.
+/// Counters of a running scan, for clients that watch it.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<ScanCounts>);
 
 impl Progress {
-    /// Goes on from what an earlier attempt has counted.
+    /// Continues from the counts of an earlier attempt.
     pub fn resume(counts: ScanCounts) -> Self {
         Self(Mutex::new(counts))
     }
 
-    /// The counts now, with what the source says that it cost.
+    /// The current counts, with the source's traffic added.
     pub fn counts(&self, source: &Source) -> ScanCounts {
         let traffic = source.traffic();
         let counts = *self.0.lock().expect("no panic while locked");
@@ -80,11 +81,10 @@ impl Progress {
     }
 }
 
-/// Scans; how it ends is left to the caller to store. A registry that cannot be listed gives a result that changes
-/// nothing.
+/// Runs a scan; the caller stores the result. If the registry cannot be listed, the result changes nothing.
 ///
 /// # Errors
-/// Only the store's; what a registry does wrong is in the result.
+/// Errors of the store only; errors of the registry are part of the result.
 pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
     let known: Vec<(String, i64)> = input.store.image_counts(input.registry.id).await?;
     let mut walk = Walk::new(input);
@@ -110,7 +110,7 @@ pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
     finish(input, &known, walk.end().await?).await
 }
 
-/// Finds out what is gone, and whether to believe it.
+/// Determines which tags are gone, and whether the scan is held instead of removing them.
 async fn finish(input: &Input<'_>, known: &[(String, i64)], walked: Walked) -> store::Result<ScanResult> {
     let Walked { mut step, incomplete, wanted, missing, known: repositories } = walked;
     let (mut settled, mut gone) = (Vec::new(), Vec::new());
@@ -119,7 +119,7 @@ async fn finish(input: &Input<'_>, known: &[(String, i64)], walked: Walked) -> s
         settled.push(name);
         remove.extend(images);
     }
-    // A hook's scan has seen nothing of other repositories.
+    // A scan started by a hook has not seen the other repositories.
     if input.scan.trigger != ScanTrigger::Hook {
         gone = repositories.into_iter().filter(|name| !wanted.contains(name)).collect();
         for (name, _) in known.iter().filter(|(name, _)| !wanted.contains(name)) {
@@ -147,8 +147,8 @@ async fn finish(input: &Input<'_>, known: &[(String, i64)], walked: Walked) -> s
     Ok(ScanResult { state, step, settled, gone, error: incomplete })
 }
 
-/// Whether so many of a registry's tags have vanished that a broken registry is likelier than a tidy admin: all of them,
-/// or a good part. A storage that is not mounted shows as a registry that is empty and in perfect health.
+/// Whether so many tags are gone that a broken registry is more likely than a deletion by its users: all of them, or
+/// more than `hold_percent`. A storage that is not mounted looks like an empty registry without any error.
 fn is_doubtful(vanished: usize, known: usize, hold_percent: u32) -> bool {
     /// Fewer than this are removed every day.
     const FEW: usize = 5;
@@ -156,7 +156,7 @@ fn is_doubtful(vanished: usize, known: usize, hold_percent: u32) -> bool {
     hold_percent < 100 && (is_all || vanished >= FEW) && vanished * 100 > known * hold_percent as usize
 }
 
-/// The result of a scan that could not list its registry: nothing changes.
+/// The result of a scan that could not list its registry: it changes nothing.
 pub fn failed(why: &dyn std::fmt::Display, counts: ScanCounts) -> ScanResult {
     let counts = ScanCounts { problems: counts.problems + 1, ..counts };
     let step = ScanStep { counts, problems: vec![problem("listing-failed", "", "", why)], ..ScanStep::default() };

@@ -1,4 +1,4 @@
-//! What one tag points to, and what that holds: asked for once a digest, and once a config.
+//! Reads the digest of a tag and the digest's content; each digest and each config once a scan.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,37 +29,38 @@ impl From<store::Error> for Trouble {
     }
 }
 
-/// What a tag was found to point to.
+/// The result of reading a tag.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// Nothing: it was deleted since it was listed.
+    /// The tag was deleted after it was listed.
     Gone,
-    /// The digest that the tag is stored with.
+    /// The tag has the same digest as stored.
     Unchanged,
-    /// A digest whose content is known.
+    /// The digest's content is stored already.
     Known(String, ContentSummary),
-    /// A digest that another tag's reader has taken on.
+    /// Another task of this scan reads this digest.
     Awaited(String),
-    /// A digest that was read now.
+    /// The digest's content was read now.
     Read(Box<Content>),
-    /// A digest whose content could not be read.
+    /// The digest's content could not be read.
     Unread(String, Trouble),
 }
 
-/// Reads tags of one registry. Clones share what they have taken on.
+/// Reads tags of one registry. Clones share the digests and configs that were claimed.
 #[derive(Clone)]
 pub(super) struct Reader {
     pub(super) source: Source,
     pub(super) store: Store,
     pub(super) registry: RegistryId,
     taken: Arc<Mutex<Taken>>,
-    /// Judging is work for processors: more at a time than there are cost memory (each thread keeps some) and gain nothing.
+    /// Limits concurrent validation to the number of cores: more threads would cost memory (each keeps some) and gain
+    /// nothing.
     judges: Arc<Semaphore>,
 }
 
 #[derive(Default)]
 struct Taken {
-    /// Digests that somebody has taken on.
+    /// Digests claimed by a task.
     digests: HashSet<String>,
     /// Configs that are being read, or were read and are not stored yet.
     configs: HashMap<String, Arc<OnceCell<ImageConfig>>>,
@@ -71,8 +72,8 @@ impl Reader {
         Self { source, store, registry, taken: Arc::default(), judges: Arc::new(Semaphore::new(cores)) }
     }
 
-    /// Finds out where a tag points to, and what is there. `standing`: of the digest that the listing gave, where
-    /// somebody has asked for it.
+    /// Reads the digest of a tag, and its content unless it is known. `standing` is that of the digest in the listing,
+    /// if it was looked up already.
     pub(super) async fn read(
         &self,
         repository: &str,
@@ -116,14 +117,14 @@ impl Reader {
         })
     }
 
-    /// What was taken on is stored now, or given up; so nobody needs to keep it.
+    /// Drops the configs that no task reads. Called when what was read is stored or given up.
     pub(super) fn forget_configs(&self) {
-        // One that is being read is held by its reader too.
+        // A config that is being read is also held by its reader.
         self.lock().configs.retain(|_, config| Arc::strong_count(config) > 1);
     }
 
-    /// Where a tag points to, for as little as that costs: a known one is asked only whether it moved, a new one
-    /// together with the manifest, which is needed next.
+    /// The digest of a tag, with as few requests as possible: for a known tag a HEAD request, for a new one the
+    /// manifest, which is needed next.
     async fn look(&self, repository: &str, tag: &Tag, stored: Option<&StoredTag>) -> Result<Option<Look>, Error> {
         let digest = match (&tag.digest, stored) {
             (Some(digest), _) => Some(digest.clone()),
@@ -133,7 +134,7 @@ impl Reader {
         Ok(digest.map(|digest| Look { digest, manifest: None }))
     }
 
-    /// Reads the config that a listing named. One that is no config after all is left to the manifest to explain.
+    /// Reads the config named in a listing. If it is not a config after all, reads the manifest instead.
     async fn by_config(&self, repository: &str, digest: &str, config: ConfigRef) -> Result<Content, Trouble> {
         match self.resolve(repository, digest, Inside::Image(vec![config]), true).await {
             Err(Trouble::Registry(Error::Malformed(_) | Error::NotFound(_))) => {
@@ -144,7 +145,8 @@ impl Reader {
         }
     }
 
-    /// Reads what a manifest leads to. `is_told`: that it does is the listing's word.
+    /// Reads the content that a manifest names. `is_told`: the listing named it, not a manifest checked against the
+    /// digest.
     async fn resolve(&self, repository: &str, digest: &str, inside: Inside, is_told: bool) -> Result<Content, Trouble> {
         let mut known = Vec::new();
         let (fetched, is_hearsay) = match inside {
@@ -162,18 +164,18 @@ impl Reader {
         };
         let digest = digest.to_owned();
         let _permit = self.judges.acquire().await;
-        // Off the async threads: a hostile label costs some time.
+        // On a blocking thread: a hostile label takes some time.
         match tokio::task::spawn_blocking(move || content_of(&digest, fetched)).await {
             Ok(content) => Ok(Content { is_hearsay, configs: known, ..content }),
             Err(why) => match why.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and this future with it.
+                // The runtime shuts down, and this future with it.
                 Err(_) => std::future::pending().await,
             },
         }
     }
 
-    /// A config by itself: read once, by whoever needs it first.
+    /// A config by its digest, read once: by the first task that needs it.
     async fn config(&self, repository: &str, digest: &str) -> Result<ImageConfig, Trouble> {
         let cell = Arc::clone(self.lock().configs.entry(digest.to_owned()).or_default());
         let read = async || match self.store.config_get(digest).await? {

@@ -1,8 +1,8 @@
-//! The walk over a registry: repositories, their tags, where these point to, what is there. What is found goes into the
-//! catalogue in steps, while the walk goes on.
+//! The walk over a registry: its repositories, their tags, the tags' digests and the digests' contents. Findings are
+//! stored in steps while the walk continues.
 //!
-//! Requests run as tasks, a bounded number at a time; everything else happens in one place, [`Walk::take`]. Tags are
-//! read before further repositories are listed, so that a walk that is stopped has finished those that it began with.
+//! Requests run as tasks, a bounded number at a time; all state changes in one place, [`Walk::take`]. Tags are read
+//! before further repositories are listed, so that a walk that is stopped has finished the repositories it began.
 
 mod plan;
 mod take;
@@ -25,14 +25,14 @@ use crate::registry::{Error, SourceListing, Tag};
 use crate::store::{self, ScanStep};
 use take::Unseen;
 
-/// The first of what was found goes into the catalogue after so long, or after `Input::step`.
+/// The first step is stored after this time, or after `Input::step` if that is shorter.
 const FIRST_STEP: Duration = Duration::from_millis(500);
-/// No more tags than these wait for the next step.
+/// The most tags that wait for the next step.
 const MOST_WAITING: usize = 2000;
-/// Tasks for each request that may be in flight: some of them look into the store, or judge.
+/// Tasks per allowed request in flight: some tasks query the store or validate.
 const TASKS_PER_REQUEST: usize = 2;
 
-/// Why a walk has nothing to show.
+/// Why a walk has no result.
 pub(super) enum Stop {
     Registry(Error),
     Store(store::Error),
@@ -44,7 +44,7 @@ impl From<store::Error> for Stop {
     }
 }
 
-/// A walk under way. Keeps what it has when the future of [`Walk::run`] is dropped.
+/// A walk in progress. Keeps its state if the future of [`Walk::run`] is dropped.
 pub(super) struct Walk<'a> {
     input: &'a Input<'a>,
     reader: Reader,
@@ -52,45 +52,45 @@ pub(super) struct Walk<'a> {
     /// Repositories to list, and tags to read.
     listings: VecDeque<String>,
     reads: VecDeque<ToRead>,
-    /// Repositories some of whose tags are not read yet.
+    /// Repositories with tags that are not read yet.
     open: HashMap<Arc<str>, Open>,
-    /// What earlier scans left.
+    /// State of the repositories after earlier scans, and the stored problems by repository and tag.
     states: HashMap<String, RepositoryState>,
     stored_problems: HashMap<String, HashMap<String, Vec<ContentProblem>>>,
-    /// Digests that this walk met first.
+    /// Digests that this walk found, with the state of their content.
     digests: HashMap<String, Digest>,
-    /// Hints that are being followed, by repository, and all that were ever seen.
+    /// Hints that wait for their repository, by repository; and the ids of all hints seen.
     hints: HashMap<String, Vec<HintId>>,
     hints_seen: HashSet<HintId>,
-    /// Repositories that were looked into.
+    /// Repositories whose listing was started.
     begun: HashSet<String>,
-    /// Repositories to list once more, and those of them that wait for the step that is being stored: what was found in
-    /// them before has to be in the store, or it would be found anew.
+    /// Repositories to list again; and those of them that wait until the current step is stored, because what was found
+    /// in them before has to be in the store, else it would be found as new again.
     again: Vec<String>,
     after_step: Vec<String>,
-    /// Repositories that the registry has and that are looked into.
+    /// Repositories that the registry has and that are selected.
     wanted: HashSet<String>,
-    /// Images that repositories no longer have, of those listed to the end by this scan.
+    /// Images that repositories no longer have, for those listed completely by this scan.
     missing: HashMap<String, Vec<ImageId>>,
-    /// What became of the tags of repositories that this scan has been through, and is counted.
+    /// Outcomes already counted, of repositories that this scan has finished.
     tallies: HashMap<String, TagCounts>,
-    /// What the next step takes along.
+    /// Content of the next step.
     step: ScanStep,
     found: Vec<(Option<StoredTag>, FoundTag)>,
     next_step: Instant,
     committing: Option<BoxFuture<'a, store::Result<()>>>,
-    /// Why the listing is not complete; the first reason stays.
+    /// Why the listing is incomplete; the first reason.
     incomplete: Option<String>,
     failures: FailuresInARow,
-    /// When something was last listed or read; at first, when the walk began.
+    /// When a listing or reading last succeeded; initially the start of the walk.
     last_heard: Instant,
-    /// Why the first repository was refused, where some were.
+    /// Why the first repository was refused; `None` if none was.
     refused: Option<Error>,
-    /// New digests that were not pulled, because pulls are few, and why.
+    /// Number of new digests not pulled because of the pull quota, and the reason.
     unpulled: (u32, String),
 }
 
-/// Requests in a row that got no answer: each kind counts by itself, because a registry that lists may give nothing else.
+/// Requests in a row without an answer, by kind: a registry that answers listings may fail all other requests.
 #[derive(Default)]
 struct FailuresInARow {
     listings: u32,
@@ -103,17 +103,17 @@ impl FailuresInARow {
     }
 }
 
-/// What a walk brought home.
+/// The result of a walk.
 pub(super) struct Walked {
     pub step: ScanStep,
     pub incomplete: Option<String>,
     pub wanted: HashSet<String>,
     pub missing: HashMap<String, Vec<ImageId>>,
-    /// Names of the repositories that are known from earlier scans.
+    /// Names of the repositories known from earlier scans.
     pub known: Vec<String>,
 }
 
-/// A task's outcome.
+/// The result of a task.
 enum Event {
     Listed(String, Result<Listed, Trouble>),
     Read { repository: Arc<str>, tag: String, stored: Option<StoredTag>, seen: Result<Seen, Trouble> },
@@ -122,7 +122,7 @@ enum Event {
 struct Listed {
     listing: SourceListing<Tag>,
     stored: Vec<StoredTag>,
-    /// Of digests that the listing gave, where they are new.
+    /// What the store knows of the listing's digests that differ from the stored ones.
     standings: HashMap<String, Standing>,
 }
 
@@ -133,22 +133,22 @@ struct ToRead {
     standing: Option<Standing>,
 }
 
-/// A repository under way.
+/// A repository in progress.
 struct Open {
-    /// Tags that are not read yet.
+    /// Its items (the listing, then tags) that are not finished.
     left: usize,
     state: RepositoryState,
-    /// Its tags were listed, so that it is counted.
+    /// Whether its tags were listed, and are counted.
     is_listed: bool,
-    /// Why it cannot be relied on as it was seen.
+    /// Why its new state must not be relied on.
     failure: Option<String>,
-    /// What it is listed for. Hints that come later are about something that the listing may not have.
+    /// The hints it is listed for. A hint that arrives later may be about something the listing does not contain.
     hints: Vec<HintId>,
 }
 
-/// A digest that is new to the registry.
+/// State of a digest that is new to the registry.
 enum Digest {
-    /// Who waits for it.
+    /// Tags that wait for its content.
     Awaited(Vec<(Arc<str>, String, Option<StoredTag>)>),
     Known(ContentSummary),
     Unread(Unseen),
@@ -186,7 +186,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks. Only the listing of repositories and wrong credentials can stop it; other trouble is noted.
+    /// Runs the walk. Only a failed listing of repositories, wrong credentials or an error of the store abort it; other
+    /// errors are recorded.
     pub(super) async fn run(&mut self) -> Result<(), Stop> {
         self.remember().await?;
         if self.input.scan.trigger != ScanTrigger::Hook {
@@ -197,7 +198,7 @@ impl<'a> Walk<'a> {
             self.start_tasks();
             if self.tasks.is_empty() {
                 self.finish_commit().await?;
-                // Whoever gave a hint while the scan was active relies on it.
+                // A client that sent a hint while the scan was active relies on this scan to follow it.
                 self.follow_hints().await?;
                 if !self.again.is_empty() {
                     self.commit();
@@ -219,7 +220,7 @@ impl<'a> Walk<'a> {
                 }
                 () = tokio::time::sleep_until(self.next_step), if is_due => self.commit(),
                 () = tokio::time::sleep_until(self.last_heard + self.input.patience), if self.failures.any() => {
-                    self.is_gone(&format!("nothing could be had for {} s", self.input.patience.as_secs()));
+                    self.is_gone(&format!("nothing could be read for {} s", self.input.patience.as_secs()));
                     return Ok(());
                 }
             }
@@ -230,12 +231,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The listing is not all: nothing may be removed.
+    /// Marks the listing as incomplete, so that nothing is removed.
     pub(super) fn end_early(&mut self, why: String) {
         self.incomplete.get_or_insert(why);
     }
 
-    /// What is left to store, and what is known now.
+    /// Returns what is left to store, and the result of the walk.
     pub(super) async fn end(mut self) -> store::Result<Walked> {
         self.tasks.abort_all();
         self.finish_commit().await?;
@@ -244,7 +245,7 @@ impl<'a> Walk<'a> {
             self.step.problems.push(problem("pulls-spent", "", "", &why));
             self.end_early(why);
         }
-        // Who is refused everything has seen nothing, and least of all that something is gone.
+        // An account that is refused every repository has seen nothing, and proves nothing gone.
         if let Some(why) = self.refused.take()
             && self.input.progress.counts(self.input.source).repositories_done == 0
         {
@@ -278,7 +279,7 @@ impl<'a> Walk<'a> {
 
     fn begin(&mut self, repository: &str) {
         if let Some(tally) = self.tallies.remove(repository) {
-            // What is looked into once more counts as it is now.
+            // A repository that is listed again is counted anew.
             self.input.progress.update(|counts| {
                 counts.repositories_done = counts.repositories_done.saturating_sub(1);
                 counts.tags = counts.tags.saturating_sub(tally.sum());
@@ -308,7 +309,7 @@ impl<'a> Walk<'a> {
             || !self.again.is_empty()
     }
 
-    /// What was found since the last step, in an order that does not depend on which request was answered first.
+    /// Takes the findings since the last step, in an order that does not depend on the order of replies.
     fn next(&mut self) -> ScanStep {
         let mut step = std::mem::take(&mut self.step);
         let mut found = std::mem::take(&mut self.found);
@@ -322,7 +323,7 @@ impl<'a> Walk<'a> {
         step
     }
 
-    /// Begins to store a step; the walk goes on meanwhile.
+    /// Starts to store a step; the walk continues meanwhile.
     fn commit(&mut self) {
         self.after_step.append(&mut self.again);
         let (input, step) = (self.input, self.next());
@@ -349,7 +350,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Waits for a step that is being stored; for ever where there is none.
+/// Waits for the step that is being stored; forever if there is none.
 async fn wait(committing: &mut Option<BoxFuture<'_, store::Result<()>>>) -> store::Result<()> {
     match committing {
         None => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! Which repositories a walk looks into, and in which order.
+//! Which repositories a walk lists, and in which order.
 
 use chrono::TimeDelta;
 
@@ -8,14 +8,15 @@ use crate::registry::{LeftOut, SourceListing, printable};
 use crate::scan::problem;
 use crate::store;
 
-/// A repository's change signal is trusted when it was listed so long after the signal had come up: times are coarse, and
-/// something may have changed right after we looked.
+/// A change signal is trusted only if the repository was listed this long after the signal had appeared: signals are
+/// coarse times, and something may have changed right after the listing.
 const SETTLED_SECONDS: i64 = 60;
-/// Of names that are none, no more than these are told one by one.
+/// Invalid names reported individually, at most.
 const MOST_LEFT_OUT: usize = 100;
 
 impl Walk<'_> {
-    /// Reads what earlier scans left; what an earlier attempt of this one has finished is not done again.
+    /// Loads the state that earlier scans left; repositories finished by an earlier attempt of this scan are not
+    /// repeated.
     pub(super) async fn remember(&mut self) -> store::Result<()> {
         let (store, registry) = (self.input.store, self.input.registry.id);
         for (repository, tag, problems) in store.image_problem_list(registry).await? {
@@ -51,7 +52,7 @@ impl Walk<'_> {
             counts.repositories = all + misnamed;
             counts.repositories_skipped = all + misnamed - wanted.len() as u64;
         });
-        // New ones first, then those in which something has changed; else in the registry's order.
+        // New repositories first, then changed ones; otherwise in the registry's order.
         let (mut new, mut changed, mut other, mut unchanged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for name in wanted {
             match self.states.get(&name) {
@@ -69,7 +70,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Tells what the listing of repositories has that is none. On disk, it is images.
+    /// Reports invalid names in the listing of repositories. On disk these are images.
     fn leave_out(&mut self, left_out: &[LeftOut]) {
         let told = left_out.iter().filter(|left| left.why != TagOutcome::Artifact).take(MOST_LEFT_OUT);
         for LeftOut { name, why } in told {
@@ -98,8 +99,8 @@ impl Walk<'_> {
         self.input.source.change_signal(repository).unwrap_or_default()
     }
 
-    /// Whether a repository need not be looked into: the registry says that nothing has changed. Only on schedule, since
-    /// people who ask for a scan want to know; and not for ever, since most signals do not tell deletions.
+    /// Whether a repository can be skipped: its change signal is the same. Only in scheduled scans, because a user who
+    /// starts a scan expects a full one; and only for a limited time, because most signals do not change on deletions.
     fn is_unchanged(&self, state: &RepositoryState) -> bool {
         let (Some(listed_at), Some(since)) = (state.listed_at, state.signal_since) else { return false };
         self.input.scan.trigger == ScanTrigger::Schedule
@@ -110,7 +111,7 @@ impl Walk<'_> {
             && (TimeDelta::zero()..self.input.relist_after).contains(&(self.input.clock.now() - listed_at))
     }
 
-    /// Counts and tells of a repository what is known of it.
+    /// Counts and reports a skipped repository from its stored state.
     async fn pass_over(&mut self, repository: &str) -> store::Result<()> {
         let Some(state) = self.states.get(repository) else { return Ok(()) };
         let (tags, outcomes) = (state.tags, state.outcomes);
@@ -128,7 +129,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Lists repositories first in which something has changed by the registry's own word.
+    /// Lists first the repositories that the registry's notifications name.
     pub(super) async fn follow_hints(&mut self) -> store::Result<()> {
         let (store, registry) = (self.input.store, self.input.registry.id);
         for hint in store.hint_list(registry).await? {
@@ -141,7 +142,7 @@ impl Walk<'_> {
                 continue;
             }
             self.wanted.insert(name.clone());
-            // One under way is listed again when it is done.
+            // A repository in progress is listed again after it is finished.
             if !self.hints.contains_key(&name) && !self.open.contains_key(name.as_str()) {
                 if self.begun.contains(&name) {
                     self.again.push(name.clone());

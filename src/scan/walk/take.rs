@@ -1,4 +1,4 @@
-//! What becomes of what the tasks of a walk find out. Everything here is in memory.
+//! Handles the results of a walk's tasks. Everything here is in memory.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::catalog::{ContentProblem, ContentSummary, FoundTag, Standing, StoredT
 use crate::registry::{Error, printable};
 use crate::store::Looked;
 
-/// After this many requests in a row that got no answer, the registry counts as gone and the walk ends: otherwise each
-/// of its thousand tags would be waited for, retries and all.
+/// After this many requests in a row without an answer, the registry counts as gone and the walk ends; otherwise each
+/// of a thousand tags would wait for its timeout and retries.
 const OUTAGE: u32 = 8;
 
-/// Why a tag could not be read, and what it comes to.
+/// Why a tag could not be read, and its outcome.
 #[derive(Clone, Debug)]
 pub(super) struct Unseen {
     outcome: TagOutcome,
@@ -24,7 +24,7 @@ pub(super) struct Unseen {
 }
 
 impl Walk<'_> {
-    /// Takes what a task found out. True: the walk is over.
+    /// Handles the result of a task. `true`: the walk is over.
     pub(super) fn take(&mut self, event: Result<Event, tokio::task::JoinError>) -> Result<bool, Stop> {
         match event {
             Ok(Event::Listed(repository, Ok(listed))) => {
@@ -43,14 +43,14 @@ impl Walk<'_> {
             Ok(Event::Read { repository, tag, stored, seen }) => self.take_read(repository, tag, stored, seen),
             Err(why) => match why.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Only who drops the walk cancels its tasks.
+                // Tasks are cancelled only when the walk is dropped.
                 Err(_) => Ok(false),
             },
         }
     }
 
-    /// A repository that this account may not read says nothing of the others: they lose what they no longer have. Any other
-    /// failure may be the registry's as a whole.
+    /// A repository refused to this account does not affect the others: their gone images are removed. Any other
+    /// failure may concern the whole registry.
     fn take_failed_listing(&mut self, repository: &str, why: &Error) {
         if is_refused(why) {
             self.step.problems.push(problem(
@@ -191,7 +191,7 @@ impl Walk<'_> {
         over
     }
 
-    /// What a digest holds is known now, or will not be: those who wait for it are done.
+    /// Finishes the tags that wait for a digest: its content is known now, or could not be read.
     fn settle_digest(&mut self, digest: &str, outcome: Result<ContentSummary, Unseen>) {
         if digest.is_empty() {
             return;
@@ -210,7 +210,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A tag is done with.
+    /// Counts a finished tag.
     fn count(&mut self, repository: &str, outcome: TagOutcome) {
         if let Some(open) = self.open.get_mut(repository) {
             open.state.outcomes.add(outcome, 1);
@@ -221,16 +221,16 @@ impl Walk<'_> {
         });
     }
 
-    /// A tag points where it did.
+    /// Records a tag with the same digest as stored.
     fn see_unchanged(&mut self, repository: &str, stored: &StoredTag, is_again: bool) {
-        // An earlier attempt of this scan has counted what it stored.
+        // An earlier attempt of this scan has counted the tags that it stored.
         let is_counted = is_again || self.input.resumed_since.is_some_and(|since| stored.changed_at >= since);
         self.input.progress.update(|counts| counts.unchanged += u64::from(!is_counted));
         self.count(repository, stored.outcome);
         self.tell_problems(repository, &stored.tag, stored.outcome, &stored.job_name, None);
     }
 
-    /// A tag points to a digest that is known, and did not before.
+    /// Records a tag with a new digest whose content is known.
     fn see(
         &mut self,
         repository: &str,
@@ -251,7 +251,7 @@ impl Walk<'_> {
         self.found.push((stored, found(repository, tag, Some(digest))));
     }
 
-    /// Reports what is wrong with the content of a tag; `None`: what the store knows of it.
+    /// Reports the problems of a tag's content; `None` for the stored ones.
     pub(super) fn tell_problems(
         &mut self,
         repository: &str,
@@ -270,9 +270,9 @@ impl Walk<'_> {
         }
     }
 
-    /// A listed tag could not be read: it neither appears nor vanishes. When the registry did not answer, the scan is
-    /// partial; when it refused, or what it answered is unusable, it will be so tomorrow, and must not keep vanished
-    /// images in the catalogue for ever.
+    /// Records a tag that is listed but could not be read: it is neither added nor removed. If the registry did not
+    /// answer, the scan is partial. If it refused, or its answer is unusable, it will do so tomorrow as well, and must
+    /// not keep gone images in the catalogue forever.
     fn unseen(&mut self, repository: &str, tag: &str, Unseen { outcome, why }: &Unseen) {
         self.count(repository, *outcome);
         if let Error::NoPulls(why) = why {
@@ -281,7 +281,7 @@ impl Walk<'_> {
             self.step.problems.push(problem(outcome.as_str(), repository, tag, why));
         }
         if is_refused(why) || matches!(why, Error::Malformed(_) | Error::NotFound(_) | Error::NoPulls(_)) {
-            // Whatever its registry says of the repository then, the next scan has to look, and to tell.
+            // Whatever the change signal then, the next scan has to read the repository and report again.
             if let Some(open) = self.open.get_mut(repository) {
                 open.state.change_signal.clear();
             }
@@ -297,7 +297,7 @@ impl Walk<'_> {
         }
     }
 
-    /// One thing less to do in a repository; after the last one it is done.
+    /// Finishes one item of a repository; after the last one the repository is done.
     fn one_less(&mut self, repository: &Arc<str>) {
         let Some(open) = self.open.get_mut(repository) else { return };
         open.left -= 1;
@@ -327,7 +327,8 @@ impl Walk<'_> {
         self.end_early(why);
     }
 
-    /// Whether to go on after a failure: not with wrong credentials, and not when nothing is answered any more.
+    /// Whether the walk ends after a failure: wrong credentials abort it, and it ends after too many requests without
+    /// an answer.
     fn is_over(&mut self, why: Error, of: impl Fn(&mut FailuresInARow) -> &mut u32) -> Result<bool, Stop> {
         match why {
             Error::WrongPassword(_) => Err(Stop::Registry(why)),
@@ -344,14 +345,14 @@ impl Walk<'_> {
         }
     }
 
-    /// The walk ends here, because the registry gives nothing more.
+    /// Ends the walk as incomplete, because the registry no longer answers.
     pub(super) fn is_gone(&mut self, why: &str) {
         self.step.problems.push(problem("registry-gone", "", "", why));
         self.incomplete = Some(format!("the registry stopped answering half-way: {why}"));
     }
 }
 
-/// What a tag comes to that could not be read.
+/// The outcome of a tag that could not be read.
 fn unread(outcome: TagOutcome, why: &Error) -> TagOutcome {
     match why {
         Error::NoPulls(_) => TagOutcome::PullsSpent,
@@ -360,7 +361,7 @@ fn unread(outcome: TagOutcome, why: &Error) -> TagOutcome {
     }
 }
 
-/// Whether the registry answered, but does not let this account (or strangers) have it.
+/// Whether the registry answered, but refuses this account or anonymous access.
 fn is_refused(why: &Error) -> bool {
     matches!(why, Error::Forbidden(_) | Error::LoginRequired(_))
 }
