@@ -1,4 +1,5 @@
-//! Throws away what nobody needs: expired sessions, old scans, contents without images.
+//! Deletes what has expired: sessions, known networks of users, events, old scans, contents without images, kept ids,
+//! runs.
 
 use std::time::Duration;
 

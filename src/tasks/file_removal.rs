@@ -1,4 +1,4 @@
-//! Removes the files of runs that were thrown away.
+//! Removes the files of runs whose files were discarded.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) struct FileRemoval;
 
 impl Reconcile for FileRemoval {
     const NAME: &'static str = "file_removal";
-    /// Tries again what could not be removed.
+    /// Retries removals that failed.
     const PERIOD: Duration = Duration::from_secs(600);
 
     async fn wake(app: &App) {

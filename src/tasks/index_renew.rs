@@ -1,4 +1,4 @@
-//! Makes the search index anew where it is missing, damaged or of older rules.
+//! Rebuilds the search index if it is missing, damaged or of an older revision of its rules.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) struct IndexRenew;
 
 impl Reconcile for IndexRenew {
     const NAME: &'static str = "index_renew";
-    /// Finds that the folder was deleted; asking costs one look at a file.
+    /// Detects that the folder was deleted; costs one file lookup.
     const PERIOD: Duration = Duration::from_secs(2);
 
     async fn wake(app: &App) {
@@ -19,7 +19,7 @@ impl Reconcile for IndexRenew {
     }
 
     async fn reconcile(app: &App, stop: &CancellationToken) -> Result<bool> {
-        // Half an index is nothing to wait for.
+        // A shutdown does not wait for a half-built index.
         stop.run_until_cancelled(app.index_renew()).await.unwrap_or(Ok(())).map(|()| false)
     }
 }

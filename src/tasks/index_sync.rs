@@ -1,4 +1,4 @@
-//! Brings the search index to the catalogue's revision.
+//! Updates the search index to the catalogue's revision.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) struct IndexSync;
 
 impl Reconcile for IndexSync {
     const NAME: &'static str = "index_sync";
-    /// Finds what other processes changed; asking costs one row.
+    /// Detects changes by other processes; costs one row.
     const PERIOD: Duration = Duration::from_millis(500);
 
     async fn wake(app: &App) {

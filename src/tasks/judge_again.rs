@@ -1,4 +1,4 @@
-//! Judges manifests again that an older SILO judged: its rules were others.
+//! Validates again the manifests that an older SILO validated under other rules.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) struct JudgeAgain;
 
 impl Reconcile for JudgeAgain {
     const NAME: &'static str = "judge_again";
-    /// Finds what an older process on the same database stores; asking costs one look into an index.
+    /// Detects what an older process on the same database stores; costs one index lookup.
     const PERIOD: Duration = Duration::from_secs(3600);
 
     async fn wake(_app: &App) {

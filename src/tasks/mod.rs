@@ -1,5 +1,5 @@
-//! Background reconcilers: each compares what is with what should be and closes the gap. They take no input other than
-//! "wake up", can be killed at any await, and do no retries of their own: the next wake-up is the retry.
+//! Background reconcilers: each compares the actual state with the desired state and closes the gap. Their only input
+//! is a wake-up; they can be killed at any await; the next wake-up is their only retry.
 
 mod cleanup;
 mod file_removal;
@@ -19,27 +19,27 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, App};
 
-/// How long a task that failed rests.
+/// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// One background task.
+/// A background reconciler.
 pub trait Reconcile: Send + Sync + 'static {
-    /// For logs and metrics.
+    /// Its name in logs and metrics.
     const NAME: &'static str;
-    /// It looks at least this often, so that a lost wake-up costs only time.
+    /// The longest time between two runs, so that a lost wake-up only costs time.
     const PERIOD: Duration;
 
-    /// Comes back when there may be something to do.
+    /// Returns when there may be work.
     fn wake(app: &App) -> impl Future<Output = ()> + Send;
 
-    /// Closes the gap, or a part of it: true asks to be called again at once.
+    /// Closes the gap, or a part of it; `true` asks to be called again at once.
     fn reconcile(app: &App, stop: &CancellationToken) -> impl Future<Output = app::Result<bool>> + Send;
 }
 
-/// Starts every task. They end soon after `stop`.
+/// Starts all tasks. They end soon after `stop` is cancelled.
 ///
 /// # Errors
-/// The cron clock cannot be started.
+/// The cron scheduler cannot be started.
 pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     tasks.spawn(drive::<scan_due::ScanDue>(app.clone(), stop.clone()));
@@ -68,7 +68,7 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
     Ok(tasks)
 }
 
-/// Strikes every minute. Only a wake-up: whether a scan is due stands in the store.
+/// Notifies every minute. Only a wake-up: the store knows which scans are due.
 async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
     let clock = JobScheduler::new().await?;
     let app = app.clone();
@@ -81,8 +81,8 @@ async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
     Ok(clock)
 }
 
-/// Strikes as well, a minute after the minute before: the cron clock goes by the time of day, so it stands still for as long
-/// as that was set back.
+/// Notifies every 60 seconds as well: the cron scheduler follows the system clock, so it stops for as long as that was
+/// set back.
 async fn strike_minutes(app: App, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -93,7 +93,7 @@ async fn strike_minutes(app: App, stop: CancellationToken) {
 }
 
 async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {
-    // There from the start, so that a first failure shows as a rise.
+    // Registered at the start, so that the first failure shows as an increase.
     metrics::counter!("silo_task_failures_total", "task" => T::NAME).increment(0);
     while !stop.is_cancelled() {
         match T::reconcile(&app, &stop).await {
@@ -102,7 +102,7 @@ async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {
             Err(why) => {
                 metrics::counter!("silo_task_failures_total", "task" => T::NAME).increment(1);
                 match why {
-                    // The store has told once what all tasks would tell.
+                    // The store has logged this once for all tasks.
                     app::Error::StoreAway(why) => tracing::debug!(task = T::NAME, why, "a background task waits"),
                     why => {
                         tracing::error!(task = T::NAME, %why, "a background task failed; it tries again at its next wake-up");
@@ -115,7 +115,7 @@ async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {
             }
         }
         tokio::select! {
-            // A wake-up that came while we looked is not lost: `notify_one` keeps it for the next who waits.
+            // A wake-up during `reconcile` is not lost: `notify_one` keeps it for the next waiter.
             _ = tokio::time::timeout(T::PERIOD, T::wake(&app)) => {}
             () = stop.cancelled() => return,
         }

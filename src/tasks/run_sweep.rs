@@ -1,4 +1,4 @@
-//! Removes containers that no run has any more: a silo died between two steps, or another took its runs.
+//! Removes containers without a run: their SILO process died between two steps, or another process took its runs over.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Does the runs that are queued, one at a time.
+//! Executes queued runs, one at a time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) struct RunWorker;
 
 impl Reconcile for RunWorker {
     const NAME: &'static str = "run_worker";
-    /// Finds runs queued by other processes, those whose time has come, and those whose silo died.
+    /// Detects runs queued by other processes, runs that have become due, and runs whose process died.
     const PERIOD: Duration = Duration::from_secs(5);
 
     async fn wake(app: &App) {
@@ -21,7 +21,7 @@ impl Reconcile for RunWorker {
     async fn reconcile(app: &App, stop: &CancellationToken) -> Result<bool> {
         let found_one = app.run_work(stop).await?;
         if found_one {
-            // There may be more than this worker can do.
+            // There may be more than this worker can execute.
             app.signals().run_queued.notify_one();
         }
         Ok(found_one)

@@ -1,4 +1,4 @@
-//! Queues the scans that the schedule wants.
+//! Queues the scans that are due by the schedule.
 
 use std::time::Duration;
 

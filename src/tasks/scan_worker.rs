@@ -1,4 +1,4 @@
-//! Does the scans that are queued, one at a time.
+//! Executes queued scans, one at a time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(super) struct ScanWorker;
 
 impl Reconcile for ScanWorker {
     const NAME: &'static str = "scan_worker";
-    /// Finds scans queued by other processes, and those whose worker died.
+    /// Detects scans queued by other processes, and those whose worker died.
     const PERIOD: Duration = Duration::from_secs(5);
 
     async fn wake(app: &App) {
@@ -21,7 +21,7 @@ impl Reconcile for ScanWorker {
     async fn reconcile(app: &App, stop: &CancellationToken) -> Result<bool> {
         let found_one = app.scan_work(stop).await?;
         if found_one {
-            // There may be more than this worker can do.
+            // There may be more than this worker can execute.
             app.signals().scan_queued.notify_one();
         }
         Ok(found_one)
