@@ -20,10 +20,10 @@ use self::lines::OneLine;
 use self::log_queue::LogQueue;
 use crate::config::{Log, LogFormat};
 
-/// How long the end of the process waits for whoever reads its log.
+/// How long the end of the process waits for the reader of its log.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// The log of this process. When it is dropped, also by a panic, the lines that wait are written.
+/// The log of this process. Dropping it, also in a panic, writes the lines that are queued.
 pub struct LogOutput(LogQueue);
 
 impl Drop for LogOutput {
@@ -32,23 +32,23 @@ impl Drop for LogOutput {
     }
 }
 
-/// Starts logging to standard error: standard output is for what people asked for. Panics are logged as well: the usual
-/// way of telling them waits for whoever reads.
+/// Starts logging to standard error, because standard output is for results. Panics are logged too: the default hook
+/// would block on the reader of standard error.
 ///
 /// # Errors
-/// A filter that cannot be read.
+/// An invalid log filter.
 pub fn start_logs(log: &Log) -> anyhow::Result<LogOutput> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|why| anyhow::anyhow!("the log filter '{}' cannot be read: {why}", log.filter))?;
-    // A handle of its own, since that of the standard library is locked for as long as a write takes.
+    // A separate handle, because the standard library's is locked during each write.
     let queue = LogQueue::into_writer(File::from(std::io::stderr().as_fd().try_clone_to_owned()?))?;
     let (coloured, to) = (std::io::stderr().is_terminal(), queue.clone());
     let lines = tracing_subscriber::fmt()
-        // bollard logs what it sends, and with it what jobs are given in secret.
+        // bollard logs its requests, which contain secrets of jobs.
         .with_env_filter(filter.add_directive("bollard=off".parse().expect("a directive")))
         .with_writer(move || OneLine { to: to.clone(), coloured })
         .with_ansi(coloured);
-    // Fails only when logging was started before, as in tests.
+    // Fails only if logging was started before, as in tests.
     _ = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().try_init(),
@@ -70,7 +70,7 @@ pub fn metrics() -> &'static PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| {
         let seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-        // A scan may take hours. The full name goes before the ending.
+        // A scan may take hours. A full name takes precedence over a suffix.
         let longer = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0];
         let scans = Matcher::Full("silo_scan_duration_seconds".to_owned());
         let recorder = PrometheusBuilder::new()
@@ -82,7 +82,7 @@ pub fn metrics() -> &'static PrometheusHandle {
         metrics::set_global_recorder(BoundedRecorder::new(recorder, MOST_SERIES))
             .expect("this is the only recorder of the process");
         for (name, meaning) in documented() {
-            // Whatever kind it is: a description belongs to a name.
+            // Of any kind: a description belongs to the name.
             metrics::describe_gauge!(name, meaning);
         }
         metrics::gauge!("silo_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -91,10 +91,10 @@ pub fn metrics() -> &'static PrometheusHandle {
     })
 }
 
-/// The page that tells operators what each series is.
+/// The page that documents each metric for operators.
 const PAGE: &str = include_str!("../docs/operations.md");
 
-/// The names of series with what they mean, from the tables of the page.
+/// The names and descriptions of the metrics in the page's tables.
 fn documented() -> impl Iterator<Item = (&'static str, String)> {
     PAGE.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `silo_")?.split('|').map(str::trim);
@@ -105,15 +105,16 @@ fn documented() -> impl Iterator<Item = (&'static str, String)> {
     })
 }
 
-/// Most series of one name. Labels have few values, all but those that admins name: registries and their hosts. A series
-/// stays until the process ends, so somebody who adds and deletes registries for ever gets no more of them at some point.
+/// The most series of one name. Labels have few values, except those that admins choose: registries and their hosts. A
+/// series stays until the process ends, so an admin who adds and deletes registries endlessly reaches this limit
+/// instead of exhausting memory.
 const MOST_SERIES: usize = 5000;
 
-/// A recorder in which no name has more than so many series. What is recorded of others is lost.
+/// A recorder with a limit on the series of each name. Values of further series are discarded.
 struct BoundedRecorder<R> {
     inner: R,
     most: usize,
-    /// By name, with their labels. Not their hashes: those of short labels are the same.
+    /// The series of each name, with their labels. Not hashes of them: short labels have equal ones.
     known: Mutex<HashMap<String, HashSet<Key>>>,
 }
 

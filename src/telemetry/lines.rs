@@ -1,9 +1,9 @@
-//! One line in the log for one event, whatever names and causes hold.
+//! Keeps each log event on one line, whatever its names and causes contain.
 
 use std::io::{self, Write};
 
-/// Writes each event, which comes as one buffer, as one line: control characters become `\u{…}`, but for colours where they
-/// are `coloured`.
+/// Writes each event, which arrives as one buffer, as one line: control characters become `\u{…}`, except colour
+/// sequences if `coloured`.
 pub(super) struct OneLine<W> {
     pub(super) to: W,
     pub(super) coloured: bool,
@@ -34,7 +34,7 @@ fn one_line(event: &str, coloured: bool) -> String {
     line + end
 }
 
-/// Whether a text begins with what sets a terminal's colours (ECMA-48, SGR).
+/// Whether a text begins with a sequence that sets a terminal's colours (ECMA-48, SGR).
 fn is_colour(text: &str) -> bool {
     let parameters = text.strip_prefix("\u{1b}[").unwrap_or_default();
     parameters.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')

@@ -1,5 +1,6 @@
-//! Log lines on their way to standard error. Whoever logs never waits for whoever reads: lines wait in a bounded queue, which
-//! a thread of its own writes. Lines that find the queue full, or nobody who reads, are dropped and counted.
+//! A queue of log lines between the program and standard error, so that logging never waits for the reader. The queue
+//! is bounded, and a thread of its own writes it. Lines that find it full, or that cannot be written, are dropped and
+//! counted.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,10 +11,10 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The most bytes that wait.
+/// The most bytes in the queue.
 const MAX_WAITING: usize = 1 << 20;
 
-/// The queue. Its copies are the same one.
+/// The queue. Clones share it.
 #[derive(Clone, Default)]
 pub struct LogQueue(Arc<Shared>);
 
@@ -32,7 +33,7 @@ struct State {
 }
 
 impl LogQueue {
-    /// A queue whose lines go there.
+    /// A queue whose lines are written to `to`.
     ///
     /// # Errors
     /// The system has no thread left.
@@ -43,7 +44,7 @@ impl LogQueue {
         Ok(queue)
     }
 
-    /// Waits until everything is written, but no longer than this.
+    /// Waits until all lines are written, at most `patience`.
     pub fn flush(&self, patience: Duration) {
         let is_busy = |state: &mut State| state.is_writing || !state.lines.is_empty();
         drop(self.0.changed.wait_timeout_while(self.state(), patience, is_busy));
@@ -69,7 +70,7 @@ impl LogQueue {
             state.is_writing = true;
             drop(state);
             for line in lines {
-                // Each line in one piece, since others may write to the same file.
+                // Each line in one write, because other processes may write to the same file.
                 let is_written = to.write_all(&line).and_then(|()| to.flush()).is_ok();
                 dropped(u64::from(!is_written));
                 self.state().bytes -= line.len();
@@ -96,7 +97,7 @@ impl<'a> MakeWriter<'a> for LogQueue {
     }
 }
 
-/// Takes each call's bytes for a line, as tracing-subscriber writes them. It never fails.
+/// Takes the bytes of each call as one line, as tracing-subscriber writes them. Never fails.
 impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -121,7 +122,7 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut queue = LogQueue::into_writer(writer).unwrap();
         let line = |number: usize| format!("{number:>999}\n");
-        // Three times what the queue and the pipe hold.
+        // Three times the capacity of the queue and the pipe.
         let lines = 3 * (MAX_WAITING + 65_536) / 1_000;
         for number in 0..lines {
             queue.write_all(line(number).as_bytes()).unwrap();
@@ -131,7 +132,7 @@ mod tests {
         reader.read_exact(&mut first).unwrap();
         let expected: String = (0..MAX_WAITING / 1_000).map(line).collect();
         assert!(first == expected.as_bytes(), "what was taken comes whole and in order");
-        // Everything that follows is read, so that there is room again.
+        // Reads all that follows, so that there is room again.
         thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
         queue.flush(LONG);
         assert_eq!(queue.state().bytes, 0);
