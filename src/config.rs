@@ -1,6 +1,6 @@
-//! Configuration: defaults (`config/silo.toml`, compiled in), then a file, then the environment, then flags.
+//! Configuration, in layers: the defaults (`config/silo.toml`, compiled in), a file, the environment, flags.
 //!
-//! The only place that reads the environment.
+//! No other file reads the environment.
 
 mod layers;
 mod rules;
@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 const DEFAULTS: &str = include_str!("../config/silo.toml");
 
-/// Short environment names that predate the general rule, and the keys they set. Later ones win.
+/// Short names of variables that are older than the general rule, and the options they set. Later ones override earlier
+/// ones.
 const SHORT_NAMES: [(&str, &str); 8] = [
     ("SILO_DATA", "data"),
     ("SILO_LISTEN", "listen"),
@@ -27,7 +28,7 @@ const SHORT_NAMES: [(&str, &str); 8] = [
     ("SILO_LOG", "log.filter"),
 ];
 
-/// Everything that can be set. Field by field as in `config/silo.toml`, which documents them.
+/// All options. The fields are those of `config/silo.toml`, which documents them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -45,6 +46,7 @@ pub struct Settings {
     pub log: Log,
 }
 
+/// Options of the section `[database]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
@@ -54,6 +56,7 @@ pub struct Database {
     pub sqlite_path: PathBuf,
 }
 
+/// Options of the section `[admin]`: the first user.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
@@ -62,6 +65,7 @@ pub struct Admin {
     pub password: SecretString,
 }
 
+/// Options of the section `[auth]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
@@ -78,6 +82,7 @@ pub struct Auth {
     pub remote_images_per_minute: u32,
 }
 
+/// Options of the section `[http]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
@@ -96,12 +101,14 @@ pub struct Http {
     pub heartbeat_seconds: u32,
 }
 
+/// Options of the section `[hooks]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hooks {
     pub per_minute: u32,
 }
 
+/// Options of the section `[events]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
@@ -109,6 +116,7 @@ pub struct Events {
     pub keep_days: u32,
 }
 
+/// Options of the section `[scan]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scan {
@@ -136,6 +144,7 @@ pub struct Scan {
     pub keep: u32,
 }
 
+/// Options of the section `[runs]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Runs {
@@ -173,6 +182,7 @@ pub struct Runs {
     pub keep_uploads_days: u32,
 }
 
+/// The network of runs' containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunNetwork {
@@ -181,12 +191,14 @@ pub enum RunNetwork {
     Host,
 }
 
+/// Options of the section `[search]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
     pub synonyms: PathBuf,
 }
 
+/// Options of the section `[log]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
@@ -194,6 +206,7 @@ pub struct Log {
     pub filter: String,
 }
 
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -201,7 +214,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What the command line sets.
+/// Options set on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     pub config: Option<PathBuf>,
@@ -209,12 +222,12 @@ pub struct Flags {
     pub listen: Option<String>,
 }
 
-/// A configuration that cannot be used; the text names the key, the reason and where to look.
+/// Invalid configuration; the text names the option, the reason and the place.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration cannot be used:\n{0}\nEvery option, its default and its meaning: `silo config --defaults`.")]
 pub struct Error(String);
 
-/// Where a user of the command line keeps what is theirs: `$XDG_CONFIG_HOME/silo`, or `~/.config/silo`.
+/// The folder of a user's own files for the command line: `$XDG_CONFIG_HOME/silo`, or `~/.config/silo`.
 pub fn user_folder() -> Option<PathBuf> {
     let given = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = given.or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".config")))?;
@@ -222,10 +235,10 @@ pub fn user_folder() -> Option<PathBuf> {
 }
 
 impl Settings {
-    /// Reads all layers, the environment of this process among them.
+    /// Reads all layers, including the environment of this process.
     ///
     /// # Errors
-    /// A file that cannot be read, an unknown key, a value of the wrong type or out of range.
+    /// An unreadable file, an unknown option, a value of the wrong type or out of range.
     pub fn load(flags: &Flags) -> Result<Self, Error> {
         Self::from_layers(flags, &std::env::vars().collect())
     }
@@ -257,17 +270,17 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The compiled-in file with every option.
+    /// The compiled-in file with all options.
     pub fn defaults() -> &'static str {
         DEFAULTS
     }
 
-    /// The merged configuration as TOML, secrets masked.
+    /// The merged configuration as TOML, with secrets masked.
     pub fn show(&self) -> String {
         toml::to_string_pretty(self).expect("settings are plain tables, texts and numbers")
     }
 
-    /// The SQLite file.
+    /// Path of the SQLite file.
     pub fn sqlite_path(&self) -> PathBuf {
         if self.database.sqlite_path.as_os_str().is_empty() {
             self.data.join("silo.db")
@@ -276,12 +289,12 @@ impl Settings {
         }
     }
 
-    /// A file or folder in the data directory.
+    /// Path of a file or folder in the data directory.
     pub fn in_data(&self, name: impl AsRef<Path>) -> PathBuf {
         self.data.join(name)
     }
 
-    /// Where runs live; absolute, as engines want it.
+    /// Folder of the runs; absolute, because container engines require it.
     pub fn runs_folder(&self) -> PathBuf {
         let folder = &self.runs.folder;
         let folder = if folder.as_os_str().is_empty() { self.in_data("runs") } else { folder.clone() };
@@ -290,7 +303,7 @@ impl Settings {
 }
 
 impl Runs {
-    /// A root in a mount root could be exchanged by a job that has that mounted.
+    /// Checks that no root lies in a mount root: a job that mounts the outer one could replace the inner one.
     fn check_roots(&self) -> Result<(), String> {
         for (key, roots) in [("runs.input_roots", &self.input_roots), ("runs.mount_roots", &self.mount_roots)] {
             let inner = roots.iter().find_map(|root| {
@@ -309,7 +322,7 @@ impl Runs {
 }
 
 impl Database {
-    /// Puts the password of the file into the address.
+    /// Inserts the password from the file into the address.
     fn read_password(&mut self) -> Result<(), String> {
         if self.password_file.as_os_str().is_empty() {
             return Ok(());
@@ -328,7 +341,7 @@ impl Database {
     }
 }
 
-/// Shows that a secret is set, never what it is.
+/// Serializes whether a secret is set, never its value.
 fn masked<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(if secret.expose_secret().is_empty() { "" } else { "********" })
 }
@@ -412,7 +425,7 @@ mod tests {
         }
     }
 
-    /// A file in which the option stands on line 3.
+    /// A file with the option on line 3.
     fn in_file(option: &str, value: &str) -> Result<Settings, Error> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("silo.toml");
@@ -424,7 +437,7 @@ mod tests {
         Settings::from_layers(&Flags { config: Some(path), ..Flags::default() }, &HashMap::new())
     }
 
-    /// By the type of the option's default, or for the option itself: what it cannot be, as TOML.
+    /// Values, as TOML, that are invalid for the option or for the type of its default.
     fn wrong_values(option: &str, default: &toml::Value) -> Vec<&'static str> {
         let of_type: &[&str] = match default {
             toml::Value::Integer(_) => {

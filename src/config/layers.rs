@@ -1,5 +1,5 @@
-//! Where values come from: the compiled-in file, a file, the environment, flags. Each value knows its place, so that
-//! what is wrong with it can be told there.
+//! The layers of the configuration: the compiled-in file, a file, the environment, flags. Each value carries its place,
+//! so that errors can name it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,31 +10,31 @@ use toml::{Table, Value};
 use super::rules::OPTIONS;
 use super::{DEFAULTS, SHORT_NAMES};
 
-/// The general form of a variable: `SILO__SECTION__KEY`.
+/// Prefix of the general form of a variable: `SILO__SECTION__KEY`.
 const PREFIX: &str = "SILO__";
 
-/// The values of one source.
+/// The values of one layer.
 #[derive(Default)]
 pub(super) struct Layer {
     pub values: Vec<Given>,
-    /// What is wrong, each with its place.
+    /// Errors, each with its place.
     pub problems: Vec<String>,
 }
 
-/// A value that was given.
+/// A value of an option.
 pub(super) struct Given {
-    /// As in `scan.workers`.
+    /// Such as `scan.workers`.
     pub option: String,
     pub value: Value,
 }
 
 impl Layer {
-    /// What is compiled in.
+    /// The compiled-in defaults.
     pub fn defaults() -> Self {
         Self::of_toml("config/silo.toml", DEFAULTS)
     }
 
-    /// A file that somebody names.
+    /// A configuration file.
     pub fn of_file(path: &Path) -> Self {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
@@ -48,7 +48,7 @@ impl Layer {
         let mut layer = Self::default();
         let (spans, table) = match (DeTable::parse(text), text.parse::<Table>()) {
             (Ok(spans), Ok(table)) => (spans.into_inner(), table),
-            // Not as it shows itself: that would hold the line, and the line may hold a secret.
+            // Not the error's `Display`, which contains the line: it may contain a secret.
             (Err(why), _) | (_, Err(why)) => {
                 let place = why.span().map_or_else(|| name.to_owned(), |span| format!("{name}:{}", line(span.start)));
                 layer.problems.push(format!("{place}: this is no TOML: {}", why.message()));
@@ -73,7 +73,7 @@ impl Layer {
         layer
     }
 
-    /// What the environment sets in the general form.
+    /// The variables of the general form.
     pub fn of_environment(environment: &HashMap<String, String>) -> Self {
         let mut layer = Self::default();
         let mut named: Vec<_> = environment.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
@@ -88,7 +88,7 @@ impl Layer {
         layer
     }
 
-    /// What the environment sets by the short names.
+    /// The variables with short names.
     pub fn of_short_names(environment: &HashMap<String, String>) -> Self {
         let mut layer = Self::default();
         for (name, option) in SHORT_NAMES {
@@ -99,7 +99,7 @@ impl Layer {
         layer
     }
 
-    /// Takes a value in, or says what is wrong with it. The place: `FILE:LINE`, or the name of a variable or flag.
+    /// Adds a value, or the error if it is invalid. `place` is `FILE:LINE`, or the name of a variable or flag.
     pub fn give(&mut self, option: &str, value: Value, place: String) {
         let wrong = match OPTIONS.get(option) {
             Some(rule) => rule.check(&value).err().map(|why| format!("{place}: {option} {why}")),
@@ -115,7 +115,7 @@ impl Layer {
     }
 }
 
-/// All layers as one table, later ones over earlier ones; or all that is wrong, a line each.
+/// All layers as one table, later ones overriding earlier ones; or all errors, one per line.
 pub(super) fn merge(layers: Vec<Layer>) -> Result<Table, String> {
     let problems: Vec<&str> = layers.iter().flat_map(|layer| &layer.problems).map(String::as_str).collect();
     if !problems.is_empty() {
@@ -138,17 +138,17 @@ fn is_section(name: &str) -> bool {
     OPTIONS.keys().any(|option| option.split_once('.').is_some_and(|(section, _)| section == name))
 }
 
-/// The general variable of an option.
+/// The variable of an option in the general form.
 fn variable(option: &str) -> String {
     format!("{PREFIX}{}", option.replace('.', "__").to_uppercase())
 }
 
-/// Says that there is no such option, and which is most like it; `spelled` is how options are written there.
+/// Error for an unknown option, with the most similar one; `spelled` writes an option as it is written in this layer.
 fn unknown(place: &str, given: &str, spelled: impl Fn(&str) -> String) -> String {
     let own_name = |option: &str| option.rsplit('.').next().unwrap_or_default().to_lowercase();
     let distance = |option: &&String| {
         let typed = strsim::osa_distance(given, &spelled(option));
-        // Rightly spelled in the wrong section.
+        // Correctly spelled, but in the wrong section.
         if own_name(option) == own_name(given) { (1, typed) } else { (typed, typed) }
     };
     let alike = OPTIONS.keys().min_by_key(distance).filter(|option| distance(option).0 <= 3);

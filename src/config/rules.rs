@@ -1,4 +1,4 @@
-//! What each option may be. Every option of `config/silo.toml` has a rule here; a test holds the two together.
+//! The valid values of each option. Every option of `config/silo.toml` has a rule here; a test compares both.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,23 +10,23 @@ use toml::{Table, Value};
 
 use super::DEFAULTS;
 
-/// Most bytes of one text.
+/// The most bytes of one text.
 const MAX_TEXT: usize = 4096;
 
-/// What a value must be.
+/// The type of an option's values, with their limits.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
-    /// A whole number, with its bounds.
+    /// An integer, with its bounds.
     Whole(i64, i64),
     Decimal(f64, f64),
     Switch,
     Text(TextCheck),
-    /// The same, never shown.
+    /// A text that is never shown.
     Secret(TextCheck),
     Texts(TextCheck),
 }
 
-/// Whether a text will do; the error says what it must be.
+/// Checks a text; the error says what it must be.
 type TextCheck = fn(&str) -> Result<(), String>;
 
 use Rule::{Decimal, Secret, Switch, Text, Texts, Whole};
@@ -35,7 +35,7 @@ const DAY: i64 = 86_400;
 /// A century in days; ten years in hours.
 const MAX_DAYS: i64 = 36_500;
 const MAX_HOURS: i64 = 87_600;
-/// A petabyte.
+/// A pebibyte.
 const MAX_MIB: i64 = 1 << 30;
 const MILLION: i64 = 1_000_000;
 
@@ -86,7 +86,7 @@ const RULES: &[(&str, Rule)] = &[
     ("scan.step_seconds", Whole(0, 3600)),
     ("scan.relist_hours", Whole(0, MAX_HOURS)),
     ("scan.wait_seconds", Whole(0, 3600)),
-    // Shorter, and a busy worker would lose its scans.
+    // With a shorter lease a busy worker would lose its scans.
     ("scan.lease_seconds", Whole(5, DAY)),
     ("scan.layout_roots", Texts(path)),
     ("scan.allow_private", Switch),
@@ -147,7 +147,7 @@ pub(super) static OPTIONS: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
     options
 });
 
-/// An option with its rule; what has none must be of the default's type.
+/// An option with its rule; without a rule, any value of the default's type is valid.
 fn with_rule(option: String, default: &Value) -> (String, Rule) {
     let rule = RULES.iter().find(|(name, _)| *name == option).map(|(_, rule)| *rule);
     let of_this_type = match default {
@@ -161,7 +161,7 @@ fn with_rule(option: String, default: &Value) -> (String, Rule) {
 }
 
 impl Rule {
-    /// A value as the environment has it. What is not of this type stays a text, which the check then refuses.
+    /// Parses a value of the environment. One that is not of this type stays a text, which the check then rejects.
     pub(super) fn parse(self, text: &str) -> Value {
         let value = match self {
             Whole(..) => text.parse().ok().map(Value::Integer),
@@ -173,7 +173,7 @@ impl Rule {
         value.unwrap_or_else(|| Value::String(text.to_owned()))
     }
 
-    /// Whether a value will do; the error goes on after the option's name.
+    /// Checks a value; the error continues a sentence that begins with the option's name.
     pub(super) fn check(self, value: &Value) -> Result<(), String> {
         match (self, value) {
             (Whole(least, most), Value::Integer(number)) if (least..=most).contains(number) => Ok(()),
@@ -207,7 +207,7 @@ impl Rule {
     }
 }
 
-/// A list as the environment has it: with commas.
+/// Parses a list in the environment: entries separated by commas.
 fn texts(text: &str) -> Value {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
     Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
@@ -234,7 +234,7 @@ fn check_text(check: TextCheck, text: &str) -> Result<(), String> {
 
 // --- texts
 
-/// One sentence for all faults of a text.
+/// The same error for all faults of a text.
 fn must_be(is_so: bool, expected: &str) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(expected.to_owned()) }
 }
@@ -284,7 +284,7 @@ fn public_url(text: &str) -> Result<(), String> {
     must_be(text.is_empty() || is_http(text), "http(s)://HOST[:PORT][/PATH], or empty")
 }
 
-/// As browsers send it, or it would never match.
+/// In the exact form that browsers send, else it would never match.
 fn origin(text: &str) -> Result<(), String> {
     let is_origin =
         url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text);
@@ -340,7 +340,7 @@ fn log_format(text: &str) -> Result<(), String> {
     must_be(matches!(text, "text" | "json"), "text or json")
 }
 
-/// `info` misspelled would be taken for the name of a part of the program, and nothing else would be logged.
+/// A misspelled `info` would be taken for the name of a module, and nothing else would be logged.
 fn log_filter(text: &str) -> Result<(), String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let expected = "a level (off, error, warn, info, debug, trace) or directives such as info,silo::registry=debug";
