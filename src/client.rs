@@ -1,4 +1,5 @@
-//! Speaking to a SILO server, for the command line. Not for registries: those are hostile, and have a room of their own.
+//! HTTP client of a SILO server, for the command line. Not for registries: those are hostile, and have a room of their
+//! own.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,23 +11,23 @@ use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, Url, he
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
-/// A stream in which nothing has come for so long is cut: the server sends signs of life more often.
+/// A stream without data for this long is cut; the server sends heartbeats more often.
 const SILENCE: Duration = Duration::from_secs(120);
-/// No stream goes on for longer.
+/// The longest duration of a stream or transfer.
 const LONGEST_STREAM: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Bytes of one event that are taken.
+/// The most bytes of one event.
 const LONGEST_EVENT: usize = 1024 * 1024;
-/// Bytes of a file that are read at once.
+/// Size of the pieces in which a file is read, in bytes.
 const PIECE: usize = 64 * 1024;
 
-/// A server, and the token to ask with.
+/// A server, and the token for its requests.
 pub struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
 }
 
-/// Why the server did not do what was asked; the text is for the person at the terminal.
+/// Why the server did not do what was asked; the text is for the user at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("'{0}' is not the address of a server: give http://HOST:PORT with --server or SILO_URL")]
@@ -45,7 +46,7 @@ pub enum Error {
     NotSilo { server: String, why: String },
 }
 
-/// The certificates in a file.
+/// Reads the certificates of authorities in a PEM file.
 fn authorities(file: &Path) -> Result<Vec<Certificate>, Error> {
     let unusable = |why: String| Error::Authorities { file: file.display().to_string(), why };
     let pem = std::fs::read(file).map_err(|why| unusable(why.to_string()))?;
@@ -56,7 +57,7 @@ fn authorities(file: &Path) -> Result<Vec<Certificate>, Error> {
     }
 }
 
-/// A redirect is followed on the same server only: a token is for no other.
+/// Follows redirects on the same origin only, because the token must not reach another server.
 fn within_origin(attempt: Attempt<'_>) -> Action {
     /// The most redirects in a row.
     const MOST: usize = 10;
@@ -69,7 +70,7 @@ fn within_origin(attempt: Attempt<'_>) -> Action {
 }
 
 impl Client {
-    /// Touches no network yet.
+    /// Creates the client without any network access.
     ///
     /// # Errors
     /// [`Error::Address`].
@@ -84,7 +85,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .tls_certs_merge(authorities)
             .redirect(Policy::custom(within_origin))
-            // Logs and outputs are written on as they come.
+            // Logs and outputs are written to disk as they arrive.
             .no_gzip()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(120))
@@ -93,15 +94,15 @@ impl Client {
         Ok(Self { http, base, token: token.filter(|token| !token.is_empty()) })
     }
 
-    /// Whether requests say who asks.
+    /// Whether requests carry a token.
     pub fn has_token(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Asks, and gives the reply's JSON; null for an empty one.
+    /// Sends a request; returns the reply's JSON, null for an empty reply.
     ///
     /// # Errors
-    /// [`Error`], with the server's own words where it has some.
+    /// [`Error`], with the server's own text if it has one.
     pub async fn ask(
         &self,
         method: Method,
@@ -124,15 +125,15 @@ impl Client {
         self.read(status, &text)
     }
 
-    /// Follows a stream of server-sent events.
+    /// Opens a stream of server-sent events.
     ///
     /// # Errors
-    /// [`Error`], also when the server answers with something else.
+    /// [`Error`], also if the reply is not an event stream.
     pub async fn follow(&self, path: &str) -> Result<Events<'_>, Error> {
         self.follow_from(path, &[], None).await
     }
 
-    /// The same, after the event with an id.
+    /// As [`Client::follow`], starting after the event with the id `last`.
     ///
     /// # Errors
     /// As [`Client::follow`].
@@ -157,7 +158,7 @@ impl Client {
         Err(Error::NotSilo { server: self.base.to_string(), why: "its reply is not a stream of events".to_owned() })
     }
 
-    /// Sends a file as it is read; `sent` hears of each piece's bytes. Gives the reply's JSON.
+    /// Uploads a file while reading it; `sent` is called with the size of each piece. Returns the reply's JSON.
     ///
     /// # Errors
     /// [`Error`].
@@ -169,7 +170,7 @@ impl Client {
         sent: impl Fn(u64) + Send + 'static,
     ) -> Result<Value, Error> {
         let pieces = ReaderStream::with_capacity(file, PIECE).inspect_ok(move |piece| sent(piece.len() as u64));
-        // As long as it takes: the server ends what falls silent.
+        // As long as needed: the server cuts stalled transfers.
         let request = self.request(Method::POST, path).query(&[("name", name)]).timeout(LONGEST_STREAM);
         let reply = request.body(reqwest::Body::wrap_stream(pieces)).send().await;
         let reply = reply.map_err(|why| self.unreachable(&why))?;
@@ -178,10 +179,10 @@ impl Client {
         self.read(status, &text)
     }
 
-    /// Downloads, and hands on each piece.
+    /// Downloads a file; `take` is called with each piece.
     ///
     /// # Errors
-    /// [`Error`], and what `take` fails with.
+    /// [`Error`], and the errors of `take`.
     pub async fn download(
         &self,
         path: &str,
@@ -213,7 +214,7 @@ impl Client {
     }
 
     fn unreachable(&self, why: &reqwest::Error) -> Error {
-        // Only the innermost text says what happened; the others repeat the address.
+        // Only the innermost text says what happened; the outer ones repeat the address.
         let causes = std::iter::successors(Some(why as &dyn std::error::Error), |outer| outer.source());
         let why = causes.last().map_or_else(String::new, ToString::to_string);
         Error::Unreachable { server: self.base.to_string(), why }
@@ -234,7 +235,7 @@ impl Client {
     }
 }
 
-/// A stream of events.
+/// A stream of server-sent events.
 pub struct Events<'c> {
     client: &'c Client,
     reply: Response,
@@ -244,15 +245,15 @@ pub struct Events<'c> {
 }
 
 impl Events<'_> {
-    /// The id of the last event, by which a stream that breaks off can be gone on with.
+    /// The id of the last event, from which a broken stream can be continued.
     pub fn last_id(&self) -> Option<&str> {
         self.last.as_deref()
     }
 
-    /// The data of the next event; `None` at the end.
+    /// The data of the next event; `None` at the end of the stream.
     ///
     /// # Errors
-    /// [`Error`] when the stream breaks off, falls silent, or holds what is no event of ours.
+    /// [`Error`] if the stream breaks, falls silent, or contains something that is not an event of SILO.
     pub async fn next(&mut self) -> Result<Option<Value>, Error> {
         let cut = |why: &str| Error::Unreachable { server: self.client.base.to_string(), why: why.to_owned() };
         loop {
@@ -274,7 +275,8 @@ impl Events<'_> {
     }
 }
 
-/// Takes the id and the data of the first whole event that has data out of the buffer. Our server ends lines with a line feed.
+/// Removes the first complete event with data from the buffer; returns its id and data. Assumes line feeds as line
+/// ends, which our server sends.
 fn next_event(buffer: &mut Vec<u8>) -> Option<(Option<String>, String)> {
     while let Some(end) = buffer.windows(2).position(|two| two == b"\n\n") {
         let event: Vec<u8> = buffer.drain(..end + 2).collect();

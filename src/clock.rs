@@ -1,4 +1,4 @@
-//! The time of day. The only place that reads it (a lint forbids `Utc::now` elsewhere); tests turn a clock by hand.
+//! The time of day. No other file reads it (a lint forbids `Utc::now` elsewhere); tests set the clock by hand.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Where the time of day comes from. Cheap to clone; clones of a manual clock share its hands.
+/// A source of the time of day. Cheap to clone; clones of a manual clock share its time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -16,7 +16,7 @@ enum Source {
     Manual(Arc<Hands>),
 }
 
-/// Milliseconds.
+/// The state of a manual clock, in milliseconds.
 #[derive(Debug)]
 struct Hands {
     now: AtomicI64,
@@ -26,18 +26,18 @@ struct Hands {
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock {
-    /// The machine's clock.
+    /// The system clock.
     pub fn system() -> Self {
         Clock(Source::System)
     }
 
-    /// A clock that stands at `start` until [`Clock::advance`] turns it.
+    /// A clock that stays at `start` until [`Clock::advance`] changes it.
     pub fn manual(start: DateTime<Utc>) -> Self {
         let now = AtomicI64::new(start.timestamp_millis());
         Clock(Source::Manual(Arc::new(Hands { now, elapsed: AtomicI64::new(0) })))
     }
 
-    /// The time of day, cut to milliseconds: what the store keeps, so that a value read back equals the one written.
+    /// The time of day, truncated to milliseconds as in the store, so that a value read back equals the one written.
     pub fn now(&self) -> DateTime<Utc> {
         let millis = match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "the one reader of the machine's clock")]
@@ -47,8 +47,8 @@ impl Clock {
         DateTime::from_timestamp_millis(millis).expect("milliseconds of a time of day are in chrono's range")
     }
 
-    /// Time since some moment of this process. Setting the machine's clock does not change it: for waits and limits that
-    /// are kept in memory.
+    /// Monotonic time since some moment of this process; changes of the system clock do not affect it. For timeouts and
+    /// limits kept in memory.
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
             Source::System => START.elapsed(),
@@ -58,7 +58,7 @@ impl Clock {
         }
     }
 
-    /// Lets time pass on a manual clock; a negative time sets it back. Panics on the machine's clock, which nobody turns.
+    /// Advances a manual clock; a negative time sets it back. Panics on the system clock.
     pub fn advance(&self, by: TimeDelta) {
         self.set(self.now() + by);
         if let Source::Manual(hands) = &self.0 {
@@ -66,7 +66,7 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock, while no time passes. Panics on the machine's clock.
+    /// Sets a manual clock without changing [`Clock::elapsed`]. Panics on the system clock.
     pub fn set(&self, to: DateTime<Utc>) {
         match &self.0 {
             Source::System => panic!("the machine's clock cannot be set"),

@@ -1,9 +1,9 @@
 //! SILO finds Seed images in container registries, understands their manifests, and lets people and frameworks
 //! search them.
 //!
-//! The rooms, and what each may use, are described in `ARCHITECTURE.md`; a test keeps them to it.
+//! `ARCHITECTURE.md` describes the rooms and what each may use; a test checks it.
 
-// They panic when nobody reads any more; `cli` has its own.
+// `println!` panics if nobody reads standard output any more; `cli` has a function of its own.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod app;
@@ -25,7 +25,7 @@ pub mod tasks;
 pub mod telemetry;
 pub mod xml;
 
-/// Searches, and the making of an index, are many short-lived texts and lists, which it hands out faster than the C
-/// library's; and what a scan or an index took goes back to the system afterwards.
+/// Searches and indexing allocate many short-lived texts and lists, for which mimalloc is faster than the C library; it
+/// also returns the memory of a finished scan or indexing to the system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,16 +1,16 @@
-//! A lock on a file, so that two processes never write into one folder. It is the kernel's: it goes with the process,
-//! however that ends.
+//! A lock on a file, so that two processes never write into the same folder. The kernel holds it and releases it when
+//! the process ends, in whatever way.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// A lock that is held until this is dropped.
+/// A lock on a file, held until dropped.
 #[derive(Debug)]
 pub struct FileLock(File);
 
 impl FileLock {
-    /// Takes the lock on a file, which is made where it is missing; `None` while somebody else holds it.
+    /// Locks a file, creating it if it does not exist; `None` if another process holds the lock.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
         let file = File::options().create(true).truncate(false).write(true).open(path)?;
         match file.try_lock() {
@@ -23,7 +23,8 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a child process that is just being started has a copy of it for a moment.
+        // Closing the file is not enough: a child process that is just being started briefly has a copy of its
+        // descriptor.
         _ = self.0.unlock();
     }
 }

@@ -1,7 +1,7 @@
-//! Writing XML: Atom feeds in `http`, reports of tests in `cli`. Pure.
+//! Escaping for XML: Atom feeds in `http`, test reports in `cli`. Pure.
 
-/// Text and attribute values of XML 1.0. What comes from manifests may hold anything; characters that XML has no way to
-/// write become U+FFFD.
+/// Escapes text and attribute values for XML 1.0. Texts of manifests may contain any character; those that XML cannot
+/// represent become U+FFFD.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -10,7 +10,7 @@ pub fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // A parser would make a line feed of it.
+            // A parser would normalize it to a line feed (XML 1.0, §2.11).
             '\r' => out.push_str("&#13;"),
             '\n' | '\t' => out.push(c),
             c if c < ' ' || matches!(c, '\u{FFFE}' | '\u{FFFF}') => out.push('\u{FFFD}'),
