@@ -1,4 +1,4 @@
-//! Jobs, images and users, page by page.
+//! Pages of the lists of jobs, images and users.
 
 use super::conditions::{QueryConditions, QueryValue};
 use super::images::{ImageRow, image_select, images};
@@ -7,7 +7,7 @@ use super::{Result, Store};
 use crate::catalog::{Image, ImageFilter, ImageOrder, JobFilter, JobSummary, ListPage, NameOrder, User, UserFilter};
 
 impl Store {
-    /// A page of the jobs that fit.
+    /// A page of the jobs that match `filter`.
     pub async fn job_page(&self, filter: &JobFilter, page: &ListPage<NameOrder>) -> Result<Vec<JobSummary>> {
         let mut conditions = QueryConditions::default();
         conditions.add_text("j.name = ?", filter.name.as_ref());
@@ -27,7 +27,7 @@ impl Store {
         self.with_groups(rows).await
     }
 
-    /// A page of the catalogued images that fit.
+    /// A page of the catalogued images that match `filter`.
     pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<Image>> {
         let mut conditions = QueryConditions::default();
         conditions.add_text("c.job_name = ?", filter.job.as_ref());
@@ -45,7 +45,7 @@ impl Store {
         Ok(images(rows))
     }
 
-    /// A page of the users that fit.
+    /// A page of the users that match `filter`.
     pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<User>> {
         let mut conditions = QueryConditions::default();
         if let Some(role) = filter.role {

@@ -1,4 +1,4 @@
-//! Conditions of a query that are put together, with their values.
+//! Builds `WHERE` clauses from conditions with values.
 
 use super::db::{Sql, sql};
 use crate::catalog::{ListPage, SortKey};
@@ -9,7 +9,7 @@ pub(super) struct QueryConditions {
     values: Vec<QueryValue>,
 }
 
-/// A value of a condition.
+/// A value bound to a condition.
 pub(super) enum QueryValue {
     Text(String),
     Integer(i64),
@@ -17,25 +17,26 @@ pub(super) enum QueryValue {
 }
 
 impl QueryConditions {
-    /// Adds one; each `?` stands for the value.
+    /// Adds a condition; each `?` in it is replaced by the value's placeholder.
     pub fn add(&mut self, text: &str, value: QueryValue) {
         self.values.push(value);
         self.texts.push(text.replace('?', &format!("${}", self.values.len())));
     }
 
-    /// The same, for a value that may not be asked for.
+    /// As [`Self::add`]; adds nothing if `value` is `None`.
     pub fn add_text(&mut self, text: &str, value: Option<&String>) {
         if let Some(value) = value {
             self.add(text, QueryValue::Text(value.clone()));
         }
     }
 
-    /// One without a value.
+    /// Adds a condition without a value.
     pub fn add_plain(&mut self, text: String) {
         self.texts.push(text);
     }
 
-    /// Leaves what comes after a page's beginning, in the order of two columns; what is to stand at the end of the query.
+    /// Adds the condition that the rows follow the page's cursor in the order of `key`, then `id`; returns the clauses
+    /// `ORDER BY` and `LIMIT`.
     pub fn page<T>(&mut self, page: &ListPage<T>, key: &str, id: &str) -> String {
         let (than, direction) = if page.is_descending { ("<", "DESC") } else { (">", "ASC") };
         if let Some(after) = &page.after {
@@ -49,7 +50,7 @@ impl QueryConditions {
         format!("ORDER BY {key} {direction}, {id} {direction} LIMIT {}", page.limit)
     }
 
-    /// `select … WHERE` the conditions `tail`, with the values bound.
+    /// The statement `select WHERE conditions tail`, with the values bound.
     pub fn sql(self, select: &str, tail: &str) -> Sql<'static> {
         let conditions = if self.texts.is_empty() { "1 = 1".to_owned() } else { self.texts.join(" AND ") };
         let statement = sql(format!("{select} WHERE {conditions} {tail}"));

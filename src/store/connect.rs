@@ -15,13 +15,13 @@ use super::index_feed::CatalogueState;
 use super::pools::{LONGEST_PATIENCE, Lane, PostgresServer, SqlitePools};
 use super::{Address, Error, Result, SEAL_KEY, SealedText, Store, StoredTimes, TOKEN_KEY};
 
-/// How long SQLite's writers wait for those of other processes.
+/// How long a SQLite writer waits for writers of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Each SQLite connection is a thread; readers do not wait for each other.
+/// The most read connections to SQLite. Each is a thread; readers do not wait for each other.
 const SQLITE_CONNECTIONS: u32 = 8;
-/// How long a server that does not answer is waited for.
+/// How long a server may take to answer a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Where migrations run.
+/// Selects the schema in which migrations run.
 const SEARCH_PATH: &str = "SET search_path TO silo";
 
 pub(super) async fn connect(address: &Address) -> Result<Db> {
@@ -31,7 +31,7 @@ pub(super) async fn connect(address: &Address) -> Result<Db> {
     }
 }
 
-/// The migrations of one engine. Both engines have the same numbers and names.
+/// The migrations of one database engine. Both engines have the same numbers and names.
 macro_rules! migrations {
     ($engine:literal) => {
         Migrator::with_migrations(vec![
@@ -77,20 +77,21 @@ macro_rules! migrations {
     };
 }
 
-/// What somebody sees who changes nothing.
+/// State of a database, read without changing anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// The last migration that was done; `None` where there are no tables of ours yet.
+    /// The last migration that was applied; `None` if there are no SILO tables yet.
     pub version: Option<i64>,
-    /// The last migration that this program knows.
+    /// The last migration known to this program.
     pub newest: i64,
-    /// `None` unless both are the same.
+    /// `None` unless `version` is `newest`.
     pub catalogue: Option<CatalogueState>,
-    /// What was sealed, and what is remembered of the keys that seal and that sign tokens. Nothing unless both are the same.
+    /// All sealed texts, and the check values of the key that seals and the key that signs tokens. Empty unless `version`
+    /// is `newest`.
     pub sealed: Vec<SealedText>,
     pub seal_check: Option<String>,
     pub token_check: Option<String>,
-    /// `None` unless both are the same.
+    /// `None` unless `version` is `newest`.
     pub times: Option<StoredTimes>,
 }
 
@@ -101,10 +102,10 @@ impl Look {
 }
 
 impl Store {
-    /// Looks at a database without making or changing anything, also beside a running service.
+    /// Inspects a database without creating or changing anything; also possible while a service runs on it.
     ///
     /// # Errors
-    /// When it cannot be opened or read; the text says what to do.
+    /// If the database cannot be opened or read; the text says what to do.
     pub async fn look(address: &Address) -> Result<Look> {
         let (db, migrations) = match address {
             Address::Sqlite(path) if !path.exists() => {
@@ -179,8 +180,8 @@ async fn sqlite(path: &Path) -> Result<Db> {
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(LONGEST_PATIENCE)
-        // A full disk makes SQLite end a transaction by itself, which sqlx takes for one that goes on: no other could be
-        // begun on that connection.
+        // If the disk is full, SQLite ends a transaction by itself, but sqlx believes it is still open and could not
+        // begin another on that connection.
         .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .connect_with(options.clone())
         .await
@@ -196,7 +197,7 @@ async fn sqlite(path: &Path) -> Result<Db> {
     Ok(Db::Sqlite(SqlitePools::new(readers, writer), Lane::People))
 }
 
-/// Makes a database under another name first: a kill leaves none, or a whole one.
+/// Creates the database under a temporary name first, so that a kill leaves no incomplete one.
 async fn make_sqlite(path: &Path, options: &SqliteConnectOptions) -> Result<()> {
     let draft = path.with_added_extension("new");
     for leftover in ["new", "new-wal", "new-shm"] {
@@ -224,8 +225,8 @@ async fn postgres(url: &SecretString) -> Result<Db> {
     Ok(Db::Postgres(PostgresServer::new(postgres_options(url.expose_secret())?), Lane::People))
 }
 
-/// A connection of its own, and where it leads: it fails at once where a pool would try again for half a minute, and a lock
-/// that a failed migration leaves behind ends with it.
+/// Opens a single connection; also returns a description of the server. Unlike a pool it does not retry for half a
+/// minute, and a lock left by a failed migration ends with the connection.
 async fn open_postgres(url: &SecretString) -> Result<(PgConnection, String)> {
     let options = postgres_options(url.expose_secret())?;
     let place = format!(
@@ -246,7 +247,7 @@ async fn open_postgres(url: &SecretString) -> Result<(PgConnection, String)> {
     Ok((connection, place))
 }
 
-/// PostGIS is PostgreSQL with an extension: Scale's address of its database begins with `postgis://`.
+/// PostGIS is an extension of PostgreSQL: Scale's database address begins with `postgis://`.
 fn postgres_options(url: &str) -> Result<PgConnectOptions> {
     const FORM: &str = "expected postgres://USER:PASSWORD@HOST:5432/DATABASE";
     let rest = ["postgres://", "postgresql://", "postgis://"]
@@ -257,10 +258,11 @@ fn postgres_options(url: &str) -> Result<PgConnectOptions> {
         .map_err(|why| Error::Open(format!("the database address cannot be read: {why}; {FORM}")))
 }
 
-/// Two processes may do this at once: the migrator's lock lets the second one wait and find nothing to do.
+/// Two processes may call this at once: the migrator's lock lets the second one wait and find nothing to do.
 async fn migrate_postgres(connection: &mut PgConnection) -> std::result::Result<(), MigrateError> {
     let mut migrator = migrations!("postgres");
-    // Even `IF NOT EXISTS` asks for the right to create schemas, which a user with a ready-made schema may not have.
+    // `CREATE SCHEMA IF NOT EXISTS` requires the right to create schemas, which a user with a prepared schema may not
+    // have.
     let schema: Option<(i32,)> =
         sqlx::query_as("SELECT 1 FROM pg_namespace WHERE nspname = 'silo'").fetch_optional(&mut *connection).await?;
     if schema.is_none() {
@@ -310,7 +312,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the database");
         let store = Store::connect(&Address::Sqlite(folder.path().join("silo.db"))).await.expect("it opens");
         let mut tx = store.db.write().await.expect("a transaction");
-        // As a full disk does.
+        // As if the disk were full.
         let outcome = sql("INSERT OR ROLLBACK INTO catalogue (id, revision) VALUES (1, 0)").execute(&mut tx).await;
         assert!(outcome.is_err(), "{outcome:?}");
         tx.end(outcome).await.expect_err("there is such a row already");

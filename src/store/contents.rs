@@ -1,4 +1,4 @@
-//! What digests hold. Immutable, so written once; shared by every tag, in whatever registry, that points there.
+//! Contents of digests. Immutable, so written once; shared by all tags, of any registry, that point to the digest.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -57,7 +57,7 @@ fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Selects, of the contents `c`, what a tag that points there comes to.
+/// Selects from the contents `c` the outcome of a tag that points to the digest.
 macro_rules! tag_outcome {
     () => {
         "CASE c.outcome WHEN 'refused' THEN 'label-refused' WHEN 'not-an-image' THEN c.artifact ELSE c.outcome END
@@ -66,11 +66,11 @@ macro_rules! tag_outcome {
 }
 pub(super) use tag_outcome;
 
-/// What the manifest's columns hold where there is no Seed manifest.
+/// Values of the manifest's columns if there is no Seed manifest.
 static NO_FACTS: LazyLock<ManifestFacts> = LazyLock::new(ManifestFacts::default);
 
 impl Store {
-    /// What is known of these digests to a registry; of those that are left out nobody knows anything.
+    /// What is known of these digests, for a registry; unknown digests are left out.
     pub async fn content_standing(
         &self,
         registry: RegistryId,
@@ -101,7 +101,7 @@ impl Store {
         }))
     }
 
-    /// At most `limit` manifests that rules before today's judged.
+    /// At most `limit` manifests that were validated under older rules.
     pub async fn content_stale(&self, limit: u32) -> Result<Vec<StaleContent>> {
         sql("SELECT digest, manifest, problems FROM contents WHERE judged_by < $1 AND outcome = 'seed' LIMIT $2")
             .bind(REVISION)
@@ -110,7 +110,7 @@ impl Store {
             .await
     }
 
-    /// Keeps what today's rules say of them.
+    /// Stores the results of validating manifests again.
     pub async fn content_judged(&self, judgements: &[Judgement]) -> Result<()> {
         let mut tx = self.db.write().await?;
         let rows = judgements.iter().map(|judgement| {
@@ -130,8 +130,8 @@ impl Store {
         tx.end(outcome).await
     }
 
-    /// Deletes contents that no image points to; how many. None while a scan runs, which may have found one of them
-    /// here and be about to point at it.
+    /// Deletes contents that no image points to; returns their number. Deletes none while a scan runs, because the scan
+    /// may have found one of them here and be about to point an image to it.
     pub async fn content_prune(&self) -> Result<u64> {
         sql("DELETE FROM contents
              WHERE NOT EXISTS (SELECT 1 FROM images i WHERE i.digest = contents.digest)
@@ -141,8 +141,8 @@ impl Store {
     }
 }
 
-/// Keeps contents with their configs. What is there already stays as it is; but hearsay gives way to what was checked.
-/// Returns the digests that now hold something else.
+/// Inserts contents with their configs. Existing contents stay, except that an unchecked one is replaced by a checked
+/// one. Returns the digests whose content was replaced.
 pub(super) async fn insert(tx: &mut Tx, registry: RegistryId, contents: &[Content]) -> Result<Vec<String>> {
     let mut digests = HashSet::new();
     let contents: Vec<&Content> = contents.iter().filter(|content| digests.insert(&content.digest)).collect();
@@ -152,7 +152,7 @@ pub(super) async fn insert(tx: &mut Tx, registry: RegistryId, contents: &[Conten
             .all(&mut *tx)
             .await?;
     let replaced: Vec<String> = replaced.into_iter().map(|(digest,)| digest).collect();
-    // What was read from the manifest of a hearsay is no more what its configs say.
+    // Configs stored for a replaced content may not belong to the new one.
     bulk("DELETE FROM configs WHERE content IN (", replaced.iter().map(|digest| [digest.into()]), ")")
         .execute(&mut *tx)
         .await?;
@@ -183,7 +183,7 @@ pub(super) async fn insert(tx: &mut Tx, registry: RegistryId, contents: &[Conten
     Ok(replaced)
 }
 
-/// The label is kept once: as the content's manifest, where it is that.
+/// The label is stored once: not again if it equals the content's manifest.
 fn config_values<'a>(content: &'a Content, config: &'a KnownConfig) -> [Value<'a>; 6] {
     let is_manifest = match (&content.outcome, &config.label) {
         (Outcome::Seed(facts), Some(label)) => label::read(label).is_ok_and(|text| text == facts.manifest),

@@ -1,8 +1,8 @@
-//! One way to say SQL to two engines.
+//! SQL for two database engines.
 //!
-//! A statement is written once, with `$1` placeholders, as an [`Sql`] value; only this file and `pools.rs` know that there
-//! are two engines behind it. The dialects differ in two places: how a write transaction begins ([`Db::write`]) and how rows
-//! are locked ([`Db::lock`]).
+//! A statement is written once, with `$1` placeholders, as an [`Sql`] value; only this file and `pools.rs` distinguish
+//! the engines. The dialects differ in two places: how a write transaction begins ([`Db::write`]) and how rows are
+//! locked ([`Db::lock`]).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,30 +16,30 @@ use super::Result;
 use super::pools::{Lane, Place, PostgresServer, SqlitePools};
 use super::value::Value;
 
-/// A database, and for whom it is asked.
+/// A database, and the priority of the statements run on it.
 #[derive(Clone, Debug)]
 pub(super) enum Db {
     Sqlite(SqlitePools, Lane),
     Postgres(Arc<PostgresServer>, Lane),
 }
 
-/// A write transaction. Ended by [`Tx::end`]; rolled back when dropped.
+/// A write transaction. Ended by [`Tx::end`]; rolled back if dropped.
 pub(super) enum Tx {
     Sqlite(Transaction<'static, Sqlite>, Place),
     Postgres(Transaction<'static, Postgres>, Arc<PostgresServer>),
 }
 
-/// How rows are locked until the transaction ends.
+/// How to lock rows until the transaction ends.
 #[derive(Clone, Copy)]
 pub(super) enum Lock {
-    /// Wait for whoever holds them.
+    /// Wait for rows locked by others.
     Wait,
-    /// Pass over those that somebody holds.
+    /// Skip rows locked by others.
     Skip,
 }
 
 impl Db {
-    /// Begins a transaction that will write.
+    /// Begins a write transaction.
     pub(super) async fn write(&self) -> Result<Tx> {
         Ok(match self {
             Db::Sqlite(pools, lane) => {
@@ -50,7 +50,7 @@ impl Db {
         })
     }
 
-    /// The same database, asked for somebody else.
+    /// The same database with another priority.
     pub(super) fn in_lane(&self, lane: Lane) -> Self {
         match self {
             Db::Sqlite(pools, _) => Db::Sqlite(pools.clone(), lane),
@@ -58,7 +58,7 @@ impl Db {
         }
     }
 
-    /// The clause that locks the rows of a `SELECT`. SQLite has none and needs none: its writers are one at a time.
+    /// The clause that locks the rows of a `SELECT`. SQLite has none and needs none: it has one writer at a time.
     pub(super) fn lock(&self, lock: Lock) -> &'static str {
         match (self, lock) {
             (Db::Sqlite(..), _) => "",
@@ -69,8 +69,8 @@ impl Db {
 }
 
 impl Tx {
-    /// Commits what succeeded and rolls back what failed, and hands the outcome on. A rollback that fails does so because
-    /// the connection is gone, and the transaction with it: what the caller wants to know is why it came to that.
+    /// Commits if `outcome` is `Ok`, else rolls back, and returns `outcome`. A failing rollback is ignored: the
+    /// connection is lost and the transaction with it, and the caller needs the original error.
     pub(super) async fn end<T>(self, outcome: Result<T>) -> Result<T> {
         match (self, &outcome) {
             (Tx::Sqlite(tx, _place), Ok(_)) => tx.commit().await?,
@@ -84,9 +84,9 @@ impl Tx {
 
 /// Where a statement runs.
 pub(super) enum On<'c> {
-    /// On any connection, by itself.
+    /// On any connection, outside a transaction.
     Db(&'c Db),
-    /// As part of a transaction.
+    /// In a transaction.
     Tx(&'c mut Tx),
 }
 
@@ -102,7 +102,7 @@ impl<'c> From<&'c mut Tx> for On<'c> {
     }
 }
 
-/// Runs `$body` on a connection of whichever engine, compiled once for each kind.
+/// Runs `$body` on a connection of either engine; it is compiled once for each kind.
 macro_rules! dispatch {
     ($on:expr, $reads:expr, $connection:ident => $body:expr) => {
         match $on {
@@ -133,7 +133,7 @@ macro_rules! dispatch {
     };
 }
 
-/// Binds the values to a query of whichever engine.
+/// Binds the values to a query of either engine.
 macro_rules! bind {
     ($query:expr, $sql:expr) => {{
         let mut query = $query.persistent($sql.cached);
@@ -148,7 +148,7 @@ macro_rules! bind {
     }};
 }
 
-/// What a row of either engine can be read as. See `row!` in `value.rs`; tuples will do as well.
+/// A type that can be read from a row of either engine: by `row!`, or a tuple.
 pub(super) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
@@ -160,7 +160,7 @@ pub(super) struct Sql<'a> {
     cached: bool,
 }
 
-/// A statement, its placeholders numbered `$1`, `$2`, … in the order of the [`Sql::bind`] calls to come.
+/// A statement; its placeholders `$1`, `$2`, … are numbered in the order of the [`Sql::bind`] calls that follow.
 pub(super) fn sql<'a>(text: impl Into<Cow<'static, str>>) -> Sql<'a> {
     Sql { text: text.into(), values: Vec::new(), cached: true }
 }
@@ -171,7 +171,7 @@ impl<'a> Sql<'a> {
         self
     }
 
-    /// Runs it and reads every row, also of a writing statement with `RETURNING`.
+    /// Runs the statement and reads all rows, also of a writing statement with `RETURNING`.
     pub(super) async fn all<R: Row>(self, on: impl Into<On<'_>>) -> Result<Vec<R>> {
         let (reads, on) = (self.reads(), on.into());
         let run = async move {
@@ -183,17 +183,17 @@ impl<'a> Sql<'a> {
         run.boxed().await
     }
 
-    /// For a statement that gives at most one row.
+    /// Runs a statement that returns at most one row.
     pub(super) async fn optional<R: Row>(self, on: impl Into<On<'_>>) -> Result<Option<R>> {
         Ok(self.all(on).await?.pop())
     }
 
-    /// For a statement that always gives one row.
+    /// Runs a statement that always returns one row.
     pub(super) async fn one<R: Row>(self, on: impl Into<On<'_>>) -> Result<R> {
         Ok(self.optional(on).await?.ok_or(sqlx::Error::RowNotFound)?)
     }
 
-    /// Runs it; how many rows it touched.
+    /// Runs the statement; returns the number of rows affected.
     pub(super) async fn execute(self, on: impl Into<On<'_>>) -> Result<u64> {
         let (reads, on) = (self.reads(), on.into());
         let run = async move {
@@ -206,21 +206,21 @@ impl<'a> Sql<'a> {
         run.boxed().await
     }
 
-    /// What begins otherwise may write: with it a connection that only reads fails.
+    /// Whether the statement only reads. Any other may write, and would fail on a read-only connection.
     fn reads(&self) -> bool {
         self.text.trim_start().starts_with("SELECT")
     }
 }
 
-/// How many values a statement carries at most. Far below what the engines take (32,766 and 65,535), because SQLite
-/// searches its list of numbered placeholders for each of them: twice as many values cost four times as much.
+/// The most values of a statement. Far below the engines' limits (32,766 and 65,535), because SQLite searches its list
+/// of numbered placeholders for each of them: twice as many values take four times as long.
 const MAX_VALUES: usize = 500;
 
-/// A statement over many rows of values, `{head} VALUES ($1,$2),($3,$4) {tail}`: cut into as many statements as
-/// [`MAX_VALUES`] asks for, none for no rows.
+/// A statement over many rows of values, `{head} VALUES ($1,$2),($3,$4) {tail}`: split into statements of at most
+/// [`MAX_VALUES`] values; none if there are no rows.
 pub(super) struct Bulk<'a>(Vec<Sql<'a>>);
 
-/// See [`Bulk`]. Serves `INSERT`, `IN (VALUES …)` and `WITH v(…) AS (VALUES …) UPDATE … FROM v` alike.
+/// Makes a [`Bulk`]. Serves `INSERT`, `IN (VALUES …)` and `WITH v(…) AS (VALUES …) UPDATE … FROM v`.
 pub(super) fn bulk<'a, const N: usize>(
     head: &str,
     rows: impl IntoIterator<Item = [Value<'a>; N]>,
@@ -246,7 +246,7 @@ pub(super) fn bulk<'a, const N: usize>(
     Bulk(statements)
 }
 
-/// A `SELECT` of all rows, or of those whose `column` is among `keys`.
+/// A `SELECT` of all rows, or of those whose `column` is one of `keys`.
 pub(super) fn select<'a, K: Into<Value<'a>>>(
     select: &'static str,
     among: Option<(&str, impl IntoIterator<Item = K>)>,
@@ -266,7 +266,8 @@ pub(super) fn select<'a, K: Into<Value<'a>>>(
     }
 }
 
-/// The statements for as many keys are kept by connections. Keys are filled up to a power of two, so that these are few.
+/// Up to this number of keys the statement is cached by connections. Keys are padded to a power of two, so that there
+/// are few different statements.
 const KEPT: usize = 128;
 
 impl Bulk<'_> {
@@ -290,7 +291,7 @@ impl Bulk<'_> {
 }
 
 impl On<'_> {
-    /// The same place once more.
+    /// Reborrows the target.
     fn again(&mut self) -> On<'_> {
         match self {
             On::Db(db) => On::Db(db),

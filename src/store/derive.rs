@@ -1,9 +1,9 @@
-//! The jobs that follow from images, kept up as images come, move and go: what a change costs does not depend on how many
-//! images its jobs have. What comes out is what [`crate::catalog::derive_jobs`] makes of all images; a test holds one against
-//! the other.
+//! Keeps jobs and job versions up to date as images are added, moved and removed; the cost of a change does not depend
+//! on how many images its jobs have. The result equals that of [`crate::catalog::derive_jobs`] over all images; a test
+//! compares both.
 //!
-//! An image that has arrived carries the revision of its change and no job version. Images that left are known by the
-//! versions and origins that they left (`origins.rs`).
+//! An added or moved image has the revision of its change and no job version. Of removed images the versions and
+//! origins that they had are known (`origins.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ use super::tombstones;
 use super::value::{Value, row};
 use crate::catalog::{ImageId, RegistryId, split_repository};
 
-/// The versions and origins that images come to or leave, by id.
+/// Ids of the versions and origins that images are added to or removed from.
 #[derive(Default)]
 pub(super) struct TouchedRows {
     pub versions: BTreeSet<i64>,
@@ -34,17 +34,17 @@ impl TouchedRows {
     }
 }
 
-/// Which images have arrived.
+/// Selects the images to which jobs are assigned.
 #[derive(Clone, Copy)]
 pub(super) enum ArrivedSelection {
-    /// Those that changed with the revision.
+    /// The images changed in this revision.
     Changed,
-    /// The first of those that have no origin yet.
+    /// The first images without an origin, at most `limit`.
     WithoutOrigin { limit: u32 },
 }
 
 impl ArrivedSelection {
-    /// What selects them.
+    /// The condition that selects them.
     fn condition(self, revision: i64) -> String {
         match self {
             Self::Changed => format!("i.revision = {revision}"),
@@ -56,7 +56,7 @@ impl ArrivedSelection {
     }
 }
 
-/// An image as its manifest says.
+/// An image with the fields of its manifest that decide its job.
 pub(super) struct ArrivedImage {
     pub id: ImageId,
     pub registry_id: RegistryId,
@@ -73,9 +73,10 @@ impl ArrivedImage {
     }
 }
 
-/// Gives jobs to the images that have arrived with `revision`, and makes what is latest of all jobs that they came to, or that
-/// others have `left`. What no image has any more goes. Ids stay while things exist. Images of other origins that come to
-/// represent their job, or do not any more, get the revision too. How many have arrived.
+/// Assigns jobs to the images that `arrival` selects, and updates the latest versions of all jobs that they were added to
+/// or that images `left`. Versions, origins and jobs without images are removed. Ids stay the same while a thing exists.
+/// Images of other origins that begin or cease to represent their job get `revision` too. Returns the number of
+/// selected images.
 pub(super) async fn derive(
     tx: &mut Tx,
     arrival: ArrivedSelection,
@@ -119,7 +120,7 @@ pub(super) async fn derive(
     Ok(arrived.len())
 }
 
-/// What images are about to leave.
+/// The versions and origins of images that are about to be removed or moved.
 pub(super) async fn left_by(tx: &mut Tx, condition: &str, keys: Vec<[Value<'_>; 1]>) -> Result<TouchedRows> {
     let select = format!(
         "SELECT DISTINCT job_version_id, origin_id FROM images WHERE job_version_id IS NOT NULL AND {condition} IN ("
@@ -129,7 +130,8 @@ pub(super) async fn left_by(tx: &mut Tx, condition: &str, keys: Vec<[Value<'_>; 
     Ok(TouchedRows { versions, origins })
 }
 
-/// Makes the jobs that are missing; the ids of all that images came to, by name. What is empty here is made in the end.
+/// Inserts missing jobs; returns the ids of all jobs that images were added to, by name. Empty columns are filled
+/// later.
 async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImage], now: DateTime<Utc>) -> Result<BTreeMap<String, i64>> {
     let names: BTreeSet<&String> = arrived.iter().map(|arrived| &arrived.job_name).collect();
     let revived = tombstones::jobs_come(tx, names.iter().copied(), now).await?;
@@ -159,7 +161,7 @@ async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImage], now: DateTime<Utc>) ->
     Ok(jobs.into_iter().collect())
 }
 
-/// Makes the versions that are missing; the ids of all that images came to, by job and version.
+/// Inserts missing versions; returns the ids of all that images were added to, by job and version.
 async fn join_versions<'a>(
     tx: &mut Tx,
     jobs: &BTreeMap<String, i64>,
@@ -189,7 +191,7 @@ async fn join_versions<'a>(
     Ok(pairs.into_iter().map(|(job, version)| ((job, version), ids[&(job, version.as_str())])).collect())
 }
 
-/// Removes those of the versions that no image has any more.
+/// Removes those of the versions that have no images any more.
 async fn remove_empty_versions(tx: &mut Tx, versions: &BTreeSet<i64>, now: DateTime<Utc>) -> Result<()> {
     let empty: Vec<(i64,)> = bulk(
         "SELECT v.id FROM job_versions v WHERE NOT EXISTS (SELECT 1 FROM images i WHERE i.job_version_id = v.id)

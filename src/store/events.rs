@@ -1,5 +1,4 @@
-//! Events: what became of Seed images. They are written by the transaction that does it, or they would tell of what
-//! never was, or keep silent about what is.
+//! Events about Seed images. Written in the transaction that makes the change, so that no event is wrong or missing.
 
 use chrono::{DateTime, Utc};
 
@@ -24,21 +23,21 @@ row!(Event {
     title,
 });
 
-/// Begins a statement that adds events.
+/// Head of a statement that inserts events.
 const INSERT: &str = "INSERT INTO events (kind, at, registry_id, registry, repository, tag, digest, image_id, job_name,
     job_version, package_version, title)";
 
-/// Which events there are.
+/// Range of the events' ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRange {
-    /// The last one that was thrown away; 0 when none was.
+    /// Id of the last pruned event; 0 if none was.
     pub pruned: EventId,
-    /// The newest one, thrown away or not; 0 when there was none yet.
+    /// Id of the newest event, pruned or not; 0 if there was none yet.
     pub newest: EventId,
 }
 
 impl Store {
-    /// In the order in which they happened, only those after `after`.
+    /// Events after `after`, in the order in which they happened.
     pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<Event>> {
         sql("SELECT id, kind, at, registry_id, registry, repository, tag, digest, image_id, job_name, job_version,
                  package_version, title
@@ -54,13 +53,14 @@ impl Store {
         .await
     }
 
+    /// The range of the events' ids.
     pub async fn event_range(&self) -> Result<EventRange> {
         let (pruned, newest): (i64, Option<i64>) =
             sql("SELECT events_pruned, (SELECT MAX(id) FROM events) FROM catalogue").one(&self.db).await?;
         Ok(EventRange { pruned: EventId(pruned), newest: EventId(newest.unwrap_or(pruned)) })
     }
 
-    /// Throws away all but the newest `keep`, and of these what happened before `oldest`; how many.
+    /// Deletes all but the newest `keep` events, and of these the ones before `oldest`; returns the number deleted.
     pub async fn event_prune(&self, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
         let mut tx = self.db.write().await?;
         let outcome = prune(&mut tx, keep, oldest).await;
@@ -69,7 +69,8 @@ impl Store {
 }
 
 async fn prune(tx: &mut Tx, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
-    // A clock that was set back must not leave holes: what is older by its id goes too.
+    // If the clock was set back, times are not in the order of ids: delete all up to the last id, so that there are no
+    // gaps.
     let (last,): (Option<i64>,) = sql("SELECT MAX(id) FROM events
          WHERE at < $1 OR id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET $2)")
     .bind(oldest)
@@ -81,8 +82,8 @@ async fn prune(tx: &mut Tx, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
     sql("DELETE FROM events WHERE id <= $1").bind(last).execute(tx).await
 }
 
-/// Tells of images that a scan's changes are about to take away or to point elsewhere. Call it before they do, and after
-/// the contents are stored.
+/// Inserts events for images that a scan's changes are about to remove or move. Call it before that, and after the
+/// contents are stored.
 pub(super) async fn tags_go_and_move(
     tx: &mut Tx,
     registry: RegistryId,
@@ -105,7 +106,7 @@ pub(super) async fn tags_go_and_move(
     bulk(
         "WITH moved (id, digest) AS (",
         changes.point.iter().map(|(id, digest)| [(*id).into(), digest.into()]),
-        // The event is about what the tag is from now on, unless that is nothing of ours.
+        // The event describes the new content, or the old one if the new content is not a Seed image.
         &format!(
             ") {INSERT} SELECT
                  CASE WHEN new.outcome <> 'seed' THEN 'image.removed' WHEN old.outcome <> 'seed' THEN 'image.added'
@@ -123,8 +124,8 @@ pub(super) async fn tags_go_and_move(
     .map(drop)
 }
 
-/// Tells of images whose digest holds something else than was told before. Call it when the contents are stored, and
-/// before jobs are derived again: what an image was is known by its job.
+/// Inserts events for images whose content was replaced. Call it after the contents are stored and before jobs are
+/// derived again, because the image's job tells what it was before.
 pub(super) async fn contents_turned_out(tx: &mut Tx, digests: &[String], now: DateTime<Utc>) -> Result<()> {
     let at = now.timestamp_millis();
     bulk(
@@ -149,7 +150,7 @@ pub(super) async fn contents_turned_out(tx: &mut Tx, digests: &[String], now: Da
     .map(drop)
 }
 
-/// Tells of images that a scan's changes have added. Call it when the rows are there.
+/// Inserts events for images that a scan's changes have added. Call it after the rows are inserted.
 pub(super) async fn tags_came(tx: &mut Tx, registry: RegistryId, changes: &Changes, now: DateTime<Utc>) -> Result<()> {
     let at = now.timestamp_millis();
     bulk(
@@ -168,7 +169,7 @@ pub(super) async fn tags_came(tx: &mut Tx, registry: RegistryId, changes: &Chang
     .map(drop)
 }
 
-/// Tells that the images of a registry go with it. Call it while it is there.
+/// Inserts events for the removal of all images of a registry. Call it before the registry is deleted.
 pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
     sql(format!(
         "{INSERT} SELECT 'image.removed', $1, r.id, r.name, i.repository, i.tag, i.digest, i.id, c.job_name,

@@ -1,7 +1,7 @@
-//! Where the catalogue changes: the steps and the end of a scan. The jobs that follow from images are `derive.rs`'s.
+//! Commits the steps and the end of a scan to the catalogue. Jobs are derived in `derive.rs`.
 //!
-//! Whoever changes images locks the catalogue's row first. So there is one such transaction at a time, jobs are derived
-//! from all images, and nobody waits for somebody who waits for him.
+//! Every transaction that changes images locks the row of `catalogue` first. So there is one at a time, jobs are
+//! derived from all images, and there are no deadlocks.
 
 use std::collections::HashSet;
 
@@ -19,19 +19,19 @@ use super::{ClaimedScan, Result, ScanResult, ScanStep, Store};
 use crate::catalog::{Changes, NewScanProblem, RegistryId, ScanCounts, ScanId};
 
 impl Store {
-    /// Takes a part of what a scan found into the catalogue: images, contents, jobs and job versions, problems, what is
-    /// known of repositories, counts; raises the catalogue's revision when any tag changed. All in one transaction, or
-    /// nothing. Ids of jobs and versions stay while they exist.
+    /// Commits a part of a scan's findings in one transaction: images, contents, jobs and job versions, problems,
+    /// states of repositories, counts. Increments the catalogue's revision if any tag changed. Ids of jobs and versions
+    /// stay the same while they exist.
     ///
     /// # Errors
-    /// [`super::Error::LeaseLost`] when the scan is not ours any more.
+    /// [`super::Error::LeaseLost`] if the scan is no longer this worker's.
     pub async fn scan_step(&self, claim: &ClaimedScan, step: &ScanStep, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.db.write().await?;
         let outcome = take_step(&mut tx, claim, step, now, self.db.lock(Lock::Wait)).await;
         tx.end(outcome).await
     }
 
-    /// Ends a scan with its last step, in one transaction.
+    /// Commits the last step and the end of a scan, in one transaction.
     ///
     /// # Errors
     /// As [`Store::scan_step`].
@@ -87,8 +87,8 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
     catalogue_set_revision(tx, revision).await
 }
 
-/// The changes, but for those to digests of which only another registry's word says what they hold: it came in since the
-/// scan looked. The next scan reads them.
+/// The changes without those to digests whose stored content only another registry claims, unchecked: it was stored
+/// after the scan looked. The next scan reads them.
 async fn without_hearsay(tx: &mut Tx, registry: RegistryId, changes: &Changes) -> Result<Changes> {
     let rows: Vec<(String,)> = bulk(
         "SELECT digest FROM contents WHERE digest IN (",
@@ -106,7 +106,7 @@ async fn without_hearsay(tx: &mut Tx, registry: RegistryId, changes: &Changes) -
     Ok(changes)
 }
 
-/// Takes images whose content is another now from their jobs, until those are derived again.
+/// Detaches images whose content was replaced from their jobs, until these are derived again.
 async fn leave_jobs(tx: &mut Tx, digests: &[String], revision: i64) -> Result<()> {
     bulk(
         &format!("UPDATE images SET job_version_id = NULL, origin_id = NULL, revision = {revision} WHERE digest IN ("),
@@ -118,7 +118,7 @@ async fn leave_jobs(tx: &mut Tx, digests: &[String], revision: i64) -> Result<()
     .map(drop)
 }
 
-/// The counts, with the number of Seed images that the registry has now: only here are all of them known.
+/// Stores the counts with the number of the registry's Seed images, which is known only now.
 async fn store_counts(tx: &mut Tx, claim: &ClaimedScan, counts: ScanCounts) -> Result<()> {
     let (images,): (i64,) = sql("SELECT COUNT(*) FROM images WHERE registry_id = $1 AND job_version_id IS NOT NULL")
         .bind(claim.registry_id)
@@ -128,13 +128,13 @@ async fn store_counts(tx: &mut Tx, claim: &ClaimedScan, counts: ScanCounts) -> R
     sql("UPDATE scans SET counts = $1 WHERE id = $2").bind(json(&counts)).bind(claim.id).execute(tx).await.map(drop)
 }
 
-/// Keeps every other change of images and jobs out until the transaction ends; the revision as it stands.
+/// Excludes other changes of images and jobs until the transaction ends; returns the current revision.
 pub(super) async fn catalogue_lock(tx: &mut Tx, lock: &str) -> Result<i64> {
     let (revision,) = sql(format!("SELECT revision FROM catalogue {lock}")).one(tx).await?;
     Ok(revision)
 }
 
-/// Images went with this revision: who keeps a copy has to look which.
+/// Notes that images were removed in this revision: a copy such as the search index has to find out which.
 pub(super) async fn catalogue_set_removed(tx: &mut Tx, revision: i64) -> Result<()> {
     sql("UPDATE catalogue SET removed_at = $1").bind(revision).execute(tx).await.map(drop)
 }
@@ -156,7 +156,7 @@ async fn end_scan(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: Da
     .and_then(held)
 }
 
-/// Numbers problems on from those that the scan met before.
+/// Numbers the problems on from those stored by earlier steps.
 async fn insert_problems(tx: &mut Tx, scan: ScanId, problems: &[NewScanProblem]) -> Result<()> {
     let (last,): (i64,) =
         sql("SELECT COALESCE(MAX(seq), 0) FROM scan_problems WHERE scan_id = $1").bind(scan).one(&mut *tx).await?;
@@ -170,7 +170,7 @@ async fn insert_problems(tx: &mut Tx, scan: ScanId, problems: &[NewScanProblem])
         .map(drop)
 }
 
-/// Numbers problems anew in the order of what they are about: which step met them, the next scan may change.
+/// Numbers the problems by repository, tag and code, so that their order does not depend on the steps of this scan.
 async fn sort_problems(tx: &mut Tx, scan: ScanId) -> Result<()> {
     sql("UPDATE scan_problems SET seq = -sorted.place
          FROM (SELECT seq AS met, ROW_NUMBER() OVER (ORDER BY repository, tag, code, seq) AS place
@@ -179,11 +179,11 @@ async fn sort_problems(tx: &mut Tx, scan: ScanId) -> Result<()> {
     .bind(scan)
     .execute(&mut *tx)
     .await?;
-    // Two turns, so that no number is there twice in between.
+    // In two statements, so that no number is used twice in between.
     sql("UPDATE scan_problems SET seq = -seq WHERE scan_id = $1").bind(scan).execute(tx).await.map(drop)
 }
 
-/// Adds, moves and removes tags of one registry. Job versions are left to [`derive`].
+/// Adds, moves and removes tags of one registry. Job versions are assigned by [`derive`].
 async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i64, now: DateTime<Utc>) -> Result<()> {
     tombstones::images_go(tx, changes.remove.iter().map(|id| (*id).into()), now).await?;
     bulk(
@@ -218,7 +218,7 @@ async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i
     insert_images(tx, registry, &changes.add, revision, now).await
 }
 
-/// Adds tags; those that come back have the ids that they had.
+/// Inserts tags; those that come back get their former ids.
 async fn insert_images(
     tx: &mut Tx,
     registry: RegistryId,

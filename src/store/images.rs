@@ -1,5 +1,5 @@
-//! Images: tags of registries. Catalogued ones, whose content is a Seed image, have a job version; the others are kept
-//! so that the next scan need not look at them again.
+//! Images: tags of registries. Catalogued ones, whose content is a Seed image, have a job version; the others are
+//! stored so that the next scan need not read them again.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ struct ProblemRow {
 }
 row!(ProblemRow { repository, tag, problems });
 
-/// An image as the tables have it.
+/// An image as stored.
 pub(super) struct ImageRow {
     id: ImageId,
     registry_id: RegistryId,
@@ -125,7 +125,7 @@ macro_rules! tag_select {
 }
 
 impl Store {
-    /// Catalogued images, by id.
+    /// All catalogued images, by id.
     pub async fn image_list(&self) -> Result<Vec<Image>> {
         Ok(images(sql(image_select!("ORDER BY i.id")).all(&self.db).await?))
     }
@@ -135,7 +135,7 @@ impl Store {
         Ok(row.map(Image::from))
     }
 
-    /// Where an image's tag pointed before, newest first, at most `limit` of them.
+    /// Former digests of an image's tag, newest first, at most `limit`.
     pub async fn image_history(&self, id: ImageId, limit: u32) -> Result<Vec<PastDigest>> {
         sql("SELECT digest, since, until FROM image_history WHERE image_id = $1 ORDER BY id DESC LIMIT $2")
             .bind(id)
@@ -144,22 +144,22 @@ impl Store {
             .await
     }
 
-    /// The catalogued image of a tag. The host of registries that are none (layouts on disk) is empty; of several
-    /// registries with the same host the first has it.
+    /// The catalogued image of a tag. The host is empty for layouts and archives on disk; if several registries have
+    /// the same host, the image with the lowest id.
     pub async fn image_by_name(&self, host: &str, repository: &str, tag: &str) -> Result<Option<Image>> {
         let select = image_select!("WHERE r.host = $1 AND i.repository = $2 AND i.tag = $3 ORDER BY i.id LIMIT 1");
         let row: Option<ImageRow> = sql(select).bind(host).bind(repository).bind(tag).optional(&self.db).await?;
         Ok(row.map(Image::from))
     }
 
-    /// In the order of `ids`; ids that are gone are left out, and one given twice comes once.
+    /// Images in the order of `ids`; missing ids are left out, and duplicates are returned once.
     pub async fn image_list_by_ids(&self, ids: &[ImageId]) -> Result<Vec<Image>> {
         let rows: Vec<ImageRow> = select(image_select!(""), Some(("i.id", ids.iter().copied()))).all(&self.db).await?;
         let mut found: HashMap<ImageId, ImageRow> = rows.into_iter().map(|row| (row.id, row)).collect();
         Ok(ids.iter().filter_map(|id| found.remove(id)).map(Image::from).collect())
     }
 
-    /// Catalogued images, those first whose tag moved or came last.
+    /// Catalogued images, ordered by when their tag appeared or last moved, latest first.
     pub async fn image_newest(&self, limit: u32) -> Result<Vec<Image>> {
         let rows = sql(image_select!(
             "WHERE i.id IN (SELECT id FROM images WHERE job_version_id IS NOT NULL
@@ -172,7 +172,7 @@ impl Store {
         Ok(images(rows))
     }
 
-    /// The same, of the images with these ids.
+    /// As [`Store::image_newest`], only images with these ids.
     pub async fn image_newest_among(&self, ids: &[ImageId], limit: usize) -> Result<Vec<Image>> {
         let mut moved: Vec<(i64, i64)> =
             select("SELECT changed_at, id FROM images", Some(("id", ids.iter().copied()))).all(&self.db).await?;
@@ -182,7 +182,7 @@ impl Store {
         self.image_list_by_ids(&newest).await
     }
 
-    /// How many tags each registry has, and how many of them are Seed images: `(registry, tags, images)`.
+    /// Number of tags and of Seed images of each registry: `(registry, tags, images)`.
     pub async fn image_totals(&self) -> Result<Vec<(RegistryId, u64, u64)>> {
         let rows: Vec<(i64, i64, i64)> = sql(
             "SELECT registry_id, COUNT(*), COUNT(job_version_id) FROM images GROUP BY registry_id ORDER BY registry_id",
@@ -193,12 +193,12 @@ impl Store {
         Ok(rows.into_iter().map(|(id, tags, images)| (RegistryId(id), count(tags), count(images))).collect())
     }
 
-    /// Every tag of a registry, catalogued or not.
+    /// All tags of a registry, catalogued or not.
     pub async fn image_tags(&self, registry: RegistryId) -> Result<Vec<StoredTag>> {
         sql(tag_select!("WHERE i.registry_id = $1 ORDER BY i.id")).bind(registry).all(&self.db).await
     }
 
-    /// Every tag of one repository, for `diff`.
+    /// All tags of one repository, for `diff`.
     pub async fn image_tags_of(&self, registry: RegistryId, repository: &str) -> Result<Vec<StoredTag>> {
         sql(tag_select!("WHERE i.registry_id = $1 AND i.repository = $2 ORDER BY i.tag"))
             .bind(registry)
@@ -218,7 +218,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.repository, row.tag, row.problems)).collect())
     }
 
-    /// How many tags each repository of a registry has here, by name.
+    /// Number of stored tags of each repository of a registry, by name.
     pub async fn image_counts(&self, registry: RegistryId) -> Result<Vec<(String, i64)>> {
         sql("SELECT repository, COUNT(*) FROM images WHERE registry_id = $1 GROUP BY repository ORDER BY repository")
             .bind(registry)

@@ -1,29 +1,29 @@
-//! What the search index is brought up to date with.
+//! The changes that the search index is updated from.
 
 use super::db::sql;
 use super::images::{image_select, images};
 use super::{Result, Store};
 use crate::catalog::{Image, ImageId};
 
-/// The catalogue as the search index is held against it.
+/// State of the catalogue that the search index compares with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CatalogueState {
-    /// As [`Store::catalogue_revision`].
+    /// See [`Store::catalogue_revision`].
     pub revision: i64,
-    /// The last revision in which images went: who has that one has no image too many.
+    /// The last revision in which images were removed: an index of that revision or later has no removed image.
     pub removed_at: i64,
-    /// How many images there are that can be found.
+    /// Number of catalogued images.
     pub images: u64,
 }
 
 impl Store {
-    /// Rises with every change of the catalogue; 0 for an empty, untouched one.
+    /// The revision, incremented with every change of the catalogue; 0 for an empty, unchanged one.
     pub async fn catalogue_revision(&self) -> Result<i64> {
         let (revision,) = sql("SELECT revision FROM catalogue").one(&self.db).await?;
         Ok(revision)
     }
 
-    /// Where the catalogue stands, all of it at one moment.
+    /// The state of the catalogue, read in one statement.
     pub async fn catalogue_state(&self) -> Result<CatalogueState> {
         let (revision, removed_at, images): (i64, i64, i64) = sql("SELECT revision, removed_at,
                 (SELECT COUNT(*) FROM images WHERE job_version_id IS NOT NULL) FROM catalogue")
@@ -32,8 +32,8 @@ impl Store {
         Ok(CatalogueState { revision, removed_at, images: images.unsigned_abs() })
     }
 
-    /// Images whose row, content or job changed after `revision`, in ascending id above `after`, at most `limit`. (An
-    /// image's own fields are all that the index holds.) What is gone shows by its absence from [`Store::image_ids`].
+    /// Images whose row, content or job changed after `revision`, by id, only those above `after`, at most `limit`.
+    /// (The index holds only fields of the image itself.) Removed images are those missing from [`Store::image_ids`].
     pub async fn image_changes(&self, revision: i64, after: ImageId, limit: u32) -> Result<Vec<Image>> {
         let rows = sql(image_select!("WHERE i.revision > $1 AND i.id > $2 ORDER BY i.id LIMIT $3"))
             .bind(revision)

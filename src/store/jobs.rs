@@ -1,4 +1,4 @@
-//! Jobs and job versions, for views. They are written where images change, in `derive.rs`.
+//! Reads jobs and job versions. They are written when images change, in `derive.rs`.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ impl VersionRow {
     }
 }
 
-/// How many images a version of a job has with one package version.
+/// Number of images of a job version with one package version.
 struct CountRow {
     job_version_id: i64,
     package_version: String,
@@ -53,14 +53,14 @@ pub(super) struct SummaryRow {
 }
 row!(SummaryRow { image_id, repository, tag, valid, origin_id, group_id, origin_count, group_count } + { job, origin });
 
-/// What `docker pull` takes.
+/// The reference for `docker pull`.
 pub(super) fn reference(host: &str, repository: &str, tag: &str) -> String {
     let slash = if host.is_empty() { "" } else { "/" };
     format!("{host}{slash}{repository}:{tag}")
 }
 
 impl SummaryRow {
-    /// The group that represents the job: the job shows what its leader does.
+    /// The group that represents the job; its leader has the texts of the job.
     fn group(&self, reference: &str) -> JobGroup {
         let Self { job, image_id, valid, origin_id, group_id, origin, .. } = self;
         let maintainer =
@@ -80,7 +80,7 @@ impl SummaryRow {
         JobGroup { leader, origin_count: self.origin_count }
     }
 
-    /// With its `groups`, or the one alone that represents it.
+    /// The summary with `groups`; if empty, with the group that represents the job.
     fn with_groups(self, groups: Vec<JobGroup>) -> JobSummary {
         let reference = reference(&self.origin.host, &self.repository, &self.tag);
         let groups = if groups.is_empty() { vec![self.group(&reference)] } else { groups };
@@ -101,14 +101,14 @@ pub(super) const SUMMARIES: &str = "SELECT j.id, j.name, j.latest_job_version, j
     JOIN contents c ON c.digest = i.digest
     JOIN registries r ON r.id = o.registry_id";
 
-/// How many groups a job has in a list of jobs.
+/// The most groups of each job in a list of jobs.
 const LISTED_GROUPS: u32 = 5;
 
 const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version
     FROM job_versions v JOIN jobs j ON j.id = v.job_id";
 
 impl Store {
-    /// By id.
+    /// All jobs, by id.
     pub async fn job_list(&self) -> Result<Vec<Job>> {
         sql("SELECT * FROM jobs ORDER BY id").all(&self.db).await
     }
@@ -117,14 +117,15 @@ impl Store {
         sql("SELECT * FROM jobs WHERE id = $1").bind(id).optional(&self.db).await
     }
 
-    /// In the order of `ids`; ids that are gone are left out, and one given twice comes once.
+    /// Jobs in the order of `ids`; missing ids are left out, and duplicates are returned once.
     pub async fn job_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         let jobs: Vec<Job> = select("SELECT * FROM jobs", Some(("id", ids.iter().copied()))).all(&self.db).await?;
         let mut found: HashMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
-    /// As [`Store::job_list_by_ids`], with what a list of results shows of each. One query, which reads no manifests.
+    /// As [`Store::job_list_by_ids`], with the fields of a list of results. One query for the jobs, which reads no
+    /// manifests.
     pub async fn job_summary_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<JobSummary>> {
         let rows: Vec<SummaryRow> = select(SUMMARIES, Some(("j.id", ids.iter().copied()))).all(&self.db).await?;
         let rows = self.with_groups(rows).await?;
@@ -132,7 +133,7 @@ impl Store {
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
-    /// Puts the groups to jobs that have several.
+    /// Adds the groups to jobs that have several.
     pub(super) async fn with_groups(&self, rows: Vec<SummaryRow>) -> Result<Vec<JobSummary>> {
         let several: Vec<JobId> = rows.iter().filter(|row| row.group_count > 1).map(|row| row.job.id).collect();
         let mut groups: HashMap<JobId, Vec<JobGroup>> = HashMap::new();
@@ -173,9 +174,9 @@ impl Store {
         Ok(versions.into_iter().map(summary).collect())
     }
 
-    /// Versions with their images. Of the given jobs, or of all (`None`). By job id, then highest version first;
-    /// images highest package version first, then by id. Two queries, however many rows (and two more for
-    /// each further few hundred `jobs`).
+    /// Versions with their images, of the given jobs or of all (`None`). By job id, then highest version first; images
+    /// highest package version first, then by id. Two queries, whatever the number of rows (and two more for each
+    /// further few hundred `jobs`).
     pub async fn job_version_list(&self, jobs: Option<&[JobId]>) -> Result<Vec<JobVersionWithImages>> {
         let among = || jobs.map(|jobs| ("v.job_id", jobs.iter().copied()));
         with_images(&self.db, select(VERSIONS, among()), select(image_select!(""), among())).await

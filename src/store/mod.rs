@@ -1,7 +1,7 @@
-//! The database: the only SQL, and the truth that everything else is derived from.
+//! The database: the only SQL, and the source of truth from which everything else is derived.
 //!
 //! One concrete [`Store`] over an enum of two typed pools (SQLite, PostgreSQL). Methods are named resource first, verb
-//! second. Every public method is tested on both engines. Must never hand out a transaction or be mocked.
+//! second. Every public method is tested on both engines. Must never return a transaction or be mocked.
 
 mod catalogue_lists;
 mod conditions;
@@ -49,7 +49,7 @@ use crate::catalog::{
     RunSummary, ScanCounts, ScanId, ScanState, UserId,
 };
 
-/// What a caller can act on.
+/// Errors that a caller can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A unique name is taken.
@@ -58,19 +58,19 @@ pub enum Error {
     /// The last admin can neither be deleted nor demoted.
     #[error("the last admin cannot be removed")]
     LastAdmin,
-    /// The scan or run is not this worker's any more: its lease ran out and another took it, or it was deleted.
+    /// The scan or run is no longer this worker's: its lease expired and another worker took it, or it was deleted.
     #[error("the lease is lost")]
     LeaseLost,
-    /// It is not any more as the caller has seen it.
+    /// It is no longer in the state that the caller read.
     #[error("somebody else changed it meanwhile")]
     Changed,
-    /// A user has as many active runs as one may have.
+    /// The user would have more active runs than allowed.
     #[error("{there} runs are active, and {most} may be")]
     TooMany { there: u64, most: u64 },
     /// The database cannot be opened or migrated; the text says what to do.
     #[error("{0}")]
     Open(String),
-    /// The database cannot be asked now; later it can. Why, for the log.
+    /// The database is temporarily unavailable. The text is for the log.
     #[error("the database does not answer: {0}")]
     Away(String),
     #[error("database: {0}")]
@@ -83,11 +83,11 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Whether the same statement may well succeed later: the database is away, busy or full.
+/// Whether the same statement may succeed later: the database is unavailable, busy or full.
 fn is_passing(why: &sqlx::Error) -> bool {
     /// Primary result codes of SQLite: busy, locked, out of memory, read-only, I/O error, full, cannot open.
     const SQLITE: [i32; 7] = [5, 6, 7, 8, 10, 13, 14];
-    /// SQLSTATE of PostgreSQL, classes and single ones: connection, transaction rollback, resources, intervention, system; not
+    /// SQLSTATE classes and codes of PostgreSQL: connection, transaction rollback, resources, intervention, system; not
     /// accepting connections, read-only, lock not available, idle for too long.
     const POSTGRES: [&str; 9] = ["08", "40", "53", "57", "58", "55000", "25006", "55P03", "25P03"];
     match why {
@@ -109,7 +109,7 @@ fn is_passing(why: &sqlx::Error) -> bool {
 }
 
 impl Error {
-    /// [`Error::Away`], told in the log, but not for each of the many who notice.
+    /// [`Error::Away`], logged at most every ten seconds, because many callers get it at once.
     fn away(why: &dyn std::fmt::Display) -> Self {
         const EVERY: Duration = Duration::from_secs(10);
         static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
@@ -121,7 +121,8 @@ impl Error {
         Self::Away(why.to_string())
     }
 
-    /// Makes a broken uniqueness [`Error::Duplicate`]. SQLite does not name the constraint, so the caller says which.
+    /// Turns a violated unique constraint into [`Error::Duplicate`]. SQLite does not name the constraint, so the caller
+    /// gives `of`.
     fn or_duplicate(self, of: &'static str) -> Self {
         match &self {
             Error::Database(sqlx::Error::Database(error)) if error.is_unique_violation() => Error::Duplicate(of),
@@ -129,7 +130,7 @@ impl Error {
         }
     }
 
-    /// Whether a row was to point at another that is not there.
+    /// Whether a foreign key references a row that does not exist.
     fn is_dangling(&self) -> bool {
         matches!(self, Error::Database(sqlx::Error::Database(error)) if error.is_foreign_key_violation())
     }
@@ -141,12 +142,12 @@ pub use index_feed::CatalogueState;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Which database.
+/// Address of the database.
 #[derive(Clone, Debug)]
 pub enum Address {
-    /// A SQLite file; made, with its folder, when it does not exist.
+    /// A SQLite file; created, with its folder, if it does not exist.
     Sqlite(PathBuf),
-    /// `postgres://`, `postgresql://` or `postgis://`; everything lives in the schema `silo`.
+    /// `postgres://`, `postgresql://` or `postgis://`; all tables are in the schema `silo`.
     Postgres(SecretString),
 }
 
@@ -156,27 +157,27 @@ pub struct Store {
     db: Db,
 }
 
-/// What asking for a scan gave.
+/// The result of requesting a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanRequest {
-    /// A new scan waits for a worker.
+    /// A new scan is queued.
     Queued(ScanId),
-    /// The registry has an active scan already: this one.
+    /// The registry already has an active scan: this one.
     Active(ScanId),
 }
 
-/// A scan that this worker holds until its lease runs out.
+/// A scan claimed by this worker, until its lease expires.
 #[derive(Clone, Debug)]
 pub struct ClaimedScan {
     pub id: ScanId,
     pub registry_id: RegistryId,
-    /// Proof of the claim: a later claim makes this one worthless.
+    /// Proof of the claim: a later claim invalidates it.
     pub token: String,
-    /// How often it was taken up, but for those times that an error of the database ended.
+    /// How often it was claimed, without the attempts that an error of the database ended.
     pub tries: i64,
 }
 
-/// A run that is to be queued.
+/// A run to be queued.
 #[derive(Clone, Debug, Default)]
 pub struct NewRun {
     pub id: String,
@@ -186,7 +187,7 @@ pub struct NewRun {
     pub batch_row: Option<i64>,
     pub rerun_of: Option<String>,
     pub label: String,
-    /// Each once.
+    /// Without duplicates.
     pub tags: Vec<String>,
     pub job_name: String,
     pub job_version: String,
@@ -196,35 +197,35 @@ pub struct NewRun {
     pub max_tries: i64,
     pub created_at: DateTime<Utc>,
     pub dedup_key: Option<String>,
-    /// What was asked for, without secrets.
+    /// The request, without secrets.
     pub spec: String,
-    /// The secrets.
+    /// The sealed secrets of the request.
     pub sealed: Option<String>,
-    /// What everybody reads.
+    /// The record that users read.
     pub record: String,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunState {
     pub status: RunStatus,
     pub phase: RunPhase,
-    /// 0 to 100.
+    /// In percent, 0 to 100.
     pub progress: i64,
     pub message: String,
     pub error_name: Option<String>,
     pub error_category: Option<String>,
     pub attempts: i64,
     pub started_at: Option<DateTime<Utc>>,
-    /// Set: nothing more will happen.
+    /// If set, the run has ended.
     pub finished_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
-    /// When the next attempt may begin.
+    /// The earliest start of the next attempt.
     pub due_at: DateTime<Utc>,
     pub record: String,
 }
 
-/// All that is kept of a run.
+/// All that is stored of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRun {
     pub summary: RunSummary,
@@ -232,54 +233,54 @@ pub struct StoredRun {
     pub sealed: Option<String>,
     pub record: String,
     pub cancelled_by: Option<String>,
-    /// The silo that has it, or had it last.
+    /// The host that has claimed it, or did so last.
     pub host: Option<String>,
 }
 
-/// A run that this worker holds until its lease runs out.
+/// A run claimed by this worker, until its lease expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedRun {
     pub id: String,
-    /// Proof of the claim: a later claim makes this one worthless.
+    /// Proof of the claim: a later claim invalidates it.
     pub token: String,
-    /// The silo that had it before.
+    /// The host that had claimed it before.
     pub last_host: Option<String>,
 }
 
-/// A part of what a scan found. Applied in one transaction.
+/// A part of a scan's findings. Committed in one transaction.
 #[derive(Clone, Debug, Default)]
 pub struct ScanStep {
-    /// Before its end a scan removes nothing.
+    /// Removes nothing: only the last step of a scan may.
     pub changes: Changes,
-    /// Contents fetched by this scan; every digest in `changes` is in here or in the store.
+    /// Contents fetched by this scan; every digest in `changes` is here or in the store.
     pub contents: Vec<Content>,
-    /// So far, all steps together.
+    /// Of all steps so far.
     pub counts: ScanCounts,
     pub problems: Vec<NewScanProblem>,
-    /// Repositories that were looked into.
+    /// Results of the repositories that were scanned.
     pub repositories: Vec<Looked>,
     /// Hints that were followed.
     pub hints: Vec<HintId>,
 }
 
-/// What came of looking into a repository.
+/// The result of scanning one repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Looked {
-    /// Its tags were listed to the end, and what they point to was read.
+    /// Its tags were listed completely, and their contents were read.
     Listed(Box<RepositoryState>),
-    /// Not: why, in words.
+    /// Scanning it failed; the reason as text.
     Failed { name: String, why: String },
 }
 
-/// How a scan ends: its last step, and what becomes of it. Applied in one transaction.
+/// The last step of a scan and its outcome. Committed in one transaction.
 #[derive(Clone, Debug)]
 pub struct ScanResult {
-    /// None that is active.
+    /// Not an active state.
     pub state: ScanState,
     pub step: ScanStep,
     /// Repositories whose missing images are removed in this step.
     pub settled: Vec<String>,
-    /// Repositories that the registry no longer has, or that are not looked into any more.
+    /// Repositories that the registry no longer has, or that are no longer selected.
     pub gone: Vec<String>,
     pub error: Option<String>,
 }
@@ -292,26 +293,26 @@ pub struct JobVersionWithImages {
 }
 
 impl Store {
-    /// Opens the database, makes schema `silo` on PostgreSQL, and migrates.
+    /// Opens the database, creates the schema `silo` on PostgreSQL, and migrates.
     ///
     /// # Errors
-    /// [`Error::Open`], whose text never holds the address's password.
+    /// [`Error::Open`]; its text never contains the address's password.
     pub async fn connect(address: &Address) -> Result<Self> {
         Ok(Self { db: connect::connect(address).await? })
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<()> {
         sql("SELECT id FROM catalogue").one::<(i64,)>(&self.db).await.map(drop)
     }
 
-    /// The same database, asked for work that nobody waits for: it waits longer for its turn, and lets people go first.
+    /// The same database for background work, which waits longer for a connection and yields to requests.
     pub fn in_background(&self) -> Self {
         Self { db: self.db.in_lane(Lane::Background) }
     }
 
-    /// Whether the database takes changes. SQLite is not asked: whether its folder can be written tells the same, and waits for no
-    /// other writer.
+    /// Checks that the database accepts writes. SQLite is not queried: whether its folder is writable tells the same,
+    /// without waiting for another writer.
     pub async fn write_check(&self) -> Result<()> {
         match &self.db {
             Db::Sqlite(..) => Ok(()),
@@ -323,7 +324,7 @@ impl Store {
         }
     }
 
-    /// Closes every connection; those that do not end within seconds are left.
+    /// Closes all connections; those that do not end within seconds are abandoned.
     pub async fn close(&self) {
         match &self.db {
             Db::Sqlite(pools, _) => pools.close().await,

@@ -1,4 +1,4 @@
-//! Where the images of jobs come from, for views.
+//! Reads the origins of the images of jobs, for views.
 
 use super::db::{bulk, sql};
 use super::jobs::reference;
@@ -60,7 +60,7 @@ struct GroupRow {
 }
 row!(GroupRow { origin_count } + { leader });
 
-/// What [`OriginRow`]s are read from, of the origins `o`.
+/// Columns and joins that [`OriginRow`]s are read from; `o` are the origins.
 const COLUMNS: &str = "o.id, o.job_id, o.group_id, o.latest_job_version, o.latest_package_version, o.image_id,
     i.repository, i.tag, o.registry_id, r.name AS registry, r.host, o.namespace, o.is_verified, o.represents, c.title,
     c.maintainer, c.email, c.maint_org, c.valid";
@@ -68,7 +68,8 @@ const JOINS: &str = "JOIN registries r ON r.id = o.registry_id JOIN images i ON 
     JOIN contents c ON c.digest = i.digest";
 
 impl Store {
-    /// The first groups of each of these jobs: the one that represents it, verified ones, then as they were seen. By job.
+    /// The first `most` groups of each of these jobs: the group that represents it, verified ones, then in the order
+    /// they were seen. By job.
     pub async fn job_group_list(&self, jobs: &[JobId], most: u32) -> Result<Vec<(JobId, JobGroup)>> {
         let select = format!(
             "SELECT {COLUMNS},
@@ -85,8 +86,8 @@ impl Store {
         Ok(rows.into_iter().map(group).collect())
     }
 
-    /// The first origins of each of these groups of a job: the one with the group's latest image, then as they were seen. By
-    /// group.
+    /// The first `most` origins of each of these groups of a job: the group's leader, then in the order they were seen.
+    /// By group.
     pub async fn job_group_origins(&self, groups: &[OriginId], most: u32) -> Result<Vec<JobOrigin>> {
         let select = format!(
             "SELECT {COLUMNS}
@@ -98,7 +99,8 @@ impl Store {
         Ok(rows.into_iter().map(JobOrigin::from).collect())
     }
 
-    /// A page of a job's origins, as they were seen: those after `after`; of one group only, if one is given.
+    /// A page of a job's origins, in the order they were seen, only those after `after`; if `group` is given, only of
+    /// this group.
     pub async fn job_origin_page(
         &self,
         job: JobId,

@@ -1,7 +1,8 @@
-//! Where the images of each job come from, and which of its origins represent it. Written where images change (`derive.rs`)
-//! and where an admin marks what is verified; [`place_origins`] decides.
+//! Maintains the origins of each job's images, and which of them represent the job. Written when images change
+//! (`derive.rs`) and when an admin changes the verified marks; [`place_origins`] decides.
 //!
-//! A change costs what it touches: images of the origins that it came to or left, and the rows of all origins of their jobs.
+//! The cost of a change depends only on the images of the origins that it affects, and on the number of origins of
+//! their jobs.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,7 +20,7 @@ use crate::catalog::{
 };
 use crate::seed::version;
 
-/// An image that may be an origin's latest.
+/// An image that may be the latest of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LatestImage {
     job_version: String,
@@ -28,7 +29,7 @@ pub(super) struct LatestImage {
 }
 
 impl LatestImage {
-    /// The latest is the greatest: by versions, among equals the lowest id.
+    /// Orders images so that the latest is the greatest: by versions; among equals, the lowest id.
     fn compare(&self, other: &Self) -> Ordering {
         version::compare(&self.job_version, &other.job_version)
             .then_with(|| version::compare(&self.package_version, &other.package_version))
@@ -36,7 +37,7 @@ impl LatestImage {
     }
 }
 
-/// The latest image of each origin, as far as it is known.
+/// The latest known image of each origin.
 pub(super) type LatestImages = BTreeMap<i64, LatestImage>;
 
 fn propose(latest: &mut LatestImages, origin: i64, image: LatestImage) {
@@ -47,14 +48,14 @@ fn propose(latest: &mut LatestImages, origin: i64, image: LatestImage) {
     }
 }
 
-/// A row that images came to or left.
+/// An origin that images were added to or removed from.
 struct TouchedOrigin {
     id: i64,
     job_id: i64,
     latest_job_version: String,
     latest_package_version: String,
     image_id: ImageId,
-    /// The latest image is there as it was.
+    /// Whether the latest image is still there, unchanged.
     is_current: bool,
 }
 row!(TouchedOrigin { id, job_id, latest_job_version, latest_package_version, image_id, is_current });
@@ -95,7 +96,7 @@ row!(KnownOrigin {
 });
 row!(OriginPlace { group_id, leads, represents });
 
-/// A row as far as it decides what represents the job, and what was decided before.
+/// An origin with the fields that decide which one represents the job, and the previous decision.
 struct PlacedOrigin {
     job_id: i64,
     origin: KnownOrigin,
@@ -111,13 +112,14 @@ struct MarksRow {
 }
 row!(MarksRow { id } + { marks });
 
-/// Ends an insert of rows that may be there.
+/// Tail of an insert of rows that may exist, so that `RETURNING` returns these too.
 const KNOWN_OR_NEW: &str = "ON CONFLICT (job_id, registry_id, namespace) DO UPDATE SET namespace = excluded.namespace";
 
 impl Store {
-    /// Makes the origins of images that have none, as after an upgrade, a part of them at a time; how many images there were.
+    /// Creates the missing origins of images, as after an upgrade, in several transactions; returns the number of
+    /// images.
     pub async fn origin_complete(&self, now: DateTime<Utc>) -> Result<usize> {
-        /// As many as are read at once.
+        /// Images per transaction.
         const STEP: u32 = 5_000;
         let mut all = 0;
         let missing = "SELECT id FROM images WHERE origin_id IS NULL AND job_version_id IS NOT NULL LIMIT 1";
@@ -125,7 +127,7 @@ impl Store {
             let mut tx = self.db.write().await?;
             let outcome = complete(&mut tx, STEP, now, self.db.lock(Lock::Wait)).await;
             match tx.end(outcome).await? {
-                // Another process was quicker.
+                // Another process has done the rest.
                 0 => break,
                 count => all += count,
             }
@@ -133,8 +135,8 @@ impl Store {
         Ok(all)
     }
 
-    /// Marks a registry, and namespaces of it, as verified; what was marked before and is not named is not any more. Jobs
-    /// follow in the same transaction. False: what is marked is not as `old` says any more.
+    /// Replaces the verified marks of a registry and its namespaces; jobs are updated in the same transaction. `false`:
+    /// the marks are no longer `old`.
     pub async fn registry_verify(
         &self,
         id: RegistryId,
@@ -200,7 +202,8 @@ async fn verify(
     catalogue_set_revision(tx, revision).await.map(|()| true)
 }
 
-/// The index shows of images what is true of their origins.
+/// Gives the images of these origins a new revision, because the search index holds fields of the origin for each
+/// image.
 async fn raise_revision(tx: &mut Tx, origins: impl Iterator<Item = i64>, revision: i64) -> Result<()> {
     bulk(&format!("UPDATE images SET revision = {revision} WHERE origin_id IN ("), origins.map(|id| [id.into()]), ")")
         .execute(tx)
@@ -211,7 +214,7 @@ async fn raise_revision(tx: &mut Tx, origins: impl Iterator<Item = i64>, revisio
 /// An origin by its job, registry and namespace.
 type OriginName<'a> = (i64, RegistryId, &'a str);
 
-/// Makes the origins that are missing, in the order of their images; the ids of all that images came to.
+/// Creates the missing origins, in the order of their images; returns the ids of all origins that images were added to.
 pub(super) async fn join<'a>(
     tx: &mut Tx,
     jobs: &BTreeMap<String, i64>,
@@ -252,7 +255,7 @@ pub(super) async fn join<'a>(
     Ok(names.into_iter().map(|name| (name, ids[&name])).collect())
 }
 
-/// The latest of what arrived at each origin.
+/// The latest of the arrived images of each origin.
 pub(super) fn latest_of(arrived: &[ArrivedImage], origin: impl Fn(&ArrivedImage) -> i64) -> LatestImages {
     let mut latest = LatestImages::new();
     for image in arrived {
@@ -262,15 +265,15 @@ pub(super) fn latest_of(arrived: &[ArrivedImage], origin: impl Fn(&ArrivedImage)
     latest
 }
 
-/// What registries are marked as.
+/// The verified marks of registries.
 async fn marks_of(tx: &mut Tx, registries: BTreeSet<RegistryId>) -> Result<HashMap<RegistryId, VerifiedMarks>> {
     let select = "SELECT id, is_verified, verified_namespaces FROM registries WHERE id IN (";
     let rows: Vec<MarksRow> = bulk(select, registries.into_iter().map(|id| [id.into()]), ")").all(tx).await?;
     Ok(rows.into_iter().map(|MarksRow { id, marks }| (id, marks)).collect())
 }
 
-/// Finds out what the latest image of each of the touched origins is; `arrived` is what has come to them. Those that no image
-/// has any more are removed. The ids of all their jobs.
+/// Determines the latest image of each touched origin; `arrived` has the images added to them. Origins without images
+/// are removed. Returns the ids of the jobs of all touched origins.
 pub(super) async fn settle(
     tx: &mut Tx,
     touched: &BTreeSet<i64>,
@@ -294,7 +297,7 @@ pub(super) async fn settle(
     for row in rows.iter().filter(|row| row.is_current) {
         propose(&mut latest, row.id, row.latest());
     }
-    // The latest one has left: which is it now? The index has them all.
+    // The latest image has left, so the next one is looked up among all images of the origin.
     let lost = rows.iter().filter(|row| !row.is_current && row.image_id != ImageId::default());
     let images: Vec<ImageOfOrigin> = bulk(
         "SELECT i.origin_id, v.job_version, i.package_version, MIN(i.id) AS image_id
@@ -318,7 +321,7 @@ pub(super) async fn settle(
     Ok(rows.into_iter().map(|row| row.job_id).collect())
 }
 
-/// Gives origins their latest images, and the maintainers that these name.
+/// Stores the latest images of origins, with the maintainers named by these.
 async fn set_latest(tx: &mut Tx, changed: &[(i64, &LatestImage)]) -> Result<()> {
     let maintainers: Vec<MaintainerRow> = bulk(
         "SELECT i.id AS image_id, c.maintainer, c.email, c.maint_org
@@ -348,7 +351,7 @@ async fn set_latest(tx: &mut Tx, changed: &[(i64, &LatestImage)]) -> Result<()> 
 }
 
 /// Decides which origins represent each of these jobs, gives the jobs the texts of their latest image, and removes jobs
-/// without any.
+/// without images.
 pub(super) async fn represent(tx: &mut Tx, jobs: &BTreeSet<i64>, revision: i64, now: DateTime<Utc>) -> Result<()> {
     let rows: Vec<PlacedOrigin> = bulk(
         "SELECT id, job_id, is_verified, maintainer_key, latest_job_version, latest_package_version, image_id, group_id,

@@ -1,11 +1,11 @@
-//! The connections behind a [`super::Store`]: who waits how long for one, and how a PostgreSQL server that is away or frozen
-//! is noticed.
+//! The connections of a [`super::Store`]: how long callers wait for one, and how an unavailable or frozen PostgreSQL
+//! server is detected.
 //!
-//! SQLite has one writer at a time. All writers of this process share one connection and get it in the order in which they
-//! asked; of background work only one stands in that line, so that a person waits for one step of a scan at most.
+//! SQLite has one writer at a time. All writers of this process share one connection, in the order of their requests;
+//! at most one of them is background work, so that a request waits for at most one step of a scan.
 //!
-//! PostgreSQL is asked for a sign of life several times a second, on a connection of its own. While it gives none, whoever
-//! waits for it is told so, and so is whoever comes.
+//! PostgreSQL is probed several times a second, on a separate connection. While the probes fail, all callers get an
+//! error at once, waiting and new ones.
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -17,38 +17,38 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::{Error, Result};
 
-/// How long people wait for a free connection. PostgreSQL's have to be answered within two seconds, whatever is wrong;
-/// SQLite's wait for other writers.
+/// How long requests wait for a free connection. With PostgreSQL a request must fail within two seconds, whatever the
+/// cause; with SQLite it waits for other writers.
 const POSTGRES_PATIENCE: Duration = Duration::from_millis(1500);
 const SQLITE_PATIENCE: Duration = Duration::from_secs(20);
-/// How long background work does.
+/// How long background work waits for a free connection.
 pub(super) const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
-/// Nothing that we ask takes this long.
+/// The longest duration of a statement; ours take less.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(300);
-/// How often PostgreSQL is asked for a sign of life, and how long that may take.
+/// The interval of the probes of PostgreSQL, and the timeout of each.
 const PULSE: Duration = Duration::from_millis(300);
 const SILENCE: Duration = Duration::from_millis(1200);
-/// How long the end of a connection is waited for.
+/// How long closing connections may take.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// A small server allows 100 in all, and other programs want some.
+/// The most connections to PostgreSQL. A small server allows 100 in total, and other programs need some.
 const POSTGRES_CONNECTIONS: u32 = 10;
-/// Everything of ours is in this schema: the rest of the database may be another program's. A server that does not hear of
-/// us any more lets go of what we had locked.
+/// All our tables are in this schema, because the database may be shared with another program. A server that has lost
+/// contact with us releases our locks after the timeout.
 const SESSION: &str =
     "SET search_path TO silo; SET idle_in_transaction_session_timeout = '60s'; SET statement_timeout = '300s'";
-/// PostgreSQL: too many connections. It lives.
+/// PostgreSQL's code for too many connections. The server is available.
 const EXHAUSTED: &str = "53300";
 
-/// For whom the database is asked.
+/// The priority of statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Somebody waits for the answer.
+    /// A client waits for the answer.
     People,
-    /// Nobody does.
+    /// No client waits.
     Background,
 }
 
-/// SQLite: connections that read, one that writes, and the door that background work goes through to it.
+/// SQLite: read-only connections, one connection for writing, and the lock that admits one background writer at a time.
 #[derive(Clone, Debug)]
 pub(super) struct SqlitePools {
     read: SqlitePool,
@@ -56,7 +56,7 @@ pub(super) struct SqlitePools {
     door: Arc<Mutex<()>>,
 }
 
-/// A place in the line of writers, beside those of people; none for people.
+/// The admission of a background writer; `None` for requests.
 pub(super) type Place = Option<OwnedMutexGuard<()>>;
 
 impl SqlitePools {
@@ -73,8 +73,8 @@ impl SqlitePools {
         Ok((in_time(patience(lane, SQLITE_PATIENCE), self.write.acquire()).await?, place))
     }
 
-    /// Takes SQLite's write lock at once: a transaction that reads first and asks for the lock later fails at once when
-    /// another process wrote in between, however long the busy timeout.
+    /// Takes SQLite's write lock at the start: a transaction that reads first and takes the lock later fails
+    /// immediately if another process wrote in between, whatever the busy timeout.
     pub(super) async fn begin(&self, lane: Lane) -> Result<(Transaction<'static, Sqlite>, Place)> {
         let place = self.place(lane).await?;
         let begun = in_time(patience(lane, SQLITE_PATIENCE), self.write.begin_with("BEGIN IMMEDIATE")).await?;
@@ -95,18 +95,18 @@ impl SqlitePools {
     }
 }
 
-/// PostgreSQL: a pool, and whether the server gives signs of life.
+/// PostgreSQL: a pool, and whether the server is available.
 #[derive(Debug)]
 pub(super) struct PostgresServer {
     options: PgConnectOptions,
-    /// A new one after each outage: connections of before may never come back.
+    /// Replaced after each outage: older connections may hang forever.
     pool: RwLock<PgPool>,
-    /// Why it is away; `None` while it answers.
+    /// Why the server is unavailable; `None` while it answers.
     away: watch::Sender<Option<String>>,
 }
 
 impl PostgresServer {
-    /// Begins to watch it.
+    /// Starts to probe the server.
     pub(super) fn new(options: PgConnectOptions) -> Arc<Self> {
         let pool = RwLock::new(pool(options.clone()));
         let server = Arc::new(Self { options, pool, away: watch::Sender::default() });
@@ -124,7 +124,7 @@ impl PostgresServer {
         self.guarded(async { in_time(patience(lane, POSTGRES_PATIENCE), pool.begin()).await }).await
     }
 
-    /// Does something with the server, for as long as it gives signs of life.
+    /// Runs `work`, and fails as soon as the server is unavailable.
     pub(super) async fn guarded<T, E>(&self, work: impl Future<Output = std::result::Result<T, E>>) -> Result<T>
     where
         Error: From<E>,
@@ -149,7 +149,7 @@ impl PostgresServer {
         self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The server was away, and is back.
+    /// Replaces the pool after an outage.
     fn renew(&self) {
         let new = pool(self.options.clone());
         let old = std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), new);
@@ -173,7 +173,7 @@ async fn in_time<T>(most: Duration, work: impl Future<Output = sqlx::Result<T>>)
     Ok(tokio::time::timeout(most, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?)
 }
 
-/// Asks for signs of life until nobody uses the server any more.
+/// Probes the server until it is dropped or closed.
 async fn keep_watch(server: Weak<PostgresServer>, options: PgConnectOptions) {
     let mut connection = None;
     let mut gone_since = None;
@@ -207,7 +207,7 @@ async fn keep_watch(server: Weak<PostgresServer>, options: PgConnectOptions) {
 }
 
 async fn pulse(connection: &mut Option<PgConnection>, options: &PgConnectOptions) -> sqlx::Result<()> {
-    // One that is open may have been cut off, though the server lives.
+    // An open connection may have been cut although the server is available.
     if let Some(mut open) = connection.take()
         && open.ping().await.is_ok()
     {

@@ -1,4 +1,4 @@
-//! Registries, as admins add, change and remove them.
+//! Registries: adding, changing and removing them.
 
 use chrono::{DateTime, Utc};
 
@@ -32,12 +32,12 @@ row!(
     } + { verified }
 );
 
-/// The columns of a [`Registry`]: whether it has a password and a hook, never these themselves.
+/// The columns of a [`Registry`]: whether it has a password and a hook, never their values.
 const COLUMNS: &str = "id, name, url, host, org, kind, username, sealed_password IS NOT NULL AS has_password,
     hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, repositories, schedule, created_at,
     next_scan_at, is_verified, verified_namespaces";
 
-/// Secrets of a registry: ciphertext texts, stored as given.
+/// Sealed secrets of a registry, stored as given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SealedSecrets {
     pub password: Option<String>,
@@ -82,8 +82,8 @@ impl Store {
         .map_err(|error| error.or_duplicate("registry"))
     }
 
-    /// Gives a registry new values, all but its name and kind. Of the secrets, `None` stays and an empty one goes.
-    /// `None`: it is not as `old` says any more.
+    /// Changes all values of a registry except its name and kind. A secret that is `None` is kept, an empty one is
+    /// removed. Returns `None` if the registry is no longer as in `old`.
     pub async fn registry_update(
         &self,
         old: &Registry,
@@ -125,7 +125,7 @@ impl Store {
         .await
     }
 
-    /// By id.
+    /// All registries, by id.
     pub async fn registry_list(&self) -> Result<Vec<Registry>> {
         sql(format!("SELECT {COLUMNS} FROM registries ORDER BY id")).all(&self.db).await
     }
@@ -138,7 +138,7 @@ impl Store {
         sql(format!("SELECT {COLUMNS} FROM registries WHERE name = $1")).bind(name).optional(&self.db).await
     }
 
-    /// Those of an unknown registry are none.
+    /// The sealed secrets; none for an unknown registry.
     pub async fn registry_secrets(&self, id: RegistryId) -> Result<SealedSecrets> {
         let select =
             "SELECT sealed_password AS password, sealed_client_key AS client_key FROM registries WHERE id = $1";
@@ -146,13 +146,13 @@ impl Store {
         Ok(row.unwrap_or_default())
     }
 
-    /// When the schedule next asks for a scan; `None` for never.
+    /// Sets the time of the next scheduled scan; `None` for never.
     pub async fn registry_set_next_scan(&self, id: RegistryId, at: Option<DateTime<Utc>>) -> Result<()> {
         sql("UPDATE registries SET next_scan_at = $1 WHERE id = $2").bind(at).bind(id).execute(&self.db).await.map(drop)
     }
 
-    /// Gives the registry a hook in place of the one that it had, or takes it away: the digest of its token, and what
-    /// its notifications are signed with, as ciphertext. False: no such registry.
+    /// Replaces or removes the hook of a registry: the digest of its token, and the sealed secret that signs its
+    /// notifications. `false`: no such registry.
     pub async fn registry_set_hook(
         &self,
         id: RegistryId,
@@ -168,21 +168,22 @@ impl Store {
             .map(|touched| touched > 0)
     }
 
-    /// Whose hook this is.
+    /// The registry with this hook.
     pub async fn registry_by_hook(&self, digest: &str) -> Result<Option<Registry>> {
         sql(format!("SELECT {COLUMNS} FROM registries WHERE hook_digest = $1")).bind(digest).optional(&self.db).await
     }
 
-    /// None: no such registry, or its notifications are not signed.
+    /// The sealed secret that signs notifications; `None` if there is no such registry, or its notifications are not
+    /// signed.
     pub async fn registry_sealed_hook_secret(&self, id: RegistryId) -> Result<Option<String>> {
         let row: Option<(Option<String>,)> =
             sql("SELECT sealed_hook_secret FROM registries WHERE id = $1").bind(id).optional(&self.db).await?;
         Ok(row.and_then(|(sealed,)| sealed))
     }
 
-    /// Removes it with its images, scans and problems, and the jobs and versions that only it had, in one transaction;
-    /// leaves an event for each image that was catalogued, and raises the catalogue revision when there was one. An
-    /// active scan of it loses its lease. False: no such registry.
+    /// Removes a registry with its images, scans and problems, and the jobs and versions without other images, in one
+    /// transaction. Inserts an event for each catalogued image, and increments the catalogue's revision if there was
+    /// one. An active scan loses its lease. `false`: no such registry.
     pub async fn registry_delete(&self, id: RegistryId, now: DateTime<Utc>) -> Result<bool> {
         let mut tx = self.db.write().await?;
         let outcome = delete(&mut tx, id, now, self.db.lock(Lock::Wait)).await;

@@ -1,4 +1,4 @@
-//! Repositories of a registry: what scans know of each, and hints that something has changed in one.
+//! Repositories of a registry: what scans recorded of each, and hints that one has changed.
 
 use chrono::{DateTime, Utc};
 
@@ -12,11 +12,11 @@ row!(Repository { name, listed_at, tags, failures, failing_since, failure });
 
 row!(RepositoryState { name, listed_by, listed_at, tags, outcomes, missing, change_signal, signal_since });
 
-/// Hints that are read at once.
+/// The most hints read at once.
 const MOST_HINTS: u32 = 1000;
 
 impl Store {
-    /// Repositories that scans have looked into, by name, only those after `after`.
+    /// Repositories that scans have read, by name, only those after `after`.
     pub async fn repository_list(&self, registry: RegistryId, after: &str, limit: u32) -> Result<Vec<Repository>> {
         sql("SELECT name, listed_at, tags, failures, failing_since, failure FROM repositories
              WHERE registry_id = $1 AND name > $2 ORDER BY name LIMIT $3")
@@ -27,7 +27,7 @@ impl Store {
         .await
     }
 
-    /// What the next scan goes by, by name.
+    /// The states that the next scan compares with, by name.
     pub async fn repository_states(&self, registry: RegistryId) -> Result<Vec<RepositoryState>> {
         sql("SELECT name, listed_by, listed_at, tags, outcomes, missing, change_signal, signal_since
              FROM repositories WHERE registry_id = $1 ORDER BY name")
@@ -36,18 +36,18 @@ impl Store {
         .await
     }
 
-    /// Keeps that something has changed in these repositories. Takes the place of hints that wait for the same ones: a walk
-    /// that has read those already sees by the new id that it has to look once more.
+    /// Stores hints that these repositories have changed. Replaces waiting hints for the same repositories: a walk that
+    /// has already read these sees by the new id that it has to list the repository again.
     ///
     /// # Errors
-    /// [`super::Error::Database`] also for a registry that is gone.
+    /// [`super::Error::Database`], also if the registry no longer exists.
     pub async fn hint_insert(&self, registry: RegistryId, repositories: &[String], now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.db.write().await?;
         let outcome = replace_hints(&mut tx, registry, repositories, now).await;
         tx.end(outcome).await
     }
 
-    /// Hints that wait, oldest first.
+    /// Waiting hints, oldest first.
     pub async fn hint_list(&self, registry: RegistryId) -> Result<Vec<Hint>> {
         sql("SELECT id, repository FROM hints WHERE registry_id = $1 ORDER BY id LIMIT $2")
             .bind(registry)
@@ -56,16 +56,16 @@ impl Store {
             .await
     }
 
-    /// How many hints wait.
+    /// Number of waiting hints.
     pub async fn hint_count(&self, registry: RegistryId) -> Result<u64> {
         let (count,): (i64,) =
             sql("SELECT COUNT(*) FROM hints WHERE registry_id = $1").bind(registry).one(&self.db).await?;
         Ok(count.unsigned_abs())
     }
 
-    /// Registries with hints that no scan of theirs has begun after, or was cancelled after. What a scan has left waits for
-    /// the next one: a registry that does not answer would be asked for ever. Moments after `now` were told by a clock that
-    /// was ahead: of a hint they count as now, of a scan they say nothing.
+    /// Registries with hints newer than the start of their last scan, and than the end of one that was cancelled before
+    /// it started. Hints left by a scan wait for the next one, else a registry that does not answer would be scanned
+    /// endlessly. Times after `now` come from a clock that was ahead: hints are set to `now`, scans are ignored.
     pub async fn hint_registries(&self, now: DateTime<Utc>) -> Result<Vec<RegistryId>> {
         sql("UPDATE hints SET created_at = $1 WHERE created_at > $1").bind(now).execute(&self.db).await?;
         let rows: Vec<(i64,)> = sql("SELECT DISTINCT h.registry_id FROM hints h
@@ -78,7 +78,7 @@ impl Store {
         Ok(rows.into_iter().map(|(id,)| RegistryId(id)).collect())
     }
 
-    /// Forgets hints that were followed.
+    /// Deletes hints that were followed.
     pub async fn hint_delete(&self, hints: &[HintId]) -> Result<()> {
         bulk("DELETE FROM hints WHERE id IN (", hints.iter().map(|id| [(*id).into()]), ")")
             .execute(&self.db)
@@ -96,7 +96,7 @@ async fn replace_hints(tx: &mut Tx, registry: RegistryId, repositories: &[String
     bulk("INSERT INTO hints (registry_id, repository, created_at)", rows, "").execute(tx).await.map(drop)
 }
 
-/// Keeps what came of looking into repositories.
+/// Stores the results of scanning repositories.
 pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], now: DateTime<Utc>) -> Result<()> {
     let listed = looked.iter().filter_map(|looked| match looked {
         Looked::Listed(state) => Some(state),
@@ -139,7 +139,7 @@ pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], n
         "INSERT INTO repositories (registry_id, name, listed_by, tags, missing, change_signal, failures, failing_since,
              failure)",
         rows,
-        // Whatever was known of its state is not to be relied on.
+        // After a failure the earlier state must not be relied on.
         "ON CONFLICT (registry_id, name) DO UPDATE SET listed_by = 0, change_signal = '',
              failures = repositories.failures + 1, failure = excluded.failure,
              failing_since = COALESCE(repositories.failing_since, excluded.failing_since)",
@@ -149,7 +149,7 @@ pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], n
     .map(drop)
 }
 
-/// Forgets images that are removed now, and repositories that are gone.
+/// Clears the missing images that are removed now, and deletes repositories that are gone.
 pub(super) async fn settle(tx: &mut Tx, registry: RegistryId, result: &ScanResult) -> Result<()> {
     bulk(
         &format!("UPDATE repositories SET missing = '[]' WHERE registry_id = {registry} AND name IN ("),

@@ -1,4 +1,4 @@
-//! Looking for runs: one, a page of them, how many stand how.
+//! Queries of runs: one, a page, counts by status.
 
 use chrono::{DateTime, Utc};
 
@@ -53,7 +53,7 @@ fn conditions_of(filter: &RunFilter) -> QueryConditions {
         all.add("r.owner_id = ?", QueryValue::Integer(owner.0));
     }
     if !filter.status.is_empty() {
-        // The words of a closed set need no quoting.
+        // Words of a closed set need no quoting.
         let words: Vec<String> = filter.status.iter().map(|status| format!("'{}'", status.as_str())).collect();
         all.add_plain(format!("r.status IN ({})", words.join(", ")));
     }
@@ -81,7 +81,7 @@ fn conditions_of(filter: &RunFilter) -> QueryConditions {
 }
 
 impl Store {
-    /// All that is kept of a run.
+    /// All that is stored of a run.
     pub async fn run_get(&self, id: &str) -> Result<Option<StoredRun>> {
         sql(concat!(
             "SELECT ",
@@ -93,12 +93,12 @@ impl Store {
         .await
     }
 
-    /// One, as lists show it.
+    /// A run, as lists show it.
     pub async fn run_summary(&self, id: &str) -> Result<Option<RunSummary>> {
         sql(concat!("SELECT ", summary_columns!(), " FROM runs r WHERE r.id = $1")).bind(id).optional(&self.db).await
     }
 
-    /// Newest first; only ids below `before`.
+    /// Runs, newest first; only those with an id below `before`.
     pub async fn run_list(&self, filter: &RunFilter, before: Option<&str>, limit: u32) -> Result<Vec<RunSummary>> {
         let mut conditions = conditions_of(filter);
         if let Some(before) = before {
@@ -110,7 +110,7 @@ impl Store {
             .await
     }
 
-    /// The rows of a batch, in its order, after one of them.
+    /// The runs of a batch after the row `after`, by row.
     pub async fn run_list_batch(&self, batch: &str, after: i64, limit: u32) -> Result<Vec<RunSummary>> {
         sql(concat!(
             "SELECT ",
@@ -124,7 +124,7 @@ impl Store {
         .await
     }
 
-    /// How many stand how.
+    /// Number of runs by status.
     pub async fn run_counts(&self, filter: &RunFilter) -> Result<RunCounts> {
         let rows: Vec<(String, i64)> = conditions_of(filter)
             .sql("SELECT r.status, COUNT(*) FROM runs r", "GROUP BY r.status")
@@ -133,14 +133,14 @@ impl Store {
         Ok(counted(rows))
     }
 
-    /// How many have not ended, and stand how.
+    /// Number of active runs by status.
     pub async fn run_counts_active(&self) -> Result<RunCounts> {
         let rows: Vec<(String, i64)> =
             sql("SELECT status, COUNT(*) FROM runs WHERE finished_at IS NULL GROUP BY status").all(&self.db).await?;
         Ok(counted(rows))
     }
 
-    /// The newest run of an owner with this key that goes on, or went well and still has its outputs.
+    /// The owner's newest run with this key that is active, or was successful and still has its outputs.
     pub async fn run_alike(&self, owner: UserId, dedup_key: &str) -> Result<Option<RunSummary>> {
         sql(concat!(
             "SELECT ",
@@ -154,8 +154,8 @@ impl Store {
         .await
     }
 
-    /// Runs that ended before a moment and whose files are still there, oldest first: their ids. Those of another host only when
-    /// they ended before another moment.
+    /// Ids of runs that ended before `before` and whose files were not deleted, oldest first. Runs of another host only
+    /// if they ended before `before_of_others`.
     pub async fn run_list_outdated(
         &self,
         before: DateTime<Utc>,
@@ -177,14 +177,14 @@ impl Store {
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
-    /// A host's runs whose files were thrown away since a moment, by whomever: their ids.
+    /// Ids of a host's runs whose files were deleted since `since`, by any process.
     pub async fn run_list_purged(&self, host: &str, since: DateTime<Utc>) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =
             sql("SELECT id FROM runs WHERE host = $1 AND purged_at >= $2").bind(host).bind(since).all(&self.db).await?;
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
-    /// The ids of a host's runs that somebody is at.
+    /// Ids of a host's runs that are claimed.
     pub async fn run_list_held(&self, host: &str) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =
             sql("SELECT id FROM runs WHERE host = $1 AND lease_token IS NOT NULL").bind(host).all(&self.db).await?;

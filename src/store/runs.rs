@@ -1,4 +1,4 @@
-//! Runs: the queue, its leases, and what is known of each. How they are looked for is in `run_lists.rs`.
+//! Runs: the queue, its leases and states. Queries are in `run_queries.rs`.
 
 use chrono::{DateTime, Utc};
 
@@ -9,21 +9,22 @@ use super::{ClaimedRun, Error, NewRun, Result, RunState, Store};
 use crate::catalog::{LONGEST_RETRY_WAIT, RunPhase, RunStatus, UserId};
 
 impl Store {
-    /// Adds runs, all or none. `most`: how many active runs one user may have.
+    /// Inserts runs, all or none. `most` is the limit of active runs per user.
     ///
     /// # Errors
-    /// [`Error::TooMany`] when the owner would have more.
+    /// [`Error::TooMany`] if the owner would have more than `most`.
     pub async fn run_insert(&self, runs: &[NewRun], most: u64) -> Result<()> {
         let mut tx = self.db.write().await?;
         let inserted = insert_all(&mut tx, self.db.lock(Lock::Wait), runs, most).await;
         tx.end(inserted).await
     }
 
-    /// Takes up a run: one that this host had, whose silo died; or the most urgent that waits, of the owner who has the
-    /// fewest that go on; or one whose host is silent for longer than its lease. Not those in `busy`, which this process is at.
-    /// One whose lease ran out goes on until somebody takes it up: it counts for its owner. `token` must be new for each call.
-    /// Moments that are too far away were told by a clock that was ahead: a lease that ends after `lease_until` is cut to it,
-    /// and a run that would wait for longer than [`LONGEST_RETRY_WAIT`] waits no more.
+    /// Claims a run: one whose lease has expired (the process or host that had it is gone), else the waiting run with
+    /// the highest priority, among equals that of the owner with the fewest claimed runs, who must have fewer than
+    /// `most_per_owner`. Skips the runs in `busy`, which this process executes. A run with an expired lease counts for
+    /// its owner until it is claimed again. `token` must be new for each call. Times too far in the future come from a
+    /// clock that was ahead: a lease that ends after `lease_until` is cut to it, and a run that would wait longer than
+    /// [`LONGEST_RETRY_WAIT`] is due.
     pub async fn run_claim(
         &self,
         token: &str,
@@ -76,7 +77,8 @@ impl Store {
         Ok(Some(ClaimedRun { id, token: token.to_owned(), last_host }))
     }
 
-    /// Lets the leases of a host's runs run out, for a silo that knows that it is the only one there. How many.
+    /// Lets the leases of a host's runs expire. For a process that knows it is the only one on the host. Returns their
+    /// number.
     pub async fn run_release_host(&self, host: &str) -> Result<u64> {
         sql("UPDATE runs SET lease_until = 0 WHERE host = $1 AND lease_token IS NOT NULL AND finished_at IS NULL")
             .bind(host)
@@ -84,10 +86,10 @@ impl Store {
             .await
     }
 
-    /// Renews the lease: whether, and by whom, the run is to be stopped.
+    /// Renews the lease. Returns who has cancelled the run, if anyone.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`] when the run is not ours any more.
+    /// [`Error::LeaseLost`] if the run is no longer this worker's.
     pub async fn run_renew(&self, claim: &ClaimedRun, lease_until: DateTime<Utc>) -> Result<Option<String>> {
         let renewed: Option<(Option<String>,)> =
             sql("UPDATE runs SET lease_until = $1 WHERE id = $2 AND lease_token = $3 RETURNING cancelled_by")
@@ -99,7 +101,7 @@ impl Store {
         renewed.map(|(cancelled_by,)| cancelled_by).ok_or(Error::LeaseLost)
     }
 
-    /// Stores how a run stands, while it goes on.
+    /// Stores the state of an active run.
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
@@ -107,7 +109,7 @@ impl Store {
         self.run_set(claim, state, "").await
     }
 
-    /// Stores how an attempt ended, and gives the run back: for good, or until `due` for another attempt.
+    /// Stores the end of an attempt and releases the run: it has ended, or waits until `due_at` for another attempt.
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
@@ -140,7 +142,8 @@ impl Store {
         .and_then(held)
     }
 
-    /// Asks for a run to be stopped. One that nobody has begun ends at once, as `state` says. False: it has ended before.
+    /// Requests the cancellation of a run. A run that is not claimed ends at once, with `state`. `false`: it had ended
+    /// before.
     pub async fn run_cancel(&self, id: &str, by: &str, state: &RunState) -> Result<bool> {
         let at_once = sql("UPDATE runs SET cancelled_by = $1, status = $2, phase = $3, progress = $4, message = $5,
                  error_name = $6, error_category = $7, finished_at = $8, updated_at = $8, record = $9
@@ -169,7 +172,7 @@ impl Store {
         Ok(asked == 1)
     }
 
-    /// Notes that a run's logs and outputs are thrown away. False: it goes on, or there is none.
+    /// Notes that a run's logs and outputs are deleted. `false`: it is active, or there is no such run.
     pub async fn run_purge(&self, id: &str, now: DateTime<Utc>) -> Result<bool> {
         let purged = sql("UPDATE runs SET purged_at = COALESCE(purged_at, $1), sealed = NULL
              WHERE id = $2 AND finished_at IS NOT NULL")
@@ -180,7 +183,7 @@ impl Store {
         Ok(purged == 1)
     }
 
-    /// Forgets runs that ended before a moment, and whose files are gone; how many.
+    /// Deletes runs that ended before `before` and whose files are deleted; returns their number.
     pub async fn run_prune(&self, before: DateTime<Utc>) -> Result<u64> {
         sql("DELETE FROM runs WHERE finished_at < $1 AND purged_at IS NOT NULL").bind(before).execute(&self.db).await
     }

@@ -1,4 +1,4 @@
-//! The queue of scans, their leases and reports. How one ends is in `finish.rs`.
+//! The queue of scans, their leases and reports. Scans end in `scan_commit.rs`.
 
 use chrono::{DateTime, Utc};
 
@@ -38,14 +38,15 @@ macro_rules! scan_select {
 }
 
 impl Store {
-    /// Asks for a scan. At most one active scan a registry, also when two ask at once. None: no such registry.
+    /// Requests a scan. A registry has at most one active scan, even with concurrent requests. `None`: no such
+    /// registry.
     pub async fn scan_request(
         &self,
         registry: RegistryId,
         trigger: ScanTrigger,
         now: DateTime<Utc>,
     ) -> Result<Option<ScanRequest>> {
-        // A turn that finds neither a free place nor who holds it saw the active scan end in between.
+        // If neither an insert nor an active scan is found, the active scan ended in between: try again.
         loop {
             let queued = sql("INSERT INTO scans (registry_id, state, cause, counts, attempts, created_at)
                  VALUES ($1, 'queued', $2, $3, 0, $4)
@@ -72,8 +73,8 @@ impl Store {
         }
     }
 
-    /// Takes up the oldest scan that is queued, or running with its lease run out. `token` must be new for each call. A lease
-    /// that ends after `lease_until` was made by a clock that was ahead, and is cut to it.
+    /// Claims the oldest scan that is queued, or running with an expired lease. `token` must be new for each call. A
+    /// lease that ends after `lease_until` was made by a clock that was ahead, and is cut to it.
     pub async fn scan_claim(
         &self,
         token: &str,
@@ -105,8 +106,8 @@ impl Store {
         }))
     }
 
-    /// Takes up a scan that another worker left: what it had counted. Problems of repositories that were not finished are
-    /// forgotten, because these are looked into again.
+    /// Resumes a scan that another worker left; returns its counts. Deletes the problems of repositories that were not
+    /// finished, because these are scanned again.
     pub async fn scan_take_up(&self, claim: &ClaimedScan) -> Result<ScanCounts> {
         sql("DELETE FROM scan_problems WHERE scan_id = $1 AND NOT EXISTS (
                  SELECT 1 FROM repositories r
@@ -145,16 +146,16 @@ impl Store {
             outcomes,
             added: added.unsigned_abs(),
             changed: changed.unsigned_abs(),
-            // What is missing is still there until the end.
+            // Missing images are in the catalogue until the end of the scan.
             unchanged: unchanged.unsigned_abs().saturating_sub(missing as u64),
             ..scan.counts
         })
     }
 
-    /// Stores progress and renews the lease.
+    /// Stores the counts and renews the lease.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`] when the scan is not ours any more.
+    /// [`Error::LeaseLost`] if the scan is no longer this worker's.
     pub async fn scan_progress(
         &self,
         claim: &ClaimedScan,
@@ -171,10 +172,10 @@ impl Store {
             .and_then(held)
     }
 
-    /// Puts a running scan back in the queue (graceful stop).
+    /// Puts a running scan back into the queue (graceful stop).
     ///
     /// # Errors
-    /// [`Error::LeaseLost`] when it is not ours any more.
+    /// [`Error::LeaseLost`] if the scan is no longer this worker's.
     pub async fn scan_release(&self, claim: &ClaimedScan) -> Result<()> {
         sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND state = 'running' AND lease_token = $2")
@@ -185,8 +186,8 @@ impl Store {
         .and_then(held)
     }
 
-    /// Puts a running scan back in the queue that an error ended; one of the database does not count as a try. One that is
-    /// not ours any more stays as it is.
+    /// Puts a scan that an error ended back into the queue; an error of the store does not count as an attempt. Does
+    /// nothing if the scan is no longer this worker's.
     pub async fn scan_give_back(&self, claim: &ClaimedScan, is_stores: bool) -> Result<()> {
         sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL,
                  store_failures = store_failures + $1
@@ -199,14 +200,14 @@ impl Store {
         .map(drop)
     }
 
-    /// Puts every running scan back in the queue: for a process that knows it is alone. How many.
+    /// Puts all running scans back into the queue, for a process that knows it is the only one; returns their number.
     pub async fn scan_release_all(&self) -> Result<u64> {
         sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL WHERE state = 'running'")
             .execute(&self.db)
             .await
     }
 
-    /// Ends a scan that waits or runs; whoever is at it finds its lease gone, and stores nothing more. False: it is not active.
+    /// Cancels an active scan; its worker finds its lease lost and stores nothing more. `false`: it is not active.
     pub async fn scan_cancel(&self, id: ScanId, why: &str, now: DateTime<Utc>) -> Result<bool> {
         let ended = sql("UPDATE scans SET state = 'cancelled', error = $1, finished_at = $2, lease_token = NULL,
                  lease_until = NULL
@@ -223,7 +224,7 @@ impl Store {
         sql(scan_select!("WHERE s.id = $1")).bind(id).optional(&self.db).await
     }
 
-    /// Newest first. Of one registry, or all; only ids below `before`.
+    /// Scans, newest first. Of one registry, or all; only those with an id below `before`.
     pub async fn scan_list(
         &self,
         registry: Option<RegistryId>,
@@ -242,8 +243,8 @@ impl Store {
         .await
     }
 
-    /// The newest scan of each registry, by registry. Those that a hook asked for do not count: they say nothing of the
-    /// registry as a whole.
+    /// The newest scan of each registry, by registry. Without scans started by hooks, which do not cover the whole
+    /// registry.
     pub async fn scan_list_last(&self) -> Result<Vec<Scan>> {
         sql(scan_select!(
             "WHERE s.id IN (SELECT MAX(id) FROM scans WHERE cause <> 'hook' GROUP BY registry_id) ORDER BY s.registry_id"
@@ -252,7 +253,7 @@ impl Store {
         .await
     }
 
-    /// When a scan of each whole registry last ended as complete: `(registry, finished_at)`.
+    /// When a scan of the whole registry last completed, for each registry: `(registry, finished_at)`.
     pub async fn scan_last_success(&self) -> Result<Vec<(RegistryId, DateTime<Utc>)>> {
         let rows: Vec<(i64, i64)> = sql("SELECT registry_id, MAX(finished_at) FROM scans
              WHERE state = 'complete' AND cause <> 'hook' GROUP BY registry_id ORDER BY registry_id")
@@ -262,7 +263,7 @@ impl Store {
         Ok(rows.into_iter().map(|(id, at)| (RegistryId(id), moment(at))).collect())
     }
 
-    /// How many scans wait, and how many run.
+    /// Number of queued and of running scans.
     pub async fn scan_queue(&self) -> Result<(u64, u64)> {
         let rows: Vec<(String, i64)> =
             sql("SELECT state, COUNT(*) FROM scans WHERE state IN ('queued', 'running') GROUP BY state")
@@ -272,7 +273,7 @@ impl Store {
         Ok((of("queued"), of("running")))
     }
 
-    /// By `seq`, only those above `after`.
+    /// Problems of a scan by `seq`, only those above `after`.
     pub async fn scan_problem_list(&self, id: ScanId, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
         sql("SELECT seq, code, repository, tag, message FROM scan_problems WHERE scan_id = $1 AND seq > $2
              ORDER BY seq LIMIT $3")
@@ -283,8 +284,8 @@ impl Store {
         .await
     }
 
-    /// Deletes all but the newest `keep` ended scans of each registry, and as many that hooks asked for, which would
-    /// crowd out the others; how many.
+    /// Deletes all but the newest `keep` ended scans of each registry. Scans started by hooks are counted separately,
+    /// because they would displace the others. Returns the number deleted.
     pub async fn scan_prune(&self, keep: u32) -> Result<u64> {
         sql("DELETE FROM scans WHERE id IN (
                  SELECT id FROM (
@@ -298,7 +299,7 @@ impl Store {
     }
 }
 
-/// A statement that names a claim touches its row, or the lease is lost.
+/// Checks that a statement with a claim affected its row; otherwise the lease is lost.
 pub(super) fn held(touched: u64) -> Result<()> {
     if touched == 1 { Ok(()) } else { Err(Error::LeaseLost) }
 }

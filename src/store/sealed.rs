@@ -1,9 +1,9 @@
-//! Everything that is sealed with the seal key, wherever it stands, and what tells whether a key is the one that was used.
+//! All texts sealed with the seal key, and the check values by which keys are recognized.
 
 use super::db::{On, Tx, sql};
 use super::{Error, Result, Store};
 
-/// Where a sealed text stands.
+/// The place of a sealed text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SealedKind {
     RegistryPassword,
@@ -45,32 +45,33 @@ impl Store {
         Ok(all)
     }
 
-    /// Puts other texts in the place of all sealed ones (`None`: takes them away), and remembers the key that sealed them, in
-    /// one transaction.
+    /// Replaces all sealed texts (`None` removes one), and stores the check value of the key that sealed the new ones,
+    /// in one transaction.
     ///
     /// # Errors
-    /// [`Error::Changed`] when `changes` is not everything that is sealed, as it is.
+    /// [`Error::Changed`] if `changes` does not match the sealed texts in the store exactly.
     pub async fn sealed_replace(&self, changes: &[(SealedText, Option<String>)], check: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
         let outcome = replace(&mut tx, changes, check).await;
         tx.end(outcome).await
     }
 
-    /// What is remembered of a key; `None` before it was first used.
+    /// The check value of a key; `None` before the key was first used.
     pub async fn key_check(&self, key: &str) -> Result<Option<String>> {
         let row: Option<(String,)> =
             sql("SELECT value FROM key_checks WHERE name = $1").bind(key).optional(&self.db).await?;
         Ok(row.map(|(value,)| value))
     }
 
-    /// Remembers a key.
+    /// Stores the check value of a key.
     pub async fn key_check_set(&self, key: &str, check: &str) -> Result<()> {
         set_check(key, check, &self.db).await
     }
 }
 
-/// The keys that are remembered: the one that seals, whose check [`Store::sealed_replace`] sets, and the one that signs tokens.
+/// Name of the check value of the key that seals; set by [`Store::sealed_replace`].
 pub const SEAL_KEY: &str = "seal";
+/// Name of the check value of the key that signs tokens.
 pub const TOKEN_KEY: &str = "token";
 
 async fn list(kind: SealedKind, on: impl Into<On<'_>>) -> Result<Vec<SealedText>> {

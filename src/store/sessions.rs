@@ -1,4 +1,4 @@
-//! Sessions: one row for each token that was handed out and not given back; and the networks that users log in from.
+//! Sessions: one row for each token that was issued and not revoked; and the networks from which users log in.
 
 use chrono::{DateTime, Utc};
 
@@ -7,10 +7,10 @@ use super::value::row;
 use super::{Result, Store};
 use crate::catalog::{User, UserId};
 
-/// Networks that are remembered of each user.
+/// The most networks remembered of each user.
 const MOST_NETWORKS: i64 = 50;
 
-/// Who is about to log in.
+/// The account of a login attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginAccount {
     pub user: User,
@@ -21,7 +21,7 @@ pub struct LoginAccount {
 row!(LoginAccount { password_hash, network_is_known } + { user });
 
 impl Store {
-    /// The user of this name, who asks from `network`.
+    /// The account with this name, for a login from `network`.
     pub async fn login_account(&self, username: &str, network: &str) -> Result<Option<LoginAccount>> {
         sql("SELECT u.id, u.username, u.role, u.created_at, u.password_hash,
                  EXISTS (SELECT 1 FROM login_networks n WHERE n.user_id = u.id AND n.network = $2) AS network_is_known
@@ -39,12 +39,12 @@ impl Store {
         tx.end(outcome).await
     }
 
-    /// Forgets networks that nobody has logged in from since `before`; how many.
+    /// Forgets networks without a login since `before`; returns their number.
     pub async fn login_network_prune(&self, before: DateTime<Utc>) -> Result<u64> {
         sql("DELETE FROM login_networks WHERE last_at < $1").bind(before).execute(&self.db).await
     }
 
-    /// Remembers a token by its `jti`.
+    /// Inserts a session for the token with this `jti`.
     pub async fn session_insert(&self, jti: &str, user: UserId, expires_at: DateTime<Utc>) -> Result<()> {
         sql("INSERT INTO sessions (jti, user_id, expires_at) VALUES ($1, $2, $3)")
             .bind(jti)
@@ -55,7 +55,7 @@ impl Store {
             .map(drop)
     }
 
-    /// The user behind a session that has not expired; the role comes from the users table.
+    /// The user of a session that has not expired; the role comes from the users table.
     pub async fn session_user(&self, jti: &str, now: DateTime<Utc>) -> Result<Option<User>> {
         sql("SELECT u.id, u.username, u.role, u.created_at FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.jti = $1 AND s.expires_at > $2")
@@ -65,12 +65,13 @@ impl Store {
         .await
     }
 
-    /// False: no such session.
+    /// Deletes a session. `false`: no such session.
     pub async fn session_delete(&self, jti: &str) -> Result<bool> {
         Ok(sql("DELETE FROM sessions WHERE jti = $1").bind(jti).execute(&self.db).await? > 0)
     }
 
-    /// Deletes expired rows; how many. One that expires after `latest` was made by a clock that was ahead, and is cut to it.
+    /// Deletes expired sessions; returns their number. An expiry after `latest` was made by a clock that was ahead, and
+    /// is cut to it.
     pub async fn session_prune(&self, now: DateTime<Utc>, latest: DateTime<Utc>) -> Result<u64> {
         sql("UPDATE sessions SET expires_at = $1 WHERE expires_at > $1").bind(latest).execute(&self.db).await?;
         sql("DELETE FROM sessions WHERE expires_at <= $1").bind(now).execute(&self.db).await

@@ -1,4 +1,4 @@
-//! The database's clock, and the latest of what was stored by others.
+//! Stored times with which a wrong system clock is detected.
 
 use chrono::{DateTime, Utc};
 
@@ -6,14 +6,14 @@ use super::db::{Db, sql};
 use super::value::row;
 use super::{Result, Store};
 
-/// Times by which wrong clocks are found.
+/// Times that reveal a wrong clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTimes {
-    /// The clock of the database's server; `None` where it is this machine's.
+    /// The clock of the database server; `None` for SQLite, which uses this machine's.
     pub database_now: Option<DateTime<Utc>>,
-    /// When something was asked for last.
+    /// The latest creation time of a scan, run, registry or user.
     pub latest: Option<DateTime<Utc>>,
-    /// The ends of the longest leases.
+    /// The latest ends of leases.
     pub scan_lease: Option<DateTime<Utc>>,
     pub run_lease: Option<DateTime<Utc>>,
 }

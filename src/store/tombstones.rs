@@ -1,6 +1,6 @@
-//! Ids of what went: an image, job, job version or origin of a job that comes back within a month gets its old one, so that links to it,
-//! and what others have noted, stay true. An image is known by its registry's place (host; on disk, the address) and its
-//! name, so that it is the same when the registry itself was deleted and added again.
+//! Ids of removed rows: an image, job, job version or origin that comes back within 30 days gets its former id, so that
+//! links and notes of clients remain valid. An image is identified by the host of its registry (on disk, the address)
+//! and its name, so that it is the same after its registry was deleted and added again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,17 +14,17 @@ use crate::catalog::RegistryId;
 /// How long ids are kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Begins a statement that keeps ids.
+/// Head of a statement that inserts tombstones.
 const INSERT: &str = "INSERT INTO tombstones (kind, id, name, registry_id, since, removed_at)";
 
-/// The registries with the places by which what comes back is known.
+/// The registries with the places that identify them.
 macro_rules! places {
     () => {
         "(SELECT id, CASE WHEN host = '' THEN url ELSE host END AS place FROM registries)"
     };
 }
 
-/// Selects the images `i` that are worth it: others have ids that nobody sees.
+/// Selects the catalogued images `i`; ids of other images are not visible to clients.
 const OF_IMAGES: &str = "'image', i.id, r.place || '/' || i.repository || ':' || i.tag, i.registry_id, i.first_seen_at";
 const IMAGES: &str = concat!(
     "FROM images i JOIN ",
@@ -41,7 +41,7 @@ struct TombstoneRow {
 }
 row!(TombstoneRow { id, name, registry_id, since, removed_at });
 
-/// What comes back: its id, and since when it has been known.
+/// The former id of a row, and since when it existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RevivedIds {
     pub id: i64,
@@ -49,13 +49,13 @@ pub(super) struct RevivedIds {
 }
 
 impl Store {
-    /// Forgets ids that have been kept long enough; how many.
+    /// Deletes ids that were kept long enough; returns their number.
     pub async fn tombstone_prune(&self, now: DateTime<Utc>) -> Result<u64> {
         sql("DELETE FROM tombstones WHERE removed_at < $1").bind(now - KEPT).execute(&self.db).await
     }
 }
 
-/// Keeps the ids of images. Call it while they are there.
+/// Keeps the ids of images. Call it before they are deleted.
 pub(super) async fn images_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
     let at = now.timestamp_millis();
     bulk(&format!("{INSERT} SELECT {OF_IMAGES}, {at} {IMAGES} AND i.id IN ("), ids.map(|id| [id]), ")")
@@ -64,7 +64,7 @@ pub(super) async fn images_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>,
         .map(drop)
 }
 
-/// Keeps the ids of all images of a registry. Call it while it is there.
+/// Keeps the ids of all images of a registry. Call it before the registry is deleted.
 pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
     sql(format!("{INSERT} SELECT {OF_IMAGES}, $1 {IMAGES} AND i.registry_id = $2"))
         .bind(now)
@@ -74,7 +74,7 @@ pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTi
         .map(drop)
 }
 
-/// Keeps the ids of job versions. Call it while they are there.
+/// Keeps the ids of job versions. Call it before they are deleted.
 pub(super) async fn versions_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
     let at = now.timestamp_millis();
     let select = "SELECT 'job-version', v.id, CAST(v.job_id AS TEXT) || ':' || v.job_version, 0";
@@ -84,14 +84,14 @@ pub(super) async fn versions_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>
         .map(drop)
 }
 
-/// Keeps the ids of jobs. Call it while they are there.
+/// Keeps the ids of jobs. Call it before they are deleted.
 pub(super) async fn jobs_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
     let at = now.timestamp_millis();
     let select = format!("{INSERT} SELECT 'job', j.id, j.name, 0, {at}, {at} FROM jobs j WHERE j.id IN (");
     bulk(&select, ids.map(|id| [id]), ")").execute(tx).await.map(drop)
 }
 
-/// Keeps the ids of jobs' origins. Call it while they and their registries are there.
+/// Keeps the ids of jobs' origins. Call it before they or their registries are deleted.
 pub(super) async fn origins_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
     let at = now.timestamp_millis();
     let select = format!(
@@ -103,7 +103,7 @@ pub(super) async fn origins_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>
     bulk(&select, ids.map(|id| [id]), ")").execute(tx).await.map(drop)
 }
 
-/// The ids of images that come back to a registry, by repository and tag. Whoever asks takes them.
+/// Takes the former ids of images of a registry, by repository and tag. Each id is returned once.
 pub(super) async fn images_come<'a>(
     tx: &mut Tx,
     registry: RegistryId,
@@ -117,7 +117,7 @@ pub(super) async fn images_come<'a>(
     Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
 }
 
-/// The ids of jobs that come back, by name. Whoever asks takes them.
+/// Takes the former ids of jobs, by name. Each id is returned once.
 pub(super) async fn jobs_come(
     tx: &mut Tx,
     names: impl Iterator<Item = &String>,
@@ -126,7 +126,7 @@ pub(super) async fn jobs_come(
     come(tx, "job", names, RegistryId(0), now).await
 }
 
-/// The ids of job versions that come back, by the job's id and the version. Whoever asks takes them.
+/// Takes the former ids of job versions, by the job's id and the version. Each id is returned once.
 pub(super) async fn versions_come<'a>(
     tx: &mut Tx,
     versions: impl Iterator<Item = (i64, &'a String)>,
@@ -138,7 +138,7 @@ pub(super) async fn versions_come<'a>(
     Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
 }
 
-/// The ids of jobs' origins that come back, by job, registry and namespace. Whoever asks takes them.
+/// Takes the former ids of jobs' origins, by job, registry and namespace. Each id is returned once.
 pub(super) async fn origins_come<'a>(
     tx: &mut Tx,
     origins: &[(i64, RegistryId, &'a str)],
@@ -163,7 +163,7 @@ async fn places_of(tx: &mut Tx, registries: impl IntoIterator<Item = RegistryId>
     Ok(rows.into_iter().collect())
 }
 
-/// Takes ids back, one a name: of several that of the same registry, else the one that went last.
+/// Takes the tombstones of these names, one for each: preferably one of the same registry, else the latest.
 async fn come(
     tx: &mut Tx,
     kind: &str,

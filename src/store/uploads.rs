@@ -1,6 +1,6 @@
-//! Files that users sent to be inputs, and the room that each user has for them. Room is reserved before bytes are written, so that
-//! many files at once keep within it: for a file that is being sent by a row with a lease, for what a run fetches in the run's own
-//! row.
+//! Files that users upload as inputs, and each user's quota for them. Space is reserved before bytes are written, so
+//! that concurrent uploads stay within the quota: for an upload in a row with a lease, for the files that a run fetches
+//! in the run's row.
 
 use chrono::{DateTime, Utc};
 
@@ -12,22 +12,22 @@ use crate::catalog::{Upload, UserId};
 
 row!(Upload { sha256, owner_id, name, size, created_at, used_at });
 
-/// Room that is wanted, in bytes.
+/// A request to reserve space, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadRoom {
     pub owner: UserId,
-    /// What is reserved has to reach so far.
+    /// The least that must be reserved.
     pub needed: u64,
-    /// As much is reserved, if it is there.
+    /// The amount to reserve, if available.
     pub wanted: u64,
-    /// What one user may have in all.
+    /// The user's quota.
     pub most: u64,
 }
 
 impl Store {
-    /// Reserves room for a file that is being sent to a host: how much it is in all; `None`: there is not as much as is needed. It
-    /// is kept until `lease_until`, unless this is called again before. A lease that ends later was made by a clock that was
-    /// ahead, and is cut to it.
+    /// Reserves space for an upload to a host; returns the total reserved, or `None` if less than needed is available.
+    /// The reservation ends at `lease_until` unless renewed by another call. Leases that end later were made by a clock
+    /// that was ahead, and are cut to it.
     pub async fn upload_reserve(
         &self,
         (id, host): (&str, &str),
@@ -58,17 +58,18 @@ impl Store {
         tx.end(reserved).await
     }
 
-    /// Gives back what was reserved for a file that did not come to its end.
+    /// Releases the reservation of an upload that was not completed.
     pub async fn upload_release(&self, id: &str) -> Result<()> {
         sql("DELETE FROM upload_reservations WHERE id = $1").bind(id).execute(&self.db).await.map(drop)
     }
 
-    /// Gives back what was reserved for files that came to a host, for a silo that knows that it is the only one there. How many.
+    /// Releases the reservations of uploads to a host. For a process that knows it is the only one on the host. Returns
+    /// their number.
     pub async fn upload_release_host(&self, host: &str) -> Result<u64> {
         sql("DELETE FROM upload_reservations WHERE host = $1").bind(host).execute(&self.db).await
     }
 
-    /// Notes a file that a user sent, or sent again: then under its new name. It takes the place of what was reserved for it.
+    /// Stores an upload in place of its reservation; an upload of the same content replaces the name.
     pub async fn upload_put(&self, upload: &Upload, reservation: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
         let put = async {
@@ -89,11 +90,11 @@ impl Store {
         tx.end(put).await
     }
 
-    /// Reserves room for the inputs that a run fetches, until its attempt has ended: how much it is in all, as for files that are
-    /// sent.
+    /// Reserves space for the inputs that a run fetches, until its attempt ends; returns as [`Store::upload_reserve`]
+    /// does.
     ///
     /// # Errors
-    /// [`super::Error::LeaseLost`] when the run is not ours any more.
+    /// [`super::Error::LeaseLost`] if the run is no longer this worker's.
     pub async fn run_reserve(&self, claim: &ClaimedRun, room: UploadRoom) -> Result<Option<u64>> {
         let mut tx = self.db.write().await?;
         let reserved = async {
@@ -113,7 +114,7 @@ impl Store {
         tx.end(reserved).await
     }
 
-    /// A file that a user sent, which is noted as used now.
+    /// A user's uploaded file; marks it as used now.
     pub async fn upload_use(&self, owner: UserId, sha256: &str, now: DateTime<Utc>) -> Result<Option<Upload>> {
         sql("UPDATE uploads SET used_at = $1 WHERE sha256 = $2 AND owner_id = $3
              RETURNING sha256, owner_id, name, size, created_at, used_at")
@@ -124,7 +125,7 @@ impl Store {
         .await
     }
 
-    /// Notes what a job has said of a file, in place of what was said before.
+    /// Stores the metadata that a job gave for a file, replacing earlier metadata.
     pub async fn file_metadata_put(
         &self,
         owner: UserId,
@@ -142,7 +143,7 @@ impl Store {
         .map(drop)
     }
 
-    /// What a user's jobs have said of a file, which is noted as used now.
+    /// The metadata that a user's jobs gave for a file; marks it as used now.
     pub async fn file_metadata_use(&self, owner: UserId, sha256: &str, now: DateTime<Utc>) -> Result<Option<String>> {
         let row: Option<(String,)> =
             sql("UPDATE file_metadata SET used_at = $1 WHERE sha256 = $2 AND owner_id = $3 RETURNING metadata")
@@ -154,7 +155,7 @@ impl Store {
         Ok(row.map(|(metadata,)| metadata))
     }
 
-    /// What a user's jobs have said of a file.
+    /// The metadata that a user's jobs gave for a file.
     pub async fn file_metadata_get(&self, owner: UserId, sha256: &str) -> Result<Option<String>> {
         let row: Option<(String,)> = sql("SELECT metadata FROM file_metadata WHERE sha256 = $1 AND owner_id = $2")
             .bind(sha256)
@@ -164,7 +165,7 @@ impl Store {
         Ok(row.map(|(metadata,)| metadata))
     }
 
-    /// Forgets what was said of files that no run was given since a moment, unless they are still here.
+    /// Deletes metadata that no run has used since `before`, except of uploads that still exist.
     pub async fn file_metadata_prune(&self, before: DateTime<Utc>) -> Result<u64> {
         sql("DELETE FROM file_metadata WHERE used_at < $1 AND NOT EXISTS (
                  SELECT 1 FROM uploads WHERE uploads.sha256 = file_metadata.sha256
@@ -174,7 +175,7 @@ impl Store {
         .await
     }
 
-    /// A file that a user sent.
+    /// A user's uploaded file.
     pub async fn upload_get(&self, owner: UserId, sha256: &str) -> Result<Option<Upload>> {
         sql("SELECT sha256, owner_id, name, size, created_at, used_at FROM uploads WHERE sha256 = $1 AND owner_id = $2")
             .bind(sha256)
@@ -183,7 +184,7 @@ impl Store {
             .await
     }
 
-    /// Forgets files that nobody has used since a moment: the contents that no other user has either.
+    /// Deletes uploads that were not used since `before`; returns the digests that no other user has uploaded.
     pub async fn upload_prune(&self, before: DateTime<Utc>) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =
             sql("DELETE FROM uploads WHERE used_at < $1 RETURNING sha256").bind(before).all(&self.db).await?;
@@ -199,9 +200,10 @@ impl Store {
     }
 }
 
-/// How much may be reserved for a file or a run: what others leave of what the owner may have.
+/// The amount to reserve for an upload or a run, within what the owner's other files and reservations leave of the
+/// quota.
 async fn grant(tx: &mut Tx, lock: &'static str, id: &str, room: UploadRoom) -> Result<Option<u64>> {
-    // Two of one user ask one after the other.
+    // Serializes concurrent requests of one user.
     let owner = sql(format!("SELECT id FROM users WHERE id = $1 {lock}")).bind(room.owner);
     owner.optional::<(i64,)>(&mut *tx).await?;
     let (others,): (i64,) = sql("SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM (

@@ -1,4 +1,4 @@
-//! People who log in.
+//! User accounts.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use crate::catalog::{Role, User, UserId};
 
 row!(User { id, username, role, created_at });
 
-/// A user with what the password is checked against.
+/// A user with the password hash.
 struct Account {
     user: User,
     password_hash: String,
@@ -39,7 +39,7 @@ impl Store {
         .map_err(|error| error.or_duplicate("user"))
     }
 
-    /// By id.
+    /// All users, by id.
     pub async fn user_list(&self) -> Result<Vec<User>> {
         sql("SELECT id, username, role, created_at FROM users ORDER BY id").all(&self.db).await
     }
@@ -48,7 +48,7 @@ impl Store {
         sql("SELECT id, username, role, created_at FROM users WHERE id = $1").bind(id).optional(&self.db).await
     }
 
-    /// With the password hash.
+    /// The user with this name, with the password hash.
     pub async fn user_by_name(&self, username: &str) -> Result<Option<(User, String)>> {
         let account: Option<Account> =
             sql("SELECT id, username, role, created_at, password_hash FROM users WHERE username = $1")
@@ -58,17 +58,17 @@ impl Store {
         Ok(account.map(|account| (account.user, account.password_hash)))
     }
 
-    /// Also ends every session of the user but the one that is spared. False: no such user.
+    /// Changes the password and ends all sessions of the user except `spared`. `false`: no such user.
     pub async fn user_set_password(&self, id: UserId, password_hash: &str, spared: Option<&str>) -> Result<bool> {
         let mut tx = self.db.write().await?;
         let outcome = set_password(&mut tx, id, password_hash, spared).await;
         tx.end(outcome).await
     }
 
-    /// Deletes a user with the sessions. False: no such user.
+    /// Deletes a user with the sessions. `false`: no such user.
     ///
     /// # Errors
-    /// [`Error::LastAdmin`], also when two admins are deleted at once.
+    /// [`Error::LastAdmin`], also if two admins are deleted at once.
     pub async fn user_delete(&self, id: UserId) -> Result<bool> {
         let mut tx = self.db.write().await?;
         let outcome = delete(&mut tx, id, self.db.lock(Lock::Wait)).await;
@@ -85,7 +85,7 @@ async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str, spared: Opti
     Ok(found > 0)
 }
 
-/// Locks all admins, in one order, so that of two deletions the second sees what the first left.
+/// Locks all admins, in a fixed order, so that the second of two deletions sees the result of the first.
 async fn delete(tx: &mut Tx, id: UserId, lock: &str) -> Result<bool> {
     let admins: Vec<(i64,)> =
         sql(format!("SELECT id FROM users WHERE role = 'admin' ORDER BY id {lock}")).all(&mut *tx).await?;

@@ -1,6 +1,6 @@
-//! What goes into columns and what comes out of them: the only place that knows how our types are stored.
+//! Conversion between our types and columns; no other file knows how types are stored.
 //!
-//! Times are milliseconds since 1970, lists and counts JSON texts, closed sets their words.
+//! Times are milliseconds since 1970, lists and counts are JSON texts, closed sets are their words.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::catalog::{
     RunStatus, ScanCounts, ScanId, ScanState, ScanTrigger, TagCounts, TagOutcome, UserId,
 };
 
-/// A value on its way into a statement. `None` is NULL, of the type that its column has.
+/// A value bound to a statement. `None` is NULL of the column's type.
 #[derive(Clone)]
 pub(super) enum Value<'a> {
     Text(Option<Cow<'a, str>>),
@@ -23,7 +23,7 @@ pub(super) enum Value<'a> {
     Boolean(bool),
 }
 
-/// PostgreSQL takes no NUL in a text, and hostile labels have them: both engines get the replacement character instead.
+/// Replaces NUL by U+FFFD for both engines: PostgreSQL rejects NUL in texts, and hostile labels contain it.
 fn clean(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { text }
 }
@@ -64,7 +64,7 @@ impl From<Option<i64>> for Value<'_> {
     }
 }
 
-/// What no column can hold is as good as the most that one can.
+/// Values above `i64::MAX` are stored as `i64::MAX`.
 impl From<u64> for Value<'_> {
     fn from(integer: u64) -> Self {
         Value::Integer(Some(i64::try_from(integer).unwrap_or(i64::MAX)))
@@ -101,14 +101,14 @@ impl From<Option<DateTime<Utc>>> for Value<'_> {
     }
 }
 
-/// Lists and counts, as the text that a column keeps.
+/// The JSON text of a list or of counts.
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("lists of plain texts and numbers have a JSON form")
 }
 
-/// How a type is read from a column.
+/// A type that is read from a column.
 pub(super) trait Column: Sized {
-    /// What the column holds.
+    /// The type of the column.
     type Stored;
     fn read(stored: Self::Stored) -> Result<Self, BoxDynError>;
 }
