@@ -1,8 +1,8 @@
-//! Raising the versions of a manifest in its text: the two version strings change, and no other byte.
+//! Increments the versions in a manifest's text: the two version strings change, no other byte does.
 
 use super::{json, version};
 
-/// Which number of a version is raised. Those behind it become 0, and a pre-release or build goes.
+/// Which number of a version is incremented. The numbers after it become 0; pre-release and build metadata are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Patch,
@@ -10,23 +10,23 @@ pub enum Part {
     Major,
 }
 
-/// What is raised.
+/// The increments to apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bump {
-    /// Of `job.packageVersion`.
+    /// Increment of `job.packageVersion`.
     pub package: Option<Part>,
-    /// Of `job.jobVersion`.
+    /// Increment of `job.jobVersion`.
     pub job: Option<Part>,
 }
 
 impl Bump {
-    /// Whether nothing is to be raised.
+    /// Whether neither version changes.
     pub fn is_empty(&self) -> bool {
         self.package.is_none() && self.job.is_none()
     }
 }
 
-/// Why a manifest's versions cannot be raised.
+/// Why a manifest's versions cannot be incremented.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BumpError {
     #[error("the manifest is not JSON: mend it first, `silo validate` says where")]
@@ -35,10 +35,10 @@ pub enum BumpError {
     NoVersion(&'static str),
 }
 
-/// The text with raised versions.
+/// Returns the manifest's text with incremented versions.
 ///
 /// # Errors
-/// [`BumpError`].
+/// The text is not JSON, or a version to increment is missing, not SemVer, or too large.
 pub fn bump(manifest: &str, bump: Bump) -> Result<String, BumpError> {
     let document = json::read(manifest);
     if !document.faults.is_empty() {
@@ -50,7 +50,7 @@ pub fn bump(manifest: &str, bump: Bump) -> Result<String, BumpError> {
         let found = document.root.find(&["job", member]).filter(|node| node.text().is_some_and(version::is_valid));
         let node = found.ok_or(BumpError::NoVersion(member))?;
         let raised = raised(node.text().unwrap_or_default(), part).ok_or(BumpError::NoVersion(member))?;
-        // The token ends with the next quote: a version holds none, nor a backslash that could hide one.
+        // A valid version contains no quote and no backslash, so the next quote ends the string token.
         let end = manifest[node.at + 1..].find('"').ok_or(BumpError::NotJson)? + node.at + 1;
         edits.push((node.at + 1..end, raised));
     }
@@ -62,7 +62,7 @@ pub fn bump(manifest: &str, bump: Bump) -> Result<String, BumpError> {
     Ok(text)
 }
 
-/// The next version. `None` for what is none, or too large to count.
+/// The incremented version. `None` if `version` is not three numbers, or a number overflows.
 fn raised(version: &str, part: Part) -> Option<String> {
     let core = version.split(['-', '+']).next()?;
     let numbers: Vec<u128> = core.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -102,11 +102,11 @@ mod tests {
         let expected = text.replacen("\"1.0.0\"", "\"2.0.0\"", 1).replacen("2.0.9", "2.0.10", 1);
         assert_eq!(bump(text, both), Ok(expected));
         assert_eq!(bump(text, Bump::default()).as_deref(), Ok(text));
-        // Of a repeated key the last counts, as most readers take it.
+        // Of a duplicate key the last one counts, as in most JSON parsers.
         let twice = r#"{"job":{"jobVersion":"1.0.0","jobVersion":"3.0.0"}}"#;
         let job = Bump { package: None, job: Some(Part::Minor) };
         assert_eq!(bump(twice, job).unwrap(), r#"{"job":{"jobVersion":"1.0.0","jobVersion":"3.1.0"}}"#);
-        // Escapes are taken for what they mean.
+        // Escapes in the old version are decoded.
         assert_eq!(bump(r#"{"job":{"jobVersion":"1.0\u002e0"}}"#, job).unwrap(), r#"{"job":{"jobVersion":"1.1.0"}}"#);
     }
 

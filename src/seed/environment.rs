@@ -1,23 +1,23 @@
-//! What a job sees in its environment: names of variables, and how values are spelled.
+//! The environment variables of a job: their names, and how values are written into them.
 
 use serde_json::Value;
 
 use super::label::compact;
 use super::model::{InputJson, JsonType};
 
-/// Holds the directory that the job writes to (Seed 1.0.0, "Variable Injection").
+/// Variable with the path of the job's output directory (Seed 1.0.0, "Variable Injection").
 pub const OUTPUT_DIR: &str = "OUTPUT_DIR";
 
-/// Holds the path of the file that describes the inputs. Not of the standard: Scale's jobs expect it.
+/// Variable with the path of the file that describes the inputs. Not part of the standard; Scale's jobs expect it.
 pub const INPUT_METADATA: &str = "INPUT_METADATA";
 
-/// Whether a text can be the name of anything in a manifest but of the job: letters, digits, dashes and underscores.
+/// Whether a text is a valid name in a manifest (letters, digits, dashes, underscores). Job names are stricter: no `_`.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// The variable for an input, a setting or a resource (Seed 1.0.0, "normalisation"): letters upper-case, `-` as `_`.
-/// Characters that no valid name holds are dropped.
+/// The variable of an input, setting or resource (Seed 1.0.0, "normalisation"): letters in upper case, `-` as `_`.
+/// Characters that are not allowed in names are dropped.
 pub fn variable_name(name: &str) -> String {
     name.chars()
         .filter_map(|c| match c {
@@ -28,22 +28,22 @@ pub fn variable_name(name: &str) -> String {
         .collect()
 }
 
-/// The variable that tells a job how much it got of a resource.
+/// The variable with the amount of a resource that the run is allocated: `ALLOCATED_MEM` for `mem`.
 pub fn allocated_name(resource: &str) -> String {
     format!("ALLOCATED_{}", variable_name(resource))
 }
 
-/// Why a value cannot be given to a JSON input: what it is instead, in words.
+/// A value does not have the type of its JSON input. Holds a description of the value's actual type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is {0}")]
 pub struct NotOfType(String);
 
 impl InputJson {
-    /// What the job's variable holds for a value that somebody typed: JSON of the input's type. Numbers stay as they were
-    /// typed, lists and objects lose the blanks between their tokens, and a text may be typed with or without quotes.
+    /// Converts a value typed by a person to the content of the job's variable: JSON of the input's type. Numbers keep
+    /// their spelling, arrays and objects are compacted, and a string may be typed with or without quotes.
     ///
     /// # Errors
-    /// The text is not of the type.
+    /// The text is not a value of the input's type.
     pub fn variable_of_text(&self, text: &str) -> Result<String, NotOfType> {
         let parsed = serde_json::from_str::<Value>(text);
         match (self.json_type, parsed) {
@@ -55,10 +55,10 @@ impl InputJson {
         }
     }
 
-    /// The same for a value that came as JSON.
+    /// Converts a JSON value to the content of the job's variable: strings without quotes, everything else as JSON.
     ///
     /// # Errors
-    /// The value is not of the type.
+    /// The value does not have the input's type.
     pub fn variable_of(&self, value: &Value) -> Result<String, NotOfType> {
         match value {
             _ if !self.json_type.fits(value) => Err(NotOfType(JsonType::described(value).to_owned())),

@@ -1,22 +1,22 @@
-//! The name of a Seed image, `<job name>-<job version>-seed:<package version>`, written and read; and what Docker takes.
+//! Formats and parses Seed image names, `<job name>-<job version>-seed:<package version>`, and checks Docker's limits.
 //!
-//! Whether the parts obey the standard is for validation to say: a name is read as it is found in a registry.
+//! Parsing does not apply the standard's rules for the parts; validation does.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::version;
 
-/// The longest name that is read, in bytes: Docker's limits for a repository and a tag are far below.
+/// Longest name that is parsed, in bytes. Docker's limits for repository and tag are far below.
 pub const MAX_BYTES: usize = 1024;
 
-/// A Seed image's name, with what may stand before it.
+/// The name of a Seed image, with an optional registry and organisation.
 ///
-/// Reading what was written gives the same again for every job name by the standard, which holds no dots: only a version
-/// inside the job's name could be taken for the job's version.
+/// Formatting and parsing round-trip for every valid job name: it contains no dots, so no part of it can be mistaken
+/// for the job version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageName {
-    /// Registry and organisation, as in `registry.example.org:5000/geo`; empty where there is none.
+    /// Registry and organisation, such as `registry.example.org:5000/geo`; empty if absent.
     pub prefix: String,
     pub job_name: String,
     pub job_version: String,
@@ -24,14 +24,14 @@ pub struct ImageName {
 }
 
 impl ImageName {
-    /// The name that the standard gives the image of a job ("Image Naming"), without a registry.
+    /// The standard's image name of a job ("Image Naming"), without a registry.
     pub fn of(job_name: &str, job_version: &str, package_version: &str) -> Self {
         let [job_name, job_version, package_version] = [job_name, job_version, package_version].map(str::to_owned);
         Self { prefix: String::new(), job_name, job_version, package_version }
     }
 }
 
-/// Why a text names no Seed image.
+/// Why a text is not the name of a Seed image.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NotASeedImage {
     #[error("the name has {bytes} bytes, and no image's name has more than {MAX_BYTES}")]
@@ -62,7 +62,7 @@ impl fmt::Display for ImageName {
 impl FromStr for ImageName {
     type Err = NotASeedImage;
 
-    /// Reads a reference; a digest after `@` is passed over.
+    /// Parses an image reference; a digest after `@` is ignored.
     fn from_str(text: &str) -> Result<Self, NotASeedImage> {
         let text = text.split_once('@').map_or(text, |(name, _)| name);
         if text.len() > MAX_BYTES {
@@ -80,7 +80,8 @@ impl FromStr for ImageName {
     }
 }
 
-/// Splits at the leftmost dash with a version behind it: a pre-release may hold dashes, and more than one version too.
+/// Splits job name and version at the leftmost dash that is followed by a valid version: a pre-release may itself
+/// contain dashes and versions.
 fn split_version(name: &str) -> Result<(&str, &str), NotASeedImage> {
     let mut splits = name.match_indices('-').map(|(at, _)| (&name[..at], &name[at + 1..]));
     match splits.find(|(_, rest)| version::is_valid(rest)) {
@@ -91,8 +92,8 @@ fn split_version(name: &str) -> Result<(&str, &str), NotASeedImage> {
     }
 }
 
-/// Whether Docker takes a text as one component of a repository name: lower-case letters and digits, in runs with one
-/// `.`, one or two `_`, or any number of `-` between them (the grammar of distribution references).
+/// Whether a text is a valid path component of a Docker repository name: lower-case letters and digits, separated by
+/// one `.`, one or two `_`, or any number of `-` (grammar of distribution references).
 pub fn is_docker_component(text: &str) -> bool {
     let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let is_separator = |run: &[u8]| matches!(run, b"." | b"_" | b"__") || run.iter().all(|b| *b == b'-');
@@ -102,7 +103,7 @@ pub fn is_docker_component(text: &str) -> bool {
         && bytes.chunk_by(|a, b| plain(a) == plain(b)).all(|run| plain(&run[0]) || is_separator(run))
 }
 
-/// Whether Docker takes a text as a tag: up to 128 letters, digits, `.`, `_` and `-`, neither `.` nor `-` first.
+/// Whether a text is a valid Docker tag: 1 to 128 letters, digits, `.`, `_` and `-`, not starting with `.` or `-`.
 pub fn is_docker_tag(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && !text.starts_with(['.', '-'])
@@ -209,7 +210,7 @@ mod tests {
             let _ = (is_docker_component(&text), is_docker_tag(&text));
         }
 
-        /// The grammar written the other way round: what is taken is what cutting at separators leaves whole.
+        /// A second implementation of the grammar: split at separators, then check that every piece is non-empty.
         #[test]
         fn components_are_runs_with_separators(text in "[aB0._-]{0,8}") {
             let pieces = text.split(['.', '_', '-']).collect::<Vec<_>>();

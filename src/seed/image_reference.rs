@@ -1,6 +1,6 @@
-//! What names an image for a container engine: the grammar of distribution references, and image ids. Pure.
+//! Parses references to images of a container engine: distribution references and image ids. Pure.
 //!
-//! Engines take names as parts of URL paths, so a name must be read here before an engine is asked.
+//! Engine APIs take the name as part of a URL path, so every name is parsed here before a request is made.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use serde::Serialize;
 
 use super::image_name::{MAX_BYTES, is_docker_component, is_docker_tag};
 
-/// The longest repository without its host, in bytes: Docker takes no more.
+/// Longest repository without its host, in bytes (Docker's limit).
 const LONGEST_REPOSITORY: usize = 255;
 
-/// A name that a container engine can be asked for: `[host[:port]/]repository[:tag][@digest]`, or the id of an image. It may
-/// stand in the path of a URL as it is: no part is empty, `.` or `..`, and nothing needs an escape.
+/// A valid image reference: `[host[:port]/]repository[:tag][@digest]`, or an image id. Safe in a URL path as it is: no
+/// segment is empty, `.` or `..`, and no character needs escaping.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ImageReference(String);
 
-/// Why a text is no [`ImageReference`].
+/// Why a text is not an [`ImageReference`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAReference {
     #[error("it is empty")]
@@ -43,7 +43,7 @@ impl ImageReference {
         &self.0
     }
 
-    /// The name without tag and digest; of an id, the id.
+    /// The reference without tag and digest; an image id is returned whole.
     pub fn repository(&self) -> &str {
         split(&self.0).0
     }
@@ -56,7 +56,7 @@ impl ImageReference {
         split(&self.0).2
     }
 
-    /// The same with a tag where there is neither a tag nor a digest: engines pull all tags of a bare repository.
+    /// Adds `:latest` if there is neither tag nor digest: engines pull all tags of a bare repository.
     pub fn or_latest(&self) -> Self {
         match split(&self.0) {
             (_, None, None) if !is_digest(&self.0) => Self(format!("{}:latest", self.0)),
@@ -90,7 +90,7 @@ impl FromStr for ImageReference {
 
 fn check((name, tag, digest): (&str, Option<&str>, Option<&str>)) -> Result<(), NotAReference> {
     let (host, repository) = match name.split_once('/') {
-        // Dots make a host of it; with what no host has, it is part of the repository all the same.
+        // A first part with a dot is the host, unless it is not a valid one (`_`); then it is part of the repository.
         Some((first, rest)) if first == "localhost" || first.contains('.') && is_host(first) => (Some(first), rest),
         Some((first, rest)) if !is_docker_component(first) => (Some(first), rest),
         _ => (None, name),
@@ -110,7 +110,7 @@ fn check((name, tag, digest): (&str, Option<&str>, Option<&str>)) -> Result<(), 
     Ok(())
 }
 
-/// Name, tag and digest; a port is no tag. Of an id everything is the name.
+/// Splits into name, tag and digest. A host's port is not a tag; an image id is all name.
 fn split(text: &str) -> (&str, Option<&str>, Option<&str>) {
     if is_digest(text) {
         return (text, None, None);
@@ -122,8 +122,8 @@ fn split(text: &str) -> (&str, Option<&str>, Option<&str>) {
     }
 }
 
-/// Names as Docker has them (letters, digits, inner dashes, dots), IPv4 addresses, IPv6 addresses in brackets; with or
-/// without a port.
+/// Whether a text is a host with an optional port: a host name (letters, digits, inner dashes, dots), an IPv4 address,
+/// or an IPv6 address in brackets.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !text.ends_with(']') => (host, Some(port)),

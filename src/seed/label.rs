@@ -1,22 +1,22 @@
-//! Reading the Seed label in every form found in the wild, and writing it.
+//! Reads the Seed label in every form found in existing images, and writes it.
 //!
-//! Builders and quoting habits left labels as plain JSON, as a JSON string holding JSON, or as either of the two with
-//! shell escapes on top. [`read`] peels one layer at a time and never replaces globally: only a scan from left to right
-//! tells `\\$` (a backslash, then a dollar) from `\$` (an escaped dollar). [`write`] never parses and
-//! prints again: what an author spelled stays as it was spelled.
+//! Depending on the build tool and on shell quoting, labels hold plain JSON, a JSON string that contains JSON, or
+//! either with shell escapes. [`read`] removes one layer of quoting at a time and never replaces globally: only a scan
+//! from left to right tells `\\$` (a backslash, then a dollar) from `\$` (an escaped dollar). [`write`] never
+//! serializes a parsed value: the author's spelling is preserved.
 
 use serde_json::Value;
 
 use super::json::escape;
 
-/// The longest label that is looked at, in bytes.
+/// Longest label that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// The longest label, in bytes, that every Docker build keeps: older ones drop a longer one without a word
-/// (docker/for-mac issue 2208).
+/// Longest label, in bytes, that every Docker version keeps: older ones silently drop a longer one (docker/for-mac
+/// issue 2208).
 pub const MAX_BUILD_BYTES: usize = 65_518;
 
-/// How often a label may be parsed: three layers of quoting around the object are more than any known tool leaves.
+/// Maximum number of parsing attempts: three layers of quoting around the object are more than any known tool leaves.
 const MAX_PARSES: usize = 4;
 
 /// Why a label is not a manifest.
@@ -26,12 +26,12 @@ pub enum LabelError {
     Empty,
     #[error("the label is not JSON in any known quoting ({reason}): set it to the manifest as compact JSON")]
     NotJson {
-        /// What the JSON parser said about the text that was left.
+        /// Error of the JSON parser for the remaining text.
         reason: String,
     },
     #[error("the label holds {found}, not a JSON object: set it to the whole manifest, `{{…}}`")]
     NotAnObject {
-        /// What it holds instead, in words.
+        /// The JSON type of the value, such as "an array".
         found: &'static str,
     },
     #[error("the label has {bytes} bytes, more than the {MAX_BYTES} that are read: shorten the manifest")]
@@ -40,35 +40,38 @@ pub enum LabelError {
     TooDeep,
 }
 
-/// How a manifest is spelled in the label.
+/// Encoding of the manifest in the label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// Compact JSON.
     #[default]
     Plain,
-    /// What Seed CLI 1.3 writes and can read: compact JSON as a JSON string, with `\\$` and `\\/` for every `$` and `/`.
+    /// The form of Seed CLI 1.3: compact JSON as a JSON string, with `\\$` and `\\/` for every `$` and `/`.
     Legacy,
 }
 
-/// Why a text cannot be written as a label.
+/// Why a manifest cannot be written as a label.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WriteError {
     #[error("the manifest is not JSON ({reason}): mend it first")]
     NotJson {
-        /// What the JSON parser said.
+        /// Error of the JSON parser.
         reason: String,
     },
     #[error("the manifest is {found}, not a JSON object")]
     NotAnObject {
-        /// What it is instead, in words.
+        /// The JSON type of the text, such as "an array".
         found: &'static str,
     },
     #[error("the label would have {bytes} bytes, more than the {MAX_BYTES} that are read: shorten the manifest")]
     TooLarge { bytes: usize },
 }
 
-/// The label's value for a manifest's JSON text. Only the white space between tokens goes; the order of keys, the spelling
-/// of numbers and escapes, even duplicate keys stay, and [`read`] gives exactly that back.
+/// Encodes a manifest's JSON text as a label. Only white space between tokens is removed; key order, spelling of
+/// numbers and escapes, and duplicate keys are preserved, and [`read`] returns exactly that text.
+///
+/// # Errors
+/// The manifest is not a JSON object, or the label would exceed [`MAX_BYTES`].
 pub fn write(manifest: &str, form: Form) -> Result<String, WriteError> {
     match serde_json::from_str(manifest) {
         Ok(Value::Object(_)) => {}
@@ -82,7 +85,7 @@ pub fn write(manifest: &str, form: Form) -> Result<String, WriteError> {
     if label.len() > MAX_BYTES { Err(WriteError::TooLarge { bytes: label.len() }) } else { Ok(label) }
 }
 
-/// Valid JSON without the white space between its tokens.
+/// Removes the white space between the tokens of valid JSON.
 pub(super) fn compact(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let keep = |c: &char| {
@@ -97,7 +100,7 @@ pub(super) fn compact(json: &str) -> String {
     json.chars().filter(keep).collect()
 }
 
-/// Compact JSON as a JSON string in the spelling of Go's encoder, then the two escapes that Seed CLI adds for the shell.
+/// Encodes compact JSON as a JSON string like Go's encoder, with the two escapes that Seed CLI adds for the shell.
 fn legacy(compact: &str) -> String {
     let mut label = String::with_capacity(compact.len() * 5 / 4);
     label.push('"');
@@ -105,15 +108,18 @@ fn legacy(compact: &str) -> String {
         match c {
             '"' | '\\' | '$' | '/' => label.extend(['\\', c]),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => label.push_str(&format!("\\u{:04x}", u32::from(c))),
-            // Compact JSON holds no control characters.
+            // Compact JSON contains no control characters.
             c => label.push(c),
         }
     }
     label + "\""
 }
 
-/// The manifest's JSON text (an object) out of a label's value; the text stays byte for byte as the author's tool
-/// wrote it, only the quoting around it is gone.
+/// Extracts the manifest's JSON text (an object) from a label. Only the quoting around it is removed; the text itself
+/// is returned byte for byte.
+///
+/// # Errors
+/// The label is empty, too large, nested too deep, or not a JSON object in any known quoting.
 pub fn read(label: &str) -> Result<String, LabelError> {
     if label.len() > MAX_BYTES {
         return Err(LabelError::TooLarge { bytes: label.len() });
@@ -144,7 +150,7 @@ pub fn read(label: &str) -> Result<String, LabelError> {
     Err(LabelError::NotJson { reason })
 }
 
-/// Takes off the outermost layer of a text that is not JSON as it stands; `None` when no known quoting explains it.
+/// Removes the outermost layer of quoting of a text that is not valid JSON; `None` if it is in no known quoting.
 fn peel(text: &str) -> Option<String> {
     if let Some(inner) = without_pair(text, '"') {
         Some(unescape(inner))
@@ -157,12 +163,12 @@ fn peel(text: &str) -> Option<String> {
     }
 }
 
-/// The text between a pair of `quote`.
+/// The text inside a pair of `quote`; `None` if it is not enclosed in them.
 fn without_pair(text: &str, quote: char) -> Option<&str> {
     text.strip_prefix(quote)?.strip_suffix(quote)
 }
 
-/// Undoes JSON's escapes and `\$`; any other escape stays as it is.
+/// Decodes JSON escapes and `\$`; other escapes stay.
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -189,7 +195,7 @@ fn unescape(text: &str) -> String {
     out + rest
 }
 
-/// Turns `\$` into `$` and leaves every other escape pair alone.
+/// Replaces `\$` by `$`; other escapes stay.
 fn unescape_dollars(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

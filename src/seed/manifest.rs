@@ -1,23 +1,23 @@
-//! The manifest as a document, and the parts of it that people look for.
+//! The manifest as an untyped document: defaults filled in, and the fields that the catalogue lists and searches.
 
 use serde_json::{Map, Number, Value};
 
 use super::schema::{Field, MANIFEST, Missing, Object, Shape};
 
-/// The longest identifier or name, in characters; the rest is cut off. The other caps alike.
+/// Maximum length of an identifier or name, in characters; longer ones are truncated. The other limits are alike.
 const NAME_CHARS: usize = 255;
 const TITLE_CHARS: usize = 1_000;
 const DESCRIPTION_CHARS: usize = 20_000;
 const TAG_CHARS: usize = 100;
-/// The most entries of a list.
+/// Maximum number of list entries.
 const LIST_ITEMS: usize = 100;
 
-/// The document with every default of the standard filled in, in the order of the standard, unknown keys kept: what
-/// `/images/{id}/manifest` answers. Anything that is not a JSON object gives the all-empty manifest.
+/// The manifest with the standard's defaults filled in, in the standard's field order, unknown keys kept: the body of
+/// `/images/{id}/manifest`. A text that is not a JSON object gives a manifest of defaults only.
 ///
-/// Empty optional values are left out and whole numbers lose their `.0`, as clients of old are used to. `scalar` is an empty list
-/// where there is none: Scale refuses null. A value of a wrong type stays as it is, except that `job`, `maintainer`, `interface`,
-/// `inputs`, `outputs` and `resources` are always objects.
+/// Empty optional values are omitted and whole numbers are written without `.0`, for compatibility with existing
+/// clients. A missing `scalar` becomes an empty list, as Scale rejects null. A value of a wrong type is kept, except
+/// that `job`, `maintainer`, `interface`, `inputs`, `outputs` and `resources` are always objects.
 pub fn with_defaults(manifest: &str) -> Value {
     let mut document = parse(manifest);
     shorten_numbers(&mut document);
@@ -28,12 +28,12 @@ fn parse(manifest: &str) -> Value {
     serde_json::from_str(manifest).unwrap_or_default()
 }
 
-/// The object with its defaults; anything else counts as an object without fields.
+/// Fills in an object's defaults; a value that is not an object is treated as an empty one.
 fn fill(object: &Object, value: Value) -> Value {
     let Value::Object(mut source) = value else { return fill(object, Value::Object(Map::new())) };
     let mut filled = Map::with_capacity(object.fields.len());
     for field in object.fields {
-        // An explicit null is as good as absent: that is how every known reader takes it.
+        // Null counts as absent, as in every known consumer of manifests.
         let value = source.shift_remove(field.name).filter(|value| !value.is_null());
         if let Some(value) = fill_field(field, value) {
             filled.insert(field.name.to_owned(), value);
@@ -72,9 +72,9 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Writes whole floats as integers, everywhere: 1.0 → 1. The parser bounds the depth.
+/// Converts whole floats to integers, recursively: 1.0 → 1. The parser has bounded the depth.
 fn shorten_numbers(value: &mut Value) {
-    /// Up to here every whole float is exact.
+    /// 2^53: doubles represent every integer up to here exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Number(number) if number.is_f64() => {
@@ -88,8 +88,8 @@ fn shorten_numbers(value: &mut Value) {
     }
 }
 
-/// What the catalogue lists and searches of a manifest. Missing texts are empty; all are capped, and free of control
-/// characters other than line feeds and tabs.
+/// The fields of a manifest that the catalogue lists and searches. Missing texts are empty; all are truncated to a
+/// maximum length, and control characters other than line feed and tab are replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Essentials {
     pub job_name: String,
@@ -104,26 +104,26 @@ pub struct Essentials {
     pub seed_version: String,
     pub inputs: Side,
     pub outputs: Side,
-    /// It asks for a GPU.
+    /// The job requests a GPU.
     pub gpu: bool,
 }
 
-/// What goes into a job, or comes out of it: of files and of JSON.
+/// The inputs or the outputs of a job, files and JSON together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Side {
     pub names: Vec<String>,
-    /// Each once.
+    /// Without duplicates.
     pub media_types: Vec<String>,
 }
 
 impl Essentials {
-    /// Whether the manifest says which job, in which version and package, it describes.
+    /// Whether job name, job version and package version are all present.
     pub fn identifies_a_job(&self) -> bool {
         [&self.job_name, &self.job_version, &self.package_version].iter().all(|text| !text.trim().is_empty())
     }
 }
 
-/// Reads the essentials; whatever is missing or of a wrong type is empty.
+/// Extracts the fields; missing values and values of a wrong type are empty.
 pub fn essentials(manifest: &str) -> Essentials {
     let document = parse(manifest);
     let job = &document["job"];

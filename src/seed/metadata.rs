@@ -1,6 +1,6 @@
-//! What a job says of a file in the metadata beside it (Seed 1.0.0, "Metadata"): GeoJSON (RFC 7946), and in its properties
-//! the times and the source that Scale reads. [`spec`](super::spec) publishes the same rules as JSON Schema; a test holds
-//! the two against each other.
+//! Parses the metadata file of an output file (Seed 1.0.0, "Metadata"): GeoJSON (RFC 7946), with times and source in
+//! its properties, as Scale reads them. [`spec`](super::spec) publishes the same rules as JSON Schema; a test compares
+//! the two.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The longest metadata that is read, bytes.
+/// Largest metadata file that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// What stands at the end of the name of a metadata file, behind the whole name of the file that it describes.
+/// Suffix of metadata files, appended to the full name of the file that they describe.
 pub const SUFFIX: &str = ".metadata.json";
 
-/// Why a text is no metadata.
+/// Why a text is not valid metadata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
     #[error("it is larger than {MAX_BYTES} bytes")]
@@ -23,23 +23,23 @@ pub enum MetadataError {
     NotJson(String),
     #[error("it is no GeoJSON: at `{path}`, {reason}")]
     NotGeoJson {
-        /// JSON pointer; empty for the document.
+        /// JSON pointer to the invalid value; empty for the whole document.
         path: String,
         reason: &'static str,
     },
 }
 
-/// What is known of a file.
+/// Metadata of one file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
-    /// A GeoJSON geometry. Of a collection of features: of the first one that has one.
+    /// A GeoJSON geometry. Of a feature collection: the geometry of the first feature that has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub geometry: Option<Value>,
-    /// West, south, east, north in degrees, around everything.
+    /// Bounding box of all coordinates: west, south, east, north in degrees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bbox: Option<[f64; 4]>,
-    /// Times are RFC 3339 in UTC.
+    /// RFC 3339 in UTC, as the times below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_started: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,19 +58,19 @@ pub struct Metadata {
     pub source_task: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_types: Vec<String>,
-    /// All properties as they are.
+    /// All properties, unchanged.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub properties: Map<String, Value>,
-    /// What of it could not be read, a sentence each.
+    /// Parts that could not be interpreted, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
 
 impl Metadata {
-    /// Reads a metadata file.
+    /// Parses a metadata file.
     ///
     /// # Errors
-    /// It is no GeoJSON. Properties that are not as Scale reads them are remarks.
+    /// The file is too large or not GeoJSON. Properties that Scale cannot read only become remarks.
     pub fn read(bytes: &[u8]) -> Result<Self, MetadataError> {
         if bytes.len() > MAX_BYTES {
             return Err(MetadataError::TooLarge);
@@ -99,7 +99,7 @@ impl Metadata {
     }
 
     fn read_properties(&mut self) {
-        // The standard's own example has a `time` with `start` and `end`.
+        // The standard's own example has a property `time` with `start` and `end`.
         let time = |end: &str| self.properties.get("time").and_then(|time| time.get(end)).cloned();
         let (start, end) = (time("start"), time("end"));
         self.data_started = self.time("dataStarted", start);
@@ -132,13 +132,13 @@ impl Metadata {
         text
     }
 
-    /// The geometry as well-known text (OGC 06-103r4), which Scale's jobs read.
+    /// The geometry as well-known text (OGC 06-103r4), for Scale's jobs.
     pub fn wkt(&self) -> Option<String> {
         self.geometry.as_ref().map(wkt)
     }
 }
 
-/// The kinds that have coordinates, and how deep their positions are in lists.
+/// Geometry types with coordinates, and how deep their positions are nested in lists.
 const GEOMETRIES: [(&str, usize); 6] =
     [("Point", 0), ("MultiPoint", 1), ("LineString", 1), ("MultiLineString", 2), ("Polygon", 2), ("MultiPolygon", 3)];
 
@@ -151,7 +151,7 @@ fn fault(reason: &'static str) -> Fault {
     Fault { path: String::new(), reason }
 }
 
-/// A fault inside of a member or an item.
+/// Prefixes the path of a fault with a member name or an index.
 fn at(step: impl std::fmt::Display, checked: Result<(), Fault>) -> Result<(), Fault> {
     checked.map_err(|Fault { path, reason }| Fault { path: format!("/{step}{path}"), reason })
 }
@@ -209,7 +209,7 @@ fn geometry(value: &Value) -> Result<(), Fault> {
     at("coordinates", positions(coordinates, *depth, least))
 }
 
-/// Positions in lists of a depth, in the innermost at least so many.
+/// Checks positions nested in `depth` lists, of which the innermost have at least `least` items.
 fn positions(value: &Value, depth: usize, least: usize) -> Result<(), Fault> {
     let items = value.as_array().ok_or(fault("a list is expected"))?;
     match depth {
@@ -220,7 +220,8 @@ fn positions(value: &Value, depth: usize, least: usize) -> Result<(), Fault> {
     }
 }
 
-/// What every object of GeoJSON may have, and what none of this kind may (RFC 7946, 7.1).
+/// Checks that `value` is an object with a valid `bbox`, if any, and without the members that define an object of
+/// another type (RFC 7946, 7.1).
 fn members(value: &Value, foreign: &[&str]) -> Result<(), Fault> {
     let object = value.as_object().ok_or(fault("an object is expected"))?;
     if foreign.iter().any(|name| object.contains_key(*name)) {
@@ -231,7 +232,7 @@ fn members(value: &Value, foreign: &[&str]) -> Result<(), Fault> {
     if numbers.is_some() { Ok(()) } else { Err(fault("a `bbox` is four or six numbers")) }
 }
 
-/// Around every position below a value that was checked.
+/// Bounding box of all positions in a valid GeoJSON value.
 fn bounds(value: &Value) -> Option<[f64; 4]> {
     fn widen(value: &Value, bounds: &mut Option<[f64; 4]>) {
         match value {
@@ -253,7 +254,7 @@ fn bounds(value: &Value) -> Option<[f64; 4]> {
     found
 }
 
-/// A geometry that was checked.
+/// Well-known text of a valid geometry.
 fn wkt(geometry: &Value) -> String {
     let kind = geometry["type"].as_str().unwrap_or_default();
     let name = kind.to_ascii_uppercase();
@@ -280,7 +281,7 @@ fn has_height(value: &Value) -> bool {
     }
 }
 
-/// `1 2` for a position, `(1 2, 3 4)` for a list.
+/// `1 2` for a position, `(1 2, 3 4)` for a list of positions.
 fn coordinates(value: &Value) -> String {
     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
     match items {
@@ -372,7 +373,7 @@ mod tests {
         jsonschema::draft202012::new(&schema).expect("a schema that can be used")
     });
 
-    /// GeoJSON, and things that are nearly some.
+    /// Valid and nearly valid GeoJSON.
     fn any_document() -> impl Strategy<Value = Value> {
         let number =
             prop_oneof![6 => (-180i32..180).prop_map(Value::from), 1 => Just(json!("1")), 1 => Just(Value::Null)];

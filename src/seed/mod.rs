@@ -1,7 +1,7 @@
 //! The Seed standard 1.0.0: labels, manifests, versions.
 //!
-//! Pure: no IO, no async, no time of day, no logging, and nothing else of ours. All input is hostile: nothing here
-//! panics, whatever a registry or a person hands in, and work is bounded by the size of the input.
+//! Pure: no IO, no async, no clock, no logging, no other module of this crate. All input is untrusted: nothing here
+//! panics on it, and work is bounded by its size.
 
 pub mod bump;
 pub mod environment;

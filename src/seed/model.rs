@@ -1,12 +1,12 @@
-//! The manifest as types, for those who run jobs or show them.
+//! The manifest as Rust types, for code that runs or shows jobs.
 //!
-//! Reading fills in the standard's defaults; writing shows them. It does not judge: validation says what is wrong with a
-//! manifest, this room only refuses what does not fit the types. Unknown members are kept on every object (`other`).
+//! Deserializing fills in the standard's defaults, and serializing writes them. Nothing is validated beyond what the
+//! types need; [`validate`](super::validate) does that. Unknown members are kept on every object (`other`).
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
 
-/// Why a text does not fit the types.
+/// A manifest cannot be deserialized into the types. Holds serde_json's error.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the manifest cannot be read ({0}): `silo validate` lists everything that is wrong with it")]
 pub struct ModelError(String);
@@ -18,60 +18,60 @@ pub struct Manifest {
     /// The version of the standard, `1.0.0`.
     pub seed_version: String,
     pub job: Job,
-    /// Members that the standard does not know; so on every object.
+    /// Members that the standard does not define; every type here has this field.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
 impl Manifest {
-    /// Reads a manifest's JSON text.
+    /// Parses a manifest's JSON text.
     pub fn parse(manifest: &str) -> Result<Self, ModelError> {
         serde_json::from_str(manifest).map_err(|error| ModelError(error.to_string()))
     }
 
-    /// The manifest with its defaults, in the order of the standard.
+    /// The manifest as JSON, with defaults, in the standard's field order.
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).expect("texts, numbers, lists and maps of texts are JSON")
     }
 
-    /// The same as JSON text, indented by two, with a line feed at the end.
+    /// As [`Manifest::to_value`], as text: indented by two, with a line feed at the end.
     pub fn to_json(&self) -> String {
         format!("{:#}\n", self.to_value())
     }
 }
 
-/// The one unit of work that the image does.
+/// The job of the image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
-    /// What identifies the algorithm, with its version: letters, digits and dashes.
+    /// Identifies the algorithm, together with the version: letters, digits and dashes.
     pub name: String,
     /// Version of the algorithm (SemVer 2.0.0).
     pub job_version: String,
-    /// Version of what is around the algorithm: the image and this interface (SemVer 2.0.0).
+    /// Version of the packaging: the image and this manifest (SemVer 2.0.0).
     pub package_version: String,
-    /// For people, short.
+    /// Short name for people.
     pub title: String,
-    /// For people, at length.
+    /// Long description for people.
     pub description: String,
-    /// Words to search for.
+    /// Search keywords.
     #[serde(default)]
     pub tags: Vec<String>,
     pub maintainer: Maintainer,
-    /// Seconds after which the job is stopped; the standard sets no bounds and gives 0 no meaning.
+    /// Seconds after which a run is stopped. The standard defines no bounds and no special meaning of 0.
     pub timeout: i64,
     #[serde(default)]
     pub interface: Interface,
     #[serde(default)]
     pub resources: Resources,
-    /// What exit codes mean.
+    /// Meanings of exit codes.
     #[serde(default)]
     pub errors: Vec<JobError>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// Whom to ask.
+/// The contact for the job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Maintainer {
     pub name: String,
@@ -86,10 +86,10 @@ pub struct Maintainer {
     pub other: Map<String, Value>,
 }
 
-/// What goes into the container, and what comes out.
+/// The job's command line, inputs, outputs, mounts and settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interface {
-    /// What the container is given as its arguments; may use variables as Bash spells them. Absent: what the image says.
+    /// Arguments of the container, with variables in Bash syntax. If absent, the image's own command is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     #[serde(default)]
@@ -104,7 +104,7 @@ pub struct Interface {
     pub other: Map<String, Value>,
 }
 
-/// What a run is given.
+/// The inputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     #[serde(default)]
@@ -115,16 +115,16 @@ pub struct Inputs {
     pub other: Map<String, Value>,
 }
 
-/// A file, or a directory of files, that a run is given.
+/// An input file, or a directory of input files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InputFile {
-    /// Becomes the variable that holds the absolute path inside the container.
+    /// Normalised, it is the name of the variable with the absolute path inside the container.
     pub name: String,
-    /// Types that the job understands (IANA); empty for any.
+    /// Media types (IANA) that the job reads; empty for any.
     #[serde(default)]
     pub media_types: Vec<String>,
-    /// Whether it is a directory with any number of files directly inside, rather than one file.
+    /// Whether the input is a directory with any number of files directly inside, rather than one file.
     #[serde(default)]
     pub multiple: bool,
     /// Whether the job reads less than half of a very large file.
@@ -136,10 +136,10 @@ pub struct InputFile {
     pub other: Map<String, Value>,
 }
 
-/// A value that a run is given.
+/// A JSON value as input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputJson {
-    /// Becomes the variable that holds the value.
+    /// Normalised, it is the name of the variable with the value.
     pub name: String,
     #[serde(rename = "type")]
     pub json_type: JsonType,
@@ -149,7 +149,7 @@ pub struct InputJson {
     pub other: Map<String, Value>,
 }
 
-/// What a run leaves behind.
+/// The outputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outputs {
     #[serde(default)]
@@ -160,15 +160,15 @@ pub struct Outputs {
     pub other: Map<String, Value>,
 }
 
-/// A file, or files, that a run leaves in the output directory.
+/// One or several files that a run writes to the output directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputFile {
     pub name: String,
-    /// The type of the file (IANA).
+    /// Media type of the file (IANA).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// Whether more than one file may match.
+    /// Whether several files may match.
     #[serde(default)]
     pub multiple: bool,
     /// Glob relative to the output directory.
@@ -179,11 +179,11 @@ pub struct OutputFile {
     pub other: Map<String, Value>,
 }
 
-/// A value that a run leaves in `seed.outputs.json`.
+/// A JSON value that a run writes to `seed.outputs.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputJson {
     pub name: String,
-    /// The member as written; [`OutputJson::key`] says which one is read.
+    /// The manifest's `key`; use [`OutputJson::key`] for the effective one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     #[serde(rename = "type")]
@@ -195,16 +195,16 @@ pub struct OutputJson {
 }
 
 impl OutputJson {
-    /// The member of `seed.outputs.json` that holds the value: the name, where `key` is absent or empty.
+    /// The member of `seed.outputs.json` that holds the value: `key`, or the name if `key` is absent or empty.
     pub fn key(&self) -> &str {
         self.key.as_deref().filter(|key| !key.is_empty()).unwrap_or(&self.name)
     }
 }
 
-/// A directory of the host that the operator puts into the container.
+/// A host directory that the operator mounts into the container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mount {
-    /// What the operator's configuration knows it by; no variable.
+    /// Name of the mount in the operator's configuration. It is not an environment variable.
     pub name: String,
     /// Absolute path inside the container.
     pub path: String,
@@ -214,10 +214,10 @@ pub struct Mount {
     pub other: Map<String, Value>,
 }
 
-/// A value that the operator configures; always required.
+/// A value that the operator configures. Always required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
-    /// Becomes the variable that holds the value.
+    /// Normalised, it is the name of the variable with the value.
     pub name: String,
     /// Whether the value must not be shown.
     #[serde(default)]
@@ -226,37 +226,37 @@ pub struct Setting {
     pub other: Map<String, Value>,
 }
 
-/// What a run needs of its machine.
+/// The resources that a run needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
-    /// Null reads as absent: that is what Seed CLI 1.3 writes for no resources.
+    /// Null is read as an empty list: Seed CLI 1.3 writes it if there are no resources.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub scalar: Vec<Scalar>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// An amount of a resource: `value` + `inputMultiplier` × the size of all input files in MiB.
+/// The amount of one resource: `value` + `inputMultiplier` × the size of all input files in MiB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scalar {
-    /// `cpus`, `mem`, `disk`, `sharedMem`, or a resource that the executor must know.
+    /// `cpus`, `mem`, `disk`, `sharedMem`, or a resource specific to an executor.
     pub name: String,
     /// Cores for `cpus`; MiB for `mem`, `disk` and `sharedMem`.
     pub value: Number,
-    /// Absent: 0.
+    /// 0 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_multiplier: Option<Number>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// What an exit code means.
+/// The meaning of an exit code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobError {
-    /// The exit code of the process; 0 is always success.
+    /// Exit code of the process; 0 always means success.
     pub code: i64,
-    /// What machines know the error by; the same in every version of the job.
+    /// Identifier of the error for programs; the same in every version of the job.
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -274,7 +274,7 @@ pub struct JobError {
 pub enum JsonType {
     Array,
     Boolean,
-    /// A number without fraction.
+    /// A number without a fraction.
     Integer,
     Number,
     Object,
@@ -282,7 +282,7 @@ pub enum JsonType {
 }
 
 impl JsonType {
-    /// As in JSON.
+    /// The type's name in manifests.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Array => "array",
@@ -294,7 +294,7 @@ impl JsonType {
         }
     }
 
-    /// Whether a value is of this type. An integer is written without fraction.
+    /// Whether a value has this type. `1.0` is not an integer.
     pub fn fits(self, value: &Value) -> bool {
         match self {
             Self::Array => value.is_array(),
@@ -306,7 +306,7 @@ impl JsonType {
         }
     }
 
-    /// What a value is, in words.
+    /// Describes the type of a value, such as "an integer".
     pub fn described(value: &Value) -> &'static str {
         match value {
             Value::Null => "null",
@@ -321,11 +321,11 @@ impl JsonType {
 }
 
 fn is_integer(number: &Number) -> bool {
-    // The parser makes a float of an integer that is too large for it.
+    // serde_json parses integers beyond 64 bits as floats.
     !number.is_f64() || number.as_f64().is_some_and(|float| float.abs() >= 18_446_744_073_709_551_615.0)
 }
 
-/// What the job may do with a mount.
+/// Access of the job to a mount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountMode {
     #[default]
@@ -335,14 +335,14 @@ pub enum MountMode {
     ReadWrite,
 }
 
-/// Who is to blame for an error.
+/// The cause of an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorCategory {
-    /// The algorithm, or its packaging.
+    /// The algorithm or its packaging.
     #[default]
     Job,
-    /// What it was given.
+    /// The input data.
     Data,
 }
 
@@ -364,7 +364,7 @@ mod tests {
     use crate::seed::testing::{COMPLETE, valid_manifest, valid_manifest_with_more};
     use crate::seed::validate::{Rules, judge};
 
-    /// Whether everything in `part` is in `whole` too.
+    /// Whether `whole` contains everything that `part` contains.
     fn holds(whole: &Value, part: &Value) -> bool {
         match (whole, part) {
             (Value::Object(whole), Value::Object(part)) => {
@@ -437,7 +437,7 @@ mod tests {
         }
     }
 
-    /// An object with every field of the table, and every field's place.
+    /// An object with every field of the table, and the path of every field.
     fn every_field(object: &Object, path: &str, places: &mut Vec<(String, &'static Field)>) -> Value {
         let member = |field: &'static Field| {
             let path = format!("{path}/{}", field.name);
@@ -470,7 +470,8 @@ mod tests {
     fn the_types_have_the_fields_of_the_table_and_no_others() {
         let (document, _) = everything();
         let manifest = Manifest::parse(&document.to_string()).expect("it fits");
-        // A field that the table lacks would be written, or be `None`; one that the types lack would be in `other`.
+        // A field missing in the table would be serialized or be `None`; a field missing in the types would be in
+        // `other`.
         assert_eq!(manifest.to_value().to_string(), document.to_string(), "also in the order of the table");
         let fields = format!("{manifest:?}");
         assert_eq!(fields.matches("None").count(), 0, "{fields}");

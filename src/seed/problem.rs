@@ -1,16 +1,16 @@
-//! What validation reports: problems, each with a stable code, and how bad each is for whom.
+//! The problems that validation reports, with stable codes and a severity for each profile.
 
 use serde::{Deserialize, Serialize};
 
-/// How bad a problem is.
+/// Severity of a problem, most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The manifest breaks the standard, or the profile it is judged by.
+    /// The manifest violates the standard, or the rules of the profile.
     Error,
-    /// It will bite some tool.
+    /// The manifest is valid, but some tools will fail on it or misread it.
     Warning,
-    /// It could be better.
+    /// The manifest could be improved.
     Advice,
 }
 
@@ -27,7 +27,7 @@ impl Severity {
     }
 }
 
-/// Whose rules a manifest is judged by, where they differ.
+/// Whose rules apply where the standard and its tools differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
@@ -56,28 +56,29 @@ impl Profile {
 /// One finding about a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Stable word, one of [`Code`]'s; `docs/problems.md` explains each.
+    /// Stable identifier, one of [`Code`]; explained in `docs/problems.md`.
     pub code: String,
     pub severity: Severity,
-    /// JSON pointer (RFC 6901) to the value; to the object, where a field is missing; empty for the document.
+    /// JSON pointer (RFC 6901) to the value; to the containing object if a field is missing; empty for the document.
     pub path: String,
-    /// Line of the text that was judged, from 1; 0 where the problem has no place.
+    /// Line in the manifest's text, from 1; 0 if the problem has no position.
     #[serde(default)]
     pub line: u32,
-    /// Character of the line, from 1; 0 where the problem has no place.
+    /// Column in characters, from 1; 0 if the problem has no position.
     #[serde(default)]
     pub column: u32,
-    /// One sentence: what is wrong.
+    /// What is wrong, in one sentence.
     pub message: String,
-    /// One sentence: how to mend it.
+    /// How to fix it, in one sentence.
     #[serde(default)]
     pub help: String,
 }
 
-/// Every code with its severity by profile. The names are a contract: a code may come, none may change its meaning.
+/// Declares the codes with their severity in each profile. Codes are part of the API: new ones may be added, but no
+/// code may change its meaning.
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $spec:ident $seed_cli:ident $scale:ident;)+) => {
-        /// What can be wrong with a manifest.
+        /// Identifies a kind of problem.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Code {
             $($(#[doc = $doc])+ $variant,)+
@@ -93,7 +94,7 @@ macro_rules! codes {
                 }
             }
 
-            /// How bad it is in a profile.
+            /// Severity of the problem in a profile.
             pub fn severity(self, profile: Profile) -> Severity {
                 let [spec, seed_cli, scale] = match self {
                     $(Self::$variant => [Severity::$spec, Severity::$seed_cli, Severity::$scale],)+
@@ -115,15 +116,15 @@ codes! {
     /// The label holds no manifest in any known quoting.
     UnreadableLabel = "unreadable-label", Error Error Error;
     // The text.
-    /// More bytes than are read.
+    /// Larger than the maximum size.
     TooLarge = "too-large", Error Error Error;
     /// Bytes that are not UTF-8.
     NotUtf8 = "not-utf8", Error Error Error;
     /// A byte order mark at the start.
     ByteOrderMark = "byte-order-mark", Error Error Error;
-    /// Breaks the grammar of JSON (RFC 8259).
+    /// Not valid JSON (RFC 8259).
     JsonSyntax = "json-syntax", Error Error Error;
-    /// More levels of nesting than are read.
+    /// Nested deeper than the maximum depth.
     TooDeep = "too-deep", Error Error Error;
     /// A number that fits neither 64-bit integers nor doubles.
     NumberOutOfRange = "number-out-of-range", Error Error Error;
@@ -138,79 +139,79 @@ codes! {
     UnsupportedVersion = "unsupported-version", Error Error Error;
     /// A required field is missing.
     MissingField = "missing-field", Error Error Error;
-    /// A field that the standard does not know.
+    /// A field that the standard does not define.
     UnknownField = "unknown-field", Error Error Error;
-    /// A value of another type than the standard says.
+    /// A value of another type than the standard requires.
     WrongType = "wrong-type", Error Error Error;
-    /// A text that is none of those allowed.
+    /// A string that is none of the allowed values.
     UnknownValue = "unknown-value", Error Error Error;
-    /// A name with characters that the standard does not allow.
+    /// A name with a character that the standard does not allow.
     BadName = "bad-name", Error Error Error;
     /// A version that is not SemVer 2.0.0.
     BadVersion = "bad-version", Error Error Error;
     /// `scalar` is null, as Seed CLI 1.3 itself wrote it.
     NullScalar = "null-scalar", Warning Error Error;
-    /// `resources` without `scalar`, which Scale cannot read.
+    /// `resources` without `scalar`, which Scale rejects.
     EmptyResources = "empty-resources", Warning Advice Error;
     /// A mount's path inside the container is not absolute.
     RelativePath = "relative-path", Error Error Error;
-    /// An output pattern that leaves the output directory.
+    /// An output pattern that matches outside of the output directory.
     EscapingPattern = "escaping-pattern", Error Error Error;
-    // Names that meet.
-    /// An input or setting becomes a variable that the executor sets.
+    // Names that collide.
+    /// An input's or setting's variable is one that the executor sets.
     ReservedName = "reserved-name", Error Error Error;
-    /// Two inputs or settings become the same variable.
+    /// Two inputs or settings have the same variable.
     NameCollision = "name-collision", Error Error Error;
     /// The same name twice in a list of outputs, mounts, resources or errors.
     DuplicateName = "duplicate-name", Error Error Error;
-    /// Two names of a list of outputs, mounts, resources or errors that are alike after normalisation. An error in Scale where
+    /// Two names in a list of outputs, mounts, resources or errors are equal after normalisation. An error in Scale if
     /// two resources differ only in case.
     SimilarName = "similar-name", Warning Error Advice;
-    /// A name that another list has too; Seed CLI has one name space for all. A warning in Scale where a file and a value of the
-    /// outputs share it.
+    /// The same name in two lists; Seed CLI has one name space for all lists. A warning in Scale if an output file and
+    /// a JSON output share it.
     SharedName = "shared-name", Warning Error Advice;
-    /// A name that becomes a variable which no shell can refer to.
+    /// A name whose variable no shell can reference.
     UnusableVariable = "unusable-variable", Warning Warning Warning;
-    /// A name that changes under normalisation.
+    /// A name that differs from its normalised form.
     UnnormalisedName = "unnormalised-name", Warning Warning Warning;
-    // Values that will not do what their author meant.
-    /// The same exit code twice.
+    // Valid values that probably do not do what the author meant.
+    /// The same exit code in two errors.
     DuplicateCode = "duplicate-code", Warning Warning Warning;
-    /// An error's code that no failing process ends with: 0, or outside 1 to 255.
+    /// An exit code that no failing process has: outside of 1 to 255.
     BadExitCode = "bad-exit-code", Warning Warning Warning;
-    /// A timeout of no time.
+    /// A timeout of zero or less.
     BadTimeout = "bad-timeout", Warning Warning Warning;
-    /// A negative resource, or a part of a GPU, which Scale refuses.
+    /// A negative amount of a resource, or a fraction of a GPU, which Scale rejects.
     BadAmount = "bad-amount", Warning Warning Warning;
-    /// A reserved resource in another spelling.
+    /// A resource of the standard in another spelling.
     ResourceSpelling = "resource-spelling", Warning Warning Warning;
-    /// A resource that no executor knows by itself.
+    /// A resource that is not known to executors in general.
     UnknownResource = "unknown-resource", Advice Advice Advice;
-    /// No cpus, mem or disk, which the standard recommends. Never an error in Seed CLI, whatever its flags.
+    /// No `cpus`, `mem` or `disk`, which the standard recommends. Never an error in Seed CLI, whatever its flags.
     MissingResource = "missing-resource", Warning Advice Warning;
-    /// A name or version that Docker refuses in an image name.
+    /// A name or version that Docker rejects in an image name.
     DockerName = "docker-name", Warning Warning Warning;
-    /// A label longer than a Docker build keeps.
+    /// The label is longer than what every Docker build keeps.
     LongLabel = "long-label", Warning Warning Warning;
-    /// The command uses a variable that nothing provides.
+    /// The command references a variable that is not set.
     UnsetVariable = "unset-variable", Warning Warning Warning;
-    /// The command does not use an input.
+    /// The command does not reference an input.
     UnusedInput = "unused-input", Advice Advice Advice;
-    /// No errors are listed, so no failure gets a name.
+    /// No errors are declared, so no exit code has a meaning.
     UnmappedExitCodes = "unmapped-exit-codes", Advice Advice Advice;
     /// A media type that is not `type/subtype` (RFC 6838).
     OddMediaType = "odd-media-type", Advice Advice Advice;
-    /// An empty text where people search.
+    /// An empty text in a field that is searched.
     EmptyText = "empty-text", Advice Advice Advice;
-    /// A text that `silo init` has written for somebody to replace.
+    /// A placeholder written by `silo init` that was not replaced.
     Placeholder = "placeholder", Advice Advice Advice;
-    /// An empty `key`, which counts as absent.
+    /// An empty `key`, which is treated as absent.
     EmptyKey = "empty-key", Advice Advice Advice;
     /// Control characters in a text.
     ControlCharacter = "control-character", Warning Warning Warning;
 }
 
-/// What `docs/problems.md` says about a code: Markdown, without the title. `None` for a word that is no code.
+/// The section of `docs/problems.md` about a code: Markdown, without the title. `None` for an unknown code.
 pub fn explanation(code: &str) -> Option<&'static str> {
     const PAGE: &str = include_str!("../../docs/problems.md");
     let mut sections = PAGE.split("\n### ").skip(1).filter_map(|section| section.split_once('\n'));

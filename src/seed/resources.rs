@@ -1,4 +1,5 @@
-//! How much of each resource a run gets: `value` + `inputMultiplier` × the size of its input files (Seed 1.0.0, "Resources").
+//! Computes the resources of a run: `value` + `inputMultiplier` × the size of its input files (Seed 1.0.0,
+//! "Resources").
 
 use serde::Serialize;
 use serde_json::Number;
@@ -6,33 +7,33 @@ use serde_json::Number;
 use super::environment::{allocated_name, variable_name};
 use super::model::Scalar;
 
-/// Bytes in a MiB.
+/// Bytes of a MiB.
 pub const MIB: u64 = 1024 * 1024;
-/// The least memory that a container can start with; Seed CLI raises to it too. MiB.
+/// Minimum memory of a container, in MiB; Seed CLI applies it too.
 const LEAST_MEMORY: f64 = 4.0;
-/// More of anything is no amount but a mistake; below it every whole number is exact.
+/// Maximum amount of any resource, 2^53: a larger one is a mistake, and doubles are exact for integers up to here.
 const MOST: f64 = 9_007_199_254_740_992.0;
 
-/// The resources that executors know by themselves.
+/// The resources that are known to executors in general.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
     /// Cores.
     Cpus,
-    /// MiB, whole.
+    /// MiB, rounded up.
     Mem,
     /// MiB.
     Disk,
-    /// MiB, whole.
+    /// MiB, rounded up.
     SharedMem,
-    /// Not of the standard; Seed CLI and Scale know it. Whole.
+    /// Whole GPUs. Not part of the standard; supported by Seed CLI and Scale.
     Gpus,
-    /// Whatever the executor may offer besides.
+    /// A resource specific to an executor.
     Other,
 }
 
 impl Kind {
-    /// The kind of a name, in any spelling.
+    /// The kind of a resource by its name, which is compared in normalised form.
     pub fn of(name: &str) -> Self {
         match variable_name(name).as_str() {
             "CPUS" => Self::Cpus,
@@ -45,22 +46,22 @@ impl Kind {
     }
 }
 
-/// What a run gets of one resource.
+/// The amount of one resource that a run is allocated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Allocation {
-    /// As the manifest spells it.
+    /// The resource's name as spelled in the manifest.
     pub name: String,
     pub kind: Kind,
-    /// In the kind's unit; finite, and not negative.
+    /// In the unit of the kind; finite and not negative.
     pub amount: f64,
 }
 
 impl Allocation {
-    /// What a run gets whose input files have a size, bytes.
+    /// Computes the allocation of a run whose input files have `input_bytes` in total.
     ///
     /// # Errors
-    /// The manifest asks for an amount that cannot be.
+    /// The amount is negative, too large, or a fraction of a GPU.
     pub fn of(scalar: &Scalar, input_bytes: u64) -> Result<Self, BadAmount> {
         let bad = |why: &'static str| BadAmount { name: scalar.name.clone(), why };
         let number = |number: &Number| number.as_f64().unwrap_or(f64::NAN);
@@ -75,17 +76,17 @@ impl Allocation {
             Kind::SharedMem => sum.ceil(),
             Kind::Cpus | Kind::Disk | Kind::Gpus | Kind::Other => sum,
         };
-        // No minus before a zero.
+        // Turns -0.0 into 0.0.
         Ok(Self { name: scalar.name.clone(), kind, amount: amount + 0.0 })
     }
 
-    /// The variable that tells the job.
+    /// The environment variable with the amount.
     pub fn variable(&self) -> String {
         allocated_name(&self.name)
     }
 
-    /// The amount as the variable holds it. Jobs compare it as a text with what Seed CLI sets: six decimals, and none for
-    /// `mem`, `sharedMem` and `gpus`.
+    /// The content of the variable. Formatted as by Seed CLI, since jobs may compare it as a text: six decimals, but
+    /// none for `mem`, `sharedMem` and `gpus`.
     pub fn text(&self) -> String {
         match self.kind {
             Kind::Mem | Kind::SharedMem | Kind::Gpus => format!("{:.0}", self.amount),
@@ -93,13 +94,13 @@ impl Allocation {
         }
     }
 
-    /// The amount as Scale spells it: one decimal for everything.
+    /// The amount as formatted by Scale: with one decimal.
     pub fn scale_text(&self) -> String {
         format!("{:.1}", self.amount)
     }
 }
 
-/// A resource whose amount cannot be.
+/// The manifest requests an impossible amount of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what the manifest asks of {name} {why}")]
 pub struct BadAmount {

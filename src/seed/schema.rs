@@ -1,15 +1,16 @@
-//! The objects of a Seed 1.0.0 manifest as data: the one place that knows their fields, types, defaults and meaning.
+//! The objects of a Seed 1.0.0 manifest as a table: the only place that defines their fields, types, defaults and
+//! descriptions.
 //!
-//! The order of the fields is the order in which manifests are shown.
+//! Manifests are written in the field order of this table.
 
-/// The released version of the standard that this table is of.
+/// The version of the standard that this table describes.
 pub const VERSION: &str = "1.0.0";
 
-/// An object of the manifest. Other fields than these are errors.
+/// An object of the manifest. Fields that are not listed are errors.
 pub(super) struct Object {
-    /// What the published schema calls it.
+    /// Its name in the `$defs` of the published JSON Schema.
     pub name: &'static str,
-    /// What it stands for, in a sentence or two.
+    /// Description, in one or two sentences.
     pub about: &'static str,
     pub fields: &'static [Field],
 }
@@ -18,17 +19,17 @@ pub(super) struct Field {
     pub name: &'static str,
     pub required: bool,
     pub shape: Shape,
-    /// What stands for the field where a manifest lacks it.
+    /// Default if a manifest lacks the field.
     pub missing: Missing,
-    /// What it means for the author of a manifest: unit, default, consequence.
+    /// Description for authors of manifests: unit, default, consequence.
     pub about: &'static str,
-    /// Texts that it may hold; of a list of texts, that an item may hold.
+    /// Example values; of a list of texts, of its items.
     pub examples: &'static [&'static str],
 }
 
 pub(super) enum Shape {
     Text,
-    /// A text with a rule.
+    /// A text that must obey a rule.
     Ruled(Rule),
     /// One of these texts.
     OneOf(&'static [&'static str]),
@@ -57,16 +58,16 @@ pub(super) enum Rule {
 }
 
 pub(super) enum Missing {
-    /// Nothing: the field is left out, also where it is empty or zero.
+    /// No default: the field is omitted, also if it is empty or zero.
     Omit,
-    /// Nothing, but a value that is there stays, whatever it is.
+    /// No default, but a value that is present is kept, even if it is empty or zero.
     Absent,
     /// An empty list.
     NoItems,
     Text(&'static str),
     Zero,
     Bool(bool),
-    /// The object with its own defaults.
+    /// An object with the defaults of its fields.
     Object,
 }
 
@@ -177,7 +178,7 @@ static INPUT_FILE: Object = Object {
     ],
 };
 
-/// The same is true of both kinds of inputs and of settings.
+/// Description of `name` for input files, JSON inputs and settings.
 const BECOMES_VARIABLE: &str = "Names the environment variable: in upper case, dashes as underscores. Unique in that \
                                 form among inputs and settings.";
 

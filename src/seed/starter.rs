@@ -1,34 +1,34 @@
-//! The manifest that `silo init` writes.
+//! The manifest templates of `silo init`.
 
 use serde_json::{Value, json};
 
 use super::environment::variable_name;
 
-/// An input file for who has none in mind: its name and its media type.
+/// Default input file: its name and media type.
 pub const EXAMPLE_INPUT: (&str, &str) = ("INPUT_FILE", "text/plain");
-/// What a starter says where nobody has said anything yet; validation gives advice about it.
+/// Placeholder texts for the author to replace; validation reports them as advice.
 pub const PLACEHOLDERS: [&str; 4] = [
     "Your name",
     "Your organization",
     "you@example.org",
     "What the job makes out of what, for people who search for it",
 ];
-/// The value of the starter's JSON input in its example.
+/// Example value of the template's JSON input.
 pub const EXAMPLE_THRESHOLD: i64 = 3;
 
-/// The longest name that is made out of another text, in characters.
+/// Maximum length of a derived job name, in characters.
 const NAME_CHARS: usize = 40;
 
-/// What `silo init` asks for.
+/// The user's answers to `silo init`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answers {
     /// `job.name`
     pub name: String,
     /// `job.title`
     pub title: String,
-    /// Who answers questions about it.
+    /// `job.maintainer`
     pub maintainer: Maintainer,
-    /// Names of input files, with their media types.
+    /// Names and media types of input files.
     pub inputs: Vec<(String, String)>,
 }
 
@@ -47,9 +47,9 @@ impl Default for Maintainer {
     }
 }
 
-/// A whole manifest without a single problem, indented by two, with a line feed at the end.
+/// A complete manifest that validates without problems, indented by two, with a line feed at the end.
 ///
-/// Answers that break a rule are put in as they are; judging the manifest tells what is wrong with them.
+/// Invalid answers are inserted unchanged; validating the manifest reports them.
 pub fn manifest(answers: &Answers) -> String {
     let document = json!({
         "seedVersion": "1.0.0",
@@ -87,7 +87,7 @@ fn maintainer(who: &Maintainer) -> Value {
     maintainer
 }
 
-/// What goes in and what comes out. The command uses all that goes in.
+/// The interface. Its command references all inputs.
 fn interface(answers: &Answers) -> Value {
     let [threshold, file, count] =
         ["THRESHOLD", "RESULT_FILE", "RESULT_COUNT"].map(|name| unlike_inputs(name, answers));
@@ -109,12 +109,12 @@ fn interface(answers: &Answers) -> Value {
     })
 }
 
-/// The name of the starter's JSON input.
+/// Name of the template's JSON input.
 pub fn threshold(answers: &Answers) -> String {
     unlike_inputs("THRESHOLD", answers)
 }
 
-/// A manifest for an image that takes a folder of files and a folder for what it writes, as arguments of its entry point.
+/// A manifest for an existing image whose entry point takes an input directory and an output directory as arguments.
 pub fn wrapper(answers: &Answers) -> String {
     let document = json!({
         "seedVersion": "1.0.0",
@@ -142,16 +142,16 @@ pub fn wrapper(answers: &Answers) -> String {
     format!("{document:#}\n")
 }
 
-/// A name of ours, with a number behind it where an input has it already: some tools know one name space for all lists.
+/// `name`, with a number appended if an input has that name: some tools have one name space for all lists.
 fn unlike_inputs(name: &str, answers: &Answers) -> String {
     let is_free = |name: &String| answers.inputs.iter().all(|(input, _)| variable_name(input) != *name);
     let numbered = (2..).map(|number| format!("{name}_{number}"));
-    // There are more numbers than inputs, so one is free.
+    // There are more numbers than inputs, so one is unused.
     [name.to_owned()].into_iter().chain(numbered).find(is_free).unwrap_or_default()
 }
 
-/// A job's name made out of any text, such as a folder's name: small letters and digits with single dashes between, which
-/// is what both the standard and Docker take.
+/// Derives a job name from any text, such as a directory name: lower-case letters and digits, separated by single
+/// dashes. The result is valid in the standard and in Docker.
 pub fn legal_name(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars() {
@@ -170,7 +170,7 @@ pub fn legal_name(text: &str) -> String {
     }
 }
 
-/// A title made out of a job's name: `sea-ice` gives `Sea ice`.
+/// Derives a title from a job name: `sea-ice` gives `Sea ice`.
 pub fn title_of(name: &str) -> String {
     let words = name.replace('-', " ");
     let mut letters = words.trim().chars();
@@ -191,7 +191,7 @@ mod tests {
         Answers { name, title, maintainer, inputs }
     }
 
-    /// Every problem in any profile.
+    /// All problems in all profiles, except placeholders.
     fn problems(answers: &Answers) -> Vec<String> {
         let text = manifest(answers);
         let judged = Profile::ALL.map(|profile| judge(text.as_bytes(), Rules { profile, strict: false }));
@@ -284,7 +284,7 @@ mod tests {
     fn legal_answers() -> impl Strategy<Value = Answers> {
         let own = prop::sample::select(vec!["THRESHOLD", "RESULT_FILE", "RESULT_COUNT", "BAD_INPUT", "THRESHOLD_2"]);
         let input = prop_oneof![3 => "[A-Z][A-Z0-9_]{0,12}", 1 => own.prop_map(str::to_owned)];
-        // What the executor sets itself, and what the resources are called, is taken.
+        // Names of variables that the executor sets, and of the template's resources.
         let input = input.prop_filter("taken", |name| {
             !name.starts_with("ALLOCATED_") && !["OUTPUT_DIR", "CPUS", "MEM", "DISK"].contains(&name.as_str())
         });

@@ -1,11 +1,11 @@
-//! Manifests for the tests of this room.
+//! Test manifests and proptest strategies for the tests of this module.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::schema::{MANIFEST, Object, Rule, Shape};
 
-/// A manifest that uses every part of the standard and breaks no rule.
+/// A valid manifest that uses every part of the standard.
 pub const COMPLETE: &str = r##"{
   "seedVersion": "1.0.0",
   "job": {
@@ -56,7 +56,7 @@ pub const COMPLETE: &str = r##"{
   }
 }"##;
 
-/// Any JSON object, with texts that are hard to quote and a share of the manifest's own field names.
+/// Arbitrary JSON objects, with strings that are hard to quote and some of the manifest's field names.
 pub fn any_json_object() -> impl Strategy<Value = Value> {
     let text = prop_oneof![r#"[\\"$/'<>&{}\n\t a-z\u{2028}\u{1f600}]{0,8}"#, "\\PC{0,6}"];
     let leaf = prop_oneof![
@@ -84,8 +84,8 @@ fn object(key: BoxedStrategy<String>, value: BoxedStrategy<Value>) -> impl Strat
     prop::collection::vec((key, value), 0..5).prop_map(|fields| Value::Object(Map::from_iter(fields)))
 }
 
-/// The text of a JSON object with odd white space between its tokens, and without any. Everything in it is spelled in a way
-/// that printing a parsed value would not keep.
+/// The text of a JSON object, with random white space between its tokens and without any. It uses spellings that
+/// serializing a parsed value would not preserve.
 pub fn any_object_text() -> impl Strategy<Value = (String, String)> {
     let piece = prop_oneof![
         3 => "[\\PC&&[^\"\\\\]]",
@@ -130,12 +130,12 @@ fn tokens(open: &str, items: Vec<Vec<String>>, close: &str) -> Vec<String> {
     [vec![open.to_owned()], items.join(&",".to_owned()), vec![close.to_owned()]].concat()
 }
 
-/// Any manifest that breaks no rule, made from the table: every optional part there or not, lists of up to two items.
+/// Arbitrary valid manifests, generated from the table: each optional field present or not, lists of up to two items.
 pub fn valid_manifest() -> impl Strategy<Value = Value> {
     any_of(&MANIFEST, false).prop_map(number_names)
 }
 
-/// The same with unknown members here and there.
+/// As [`valid_manifest`], with unknown members.
 pub fn valid_manifest_with_more() -> impl Strategy<Value = Value> {
     any_of(&MANIFEST, true).prop_map(number_names)
 }
@@ -176,7 +176,7 @@ fn any_value(shape: &'static Shape, more: bool) -> BoxedStrategy<Value> {
     }
 }
 
-/// Ends every name with a number of its own, so that none meets another.
+/// Appends a unique number to every name, so that no names collide.
 fn number_names(mut manifest: Value) -> Value {
     fn visit(value: &mut Value, count: &mut usize) {
         match value {

@@ -1,7 +1,7 @@
-//! Manifests of the old versions 0.x, brought to 1.0.0.
+//! Converts manifests of versions 0.x of the standard to 1.0.0.
 //!
-//! What is done follows the members that are there, not the version that is stated. Nothing is judged here: values of
-//! wrong types and missing members stay for validation to report.
+//! Conversion depends on the members that are present, not on the stated version. Nothing is validated: values of wrong
+//! types and missing members are left for validation to report.
 
 mod job;
 
@@ -10,34 +10,35 @@ use serde_json::{Map, Value};
 use super::json::quoted;
 use super::schema::{MANIFEST, Object, Shape, VERSION};
 
-/// The versions before it.
+/// The versions of the standard before 1.0.0.
 const OLD: [&str; 7] = ["0.0.1", "0.0.2", "0.0.3", "0.0.4", "0.0.5", "0.0.6", "0.1.0"];
-/// What stands for an old version that is not stated.
+/// Version of an old manifest that does not state one.
 const UNSTATED: &str = "0.x";
 
-/// Members that no manifest of 1.0.0 has, nor would get by a slip of the pen.
+/// Members that identify an old manifest: 1.0.0 does not have them, and they are no likely typo of one that it has.
 const OLD_JOB_MEMBERS: [&str; 5] = ["algorithmVersion", "authorName", "authorEmail", "authorUrl", "errorMapping"];
 const OLD_INTERFACE_MEMBERS: [&str; 4] = ["cmd", "envVars", "inputData", "outputData"];
 
-/// A manifest in today's form.
+/// A manifest of 1.0.0, and how it was obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgraded {
-    /// The version it had, such as `0.0.4`; `0.x` where an old one does not say.
+    /// The version before the upgrade, such as `0.0.4`; `0.x` if an old manifest states none.
     pub from: String,
-    /// JSON, indented by two, with a line feed at the end. Where nothing had to change: the text as it was.
+    /// JSON text, indented by two, with a line feed at the end; unchanged if the manifest already was of 1.0.0.
     pub manifest: String,
-    /// What was done, in the order of the new manifest.
+    /// The changes, in the order of the new manifest.
     pub changes: Vec<Change>,
 }
 
-/// One thing that an upgrade did.
+/// One change made by an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Change {
     /// JSON pointer into the new manifest.
     pub path: String,
-    /// Whether it had to be made up or given up, so that a person should look at it; otherwise it was only moved or renamed.
+    /// Whether a value was invented or dropped, so that a person should review it; otherwise it was only moved or
+    /// renamed.
     pub invented: bool,
-    /// One sentence.
+    /// What was changed, in one sentence.
     pub message: String,
 }
 
@@ -52,7 +53,10 @@ pub enum UpgradeError {
     UnknownVersion(String),
 }
 
-/// Brings a manifest's JSON text to 1.0.0. One that says that it is of 1.0.0 stays as it is.
+/// Upgrades a manifest's JSON text to 1.0.0. A manifest that states 1.0.0 is returned unchanged.
+///
+/// # Errors
+/// The text is not a JSON object, or it is of an unknown version.
 pub fn upgrade(manifest: &str) -> Result<Upgraded, UpgradeError> {
     let document = match serde_json::from_str(manifest) {
         Ok(Value::Object(document)) => document,
@@ -67,7 +71,8 @@ pub fn upgrade(manifest: &str) -> Result<Upgraded, UpgradeError> {
     Ok(Upgraded { from, manifest: format!("{document:#}\n"), changes })
 }
 
-/// The version of a document that is recognisably a manifest of 0.x, where an upgrade changes more than that version.
+/// The version of a manifest that is recognisably of 0.x. `None` for other documents, and if an upgrade would only
+/// change the stated version.
 pub fn old_version(document: &Value) -> Option<String> {
     let old = document.as_object().filter(|document| stated(document, "seedVersion") != Some(VERSION))?;
     let from = version_of(old).ok()?;
@@ -79,9 +84,9 @@ pub fn old_version(document: &Value) -> Option<String> {
     (new != *document).then_some(from)
 }
 
-/// The old version that a document follows.
+/// Determines the old version of a document.
 fn version_of(document: &Map<String, Value>) -> Result<String, UpgradeError> {
-    // `manifestVersion` was the member's name up to 0.0.3.
+    // Up to 0.0.3 the member was called `manifestVersion`.
     let manifest_version = || stated(document, "manifestVersion").filter(|version| version.starts_with("0."));
     match stated(document, "seedVersion").or_else(manifest_version) {
         Some(version) if OLD.contains(&version) => Ok(version.to_owned()),
@@ -114,7 +119,7 @@ fn has_old_members(document: &Map<String, Value>) -> bool {
         || has(job.and_then(|job| job.get("interface")), &OLD_INTERFACE_MEMBERS)
 }
 
-/// The document as 1.0.0 spells it, and what was done to it.
+/// Converts a document to 1.0.0, and lists the changes.
 fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<Change>) {
     let mut changes = Changes::default();
     if let Some(version) = document.shift_remove("manifestVersion")
@@ -136,7 +141,7 @@ fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<Change>)
     (document, changes.0)
 }
 
-/// The members in the order of the standard, unknown ones last.
+/// Sorts the members in the standard's order, recursively; unknown ones last.
 fn arranged(object: &Object, value: Value) -> Value {
     let Value::Object(mut source) = value else { return value };
     let mut members = Map::with_capacity(source.len());
@@ -155,8 +160,8 @@ fn arranged(object: &Object, value: Value) -> Value {
     Value::Object(members)
 }
 
-/// Where a pointer leads, as the index at each level. The keys on the way are the standard's, so they need no unescaping
-/// and are among the first of their object.
+/// Resolves a JSON pointer to the index at each level, for sorting. Its keys are the standard's, so they need no
+/// unescaping and come first in their objects.
 fn position(document: &Value, pointer: &str) -> Vec<usize> {
     let mut place = document;
     let mut position = Vec::new();
@@ -188,13 +193,13 @@ impl Changes {
         self.0.push(Change { path: path.to_owned(), invented: true, message });
     }
 
-    /// What is said where an old member's new place is taken.
+    /// Records that an old member was dropped, because its new member exists already.
     fn given_up(&mut self, path: &str, old: &str, value: &Value) {
         let value = quoted(&value.to_string());
         self.invented(path, format!("`{old}`, {value}, was given up, because this was there too."));
     }
 
-    /// Puts an old member's value in its new place, unless that is taken.
+    /// Moves an old member's value to its new member; dropped if that exists already.
     fn put(&mut self, object: &mut Map<String, Value>, path: &str, (old, new): (&str, &str), value: Value) {
         let path = format!("{path}/{new}");
         if object.contains_key(new) {

@@ -1,35 +1,35 @@
-//! Version order.
+//! Order and grammar of versions (SemVer 2.0.0).
 
 use std::cmp::Ordering;
 
 /// Total order of version texts.
 ///
-/// SemVer 2.0.0 versions follow its precedence (§11), then their build metadata, then their text. Texts that are no
-/// SemVer come before all that are, in natural order (`v2` before `v10`). Equal only for identical texts.
+/// SemVer 2.0.0 versions are ordered by precedence (§11), then by build metadata, then by text. Texts that are not
+/// SemVer come before all that are, in natural order (`v2` before `v10`). Only identical texts are equal.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let versions = Version::parse(a).cmp(&Version::parse(b));
     versions.then_with(|| runs(a).cmp(runs(b))).then_with(|| a.cmp(b))
 }
 
-/// Whether a text is a version by the grammar of SemVer 2.0.0, the one that the Seed standard asks for.
+/// Whether a text is a valid SemVer 2.0.0 version, as the Seed standard requires.
 pub fn is_valid(text: &str) -> bool {
     Version::parse(text).is_some()
 }
 
-/// A SemVer 2.0.0 version. The order of its fields is their weight in comparisons.
+/// A SemVer 2.0.0 version. The derived order depends on the order of the fields.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Version<'a> {
     core: [Part<'a>; 3],
-    /// A pre-release comes before its release.
+    /// Not a pre-release, which comes before its release.
     released: bool,
     pre: Vec<Part<'a>>,
     build: Vec<Part<'a>>,
 }
 
-/// A piece of a version that is compared as a whole: numbers come before words.
+/// An identifier of a version (or a run of digits or other characters of any text): numbers come before words.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Part<'a> {
-    /// How many digits, and the digits, without leading zeros. Not an integer, because the grammar has no upper bound.
+    /// Number of digits, and the digits, without leading zeros. Not an integer, because the grammar has no upper bound.
     Number(usize, &'a str),
     Word(&'a str),
 }
@@ -76,12 +76,12 @@ fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Cuts a text where digits begin and end.
+/// Splits a text into runs of digits and runs of other characters.
 fn runs(text: &str) -> impl Iterator<Item = Part<'_>> {
     text.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).scan(0, |at, run| {
         let start = *at;
         *at += run.len();
-        // Digits are ASCII, so every cut is on a character's border.
+        // Digits are ASCII, so every run ends on a character boundary.
         Some(Part::of(&text[start..*at]))
     })
 }
@@ -128,7 +128,7 @@ mod tests {
             "18446744073709551615.0.0",
             "18446744073709551616.0.0",
         ];
-        // `+02` and `+2` are the same number; their texts decide.
+        // `+02` and `+2` are equal as numbers and are ordered by text.
         let mut sorted = ascending;
         sorted.reverse();
         sorted.sort_by(|a, b| compare(a, b));

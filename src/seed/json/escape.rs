@@ -1,7 +1,7 @@
-//! Escapes in strings (RFC 8259, §7).
+//! Decodes escapes in JSON strings (RFC 8259, §7).
 
-/// The character that the escape at the start of `text`, a backslash and more, stands for, and how many bytes it takes;
-/// `None` where it stands for none.
+/// Decodes the escape at the start of `text` (which begins with a backslash): the character, and the escape's length in
+/// bytes. `None` if the escape is invalid.
 pub(in crate::seed) fn escape(text: &str) -> Option<(char, usize)> {
     let plain = match text.as_bytes().get(1)? {
         c @ (b'"' | b'\\' | b'/') => char::from(*c),
@@ -16,7 +16,7 @@ pub(in crate::seed) fn escape(text: &str) -> Option<(char, usize)> {
     Some((plain, 2))
 }
 
-/// The character of `\uXXXX`, or of the pair `\uXXXX\uXXXX`, at the start of `text`, and how many bytes it took.
+/// Decodes `\uXXXX`, or a surrogate pair `\uXXXX\uXXXX`, at the start of `text`.
 fn unicode(text: &str) -> Option<(char, usize)> {
     let first = unit(text)?;
     if let Some(c) = char::from_u32(first.into()) {
@@ -29,6 +29,6 @@ fn unicode(text: &str) -> Option<(char, usize)> {
 
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
-    // `from_str_radix` alone would take a sign.
+    // `from_str_radix` alone would accept a sign.
     digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }

@@ -1,11 +1,11 @@
-//! Texts of a document in messages: hostile ones, so short, and nothing in them that would not be seen.
+//! Quotes untrusted text from a document in messages: shortened, with invisible characters escaped.
 
-/// A text from the document for a message: quoted, escaped and short.
+/// A text from the document for a message: in backquotes, escaped, at most 60 characters.
 pub(in crate::seed) fn excerpt(text: &str) -> String {
     format!("`{}`", quoted(text))
 }
 
-/// The same without quotes around it. Quotes and backslashes stay as they are; what would not be seen is spelled out.
+/// As [`excerpt`], without the backquotes. Quotes and backslashes stay; control and invisible characters are escaped.
 pub(in crate::seed) fn quoted(text: &str) -> String {
     const CHARS: usize = 60;
     let mut shown = String::new();

@@ -1,7 +1,5 @@
-//! JSON with places: a document as a tree that knows where in the text each value stands, read even where the text is
-//! broken, so that everything else can still be judged.
-//!
-//! Knows JSON (RFC 8259) only, nothing of manifests.
+//! An error-recovering JSON parser (RFC 8259): a tree with the byte offset of every value, also for invalid text, so
+//! that the rest of a broken manifest can still be validated. Knows nothing of manifests.
 
 mod escape;
 mod excerpt;
@@ -18,20 +16,20 @@ pub(super) use number::Number;
 use reader::MAX_DEPTH;
 pub(super) use reader::read;
 
-/// What reading a text gave.
+/// The result of parsing a text.
 pub(super) struct Document<'a> {
-    /// The outermost value; [`Kind::Broken`] where there is none.
+    /// The outermost value; [`Kind::Broken`] if there is none.
     pub root: Node<'a>,
-    /// Everything that is not JSON, in the order of the text. None: any JSON parser takes the text.
+    /// Syntax errors, in document order. If empty, every JSON parser accepts the text.
     pub faults: Vec<Fault>,
-    /// How many faults there are besides; they are not described, so that memory stays bounded.
+    /// Number of further faults, which are only counted to bound memory.
     pub more: usize,
 }
 
-/// A value and where it starts.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
-    /// Byte offset of its first character.
+    /// Byte offset of the value's first character.
     pub at: usize,
     pub kind: Kind<'a>,
 }
@@ -41,19 +39,19 @@ pub(super) enum Kind<'a> {
     Null,
     Bool(bool),
     Number(Number<'a>),
-    /// Borrowed where the text holds no escapes, so that offsets inside it are offsets in the document.
+    /// Borrowed if the string has no escapes; offsets inside it are then offsets in the document.
     Text(Cow<'a, str>),
     List(Vec<Node<'a>>),
     Object(Object<'a>),
-    /// Something else, already reported as a fault.
+    /// Not a value; already reported as a fault.
     Broken,
 }
 
 #[derive(Debug)]
 pub(super) struct Object<'a> {
-    /// In the order of the text, repeated keys included.
+    /// In document order, duplicate keys included.
     pub members: Vec<Member<'a>>,
-    /// Nothing of it was passed over: what is not among the members is not there.
+    /// No part of the object was skipped by error recovery: a key that is not among the members is really absent.
     pub whole: bool,
 }
 
@@ -65,7 +63,7 @@ pub(super) struct Member<'a> {
     pub value: Node<'a>,
 }
 
-/// A place where the text is not JSON.
+/// A syntax error.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub kind: FaultKind,
@@ -111,18 +109,18 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The member of an object: of a repeated key the last, as most readers take it.
+    /// A member of an object by key. Of duplicate keys the last one, as in most JSON parsers.
     pub fn get(&self, key: &str) -> Option<&Node<'a>> {
         self.object()?.members.iter().rev().find(|member| member.key == key).map(|member| &member.value)
     }
 
-    /// The value at the end of a way through objects.
+    /// The value at a path of nested objects.
     pub fn find(&self, keys: &[&str]) -> Option<&Node<'a>> {
         keys.iter().try_fold(self, |node, key| node.get(key))
     }
 }
 
-/// The way to a value, on the stack; only a problem turns it into a JSON pointer.
+/// The path to a value, as a linked list on the stack. Formatted as a JSON pointer only when a problem is reported.
 #[derive(Clone, Copy)]
 pub(super) enum Path<'p> {
     Root,
@@ -131,7 +129,7 @@ pub(super) enum Path<'p> {
 }
 
 impl Path<'_> {
-    /// Whether this is `/keys[0]/keys[1]/…`.
+    /// Whether this is the path `/keys[0]/keys[1]/…`.
     pub fn is(&self, keys: &[&str]) -> bool {
         match (self, keys.split_last()) {
             (Path::Root, None) => true,
@@ -141,7 +139,7 @@ impl Path<'_> {
     }
 }
 
-/// A JSON pointer (RFC 6901).
+/// Formats as a JSON pointer (RFC 6901).
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

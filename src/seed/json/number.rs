@@ -1,11 +1,11 @@
-//! Numbers by the grammar of RFC 8259, §6.
+//! JSON numbers (RFC 8259, §6), kept as written.
 
-/// A number as it is written.
+/// A number as it is written in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::seed) struct Number<'a>(pub &'a str);
 
 impl Number<'_> {
-    /// Whether a text obeys the grammar.
+    /// Whether a text matches the grammar of numbers.
     pub(super) fn is_valid(text: &str) -> bool {
         let rest = text.strip_prefix('-').unwrap_or(text);
         let (digits, rest) = split_digits(rest);
@@ -26,22 +26,22 @@ impl Number<'_> {
         }
     }
 
-    /// Whether it is written without fraction and exponent.
+    /// Whether the number is written without fraction and exponent.
     pub fn is_whole(self) -> bool {
         !self.0.contains(['.', 'e', 'E'])
     }
 
-    /// A whole number, where 64 bits hold it.
+    /// The value as a 64-bit integer; `None` if it has a fraction or exponent, or does not fit.
     pub fn integer(self) -> Option<i64> {
         self.0.parse().ok()
     }
 
-    /// The nearest double; infinite where there is none.
+    /// The nearest double; infinite if out of range.
     pub fn float(self) -> f64 {
         self.0.parse().unwrap_or(f64::NAN)
     }
 
-    /// Whether a double can come near it. Few digits without an exponent need no look.
+    /// Whether the number is in the range of doubles. Less than 300 characters without an exponent always are.
     pub(super) fn is_in_range(self) -> bool {
         (self.0.len() < 300 && !self.0.contains(['e', 'E'])) || self.float().is_finite()
     }

@@ -1,9 +1,9 @@
-//! Reading a text that should be JSON: a recursive descent that, where the text is wrong, says so once, guesses what was
-//! meant, and goes on.
+//! Recursive-descent JSON parser with error recovery: it reports a syntax error once, guesses what was meant, and
+//! continues.
 //!
-//! A text without faults is exactly one that other JSON parsers take (a test holds this against `serde_json`). What
-//! cannot be guessed is passed over up to the next comma or bracket; further faults are not told until something was
-//! read well again, because they would follow from the first.
+//! It reports no faults exactly for those texts that other JSON parsers accept (a test compares it with `serde_json`).
+//! Text that cannot be guessed is skipped up to the next comma or bracket; further faults are suppressed until a value
+//! is parsed without a fault, because they would be consequences of the first one.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use super::escape::escape;
 use super::excerpt::excerpt;
 use super::{Document, Fault, FaultKind, Kind, Member, Node, Number, Object};
 
-/// How many levels of brackets are read; as many as `serde_json` reads.
+/// Maximum nesting depth, the same as that of `serde_json`.
 pub(super) const MAX_DEPTH: usize = 127;
 
-/// The most faults that are described.
+/// Maximum number of faults that are described; further ones are counted.
 const MAX_FAULTS: usize = 200;
 
-/// Reads a whole text.
+/// Parses a whole text.
 pub(in crate::seed) fn read(text: &str) -> Document<'_> {
     let mut reader =
         Reader { text, at: 0, open: Vec::new(), faults: Vec::new(), more: 0, quiet: false, losses: 0, stopped: false };
@@ -41,16 +41,16 @@ struct Reader<'a> {
     text: &'a str,
     /// Byte offset of the next character.
     at: usize,
-    /// The brackets that are open: where, and whether it is an object.
+    /// Open brackets: byte offset, and whether the bracket opens an object.
     open: Vec<(usize, bool)>,
     faults: Vec<Fault>,
-    /// How many faults there are besides.
+    /// Number of faults beyond [`MAX_FAULTS`].
     more: usize,
-    /// Something was passed over, and nothing was read well since.
+    /// Text was skipped and nothing was parsed without a fault since: faults are suppressed.
     quiet: bool,
-    /// How often something was passed over.
+    /// How often text was skipped.
     losses: usize,
-    /// Too deep: nothing more is read.
+    /// The maximum depth was exceeded: parsing has ended.
     stopped: bool,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Something is passed over.
+    /// Notes that text is skipped, and suppresses faults that follow from it.
     fn lose(&mut self) {
         self.losses += 1;
         self.quiet = true;
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         Node { at, kind }
     }
 
-    /// Reads an object or a list, unless too many are open.
+    /// Parses an object or a list; ends parsing if the maximum depth is exceeded.
     fn bracket(&mut self, read: fn(&mut Self) -> Kind<'a>) -> Kind<'a> {
         let at = self.at;
         if self.open.len() == MAX_DEPTH {
@@ -163,8 +163,8 @@ impl<'a> Reader<'a> {
         Kind::List(items)
     }
 
-    /// Steps to the next entry of an object or a list; over its end, if there is none. `after` an entry, a comma before
-    /// the end is one too many.
+    /// Moves to the next entry of an object or list and returns `true`, or past the closing bracket and returns
+    /// `false`. `after`: at least one entry was parsed, so a comma before the closing bracket is a trailing comma.
     fn goes_on(&mut self, close: u8, after: bool) -> bool {
         loop {
             self.skip_space();
@@ -195,7 +195,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A bracket that closes something further out is left for that; any other was meant for this one.
+    /// Reports a closing bracket of the wrong type. If it matches an outer open bracket it is not consumed; otherwise
+    /// it is taken for the closing bracket of this level.
     fn wrong_bracket(&mut self, found: char, close: char) {
         let closes_another = self.open.iter().rev().skip(1).any(|(_, object)| *object == (found == '}'));
         let help = if closes_another { "Put it before this one." } else { "Write it instead." };
@@ -258,7 +259,7 @@ impl<'a> Reader<'a> {
         Some(Cow::Borrowed(word))
     }
 
-    /// Reads what stands between two entries, a comma unless the last one was it.
+    /// Parses the separator between two entries: a comma, or nothing before a closing bracket.
     fn separator(&mut self, in_object: bool) {
         let end = self.at;
         self.skip_space();
@@ -269,7 +270,7 @@ impl<'a> Reader<'a> {
                 self.syntax(self.at, "`;` stands where a comma belongs.", "Write a comma.");
                 self.at += 1;
             }
-            // An entry follows, so only the comma is missing.
+            // The next entry follows, so only the comma is missing.
             Some(b'"') => self.missing_comma(end),
             Some(b'{' | b'[' | b'-' | b'0'..=b'9') if !in_object => self.missing_comma(end),
             Some(_) => {
@@ -288,7 +289,7 @@ impl<'a> Reader<'a> {
         self.syntax(last, "A comma is missing after this.", "Write a comma between the entries.");
     }
 
-    /// Skips to the next comma or closing bracket of this level, over strings and whole brackets.
+    /// Skips to the next comma or closing bracket of this level; strings and nested brackets are skipped whole.
     fn pass_over(&mut self) {
         self.lose();
         let mut depth = 0_usize;
@@ -307,7 +308,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string in whatever quotes: `None` where there is no quote, `Some(None)` where it cannot be used.
+    /// Parses a string in any kind of quotes: `None` if there is no quote here, `Some(None)` if the string is not
+    /// closed.
     fn quoted(&mut self) -> Option<Option<Cow<'a, str>>> {
         let open = self.rest().chars().next()?;
         let close = match open {
@@ -328,7 +330,7 @@ impl<'a> Reader<'a> {
         Some(self.string(close))
     }
 
-    /// The string that starts here; `None` when its line ends before it does.
+    /// Parses the string that starts here; `None` if it is not closed on its line.
     fn string(&mut self, close: char) -> Option<Cow<'a, str>> {
         let open = self.at;
         self.at += self.rest().chars().next().map_or(0, char::len_utf8);
@@ -367,7 +369,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Skips what stands for itself in a string.
+    /// Skips characters of a string that need no handling.
     fn skip_plain(&mut self, close: char) {
         let bytes = self.text.as_bytes();
         let first = if close.is_ascii() { close as u8 } else { b'\xe2' };
@@ -379,7 +381,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The character that an escape stands for.
+    /// Decodes an escape; an invalid one is reported and replaced by U+FFFD.
     fn escaped(&mut self) -> char {
         match escape(self.rest()) {
             Some((c, length)) => {
@@ -418,7 +420,7 @@ impl<'a> Reader<'a> {
         Kind::Number(number)
     }
 
-    /// `true`, `false`, `null`, or something that looks like it.
+    /// Parses `true`, `false` or `null`, or reports an unquoted word.
     fn word(&mut self) -> Kind<'a> {
         let (at, word) = (self.at, self.take_word());
         match word {
@@ -459,7 +461,7 @@ impl<'a> Reader<'a> {
         &rest[..length]
     }
 
-    /// Skips white space, and what people take for it.
+    /// Skips white space; also reports and skips comments and white space that JSON does not allow.
     fn skip_space(&mut self) {
         loop {
             while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {

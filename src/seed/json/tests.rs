@@ -17,7 +17,7 @@ fn value(node: &Node<'_>) -> Value {
     }
 }
 
-/// `line:column message` of each fault.
+/// Each fault as `line:column message`.
 fn faults(text: &str) -> Vec<String> {
     let place = |at: usize| {
         let before = &text[..at];
@@ -27,7 +27,7 @@ fn faults(text: &str) -> Vec<String> {
     read(text).faults.iter().map(|fault| format!("{} {}", place(fault.at), fault.message)).collect()
 }
 
-/// The text has these faults and reads as that value nevertheless.
+/// Asserts that a text has these faults and is nevertheless parsed as this value.
 #[track_caller]
 fn reads(text: &str, expected: &[&str], as_value: &str) {
     assert_eq!(faults(text), expected, "{text}");
@@ -142,7 +142,7 @@ fn paths_are_pointers() {
     assert!(job.is(&["job"]) && !odd.is(&["job"]) && Path::Root.is(&[]) && !Path::Root.is(&["job"]));
 }
 
-/// A JSON text with a few characters changed.
+/// A valid JSON text with a few random changes.
 fn nearly_json() -> impl Strategy<Value = String> {
     let text = prop_oneof![any_json_object().prop_map(|v| v.to_string()), Just(COMPLETE.to_owned())];
     let piece = prop_oneof![

@@ -1,4 +1,4 @@
-//! The manifest's schema, made from the table of its objects.
+//! Generates the manifest's JSON Schema from the table in [`schema`](crate::seed::schema).
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ pub(super) fn schema() -> Value {
     schema
 }
 
-/// Writes what is asked of an object.
+/// Adds the keywords for an object to a schema.
 fn object(object: &Object, schema: &mut Value) {
     let required: Vec<_> = object.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     schema["description"] = json!(object.about);
@@ -27,7 +27,7 @@ fn object(object: &Object, schema: &mut Value) {
     schema["properties"] = object.fields.iter().map(|field| (field.name, property(field))).collect();
 }
 
-/// Adds every object below this one, each under its name, in the order of the standard.
+/// Adds a definition for every object below this one, by name, in the standard's order.
 fn define(parent: &Object, definitions: &mut Map<String, Value>) {
     for child in parent.fields.iter().filter_map(|field| object_of(&field.shape)) {
         let mut schema = json!({});
@@ -48,7 +48,7 @@ fn object_of(shape: &Shape) -> Option<&'static Object> {
 fn property(field: &Field) -> Value {
     let mut schema = json!({"description": field.about});
     shape(&field.shape, field.examples, &mut schema);
-    // Only what may be missing has a default.
+    // Required fields have no default in the schema.
     match field.missing {
         Missing::Bool(value) if !field.required => schema["default"] = json!(value),
         Missing::Text(value) if !field.required => schema["default"] = json!(value),
@@ -57,7 +57,7 @@ fn property(field: &Field) -> Value {
     schema
 }
 
-/// Writes what is asked of a value.
+/// Adds the keywords for a value to a schema.
 fn shape(shape: &Shape, examples: &[&str], schema: &mut Value) {
     match shape {
         Shape::Object(object) => schema["$ref"] = json!(format!("#/$defs/{}", object.name)),
@@ -85,10 +85,10 @@ fn shape(shape: &Shape, examples: &[&str], schema: &mut Value) {
     }
 }
 
-/// A rule as a keyword with its value. The patterns mean the same in ECMA-262, and in engines that look neither ahead
-/// nor back.
+/// The JSON Schema keyword and value for a rule. Patterns use only syntax that means the same in ECMA-262 and in regex
+/// engines without look-around.
 fn demand(rule: Rule) -> (&'static str, Value) {
-    // SemVer 2.0.0: three numbers without leading zeros, then what may follow `-` and `+`.
+    // SemVer 2.0.0: three numbers without leading zeros, optional pre-release, optional build metadata.
     const VERSION: &str = concat!(
         r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)",
         r"(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?",
@@ -100,7 +100,7 @@ fn demand(rule: Rule) -> (&'static str, Value) {
         Rule::Name => ("pattern", json!("^[A-Za-z0-9_-]+$")),
         Rule::Version => ("pattern", json!(VERSION)),
         Rule::ContainerPath => ("pattern", json!("^/")),
-        // Neither absolute nor with a part `..`.
+        // Neither absolute nor with a component `..`.
         Rule::OutputPattern => ("not", json!({"pattern": r"^/|(^|/)\.\.(/|$)"})),
     }
 }
@@ -119,7 +119,8 @@ mod tests {
     use crate::seed::testing::{COMPLETE, any_json_object};
     use crate::seed::validate::{self, Rules};
 
-    /// What the schema can say. The other codes are about names that meet, and about values that are allowed and odd.
+    /// Problems that a schema can express. The other codes are about colliding names, and about values that are valid
+    /// but suspicious.
     const STRUCTURE: [&str; 11] = [
         "old-version",
         "unsupported-version",
@@ -138,14 +139,14 @@ mod tests {
         serde_json::from_str(COMPLETE).expect("the complete manifest is JSON")
     }
 
-    /// The codes that the schema should refuse a manifest for.
+    /// The problems of a manifest for which the schema should reject it.
     fn structural(manifest: &Value) -> Vec<String> {
         let report = validate::judge(manifest.to_string().as_bytes(), Rules::default());
         let codes = report.problems.into_iter().map(|problem| problem.code);
         codes.filter(|code| STRUCTURE.contains(&code.as_str())).collect()
     }
 
-    /// A JSON pointer to every value of a document.
+    /// JSON pointers to all values of a document.
     fn pointers(value: &Value) -> Vec<String> {
         let below: Vec<(String, &Value)> = match value {
             Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
@@ -174,8 +175,8 @@ mod tests {
         ]
     }
 
-    /// Values of every type, among them such as obey or nearly obey a rule. No whole number is written with a fraction:
-    /// see [`whole_numbers_with_a_fraction`].
+    /// Values of every type, some of which obey or nearly obey a rule. No whole number is written with a fraction: see
+    /// [`whole_numbers_with_a_fraction`].
     fn value() -> impl Strategy<Value = Value> {
         let text = prop_oneof![
             "[a-zA-Z0-9_-]{0,4}\n?",
@@ -202,7 +203,7 @@ mod tests {
         ]
     }
 
-    /// A place for each rule, with texts that obey it or nearly do.
+    /// For each rule a field, with texts that obey or nearly obey it.
     fn ruled_text() -> impl Strategy<Value = (&'static str, String)> {
         prop_oneof![
             (Just("/seedVersion"), "[01]\\.0\\.0\n?"),
@@ -224,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Names of members: the standard's own, and others.
+    /// Member names: those of the standard, and others.
     fn name() -> impl Strategy<Value = String> {
         let mut known = Vec::new();
         collect(&MANIFEST, &mut known);
@@ -315,7 +316,7 @@ mod tests {
         served_as_taken(&manifest).expect("Scale takes it");
     }
 
-    /// The schema takes exactly what has no structural problem.
+    /// The schema accepts exactly the manifests without a structural problem.
     fn agree(manifest: &Value) -> Result<(), TestCaseError> {
         static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(Document::Manifest));
         let codes = structural(manifest);
@@ -329,7 +330,7 @@ mod tests {
         assert_eq!(structural(&complete()), [""; 0]);
     }
 
-    /// JSON Schema knows no difference between 60 and 60.0; the standard's tools refuse the latter as an integer.
+    /// JSON Schema does not distinguish 60 and 60.0; the standard's tools reject the latter as an integer.
     #[test]
     fn whole_numbers_with_a_fraction() {
         let mut manifest = complete();

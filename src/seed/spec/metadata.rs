@@ -1,7 +1,7 @@
-//! The metadata's schema: GeoJSON as RFC 7946 has it, with what Scale reads in `properties`.
+//! JSON Schema of metadata files: GeoJSON (RFC 7946), with the `properties` that Scale reads.
 //!
-//! The standard asks for GeoJSON. The schema that it ships is narrower than the RFC (no `bbox` in a geometry, no
-//! `GeometryCollection` in a feature); this one is not.
+//! The standard requires GeoJSON, but the schema it ships is narrower than the RFC (no `bbox` in a geometry, no
+//! `GeometryCollection` in a feature). This one follows the RFC.
 
 use serde_json::{Map, Value, json};
 
@@ -76,7 +76,7 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/$defs/{name}")})
 }
 
-/// The kinds that have coordinates: definition, type, what they are, and the schema of the coordinates.
+/// Geometry types with coordinates: name of the definition, GeoJSON type, description, and schema of the coordinates.
 fn geometries() -> [(&'static str, &'static str, &'static str, Value); 6] {
     let one = |about: &str, shape: &str| json!({"description": about, "$ref": format!("#/$defs/{shape}")});
     let many = |about: &str, shape: &str| json!({"description": about, "type": "array", "items": reference(shape)});
@@ -90,8 +90,8 @@ fn geometries() -> [(&'static str, &'static str, &'static str, Value); 6] {
     ]
 }
 
-/// A GeoJSON object of one type. Members that GeoJSON does not know are allowed (RFC 7946, 6.1); those that define an
-/// object of another kind are not (7.1).
+/// Schema of one GeoJSON object type. Foreign members are allowed (RFC 7946, 6.1), but not members that define an
+/// object of another type (7.1).
 fn object(kind: &str, about: &str, required: &[&str], own: Value) -> Value {
     let foreign: Vec<_> = match kind {
         "FeatureCollection" => ["coordinates", "geometries", "geometry", "properties"].as_slice(),
@@ -142,7 +142,7 @@ fn feature() -> Value {
     object("Feature", "A place with what is known of the data there.", &["geometry", "properties"], own)
 }
 
-/// Those that Scale reads. The standard asks for none, and says nothing of their types.
+/// The properties that Scale reads. The standard requires none and does not define their types.
 fn properties() -> Value {
     let known = |about: &str, example: Value| json!({"description": about, "examples": [example]});
     json!({

@@ -1,7 +1,7 @@
-//! The standard as JSON Schema (draft 2020-12), in our own words, for editors and for `silo spec`.
+//! JSON Schemas (draft 2020-12) of the standard, with our own descriptions, for editors and for `silo spec`.
 //!
-//! A schema says what a manifest may look like; what its parts mean to each other (names that collide, variables that
-//! nothing sets) only [`super::validate`] knows.
+//! A schema describes the structure of a manifest only. Relations between its parts, such as colliding names or unset
+//! variables, are checked by [`super::validate`].
 
 mod manifest;
 mod metadata;
@@ -10,19 +10,19 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// A schema that is published.
+/// A published schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     /// The manifest.
     Manifest,
-    /// The metadata beside an output file, `<file>.metadata.json`.
+    /// The metadata of an output file, `<file>.metadata.json`.
     Metadata,
 }
 
 impl Document {
     pub const ALL: [Self; 2] = [Self::Manifest, Self::Metadata];
 
-    /// As in addresses and on the command line.
+    /// Its name in URLs and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Manifest => "manifest",
@@ -69,7 +69,7 @@ mod tests {
         jsonschema::draft202012::new(&parsed(document)).expect("a schema that can be used")
     }
 
-    /// What a schema says against a value, for the messages of tests.
+    /// Asserts that a value is valid; the failure lists the schema's errors.
     #[track_caller]
     pub(super) fn assert_passes(validator: &Validator, value: &Value) {
         let differing: Vec<_> =
@@ -99,7 +99,7 @@ mod tests {
         }
     }
 
-    /// A sentence at a schema and at every property below it.
+    /// Asserts that a schema and every property below it have a description.
     fn described(schema: &Value, place: &str) {
         let about = schema["description"].as_str().unwrap_or_default();
         assert!(about.ends_with('.'), "{place} has the description {about:?}");

@@ -1,4 +1,4 @@
-//! What the old versions spelled differently below `job`, part by part.
+//! Upgrades the members of `job`, part by part.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Changes, quoted};
 use crate::seed::version;
 
-/// The longest name that is made of an error's title, in characters.
+/// Maximum length of an error name derived from a title, in characters.
 const NAME_CHARS: usize = 60;
 
 impl Changes {
@@ -55,7 +55,7 @@ impl Changes {
         self.names(interface, PATH, "settings");
     }
 
-    /// The environment belongs to the image since 0.0.5.
+    /// Drops `envVars`: since 0.0.5 environment variables are set in the image.
     fn environment(&mut self, interface: &mut Map<String, Value>) {
         let variables = match interface.shift_remove("envVars") {
             None => return,
@@ -123,7 +123,7 @@ impl Changes {
         self.names(outputs, PATH, "json");
     }
 
-    /// `count` was how many files are expected, or `*`.
+    /// Replaces `count`, the number of files that are expected or `*`, by `multiple`.
     fn count(&mut self, file: &mut Map<String, Value>, path: &str) {
         let Some(count) = file.shift_remove("count") else { return };
         let text = count.as_str().map_or_else(|| count.to_string(), str::to_owned);
@@ -142,7 +142,7 @@ impl Changes {
         }
     }
 
-    /// Resources were members of the job, then a list of the interface.
+    /// Collects the resources, which used to be members of the job, later a list of the interface.
     fn resources(&mut self, job: &mut Map<String, Value>) {
         let interface = job.get_mut("interface").and_then(Value::as_object_mut);
         if let Some(resources) = interface.and_then(|interface| interface.shift_remove("resources")) {
@@ -175,7 +175,7 @@ impl Changes {
         }
     }
 
-    /// Adds a resource that was a member of the job to the list.
+    /// Moves a resource from a member of the job to the list.
     fn scalar(&mut self, job: &mut Map<String, Value>, (old, new): (&str, &str), value: Value) {
         const PATH: &str = "/job/resources";
         let Value::Object(resources) = job.entry("resources").or_insert_with(|| json!({})) else {
@@ -222,14 +222,14 @@ impl Changes {
         }
     }
 
-    /// The names in a list: any characters were allowed once.
+    /// Replaces invalid characters in the names of a list; old versions allowed any character.
     fn names(&mut self, parent: &mut Map<String, Value>, path: &str, list: &str) {
         for (path, item) in objects(parent, path, list) {
             self.name(item, &path, "_");
         }
     }
 
-    /// Replaces what the name of a job (`other` is `-`) or of anything else (`_`) must not hold.
+    /// Replaces characters that are invalid in a name by `other`: `-` in names of jobs, else `_`.
     fn name(&mut self, object: &mut Map<String, Value>, path: &str, other: &str) {
         let Some(Value::String(name)) = object.get_mut("name") else { return };
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || (c == '_' && other == "_");
@@ -241,7 +241,7 @@ impl Changes {
     }
 }
 
-/// The objects of a list, with their places.
+/// The objects in a list, with their JSON pointers.
 fn objects<'a>(
     parent: &'a mut Map<String, Value>,
     path: &str,
@@ -252,7 +252,7 @@ fn objects<'a>(
     items.filter_map(move |(index, item)| Some((format!("{path}/{index}"), item.as_object_mut()?)))
 }
 
-/// A name for an error that has none: its title in small letters with dashes, else its code.
+/// Derives a name for an error: its title in lower case with dashes, else its code.
 fn error_name(error: &Map<String, Value>) -> String {
     let title = error.get("title").and_then(Value::as_str).unwrap_or_default();
     let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -264,7 +264,7 @@ fn error_name(error: &Map<String, Value>) -> String {
     }
 }
 
-/// A name that is not taken. `taken` holds, for each name, the last number that was put behind it.
+/// Makes a name unique by appending a number. `taken` maps each used name to the last number appended to it.
 fn unique(base: String, taken: &mut HashMap<String, usize>) -> String {
     let mut name = base.clone();
     while taken.contains_key(&name) {
@@ -276,7 +276,7 @@ fn unique(base: String, taken: &mut HashMap<String, usize>) -> String {
     name
 }
 
-/// The text with another word for `old` wherever that is a whole word; `None` where it is none.
+/// Replaces `old` by `new` where it is a whole word; `None` if it does not occur as one.
 fn with_word(text: &str, old: &str, new: &str) -> Option<String> {
     let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::with_capacity(text.len());

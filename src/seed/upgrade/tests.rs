@@ -5,7 +5,7 @@ use super::*;
 use crate::seed::testing::{COMPLETE, any_json_object, valid_manifest};
 use crate::seed::validate::{Rules, judge};
 
-/// A manifest of each version that differs from its neighbours.
+/// An example of each version whose format differs from the version before.
 const EXAMPLES: [(&str, &str); 5] = [
     ("0.0.3", include_str!("examples/0.0.3.json")),
     ("0.0.4", include_str!("examples/0.0.4.json")),
@@ -83,7 +83,7 @@ fn says_why_it_cannot() {
     assert!(upgrade(&"[".repeat(100_000)).is_err());
 }
 
-/// The job that an upgrade of this job gives, and the places and marks of the changes, without that of the version.
+/// Upgrades a job: the new job, and `path` and `invented` of the changes, without that of the version.
 fn job(job: Value) -> (Value, Vec<(String, bool)>) {
     let (mut document, changes) =
         convert(json!({"seedVersion": "0.0.6", "job": job}).as_object().unwrap().clone(), "0.0.6");
@@ -195,7 +195,7 @@ fn hostile_manifests_are_bounded() {
     assert_eq!(changes.len(), 20_000 + 2 * 5_000 + 1);
 }
 
-/// Objects with the members of all versions in all places, of right and wrong types.
+/// Objects with the members of all versions, of right and wrong types.
 fn mixed() -> impl Strategy<Value = Map<String, Value>> {
     fn object(members: &'static [&'static str], value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Value> {
         let members = prop::collection::vec((prop::sample::select(members).prop_map(str::to_owned), value), 0..7);
@@ -276,7 +276,7 @@ proptest! {
         let again = upgrade(&upgraded.manifest).expect("1.0.0 is known");
         prop_assert_eq!(&again.manifest, &upgraded.manifest);
         prop_assert_eq!(again.changes, vec![]);
-        // Also where the version does not give it away.
+        // The same if the document does not state that it is of 1.0.0.
         let new: Map<String, Value> = serde_json::from_str(&upgraded.manifest).expect("an object");
         let (twice, changes) = convert(new, "0.0.3");
         prop_assert_eq!(format!("{twice:#}\n"), upgraded.manifest);
@@ -303,7 +303,7 @@ proptest! {
         prop_assert!(gone(job, &OLD_JOB_MEMBERS) && gone(job, &["tag", "cpus", "mem", "sharedMem", "storage"]), "{}", job);
         let interface = &job["interface"];
         prop_assert!(gone(interface, &["envVars", "inputData", "outputData", "resources"]), "{}", interface);
-        // Unless they are of the wrong types together.
+        // `cmd` and `args` are both kept if one is of the wrong type.
         prop_assert!(interface.get("cmd").is_some() == interface.get("args").is_some(), "{}", interface);
     }
 

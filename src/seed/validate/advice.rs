@@ -1,4 +1,4 @@
-//! What the standard allows, and what will not do what its author meant.
+//! Checks for valid values that probably do not do what the author meant.
 
 use super::findings::Findings;
 use super::names::Named;
@@ -9,14 +9,14 @@ use crate::seed::label;
 use crate::seed::starter::PLACEHOLDERS;
 use crate::seed::{Code, Profile, Severity, environment};
 
-/// The resources that the standard and its executors know, as they are spelled.
+/// Names of the resources that the standard and its executors know.
 const RESOURCES: [&str; 5] = ["cpus", "mem", "disk", "sharedMem", "gpus"];
-/// Those that the standard recommends to give.
+/// The resources that the standard recommends to declare.
 const RECOMMENDED: [&str; 3] = ["cpus", "mem", "disk"];
-/// The most characters of an image name (Docker's reference grammar).
+/// Maximum length of an image name, in characters (Docker's reference grammar).
 const LONGEST_IMAGE_NAME: usize = 255;
 
-/// Checks everything that is no matter of grammar.
+/// Runs all checks of this file and of [`command`].
 pub(super) fn check(findings: &mut Findings, document: &Node<'_>, names: &[Named<'_>], text: &str) {
     let Some(job) = document.get("job").filter(|job| job.object().is_some()) else { return };
     texts(findings, job);
@@ -29,7 +29,7 @@ pub(super) fn check(findings: &mut Findings, document: &Node<'_>, names: &[Named
     label_length(findings, document, text);
 }
 
-/// The name that the standard gives the image, and whether Docker takes it.
+/// The standard's name of the image; reports if Docker does not accept it.
 pub(super) fn image(findings: &mut Findings, document: &Node<'_>) -> Option<String> {
     let job = document.get("job")?;
     let valid = |key: &str, rule| job.get(key)?.text().filter(|text| super::structure::obeys(rule, text));
@@ -58,7 +58,7 @@ pub(super) fn image(findings: &mut Findings, document: &Node<'_>) -> Option<Stri
     Some(image)
 }
 
-/// Texts that people search must say something.
+/// Reports empty texts in fields that are searched.
 fn texts(findings: &mut Findings, job: &Node<'_>) {
     for keys in [&["title"][..], &["description"], &["maintainer", "name"], &["maintainer", "email"]] {
         let Some(node) = job.find(keys) else { continue };
@@ -71,7 +71,7 @@ fn texts(findings: &mut Findings, job: &Node<'_>) {
     }
 }
 
-/// What `silo init` writes is to be replaced.
+/// Reports placeholders of `silo init` that were not replaced.
 fn placeholders(findings: &mut Findings, job: &Node<'_>) {
     for keys in
         [&["description"][..], &["maintainer", "name"], &["maintainer", "organization"], &["maintainer", "email"]]
@@ -206,7 +206,7 @@ fn errors(findings: &mut Findings, job: &Node<'_>) {
     }
 }
 
-/// Media types and keys.
+/// Checks media types of files, and keys of JSON outputs.
 fn files(findings: &mut Findings, job: &Node<'_>) {
     let list = |keys: &[&str]| job.find(&["interface"]).and_then(|i| i.find(keys)).map(Node::items).unwrap_or_default();
     for (index, file) in list(&["inputs", "files"]).iter().enumerate() {

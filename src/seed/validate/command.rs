@@ -1,4 +1,4 @@
-//! The variables that a command uses against those that there will be.
+//! Compares the variables that the command references with those that will be set.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,9 +9,10 @@ use super::suggest;
 use crate::seed::Code;
 use crate::seed::json::{Kind, Node, excerpt};
 
-/// What executors set besides inputs, settings and resources: the standard the first, Scale and SILO the second.
+/// Variables that executors set besides inputs, settings and resources: the first by the standard, the second by Scale
+/// and SILO.
 const ALWAYS: [&str; 2] = ["OUTPUT_DIR", "INPUT_METADATA"];
-/// What a container has of itself.
+/// Variables that containers usually have.
 const CONTAINER: [&str; 6] = ["HOME", "HOSTNAME", "LANG", "PATH", "PWD", "USER"];
 
 const PATH: &str = "/job/interface/command";
@@ -34,7 +35,7 @@ pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]
     let mut used = HashSet::new();
     for (at, variable) in variables(command) {
         if used.insert(variable) && !is_provided(variable) {
-            // Without escapes, an offset in the text is one in the document, after the opening quote.
+            // Without escapes, offsets in the string are offsets in the document, after the opening quote.
             let at = if matches!(command, Cow::Borrowed(_)) { node.at + 1 + at } else { node.at };
             findings.add(Code::UnsetVariable, PATH, at, || {
                 (format!("No input, setting or resource provides {}.", excerpt(variable)), meant(variable, names))
@@ -53,7 +54,7 @@ pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]
 }
 
 fn meant(variable: &str, names: &[Named<'_>]) -> String {
-    /// More are not compared, so that a hostile manifest costs no more than a large one.
+    /// Maximum number of names to compare, so that hostile manifests do not cost more than large ones.
     const MANY: usize = 100;
     let environment = names.iter().filter(|name| name.list.is_environment()).map(|name| &*name.variable);
     match suggest::nearest(variable, environment.take(MANY).chain(ALWAYS)) {
@@ -62,7 +63,7 @@ fn meant(variable: &str, names: &[Named<'_>]) -> String {
     }
 }
 
-/// The variables that a text refers to, as `$NAME` or `${NAME…}`, with the offset of each dollar sign.
+/// The variables that a command references as `$NAME` or `${NAME…}`, with the offset of each dollar sign.
 fn variables(command: &str) -> impl Iterator<Item = (usize, &str)> {
     command.match_indices('$').filter_map(|(at, _)| {
         let escapes = command[..at].bytes().rev().take_while(|b| *b == b'\\').count();

@@ -1,4 +1,4 @@
-//! Collecting what is found, within bounds.
+//! Collects the findings of all checks, within a bound.
 
 use std::fmt::Display;
 
@@ -6,11 +6,11 @@ use super::source::Places;
 use super::{MAX_PROBLEMS, Rules};
 use crate::seed::{Code, Problem, Severity};
 
-/// What is found, before it has lines and columns.
+/// The findings so far, with byte offsets instead of lines and columns.
 pub(super) struct Findings {
     rules: Rules,
     found: Vec<Finding>,
-    /// How many of each severity there are, kept or not.
+    /// Number of findings of each severity, including those that were not kept.
     counts: [usize; Severity::ALL.len()],
 }
 
@@ -32,13 +32,13 @@ impl Findings {
         self.rules
     }
 
-    /// Notes a problem with the value at `path`, which starts at byte `at`. `say` gives message and help, and is not
-    /// asked when there are too many problems already.
+    /// Adds a finding about the value at `path`, which starts at byte `at`. `say` returns message and help; it is not
+    /// called if the maximum number of problems is reached.
     pub fn add(&mut self, code: Code, path: impl Display, at: usize, say: impl FnOnce() -> (String, String)) {
         self.add_as(code.severity(self.rules.profile), code, path, at, say);
     }
 
-    /// The same with a severity of its own.
+    /// As [`Findings::add`], with another severity than the code's.
     pub fn add_as(
         &mut self,
         severity: Severity,
@@ -59,17 +59,17 @@ impl Findings {
         }
     }
 
-    /// Counts problems that nobody describes.
+    /// Counts further problems without describing them.
     pub fn count(&mut self, code: Code, more: usize) {
         self.counts[code.severity(self.rules.profile) as usize] += more;
     }
 
-    /// Whether there is no error.
+    /// Whether there are no errors.
     pub fn are_harmless(&self) -> bool {
         self.counts[Severity::Error as usize] == 0
     }
 
-    /// The problems, errors first, in document order within a severity, and how many more there were.
+    /// The problems, errors first, in document order within a severity; and the number of problems that were not kept.
     pub fn into_problems(mut self, text: &str) -> (Vec<Problem>, usize) {
         let omitted = self.counts.iter().sum::<usize>() - self.found.len();
         self.found.sort_by_key(|finding| finding.at);

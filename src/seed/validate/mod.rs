@@ -1,7 +1,7 @@
-//! Judging a manifest: everything that is wrong with it at once, where, and how to mend it.
+//! Validates a manifest: reports all problems at once, with position and fix.
 //!
-//! One pass over the text, from grammar to advice, that stops at no class of problems: a text that is not JSON is read
-//! as well as can be guessed, and judged further. `docs/problems.md` explains the codes.
+//! All checks run, from syntax to advice, whatever earlier checks found: invalid JSON is parsed with error recovery and
+//! validated further. `docs/problems.md` explains the codes.
 
 mod advice;
 mod command;
@@ -23,40 +23,41 @@ use super::schema::VERSION;
 use super::{Code, LABEL, Problem, Profile, label, upgrade};
 use findings::Findings;
 
-/// The longest manifest that is judged, in bytes.
+/// Largest manifest that is validated, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// The most problems of one severity that are listed.
+/// Maximum number of problems of one severity that are listed.
 pub const MAX_PROBLEMS: usize = 200;
 
-/// Rises with every change of a rule, so that what was judged before can be judged again.
+/// Revision of the rules. To be incremented with every change of a report, so that stored manifests are validated
+/// again.
 pub const REVISION: i64 = 3;
 
-/// How to judge.
+/// Options of a validation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     pub profile: Profile,
-    /// Warnings become errors.
+    /// Report warnings as errors.
     pub strict: bool,
 }
 
-/// The one report that REST, the command line and scans give of a manifest.
+/// The result of a validation, the same for REST, the command line and scans.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Whether there is no error.
+    /// Whether the manifest has no errors.
     pub valid: bool,
     pub profile: Profile,
     pub strict: bool,
-    /// The name that the standard gives the image; `None` while name and versions do not obey the rules.
+    /// The standard's name of the image; `None` if the job's name or a version is invalid.
     pub image_name: Option<String>,
-    /// Every problem, errors first, in document order within a severity; at most [`MAX_PROBLEMS`] of each severity.
+    /// The problems, errors first, in document order within a severity; at most [`MAX_PROBLEMS`] of each severity.
     pub problems: Vec<Problem>,
-    /// How many problems more there are.
+    /// Number of problems that are not listed.
     pub omitted: usize,
 }
 
-/// Judges a manifest's text, whatever bytes it is made of.
+/// Validates a manifest given as arbitrary bytes.
 pub fn judge(bytes: &[u8], rules: Rules) -> Report {
     if bytes.len() > MAX_BYTES {
         let message = format!("The manifest has more than {MAX_BYTES} bytes, and was not read.");
@@ -88,12 +89,12 @@ pub fn judge(bytes: &[u8], rules: Rules) -> Report {
     report(findings, &source.text, image_name)
 }
 
-/// Judges the manifest in a label, in whatever form the label is stored. Places are those of the manifest's text, after
-/// the quoting is gone.
+/// Validates the manifest in a label, in any [`label`] encoding. Positions refer to the manifest's text after the
+/// quoting was removed.
 pub fn judge_label(label: &str, rules: Rules) -> Report {
     match label::read(label) {
         Ok(manifest) => judge(manifest.as_bytes(), rules),
-        // A manifest that is merely broken: the reader tells more.
+        // An unquoted manifest with syntax errors: the parser reports more than the label error does.
         Err(_) if label.trim_start().starts_with('{') && !label.trim_start().starts_with("{\\") => {
             judge(label.as_bytes(), rules)
         }
@@ -104,13 +105,13 @@ pub fn judge_label(label: &str, rules: Rules) -> Report {
     }
 }
 
-/// Judges an image that has no Seed label.
+/// The report for an image without a Seed label.
 pub fn judge_unlabelled(rules: Rules) -> Report {
     let message = format!("The image has no label {LABEL}.");
     unread(Code::NoLabel, message, "Build it with its manifest as that label's value.".to_owned(), rules)
 }
 
-/// The text that the places of [`judge`]'s problems refer to: what is not UTF-8 is replaced, a byte order mark is gone.
+/// The text that the positions of [`judge`]'s problems refer to: without byte order mark, invalid UTF-8 replaced.
 pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
     source::decode(bytes).text
 }
@@ -119,7 +120,7 @@ fn unread(code: Code, message: String, help: String, rules: Rules) -> Report {
     let mut findings = Findings::new(rules);
     findings.add(code, Path::Root, 0, || (message, help));
     let mut report = report(findings, "", None);
-    // There is no text that the problem could have a place in.
+    // There is no text for a position.
     report.problems.iter_mut().for_each(|problem| (problem.line, problem.column) = (0, 0));
     report
 }
@@ -130,7 +131,7 @@ fn report(findings: Findings, text: &str, image_name: Option<String>) -> Report 
     Report { valid, profile, strict, image_name, problems, omitted }
 }
 
-/// The version of a manifest from before 1.0.0 that is written otherwise than today's.
+/// The version of a 0.x manifest whose format differs from 1.0.0.
 fn old_version(document: &Node<'_>, text: &str) -> Option<String> {
     let is_current = document.get("seedVersion").and_then(Node::text) == Some(VERSION);
     let is_candidate = !is_current && document.object().is_some();

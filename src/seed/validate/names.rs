@@ -1,5 +1,5 @@
-//! Names that meet: what becomes the same environment variable, what stands twice in a list, what the old command line
-//! took for one name space.
+//! Checks for colliding names: equal environment variables, duplicates in a list, and equal names in different lists,
+//! which Seed CLI does not allow.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -26,7 +26,7 @@ pub(super) enum List {
 }
 
 impl List {
-    /// In this order a name is first here, and then again there.
+    /// The order of the checks: of two colliding names the one in the later list is reported.
     const ALL: [Self; 8] = [
         Self::Resources,
         Self::InputFiles,
@@ -51,30 +51,30 @@ impl List {
         }
     }
 
-    /// Its entries become environment variables.
+    /// Whether the list's entries become environment variables.
     pub fn is_environment(self) -> bool {
         matches!(self, Self::InputFiles | Self::InputJson | Self::Settings)
     }
 
-    /// Seed CLI wants its names as they are after normalisation.
+    /// Whether Seed CLI requires the list's names in normalised form.
     fn is_normalised(self) -> bool {
         !matches!(self, Self::Resources | Self::Errors)
     }
 }
 
-/// The name of an entry, and where it stands. Only names that obey the rules are looked at here.
+/// The name of a list entry, with its position. Only valid names are checked here.
 pub(super) struct Named<'a> {
     pub list: List,
     index: usize,
     pub name: &'a str,
-    /// What it becomes by normalisation.
+    /// The normalised name.
     pub variable: Cow<'a, str>,
     pub at: usize,
-    /// A JSON output that is written under a key of its own, not under its name.
+    /// The entry is a JSON output with a `key`.
     has_key: bool,
 }
 
-/// Its JSON pointer.
+/// Formats the JSON pointer of the name.
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.list.keys().iter().try_for_each(|key| write!(f, "/{key}"))?;
@@ -82,7 +82,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Every named entry of a document.
+/// Collects all valid names of a document.
 pub(super) fn collect<'a>(document: &'a Node<'_>) -> Vec<Named<'a>> {
     let mut names = Vec::new();
     for list in List::ALL {
@@ -99,12 +99,12 @@ pub(super) fn collect<'a>(document: &'a Node<'_>) -> Vec<Named<'a>> {
     names
 }
 
-/// What the names of some lists become.
+/// The normalised names in some of the lists.
 pub(super) fn variables<'a>(names: &'a [Named<'_>], is_wanted: impl Fn(List) -> bool) -> HashSet<&'a str> {
     names.iter().filter(|name| is_wanted(name.list)).map(|name| &*name.variable).collect()
 }
 
-/// Checks all names.
+/// Runs all checks of this file.
 pub(super) fn check(findings: &mut Findings, names: &[Named<'_>]) {
     reserved(findings, names);
     met(findings, names);
@@ -113,7 +113,7 @@ pub(super) fn check(findings: &mut Findings, names: &[Named<'_>]) {
     }
 }
 
-/// Inputs and settings must not become a variable that the executor sets.
+/// Reports inputs and settings whose variable the executor sets.
 fn reserved(findings: &mut Findings, names: &[Named<'_>]) {
     let resources = variables(names, |list| list == List::Resources);
     let is_allocated =
@@ -123,7 +123,7 @@ fn reserved(findings: &mut Findings, names: &[Named<'_>]) {
         if !is_output && !is_allocated(&name.variable) {
             continue;
         }
-        // Seed CLI compares before it normalises, so it misses some spellings.
+        // Seed CLI compares before it normalises, so it misses some names.
         let seen_by_cli =
             if is_output { name.name == "OUTPUT_DIR" } else { name.name.to_ascii_uppercase() == name.variable };
         let severity = match findings.rules().profile {
@@ -140,7 +140,7 @@ fn reserved(findings: &mut Findings, names: &[Named<'_>]) {
     }
 }
 
-/// Names that meet an earlier one. Each is reported once, for the worst.
+/// Reports names that collide with an earlier one, each once for its most severe collision.
 fn met(findings: &mut Findings, names: &[Named<'_>]) {
     let mut exact = HashSet::with_capacity(names.len());
     let mut normal: HashMap<&str, &Named<'_>> = HashMap::with_capacity(names.len());
@@ -175,7 +175,7 @@ fn met(findings: &mut Findings, names: &[Named<'_>]) {
                 },
             );
         } else {
-            // Scale's recipes refer to outputs by name alone.
+            // Scale's recipes reference outputs by name only.
             let is_output = name.list == List::OutputJson && exact.contains(&(List::OutputFiles as usize, shown));
             let severity = match findings.rules().profile {
                 Profile::Scale if is_output => Severity::Warning,
@@ -193,7 +193,7 @@ fn met(findings: &mut Findings, names: &[Named<'_>]) {
     }
 }
 
-/// How bad it is that two names of a list are alike. Scale writes the names of resources in lower case.
+/// Severity of two similar names in a list. Scale converts the names of resources to lower case.
 fn similar_severity(profile: Profile, name: &Named<'_>, other: &Named<'_>) -> Severity {
     let is_same_resource = name.list == List::Resources && name.name.eq_ignore_ascii_case(other.name);
     match profile {
@@ -229,7 +229,7 @@ fn single(findings: &mut Findings, name: &Named<'_>) {
             };
             let normal = excerpt(variable);
             let help = match name.list {
-                // Without a key, the name is also what the program writes into seed.outputs.json.
+                // Without a `key`, the name is also the member of seed.outputs.json.
                 List::OutputJson if !name.has_key => {
                     format!("Write {normal}, with {} as its `key`.", excerpt(name.name))
                 }

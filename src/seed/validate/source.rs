@@ -1,19 +1,19 @@
-//! From bytes to the text that is judged, and from offsets in that text to lines and columns.
+//! Decodes a manifest's bytes, and converts offsets in its text to lines and columns.
 
 use std::borrow::Cow;
 
-/// A manifest's text.
+/// A manifest's text, and what decoding found.
 pub(super) struct Source<'a> {
     pub text: Cow<'a, str>,
-    /// A byte order mark stood before it.
+    /// The bytes began with a byte order mark.
     pub marked: bool,
-    /// Where the first byte that is not UTF-8 stood.
+    /// Offset of the first byte that is not UTF-8.
     pub broken_at: Option<usize>,
-    /// It was UTF-16, told by its byte order mark.
+    /// The bytes were UTF-16, detected by the byte order mark.
     pub utf16: bool,
 }
 
-/// Decodes the bytes, whatever they are; each broken sequence becomes U+FFFD. A byte order mark is no part of the text.
+/// Decodes arbitrary bytes; each invalid sequence becomes U+FFFD. A byte order mark is removed.
 pub(super) fn decode(bytes: &[u8]) -> Source<'_> {
     let units =
         |order: fn([u8; 2]) -> u16| bytes[2..].as_chunks::<2>().0.iter().map(|pair| order(*pair)).collect::<Vec<_>>();
@@ -30,13 +30,13 @@ pub(super) fn decode(bytes: &[u8]) -> Source<'_> {
     let bytes_of_text = unmarked.unwrap_or(bytes);
     let (text, broken_at) = match str::from_utf8(bytes_of_text) {
         Ok(text) => (Cow::Borrowed(text), None),
-        // Up to the first broken sequence the text and the bytes are the same.
+        // Up to the first invalid sequence the text and the bytes are equal.
         Err(why) => (String::from_utf8_lossy(bytes_of_text), Some(why.valid_up_to())),
     };
     Source { text, marked: unmarked.is_some(), broken_at, utf16: false }
 }
 
-/// Turns ascending byte offsets into lines and columns (in characters, both from 1), going through the text once.
+/// Converts ascending byte offsets to lines and columns (in characters, both from 1) in one pass over the text.
 pub(super) struct Places<'a> {
     rest: &'a str,
     at: usize,
@@ -49,7 +49,7 @@ impl<'a> Places<'a> {
         Self { rest: text, at: 0, line: 1, column: 1 }
     }
 
-    /// Line and column of an offset that is not before the last one.
+    /// Line and column of an offset, which must not be less than that of the last call.
     pub fn next(&mut self, offset: usize) -> (u32, u32) {
         let (passed, rest) = self.rest.split_at(offset.saturating_sub(self.at).min(self.rest.len()));
         self.rest = rest;

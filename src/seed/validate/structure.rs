@@ -1,4 +1,5 @@
-//! The shape of a manifest: fields, types, and the rules of single values, by the table of [`schema`](crate::seed::schema).
+//! Checks the structure of a manifest against the table in [`schema`](crate::seed::schema): fields, types, and the
+//! rules of single values.
 
 use super::findings::Findings;
 use super::suggest;
@@ -12,7 +13,7 @@ pub(super) fn check(findings: &mut Findings, document: &Node<'_>) {
     object(findings, &MANIFEST, Path::Root, document);
 }
 
-/// Checks a value that should be an object of the standard, and everything below it.
+/// Checks a value that must be an object of the standard, recursively.
 fn object(findings: &mut Findings, object: &'static Object, path: Path<'_>, node: &Node<'_>) {
     let Kind::Object(members) = &node.kind else { return wrong_type(findings, "an object", path, node) };
     for field in object.fields.iter().filter(|field| field.required && members.whole) {
@@ -139,7 +140,7 @@ fn ruled(findings: &mut Findings, rule: Rule, path: Path<'_>, at: usize, text: &
     findings.add(code, path, at, || (format!("{} is {what}.", excerpt(text)), suggest::mended(rule, text, help)));
 }
 
-/// Whether a text obeys a rule of the table.
+/// Whether a text obeys a rule.
 pub(super) fn obeys(rule: Rule, text: &str) -> bool {
     match rule {
         Rule::SeedVersion => text == schema::VERSION,

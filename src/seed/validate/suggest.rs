@@ -1,14 +1,14 @@
-//! Guessing what was meant: by look-alike letters, by spelling, by what old versions called it, by where it belongs.
+//! Suggests what was meant: by look-alike letters, spelling, names in old versions, and fields of other objects.
 
 use unicode_security::skeleton;
 
 use super::structure::obeys;
 use crate::seed::schema::{MANIFEST, Object, Rule, Shape};
 
-/// Longer words are not compared by spelling: nobody meant `name` with a word of a thousand letters.
+/// Longer words are not compared by spelling, to bound the work; in bytes.
 const LONGEST: usize = 40;
 
-/// What became of fields that versions before 1.0.0 knew.
+/// Fields of versions before 1.0.0, and the fields that replaced them.
 const FORMER: &[(&str, &str)] = &[
     ("manifestVersion", "seedVersion"),
     ("algorithmVersion", "jobVersion"),
@@ -23,7 +23,7 @@ const FORMER: &[(&str, &str)] = &[
     ("errorMapping", "errors"),
 ];
 
-/// What to do about an unknown field of an object; `is_free` tells whether the object lacks a field.
+/// Suggests a fix for an unknown field of an object; `is_free` returns whether the object lacks a field.
 pub(super) fn field(unknown: &str, object: &'static Object, is_free: impl Fn(&str) -> bool) -> String {
     let names = || object.fields.iter().map(|field| field.name);
     if unknown == "$schema" {
@@ -45,7 +45,7 @@ pub(super) fn field(unknown: &str, object: &'static Object, is_free: impl Fn(&st
     format!("Remove it; known here: {}.", names().collect::<Vec<_>>().join(", "))
 }
 
-/// What to do about a text that is none of `allowed`.
+/// Suggests a fix for a text that is none of `allowed`.
 pub(super) fn value(unknown: &str, allowed: &[&'static str]) -> String {
     let list = allowed.join(", ");
     match nearest(unknown, allowed.iter().copied()) {
@@ -54,7 +54,7 @@ pub(super) fn value(unknown: &str, allowed: &[&'static str]) -> String {
     }
 }
 
-/// `help`, with an example of what `text` could become.
+/// `help`, with a valid replacement for `text` as an example, if one can be derived.
 pub(super) fn mended(rule: Rule, text: &str, help: &str) -> String {
     let mended: Option<String> = match rule {
         Rule::JobName => Some(text.trim().replace([' ', '_', '.'], "-")),
@@ -68,7 +68,7 @@ pub(super) fn mended(rule: Rule, text: &str, help: &str) -> String {
     }
 }
 
-/// `v1.2` → `1.2.0`
+/// Completes a version: `v1.2` → `1.2.0`.
 fn completed(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches(['v', 'V']);
     let mut parts: Vec<&str> = text.split('.').map(|part| part.trim_start_matches('0')).collect();
@@ -77,7 +77,7 @@ fn completed(text: &str) -> Option<String> {
     (text.split('.').count() <= 3 && !text.is_empty()).then(|| parts.join("."))
 }
 
-/// The name that was probably meant.
+/// The name that was probably meant: equal after normalisation, or within one or two typos.
 pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     if unknown.len() > LONGEST * 4 {
         return None;
@@ -93,13 +93,14 @@ pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str> + 
     same.or_else(by_spelling)
 }
 
-/// A word without what eyes pass over: look-alike letters (Unicode Technical Standard 39), case, dashes and blanks.
+/// A word normalised for comparison: look-alike letters replaced (Unicode Technical Standard 39), in lower case,
+/// letters and digits only.
 fn plain(word: &str) -> String {
     let ascii = if word.is_ascii() { word.to_owned() } else { skeleton(word).collect() };
     ascii.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The letters of a word that only look like those of `name`, in words.
+/// Describes the non-ASCII letters of a word that look like those of `name`; `None` if there are none.
 fn stranger(word: &str, name: &str) -> Option<String> {
     let strangers = || word.chars().filter(|c| !c.is_ascii());
     let first = strangers().next()?;
@@ -111,7 +112,7 @@ fn stranger(word: &str, name: &str) -> Option<String> {
     Some(if strangers().count() > 1 { format!("{looks}, and more such letters") } else { looks })
 }
 
-/// The first place in the standard that has a field of this name.
+/// Path of the first field with this name in the standard.
 fn home(name: &str, object: &'static Object, path: &str) -> Option<String> {
     if object.fields.iter().any(|field| field.name == name) {
         return Some(format!("{path}/{name}"));

@@ -1,4 +1,4 @@
-//! What breaks the standard, and texts that are no manifests. What only will not do is in `mild`.
+//! Tests of errors, and of texts that are not manifests. Warnings and advice are tested in `mild`.
 
 mod mild;
 
@@ -23,12 +23,12 @@ fn changed(change: impl FnOnce(&mut Value)) -> String {
     manifest.to_string()
 }
 
-/// `(code, path)` of every error after `change` was made to the complete manifest.
+/// `(code, path)` of every error after applying `change` to the complete manifest.
 fn found(change: impl FnOnce(&mut Value)) -> Vec<(String, String)> {
     spec(&changed(change)).into_iter().map(|p| (p.code, p.path)).collect()
 }
 
-/// What putting `value` at `pointer` gives; null removes.
+/// Sets the value at `pointer`; null removes it.
 fn with(pointer: &str, value: Value) -> Vec<(String, String)> {
     found(|manifest| put(manifest, pointer, value))
 }
@@ -51,7 +51,7 @@ fn advice(code: &str, path: &str) -> (Severity, String, String) {
     (Severity::Advice, code.to_owned(), path.to_owned())
 }
 
-/// Every problem that is no error.
+/// Every problem that is not an error.
 fn beside_errors(text: &str) -> Vec<(Severity, String, String)> {
     let problems = all(text).into_iter().filter(|problem| problem.severity != Severity::Error);
     problems.map(|p| (p.severity, p.code, p.path)).collect()
@@ -301,7 +301,7 @@ fn broken_texts_are_judged_further() {
         ("trailing-text", "", 49, 2),
     ];
     assert_eq!(found, expected.map(|(code, path, line, column)| (code.into(), path.into(), line, column)));
-    // What was cut off is not missing.
+    // No field is reported as missing in a truncated text.
     let cut: Vec<_> = spec(&COMPLETE[..200]).into_iter().map(|p| p.code).collect();
     assert_eq!(cut, ["json-syntax"]);
     assert_eq!(spec("[]")[0].code, "wrong-type");
@@ -354,7 +354,7 @@ fn hostile_manifests_are_bounded() {
     assert_eq!(spec(&" ".repeat(MAX_BYTES + 1))[0].code, "too-large");
     let many = judge(json!({"job": {"tags": vec![1; 10_000]}}).to_string().as_bytes(), Rules::default());
     assert_eq!(many.problems.iter().filter(|p| p.severity == Severity::Error).count(), MAX_PROBLEMS);
-    // The tags, and what is missing.
+    // The tags, and ten other problems.
     assert_eq!(many.problems.len() + many.omitted, 10_000 + 10);
     let long = all(&json!({"x".repeat(10_000): 1, "seedVersion": "\u{1b}[2J".repeat(1000)}).to_string());
     let is_short = |text: &str| text.len() < 500 && !text.contains('\u{1b}');

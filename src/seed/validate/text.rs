@@ -1,4 +1,4 @@
-//! What is wrong with a document whatever it describes: repeated keys, control characters, and the faults of the reader.
+//! Checks that apply to any JSON document: encoding, syntax, duplicate keys, control characters.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::source::Source;
 use crate::seed::Code;
 use crate::seed::json::{Document, FaultKind, Kind, Member, Node, Path, excerpt};
 
-/// What is wrong with the bytes.
+/// Reports problems of the encoding.
 pub(super) fn encoding(findings: &mut Findings, source: &Source<'_>) {
     if let Some(at) = source.broken_at {
         findings.add(Code::NotUtf8, Path::Root, at, || match source.utf16 {
@@ -22,7 +22,7 @@ pub(super) fn encoding(findings: &mut Findings, source: &Source<'_>) {
     }
 }
 
-/// What the reader stumbled over.
+/// Reports the syntax errors that the parser found.
 pub(super) fn faults(findings: &mut Findings, document: &mut Document<'_>) {
     for fault in document.faults.drain(..) {
         let code = match fault.kind {
@@ -36,7 +36,7 @@ pub(super) fn faults(findings: &mut Findings, document: &mut Document<'_>) {
     findings.count(Code::JsonSyntax, document.more);
 }
 
-/// Looks at every value, known to the standard or not.
+/// Checks every value, also those that the standard does not define.
 pub(super) fn sweep(findings: &mut Findings, path: Path<'_>, node: &Node<'_>) {
     match &node.kind {
         Kind::Text(text) => control_characters(findings, path, node.at, text),
@@ -56,7 +56,7 @@ pub(super) fn sweep(findings: &mut Findings, path: Path<'_>, node: &Node<'_>) {
 }
 
 fn repeated_keys(findings: &mut Findings, path: Path<'_>, members: &[Member<'_>]) {
-    /// Up to here comparing each with each costs less than a table.
+    /// Up to this number of members, pairwise comparison is cheaper than a hash set.
     const FEW: usize = 16;
     let mut repeated = |member: &Member<'_>| {
         findings.add(Code::DuplicateKey, Path::Key(&path, &member.key), member.at, || {
@@ -81,7 +81,7 @@ fn repeated_keys(findings: &mut Findings, path: Path<'_>, members: &[Member<'_>]
 }
 
 fn control_characters(findings: &mut Findings, path: Path<'_>, at: usize, text: &str) {
-    // Most texts are plain ASCII; only the others are taken apart.
+    // Fast path: most texts are printable ASCII.
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return;
     }

@@ -1,10 +1,10 @@
-//! What is no error: warnings, advice, profiles, and the help that is given.
+//! Tests of warnings, advice, profiles and help texts.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// What is not an error after `value` was put at `pointer`.
+/// The problems that are not errors after setting `value` at `pointer`.
 fn mild(pointer: &str, value: Value) -> Vec<(Severity, String, String)> {
     let text = changed(|manifest| put(manifest, pointer, value));
     assert_eq!(spec(&text), [], "{pointer}");
@@ -129,7 +129,7 @@ fn scale_compares_resources_without_case_and_finds_outputs_by_name_alone() {
     assert!(scale(scalar, json!("CPUS")).contains(&found(Severity::Error, "similar-name", scalar)));
     let output = "/job/interface/outputs/json/0/name";
     assert_eq!(scale(output, json!("EDGE")), [found(Severity::Warning, "shared-name", output)]);
-    // Also where an input has the name, too.
+    // The same if an input has the name as well.
     let text = changed(|manifest| {
         put(manifest, "/job/interface/outputs/files/0/name", json!("MASK"));
         put(manifest, output, json!("MASK"));
@@ -225,7 +225,7 @@ fn old_versions_are_recognised() {
     assert_eq!(found, [("old-version".to_owned(), "/seedVersion".to_owned(), 2, 18)]);
     let found = old("{\"job\": {\"algorithmVersion\": \"1.0.0\"}}");
     assert_eq!(found, [("old-version".to_owned(), String::new(), 1, 1)]);
-    // What today's rules would judge as well is judged by them.
+    // A manifest that upgrading would not change is validated as 1.0.0.
     let codes: Vec<_> = all(&COMPLETE.replacen("1.0.0", "0.1.0", 1)).into_iter().map(|p| p.code).collect();
     assert_eq!(codes, ["unsupported-version"]);
 }
