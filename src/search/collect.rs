@@ -1,4 +1,4 @@
-//! Making a page of results out of matching documents: collapsing images to jobs, narrowing, counting, sorting.
+//! Turns matching documents into a page of results: filters, collapses images to jobs, counts facets, sorts.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -10,26 +10,26 @@ use super::schema::facet_value;
 use super::score::Scores;
 use super::{Kind, Order, Place, PlaceValue};
 
-/// Scores are rounded to multiples of one over this: floating-point sums depend on the order of their terms in the last
-/// digits, and equal documents must have equal scores. A power of two, so that rounded scores are exact.
+/// Scores are rounded to multiples of 1/`STEPS`: the last digits of floating-point sums depend on the order of their
+/// terms, but equal documents must have equal scores. A power of two, so that rounded scores are exact.
 const STEPS: f32 = 128.0;
 
-/// The most values that are told of a facet.
+/// Maximum number of values that are listed per facet.
 pub const FACET_VALUES: usize = 50;
 
-/// A document that matches.
+/// A matching document with its score.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     score: f32,
-    /// Its number in the view.
+    /// Document number in the [`View`].
     doc: u32,
     job: u32,
 }
 
-/// Values that results must have: any of those of one facet, and so for each facet that is named.
+/// Facet values to filter by: of each facet that is named, a result must have one of the values.
 pub type Filters = [(Facet, String)];
 
-/// Which sets of facet values pass, by their numbers; all where there are none.
+/// Which sets of facet values pass the filters, by number of the set; `None`: all.
 pub struct Passing(Option<Vec<bool>>);
 
 impl Passing {
@@ -53,12 +53,12 @@ impl Passing {
     }
 }
 
-/// Half steps up. (A cast, as rounding proper is a call on most machines, and this is done for each match.)
+/// Rounds half up. Uses a cast, because `f32::round` is a function call on most targets and this runs for every match.
 fn rounded(score: f32) -> f32 {
     (score * STEPS + 0.5) as u32 as f32 / STEPS
 }
 
-/// All documents that match and pass, and how many match at all.
+/// The matching documents that pass the filters, and the number of all matching documents.
 pub fn gather(view: &View, scores: &Scores, passing: &Passing) -> (Vec<Candidate>, u64) {
     let (mut found, mut matching) = (Vec::with_capacity(scores.count()), 0);
     let alive: Vec<_> = view.searcher.segment_readers().iter().map(|segment| segment.alive_bitset()).collect();
@@ -77,7 +77,7 @@ pub fn gather(view: &View, scores: &Scores, passing: &Passing) -> (Vec<Candidate
     (found, matching)
 }
 
-/// Candidates in an order.
+/// Sorts, collapses, pages and counts candidates.
 pub struct Sorting<'a> {
     pub view: &'a View,
     pub known: &'a Known,
@@ -141,7 +141,7 @@ impl Sorting<'_> {
         by.then_with(|| self.id(a).cmp(&self.id(b)))
     }
 
-    /// Whether a candidate comes after a place. Total, also for places that a client made up.
+    /// Whether a candidate comes after a cursor position. A total order, also for positions that a client made up.
     fn is_after(&self, hit: &Candidate, place: &Place) -> bool {
         let by = match &place.value {
             PlaceValue::Score(score) => score.total_cmp(&hit.score),
@@ -152,14 +152,14 @@ impl Sorting<'_> {
         by.then_with(|| self.id(hit).cmp(&place.id)).is_gt()
     }
 
-    /// Whether others represent the job.
+    /// Whether the job is represented by other images.
     pub fn is_secondary(&self, hit: &Candidate) -> bool {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.is_secondary[at]
     }
 
-    /// The better one of two images of a job: it stands for the job. One that represents the job does before others, so that
-    /// nobody else's image says where the job is found.
+    /// Whether `a` is preferred to `b` as the result for their job. Images that represent the job come first, so that
+    /// the place where the job is found is never that of a copy.
     fn stands_before(&self, a: &Candidate, b: &Candidate) -> bool {
         let by = self.is_secondary(a).cmp(&self.is_secondary(b)).then_with(|| match self.order {
             Order::Relevance | Order::Name => b.score.total_cmp(&a.score),
@@ -169,7 +169,7 @@ impl Sorting<'_> {
         by.then_with(|| self.versions(b).cmp(&self.versions(a))).then_with(|| self.image(a).cmp(&self.image(b))).is_lt()
     }
 
-    /// One candidate for each job.
+    /// The preferred candidate of each job.
     pub fn collapse(&self, found: &[Candidate]) -> Vec<Candidate> {
         const NONE: u32 = u32::MAX;
         let mut places = vec![NONE; self.known.jobs.len()];
@@ -186,13 +186,14 @@ impl Sorting<'_> {
         jobs
     }
 
-    /// Older images of a job do not come before its newest, if that one is there, nor others before those that represent it.
+    /// Scores older images of a job below its newest, if that matches, and secondary images below those that represent
+    /// it.
     pub fn put_latest_first(&self, found: &mut [Candidate]) {
         put_first(found, |hit| self.view.standing[hit.doc as usize].is_latest);
         put_first(found, |hit| !self.is_secondary(hit));
     }
 
-    /// The first `limit` after a place, in order; and whether more follow.
+    /// The first `limit` candidates after a cursor position, sorted; and whether more follow.
     pub fn page(&self, mut hits: Vec<Candidate>, after: Option<&Place>, limit: usize) -> (Vec<Candidate>, bool) {
         if let Some(after) = after {
             hits.retain(|hit| self.is_after(hit, after));
@@ -208,7 +209,7 @@ impl Sorting<'_> {
         (hits, more)
     }
 
-    /// How many of the results have each value: images, or jobs of which an image that matches has it.
+    /// Number of results with each facet value: images, or jobs of which a matching image has the value.
     pub fn counts(&self, found: &[Candidate]) -> Vec<(Facet, Vec<Count>)> {
         let mut sets = vec![0u64; self.known.sets.len()];
         let mut values = vec![0u64; self.known.values.len()];
@@ -230,7 +231,8 @@ impl Sorting<'_> {
         counts
     }
 
-    /// Jobs whose images all have the same set count as that set; of the others the values are put together.
+    /// Counts each job once per value. Jobs whose images all have the same set are counted for that set; for other jobs
+    /// the values of their sets are merged.
     fn count_jobs(&self, found: &[Candidate], sets: &mut [u64], values: &mut [u64]) {
         const NONE: u32 = u32::MAX;
         const MIXED: u32 = u32::MAX - 1;
@@ -256,7 +258,7 @@ impl Sorting<'_> {
     }
 }
 
-/// Lowers the scores of a job's images below those of its first ones, where there are any.
+/// Lowers the scores of a job's other images below the best score of those that are `is_first`, if there are any.
 fn put_first(found: &mut [Candidate], is_first: impl Fn(&Candidate) -> bool) {
     const BELOW: f32 = 1.0 / STEPS;
     if found.iter().all(&is_first) {

@@ -1,7 +1,7 @@
-//! What ranking, collapsing and counting need of each document, in memory: some 40 bytes a document.
+//! Columns in memory, for ranking, collapsing and counting: about 40 bytes a document.
 //!
-//! Values of facets are numbers that are the same in all segments, and what a document has of all facets is a *set* with
-//! a number of its own: images differ less than their number suggests, so counting is counting sets.
+//! Facet values have numbers that are the same in all segments, and each distinct *set* of facet values has a number
+//! too: many images share a set, so facets are counted by sets.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -20,30 +20,30 @@ pub struct View {
     pub searcher: Searcher,
     /// In the order of the searcher's segments.
     pub columns: Vec<Arc<Columns>>,
-    /// The number of each segment's first document, when those of all segments are numbered through.
+    /// Number of each segment's first document. Documents are numbered consecutively over all segments.
     bases: Vec<u32>,
-    /// How many numbers there are; those of removed documents among them.
+    /// Number of documents, including deleted ones.
     pub size: u32,
-    /// By number of the document; nothing of value for removed ones.
+    /// By document number; meaningless for deleted documents.
     pub standing: Vec<Standing>,
     known: Arc<RwLock<Known>>,
-    /// Scores of searches that have ended, to be used again: a new array costs more than a search that finds little.
+    /// Score arrays of finished searches, for reuse: a new array costs more than a search with few matches.
     free: Mutex<Vec<Scores>>,
     pub lookups: WordLookups,
 }
 
-/// What makes an image the first choice.
+/// Properties for which an image is ranked higher.
 #[derive(Clone, Copy)]
 pub struct Standing {
-    /// It represents its job, with the highest versions of all that do.
+    /// It represents its job, with the highest versions of all images that do.
     pub is_latest: bool,
     /// Its manifest has no errors.
     pub is_valid: bool,
-    /// An admin has marked where it is from as verified.
+    /// An admin has marked its origin as verified.
     pub is_verified: bool,
 }
 
-/// Of one segment, by document.
+/// The columns of one segment, indexed by document.
 pub struct Columns {
     id: SegmentId,
     pub image: Vec<i64>,
@@ -54,26 +54,26 @@ pub struct Columns {
     /// Job and package version.
     pub versions: Vec<[u64; 2]>,
     pub changed_at: Vec<i64>,
-    /// Whether others represent the job.
+    /// Whether the job is represented by other images.
     pub is_secondary: Vec<bool>,
 }
 
-/// Everything that has a number. It only grows, so that numbers stay true.
+/// The numbers of jobs, facet values and sets of values. It only grows, so that numbers stay valid.
 #[derive(Default)]
 pub struct Known {
-    /// Names, by id.
+    /// Names of jobs, by id.
     pub jobs: IndexMap<i64, Box<str>>,
     pub values: IndexSet<(Facet, Box<str>)>,
-    /// Numbers of values, ascending.
+    /// Sets of facet values: numbers in `values`, ascending.
     pub sets: IndexSet<Box<[u32]>>,
-    /// Which of them say that the manifest has no errors.
+    /// By set: whether the manifest has no errors.
     pub valid: Vec<bool>,
-    /// Which of them say that where the image is from is verified.
+    /// By set: whether the origin is verified.
     pub verified: Vec<bool>,
 }
 
 impl View {
-    /// The state that a searcher sees. Segments that `before` has are taken from it.
+    /// The state that a searcher sees. Columns of segments that `before` has are reused.
     pub fn new(searcher: Searcher, before: Option<&View>) -> tantivy::Result<Self> {
         let known = before.map_or_else(Arc::default, |view| Arc::clone(&view.known));
         let mut columns = Vec::new();
@@ -103,7 +103,7 @@ impl View {
         })
     }
 
-    /// Segments with the numbers of their first documents.
+    /// The segments, with the numbers of their first documents.
     pub fn segments(&self) -> impl Iterator<Item = (&SegmentReader, u32)> {
         self.searcher.segment_readers().iter().zip(self.bases.iter().copied())
     }
@@ -114,7 +114,7 @@ impl View {
         (segment, (doc - self.bases[segment]) as usize)
     }
 
-    /// What is known of a document: the columns, and its number there.
+    /// The columns of a document's segment, and its number there.
     pub fn columns_of(&self, doc: u32) -> (&Columns, usize) {
         let (segment, at) = self.place(doc);
         (&self.columns[segment], at)
@@ -184,7 +184,7 @@ fn ords(column: Option<&StrColumn>, doc: DocId) -> impl Iterator<Item = usize> +
     column.into_iter().flat_map(move |column| column.ords().values_for_doc(doc)).map(|ord| ord as usize)
 }
 
-/// All texts of a column, by their ordinals.
+/// All texts of a column, by ordinal.
 fn texts(column: Option<&StrColumn>) -> tantivy::Result<Vec<Box<str>>> {
     let mut texts = Vec::new();
     if let Some(column) = column {
@@ -202,7 +202,7 @@ impl Known {
         self.jobs.get_index(number as usize).map_or((0, ""), |(id, name)| (*id, name))
     }
 
-    /// The number of a facet's value, if there ever was one.
+    /// The number of a facet value, if a document ever had it.
     pub fn number_of(&self, facet: Facet, value: &str) -> Option<u32> {
         self.values.get_index_of(&(facet, Box::from(value))).map(|number| number as u32)
     }

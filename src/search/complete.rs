@@ -1,17 +1,17 @@
-//! How a text may go on while it is typed. Pure.
+//! Completes the last word of a text while it is typed. Pure.
 
 use std::collections::HashMap;
 
 use super::letters::composed;
 use super::words::{SpanKind, Unfinished, goes_on, is_unspaced, plain, spans};
 
-/// The text with its last word finished as words of the others are, the most frequent first; nothing where the last word is
-/// finished.
+/// Completions of `typed`: its last word is replaced by words of `texts` that begin with it, the most frequent first.
+/// Empty if the last word is finished.
 pub fn complete<'a>(typed: &str, texts: impl Iterator<Item = &'a str>, limit: usize) -> Vec<String> {
     let Some(unfinished) = Unfinished::read(typed) else { return Vec::new() };
     let Unfinished { before, begun, is_unspaced } = &unfinished;
     let already = plain(before);
-    // By word, with how the first text writes it.
+    // Word → number of texts with it, and its spelling in the first of them.
     let mut seen: HashMap<String, (usize, String)> = HashMap::new();
     for text in texts {
         let mut words: Vec<(String, String)> = if *is_unspaced {
@@ -32,7 +32,8 @@ pub fn complete<'a>(typed: &str, texts: impl Iterator<Item = &'a str>, limit: us
     words.into_iter().take(limit).map(|(_, (_, written))| format!("{before}{written}")).collect()
 }
 
-/// The words of a text that begin so, each with how it is written. Of a compound its parts, until more of it was typed.
+/// The words of a text that begin with `begun`, each with its spelling in the text. A compound is offered only if
+/// `begun` is longer than its first part; until then its parts are.
 fn spaced(text: &str, begun: &str) -> Vec<(String, String)> {
     let mut words: Vec<(String, String)> = Vec::new();
     let mut start_of_word = None;

@@ -1,5 +1,5 @@
-//! Compounds in every spelling: what of a query is written together or apart in the index. A word may be two there (`timeseries`,
-//! `time series`), neighbours may be one, and a text without blanks several.
+//! Finds compounds that the index spells differently from the query: a word may be two there (`timeseries`, `time
+//! series`), neighbours may be one, and unspaced text several.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -14,38 +14,38 @@ use super::schema::Fields;
 use super::spelling::Spellings;
 use super::{prefix, words};
 
-/// Shorter and longer words are not taken apart, in letters.
+/// Shorter and longer words are not split; in letters.
 const SHORTEST: usize = 4;
 const LONGEST: usize = 40;
-/// Less is no part, in letters; unless it is a number, or stands beside one.
+/// Minimum length of a part, in letters, unless it is a number or next to one.
 const SHORTEST_PART: usize = 2;
-/// In so many ways a word is taken apart.
+/// Maximum number of ways to split a word.
 const MAX_WAYS: usize = 2;
-/// Beginnings of compounds are looked for from so many letters on.
+/// Minimum length of an unfinished compound, in letters.
 const SHORTEST_BEGINNING: usize = 5;
 
-/// Words in their order, next to each other.
+/// Words in this order, next to each other.
 pub type WordSequence = Vec<String>;
 
-/// What the words of a query are in the index, where they are not simply there.
+/// Other ways in which the index spells the words of a query.
 #[derive(Clone, Debug, Default)]
 pub struct CompoundWords {
     readings: HashMap<String, Vec<Vec<WordSequence>>>,
     joined: HashMap<String, Vec<JoinedWord>>,
 }
 
-/// A word of the index that is several of a query.
+/// A word of the index that stands for several neighbouring words of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinedWord {
     pub text: String,
-    /// It may go on.
+    /// It may be unfinished, and matches as a prefix too.
     pub is_begun: bool,
-    /// Where it, or a word of its stem, is.
+    /// The fields that contain it, or a word with its stem.
     pub fields: Vec<Field>,
 }
 
 impl CompoundWords {
-    /// Looks each word up.
+    /// Looks up the words of a query, and its neighbours written together.
     pub fn of(view: &View, fields: &Fields, query: &Query) -> tantivy::Result<Self> {
         let dictionary =
             CompoundDictionary { view, fields: fields.weights().map(|(field, _)| field), opened: OnceCell::new() };
@@ -73,7 +73,7 @@ impl CompoundWords {
         Ok(all)
     }
 
-    /// From now on also what neighbours written together were probably meant to be.
+    /// Adds the corrected spellings of neighbours written together.
     pub fn correct(&mut self, query: &Query, spellings: &Spellings, fields: &Fields) {
         for alternative in &query.alternatives {
             for joined in alternative.joined() {
@@ -95,33 +95,33 @@ impl CompoundWords {
         }
     }
 
-    /// From now on any pair of what is written without blanks stands for it.
+    /// Lets any single pair of letters of an unspaced word match.
     pub fn loosen(&mut self) {
         for (word, readings) in self.readings.iter_mut().filter(|(word, _)| words::is_unspaced(word)) {
             readings.extend(words::pairs(word).into_iter().map(|pair| vec![vec![pair]]));
         }
     }
 
-    /// Other ways to read a word; of each, all of its sequences must be there.
+    /// Other readings of a word; of a reading, all sequences must match.
     pub fn readings(&self, word: &str) -> &[Vec<WordSequence>] {
         self.readings.get(word).map_or(&[], Vec::as_slice)
     }
 
-    /// Words of the index that stand for this one and its neighbours in the query.
+    /// Words of the index that stand for this word together with its neighbours in the query.
     pub fn joined(&self, word: &str) -> &[JoinedWord] {
         self.joined.get(word).map_or(&[], Vec::as_slice)
     }
 }
 
-/// The words of the index, by field.
+/// Looks words up in the term dictionaries of the index, by field.
 struct CompoundDictionary<'a> {
     view: &'a View,
     fields: [Field; 6],
-    /// Made when it is first needed: most words were looked up before.
+    /// Opened on first use: most look-ups are answered from the cache.
     opened: OnceCell<Vec<FieldSegments>>,
 }
 
-/// A field, in each segment.
+/// A field with its inverted index in each segment.
 type FieldSegments = (Field, Vec<Arc<InvertedIndexReader>>);
 
 impl CompoundDictionary<'_> {
@@ -150,8 +150,8 @@ impl CompoundDictionary<'_> {
         Ok(readings)
     }
 
-    /// The pairs of a word that is written without blanks: in several sequences where it was put together of what no document
-    /// has together.
+    /// The pairs of letters of an unspaced word, in several sequences if the index does not have all of them: the word
+    /// is then composed of words that no document has together.
     fn known_pairs(&self, word: &str) -> tantivy::Result<Vec<WordSequence>> {
         let pairs = words::pairs(word);
         let mut sequences = vec![WordSequence::new()];
@@ -168,7 +168,7 @@ impl CompoundDictionary<'_> {
         Ok(if pairs.len() == 1 || covered < letters { vec![pairs] } else { sequences })
     }
 
-    /// The best ways to take a word apart such that a field has both parts.
+    /// The best ways to split a word so that one field has both parts.
     fn parts(&self, word: &str) -> tantivy::Result<Vec<[String; 2]>> {
         let letters: Vec<(usize, char)> = word.char_indices().collect();
         if letters.len() > LONGEST {
@@ -197,7 +197,7 @@ impl CompoundDictionary<'_> {
         Ok(ways.into_iter().take(MAX_WAYS).map(|(_, parts)| parts).collect())
     }
 
-    /// With how many documents may have both.
+    /// Adds the ways to split into `left` and `right`, with the maximum number of documents that may have both.
     fn add_ways(&self, left: &str, right: &str, ways: &mut Vec<(u32, [String; 2])>) -> tantivy::Result<()> {
         let mut rights = vec![right.to_owned()];
         if right.ends_with(char::is_alphabetic) {
@@ -230,7 +230,7 @@ impl CompoundDictionary<'_> {
         Ok(false)
     }
 
-    /// Where neighbours are one word.
+    /// Looks up in which fields neighbours are written as one word.
     fn joined(&self, text: &str, may_go_on: bool) -> tantivy::Result<JoinedWord> {
         let stem = words::stem(text);
         let mut joined = JoinedWord { text: text.to_owned(), is_begun: false, fields: Vec::new() };
@@ -246,7 +246,7 @@ impl CompoundDictionary<'_> {
     }
 }
 
-/// `pm 2.5` of `pm25`.
+/// Reads `pm25` as `pm 2.5`.
 fn amount(word: &str) -> Option<WordSequence> {
     let (name, digits) = word.split_at_checked(word.len().checked_sub(2)?)?;
     let is_name = name.len() > 1 && name.chars().all(char::is_alphabetic);

@@ -1,11 +1,11 @@
-//! What results can be narrowed by, and how many have each value.
+//! The facets of search results, and counts of their values.
 
-/// Something that an image has one or several values of.
+/// A property of images by which results are filtered and counted. An image may have several values of a facet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Facet {
     /// Host of the registry.
     Registry,
-    /// First path parts of the pull reference.
+    /// Organisation in the registry: the first path components of the pull reference.
     Org,
     /// The maintainer's organisation.
     Organization,
@@ -21,11 +21,11 @@ pub enum Facet {
     /// Whether the manifest has no errors.
     Valid,
     SeedVersion,
-    /// Whether an admin has marked where it is from as verified.
+    /// Whether an admin has marked the image's origin as verified.
     Verified,
 }
 
-/// A value of a facet, and how many results have it.
+/// A facet value, and the number of results that have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     pub value: String,
@@ -47,7 +47,7 @@ impl Facet {
         Self::Verified,
     ];
 
-    /// As clients write it.
+    /// The facet's name in the API.
     pub fn word(self) -> &'static str {
         match self {
             Self::Registry => "registry",
@@ -68,7 +68,8 @@ impl Facet {
         Self::ALL.into_iter().find(|facet| facet.word() == word)
     }
 
-    /// How the index writes a value: one dictionary holds those of all facets.
+    /// The index term of a value, prefixed by a letter for the facet: one term dictionary holds the values of all
+    /// facets.
     pub(super) fn term(self, value: &str) -> String {
         let letter = char::from(b'a' + self as u8);
         format!("{letter}{value}")

@@ -1,8 +1,8 @@
-//! The files of an index, read and not mapped: a mapped file that somebody cuts short ends the process (SIGBUS), a read one
-//! gives an error.
+//! The directory of an index, whose files are read instead of mapped: truncating a mapped file kills the process
+//! (SIGBUS), while reading a truncated file returns an error.
 //!
-//! What tantivy asks of each search, and in one piece (dictionaries of words, lengths of texts, removed documents), is kept in
-//! memory; the rest is read where it is needed, from the page cache as a rule.
+//! Files that tantivy needs whole for every search (term dictionaries, field norms, deletion bitsets) are kept in
+//! memory; everything else is read on demand, usually from the page cache.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,19 +19,19 @@ use tantivy::directory::{
     Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, OwnedBytes, WatchCallback, WatchHandle, WritePtr,
 };
 
-/// Kinds of files that are kept in memory.
+/// Extensions of the files that are kept in memory.
 const KEPT: [&str; 3] = ["term", "fieldnorm", "del"];
 
-/// The folder of an index. Clones share what they have open.
+/// The directory of an index. Clones share their open files.
 #[derive(Clone)]
 pub(super) struct IndexFolder {
-    /// Writes, and reads what is no part of a segment, without mapping it.
+    /// Writes files, and reads those that are not part of a segment, without mapping them.
     inner: MmapDirectory,
     root: Arc<Path>,
     open: Arc<Mutex<HashMap<PathBuf, Weak<OpenFile>>>>,
 }
 
-/// A file that was opened. Removing its name does not touch it.
+/// An open file. It stays readable after it was deleted.
 struct OpenFile {
     path: PathBuf,
     file: File,
@@ -44,7 +44,7 @@ impl IndexFolder {
         Ok(Self { inner: MmapDirectory::open(root)?, root: root.into(), open: Arc::default() })
     }
 
-    /// Whether what is open has the length that it had. A look, not a check.
+    /// Whether every open file still has its original length. Does not read any content.
     pub(super) fn is_whole(&self) -> bool {
         let open: Vec<Arc<OpenFile>> = self.files().values().filter_map(Weak::upgrade).collect();
         open.iter().all(|open| open.file.metadata().is_ok_and(|about| about.len() == open.length as u64))

@@ -1,4 +1,5 @@
-//! From a request to its answer: as it was typed, then as it may have been meant.
+//! Executes a search request: first the query as typed, then, if it finds too little, similar spellings and partial
+//! matches.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,9 @@ use super::spelling::{self, Spellings, Tolerance};
 use super::synonyms::Synonyms;
 use super::{Found, Hit, Kind, Order, Request, Result, words};
 
-/// How long a search may take.
+/// Maximum duration of a search.
 const LONGEST: Duration = Duration::from_secs(2);
-/// Where so few are found as it was typed, what is nearly so is found too.
+/// With fewer matches than this, similarly spelled words match as well.
 const ENOUGH: u64 = 5;
 
 /// As [`super::Index::find`].
@@ -44,7 +45,7 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
     };
     let sorting = Sorting { view: &view, known: &known, kind: request.kind, order: request.order };
     let facets = if request.count { sorting.counts(&images) } else { Vec::new() };
-    // Whoever names a version may mean an old one.
+    // A number in the query may be an old version.
     let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(char::is_numeric));
     let results = match request.kind {
         Kind::Job => sorting.collapse(&images),
@@ -84,7 +85,7 @@ struct Search<'a> {
     until: Instant,
 }
 
-/// Images that match, and what words were taken for others.
+/// The images that match, and the other spellings that matched as well.
 #[derive(Default)]
 struct Matches {
     images: Vec<Candidate>,
@@ -136,7 +137,7 @@ impl Search<'_> {
         spelling::did_you_mean(query, spellings, |word| self.is_known(word))
     }
 
-    /// Whether a document has this very word, or its stem.
+    /// Whether a document contains exactly this word, or its stem.
     fn is_known(&self, word: &str) -> bool {
         let has = |way: &str| {
             self.fields.weights().iter().any(|(field, _)| {

@@ -1,4 +1,5 @@
-//! One index in a folder of its own: opening, writing, reading. Knows nothing of others beside it.
+//! One generation of the index, in a directory of its own: opening, writing, committing, searching. Knows nothing of
+//! other generations.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,25 +17,25 @@ use super::words::{self, Cutter};
 use super::{Error, Result};
 use crate::catalog::SearchDoc;
 
-/// How many bytes of documents are gathered in memory before they are written out.
+/// Memory for documents before they are written as a segment, in bytes.
 const WRITER_BYTES: usize = 50_000_000;
-/// What tantivy keeps of an index as a whole.
+/// tantivy's file of index metadata.
 const META: &str = "meta.json";
 
-/// An index. It counts once it was committed; before that it is a beginning that nobody can go on with.
+/// An index. Usable only once it was committed; an uncommitted one cannot be continued after a restart.
 pub struct Generation {
-    /// `None` in memory.
+    /// `None` for an index in memory.
     folder: Option<PathBuf>,
     files: Option<IndexFolder>,
     index: Tantivy,
     pub(super) fields: Fields,
     reader: IndexReader,
     view: RwLock<Arc<View>>,
-    /// Made when first needed, and after every failure: a writer that failed once may never work again.
+    /// Created on first use, and anew after every failure: a writer that failed once may never work again.
     writer: Mutex<Option<Writer>>,
     revision: AtomicI64,
     is_stale: bool,
-    /// All of it is still to be written: nothing is merged before the end.
+    /// Still being built from scratch: segments are merged only at the end.
     is_new: AtomicBool,
 }
 
@@ -43,19 +44,20 @@ struct Writer {
     cutter: Cutter,
 }
 
-/// What a commit remembers beside the documents.
+/// The payload of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// [`schema::VERSION`] of who wrote it.
+    /// [`schema::VERSION`] of the program that wrote it.
     pub version: u32,
-    /// The catalogue's revision that it shows.
+    /// Revision of the catalogue that the commit contains.
     pub revision: i64,
 }
 
 impl Generation {
-    /// A committed index that is whole and has our fields; `None` for every other one. Reads all of it once.
+    /// Opens an index that is committed, undamaged and has the current fields; `None` for any other. Reads all files
+    /// once.
     pub(super) fn open(folder: &Path) -> Option<Self> {
-        // The library panics on some torn files, where it should say that they are torn.
+        // tantivy panics on some truncated files instead of returning an error.
         catch_unwind(|| open_sound(folder)).ok().flatten()
     }
 
@@ -100,17 +102,17 @@ impl Generation {
         })
     }
 
-    /// The catalogue's revision that searches in it see.
+    /// Revision of the catalogue that is visible to searches.
     pub fn revision(&self) -> i64 {
         self.revision.load(Ordering::Acquire)
     }
 
-    /// Whether its words are made by other rules than ours, so that it should be made anew.
+    /// Whether it was written by other tokenization rules than the current ones, and should be rebuilt.
     pub fn is_stale(&self) -> bool {
         self.is_stale
     }
 
-    /// How many images searches in it see.
+    /// Number of images that are visible to searches.
     pub fn count(&self) -> u64 {
         self.searcher().num_docs()
     }
@@ -126,10 +128,11 @@ impl Generation {
         Ok(ids)
     }
 
-    /// Replaces documents by image id, and drops those of `gone`. Visible after `commit`. Blocking.
+    /// Replaces documents by image id, and deletes those of `gone`. Visible after `commit`. Blocking.
     ///
     /// # Errors
-    /// Everything since the last commit is lost then, and has to be written again; so it is with `commit`.
+    /// Everything written since the last commit is lost and must be written again; the same holds for errors of
+    /// `commit`.
     pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
         self.with_writer(|Writer { tantivy, cutter }| {
             let forget = |id| tantivy.delete_term(Term::from_field_i64(self.fields.image_id, id));
@@ -144,15 +147,15 @@ impl Generation {
         })
     }
 
-    /// As [`Generation::write`] of documents that were never written here. What may have to be replaced is
-    /// remembered until the commit, and looked for in all that was written: too much where that is everything. Blocking.
+    /// As [`Generation::write`], for documents that were never written here. `write` buffers a deletion for each
+    /// document, and the commit looks them up in all that was written: too expensive for a whole catalogue. Blocking.
     pub fn add(&self, docs: &[SearchDoc]) -> Result<()> {
         self.with_writer(|Writer { tantivy, cutter }| {
             docs.iter().try_for_each(|doc| tantivy.add_document(self.fields.document(doc, cutter)).map(|_| ()))
         })
     }
 
-    /// Makes what was written visible as `revision`, durably. Blocking.
+    /// Commits durably, and makes everything written visible as `revision`. Blocking.
     pub fn commit(&self, revision: i64) -> Result<()> {
         self.with_writer(|writer| {
             commit(writer, revision)?;
@@ -160,8 +163,8 @@ impl Generation {
         })
     }
 
-    /// Commits a generation that was written from its beginning, in one piece: searches are the faster, the fewer there are.
-    /// Blocking.
+    /// Commits a generation that was built from scratch, and merges it into one segment: the fewer segments, the faster
+    /// are searches. Blocking.
     pub fn finish(&self, revision: i64) -> Result<()> {
         self.with_writer(|writer| {
             commit(writer, revision)?;
@@ -173,12 +176,12 @@ impl Generation {
             self.show(revision)
         })?;
         self.is_new.store(false, Ordering::Release);
-        // The next writer merges as it goes.
+        // The next writer uses tantivy's default merge policy.
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 
-    /// Lets searches see what was committed.
+    /// Makes the last commit visible to searches.
     fn show(&self, revision: i64) -> tantivy::Result<()> {
         self.reader.reload()?;
         let view = View::new(self.reader.searcher(), Some(&*self.view()))?;
@@ -187,13 +190,13 @@ impl Generation {
         Ok(())
     }
 
-    /// Whether its folder is there, and its files have the lengths that they had. A look, not a check.
+    /// Whether the directory exists, and the open files have their original lengths. Does not read any content.
     pub fn exists(&self) -> bool {
         self.folder.as_ref().is_none_or(|folder| folder.join(META).exists())
             && self.files.as_ref().is_none_or(IndexFolder::is_whole)
     }
 
-    /// Whether all of its files are as they were written. Reads all of them. Blocking.
+    /// Whether the checksums of all files are correct. Reads all files. Blocking.
     pub fn is_sound(&self) -> bool {
         let is_sound = || self.index.validate_checksum().is_ok_and(|damaged| damaged.is_empty());
         self.exists() && catch_unwind(AssertUnwindSafe(is_sound)).unwrap_or_default()
@@ -203,7 +206,7 @@ impl Generation {
         self.folder.as_deref()
     }
 
-    /// The state that was committed last.
+    /// The state of the last commit.
     pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -241,8 +244,8 @@ impl Committed {
     }
 }
 
-/// What the last commit in a folder remembers, with the number of its documents; `None` where there is none. Also while
-/// somebody writes there.
+/// The payload and the number of documents of the last commit in a directory; `None` if there is none. Works also while
+/// another process writes there.
 pub fn committed(folder: &Path) -> Option<(Committed, u64)> {
     let index = Tantivy::open(IndexFolder::open(folder).ok()?).ok()?;
     let metas = index.load_metas().ok()?;
@@ -254,12 +257,12 @@ fn commit(writer: &mut Writer, revision: i64) -> tantivy::Result<()> {
     let mut commit = writer.tantivy.prepare_commit()?;
     commit.set_payload(&Committed { version: schema::VERSION, revision }.write());
     commit.commit()?;
-    // It may be long until more is written.
+    // Frees the cache: the next write may be much later.
     writer.cutter = Cutter::default();
     Ok(())
 }
 
-/// One thread for documents and one for merges: a catalogue changes little, and memory is dearer than time.
+/// One thread for indexing and one for merging: a catalogue changes rarely, and memory matters more than speed.
 fn new_writer(index: &Tantivy) -> tantivy::Result<IndexWriter> {
     let options = IndexWriterOptions::builder()
         .num_worker_threads(1)

@@ -1,6 +1,6 @@
-//! Where a query matches in the texts of an image, so that people see why it was found. Pure.
+//! Finds where a query matches in the texts of an image, to show why the image was found. Pure.
 //!
-//! Texts stay plain: what matches is told as ranges, and whoever shows a text escapes it as it has to.
+//! Texts are not marked up: matches are returned as ranges, and the code that displays a text escapes it.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -14,37 +14,37 @@ use super::synonyms::Synonyms;
 use super::words::{self, Span, SpanKind};
 use crate::catalog::SearchDoc;
 
-/// The most texts that are told of a result.
+/// Maximum number of highlighted texts per result.
 const MAX_HIGHLIGHTS: usize = 12;
-/// How much is told of a long text, in characters, and how much of it before the first match.
+/// Length of the fragment of a long text, and of its part before the first match, in characters.
 const FRAGMENT: usize = 200;
 const BEFORE: usize = 40;
 
 /// A text of an image in which a query matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Highlight {
-    /// `name`, `title`, `description`, `tag`, `maintainer`, `organization`, `org`, `image`, `registry`, `input`, `output`,
-    /// `inputType`, `outputType` or `platform`.
+    /// `name`, `title`, `description`, `tag`, `maintainer`, `organization`, `org`, `image`, `registry`, `input`,
+    /// `output`, `inputType`, `outputType` or `platform`.
     pub field: &'static str,
-    /// The text, or the fragment of it in which most matches; `…` where something was left out.
+    /// The text, or the fragment of it with the most matches; `…` marks omitted text.
     pub text: String,
-    /// What matches, in characters of `text`: ascending, and apart from each other.
+    /// Matching ranges, in characters of `text`: ascending and disjoint.
     pub ranges: Vec<Range<usize>>,
 }
 
-/// The words that a query found something by.
+/// The words by which a query matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks(Vec<Mark>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mark {
-    /// The only field in which it counts; `None` in all that are searched.
+    /// The only field in which it matches; `None`: all fields that are searched.
     scope: Option<Scope>,
     word: String,
     stem: Option<String>,
-    /// What only begins with it counts too.
+    /// Words that begin with it match too.
     is_begun: bool,
-    /// All words, where they count next to each other only; else empty.
+    /// All words, if they match only next to each other; else empty.
     sequence: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ impl Marks {
         self.0.is_empty()
     }
 
-    /// The texts of an image in which something matches, the telling ones first.
+    /// The texts of an image that match, the most informative fields first.
     pub fn of(&self, doc: &SearchDoc) -> Vec<Highlight> {
         use Scope::{Input, Maintainer, Media, Name, Org, Output, Platform, Registry, Tag, Title};
         let one = std::slice::from_ref::<String>;
@@ -107,9 +107,9 @@ impl Marks {
         Some(Highlight { field, text, ranges })
     }
 
-    /// What matches in a text, in bytes. A word that matches is one range, whatever parts of it match too.
+    /// The matching ranges of a text, in bytes. A matching word is one range, whichever of its parts match too.
     fn ranges(&self, text: &str, scopes: &[Scope]) -> Vec<Range<usize>> {
-        // These are searched by their names only.
+        // Registry and platform are searched only if the query names them.
         let is_searched = !scopes.iter().any(|scope| matches!(scope, Scope::Registry | Scope::Platform));
         let counts = |mark: &&Mark| mark.scope.map_or(is_searched, |scope| scopes.contains(&scope));
         let marks: Vec<&Mark> = self.0.iter().filter(counts).collect();
@@ -120,7 +120,7 @@ impl Marks {
         let wanted = WantedWords::of(&marks);
         let mut ranges = wanted.found(&spans);
         let joined = spans.iter().filter(|span| span.kind == SpanKind::Joined && wanted.has(span));
-        // Where its words are meant by themselves, they are what matches.
+        // A compound is highlighted only if none of its words is.
         let alone = joined.filter(|joined| ranges.iter().all(|range| !overlap(range, &joined.range)));
         let alone: Vec<Range<usize>> = alone.map(|joined| joined.range.clone()).collect();
         ranges.extend(alone);
@@ -128,11 +128,11 @@ impl Marks {
     }
 }
 
-/// What is looked for in one text.
+/// The words to find in one text.
 struct WantedWords<'a> {
-    /// First letters of all of `words` and `begun`, each once.
+    /// First letters of `words` and `begun`, without duplicates.
     first_letters: Vec<char>,
-    /// With their stems.
+    /// Words and their stems.
     words: HashSet<&'a str>,
     begun: Vec<&'a str>,
     sequences: Vec<&'a [String]>,
@@ -155,7 +155,7 @@ impl<'a> WantedWords<'a> {
     }
 
     fn has(&self, span: &Span) -> bool {
-        // Most words of a text are told by their first letters, before their stems are made.
+        // Most words of a text are ruled out by their first letter, without computing their stems.
         let first = span.word.chars().next();
         if !first.is_some_and(|first| self.first_letters.contains(&first) || words::stem_may_begin_otherwise(first)) {
             return false;
@@ -165,7 +165,7 @@ impl<'a> WantedWords<'a> {
             || words::stem(&span.word).is_some_and(|stem| self.words.contains(stem.as_str()))
     }
 
-    /// Words, parts and sequences that are meant, in no order.
+    /// Ranges of words, parts and sequences that match, unordered.
     fn found(&self, spans: &[Span]) -> Vec<Range<usize>> {
         let single = spans.iter().filter(|span| span.kind != SpanKind::Joined && self.has(span));
         let mut ranges: Vec<Range<usize>> = single.map(|span| span.range.clone()).collect();
@@ -190,12 +190,12 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// Ranges in their order, as far as what people see as one letter, those that overlap as one.
+/// Sorts ranges, extends them to whole graphemes, and merges those that overlap.
 fn whole(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     if ranges.is_empty() {
         return ranges;
     }
-    // In ASCII each letter is a grapheme.
+    // In ASCII every character is a grapheme, apart from CR LF.
     if !text.is_ascii() {
         let ends = ends(text);
         for range in &mut ranges {
@@ -214,7 +214,7 @@ fn whole(text: &str, mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     apart
 }
 
-/// 0, and where each of a text's graphemes ends, in bytes.
+/// 0, and the end of each grapheme of a text, in bytes.
 fn ends(text: &str) -> Vec<usize> {
     let ends = text.grapheme_indices(true).map(|(at, grapheme)| at + grapheme.len());
     std::iter::once(0).chain(ends).collect()
@@ -228,7 +228,7 @@ impl Mark {
         Self { scope, word: word.to_owned(), stem: words::stem(word), is_begun, sequence }
     }
 
-    /// The other ways to write a word that stands alone or among its neighbours.
+    /// The other ways to write a word, alone or joined with its neighbours.
     fn of_compounds(scope: Option<Scope>, word: &str, compounds: &CompoundWords) -> Vec<Self> {
         let joined = compounds.joined(word).iter();
         let mut marks: Vec<Self> = joined.map(|joined| Self::new(scope, &joined.text, joined.is_begun)).collect();
@@ -247,8 +247,8 @@ impl Mark {
     }
 }
 
-/// A text, or the part of it with most of the ranges; and these in characters. `ranges` are bytes, and at least one. Nothing
-/// where what would have to be told is one endless letter.
+/// A text, or the fragment of it with the most ranges, and the ranges in characters. `ranges` are in bytes, and not
+/// empty. `None` if no grapheme ends within the fragment.
 fn fragment(text: &str, ranges: &[Range<usize>]) -> Option<(String, Vec<Range<usize>>)> {
     let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let position = |byte: usize| starts.partition_point(|at| *at < byte);
@@ -260,7 +260,7 @@ fn fragment(text: &str, ranges: &[Range<usize>]) -> Option<(String, Vec<Range<us
     let within = |first: &Range<usize>| {
         ranges.iter().filter(|other| first.start <= other.start && other.end <= first.start + FRAGMENT - BEFORE).count()
     };
-    // The first of the best.
+    // The first of those with the most ranges.
     let best = ranges.iter().rev().max_by_key(|first| within(first)).expect("there is one").clone();
     let ends = if text.is_ascii() { Vec::new() } else { ends(text) };
     let may_cut = |at: &usize| ends.is_empty() || ends.binary_search(&starts[*at]).is_ok();
@@ -295,7 +295,7 @@ mod tests {
         Marks::new(&query, &Synonyms::default(), &Spellings::new(), &CompoundWords::default())
     }
 
-    /// With the ranges in brackets.
+    /// The text with the ranges in brackets.
     fn shown(highlight: &Highlight) -> String {
         let mut out = format!("{}: ", highlight.field);
         for (at, c) in highlight.text.chars().enumerate() {

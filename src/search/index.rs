@@ -1,8 +1,8 @@
-//! The index of a data directory: the generation that serves, and the next one while it is made.
+//! The search index of a data directory: the generation that serves searches, and the next one while it is built.
 //!
-//! Each generation has a folder of its own, named by a number. One that was committed to, is whole and has our fields
-//! serves, even if its words are made by older rules, until the next one is complete. What is in the way of a search
-//! meanwhile is said ([`Error::Building`]).
+//! Each generation has a directory of its own, named by a number. A generation that is committed, undamaged and has the
+//! current fields serves searches until the next one is complete, even if it was written by older tokenization rules.
+//! While no generation serves, searches fail with [`Error::Building`].
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -21,29 +21,29 @@ use super::{Building, Error, Found, Request, Result, schema};
 use crate::catalog::SearchDoc;
 use crate::lock::FileLock;
 
-/// Our folder inside the one that is given; nothing else there is ever touched, but for the lock beside it.
+/// Our directory inside the given one. Nothing else there is touched, except the lock file beside it.
 const FOLDER: &str = "silo-search";
 const LOCK: &str = "silo-search.lock";
 
-/// The index in a folder. Cheap to clone; one process holds it at a time.
+/// Handle of the index in a directory. Cheap to clone; only one process can open an index at a time.
 #[derive(Clone)]
 pub struct Index {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// Where generations are; `None` in memory.
+    /// Directory of the generations; `None` for an index in memory.
     folder: Option<PathBuf>,
     serving: RwLock<Option<Arc<Generation>>>,
-    /// The one that serves was found damaged, or is gone from the disk.
+    /// The serving generation was found damaged or deleted.
     is_broken: AtomicBool,
     building: Mutex<Option<Progress>>,
     synonyms: RwLock<Arc<Synonyms>>,
-    /// Held as long as the index is open, so that no other process wipes or writes it.
+    /// Held while the index is open, so that no other process writes or deletes it.
     _lock: Option<FileLock>,
 }
 
-/// How far the next generation is.
+/// Progress of building the next generation.
 #[derive(Clone, Copy)]
 struct Progress {
     started: Instant,
@@ -51,18 +51,18 @@ struct Progress {
     all: u64,
 }
 
-/// What is in a folder, for whoever looks from outside.
+/// State of an index directory, inspected without opening the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// The newest generation that was committed to, if its version is ours, and how many images it holds.
+    /// Revision and number of images of the newest committed generation with the current schema version.
     pub current: Option<(i64, u64)>,
-    /// There is one of another version of the program.
+    /// There is a generation of another version of the program.
     pub has_other: bool,
-    /// All files are as they were written; `None` where they were not read, because a service writes there.
+    /// The checksums of all files are correct; `None` if not checked, because a service has the index open.
     pub is_sound: Option<bool>,
 }
 
-/// What the index knows of an image without the database. Versions as far as numbers tell.
+/// What the index stores of an image, for use without the database. Versions are reduced to their three numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
     pub job_id: i64,
@@ -78,11 +78,11 @@ pub struct Outline {
 }
 
 impl Index {
-    /// Opens the index in `dir`. Where there is none that can serve, it serves nothing until one is built. Blocking: it
-    /// reads the whole index once.
+    /// Opens the index in `dir`. If no generation can serve, searches fail until one is built. Blocking: reads the
+    /// whole index once.
     ///
     /// # Errors
-    /// When another process has it open, or the folder cannot be written.
+    /// Another process has the index open, or the directory is not writable.
     pub fn open(dir: &Path) -> Result<Self> {
         let folder = dir.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|error| folder_error(dir, &error))?;
@@ -91,7 +91,7 @@ impl Index {
         Ok(Self::over(Some(folder), serving, Some(lock)))
     }
 
-    /// An index in memory, empty, for tests and for commands that never search.
+    /// An empty index in memory, for tests and for commands that never search.
     pub fn in_memory() -> Result<Self> {
         Ok(Self::over(None, Some(Generation::in_memory()?), None))
     }
@@ -109,37 +109,37 @@ impl Index {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What searches look into.
+    /// The generation that serves searches.
     ///
     /// # Errors
-    /// [`Error::Building`] while there is nothing.
+    /// [`Error::Building`] if there is none.
     pub fn serving(&self) -> Result<Arc<Generation>> {
         let serving = self.inner.serving.read().unwrap_or_else(PoisonError::into_inner).clone();
         serving.ok_or_else(|| Error::Building(self.building()))
     }
 
-    /// The catalogue revision that searches see; 0 while they see nothing.
+    /// Revision of the catalogue that is visible to searches; 0 if no generation serves.
     pub fn revision(&self) -> i64 {
         self.serving().map_or(0, |serving| serving.revision())
     }
 
-    /// Whether there are so few images that a search need not be handed to another thread.
+    /// Whether there are so few images that searches need not run on a blocking thread.
     pub fn is_small(&self) -> bool {
         const SMALL: u64 = 20_000;
         self.serving().is_ok_and(|serving| serving.count() <= SMALL)
     }
 
-    /// Whether it has to be made anew: it is missing, damaged, or its words are made by older rules.
+    /// Whether the index must be rebuilt: it is missing, damaged, or was written by older tokenization rules.
     pub fn is_due(&self) -> bool {
         self.is_broken() || self.serving().map_or(true, |serving| serving.is_stale())
     }
 
-    /// Whether what serves cannot be written any more.
+    /// Whether the serving generation was found damaged or deleted, and can no longer be written.
     pub fn is_broken(&self) -> bool {
         self.inner.is_broken.load(Ordering::Acquire)
     }
 
-    /// Looks at the files of what serves: at all of them, or only whether they are there. Blocking.
+    /// Checks the files of the serving generation: their checksums (`whole`), or only existence and length. Blocking.
     pub fn check(&self, whole: bool) {
         if let Ok(serving) = self.serving()
             && !(if whole { serving.is_sound() } else { serving.exists() })
@@ -148,12 +148,12 @@ impl Index {
         }
     }
 
-    /// Serves nothing until one is built: what there is belongs to another catalogue.
+    /// Stops serving until a new generation is built: the current one belongs to another catalogue.
     pub fn leave(&self) {
         *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Begins the next generation, for so many images. Blocking.
+    /// Starts the next generation, for this number of images. Blocking.
     pub fn begin(&self, images: u64) -> Result<Arc<Generation>> {
         *self.progress() = Some(Progress { started: Instant::now(), done: 0, all: images });
         let Some(folder) = &self.inner.folder else { return Generation::in_memory().map(Arc::new) };
@@ -162,25 +162,25 @@ impl Index {
         let serving = self.serving().ok();
         let served = serving.as_ref().and_then(|serving| serving.folder());
         for path in known.iter().map(|number| folder.join(number)) {
-            // Those of another version stay until the new one is ready: that program may come back before.
+            // Generations of another version stay until the new one is ready: that program may be started again before.
             if Some(path.as_path()) != served && generation::committed(&path).is_none_or(|(last, _)| is_ours(last)) {
                 fs::remove_dir_all(&path).map_err(|error| folder_error(&path, &error))?;
             }
         }
-        // Not the number of one that serves without its folder.
+        // The number of a generation that serves although its directory was deleted is not reused.
         let used = known.iter().map(PathBuf::from).chain(served.map(Path::to_owned)).filter_map(|path| number(&path));
         let next = used.max().unwrap_or_default() + 1;
         Generation::create(&folder.join(next.to_string())).map(Arc::new)
     }
 
-    /// So many images more are in the next generation.
+    /// Adds to the number of images in the next generation.
     pub fn progressed(&self, images: u64) {
         if let Some(progress) = self.progress().as_mut() {
             progress.done += images;
         }
     }
 
-    /// From now on searches look into this one, which was committed to; all others are removed. Blocking.
+    /// Serves searches from this committed generation, and deletes all others. Blocking.
     pub fn serve(&self, generation: &Arc<Generation>) -> Result<()> {
         *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(generation));
         self.inner.is_broken.store(false, Ordering::Release);
@@ -189,7 +189,7 @@ impl Index {
         for entry in fs::read_dir(folder).map_err(|error| folder_error(folder, &error))?.flatten() {
             let path = entry.path();
             if Some(path.as_path()) != generation.folder() {
-                // Searches that are under way have the files open. What older programs left beside goes too.
+                // Running searches keep their files open. Files left by older versions of the program are deleted too.
                 let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
                 removed.map_err(|error| folder_error(&path, &error))?;
             }
@@ -197,42 +197,43 @@ impl Index {
         Ok(())
     }
 
-    /// As [`Generation::ids`] of what serves.
+    /// As [`Generation::ids`], of the serving generation.
     pub fn ids(&self) -> Result<Vec<i64>> {
         self.serving()?.ids()
     }
 
-    /// As [`Generation::write`] to what serves.
+    /// As [`Generation::write`], to the serving generation.
     pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
         self.serving()?.write(docs, gone)
     }
 
-    /// As [`Generation::commit`] of what serves.
+    /// As [`Generation::commit`], of the serving generation.
     pub fn commit(&self, revision: i64) -> Result<()> {
         self.serving()?.commit(revision)
     }
 
-    /// From now on these words mean the same. Documents need not be indexed again.
+    /// Replaces the synonyms. Documents need not be indexed again.
     pub fn understand(&self, synonyms: Synonyms) {
         *self.inner.synonyms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(synonyms);
     }
 
-    /// Searches. Blocking, but short.
+    /// Runs a search. Blocking, but short.
     ///
-    /// Documents must have all words of an alternative of the query. Where few have, those with nearly such words are
-    /// found too; where none has, those with a part of them. The query `+` has no words and finds nothing.
+    /// Documents must match all words of an alternative of the query. If few documents do, similarly spelled words
+    /// match as well; if none does, documents with some of the words match. The query `+` has no words and finds
+    /// nothing.
     ///
     /// # Errors
-    /// A query that is too long, or takes too long; an index that is being built.
+    /// The query is too long or takes too long, or the index is being built.
     pub fn find(&self, request: &Request) -> Result<Found> {
         let synonyms = Arc::clone(&self.inner.synonyms.read().unwrap_or_else(PoisonError::into_inner));
         let serving = self.serving()?;
-        // The library panics on some torn files, where it should say that they are torn.
+        // tantivy panics on some truncated files instead of returning an error.
         let found = catch_unwind(AssertUnwindSafe(|| find(&serving, &synonyms, request)));
         found.unwrap_or_else(|_| Err(Error::Index("a search ended in a panic".to_owned())))
     }
 
-    /// What it knows of images by itself; those that it does not have are left out. Looks at every image.
+    /// What the index stores of these images; images that are not indexed are omitted. Scans all images.
     pub fn outlines(&self, images: &[i64]) -> Result<HashMap<i64, Outline>> {
         let view = self.serving()?.view();
         let (wanted, known) = (images.iter().collect::<HashSet<_>>(), view.known());
@@ -273,8 +274,8 @@ impl Index {
     }
 }
 
-/// Looks into the folder that [`Index::open`] takes, without holding it. Reads all files where no service writes.
-/// Blocking.
+/// Inspects the directory that [`Index::open`] takes, without keeping its lock. Reads all files, unless a service has
+/// the index open. Blocking.
 pub fn survey(dir: &Path) -> Result<Survey> {
     let folder = dir.join(FOLDER);
     let mut survey = Survey { current: None, has_other: false, is_sound: None };
@@ -299,7 +300,7 @@ fn is_ours(committed: Committed) -> bool {
     committed.version == schema::VERSION
 }
 
-/// Names of the generations' folders, oldest first.
+/// Names of the generations' directories, oldest first.
 fn generations(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).map_err(|error| folder_error(folder, &error))?;
     let mut numbers: Vec<u64> = entries.flatten().filter_map(|entry| number(&entry.path())).collect();

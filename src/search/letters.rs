@@ -1,4 +1,4 @@
-//! Letters as searches compare them: in one normal form (NFKC), in lower case, without accents. Pure.
+//! Normalises letters for search: NFKC, lower case, without accents. Pure.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,30 +11,30 @@ use unicode_normalization::char::{canonical_combining_class, decompose_compatibl
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 use unicode_script::{Script, UnicodeScript as _};
 
-/// A letter, digit or sign of a text in the form in which it is compared.
+/// A normalised letter, digit or sign of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoldedLetter {
     pub c: char,
-    /// What it was made of, in bytes of the text. Several letters may be made of one sign, such as a ligature.
+    /// Bytes of the text that it was made from. Several letters may be made from one character, such as a ligature.
     pub range: Range<usize>,
     pub case: LetterCase,
 }
 
-/// How a letter was written.
+/// Case of a letter in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LetterCase {
     Upper,
     Lower,
-    /// A sign, a digit, or a letter of a script that has no cases.
+    /// A sign, a digit, or a letter of a script without case.
     Neither,
 }
 
-/// What a letter can be a part of.
+/// Whether a script separates words by blanks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WordKind {
-    /// Words that stand apart.
+    /// Words are separated by blanks.
     Spaced,
-    /// Words that are written without blanks, as in Chinese, Japanese and Thai. Korean has blanks, but not at the same
+    /// Words are written without blanks, as in Chinese, Japanese and Thai. Korean has blanks, but not at the same
     /// places in every text.
     Unspaced,
 }
@@ -52,7 +52,7 @@ impl LetterCase {
 }
 
 impl WordKind {
-    /// `None` for signs, and for marks that stand on other letters.
+    /// `None` for signs and for combining marks.
     pub fn of(c: char) -> Option<Self> {
         use Script::{Bopomofo, Han, Hangul, Hiragana, Katakana, Khmer, Lao, Myanmar, Thai};
         if c.is_ascii() {
@@ -60,19 +60,19 @@ impl WordKind {
         }
         let is_unspaced = || {
             let script = c.script();
-            // The long vowel of Japanese belongs to no script.
+            // The Japanese prolonged sound mark belongs to no script.
             matches!(script, Han | Hiragana | Katakana | Bopomofo | Hangul | Thai | Lao | Khmer | Myanmar) || c == 'ー'
         };
         c.is_alphanumeric().then(|| if is_unspaced() { Self::Unspaced } else { Self::Spaced })
     }
 
-    /// Whether a word of this kind goes on with this letter.
+    /// Whether a word of this kind continues with this letter.
     pub fn has(self, c: char) -> bool {
         Self::of(c) == Some(self) || !c.is_ascii() && is_combining_mark(c)
     }
 }
 
-/// The letters of a text. Two texts that differ in their normal forms only have the same.
+/// The normalised letters of a text. Texts that differ in their Unicode normal form only have the same letters.
 pub fn letters(text: &str) -> Vec<FoldedLetter> {
     if text.is_ascii() {
         let letter = |(at, c): (usize, char)| FoldedLetter {
@@ -85,7 +85,7 @@ pub fn letters(text: &str) -> Vec<FoldedLetter> {
     let mut letters = Vec::with_capacity(text.len());
     let mut cluster = LetterCluster::default();
     for (at, c) in text.char_indices().filter(|(_, c)| !is_ignored(*c)) {
-        // They say nothing about the word before.
+        // NFKC would append `TM` or `SM` to the word before.
         let c = if matches!(c, '™' | '℠') { ' ' } else { c };
         decompose_compatible(c, |part| {
             let is_first = canonical_combining_class(part) == 0
@@ -106,12 +106,12 @@ pub fn letters(text: &str) -> Vec<FoldedLetter> {
     letters
 }
 
-/// A text in that form.
+/// The normalised letters of a text as a string.
 pub fn folded(text: &str) -> String {
     letters(text).into_iter().map(|letter| letter.c).collect()
 }
 
-/// A text in the form in which whole texts compare: accents count.
+/// Normalises a whole text for exact comparison: NFKC and lower case, accents are kept.
 pub fn normal(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -119,12 +119,12 @@ pub fn normal(text: &str) -> String {
     text.chars().filter(|c| !is_ignored(*c)).nfkc().collect::<String>().to_lowercase()
 }
 
-/// A text in the one form in which it is shown.
+/// A text in NFC, the form in which texts are shown.
 pub fn composed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { text.nfc().collect() }
 }
 
-/// A query with signs as a keyboard of ASCII has them: those of full width, and quotes and dashes as they are printed.
+/// Replaces full-width signs, and typographic quotes and dashes, by their ASCII equivalents.
 pub fn straight(text: &str) -> String {
     const FULL_WIDTH: u32 = '！' as u32 - '!' as u32;
     let sign = |c: char| match c {
@@ -139,7 +139,7 @@ pub fn straight(text: &str) -> String {
     text.chars().map(sign).collect()
 }
 
-/// A letter with its marks, as they come out of decomposition.
+/// A decomposed letter with its combining marks.
 #[derive(Default)]
 struct LetterCluster {
     parts: String,
@@ -148,11 +148,11 @@ struct LetterCluster {
 }
 
 impl LetterCluster {
-    /// Leaves it without parts.
+    /// Appends the cluster's letters to `letters`, and clears its parts.
     fn put_into(&mut self, letters: &mut Vec<FoldedLetter>) {
         let case = self.case.unwrap_or(LetterCase::Neither);
         let range = &self.range;
-        // Letters of one sign have one place: a mark behind it belongs to all of them.
+        // Letters made from one character share its range, including a combining mark after it.
         for earlier in letters.iter_mut().rev().take_while(|earlier| earlier.range.end > range.start) {
             earlier.range.end = range.end;
         }
@@ -163,9 +163,9 @@ impl LetterCluster {
     }
 }
 
-/// What a letter in normal form is compared as.
+/// Passes the normalised form of an NFC letter to `with`.
 fn fold<T>(c: char, with: impl FnOnce(&[char]) -> T) -> T {
-    /// So many are remembered: as many as a text of any script uses.
+    /// Maximum number of cached letters: as many as a text of any script uses.
     const REMEMBERED: usize = 20_000;
     thread_local! {
         static KNOWN: RefCell<HashMap<char, Box<[char]>>> = RefCell::default();
@@ -182,7 +182,7 @@ fn fold<T>(c: char, with: impl FnOnce(&[char]) -> T) -> T {
 }
 
 fn fold_anew(c: char) -> Box<[char]> {
-    // A letter of its own, unlike others with marks.
+    // A letter of its own in Cyrillic, not `и` with an accent.
     if matches!(c, 'й' | 'Й') {
         return ['й'].into();
     }
@@ -194,14 +194,15 @@ fn fold_anew(c: char) -> Box<[char]> {
     folded.chars().collect()
 }
 
-/// Marks without which people type: accents, and the points of Arabic and Hebrew. Those that are vowels (Hindi, Thai) or
-/// make another letter (Japanese) have other classes.
+/// Marks that people omit when they type: accents, and the points of Arabic and Hebrew. Marks that are vowels (Hindi,
+/// Thai) or make another letter (Japanese) have other combining classes.
 fn is_accent(c: char) -> bool {
     let is_dot_of_indic_letters = ('\u{900}'..='\u{dff}').contains(&c) && canonical_combining_class(c) == 7;
     matches!(canonical_combining_class(c), 1 | 10..=36 | 200..) || is_dot_of_indic_letters
 }
 
-/// One for all that are the same letter, or the same digit of another script; `None` for what only fills a line.
+/// Maps variants of a letter, and digits of other scripts, to one character; `None` for the Arabic tatweel, which only
+/// stretches a line.
 fn same_letter(c: char) -> Option<char> {
     const ZEROS: [char; 9] = ['٠', '۰', '०', '০', '๐', '໐', '၀', '០', '௦'];
     Some(match c {
@@ -221,7 +222,8 @@ fn same_letter(c: char) -> Option<char> {
     })
 }
 
-/// Signs that nobody sees: soft hyphens, zero-width blanks, directions, variants (Unicode: `Default_Ignorable_Code_Point`).
+/// Invisible characters: soft hyphens, zero-width spaces, directional marks, variation selectors (Unicode:
+/// `Default_Ignorable_Code_Point`).
 fn is_ignored(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{feff}'

@@ -1,8 +1,11 @@
-//! Keyword search: the only tantivy. The index is derived from the database and may be deleted at any time.
+//! Keyword search, the only module with tantivy. The index is derived from the database and may be deleted at any time.
 //!
-//! `letters` brings texts into one form, `words` cuts them; [`query`] reads what a person typed, `synonyms`, `compounds` and
-//! `spelling` what else it may mean, and `word_cache` remembers that; `schema` says what is indexed and how, `ranking` what counts how much; `find` and `score` go through it, `collect` makes pages of results, `highlight`
-//! shows why they match; `generation` keeps it all in a folder, whose `files` are read, and `index` says which generation serves.
+//! Texts: `letters` normalises them, `words` tokenizes them, `schema` defines the fields they are indexed in. Queries:
+//! [`query`] parses them; `synonyms`, `compounds` and `spelling` add other forms of their words, cached by
+//! `word_cache`; `ranking` compiles them to score expressions. Searches: `find` executes them, `score` evaluates the
+//! expressions, `collect` makes pages of results, `facets` defines what is counted, `highlight` shows why a result
+//! matches. Storage: `generation` is one index in a directory, `files` reads that directory, `columns` holds columns in
+//! memory, and `index` decides which generation serves.
 
 mod collect;
 mod columns;
@@ -37,32 +40,32 @@ pub use synonyms::Synonyms;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The query cannot be answered as it stands; the text says why.
+    /// The query is rejected; the text says why.
     #[error("{0}")]
     Query(String),
-    /// The index cannot be opened, read or written; the text says what to look at.
+    /// The index cannot be opened, read or written; the text says what to check.
     #[error("search index: {0}")]
     Index(String),
-    /// There is nothing to search in yet.
+    /// No generation of the index can serve searches yet.
     #[error("the search index is being built")]
     Building(Building),
 }
 
-/// How far the index is that will serve.
+/// Progress of building the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Building {
-    /// Images that are in it.
+    /// Images that are indexed.
     pub done: u64,
-    /// Images that there were when it was begun; 0 before.
+    /// Images to index, counted when the build started; 0 before.
     pub all: u64,
-    /// How long it will take, going by what it took; `None` while nobody knows.
+    /// Estimated seconds until the build is complete; `None` while unknown.
     pub seconds: Option<u64>,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Building {
-    /// After how many seconds it is worth asking again.
+    /// Seconds after which a client should retry.
     pub fn wait(&self) -> u64 {
         const LONGEST: u64 = 30;
         self.seconds.unwrap_or(1).clamp(1, LONGEST)
@@ -76,49 +79,49 @@ impl fmt::Display for Building {
     }
 }
 
-/// What is looked for.
+/// What a search returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Jobs: the best image of each stands for it. Hit ids are job ids.
+    /// Jobs, each with its best image. Hit ids are job ids.
     Job,
     /// Images. Hit ids are image ids.
     Image,
 }
 
-/// One result; the higher the score, the better.
+/// One result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
     pub id: i64,
-    /// The image that matched best: the hit itself, or the one that stands for its job.
+    /// The image that matched best: the hit itself, or the best image of its job.
     pub image_id: i64,
-    /// Whether other images represent its job, none of which matches if it stands for the job.
+    /// Whether its job is represented by other images. For a hit that is a job: none of those images matches.
     pub is_secondary: bool,
-    /// Comparable within one search only. Equal documents have exactly equal scores.
+    /// Higher is better. Comparable within one search only. Equal documents have exactly equal scores.
     pub score: f32,
 }
 
-/// What results are sorted by.
+/// Sort order of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// The best first.
+    /// Highest score first.
     #[default]
     Relevance,
     /// Name of the job, A to Z.
     Name,
-    /// What came or changed last first.
+    /// Most recently added or changed first.
     Newest,
-    /// The highest versions first.
+    /// Highest versions first.
     Version,
 }
 
-/// Where a result stands in an order.
+/// Position of a result in a sort order: the cursor between two pages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     pub value: PlaceValue,
     pub id: i64,
 }
 
-/// What an order compares before ids.
+/// The value by which an order sorts; equal ones are sorted by id.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PlaceValue {
     Score(f32),
@@ -128,35 +131,35 @@ pub enum PlaceValue {
     Versions([u64; 2]),
 }
 
-/// What is asked of the index.
+/// A search request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// `None` lists everything.
     pub text: Option<String>,
     pub kind: Kind,
     pub order: Order,
-    /// Any of the values of a facet, for each facet that is named.
+    /// Facet values to filter by: of each facet that is named, a result must have one of the values.
     pub filters: Vec<(Facet, String)>,
     pub limit: usize,
     pub after: Option<Place>,
-    /// Whether to count what values the results have.
+    /// Whether to count the facet values of the results.
     pub count: bool,
-    /// Whether to say what shows why they match.
+    /// Whether to return what is needed to highlight matches.
     pub mark: bool,
 }
 
-/// What it answers: a page of results in the order that was asked for, among equals the lower id first.
+/// A page of results in the requested order; equal ones are sorted by id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
-    /// How many there are on all pages.
+    /// Number of results on all pages.
     pub total: u64,
     pub hits: Vec<Hit>,
-    /// Where the next page starts; `None` on the last.
+    /// Position after which the next page starts; `None` on the last page.
     pub next: Option<Place>,
-    /// In the order of [`Facet::ALL`], the most frequent values first; empty unless asked for.
+    /// In the order of [`Facet::ALL`], the most frequent values first; empty unless requested.
     pub facets: Vec<(Facet, Vec<Count>)>,
-    /// The query as it was probably meant, where a word of it is unknown.
+    /// The corrected query, if a word of it is unknown.
     pub did_you_mean: Option<String>,
-    /// Empty unless asked for.
+    /// Empty unless requested.
     pub marks: Marks,
 }

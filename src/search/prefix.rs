@@ -1,21 +1,21 @@
-//! The words that begin with a text, as many as bounded work allows.
+//! Expands a prefix to the words of the index that begin with it, with bounded work.
 
 use tantivy::schema::Field;
 use tantivy::termdict::TermStreamer;
 use tantivy::{InvertedIndexReader, Searcher};
 
-/// How many words of a field a beginning may stand for: the first in dictionary order. One letter stands for thousands;
-/// whoever types on gets the rest.
+/// Maximum number of words of a field that a prefix expands to: the first ones in dictionary order. A single letter has
+/// thousands; the others are found as more is typed.
 const MAX_TERMS: usize = 256;
 
-/// The words of a segment that begin with the text and are not after `last`.
+/// The words of a segment with this prefix, up to and including `last`.
 pub fn terms<'a>(index: &'a InvertedIndexReader, text: &str, last: Option<&[u8]>) -> tantivy::Result<TermStreamer<'a>> {
-    // No UTF-8 text has a byte 0xFF: this is after all words that begin so.
+    // UTF-8 has no byte 0xFF, so this sorts after all words with the prefix.
     let end = [text.as_bytes(), &[0xff]].concat();
     Ok(index.terms().range().ge(text).le(last.unwrap_or(&end)).into_stream()?)
 }
 
-/// Whether any word begins with the text.
+/// Whether any word has this prefix.
 pub fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<bool> {
     for reader in searcher.segment_readers() {
         if terms(&*reader.inverted_index(field)?, text, None)?.advance() {
@@ -25,8 +25,8 @@ pub fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy::Resul
     Ok(false)
 }
 
-/// The last word that is taken; `None` where they are few enough. One for all segments, because answers must not depend
-/// on how documents happen to be spread over them.
+/// The last word that the prefix expands to; `None` if there are fewer than [`MAX_TERMS`]. The same for all segments,
+/// because results must not depend on how documents are spread over them.
 pub fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<Option<Vec<u8>>> {
     let mut found = Vec::new();
     for reader in searcher.segment_readers() {

@@ -1,9 +1,8 @@
-//! What a person typed, read as words. Pure, and linear in its length.
+//! Parses the query that a person typed. Pure, and linear in its length.
 //!
-//! Signs of full width, printed quotes and dashes are read as those of a keyboard. `+` separates alternatives (those of
-//! `c++` do not), `"…"` holds words together, `-word` excludes, `field:word` looks into one field only. Every
-//! other character that is neither letter nor digit separates words. What is none of this is just words, so no text is
-//! malformed; only its size is limited.
+//! Full-width signs, typographic quotes and dashes are read as ASCII. `+` separates alternatives (except in `c++`),
+//! `"…"` is a phrase, `-word` excludes, `field:word` searches one field only. Every other character that is neither
+//! letter nor digit separates words. Everything else is words, so there are no syntax errors; only the size is limited.
 
 use std::ops::Range;
 
@@ -11,56 +10,56 @@ use super::letters::straight;
 use super::synonyms::Synonyms;
 use super::{Error, Result, schema, words};
 
-/// The longest query, in characters.
+/// Maximum length of a query, in characters.
 pub const MAX_CHARS: usize = 1_000;
 
-/// The most words of a query.
+/// Maximum number of words of a query.
 pub const MAX_WORDS: usize = 32;
 
-/// A query that says something.
+/// A parsed query with at least one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// The whole text as [`schema::key`] writes it, to recognise somebody's exact name or title.
+    /// [`schema::key`] of the whole text, for exact matches of names and titles.
     pub key: String,
-    /// The same as [`schema::name_key`] writes it.
+    /// [`schema::name_key`] of the whole text.
     pub name_key: String,
-    /// Any of these must match; all documents do, where there is none.
+    /// One of these must match. If empty, all documents match.
     pub alternatives: Vec<Alternative>,
     /// None of these may match.
     pub excluded: Vec<Clause>,
 }
 
-/// All of these must match. Never empty.
+/// Words and clauses that must all match. Never empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alternative {
-    /// The free words in the order they were typed, repetitions included; the last may be unfinished.
+    /// The free words in the order typed, repetitions included; the last one may be unfinished.
     pub phrase: Vec<String>,
-    /// Those of them that were a part of something longer, as `my` in `my-job`: they are meant.
+    /// Free words that were part of a longer one, such as `my` in `my-job`: they are never ignored as fillers.
     parts: Vec<String>,
     pub clauses: Vec<Clause>,
 }
 
-/// Neighbours written together.
+/// Neighbouring words of a query, written as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinedWords {
     pub text: String,
-    /// Their places in the phrase.
+    /// Positions of the words in the phrase.
     pub of: Range<usize>,
 }
 
-/// Words that stand together: in one field, or next to each other.
+/// Words in a named field, or a phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
-    /// `None`: in any field.
+    /// `None`: any field.
     pub scope: Option<Scope>,
     pub words: Vec<String>,
-    /// As it was typed, in lower case: versions are compared so.
+    /// The text as typed, in lower case, for comparing versions.
     pub text: String,
-    /// In this order, next to each other.
+    /// The words must occur in this order, next to each other.
     pub is_phrase: bool,
 }
 
-/// A field that can be named.
+/// A field that a query can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Name,
@@ -95,10 +94,10 @@ impl Scope {
     }
 }
 
-/// Words that mean one thing, and the other ways to say it.
+/// A word, or several that have synonyms together, with the synonyms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// As they were typed: one, unless together they are a way to say something.
+    /// As typed.
     pub words: Vec<String>,
     pub others: Vec<Vec<String>>,
 }
@@ -108,13 +107,13 @@ const FILLERS: [&str; 30] = [
     "it", "my", "of", "on", "or", "that", "the", "this", "to", "what", "which", "with",
 ];
 
-/// Whether a word says nothing beside others.
+/// Whether a word is a stop word, which is ignored beside other words.
 pub fn is_filler(word: &str) -> bool {
     FILLERS.contains(&word)
 }
 
 impl Alternative {
-    /// What must match, each once, in the order in which it was typed.
+    /// The groups that must match, without duplicates, in the order typed.
     pub fn groups(&self, synonyms: &Synonyms) -> Vec<Group> {
         let mut groups = Vec::new();
         let mut rest = self.phrase.as_slice();
@@ -137,16 +136,16 @@ impl Alternative {
         groups
     }
 
-    /// The free words that must match, each once.
+    /// The free words that must match, without duplicates.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         let phrase = &self.phrase;
-        // Of repetitions the last one stays, so that the unfinished word stays last.
+        // Keeps the last of repeated words, so that the unfinished word stays last.
         phrase.iter().enumerate().filter(|(at, word)| !phrase[at + 1..].contains(word)).map(|(_, word)| word.as_str())
     }
 
-    /// The free words written together with their neighbours, as some write what others write apart.
+    /// All runs of neighbouring free words that may be a compound, written as one word.
     pub fn joined(&self) -> Vec<JoinedWords> {
-        /// `pm 2.5` are three.
+        /// Longer runs must consist of single letters, as acronyms do. `pm 2.5` has three words.
         const MOST: usize = 3;
         let says_something =
             |word: &String| !words::is_unspaced(word) && (self.parts.contains(word) || !is_filler(word));
@@ -158,7 +157,7 @@ impl Alternative {
                 return None;
             }
             let text = words.concat();
-            // The stem of `river red` is `river`.
+            // A run whose stem drops the last word is not a compound: `riverred` has the stem `river`.
             let others = text.len() - words.last()?.len();
             let is_all = words::stem(&text).is_none_or(|stem| stem.len() > others);
             let is_word = words.iter().all(says_something) && text.contains(char::is_alphabetic) && is_all;
@@ -167,7 +166,7 @@ impl Alternative {
         .collect()
     }
 
-    /// The last word: a document also matches where one of its words only begins with it.
+    /// The last word, which may be unfinished and therefore matches as a prefix too.
     pub fn unfinished(&self) -> Option<&str> {
         self.phrase.last().map(String::as_str)
     }
@@ -177,10 +176,10 @@ impl Alternative {
     }
 }
 
-/// Reads a query; `None` where it has no words, so that nothing can match.
+/// Parses a query; `None` if it has no words, so that nothing can match.
 ///
 /// # Errors
-/// It is longer than [`MAX_CHARS`], or has more than [`MAX_WORDS`].
+/// It is longer than [`MAX_CHARS`], or has more words than [`MAX_WORDS`].
 pub fn parse(text: &str) -> Result<Option<Query>> {
     let chars = text.chars().count();
     if chars > MAX_CHARS {
@@ -201,7 +200,7 @@ pub fn parse(text: &str) -> Result<Option<Query>> {
     Ok((words > 0).then_some(query))
 }
 
-/// The alternatives that have words, each once, and what is excluded.
+/// The alternatives that have words, without duplicates, and the excluded clauses.
 fn read(text: &str) -> (Vec<Alternative>, Vec<Clause>) {
     let mut alternatives = vec![Alternative::default()];
     let mut excluded = Vec::new();
@@ -227,7 +226,7 @@ fn read(text: &str) -> (Vec<Alternative>, Vec<Clause>) {
     (once, excluded)
 }
 
-/// What stands between two blanks, or a part of it before or after a text in quotes.
+/// The text between two blanks, or the part of it before, inside or after quotes.
 struct Piece<'a> {
     is_excluded: bool,
     scope: Option<Scope>,
@@ -237,7 +236,7 @@ struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// Reads from the beginning of a text that does not begin with a blank or `+`.
+    /// Parses a piece from the start of a text that does not begin with a blank or `+`.
     fn read(text: &'a str, at_start: bool) -> Self {
         let mut piece = Self { is_excluded: false, scope: None, text, is_quoted: false, rest: "" };
         let said = |rest: &str| rest.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '"');
@@ -254,7 +253,7 @@ impl<'a> Piece<'a> {
         if let Some((quoted, rest)) = piece.text.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
             return Self { text: quoted, is_quoted: true, rest, ..piece };
         }
-        // One quote that nobody closes is no more than a blank.
+        // An unclosed quote is treated as a blank.
         let from = piece.text.chars().next().map_or(0, char::len_utf8);
         let is_end = |(at, c): &(usize, char)| {
             c.is_whitespace() || *c == '"' || *c == '+' && !words::is_sign(&piece.text[..*at], &piece.text[*at..])
@@ -265,7 +264,7 @@ impl<'a> Piece<'a> {
     }
 
     fn put(self, alternative: &mut Alternative, excluded: &mut Vec<Clause>) {
-        // What is in quotes is meant as it is spelled.
+        // Identifiers in quotes are not split into their parts.
         let words = if self.is_quoted { words::plain(self.text) } else { words::typed(self.text) };
         if words.is_empty() {
             return;
@@ -298,7 +297,7 @@ mod tests {
         alternatives.iter().map(|alternative| alternative.words().map(str::to_owned).collect()).collect()
     }
 
-    /// Clauses in short: scope, words, and quotes around phrases.
+    /// Clauses in short form: scope, words, and quotes around phrases.
     fn clauses(list: &[Clause]) -> Vec<String> {
         list.iter()
             .map(|clause| {

@@ -1,9 +1,10 @@
-//! What a query matches, and how much each match counts.
+//! Compiles a query to a score expression: what it matches, and how much each match scores.
 //!
-//! A word counts in the best of the fields that hold it: the field's weight times one plus BM25. Repetitions do not
-//! count: a version such as 0.0.0 is no better match for 0. A word that is only begun counts half the field's weight, so
-//! it never outranks the finished word in the same field; a word of the same stem counts a little less than the word, one that is
-//! spelled nearly so much less. Whole names come before everything that words can add up to, and then names that begin so.
+//! A word scores in the best of the fields that contain it: the field's weight × (1 + BM25). Term frequency is ignored:
+//! a version such as 0.0.0 is no better match for 0. A prefix match scores half the field's weight, so it never
+//! outranks the whole word in the same field; a word with the same stem scores a little less than the word, a similarly
+//! spelled one much less. Exact names come before everything that words can add up to, then names that begin with the
+//! query.
 
 use tantivy::schema::Field;
 
@@ -16,62 +17,63 @@ use super::spelling::Spellings;
 use super::synonyms::Synonyms;
 use super::words::{LONGEST_SEQUENCE, is_unspaced, pairs, stem};
 
-/// The query is a job's whole name. More than [`OTHER_KEY`] and all words together.
+/// The query is exactly a job's name. More than [`OTHER_KEY`] and all words together.
 const JOB_KEY: f32 = 60_000.0;
-/// The query is a job's whole name but for its marks.
+/// The query is a job's name except for accents and signs.
 const NAME_KEY: f32 = 45_000.0;
-/// So it is when both are written as one word.
+/// As [`NAME_KEY`], if both are written as one word.
 const JOINED_NAME: f32 = 35_000.0;
 /// A job's name begins with the query.
 const NAME_BEGINS: f32 = 10_000.0;
-/// The query is a whole title or image name. More than all words together: a query has at most 32, each below
+/// The query is exactly a title or image name. More than all words together: a query has at most 32, each below
 /// 8 × (1 + 2.2 × 15) as BM25 is at most 2.2 times the logarithm of the number of documents, and at most 16 phrases.
 const OTHER_KEY: f32 = 20_000.0;
-/// The words stand in the image's or the job's name just as they were typed.
+/// The words occur in the image's or the job's name in the order typed, next to each other.
 const PHRASE: f32 = 100.0;
-/// An unfinished word, compared with the word.
+/// Share of the field's weight for a prefix match.
 const UNFINISHED: f32 = 0.5;
-/// A word of the same stem.
+/// Share of the field's weight for a word with the same stem.
 const STEM: f32 = 0.8;
-/// Words that stand next to each other, times the field's weight: as much as a frequent word.
+/// Words next to each other, times the field's weight: as much as a frequent word.
 const NEIGHBOURS: f32 = 2.0;
-/// A field that is named.
+/// Weight of a field that the query names.
 const NAMED: f32 = 8.0;
-/// Another way to say it.
+/// Share of the field's weight for a synonym or another way to write the word.
 const OTHER_WAY: f32 = 0.9;
-/// A word that is spelled nearly so.
+/// Share of the field's weight for a similarly spelled word; divided by the number of mistakes.
 const TYPO: f32 = 0.25;
-/// So many pairs of texts without blanks are looked for each for itself.
+/// Maximum number of pairs of unspaced text that are searched individually.
 const MAX_PAIRS: usize = 64;
-/// Where not all words are found, one more of them counts more than any field can.
+/// Score of each word that is found, if not all are: more than any field can add.
 const FOUND: f32 = 300.0;
 
-/// What an image that is not its job's newest, or whose manifest is not valid, keeps of its score.
+/// Factors for an image that is not its job's newest, and for one whose manifest is invalid.
 const OLDER: f32 = 0.9;
 const INVALID: f32 = 0.5;
-/// What an image from where an admin has verified gains: it comes before what matches about as well.
+/// Factor for an image from a verified origin: it comes before images that match about as well.
 const VERIFIED: f32 = 1.1;
-/// What all of a score stands for where a whole name counts: the image stays before everything that is not named so.
+/// The part of an exact name's score that the factors apply to, so that the image stays before all images without that
+/// name.
 const NAMED_SHARE: f32 = 5_000.0;
 
-/// A score by what the image is, beside what it says.
+/// Adjusts a score by the standing of the image.
 pub fn weighed(score: f32, Standing { is_latest, is_valid, is_verified }: Standing) -> f32 {
     let latest = if is_latest { 1.0 } else { OLDER };
     let kept = latest * if is_valid { 1.0 } else { INVALID } * if is_verified { VERIFIED } else { 1.0 };
     if score >= OTHER_KEY { score - (1.0 - kept) * NAMED_SHARE } else { score * kept }
 }
 
-/// Makes queries of the index out of queries of people.
+/// Compiles parsed queries to expressions.
 pub struct Ranking<'a> {
     pub fields: &'a Fields,
     pub synonyms: &'a Synonyms,
-    /// What words may be instead; empty where they are meant as they are.
+    /// Similarly spelled words that match as well, by word; empty for exact matching.
     pub spellings: &'a Spellings,
     pub compounds: &'a CompoundWords,
 }
 
 impl Ranking<'_> {
-    /// Documents that have all words of any alternative, and nothing that is excluded.
+    /// Documents with all words of an alternative, and nothing that is excluded.
     pub fn all_words(&self, query: &Query) -> Expr {
         let alternatives = query.alternatives.iter().map(|alternative| {
             let words = Expr::All(self.groups(alternative).chain(self.clauses(alternative)).collect());
@@ -83,7 +85,8 @@ impl Ranking<'_> {
         self.complete(query, alternatives.collect())
     }
 
-    /// Documents that have any of the words: the more of them, the better. Named fields and phrases are a must.
+    /// Documents with any of the words; more words score higher. Clauses for named fields and phrases are still
+    /// required.
     pub fn any_word(&self, query: &Query) -> Expr {
         let alternatives = query.alternatives.iter().map(|alternative| {
             let words = self.groups(alternative).chain(self.loose_pairs(alternative));
@@ -94,7 +97,7 @@ impl Ranking<'_> {
         self.complete(query, alternatives.collect())
     }
 
-    /// Adds what a whole name or title counts, and takes away what is excluded.
+    /// Adds the scores of exact names and titles, and removes what is excluded.
     fn complete(&self, query: &Query, alternatives: Vec<Expr>) -> Expr {
         let fields = self.fields;
         let term = |field, text: &str, score| Expr::Term { field, text: text.to_owned(), score };
@@ -129,13 +132,13 @@ impl Ranking<'_> {
         one_or(std::iter::once(one_or(typed.collect(), Expr::All)).chain(others).collect(), Expr::Best)
     }
 
-    /// The pairs of what is written without blanks, each for itself.
+    /// The pairs of words written without blanks, each as an expression of its own.
     fn loose_pairs<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Expr> + 'a {
         let longer = alternative.words().filter(|word| is_unspaced(word)).map(pairs).filter(|pairs| pairs.len() > 1);
         longer.flatten().take(MAX_PAIRS).map(|pair| self.sequence(&self.fields.weights(), &[pair]))
     }
 
-    /// These words next to each other in a field.
+    /// These words next to each other in one field.
     fn sequence(&self, fields: &[(Field, f32)], words: &[String]) -> Expr {
         let in_field = |&(field, weight): &(Field, f32)| match words {
             [word] => Expr::Word { field, text: word.clone(), weight },
@@ -144,12 +147,12 @@ impl Ranking<'_> {
         Expr::Best(fields.iter().map(in_field).collect())
     }
 
-    /// All of these somewhere.
+    /// All of these sequences, each in any field.
     fn reading(&self, fields: &[(Field, f32)], sequences: &[WordSequence]) -> Expr {
         one_or(sequences.iter().map(|words| self.sequence(fields, words)).collect(), Expr::All)
     }
 
-    /// A word in any of its ways: as it is, unfinished, misspelled, in two, or as one with its neighbours.
+    /// A word in any form: as it is, unfinished, misspelled, split in two, or joined with its neighbours.
     fn word(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> Expr {
         let others = fields.iter().map(|(field, weight)| (*field, weight * OTHER_WAY)).collect::<Vec<_>>();
         let readings = self.compounds.readings(word);
@@ -194,7 +197,7 @@ impl Ranking<'_> {
         alternative.clauses.iter().map(|clause| self.clause(clause, true))
     }
 
-    /// The words of a clause, in one of its fields as a phrase, or each anywhere in them.
+    /// The words of a clause: as a phrase in one of its fields, or each word in any of them.
     fn clause(&self, clause: &Clause, may_be_unfinished: bool) -> Expr {
         if clause.scope == Some(Scope::Version) {
             let (field, text) = (self.fields.version, clause.text.clone());
@@ -213,7 +216,7 @@ impl Ranking<'_> {
         let last = clause.words.last().filter(|_| may_be_unfinished && !clause.is_phrase);
         let words = clause.words.iter().map(|word| {
             if !may_be_unfinished && is_unspaced(word) {
-                // What is unwanted is meant as it is.
+                // Excluded text is matched exactly.
                 return self.sequence(&fields, &pairs(word));
             }
             let unfinished = clause.scope.is_some() && last == Some(word);
@@ -229,13 +232,13 @@ impl Ranking<'_> {
     }
 }
 
-/// The only one of a list, or all of them together.
+/// The only expression of a list, or the list combined by `together`.
 fn one_or(mut list: Vec<Expr>, together: fn(Vec<Expr>) -> Expr) -> Expr {
     if list.len() == 1 { list.remove(0) } else { together(list) }
 }
 
 impl Fields {
-    /// The fields that words are looked for in, with their weights.
+    /// The fields in which free words are searched, with their weights.
     pub fn weights(&self) -> [(Field, f32); 6] {
         [
             (self.name, 8.0),
@@ -247,7 +250,7 @@ impl Fields {
         ]
     }
 
-    /// The fields in which misspelled words are looked for.
+    /// The fields in which similarly spelled words are searched.
     pub fn spelled(&self) -> [Field; 5] {
         [self.name, self.title, self.tags, self.people, self.description]
     }

@@ -1,4 +1,4 @@
-//! What is indexed of an image.
+//! The schema of the index, and the document that is indexed for an image.
 
 use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
@@ -9,13 +9,13 @@ use super::query::MAX_CHARS;
 use super::words::{self, Cutter};
 use crate::catalog::SearchDoc;
 
-/// To be raised with every change of what documents or words are made of: an index of another version is made anew.
+/// To be incremented with every change of documents or tokenization: an index of another version is rebuilt.
 pub const VERSION: u32 = 5;
 
-/// The name of [`words::analyzer`] inside the index.
+/// Name of [`words::analyzer`] in the index.
 pub const ANALYZER: &str = "words";
 
-/// Fast fields, read by name.
+/// Names of fast fields, which are read by name.
 pub const IMAGE_ID: &str = "image_id";
 pub const JOB_ID: &str = "job_id";
 pub const JOB_VERSION: &str = "job_version";
@@ -25,30 +25,30 @@ pub const JOB_NAME: &str = "job_name";
 pub const FACETS: &str = "facets";
 pub const IS_SECONDARY: &str = "is_secondary";
 
-/// The longest value of a facet, in characters.
+/// Maximum length of a facet value, in characters.
 const FACET_CHARS: usize = 120;
 
-/// A whole text in the form in which exact matches compare: normal form, lower case, white space as single blanks.
+/// Normalises a whole text for exact matches: NFKC, lower case, white space as single blanks.
 pub fn key(text: &str) -> String {
     normal(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A name as people type it: its words with single blanks between.
+/// Normalises a name for matches by words: its words, without accents and signs, separated by single blanks.
 pub fn name_key(text: &str) -> String {
     words::plain(text).join(" ")
 }
 
-/// A name in that form, written as one word.
+/// A [`name_key`] written as one word.
 pub fn joined_key(name_key: &str) -> String {
     name_key.replace(' ', "")
 }
 
-/// A value of a facet in the one form in which values are counted, shown and compared.
+/// Normalises a facet value for counting, display and comparison: NFC, trimmed, truncated.
 pub fn facet_value(text: &str) -> String {
     composed(text.trim()).chars().take(FACET_CHARS).collect()
 }
 
-/// A version as a number that sorts as versions do, as far as 63 bits can tell. What is no version is 0.
+/// A version as a number in version order, as far as 63 bits can express it; 0 if it is not a version.
 pub fn version_number(text: &str) -> u64 {
     let (core, pre) = match text.split('+').next().unwrap_or_default().split_once('-') {
         Some((core, _)) => (core, true),
@@ -60,7 +60,7 @@ pub fn version_number(text: &str) -> u64 {
     major << 39 | minor.unwrap_or(0) << 20 | patch.unwrap_or(0) << 1 | u64::from(!pre)
 }
 
-/// Such a number as a text; empty for what was no version.
+/// The text of a [`version_number`], without pre-release; empty for 0.
 pub fn version_text(number: u64) -> String {
     match number {
         0 => String::new(),
@@ -68,7 +68,7 @@ pub fn version_text(number: u64) -> String {
     }
 }
 
-/// The fields of the index.
+/// Handles of the index's fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {
     pub image_id: Field,
@@ -77,9 +77,9 @@ pub struct Fields {
     pub package_version: Field,
     pub changed_at: Field,
     pub is_secondary: Field,
-    /// Not searched, but shown and sorted by.
+    /// Not searched; for display and sorting.
     pub job_name: Field,
-    /// All values of all facets, each behind its facet's letter.
+    /// All facet values, each prefixed by its facet's letter.
     pub facets: Field,
     /// [`key`] of the job's name.
     pub job_key: Field,
@@ -91,12 +91,12 @@ pub struct Fields {
     pub name: Field,
     pub title: Field,
     pub tags: Field,
-    /// Maintainer, their organisation, and the registry's.
+    /// Maintainer, the maintainer's organisation, and the organisation in the registry.
     pub people: Field,
     /// Names and media types of inputs and outputs.
     pub interface: Field,
     pub description: Field,
-    /// The fields that are only searched by their names.
+    /// This and the following fields are searched only if the query names them.
     pub maintainer: Field,
     pub org: Field,
     pub registry: Field,
@@ -104,7 +104,7 @@ pub struct Fields {
     pub outputs: Field,
     pub media: Field,
     pub platform: Field,
-    /// Job and package version as they are.
+    /// [`key`] of job and package version.
     pub version: Field,
 }
 
@@ -191,7 +191,7 @@ impl Fields {
         }
         out.add_text(self.name_key, name);
         for text in [doc.title.as_str(), repository, &doc.name, &with_org[0], &with_org[1]] {
-            // No query can equal a longer text.
+            // A query is never this long.
             if text.len() <= MAX_CHARS * 4 {
                 out.add_text(self.other_keys, key(text));
             }
@@ -202,7 +202,7 @@ impl Fields {
     }
 }
 
-/// What an image has of each facet.
+/// The facet values of an image.
 pub fn facet_values(doc: &SearchDoc) -> Vec<(Facet, String)> {
     let truth = |flag: bool| if flag { "true" } else { "false" }.to_owned();
     let mut values = vec![
@@ -238,7 +238,7 @@ fn add_keys(schema: &mut SchemaBuilder, name: &str) -> Field {
     schema.add_text_field(name, TextOptions::default().set_indexing_options(indexing))
 }
 
-/// With positions, for phrases.
+/// Adds a tokenized field with positions, for phrase queries.
 fn add_words(schema: &mut SchemaBuilder, name: &str) -> Field {
     let option = IndexRecordOption::WithFreqsAndPositions;
     let indexing = TextFieldIndexing::default().set_tokenizer(ANALYZER).set_index_option(option);

@@ -1,8 +1,8 @@
-//! Going through everything that matches, list by list: each document has a place in an array, and each list of documents
-//! with a word raises or adds to the scores there. The library's iterators of iterators are made for the best few of many;
-//! here all matches have to be seen, for totals and facets.
+//! Evaluates score expressions for all matching documents. Scores are in an array indexed by document; each postings
+//! list raises or adds to them. tantivy's scorers are made to find the best few of many documents; here every match
+//! must be visited, for totals and facets.
 //!
-//! Of several things that documents must have, the rarest is looked up first, and the others only in what has it.
+//! Of expressions that must all match, the cheapest is evaluated first, and the others only for its documents.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,94 +19,94 @@ use super::generation::index_error;
 use super::prefix;
 use super::{Error, Result};
 
-/// Constants of BM25 as everybody has them.
+/// BM25 parameters, with their usual values.
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
-/// What documents must have, and what they score for it. Scores are above 0.
+/// What documents must match, and their score for it. Scores are greater than 0.
 #[derive(Clone, Debug)]
 pub enum Expr {
     Everything(f32),
-    /// A word, or a whole text, of a field: the weight times one plus BM25, for one occurrence. BM25 of a word that is
-    /// everywhere comes close to nothing; with the one added, a match in a weighty field stays ahead.
+    /// A word, or a whole text, in a field: weight × (1 + BM25 of one occurrence). BM25 of a very frequent word is
+    /// close to 0; the added 1 keeps matches in a field with a high weight ahead.
     Word {
         field: Field,
         text: String,
         weight: f32,
     },
-    /// The same, but all score the same.
+    /// As `Word`, with a constant score.
     Term {
         field: Field,
         text: String,
         score: f32,
     },
-    /// A word that begins so.
+    /// Any word with this prefix.
     Begun {
         field: Field,
         text: String,
         score: f32,
     },
-    /// These words of a field next to each other.
+    /// These words in a field, next to each other.
     Phrase {
         field: Field,
         words: Vec<String>,
         score: f32,
     },
-    /// Any of these: the best score.
+    /// Any of these; the best score counts.
     Best(Vec<Expr>),
-    /// Any of these: the sum of the scores.
+    /// Any of these; scores are summed.
     Any(Vec<Expr>),
-    /// All of these: the sum of the scores.
+    /// All of these; scores are summed.
     All(Vec<Expr>),
-    /// What scores, scores so much more.
+    /// The expression, with a constant added to its scores.
     Plus(Box<Expr>, f32),
-    /// The first; the second only adds to its scores.
+    /// The first expression; the second only adds to its scores.
     With(Box<Expr>, Box<Expr>),
-    /// The first without what any of the others has.
+    /// The first expression, without documents that match any of the others.
     Without(Box<Expr>, Vec<Expr>),
 }
 
-/// Scores of documents, by their numbers in the view.
+/// Scores of documents, by document number in the [`View`].
 pub struct Scores {
-    /// 0 where nothing matches.
+    /// 0 for documents that do not match.
     of: Vec<f32>,
-    /// Those that match, each once, in no order.
+    /// The matching documents, without duplicates, unordered.
     docs: Vec<u32>,
 }
 
-/// The documents whose scores are asked for; `None` for all. Others may get a score too.
+/// The documents to evaluate; `None` for all. Only a hint: other documents may be scored too.
 type Within<'a> = Option<Candidates<'a>>;
 
-/// Documents that match so far.
+/// The documents that match so far.
 #[derive(Clone, Copy)]
 struct Candidates<'a> {
     /// Ascending.
     docs: &'a [u32],
-    /// Their scores, by number; 0 for all others.
+    /// Their scores by document number; 0 for all other documents.
     of: &'a [f32],
 }
 
-/// In a list that is so many times as long as what is asked for, each is looked up; a shorter one is gone through.
+/// A postings list longer than the candidates by this factor is searched by seeking to each; a shorter one is scanned.
 const WORTH_SEEKING: usize = 8;
 
-/// Works expressions out.
+/// Evaluates expressions, until a deadline.
 pub struct Evaluation<'a> {
     view: &'a View,
     until: Instant,
-    /// Where lists are, by field and text: each is looked for once.
+    /// Postings by field and text, so that each term is looked up once.
     lists: HashMap<(Field, String), Lists>,
 }
 
-/// Where the documents with a word are, in each segment.
+/// The postings of a term in each segment; `None` if the segment does not have it.
 type Lists = Rc<[Option<TermInfo>]>;
 
 impl Scores {
-    /// How many match.
+    /// Number of matching documents.
     pub fn count(&self) -> usize {
         self.docs.len()
     }
 
-    /// Numbers and scores of what matches.
+    /// The matching documents with their scores.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
         self.docs.iter().map(|doc| (*doc, self.of[*doc as usize]))
     }
@@ -127,7 +127,7 @@ impl Scores {
         *known += score;
     }
 
-    /// Adds to what matches here already.
+    /// Adds scores to documents that match here already.
     fn add_from(&mut self, others: &Self) {
         for (doc, score) in others.iter() {
             let known = &mut self.of[doc as usize];
@@ -138,7 +138,7 @@ impl Scores {
     }
 
     fn candidates(&mut self) -> Candidates<'_> {
-        // Made of ascending pieces, one for each list: merging them is what this sort is good at.
+        // The documents are a few ascending runs, one for each list, which the stable sort merges.
         self.docs.sort();
         Candidates { docs: &self.docs, of: &self.of }
     }
@@ -163,7 +163,7 @@ impl Scores {
 }
 
 impl<'a> Evaluation<'a> {
-    /// Gives up at `until`.
+    /// Evaluations fail after `until`.
     pub fn new(view: &'a View, until: Instant) -> Self {
         Self { view, until, lists: HashMap::new() }
     }
@@ -238,13 +238,12 @@ impl<'a> Evaluation<'a> {
         Ok(scores)
     }
 
-    /// How long the lists are that an expression goes through.
+    /// Total length of the postings lists that an expression reads.
     fn cost(&mut self, expr: &Expr) -> Result<u64> {
         match expr {
             Expr::Word { field, text, .. } | Expr::Term { field, text, .. } => self.length(*field, text),
             Expr::Phrase { field, words, .. } => words.iter().map(|word| self.length(*field, word)).sum(),
-            // Many short lists: going through them takes longer than one as long as they are together, which nobody knows
-            // before.
+            // A prefix has many short lists of unknown total length, which take longer than one list of that length.
             Expr::Everything(_) | Expr::Begun { .. } => Ok(u64::from(self.view.size)),
             Expr::Best(list) | Expr::Any(list) => list.iter().map(|expr| self.cost(expr)).sum(),
             Expr::All(list) => {
@@ -255,7 +254,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Raises scores to those of an expression.
+    /// Raises scores to at least those of an expression.
     fn raise(&mut self, docs: Within<'_>, expr: &Expr, scores: &mut Scores) -> Result<()> {
         self.in_time()?;
         match expr {
@@ -365,7 +364,7 @@ impl<'a> Evaluation<'a> {
         if is_late { Err(why()) } else { Ok(()) }
     }
 
-    /// In how many documents a field has a word.
+    /// Number of documents with a word in a field.
     fn length(&mut self, field: Field, text: &str) -> Result<u64> {
         Ok(self.lists(field, text)?.iter().flatten().map(|info| u64::from(info.doc_freq)).sum())
     }
@@ -388,9 +387,9 @@ impl<'a> Evaluation<'a> {
         free.unwrap_or_else(|| Scores { of: vec![0.0; self.view.size as usize], docs: Vec::new() })
     }
 
-    /// What is not needed any more serves the next ones, of other searches too.
+    /// Returns an array of scores for reuse, also by other searches.
     pub fn give_back(&self, mut scores: Scores) {
-        /// As many as a few searches need at once; each has some bytes for every document.
+        /// As many as a few concurrent searches need; each takes some bytes for every document.
         const KEPT: usize = 8;
         scores.clear();
         let mut free = self.view.free();
@@ -406,7 +405,7 @@ fn postings(segment: &tantivy::SegmentReader, field: Field, info: &TermInfo) -> 
     read.map_err(|why| index_error(why.into()))
 }
 
-/// The score of a word by the length of the field it stands in.
+/// The score of a word, by the encoded length of the field that contains it.
 fn relevance(weight: f32, frequency: u32, tokens: u64, docs: u32) -> [f32; 256] {
     let (frequency, docs) = (frequency as f32, docs as f32);
     let rarity = (1.0 + (docs - frequency + 0.5) / (frequency + 0.5)).ln() * (1.0 + K1);
@@ -417,12 +416,13 @@ fn relevance(weight: f32, frequency: u32, tokens: u64, docs: u32) -> [f32; 256] 
     })
 }
 
-/// Those that are not in a segment before the one that begins so.
+/// The documents from the number `base` on.
 fn from(docs: &[u32], base: u32) -> &[u32] {
     &docs[docs.partition_point(|doc| *doc < base)..]
 }
 
-/// Documents of a segment with a list, by their numbers in the view: all, or at least those that are asked for.
+/// Calls `with` for the documents of a segment's postings list, by number in the view: for all, or at least for those
+/// in `docs`.
 fn each(mut list: BlockSegmentPostings, base: u32, docs: Within<'_>, mut with: impl FnMut(u32)) {
     let length = list.doc_freq() as usize;
     match docs {
@@ -466,10 +466,10 @@ mod tests {
     use super::*;
     use crate::catalog::SearchDoc;
 
-    /// A document has a word where its number is a multiple.
+    /// A document has a word if its number is a multiple of the word's.
     const WORDS: [(&str, i64); 7] = [("a", 1), ("b", 2), ("c", 3), ("d", 7), ("ab", 50), ("bc", 333), ("cd", 5_000)];
 
-    /// In three segments, each long enough for several blocks of a list.
+    /// Three segments, each large enough for postings lists of several blocks.
     fn view() -> std::sync::Arc<View> {
         let made = Generation::in_memory().unwrap();
         for part in 0..3 {
@@ -517,7 +517,7 @@ mod tests {
         Evaluation::new(view, until).scores(expr).unwrap().iter().collect()
     }
 
-    /// What an expression means, every part of it worked out for all documents.
+    /// Reference evaluation: every part of an expression for all documents.
     fn meant(view: &View, expr: &Expr) -> Plain {
         let each = |list: &[Expr]| list.iter().map(|expr| meant(view, expr)).collect::<Vec<Plain>>();
         let merged = |list: &[Expr], with: fn(f32, f32) -> f32| {

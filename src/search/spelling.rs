@@ -1,4 +1,4 @@
-//! Words of the index that are spelled nearly as one that was typed.
+//! Finds words of the index that are spelled similarly to a typed word.
 
 use std::collections::HashMap;
 
@@ -12,41 +12,41 @@ use super::query::Query;
 use super::schema::Fields;
 use super::words::{is_unspaced, without_signs};
 
-/// The most words that one typed word may stand for.
+/// Maximum number of similar words of one typed word.
 const MAX_NEAR: usize = 24;
-/// So many words of a query may be misspelled.
+/// Maximum number of words of a query that are corrected.
 const MAX_WORDS: usize = 8;
-/// And so many neighbours written together.
+/// Maximum number of neighbours written together that are corrected.
 const MAX_PAIRS: usize = 4;
-/// So many words of the index are looked at for one typed word, in one field of one segment.
+/// Maximum number of similar words that are read for one typed word, in one field of one segment.
 const MAX_LOOKED: usize = 2_000;
 
-/// How much is put up with.
+/// How many mistakes are tolerated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tolerance {
     /// One mistake from five letters on, two from nine.
     Usual,
-    /// One mistake in words of three and four letters too.
+    /// One mistake also in words of three and four letters.
     ShortWords,
 }
 
-/// A word of the index.
+/// A word of the index that is similar to a typed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near {
     pub word: String,
     pub mistakes: usize,
-    /// In how many documents it is, counted once for each field.
+    /// Number of documents with the word, counted once for each field.
     pub docs: u64,
 }
 
-/// For each typed word those that are near, best first; without the word itself.
+/// For each typed word the similar ones, best first; without the word itself.
 pub type Spellings = HashMap<String, Vec<Near>>;
 
-/// How many mistakes a word may have.
+/// Number of mistakes allowed in a word.
 fn allowed(word: &str, tolerance: Tolerance) -> u8 {
     match word.chars().count() {
         _ if word.chars().any(|c| c.is_ascii_digit()) => 0,
-        // Of these the index has pairs of letters only: one that is wrong is one pair less.
+        // Unspaced words are indexed as pairs of letters: a wrong letter only misses its pairs.
         _ if is_unspaced(word) => 0,
         _ if without_signs(word).is_some() => 0,
         3..=4 => u8::from(tolerance == Tolerance::ShortWords),
@@ -56,13 +56,13 @@ fn allowed(word: &str, tolerance: Tolerance) -> u8 {
     }
 }
 
-/// What the free words of a query may have been meant to be.
+/// Similarly spelled words for the free words of a query.
 pub fn near(view: &View, fields: &Fields, query: &Query, tolerance: Tolerance) -> tantivy::Result<Spellings> {
     let words = query.alternatives.iter().flat_map(|alternative| alternative.words());
     near_words(view, fields, words.take(MAX_WORDS).map(str::to_owned), tolerance)
 }
 
-/// What two neighbours may have been meant to be that others write as one.
+/// Similarly spelled words for pairs of neighbours written as one word.
 pub fn near_joined(view: &View, fields: &Fields, query: &Query) -> tantivy::Result<Spellings> {
     let joined = query.alternatives.iter().flat_map(|alternative| alternative.joined());
     let pairs = joined.filter(|joined| joined.of.len() == 2).map(|joined| joined.text);
@@ -91,7 +91,8 @@ fn near_words(
 
 fn near_word(searcher: &Searcher, fields: &[Field], word: &str, mistakes: u8) -> tantivy::Result<Vec<Near>> {
     let mut docs: HashMap<String, u64> = HashMap::new();
-    // Of any field: it looks at the text alone, and making it takes longer than most of the walks.
+    // One automaton for all fields: it depends on the text only, and building it takes longer than most of the
+    // searches.
     let Some(any) = fields.first() else { return Ok(Vec::new()) };
     let dfa = FuzzyTermQuery::new(Term::from_field_text(*any, word), mistakes, true).automaton()?;
     for &field in fields {
@@ -119,8 +120,8 @@ fn near_word(searcher: &Searcher, fields: &[Field], word: &str, mistakes: u8) ->
     Ok(near)
 }
 
-/// The free words with each unknown one replaced by the nearest that is known; `None` where all are known, or nothing is
-/// near.
+/// The free words, with each unknown one replaced by the most similar word; `None` if all are known, or none has a
+/// similar word.
 pub fn did_you_mean(query: &Query, spellings: &Spellings, is_known: impl Fn(&str) -> bool) -> Option<String> {
     let [alternative] = query.alternatives.as_slice() else { return None };
     if !alternative.clauses.is_empty() || !query.excluded.is_empty() {
@@ -141,7 +142,8 @@ pub fn did_you_mean(query: &Query, spellings: &Spellings, is_known: impl Fn(&str
     changed.then(|| words.join(" "))
 }
 
-/// How many letters were added, left out, changed, or swapped with their neighbour.
+/// Edit distance: number of letters added, omitted, changed, or swapped with their neighbour (optimal string
+/// alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = [vec![0; b.len() + 1], vec![0; b.len() + 1], (0..=b.len()).collect::<Vec<usize>>()];

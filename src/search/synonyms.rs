@@ -1,18 +1,18 @@
-//! Words that mean the same in this field of work. Pure.
+//! Synonyms of this field of work. Pure.
 
 use std::collections::HashMap;
 
 const OURS: &str = include_str!("../../config/synonyms.txt");
 
-/// The most words that one way to say something has.
+/// Maximum number of words of a synonym.
 const LONGEST: usize = 4;
-/// The most ways that a group has, and the most groups: each is work for a query.
+/// Maximum number of synonyms in a group, and of groups: each adds work to queries.
 const WAYS: usize = 16;
 const GROUPS: usize = 10_000;
 
 type Way = Vec<String>;
 
-/// Groups of ways to say the same.
+/// Groups of words and phrases with the same meaning.
 #[derive(Debug)]
 pub struct Synonyms {
     ways: HashMap<Way, Vec<usize>>,
@@ -26,7 +26,8 @@ impl Default for Synonyms {
 }
 
 impl Synonyms {
-    /// Our own, and those of a text of the same form: a line a group, `#` before remarks, `_` between the words of one way.
+    /// The built-in groups, and those of a text in the same format: one group a line, `#` starts a comment, `_` joins
+    /// the words of a phrase.
     ///
     /// # Errors
     /// Names the line and what is wrong with it.
@@ -42,7 +43,7 @@ impl Synonyms {
     }
 
     fn add(&mut self, line: &str) -> Result<(), String> {
-        // Word by word, as queries are read: of some scripts blanks are no more than a way to write.
+        // Split into words like queries, since blanks do not separate words in every script.
         let way = |way: &str| way.split('_').flat_map(super::words::plain).collect();
         let group: Vec<Way> = line.split_whitespace().map(way).collect();
         if group.is_empty() {
@@ -68,7 +69,7 @@ impl Synonyms {
         LONGEST
     }
 
-    /// The other ways to say these words; empty when there are none.
+    /// The synonyms of these words; empty if there are none.
     pub fn others(&self, words: &[String]) -> Vec<Way> {
         let groups = self.ways.get(words).into_iter().flatten().flat_map(|number| &self.groups[*number]);
         let mut others: Vec<Way> = groups.filter(|way| way.as_slice() != words).cloned().collect();

@@ -1,5 +1,5 @@
-//! Answers about words, remembered while an index stays as it is: the same words are searched for again and again, and while
-//! somebody types, all words but the last stay the same.
+//! Caches look-ups of words for one state of the index: the same words are searched again and again, and while a query
+//! is typed, all words but the last stay the same.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,27 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::compounds::{JoinedWord, WordSequence};
 use super::spelling::Near;
 
-/// Of each kind. A query has at most 32 words, and a word at most 24 near ones: a few megabytes.
+/// Maximum number of entries per cache. A query has at most 32 words, a word at most 24 similar ones: a few megabytes.
 const MAX_ANSWERS: usize = 2_000;
 
-/// What was looked up in one state of the index.
+/// The caches for one state of the index.
 #[derive(Default)]
 pub struct WordLookups {
-    /// Other ways to read a word.
+    /// Other readings of a word.
     pub readings: WordCache<String, Vec<Vec<WordSequence>>>,
-    /// Neighbours written together, and whether they may go on.
+    /// By neighbours written together, and whether the last of them may be unfinished.
     pub joined: WordCache<(String, bool), JoinedWord>,
-    /// Words that are spelled nearly so, with at most so many mistakes.
+    /// Similarly spelled words, by word and maximum number of mistakes.
     pub near: WordCache<(String, u8), Vec<Near>>,
 }
 
-/// Answers by what was asked. Shared by all searches.
+/// A cache shared by all searches.
 pub struct WordCache<K, V> {
     answers: Mutex<HashMap<K, Arc<V>>>,
 }
 
 impl<K: Eq + Hash, V> WordCache<K, V> {
-    /// The answer that is known, or that `look_up` gives now. Failures are not remembered.
+    /// The cached value, or that of `look_up`. Errors are not cached.
     pub fn get_or(&self, key: K, look_up: impl FnOnce(&K) -> tantivy::Result<V>) -> tantivy::Result<Arc<V>> {
         if let Some(known) = self.answers().get(&key) {
             return Ok(Arc::clone(known));

@@ -1,6 +1,6 @@
-//! How texts become words: runs of letters and digits, as `letters` writes them; identifiers also in their parts, compounds
-//! also written together, and words of some languages also as their stems. Of scripts that are written without blanks each two
-//! neighbours are a word, so that every part of a text is found. Pure.
+//! Tokenizes texts: words are runs of letters and digits in normalised form; identifiers are also split into parts,
+//! compounds also joined, and words of some languages also stemmed. In scripts written without blanks, each pair of
+//! neighbouring letters is a word, so that every part of a text is found. Pure.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -12,26 +12,25 @@ use unicode_script::{Script, UnicodeScript as _};
 
 use super::letters::{FoldedLetter, LetterCase, WordKind, letters};
 
-/// Longer words, in bytes, are no words: nobody types them.
+/// Maximum length of a word, in bytes; longer ones are not indexed, as nobody searches for them.
 const MAX_WORD_BYTES: usize = 255;
-/// In letters.
+/// Maximum length of an acronym, in letters.
 pub const LONGEST_ACRONYM: usize = 6;
-/// So many words are looked for next to each other: each place of a text is compared with all of them.
+/// Maximum number of words of a phrase: each position of a text is compared with all of them.
 pub const LONGEST_SEQUENCE: usize = 64;
 
-/// Cuts what was cut already by [`indexed`]: at white space only, since a word stands for itself.
+/// tantivy's analyzer for texts that [`indexed`] has tokenized already: splits at white space only.
 pub fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(tantivy::tokenizer::WhitespaceTokenizer::default()).build()
 }
 
-/// The words of a text in their order, without parts and stems: `landCover` is `landcover`. What is written without blanks is
-/// one word.
+/// The words of a text in order, without parts and stems: `landCover` is `landcover`. Unspaced text is one word.
 pub fn plain(text: &str) -> Vec<String> {
     let text = WordCut::new(text);
     text.words.iter().filter(|word| text.is_word(word)).map(|word| text.word(word)).collect()
 }
 
-/// The words of a query: identifiers only in their parts.
+/// The words of a query: identifiers are replaced by their parts.
 pub fn typed(text: &str) -> Vec<String> {
     let text = WordCut::new(text);
     let parts = |word| if text.is_signed(word) { vec![word.letters.clone()] } else { text.parts(word, false) };
@@ -39,13 +38,13 @@ pub fn typed(text: &str) -> Vec<String> {
     parts.filter(|word| text.is_word(word)).map(|word| text.word(&word)).collect()
 }
 
-/// Whether a word was written without blanks around it, so that the index has only [`pairs`] of it.
+/// Whether a word is of a script written without blanks, so that the index has only its [`pairs`].
 pub fn is_unspaced(word: &str) -> bool {
     word.chars().next().and_then(WordKind::of) == Some(WordKind::Unspaced)
 }
 
-/// What the index has of a word, in its order: the word itself, or all two neighbours of what is written without blanks, as far
-/// as anybody types: [`LONGEST_SEQUENCE`].
+/// The index terms of a word, in order: the word itself, or the pairs of neighbouring letters of an unspaced word, at
+/// most [`LONGEST_SEQUENCE`].
 pub fn pairs(word: &str) -> Vec<String> {
     let letters: Vec<char> = word.chars().collect();
     if letters.len() <= 2 || !is_unspaced(word) {
@@ -54,13 +53,13 @@ pub fn pairs(word: &str) -> Vec<String> {
     letters.windows(2).take(LONGEST_SEQUENCE).map(|pair| pair.iter().collect()).collect()
 }
 
-/// A word with its signs, such as `c++`, without them; `None` for any other.
+/// A word such as `c++` without its signs; `None` for a word without signs.
 pub fn without_signs(word: &str) -> Option<&str> {
     let bare = word.trim_end_matches(['+', '#']);
     (bare.len() < word.len()).then_some(bare)
 }
 
-/// Cuts the texts of documents, and remembers how: versions of a job have most texts in common, and so have jobs of one
+/// Tokenizes the texts of documents, with a cache: versions of a job have most texts in common, and so have jobs of one
 /// author.
 #[derive(Default)]
 pub struct Cutter {
@@ -69,7 +68,7 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// Bytes of texts and their words.
+    /// Maximum size of the cache: texts and their words, in bytes.
     const REMEMBERED: usize = 8 << 20;
 
     /// As [`indexed`].
@@ -86,11 +85,12 @@ impl Cutter {
     }
 }
 
-/// The words of a document, then the other ways to write them and their parts, then the stems of all, each once.
+/// The index terms of a text: its words in order, then their joined forms and parts, then the stems of all. Only the
+/// words may repeat.
 fn indexed(text: &str) -> String {
     let (mut words, others): (Vec<Span>, Vec<Span>) =
         spans(text).into_iter().partition(|span| span.kind == SpanKind::Word);
-    // Whole words keep their order and their neighbours; the others come after all of them.
+    // Words keep their order and neighbours, for phrases; everything else comes after them.
     let mut words: Vec<String> = words.drain(..).map(|span| span.word).collect();
     let mut known: HashSet<String> = words.iter().cloned().collect();
     words.extend(others.into_iter().map(|span| span.word).filter(|word| known.insert(word.clone())));
@@ -112,15 +112,15 @@ pub struct Span {
 /// What a span is in its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
-    /// It stands there. All of them together are the text.
+    /// A word of the text. Together they cover all words of the text.
     Word,
-    /// A part of one.
+    /// A part of a word.
     Part,
-    /// Two of them, with no more than a sign between; or the letters of an acronym.
+    /// Two words with one sign between them, or the letters of an acronym, joined.
     Joined,
 }
 
-/// Where the words of a text stand, each before its own parts: what [`indexed`] makes words of.
+/// The words of a text with their positions, each before its own parts: the input of [`indexed`].
 pub fn spans(text: &str) -> Vec<Span> {
     let text = WordCut::new(text);
     let mut spans = Vec::new();
@@ -146,17 +146,17 @@ pub fn spans(text: &str) -> Vec<Span> {
     spans
 }
 
-/// A text that ends in a word which is not finished.
+/// A text whose last word is unfinished.
 pub struct Unfinished<'a> {
     /// The text before that word.
     pub before: &'a str,
-    /// What there is of it, and without blanks.
+    /// The unfinished word so far, normalised and without blanks.
     pub begun: String,
     pub is_unspaced: bool,
 }
 
 impl<'a> Unfinished<'a> {
-    /// `None` where the last word is finished.
+    /// `None` if the last word is finished.
     pub fn read(typed: &'a str) -> Option<Self> {
         let text = WordCut::new(typed);
         let last = text.words.last().filter(|last| last.letters.end == text.letters.len())?;
@@ -173,9 +173,9 @@ impl<'a> Unfinished<'a> {
     }
 }
 
-/// How a text without blanks goes on where it has these letters: to the end of what is of the same script.
+/// The occurrences of these letters in an unspaced text, each up to the end of the same script.
 pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
-    /// More letters are more than a word.
+    /// Maximum length of a completion, in letters: more is longer than a word.
     const LONGEST: usize = 24;
     let cut = WordCut::new(text);
     let begun: Vec<char> = begun.chars().collect();
@@ -200,13 +200,13 @@ pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
     found
 }
 
-/// A text and the words in it.
+/// A normalised text and its words.
 struct WordCut {
     letters: Vec<FoldedLetter>,
     words: Vec<CutWord>,
 }
 
-/// A word by its letters. One that is written without blanks may have some.
+/// A word as a range of letters. One of unspaced text may contain blanks.
 struct CutWord {
     letters: Range<usize>,
     kind: WordKind,
@@ -226,7 +226,7 @@ impl WordCut {
             at += letters[at..].iter().take_while(|letter| kind.has(letter.c)).count();
             at += if at == start + 1 { signs(&letters[start..]) } else { 0 };
             match words.last_mut() {
-                // Whether there is a blank differs from text to text.
+                // Blanks within unspaced text vary from text to text, so they do not separate words.
                 Some(last)
                     if kind == WordKind::Unspaced
                         && last.kind == kind
@@ -262,18 +262,19 @@ impl WordCut {
         Span { range: first.range.start..last.range.end, word, kind }
     }
 
-    /// Words of usual length only.
+    /// Whether the word is not longer than [`MAX_WORD_BYTES`].
     fn is_word(&self, word: &CutWord) -> bool {
         let bytes = || self.letters[word.letters.clone()].iter().map(|letter| letter.c.len_utf8()).sum::<usize>();
         word.kind == WordKind::Unspaced || word.letters.len() * 4 <= MAX_WORD_BYTES || bytes() <= MAX_WORD_BYTES
     }
 
-    /// Whether it is one such as `c++`.
+    /// Whether the word ends in signs, as `c++` does.
     fn is_signed(&self, word: &CutWord) -> bool {
         matches!(self.letters[word.letters.end - 1].c, '+' | '#')
     }
 
-    /// A word cut where a capital follows a small letter; and, if wished, where digits follow letters. Without signs.
+    /// Splits a word where a capital follows a lower-case letter and, if `at_digits`, where digits follow letters.
+    /// Signs are dropped.
     fn parts(&self, word: &CutWord, at_digits: bool) -> Vec<Range<usize>> {
         if word.kind == WordKind::Unspaced {
             return vec![word.letters.clone()];
@@ -295,8 +296,8 @@ impl WordCut {
         parts
     }
 
-    /// Whether two neighbours are a compound: `time-series`, `o'brien`, `pm2.5`; but not `1.0` and `band-2`, whose digits stand
-    /// for themselves.
+    /// Whether two neighbours form a compound: `time-series`, `o'brien`, `pm2.5`; but not `1.0` and `band-2`, whose
+    /// digits are words of their own.
     fn are_joined(&self, word: &CutWord, next: &CutWord) -> bool {
         let [between] = &self.letters[word.letters.end..next.letters.start] else { return false };
         let has_letters = |word: &CutWord| self.letters[word.letters.clone()].iter().any(|it| it.c.is_alphabetic());
@@ -311,7 +312,7 @@ impl WordCut {
             && self.is_word(&CutWord { letters: word.letters.start..next.letters.end, kind: word.kind })
     }
 
-    /// Where an acronym such as `U.S.G.S.` ends that begins with a word, without its last full stop.
+    /// The end of an acronym such as `U.S.G.S.` that begins with this word, without its last full stop.
     fn acronym(&self, at: usize) -> Option<usize> {
         let is_letter = |word: &&CutWord| word.letters.len() == 1 && self.letters[word.letters.start].c.is_alphabetic();
         let is_next = |word: &CutWord, next: &CutWord| matches!(&self.letters[word.letters.end..next.letters.start], [between] if between.c == '.');
@@ -322,14 +323,14 @@ impl WordCut {
         (!is_inside && letters > 2 && (3..=LONGEST_ACRONYM).contains(&length)).then(|| words[length - 1].letters.end)
     }
 
-    /// Whether it is several letters and then digits: `pm2`, but not `v2`.
+    /// Whether the word is several letters followed by digits: `pm2`, but not `v2`.
     fn is_amount(&self, word: &CutWord) -> bool {
         let letters = &self.letters[word.letters.clone()];
         let digits = letters.iter().rev().take_while(|letter| letter.c.is_ascii_digit()).count();
         digits > 0 && letters.len() > digits + 1
     }
 
-    /// All two neighbours of what is written without blanks, and each letter.
+    /// Adds all pairs of neighbouring letters of an unspaced word, and each letter.
     fn unspaced(&self, word: &CutWord, spans: &mut Vec<Span>) {
         let at: Vec<usize> = word.letters.clone().filter(|at| !is_blank(self.letters[*at].c)).collect();
         let span = |letters: &[usize], kind| {
@@ -342,12 +343,12 @@ impl WordCut {
     }
 }
 
-/// What may stand between two words of one text without blanks.
+/// Whether a character may occur between words of unspaced text without ending it.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '・'
 }
 
-/// Whether a text goes on with a sign of its last word, as `c++` does.
+/// Whether `rest` begins with a sign that belongs to the last word of `text`, as in `c++`.
 pub fn is_sign(text: &str, rest: &str) -> bool {
     let bare = text.strip_suffix('+').filter(|_| !rest.starts_with("++")).unwrap_or(text);
     let mut before = bare.chars().rev();
@@ -358,7 +359,7 @@ pub fn is_sign(text: &str, rest: &str) -> bool {
     signs(&letters(&start.collect::<String>())) == 2
 }
 
-/// How many signs belong to a letter at the beginning of a text: `c++`, `c#`.
+/// Number of signs that belong to the first letter: 2 for `c++`, 1 for `c#`.
 fn signs(letters: &[FoldedLetter]) -> usize {
     let at = |at: usize| letters.get(at).map(|letter| letter.c);
     let signs = match (at(1), at(2)) {
@@ -370,20 +371,21 @@ fn signs(letters: &[FoldedLetter]) -> usize {
     if goes_on || !letters[0].c.is_ascii_alphabetic() { 0 } else { signs }
 }
 
-/// Whether the stem of a word with this first letter may have another: of Arabic words the article is cut off.
+/// Whether a word with this first letter may have a stem with another one: the article of Arabic words is removed.
 pub fn stem_may_begin_otherwise(first: char) -> bool {
     ARABIC_ARTICLE.starts_with(first)
 }
 
-/// It is written with its word.
+/// The Arabic article, which is written together with its word.
 const ARABIC_ARTICLE: &str = "ال";
 
-/// The stem of a word, if it is another word. It begins with the same letter but for [`stem_may_begin_otherwise`].
+/// The stem of a word; `None` if it is the word itself. It begins with the same letter, except for
+/// [`stem_may_begin_otherwise`].
 pub fn stem(word: &str) -> Option<String> {
-    /// So many stems are remembered: texts of one field use the same words again and again.
+    /// Maximum number of cached stems: texts of one field use the same words again and again.
     const REMEMBERED: usize = 20_000;
     thread_local! {
-        /// Making one takes longer than cutting a text with it.
+        /// Building a stemmer takes longer than stemming a text.
         static STEMMERS: RefCell<[TextAnalyzer; 3]> =
             RefCell::new([Language::English, Language::Russian, Language::Greek].map(|language| {
                 TextAnalyzer::builder(RawTokenizer::default()).filter(Stemmer::new(language)).build()
@@ -482,7 +484,7 @@ mod tests {
             assert_eq!(cutter.indexed(text), indexed(text));
         }
         assert_eq!(cutter.known.len(), 3);
-        // What is remembered has a limit.
+        // The size of the cache is limited.
         cutter.bytes += Cutter::REMEMBERED;
         assert_eq!(cutter.indexed("landCover"), indexed("landCover"));
         assert_eq!((cutter.known.len(), cutter.bytes), (1, "landCover".len() + indexed("landCover").len()));
