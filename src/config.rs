@@ -44,6 +44,35 @@ pub struct Settings {
     pub runs: Runs,
     pub search: Search,
     pub log: Log,
+    #[serde(skip)]
+    pub engine_variables: EngineVariables,
+}
+
+/// What the variables of Docker and Podman say of the container engine, as they are.
+#[derive(Clone, Debug, Default)]
+pub struct EngineVariables {
+    pub docker_host: Option<String>,
+    pub docker_context: Option<String>,
+    pub docker_tls_verify: Option<String>,
+    pub docker_cert_path: Option<PathBuf>,
+    pub container_host: Option<String>,
+    /// Docker's folder: `DOCKER_CONFIG`, or `.docker` in the user's home.
+    pub docker_folder: Option<PathBuf>,
+}
+
+impl EngineVariables {
+    fn of(environment: &HashMap<String, String>) -> Self {
+        let given = |name: &str| environment.get(name).filter(|text| !text.is_empty()).cloned();
+        let own = || given("HOME").map(|home| Path::new(&home).join(".docker"));
+        Self {
+            docker_host: given("DOCKER_HOST"),
+            docker_context: given("DOCKER_CONTEXT"),
+            docker_tls_verify: given("DOCKER_TLS_VERIFY"),
+            docker_cert_path: given("DOCKER_CERT_PATH").map(PathBuf::from),
+            container_host: given("CONTAINER_HOST"),
+            docker_folder: given("DOCKER_CONFIG").map(PathBuf::from).or_else(own),
+        }
+    }
 }
 
 /// Options of the section `[database]`.
@@ -150,6 +179,8 @@ pub struct Scan {
 pub struct Runs {
     pub workers: usize,
     pub engine: String,
+    pub engine_context: String,
+    pub engine_certificates: PathBuf,
     pub folder: PathBuf,
     pub local_images: bool,
     pub input_roots: Vec<PathBuf>,
@@ -267,6 +298,7 @@ impl Settings {
         let mut settings: Self = merged.try_into().map_err(|why: toml::de::Error| Error(why.message().to_owned()))?;
         settings.database.read_password().map_err(Error)?;
         settings.runs.check_roots().map_err(Error)?;
+        settings.engine_variables = EngineVariables::of(environment);
         Ok(settings)
     }
 

@@ -51,7 +51,7 @@ impl Finding {
 }
 
 /// Examines what a configuration names, and the engine at an address, if one is given.
-pub async fn examine(settings: &Settings, engine: Option<&str>) -> Vec<Finding> {
+pub async fn examine(settings: &Settings, engine: Option<String>) -> Vec<Finding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
         && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());

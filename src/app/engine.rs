@@ -1,7 +1,8 @@
 //! The container engine of this machine, opened when somebody needs it.
 
 use super::{App, Error, Result};
-use crate::engine::docker::Docker;
+use crate::config::Settings;
+use crate::engine::docker::{Docker, EngineChoice};
 use crate::engine::hold::may_mount;
 use crate::engine::runtime::{self, Engine, Runtime as _};
 
@@ -17,6 +18,26 @@ pub(super) struct Machine {
     pub holds: bool,
 }
 
+/// Which engine a configuration names: its options go before the variables of Docker and Podman.
+pub(super) fn engine_choice(settings: &Settings) -> EngineChoice {
+    let (runs, variables) = (&settings.runs, settings.engine_variables.clone());
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let has_certificates = !runs.engine_certificates.as_os_str().is_empty();
+    let [address, context] = [&runs.engine, &runs.engine_context].map(given);
+    EngineChoice {
+        address: address.or_else(|| variables.docker_host.filter(|_| context.is_none())),
+        context: context.or(variables.docker_context),
+        of_podman: variables.container_host,
+        tls_verify: if has_certificates { Some("1".to_owned()) } else { variables.docker_tls_verify },
+        certificates: if has_certificates {
+            Some(runs.engine_certificates.clone())
+        } else {
+            variables.docker_cert_path
+        },
+        docker_folder: variables.docker_folder,
+    }
+}
+
 impl App {
     /// The engine; what is known of it is kept until it fails.
     ///
@@ -27,8 +48,7 @@ impl App {
         if let Some(machine) = &*kept {
             return Ok(machine.clone());
         }
-        let address = Some(self.settings().runs.engine.as_str()).filter(|address| !address.is_empty());
-        let docker = Docker::open(address).await?;
+        let docker = engine_choice(self.settings()).open().await?;
         let place = self.held_folder().join(PROBE);
         let may_mount = tokio::task::spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
         let holds = may_mount && docker.sees_our_mounts().await;

@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use super::engine_at::EngineAt;
 use super::render::{json_line, tame};
 use super::{Exit, print};
 use crate::app::{Finding, Verdict, examine};
@@ -15,13 +14,14 @@ pub(super) struct Options {
     /// As JSON
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    engine: EngineAt,
+    /// Address of another container engine than the service's, which runs.engine or Docker's and Podman's variables name
+    #[arg(long, value_name = "ADDRESS")]
+    engine: Option<String>,
 }
 
 pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit> {
     let settings = Settings::load(flags)?;
-    let mut findings = examine(&settings, options.engine.named()).await;
+    let mut findings = examine(&settings, options.engine.clone()).await;
     findings.push(file_handles(&settings));
     if options.json {
         print(json_line(&findings)?)?;

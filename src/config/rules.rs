@@ -97,6 +97,8 @@ const RULES: &[(&str, Rule)] = &[
     ("events.keep_days", Whole(0, MAX_DAYS)),
     ("runs.workers", Whole(0, 1000)),
     ("runs.engine", Text(engine)),
+    ("runs.engine_context", Text(any)),
+    ("runs.engine_certificates", Text(any)),
     ("runs.folder", Text(any)),
     ("runs.local_images", Switch),
     ("runs.input_roots", Texts(path)),
@@ -324,8 +326,9 @@ fn host(text: &str) -> Result<(), String> {
 
 fn engine(text: &str) -> Result<(), String> {
     let is_socket = text.strip_prefix("unix://").unwrap_or(text).starts_with('/');
-    let is_host = url::Url::parse(text)
-        .is_ok_and(|url| matches!(url.scheme(), "tcp" | "http") && url.host_str().is_some_and(|host| !host.is_empty()));
+    let is_host = url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "tcp" | "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty())
+    });
     must_be(
         text.is_empty() || is_socket || is_host,
         "unix:///PATH/docker.sock or tcp://HOST:PORT, or empty for the usual sockets",

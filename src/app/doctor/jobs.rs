@@ -2,18 +2,19 @@
 
 use tokio::task::spawn_blocking;
 
+use super::super::engine::engine_choice;
 use super::{Finding, good, notice};
 use crate::auth::random_id;
 use crate::config::{RunNetwork, Settings};
-use crate::engine::docker::Docker;
+use crate::engine::docker::{Docker, EngineChoice};
 use crate::engine::hold::may_mount;
 use crate::engine::runtime::Runtime as _;
 
-/// The engine at an address, or the configured one, or one at the usual sockets; and whether it sees what SILO mounts.
-pub(super) async fn engine(settings: &Settings, at: Option<&str>) -> Vec<Finding> {
+/// The engine at an address, or the configured one; and whether it sees what SILO mounts.
+pub(super) async fn engine(settings: &Settings, at: Option<String>) -> Vec<Finding> {
     const ABOUT: &str = "container engine";
-    let configured = Some(settings.runs.engine.as_str()).filter(|address| !address.is_empty());
-    let docker = Docker::open(at.or(configured)).await;
+    let configured = engine_choice(settings);
+    let docker = EngineChoice { address: at.or(configured.address), ..configured }.open().await;
     let told = match &docker {
         Ok(docker) => docker.engine().await,
         Err(why) => Err(why.clone()),

@@ -32,7 +32,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Docker's `config.json`, as far as it is about logins and the engine. Other programs write it as well: what they leave out
+/// Docker's `config.json`, as far as it is about logins. Other programs write it as well: what they leave out
 /// may be null.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -40,7 +40,6 @@ pub(in crate::cli) struct DockerConfig {
     auths: Option<BTreeMap<String, Option<Auth>>>,
     cred_helpers: Option<BTreeMap<String, Option<String>>>,
     creds_store: Option<String>,
-    current_context: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -86,11 +85,6 @@ impl DockerConfig {
         serde_json::from_str(&text.with_context(unusable)?)
             .map_err(|why| anyhow!("it is no such JSON (line {}, column {})", why.line(), why.column()))
             .with_context(unusable)
-    }
-
-    /// The name of the engine that was chosen; empty for none.
-    pub(in crate::cli) fn current_context(&self) -> String {
-        self.current_context.clone().unwrap_or_default()
     }
 
     /// The login for a host; `None`: nobody has logged in there.

@@ -35,7 +35,7 @@ impl EngineAddress {
             None if url.starts_with("https://") => {
                 return Err(unusable(format!(
                     "the engine's address {url} wants TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, \
-                     cert.pem and key.pem"
+                     cert.pem and key.pem (of a service: runs.engine_certificates)"
                 )));
             }
             None if is_tcp => bollard::Docker::connect_with_http(url, seconds, version),

@@ -2,6 +2,7 @@
 
 mod address;
 mod build;
+mod choice;
 mod create;
 mod failure;
 mod images;
@@ -34,6 +35,7 @@ use failure::Failure;
 
 pub use address::{EngineAddress, EngineTls};
 pub use build::Build;
+pub use choice::EngineChoice;
 pub use images::{Listed, Named, TOKEN_USER};
 pub use session::Session;
 

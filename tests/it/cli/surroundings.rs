@@ -5,11 +5,16 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, UnixStream};
 
 use super::build::Project;
+use super::program::silo_in;
+use crate::runs::Runs;
+use crate::support::docker_engine::{DockerEngine, engine};
 use crate::support::docker_registry::DockerRegistry;
+use crate::support::process::Engine as Database;
 use crate::support::tls::{Authority, Clients, Front};
 
 fn docker_config(project: &Project, text: &str) {
@@ -112,20 +117,29 @@ async fn on_tcp(host: &str) -> String {
     address
 }
 
+/// An engine behind TLS, and its authority.
+async fn behind_tls(engine: &DockerEngine) -> (Front, Authority) {
+    let authority = Authority::new("the engine's");
+    let front = Front::start(&authority, Clients::Only(&authority), on_tcp(&engine.host).await).await;
+    (front, authority)
+}
+
+/// What a client of the engine needs, as Docker names it.
+fn write_certificates(authority: &Authority, folder: &Path) {
+    let client = authority.sign("client");
+    fs::create_dir_all(folder).unwrap();
+    for (name, text) in
+        [("ca.pem", &authority.certificate), ("cert.pem", &client.certificate), ("key.pem", &client.key)]
+    {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_to_the_engine_is_done_or_refused() {
     let project = Project::new("behind-tls").await;
-    let authority = Authority::new("the engine's");
-    let front = Front::start(&authority, Clients::Only(&authority), on_tcp(&project.engine.host).await).await;
-    let client = authority.sign("client");
-    let write_to = |folder: &Path| {
-        fs::create_dir_all(folder).unwrap();
-        for (name, text) in
-            [("ca.pem", &authority.certificate), ("cert.pem", &client.certificate), ("key.pem", &client.key)]
-        {
-            fs::write(folder.join(name), text).unwrap();
-        }
-    };
+    let (front, authority) = behind_tls(&project.engine).await;
+    let write_to = |folder: &Path| write_certificates(&authority, folder);
     let (certificates, nothing) = (project.path().join("certificates"), project.path().join("nothing"));
     write_to(&certificates);
     let address = format!("tcp://{}", front.host());
@@ -153,4 +167,47 @@ async fn tls_to_the_engine_is_done_or_refused() {
     project.build(&["-q"]).expect_success();
     let safe = [("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "safe")];
     project.silo_with(&safe, &["run", ".", "-o", "out", "--network", "none"], "").expect_success();
+}
+
+/// By the same rule as commands: options of its own go before variables, an address before a context.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_finds_its_engine_as_commands_do() {
+    let (engine, folder) = (engine().await, tempfile::tempdir().unwrap());
+    let (front, authority) = behind_tls(&engine).await;
+    let (docker, certificates) = (folder.path().join("docker"), folder.path().join("certificates"));
+    let address = format!("tcp://{}", front.host());
+    write_certificates(&authority, &certificates);
+    write_certificates(&authority, &add_context(&docker, "safe", &address));
+    let [docker, certificates] = [docker, certificates].map(|path| path.display().to_string());
+    let (nowhere, docker) = ("unix:///nowhere/docker.sock", ("DOCKER_CONFIG", docker.as_str()));
+    let by_context = [docker, ("DOCKER_CONTEXT", "safe")];
+    let ways = [
+        &by_context[..],
+        &[docker, ("SILO__RUNS__ENGINE_CONTEXT", "safe"), ("DOCKER_HOST", nowhere)],
+        &[("DOCKER_HOST", &address), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", &certificates)],
+        &[
+            ("SILO__RUNS__ENGINE", &address),
+            ("SILO__RUNS__ENGINE_CERTIFICATES", &certificates),
+            ("DOCKER_HOST", nowhere),
+        ],
+    ];
+    for environment in ways {
+        let exit = silo_in(folder.path(), environment, &["doctor", "--json"], "");
+        let findings: Value = serde_json::from_str(&exit.stdout).expect("JSON");
+        let found = findings.as_array().unwrap().iter().find(|finding| finding["about"] == "container engine").unwrap();
+        assert_eq!(found["verdict"], "good", "{environment:?}: {found:#}");
+        assert!(found["text"].as_str().unwrap().contains(&address), "{environment:?}: {found:#}");
+    }
+    // Nothing is spoken where TLS is wanted and there is nothing to do it with.
+    let before = front.connections();
+    let without = [("SILO__RUNS__ENGINE", &*address), ("SILO__RUNS__ENGINE_CERTIFICATES", "/nowhere")];
+    let exit = silo_in(folder.path(), &without, &["doctor"], "");
+    assert!(exit.stdout.contains("ca.pem, which is not there"), "{exit:#?}");
+    assert_eq!(front.connections(), before);
+    let runs = Runs::at(Database::Sqlite, (engine, ""), &by_context).await;
+    let image = runs.image("echo once >$OUTPUT_DIR/begun").await;
+    let run = runs.submit(json!({"image": image})).await;
+    let run = runs.ended(run["id"].as_str().unwrap()).await;
+    assert_eq!(run["status"], "successful", "{run:#}");
+    assert!(front.connections() > before);
 }
