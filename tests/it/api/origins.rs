@@ -134,8 +134,16 @@ async fn searches_show_what_represents_the_job() {
             "{query}"
         );
     }
-    let suggested = client.get("/api/v1/suggest?q=ndv").await.expect(200).json();
-    assert_eq!(suggested["jobs"][0]["title"], "Vegetation index of mal");
+    let suggested = &client.get("/api/v1/suggest?q=ndv").await.expect(200).json()["jobs"][0];
+    assert_eq!(
+        (text(&suggested["title"]).as_str(), text(&suggested["maintainer"]).as_str()),
+        ("Vegetation index of mal", "mal")
+    );
+    assert_eq!(
+        (&suggested["origin"]["registryId"], &suggested["groupCount"]),
+        (&json!(ids[1]), &json!(2)),
+        "a rival is told"
+    );
 }
 
 #[tokio::test]

@@ -242,10 +242,16 @@ pub(super) struct SuggestView {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct SuggestedJob {
     id: i64,
     name: String,
     title: String,
+    maintainer: String,
+    /// Of the image that represents the job.
+    origin: OriginView,
+    /// How many groups of origins have a job of this name.
+    group_count: u64,
 }
 
 pub(super) async fn suggest(
@@ -254,7 +260,14 @@ pub(super) async fn suggest(
 ) -> Result<Json<SuggestView>> {
     const USUAL: u32 = 8;
     let suggestions = app.suggest(&q, super::limit(limit.or(Some(USUAL)))? as usize).await?;
-    let job = |JobSummary { job, .. }| SuggestedJob { id: job.id.0, name: job.name, title: job.title };
+    let job = |JobSummary { job, origin, group_count, .. }| SuggestedJob {
+        id: job.id.0,
+        name: job.name,
+        title: job.title,
+        maintainer: job.maintainer,
+        origin: origin.into(),
+        group_count,
+    };
     Ok(Json(SuggestView {
         completions: suggestions.completions,
         jobs: suggestions.jobs.into_iter().map(job).collect(),
