@@ -17,9 +17,13 @@ const UNPRIVILEGED: u32 = 10001;
 /// A world, and the scenarios that are tried in it, one after the other: so one engine does for all.
 async fn world(engine: DockerEngine, user: Option<u32>) {
     let socket = CutSocket::to(&engine);
+    in_world((engine, &socket.host), user).await;
+}
+
+async fn in_world(engine: (DockerEngine, &str), user: Option<u32>) {
     let setup = user.into_iter().fold(Setup::new(), Setup::run_by);
     let options = [("SILO__RUNS__RETRY_SECONDS", "1")];
-    let runs = Runs::started(setup, (engine, &socket.host), &options).await;
+    let runs = Runs::started(setup, engine, &options).await;
     for user in ["0", "4711"] {
         what_others_may_not_read_is_captured_and_removed(&runs, user).await;
         what_others_may_not_read_is_out_of_the_way_of_the_next_attempt(&runs, user).await;
@@ -46,6 +50,14 @@ async fn podman_as_root() {
 #[tokio::test]
 async fn podman_as_another_user() {
     world(DockerEngine::podman().await, Some(UNPRIVILEGED)).await;
+}
+
+/// Who the engine is, is told by its socket, so it is the engine's own.
+#[tokio::test]
+async fn podman_of_a_user_as_that_user() {
+    let engine = DockerEngine::rootless_podman(UNPRIVILEGED).await;
+    let host = engine.host.clone();
+    in_world((engine, &host), Some(UNPRIVILEGED)).await;
 }
 
 /// A job that keeps all others out of what it leaves, also out of its output directory itself where it may.

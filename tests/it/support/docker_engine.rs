@@ -166,6 +166,18 @@ enum Program {
     /// With more options.
     Dockerd(&'static [&'static str]),
     Podman,
+    /// Podman of a user who is not root.
+    RootlessPodman(u32),
+}
+
+impl Program {
+    /// As whom it runs; `None`: as root.
+    fn user(self) -> Option<u32> {
+        match self {
+            Self::RootlessPodman(user) => Some(user),
+            Self::Dockerd(_) | Self::Podman => None,
+        }
+    }
 }
 
 /// The engine that all tests share.
@@ -200,8 +212,16 @@ impl DockerEngine {
         Self::launched(Program::Podman).await
     }
 
+    /// The same of a user who is not root: root in its containers is that user, other users are numbers that nobody else has.
+    pub async fn rootless_podman(user: u32) -> Self {
+        Self::launched(Program::RootlessPodman(user)).await
+    }
+
     async fn launched(program: Program) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the engine");
+        if let Program::RootlessPodman(user) = program {
+            prepare_rootless(folder.path(), user);
+        }
         let host = format!("unix://{}/docker.sock", folder.path().display());
         let child = std::sync::Mutex::new(launch(folder.path(), program).await);
         let engine = Self { client: connect(&host), host, own: Some(Arc::new(Own { folder, program, child })) };
@@ -370,9 +390,38 @@ pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
     bytes
 }
 
+/// The first of the numbers that users in containers have outside.
+const MAPPED: u32 = 1_000_000;
+/// Runs a program as a user with a name, and numbers to map users of containers to: only that program sees the files that say so.
+const AS_NAMED_USER: &str = r#"
+for name in passwd subuid subgid; do
+    [ -e "/etc/$name" ] || : >"/etc/$name"
+    mount --bind "$1/$name" "/etc/$name"
+done
+user=$2
+shift 2
+exec setpriv --reuid="$user" --regid="$user" --clear-groups "$@""#;
+
+/// What a user needs for a Podman in a folder that becomes theirs.
+fn prepare_rootless(folder: &Path, user: u32) {
+    let users = fs::read_to_string("/etc/passwd").expect("it is there");
+    let home = folder.display();
+    let names = format!("{users}silo-engine:x:{user}:{user}::{home}:/bin/sh\n");
+    let numbers = format!("silo-engine:{MAPPED}:65536\n");
+    for (name, text) in [("passwd", &names), ("subuid", &numbers), ("subgid", &numbers)] {
+        fs::write(folder.join(name), text).expect("a file in our folder");
+    }
+    std::os::unix::fs::chown(folder, Some(user), Some(user)).expect("the tests are run as root");
+}
+
 /// Podman with all that it has in a folder.
-fn podman(folder: &Path) -> Command {
-    let mut command = Command::new("podman");
+fn podman(folder: &Path, user: Option<u32>) -> Command {
+    let mut command = Command::new(if user.is_some() { "unshare" } else { "podman" });
+    if let Some(user) = user {
+        command.args(["--mount", "sh", "-ec", AS_NAMED_USER, "sh"]).arg(folder).args([&user.to_string(), "podman"]);
+        // A disk of its own that needs no rights.
+        command.args(["--storage-driver", "vfs"]).env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
+    }
     // Its monitors leave a file `oom` where they were started.
     command.current_dir(folder);
     for (option, name) in [("--root", "data"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
@@ -410,9 +459,9 @@ async fn launch(folder: &Path, program: Program) -> Child {
             command.arg(folder).args(options);
             command
         }
-        Program::Podman => {
+        Program::Podman | Program::RootlessPodman(_) => {
             let log = File::create(folder.join("docker.log")).expect("a log");
-            let mut command = podman(folder);
+            let mut command = podman(folder, program.user());
             command.args(["system", "service", "--time", "0"]).arg(format!("unix://{}/docker.sock", folder.display()));
             command.stderr(log);
             command
@@ -448,11 +497,17 @@ impl Drop for Own {
                 Err(_) => return eprintln!("an engine's containerd stays behind: {:?}", self.folder.path()),
             }
         }
-        if matches!(self.program, Program::Podman) {
-            _ = podman(self.folder.path()).args(["rm", "--all", "--force", "--time", "0"]).output();
+        if matches!(self.program, Program::Podman | Program::RootlessPodman(_)) {
+            _ = podman(self.folder.path(), self.program.user())
+                .args(["rm", "--all", "--force", "--time", "0"])
+                .output();
         }
         _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         _ = child.wait();
+        // Holds the namespace of its users.
+        if let Ok(process) = fs::read_to_string(self.folder.path().join("tmp/pause.pid")) {
+            _ = Command::new("kill").args(["-KILL", process.trim()]).status();
+        }
         // Mounts of an engine that was killed, or that leaves them, which would keep the folder.
         for mount in ["data", "data/overlay"] {
             _ = Command::new("umount").args(["--quiet", "--recursive"]).arg(self.folder.path().join(mount)).status();
