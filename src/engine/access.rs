@@ -1,5 +1,5 @@
-//! Whether the user of a job's container can read what the job is given, and write where it is to write. Made so where we can: a
-//! file is copied, the output directory opened for as long as the job runs. Blocking.
+//! File permissions of a job's container user. Where the user cannot read an input or write to the output directory,
+//! the input is copied and the directory is made writable for as long as the job runs. Blocking.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -14,23 +14,24 @@ use super::halt::Halt;
 use super::hold::link_or_copy;
 use super::plan::{Plan, PlannedFile, PlannedInput};
 
-/// Where the copies are, in the run's folder.
+/// Folder of the copies, below the run's folder.
 const COPIES: &str = "readable";
-/// What others need, of a folder to be read and to be written to.
+/// Permission bits for "others" to read a folder, and to write to it.
 const READ: u32 = 0o005;
 const WRITE: u32 = 0o007;
 
-/// As whom a job runs.
+/// The user that a job's container runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JobUser {
-    /// As the image or the request names it.
+    /// Name or number, as in the image's USER or in the request.
     name: String,
-    /// Its number on this machine, where that is known.
+    /// UID on the host; `None` if it is unknown or the engine maps UIDs.
     number: Option<u32>,
 }
 
 impl JobUser {
-    /// `None` for root, who is kept out of nothing. `is_mapped`: the engine gives users other numbers here.
+    /// `None` for root, which can access everything. `is_mapped`: the engine uses a user namespace, so UIDs differ on
+    /// the host.
     pub(super) fn new(user: &str, is_mapped: bool) -> Option<Self> {
         let name = user.split(':').next().unwrap_or_default();
         let number = name.parse().ok();
@@ -40,7 +41,8 @@ impl JobUser {
         Some(Self { name: name.to_owned(), number: number.filter(|_| !is_mapped) })
     }
 
-    /// What it may do to a file, of these bits for others.
+    /// Whether the user has the permission `bits` (given as for "others"), as owner or as other; groups are not
+    /// considered.
     fn may(&self, about: &Metadata, bits: u32) -> bool {
         let mode = about.permissions().mode();
         let is_owner = self.number == Some(about.uid());
@@ -48,15 +50,15 @@ impl JobUser {
     }
 }
 
-/// What was made for a job, and is undone when it has ended.
+/// Changes to undo when the job has ended.
 #[derive(Debug, Default)]
 pub(super) struct MadeAccess {
-    /// The output directory, and the mode that it had.
+    /// The output directory and its original mode.
     output: Option<(PathBuf, u32)>,
 }
 
 impl MadeAccess {
-    /// Takes it away, with what a `silo` before has made.
+    /// Removes the copies, also those of an earlier `silo` process, and restores the mode of the output directory.
     pub(super) fn undo(self, folder: &Folder) {
         _ = fs::remove_dir_all(folder.root.join(COPIES));
         if let Some((output, mode)) = self.output {
@@ -65,11 +67,12 @@ impl MadeAccess {
     }
 }
 
-/// Makes it so that this user can read all inputs and write to the output directory, after everything was staged. Returns what is
-/// to be undone, and what the job cannot do or was given otherwise, a sentence each.
+/// Gives this user read access to all inputs and write access to the output directory; call it after staging. Returns
+/// what to undo, and warnings (a sentence each) about copies and about mounts that the user cannot access.
 ///
 /// # Errors
-/// The output directory cannot be written to by that user, and is not ours to change; a copy cannot be made; or it was halted.
+/// The user cannot write to the output directory and this process may not change its mode; a copy fails; or it was
+/// halted.
 pub(super) fn give(
     (plan, container): (&Plan, &mut Container),
     user: &JobUser,
@@ -82,7 +85,7 @@ pub(super) fn give(
         ReadError::Halted(why) => why.into(),
         ReadError::Disk(why) => written(&folder.root, &why),
     };
-    // What a kill has left.
+    // Copies of a killed run.
     match fs::remove_dir_all(&giving.place) {
         Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(written(&giving.place, &why)),
         _ => {}
@@ -192,14 +195,14 @@ impl AccessGrant<'_> {
         }
     }
 
-    /// The folder of copies.
+    /// Creates the folder of the copies if it is missing.
     fn folder(&self) -> io::Result<&Path> {
         fs::create_dir_all(&self.place)?;
         Ok(&self.place)
     }
 }
 
-/// A copy that everybody may read, in a folder that nobody else may look into.
+/// A copy with mode 0644. The run's folder itself is private (0700).
 fn copy(file: &PlannedFile, to: &Path, halt: &Halt) -> Result<(), ReadError> {
     disk::copy(&file.open()?, to, halt)?;
     Ok(set_mode(to, 0o644)?)

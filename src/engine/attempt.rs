@@ -1,5 +1,4 @@
-//! One attempt of a planned run, from the pull to the removal of its container. Knows no plan and no verdict: it does what it is
-//! told, and tells what happened.
+//! Supervises one attempt: pull, container start, limits, output, exit and removal. Knows neither plan nor verdict.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,22 +23,22 @@ use super::room::{LowWater, Room};
 use super::runtime::{self, Chunk, ClosedPath, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
 use crate::clock::Clock;
 
-/// How long after a container's end its output may be silent before the rest is given up.
+/// How long to wait for more output after the container has exited; the rest is dropped.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a container may live after it was sent KILL.
+/// How long a container may take to exit after SIGKILL.
 const DYING: Duration = Duration::from_secs(60);
-/// How long an engine may take to begin a start that it was asked for.
+/// How long an engine may take to carry out a start request.
 const STARTING: Duration = Duration::from_secs(5);
-/// How often a container is looked at meanwhile: an engine tells that one has started, but not that none will.
+/// Poll interval meanwhile: an engine reports that a container has started, but not that none will start.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// The exit codes of a process that TERM or KILL has ended: 128 and the number of the signal.
+/// Exit codes of a process ended by SIGTERM or SIGKILL: 128 + signal number.
 const SIGNALLED: [i64; 2] = [143, 137];
 /// How many bytes an init process may take to say why it could not begin the job's.
 const LAST_WORDS: u64 = 1024;
 /// How many bytes must fit on a disk that is not full.
 const PROBE: usize = 64 * 1024;
 
-/// What happens, for whoever watches.
+/// Progress of an attempt, sent to the caller.
 #[derive(Clone, Debug)]
 pub enum Event {
     Phase(Phase),
@@ -54,7 +53,7 @@ pub enum Event {
     Answer,
 }
 
-/// What went wrong with an attempt, apart from the job itself.
+/// Why an attempt failed, apart from the job's own exit.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     #[error(transparent)]
@@ -63,7 +62,7 @@ pub enum Error {
     DiskFull { folder: PathBuf },
     #[error("{} cannot be written ({reason}): look at its permissions", .folder.display())]
     Folder { folder: PathBuf, reason: String },
-    /// Said by whoever looked at it.
+    /// An input is missing or unreadable; the text comes from [`super::inputs`].
     #[error("{0}")]
     Input(String),
     #[error(
@@ -90,12 +89,12 @@ impl From<Halted> for Error {
 }
 
 impl Error {
-    /// Whether the engine does not answer, so that nobody knows what became of what it was asked for.
+    /// Whether the engine does not answer, so that the state of the container is unknown.
     pub fn is_silence(&self) -> bool {
         matches!(self, Self::Engine(why) if why.is_silence())
     }
 
-    /// Whether the same may work a while later, without anybody changing anything about the job.
+    /// Whether a later attempt may succeed without a change to the job.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Engine(why) => why.is_passing(),
@@ -109,30 +108,30 @@ impl Error {
     }
 }
 
-/// How the job ended.
+/// How the job's container exited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Main {
     pub container_id: String,
     pub ended: Ended,
-    /// Why it was stopped; `None`: it ended by itself.
+    /// Why SILO stopped it; `None`: it exited by itself.
     pub stopped: Option<Stopped>,
-    /// Bytes of the files in the output folder, as far as they were counted.
+    /// Bytes of the files in the output folder, by their length; 0 or too low if the folder could not be read fully.
     pub output_bytes: u64,
 }
 
-/// Why a job was stopped by us.
+/// Why SILO stopped a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
     TimedOut,
     Cancelled,
-    /// It wrote more than it may.
+    /// It exceeded its output limit.
     OutputTooLarge,
-    /// Its disk had no room any more.
+    /// The disk of its outputs ran full.
     DiskFull,
 }
 
-/// An attempt that goes on. Dropping it at any await stops and removes its container, unless that is to be left.
+/// A running attempt. Dropping it at any await stops and removes its container, unless `leave` is set.
 pub struct Attempt<R> {
     runtime: R,
     folder: PathBuf,
@@ -145,7 +144,7 @@ pub struct Attempt<R> {
     passed_on: PassedOn,
 }
 
-/// What remains of an attempt.
+/// Phases and log totals of a finished attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remains {
     pub phases: Vec<PhaseRecord>,
@@ -153,8 +152,8 @@ pub struct Remains {
 }
 
 impl<R: Runtime> Attempt<R> {
-    /// Begins one, or takes one over after the phases that it has behind it. The logs are in `folder`. A slow reader of the
-    /// events slows the job; one that is gone does not.
+    /// Begins an attempt, or resumes one with the phases it has already passed. The logs are in `folder`. The job is
+    /// slowed down by a slow receiver of `events`, but not by a closed channel.
     pub fn begin(
         runtime: &R,
         (folder, logs): (&Path, Logs),
@@ -167,7 +166,7 @@ impl<R: Runtime> Attempt<R> {
         Self { runtime, folder, logs, marks, leave, clock, phases, events, passed_on: PassedOn::default() }
     }
 
-    /// Says in `system.log` what happens.
+    /// Writes a line to `system.log`.
     pub async fn note(&mut self, text: &str) -> Result<(), Error> {
         self.logs.note(text).await.map_err(|why| written(&self.folder, &why))
     }
@@ -206,24 +205,24 @@ impl<R: Runtime> Attempt<R> {
         }
     }
 
-    /// Passes on what happens; `system.log` is spared the bytes.
+    /// Forwards pull progress; byte counts are not written to `system.log`.
     async fn pulled(&mut self, progress: PullProgress) -> Result<(), Error> {
         if progress.bytes.is_none() {
             let layer = progress.layer.as_deref().map(|layer| format!("{layer}: ")).unwrap_or_default();
             self.note(&format!("{layer}{}", progress.status)).await?;
         }
-        // There will be more of it.
+        // Progress is lossy: a full channel drops the event.
         _ = self.events.try_send(Event::Pull(progress));
         Ok(())
     }
 
-    /// Opens files and folders of other users below one of ours, by the engine.
+    /// Has the engine open files and folders of other users below `root`.
     pub(super) async fn open_up(&mut self, root: &Path, closed: &[ClosedPath]) -> Result<(), Error> {
         Ok(self.runtime.open_up(root, closed).await?)
     }
 
-    /// Makes a phase of some work that blocks, on a thread of its own. It is halted when it is to stop, when it takes longer than
-    /// `most`, and when nobody waits for it any more.
+    /// Runs blocking work as a phase, on a blocking thread. The work is halted by `stop`, after `most`, and when the
+    /// returned future is dropped.
     pub async fn phase<T: Send + 'static>(
         &mut self,
         phase: Phase,
@@ -239,7 +238,7 @@ impl<R: Runtime> Attempt<R> {
         self.leave(outcome).await
     }
 
-    /// Runs the job. When this comes back its container is gone.
+    /// Runs the job. The container is removed before this returns.
     pub async fn main(
         &mut self,
         container: &Container,
@@ -251,8 +250,8 @@ impl<R: Runtime> Attempt<R> {
         self.leave(outcome).await
     }
 
-    /// Goes on with a container that another `silo` started and did not live to see the end of. Its logs are written again from
-    /// the beginning, as far as the engine kept them.
+    /// Takes over a container that an earlier `silo` process started. The logs are written anew from what the engine
+    /// has kept.
     pub async fn adopt(
         &mut self,
         found: &Found,
@@ -267,7 +266,7 @@ impl<R: Runtime> Attempt<R> {
             if self.is_never_begun(found).await? {
                 self.marks.begun(&found.id).map_err(|why| written(&self.folder, &why))?;
                 let output = self.runtime.start(&found.id).await.map_err(|why| match why {
-                    // It was started before, by an engine that ended before it could write that down.
+                    // The engine had started it before, and went down before it recorded that.
                     runtime::Error::Refused { reason } => runtime::Error::Interrupted { reason },
                     why => why,
                 })?;
@@ -283,10 +282,11 @@ impl<R: Runtime> Attempt<R> {
         self.leave(outcome).await
     }
 
-    /// Whether a container was made and nothing more. An engine that was asked to start it as its `silo` died may still be about
-    /// to, and to start a container that has ended would run the job a second time: so it gets a while, from the mark on that was
-    /// made before it was asked; without that mark nobody has asked. A `silo` that is killed while it waits does not make the
-    /// next one wait again.
+    /// Whether the container was created but never started. An engine that received a start request just before its
+    /// `silo` process died may still carry it out, and starting an exited container would run the job twice. So a
+    /// created container is polled until [`STARTING`] has passed since the mark that is written before the start
+    /// request; without that mark no request was sent. The time counts from the mark, so a restart of `silo` does not
+    /// begin the wait again.
     async fn is_never_begun(&self, found: &Found) -> Result<bool, Error> {
         let Some(before) = self.marks.since_begun(&found.id) else { return Ok(found.state == State::Created) };
         let began = Instant::now();
@@ -325,8 +325,8 @@ impl<R: Runtime> Attempt<R> {
         }
     }
 
-    /// Removes the container of a job that has ended, or that is to end. One whose engine does not answer may run on, and may be
-    /// somebody's to take over.
+    /// Removes the container of a job that has exited or is to be stopped. If the engine does not answer, the
+    /// container may still run: it is kept for a resumed attempt if `leave` says so.
     async fn removed(&mut self, removal: Removal<R>, is_silence: bool) -> Result<(), Error> {
         if is_silence && self.leave.keeps_lost() {
             removal.keep();
@@ -362,7 +362,7 @@ impl<R: Runtime> Attempt<R> {
         let keeping = async {
             tokio::select! {
                 kept = self.keep(output, &broken, &exited) => kept,
-                // It may run on and print for ever; why we do not know its end is told.
+                // The container may print forever. The error of `supervise` is returned.
                 () = lost.cancelled() => Ok(()),
             }
         };
@@ -379,7 +379,7 @@ impl<R: Runtime> Attempt<R> {
         ended
     }
 
-    /// Notes how the job ended, while its container is still there to be asked again.
+    /// Records how the job exited, before its container is removed.
     async fn ended(
         &mut self,
         container: &str,
@@ -432,7 +432,7 @@ impl<R: Runtime> Attempt<R> {
             let chunk = match next {
                 Some(Ok(chunk)) => chunk,
                 None => break,
-                // Whoever waits for the end hears of it too.
+                // `runtime.wait` fails, too.
                 Some(Err(why)) => {
                     outcome = outcome.and(Err(why.into()));
                     break;
@@ -462,7 +462,7 @@ impl<R: Runtime> Attempt<R> {
         let now = self.clock.now();
         let message = outcome.as_ref().err().map(ToString::to_string);
         if let Some(message) = &message {
-            // Of a disk that is full nobody needs to hear twice.
+            // Ignored: if the disk is full, `outcome` already says so.
             _ = self.logs.note(message).await;
         }
         if let Some(phase) = self.phases.last_mut() {
@@ -472,7 +472,7 @@ impl<R: Runtime> Attempt<R> {
         outcome
     }
 
-    /// Whether the engine may have been asked for a container.
+    /// Whether a container may have been requested from the engine.
     pub(super) fn has_begun(&self) -> bool {
         self.phases.iter().any(|phase| phase.name == Phase::Main)
     }
@@ -483,8 +483,9 @@ impl<R: Runtime> Attempt<R> {
     }
 }
 
-/// How a container was ended that had ended before anybody looked. The signals of the `silo` before are told by the engine; what
-/// ended containers that it knows nothing of was the engine itself, as it was stopped or started.
+/// Exit of a container that had exited before this process looked at it. Signals sent by an earlier `silo` process
+/// are reported by the engine (`was_signalled`); an exit that the engine did not observe was caused by its own stop
+/// or restart.
 fn seen_late(ended: Ended, limit: Option<Duration>, stop: &CancellationToken) -> (Ended, Option<Stopped>) {
     let by_engine = ended.is_unseen || SIGNALLED.contains(&ended.exit_code);
     let was_signalled = ended.was_signalled || (by_engine && !ended.oom);
@@ -500,7 +501,7 @@ fn interrupted(ended: &Ended) -> runtime::Error {
     runtime::Error::Interrupted { reason: format!("its exit code is {}", ended.exit_code) }
 }
 
-/// Waits for a container's end, and brings it about when it must not run on.
+/// Waits for the container's exit; stops it on cancellation, time limit, disk quota or broken logs.
 async fn supervise<R: Runtime>(
     runtime: &R,
     id: &str,
@@ -519,7 +520,7 @@ async fn supervise<R: Runtime>(
         stopped = room.outgrown(low) => Some(stopped),
         () = broken.cancelled() => None,
     };
-    // What writes too much would go on writing.
+    // No grace period (SIGTERM) for a job that writes too much: it would go on writing.
     if !matches!(stopped, Some(Stopped::OutputTooLarge | Stopped::DiskFull)) {
         runtime.signal(id, Signal::Term).await?;
         if let Ok(ended) = timeout(grace, &mut waited).await {
@@ -543,7 +544,7 @@ async fn or_never(future: Option<impl Future<Output = ()>>) {
     }
 }
 
-/// Whether nothing more can be written in a folder.
+/// Whether the disk of a folder is full, tested by writing [`PROBE`] bytes.
 fn is_full(folder: &Path) -> bool {
     let probe = || {
         let mut file = tempfile::tempfile_in(folder)?;
@@ -557,7 +558,7 @@ fn is_storage_full(why: &io::Error) -> bool {
     matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// What a failed write means.
+/// The error of a failed write: disk full, or the folder.
 pub(super) fn written(folder: &Path, why: &io::Error) -> Error {
     let folder = folder.to_owned();
     if is_storage_full(why) { Error::DiskFull { folder } } else { Error::Folder { folder, reason: why.to_string() } }

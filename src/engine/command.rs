@@ -1,26 +1,27 @@
-//! The command of a manifest as the arguments of a container. Pure.
+//! Expands the command of a manifest to the arguments of a container. Pure.
 //!
-//! No shell runs it. The standard lets an executor put variables in, by the rules of Bash, so that is what is done: `$V`,
-//! `${V}`, `${V-d}`, `${V:-d}`, `${V+w}`, `${V:+w}`, `${V/#/p}`, quotes, backslashes, and splitting of what is not quoted.
-//! Everything else of `$` and the backtick is refused, because passing it on would not be what Bash does. Pipes,
-//! redirections, globs and the like are no expansions: they are handed over as they are, as Scale and Seed CLI do.
+//! No shell runs the command. The standard lets an executor expand variables by the rules of Bash; supported are
+//! `$V`, `${V}`, `${V-d}`, `${V:-d}`, `${V+w}`, `${V:+w}`, `${V/#/p}`, quotes, backslashes, and word splitting of
+//! unquoted values. Other uses of `$` and the backtick are errors, because passing them on would not be what Bash
+//! does. Pipes, redirections, globs and the like are no expansions: they are passed on literally, as Scale and Seed
+//! CLI do.
 
 use super::container::{MASK, Text};
 
-/// The most bytes that the values of variables may add up to.
+/// Limit for the sum of all expanded values, in bytes.
 const MAX_EXPANDED: usize = 1024 * 1024;
-/// How deep `${A:-${B:-…}}` may be.
+/// Limit for the nesting of `${A:-${B:-…}}`.
 const MAX_DEPTH: usize = 20;
-/// What a shell would take for itself.
+/// Characters that a shell would take as operators.
 const OPERATORS: [char; 5] = ['|', '&', ';', '<', '>'];
 
-/// What became of a command.
+/// An expanded command.
 #[derive(Debug, Default)]
 pub struct Expanded {
     pub arguments: Vec<Text>,
-    /// Variables without a value that are used without a replacement, each once.
+    /// Variables that are unset and used without a default, each once.
     pub unset: Vec<String>,
-    /// Whether there are operators of a shell outside of quotes.
+    /// Whether there are unquoted shell operators.
     pub has_operators: bool,
 }
 
@@ -35,45 +36,45 @@ pub enum CommandError {
     TooLarge,
 }
 
-/// Puts variables in and splits at blanks. `value` gives what a variable holds; unset ones become nothing.
+/// Expands variables and splits at blanks. `value` returns the value of a variable; an unset one expands to nothing.
 ///
 /// # Errors
-/// What Bash would do, and this does not.
+/// A Bash construct that is not supported, an unterminated quote or brace, or a limit is exceeded.
 pub fn expand<'a>(command: &str, value: impl Fn(&str) -> Option<&'a Text>) -> Result<Expanded, CommandError> {
     let mut reader = Reader { rest: command, value: &value, expanded: 0, depth: 0, outcome: Expanded::default() };
     let pieces = reader.bare(Until::End)?;
     Ok(Expanded { arguments: words(pieces), ..reader.outcome })
 }
 
-/// A part of the command with its variables put in.
+/// A part of the command, variables expanded.
 struct Piece {
     text: String,
-    /// What is shown of a secret.
+    /// The masked text, if it holds a secret.
     shown: Option<String>,
     kind: Kind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A blank between words.
+    /// A blank between arguments.
     Break,
-    /// Stays as it is, and makes a word even when it is empty.
+    /// Not split; makes an argument even if it is empty.
     Whole,
-    /// Is split at blanks.
+    /// Split at blanks.
     Split,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
     End,
-    /// The end of an operand.
+    /// The `}` that ends an operand.
     Brace,
 }
 
 struct Reader<'c, 'v, V> {
     rest: &'c str,
     value: &'v V,
-    /// Bytes of values so far.
+    /// Bytes of expanded values so far.
     expanded: usize,
     depth: usize,
     outcome: Expanded,
@@ -86,14 +87,14 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         Some(c)
     }
 
-    /// Whether the text goes on so; then it is passed over.
+    /// Consumes `text` if it comes next.
     fn take(&mut self, text: &str) -> bool {
         let rest = self.rest.strip_prefix(text);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }
 
-    /// Text outside of quotes. In an operand also the literal parts are split, as results of an expansion are.
+    /// Unquoted text. In an operand literal text is split, too, like the result of an expansion.
     fn bare(&mut self, until: Until) -> Result<Vec<Piece>, CommandError> {
         let literal = if until == Until::End { Kind::Whole } else { Kind::Split };
         let mut pieces = Vec::new();
@@ -123,18 +124,18 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         if until == Until::End { Ok(pieces) } else { Err(CommandError::Open("${")) }
     }
 
-    /// Text in double quotes, up to the closing one.
+    /// Text in double quotes, up to the closing quote.
     fn double(&mut self, pieces: &mut Vec<Piece>) -> Result<(), CommandError> {
         self.quoted(pieces, '"', "double quote")
     }
 
-    /// Text in which only `$`, the backtick and some backslashes mean something.
+    /// Text in which only `$`, the backtick and some backslashes are special.
     fn quoted(&mut self, pieces: &mut Vec<Piece>, end: char, name: &'static str) -> Result<(), CommandError> {
         add(pieces, "", Kind::Whole);
         while let Some(c) = self.next() {
             match c {
                 c if c == end => return Ok(()),
-                // In an operand: quotes in quotes change nothing but where the operand ends.
+                // Nested quotes in an operand: they only affect where the operand ends.
                 '"' => self.double(pieces)?,
                 '\\' => match self.rest.chars().next() {
                     Some(c @ ('$' | '`' | '"' | '\\')) => self.escaped(pieces, c),
@@ -155,7 +156,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         add(pieces, c.encode_utf8(&mut [0; 4]), Kind::Whole);
     }
 
-    /// What follows a `$`: `kind` says what becomes of values, `literal` of a dollar that is none of Bash's.
+    /// After a `$`: `kind` applies to values, `literal` to a `$` that begins no expansion.
     fn dollar(&mut self, pieces: &mut Vec<Piece>, kind: Kind, literal: Kind) -> Result<(), CommandError> {
         let name = self.name();
         if !name.is_empty() {
@@ -174,7 +175,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         }
     }
 
-    /// A name, which may be missing.
+    /// A variable name, possibly empty.
     fn name(&mut self) -> &'c str {
         let is_name = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
         let length = match self.rest.bytes().next() {
@@ -186,7 +187,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         name
     }
 
-    /// What stands in `${…}`.
+    /// The content of `${…}`.
     fn braced(&mut self, pieces: &mut Vec<Piece>, kind: Kind) -> Result<(), CommandError> {
         let start = self.rest;
         self.take("{");
@@ -196,7 +197,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         }
         let value = (self.value)(name);
         if !name.is_empty() && self.take("/#/") {
-            // Bash takes quotes out of it even when all of it is quoted.
+            // Bash removes quotes from the prefix even inside double quotes.
             let prefix = self.operand(Kind::Split)?;
             return value.map_or(Ok(()), |value| self.prefixed(pieces, &prefix, value, kind));
         }
@@ -275,7 +276,7 @@ fn unsupported(text: &str) -> CommandError {
     CommandError::Unsupported(text.to_owned())
 }
 
-/// Adds a literal part, to the last piece where that is of its kind.
+/// Appends literal text, to the last piece if that is of the same kind.
 fn add(pieces: &mut Vec<Piece>, text: &str, kind: Kind) {
     match pieces.last_mut() {
         Some(last) if last.kind == kind && last.shown.is_none() => last.text += text,
@@ -283,7 +284,7 @@ fn add(pieces: &mut Vec<Piece>, text: &str, kind: Kind) {
     }
 }
 
-/// Makes words of pieces.
+/// Joins pieces to arguments.
 fn words(pieces: Vec<Piece>) -> Vec<Text> {
     let mut words = Vec::new();
     let mut open: Option<Word> = None;
@@ -334,7 +335,7 @@ mod tests {
 
     use super::*;
 
-    /// `E` is empty; everything that is not here is not set.
+    /// `E` is empty; all other names are unset.
     const VALUES: [(&str, &str); 5] =
         [("A", "x"), ("AB", " y  z "), ("E", ""), ("P", "/seed/in/FILE/a b*.txt"), ("J", r#"{"k":"$A `q` \\ 'v'"}"#)];
 
@@ -348,7 +349,8 @@ mod tests {
         found.arguments.iter().map(|argument| argument.expose().to_owned()).collect()
     }
 
-    /// What Bash makes of it, with globs off, because these are not ours, and so what 5.2 brought to `${V/#/p}`.
+    /// Expands with the real Bash; globs are off because they are not expanded here, and so is `patsub_replacement`,
+    /// which Bash 5.2 added to `${V/#/p}`.
     fn bash(command: &str) -> Vec<String> {
         let script = format!(
             "set -f; shopt -u patsub_replacement 2>/dev/null; show() {{ (( $# )) && printf '%s\\0' \"$@\"; true; }}; show {command}"
@@ -385,14 +387,14 @@ mod tests {
         ];
         for (command, expected) in table {
             assert_eq!(arguments(command), *expected, "{command}");
-            // Where nothing else of a shell is in it, Bash agrees.
+            // Without other shell syntax, Bash gives the same arguments.
             if !command.contains(['|', '~', '#']) || command.contains("/#/") {
                 assert_eq!(bash(command), *expected, "{command}");
             }
         }
     }
 
-    /// Prefixes of other names, empty arguments, literal idioms: what the old command line did to a command.
+    /// Prefixes of other names, empty arguments, literal idioms: cases that the old Seed CLI handles differently.
     #[test]
     fn the_old_command_line_is_not_back() {
         assert_eq!(arguments("$A $AB $ABX"), ["x", "y", "z"]);
@@ -465,7 +467,8 @@ mod tests {
         assert_eq!(both, expected);
     }
 
-    /// Commands of the subset. Bash takes `#` at the beginning of a word for a comment, and some more outside of quotes.
+    /// Commands of the supported subset. Excluded is what Bash treats otherwise: `#` at the beginning of a word (a
+    /// comment), and some unquoted characters.
     fn any_command() -> impl Strategy<Value = String> {
         let name = || prop::sample::select(vec!["A", "AB", "E", "P", "J", "U", "U_1"]);
         let plain = || "[a-z0-9/.,:=_ -]{0,5}";
@@ -475,7 +478,7 @@ mod tests {
         let single = "'[a-z $\"\\\\{}|]{0,4}'";
         let escape =
             prop::sample::select(vec![r"\$", r"\\", r#"\""#, r"\ ", r"\a", r"\'", r"\}"]).prop_map(str::to_owned);
-        // Inside of double quotes, a quote, a brace or a dollar in single ones would be one.
+        // Single quotes inside of double quotes are literal, so quotes, braces and dollars in them would be special.
         let single_in_operand = "'[a-z \\\\{|]{0,4}'";
         let operand =
             prop_oneof![plain(), simple.clone(), single_in_operand, escape.clone(), Just("\"a  b\"".to_owned())];

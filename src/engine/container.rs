@@ -1,4 +1,4 @@
-//! What a container engine is asked to run: the outcome of planning. Plain data, the same for every engine.
+//! The container that an engine is asked to run: the result of planning. Plain data, the same for every engine.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,30 +10,30 @@ use serde::{Serialize, Serializer};
 
 use crate::seed::image_reference::ImageReference;
 
-/// What is shown in place of a secret.
+/// Shown in place of a secret.
 pub const MASK: &str = "*****";
 
-/// The label that holds the id of the run that a container belongs to.
+/// Label with the id of the run.
 pub const RUN: &str = "silo.run";
-/// The label that holds the number of the attempt, from 1.
+/// Label with the number of the attempt, from 1.
 pub const ATTEMPT: &str = "silo.attempt";
-/// The label that holds the id of the service that runs it.
+/// Label with the id of the service that runs it.
 pub const HOST: &str = "silo.host";
-/// The label that holds name and version of the job.
+/// Label with name and version of the job.
 pub const JOB: &str = "silo.job";
 
-/// One container, from its creation to its removal.
+/// A container to create.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Container {
     pub image: ImageReference,
-    /// `None`: the image's own.
+    /// `None`: the image's ENTRYPOINT.
     pub entrypoint: Option<Vec<String>>,
-    /// The arguments after the entry point. `None`: the image's own (its CMD).
+    /// The arguments after the entry point. `None`: the image's CMD.
     pub command: Option<Vec<Text>>,
-    /// Beside what the image sets; each name once.
+    /// Added to the image's environment; names are unique.
     pub environment: Vec<Variable>,
-    /// In the order in which they are made: a target never lies below a later one.
+    /// In mount order: a target never lies below a later one.
     pub binds: Vec<Bind>,
     /// Bytes; `None` sets no limit.
     pub memory: Option<u64>,
@@ -41,47 +41,47 @@ pub struct Container {
     pub cpus: Option<f64>,
     /// Bytes of `/dev/shm`; `None` leaves the engine's default.
     pub shared_memory: Option<u64>,
-    /// The most processes and threads at once; `None` sets no limit.
+    /// Limit for processes and threads; `None` sets none.
     pub processes: Option<u32>,
-    /// How many whole GPUs.
+    /// Number of whole GPUs.
     pub gpus: u32,
     pub network: Network,
-    /// `uid`, `uid:gid` or names; `None`: the image's.
+    /// `uid`, `uid:gid` or names; `None`: the image's USER.
     pub user: Option<String>,
-    /// How long it may run, counted from its start; `None` sets no limit.
+    /// Time limit, counted from the start; `None` sets none.
     #[serde(rename = "timeoutSeconds", serialize_with = "optional_seconds")]
     pub timeout: Option<Duration>,
-    /// How long it has between TERM and KILL.
+    /// Time between SIGTERM and SIGKILL.
     #[serde(rename = "graceSeconds", serialize_with = "seconds")]
     pub grace: Duration,
-    /// By these a container is found again after a crash.
+    /// Used to find the container again after a crash.
     pub labels: BTreeMap<String, String>,
     /// As in `linux/arm64`; `None`: the engine's choice.
     pub platform: Option<String>,
-    /// What it reads on its standard input. No job has any.
+    /// Standard input. Jobs have none.
     #[serde(skip)]
     pub input: Input,
 }
 
-/// What a container's standard input is.
+/// Standard input of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Input {
     #[default]
     Nothing,
-    /// Bytes, up to their end.
+    /// A byte stream that ends at EOF.
     Pipe,
-    /// Somebody's terminal.
+    /// A terminal (TTY).
     Terminal,
 }
 
-/// A variable of the environment.
+/// An environment variable.
 #[derive(Clone, Debug)]
 pub struct Variable {
     pub name: String,
     pub value: Text,
 }
 
-/// With a word on whether the value is masked.
+/// Adds `secret`: whether the value is masked.
 impl Serialize for Variable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Variable", 3)?;
@@ -92,49 +92,49 @@ impl Serialize for Variable {
     }
 }
 
-/// A file or folder of the host that the container sees.
+/// A bind mount: a file or folder of the host in the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bind {
-    /// Absolute path on the host of the engine. May hold any character, also `:` and `,`.
+    /// Absolute path on the engine's host. May hold any character, also `:` and `,`.
     pub source: String,
     /// Absolute path in the container.
     pub target: String,
     pub read_only: bool,
-    /// Where the engine finds what was opened there, if the source may be exchanged: see [`super::hold`].
+    /// Path to give to the engine instead of `source`, if others could replace what is there: see [`super::hold`].
     #[serde(skip)]
     pub held: Option<String>,
 }
 
-/// What a container can reach.
+/// Network access of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// Nothing.
+    /// No network.
     None,
-    /// What the host reaches, as the host.
+    /// The host's network namespace.
     Host,
-    /// What the engine gives by default.
+    /// The engine's default network.
     #[default]
     Bridge,
 }
 
-/// A text for a container that may hold secrets. Whoever shows, logs or serialises it gets them masked; only
-/// [`Text::expose`] gives the whole.
+/// A text for a container that may hold secrets. Display, Debug and Serialize mask them; only [`Text::expose`]
+/// returns the full text.
 #[derive(Clone, Debug)]
 pub struct Text {
     shown: String,
-    /// The whole text, where it is not what is shown.
+    /// The full text, if it differs from `shown`.
     secret: Option<SecretString>,
 }
 
 impl Text {
-    /// A text that anybody may see.
+    /// A text without secrets.
     pub fn plain(text: impl Into<String>) -> Self {
         Self { shown: text.into(), secret: None }
     }
 
-    /// A text with secrets in it, and what is shown of it.
+    /// A text with secrets, and its masked form.
     pub fn secret(text: impl Into<SecretString>, shown: impl Into<String>) -> Self {
         Self { shown: shown.into(), secret: Some(text.into()) }
     }
@@ -143,7 +143,7 @@ impl Text {
         self.secret.is_some()
     }
 
-    /// The whole text: for the engine, and for nobody else.
+    /// The full text. Pass it to the engine only.
     pub fn expose(&self) -> &str {
         self.secret.as_ref().map_or(&self.shown, ExposeSecret::expose_secret)
     }

@@ -1,5 +1,5 @@
-//! The file that `INPUT_METADATA` names: what a job can know of its inputs, with the members that Scale writes, so that jobs
-//! written for Scale find them all. Pure.
+//! The JSON document that `INPUT_METADATA` names: metadata of the inputs, with the members that Scale writes, so that
+//! jobs written for Scale find them all. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::inputs::{GivenFile, GivenInput, Workspace};
 use crate::seed::metadata::Metadata;
 use crate::seed::model::Manifest;
 
-/// The document: below `JOB` the inputs that are given, by their names; below `RECIPE`, where an input is the output of another run,
-/// what the first run of that chain was given.
+/// `JOB` holds the given inputs by name. `RECIPE` holds the inputs of the first run of a chain, if an input is the
+/// output of another run.
 pub(super) fn document(manifest: &Manifest, files_of_inputs: &[GivenInput], json: &BTreeMap<String, Value>) -> Value {
     let files = files_of_inputs.iter().map(|input| (input.name.clone(), input.files.iter().map(file).collect()));
     let values = manifest
@@ -31,8 +31,8 @@ pub(super) fn document(manifest: &Manifest, files_of_inputs: &[GivenInput], json
     document
 }
 
-/// A number for what has a digest or an identifier of hexadecimal digits: Scale's are numbers. 52 bits, which every reader of JSON
-/// holds exactly.
+/// A numeric id from a hexadecimal digest or id, because Scale's ids are numbers: its first 13 digits, 52 bits, which
+/// fit exactly into a JSON number.
 fn number(id: &str) -> u64 {
     let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(13).collect();
     u64::from_str_radix(&digits, 16).unwrap_or_default()
@@ -49,7 +49,7 @@ fn workspace(workspace: Workspace) -> Value {
     json!({"id": id, "name": name})
 }
 
-/// A file, in Scale's order, and with its digest.
+/// A file, with its members in Scale's order, and its `sha256`.
 fn file(file: &GivenFile) -> Value {
     let facts = &file.facts;
     let time = |time: Option<DateTime<Utc>>| time.map(|it| it.to_rfc3339_opts(SecondsFormat::Micros, true));

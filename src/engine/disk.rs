@@ -1,4 +1,4 @@
-//! Reading files of which nobody knows how large they are, and what kind of file a name promises. Blocking.
+//! Reading, hashing and copying of files of unknown size, free disk space, and media types by file name. Blocking.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,10 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::halt::{Halt, Halted};
 
-/// How many bytes are copied between two looks at whether to go on.
+/// Bytes copied between two checks of the halt signal.
 const PIECE: u64 = 8 * 1024 * 1024;
 
-/// Why a file is not read to its end.
+/// Why a file was not read or copied completely.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("{0}")]
@@ -20,15 +20,15 @@ pub enum ReadError {
     Halted(#[from] Halted),
 }
 
-/// SHA-256 of a file's bytes, in lower-case hexadecimal digits.
+/// SHA-256 of a file, in lower-case hexadecimal digits.
 ///
 /// # Errors
-/// Whatever the disk says; or it was halted.
+/// The file cannot be read, or it was halted.
 pub fn sha256(path: &Path, halt: &Halt) -> Result<String, ReadError> {
     sha256_of(File::open(path)?, halt)
 }
 
-/// The same of an open file.
+/// SHA-256 of an open file, from its position on.
 pub(super) fn sha256_of(mut file: File, halt: &Halt) -> Result<String, ReadError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
@@ -41,14 +41,14 @@ pub(super) fn sha256_of(mut file: File, halt: &Halt) -> Result<String, ReadError
     }
 }
 
-/// Copies a file's bytes to a new file.
+/// Copies an open file to a new file, with its permissions.
 pub(super) fn copy(from: &File, to: &Path, halt: &Halt) -> Result<(), ReadError> {
     let mut to = File::create_new(to)?;
     to.set_permissions(from.metadata()?.permissions())?;
     copy_to(from, &mut to, halt)
 }
 
-/// Copies a file's bytes.
+/// Copies the bytes of an open file.
 pub(super) fn copy_to(mut from: &File, to: &mut File, halt: &Halt) -> Result<(), ReadError> {
     loop {
         halt.check()?;
@@ -58,25 +58,25 @@ pub(super) fn copy_to(mut from: &File, to: &mut File, halt: &Halt) -> Result<(),
     }
 }
 
-/// A whole file, but one byte more than `most` at most: enough to see that there are too many.
+/// Reads at most `most` + 1 bytes: a longer result shows the caller that the file is too large.
 pub(super) fn read_capped(file: File, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The disk that a folder is on.
+/// Size and free space of a file system (statvfs(3)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     /// Bytes.
     pub total: u64,
-    /// Bytes that are free for everybody.
+    /// Bytes free for unprivileged users.
     pub free: u64,
-    /// Bytes that are free at all: some disks keep a part for root.
+    /// Bytes free for root: some file systems reserve a part.
     pub left: u64,
 }
 
-/// The disk where a folder is, or will be; `None` where nobody can tell.
+/// The file system of a folder, or of its nearest existing parent; `None` if it is unknown.
 #[cfg(unix)]
 pub fn space(folder: &Path) -> Option<Space> {
     let there = folder.ancestors().find(|folder| folder.exists())?;
@@ -90,17 +90,17 @@ pub fn space(_: &Path) -> Option<Space> {
     None
 }
 
-/// The bytes that are free for us where a folder is, or will be; `None` where nobody can tell.
+/// Bytes free for unprivileged users at a folder; `None` if unknown.
 pub fn free(folder: &Path) -> Option<u64> {
     Some(space(folder)?.free)
 }
 
-/// The media type that a file's name promises; `None` where it promises nothing.
+/// Media type by file name extension.
 pub fn media_type(name: &str) -> Option<&'static str> {
     mime_guess::from_path(name).first_raw()
 }
 
-/// An ending for the name of a file of a media type.
+/// File name extension for a media type; `txt` for any `plain`, `bin` if there is none.
 pub fn file_ending(media_type: &str) -> &str {
     match kind(media_type) {
         "plain" => "txt",
@@ -109,8 +109,8 @@ pub fn file_ending(media_type: &str) -> &str {
     }
 }
 
-/// Whether a name may belong to a file of one of these media types: none of them means any. Only what is behind the slash
-/// counts, because lists disagree about `text/xml` and `image/x-png`. For warnings only: nobody looks into the file.
+/// Whether a file name fits one of these media types; an empty list accepts all. Only the subtype is compared, since
+/// lists disagree about `text/xml` and `image/x-png`. The content is not read, so use it for warnings only.
 pub(super) fn may_be<'a>(name: &str, mut wanted: impl Iterator<Item = &'a str> + Clone) -> bool {
     let promised = mime_guess::from_path(name);
     let is = |wanted: &str| {

@@ -1,16 +1,16 @@
-//! A container as the command line of `docker run`, for people who want to see or repeat what is done. Secrets are not in
-//! it: docker takes their variables from its own environment.
+//! The `docker run` command line of a container, for users who want to inspect or repeat a run. It holds no secrets:
+//! docker takes those variables from its own environment.
 
 use std::borrow::Cow;
 
 use super::container::{Bind, Container, Input, Network};
 
-/// The command line, quoted for a POSIX shell. Secrets inside arguments are masked.
+/// The command line, quoted for a POSIX shell. Secrets in arguments are masked.
 pub(super) fn line(container: &Container) -> String {
     joined(words(container))
 }
 
-/// Words as a line of a POSIX shell.
+/// Joins words to a line for a POSIX shell.
 pub(super) fn joined(words: impl IntoIterator<Item = String>) -> String {
     words.into_iter().map(|word| quoted(&word).into_owned()).collect::<Vec<_>>().join(" ")
 }
@@ -27,7 +27,7 @@ fn words(container: &Container) -> Vec<String> {
         option("mount", mount(bind));
     }
     for variable in &container.environment {
-        // Without a value, docker takes that of its own environment.
+        // `--env NAME`: docker passes its own value on.
         let is_secret = variable.value.is_secret();
         let value = if is_secret { String::new() } else { format!("={}", variable.value) };
         option("env", format!("{}{value}", variable.name));
@@ -61,7 +61,7 @@ fn words(container: &Container) -> Vec<String> {
     for (name, value) in &container.labels {
         option("label", format!("{name}={value}"));
     }
-    // It takes the first word only; the others come before the command.
+    // `--entrypoint` takes one word only; the others come before the command.
     let mut before: &[String] = &[];
     if let Some([first, others @ ..]) = container.entrypoint.as_deref() {
         option("entrypoint", first.clone());
@@ -73,7 +73,7 @@ fn words(container: &Container) -> Vec<String> {
     words
 }
 
-/// The value of `--mount`: a line of CSV.
+/// The value of `--mount`, a CSV line.
 fn mount(bind: &Bind) -> String {
     let field = |key: &str, value: &str| {
         let field = format!("{key}={value}");
@@ -83,7 +83,7 @@ fn mount(bind: &Bind) -> String {
     format!("type=bind,{},{}{read_only}", field("source", &bind.source), field("target", &bind.target))
 }
 
-/// A word as a POSIX shell reads it back.
+/// Quotes a word for a POSIX shell; NUL is dropped.
 pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or_else(|_| Cow::Owned(format!("'{}'", word.replace('\0', ""))))
 }

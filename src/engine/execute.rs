@@ -1,4 +1,4 @@
-//! One attempt of a planned run, from its pull to its verdict, without a database.
+//! Runs one attempt of a planned run, from pull to verdict. Needs no database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,10 +30,10 @@ use crate::clock::Clock;
 use crate::seed::model::Manifest;
 use crate::seed::{LABEL, label};
 
-/// How often an engine is asked to open files and folders of other users: each time shows what was behind those before.
+/// Limit for rounds of opening files of other users: each round may reveal more below.
 const OPENINGS: u32 = 50;
 
-/// What is said of a job that failed.
+/// Warning for a failed job without network.
 const NO_NETWORK: &str = "The job failed, and had no network. If it needs one: `silo run` gives it by --network, a service by \
     runs.network or runs.bridge_registries.";
 
@@ -47,16 +47,16 @@ pub struct Job<'a> {
     pub manifest: &'a Manifest,
     pub plan: &'a Plan,
     pub wanted: Wanted<'a>,
-    /// What is known of the inputs; `None`: they are looked at.
+    /// Metadata of the inputs; `None`: the files are read.
     pub given: Option<&'a [GivenInput]>,
     pub rules: Rules,
     pub folder: &'a Folder,
     pub engine: &'a Engine,
-    /// Of the attempt, from 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
-    /// Bytes of each of the job's streams that are kept.
+    /// Log limit of each stream, in bytes.
     pub log_cap: u64,
-    /// How long reading what the job left may take.
+    /// Time limit for capturing the outputs.
     pub capture_limit: Option<Duration>,
     /// See [`Room::keep_free`].
     pub keep_free: u64,
@@ -64,43 +64,44 @@ pub struct Job<'a> {
     pub engine_away: Option<Duration>,
     /// Whether an image with another manifest in its label is refused.
     pub must_match: bool,
-    /// What is known of an attempt that another `silo` began and did not live to see the end of.
+    /// Record of the attempt, if an earlier `silo` process began it and was killed.
     pub resumed: Option<&'a AttemptRecord>,
-    /// Set by whoever goes before the job has ended.
+    /// Set before this process exits, to leave the container running.
     pub leave: &'a Leave,
 }
 
-/// What came of it.
+/// Result of an attempt.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub verdict: Verdict,
     pub attempt: AttemptRecord,
-    /// `None`: there was none.
+    /// `None`: the pull phase failed, or an earlier process did it.
     pub image: Option<Image>,
-    /// Empty when the attempt did not come so far.
+    /// Empty if the attempt did not get to staging.
     pub given: Vec<GivenInput>,
-    /// What does not look right about the inputs, a sentence each.
+    /// Warnings about the inputs, a sentence each.
     pub warnings: Vec<String>,
-    /// What the job left behind, if it ran: also one that failed leaves something to look at.
+    /// Captured outputs if the job ran, also if it failed.
     pub outputs: Option<Outputs>,
 }
 
-/// Where an attempt begins.
+/// Point at which an attempt begins or resumes.
 enum Start {
     Anew,
-    /// With the container of another.
+    /// Take over this container of an earlier process.
     Adopt(Found),
-    /// After its job has ended.
+    /// The job has exited; capture its outputs.
     Ended(End),
-    /// The container that it had is gone, and nobody knows how it ended.
+    /// The container is gone, and its exit was not recorded.
     Lost(String),
 }
 
-/// Does it. Whoever drops this at any await leaves no container behind, unless [`Job::leave`] is set.
+/// Runs the attempt. Dropping the future at any await removes the container, unless [`Job::leave`] is set.
 ///
 /// # Errors
-/// The folder cannot be written, so that there are not even logs; or the engine does not say what there is of the run, or, where
-/// its container is left then ([`Leave::when_lost`]), what becomes of it: the attempt is to be resumed. All else is in the outcome.
+/// The folder cannot be written, not even the logs; or the engine does not list the run's containers, or stops
+/// answering while the container is to be kept for that case ([`Leave::when_lost`]): then resume the attempt. All
+/// other errors are in the outcome.
 pub async fn execute<R: Runtime>(
     runtime: &R,
     job: Job<'_>,
@@ -144,7 +145,7 @@ pub async fn execute<R: Runtime>(
     }
     let verdict = verdict(job, &main, seen.outputs.as_ref());
     if let Verdict::Failed(error) = &verdict {
-        // The disk may be full; then the verdict says so.
+        // The disk may be full; the verdict says so then.
         _ = attempt.note(&format!("{}: {} {}", error.name, error.title, error.description)).await;
     }
     let Seen { image, given, mut warnings, outputs, made } = seen;
@@ -192,8 +193,8 @@ async fn how_far<R: Runtime>(runtime: &R, job: Job<'_>, folder: &Path) -> Result
     let attempt = labels.get(ATTEMPT);
     let (mut ours, others): (Vec<Found>, Vec<Found>) =
         found.into_iter().partition(|it| attempt.is_none() || it.labels.get(ATTEMPT) == attempt);
-    // There may be several: an engine that was asked for one as its `silo` died makes it when nobody looks any more. What was
-    // begun is the one that is marked.
+    // There may be several: a create request that was pending when its `silo` process died is still carried out. The
+    // started one is the one in the mark.
     let place = match &mark {
         Mark::Begun(container) => ours.iter().position(|it| it.id == *container),
         _ => (job.resumed.is_some() && !ours.is_empty()).then_some(0),
@@ -231,7 +232,7 @@ fn prepare(job: Job<'_>, logs: &Path, start: &Start) -> std::io::Result<()> {
     job.folder.write_plan(job.plan)
 }
 
-/// What came to light on the way, however far it went.
+/// What is known of the attempt so far.
 #[derive(Default)]
 struct Seen {
     image: Option<Image>,
@@ -271,7 +272,7 @@ impl Seen {
         let work = move |halt: &Halt| {
             let given = match is_resumed.then(|| inputs::read(&manifest, &plan, halt)) {
                 Some(Err(InputError::Halted(why))) => return Err(why.into()),
-                // Of inputs that are gone by now nothing can be told.
+                // The inputs may be gone by now.
                 given => given.and_then(Result::ok).unwrap_or_default(),
             };
             Ok((capture(&manifest, &output, rules, halt)?, given))
@@ -284,8 +285,8 @@ impl Seen {
         Ok(main)
     }
 
-    /// Sees to it that files and folders of other users can be read, where the engine's user can do so. What stays closed is told of
-    /// the outputs.
+    /// Makes files of other users in the output directory readable, with the engine's permissions. What stays closed
+    /// is reported when the outputs are captured.
     async fn open_up<R: Runtime>(
         &self,
         attempt: &mut Attempt<R>,
@@ -309,14 +310,14 @@ impl Seen {
         Ok(())
     }
 
-    /// Sees to it that links which lead somewhere in the container lead there on this machine.
+    /// Rewrites links to paths in the container, so that they work on the host.
     async fn mend_links<R: Runtime>(
         &self,
         attempt: &mut Attempt<R>,
         job: Job<'_>,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        // Again, when the engine has opened folders that only their owner may write to.
+        // A second time after the engine has opened folders that only their owner could write to.
         for _ in 0..2 {
             let (plan, output, bytes) = (job.plan.clone(), job.folder.output.clone(), job.rules.bytes);
             let stop = stop.child_token();
@@ -335,7 +336,7 @@ impl Seen {
         Ok(())
     }
 
-    /// What comes before the container: how it is to be made, for the user of the image that is there.
+    /// Pull and staging. Returns the container, adapted to the user that the image sets.
     async fn begin<R: Runtime>(
         &mut self,
         attempt: &mut Attempt<R>,
@@ -369,7 +370,7 @@ impl Seen {
     }
 }
 
-/// Whether this manifest is the one in an image's label.
+/// Whether the image's label holds this manifest.
 fn is_of(image: &Image, manifest: &Manifest) -> bool {
     let text = image.labels.get(LABEL).and_then(|raw| label::read(raw).ok());
     text.and_then(|text| Manifest::parse(&text).ok()).is_some_and(|labelled| labelled == *manifest)
@@ -437,12 +438,12 @@ fn ending(plan: &Plan, main: &Main) -> Ending {
     }
 }
 
-/// How it ended, by all that is known.
+/// The verdict of the attempt.
 fn verdict(job: Job<'_>, main: &Result<Main, Error>, outputs: Option<&Outputs>) -> Verdict {
     let manifest = job.manifest;
     let why = match main {
         Ok(main) if main.stopped == Some(Stopped::OutputTooLarge) => {
-            // What it left says why it was stopped; its exit code only that.
+            // Its outputs show why it was stopped; the exit code only shows that it was.
             let ending = Ending { exit_code: Some(0), ..ending(job.plan, main) };
             return named(judge(manifest, ending, outputs), |error| error.exit_code = Some(main.ended.exit_code));
         }

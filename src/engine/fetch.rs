@@ -1,34 +1,34 @@
-//! Seeing to it that the engine has an image.
+//! Makes an image available on the engine, by a pull policy.
 
 use super::runtime::{Credentials, Error, Image, PullProgress, Result, Runtime};
 use crate::seed::image_reference::ImageReference;
 
-/// An image that is to be run.
+/// An image to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     pub image: &'a ImageReference,
     /// As in `linux/arm64`; `None`: the engine's choice.
     pub platform: Option<&'a str>,
     pub policy: PullPolicy,
-    /// For its registry.
+    /// Credentials for its registry.
     pub credentials: Option<&'a Credentials>,
 }
 
-/// When to ask the registry.
+/// When to pull an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
-    /// When the engine does not have the image.
+    /// If the engine does not have it.
     #[default]
     Missing,
-    /// Also for an image that may have changed.
+    /// Always, to get changes.
     Always,
     Never,
 }
 
-/// The image, pulled if that is to be. `progress` is told of a pull.
+/// Returns the image, after a pull if the policy says so. `progress` receives pull events.
 ///
 /// # Errors
-/// [`Error::NoImage`] when it is not there and must not be pulled; what [`Runtime::pull`] gives.
+/// [`Error::NoImage`] if it is missing and must not be pulled; errors of [`Runtime::pull`].
 pub async fn fetch<R: Runtime>(
     runtime: &R,
     wanted: &Wanted<'_>,

@@ -1,7 +1,7 @@
-//! Removing a folder whose contents are hostile: by handles, without recursion, however deep it is. Blocking.
+//! Removes folders with hostile contents, of any depth, with file descriptors and without recursion. Blocking.
 //!
-//! A folder inside a folder is moved up to the top before it is emptied, so nothing is ever deeper than two levels, two handles are
-//! enough, and after a kill the next try goes on with what is left.
+//! A nested folder is moved to the root before it is emptied. So at most two levels and two descriptors are in use,
+//! and after a kill the next call continues with what is left.
 
 use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
@@ -21,28 +21,29 @@ use super::halt::{Halt, Halted};
 use super::runtime::ClosedPath;
 use super::walk::{Bounds, FOLDER, Met, WalkError, open, walk};
 
-/// The longest path that an engine is asked about: paths have a bound (`PATH_MAX`), and it sees this one below another.
+/// Longest path that is passed to an engine, in bytes: `PATH_MAX` applies, and the engine sees the folder below
+/// another path.
 const LONGEST_PATH: usize = 3000;
-/// The most files and folders that it is asked to open at a time.
+/// Most paths that an engine is asked to open at a time.
 const MOST_PATHS: usize = 10_000;
 
-/// Why a folder is not removed, or not all of it.
+/// Why a folder was not removed completely.
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalError {
     #[error("{0}")]
     Halted(Halted),
     #[error("{} cannot be removed: {why}", path.display())]
     Stuck {
-        /// The first of what is left.
+        /// The first entry that remains.
         path: PathBuf,
         why: io::Error,
     },
 }
 
-/// Removes a folder with everything in it. One that is not there is removed.
+/// Removes a folder and everything in it. A missing folder is no error.
 ///
 /// # Errors
-/// [`RemovalError::Stuck`], after everything that can be removed was removed.
+/// [`RemovalError::Stuck`], after everything else was removed.
 pub fn remove(root: &Path, halt: &Halt) -> Result<(), RemovalError> {
     let stuck = |why: Errno| RemovalError::Stuck { path: root.to_owned(), why: why.into() };
     let handle = match enter(CWD, root) {
@@ -60,28 +61,28 @@ pub fn remove(root: &Path, halt: &Halt) -> Result<(), RemovalError> {
     unlinkat(CWD, root, AtFlags::REMOVEDIR).map_err(stuck)
 }
 
-/// What files and folders of other users are wanted for.
+/// The kind of access that is needed to files of other users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Read,
     Remove,
 }
 
-/// What must be opened to this process, and the folder that its paths are below.
+/// Paths without the needed access, relative to `root`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedPaths {
     pub root: PathBuf,
     pub paths: Vec<ClosedPath>,
 }
 
-/// What there is in a folder that this process cannot read, or whose contents it cannot remove, because it is another user's: the
-/// folder itself, or what is seen in it. What lies behind that is seen when it is open.
+/// Finds files and folders of other users that this process cannot read, or cannot empty: the folder itself, or
+/// entries below it as far as they are accessible. Call it again after opening these, to find those below.
 ///
 /// # Errors
-/// The walk was halted, or the folder itself is not there.
+/// It was halted, or the folder does not exist.
 pub fn closed(root: &Path, purpose: Purpose, halt: &Halt) -> Result<ClosedPaths, RemovalError> {
     let mut found = ClosedPaths { root: root.to_owned(), paths: Vec::new() };
-    // Root is kept out of nothing.
+    // Root can access everything.
     if geteuid().is_root() {
         return Ok(found);
     }
@@ -116,8 +117,7 @@ pub(super) fn closed_path(path: PathBuf, about: &Stat) -> ClosedPath {
     }
 }
 
-/// Whether a file or folder keeps this process, which is not root, from what it is for. What it may as one of a group does not
-/// count.
+/// Whether this process, which is not root, lacks access. Group permissions are not considered.
 fn is_closed(about: &Stat, purpose: Purpose) -> bool {
     let mode = Mode::from_raw_mode(about.st_mode);
     let is_ours = about.st_uid == geteuid().as_raw();
@@ -125,13 +125,13 @@ fn is_closed(about: &Stat, purpose: Purpose) -> bool {
     match (FileType::from_raw_mode(about.st_mode), purpose) {
         (FileType::RegularFile, Purpose::Read) => !may(Mode::RUSR, Mode::ROTH),
         (FileType::Directory, Purpose::Read) => !may(Mode::RUSR | Mode::XUSR, Mode::ROTH | Mode::XOTH),
-        // Ours is ours to open. In a sticky folder nobody removes what is another's.
+        // Our own folders we can open ourselves. In a sticky folder only the owner may remove an entry.
         (FileType::Directory, Purpose::Remove) => !is_ours && (!mode.contains(Mode::RWXO) || mode.contains(Mode::SVTX)),
         _ => false,
     }
 }
 
-/// Opens a folder. One of ours that keeps us out is made to let us in.
+/// Opens a folder. If it is ours and its mode denies access, the mode is changed.
 fn enter(above: impl std::os::fd::AsFd, name: impl Arg + Copy) -> Result<OwnedFd, Errno> {
     let handle = match openat(&above, name, FOLDER, Mode::empty()) {
         Err(Errno::ACCESS) => {
@@ -142,7 +142,7 @@ fn enter(above: impl std::os::fd::AsFd, name: impl Arg + Copy) -> Result<OwnedFd
         other => other?,
     };
     if !Mode::from_raw_mode(fstat(&handle)?.st_mode).contains(Mode::RWXU) {
-        // Of another's, the first thing that cannot be removed says so.
+        // Fails for a folder of another user; then removing its entries reports the error.
         _ = fchmod(&handle, Mode::RWXU);
     }
     Ok(handle)
@@ -152,7 +152,7 @@ struct Removal<'a> {
     root: OwnedFd,
     device: u64,
     halt: &'a Halt,
-    /// How many names were given.
+    /// Number of names given to moved folders.
     names: u64,
     /// Names in the root that cannot be removed.
     stuck: HashSet<CString>,
@@ -160,7 +160,7 @@ struct Removal<'a> {
 }
 
 impl Removal<'_> {
-    /// Removes what is in the root now; true: something was, so there may be more.
+    /// Removes the present entries of the root. `true`: something was removed, so call it again.
     fn pass(&mut self) -> Result<bool, Halted> {
         let mut went_on = false;
         let names = match names(&self.root) {
@@ -212,14 +212,14 @@ impl Removal<'_> {
         }
     }
 
-    /// Removes a file of a folder, or moves a folder of it to the root.
+    /// Removes a file of a folder, or moves a subfolder to the root.
     fn lift(&mut self, folder: &OwnedFd, name: &CString) -> Result<(), Errno> {
         match unlinkat(folder, &**name, AtFlags::empty()) {
             Err(Errno::ISDIR | Errno::PERM) => {}
             Err(Errno::NOENT) => return Ok(()),
             other => return other,
         }
-        // A folder that moves is written to, since it holds where it is.
+        // Moving a folder needs write permission on it, because its `..` changes.
         drop(enter(folder, &**name).map_err(refused)?);
         loop {
             self.names += 1;
@@ -231,7 +231,7 @@ impl Removal<'_> {
     }
 }
 
-/// What was refused as if it were a folder, and is none, was refused for another reason: it may be immutable.
+/// `NOTDIR`: it is no folder, so the earlier `unlinkat` failed for another reason; it may be immutable.
 fn refused(why: Errno) -> Errno {
     if why == Errno::NOTDIR { Errno::PERM } else { why }
 }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_removed_keeps_nothing_else() {
-        // /proc is nobody's to remove, and on another device.
+        // Nobody can remove /proc, and it is on another device.
         let place = tempfile::tempdir().expect("a folder");
         let root = place.path().join("root");
         fs::create_dir_all(root.join("a/b")).expect("folders");

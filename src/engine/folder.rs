@@ -1,8 +1,8 @@
-//! Where a run lives on the host, the same for every outcome. Blocking.
+//! Paths of a run's folder on the host, and writing its files. Blocking.
 //!
-//! `job.json` the record, `inputs.json` what it was given, `context.json` what the job is told of its inputs, `run.sh` the
-//! command line to do it again, `attempt-N/` the logs of an attempt, `input/` files that had to be brought together,
-//! `output/` what the job wrote.
+//! `job.json` the record, `inputs.json` the given inputs, `context.json` the input metadata for the job, `run.sh` the
+//! command line to repeat the run, `attempt-N/` the logs of an attempt, `input/` staged input files, `output/` the
+//! job's outputs.
 
 use std::fs;
 use std::io;
@@ -15,22 +15,22 @@ use super::plan::Plan;
 use super::record::Record;
 use crate::seed::model::Manifest;
 
-/// A run's folder.
+/// The folder of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
-    /// Holds what is known of the run; absolute.
+    /// The run's files; absolute.
     pub root: PathBuf,
-    /// What the job writes to; absolute.
+    /// The output directory; absolute.
     pub output: PathBuf,
 }
 
 impl Folder {
-    /// A folder with everything in it.
+    /// A folder with `output` in it.
     pub fn new(root: PathBuf) -> Self {
         Self { output: root.join("output"), root }
     }
 
-    /// The folder of a run among all: by job and version, by the tag of a series of runs, by day.
+    /// The folder of a run below `runs`: by job and version, by tag of a series of runs, by day.
     pub fn of(runs: &Path, manifest: &Manifest, tag: Option<&str>, day: NaiveDate, run: &str) -> Self {
         let job = &manifest.job;
         let mut root = runs.join(safe(&job.name)).join(safe(&format!("{}-{}", job.job_version, job.package_version)));
@@ -38,26 +38,26 @@ impl Folder {
         Self::new(root.join(day.format("%Y/%m/%d").to_string()).join(safe(run)))
     }
 
-    /// The file that tells the job of its inputs.
+    /// The input metadata file for the job.
     pub fn context(&self) -> PathBuf {
         self.root.join("context.json")
     }
 
-    /// Where files are brought together that become one folder in the container.
+    /// Staging folder of an input: its files become one folder in the container.
     pub fn input(&self, name: &str) -> PathBuf {
         self.root.join("input").join(name)
     }
 
-    /// Where the logs of an attempt are, counted from 1.
+    /// Log folder of an attempt, counted from 1.
     pub fn attempt(&self, number: u32) -> PathBuf {
         self.root.join(format!("attempt-{number}"))
     }
 
-    /// Makes the folder, which nobody else may look into, and the output directory, which any user of a container may
-    /// write to. An output directory that is there keeps its mode.
+    /// Creates the folder with mode 0700 and the output directory with mode 0777, so that any container user can
+    /// write to it. An existing output directory keeps its mode.
     ///
     /// # Errors
-    /// Whatever the disk refuses.
+    /// The disk fails or permission is denied.
     pub fn create(&self) -> io::Result<()> {
         fs::create_dir_all(&self.root)?;
         set_mode(&self.root, 0o700)?;
@@ -68,10 +68,10 @@ impl Folder {
         set_mode(&self.output, 0o777)
     }
 
-    /// Writes what is run: `run.sh`. Secrets are not in it.
+    /// Writes `run.sh`, without secrets.
     ///
     /// # Errors
-    /// Whatever the disk refuses.
+    /// The disk fails or permission is denied.
     pub fn write_plan(&self, plan: &Plan) -> io::Result<()> {
         let secrets: Vec<&str> = plan.secrets().collect();
         let note = match secrets.is_empty() {
@@ -81,10 +81,10 @@ impl Folder {
         replace(&self.root.join("run.sh"), format!("#!/bin/sh\n{note}exec {}\n", plan.docker_run()).as_bytes())
     }
 
-    /// Writes the record: `job.json`, and `inputs.json` for those who want only these.
+    /// Writes the record to `job.json`, and the inputs alone to `inputs.json`.
     ///
     /// # Errors
-    /// Whatever the disk refuses.
+    /// The disk fails or permission is denied.
     pub fn write_record(&self, record: &Record) -> io::Result<()> {
         replace(&self.root.join("inputs.json"), &pretty(&record.given))?;
         replace(&self.root.join("job.json"), &pretty(record))
@@ -97,7 +97,7 @@ pub(super) fn pretty(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-/// Writes a file anew. Who looks sees the old one or the whole new one.
+/// Replaces a file atomically: readers see either the old or the new content.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
@@ -105,7 +105,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(new, path)
 }
 
-/// The folder itself keeps others out; what the container sees must be open to its user, whoever that is.
+/// The run's folder is private; what a container sees must be accessible to its user, who may be anyone.
 #[cfg(unix)]
 pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
@@ -116,7 +116,7 @@ pub(super) fn set_mode(_: &Path, _: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// A text as the name of one folder, whatever it holds.
+/// A text as a single path component.
 pub fn safe(text: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || "-_+.".contains(c) { c } else { '_' };
     let name: String = text.chars().take(200).map(keep).collect();
@@ -148,7 +148,7 @@ mod tests {
         let folder = Folder::new(runs.path().join("a/b"));
         folder.create().expect("it can be made");
         assert_eq!((mode(&folder.root), mode(&folder.output)), (0o700, 0o777));
-        // Somebody's own keeps its mode; made again, nothing changes.
+        // An existing output directory keeps its mode; calling it again changes nothing.
         let mine = runs.path().join("mine");
         fs::create_dir(&mine).expect("a folder");
         set_mode(&mine, 0o750).expect("it is ours");

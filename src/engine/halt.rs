@@ -1,32 +1,32 @@
-//! How work that blocks hears that it is to end.
+//! Cancellation and time limits of blocking work.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-/// Asked between the steps of work that blocks. Clones ask the same.
+/// Checked between steps of blocking work. Clones share the token and the deadline.
 #[derive(Clone, Debug, Default)]
 pub struct Halt {
     stop: CancellationToken,
     until: Option<(Instant, Duration)>,
 }
 
-/// Why work was given up.
+/// Why work was halted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halted {
     Cancelled,
-    /// It took longer than this.
+    /// This time limit was exceeded.
     Late(Duration),
 }
 
 impl Halt {
-    /// Ends when the token is cancelled.
+    /// Halts when the token is cancelled.
     pub fn on(stop: &CancellationToken) -> Self {
         Self { stop: stop.clone(), until: None }
     }
 
-    /// Also ends after so long, counted from now.
+    /// Also halts after `most`, counted from now.
     #[must_use]
     pub fn within(mut self, most: Option<Duration>) -> Self {
         self.until = most.map(|most| (Instant::now() + most, most));

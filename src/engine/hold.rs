@@ -1,9 +1,9 @@
-//! What a run is given of the host, held from the check to the container's start.
+//! Holds files and folders of the host from their check to the start of the container.
 //!
-//! A path that was checked may name something else a moment later: another job, or another user of the machine, may put a link
-//! in its place, and engines follow links as root. So what is checked is opened, following no link, and the engine is given a
-//! path that leads to what was opened and that nobody else can change: a mount of ours in a private folder, or, where the
-//! engine does not see our mounts, a link or copy of the file. Blocking.
+//! A checked path may name something else a moment later: another job or user may replace it by a link, and engines
+//! follow links as root. So the path is opened without following links, and the engine gets a path to the open file
+//! that nobody else can change: a bind mount in a private folder, or, if the engine does not see our mounts, a hard
+//! link or copy of the file. Blocking.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,16 +17,16 @@ use super::folder::set_mode;
 use super::halt::Halt;
 use super::plan::{FileAccess, Plan};
 
-/// A file or folder of the host that somebody named, and the folder that it must lie below.
+/// A file or folder of the host given to a run, and the root that it must lie below.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPath {
-    /// Absolute, without links.
+    /// Absolute, without symbolic links.
     pub path: PathBuf,
-    /// Absolute, without links; an operator chose it, and no job can change where it is.
+    /// Absolute, without symbolic links; chosen by an operator, and not movable by a job.
     pub root: PathBuf,
 }
 
-/// Why something of the host cannot be given to a run.
+/// Why a file or folder of the host cannot be given to a run.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
     #[error("{} is gone, or is not what was asked for any more ({why}).", .path.display())]
@@ -40,18 +40,18 @@ pub enum HoldError {
     Place { place: PathBuf, why: io::Error },
 }
 
-/// How a folder on the way is opened.
+/// Flags to open the folders of a path.
 #[cfg(target_os = "linux")]
 const ON_THE_WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
 const ON_THE_WAY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
-/// How the file or folder itself is: one that waits for a writer, or is a terminal, must not hold us.
+/// Flags to open the last component: must not block on a FIFO or take over a terminal.
 const AT_THE_END: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// Opens a file or folder below a root for reading, following no link on the way.
+/// Opens a file or folder below a root for reading, without following symbolic links.
 ///
 /// # Errors
-/// It is not below the root, there is a link on the way, or what the disk says.
+/// It is not below the root, a component is a link, or the disk fails.
 pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
     let outside = || io::Error::new(io::ErrorKind::PermissionDenied, "it is outside of its folder");
     let below = path.strip_prefix(root).map_err(|_| outside())?;
@@ -68,7 +68,7 @@ pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
     Ok(at.into())
 }
 
-/// Makes a name for an opened file, or a copy where it cannot have one there.
+/// Makes a hard link to an open file, or a copy if that fails.
 pub(super) fn link_or_copy(file: &File, target: &Path, halt: &Halt) -> Result<(), ReadError> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file").into());
@@ -84,19 +84,19 @@ pub(super) fn link_or_copy(file: &File, target: &Path, halt: &Halt) -> Result<()
     Ok(set_mode(target, 0o644)?)
 }
 
-/// A path to what was opened, for this process.
+/// A path to an open file, for this process (proc(5), `/proc/self/fd`).
 #[cfg(target_os = "linux")]
 fn magic(file: &File) -> String {
     use std::os::fd::AsRawFd as _;
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// Files and folders of the host under paths that only we can change. They go when this is dropped; a container that has
-/// started keeps its own.
+/// Files and folders of the host under private paths. They are released on drop; a running container keeps its own
+/// mounts.
 #[derive(Debug)]
 pub struct HeldPaths {
     place: PathBuf,
-    /// Where the paths are.
+    /// Parent folder of the private paths.
     room: PathBuf,
     is_mounting: bool,
     count: usize,
@@ -104,11 +104,11 @@ pub struct HeldPaths {
 }
 
 impl HeldPaths {
-    /// In a folder of their own, whose name tells which attempt has it. `is_mounting`: by mounts, which the engine must see;
-    /// else files are linked or copied, and folders cannot be held.
+    /// Creates `place`, whose name identifies the attempt. `is_mounting`: hold by bind mounts, which the engine must
+    /// see; otherwise files are linked or copied, and folders cannot be held.
     ///
     /// # Errors
-    /// Whatever the disk or the kernel refuses.
+    /// The disk or the kernel refuses.
     pub fn begin(place: &Path, is_mounting: bool, halt: &Halt) -> io::Result<Self> {
         release(place)?;
         fs::create_dir_all(place)?;
@@ -121,10 +121,10 @@ impl HeldPaths {
         Ok(held)
     }
 
-    /// Binds what a plan names of the host to what is there now.
+    /// Holds the files and folders of a plan that lie below `given`, and sets the plan's paths to them.
     ///
     /// # Errors
-    /// Something is not what was asked for, or cannot be held.
+    /// A path is not what was checked, or cannot be held.
     pub fn hold(&mut self, plan: &mut Plan, given: &[HostPath]) -> Result<(), HoldError> {
         let root_of = |source: &Path| given.iter().find(|it| source.starts_with(&it.path)).map(|it| &it.root);
         let binds = plan.container.binds.iter().enumerate();
@@ -132,7 +132,7 @@ impl HeldPaths {
         for file in plan.inputs.iter_mut().flat_map(|input| &mut input.files) {
             let Some(root) = root_of(&file.source) else { continue };
             file.access = FileAccess::Below(root.clone());
-            // Others come with their folder, or are staged.
+            // Files without a bind of their own come with their folder, or are staged.
             if let Some(at) = places.get(&file.path) {
                 let path = self.file(root, &file.source)?;
                 plan.container.binds[*at].held = Some(path.display().to_string());
@@ -160,7 +160,7 @@ impl HeldPaths {
         Ok(target)
     }
 
-    /// `None`: its own path will do, because nobody can change it.
+    /// `None`: use the path itself, because it is a root, which no job can replace.
     fn folder(&mut self, root: &Path, path: &Path) -> Result<Option<PathBuf>, HoldError> {
         let folder = opened(root, path, true)?;
         if !self.is_mounting {
@@ -194,15 +194,15 @@ fn opened(root: &Path, path: &Path, is_folder: bool) -> Result<File, HoldError> 
     if is_right { Ok(file) } else { Err(changed(io::Error::new(io::ErrorKind::InvalidInput, "it is of another kind"))) }
 }
 
-/// Whether we may mount, tried in a folder.
+/// Whether this process may mount, tested in a folder.
 pub fn may_mount(place: &Path) -> bool {
     HeldPaths::begin(place, true, &Halt::default()).is_ok()
 }
 
-/// Gives up what was held in a place, by whomever. Nothing below a mount is ever removed.
+/// Releases everything held in a place, by any process. Nothing below a mount is removed.
 ///
 /// # Errors
-/// Whatever the disk or the kernel refuses.
+/// The disk or the kernel refuses.
 pub fn release(place: &Path) -> io::Result<()> {
     mounts::end(place)?;
     let entries = match fs::read_dir(place) {
@@ -215,7 +215,7 @@ pub fn release(place: &Path) -> io::Result<()> {
     fs::remove_dir(place)
 }
 
-/// Gives up all places in a folder but those that somebody uses.
+/// Releases all places in a folder but those in use.
 pub fn sweep(base: &Path, is_used: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -240,8 +240,8 @@ mod mounts {
 
     const PRIVATE: MountPropagationFlags = MountPropagationFlags::PRIVATE.union(MountPropagationFlags::REC);
 
-    /// A folder that nobody sees who does not see our mounts: its path is not there for an engine that would otherwise bind
-    /// empty folders. What is mounted in it reaches no other namespace; so taking it away reaches none either.
+    /// A folder that exists only in our mount namespace: an engine in another namespace gets an error instead of
+    /// binding empty folders. It is private, so mounts and unmounts in it do not propagate.
     pub(super) fn room(place: &Path) -> io::Result<PathBuf> {
         let room = place.join("room");
         let empty = |at: &Path| {
@@ -256,7 +256,7 @@ mod mounts {
 
     pub(super) fn bind(opened: &File, target: &Path) -> io::Result<()> {
         mount_bind_recursive(super::magic(opened), target)?;
-        // Else what is unmounted below ours would be unmounted below theirs.
+        // Otherwise an unmount below ours would propagate to the host's mounts.
         Ok(mount_change(target, PRIVATE)?)
     }
 
@@ -264,7 +264,7 @@ mod mounts {
         loop {
             match mount_change(place, PRIVATE) {
                 Ok(()) => unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?,
-                // It is not there, no mount, or none of ours to change.
+                // It does not exist, is no mount, or we may not change it.
                 Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => return Ok(()),
                 Err(why) => return Err(why.into()),
             }
@@ -331,7 +331,7 @@ mod tests {
         );
     }
 
-    /// A folder with a root `root`, which has a folder `d`, and beside it `host/f`, which nobody is to read.
+    /// A folder with a root `root`, a folder `d` in it, and beside it `host/f`, which must not be readable.
     fn beside_the_host() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let kept = tempfile::tempdir().unwrap();
         let folder = kept.path().canonicalize().unwrap();
@@ -342,7 +342,7 @@ mod tests {
         (kept, folder, root)
     }
 
-    /// A path is checked, then exchanged, then used: a path leads to the new place, a handle stays with the old one.
+    /// A path is checked, replaced, then used: a path leads to the new file, a descriptor stays with the old one.
     #[test]
     fn an_exchange_after_the_check_changes_nothing() {
         let (_kept, folder, root) = beside_the_host();
@@ -358,7 +358,7 @@ mod tests {
         assert!(open_below(&root, &path).is_err());
     }
 
-    /// Somebody exchanges a file, and the folder of another, for links to what they may not read, as fast as they can.
+    /// A thread replaces a file, and the folder of another, by links to unreadable files, as fast as it can.
     #[test]
     fn nobody_can_exchange_what_is_held() {
         let (_kept, folder, root) = beside_the_host();
@@ -390,7 +390,7 @@ mod tests {
                 }
             };
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
-            // Else the scope would wait for a thread that nobody ends.
+            // Otherwise the scope would wait for the thread forever.
             ends.store(true, Ordering::Relaxed);
             outcome.unwrap();
         });
@@ -420,7 +420,7 @@ mod tests {
         assert_eq!(fs::read_to_string(root.join("away/new")).unwrap(), "by a job");
         assert_eq!(fs::read_to_string(root.join("away/f")).unwrap(), "inside");
 
-        // Where the engine does not see our mounts.
+        // The engine does not see our mounts.
         let mut held = HeldPaths::begin(&place, false, &Halt::default()).unwrap();
         let file = held.file(&root, &root.join("away/f")).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "inside");

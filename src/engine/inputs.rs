@@ -1,4 +1,4 @@
-//! Input files on the disk: looked at before planning, made ready after it. Blocking.
+//! Input files on disk: inspected before planning, read and staged after it. Blocking.
 
 use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
@@ -17,7 +17,7 @@ use super::{context, disk, docker_run};
 use crate::seed::metadata::Metadata;
 use crate::seed::model::Manifest;
 
-/// The most files of one folder.
+/// Limit for the entries of a folder.
 const MAX_FILES: usize = 100_000;
 
 /// Why a path cannot be given to an input.
@@ -39,10 +39,10 @@ pub enum InputError {
     Halted(Halted),
 }
 
-/// What a path is. Whoever names a link means what it leads to; links inside of a folder must stay in it.
+/// Inspects a path given to an input. A link stands for its target; links inside a folder must not leave it.
 ///
 /// # Errors
-/// It is nothing that an input can be given.
+/// It cannot be given to an input.
 pub fn survey(path: &Path) -> Result<Source, InputError> {
     let unreadable = |why: io::Error| match why.kind() {
         ErrorKind::NotFound => InputError::Missing(path.to_owned()),
@@ -86,7 +86,7 @@ fn folder(path: PathBuf) -> Result<Source, InputError> {
 enum Inside {
     File(File),
     Linked(File),
-    /// A folder, or something special: nothing that belongs to the input.
+    /// A folder or a special file, which is not part of the input.
     Other,
 }
 
@@ -109,18 +109,18 @@ fn inside(folder: &Path, entry: &DirEntry) -> Result<Inside, InputError> {
     if metadata.is_file() { Ok(Inside::Linked(file(name()?, real, &metadata)?)) } else { Ok(Inside::Other) }
 }
 
-/// A file input as a run was given it.
+/// A file input of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GivenInput {
     pub name: String,
     pub files: Vec<GivenFile>,
 }
 
-/// A file that a run was given.
+/// A file of an input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GivenFile {
-    /// In the container.
+    /// Name in the container.
     pub name: String,
     /// Absolute path in the container.
     pub path: String,
@@ -130,54 +130,54 @@ pub struct GivenFile {
     pub size: u64,
     /// Lower-case hexadecimal digits.
     pub sha256: String,
-    /// What the name promises.
+    /// By file name extension.
     pub media_type: Option<String>,
     pub modified: Option<DateTime<Utc>>,
-    /// What else is known, from whoever keeps files.
+    /// Facts from the service that stores the file.
     #[serde(flatten)]
     pub facts: Facts,
 }
 
-/// What a service knows of a file besides: where it came from, and what jobs have said of it.
+/// What a service knows about a file: its origin, and metadata from jobs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// By which others can get it.
+    /// URL to download it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<DateTime<Utc>>,
-    /// Where it is the output of a run.
+    /// Set for the output of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
-    /// Where it is the output of a run: what the first run of that chain was given, as jobs are told of it.
+    /// Set for the output of a run: inputs of the first run of the chain, in the format of `INPUT_METADATA`.
     #[serde(skip)]
     pub chain: Option<Value>,
 }
 
-/// What keeps a file.
+/// Where a file is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Workspace {
-    /// Files that users sent.
+    /// Uploads of users.
     Uploads,
-    /// What runs have left.
+    /// Outputs of runs.
     Runs,
-    /// Files of the server's own disk.
+    /// Files on the server's disk.
     Server,
-    /// What is fetched by its address.
+    /// Fetched by URL.
     Web,
-    /// The disk of whoever runs a job by hand.
+    /// The local disk of a `silo run`.
     Local,
 }
 
-/// Which run made a file.
+/// The run that a file is an output of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     pub run: String,
@@ -186,11 +186,11 @@ pub struct Product {
     pub output: String,
 }
 
-/// Reads every input file of a plan: size, digest and media type. Also gives warnings about media types that the manifest
-/// does not name, a sentence each.
+/// Reads all input files of a plan: size, digest and media type. Also returns warnings about media types that the
+/// manifest does not list, a sentence each.
 ///
 /// # Errors
-/// A file is gone since it was looked at, or cannot be read; or it was halted.
+/// A file is gone or unreadable, or it was halted.
 pub fn read(manifest: &Manifest, plan: &Plan, halt: &Halt) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
     let mut warnings = Vec::new();
     let mut inputs = Vec::new();
@@ -233,11 +233,11 @@ fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
     })
 }
 
-/// Makes a run's folder ready for its container: the folders themselves, the file that tells the job of its inputs, and links
-/// to the files of inputs that have many. What cannot be linked, because it is on another disk, is copied.
+/// Prepares a run's folder for the container: folders, the `INPUT_METADATA` file, and hard links for inputs with many
+/// files. Files on another disk are copied.
 ///
 /// # Errors
-/// Whatever the disk refuses; or it was halted.
+/// The disk fails, or it was halted.
 pub fn stage(
     manifest: &Manifest,
     plan: &Plan,
@@ -264,8 +264,8 @@ pub fn stage(
     Ok(())
 }
 
-/// A plan as a line for a POSIX shell: it makes the run's folders and files, and runs the container with `docker run`. Secrets
-/// are not in it.
+/// A plan as a command line for a POSIX shell, which creates folders and files and calls `docker run`. It holds no
+/// secrets.
 ///
 /// # Errors
 /// An input cannot be read.

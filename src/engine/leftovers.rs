@@ -1,8 +1,9 @@
-//! Containers whose owner was killed: found by their labels, and removed.
+//! Orphaned containers, whose owner process was killed: finds them by label and removes them.
 //!
-//! A process that runs containers by itself (`silo run`) holds a lock on a file and names the file in a label. The lock goes
-//! with the process, so whoever can take it has found an orphan. A second label names the process itself, for when the folder
-//! of temporary files was emptied. Where neither can be judged from here (another host, another container) nothing is touched.
+//! A process that runs containers by itself (`silo run`) locks a file and puts its path into a label. The kernel
+//! drops the lock with the process, so a container whose file can be locked is an orphan. A second label identifies
+//! the process, in case the temporary folder was emptied. Containers whose owner cannot be judged from here (another
+//! host, another container) are left alone.
 
 mod process;
 
@@ -16,12 +17,12 @@ use process::Process;
 use super::runtime::{Error, Found, Result, Runtime};
 use crate::lock::FileLock;
 
-/// The label that names an owner's file.
+/// Label with the path of the owner's lock file.
 pub const OWNER_LABEL: &str = "silo.owner";
-/// The label that names an owner's process: machine, boot, PID namespace, PID and start time.
+/// Label that identifies the owner process: machine, boot, PID namespace, PID and start time.
 pub const PROCESS_LABEL: &str = "silo.owner.process";
 
-/// Owns containers for as long as it lives.
+/// Owner of containers, for as long as the process lives.
 #[derive(Debug)]
 pub struct Owner {
     path: PathBuf,
@@ -30,14 +31,14 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Makes the file, in the folder for temporary ones.
+    /// Creates the lock file in the folder for temporary files.
     pub fn new() -> io::Result<Self> {
         let (_, path) = tempfile::Builder::new().prefix("silo-run-").suffix(".lock").tempfile()?.keep()?;
         let lock = FileLock::take(&path)?.ok_or_else(|| io::Error::other("somebody else locks a new file"))?;
         Ok(Self { path, process: Process::own(), _lock: lock })
     }
 
-    /// A word that names it among the living.
+    /// An id that is unique among living owners.
     pub fn id(&self) -> String {
         self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
@@ -47,7 +48,7 @@ impl Owner {
         self.path.display().to_string()
     }
 
-    /// Puts the labels on a container that is to be made.
+    /// Adds the owner's labels to a container that is to be created.
     pub fn mark(&self, labels: &mut BTreeMap<String, String>) {
         labels.insert(OWNER_LABEL.to_owned(), self.label());
         if let Some(process) = &self.process {
@@ -55,7 +56,7 @@ impl Owner {
         }
     }
 
-    /// Takes the file away, unless a container could not be removed: then it is for the next who sweeps.
+    /// Removes the lock file, unless a container could not be removed: a later sweep needs the file.
     pub async fn settle<R: Runtime>(self, runtime: &R) {
         if containers_of(runtime, &self.label()).await.is_ok_and(|left| left.is_empty()) {
             _ = fs::remove_file(&self.path);
@@ -63,19 +64,19 @@ impl Owner {
     }
 }
 
-/// What a sweep has done.
+/// Result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// How many containers were removed.
+    /// Number of removed containers.
     pub removed: usize,
-    /// Those that could not be removed, by id.
+    /// Containers that could not be removed, by id.
     pub failed: Vec<(String, Error)>,
 }
 
-/// Removes the containers whose owner is dead. One that cannot be removed does not keep the others.
+/// Removes the containers of dead owners, continuing after errors.
 ///
 /// # Errors
-/// The engine cannot be asked for its containers.
+/// The engine cannot list its containers.
 pub async fn sweep<R: Runtime>(runtime: &R) -> Result<Swept> {
     let mut owners: BTreeMap<String, Vec<Found>> = BTreeMap::new();
     for found in runtime.containers(OWNER_LABEL).await? {
@@ -86,7 +87,7 @@ pub async fn sweep<R: Runtime>(runtime: &R) -> Result<Swept> {
     let mut swept = Swept::default();
     for (owner, containers) in owners {
         let path = Path::new(&owner);
-        // Held while the containers go, so that two who sweep do not meet.
+        // The lock is held during removal, so that concurrent sweeps do not interfere.
         let Some(_lock) = dead_owner(path, &containers) else { continue };
         for container in containers {
             match runtime.remove(&container.id).await {
@@ -94,7 +95,8 @@ pub async fn sweep<R: Runtime>(runtime: &R) -> Result<Swept> {
                 Err(why) => swept.failed.push((container.id, why)),
             }
         }
-        // The file goes last: it is what the others are known by, and those that the engine was about to make.
+        // The file is removed last, and only if no container is left: containers that the engine is still creating
+        // need it.
         if containers_of(runtime, &owner).await.is_ok_and(|left| left.is_empty()) {
             _ = fs::remove_file(path);
         }
@@ -106,9 +108,10 @@ async fn containers_of<R: Runtime>(runtime: &R, owner: &str) -> Result<Vec<Found
     runtime.containers(&format!("{OWNER_LABEL}={owner}")).await
 }
 
-/// The lock of an owner who is dead (`Some(None)`: there is no file to lock any more).
+/// The lock of a dead owner (`Some(None)`: the lock file is gone, and so are the processes); `None`: alive or
+/// unknown.
 fn dead_owner(path: &Path, containers: &[Found]) -> Option<Option<FileLock>> {
-    // Taking the lock would make a missing file. A label is hostile: only names that we give are opened.
+    // Locking would create a missing file. Labels are untrusted: only file names of our pattern are opened.
     let name = path.file_name()?.to_str()?;
     if !(path.is_absolute() && name.starts_with("silo-run-") && name.ends_with(".lock")) {
         return None;

@@ -1,7 +1,7 @@
-//! What a job prints, kept in files that may be read while it runs: `_stdout.txt` and `_stderr.txt` hold the exact bytes,
-//! `combined.ndjson` both as lines with their times, `system.log` what we did meanwhile.
+//! Log files of an attempt, readable while the job runs: `_stdout.txt` and `_stderr.txt` hold the exact bytes,
+//! `combined.ndjson` both as lines with times, `system.log` what SILO did.
 //!
-//! Each file of the job's is capped, with a line at its end that says so. Memory is bounded, whatever a job prints.
+//! The job's files have a size limit, with a last line that says so. Memory use is bounded for any output.
 
 use std::io;
 use std::path::Path;
@@ -18,37 +18,37 @@ pub const STDERR: &str = "_stderr.txt";
 pub const COMBINED: &str = "combined.ndjson";
 pub const SYSTEM: &str = "system.log";
 
-/// How many bytes of each of a job's streams are kept, unless somebody says otherwise.
+/// Default log limit of each stream, in bytes.
 pub const DEFAULT_CAP: u64 = 64 * 1024 * 1024;
 
-/// Longer lines become several records.
+/// Longer lines are split into several records.
 const LONGEST_LINE: usize = 16 * 1024;
 
-/// What was printed.
+/// Log totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Printed {
-    /// All bytes, also those that were not kept.
+    /// Bytes printed, including those beyond the limit.
     pub stdout_bytes: u64,
     pub stderr_bytes: u64,
-    /// Whether something was not kept.
+    /// Whether something was beyond the limit.
     pub truncated: bool,
 }
 
-/// The files of one attempt.
+/// The log files of an attempt.
 pub struct Logs {
     stdout: Capped,
     stderr: Capped,
     combined: Capped,
     system: File,
     clock: Clock,
-    /// Of the next record.
+    /// Number of the next record.
     sequence: u64,
     lines: [Lines; 2],
     records: Vec<u8>,
 }
 
-/// One record of `combined.ndjson`.
+/// A record of `combined.ndjson`.
 #[derive(Serialize)]
 struct Record<'a> {
     seq: u64,
@@ -58,13 +58,13 @@ struct Record<'a> {
 }
 
 impl Logs {
-    /// Makes the files in a folder; what was there is gone. `cap`: bytes of each stream that are kept.
+    /// Creates the files in a folder, truncating existing ones. `cap`: limit of each stream, in bytes.
     pub async fn create(folder: &Path, cap: u64, clock: &Clock) -> io::Result<Self> {
         let text = |name| Capped::create(folder.join(name), cap);
         Ok(Self {
             stdout: text(STDOUT).await?,
             stderr: text(STDERR).await?,
-            // There are two streams in it.
+            // It holds two streams.
             combined: Capped::create(folder.join(COMBINED), cap.saturating_mul(2)).await?,
             system: File::create(folder.join(SYSTEM)).await?,
             clock: clock.clone(),
@@ -74,7 +74,7 @@ impl Logs {
         })
     }
 
-    /// Opens the files of an attempt whose job has ended, of which so much was printed: to say more in `system.log`.
+    /// Reopens the files of an attempt whose job has exited, to append to `system.log`.
     pub(super) async fn reopen(folder: &Path, cap: u64, clock: &Clock, printed: Printed) -> io::Result<Self> {
         let text = |name, seen| Capped::reopen(folder.join(name), cap, seen, printed.truncated);
         Ok(Self {
@@ -89,7 +89,7 @@ impl Logs {
         })
     }
 
-    /// Keeps what the job printed.
+    /// Writes a chunk of the job's output.
     pub async fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
         let file = match chunk.stream {
             Stream::Stdout => &mut self.stdout,
@@ -109,14 +109,14 @@ impl Logs {
         Ok(())
     }
 
-    /// Says in `system.log` what we do.
+    /// Writes a line to `system.log`.
     pub async fn note(&mut self, text: &str) -> io::Result<()> {
         let line = format!("{} {}\n", self.time(), text.replace(['\n', '\r'], " "));
         self.system.write_all(line.as_bytes()).await?;
         self.system.flush().await
     }
 
-    /// Writes what a last line without an end left over.
+    /// Writes an unterminated last line to `combined.ndjson`.
     pub async fn finish(&mut self) -> io::Result<Printed> {
         for (name, index) in [("stdout", 0), ("stderr", 1)] {
             let rest = std::mem::take(&mut self.lines[index].rest);
@@ -127,7 +127,7 @@ impl Logs {
         Ok(self.printed())
     }
 
-    /// What was printed so far.
+    /// Totals so far.
     pub fn printed(&self) -> Printed {
         let truncated = self.stdout.full || self.stderr.full || self.combined.full;
         Printed { stdout_bytes: self.stdout.seen, stderr_bytes: self.stderr.seen, truncated }
@@ -156,11 +156,11 @@ impl Logs {
     }
 }
 
-/// A file that takes no more than a number of bytes, and a line that says so.
+/// A file with a size limit, and a last line that says so.
 struct Capped {
     file: File,
     cap: u64,
-    /// How many bytes it was given.
+    /// Bytes received, including those beyond the limit.
     seen: u64,
     full: bool,
 }
@@ -174,7 +174,7 @@ impl Capped {
         Ok(Self { file: append(&path).await?, cap, seen, full })
     }
 
-    /// Writes as many of the bytes as may be kept.
+    /// Writes the bytes up to the limit.
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let room = usize::try_from(self.cap.saturating_sub(self.seen)).unwrap_or(usize::MAX);
         self.seen += bytes.len() as u64;
@@ -189,7 +189,7 @@ impl Capped {
         self.file.flush().await
     }
 
-    /// Writes all of the bytes, or none and the marker.
+    /// Writes all bytes, or only the marker if they exceed the limit.
     async fn write_whole(&mut self, bytes: &[u8], marker: &str) -> io::Result<()> {
         self.seen += bytes.len() as u64;
         if self.full {
@@ -213,12 +213,12 @@ fn left_out(cap: u64) -> String {
     format!("[silo: the job printed more than {cap} bytes; the rest was not kept]")
 }
 
-/// Takes a stream apart into lines: an end is a line feed, or a carriage return as progress bars have it.
+/// Splits a stream into lines at LF, CR (as progress bars use) or CRLF.
 #[derive(Default)]
 struct Lines {
-    /// The beginning of a line whose end has not come.
+    /// The unterminated line so far.
     rest: Vec<u8>,
-    /// Whether the last byte was a carriage return, which a line feed may belong to.
+    /// Whether the last byte was a CR, so that an LF may belong to it.
     after_return: bool,
 }
 
@@ -248,7 +248,7 @@ impl Lines {
     }
 }
 
-/// How many bytes there are before a UTF-8 character whose last bytes are missing.
+/// Length without an incomplete UTF-8 character at the end.
 pub fn whole_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(why) if why.error_len().is_none() => why.valid_up_to(),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     proptest! {
-        /// However it is cut, the same lines come out.
+        /// The lines do not depend on chunk boundaries.
         #[test]
         fn cuts_change_nothing(bytes in prop::collection::vec(prop::sample::select(b"ab\r\n\xc3\xa4".to_vec()), 0..60),
                                cut in 0_usize..60) {

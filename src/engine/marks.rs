@@ -1,4 +1,4 @@
-//! How far an attempt came, on the disk: what the next `silo` goes by when this one is killed. Blocking.
+//! Checkpoint of an attempt on disk, from which a later `silo` process resumes after a kill. Blocking.
 
 use std::fs;
 use std::io;
@@ -11,22 +11,22 @@ use super::attempt::Main;
 use super::folder::{pretty, replace};
 use super::logs::Printed;
 
-/// An attempt's folder.
+/// The checkpoint files in an attempt's folder.
 #[derive(Clone, Debug)]
 pub(super) struct Marks(PathBuf);
 
-/// How far it came.
+/// How far the attempt got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// Nothing was run.
+    /// No container is recorded.
     Nothing,
-    /// This container was made.
+    /// This container was created, and perhaps started.
     Begun(String),
-    /// The job has ended, and its container may be gone.
+    /// The job has exited; its container may be gone.
     Ended(End),
 }
 
-/// What is known once the job has ended.
+/// State after the job's exit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct End {
@@ -39,24 +39,24 @@ impl Marks {
         Self(folder.to_owned())
     }
 
-    /// Before the container is started.
+    /// Records the container's id; call it before the container is started.
     pub(super) fn begun(&self, container: &str) -> io::Result<()> {
         replace(&self.begun_file(), container.as_bytes())
     }
 
-    /// How long ago this container was marked, zero where that cannot be told; `None` if it was not.
+    /// Time since this container's checkpoint, zero if unknown; `None` if there is none for it.
     pub(super) fn since_begun(&self, container: &str) -> Option<Duration> {
         fs::read_to_string(self.begun_file()).ok().filter(|marked| marked == container)?;
         let at = fs::metadata(self.begun_file()).and_then(|about| about.modified());
         Some(at.ok().and_then(|at| at.elapsed().ok()).unwrap_or_default())
     }
 
-    /// Before the container is removed.
+    /// Records the exit; call it before the container is removed.
     pub(super) fn ended(&self, end: &End) -> io::Result<()> {
         replace(&self.ended_file(), &pretty(end))
     }
 
-    /// An attempt begins: what was marked does not count any more.
+    /// Removes the checkpoint of an earlier attempt.
     pub(super) fn clear(&self) -> io::Result<()> {
         for file in [self.begun_file(), self.ended_file()] {
             match fs::remove_file(file) {

@@ -1,6 +1,6 @@
-//! Running jobs: from a manifest and inputs to a container, and from what the job left behind to a report.
+//! Running jobs: from a manifest and inputs to a container, and from the container's exit to verdict and record.
 //!
-//! Knows the standard and container engines; knows no database, no HTTP server and no command line.
+//! Depends on the Seed standard and on container engines, never on a database, an HTTP server or the command line.
 
 mod access;
 pub mod attempt;

@@ -1,5 +1,5 @@
-//! The record of a run: from one document anybody can tell what was run, with what, how it ended, whether it is tried again,
-//! and where its logs and outputs are. `silo run --json` and a server give the same.
+//! The record of a run: what was run, with which inputs, its result, whether it is retried, and where logs and
+//! outputs are. `silo run --json` and the API return the same document.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,28 +17,29 @@ pub use crate::catalog::{RunPhase as Phase, RunStatus as Status};
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 
-/// What is known of a run.
+/// The record of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     pub id: String,
     pub job: JobName,
     pub image: ImageUsed,
-    /// The manifest that the run goes by, as it was then.
+    /// The manifest at the time of the run.
     pub manifest: Value,
-    /// What the run was given, secrets masked; files, once they were read.
+    /// The given inputs, secrets masked; files after they were read.
     pub given: Given,
-    /// The container, secrets masked: image, command, environment, binds and limits; see [`super::container::Container`].
+    /// The container, secrets masked: image, command, environment, binds and limits; see
+    /// [`super::container::Container`].
     pub container: Value,
-    /// The same for a shell.
+    /// The container as a shell command line.
     pub docker_run: String,
     pub status: Status,
     pub phase: Phase,
-    /// 0 to 100.
+    /// Percent, 0 to 100.
     pub progress: u8,
-    /// What happens just now, or happened at last.
+    /// The current or last event.
     pub message: String,
-    /// Why it failed, or why its last attempt did.
+    /// Error of the run, or of its last attempt.
     pub error: Option<RunError>,
     pub warnings: Vec<String>,
     pub attempts: Vec<AttemptRecord>,
@@ -49,16 +50,16 @@ pub struct Record {
     pub finished: Option<DateTime<Utc>>,
     pub updated: DateTime<Utc>,
     pub outputs: Option<Outputs>,
-    /// What a service was asked for, without secrets: null for runs that nobody keeps.
+    /// The request to a service, without secrets; null for `silo run`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub asked: Value,
-    /// Where it all is on the disk of whoever ran it.
+    /// The run's folder on the executing host.
     pub folder: Option<PathBuf>,
     #[serde(flatten)]
     pub ticket: Ticket,
 }
 
-/// The job's identity.
+/// Name and versions of the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobName {
@@ -67,7 +68,7 @@ pub struct JobName {
     pub package_version: String,
 }
 
-/// The image as it was asked for, and what it was then.
+/// The requested image, and the one that it resolved to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImageUsed {
@@ -76,21 +77,21 @@ pub struct ImageUsed {
     pub platform: Option<String>,
 }
 
-/// What a run was given.
+/// Inputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Given {
     pub files: Vec<GivenInput>,
-    /// By input, with the types that the manifest says; records of old hold the texts of variables.
+    /// By input, with the manifest's types; old records hold the texts of the variables.
     pub json: BTreeMap<String, Value>,
-    /// By setting; those of secrets are masked.
+    /// By setting; secrets are masked.
     pub settings: BTreeMap<String, String>,
-    /// Folders of the host by mount.
+    /// Folders of the host, by mount.
     pub mounts: BTreeMap<String, String>,
 }
 
 impl Given {
-    /// What a plan was made from, with the files as they were read.
+    /// The inputs of a plan, with the files as read.
     pub fn of(manifest: &Manifest, request: &Request, plan: &Plan, files: Vec<GivenInput>) -> Self {
         let environment = &plan.container.environment;
         let settings = manifest.job.interface.settings.iter().filter_map(|setting| {
@@ -103,7 +104,7 @@ impl Given {
     }
 }
 
-/// What a service adds for its users. None of it changes what is run.
+/// Fields that a service adds for its users. They do not affect the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Ticket {
@@ -121,7 +122,7 @@ pub struct Ticket {
     pub rerun_of: Option<String>,
 }
 
-/// One attempt. Its logs are in a folder of its own.
+/// Record of an attempt. Its logs are in a folder of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRecord {
@@ -129,9 +130,9 @@ pub struct AttemptRecord {
     pub number: u32,
     pub started: DateTime<Utc>,
     pub finished: Option<DateTime<Utc>>,
-    /// The machine.
+    /// Host of the engine.
     pub host: Option<String>,
-    /// Kind and version of the engine.
+    /// Product and version of the engine.
     pub engine: Option<String>,
     pub container_id: Option<String>,
     pub phases: Vec<PhaseRecord>,
@@ -140,10 +141,10 @@ pub struct AttemptRecord {
     pub oom: bool,
     pub timed_out: bool,
     pub error: Option<RunError>,
-    /// Of what was kept.
+    /// Bytes printed, including those beyond the log limit.
     pub stdout_bytes: u64,
     pub stderr_bytes: u64,
-    /// Whether there was more.
+    /// Whether output was beyond the log limit.
     pub truncated: bool,
 }
 
@@ -170,7 +171,7 @@ impl AttemptRecord {
     }
 }
 
-/// A phase of an attempt.
+/// Record of a phase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseRecord {
     pub name: Phase,
@@ -180,7 +181,7 @@ pub struct PhaseRecord {
 }
 
 impl Record {
-    /// The record of a run that was planned and is not begun.
+    /// The record of a planned run that has not started.
     pub fn new(id: impl Into<String>, manifest: &Manifest, plan: &Plan, given: Given, now: DateTime<Utc>) -> Self {
         let job = &manifest.job;
         Self {
@@ -219,7 +220,7 @@ impl Record {
         }
     }
 
-    /// Notes what is run, where that is not what was planned first.
+    /// Updates container and warnings if another plan is run than was planned first.
     pub fn show(&mut self, plan: &Plan) {
         self.container = serde_json::to_value(&plan.container).expect("a container is JSON");
         self.docker_run = plan.docker_run();
@@ -230,7 +231,7 @@ impl Record {
         }
     }
 
-    /// Notes that a phase begins.
+    /// Enters a phase.
     pub fn enter(&mut self, phase: Phase, now: DateTime<Utc>) {
         self.phase = phase;
         self.progress = self.progress.max(phase.progress());
@@ -249,7 +250,7 @@ impl Record {
         }
     }
 
-    /// Notes how the last attempt ended: the run's end, or the wait for another attempt.
+    /// Ends the last attempt: the run ends, or waits for a retry.
     pub fn end(&mut self, verdict: Verdict, now: DateTime<Utc>) {
         let error = match &verdict {
             Verdict::Failed(error) => Some(error.clone()),
@@ -323,7 +324,7 @@ mod tests {
         let text = serde_json::to_string(&record).expect("a record is JSON");
         assert!(!text.contains("hunter2"), "{text}");
         assert_eq!(serde_json::from_str::<Record>(&text).expect("it can be read"), record);
-        // What these two hold is tested where they are made.
+        // Their contents are tested in their own modules.
         (record.manifest, record.container) = (Value::Null, Value::Null);
         insta::assert_json_snapshot!(record);
     }

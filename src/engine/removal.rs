@@ -1,4 +1,4 @@
-//! Containers that are removed in every path: also when nobody waits for them any more.
+//! Guards that remove containers in every case, also when the task that waits for them is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::container::Container;
 use super::runtime::{self, Runtime};
 
-/// Says that whoever runs a job goes, and that its container stays for the next owner. Clones say the same.
+/// Signal that this process exits and leaves its container to the next owner. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Leave {
     is_set: Arc<AtomicBool>,
@@ -16,12 +16,12 @@ pub struct Leave {
 }
 
 impl Leave {
-    /// For runs that are resumed: a container stays as well when its engine stops answering, since it may run on.
+    /// For resumable runs: a container is also kept if its engine stops answering, since it may still run.
     pub fn when_lost() -> Self {
         Self { keeps_lost: true, ..Self::default() }
     }
 
-    /// From now on containers stay when their attempt is dropped.
+    /// From now on, containers are kept when their attempt is dropped.
     pub fn set(&self) {
         self.is_set.store(true, Ordering::Release);
     }
@@ -30,13 +30,13 @@ impl Leave {
         self.is_set.load(Ordering::Acquire)
     }
 
-    /// Whether a container of an engine that does not answer is left to whoever resumes the run.
+    /// Whether the container of an engine that does not answer is kept for a resumed attempt.
     pub(super) fn keeps_lost(&self) -> bool {
         self.keeps_lost
     }
 }
 
-/// Makes a container that is removed in every case: also when nobody waits for its id any more.
+/// Creates a container with its guard. If the caller is dropped before the id is known, the container is removed.
 pub(super) async fn create<R: Runtime>(
     runtime: &R,
     container: &Container,
@@ -46,13 +46,13 @@ pub(super) async fn create<R: Runtime>(
     let (runtime, container, leave) = (runtime.clone(), container.clone(), leave.clone());
     tokio::spawn(async move {
         let created = runtime.create(&container).await;
-        // Dropped when it cannot be handed over, and so is the container.
+        // If the receiver is gone, the guard is dropped here and removes the container.
         _ = tell.send(created.map(|id| Removal::of(&runtime, id, &leave)));
     });
     told.await.unwrap_or_else(|_| Err(runtime::Error::Refused { reason: "the task that asks it has died".to_owned() }))
 }
 
-/// Removes a container when it is dropped, by a task of its own, unless it is to be left.
+/// Removes a container on drop, in a task of its own, unless it is to be kept.
 pub(super) struct Removal<R: Runtime> {
     container: Option<(R, String)>,
     leave: Leave,
@@ -67,12 +67,12 @@ impl<R: Runtime> Removal<R> {
         self.container.as_ref().map_or("", |(_, id)| id)
     }
 
-    /// Leaves it to whoever resumes the run.
+    /// Keeps the container for a resumed attempt.
     pub(super) fn keep(mut self) {
         self.container = None;
     }
 
-    /// Removes it, and says why it could not. It carries labels, so somebody will find it.
+    /// Removes the container; returns the error, if any. The container's labels allow a later sweep to find it.
     pub(super) async fn now(mut self) -> Option<runtime::Error> {
         let (runtime, id) = self.container.as_ref()?;
         let failed = runtime.remove(id).await.err();

@@ -1,4 +1,4 @@
-//! What somebody asks for: a job with its inputs, and what the machine has for it. Plain data.
+//! A request to run a job: its inputs, and the resources of the machine. Plain data.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::container::Network;
 use super::folder::Folder;
 use crate::seed::image_reference::ImageReference;
 
-/// A request to run a job. Names of inputs and settings may be spelled as the manifest does, or as the variable.
+/// A request to run a job. Inputs and settings may be named as in the manifest or as their variable.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub image: ImageReference,
-    /// Files by input; those with `multiple` may come several times.
+    /// Files by input; `multiple` inputs may have several entries.
     pub files: Vec<(String, Source)>,
     /// Values by JSON input.
     pub json: Vec<(String, JsonValue)>,
@@ -24,26 +24,26 @@ pub struct Request {
     pub mounts: Vec<(String, PathBuf)>,
     pub layout: Layout,
     pub network: Network,
-    /// `uid`, `uid:gid` or names; `None`: the image's.
+    /// `uid`, `uid:gid` or names; `None`: the image's USER.
     pub user: Option<String>,
-    /// As in `linux/arm64`; `None`: the engine's choice.
+    /// As in `linux/arm64`; `None`: the engine's default.
     pub platform: Option<String>,
-    /// Bounds the manifest's own time limit; `None` does not.
+    /// Upper bound for the manifest's time limit; `None`: no bound.
     pub timeout: Option<Duration>,
-    /// Between TERM and KILL.
+    /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
     pub folder: Folder,
     pub host: Host,
     pub defaults: Defaults,
     pub bounds: Bounds,
-    /// Whether the files of a folder are bound one by one, because the folder itself cannot be held.
+    /// Bind the files of a folder individually, because the folder itself cannot be held.
     pub folders_apart: bool,
-    /// Who runs it; `None` for runs that nobody keeps.
+    /// Run, attempt and service; `None` for `silo run`.
     pub attempt: Option<Attempt>,
 }
 
 impl Request {
-    /// A request for an image in a folder, with nothing given.
+    /// A request without inputs.
     pub fn new(image: ImageReference, folder: Folder) -> Self {
         Self {
             image,
@@ -67,21 +67,21 @@ impl Request {
     }
 }
 
-/// What an input is given, as [`super::inputs::survey`] finds it on the disk.
+/// The files given to an input, as [`super::inputs::survey`] found them on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     File(File),
     Folder {
         path: PathBuf,
-        /// Those directly inside, by name.
+        /// Files directly inside, sorted by name.
         files: Vec<File>,
-        /// Whether there is nothing else in it.
+        /// Whether there is nothing else in the folder.
         is_flat: bool,
     },
 }
 
 impl Source {
-    /// The file's or folder's own name.
+    /// Base name of the file or folder.
     pub fn name(&self) -> &str {
         match self {
             Self::File(file) => &file.name,
@@ -93,9 +93,9 @@ impl Source {
 /// A file of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Its base name, which it keeps in the container.
+    /// Base name, also used in the container.
     pub name: String,
-    /// Absolute, without links in it.
+    /// Absolute, without symbolic links.
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
@@ -104,23 +104,23 @@ pub struct File {
 /// The value of a JSON input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JsonValue {
-    /// As typed.
+    /// As typed by the user.
     Text(String),
     Value(Value),
 }
 
-/// Where things are in the container.
+/// Paths in the container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
     #[default]
     Silo,
-    /// Where Scale puts them, with its variables and its way to spell numbers, for jobs that rely on it.
+    /// Scale's paths, variables and number formats, for jobs that rely on them.
     Scale,
 }
 
 impl Layout {
-    /// Inputs are in folders of their names below it.
+    /// Parent folder of the inputs' folders.
     pub fn inputs(self) -> &'static str {
         match self {
             Self::Silo => "/seed/in",
@@ -128,7 +128,7 @@ impl Layout {
         }
     }
 
-    /// What `OUTPUT_DIR` is.
+    /// Value of `OUTPUT_DIR`.
     pub fn output(self) -> &'static str {
         match self {
             Self::Silo => "/seed/out",
@@ -136,53 +136,53 @@ impl Layout {
         }
     }
 
-    /// What `INPUT_METADATA` is. No input's folder has a dot in its name.
+    /// Value of `INPUT_METADATA`. No conflict with an input's folder: input names have no dot.
     pub fn input_metadata(self) -> String {
         format!("{}/context.json", self.inputs())
     }
 }
 
-/// What the machine has for the job. `None`: not known, so nothing is refused.
+/// Resources of the machine. `None`: unknown, so nothing is refused.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Host {
     pub cpus: Option<f64>,
     /// Bytes.
     pub memory: Option<u64>,
-    /// Free bytes where the output goes.
+    /// Free bytes on the disk of the outputs.
     pub disk: Option<u64>,
     pub gpus: u32,
-    /// Resources besides, by name.
+    /// Names of other resources.
     pub other: Vec<String>,
 }
 
-/// What a job gets that does not say what it needs. `None`: no limit.
+/// Limits for jobs that do not ask for the resource. `None`: no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Defaults {
     pub cpus: Option<f64>,
     /// Bytes.
     pub memory: Option<u64>,
-    /// The most processes and threads at once; manifests cannot say.
+    /// Limit for processes and threads; manifests cannot ask for it.
     pub processes: Option<u32>,
 }
 
-/// The most that a run gets, whatever its manifest asks for. `None`: what the machine has.
+/// Upper bounds, whatever the manifest asks for. `None`: no bound but the machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bounds {
     /// Cores, more than 0.
     pub cpus: Option<f64>,
-    /// Bytes, shared memory among them.
+    /// Bytes, including shared memory.
     pub memory: Option<u64>,
-    /// Bytes that a run may leave behind.
+    /// Bytes of outputs.
     pub disk: Option<u64>,
     pub gpus: Option<u32>,
 }
 
-/// One attempt of a run that is kept.
+/// Identity of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     pub run: String,
     /// From 1.
     pub number: u32,
-    /// The service that runs it.
+    /// Id of the service that runs it.
     pub host: String,
 }

@@ -1,4 +1,4 @@
-//! The room that a job is given on the disk: how much it may write, and how much must stay free. Watched while it runs.
+//! Disk quota of a running job: limits what it writes, and keeps a part of the disk free.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,26 +14,27 @@ use super::halt::Halt;
 use super::outputs::MAX_ENTRIES;
 use super::walk::{Bounds, Reach, Usage, measure};
 
-/// How often a folder is measured, at the most and at the least; a large one costs a tenth of the time at the most.
+/// Bounds for the interval between two measurements of the output folder. Measuring takes at most a tenth of the
+/// time.
 const SELDOM: Duration = Duration::from_secs(1);
 const OFTEN: Duration = Duration::from_millis(20);
-/// How many bytes a second a job is thought able to write: the nearer it may be to its bound, the sooner it is measured again.
+/// Assumed write rate of a job, bytes per second: the closer to its limit, the sooner it is measured again.
 const RATE: u64 = 512 * 1024 * 1024;
-/// With less than this the disk was full for whoever wrote more at once, bytes.
+/// Below this many free bytes a larger write may have failed: the disk counts as full.
 const NOTHING: u64 = 1024 * 1024;
 
-/// What the job's container is given room for, and what it may leave behind.
+/// Disk quota of a job.
 #[derive(Clone, Copy, Debug)]
 pub struct Room<'a> {
-    /// The folder of the host that the job writes its outputs to.
+    /// The output folder on the host.
     pub output: &'a Path,
-    /// Bytes on the disk; a job that leaves more there is stopped.
+    /// Limit for the outputs on disk, in bytes; a job that exceeds it is stopped.
     pub output_limit: Option<u64>,
-    /// Bytes: a job is stopped that has written more than is left, when less than this is free on its disk. 0: never.
+    /// Free bytes to keep: below that, a job is stopped if it has written more than is free. 0: never.
     pub keep_free: u64,
 }
 
-/// How little was free on the disk while the job ran.
+/// Lowest free space on the disk during the job.
 #[derive(Debug)]
 pub(super) struct LowWater(AtomicU64);
 
@@ -45,12 +46,12 @@ impl Default for LowWater {
 
 impl LowWater {
     fn note(&self, space: Space) {
-        // Some disks keep a part for root.
+        // Some file systems reserve a part for root.
         let left = if geteuid().is_root() { space.left } else { space.free };
         self.0.fetch_min(left, Ordering::Relaxed);
     }
 
-    /// Whether nothing more could be written at some time.
+    /// Whether the disk was full at any time.
     pub(super) fn was_full(&self) -> bool {
         self.0.load(Ordering::Relaxed) < NOTHING
     }
@@ -58,18 +59,18 @@ impl LowWater {
 
 impl Room<'_> {
     fn bounds(&self) -> Bounds {
-        // Where there is no bound, what is counted is only told.
+        // Without a limit, the size is only reported.
         let entries = if self.output_limit.is_some() { MAX_ENTRIES } else { usize::MAX };
         Bounds { entries, bytes: self.output_limit }
     }
 
-    /// Comes back when the job is to be stopped for what it has written.
+    /// Waits until the job is to be stopped for exceeding its quota.
     pub(super) async fn outgrown(&self, low: &LowWater) -> Stopped {
         loop {
             let began = Instant::now();
             let before = self.space(low).await;
             let is_tight = self.is_tight(before);
-            // Where nothing bounds it, nobody has to know.
+            // Without a limit the size is not needed.
             let usage = if self.output_limit.is_some() || is_tight { self.usage().await } else { None };
             let (used, is_over) = usage.map_or((0, false), |(usage, reach)| (usage.on_disk, is_over(reach)));
             if is_over {
@@ -83,7 +84,7 @@ impl Room<'_> {
         }
     }
 
-    /// Between two measurements what is free on the disk says whether much was written.
+    /// Waits until the next measurement; free disk space shows whether much was written meanwhile.
     async fn until_much_is_written(&self, before: Option<Space>, used: u64, rest: Instant, low: &LowWater) {
         let left = self.output_limit.map(|most| most.saturating_sub(used));
         let soon = left.map_or(SELDOM, |left| Duration::from_millis(left.saturating_mul(1000) / RATE));
@@ -105,15 +106,15 @@ impl Room<'_> {
 
     async fn space(&self, low: &LowWater) -> Option<Space> {
         let output = self.output.to_owned();
-        // A disk of another machine may not answer.
+        // A network file system may block.
         let found = tokio::task::spawn_blocking(move || space(&output)).await.ok().flatten();
         found.inspect(|space| low.note(*space))
     }
 
-    /// What the folder holds; `None` where it cannot be told.
+    /// Size of the folder; `None` if it cannot be measured.
     pub(super) async fn usage(&self) -> Option<(Usage, Reach)> {
         let (output, bounds): (PathBuf, _) = (self.output.to_owned(), self.bounds());
-        // When nobody waits any more, it ends.
+        // Halts the measurement when this future is dropped.
         let stop = CancellationToken::new();
         let (halt, _dropped) = (Halt::on(&stop), stop.drop_guard());
         let measured = tokio::task::spawn_blocking(move || measure(&output, bounds, &halt)).await.ok()?;
@@ -121,7 +122,7 @@ impl Room<'_> {
     }
 }
 
-/// The bytes that a folder takes on the disk, as far as it can be read. Blocking.
+/// Bytes of a folder on disk, as far as it is readable. Blocking.
 pub fn on_disk(folder: &Path, halt: &Halt) -> u64 {
     let bounds = Bounds { entries: usize::MAX, bytes: None };
     measure(folder, bounds, halt).map_or(0, |(usage, _)| usage.on_disk)

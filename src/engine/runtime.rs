@@ -1,5 +1,4 @@
-//! What SILO asks of a container engine, and what can go wrong there. An engine's own words stay below this line: nobody
-//! above knows which engine it is.
+//! The interface to container engines, and its errors. Engine-specific types stay in its implementations.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,20 +13,20 @@ use serde::{Deserialize, Serialize};
 use super::container::Container;
 use crate::seed::image_reference::ImageReference;
 
-/// Speaks to one container engine. Clones are cheap and speak to the same.
+/// Client of a container engine. Clones are cheap and share the connection.
 ///
-/// Every call may be given up at any await. Ids of containers and images are the engine's.
+/// Every call may be dropped at any await. Container and image ids are the engine's.
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// What the engine is, and has.
+    /// Name, address and capabilities of the engine.
     fn engine(&self) -> impl Future<Output = Result<Engine>> + Send;
 
-    /// An image that the engine has, by reference or id.
+    /// Looks up an image by reference or id.
     ///
     /// # Errors
     /// [`Error::NoImage`], among others.
     fn image(&self, name: &ImageReference) -> impl Future<Output = Result<Image>> + Send;
 
-    /// Fetches an image from its registry, or brings it up to date. `progress` is told what happens.
+    /// Pulls an image from its registry. `progress` receives the events.
     ///
     /// # Errors
     /// [`Error::Pull`], among others.
@@ -39,16 +38,16 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         progress: impl FnMut(PullProgress) + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// Makes a container, without starting it. Returns its id. Whoever calls sees to it that it is removed.
+    /// Creates a container without starting it, and returns its id. The caller must remove it.
     fn create(&self, container: &Container) -> impl Future<Output = Result<String>> + Send;
 
-    /// Starts a container. The stream gives all that it prints, and ends with it; a slow reader slows the container.
+    /// Starts a container. The stream yields all of its output and ends with it; a slow reader slows it down.
     fn start(&self, id: &str) -> impl Future<Output = Result<Output>> + Send;
 
-    /// What a container printed so far, as far as the engine has kept it, then what it prints, to its end.
+    /// The output so far, as far as the engine has kept it, then further output until the exit.
     fn output(&self, id: &str) -> impl Future<Output = Result<Output>> + Send;
 
-    /// Waits for a container's end.
+    /// Waits for the container's exit.
     fn wait(&self, id: &str) -> impl Future<Output = Result<Ended>> + Send;
 
     /// Why a container that ended with this exit code could not begin its command; `None`: it has begun. Engines put an init process
@@ -58,20 +57,20 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Sends a signal. One that is not running any more is left alone.
     fn signal(&self, id: &str, signal: Signal) -> impl Future<Output = Result<()>> + Send;
 
-    /// Ends a container, if it runs, and removes it. One that is gone already is no error.
+    /// Kills and removes a container. No error if it does not exist.
     fn remove(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
 
-    /// Opens files and folders to this process, whoever they belong to: paths below `root`, in which nobody may be at work.
+    /// Gives this process access to files and folders below `root`, whoever owns them. Nothing may be writing there.
     fn open_up(&self, root: &Path, closed: &[ClosedPath]) -> impl Future<Output = Result<()>> + Send;
 
-    /// All containers, running or not, that carry a label.
+    /// All containers with a label, running or not. `label`: `KEY` or `KEY=VALUE`.
     fn containers(&self, label: &str) -> impl Future<Output = Result<Vec<Found>>> + Send;
 }
 
-/// A file or folder that this process cannot read, or cannot empty: it belongs to another user.
+/// A file that this process cannot read, or a folder that it cannot read or empty: another user owns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedPath {
-    /// Relative.
+    /// Relative to the root.
     pub path: PathBuf,
     pub is_folder: bool,
     /// Permissions, as in `0o700`.
@@ -80,7 +79,7 @@ pub struct ClosedPath {
     pub modified: u64,
 }
 
-/// What a container prints, in the order of its arrival.
+/// A container's output, in the order of arrival.
 pub type Output = BoxStream<'static, Result<Chunk>>;
 
 /// A container engine.
@@ -88,9 +87,9 @@ pub type Output = BoxStream<'static, Result<Chunk>>;
 pub struct Engine {
     /// As in `Docker Engine 28.0.1`.
     pub name: String,
-    /// Where it was reached.
+    /// Address that it was reached at.
     pub address: String,
-    /// The name of its machine.
+    /// Host name.
     pub host: String,
     /// As in `linux/amd64`.
     pub platform: String,
@@ -98,51 +97,51 @@ pub struct Engine {
     pub cpus: u32,
     /// Bytes.
     pub memory: u64,
-    /// Whether it may have GPUs; only a start tells for sure.
+    /// Whether it may have GPUs; only starting a container shows for sure.
     pub gpus: bool,
-    /// Whether users in containers have other numbers on its machine.
+    /// Whether UIDs in containers differ from the host's (user namespace).
     pub maps_users: bool,
 }
 
 /// An image that the engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// The engine's id, which names this very image whatever happens to its tags.
+    /// The engine's id, which identifies the image even if tags move.
     pub id: ImageReference,
-    /// The digests by which registries know it: `sha256:…`. None for an image that was built here.
+    /// Registry digests, `sha256:…`. Empty for an image built on the engine.
     pub digests: Vec<String>,
     pub labels: BTreeMap<String, String>,
     /// As in `linux/arm64/v8`.
     pub platform: String,
-    /// How it is started.
+    /// Start configuration.
     pub config: Config,
 }
 
-/// What an image says of how it is started.
+/// Start configuration of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Its WORKDIR; empty for the root.
+    /// WORKDIR; empty for the root folder.
     pub folder: String,
     pub has_entrypoint: bool,
-    /// Its USER; empty for root.
+    /// USER; empty for root.
     pub user: String,
 }
 
-/// A user of a registry.
+/// Credentials for a registry.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     pub username: String,
     pub password: SecretString,
 }
 
-/// What happens during a pull.
+/// A pull event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PullProgress {
-    /// The layer that it is about; `None` for the image as a whole.
+    /// Layer id; `None` for the whole image.
     pub layer: Option<String>,
-    /// In the engine's words, as in `Downloading`.
+    /// The engine's status, as in `Downloading`.
     pub status: String,
-    /// Bytes that are there, and in all, where the engine tells.
+    /// Bytes done and total, if the engine reports them.
     pub bytes: Option<(u64, u64)>,
 }
 
@@ -159,14 +158,14 @@ impl fmt::Display for PullProgress {
     }
 }
 
-/// Some bytes that a container printed.
+/// A chunk of a container's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     pub stream: Stream,
     pub bytes: Bytes,
 }
 
-/// Where a container printed something.
+/// Output stream of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
@@ -174,48 +173,48 @@ pub enum Stream {
     Stderr,
 }
 
-/// How a container ended.
+/// A container's exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// As a shell has it: 128 and the signal's number for a process that a signal ended.
+    /// As in a shell: 128 + signal number for a process ended by a signal.
     pub exit_code: i64,
-    /// Whether the kernel ended a process of it because its memory was used up.
+    /// Whether the kernel's OOM killer ended a process of it.
     pub oom: bool,
-    /// Whether it was sent a signal through the engine: by us, by the engine as it stopped, or by somebody else.
+    /// Whether it was sent a signal through the engine: by SILO, by the engine's own stop, or by another client.
     #[serde(default)]
     pub was_signalled: bool,
-    /// Whether the engine was started after its end, and so does not know how it came to that.
+    /// Whether the engine was started after the exit, so that it does not know the cause.
     #[serde(default)]
     pub is_unseen: bool,
 }
 
-/// A signal that containers are sent.
+/// A signal to a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Term,
     Kill,
 }
 
-/// A container that was found by its label.
+/// A container found by its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub id: String,
     pub labels: BTreeMap<String, String>,
     pub state: State,
-    /// When it was made.
+    /// Creation time.
     pub created: Option<DateTime<Utc>>,
 }
 
-/// Where a container is in its life.
+/// State of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Made, and never started.
+    /// Created, never started.
     Created,
     Running,
     Ended,
 }
 
-/// What goes wrong at a container engine.
+/// Error of a container engine.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     #[error(
@@ -243,7 +242,7 @@ pub enum Error {
     NoGpu { reason: String },
     #[error("the job's command cannot be started ({reason}): mend the image, or the manifest's command")]
     Command {
-        /// As a shell has it: 127 when it is not there, 126 when it is not a program.
+        /// As in a shell: 127 if it does not exist, 126 if it cannot be executed.
         exit_code: i64,
         reason: String,
     },
@@ -253,17 +252,17 @@ pub enum Error {
     Refused { reason: String },
 }
 
-/// Why an image cannot be pulled.
+/// Cause of a failed pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullFailure {
-    /// It may answer later.
+    /// No usable answer from the registry; may be temporary.
     Unreachable,
-    /// Too many requests.
+    /// Rate limited.
     Busy,
-    /// It wants other credentials, or hides what is not there.
+    /// Credentials are missing or wrong, or the registry hides that the image does not exist.
     Unauthorized,
     NotFound,
-    /// There is none for the platform.
+    /// No image for the platform.
     Platform,
 }
 
@@ -280,12 +279,12 @@ impl fmt::Display for PullFailure {
 }
 
 impl Error {
-    /// Whether the engine does not answer, so that nobody knows what it does.
+    /// Whether the engine does not answer, so that the state of its containers is unknown.
     pub fn is_silence(&self) -> bool {
         matches!(self, Self::NoEngine { .. } | Self::Lost { .. })
     }
 
-    /// Whether the same may work a while later, without anybody changing anything about the job.
+    /// Whether a later attempt may succeed without a change to the job.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::NoEngine { .. } | Self::Lost { .. } | Self::Interrupted { .. } | Self::DiskFull { .. } => true,
@@ -295,5 +294,5 @@ impl Error {
     }
 }
 
-/// As the standard library's, with this room's error.
+/// `Result` with this module's error.
 pub type Result<T> = std::result::Result<T, Error>;

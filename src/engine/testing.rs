@@ -23,12 +23,12 @@ pub const MANIFEST: &str = r#"{
   }
 }"#;
 
-/// A plan for a run in a folder, which need not be there; its input files are in `in` below it.
+/// A plan for a run in `root/run`, which need not exist; the input files are in `root/in`.
 pub fn planned(root: &Path) -> (Manifest, Request, Plan) {
     planned_with(root, 40)
 }
 
-/// The same with a number of masks.
+/// The same with a number of `MASKS` files.
 pub fn planned_with(root: &Path, masks: usize) -> (Manifest, Request, Plan) {
     let manifest = Manifest::parse(MANIFEST).expect("it fits the types");
     let mut request = Request::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), Folder::new(root.join("run")));

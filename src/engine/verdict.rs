@@ -1,5 +1,4 @@
-//! How a run ended, in words that stay the same: the manifest's names for its exit codes first, Scale's names for the rest.
-//! Pure.
+//! Verdict of a run, with stable error names: the manifest's for its exit codes, Scale's for the rest. Pure.
 
 use std::time::Duration;
 
@@ -9,69 +8,69 @@ use super::outputs::{OutputCode, OutputProblem, Outputs};
 use crate::seed::model::{ErrorCategory, Manifest};
 use crate::seed::resources::Kind;
 
-/// What an engine says of a container that runs no more.
+/// How a container exited, as the engine reports it, or why it was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
-    /// As the engine has it: 128 and the signal's number, where a signal ended the process. `None` when the container was gone
-    /// before anybody could ask.
+    /// As the engine reports it: 128 + signal number if a signal ended the process. `None` if the container was gone
+    /// before its exit code was read.
     pub exit_code: Option<i64>,
-    /// Whether the kernel killed a process of the container because its memory was used up.
+    /// Whether the kernel's OOM killer ended a process of the container.
     pub oom: bool,
-    /// The time limit at which the run was stopped, if it was.
+    /// The time limit at which the run was stopped.
     pub timed_out: Option<Duration>,
-    /// Whether somebody stopped it.
+    /// Whether it was cancelled.
     pub cancelled: bool,
 }
 
 impl Ending {
-    /// The signal that ended the process, as far as its exit code shows.
+    /// The signal that ended the process, derived from the exit code.
     pub fn signal(&self) -> Option<i64> {
         self.exit_code.map(|code| code - 128).filter(|signal| (1..=64).contains(signal))
     }
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Successful,
     Failed(RunError),
-    /// Somebody stopped it.
+    /// It was cancelled.
     Dismissed,
 }
 
-/// A named error.
+/// A named error of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunError {
-    /// What machines know it by.
+    /// Stable name, for programs.
     pub name: String,
     pub title: String,
     pub description: String,
     pub category: Category,
-    /// That of the process, where it had one.
+    /// Exit code of the process, if it had one.
     pub exit_code: Option<i64>,
     pub signal: Option<i64>,
     pub oom: bool,
-    /// Whether another attempt may go better.
+    /// Whether another attempt may succeed.
     pub retryable: bool,
 }
 
 impl RunError {
-    /// Whether the run is tried again after an attempt, counted from 1.
+    /// Whether the run is retried after this attempt, counted from 1.
     pub fn will_retry(&self, attempt: u32, max_tries: u32) -> bool {
         self.retryable && attempt < max_tries
     }
 }
 
-/// Who is to blame.
+/// The party responsible for an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
-    /// What the job was given.
+    /// The inputs.
     Data,
-    /// The algorithm, or its packaging.
+    /// The algorithm or its packaging.
     Job,
-    /// Whoever ran it: the job may be fine.
+    /// The executing system; the job may be fine.
     System,
 }
 
@@ -86,7 +85,7 @@ impl Category {
     }
 }
 
-/// Says how a run ended that came as far as its container. Outputs are looked at after an exit code of 0 only.
+/// The verdict of a run that got to its container. Outputs are checked only if the exit code is 0.
 pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> Verdict {
     let error = |name: &str, title: &str, description: String| RunError {
         name: name.to_owned(),
@@ -150,7 +149,7 @@ pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> 
     Verdict::Failed(error("algorithm-unknown", "Unknown error of the job", description))
 }
 
-/// A time limit, and who set it: a run's own is the shorter of what was asked for and what the server allows.
+/// Describes a time limit and where it comes from: a run's limit is the shorter of the requested and the server's.
 fn at_limit(manifest: &Manifest, limit: Duration) -> String {
     let (seconds, own) = (limit.as_secs(), manifest.job.timeout);
     if i64::try_from(seconds) == Ok(own) {
@@ -203,33 +202,33 @@ fn signal_name(signal: i64) -> String {
     NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| format!(" ({name})")).unwrap_or_default()
 }
 
-/// What can go wrong around a job; the names are Scale's.
+/// Errors of the system around a job; the names are Scale's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The registry did not answer, or asks to come again later.
+    /// Temporary: the registry does not answer, or limits requests.
     Pull,
-    /// The image or the platform is not there, or the registry refuses the credentials.
+    /// The image or platform does not exist, or the registry refuses the credentials.
     PullRefused,
     PullTimeout,
     /// The engine does not start the container.
     Launch,
-    /// The engine, or the container in it, is gone.
+    /// The engine or the container disappeared.
     EngineLost,
     /// The service was stopped while the job ran.
     HostLost,
-    /// The disk refuses: inputs, logs or outputs.
+    /// The disk of inputs, logs or outputs fails or is full.
     Disk,
-    /// Reading what the job left took too long.
+    /// Capturing the outputs took too long.
     Capture,
-    /// An input is gone.
+    /// An input does not exist any more.
     MissingFile,
-    /// Whoever has an input does not hand it over now.
+    /// The source of an input does not deliver it now.
     InputFetch,
     /// The time limit was reached before the job began.
     TimeLimit,
-    /// The image is not the one that the run was made for.
+    /// The image holds another manifest than the run was planned with.
     OtherManifest,
-    /// What only an operator can mend.
+    /// Must be fixed by the operator.
     MissingMount,
     MissingSetting,
     Unknown,
@@ -254,12 +253,12 @@ impl Failure {
         Self::Unknown,
     ];
 
-    /// The same for what does not pass.
+    /// The error without a retry.
     pub fn for_good(self, description: impl Into<String>) -> RunError {
         RunError { retryable: false, ..self.error(description) }
     }
 
-    /// The named error, with what happened in a sentence.
+    /// The named error; `description`: a sentence about what happened.
     pub fn error(self, description: impl Into<String>) -> RunError {
         let (name, title, retryable) = match self {
             Self::Pull => ("pull", "The image cannot be pulled", true),
@@ -332,7 +331,7 @@ mod tests {
             (Ending { oom: true, ..exit(137) }, "oom-killed", "Out of memory", Category::Job),
             (Ending { oom: true, ..exit(10) }, "no-orbit", "No orbit", Category::Data),
             (Ending { timed_out: LIMIT, ..exit(143) }, "timeout", "Time limit exceeded", Category::Job),
-            // A job that ends well on TERM has not done what it should.
+            // A job that exits with 0 after SIGTERM is not complete.
             (Ending { timed_out: LIMIT, ..exit(0) }, "timeout", "Time limit exceeded", Category::Job),
             (Ending { timed_out: LIMIT, ..exit(10) }, "timeout", "Time limit exceeded", Category::Job),
         ];
@@ -357,7 +356,7 @@ mod tests {
         let mut manifest = manifest();
         manifest.job.timeout = 0;
         assert!(at_limit(&manifest, Duration::from_secs(7)).contains("7 seconds; its manifest sets none."));
-        // Nor is a default told as the manifest's word.
+        // A default is not reported as the manifest's own value.
         let oom = failed(Ending { oom: true, ..exit(137) }).description;
         assert!(oom.contains("does not say how much it needs"), "{oom}");
     }
@@ -366,7 +365,7 @@ mod tests {
     fn zero_is_success_where_the_outputs_are_there() {
         let judged = |outputs: &Outputs| judge(&manifest(), exit(0), Some(outputs));
         assert_eq!(judged(&Outputs::default()), Verdict::Successful);
-        // A child that was killed, and whose parent went on without it.
+        // A child was killed, and its parent continued.
         assert_eq!(judge(&manifest(), Ending { oom: true, ..exit(0) }, None), Verdict::Successful);
         assert_eq!(judge(&manifest(), Ending { cancelled: true, ..exit(137) }, None), Verdict::Dismissed);
         let problem =

@@ -1,5 +1,5 @@
-//! Going through a folder whose contents are hostile: by handles of directories, so that no path is too long and no link leads
-//! out; without recursion, with few handles at a time, and with bounds. Blocking.
+//! Walks a folder with hostile contents: with directory descriptors, so that no path is too long and no link leads
+//! out; without recursion, with few descriptors, and with limits. Blocking.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -12,15 +12,15 @@ use rustix::io::Errno;
 
 use super::halt::{Halt, Halted};
 
-/// The most handles of one walk; further up they are closed, and found again by `..`.
+/// Most open descriptors of a walk; those further up are closed and reopened by `..`.
 const HANDLES: usize = 32;
 /// Bytes of a block in `st_blocks` (POSIX, `sys/stat.h`).
 const BLOCK: u64 = 512;
-/// What a folder is opened with.
+/// Flags to open a folder.
 pub(super) const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// What a walk is bounded by.
+/// Limits of a walk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Files and folders.
@@ -29,70 +29,70 @@ pub(super) struct Bounds {
     pub bytes: Option<u64>,
 }
 
-/// What a folder holds. A file with several names (hard links) counts once.
+/// Size of a folder. A file with several hard links counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Bytes of all regular files, by their length.
     pub length: u64,
-    /// Bytes on the disk: of each file its blocks or its length, whichever is more, since a sparse file is read at its length,
-    /// and of each folder inside its blocks.
+    /// Bytes on disk: for a file its blocks or its length, whichever is more, since a sparse file is read at full
+    /// length; for a subfolder its blocks.
     pub on_disk: u64,
     /// Files and folders.
     pub entries: usize,
-    /// Folders that could not be read: what is in them is not counted.
+    /// Unreadable folders, whose contents are not counted.
     pub unreadable: usize,
 }
 
-/// How far a walk came.
+/// How far a walk got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     Whole,
-    /// It ended at a bound: what it holds is more than the usage says.
+    /// It ended at a limit: the folder holds more than was counted.
     TooManyBytes,
     TooManyEntries,
-    /// Somebody moved a folder meanwhile.
+    /// A folder was moved meanwhile.
     Moved,
 }
 
-/// Why there was no walk to the end.
+/// Why a walk failed.
 #[derive(Debug)]
 pub(super) enum WalkError {
     Halted(Halted),
-    /// The folder itself cannot be opened.
+    /// The root folder cannot be opened.
     Root(io::Error),
 }
 
-/// What comes by.
+/// An event of a walk.
 pub(super) enum Met<'a> {
     Entry {
-        /// The path below the root of the folder that it is in; empty, or with a `/` at its end.
+        /// Path of the entry's folder below the root; empty, or with a trailing `/`.
         prefix: &'a [u8],
-        /// How many folders it is in.
+        /// Number of folders between the root and the entry.
         depth: usize,
         name: &'a CStr,
         about: &'a Stat,
     },
-    /// A folder that cannot be read.
+    /// An unreadable folder.
     Closed { path: &'a [u8], why: Errno },
 }
 
-/// A folder on the way down.
+/// A folder on the current path.
 struct Level {
-    /// `None`: closed, to have fewer.
+    /// `None`: closed, to limit open descriptors.
     handle: Option<OwnedFd>,
     id: (u64, u64),
-    /// Folders in it that are still to be gone through.
+    /// Subfolders still to be walked.
     left: Vec<CString>,
-    /// How long the path of this folder is.
+    /// Length of this folder's path.
     prefix: usize,
 }
 
-/// Opens the folder that a walk begins at. Its own path may lead over links: it is ours.
+/// Opens the root of a walk. Links in its path are followed: it is a trusted path.
 pub(super) fn open(root: &Path) -> io::Result<OwnedFd> {
     Ok(openat(CWD, root, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())?)
 }
 
-/// Goes through everything below a folder, folders before what is in them, and tells what it meets.
+/// Walks everything below a folder, parents first, and reports each entry.
 pub(super) fn walk(
     root: OwnedFd,
     bounds: Bounds,
@@ -121,12 +121,12 @@ pub(super) fn walk(
     }
 }
 
-/// What a folder holds, as far as that is within the bounds.
+/// Size of a folder, within the limits.
 pub(super) fn measure(root: &Path, bounds: Bounds, halt: &Halt) -> Result<(Usage, Reach), WalkError> {
     walk(open(root).map_err(WalkError::Root)?, bounds, halt, &mut |_| {})
 }
 
-/// What names a file or folder among all.
+/// Device and inode, which identify a file.
 pub(super) fn id(about: &Stat) -> (u64, u64) {
     (about.st_dev, about.st_ino)
 }
@@ -136,7 +136,7 @@ struct Walk<'a> {
     halt: &'a Halt,
     tell: &'a mut dyn FnMut(Met<'_>),
     usage: Usage,
-    /// Files with several names that were counted.
+    /// Hard-linked files that were counted.
     linked: HashSet<(u64, u64)>,
     levels: Vec<Level>,
     path: Vec<u8>,
@@ -173,7 +173,7 @@ impl Walk<'_> {
             let opened = openat(handle, &*name, FOLDER, Mode::empty());
             let entered = opened.and_then(|handle| Ok((fstat(&handle)?, handle)));
             match entered {
-                // What is mounted there is not on this disk.
+                // Another file system is mounted there.
                 Ok((about, _)) if about.st_dev != device => {}
                 Ok((about, handle)) => {
                     self.path.push(b'/');
@@ -182,7 +182,7 @@ impl Walk<'_> {
                         other => other?,
                     }
                 }
-                // Gone, or replaced, since it was listed.
+                // Removed or replaced since it was listed.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(why) => self.closed(why),
             }
@@ -196,7 +196,7 @@ impl Walk<'_> {
         (self.tell)(Met::Closed { path, why });
     }
 
-    /// Lists a folder, whose path is the present one, and goes into it.
+    /// Lists the folder at the current path and enters it.
     fn enter(&mut self, handle: OwnedFd, id: (u64, u64)) -> Result<(), Stop> {
         let mut left = Vec::new();
         for entry in Dir::read_from(&handle)? {
@@ -244,7 +244,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Goes back up, where the handle may have been closed. A folder that was moved meanwhile has another above it.
+    /// Returns to the parent, reopening it if needed. If the parent is another folder now, the folder was moved.
     fn leave(&mut self) -> Result<(), Stop> {
         let done = self.levels.pop();
         if let (Some(above), Some(done)) = (self.levels.last_mut(), done)

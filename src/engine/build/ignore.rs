@@ -1,13 +1,13 @@
-//! `.dockerignore`: which files of a folder stay out of a build. Docker's rules, which are neither Git's nor a shell's. Pure.
+//! `.dockerignore` patterns. The rules are Docker's, which differ from Git's and a shell's. Pure.
 
-/// The patterns of a `.dockerignore`, in their order: the last one that matches a path decides.
+/// The patterns of a `.dockerignore` in file order: the last match decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ignore(Vec<Pattern>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
     tokens: Vec<Token>,
-    /// Written with `!`: what matches is in again.
+    /// An exception (`!`): includes what matches again.
     keeps: bool,
 }
 
@@ -18,9 +18,9 @@ enum Token {
     Any,
     /// `*`
     Run,
-    /// `**/`, and `**` in the middle: any number of whole folders.
+    /// `**/`, and `**` in the middle: any number of path components.
     Folders,
-    /// `**` at the end
+    /// `**` at the end.
     Rest,
     /// `[a-z]`, `[^a-z]`
     Class {
@@ -29,7 +29,7 @@ enum Token {
     },
 }
 
-/// A line that cannot be meant.
+/// A line that is not a valid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of .dockerignore, `{text}`, is no pattern: {why}")]
 pub struct BadPattern {
@@ -39,10 +39,10 @@ pub struct BadPattern {
 }
 
 impl Ignore {
-    /// Reads a file's text.
+    /// Parses the text of a `.dockerignore`.
     ///
     /// # Errors
-    /// The first line that is no pattern.
+    /// The first invalid pattern.
     pub fn parse(text: &str) -> Result<Self, BadPattern> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut patterns = Vec::new();
@@ -57,18 +57,18 @@ impl Ignore {
             }
             let path = cleaned(written);
             if path.is_empty() {
-                continue; // because Docker takes `.` and `/` for nothing, too
+                continue; // Docker ignores `.` and `/`, too
             }
             patterns.push(Pattern { tokens: tokens(&path).map_err(bad)?, keeps });
         }
         Ok(Self(patterns))
     }
 
-    /// Whether a file or folder stays out. `path` is relative to the folder of the build, with `/` between its parts.
+    /// Whether a file or folder is excluded. `path` is relative to the build context, with `/` as separator.
     pub fn excludes(&self, path: &str) -> bool {
         let mut is_out = false;
         for pattern in &self.0 {
-            // A pattern that matches a folder matches everything in it.
+            // A pattern that matches a folder matches everything below it.
             if pattern.keeps == is_out && with_parents(path).any(|path| pattern.matches(path)) {
                 is_out = !pattern.keeps;
             }
@@ -76,26 +76,26 @@ impl Ignore {
         is_out
     }
 
-    /// Whether something in a folder that stays out may be in again.
+    /// Whether there are exceptions, so that files in an excluded folder may be included.
     pub fn has_exceptions(&self) -> bool {
         self.0.iter().any(|pattern| pattern.keeps)
     }
 }
 
-/// A path, and the folders that it is in.
+/// The parent folders of a path, then the path itself.
 fn with_parents(path: &str) -> impl Iterator<Item = &str> {
     let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
     parents.chain([path])
 }
 
-/// As Go's `path.Clean` does it: no `.`, no empty parts, `..` takes the part before it away; and no slash in front.
+/// As Go's `path.Clean`: resolves `.`, `..` and empty components; also strips the leading slash.
 fn cleaned(written: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in written.split('/') {
         match part {
             "" | "." => {}
             ".." if parts.last().is_some_and(|last| *last != "..") => _ = parts.pop(),
-            // Above the root is the root.
+            // `/..` is `/`.
             ".." if written.starts_with('/') => {}
             part => parts.push(part),
         }
@@ -136,7 +136,7 @@ fn class(left: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &
         if left.peek() == Some(&'-') {
             left.next();
             to = match left.next().ok_or(OPEN)? {
-                // A dash at the end is one.
+                // A `-` before the `]` is literal.
                 ']' => {
                     ranges.extend([(from, from), ('-', '-')]);
                     return Ok(Token::Class { is_negated, ranges });
@@ -157,7 +157,7 @@ fn has(ranges: &[(char, char)], c: char) -> bool {
 }
 
 impl Pattern {
-    /// Goes along the path once, with all places of the pattern that it may be at: no pattern takes long.
+    /// Simulates the pattern as a nondeterministic automaton: linear in the length of the path, without backtracking.
     fn matches(&self, path: &str) -> bool {
         let mut at = vec![false; self.tokens.len() + 1];
         self.enter(&mut at, 0);
@@ -186,7 +186,7 @@ impl Pattern {
         at[self.tokens.len()]
     }
 
-    /// Comes to a place, and to those behind it that need no character.
+    /// Adds a state, and the states behind it that match the empty string.
     fn enter(&self, at: &mut [bool], mut place: usize) {
         at[place] = true;
         while let Some(Token::Run | Token::Rest | Token::Folders) = self.tokens.get(place) {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     proptest! {
-        /// The same by trying everything: slow, and right.
+        /// Reference implementation by backtracking: slow, but simple.
         #[test]
         fn agrees_with_trying_everything(pattern in "([ab*?/]|\\*\\*/?){1,7}", path in "[ab]{1,3}(/[ab]{1,2}){0,2}") {
             fn tried(tokens: &[Token], path: &str) -> bool {

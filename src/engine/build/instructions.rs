@@ -1,16 +1,16 @@
-//! What is to be known of a Dockerfile before it is sent: whether it needs BuildKit, which images it begins with, and how a label is
-//! written in it. Pure.
+//! What SILO reads of a Dockerfile before it is built: whether it needs BuildKit, its base images, and how to add
+//! labels. Pure.
 
 use std::collections::HashMap;
 
-/// Words of a Dockerfile that only BuildKit knows, by instruction.
+/// Flags that need BuildKit, by instruction.
 const FLAGS: [(&str, &[&str]); 3] = [
     ("RUN", &["--mount", "--network", "--security", "--device"]),
     ("COPY", &["--chmod", "--link", "--parents", "--exclude"]),
     ("ADD", &["--chmod", "--link", "--exclude", "--checksum", "--keep-git-dir", "--unpack"]),
 ];
 
-/// The first thing in a Dockerfile that only BuildKit knows, as in `RUN --mount`.
+/// The first part of a Dockerfile that needs BuildKit, as in `RUN --mount`.
 pub fn needs_build_kit(dockerfile: &str) -> Option<String> {
     logical_lines(dockerfile).find_map(|line| {
         let (instruction, rest) = line.split_once(char::is_whitespace)?;
@@ -25,7 +25,7 @@ pub fn needs_build_kit(dockerfile: &str) -> Option<String> {
     })
 }
 
-/// The images that a Dockerfile begins with. Its own stages are none, nor what an argument names.
+/// The base images (`FROM`), without its own stages, `scratch` and names with an `ARG`.
 pub fn bases(dockerfile: &str) -> Vec<String> {
     let (mut stages, mut bases) = (Vec::new(), Vec::new());
     for line in logical_lines(dockerfile) {
@@ -46,7 +46,7 @@ pub fn bases(dockerfile: &str) -> Vec<String> {
     bases
 }
 
-/// The Dockerfile with labels for its last stage, in which nothing is a variable.
+/// Appends labels to the last stage, quoted so that no variable is expanded in them.
 pub fn with_labels(dockerfile: &str, labels: &HashMap<String, String>) -> String {
     let escape = escape(dockerfile);
     let quoted = |text: &str| {
@@ -60,14 +60,14 @@ pub fn with_labels(dockerfile: &str, labels: &HashMap<String, String>) -> String
     format!("{}{}\n", dockerfile.trim_end(), lines.collect::<String>())
 }
 
-/// The character that takes the meaning from the next one: a directive before everything else may name another.
+/// The escape character: `\`, unless the parser directive `escape` sets another.
 pub(super) fn escape(dockerfile: &str) -> char {
     let mut directives = dockerfile.lines().map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
     let named = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
     named.and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
-/// Instructions, each on one line; comments are left out.
+/// Instructions with continued lines joined, without comments.
 fn logical_lines(dockerfile: &str) -> impl Iterator<Item = String> {
     let escape = escape(dockerfile);
     let mut lines = dockerfile.lines().map(str::trim).filter(|line| !line.starts_with('#') && !line.is_empty());
@@ -86,7 +86,7 @@ fn logical_lines(dockerfile: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether there is `<<WORD`, `<<-WORD`, or the word in quotes.
+/// Whether there is a here-document: `<<WORD`, `<<-WORD`, or with a quoted word.
 fn has_here_document(text: &str) -> bool {
     text.match_indices("<<").any(|(at, _)| {
         let word = text[at + 2..].trim_start_matches('-').trim_start_matches(['"', '\'']);

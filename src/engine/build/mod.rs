@@ -1,6 +1,6 @@
-//! What an engine is sent to build an image: a folder as a tar stream, without what its `.dockerignore` names.
+//! The build context of an image: a folder as a tar stream, without the files that `.dockerignore` excludes.
 //!
-//! Files go as they are read; nothing is held in memory but a piece. Must not know which engine it is for.
+//! Files are streamed in chunks, not held in memory. Must not depend on which engine it is for.
 
 pub mod ignore;
 pub mod instructions;
@@ -19,30 +19,30 @@ use tokio::sync::mpsc;
 use ignore::{BadPattern, Ignore};
 
 const IGNORE_FILE: &str = ".dockerignore";
-/// The longest `.dockerignore`, bytes.
+/// Largest `.dockerignore` that is read, in bytes; the rest is ignored.
 const LONGEST_IGNORE: u64 = 1 << 20;
-/// What a Dockerfile from elsewhere is called in the stream.
+/// Name in the stream of a Dockerfile from outside the folder.
 const FOREIGN_DOCKERFILE: &str = ".silo-dockerfile";
-/// How many bytes go at a time, and how many such pieces may wait for the engine.
+/// Bytes of a chunk, and how many chunks may wait for the engine.
 const PIECE: usize = 64 << 10;
 const WAITING: usize = 8;
 
-/// What an image is to be built of.
+/// A build context: the folder, its ignore patterns and the Dockerfile.
 #[derive(Clone, Debug)]
 pub struct Context {
     folder: PathBuf,
     ignore: Ignore,
-    /// The Dockerfile's name in the stream.
+    /// Name of the Dockerfile in the stream.
     pub dockerfile: String,
-    /// Its text.
+    /// Text of the Dockerfile.
     pub instructions: String,
-    /// What is sent in place of, or besides, what is on the disk, by name.
+    /// Files by name in the stream that replace, or are added to, those of the folder.
     replaced: BTreeMap<String, Vec<u8>>,
-    /// The text of its `.dockerignore`.
+    /// Text of the `.dockerignore`.
     patterns: String,
 }
 
-/// Why a folder cannot be built.
+/// Why a folder cannot be a build context.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
     #[error("there is no {path}: write one that says how the image is made, or name another with --dockerfile")]
@@ -61,8 +61,8 @@ impl ContextError {
 }
 
 impl Context {
-    /// Looks at a folder; its files are read when they are sent. A Dockerfile may lie elsewhere; without one it is the
-    /// folder's.
+    /// Reads Dockerfile and `.dockerignore`; other files are read by [`Context::send`]. `dockerfile` may be outside
+    /// of the folder; the default is `Dockerfile` in it.
     ///
     /// # Errors
     /// [`ContextError`].
@@ -81,7 +81,7 @@ impl Context {
         let inside = real.strip_prefix(&folder).ok().and_then(Path::to_str).map(str::to_owned);
         let ignore = Ignore::parse(&patterns)?;
         let dockerfile = inside.unwrap_or_else(|| {
-            // It is for the engine alone, so it is left out of what the Dockerfile can copy.
+            // Only for the engine: ignored, so that `COPY` does not see it.
             let patterns = format!("{patterns}\n{FOREIGN_DOCKERFILE}\n{IGNORE_FILE}\n");
             replaced.insert(IGNORE_FILE.to_owned(), patterns.into_bytes());
             replaced.insert(FOREIGN_DOCKERFILE.to_owned(), instructions.clone().into_bytes());
@@ -90,7 +90,7 @@ impl Context {
         Ok(Self { folder, ignore, dockerfile, instructions, replaced, patterns })
     }
 
-    /// Sends these bytes in place of a file of the folder, if the file goes at all.
+    /// Replaces the content of a file of the folder, unless the file is ignored.
     pub fn replace(&mut self, path: &Path, bytes: &[u8]) {
         let real = path.canonicalize().ok();
         let inside = real.as_deref().and_then(|real| real.strip_prefix(&self.folder).ok()).and_then(Path::to_str);
@@ -99,13 +99,14 @@ impl Context {
         }
     }
 
-    /// Sends these instructions in place of the Dockerfile's.
+    /// Replaces the text of the Dockerfile.
     pub fn instruct(&mut self, instructions: String) {
         self.replaced.insert(self.dockerfile.clone(), instructions.clone().into_bytes());
         self.instructions = instructions;
     }
 
-    /// Sends a file besides, whatever is ignored: the engine looks at that, too.
+    /// Adds a file that no ignore pattern excludes: the engine applies `.dockerignore`, too, so an exception is
+    /// appended.
     pub fn add(&mut self, name: &str, text: &str) {
         if !self.patterns.trim().is_empty() || self.replaced.contains_key(IGNORE_FILE) {
             let patterns = self.patterns.as_bytes();
@@ -115,8 +116,8 @@ impl Context {
         self.replaced.insert(name.to_owned(), text.as_bytes().to_owned());
     }
 
-    /// Sends it, piece by piece, from a thread of its own. An error is the last item: the stream must not pass for a
-    /// whole one. Whoever stops listening stops it.
+    /// Streams the context from a blocking thread. If that fails, the last item is the error, so that the stream is
+    /// not taken for complete. Dropping the receiver ends the thread.
     pub fn send(self) -> mpsc::Receiver<io::Result<Bytes>> {
         let (pieces, sent) = mpsc::channel(WAITING);
         tokio::task::spawn_blocking(move || {
@@ -129,7 +130,8 @@ impl Context {
         sent
     }
 
-    /// Docker gets these two also where they are ignored, and leaves them out itself.
+    /// Whether a file is excluded. Docker is sent `.dockerignore` and the Dockerfile even if they are ignored, and
+    /// excludes them itself.
     fn is_out(&self, name: &str) -> bool {
         name != IGNORE_FILE && name != self.dockerfile && self.ignore.excludes(name)
     }
@@ -148,7 +150,7 @@ impl Context {
         for entry in fs::read_dir(self.folder.join(folder)).map_err(at(folder))? {
             names.push(entry?.file_name());
         }
-        names.sort(); // so that the same folder gives the same stream
+        names.sort(); // a fixed order, so that the same folder gives the same stream
         for name in names {
             let Some(name) = name.to_str() else {
                 let text = format!("{} has a name that is not UTF-8; rename it", self.folder.join(name).display());
@@ -183,14 +185,14 @@ impl Context {
             let mut header = header(EntryType::Regular, mode(&about));
             header.set_size(about.len());
             header.set_mtime(mtime(&about));
-            // One that grows meanwhile would push the rest out of its place; one that shrinks is an error of `tar`'s.
+            // A file that grows meanwhile would shift the rest of the archive.
             let mut file = File::open(&path)?.take(about.len());
             archive.append_data(&mut header, name, &mut file)?;
             if file.limit() > 0 {
                 return Err(io::Error::other("it became shorter while it was sent; build again"));
             }
         } else if about.file_type().is_fifo() || about.file_type().is_socket() {
-            // Nothing that an image can hold; Docker leaves them out too.
+            // FIFOs and sockets are skipped, as Docker does.
         } else {
             return Err(io::Error::other("it is a device; leave it out with a .dockerignore"));
         }
@@ -207,7 +209,7 @@ fn ignore_file(folder: &Path) -> Result<String, ContextError> {
     }
 }
 
-/// Everything belongs to root, as Docker has it.
+/// A header owned by root with mtime 0, as Docker has it.
 fn header(kind: EntryType, mode: u32) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -227,7 +229,7 @@ fn mtime(about: &Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::mtime(about).try_into().unwrap_or_default()
 }
 
-/// Says which file it was, where that is not said yet.
+/// Adds the file's name to an error that has none.
 fn at(name: &str) -> impl Fn(io::Error) -> io::Error {
     move |why| match why.get_ref() {
         Some(inner) if inner.is::<Placed>() => why,
@@ -239,7 +241,7 @@ fn at(name: &str) -> impl Fn(io::Error) -> io::Error {
 #[error("{0}")]
 struct Placed(String);
 
-/// Hands on what is written, a piece at a time.
+/// Collects writes to chunks of [`PIECE`] bytes and sends them.
 struct Pieces {
     held: Vec<u8>,
     pieces: mpsc::Sender<io::Result<Bytes>>,

@@ -1,30 +1,31 @@
-//! A Dockerfile of today's format, said in the words of older engines, where the same can be said. Pure.
+//! Rewrites a Dockerfile for engines that do not know here-documents or `--link`, if the meaning stays the same.
+//! Pure.
 
 use std::collections::BTreeMap;
 
 use super::instructions::escape;
 
-/// The folder of what stood in the Dockerfile itself, in the stream.
+/// Folder in the stream for the contents of here-documents.
 const HERE: &str = ".silo-here";
 
-/// Another way to say a Dockerfile.
+/// A rewritten Dockerfile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OlderDockerfile {
     pub text: String,
-    /// Files that it copies besides, by their names in the stream.
+    /// Files that it copies in addition, by name in the stream.
     pub files: BTreeMap<String, String>,
 }
 
-/// A text that stands in the Dockerfile: `<<WORD`, and lines up to `WORD`.
+/// A here-document: `<<WORD`, and the lines up to `WORD`.
 struct HereDocument {
-    /// As it stands there, with the quotes.
+    /// As written, with quotes.
     token: String,
     word: String,
     is_quoted: bool,
     body: String,
 }
 
-/// The Dockerfile without `<<WORD` and `--link`; `None`: there is neither, or something cannot be said otherwise.
+/// The Dockerfile without here-documents and `--link`; `None` if it has neither, or one cannot be rewritten.
 pub fn older(dockerfile: &str) -> Option<OlderDockerfile> {
     let escape = escape(dockerfile);
     let mut lines = dockerfile.lines();
@@ -49,7 +50,7 @@ pub fn older(dockerfile: &str) -> Option<OlderDockerfile> {
             "COPY" | "ADD" => copy(&instruction, rest, &mut lines, &mut older.files)?,
             _ => None,
         };
-        // Another shell may take its script otherwise.
+        // The script of a `RUN` is for `/bin/sh`; a `SHELL` instruction may have set another shell.
         if said.is_some() && instruction == "RUN" && has_shell {
             return None;
         }
@@ -60,7 +61,7 @@ pub fn older(dockerfile: &str) -> Option<OlderDockerfile> {
     is_other.then_some(older)
 }
 
-/// `Some(None)`: it stays as it is; `None`: it cannot be said otherwise.
+/// Rewrites a `RUN`. `Some(None)`: unchanged; `None`: cannot be rewritten.
 fn run<'a>(rest: &str, lines: &mut impl Iterator<Item = &'a str>) -> Option<Option<String>> {
     let documents = here_documents(rest, lines)?;
     let [first, ..] = &documents[..] else { return Some(None) };
@@ -71,7 +72,7 @@ fn run<'a>(rest: &str, lines: &mut impl Iterator<Item = &'a str>) -> Option<Opti
         let bodies = documents.iter().map(|it| format!("{}{}\n", it.body, it.word));
         format!("{command}\n{}", bodies.collect::<String>())
     };
-    // It names the program that reads it.
+    // A shebang names another interpreter.
     if script.starts_with("#!") {
         return None;
     }
@@ -94,7 +95,7 @@ fn copy<'a>(
         return Some(None);
     }
     for document in documents {
-        // Variables in it are the builder's to fill in.
+        // The builder would expand variables and escapes in it.
         if !document.is_quoted && document.body.contains(['$', '\\']) {
             return None;
         }
@@ -106,7 +107,7 @@ fn copy<'a>(
     Some(Some(format!("{instruction} {flags}{paths}")))
 }
 
-/// The flags of an instruction, and what comes after them.
+/// The flags of an instruction, and the rest of its line.
 fn flags(rest: &str) -> (Vec<&str>, String) {
     let mut left = rest.trim_start();
     let mut flags = Vec::new();
@@ -118,7 +119,7 @@ fn flags(rest: &str) -> (Vec<&str>, String) {
     (flags, left.trim_end().to_owned())
 }
 
-/// Takes the texts that an instruction names from the lines after it; `None`: one has no end.
+/// Reads the here-documents of an instruction from the following lines; `None`: one is not terminated.
 fn here_documents<'a>(rest: &str, lines: &mut impl Iterator<Item = &'a str>) -> Option<Vec<HereDocument>> {
     let mut documents = Vec::new();
     for token in rest.split_whitespace().filter_map(|word| Some(&word[word.find("<<")?..])) {

@@ -1,4 +1,5 @@
-//! Whether a file is what was expected, by the rule for its name. [`tree`] does it for whole folders; the rest is pure.
+//! Compares a file with the expected one, by the rule for its path. [`tree`] compares whole folders; the rest is
+//! pure.
 
 mod table;
 pub mod tree;
@@ -10,57 +11,57 @@ use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 use serde::Deserialize;
 
-/// How files are compared whose paths match; the first rule that matches counts.
+/// A comparison rule for the files whose path matches; the first matching rule applies.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// A glob over the path in the output folder; `*` does not go into folders, `**` does.
+    /// A glob over the path in the output folder; `*` does not cross `/`, `**` does.
     pub files: String,
     pub compare: How,
 }
 
-/// A way to compare.
+/// How to compare two files.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum How {
     /// Byte for byte.
     Exact,
-    /// As text: line ends and blanks at the ends of lines do not count, nor does what a mask (a regular expression) matches.
+    /// As text: line endings, trailing blanks and matches of a mask (a regular expression) are ignored.
     Text {
         #[serde(default)]
         masks: Vec<String>,
     },
-    /// As JSON: the order of members does not count, nor do values below a pointer of `ignore`.
+    /// As JSON: the order of members and the values at or below a pointer of `ignore` are ignored.
     Json {
         #[serde(default)]
         tolerance: Tolerance,
         #[serde(default)]
         ignore: Vec<String>,
     },
-    /// As a table with a header line; columns by name.
+    /// As CSV with a header line; tolerances by column name.
     Csv {
         #[serde(default)]
         columns: BTreeMap<String, Tolerance>,
     },
-    /// It is enough that the file is there.
+    /// The file must exist; its content is not compared.
     Exists,
-    /// The size may differ by so many percent.
+    /// The size may differ by this percentage.
     Size { percent: f64 },
-    /// Not even that.
+    /// The file is not compared and may be missing.
     Ignore,
 }
 
-/// How far numbers may be apart: within either bound is near enough.
+/// Tolerance for numbers: `abs` or `rel` suffices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tolerance {
     pub abs: f64,
-    /// A share of the expected number.
+    /// Relative to the expected number.
     pub rel: f64,
 }
 
 impl Tolerance {
-    /// Whether a number is near enough to what was expected.
+    /// Whether a number is within the tolerance.
     pub fn takes(self, expected: f64, actual: f64) -> bool {
         let apart = (expected - actual).abs();
         expected == actual || apart <= self.abs || apart <= self.rel * expected.abs()
@@ -71,13 +72,13 @@ impl Tolerance {
     }
 }
 
-/// Rules that can be applied.
+/// Compiled rules.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: Vec<(GlobMatcher, Method)>,
 }
 
-/// A [`How`] with its masks made ready.
+/// A [`How`] with its masks compiled.
 #[derive(Clone, Debug)]
 enum Method {
     Exact,
@@ -90,10 +91,10 @@ enum Method {
 }
 
 impl Rules {
-    /// Makes rules ready.
+    /// Compiles rules.
     ///
     /// # Errors
-    /// A glob, a mask or a bound that is none, in words.
+    /// An invalid glob, mask or tolerance, as a text.
     pub fn new(rules: &[Rule]) -> Result<Self, String> {
         let ready = |rule: &Rule| {
             let glob = GlobBuilder::new(&rule.files).literal_separator(true).build();
@@ -104,7 +105,8 @@ impl Rules {
         Ok(Self { rules: rules.iter().map(ready).collect::<Result<_, String>>()? })
     }
 
-    /// Values that are no files have no order, so that their file is compared as JSON where no rule says otherwise.
+    /// The method for a path. Without a rule `seed.outputs.json` is compared as JSON, since its member order is free,
+    /// other files byte by byte.
     fn of(&self, path: &str) -> Method {
         let found = self.rules.iter().find(|(glob, _)| glob.is_match(path));
         match found {
@@ -144,7 +146,7 @@ fn method(how: &How) -> Result<Method, String> {
     })
 }
 
-/// Where a text differs, if it does.
+/// The first difference of two texts, as `Err`.
 fn text(masks: &[Regex], expected: &[u8], actual: &[u8]) -> Result<(), String> {
     let utf8 = |bytes, whose| std::str::from_utf8(bytes).map_err(|_| format!("the {whose} file is no UTF-8 text"));
     let lines = |text: &str| {

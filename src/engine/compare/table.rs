@@ -1,4 +1,4 @@
-//! Tables with a header line.
+//! Comparison of CSV files with a header line.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use csv::{ReaderBuilder, StringRecord};
 
 use super::Tolerance;
 
-/// Where two tables differ first, if they do.
+/// The first difference of two tables, as `Err`.
 pub(super) fn compare(columns: &BTreeMap<String, Tolerance>, expected: &[u8], actual: &[u8]) -> Result<(), String> {
     let (expected, actual) = (rows(expected, "expected")?, rows(actual, "new")?);
     let header = expected.first().cloned().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Two folders, file by file. Blocking. No link is followed, and count, depth and sizes are bounded: a job wrote one of them.
+//! Comparison of two folders, file by file. Blocking. One of them was written by a job, so no link is followed, and
+//! count, depth and sizes are limited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
@@ -9,16 +10,16 @@ use serde::Serialize;
 
 use super::{Method, Rules, table, text, value};
 
-/// The most files and folders of a tree.
+/// Limit for the files and folders of a tree.
 const MAX_ENTRIES: usize = 100_000;
-/// The most folders in each other.
+/// Limit for the depth of folders.
 const MAX_DEPTH: usize = 64;
-/// The most bytes of a text whose first line that differs is shown.
+/// Largest text, in bytes, whose first differing line is shown.
 const MAX_TEXT: u64 = 1024 * 1024;
-/// The most bytes of a file that is compared by what it means.
+/// Largest file, in bytes, that is parsed to compare it.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What became of a path.
+/// Result of comparing a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -29,28 +30,29 @@ pub enum State {
     Ignored,
 }
 
-/// A path of either folder.
+/// The result for a path of either folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// In the folder, with `/`.
+    /// Relative to the folder, with `/`.
     pub path: String,
     pub state: State,
-    /// Why it differs.
+    /// The difference.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
 
 impl Finding {
-    /// Whether it lets a case pass.
+    /// Whether the result lets a test case pass.
     pub fn is_fine(&self) -> bool {
         matches!(self.state, State::Equal | State::Ignored)
     }
 }
 
-/// Compares what a job wrote with what was expected, sorted by path. Folders count by their files only.
+/// Compares the output of a job with the expected folder; results are sorted by path. Folders without files are
+/// ignored.
 ///
 /// # Errors
-/// A folder cannot be read, or holds too much.
+/// A folder cannot be read or exceeds a limit.
 pub fn compare(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<Vec<Finding>> {
     let (old, new) = (walk(expected)?, walk(actual)?);
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -70,11 +72,11 @@ pub fn compare(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<Vec<
     Ok(paths.into_iter().map(finding).collect())
 }
 
-/// Writes what a job wrote as what is expected from now on, but for what rules ignore. The old folder is there until the new one is
-/// whole.
+/// Replaces the expected folder by the output of a job, without the files that a rule ignores. The old folder is kept
+/// until the new one is complete.
 ///
 /// # Errors
-/// There is something that is no file, or the disk refuses.
+/// There is something other than a regular file, or the disk fails.
 pub fn update(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<()> {
     let beside = |ending: &str| {
         let mut name = expected.as_os_str().to_owned();
@@ -118,7 +120,7 @@ fn copy(rules: &Rules, from: &Path, to: &Path) -> io::Result<()> {
 
 type Entry = (PathBuf, Metadata);
 
-/// All that is no folder, by path.
+/// Everything but folders, by path.
 fn walk(root: &Path) -> io::Result<BTreeMap<String, Entry>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
@@ -174,7 +176,7 @@ fn files(method: &Method, old: &Entry, new: &Entry) -> Result<(), String> {
     }
 }
 
-/// Where two files differ that are not the same, if they are texts of a size that people read.
+/// The first differing line, if both files are texts of at most [`MAX_TEXT`] bytes.
 fn line(old: &Entry, new: &Entry) -> Option<String> {
     let is_small = |(_, metadata): &Entry| metadata.len() <= MAX_TEXT;
     let read = |(path, _): &Entry| String::from_utf8(fs::read(path).ok()?).ok().filter(|text| !text.contains('\0'));
@@ -194,7 +196,7 @@ fn whole((path, metadata): &Entry) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))
 }
 
-/// The place of the first byte, from 0, that differs.
+/// Offset of the first differing byte.
 fn bytes(old: &Path, new: &Path) -> io::Result<Option<u64>> {
     let (mut old, mut new) = (BufReader::new(File::open(old)?).bytes(), BufReader::new(File::open(new)?).bytes());
     let mut at = 0;

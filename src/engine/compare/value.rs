@@ -1,10 +1,10 @@
-//! Values of JSON, compared without regard to the order of members.
+//! Comparison of JSON documents, ignoring the order of members.
 
 use serde_json::Value;
 
 use super::Tolerance;
 
-/// Where two documents differ first, if they do.
+/// The first difference of two documents, as `Err`.
 pub(super) fn compare(bound: Tolerance, ignore: &[String], expected: &[u8], actual: &[u8]) -> Result<(), String> {
     let read =
         |bytes, whose| serde_json::from_slice(bytes).map_err(|why| format!("the {whose} file is no JSON: {why}"));
@@ -40,7 +40,7 @@ fn differs(bound: Tolerance, ignore: &[String], at: &str, expected: &Value, actu
         (Value::Number(old), Value::Number(new)) => {
             let near = old.as_f64().zip(new.as_f64()).is_some_and(|(old, new)| bound.takes(old, new));
             let is_whole = |number: &serde_json::Number| !number.is_f64();
-            // Large whole numbers that a float cannot tell apart are told apart all the same.
+            // Compared as integers: an `f64` cannot tell large ones apart.
             let same = if bound == Tolerance::default() && is_whole(old) && is_whole(new) { old == new } else { near };
             (!same).then(|| format!("{place} is {new}, expected {old}"))
         }

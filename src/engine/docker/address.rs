@@ -1,4 +1,4 @@
-//! Where an engine listens, and how it is connected to.
+//! Address of a container engine, and connecting to it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,12 @@ use crate::engine::runtime::{Error, Result};
 pub struct EngineAddress {
     /// `unix:///…`, `tcp://HOST:PORT`, `https://HOST:PORT`.
     pub url: String,
-    /// What TLS is done with; `None`: none is done, so that an address that wants it is refused.
+    /// TLS credentials; `None`: an address that needs TLS is refused.
     pub tls: Option<EngineTls>,
 }
 
-/// A client certificate and the authority of the engine's, PEM files as Docker names them: `ca.pem`, `cert.pem`, `key.pem`.
+/// Client key and certificate, and the CA of the engine's certificate: PEM files with Docker's names, `ca.pem`,
+/// `cert.pem`, `key.pem`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineTls {
     pub folder: PathBuf,
@@ -39,7 +40,7 @@ impl EngineAddress {
                 )));
             }
             None if is_tcp => bollard::Docker::connect_with_http(url, seconds, version),
-            // A socket of this machine: TLS has nothing to add.
+            // A local socket: TLS is not needed.
             _ if url.starts_with('/') || url.starts_with("unix://") => {
                 bollard::Docker::connect_with_socket(url, seconds, version)
             }

@@ -1,5 +1,5 @@
-//! Building an image, with the engine's progress. Whether it worked is what the engine says at the end, and what it then
-//! has; words in between mean nothing.
+//! Building an image, with progress. Success is decided by the engine's last answer and by the image that it then
+//! has, not by progress messages.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,34 +16,34 @@ use crate::engine::build::older::older;
 use crate::engine::runtime::{Credentials, Error, Image, Result, Runtime as _};
 use crate::seed::image_reference::ImageReference;
 
-/// In the words of an engine that does not know an instruction, or a flag of one.
+/// Parts of an engine's error message about an unknown instruction or flag.
 const UNKNOWN: [&str; 5] =
     ["unknown instruction", "unknown flag", "only supports the", "copier: stat", "requires buildkit"];
 
-/// What is to be built.
+/// An image to build.
 #[derive(Clone, Debug)]
 pub struct Build<'a> {
-    /// The image's name.
+    /// Its name.
     pub name: &'a ImageReference,
     pub labels: HashMap<String, String>,
-    /// Images whose layers may be taken, if nothing has changed since.
+    /// Images whose layers may be reused as build cache.
     pub cache_from: Vec<String>,
-    /// For `ARG`s of the Dockerfile.
+    /// Build arguments: values for the `ARG`s of the Dockerfile.
     pub arguments: HashMap<String, String>,
-    /// As in `linux/arm64`; `None`: the engine's own.
+    /// As in `linux/arm64`; `None`: the engine's default.
     pub platform: Option<&'a str>,
-    /// What steps of the build can reach, as `docker build --network` has it; `None`: the engine's choice.
+    /// Network mode of `RUN` steps, as in `docker build --network`; `None`: the engine's default.
     pub network: Option<&'a str>,
-    /// By host, for the images that the Dockerfile begins with.
+    /// By registry host, for the base images of the Dockerfile.
     pub credentials: HashMap<String, Credentials>,
 }
 
 impl Docker {
-    /// Builds it. `progress` is told what the engine says, as it says it. What the engine does not know of the Dockerfile is said
-    /// otherwise, if it can be.
+    /// Builds an image; `progress` receives the engine's output. If the engine does not know a part of the
+    /// Dockerfile, it is rewritten for older engines and built again, if possible.
     ///
     /// # Errors
-    /// [`Error::Build`], also where the image does not carry the labels that were asked for.
+    /// [`Error::Build`], also if the image lacks a requested label.
     pub async fn build(&self, what: &Build<'_>, context: Context, mut progress: impl FnMut(&str)) -> Result<Image> {
         let is_unknown = |why: &Error| matches!(why, Error::Build { reason } if failure::says(reason, &UNKNOWN));
         let needs = needs_build_kit(&context.instructions);
@@ -64,7 +64,7 @@ impl Docker {
         mut context: Context,
         progress: &mut impl FnMut(&str),
     ) -> Result<Image> {
-        // Podman has one builder, which knows what it knows.
+        // Podman has one builder only.
         let needs = needs_build_kit(&context.instructions);
         let version = match &needs {
             Some(_) if !self.is_podman => BuilderVersion::BuilderBuildKit,
@@ -81,7 +81,7 @@ impl Docker {
             .rm(true)
             .forcerm(true);
         if self.is_podman {
-            // It takes labels for lines of the Dockerfile, and what looks like a variable in them for one.
+            // Podman treats labels as lines of the Dockerfile and expands variables in them.
             context.instruct(with_labels(&context.instructions, &what.labels));
         } else {
             options = options.labels(&what.labels);
@@ -117,7 +117,7 @@ impl Docker {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => tell(event, &mut told, progress),
-                // Our own reason says more than that the engine got half a stream.
+                // Our own read error is more useful than the engine's about a truncated stream.
                 Err(why) => {
                     return Err(match why_unsent.try_recv() {
                         Ok(reason) => Error::Build { reason },
@@ -139,11 +139,11 @@ impl Docker {
 }
 
 impl Docker {
-    /// Fetches the images that a Dockerfile begins with, where they are missing: BuildKit asks for logins on a connection of its
-    /// own, which nobody has opened, and takes what is there.
+    /// Pulls missing base images that need credentials. BuildKit asks for credentials over a session, which is not
+    /// opened here, but uses images that the engine has.
     async fn pull_bases(&self, what: &Build<'_>, context: &Context, progress: &mut impl FnMut(&str)) -> Result<()> {
         for base in bases(&context.instructions) {
-            // What is no name is the engine's to refuse.
+            // The engine reports an invalid name.
             let Ok(base) = base.parse::<ImageReference>() else { continue };
             let host = base.as_str().split_once('/').map(|(host, _)| host);
             let login = host.and_then(|host| what.credentials.get(host));
@@ -156,7 +156,7 @@ impl Docker {
     }
 }
 
-/// What to do where the engine does not know what the Dockerfile needs.
+/// Adds to the error what the user can do about it.
 fn with_way_out(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
     match (why, needs) {
         (Error::Build { reason }, Some(needs)) => {
@@ -172,7 +172,7 @@ fn with_way_out(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
     }
 }
 
-/// `told`: the steps of BuildKit that were, by their digests.
+/// Reports a build event. `told`: digests of the BuildKit steps that were reported.
 fn tell(event: BuildInfo, told: &mut HashSet<String>, progress: &mut impl FnMut(&str)) {
     if let Some(BuildInfoAux::BuildKit(status)) = event.aux {
         for step in status.vertexes.iter().filter(|step| step.started.is_some()) {
@@ -185,7 +185,7 @@ fn tell(event: BuildInfo, told: &mut HashSet<String>, progress: &mut impl FnMut(
     if let Some(text) = event.stream {
         return progress(&text);
     }
-    // Of a pull, the beginnings and ends of layers; the bytes in between would fill the screen.
+    // Pull events without byte counts: the start and end of a layer.
     if let (Some(status), None) = (event.status, event.progress_detail.and_then(|detail| detail.current)) {
         let layer = event.id.map(|id| format!("{id}: ")).unwrap_or_default();
         progress(&format!("{layer}{status}\n"));
@@ -193,7 +193,7 @@ fn tell(event: BuildInfo, told: &mut HashSet<String>, progress: &mut impl FnMut(
 }
 
 impl failure::Failure<'_> {
-    /// Where an image was to be built.
+    /// Error of a build.
     fn build(self) -> Error {
         use bollard::errors::Error as BollardError;
         let reason = failure::words(&self.why);

@@ -1,4 +1,4 @@
-//! From a planned container to the engine's form of it.
+//! Translates a planned container to the engine's create request.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,13 @@ use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfig
 use crate::engine::container::{Bind, Container, Input, Network};
 use crate::engine::runtime::Error;
 
-/// How many bytes of a container's output the engine keeps beside us, in each of two files, for a `silo` that has to take
-/// the container over.
+/// Log size of the engine (two files of this many bytes), for a `silo` process that takes the container over.
 const KEPT_OUTPUT: &str = "64m";
 
-/// What no job needs, of what Docker gives by default: making device nodes, forging packets, writing the audit log.
+/// Docker's default capabilities that no job needs: device nodes, raw packets, the audit log.
 const DROPPED: [&str; 3] = ["MKNOD", "NET_RAW", "AUDIT_WRITE"];
 
-/// `has_init`: a process of the engine's comes first, which hands signals on to the job's and buries what it leaves.
+/// `has_init`: the engine runs an init process as PID 1, which forwards signals and reaps zombies.
 pub(super) fn body(container: &Container, is_podman: bool, has_init: bool) -> ContainerCreateBody {
     let exposed = |text: &super::super::container::Text| text.expose().to_owned();
     ContainerCreateBody {
@@ -26,7 +25,7 @@ pub(super) fn body(container: &Container, is_podman: bool, has_init: bool) -> Co
         labels: Some(container.labels.clone().into_iter().collect()),
         attach_stdin: Some(container.input != Input::Nothing),
         open_stdin: Some(container.input != Input::Nothing),
-        // Its end is the end of what is typed.
+        // Closes stdin at EOF of the attached client.
         stdin_once: Some(container.input != Input::Nothing),
         tty: Some(container.input == Input::Terminal),
         attach_stdout: Some(true),
@@ -40,7 +39,7 @@ fn host(container: &Container, is_podman: bool) -> HostConfig {
     let is_words = |bind: &&Bind| is_podman && is_special(bind);
     let memory = container.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     HostConfig {
-        // The same number for memory with swap: no swap, so that a job that needs more is told so and not slowed down.
+        // Equal to `memory`: no swap, so a job that needs more is killed instead of slowed down.
         memory,
         memory_swap: memory,
         nano_cpus: container.cpus.map(|cpus| (cpus * 1e9).round() as i64),
@@ -52,18 +51,18 @@ fn host(container: &Container, is_podman: bool) -> HostConfig {
         network_mode: Some(network(container.network).to_owned()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         cap_drop: Some(DROPPED.map(str::to_owned).to_vec()),
-        // Podman has no driver `local`, and its own keeps every byte.
+        // Podman has no log driver `local`; its own driver keeps every byte.
         log_config: (!is_podman).then(log),
         ..HostConfig::default()
     }
 }
 
-/// Whether Podman takes a mount for something else: it makes a line of it, with commas between its fields.
+/// Whether a path holds a character that breaks Podman's mount syntax, a comma-separated line.
 fn is_special(bind: &Bind) -> bool {
     [source(bind), &bind.target].iter().any(|path| path.contains([',', '"']))
 }
 
-/// Why a container cannot be made as it is planned.
+/// Why this container cannot be created on the engine.
 pub(super) fn refusal(container: &Container, is_podman: bool) -> Option<Error> {
     if !is_podman {
         return None;
@@ -86,7 +85,7 @@ fn words(bind: &Bind) -> String {
     format!("{}:{}:{}", source(bind), bind.target, if bind.read_only { "ro" } else { "rw" })
 }
 
-/// A mount and not a bind in words: those cannot hold a colon.
+/// As a `Mount`: the `source:target` syntax of `Binds` cannot hold a colon.
 fn mount(bind: &Bind) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
@@ -113,7 +112,8 @@ fn gpus(count: u32) -> DeviceRequest {
     }
 }
 
-/// The driver `local` keeps bytes as they are; Docker's default, `json-file`, only UTF-8, and without a bound.
+/// Driver `local` keeps bytes unchanged and is bounded; Docker's default, `json-file`, keeps UTF-8 only and is
+/// unbounded.
 fn log() -> HostConfigLogConfig {
     let config = [("max-size", KEPT_OUTPUT), ("max-file", "2"), ("compress", "false")];
     HostConfigLogConfig {

@@ -1,20 +1,20 @@
-//! What the engine's errors mean. It gives most causes in words only, so this is where they are read.
+//! Classifies errors of an engine. Engines give most causes as text only, which is parsed here.
 
 use bollard::errors::Error as BollardError;
 
 use crate::engine::runtime::{Error, PullFailure};
 
-/// The longest text of an engine that is passed on, in characters.
+/// Longest engine message that is passed on, in characters.
 const LONGEST: usize = 500;
 
-/// Something that failed, and at which engine.
+/// A failed request and the address of its engine.
 pub(super) struct Failure<'a> {
     pub address: &'a str,
     pub why: BollardError,
 }
 
 impl Failure<'_> {
-    /// Where only the engine itself can be the cause.
+    /// Error of a request that can only fail because of the engine.
     pub(super) fn other(self) -> Error {
         let reason = words(&self.why);
         match self.why {
@@ -25,13 +25,13 @@ impl Failure<'_> {
         }
     }
 
-    /// Where an image was asked for.
+    /// Error of looking up an image.
     pub(super) fn image(self, name: &str) -> Error {
         match self.why {
             BollardError::DockerResponseServerError { status_code: 404, .. } => {
                 Error::NoImage { image: name.to_owned() }
             }
-            // Docker's word for a name that cannot be one.
+            // Docker's status for an invalid image name.
             BollardError::DockerResponseServerError { status_code: 400, .. } => {
                 Error::NoImage { image: name.to_owned() }
             }
@@ -39,7 +39,7 @@ impl Failure<'_> {
         }
     }
 
-    /// Where a container was to be made.
+    /// Error of creating a container.
     pub(super) fn container(self, image: &str) -> Error {
         let reason = words(&self.why);
         match self.why {
@@ -53,7 +53,7 @@ impl Failure<'_> {
         }
     }
 
-    /// Where a container was to be started.
+    /// Error of starting a container.
     pub(super) fn start(self) -> Error {
         let reason = words(&self.why);
         if !matches!(self.why, BollardError::DockerResponseServerError { .. }) {
@@ -71,7 +71,7 @@ impl Failure<'_> {
         }
     }
 
-    /// Where an image was to be pulled.
+    /// Error of a pull.
     pub(super) fn pull(self, image: &str) -> Error {
         let reason = words(&self.why);
         let status = match self.why {
@@ -92,9 +92,9 @@ pub(super) fn unreachable(image: &str, reason: String) -> Error {
     Error::Pull { image: image.to_owned(), cause: PullFailure::Unreachable, reason }
 }
 
-/// Why a pull failed, by the status (0 when it came in the middle) and the words.
+/// Cause of a failed pull, by HTTP status (0: an error in the middle of the stream) and message.
 fn pull_failure(status: u16, reason: &str) -> PullFailure {
-    // In this order: Docker Hub speaks of a login also for what is not there.
+    // The order matters: Docker Hub mentions authentication also for missing repositories.
     if says(reason, &["no matching manifest", "does not match the specified platform", "no image found in image index"])
     {
         PullFailure::Platform
@@ -112,13 +112,13 @@ fn pull_failure(status: u16, reason: &str) -> PullFailure {
     }
 }
 
-/// Whether a container cannot be made because the engine's init program is not there.
+/// Whether a container cannot be created because the engine's init binary is missing.
 pub(super) fn is_without_init(why: &BollardError) -> bool {
     says(&words(why), &["container-init binary not found"])
 }
 
-/// What an init program says that could not begin the job's: the exit code of a shell, and the reason. (Docker's is tini, Podman's
-/// catatonit.)
+/// Parses the message of an init process (tini, catatonit) that could not execute the job: exit code as in a shell,
+/// and the message.
 pub(super) fn of_init(said: &str) -> Option<(i64, String)> {
     let said = said.trim();
     let tini = said.starts_with("[FATAL tini (") && said.contains("] exec ");
@@ -130,7 +130,7 @@ pub(super) fn of_init(said: &str) -> Option<(i64, String)> {
     Some((exit_code, said.to_owned()))
 }
 
-/// Whether the container that was asked about is gone, or does not run any more.
+/// Whether the container does not exist or is not running.
 pub(super) fn is_gone(why: &BollardError) -> bool {
     let BollardError::DockerResponseServerError { status_code, message } = why else { return false };
     *status_code == 404
@@ -146,7 +146,7 @@ pub(super) fn says(reason: &str, any_of: &[&str]) -> bool {
     any_of.iter().any(|words| reason.contains(words))
 }
 
-/// The engine's words, or the innermost cause of not having any.
+/// The engine's message, or else the innermost cause of the error.
 pub(super) fn words(why: &BollardError) -> String {
     let text = match why {
         BollardError::DockerResponseServerError { status_code, message } if message.is_empty() => {
@@ -169,7 +169,7 @@ pub(super) fn words(why: &BollardError) -> String {
             cause.to_string()
         }
     };
-    // An engine passes on what registries and images say.
+    // An engine passes on text of registries and images: no control characters.
     let tame = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     tame.take(LONGEST).collect()
 }
@@ -183,7 +183,7 @@ mod tests {
         Failure { address: "unix:///x", why }
     }
 
-    /// Messages as Docker 20 to 28 and Podman 4 word them.
+    /// Messages of Docker 20 to 28 and of Podman 4.
     #[test]
     fn reasons_of_pulls_are_told_apart() {
         use PullFailure::{Busy, NotFound, Platform, Unauthorized, Unreachable};

@@ -1,4 +1,4 @@
-//! The images that an engine has: listed, named, pushed to registries.
+//! Images of an engine: list, tag, push.
 
 use std::collections::HashMap;
 
@@ -15,35 +15,35 @@ use super::{Docker, failure};
 use crate::engine::runtime::{Credentials, Error, PullProgress, Result, Runtime as _};
 use crate::seed::image_reference::ImageReference;
 
-/// The user name that Docker gives to a token in place of a password, in its own configuration.
+/// User name that Docker's configuration gives for an identity token in place of a password.
 pub const TOKEN_USER: &str = "<token>";
-/// The tag of a name that says none.
+/// Tag of a name without one.
 const LATEST: &str = "latest";
 
-/// An image in a list.
+/// An image in the list of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     pub id: String,
     /// All its names with tags, sorted.
     pub names: Vec<String>,
     pub labels: HashMap<String, String>,
-    /// Seconds since 1970.
+    /// Unix time, seconds.
     pub created: i64,
-    /// Bytes on the engine's disk, with what it shares with others.
+    /// Bytes on the engine's disk, including shared layers.
     pub size: u64,
 }
 
-/// A name that an image has for a while. See [`Docker::name_for_a_while`].
+/// A temporary tag of an image. See [`Docker::name_for_a_while`].
 #[derive(Debug)]
 pub struct Named {
     name: ImageReference,
-    /// What the name meant before.
+    /// The image that the tag pointed to before.
     before: Option<ImageReference>,
     is_ours: bool,
 }
 
 impl Docker {
-    /// All images that carry a label, newest first.
+    /// All images with a label, newest first.
     pub async fn images(&self, label: &str) -> Result<Vec<Listed>> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
@@ -62,14 +62,14 @@ impl Docker {
         Ok(listed)
     }
 
-    /// Gives an image another name, `REPOSITORY:TAG`.
+    /// Tags an image with `REPOSITORY:TAG`.
     pub async fn name(&self, image: &ImageReference, name: &ImageReference) -> Result<()> {
         let (image, tag) = (image.as_str(), name.tag().unwrap_or(LATEST));
         let options = TagImageOptionsBuilder::default().repo(name.repository()).tag(tag).build();
         self.client.tag_image(image, Some(options)).await.map_err(|why| self.failure(why).image(image))
     }
 
-    /// Gives an image a name that it shall not keep: [`Docker::end_name`] takes it away, or back to what it meant.
+    /// Tags an image temporarily: [`Docker::end_name`] removes the tag, or points it to its earlier image.
     pub async fn name_for_a_while(&self, image: &ImageReference, name: &ImageReference) -> Result<Named> {
         let wanted = self.image(image).await?.id;
         let before = match self.image(name).await {
@@ -84,13 +84,13 @@ impl Docker {
         Ok(Named { name: name.clone(), before, is_ours })
     }
 
-    /// See [`Docker::name_for_a_while`].
+    /// Ends [`Docker::name_for_a_while`].
     pub async fn end_name(&self, named: Named) -> Result<()> {
         match (named.is_ours, named.before) {
             (false, _) => Ok(()),
             (true, Some(before)) => self.name(&before, &named.name).await,
             (true, None) => {
-                // The last name of an image would go with the image, so its layers are kept.
+                // Removing the last tag would delete the image; `noprune` keeps its layers.
                 let options = RemoveImageOptionsBuilder::default().noprune(true).build();
                 match self.client.remove_image(named.name.as_str(), Some(options), None).await {
                     Err(BollardError::DockerResponseServerError { status_code: 404, .. }) | Ok(_) => Ok(()),
@@ -130,7 +130,7 @@ impl Docker {
     }
 }
 
-/// Credentials as the engine wants them.
+/// Credentials in the engine's format.
 pub(super) fn for_engine(login: &Credentials, host: &str) -> DockerCredentials {
     let secret = Some(login.password.expose_secret().to_owned());
     let serveraddress = Some(host.to_owned());

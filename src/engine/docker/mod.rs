@@ -1,4 +1,5 @@
-//! Docker and Podman, by the Docker Engine API on a socket (or plain HTTP). The only place that knows bollard.
+//! Docker and Podman over the Docker Engine API: a Unix socket, or TCP with or without TLS. The only module that uses
+//! bollard.
 
 mod address;
 mod build;
@@ -39,38 +40,38 @@ pub use choice::EngineChoice;
 pub use images::{Listed, Named, TOKEN_USER};
 pub use session::Session;
 
-/// How long the engine may take to begin an answer. Removing a large container takes a while.
+/// Time limit for the engine to begin an answer. Removing a large container takes a while.
 const ANSWER: Duration = Duration::from_secs(120);
-/// How long it may take to say who it is. Podman looks through all that it has, on a disk that may be busy.
+/// Time limit for the version request. Podman inspects its storage first, on a disk that may be busy.
 const GREETING: Duration = Duration::from_secs(30);
-/// How long after a container was killed it is still heard that its memory was the reason.
+/// How long after a SIGKILL to wait for the `oom` event.
 const LATE: Duration = Duration::from_secs(1);
-/// How many events Docker remembers (`daemon/events`), and none of before its start.
+/// Events that Docker keeps (`daemon/events`); none from before its start.
 const REMEMBERED: usize = 256;
-/// The exit code of a process that was killed: 128 and the number of `SIGKILL`.
+/// Exit code of a process ended by SIGKILL: 128 + 9.
 const KILLED: i64 = 137;
-/// The same of `SIGTERM`.
+/// Exit code of a process ended by SIGTERM: 128 + 15.
 const TERMINATED: i64 = 143;
 
-/// A Docker Engine, or a Podman that speaks as one.
+/// Client of a Docker Engine, or of Podman's Docker-compatible API.
 #[derive(Clone, Debug)]
 pub struct Docker {
     client: bollard::Docker,
     address: String,
-    /// Podman keeps logs otherwise.
+    /// Podman's API differs, as in logs, mounts and events.
     is_podman: bool,
 }
 
 impl Docker {
-    /// Opens the engine at an address (`unix:///…`, `tcp://HOST:PORT`), or the first that is found on this machine.
+    /// Connects to an engine at `unix:///…` or `tcp://HOST:PORT`; `None`: the first one found on this machine.
     ///
     /// # Errors
-    /// [`Error::NoEngine`] when there is none, or it does not answer.
+    /// [`Error::NoEngine`] if there is none or it does not answer.
     pub async fn open(address: Option<&str>) -> Result<Self> {
         Self::open_at(address.map(|url| EngineAddress { url: url.to_owned(), tls: None })).await
     }
 
-    /// The same, with what else there is to know of the address.
+    /// As [`Docker::open`], for an address with TLS settings.
     ///
     /// # Errors
     /// Also [`Error::Address`].
@@ -97,22 +98,22 @@ impl Docker {
         Ok(Self { client, address, is_podman })
     }
 
-    /// Whether the engine sees what this process mounts: it listens on a socket of this machine, and whoever made that socket is
-    /// in the same mount namespace.
+    /// Whether the engine sees mounts of this process: it listens on a local socket, and the process that created the
+    /// socket is in the same mount namespace.
     pub async fn sees_our_mounts(&self) -> bool {
         let Some(peer) = self.peer().await.and_then(|peer| peer.pid()).filter(|pid| *pid > 0) else { return false };
         let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
         namespace("self").is_some_and(|ours| namespace(&peer.to_string()) == Some(ours))
     }
 
-    /// Who made the engine's socket, if it has one on this machine.
+    /// Credentials of the process that created the engine's socket; `None` if it is not local.
     async fn peer(&self) -> Option<tokio::net::unix::UCred> {
         let socket = tokio::net::UnixStream::connect(self.address.strip_prefix("unix://")?).await.ok()?;
         socket.peer_cred().ok()
     }
 
-    /// Whether users in containers have other numbers on the engine's machine. (Podman does not tell in what it has of Docker's
-    /// interface; without root it does so.)
+    /// Whether UIDs in containers differ from UIDs on the engine's host (user namespace). Podman's compatible API
+    /// does not report it; a rootless Podman maps UIDs.
     async fn maps_users(&self) -> Result<bool> {
         let about = self.client.info().await.map_err(|why| self.failure(why).other())?;
         let options = about.security_options.unwrap_or_default();
@@ -123,7 +124,7 @@ impl Docker {
         Ok(is_told || is_rootless)
     }
 
-    /// What went wrong on the way to the engine, or there.
+    /// Wraps an error of the client, to be classified.
     fn failure(&self, why: bollard::errors::Error) -> Failure<'_> {
         Failure { address: &self.address, why }
     }
@@ -202,7 +203,7 @@ impl Runtime for Docker {
         let options = Some(options.build());
         let body = |has_init| create::body(container, self.is_podman, has_init);
         let created = match self.client.create_container(options.clone(), body(true)).await {
-            // Podman takes it from a package of its own, which is not always there.
+            // Podman's init binary is in a package of its own, which may be missing.
             Err(why) if failure::is_without_init(&why) => self.client.create_container(options, body(false)).await,
             other => other,
         };
@@ -213,11 +214,11 @@ impl Runtime for Docker {
     }
 
     async fn start(&self, id: &str) -> Result<Output> {
-        // Attached before it starts, so that nothing it prints is missed.
+        // Attach before the start, so that no output is missed.
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         let id = container_id(id)?;
         let attached = self.client.attach_container(id, Some(options)).await;
-        // Podman makes the process ready here, so this is where it finds that there is no such program.
+        // Podman prepares the process on attach, so a missing program is reported here.
         let attached = attached.map_err(|why| self.failure(why).start())?;
         self.client.start_container(id, None).await.map_err(|why| self.failure(why).start())?;
         Ok(self.chunks(attached.output))
@@ -230,7 +231,7 @@ impl Runtime for Docker {
 
     async fn wait(&self, id: &str) -> Result<Ended> {
         let id = container_id(id)?;
-        // Whatever it answers, also in its errors, stands in the state more exactly.
+        // The answer's content is ignored: the container's state is more precise.
         let mut answers = std::pin::pin!(self.client.wait_container(id, None));
         match answers.next().await {
             None | Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => {}
@@ -240,17 +241,17 @@ impl Runtime for Docker {
         let has_limit = found.host_config.and_then(|config| config.memory).is_some_and(|memory| memory > 0);
         let state = found.state.filter(|state| state.running != Some(true));
         let Some(state @ models::ContainerState { exit_code: Some(exit_code), .. }) = state else {
-            // The connection was cut in the middle of the wait.
+            // The connection was cut during the wait.
             return Err(Error::Lost { address: self.address.clone(), reason: "it stopped answering".to_owned() });
         };
-        // Podman's containers outlive it, so there is nothing to tell but of signals.
+        // Podman's containers outlive the engine, so only signals are of interest.
         let told = match exit_code {
             0 => Told::default(),
             KILLED | TERMINATED => self.told_of(id, &state, exit_code == KILLED).await,
             _ if self.is_podman => Told::default(),
             _ => self.told_of(id, &state, false).await,
         };
-        // Podman's monitor often misses it; nobody else kills without being told of.
+        // Podman's monitor often misses an OOM kill; any other SIGKILL would have an event.
         let is_likely = self.is_podman && has_limit && !told.was_signalled;
         let oom = state.oom_killed == Some(true) || (exit_code == KILLED && (told.oom || is_likely));
         Ok(Ended { exit_code, oom, was_signalled: told.was_signalled, is_unseen: told.is_unseen })
@@ -307,15 +308,15 @@ impl Runtime for Docker {
 }
 
 impl Docker {
-    /// What the engine tells of a container that has failed, beside its state. Docker hears of the end and of memory that ran out by
-    /// two ways, and writes the state at the end; what comes later is an event only, for which this waits (`is_late`).
+    /// Events of a failed container that its state does not show. Docker learns of the exit and of an OOM kill
+    /// independently and writes the state at the exit; a later OOM is an event only. `is_late`: wait for it.
     async fn told_of(&self, id: &str, state: &models::ContainerState, is_late: bool) -> Told {
         let [started, finished] = [&state.started_at, &state.finished_at]
             .map(|at| at.as_deref().and_then(|at| DateTime::parse_from_rfc3339(at).ok()));
         let (Some(started), Some(finished)) = (started, finished) else { return Told::default() };
-        // The interface reads nothing but Unix time here.
+        // The API takes Unix time only.
         let unix = |at: DateTime<FixedOffset>| format!("{}.{:09}", at.timestamp(), at.timestamp_subsec_nanos());
-        // Of a time that is over Podman tells nothing.
+        // Podman returns no events if `until` is in the past.
         let now = Clock::system().now().fixed_offset();
         let until = if self.is_podman { finished.max(now) + LATE } else { finished + LATE };
         let wanted = if self.is_podman { vec!["kill"] } else { vec!["oom", "kill", "die"] };
@@ -324,7 +325,7 @@ impl Docker {
             EventsOptionsBuilder::default().since(&unix(started)).until(&unix(until)).filters(&filters).build();
         let mut events = std::pin::pin!(self.client.events(Some(options)));
         let (mut told, mut has_died) = (Told::default(), false);
-        // On another machine, whose clock differs from ours, the stream may end much later than that.
+        // If the engine's clock differs from ours, the stream may end much later; hence the time limit below.
         let listening = async {
             let is_enough = |told: &Told, has_died| match self.is_podman {
                 true => told.was_signalled,
@@ -344,7 +345,7 @@ impl Docker {
         told
     }
 
-    /// Whether the engine still remembers everything since it was started. What it does not know of came before.
+    /// Whether Docker still has every event since its start. An exit without an event was then before its start.
     async fn is_new(&self) -> bool {
         let now = Clock::system().now().timestamp().to_string();
         let options = EventsOptionsBuilder::default().since("1").until(&now).build();
@@ -353,24 +354,24 @@ impl Docker {
     }
 }
 
-/// Whether it tells of TERM or KILL, as far as it tells of which signal.
+/// Whether a `kill` event is about SIGTERM or SIGKILL; assumed if the event names no signal.
 fn is_deadly(kill: &models::EventMessage) -> bool {
     let attributes = kill.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
     attributes.and_then(|it| it.get("signal")).is_none_or(|signal| matches!(signal.as_str(), "9" | "15"))
 }
 
-/// What an engine's events tell of a container.
+/// Result of reading a container's events.
 #[derive(Default)]
 struct Told {
-    /// Its memory ran out.
+    /// An OOM event.
     oom: bool,
-    /// It was sent a signal.
+    /// A signal was sent to it.
     was_signalled: bool,
-    /// The engine has not seen its end.
+    /// The engine did not observe its exit.
     is_unseen: bool,
 }
 
-/// The id of a container, fit for a path of the engine's interface.
+/// Validates a container id, which becomes part of a URL path.
 fn container_id(id: &str) -> Result<&str> {
     if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Ok(id);
@@ -378,7 +379,7 @@ fn container_id(id: &str) -> Result<&str> {
     Err(Error::Refused { reason: format!("'{}' is no id of a container", id.escape_debug()) })
 }
 
-/// Where engines listen: Docker, Podman, and both as this user's own.
+/// Usual sockets: Docker and Podman, system-wide and of this user.
 fn usual_addresses() -> Vec<String> {
     let mut addresses = vec!["unix:///var/run/docker.sock".to_owned(), "unix:///run/podman/podman.sock".to_owned()];
     #[cfg(target_os = "linux")]
@@ -393,7 +394,7 @@ fn found() -> Option<String> {
     usual_addresses().into_iter().find(|address| Path::new(address.trim_start_matches("unix://")).exists())
 }
 
-/// Go's name of a machine's architecture, as images have it.
+/// Go's name (GOARCH) of a machine's architecture, as images use it.
 fn architecture(machine: &str) -> &str {
     match machine {
         "x86_64" => "amd64",

@@ -1,6 +1,6 @@
-//! Opening files and folders of other users by the engine, which is root or acts for it. An archive is unpacked over them, into a
-//! container that is never started: of a folder its name, of a file another link to it, each with the owner and the permissions that
-//! it is to have. So no program runs, and no image has to have one.
+//! Opens files and folders of other users with the engine, which is root, or root of a user namespace. A tar archive
+//! is unpacked over them into a container that is never started: a directory entry for a folder, a hard link for a
+//! file, each with the wanted owner and mode. So no program runs, and no image has to provide one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,20 +18,20 @@ use crate::engine::removal::{Leave, create};
 use crate::engine::runtime::{ClosedPath, Error, Result, Runtime as _};
 use crate::seed::image_reference::ImageReference;
 
-/// The image of the container: an empty one, made by us. Docker and Podman agree that it comes from no registry.
+/// An empty image, imported by SILO. Docker and Podman both take the name for that of a local image.
 const NAME: &str = "localhost/silo-nothing";
 const TAG: &str = "1";
-/// Where the folder is in it.
+/// Mount target of the folder in the container.
 const PLACE: &str = "folder";
-/// The label of the container.
+/// Label of the container.
 const OPENING: &str = "silo.opening";
-/// The names of links begin with it; then comes the id of the container.
+/// Name prefix of the hard links; the container id follows.
 const LINK: &str = ".silo-opening-";
-/// How long such a container may be there; one that is older was left by a kill.
+/// Maximum age of such a container; an older one was left by a killed process.
 const LONGEST: TimeDelta = TimeDelta::minutes(10);
 
 impl Docker {
-    /// See [`crate::engine::runtime::Runtime::open_up`].
+    /// Implements [`crate::engine::runtime::Runtime::open_up`].
     pub(super) async fn unpack_over(&self, root: &Path, closed: &[ClosedPath]) -> Result<()> {
         let image: ImageReference = format!("{NAME}:{TAG}").parse().expect("a name by the grammar");
         if let Err(Error::NoImage { .. }) = self.image(&image).await {
@@ -43,7 +43,7 @@ impl Docker {
         self.remove_left_openings().await?;
         let owner = self.our_owner().await?;
         let made = create(self, &container(image, source.to_owned()), &Leave::default()).await?;
-        // Docker finds the file of a link below the container's root, Podman below the folder that is unpacked to.
+        // Docker resolves the target of a link from the container's root, Podman from the folder that is unpacked to.
         let (to, inside) =
             if self.is_podman { (format!("/{PLACE}"), Path::new("")) } else { ("/".to_owned(), Path::new(PLACE)) };
         let links: Vec<PathBuf> =
@@ -65,18 +65,18 @@ impl Docker {
         made.now().await.map_or(unpacked, Err)
     }
 
-    /// Who this process is for the engine; `None` where the engine gives users other numbers.
+    /// UID and GID of this process as the engine sees them; `None` if UIDs are mapped.
     async fn our_owner(&self) -> Result<Option<(u32, u32)>> {
         let ours = geteuid().as_raw();
         Ok(match self.maps_users().await? {
             false => Some((ours, getegid().as_raw())),
-            // The root of its containers is the user who has started it.
+            // Rootless: root in its containers is the user who started the engine.
             true if self.peer().await.is_some_and(|peer| peer.uid() == ours) => Some((0, 0)),
             true => None,
         })
     }
 
-    /// Removes what a killed silo has left of this.
+    /// Removes containers that a killed process left.
     async fn remove_left_openings(&self) -> Result<()> {
         let now = Clock::system().now();
         for found in self.containers(OPENING).await? {
@@ -87,7 +87,7 @@ impl Docker {
         Ok(())
     }
 
-    /// Makes the empty image.
+    /// Imports the empty image.
     async fn make_nothing(&self) -> Result<()> {
         let folder = ClosedPath { path: PLACE.into(), is_folder: true, mode: 0o755, modified: 0 };
         let archive = archive(&[folder], &[PathBuf::new()], Path::new(""), Some((0, 0)));
@@ -98,7 +98,7 @@ impl Docker {
         while let Some(answer) = answers.next().await {
             answer.map_err(|why| self.failure(why).other())?;
         }
-        // Podman calls it latest, whatever it is told.
+        // Podman always tags it `latest`.
         let options = TagImageOptionsBuilder::default().repo(NAME).tag(TAG).build();
         if self.is_podman {
             self.client.tag_image(NAME, Some(options)).await.map_err(|why| self.failure(why).other())?;
@@ -107,7 +107,7 @@ impl Docker {
     }
 }
 
-/// An archive of names that belong to somebody, who may do everything with them; `None`: to root, and everybody may.
+/// A tar archive of these paths, owned by `owner` with full access; `None`: owned by root with access for everybody.
 fn archive(closed: &[ClosedPath], links: &[PathBuf], inside: &Path, owner: Option<(u32, u32)>) -> io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for (closed, link) in closed.iter().zip(links) {
@@ -140,7 +140,7 @@ fn container(image: ImageReference, source: String) -> Container {
     Container {
         image,
         entrypoint: None,
-        // Never started, but engines want one.
+        // Never started, but engines require a command.
         command: Some(vec![Text::plain("nothing")]),
         environment: Vec::new(),
         binds: vec![Bind { source, target: format!("/{PLACE}"), read_only: false, held: None }],
@@ -153,7 +153,7 @@ fn container(image: ImageReference, source: String) -> Container {
         user: None,
         timeout: None,
         grace: std::time::Duration::ZERO,
-        // What a kill leaves is found by it.
+        // To find it after a kill.
         labels: [(OPENING.to_owned(), String::new())].into(),
         platform: None,
         input: Input::Nothing,

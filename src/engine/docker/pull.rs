@@ -1,4 +1,4 @@
-//! Pulling an image, with the engine's progress.
+//! Pulling an image, with progress.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Docker, failure};
 use crate::engine::runtime::{Credentials, PullProgress, Result};
 use crate::seed::image_reference::ImageReference;
 
-/// How long the engine may say nothing: then its registry has gone to sleep.
+/// Time limit between two events: then the registry is taken for unreachable.
 const SILENCE: Duration = Duration::from_secs(300);
 
 pub(super) async fn pull(
@@ -21,7 +21,7 @@ pub(super) async fn pull(
     credentials: Option<&Credentials>,
     mut progress: impl FnMut(PullProgress) + Send,
 ) -> Result<()> {
-    // Without a tag the engine would pull all of them.
+    // Without a tag the engine would pull all tags.
     let name = reference.or_latest();
     let options =
         CreateImageOptionsBuilder::default().from_image(name.as_str()).platform(platform.unwrap_or_default()).build();

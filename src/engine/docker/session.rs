@@ -1,4 +1,4 @@
-//! A container that somebody speaks with: by a terminal, or by commands that come on standard input.
+//! An interactive container: a terminal, or commands on standard input.
 
 use std::pin::Pin;
 
@@ -10,21 +10,21 @@ use crate::engine::container::Container;
 use crate::engine::removal::{Leave, Removal, create};
 use crate::engine::runtime::{Ended, Output, Result, Runtime as _};
 
-/// A container that runs, and is removed when this is dropped.
+/// A running container with attached input; it is removed on drop.
 pub struct Session {
     docker: Docker,
     removal: Removal<Docker>,
-    /// What it prints. Of a terminal everything is standard output.
+    /// Its output. A terminal has standard output only.
     pub output: Output,
-    /// What it reads; shut down, it has come to its end. `None`: it was taken.
+    /// Its standard input; shutting it down sends EOF. `None`: it was taken.
     pub input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
 }
 
 impl Session {
-    /// Makes a container and starts it.
+    /// Creates and starts a container.
     ///
     /// # Errors
-    /// The engine's; then there is no container.
+    /// The engine's; the container is removed then.
     pub async fn open(docker: &Docker, container: &Container) -> Result<Self> {
         let removal = create(docker, container, &Leave::default()).await?;
         match begin(docker, &removal).await {
@@ -36,7 +36,7 @@ impl Session {
         }
     }
 
-    /// Says how large the terminal is.
+    /// Sets the size of the terminal.
     ///
     /// # Errors
     /// The engine's.
@@ -47,10 +47,10 @@ impl Session {
         resized.map_err(|why| self.docker.failure(why).other())
     }
 
-    /// Waits for its end, and removes it.
+    /// Waits for the exit, then removes the container.
     ///
     /// # Errors
-    /// The engine's; it is removed all the same, if that can be.
+    /// The engine's; removal is attempted in any case.
     pub async fn end(self) -> Result<Ended> {
         let id = self.removal.id();
         let ended = match self.docker.wait(id).await {
@@ -63,7 +63,7 @@ impl Session {
         removed.map_or(Ok(ended), Err)
     }
 
-    /// Ends it at once, and removes it.
+    /// Kills and removes the container.
     ///
     /// # Errors
     /// The engine's.

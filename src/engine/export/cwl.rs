@@ -1,7 +1,7 @@
-//! A job as a CommandLineTool of CWL v1.2, in its JSON form, which is YAML too.
+//! Exports a job as a CommandLineTool of CWL v1.2, as JSON, which is valid YAML.
 //!
-//! Inputs, settings and mounts become inputs of the tool; the job finds them in its variables, as everywhere. Words of the command
-//! become arguments, so that the image's entry point gets them, as the standard has it.
+//! Inputs, settings and mounts become inputs of the tool, and the job gets them in its environment variables. The
+//! words of the command become arguments of the image's entry point, as in the standard.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::seed::environment::{OUTPUT_DIR, variable_name};
 use crate::seed::model::{InputFile, JsonType, Manifest, MountMode, OutputFile, OutputJson, Scalar};
 use crate::seed::resources::{Allocation, Kind};
 
-/// What the expressions use. `mebibytes`: the size of all input files. `split`: as Bash splits a value that is not quoted.
+/// JavaScript functions of the expressions. `mebibytes`: total size of all input files. `split`: Bash word splitting.
 const LIBRARY: &str = r#"function mebibytes(inputs) {
   function size(value) {
     if (Array.isArray(value)) { return value.map(size).reduce(function (a, b) { return a + b; }, 0); }
@@ -28,7 +28,7 @@ function split(value) {
   return String(value).split(/[ \t\n]+/).filter(function (word) { return word !== ""; });
 }"#;
 
-/// Makes the tool.
+/// Creates the tool.
 ///
 /// # Errors
 /// [`NotExpressed`].
@@ -63,13 +63,13 @@ pub fn tool(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
     Ok(Exported { text: format!("{:#}\n", Value::Object(tool)), notes: making.notes })
 }
 
-/// What a variable of the job is in an expression.
+/// A variable of the job, as CWL expressions.
 struct Variable {
-    /// Its value, where it has one.
+    /// Expression of its value.
     value: String,
-    /// The tool's input that must be there; `None`: it always has a value.
+    /// Expression of the input that may be null; `None`: it always has a value.
     optional: Option<String>,
-    /// Whether it may hold blanks that Bash would split at. Paths are left whole.
+    /// Whether Bash might split the value at blanks. Paths are not split.
     may_split: bool,
 }
 
@@ -78,7 +78,7 @@ struct Making {
     notes: Vec<String>,
 }
 
-/// An input in an expression.
+/// An input as an expression.
 fn input(name: &str) -> String {
     format!("inputs[{}]", json!(name))
 }
@@ -116,7 +116,7 @@ fn variables(manifest: &Manifest) -> BTreeMap<String, Variable> {
     all
 }
 
-/// How much of a resource, in an expression.
+/// The amount of a resource, as an expression.
 fn amount(scalar: &Scalar) -> String {
     match multiplier(scalar) {
         None => scalar.value.to_string(),
@@ -128,7 +128,7 @@ fn multiplier(scalar: &Scalar) -> Option<f64> {
     scalar.input_multiplier.as_ref().and_then(serde_json::Number::as_f64).filter(|multiplier| *multiplier != 0.0)
 }
 
-/// A text where CWL would look for expressions.
+/// Quotes a text in which CWL would find an expression.
 fn literal(text: &str) -> String {
     if text.contains(['$', '\\']) { format!("$({})", json!(text)) } else { text.to_owned() }
 }
@@ -151,7 +151,7 @@ fn inputs(manifest: &Manifest) -> Value {
         let kind = optional(if *multiple { "Directory" } else { "File" }, *required);
         let mut entry = json!({"type": kind});
         if *multiple {
-            // Their sizes count.
+            // The sizes of its files are needed for `inputMultiplier`.
             entry["loadListing"] = json!("shallow_listing");
         }
         if !media_types.is_empty() {
@@ -199,7 +199,7 @@ impl Making {
         if job.timeout > 0 {
             all.insert("ToolTimeLimit".to_owned(), json!({"timelimit": job.timeout}));
         }
-        // Manifests cannot say; engines give it.
+        // Manifests cannot ask for network; engines give it by default.
         all.insert("NetworkAccess".to_owned(), json!({"networkAccess": true}));
         let mounts = job.interface.mounts.iter().map(|mount| {
             let (name, path) = (format!("$({})", input(&mount.name)), literal(&mount.path));
@@ -290,7 +290,7 @@ impl Making {
         Ok((self.base(subject.config), Value::Array(arguments)))
     }
 
-    /// Runners start an image in the output folder, and not where the image says.
+    /// `baseCommand`: runners start the container in the output folder, not in the image's WORKDIR.
     fn base(&mut self, config: Option<&Config>) -> Value {
         let nothing = json!([]);
         match config {
@@ -311,13 +311,13 @@ impl Making {
             }
             Some(Config { folder, .. }) => {
                 let folder = shlex::try_quote(folder).unwrap_or_default();
-                // Here no expressions are looked for.
+                // CWL evaluates no expressions in `baseCommand`.
                 json!(["/bin/sh", "-c", format!("cd {folder} && exec \"$@\""), "sh"])
             }
         }
     }
 
-    /// What a word becomes: arguments, or an expression that gives a list of them.
+    /// The arguments for a word: fixed ones, or an expression that yields a list.
     fn arguments(&self, written: &Written) -> Vec<String> {
         match &written.cases[..] {
             [(_, words)] => words.iter().map(|word| self.argument(word)).collect(),
@@ -354,7 +354,7 @@ impl Making {
         })
     }
 
-    /// A word as an argument of its own.
+    /// A word as one argument.
     fn argument(&self, word: &Word) -> String {
         match &word[..] {
             [Part::Literal(text)] => literal(text),
@@ -362,7 +362,7 @@ impl Making {
         }
     }
 
-    /// A word in an expression: a text, or a list where it is split.
+    /// A word as an expression: a string, or a list if it is split.
     fn expression(&self, word: &Word) -> String {
         let part = |part: &Part| match part {
             Part::Literal(text) => json!(text).to_string(),
@@ -393,7 +393,7 @@ fn output_file(file: &OutputFile) -> Value {
     };
     let mut binding = json!({"glob": literal(&file.pattern)});
     if file.multiple {
-        // None at all is not what was promised.
+        // An empty list does not satisfy a required output.
         binding["outputEval"] = json!("$(self.length > 0 ? self : null)");
     }
     let mut entry = json!({

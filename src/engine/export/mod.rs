@@ -1,5 +1,5 @@
-//! A job for those who run containers by other means: as a tool of the Common Workflow Language, and as a script for docker.
-//! Pure. What cannot be said there is told as notes, a sentence each.
+//! Exports of a job for other runners: a tool of the Common Workflow Language, and a Bash script for docker. Pure.
+//! Differences to a run by SILO are returned as notes, a sentence each.
 
 pub mod cwl;
 pub mod script;
@@ -12,21 +12,21 @@ pub use words::NotExpressed;
 use super::runtime::Config;
 use crate::seed::model::Manifest;
 
-/// What is exported.
+/// The job to export.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     pub manifest: &'a Manifest,
-    /// The image's name, as an engine takes it.
+    /// The image name for the engine.
     pub image: &'a str,
-    /// What is known of the image besides its manifest.
+    /// Start configuration of the image, if known.
     pub config: Option<&'a Config>,
 }
 
-/// A job in another form.
+/// An exported job.
 #[derive(Clone, Debug)]
 pub struct Exported {
     pub text: String,
-    /// What is not as a run by SILO is.
+    /// Differences to a run by SILO.
     pub notes: Vec<String>,
 }
 

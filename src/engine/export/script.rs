@@ -1,4 +1,4 @@
-//! A job as a script for Bash that runs it with docker alone, with the same files, variables and limits as SILO does.
+//! Exports a job as a Bash script that runs it with docker alone, with the same files, variables and limits as SILO.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,8 +11,8 @@ use crate::seed::environment::{OUTPUT_DIR, allocated_name, variable_name};
 use crate::seed::model::{InputFile, Manifest, MountMode, Scalar};
 use crate::seed::resources::{Allocation, Kind};
 
-/// What comes before the job's own. No variable of the job is one of the script's: they begin with `seed_`, and no
-/// variable of the standard is in lower case.
+/// Common first part of the script. Variables of the job cannot clash with the script's: they are prefixed with
+/// `seed_`, and variables of the standard are upper-case.
 const BEGIN: &str = r##"set -euf
 usage() { printf '%s\n' "$1" "Usage: bash $0 OUTPUT_FOLDER NAME=VALUE…" >&2; exit 2; }
 [ $# -gt 0 ] || usage 'Name a folder for the outputs.'
@@ -31,7 +31,7 @@ variable() { options+=(--env "$1=$2"); }
 size() { bytes=$((bytes + $(stat -Lc %s -- "$1"))); }
 "##;
 
-/// Makes the script.
+/// Creates the script.
 ///
 /// # Errors
 /// [`NotExpressed`].
@@ -148,7 +148,7 @@ fn file_input(text: &mut String, input: &InputFile) {
     line(text, format_args!("fi"));
 }
 
-/// A JSON input or a setting. A secret comes by the environment, and docker takes it from there.
+/// A JSON input or a setting. A secret is passed on from the script's own environment.
 fn value(text: &mut String, name: &str, what: &str, is_required: bool, is_secret: bool) {
     let variable = variable_name(name);
     if is_secret {
@@ -168,7 +168,7 @@ fn value(text: &mut String, name: &str, what: &str, is_required: bool, is_secret
     line(text, format_args!("fi"));
 }
 
-/// A limit, and the variable that tells of it.
+/// The variable of a resource, and its limit as a docker option.
 fn resource(text: &mut String, scalar: &Scalar) {
     let Ok(least) = Allocation::of(scalar, 0) else { return };
     let (kind, variable) = (least.kind, allocated_name(&scalar.name));
@@ -221,7 +221,7 @@ fn command(text: &mut String, written: &Written) {
     }
 }
 
-/// A word for Bash, which splits what is to be split.
+/// A word as Bash source; unquoted where the value is to be split.
 fn word(word: &Word) -> String {
     let part = |part: &Part| match part {
         Part::Literal(text) => quoted(text).into_owned(),
@@ -231,7 +231,7 @@ fn word(word: &Word) -> String {
     word.iter().map(part).collect()
 }
 
-/// Runs it, and says what its exit code means.
+/// Runs the container and explains its exit code.
 fn end(text: &mut String, subject: Subject<'_>) {
     let job = &subject.manifest.job;
     line(text, format_args!("name=seed-$$-$RANDOM; trap 'docker rm --force \"$name\" >/dev/null 2>&1 || true' EXIT"));

@@ -1,6 +1,7 @@
-//! A manifest's command before anything is known of its variables: the words it becomes, by which of the optional ones are there.
+//! Expands the command of a manifest without knowing the values of its variables: the words for each combination of
+//! set optional variables.
 //!
-//! The command is expanded by [`command::expand`] itself, with marks for values, so that its rules stand in one place.
+//! Uses [`command::expand`] with placeholders as values, so that the expansion rules exist only once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,32 +9,32 @@ use std::collections::BTreeMap;
 use crate::engine::command::{self, CommandError};
 use crate::engine::container::Text;
 
-/// Around the name of a variable: characters that nobody types. The blank tells whether the value would be split.
+/// Placeholder characters around a variable's name (private use). The blank shows whether the value would be split.
 const MARK: (char, char, char) = ('\u{f0000}', ' ', '\u{f0001}');
-/// The most optional variables in one word of the command: each doubles the forms it may have.
+/// Limit for optional variables in one word of the command: each doubles the number of cases.
 const MAX_OPTIONAL: usize = 3;
 
-/// A part of a word.
+/// A part of an expanded word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Literal(String),
     /// The value of a variable.
     Value {
         variable: String,
-        /// Whether it makes several words where it holds blanks.
+        /// Whether the value is split into several words at blanks.
         is_split: bool,
     },
 }
 
-/// The parts of a word, in their order.
+/// The parts of an expanded word, in order.
 pub(super) type Word = Vec<Part>;
 
-/// One word of the command as it is written, and what it becomes.
+/// One word of the command, and its expansions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    /// The optional variables that it depends on.
+    /// Names of the optional variables that it depends on.
     pub optional: Vec<String>,
-    /// Which of them are there (in their order), and the words that it is then. All cases are there.
+    /// One entry for each combination: which variables are set (in the order of `optional`), and the resulting words.
     pub cases: Vec<(Vec<bool>, Vec<Word>)>,
 }
 
@@ -48,7 +49,7 @@ pub enum NotExpressed {
     Unclear(String),
 }
 
-/// Takes a command apart. `variables` says of each that may be set whether it always is.
+/// Expands a command for all cases. `variables`: the names that may be set, and whether they always are.
 ///
 /// # Errors
 /// [`NotExpressed`].
@@ -79,7 +80,7 @@ pub(super) fn take_apart(command: &str, variables: &BTreeMap<String, bool>) -> R
     if together == whole { Ok(written) } else { Err(NotExpressed::Unclear(command.to_owned())) }
 }
 
-/// The words of a text, and the variables that were asked for.
+/// The expanded words, and the variables that were looked up.
 fn expand(text: &str, is_set: impl Fn(&str) -> bool) -> Result<(Vec<Word>, Vec<String>), CommandError> {
     let (open, blank, close) = MARK;
     if let Some(mark) = text.chars().find(|c| [open, close].contains(c)) {
@@ -102,12 +103,12 @@ fn expand(text: &str, is_set: impl Fn(&str) -> bool) -> Result<(Vec<Word>, Vec<S
     Ok((parts(&words), seen.into_inner()))
 }
 
-/// Everything in a text that may be the name of a variable.
+/// All substrings that may be a variable name.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|name| !name.is_empty())
 }
 
-/// Reads marks back. One that was split has its end at the beginning of the next word.
+/// Parses placeholders. If a value was split at its blank, the end of its placeholder begins the next word.
 fn parts(words: &[String]) -> Vec<Word> {
     let (open, blank, close) = MARK;
     let mut found: Vec<Word> = Vec::new();
@@ -141,7 +142,7 @@ fn parts(words: &[String]) -> Vec<Word> {
     found
 }
 
-/// Cuts a command at the blanks that are outside of quotes and braces.
+/// Splits a command at blanks outside of quotes and braces.
 fn split(command: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut begin = None;
@@ -223,7 +224,7 @@ mod tests {
         }
     }
 
-    /// The words with the values of variables, as whoever reads an export has to make them.
+    /// Substitutes values, as the runner of an export does.
     fn filled(written: &[Written], values: &BTreeMap<&str, &str>) -> Vec<String> {
         let mut all = Vec::new();
         for Written { optional, cases } in written {
@@ -272,7 +273,7 @@ mod tests {
     ];
 
     proptest! {
-        /// What is exported becomes what SILO itself makes of the command.
+        /// An export gives the same arguments as a run by SILO.
         #[test]
         fn the_same_as_expanded_at_once(
             pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..8),

@@ -32,7 +32,7 @@ fn a_path_is_a_file_or_a_folder_of_files() {
     let path = folder.path().canonicalize().expect("it is there").join("in");
     let file = File { name: "scene.png".to_owned(), path: path.join("scene.png"), size: 3 };
     assert_eq!(survey(&path.join("scene.png")).expect("a file"), Source::File(file.clone()));
-    // The name is that of the link, which is what somebody typed.
+    // The name is that of the link, as the user gave it.
     symlink("scene.png", path.join("a link")).expect("a link");
     let linked = File { name: "a link".to_owned(), ..file };
     assert_eq!(survey(&path.join("a link")).expect("a file"), Source::File(linked));

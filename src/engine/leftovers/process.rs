@@ -1,7 +1,7 @@
-//! Which process somebody was, told in a label, and whether it is gone.
+//! Identifies a process in a label, and checks whether it is gone.
 //!
-//! A PID alone is given again: the start time (`/proc/PID/stat`, field 22, proc_pid_stat(5)) tells two apart, the boot id two
-//! boots, the machine id with the host's name two machines, the namespace two containers.
+//! PIDs are reused, so the start time (`/proc/PID/stat`, field 22, proc_pid_stat(5)) is part of the identity; the
+//! boot id distinguishes reboots, the machine id with the host name machines, and the namespace containers.
 
 use std::fmt;
 use std::fs;
@@ -10,21 +10,21 @@ use std::str::FromStr;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-/// A process, among all of all machines.
+/// A process, unique over all machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
-    /// Empty where the machine has no id.
+    /// Empty if the machine has no id.
     machine: String,
     boot: String,
-    /// Its PID namespace, as in `pid:[4026531836]`.
+    /// PID namespace, as in `pid:[4026531836]`.
     namespace: String,
     pid: i32,
-    /// Clock ticks after the boot.
+    /// Clock ticks after boot.
     pub(super) started: u64,
 }
 
 impl Process {
-    /// This one; `None` where there is no `/proc`.
+    /// The current process; `None` without `/proc`.
     pub(super) fn own() -> Option<Self> {
         let pid = i32::try_from(std::process::id()).ok()?;
         let namespace = fs::read_link("/proc/self/ns/pid").ok()?.to_str()?.to_owned();
@@ -33,7 +33,7 @@ impl Process {
     }
 }
 
-/// The id of this machine, with its host name: images of machines that are copied have one id. Empty where there is none.
+/// Machine id and host name, since cloned machines share the id. Empty if there is none.
 fn machine() -> String {
     let id = line("/etc/machine-id").filter(|id| id.len() == 32);
     let host = line("/proc/sys/kernel/hostname").unwrap_or_default().replace(' ', "_");
@@ -44,15 +44,15 @@ fn line(path: &str) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
-/// When a process was started; `None` where there is none, or it cannot be seen.
+/// Start time of a process; `None` if it does not exist or is hidden.
 fn started(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name, which may hold anything.
+    // The second field is the program's name, which may hold any character.
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Whether the process of a label is gone for sure. Also false where it cannot be judged from here.
+/// Whether the process of a label is certainly gone. `false` if that cannot be judged from here.
 pub(super) fn is_dead(label: &str) -> bool {
     let (Ok(process), Some(own)) = (label.parse::<Process>(), Process::own()) else { return false };
     if process.boot != own.boot {
@@ -62,7 +62,7 @@ pub(super) fn is_dead(label: &str) -> bool {
         return false;
     }
     let Some(pid) = Pid::from_raw(process.pid) else { return false };
-    // Of others' processes `/proc` may show nothing.
+    // `/proc` may hide processes of other users.
     test_kill_process(pid) == Err(Errno::SRCH) || started(process.pid).is_some_and(|at| at != process.started)
 }
 

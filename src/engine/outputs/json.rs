@@ -1,4 +1,4 @@
-//! Values that are no files: `seed.outputs.json` against the manifest.
+//! JSON outputs: `seed.outputs.json` checked against the manifest.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::{Capture, JSON_FILE, OutputCode, Rules};
 use crate::engine::disk::read_capped;
 use crate::seed::model::{JsonType, Manifest};
 
-/// The largest file that is read, bytes.
+/// Largest file that is read, in bytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 impl Capture {
@@ -14,7 +14,7 @@ impl Capture {
         let outputs = &manifest.job.interface.outputs.json;
         let written = match self.written() {
             Ok(written) => written,
-            // Nobody declared what should be in it.
+            // Without declared JSON outputs the file does not matter.
             Err(why) if outputs.is_empty() => {
                 self.warn(format!("{JSON_FILE} is not used: {why}."));
                 return;
@@ -52,7 +52,7 @@ impl Capture {
         }
     }
 
-    /// What the job wrote; `None` where it wrote nothing.
+    /// The document that the job wrote; `None`: there is no file.
     fn written(&mut self) -> Result<Option<Map<String, Value>>, String> {
         let Some(file) = self.tree.files.get(JSON_FILE) else { return Ok(None) };
         let bytes = self.tree.open(file).and_then(|file| read_capped(file, MAX_BYTES));

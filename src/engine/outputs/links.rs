@@ -1,5 +1,5 @@
-//! Links that a job has made with the paths that it was given, which lead nowhere on the host: those to its own outputs are written
-//! anew so that they lead there from where they are, those to its inputs become copies. Nothing else of the host is looked at.
+//! Symbolic links of a job that use paths in the container, and so are dangling on the host. Links to its own outputs
+//! are rewritten as relative ones, links to its inputs are replaced by copies. Other links are left alone.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,11 +19,11 @@ use crate::engine::runtime::ClosedPath;
 use crate::engine::walk::{Bounds, FOLDER, Met, Reach, WalkError, open, walk};
 use crate::seed::environment::OUTPUT_DIR;
 
-/// The name of a link or copy until it takes the place of the job's.
+/// Temporary name of a new link or copy.
 const NEW: &str = ".silo-link";
 
-/// Mends the links of an output directory, which may hold so many bytes. Returns the folders that this process cannot write to,
-/// whose links stay as they are.
+/// Rewrites the links of an output directory with a limit of `bytes`. Returns the folders that this process cannot
+/// write to, whose links are unchanged.
 ///
 /// # Errors
 /// It was halted.
@@ -52,7 +52,7 @@ pub(in crate::engine) fn mend_links(
     let used = match walked {
         Ok((usage, Reach::Whole)) => usage.on_disk,
         Err(WalkError::Halted(why)) => return Err(why),
-        // What else is wrong with it is told when it is captured.
+        // Other errors are reported when the outputs are captured.
         _ => return Ok(Vec::new()),
     };
     let files = plan.inputs.iter().flat_map(|input| &input.files).map(|file| (file.path.as_str(), file)).collect();
@@ -62,7 +62,7 @@ pub(in crate::engine) fn mend_links(
         halt.check()?;
         match mending.mend(&prefix, &name, halt) {
             Err(MendError::Halted(why)) => return Err(why),
-            // It stays as it is, and is told when the outputs are captured.
+            // The link is unchanged, and reported when the outputs are captured.
             Err(MendError::Disk(_)) | Ok(()) => {}
         }
     }
@@ -71,11 +71,11 @@ pub(in crate::engine) fn mend_links(
 
 struct LinkMending<'a> {
     root: OwnedFd,
-    /// The output directory, in the container.
+    /// The output directory in the container.
     place: String,
-    /// Input files by their paths in the container.
+    /// Input files by path in the container.
     files: HashMap<&'a str, &'a PlannedFile>,
-    /// Bytes that copies may take; `None`: any.
+    /// Bytes left for copies; `None`: no limit.
     left: Option<u64>,
     closed: Vec<ClosedPath>,
 }
@@ -119,7 +119,7 @@ impl LinkMending<'_> {
         match renamed {
             Err(MendError::Disk(why)) if why.kind() == io::ErrorKind::PermissionDenied => {
                 let path = PathBuf::from(prefix.trim_end_matches('/'));
-                // Of the output directory itself nobody asks: it is ours.
+                // The output directory itself belongs to this process, so the engine need not open it.
                 if !path.as_os_str().is_empty() && self.closed.iter().all(|closed| closed.path != path) {
                     self.closed.push(closed_path(path, &fstat(&folder)?));
                 }
@@ -129,7 +129,7 @@ impl LinkMending<'_> {
         }
     }
 
-    /// A copy: who changes an output must not change an input.
+    /// A copy, not a hard link: a change of the output must not change the input.
     fn copy(&mut self, folder: &OwnedFd, file: &PlannedFile, halt: &Halt) -> Result<(), MendError> {
         let from = file.open().map_err(MendError::Disk)?;
         let size = from.metadata().map_err(MendError::Disk)?.len();
@@ -149,7 +149,7 @@ impl LinkMending<'_> {
     }
 }
 
-/// Where a link in a folder leads to, without looking at what is there.
+/// The target of a link in a folder, resolved without file access.
 fn joined(folder: &str, text: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     let both = if text.starts_with('/') { [text, ""] } else { [folder, text] };
@@ -163,7 +163,7 @@ fn joined(folder: &str, text: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// What of a path is below a folder; nothing for the folder itself.
+/// The part of a path below a folder; empty for the folder itself.
 fn below<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
     let rest = path.strip_prefix(folder.trim_end_matches('/'))?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }

@@ -1,6 +1,6 @@
-//! What a job left behind, held against its manifest. Blocking.
+//! Captures the outputs of a job and checks them against its manifest. Blocking.
 //!
-//! The job may have been hostile: no link is followed out of the output directory, and count, depth and size are bounded.
+//! The job may be hostile: no link is followed out of the output directory, and count, depth and size are limited.
 
 mod json;
 mod links;
@@ -24,26 +24,25 @@ pub(super) use links::mend_links;
 use pattern::Pattern;
 use tree::Tree;
 
-/// The file of the values that are no files (Seed 1.0.0, "JSON outputs").
+/// The file of JSON outputs (Seed 1.0.0, "JSON outputs").
 pub const JSON_FILE: &str = "seed.outputs.json";
-/// The same in Seed 0.x; it is no output in any version, as Scale has it.
+/// Its name in Seed 0.x. As in Scale, it is not an output in any version.
 const OLD_JSON_FILE: &str = "results_manifest.json";
-/// The most files and folders.
+/// Limit for files and folders.
 pub(super) const MAX_ENTRIES: usize = 200_000;
-/// The most bytes of all metadata of a run, because it is all kept.
+/// Limit for the metadata of a run, in bytes, since all of it is stored.
 const MAX_METADATA: usize = 64 * 1024 * 1024;
-/// The most warnings.
+/// Limit for warnings.
 const MAX_WARNINGS: usize = 1000;
-/// The most file names in one message.
+/// Limit for file names in a message.
 const NAMES: usize = 10;
 
-/// How outputs are judged.
+/// Rules for capturing outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The most bytes on the disk that a run may leave behind: what its manifest asks for, or what the machine allows. `None`:
-    /// any.
+    /// Limit for the outputs on disk, in bytes: from the manifest or the operator; `None`: no limit.
     pub bytes: Option<u64>,
-    /// Whether a required value that is missing is an error, as the standard has it; Scale warns only.
+    /// Whether a missing required JSON output is an error, as in the standard; Scale only warns.
     pub strict_json: bool,
 }
 
@@ -53,34 +52,34 @@ impl Default for Rules {
     }
 }
 
-/// What a job left behind.
+/// Captured outputs of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Outputs {
-    /// Of each file output of the manifest, in its order, the files; also those with none.
+    /// One entry for each file output of the manifest, in its order, also without files.
     pub files: Vec<Captured>,
-    /// Values by the name of the JSON output.
+    /// By the name of the JSON output.
     pub json: Map<String, Value>,
     /// Files that belong to no output.
     pub extra: Vec<LeftFile>,
-    /// What the job says of its inputs, by the input's name.
+    /// Metadata that the job wrote for its inputs, by input name.
     pub input_metadata: BTreeMap<String, Metadata>,
-    /// The length of all files in the directory, each once; of a directory that holds too much, as far as it was looked at.
+    /// Total length of all files, hard links counted once; a lower bound if the directory exceeds a limit.
     pub bytes: u64,
-    /// What breaks the manifest.
+    /// Violations of the manifest.
     pub problems: Vec<OutputProblem>,
-    /// What does not, a sentence each.
+    /// Warnings, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// The files of an output.
+/// The files of a file output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Captured {
     pub name: String,
     pub files: Vec<LeftFile>,
 }
 
-/// A file that a job left.
+/// An output file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeftFile {
@@ -88,43 +87,43 @@ pub struct LeftFile {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// Lower-case hexadecimal digits; `None` for files that belong to no output, and where there is too much.
+    /// Lower-case hexadecimal digits; `None` for files of no output, or if a limit is exceeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// What the manifest says, or what the name promises.
+    /// From the manifest, or by file name extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
 }
 
-/// How outputs break the manifest.
+/// A violation of the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputProblem {
     pub code: OutputCode,
-    /// The output, or the file.
+    /// Name of the output, or path of the file.
     pub subject: String,
     /// One sentence.
     pub message: String,
 }
 
-/// Stable words: the first three are Scale's names of errors.
+/// Stable codes: the first three are Scale's error names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutputCode {
-    /// Nothing was left for an output that is required.
+    /// No file for a required output.
     MissingRequiredOutput,
-    /// Several files for an output that is one file.
+    /// Several files for a single-file output.
     UnexpectedMultipleOutputs,
-    /// `seed.outputs.json` is not as the manifest says.
+    /// `seed.outputs.json` does not fit the manifest.
     InvalidResultsManifest,
     /// A file cannot be read.
     UnreadableOutput,
-    /// More bytes or files than allowed.
+    /// A limit for bytes or files is exceeded.
     TooLargeOutput,
 }
 
-/// Looks at an output directory. Where it holds too much nothing is read, and nothing is missed.
+/// Captures an output directory. If it exceeds a limit, no file is read and no output is reported as missing.
 ///
 /// # Errors
 /// It was halted.
@@ -150,11 +149,11 @@ pub fn capture(manifest: &Manifest, folder: &Path, rules: Rules, halt: &Halt) ->
 struct Capture {
     tree: Tree,
     outputs: Outputs,
-    /// Paths that belong to something.
+    /// Paths that belong to an output or to metadata.
     used: BTreeSet<String>,
-    /// Bytes of metadata that may still be kept.
+    /// Bytes of metadata left before the limit.
     metadata_left: usize,
-    /// Of files that were read: one with several names is read once.
+    /// Digests by device and inode, so that hard links are read once.
     digests: HashMap<(u64, u64), String>,
     halt: Halt,
 }
@@ -191,7 +190,7 @@ impl Capture {
         let name = &output.name;
         let pattern = &output.pattern;
         match found.len() {
-            // There may be more.
+            // Files beyond the limit may match.
             _ if self.tree.is_cut => {}
             0 if output.required => {
                 let there = listed(self.tree.files.keys().filter(|path| !is_bookkeeping(path)));
@@ -244,7 +243,7 @@ impl Capture {
         Ok(digest)
     }
 
-    /// What is in a metadata file, where there is one. One that cannot be used is no failure, as in Scale.
+    /// Reads a metadata file, if there is one. An invalid one is a warning, as in Scale.
     fn metadata(&mut self, path: &str) -> Option<Metadata> {
         let file = self.tree.open(self.tree.files.get(path)?);
         self.used.insert(path.to_owned());
@@ -268,7 +267,7 @@ impl Capture {
         Metadata::read(&bytes).map_err(|why| why.to_string())
     }
 
-    /// Metadata of inputs bears the input's name, not that of its file.
+    /// Metadata of an input is named after the input, not after its file.
     fn input_metadata(&mut self, manifest: &Manifest) {
         for input in &manifest.job.interface.inputs.files {
             if let Some(metadata) = self.metadata(&format!("{}{}", input.name, metadata::SUFFIX)) {
@@ -290,12 +289,12 @@ impl Capture {
     }
 }
 
-/// Whether a file speaks of others, so that no pattern takes it for an output (the same as in Scale).
+/// Whether a file holds metadata or JSON outputs, so that no pattern matches it (as in Scale).
 fn is_bookkeeping(path: &str) -> bool {
     [metadata::SUFFIX, JSON_FILE, OLD_JSON_FILE].iter().any(|word| path.contains(word))
 }
 
-/// Some names for a message, and how many there are besides.
+/// The first names, and the number of others.
 fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let mut names: Vec<&str> = names.map(String::as_str).collect();
     let more = names.len().saturating_sub(NAMES);
@@ -307,12 +306,12 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     }
 }
 
-/// A file in the directory.
+/// A listed file.
 struct Entry {
     /// Bytes.
     size: u64,
-    /// Where it really is, below the directory: another place in it, for a link.
+    /// Path below the directory; for a link, that of its target.
     place: PathBuf,
-    /// Device and number of the file, the same for all of its names.
+    /// Device and inode.
     id: (u64, u64),
 }

@@ -1,17 +1,17 @@
-//! Patterns of outputs: `*`, `?` and `[…]` within one name of a path (Seed 1.0.0, "Outputs": globs that do not descend).
+//! Output patterns: `*`, `?` and `[…]` within one path component (Seed 1.0.0, "Outputs": globs that do not descend).
 
 use glob::MatchOptions;
 
-/// `*` and `?` take no dot at the beginning of a name, as in shells and in Scale.
+/// `*` and `?` do not match a leading dot, as in shells and in Scale.
 const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// A pattern, a part for each name of a path.
+/// A pattern, one part for each path component.
 pub(super) struct Pattern(Vec<Part>);
 
 enum Part {
     Glob(glob::Pattern),
-    /// What is no glob, taken for what it says.
+    /// An invalid glob, matched literally.
     Text(String),
 }
 
@@ -21,7 +21,7 @@ impl Pattern {
         Self(parts.map(Part::new).collect())
     }
 
-    /// Whether it matches a path that is relative to the output directory.
+    /// Whether it matches a path relative to the output directory.
     pub fn matches(&self, path: &str) -> bool {
         let names = path.split('/');
         names.clone().count() == self.0.len() && names.zip(&self.0).all(|(name, part)| part.matches(name))
@@ -31,7 +31,7 @@ impl Pattern {
 impl Part {
     fn new(part: &str) -> Self {
         let mut glob = part.to_owned();
-        // `**` is no way to descend, but as good as `*`.
+        // `**` does not descend: it is treated as `*`.
         while glob.contains("**") {
             glob = glob.replace("**", "*");
         }

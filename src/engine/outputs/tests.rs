@@ -1,4 +1,4 @@
-//! Output directories of jobs that did well, that did not, and that meant harm.
+//! Output directories of jobs: valid, failed and hostile ones.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -76,7 +76,7 @@ fn files_come_to_their_outputs() {
     );
 }
 
-/// Old: two files were wanted for `multiple`, too many for one were a warning, nothing failed anything.
+/// The old Seed CLI wanted two files for `multiple`, only warned about too many, and never failed a job.
 #[test]
 fn what_is_missing_or_too_much_is_a_problem() {
     let manifest = manifest(
@@ -175,7 +175,7 @@ fn count_depth_and_size_are_bounded() {
         "{outputs:?}"
     );
     assert_eq!(outputs.files[0].files.len(), 2);
-    // What is too deep to be an output counts all the same.
+    // Files that are too deep to be outputs still count.
     fs::write(deep.join("x"), "x".repeat(1_000_000)).expect("a file");
     assert_eq!(problems(&judged(1_000_000)), ["too-large-output disk"]);
     let listed = |folder: TempDir, entries| {
@@ -186,7 +186,7 @@ fn count_depth_and_size_are_bounded() {
     assert!(!listed(left(&[("a", ""), ("b/c", "")]), 3).is_cut);
 }
 
-/// Many names of a file that has no bytes on the disk: to read them all would take as long as the job likes.
+/// Many hard links to a sparse file: reading each of them would take very long.
 #[test]
 fn what_is_too_large_is_not_read() {
     let manifest = manifest(json!([{"name": "F", "pattern": "*"}, {"name": "G", "pattern": "*.tif"}]), json!([]));
@@ -199,7 +199,7 @@ fn what_is_too_large_is_not_read() {
     let outputs = capture(&manifest, folder.path(), rules, &Halt::default()).expect("nobody halts it");
     assert_eq!(problems(&outputs), ["too-large-output disk"]);
     assert!(outputs.files.iter().flat_map(|it| &it.files).all(|file| file.sha256.is_none()));
-    // Where it may be as large as it is, it takes its time, and hears that it is to end.
+    // Below the limit it is read, until it is halted.
     let halt = Halt::default().within(Some(std::time::Duration::from_millis(50)));
     let late = capture(&manifest, folder.path(), Rules::default(), &halt);
     assert!(matches!(late, Err(Halted::Late(_))), "{late:?}");
@@ -215,7 +215,7 @@ fn a_file_with_several_names_has_one_digest() {
     assert_eq!((outputs.files[0].files.len(), digests.len(), outputs.bytes), (2, 1, 3));
 }
 
-/// Each name is short enough, and all together are longer than a path may be.
+/// Each name is short, but the whole path exceeds `PATH_MAX`.
 #[test]
 fn a_path_may_be_longer_than_the_disk_takes_at_once() {
     let manifest = manifest(json!([{"name": "F", "pattern": "*", "required": false}]), json!([]));

@@ -1,4 +1,4 @@
-//! Everything in an output directory, without leaving it.
+//! Lists an output directory without leaving it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,26 +12,26 @@ use super::Entry;
 use crate::engine::halt::{Halt, Halted};
 use crate::engine::walk::{Bounds, FOLDER, Met, Reach, Usage, WalkError, id, open, walk};
 
-/// How deep folders may be in each other.
+/// Limit for the depth of folders.
 const MAX_DEPTH: usize = 50;
-/// The most warnings; what is behind them looks alike.
+/// Limit for warnings.
 const MAX_WARNINGS: usize = 100;
 
-/// What is there.
+/// A listed output directory.
 #[derive(Default)]
 pub(super) struct Tree {
-    /// Files by their path, relative and with `/`.
+    /// Files by relative path, with `/`.
     pub files: BTreeMap<String, Entry>,
     pub usage: Usage,
-    /// Why not everything could be listed, a sentence.
+    /// Why the list is incomplete, a sentence.
     pub fault: Option<String>,
-    /// There is more than is listed, because it is more than there may be.
+    /// A limit was exceeded, so files are missing from the list.
     pub is_cut: bool,
     pub warnings: Vec<String>,
     root: Option<OwnedFd>,
 }
 
-/// Lists a directory with so many files and folders, and bytes, at most. One that is not there any more holds nothing.
+/// Lists a directory within `bounds`. A missing directory is empty.
 pub(super) fn list(folder: &Path, bounds: Bounds, halt: &Halt) -> Result<Tree, Halted> {
     let mut tree = Tree::default();
     let walked = folder.canonicalize().map_err(WalkError::Root).and_then(|root| {
@@ -51,7 +51,7 @@ pub(super) fn list(folder: &Path, bounds: Bounds, halt: &Halt) -> Result<Tree, H
 }
 
 impl Tree {
-    /// Opens a file that was listed. No link is followed: what it leads to is listed as its place.
+    /// Opens a listed file. No link is followed: the entry of a link holds its target.
     pub fn open(&self, entry: &Entry) -> io::Result<File> {
         let gone = || io::Error::from(ErrorKind::NotFound);
         let mut folder = self.root.as_ref().ok_or_else(gone)?.try_clone()?;
@@ -60,7 +60,7 @@ impl Tree {
         for name in names {
             folder = openat(&folder, name, FOLDER, Mode::empty())?;
         }
-        // A pipe that came in its place would be waited for.
+        // `NONBLOCK`: the job may have put a FIFO there meanwhile.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(folder.as_fd(), name, flags, Mode::empty())?;
         match FileType::from_raw_mode(fstat(&file)?.st_mode) {
@@ -88,7 +88,7 @@ impl Tree {
                 return;
             }
         };
-        // Of what is too deep the folder above was told.
+        // Already reported for the folder above.
         if depth > MAX_DEPTH {
             return;
         }
@@ -127,7 +127,8 @@ fn shown(prefix: &str) -> &str {
     if prefix.is_empty() { "OUTPUT_DIR" } else { prefix.trim_end_matches('/') }
 }
 
-/// A link is the file that it leads to, as long as that is in the directory too; else what it is.
+/// Resolves a link: the target's entry, if that is a regular file in the directory; otherwise a description of the
+/// target.
 fn linked(root: &Path, path: &str) -> io::Result<Result<Entry, &'static str>> {
     let real: PathBuf = match root.join(path).canonicalize() {
         Ok(real) => real,

@@ -1,4 +1,4 @@
-//! File inputs: which files become which paths in the container.
+//! File inputs: their paths in the container, binds and staging.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use crate::engine::request::{File, Request, Source};
 use crate::seed::environment::variable_name;
 use crate::seed::model::{InputFile, Manifest};
 
-/// Up to so many files of an input are bound one by one; more are brought together in a folder of the host first, because
-/// engines are slow with many binds.
+/// Up to this number of files are bound individually; more are staged in one folder, because engines are slow with
+/// many binds.
 const MAX_BINDS: usize = 32;
-/// The longest name of a file, bytes (`NAME_MAX`).
+/// Longest file name in bytes (`NAME_MAX`).
 const MAX_NAME: usize = 255;
 
 impl Planning {
-    /// The file inputs that are given.
+    /// Plans the given file inputs.
     pub(super) fn files(&mut self, manifest: &Manifest, request: &Request) -> Vec<PlannedInput> {
         let inputs = &manifest.job.interface.inputs;
         let index = Index::new(inputs.files.iter().map(|input| &*input.name));
@@ -46,7 +46,7 @@ impl Planning {
                 let help = if input.multiple { "Give it files, or a folder of them." } else { "Give it a file." };
                 self.problems.add(PlanCode::Missing, &input.name, "the job needs this input.", help);
             }
-            // Not set at all, also for `multiple`: so the standard has it.
+            // The variable is unset, also for `multiple`, as in the standard.
             return None;
         }
         let folder = format!("{}/{}", request.layout.inputs(), input.name);
@@ -115,7 +115,7 @@ impl Planning {
         Some(planned_input(input, folder, files, staged))
     }
 
-    /// The name of a file among others; a second one of a name gets a number. `taken` counts what was seen of each name.
+    /// A unique file name: a repeated one gets a number. `taken` counts the files by name.
     fn own_name(&mut self, input: &InputFile, name: &str, taken: &mut HashMap<String, usize>) -> String {
         let mut number = taken.get(name).map_or(1, |seen| seen + 1);
         let mut own = if number == 1 { name.to_owned() } else { format!("{number}-{name}") };

@@ -1,4 +1,4 @@
-//! Resources: what the manifest asks for, what the machine has, and what limits the container gets.
+//! Resources: the manifest's requests, the machine's capacity, and the container's limits.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 use crate::seed::resources::{Allocation, Kind, MIB};
 
-/// The least cores and bytes that engines take: a limit below rounds to none, or keeps a container from starting.
+/// Smallest limits for engines: a lower one rounds to none, or prevents the container's start.
 const LEAST_CPUS: f64 = 0.01;
 const LEAST_MEMORY: u64 = 6 * MIB;
 
-/// What the engine enforces.
+/// Limits that the engine enforces.
 pub(super) struct Limits {
     pub memory: Option<u64>,
     pub cpus: Option<f64>,
@@ -21,7 +21,7 @@ pub(super) struct Limits {
     pub gpus: u32,
 }
 
-/// The limits for what a run is allocated: where that is nothing, the default; never more than the bound.
+/// The limits for allocated resources: a default if there is no allocation, capped by the bounds.
 pub(super) fn of(resources: &[Allocation], request: &Request) -> Limits {
     let (defaults, bounds) = (&request.defaults, &request.bounds);
     let amount = |kind: Kind| resources.iter().find(|it| it.kind == kind).map(|it| it.amount);
@@ -35,13 +35,13 @@ pub(super) fn of(resources: &[Allocation], request: &Request) -> Limits {
     }
 }
 
-/// Bytes of MiB; whole ones, because nobody can have a part of one. Too many are the most there are.
+/// MiB to bytes, rounded up; saturates at `u64::MAX`.
 fn bytes(mib: f64) -> u64 {
     (mib * MIB as f64).ceil() as u64
 }
 
 impl Planning {
-    /// How much a run may leave behind, bytes. A manifest lowers the bound, and never raises it.
+    /// Limit for the outputs in bytes: the lower one of the manifest's and the operator's.
     pub(super) fn disk(&mut self, resources: &[Allocation], request: &Request) -> Option<u64> {
         let asked = resources.iter().find(|it| it.kind == Kind::Disk).map(|it| bytes(it.amount));
         let bound = request.bounds.disk;
@@ -56,7 +56,7 @@ impl Planning {
         asked.into_iter().chain(bound).min()
     }
 
-    /// What the manifest asks for, told to the job, and held against what the machine has.
+    /// Computes the resources, sets their variables, and checks them against the machine.
     pub(super) fn resources(&mut self, manifest: &Manifest, request: &Request, input_bytes: u64) -> Vec<Allocation> {
         let mut resources: Vec<Allocation> = Vec::new();
         let mut seen = HashSet::new();
@@ -89,7 +89,7 @@ impl Planning {
             Kind::Cpus => bounds.cpus,
             Kind::Mem | Kind::SharedMem => bounds.memory.map(mib),
             Kind::Gpus => bounds.gpus.map(f64::from),
-            // Of its disk a job is only told more than it gets.
+            // Asking for more disk than the bound is only a warning: see `disk`.
             Kind::Disk | Kind::Other => None,
         };
         if let Some(most) = bound.filter(|most| needed > *most) {

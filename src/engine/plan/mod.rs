@@ -1,5 +1,5 @@
-//! From a manifest and a request to a container. Pure: what is on the disk was looked at before ([`super::inputs`]), what is
-//! to be made there is done afterwards.
+//! Plans a container from a manifest and a request. Pure: files were inspected before ([`super::inputs`]) and are
+//! staged afterwards.
 
 mod files;
 mod limits;
@@ -30,66 +30,65 @@ use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_na
 use crate::seed::model::Manifest;
 use crate::seed::resources::Allocation;
 
-/// The most bytes of a variable with its name, and of an argument: Linux takes no more (`MAX_ARG_STRLEN`).
+/// Limit for a variable with its name, and for an argument, in bytes: Linux' `MAX_ARG_STRLEN`.
 const MAX_TEXT: usize = 128 * 1024 - 16;
-/// The most entries of a list in a manifest that is run; what is looked at below is bounded by it.
+/// Limit for each list of a manifest, which bounds the work below.
 const MAX_ENTRIES: usize = 1000;
-/// The most warnings.
+/// Limit for warnings.
 const MAX_WARNINGS: usize = 100;
-/// The most bytes of all of them: Linux takes 2 MiB, of which the image needs some.
+/// Limit for all variables and arguments, in bytes: Linux allows 2 MiB, of which the image needs a part.
 const MAX_TEXTS: usize = 1024 * 1024;
 
-/// What will be run.
+/// A planned run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     pub container: Container,
-    /// File inputs that are given, in the manifest's order.
+    /// The given file inputs, in the manifest's order.
     pub inputs: Vec<PlannedInput>,
-    /// The JSON inputs that are given, with the types that the manifest says.
+    /// The given JSON inputs, with the manifest's types.
     pub json: BTreeMap<String, Value>,
-    /// What the manifest asks for, computed.
+    /// Resources that the manifest asks for, computed.
     pub resources: Vec<Allocation>,
-    /// How much the job may leave behind, bytes; `None`: any.
+    /// Limit for the outputs, in bytes; `None`: no limit.
     pub disk: Option<u64>,
-    /// What may not go as somebody expects, a sentence each.
+    /// Warnings, a sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Plan {
-    /// The size of all input files, bytes.
+    /// Total size of all input files, in bytes.
     pub fn input_bytes(&self) -> u64 {
         self.inputs.iter().flat_map(|input| &input.files).map(|file| file.size).sum()
     }
 
-    /// The variables that hold secrets.
+    /// Names of the variables that hold secrets.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.container.environment.iter().filter(|it| it.value.is_secret()).map(|it| &*it.name)
     }
 
-    /// What the image is given as its arguments, quoted for a shell, secrets masked; `None`: it has its own.
+    /// The arguments of the image, quoted for a shell, secrets masked; `None`: the image's CMD.
     pub fn arguments(&self) -> Option<String> {
         Some(docker_run::joined(self.container.command.as_ref()?.iter().map(ToString::to_string)))
     }
 
-    /// The same as a command line for `docker run`, quoted for a shell, without secrets.
+    /// The `docker run` command line, quoted for a shell, without secrets.
     pub fn docker_run(&self) -> String {
         docker_run::line(&self.container)
     }
 }
 
-/// A file input.
+/// A given file input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedInput {
     pub name: String,
     pub variable: String,
-    /// Absolute path in the container: of the file, or of the folder of files.
+    /// Absolute path in the container: the file, or the folder of files.
     pub path: String,
     pub multiple: bool,
     pub files: Vec<PlannedFile>,
-    /// The folder of the host in which links to all files must be made before the start; `None` where the files are bound
-    /// as they are.
+    /// Staging folder on the host for links to all files; `None`: the files or their folder are bound directly.
     pub staged: Option<PathBuf>,
 }
 
@@ -97,7 +96,7 @@ pub struct PlannedInput {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedFile {
-    /// Its name in the container.
+    /// Name in the container.
     pub name: String,
     /// Absolute path in the container.
     pub path: String,
@@ -109,23 +108,23 @@ pub struct PlannedFile {
     pub access: FileAccess,
 }
 
-/// How the file of an input is opened.
+/// How to open an input file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum FileAccess {
-    /// By its source: nobody else can change what that names.
+    /// By its source, which nobody else can replace.
     #[default]
     AsNamed,
-    /// By its source below this folder, following no link.
+    /// By its source below this root, without following links.
     Below(PathBuf),
-    /// Here, where it is held: see [`super::hold`].
+    /// By this path, which holds the file: see [`super::hold`].
     At(PathBuf),
 }
 
 impl PlannedFile {
-    /// Opens it for reading.
+    /// Opens the file for reading.
     ///
     /// # Errors
-    /// Whatever the disk says, also that it is no file any more.
+    /// The file cannot be opened, or is no regular file any more.
     pub fn open(&self) -> io::Result<File> {
         let file = match &self.access {
             FileAccess::AsNamed => File::open(&self.source)?,
@@ -139,7 +138,7 @@ impl PlannedFile {
 /// Plans a run.
 ///
 /// # Errors
-/// Everything that is in the way, at once.
+/// All problems at once.
 pub fn plan(manifest: &Manifest, request: &Request) -> Result<Plan, Vec<PlanProblem>> {
     let mut planning = Planning::default();
     planning.check_size(manifest);
@@ -164,7 +163,7 @@ pub fn plan(manifest: &Manifest, request: &Request) -> Result<Plan, Vec<PlanProb
     Ok(Plan { container, inputs, json, resources, disk, warnings: planning.warnings })
 }
 
-/// What planning has come to so far.
+/// A plan under construction.
 #[derive(Default)]
 struct Planning {
     environment: Vec<Variable>,
@@ -212,8 +211,8 @@ impl Planning {
         }
     }
 
-    /// What becomes a variable or a folder must not break out, nor meet another. Validation says the same of a manifest, but
-    /// nobody says that it was asked.
+    /// Names must be valid and unique as variables and folders. Validation checks the same, but a manifest may come
+    /// here unvalidated.
     fn check_names(&mut self, manifest: &Manifest) {
         let interface = &manifest.job.interface;
         let reserved: HashSet<String> =
@@ -238,7 +237,7 @@ impl Planning {
         }
     }
 
-    /// What every job is told.
+    /// Sets the variables of the executor and binds output directory and input metadata.
     fn own_variables(&mut self, request: &Request) {
         let layout = request.layout;
         self.set(OUTPUT_DIR, Text::plain(layout.output()));
@@ -254,7 +253,7 @@ impl Planning {
             }
         }
         for (name, value) in own {
-            // The standard does not reserve these names: the job's own come first.
+            // The standard does not reserve these names, so the job's own variables win.
             if self.environment.iter().any(|variable| variable.name == name) {
                 self.warn(format!("{name} is the job's own, so it does not tell what it tells other jobs."));
             } else {
@@ -265,7 +264,7 @@ impl Planning {
 
     fn command(&mut self, manifest: &Manifest) -> Option<Vec<Text>> {
         let interface = &manifest.job.interface;
-        // Without a command there is no argument, not an empty one, which would take the place of the image's own.
+        // Without a command there are no arguments. An empty one would replace the image's CMD.
         let command = interface.command.as_deref().filter(|command| !command.trim().is_empty())?;
         let values: HashMap<&str, &Text> = self.environment.iter().map(|it| (&*it.name, &it.value)).collect();
         let expanded = match command::expand(command, |name| values.get(name).copied()) {
@@ -358,7 +357,7 @@ impl Planning {
     }
 }
 
-/// Finds the entry of a list that somebody means by a name: spelled as it is, or as its variable.
+/// Looks up an entry of a list by its name or its variable name.
 struct Index<'m> {
     names: HashMap<&'m str, usize>,
     variables: HashMap<String, usize>,
@@ -374,14 +373,14 @@ impl<'m> Index<'m> {
         index
     }
 
-    /// The entry's place in the list.
+    /// Position in the list.
     fn find(&self, given: &str) -> Option<usize> {
         let alike = || self.variables.get(&variable_name(given)).filter(|_| is_name(given));
         self.names.get(given).or_else(alike).copied()
     }
 }
 
-/// What can be given, for the help of a problem.
+/// The known names, as the help text of a problem.
 fn known<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.take(20).collect();
     if names.is_empty() { format!("The job has no {what}.") } else { format!("The job has: {}.", names.join(", ")) }

@@ -1,10 +1,10 @@
-//! Mounts: folders of the host where the job wants them.
+//! Mounts: folders of the host at paths that the job wants.
 
 use super::{PlanCode, Planning};
 use crate::engine::request::Request;
 use crate::seed::model::{Manifest, MountMode};
 
-/// What a mount must not hide: the kernel's file systems, without which nothing runs.
+/// Kernel file systems, which a mount must not hide.
 const OF_THE_KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 impl Planning {
@@ -41,7 +41,7 @@ impl Planning {
     }
 }
 
-/// A path without doubled or trailing slashes.
+/// Normalizes an absolute path: no empty or `.` components.
 fn absolute(path: &str) -> Result<String, &'static str> {
     if !path.starts_with('/') {
         return Err("is not absolute");
@@ -55,7 +55,7 @@ fn absolute(path: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Whether a path is another, or lies below it.
+/// Whether `path` is `folder` or below it.
 fn holds(folder: &str, path: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

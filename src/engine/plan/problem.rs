@@ -1,18 +1,18 @@
-//! Why a request cannot be run, all reasons at once.
+//! Reasons why a request cannot be planned; all are reported at once.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One reason why a job cannot run as asked.
+/// A reason why a job cannot run as requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanProblem {
     pub code: PlanCode,
-    /// The input, setting, mount or resource; or the part of the request.
+    /// The input, setting, mount or resource, or another part of the request.
     pub subject: String,
-    /// One sentence: what is wrong with it.
+    /// A sentence: what is wrong.
     pub message: String,
-    /// One sentence: how to mend it.
+    /// A sentence: how to fix it.
     pub help: String,
 }
 
@@ -23,32 +23,32 @@ impl fmt::Display for PlanProblem {
     }
 }
 
-/// Stable words.
+/// Stable codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanCode {
-    /// The manifest itself cannot be run.
+    /// The manifest cannot be run.
     BadManifest,
-    /// The command holds what is no part of the subset that is expanded.
+    /// The command cannot be expanded.
     BadCommand,
-    /// Given, but the job has none of that name.
+    /// Given, but not declared by the job.
     Unknown,
-    /// The job needs it, and it is not given.
+    /// Required, but not given.
     Missing,
-    /// Given more often than the job takes it.
+    /// Given too often.
     TooMany,
-    /// A JSON input of another type.
+    /// The type of a JSON input does not match.
     WrongType,
-    /// A file's name, a folder's path or a value that cannot be handed over.
+    /// An invalid file name, folder path or value.
     BadValue,
-    /// The machine cannot give what the job needs.
+    /// A resource is needed that the machine does not have or allow.
     NotEnough,
 }
 
-/// A request of two megabytes can have a problem for every twenty bytes.
+/// Limit for problems: a request of 2 MB may have one for every 20 bytes.
 const MOST: usize = 100;
 
-/// Collects problems, the first [`MOST`] of them.
+/// Collects the first [`MOST`] problems.
 #[derive(Default)]
 pub(super) struct Problems(pub Vec<PlanProblem>);
 

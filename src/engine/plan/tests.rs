@@ -66,7 +66,7 @@ fn problems(manifest: &Manifest, request: &Request) -> Vec<String> {
     problems.iter().map(|problem| format!("{} {}", code(problem).expect("a word"), problem.subject)).collect()
 }
 
-/// A job that uses everything.
+/// A job that uses every feature.
 fn complete() -> (Manifest, Request) {
     let manifest = manifest(
         json!({
@@ -210,7 +210,7 @@ fn without_a_command_there_is_no_argument() {
         assert!(plan.container.command.is_none());
         assert!(plan.docker_run().ends_with(" sea-ice-1.0.0-seed:2.0.0"));
     }
-    // A command of which nothing is left is one all the same.
+    // A command that expands to nothing is still a command.
     let interface = json!({"command": "$X", "inputs": {"files": [{"name": "X", "required": false}]}});
     let plan = plan(&manifest(interface, json!([])), &request()).expect("it can be run");
     assert_eq!(arguments(&plan), Some(vec![]));
@@ -233,7 +233,8 @@ fn two_folders() -> Manifest {
     manifest(json!({"inputs": {"files": files}}), json!([{"name": "mem", "value": 1, "inputMultiplier": 1}]))
 }
 
-/// Old: one folder for all inputs, the last of several files wins, a folder counts as its own few bytes.
+/// The old Seed CLI had one folder for all inputs, the last of several files won, and a folder counted with its own
+/// size.
 #[test]
 fn several_files_are_a_folder_of_the_input_alone() {
     let mut request = request();
@@ -345,7 +346,7 @@ fn the_machine_is_asked_before_the_job_runs() {
     let manifest = manifest(json!({"inputs": {"files": [{"name": "F"}]}}), scalar);
     let mut request = request();
     request.files = given(&[("F", file("/f", 100 * MIB))]);
-    // What is not known is not refused; GPUs and unknown resources are.
+    // Unknown capacity is no problem; GPUs and unknown resources are.
     assert_eq!(problems(&manifest, &request), ["not-enough gpus", "not-enough fpga"]);
     request.host.cpus = Some(4.0);
     request.host.memory = Some(1099 * MIB);
@@ -370,7 +371,7 @@ fn who_says_nothing_gets_the_defaults() {
     let limits = |plan: &Plan| (plan.container.cpus, plan.container.memory, plan.container.processes);
     assert_eq!(limits(&none), (Some(0.5), Some(64 * MIB), Some(64)));
     assert!(variable(&none, "ALLOCATED_CPUS").is_none() && none.disk.is_none());
-    // No core is the default, and of memory there is no less than engines take.
+    // Zero cores: the default. Memory: at least the smallest limit of engines.
     let scalar = json!([{"name": "CPUS", "value": 0}, {"name": "mem", "value": 0}, {"name": "sharedMem", "value": 0}]);
     let zero = plan(&manifest(json!({}), scalar), &request).expect("it can be run");
     assert_eq!(limits(&zero), (Some(0.5), Some(6 * MIB), Some(64)));
@@ -442,7 +443,7 @@ fn an_operators_bound_is_not_exceeded() {
         (found.container.cpus, found.container.memory, found.disk),
         (Some(1.0), Some(64 * MIB), Some(100 * MIB))
     );
-    // No core is the default, as none that is said; next to none is the least that engines take.
+    // Zero or no cores: the default. Nearly zero: the smallest limit of engines.
     assert_eq!(of(json!([{"name": "cpus", "value": 0}])).container.cpus, Some(1.0));
     assert_eq!(of(json!([{"name": "cpus", "value": 1e-12}])).container.cpus, Some(0.01));
     assert_eq!(of(json!([{"name": "mem", "value": 0}])).container.memory, Some(6 * MIB));
@@ -459,7 +460,7 @@ fn an_operators_bound_is_not_exceeded() {
         let name = scalar[0]["name"].as_str().unwrap();
         assert_eq!(problems(&scalars(scalar.clone()), &bounded()), [format!("not-enough {name}")]);
     }
-    // Of a job that says nothing, and an operator who gives no default.
+    // No request by the job, no default by the operator.
     let mut request = bounded();
     request.defaults = Defaults::default();
     let container = plan(&scalars(json!([])), &request).expect("it can be run").container;

@@ -1,4 +1,4 @@
-//! JSON inputs and settings: values that become variables.
+//! JSON inputs and settings, which become variables.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::seed::environment::variable_name;
 use crate::seed::model::{JsonType, Manifest};
 
 impl Planning {
-    /// The JSON inputs that are given, by name.
+    /// The given JSON inputs, by name.
     pub(super) fn json(&mut self, manifest: &Manifest, request: &Request) -> BTreeMap<String, Value> {
         let inputs = &manifest.job.interface.inputs;
         let mut values = BTreeMap::new();
@@ -49,7 +49,7 @@ impl Planning {
         values
     }
 
-    /// The settings, of which none may be missing.
+    /// All settings are required.
     pub(super) fn settings(&mut self, manifest: &Manifest, request: &Request) {
         let settings = &manifest.job.interface.settings;
         let given = self.assigned("setting", settings, |setting| &setting.name, &request.settings, "");
@@ -67,7 +67,7 @@ impl Planning {
         }
     }
 
-    /// For each entry of a list what is given for it. What fits none, or an entry that has its value already, is a problem.
+    /// The given value for each entry of a list. An unknown or repeated name is a problem.
     pub(super) fn assigned<'r, T, V>(
         &mut self,
         what: &str,

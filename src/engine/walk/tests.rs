@@ -14,7 +14,7 @@ fn measured(folder: &Path, bounds: Bounds) -> (Usage, Reach) {
     measure(folder, bounds, &Halt::default()).expect("it can be read")
 }
 
-/// Folders in each other, deeper than any path is long; a file of so many bytes in the last one.
+/// Nested folders, deeper than `PATH_MAX`; a file of `bytes` bytes in the innermost one.
 fn deep(levels: usize, name: &str, bytes: usize) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut handle = open(folder.path()).expect("it is there");
@@ -40,12 +40,12 @@ fn bytes_are_counted_as_they_are_on_the_disk() {
     }
     let (linked, _) = measured(folder.path(), ANY);
     assert_eq!((linked.length, linked.on_disk, linked.entries), (one.length, one.on_disk, 51));
-    // Holes count, because whoever reads the file reads them.
+    // Holes count, because a reader reads them.
     fs::File::create(path("sparse")).and_then(|file| file.set_len(1 << 30)).expect("a file");
     assert_eq!(measured(folder.path(), ANY).0.length, 100_000 + (1 << 30));
     assert_eq!(measured(folder.path(), Bounds { bytes: Some(1 << 29), ..ANY }).1, Reach::TooManyBytes);
     assert_eq!(measured(folder.path(), Bounds { entries: 51, ..ANY }).1, Reach::TooManyEntries);
-    // What a link leads to does not.
+    // The target of a link does not count.
     symlink("/", path("root")).expect("a link");
     assert_eq!(measured(folder.path(), ANY).0.length, 100_000 + (1 << 30));
 }
@@ -91,7 +91,7 @@ fn where_a_folder_was_moved_the_walk_ends() {
 
 #[test]
 fn folders_that_cannot_be_read_are_told() {
-    // Root reads everything.
+    // Root can read everything.
     if rustix::process::geteuid().is_root() {
         return;
     }
