@@ -1,4 +1,4 @@
-//! Accounts: log in, know who asks, keep users.
+//! Accounts: login, authentication, and management of users.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::auth::{Claims, ClientNetwork, LoginOrigin, random_id};
 use crate::catalog::{ListPage, NameOrder, Role, User, UserFilter, UserId};
 use crate::store;
 
-/// What an admin gives to add a user.
+/// Form of a new user, as an admin fills it in.
 #[derive(Debug)]
 pub struct NewUser {
     pub username: String,
@@ -21,7 +21,7 @@ pub struct NewUser {
     pub role: String,
 }
 
-/// Somebody who proved who they are.
+/// An authenticated user, with the id of the session.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub user: User,
@@ -31,12 +31,12 @@ pub struct Session {
 /// The role with this name.
 ///
 /// # Errors
-/// [`Error::Invalid`]: there is none.
+/// [`Error::Invalid`] for an unknown name.
 pub fn role_named(word: &str) -> Result<Role> {
     Role::parse(word).ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))
 }
 
-/// Who asks, where that is known, and from where.
+/// Who sends a request, if authenticated, and from which network.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     pub session: Option<Session>,
@@ -50,22 +50,22 @@ impl Caller {
 }
 
 impl Session {
-    /// A user as somebody who proved it: for what is done on their behalf.
+    /// A session without a token, for work on behalf of a user.
     pub(super) fn of(user: User) -> Self {
         Self { user, jti: String::new() }
     }
 
-    /// What somebody is told whose role is not enough.
+    /// The error for a user whose role is too low.
     pub fn refused(&self, needed: Role) -> Error {
         Error::Forbidden { user: self.user.username.clone(), role: self.user.role, needed }
     }
 }
 
 impl App {
-    /// A token for a name and password.
+    /// Issues a token for a name and password.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], after the same work whether the name exists or not; [`Error::Throttled`].
+    /// [`Error::Unauthenticated`], after the same amount of work whether or not the name exists; [`Error::Throttled`].
     pub async fn login(
         &self,
         username: &str,
@@ -76,10 +76,10 @@ impl App {
         let network = caller.network.map(|network| network.to_string()).unwrap_or_default();
         let known = match username.chars().count() > LONGEST_NAME {
             true => None,
-            // One query, whether there is such a user or not: nobody shall learn names by the time that it takes.
+            // One query whether or not the user exists, so that the response time does not reveal names.
             false => inner.store.login_account(username, &network).await?,
         };
-        // What strangers give for a name may be a password.
+        // Unknown names are not logged: users sometimes type their password there.
         let named = known.as_ref().map_or("unknown", |known| known.user.username.as_str()).to_owned();
         let origin = match (&caller.session, caller.network) {
             (Some(session), _) if session.user.username == username => LoginOrigin::Session(&session.jti),
@@ -114,8 +114,8 @@ impl App {
         Ok((inner.tokens.issue(&claims), expires_at))
     }
 
-    /// Who an `Authorization` header speaks for. Any first word is taken (`Token`, `token:`, `Bearer`), as the old
-    /// service did.
+    /// The session of an `Authorization` header. Any scheme word is accepted (`Token`, `token:`, `Bearer`), as in the
+    /// old service.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a missing, malformed, forged, expired or revoked token.
@@ -128,10 +128,10 @@ impl App {
         self.session_of(token, false).await
     }
 
-    /// Who a ticket speaks for, which [`App::stream_ticket`] has made.
+    /// The session of a ticket that [`App::stream_ticket`] issued.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] for one that is forged, or too old, or whose session is over.
+    /// [`Error::Unauthenticated`] for a forged or expired ticket, or one whose session is over.
     pub async fn authenticate_ticket(&self, ticket: &str) -> Result<Session> {
         self.session_of(ticket, true).await
     }
@@ -144,8 +144,8 @@ impl App {
         Ok(Session { user, jti: claims.jti })
     }
 
-    /// A ticket with which streams can be opened by address alone, for clients that cannot send headers (`EventSource` of browsers);
-    /// and until when. It is short-lived, since addresses end up in logs.
+    /// Issues a ticket with which a stream can be opened by URL alone, for clients that cannot send headers
+    /// (`EventSource` of browsers); and its expiry. It is short-lived, since URLs end up in logs.
     pub fn stream_ticket(&self, session: &Session) -> (String, DateTime<Utc>) {
         const SECONDS: i64 = 60;
         let now = self.0.clock.now();
@@ -160,7 +160,7 @@ impl App {
         (self.0.tokens.issue(&claims), expires_at)
     }
 
-    /// Makes the session's token worthless.
+    /// Revokes the session's token.
     pub async fn logout(&self, session: &Session) -> Result<()> {
         self.0.store.session_delete(&session.jti).await?;
         self.0.signals.users_changed.send_modify(|count| *count += 1);
@@ -168,9 +168,9 @@ impl App {
         Ok(())
     }
 
-    /// Comes back when the session is over: it ran out, its user logged out or was deleted, or has another role.
+    /// Returns when the session is over: it expired, or its user logged out, was deleted or got another role.
     pub async fn session_end(&self, session: &Session) {
-        /// How often to look for what other processes did.
+        /// Poll interval for changes made by other processes.
         const LOOK: Duration = Duration::from_secs(5);
         let mut changed = self.0.signals.users_changed.subscribe();
         loop {
@@ -229,7 +229,7 @@ impl App {
         known.map(|(user, _)| user).ok_or_else(|| Error::NotFound(format!("There is no user named '{username}'")))
     }
 
-    /// Deletes a user, whose tokens stop working. An unknown id is fine: it is gone.
+    /// Deletes a user; their tokens stop working. An unknown id is no error.
     ///
     /// # Errors
     /// [`Error::Conflict`] for the last admin.
@@ -241,21 +241,21 @@ impl App {
         Ok(())
     }
 
-    /// Gives a user another password; tokens handed out before stop working.
+    /// Sets a user's password; tokens issued before stop working.
     pub async fn user_set_password(&self, id: UserId, password: &SecretString) -> Result<()> {
         let user = self.user_get(id).await?;
         check_password(password)?;
         self.set_password(&user, password, None).await
     }
 
-    /// Gives whoever asks another password; their other tokens stop working.
+    /// Changes the password of the session's user; their other tokens stop working.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a wrong old password and an unusable new one; [`Error::Throttled`].
+    /// [`Error::Invalid`] for a wrong old password or an unusable new one; [`Error::Throttled`].
     pub async fn password_change(&self, session: &Session, old: &SecretString, new: &SecretString) -> Result<()> {
         check_password(new)?;
         let (inner, user) = (&self.0, &session.user);
-        // Who has a token but not the password must not guess it here either.
+        // Throttled like logins: the holder of a stolen token must not be able to guess the password here.
         let origin = LoginOrigin::Session(&session.jti);
         let counted = inner
             .throttle
@@ -276,7 +276,7 @@ impl App {
             return Err(Error::NotFound("No user found with that ID".to_owned()));
         }
         if user.username == self.settings().admin.username {
-            // It would mislead from now on.
+            // The initial password in the file is no longer valid.
             _ = std::fs::remove_file(self.settings().in_data(PASSWORD_FILE));
         }
         self.0.signals.users_changed.send_modify(|count| *count += 1);

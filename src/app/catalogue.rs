@@ -16,13 +16,13 @@ pub struct JobDetail {
     pub versions: Vec<JobVersionWithImages>,
 }
 
-/// A job with what a page about it shows.
+/// A job as its detail page shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobOverview {
     pub summary: JobSummary,
     /// Highest first.
     pub versions: Vec<JobVersionSummary>,
-    /// By group, for each group of the summary; a few of each.
+    /// The first origins of each group in the summary, by group.
     pub origins: HashMap<OriginId, Vec<JobOrigin>>,
 }
 
@@ -62,7 +62,7 @@ impl App {
 
     /// One job with its latest image, its versions, highest first, and where its images come from.
     pub async fn job_overview(&self, id: JobId) -> Result<JobOverview> {
-        /// Groups of a job, and origins of a group; pages of origins have all of them.
+        /// Most groups of a job, and most origins of a group; the paged list of origins has all of them.
         const MOST_GROUPS: u32 = 50;
         const MOST_ORIGINS: u32 = 20;
         let store = &self.0.store;
@@ -80,7 +80,7 @@ impl App {
         Ok(JobOverview { summary, versions: store.job_version_summaries(id).await?, origins })
     }
 
-    /// A page of a job's origins, as they were seen; of one group only, if one is given.
+    /// A page of a job's origins, by id; of one group only, if given.
     pub async fn job_origin_page(
         &self,
         job: JobId,
@@ -99,7 +99,7 @@ impl App {
         self.job_list_by_ids(&[id]).await?.pop().ok_or_else(none)
     }
 
-    /// Jobs in the order of `ids`; those that are gone are left out.
+    /// Jobs in the order of `ids`, without those that no longer exist.
     pub(super) async fn job_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<JobDetail>> {
         let jobs = self.0.store.job_list_by_ids(ids).await?;
         Ok(with_versions(jobs, self.0.store.job_version_list(Some(ids)).await?))

@@ -1,4 +1,4 @@
-//! The demonstration registry: an image layout that the program carries with it, scanned through the same code as any.
+//! The demo registry: an image layout embedded in the binary, scanned by the same code as any other registry.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub const DEMO_REGISTRY: &str = "demo";
 struct DemoLayout;
 
 impl App {
-    /// Unpacks the layout into the data directory, adds it as a registry unless it is there, and asks for a scan.
+    /// Unpacks the layout into the data directory, adds it as a registry unless it exists, and requests a scan.
     pub async fn demo_start(&self) -> Result<ScanId> {
         let folder = self.demo_folder();
         for name in DemoLayout::iter() {
@@ -35,7 +35,7 @@ impl App {
         self.scan_request(registry.id, ScanTrigger::Manual).await
     }
 
-    /// Where the layout is unpacked.
+    /// Folder that the layout is unpacked into.
     pub(super) fn demo_folder(&self) -> PathBuf {
         let folder = self.settings().in_data("demo-layout");
         std::path::absolute(&folder).unwrap_or(folder)

@@ -1,5 +1,5 @@
-//! A file without meaning beside SQLite's, which is given up when the disk is full: a database cannot even be opened where nothing
-//! can be written, and nobody could log in to make room.
+//! A placeholder file beside the SQLite database, deleted when the disk is full: SQLite cannot even open a database
+//! where nothing can be written, and nobody could log in to free space.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -11,7 +11,7 @@ use crate::engine::disk::space;
 const FILE: &str = "disk-reserve";
 const SIZE: usize = 1024 * 1024;
 
-/// Gives the reserve up if nothing can be written beside it. False: that was not enough to open a database. Blocking.
+/// Deletes the reserve if nothing can be written beside it. False: that freed too little to open a database. Blocking.
 pub(super) fn make_room(folder: &Path) -> bool {
     match try_to_write(folder) {
         Err(why) if is_full(&why) => {
@@ -19,25 +19,25 @@ pub(super) fn make_room(folder: &Path) -> bool {
             _ = fs::remove_file(folder.join(FILE));
             try_to_write(folder).is_ok()
         }
-        // Whoever opens the database says what else is wrong.
+        // Opening the database reports other errors.
         Err(_) => true,
         Ok(()) => {
-            // Without it the service is not ready, and says so.
+            // Without the reserve the service is not ready, and says so.
             _ = keep(folder);
             true
         }
     }
 }
 
-/// Whether there is a reserve.
+/// Whether the reserve exists.
 pub(super) fn is_kept(folder: &Path) -> bool {
     folder.join(FILE).exists()
 }
 
-/// Makes the reserve where it is missing, if as much is left for others. Blocking.
+/// Creates the reserve if it is missing, provided that as much space again stays free. Blocking.
 ///
 /// # Errors
-/// Mostly that the disk is full.
+/// Usually that the disk is full.
 pub(super) fn keep(folder: &Path) -> io::Result<()> {
     if is_kept(folder) {
         return Ok(());
@@ -48,16 +48,16 @@ pub(super) fn keep(folder: &Path) -> io::Result<()> {
     }
     let written = write(&file, &vec![0; SIZE]);
     if written.is_err() {
-        // A part of it takes room that others need more.
+        // A partial file takes space that others need more.
         _ = fs::remove_file(file);
     }
     written
 }
 
-/// Writes a block to a file of its own, and removes it. Blocking.
+/// Writes a block to a temporary file, and removes it. Blocking.
 ///
 /// # Errors
-/// Whatever the disk says.
+/// Any I/O error.
 pub(super) fn try_to_write(folder: &Path) -> io::Result<()> {
     let file = folder.join(format!(".try-{}-{}", std::process::id(), crate::auth::random_id()));
     let written = write(&file, &[0; 4096]);

@@ -1,4 +1,4 @@
-//! Whether everything is there that the service needs: looked at from outside, also while it runs. Changes nothing.
+//! Diagnosis of an installation from outside, also while the service runs. Changes nothing.
 
 mod jobs;
 mod machine;
@@ -21,26 +21,26 @@ use crate::lock::FileLock;
 use crate::search::{self, Survey};
 use crate::store::{CatalogueState, Look, Store};
 
-/// What was looked at, and how it is.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// In a few words: `database`.
+    /// The subject in a few words: `database`.
     pub about: &'static str,
     pub verdict: Verdict,
     /// What was found.
     pub text: String,
-    /// What to do about it; empty when nothing.
+    /// What to do about it; empty if nothing.
     pub advice: String,
 }
 
-/// Ordered by how bad it is.
+/// Severity, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Good,
-    /// It works, or will by itself, but somebody may want to know.
+    /// It works, or will by itself; worth knowing.
     Notice,
-    /// The service cannot do its work like this.
+    /// The service cannot work like this.
     Bad,
 }
 
@@ -50,7 +50,7 @@ impl Finding {
     }
 }
 
-/// Examines what a configuration names, and the engine at an address, if one is given.
+/// Checks everything that a configuration names, and the container engine at `engine`, if given.
 pub async fn examine(settings: &Settings, engine: Option<String>) -> Vec<Finding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
@@ -104,7 +104,7 @@ fn key_files(settings: &Settings, look: Option<&Look>) -> Finding {
     }
 }
 
-/// What the keys do not open, or did not sign.
+/// A finding about keys that do not fit the database: they open no secrets, or signed no tokens. `None` if they fit.
 fn unfit(settings: &Settings, look: &Look) -> Result<Option<Finding>, KeysError> {
     const ABOUT: &str = "keys";
     let of = |configured: &SecretString, name: &str| match configured.expose_secret() {

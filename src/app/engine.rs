@@ -1,4 +1,4 @@
-//! The container engine of this machine, opened when somebody needs it.
+//! The container engine of this machine, opened on first use.
 
 use super::{App, Error, Result};
 use crate::config::Settings;
@@ -6,15 +6,15 @@ use crate::engine::docker::{Docker, EngineChoice};
 use crate::engine::hold::may_mount;
 use crate::engine::runtime::{self, Engine, Runtime as _};
 
-/// Where it is tried whether we may mount.
+/// Name of the folder in which it is tried whether mounting is permitted.
 pub(super) const PROBE: &str = "probe";
 
-/// The engine, and what it has.
+/// Handle of the engine, and what it reports about itself.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     pub docker: Docker,
     pub engine: Engine,
-    /// Whether runs can be given folders by mounts of ours: see [`crate::engine::hold`].
+    /// Whether runs can be given host folders through mounts that SILO makes: see [`crate::engine::hold`].
     pub holds: bool,
 }
 
@@ -39,10 +39,10 @@ pub(super) fn engine_choice(settings: &Settings) -> EngineChoice {
 }
 
 impl App {
-    /// The engine; what is known of it is kept until it fails.
+    /// The engine, opened once and cached until it fails.
     ///
     /// # Errors
-    /// [`runtime::Error::NoEngine`] among others, saying what to do.
+    /// [`runtime::Error::NoEngine`] among others, with advice.
     pub(super) async fn machine(&self) -> runtime::Result<Machine> {
         let mut kept = self.0.machine.lock().await;
         if let Some(machine) = &*kept {
@@ -57,7 +57,7 @@ impl App {
         Ok(machine)
     }
 
-    /// The engine, asked whether it is there: for somebody who is about to rely on it.
+    /// The engine, once it has answered: for callers that are about to rely on it.
     ///
     /// # Errors
     /// [`Error::Unavailable`], with what is missing and how to get it.
@@ -73,7 +73,7 @@ impl App {
         }
     }
 
-    /// The engine has failed: whoever needs it next opens it anew.
+    /// Drops the cached engine after a failure; the next use opens it anew.
     pub(super) async fn machine_forget(&self) {
         *self.0.machine.lock().await = None;
     }

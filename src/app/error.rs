@@ -1,4 +1,4 @@
-//! What a use case can fail with. Doors map it: HTTP to a status, the command line to an exit code.
+//! Errors of use cases. Callers map them: HTTP to a status, the command line to an exit code.
 
 use chrono::TimeDelta;
 
@@ -8,61 +8,61 @@ use crate::{registry, search, store};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a use case failed. Every text but [`Error::Internal`]'s is for the caller: the thing, the reason, the fix.
+/// Why a use case failed. Every text except [`Error::Internal`]'s is for the caller: the thing, the reason, the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request makes no sense as it stands.
+    /// The request is not valid.
     #[error("{0}")]
     Invalid(String),
-    /// The body is not what the address takes.
+    /// The body is not what the route expects.
     #[error("{0}")]
     Unprocessable(String),
-    /// The body or the address is too long.
+    /// The body or the URL is too long.
     #[error("{0}")]
     TooLarge(String),
-    /// The body is compressed in a way that we do not undo.
+    /// The body has an unsupported `Content-Encoding`.
     #[error("The body's Content-Encoding is not known here; send it as it is, or with gzip")]
     UnsupportedCoding,
     /// A unique name is taken.
     #[error("{0}")]
     Duplicate(String),
-    /// There is no such thing.
+    /// The resource does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// The address is known, but not for this method.
+    /// The path exists, but not for this method.
     #[error("this address does not take that method")]
     MethodNotAllowed,
-    /// No token, or not one of ours.
+    /// The token is missing or invalid.
     #[error("{0}")]
     Unauthenticated(&'static str),
-    /// The token's user may not do this.
+    /// The token's user lacks the role.
     #[error("User does not have permission to perform this action")]
     Forbidden { user: String, role: Role, needed: Role },
-    /// Too much of something, in words; the wait until the next try.
+    /// A rate limit is exceeded: which, and the wait until the next attempt.
     #[error("{what}; try again in {} seconds", .wait.num_seconds().max(1))]
     Throttled { what: &'static str, wait: TimeDelta },
-    /// It would leave the service without somebody to rule it.
+    /// The request conflicts with the current state, as deleting the last admin does.
     #[error("{0}")]
     Conflict(String),
-    /// A registry did not do its part.
+    /// A registry failed, or refused a request.
     #[error(transparent)]
     Registry(#[from] registry::Error),
-    /// The request took too long, or the service stops.
+    /// A timeout, a full queue, or a missing resource such as the container engine; also while the service stops.
     #[error("{0}")]
     Unavailable(String),
-    /// A job cannot be run as it was asked for: everything that is in the way.
+    /// A job cannot be run as requested: all problems.
     #[error("The job cannot be run so. {}", sentences(.0))]
     Unrunnable(Vec<PlanProblem>),
-    /// Somebody else does it now.
+    /// Another process holds the lease now.
     #[error("another process has taken it over")]
     LeaseLost,
-    /// The database cannot be asked now; later it can. The text is for the log, as that of [`Error::Internal`].
+    /// The database is unreachable for now. The text is for the log, as that of [`Error::Internal`].
     #[error("{0}")]
     StoreAway(String),
-    /// There is nothing to search in yet.
+    /// The search index is still being built.
     #[error("the search index is being built: {}; try again in {} seconds", .0, .0.wait())]
     Building(search::Building),
-    /// Our fault, or the machine's. The text is for the log, never for a caller.
+    /// A fault of this program or this machine. The text is for the log, never for a caller.
     #[error("{0}")]
     Internal(String),
 }

@@ -1,20 +1,20 @@
-//! Events of the catalogue, for those who follow it, and the feed of what is new.
+//! Events of the catalogue for clients that follow them, and the feed of new images.
 
 use super::{App, Result};
 use crate::catalog::{Event, EventId, EventQuery, Image, ImageId};
 use crate::search::Kind;
 
-/// From where somebody can follow.
+/// Where a client starts to follow events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventStart {
-    /// The event before the first one.
+    /// Cursor: the event before the first one to deliver.
     pub after: EventId,
-    /// Events after the wanted one are lost: they were thrown away, or it is not one of this database.
+    /// Whether events after the requested one are lost: they were pruned, or its id is not of this database.
     pub missed: bool,
 }
 
 impl App {
-    /// From where to go on after an event.
+    /// The start position after a given event.
     pub async fn event_start(&self, after: EventId) -> Result<EventStart> {
         let range = self.0.store.event_range().await?;
         Ok(EventStart {
@@ -23,30 +23,30 @@ impl App {
         })
     }
 
-    /// The newest event: whoever starts there is told what happens from now on.
+    /// The newest event's id, where a client starts that wants only future events.
     pub async fn event_newest(&self) -> Result<EventId> {
         Ok(self.0.store.event_range().await?.newest)
     }
 
-    /// Events in order, after `after`. What they tell of is found by searches: the index is brought up to date first.
+    /// Events after `after`, in order. Brings the index up to date first, so that searches find what the events report.
     pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<Event>> {
         let events = self.0.store.event_list(query, after, limit).await?;
         if !events.is_empty()
             && let Err(why) = self.index_bring_up_to_date().await
         {
-            // A broken index must not keep the events back.
+            // A broken index must not withhold events.
             tracing::warn!(%why, "the search index could not be brought up to date");
         }
         Ok(events)
     }
 
-    /// Rises whenever the feed may have changed. Searches see what the catalogue held when this was called.
+    /// A number that rises whenever the feed may have changed. Searches then see the catalogue as of this call.
     pub async fn feed_revision(&self) -> Result<i64> {
         self.index_bring_up_to_date().await?;
         Ok(self.0.index.revision())
     }
 
-    /// Images that match a query (all for an empty one), the newest first.
+    /// Images that match a query (all for an empty one), newest first.
     pub async fn feed_images(&self, query: &str, limit: u32) -> Result<Vec<Image>> {
         if matches!(query.trim(), "" | "+") {
             return Ok(self.0.store.image_newest(limit).await?);

@@ -1,5 +1,5 @@
-//! Hooks: addresses that registries send their notifications to. What comes in is a hint and nothing more: the
-//! repositories that it names are listed again, by the registry's own interface.
+//! Hooks: URLs that registries send their notifications to. A notification is only a hint: the repositories that it
+//! names are listed again through the registry's own API.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -11,24 +11,24 @@ use crate::registry::{Notice, hook_advice};
 /// Longest body of a notification, in bytes.
 pub const LONGEST_NOTIFICATION: usize = 64 * 1024;
 
-/// Repositories that one notification may name, and that may wait for one registry. Beyond either the registry is looked into as
-/// a whole instead.
+/// Most repositories that one notification may name, and that may wait for one registry. Beyond either, a scan of the
+/// whole registry is requested instead.
 const MOST_NAMED: usize = 200;
 const MOST_WAITING: u64 = 5000;
 
 /// Longest secret, in bytes.
 const LONGEST_SECRET: usize = 1024;
 
-/// A hook that was just made. Its address is known now and never again: only a hash of it is kept.
+/// A new hook. Its URL cannot be shown again: only a hash of it is stored.
 #[derive(Debug)]
 pub struct NewHook {
-    /// Whoever knows it can send notifications.
+    /// Anyone who knows it can send notifications.
     pub url: SecretString,
-    /// What to set up at the registry, with the address in it.
+    /// How to set it up at the registry; contains the URL.
     pub advice: SecretString,
 }
 
-/// What came to a hook.
+/// A request that a hook received.
 #[derive(Clone, Copy, Debug)]
 pub struct Notification<'a> {
     pub body: &'a [u8],
@@ -39,8 +39,8 @@ pub struct Notification<'a> {
 }
 
 impl App {
-    /// Gives a registry a hook below the address `base`, in place of the one that it had. With a `secret`, only
-    /// notifications that are signed with it are taken.
+    /// Creates a registry's hook below the URL `base`, in place of an earlier one. With a `secret`, only notifications
+    /// that are signed with it are accepted.
     pub async fn hook_make(&self, id: RegistryId, base: &str, secret: Option<&SecretString>) -> Result<NewHook> {
         let registry = self.registry_get(id).await?;
         let secret = secret.filter(|secret| !secret.expose_secret().is_empty());
@@ -57,7 +57,7 @@ impl App {
         Ok(NewHook { advice: hook_advice(registry.kind, &url).into(), url: url.into() })
     }
 
-    /// Takes a registry's hook away; fine when it has none.
+    /// Removes a registry's hook; no error if it has none.
     pub async fn hook_remove(&self, id: RegistryId) -> Result<()> {
         match self.0.store.registry_set_hook(id, None, None).await? {
             true => {
@@ -68,13 +68,13 @@ impl App {
         }
     }
 
-    /// Takes a notification: the repositories that will be listed again, soon and in the background.
+    /// Accepts a notification: the repositories that will be listed again, soon and in the background.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a token that is none, [`Error::Throttled`], [`Error::Unauthenticated`] for a missing or
-    /// wrong signature, [`Error::Invalid`] for what is no notification.
+    /// [`Error::NotFound`] for an unknown token, [`Error::Throttled`], [`Error::Unauthenticated`] for a missing or
+    /// wrong signature, [`Error::Invalid`] for a body that is no notification.
     pub async fn hook_receive(&self, token: &str, notification: Notification<'_>) -> Result<Vec<String>> {
-        // By the hash: the time that it takes to find nothing tells nothing about tokens that there are.
+        // Looked up by its hash: the response time reveals nothing about existing tokens.
         let Some(registry) = self.0.store.registry_by_hook(&hook_digest(token)).await? else {
             count("unknown", "no-such-hook");
             return Err(Error::NotFound("There is no such hook".to_owned()));
@@ -102,11 +102,11 @@ impl App {
             return Ok(repositories);
         }
         let now = self.0.clock.now();
-        // Each further name costs as much as a notification of its own.
+        // Each further repository counts as a notification against the rate limit.
         self.0.hook_pace.charge(registry.id, repositories.len() - 1, now);
         let waiting = self.0.store.hint_count(registry.id).await?;
         if repositories.len() > MOST_NAMED || waiting + repositories.len() as u64 > MOST_WAITING {
-            // A scan that is under way is joined; what it may miss the next one by schedule finds.
+            // An active scan is joined; what it may miss, the next scheduled scan finds.
             self.scan_request(registry.id, ScanTrigger::Schedule).await?;
             count(sender, "too-many");
             let named = repositories.len();
@@ -145,7 +145,7 @@ fn count(sender: &'static str, outcome: &'static str) {
     metrics::counter!("silo_hooks_total", "sender" => sender, "outcome" => outcome).increment(1);
 }
 
-/// What a sealed secret is bound to.
+/// The context that a sealed hook secret is bound to.
 pub(super) fn place(registry: &str) -> String {
     format!("registries/{registry}/hook_secret")
 }

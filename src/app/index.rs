@@ -1,5 +1,5 @@
-//! Keeping the search index equal to the catalogue: following its changes, and making the index anew where it is missing,
-//! damaged or of older rules, while the service goes on.
+//! Keeps the search index in step with the catalogue: follows its changes, and rebuilds the index while the service
+//! runs if it is missing, damaged or made by older rules.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::catalog::{ImageId, SearchDoc};
 use crate::search::Generation;
 use crate::store::CatalogueState;
 
-/// Images that are read from the store and written to the index in one go.
+/// Images that are read from the store and written to the index at once.
 const BATCH: u32 = 1000;
-/// So many images are indexed before anybody would notice: a start waits for them.
+/// Up to so many images are indexed in no noticeable time: start-up waits for them.
 const FEW: u64 = 2000;
 /// How long a caller waits for an index that is being built.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether images may have been written to an index before.
+/// Whether the index may already contain the images that are written.
 #[derive(Clone, Copy)]
 enum Written {
     No,
@@ -28,13 +28,13 @@ enum Written {
 }
 
 impl App {
-    /// Makes the index ready before the first request, if that takes no time to speak of. Else searches say that they
-    /// have to wait, and the rest of the service works.
+    /// Prepares the index before the first request, if that is quick. Otherwise searches are answered with "being
+    /// built" until it is ready, and the rest of the service works.
     pub(super) async fn index_start(&self) -> Result<()> {
         let state = self.0.store.catalogue_state().await?;
         if let Ok(serving) = self.0.index.serving() {
             let (indexed, count) = (serving.revision(), serving.count());
-            // Of a catalogue that is new to it an index shows nothing: better to say so.
+            // For a catalogue that it does not hold, the index finds nothing; "being built" is the better answer.
             if indexed == state.revision && count != state.images || count == 0 && state.images > FEW {
                 self.index_leave();
             }
@@ -46,14 +46,14 @@ impl App {
         if self.0.index.serving().is_err() { self.index_renew().await } else { Ok(()) }
     }
 
-    /// Writes what changed in the catalogue to the index. When it returns, searches see what the catalogue held when
-    /// it was called; or they say that the index is being built, if that takes longer than a moment.
+    /// Writes changes of the catalogue to the index. On return, searches see the catalogue as of this call; or they
+    /// report that the index is being built, if that takes longer than `PATIENCE`.
     pub async fn index_bring_up_to_date(&self) -> Result<()> {
         if self.0.index.revision() > self.0.store.catalogue_revision().await? {
             self.index_leave();
         }
         if self.0.index.serving().is_err() {
-            // Nearly all are built in less time.
+            // Nearly all builds take less time.
             _ = tokio::time::timeout(PATIENCE, self.0.index_build.lock()).await;
             if self.0.index.serving().is_err() {
                 return Ok(());
@@ -61,18 +61,18 @@ impl App {
         }
         let Err(why) = self.index_follow().await else { return Ok(()) };
         self.index_check(true).await?;
-        // One that is damaged or gone is made anew, as one is that was never there.
+        // A damaged or missing index is rebuilt like one that never existed.
         if self.0.index.is_broken() { Ok(()) } else { Err(why) }
     }
 
-    /// Makes the index anew if it has to be; the old one serves meanwhile, if there is one.
+    /// Rebuilds the index if necessary; the old one, if any, serves meanwhile.
     pub async fn index_renew(&self) -> Result<()> {
         let _building = self.0.index_build.lock().await;
         self.index_check(false).await?;
         if self.0.index.is_due() { self.index_build().await } else { Ok(()) }
     }
 
-    /// Looks whether the index on the disk is still what it was, and wakes who makes it anew.
+    /// Checks that the index on disk is intact, and wakes the task that rebuilds it if it is not.
     pub(super) async fn index_check(&self, whole: bool) -> Result<()> {
         let index = self.0.index.clone();
         spawn_blocking(move || index.check(whole)).await?;
@@ -92,7 +92,7 @@ impl App {
     async fn index_follow(&self) -> Result<()> {
         let _one_at_a_time = self.0.index_sync.lock().await;
         if self.0.index.is_broken() {
-            // Searches go on in what is there; the next one is on its way.
+            // Searches go on in the old index; the new one is being built.
             return Ok(());
         }
         let serving = self.0.index.serving()?;
@@ -108,14 +108,15 @@ impl App {
         Ok(())
     }
 
-    /// Commits what was written since `indexed`, and drops what has gone since.
+    /// Commits what was written since `indexed`, and drops images that were removed since.
     async fn index_commit(&self, serving: Arc<Generation>, indexed: i64, state: CatalogueState) -> Result<()> {
         let revision = state.revision;
         if state.removed_at > indexed {
-            // What came is to be seen at once. A kill from here on begins again at the revision before.
+            // Additions become visible at once. After a kill from here on, the next call starts again at the revision
+            // before.
             let seen = Arc::clone(&serving);
             spawn_blocking(move || seen.commit(indexed)).await??;
-            // What went is known by its absence. Looking for it costs a look at everything, so count first.
+            // Removed images are found by comparing all ids, which is expensive; so compare the counts first.
             let gone = if self.0.store.catalogue_state().await? == state && serving.count() == state.images {
                 Vec::new()
             } else {
@@ -131,7 +132,7 @@ impl App {
         Ok(())
     }
 
-    /// Builds the next generation, and lets it serve. Killed half-way, it leaves a folder that the next one removes.
+    /// Builds the next generation and switches to it. After a kill half-way, the next build removes its folder.
     async fn index_build(&self) -> Result<()> {
         let started = Instant::now();
         let index = self.0.index.clone();
@@ -139,7 +140,7 @@ impl App {
         let next = spawn_blocking(move || index.begin(images)).await??;
         let (mut indexed, mut written) = (0, HashSet::new());
         self.index_write_all(&next, &mut indexed, &mut written).await?;
-        // What came meanwhile; from here on nobody commits to the one before.
+        // Changes made meanwhile; from here on nothing is committed to the old generation.
         let _following = self.0.index_sync.lock().await;
         self.index_write_all(&next, &mut indexed, &mut written).await?;
         let current: HashSet<i64> = self.0.store.image_ids().await?.into_iter().collect();
@@ -157,7 +158,7 @@ impl App {
         Ok(())
     }
 
-    /// Writes what changed after `indexed`, round after round until nothing has changed meanwhile.
+    /// Writes what changed after `indexed`, in rounds until nothing changes meanwhile.
     async fn index_write_all(&self, to: &Arc<Generation>, indexed: &mut i64, written: &mut HashSet<i64>) -> Result<()> {
         loop {
             let revision = self.0.store.catalogue_revision().await?;
@@ -174,7 +175,7 @@ impl App {
         }
     }
 
-    /// Writes images that changed after `since`; says which.
+    /// Writes images that changed after `since`; `tell` gets their ids.
     async fn index_write(
         &self,
         to: &Arc<Generation>,
@@ -195,7 +196,7 @@ impl App {
                     Written::Maybe => to.write(&docs, &[]),
                 }
             });
-            // The next ones are read meanwhile.
+            // The next batch is read meanwhile.
             let (next, written) = tokio::join!(store.image_changes(since, last, BATCH), writing);
             written??;
             tell(&ids);

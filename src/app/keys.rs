@@ -1,4 +1,4 @@
-//! The two keys of an installation, and what is sealed in the database: whether they fit, and another seal key for everything.
+//! The two keys of an installation and the secrets sealed with them: whether they fit, and rotation of the seal key.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,31 +13,31 @@ use crate::auth::{Keys, Sealer, key_check, random_key, read_key, write_private};
 use crate::config::Settings;
 use crate::store::{self, SEAL_KEY, SealedKind, SealedText, Store, TOKEN_KEY};
 
-/// How to go on without the key.
+/// What to do when the seal key is lost.
 pub(super) const LOST_ADVICE: &str = "stop the service and put the right seal.key back from a backup (or set auth.seal_key to it); \
      without one, throw away what cannot be read with: silo keys rotate --forget-lost, and give it anew";
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KeyRotation {
     pub sealed_again: usize,
-    /// What was thrown away, in words; empty for nothing.
+    /// Secrets that were dropped, in words; empty for none.
     pub forgotten: String,
 }
 
-/// The keys, once a rotation that was cut off is finished.
+/// Loads the keys, after finishing an interrupted rotation.
 pub(super) async fn load(settings: &Settings, store: &Store) -> Result<Keys, StartError> {
     finish_rotation(settings, store).await?;
     Ok(Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?)
 }
 
-/// Says in the log what these keys are not good for, and remembers them where all is well.
+/// Logs what the keys do not fit, and stores their check values if they do.
 pub(super) async fn examine(store: &Store, keys: &Keys) -> Result<(), StartError> {
     let sealed = store.sealed_list().await?;
     let lost = unreadable(&[keys.seal], &sealed);
     let seal = key_check(&keys.seal);
     if lost.is_empty() {
-        // Nothing is written where nothing changes: a disk that is full keeps no service from starting.
+        // Writes changes only: a full disk must not keep a service from starting.
         if store.key_check(SEAL_KEY).await?.as_ref() != Some(&seal) {
             store.key_check_set(SEAL_KEY, &seal).await?;
         }
@@ -64,12 +64,12 @@ pub(super) async fn examine(store: &Store, keys: &Keys) -> Result<(), StartError
     Ok(())
 }
 
-/// Seals everything with another key: a new one, or the configured one. Opened is what the present key opens, or that in `from`.
-/// Killed at any moment, either nothing has happened or the next start finishes it.
+/// Seals all secrets with another key: a new one, or the configured one. Secrets are opened with the present key or the
+/// one in `from`. After a kill at any moment, either nothing has changed or the next start finishes the rotation.
 ///
 /// # Errors
-/// [`StartError::Locked`] while a service runs here; [`StartError::Seal`] when something cannot be opened, unless it is to be
-/// forgotten, or somebody else writes into the database. Then nothing was changed.
+/// [`StartError::Locked`] while a service runs here; [`StartError::Seal`] if a secret cannot be opened (unless
+/// `forget_lost`) or another process writes to the database. Nothing has changed then.
 pub async fn rotate_seal_key(
     settings: &Settings,
     from: Option<&Path>,
@@ -128,12 +128,12 @@ async fn rotate(
     Ok(KeyRotation { sealed_again: sealed.len() - lost.len(), forgotten: in_words(&lost) })
 }
 
-/// Where the next key waits until everything is sealed with it.
+/// File of the next key until everything is sealed with it.
 pub(super) fn next_file(settings: &Settings) -> PathBuf {
     settings.in_data("seal.key.next")
 }
 
-/// A new key, in the file first: it must not be lost when the database has begun to need it.
+/// Makes a new key and writes it to the file first: it must not get lost once the database needs it.
 fn draft_key(path: &Path) -> Result<[u8; 32], StartError> {
     let on_disk = |why| StartError::Data { path: path.to_owned(), why };
     match fs::remove_file(path) {
@@ -144,7 +144,7 @@ fn draft_key(path: &Path) -> Result<[u8; 32], StartError> {
     read_key(path)?.ok_or_else(|| on_disk(ErrorKind::NotFound.into()))
 }
 
-/// Puts the next key in its place, if it is what the database is sealed with.
+/// Moves the next key into place if the database is sealed with it.
 async fn finish_rotation(settings: &Settings, store: &Store) -> Result<(), StartError> {
     let next = next_file(settings);
     let Some(key) = read_key(&next)? else { return Ok(()) };
@@ -162,14 +162,14 @@ async fn finish_rotation(settings: &Settings, store: &Store) -> Result<(), Start
     }
 }
 
-/// What none of the keys opens.
+/// Secrets that none of the keys opens.
 pub(super) fn unreadable<'a>(keys: &[[u8; 32]], sealed: &'a [SealedText]) -> Vec<&'a SealedText> {
     let sealers: Vec<Sealer> = keys.iter().map(Sealer::new).collect();
     let opens = |text: &SealedText| sealers.iter().any(|sealer| sealer.open(&place(text), &text.text).is_ok());
     sealed.iter().filter(|text| !opens(text)).collect()
 }
 
-/// Secrets as people know them: by registry; of runs only how many.
+/// Lists secrets in words: by registry; of runs only how many.
 pub(super) fn in_words(secrets: &[&SealedText]) -> String {
     let mut by_kind: BTreeMap<SealedKind, Vec<&str>> = BTreeMap::new();
     for secret in secrets {
@@ -184,7 +184,7 @@ pub(super) fn in_words(secrets: &[&SealedText]) -> String {
     by_kind.iter().map(part).collect::<Vec<_>>().join("; ")
 }
 
-/// What a sealed text is bound to.
+/// The context that a sealed text is bound to.
 fn place(sealed: &SealedText) -> String {
     match sealed.kind {
         SealedKind::RegistryPassword => registries::Secret::Password.place(&sealed.owner),

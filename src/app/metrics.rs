@@ -1,5 +1,5 @@
-//! The numbers that operators watch (`docs/operations.md`). Counters rise where things happen; what is a state is looked
-//! up when somebody asks.
+//! Metrics for operators (`docs/operations.md`). Counters are incremented where things happen; gauges are updated when
+//! `/metrics` is read.
 
 use std::collections::HashMap;
 
@@ -9,24 +9,24 @@ use super::{App, Error, Result};
 use crate::catalog::{Registry, RegistryId, Scan, ScanId};
 
 impl App {
-    /// Brings the numbers up to date that are states. Without the database they stay as they were.
+    /// Updates the gauges. While the database is unreachable they keep their values.
     pub async fn describe_metrics(&self) {
         metrics::gauge!("silo_index_revision").set(self.0.index.revision() as f64);
         metrics::gauge!("silo_index_ready").set(if self.0.index.serving().is_ok() { 1.0 } else { 0.0 });
-        // There from the start, so that a first one shows as a rise.
+        // Present from the start, so that the first increment shows as a rise.
         metrics::counter!("silo_runs_purged_for_room_total").increment(0);
         metrics::gauge!("silo_run_files_stuck").increment(0.0);
         if let Err(why) = self.run_disk_shortage().await {
             tracing::warn!(%why, "the disk of runs could not be looked at");
         }
         match self.describe_catalogue().await {
-            // The store has told it once.
+            // The store has logged it already.
             Ok(()) | Err(Error::StoreAway(_)) => {}
             Err(why) => tracing::warn!(%why, "the numbers of the catalogue could not be read"),
         }
     }
 
-    /// Counts a scan that this process has ended.
+    /// Counts a scan that ended in this process.
     pub(super) async fn count_scan(&self, id: ScanId) {
         let counted = async {
             let Some(scan) = self.0.store.scan_get(id).await? else { return Ok(()) };
@@ -42,7 +42,7 @@ impl App {
 
     async fn describe_catalogue(&self) -> Result<()> {
         let store = &self.0.store;
-        // The index first: it never gets ahead while we look.
+        // The index is read first, so that it never appears ahead of the catalogue.
         let indexed = self.0.index.revision();
         let revision = store.catalogue_revision().await?;
         metrics::gauge!("silo_index_lag").set((revision - indexed) as f64);
@@ -53,7 +53,7 @@ impl App {
         metrics::gauge!("silo_run_queue", "state" => "accepted").set(runs.accepted as f64);
         metrics::gauge!("silo_run_queue", "state" => "running").set(runs.running as f64);
         for status in ["successful", "failed", "dismissed", "retry"] {
-            // There from the start, so that a first one shows as a rise.
+            // Present from the start, so that the first increment shows as a rise.
             metrics::counter!("silo_run_attempts_total", "status" => status).increment(0);
         }
         let registries = store.registry_list().await?;
@@ -61,7 +61,7 @@ impl App {
         let counts: HashMap<RegistryId, (u64, u64)> = counts.collect();
         let successes: HashMap<RegistryId, DateTime<Utc>> = store.scan_last_success().await?.into_iter().collect();
         let mut described = self.0.described.lock().expect("no panic while locked");
-        // A number that is none: alarms about a registry that is gone fall silent.
+        // NaN, so that alarms about a deleted registry fall silent.
         for labels in described.drain(..) {
             for name in ["silo_registry_tags", "silo_registry_images", "silo_registry_last_success_timestamp_seconds"] {
                 metrics::gauge!(name, &labels).set(f64::NAN);
@@ -80,7 +80,7 @@ impl App {
     }
 }
 
-/// What each series of a registry carries.
+/// Labels of each metric of a registry.
 pub(super) type Labels = [(&'static str, String); 2];
 
 fn labels(registry: &Registry) -> Labels {

@@ -1,5 +1,5 @@
-//! Use cases: one file a resource. The only place that combines rooms; the three doors (REST, pages, command line) call
-//! nothing else. Knows no axum, no clap, no SQL.
+//! Use cases: one file a resource. The only place that combines rooms; the front ends (REST, command line) call nothing
+//! else. Knows no axum, no clap, no SQL.
 
 mod accounts;
 mod catalogue;
@@ -57,7 +57,7 @@ pub use search::{Match, Page, Ranked, Suggestions};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
 pub use validate::Subject;
 
-/// How long a network is remembered from which nobody has logged in again.
+/// How long a network stays known after its last login.
 const KNOWN_NETWORK_AGE: TimeDelta = TimeDelta::days(90);
 
 /// The application. Cheap to clone; clones share everything.
@@ -66,9 +66,9 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    /// Which private addresses registries may lead to.
+    /// Private addresses that registries may have.
     private: Private,
-    /// Which private addresses inputs may be fetched from.
+    /// Private addresses that inputs may be fetched from.
     inputs_private: Private,
     clock: Clock,
     store: Store,
@@ -76,74 +76,75 @@ struct Inner {
     passwords: Passwords,
     tokens: Tokens,
     sealer: Sealer,
-    /// What all outgoing work shares of each host.
+    /// State that all outgoing requests share, by host.
     hosts: Hosts,
     throttle: Throttle,
-    /// How many notifications each hook may get.
+    /// Rate limit of notifications, by registry.
     hook_pace: Allowance<RegistryId>,
     remote_labels: remote::RemoteLabels,
     signals: Signals,
-    /// This silo, among all on the same database: containers and files of runs are where it is.
+    /// Id of this silo among all on the same database: containers and files of runs are local to it.
     host: String,
-    /// The runs that this process is at.
+    /// The runs that this process works on.
     going: runs::Going,
-    /// Held while a file that was sent is put in its place, and while those that nobody uses are removed.
+    /// Held while an upload is moved into place, and while unused uploads are removed.
     uploads: Mutex<()>,
-    /// Held while files that were thrown away are removed.
+    /// Held while discarded files are removed.
     discarding: Mutex<()>,
-    /// Held while room is made on the disk of runs. Until when nobody tries again, after that was in vain.
+    /// Held while files of ended runs are purged for space; the time of the next attempt, after one that freed too
+    /// little.
     purging: Mutex<Option<std::time::Instant>>,
-    /// How much room the disk of runs lacked when a worker looked last.
+    /// Space that the disk of runs lacked at a worker's last check.
     shortage: std::sync::Mutex<Option<runs::RunDiskShortage>>,
-    /// Batches are prepared one after the other, because each takes memory for all of its rows.
+    /// Serialises the preparation of batches, because each takes memory for all of its rows.
     batches: Mutex<()>,
-    /// The container engine, once it was needed.
+    /// The container engine, once opened.
     machine: Mutex<Option<engine::Machine>>,
-    /// One writer brings the index up to date at a time.
+    /// Serialises updates of the index.
     index_sync: Mutex<()>,
-    /// One builder makes the next one at a time.
+    /// Serialises builds of the index.
     index_build: Mutex<()>,
-    /// One for each core: searches are all work, and each takes memory for the whole catalogue.
+    /// One permit per core: searches are CPU-bound, and each takes memory for the whole catalogue.
     searches: tokio::sync::Semaphore,
-    /// The same of judging manifests that are sent: one takes some times the memory that its text has.
+    /// The same for validating manifests that clients send: each takes several times the memory of its text.
     judgements: tokio::sync::Semaphore,
     summaries: summaries::Summaries,
     write_probe: ready::WriteProbe,
-    /// Scans that an error ended and that are still to be given back, and whether the error was the database's.
+    /// Scans that an error ended and that are still to be released; true if the error was the database's.
     interrupted: Mutex<Vec<(ClaimedScan, bool)>>,
-    /// The registries whose numbers `/metrics` showed last.
+    /// Labels of the registries that `/metrics` showed last.
     described: std::sync::Mutex<Vec<metrics::Labels>>,
-    /// Held while this process serves: the data directory is ours.
+    /// Lock of the data directory, held while this process serves.
     _lock: Option<crate::lock::FileLock>,
 }
 
-/// How parts of this process wake each other. Only wake-ups: what there is to do stands in the store.
+/// Wake-ups between parts of this process. What there is to do is in the store.
 #[derive(Default)]
 pub struct Signals {
-    /// A scan was asked for.
+    /// A scan was requested.
     pub scan_queued: Notify,
-    /// A scan has put something into the catalogue.
+    /// A scan has committed changes to the catalogue.
     pub catalogue_changed: Notify,
     /// A minute has passed on the clock.
     pub minute: Notify,
-    /// Rises with each scan that ended in this process.
+    /// Incremented with each scan that ended in this process.
     pub scan_ended: watch::Sender<u64>,
-    /// A run was asked for.
+    /// A run was submitted.
     pub run_queued: Notify,
-    /// Files of runs were thrown away.
+    /// Files of runs were discarded.
     pub files_discarded: Notify,
-    /// Rises with each change of a run in this process.
+    /// Incremented with each change of a run in this process.
     pub run_changed: watch::Sender<u64>,
-    /// Rises when a session ends, or a user is deleted, in this process.
+    /// Incremented when a session ends, or a user is changed or deleted, in this process.
     pub users_changed: watch::Sender<u64>,
-    /// The index cannot be written any more.
+    /// The index cannot be written any more, and must be rebuilt.
     pub index_broken: Notify,
-    /// The revision of the catalogue that searches see, whoever changed it.
+    /// Catalogue revision that searches see, whichever process changed it.
     pub revision: watch::Sender<i64>,
 }
 
 impl App {
-    /// What this process was told.
+    /// The configuration of this process.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
@@ -158,11 +159,11 @@ impl App {
         &self.0.signals
     }
 
-    /// Deletes expired sessions, old scans and events, contents that no image points to, ids of what went, and what was kept
-    /// of runs for long enough. Each on its own.
+    /// Deletes expired sessions and known networks, old scans and events, unreferenced contents, tombstones, and
+    /// expired data of runs. A failure of one does not stop the others.
     ///
     /// # Errors
-    /// The first, after all were tried.
+    /// The first failure, after all were tried.
     pub async fn clean_up(&self) -> Result<()> {
         let (now, events) = (self.0.clock.now(), &self.settings().events);
         let store = self.0.store.in_background();
@@ -183,7 +184,7 @@ impl App {
             .and(runs)
     }
 
-    /// Ends what is open. Nothing may be asked afterwards.
+    /// Closes the database. Nothing may be called afterwards.
     pub async fn close(&self) {
         self.0.store.close().await;
     }

@@ -1,17 +1,17 @@
-//! What names and passwords may be.
+//! Rules for names and passwords.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use unicode_security::{MixedScript as _, skeleton};
 
 use super::{Error, Result};
 
-/// Longest name of a user or registry, and longest password, in characters and bytes.
+/// Longest name of a user or registry, in characters; longest password, in bytes.
 pub(super) const LONGEST_NAME: usize = 255;
 pub(super) const LONGEST_PASSWORD: usize = 1024;
-/// Shortest new password, in characters. Shorter ones of earlier versions go on working.
+/// Shortest new password, in characters. Shorter ones from earlier versions keep working.
 const SHORTEST_PASSWORD: usize = 8;
 
-/// A name that can be listed, typed and stored.
+/// Checks that a name can be listed, typed and stored.
 pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
     let refuse = |why: String| Err(Error::Invalid(format!("The {what} {why}")));
     if name.trim().is_empty() {
@@ -32,7 +32,7 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The name of a new user, which nobody must take for another's.
+/// Checks the name of a new user, which must not be confusable with another's.
 pub(super) fn check_user_name<'a>(name: &str, others: impl IntoIterator<Item = &'a str>) -> Result<()> {
     check_name("user name", name)?;
     if !name.is_single_script() {
@@ -48,7 +48,7 @@ pub(super) fn check_user_name<'a>(name: &str, others: impl IntoIterator<Item = &
     }
 }
 
-/// A new password.
+/// Checks a new password.
 pub(super) fn check_password(password: &SecretString) -> Result<()> {
     let password = password.expose_secret();
     if password.chars().count() < SHORTEST_PASSWORD {
@@ -60,13 +60,13 @@ pub(super) fn check_password(password: &SecretString) -> Result<()> {
     Ok(())
 }
 
-/// Names with one of these in common look alike (UTS #39, §4), in their own case or in lower case.
+/// Skeletons of a name, in its own case and in lower case. Names that share one look alike (UTS #39, section 4).
 fn looks_of(name: &str) -> [String; 2] {
     [skeleton(name).collect(), skeleton(&name.to_lowercase()).collect()]
 }
 
-/// What shows nothing, turns the writing direction, or is a space that is not U+0020: Unicode's default ignorable code
-/// points, formatting characters and separators.
+/// Whether a character is invisible, turns the writing direction, or is a space other than U+0020: Unicode's default
+/// ignorable code points, formatting characters and separators.
 fn is_invisible(c: char) -> bool {
     let is_other_space = c.is_whitespace() && c != ' ';
     is_other_space
@@ -108,7 +108,7 @@ mod tests {
             "ada Iovelace",
             "rnike",
         ] {
-            // Digits are letters to the eye only where the font says so: 1 and l, 0 and O.
+            // Digits look like letters in some fonts only (1 and l, 0 and O), so `adm1n` may pass.
             let outcome = check_user_name(name, others);
             assert!(outcome.is_err() || name == "adm1n", "{name:?}");
         }

@@ -1,5 +1,5 @@
-//! Images outside of any catalogue, for a person at a command line who names them: in registries, and on this machine's
-//! disk. No database; nothing is kept.
+//! Images outside of any catalogue that a user names at the command line: in registries, and on this machine's disk. No
+//! database; nothing is stored.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,38 +14,38 @@ use crate::registry::{
 };
 use crate::scan::{content_of, seed_label};
 
-/// The host of Docker Hub in references, and what is meant where no registry is named.
+/// Docker Hub's host in references; the default where no registry is named.
 pub const DOCKER_HUB: &str = "docker.io";
-/// Images whose contents are read at the same time.
+/// Images that are read concurrently.
 const AT_ONCE: usize = 8;
 
-/// Where somebody wants an image to be.
+/// A registry's host, and an organisation in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// As references have it: `host[:port]`.
+    /// `host[:port]`, as in references.
     pub host: String,
     /// The organisation, the namespace, or the group and project; empty for none.
     pub org: String,
-    /// `http` or `https`, where it was written.
+    /// `http` or `https`, if given.
     scheme: Option<&'static str>,
 }
 
-/// Somebody's account at a registry.
+/// Credentials for a registry.
 #[derive(Clone, Debug, Default)]
 pub struct Login {
     pub username: String,
     pub password: Option<SecretString>,
 }
 
-/// A registry, or images on disk.
+/// An open registry, or images on disk.
 pub struct Outside {
     source: Source,
-    /// For references; empty for images on disk.
+    /// Host in references; empty for images on disk.
     host: String,
     org: String,
 }
 
-/// An image, with what it says of itself.
+/// An image, with what its config says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// `host/repository:tag`.
@@ -54,13 +54,13 @@ pub struct Seen {
     pub platforms: Vec<String>,
     /// Bytes to pull.
     pub size: Option<u64>,
-    /// RFC 3339; empty where nobody knows.
+    /// Time of the build, RFC 3339; empty if unknown.
     pub built: String,
-    /// The raw Seed label; `None`: it is no Seed image.
+    /// The raw Seed label; `None` if it is no Seed image.
     pub label: Option<String>,
 }
 
-/// A Seed image that a registry has.
+/// A Seed image in a registry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeedImage {
     pub reference: String,
@@ -68,37 +68,37 @@ pub struct SeedImage {
     pub facts: ManifestFacts,
 }
 
-/// How it is with a tag.
+/// Whether a tag exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     Free,
     Taken,
-    /// The account may not see it, and why. Some registries say that of every repository that is not there yet; who may
-    /// not see one may hardly push to it.
+    /// The account may not see it: the reason. Some registries answer so for every repository that does not exist yet.
+    /// Without read access a push will hardly be allowed either.
     Hidden(String),
 }
 
-/// A tag that was taken away.
+/// A deleted tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpublished {
     pub reference: String,
     pub digest: String,
-    /// Other tags that went with it.
+    /// Other tags that were deleted with it.
     pub others: Vec<String>,
 }
 
-/// What looking through a registry found.
+/// The Seed images of a registry.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeedImages {
     /// By reference.
     pub images: Vec<SeedImage>,
-    /// What could not be read, or is no Seed image though it is called one.
+    /// Repositories and images that could not be read, or that are no Seed images despite their names.
     pub problems: Vec<String>,
 }
 
 impl Place {
-    /// Reads a registry as people name it: `host[:port]`, with a scheme or a path, of which the path counts as the
-    /// beginning of the organisation.
+    /// Parses a registry as users type it: `host[:port]`, with a scheme or a path, which becomes the beginning of the
+    /// organisation.
     pub fn new(registry: &str, org: &str) -> Self {
         let text = registry.trim();
         let (scheme, rest) = match text.split_once("://") {
@@ -108,14 +108,14 @@ impl Place {
         };
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let host = if host.is_empty() { DOCKER_HUB } else { pull_host(host) };
-        // The paths by which Docker's own tools know the interface are no part of a name.
+        // `v1` and `v2` are API paths that Docker's own tools write; they are no part of a name.
         let path = path.trim_matches('/');
         let path = if matches!(path, "v1" | "v2") { "" } else { path };
         let parts = [path, org.trim().trim_matches('/')].into_iter().filter(|part| !part.is_empty());
         Self { host: host.to_owned(), org: parts.collect::<Vec<_>>().join("/"), scheme }
     }
 
-    /// The repository of an image here.
+    /// The repository of an image in this organisation.
     pub fn repository(&self, name: &str) -> String {
         if self.org.is_empty() { name.to_owned() } else { format!("{}/{name}", self.org) }
     }
@@ -127,18 +127,18 @@ impl Place {
 }
 
 impl Outside {
-    /// A registry, spoken to by the distribution API (or Docker Hub's own address). On this machine plain HTTP is tried
-    /// where nothing speaks TLS, as Docker does.
+    /// Opens a registry through the distribution API (or Docker Hub at its own address). On this machine plain HTTP is
+    /// used where nothing speaks TLS, as Docker does.
     ///
     /// # Errors
-    /// [`Error::Registry`] for an address that is none.
+    /// [`Error::Registry`] for an unusable address.
     pub async fn registry(place: &Place, login: &Login) -> Result<Self> {
         let kind = if place.is_docker_hub() { RegistryKind::DockerHub } else { RegistryKind::Distribution };
         let scheme = scheme(place).await?;
         Self::open(place, login, kind, scheme)
     }
 
-    /// The same by the interface of its kind, which is found out: for those who list.
+    /// Opens a registry through the API of its kind, which is detected: needed for listing.
     ///
     /// # Errors
     /// As [`Outside::registry`].
@@ -155,10 +155,10 @@ impl Outside {
         Ok(Self { source, host: place.host.clone(), org: place.org.clone() })
     }
 
-    /// An OCI image layout (a folder), or an archive of `docker save` or of a layout (a file).
+    /// Opens an OCI image layout (a folder), or an archive of `docker save` or of a layout (a file).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for what cannot be read.
+    /// [`Error::Invalid`] if it cannot be read.
     pub fn disk(path: &Path) -> Result<Self> {
         let unreadable = |why| Error::Invalid(format!("{} cannot be read: {why}", path.display()));
         let real = path.canonicalize().map_err(unreadable)?;
@@ -176,7 +176,7 @@ impl Outside {
         Ok(Self { source, host: String::new(), org: String::new() })
     }
 
-    /// The digest of a tag; `None`: there is no such tag. Costs a HEAD.
+    /// The digest of a tag; `None` if there is no such tag. One HEAD request.
     ///
     /// # Errors
     /// [`Error::Registry`].
@@ -184,7 +184,7 @@ impl Outside {
         Ok(self.source.digest(repository, tag).await?)
     }
 
-    /// Whether a tag can be had without taking it from somebody. Costs a HEAD.
+    /// Whether a tag is free to be pushed. One HEAD request.
     ///
     /// # Errors
     /// [`Error::Registry`].
@@ -197,10 +197,10 @@ impl Outside {
         }
     }
 
-    /// An image with its label.
+    /// Reads an image with its label.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none; [`Error::Registry`].
+    /// [`Error::NotFound`] if there is none; [`Error::Registry`].
     pub async fn see(&self, repository: &str, tag: &str) -> Result<Seen> {
         let reference = self.reference(repository, tag);
         let digest = self.source.digest(repository, tag).await?;
@@ -221,7 +221,7 @@ impl Outside {
         })
     }
 
-    /// All images, `repository` and `tag`, for images on disk: there are few.
+    /// All images on disk, as `repository` and `tag`. Not for registries, which may have many.
     ///
     /// # Errors
     /// [`Error::Registry`].
@@ -249,18 +249,19 @@ impl Outside {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Takes a tag away. Where a registry deletes manifests only, the other tags of the same manifest would go with it:
-    /// then nothing is done, unless `with_others`.
+    /// Deletes a tag. Where a registry deletes manifests only, other tags of the same manifest would vanish too: then
+    /// nothing is deleted, unless `with_others`.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Conflict`] where other tags are in the way, [`Error::Registry`].
+    /// [`Error::NotFound`]; [`Error::Conflict`] if other tags would vanish, or the registry deletes nothing;
+    /// [`Error::Registry`].
     pub async fn unpublish(&self, repository: &str, tag: &str, with_others: bool) -> Result<Unpublished> {
         let reference = self.reference(repository, tag);
         let gone = || Error::NotFound(format!("there is no image {reference}"));
         let digest = self.source.digest(repository, tag).await?.ok_or_else(gone)?;
         match self.source.delete(repository, tag).await? {
             Deletion::Done => return Ok(Unpublished { reference, digest, others: Vec::new() }),
-            // Some deny by "not found" that there are tags to be deleted.
+            // Some registries answer "not found" where they do not delete tags.
             Deletion::NotThere | Deletion::Unsupported(_) => {}
         }
         let others = self.other_tags(repository, &digest, tag).await?;
@@ -281,10 +282,10 @@ impl Outside {
         }
     }
 
-    /// Looks through the repositories that are called as Seed images are.
+    /// Finds Seed images in the repositories that are named like them (`*-seed`).
     ///
     /// # Errors
-    /// [`Error::Registry`] where they cannot be listed; what a single image lacks is among the problems.
+    /// [`Error::Registry`] if repositories cannot be listed; failures of single images are among the problems.
     pub async fn seed_images(&self) -> Result<SeedImages> {
         let filter = RepositoryFilter::new(&self.org, &["*-seed".to_owned()], &[]).map_err(Error::Internal)?;
         let listed = self.source.repositories().await?;
@@ -346,7 +347,7 @@ impl Outside {
     }
 }
 
-/// Takes a reference apart, as Docker reads it: its place (without an organisation), repository, and tag or digest.
+/// Splits a reference as Docker does: its registry (without an organisation), repository, and tag or digest.
 ///
 /// # Errors
 /// [`Error::Invalid`].
@@ -359,7 +360,7 @@ pub fn reference(text: &str) -> Result<(Place, String, String)> {
     Ok((Place::new(&format!("{scheme}{host}"), ""), repository, tag))
 }
 
-/// How a registry is spoken to where nobody said so.
+/// The scheme to use where none was given.
 async fn scheme(place: &Place) -> Result<&'static str> {
     if let Some(scheme) = place.scheme {
         return Ok(scheme);
@@ -390,7 +391,7 @@ fn endpoint(place: &Place, login: &Login, kind: RegistryKind, scheme: &str) -> E
     }
 }
 
-/// Somebody waits at a terminal: no longer than a person does.
+/// Limits for interactive use: a user waits at a terminal.
 fn limits() -> Limits {
     let seconds = Duration::from_secs;
     Limits {

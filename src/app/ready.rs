@@ -1,4 +1,4 @@
-//! Whether the service can do its work: its database answers, searches have an index, and something can be written.
+//! Readiness: the database answers, searches have an index, and files and database can be written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use tokio::time::timeout;
 use super::disk_reserve::{keep, try_to_write};
 use super::{App, Error};
 
-/// How long what was found counts, so that whoever asks often writes seldom.
+/// How long a result is cached, so that frequent probes cause few writes.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long a disk, or a database, may take.
+/// Time limit for the disk, and for the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether anything can be written, as far as is known.
+/// The write probe of the readiness check, and its cached result.
 #[derive(Default)]
 pub(super) struct WriteProbe {
-    /// When somebody looked last, and what was found.
+    /// When the last probe was, and its result.
     last: Mutex<Option<(Duration, Result<(), String>)>>,
-    /// Held by whoever writes: a disk that does not answer holds one thread, not one for each question.
+    /// Held while writing: a disk that does not answer blocks one thread, not one per probe.
     writing: Arc<Mutex<()>>,
 }
 
 impl App {
-    /// Whether the service can do its work.
+    /// Checks whether the service can do its work.
     ///
     /// # Errors
     /// What cannot be reached or written, for operators.

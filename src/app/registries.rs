@@ -1,4 +1,4 @@
-//! Registries: add after a check that they answer, list, change, delete.
+//! Registries: add (once they have answered), list, change, delete.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,29 +14,29 @@ use crate::engine::runtime::Credentials;
 use crate::registry::{self, Endpoint, Limits, Source, Tls, check_repository};
 use crate::store::{self, SealedSecrets};
 
-/// How long it may take to connect to a registry when somebody waits: what cannot be reached is told within three seconds.
+/// Connect timeout while a user waits: an unreachable host is reported within three seconds.
 const REACH: Duration = Duration::from_millis(2500);
-/// How long a registry may take to answer when somebody waits.
+/// Response timeout while a user waits.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long its listings may take then; what is not known by then is for the first scan to find out.
+/// Time limit of listings while a user waits; what is unknown by then, the first scan finds out.
 const LISTING_PATIENCE: Duration = Duration::from_secs(5);
-/// Repositories that may be named, and those of them that are tried at once.
+/// Most repositories that may be named, and how many of them are tried when the registry is added.
 const MOST_NAMED: usize = 1000;
 const MOST_TRIED: usize = 20;
 
-/// What an admin gives to add a registry. Empty texts and lists mean the defaults.
+/// Form of a new registry. Empty texts and lists mean the defaults.
 #[derive(Debug, Default)]
 pub struct RegistryForm {
     pub name: String,
     pub url: String,
-    /// `None`: found out from the address, and by asking the registry.
+    /// `None`: detected from the URL, and by asking the registry.
     pub kind: Option<RegistryKind>,
     pub org: String,
     pub username: String,
     pub password: SecretString,
-    /// Certificates (PEM) of authorities to trust beside the system's.
+    /// CA certificates (PEM) to trust beside the system's.
     pub ca: String,
-    /// Our certificate for it (PEM, with its chain), and its key.
+    /// Client certificate (PEM, with its chain), and its key.
     pub client_certificate: String,
     pub client_key: SecretString,
     pub include: Vec<String>,
@@ -47,7 +47,7 @@ pub struct RegistryForm {
     pub verified: VerifiedMarks,
 }
 
-/// What an admin changes of a registry: `None` stays as it is, an empty value is taken away.
+/// A change of a registry: `None` keeps a value, an empty value removes it.
 #[derive(Debug, Default)]
 pub struct RegistryChange {
     pub url: Option<String>,
@@ -61,13 +61,13 @@ pub struct RegistryChange {
     pub exclude: Option<Vec<String>>,
     pub repositories: Option<Vec<String>>,
     pub schedule: Option<String>,
-    /// Whether all of it is verified.
+    /// Whether the whole registry is verified.
     pub verified: Option<bool>,
     pub verified_namespaces: Option<Vec<String>>,
 }
 
 impl RegistryChange {
-    /// Whether it says nothing of what the registry is asked, and how.
+    /// Whether it changes verification marks only, nothing that concerns requests to the registry.
     fn is_about_marks_only(&self) -> bool {
         let Self { url, org, username, password, ca, client_certificate, client_key, include, exclude, .. } = self;
         let texts = [url, org, username, ca, client_certificate, &self.schedule];
@@ -79,12 +79,12 @@ impl RegistryChange {
     }
 }
 
-/// The SHA-256 fingerprints of the authorities that are trusted for a registry beside the system's.
+/// SHA-256 fingerprints of the CA certificates that are trusted for a registry beside the system's.
 pub fn ca_fingerprints(registry: &Registry) -> Vec<String> {
     registry::fingerprints(&registry.ca)
 }
 
-/// A registry's secrets, each sealed in a place of its own. Names of registries are unique and never change.
+/// A registry's secrets, each sealed in a context of its own. Names of registries are unique and never change.
 #[derive(Clone, Copy)]
 pub(super) enum Secret {
     Password,
@@ -92,7 +92,7 @@ pub(super) enum Secret {
 }
 
 impl Secret {
-    /// What it is bound to.
+    /// The context that the sealed secret is bound to.
     pub(super) fn place(self, registry: &str) -> String {
         match self {
             Secret::Password => format!("registries/{registry}/password"),
@@ -108,26 +108,26 @@ impl Secret {
     }
 }
 
-/// A registry that answers, and what its admin should know of it at once.
+/// A registry that has answered, and notes for its admin.
 #[derive(Clone, Debug)]
 pub struct CheckedRegistry {
     pub registry: Registry,
     pub notes: Vec<String>,
 }
 
-/// A registry, and how it is doing.
+/// A registry and its last scan.
 #[derive(Clone, Debug)]
 pub struct RegistryStatus {
     pub registry: Registry,
-    /// The newest scan of the whole registry, also while it waits or runs.
+    /// The newest scan of the whole registry, also while it is queued or runs.
     pub last_scan: Option<Scan>,
 }
 
 impl App {
-    /// Adds a registry, once it has answered and taken the credentials.
+    /// Adds a registry, once it has answered and accepted the credentials.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for unusable values, and saying what is wrong with the registry; [`Error::Duplicate`].
+    /// [`Error::Invalid`] for unusable values, and with what is wrong with the registry; [`Error::Duplicate`].
     pub async fn registry_add(&self, form: &RegistryForm) -> Result<CheckedRegistry> {
         check_form(form)?;
         let marks = checked_marks(&form.verified)?;
@@ -146,18 +146,18 @@ impl App {
             other => other?,
         };
         tracing::info!(registry = registry.name, url = registry.url, "registry added");
-        // The schedule's task would do it too, within a minute; so whoever looks now sees it.
+        // The schedule task would set it within a minute; set here, the reply shows it.
         let next_scan_at = self.next_scan_of(&registry, now);
         self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
         let registry = self.registry_marked(Registry { next_scan_at, ..registry }, marks).await?;
         Ok(CheckedRegistry { registry, notes })
     }
 
-    /// Changes a registry: what is verified of it, and the rest once it has answered and taken the credentials as they will
-    /// be. Its images stay; at another address the next scan finds out which are there.
+    /// Changes a registry: its verification marks; anything else once it has answered and accepted the new credentials.
+    /// Its images stay; at another URL the next scan finds out which exist.
     ///
     /// # Errors
-    /// As [`App::registry_add`]; [`Error::NotFound`]; [`Error::Conflict`] when somebody else changed it meanwhile.
+    /// As [`App::registry_add`]; [`Error::NotFound`]; [`Error::Conflict`] if it was changed concurrently.
     pub async fn registry_change(&self, id: RegistryId, change: &RegistryChange) -> Result<CheckedRegistry> {
         let old = self.registry_get(id).await?;
         let namespaces = change.verified_namespaces.as_ref().unwrap_or(&old.verified.namespaces).clone();
@@ -171,7 +171,7 @@ impl App {
         Ok(CheckedRegistry { registry: self.registry_marked(registry, marks).await?, notes })
     }
 
-    /// Marks what is verified, if that changes; the registry as it is then.
+    /// Stores verification marks, if they changed; the registry as it is then.
     async fn registry_marked(&self, registry: Registry, marks: VerifiedMarks) -> Result<Registry> {
         if marks == registry.verified {
             return Ok(registry);
@@ -193,14 +193,15 @@ impl App {
         let id = old.id;
         let form = self.changed(&old, change).await?;
         check_form(&form)?;
-        // Nobody who may change the address shall learn a password that way.
+        // Otherwise the stored password could be sent to an address of the admin's choice.
         if form.url != old.url && change.password.is_none() && !form.password.expose_secret().is_empty() {
             return Err(Error::Invalid(
                 "A new address needs the password again: the stored one is for the old address".to_owned(),
             ));
         }
         let (new, notes) = self.registry_that_answers(&form).await?;
-        // What is not given stays sealed as it is, but goes with what it belongs to.
+        // Secrets that are not given stay as they are, but are removed with the user name or certificate they belong
+        // to.
         let sealed = |secret, is_new: bool, value: &SecretString| {
             is_new.then(|| self.sealed(secret, &old.name, value).unwrap_or_default())
         };
@@ -222,14 +223,15 @@ impl App {
         Ok(CheckedRegistry { registry: Registry { next_scan_at, ..registry }, notes })
     }
 
-    /// The whole of a registry as it will be.
+    /// The complete form of a registry after a change.
     async fn changed(&self, old: &Registry, change: &RegistryChange) -> Result<RegistryForm> {
         let text = |given: &Option<String>, old: &str| given.clone().unwrap_or_else(|| old.to_owned());
         let list = |given: &Option<Vec<String>>, old: &[String]| given.clone().unwrap_or_else(|| old.to_vec());
         let (url, username) = (text(&change.url, &old.url), text(&change.username, &old.username));
         let client_certificate = text(&change.client_certificate, &old.client_certificate);
         let sealed = self.0.store.registry_secrets(old.id).await?;
-        // A secret goes with what it belongs to. One that is given anew need not be readable.
+        // A secret is removed with the user name or certificate it belongs to. One that is replaced need not be
+        // readable.
         let secret =
             |secret, given: &Option<SecretString>, sealed: Option<String>, goes: bool| -> Result<SecretString> {
                 match given {
@@ -257,8 +259,8 @@ impl App {
         })
     }
 
-    /// What is stored of a registry, once it has answered and taken the credentials; and what does not keep it from being
-    /// stored, but will keep its scans from being complete.
+    /// The registry as it is to be stored, once it has answered and accepted the credentials; and notes on what will
+    /// keep its scans from being complete.
     async fn registry_that_answers(&self, form: &RegistryForm) -> Result<(NewRegistry, Vec<String>)> {
         let given = |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().is_empty());
         let mut endpoint = Endpoint {
@@ -273,9 +275,9 @@ impl App {
                 key: given(&form.client_key),
             },
         };
-        // What is wrong with the registry is wrong with the request: the admin can mend it.
+        // A failure of the registry is an error of the request: the admin can fix it.
         let in_words = |why: registry::Error| Error::Invalid(why.to_string());
-        // Of listings, only whether they are given matters.
+        // One page is enough to know whether listings are allowed.
         let limits = Limits { pages: 1, ..self.impatient_limits() };
         Source::reach(&form.url, &form.org, form.kind, &limits, REACH).await.map_err(in_words)?;
         endpoint.kind = match form.kind {
@@ -339,7 +341,7 @@ impl App {
         found.ok_or_else(|| Error::NotFound("No registry found with that ID".to_owned()))
     }
 
-    /// What scans know of a registry's repositories, by name, only those after `after`.
+    /// A registry's repositories as of its scans, by name, only those after `after`.
     pub async fn registry_repositories(&self, id: RegistryId, after: &str, limit: u32) -> Result<Vec<Repository>> {
         self.registry_get(id).await?;
         Ok(self.0.store.repository_list(id, after, limit).await?)
@@ -356,7 +358,7 @@ impl App {
         known.ok_or_else(|| Error::NotFound("No registry found with that ID".to_owned()))
     }
 
-    /// Deletes a registry with its images, and the jobs that only it had. An unknown id is fine: it is gone.
+    /// Deletes a registry with its images, and the jobs that only it had. An unknown id is no error.
     pub async fn registry_delete(&self, id: RegistryId) -> Result<()> {
         if self.0.store.registry_delete(id, self.0.clock.now()).await? {
             tracing::info!(registry = %id, "registry deleted");
@@ -391,10 +393,11 @@ impl App {
         Ok(Source::open(&endpoint, limits, &self.0.hosts)?)
     }
 
-    /// What the container engine needs to pull from a registry; `None` where nothing is stored, or the registry is gone.
+    /// Credentials for the container engine to pull from a registry; `None` if none are stored, or the registry is
+    /// gone.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the password cannot be read.
+    /// [`Error::Invalid`] if the stored password cannot be read.
     pub(super) async fn registry_credentials(&self, id: RegistryId) -> Result<Option<Credentials>> {
         let Some(registry) = self.0.store.registry_get(id).await? else { return Ok(None) };
         let sealed = self.0.store.registry_secrets(id).await?;
@@ -402,7 +405,7 @@ impl App {
         Ok(password.map(|password| Credentials { username: registry.username, password }))
     }
 
-    /// For somebody who waits for the answer: it must come before the request's own time is over.
+    /// Limits for a user who waits: the answer must come before the request's own timeout.
     pub(super) fn impatient_limits(&self) -> Limits {
         let limits = self.limits();
         Limits {
@@ -433,7 +436,7 @@ impl App {
     }
 }
 
-/// What a registry does not list to us, though it answers: all its repositories, or the tags of those that are named.
+/// Notes on what a registry that answers does not list: its repositories, or the tags of those that are named.
 async fn unlisted(source: &Source, form: &RegistryForm) -> Vec<String> {
     let is_final = |why: &registry::Error| {
         use registry::Error::{Forbidden, LoginRequired, NotFound};
@@ -460,9 +463,9 @@ fn changed_meanwhile(registry: &Registry) -> Error {
     Error::Conflict(format!("Registry {name} was changed by somebody else meanwhile; look at it, and try again"))
 }
 
-/// Namespaces as images have them, each once. They need not exist yet.
+/// Normalises namespaces of repositories, without duplicates. They need not exist yet.
 fn checked_marks(marks: &VerifiedMarks) -> Result<VerifiedMarks> {
-    /// As of repositories.
+    /// The limit of repository names.
     const LONGEST: usize = 255;
     if marks.namespaces.len() > MOST_NAMED {
         return Err(Error::Invalid(format!("More than {MOST_NAMED} namespaces are named; mark the registry instead")));

@@ -1,5 +1,5 @@
-//! Images of registries that are not catalogued, for anybody who asks. A registry's password is used for what the registry was
-//! added for: only repositories that it includes are read, not too often, and what was read is kept for a moment.
+//! Labels of images that a registry has and the catalogue has not. A registry's password is used only for repositories
+//! that the registry includes; requests are rate-limited, and results are cached.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,13 +13,13 @@ use crate::registry::{Fetched, image_name, pull_host};
 use crate::scan::seed_label;
 use crate::seed::{LABEL, label};
 
-/// How long an answer is kept.
+/// How long a result is cached.
 const KEPT_FOR: TimeDelta = TimeDelta::seconds(60);
-/// Answers that are kept, and bytes of labels in them.
+/// Most cached results, and most bytes of labels in them.
 const MOST_KEPT: usize = 256;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
-/// What all who ask for such images share.
+/// Rate limit and cache, shared by all callers.
 pub(super) struct RemoteLabels {
     pace: Allowance<Asker>,
     kept: Mutex<HashMap<RemoteImage, Kept>>,
@@ -44,11 +44,11 @@ struct Kept {
     answer: Answer,
 }
 
-/// The label of an image, `None` where it has none; or why there is no image.
+/// An image's label, `None` if it has none; or why there is no image.
 type Answer = std::result::Result<Option<String>, String>;
 
 impl RemoteLabels {
-    /// With so many requests a minute for each who asks.
+    /// `per_minute`: requests of each caller.
     pub(super) fn new(per_minute: u32) -> Self {
         Self { pace: Allowance::new(per_minute), kept: Mutex::default() }
     }
@@ -87,23 +87,24 @@ impl Kept {
 }
 
 impl App {
-    /// The manifest text of an image that need not be catalogued. Only registries that an admin added are asked, and only for
-    /// repositories that they include, so that a stranger can use neither this service nor its passwords to read others.
+    /// The manifest text of an image that need not be in the catalogue. Only registries that an admin added are asked,
+    /// and only for repositories that they include, so that a stranger can use neither this service nor its passwords
+    /// to read others.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] where only those may ask who are logged in; [`Error::Invalid`] for an image that cannot be
-    /// named so; [`Error::NotFound`] for a host that nobody added, a repository that is not included, and an image without
-    /// a Seed manifest; [`Error::Throttled`]; [`Error::Registry`].
+    /// [`Error::Unauthenticated`] where a login is required (`auth.open_remote_images`); [`Error::Invalid`] for an
+    /// invalid image name; [`Error::NotFound`] for an unknown host, a repository that is not included, and an image
+    /// without a Seed manifest; [`Error::Throttled`]; [`Error::Registry`].
     pub async fn remote_manifest(&self, caller: &Caller, host: &str, image: &str) -> Result<String> {
         let label = self.remote_label(caller, host, image).await?;
         let label = label.ok_or_else(|| Error::NotFound(format!("the image has no label {LABEL}")))?;
         label::read(&label).map_err(|why| Error::NotFound(why.to_string()))
     }
 
-    /// The raw Seed label of such an image; `None` for one that carries none.
+    /// The raw Seed label of such an image; `None` if it has none.
     ///
     /// # Errors
-    /// As [`App::remote_manifest`], but not for what the label holds.
+    /// As [`App::remote_manifest`], but the label's content is not checked.
     pub(super) async fn remote_label(&self, caller: &Caller, host: &str, image: &str) -> Result<Option<String>> {
         let asker = match &caller.session {
             Some(session) => Asker::User(session.user.id),
@@ -112,7 +113,7 @@ impl App {
             }
             None => Asker::Stranger(caller.network),
         };
-        // The old service's words, for names that carry a port by mistake.
+        // The old service's text, for names that carry a port by mistake.
         if image.split('@').next().is_some_and(|name| name.matches(':').count() > 1) {
             return Err(Error::Invalid("More than one colon in image name".to_owned()));
         }
@@ -135,7 +136,8 @@ impl App {
         answer.map_err(Error::NotFound)
     }
 
-    /// Of several registries on the host, such as namespaces of Docker Hub, the one whose organisation is closest.
+    /// Of several registries on the host, such as namespaces of Docker Hub, the one with the longest organisation that
+    /// fits.
     async fn registry_that_includes(&self, host: &str, repository: &str) -> Result<Registry> {
         let mut registries = self.registry_list().await?;
         registries.retain(|registry| !host.is_empty() && registry.host == pull_host(host));

@@ -1,4 +1,4 @@
-//! Scans: ask for one, wait for it, do it, look at it, and the schedule that asks by itself.
+//! Scans: request, wait, perform, list, and the schedule that requests them.
 
 use std::time::Duration;
 
@@ -12,31 +12,31 @@ use crate::registry::Source;
 use crate::scan::{self, Input, Progress};
 use crate::store::{self, ClaimedScan, ScanRequest, ScanResult, Store};
 
-/// A scan that was taken up more often than this is given up: whatever ends its workers, or keeps its result from being
-/// stored, must not make us ask the registry for ever.
+/// Most attempts of a scan: whatever interrupts its workers, or keeps its result from being stored, must not make us
+/// query the registry for ever.
 const MOST_ATTEMPTS: i64 = 5;
 
-/// How often a scan is looked at that another process may do.
+/// Poll interval for a scan that another process may perform.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A scan that was asked for.
+/// A requested scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryScan {
     pub registry: RegistryId,
     pub scan: ScanId,
 }
 
-/// How waiting for scans ended.
+/// The result of waiting for scans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanOutcome {
-    /// All are over, well or badly, and searches see the result.
+    /// All have ended, successfully or not, and searches see the result.
     Ended,
-    /// Some go on.
+    /// Some are still active.
     GoesOn,
 }
 
 impl App {
-    /// Asks for a scan of one registry; an active one is joined.
+    /// Requests a scan of one registry; an active one is joined.
     pub async fn scan_request(&self, registry: RegistryId, trigger: ScanTrigger) -> Result<ScanId> {
         let asked = self.0.store.scan_request(registry, trigger, self.0.clock.now()).await?;
         let id = match asked {
@@ -50,13 +50,13 @@ impl App {
         Ok(id)
     }
 
-    /// Agrees that what a held scan missed is gone: asks for another one, which removes it if it is still not there.
+    /// Confirms that what a held scan missed is gone: requests another scan, which removes it if it is still missing.
     ///
     /// # Errors
     /// [`Error::Conflict`] for a scan that is not held or not the registry's last one, and while another one is active.
     pub async fn scan_confirm(&self, id: ScanId) -> Result<ScanId> {
         let scan = self.scan_get(id).await?;
-        // What hooks asked for in between says nothing of the registry as a whole.
+        // Scans requested by hooks in between do not cover the whole registry, so they do not count.
         let last = self.0.store.scan_list_last().await?.into_iter().find(|last| last.registry_id == scan.registry_id);
         if scan.state != ScanState::Held || last.is_some_and(|last| last.id != id) {
             let state = scan.state.as_str();
@@ -77,8 +77,8 @@ impl App {
         }
     }
 
-    /// Stops a scan that waits or runs. What it has stored stays, and nothing is removed. Whoever is at it hears of it within
-    /// two seconds.
+    /// Cancels a scan that is queued or runs. What it has stored stays, and nothing is removed. Its worker notices
+    /// within two seconds.
     ///
     /// # Errors
     /// [`Error::Conflict`] for a scan that has ended.
@@ -94,13 +94,13 @@ impl App {
         self.scan_get(id).await
     }
 
-    /// Asks for a scan of every registry.
+    /// Requests a scan of every registry.
     pub async fn scan_request_all(&self) -> Result<Vec<RegistryScan>> {
         let mut asked = Vec::new();
         for registry in self.registry_list().await? {
             match self.scan_request(registry.id, ScanTrigger::Manual).await {
                 Ok(scan) => asked.push(RegistryScan { registry: registry.id, scan }),
-                // Deleted in this moment.
+                // The registry was deleted meanwhile.
                 Err(Error::NotFound(_)) => {}
                 Err(why) => return Err(why),
             }
@@ -108,7 +108,7 @@ impl App {
         Ok(asked)
     }
 
-    /// Waits until the scans are over and searches see their results, but not longer than `most`.
+    /// Waits until the scans have ended and searches see their results, but not longer than `most`.
     pub async fn scan_wait(&self, scans: &[ScanId], most: Duration) -> Result<ScanOutcome> {
         match tokio::time::timeout(most, self.until_ended(scans)).await {
             Ok(ended) => ended.map(|()| ScanOutcome::Ended),
@@ -119,9 +119,9 @@ impl App {
     async fn until_ended(&self, scans: &[ScanId]) -> Result<()> {
         let mut ended = self.0.signals.scan_ended.subscribe();
         for id in scans {
-            // A deleted scan is over too.
+            // A deleted scan has ended too.
             while self.0.store.scan_get(*id).await?.is_some_and(|scan| scan.state.is_active()) {
-                // Another process may be the one that scans; it cannot wake us, so look again now and then.
+                // Another process may perform the scan; it cannot wake us, so poll too.
                 _ = tokio::time::timeout(LOOK, ended.changed()).await;
             }
         }
@@ -138,7 +138,7 @@ impl App {
         Ok(self.0.store.scan_list(registry, before, limit).await?)
     }
 
-    /// One scan. Who is told that it is over finds its result: the index is brought up to date first.
+    /// One scan. If it has ended, the index is brought up to date first, so that its result can be found.
     pub async fn scan_get(&self, id: ScanId) -> Result<Scan> {
         let known = self.0.store.scan_get(id).await?;
         let scan = known.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))?;
@@ -151,7 +151,7 @@ impl App {
         Ok(scan)
     }
 
-    /// The scan as soon as it is otherwise than somebody has seen it. Progress is stored every second or two.
+    /// Returns the scan as soon as it differs from `seen`. Progress is stored every second or two.
     pub async fn scan_next(&self, seen: &Scan) -> Result<Scan> {
         let mut ended = self.0.signals.scan_ended.subscribe();
         loop {
@@ -159,18 +159,18 @@ impl App {
             if scan != *seen {
                 return Ok(scan);
             }
-            // Another process may be the one that scans, as above.
+            // Another process may perform the scan, as above.
             _ = tokio::time::timeout(LOOK, ended.changed()).await;
         }
     }
 
-    /// What a scan met, in order.
+    /// The problems that a scan found, in order.
     pub async fn scan_problems(&self, id: ScanId, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
         self.scan_get(id).await?;
         Ok(self.0.store.scan_problem_list(id, after, limit).await?)
     }
 
-    /// Asks for the scans that the schedule wants now. A schedule seen for the first time starts from now.
+    /// Requests the scans that are due by schedule. The period of a new schedule starts now.
     pub async fn scan_due(&self) -> Result<()> {
         self.follow_hints().await?;
         let now = self.0.clock.now();
@@ -184,7 +184,7 @@ impl App {
                     })?;
                     self.0.store.registry_set_next_scan(registry.id, next).await?;
                 }
-                // A changed default brings a scan forward; "off" takes it away.
+                // A changed default schedule may bring a scan forward; "off" cancels it.
                 planned if planned.is_none() != next.is_none() || planned > next => {
                     self.0.store.registry_set_next_scan(registry.id, next).await?;
                 }
@@ -194,7 +194,7 @@ impl App {
         Ok(())
     }
 
-    /// Asks for scans where hints were left: they came when a scan was about to end, or nobody was there to follow them.
+    /// Requests scans for hints that came while a scan was about to end, or while no service ran.
     async fn follow_hints(&self) -> Result<()> {
         for registry in self.0.store.hint_registries(self.0.clock.now()).await? {
             match self.scan_request(registry, ScanTrigger::Hook).await {
@@ -205,7 +205,7 @@ impl App {
         Ok(())
     }
 
-    /// When the registry's schedule, or the default one, asks for its next scan.
+    /// When the next scan is due by the registry's schedule, or the default one.
     pub(super) fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let scan = &self.settings().scan;
         let schedule = if registry.schedule.is_empty() { &scan.schedule } else { &registry.schedule };
@@ -219,10 +219,10 @@ impl App {
         }
     }
 
-    /// Takes up one waiting scan and does it. False: there was none.
+    /// Claims one queued scan and performs it. False: there was none.
     ///
-    /// Killed at any await, the scan's lease runs out and another worker starts it over, with the same outcome. At a
-    /// graceful `stop` it goes back into the queue at once.
+    /// Killed at any await, the scan's lease expires and another worker resumes it, with the same outcome. On a
+    /// graceful `stop` it is released to the queue at once.
     pub async fn scan_work(&self, stop: &CancellationToken) -> Result<bool> {
         self.scans_give_back().await?;
         let now = self.0.clock.now();
@@ -244,8 +244,8 @@ impl App {
         self.index_bring_up_to_date().await.map(|()| true)
     }
 
-    /// An error ended a scan that is ours: it goes back into the queue, at once or as soon as the database can be asked. Who
-    /// takes it up goes on where it was.
+    /// Returns a scan that an error ended to the queue, at once or as soon as the database can be reached. The next
+    /// worker resumes it.
     async fn scan_interrupted(&self, claim: &ClaimedScan, why: &Error) {
         let is_stores = matches!(why, Error::StoreAway(_));
         tracing::warn!(scan = %claim.id, %why, "an error ended a scan; it goes on later");
@@ -262,7 +262,7 @@ impl App {
         Ok(())
     }
 
-    /// False: the scan is not ours any more.
+    /// False: the lease is lost.
     async fn scan_claimed(&self, store: &Store, claim: &ClaimedScan, stop: &CancellationToken) -> Result<bool> {
         let Some(registry) = store.registry_get(claim.registry_id).await? else { return Ok(false) };
         let asked = store.scan_get(claim.id).await?;
@@ -299,7 +299,7 @@ impl App {
                     hold_percent: settings.hold_percent,
                     relist_after: TimeDelta::hours(i64::from(settings.relist_hours)),
                     step: Duration::from_secs(u64::from(settings.step_seconds)),
-                    // Longer than what one request may wait for by itself.
+                    // Longer than one request may wait by itself.
                     patience: Duration::from_secs(u64::from(
                         2 * settings.longest_wait_seconds + settings.request_timeout_seconds,
                     )),
@@ -321,13 +321,13 @@ impl App {
                 }
             }
             Err(why @ (Error::Internal(_) | Error::StoreAway(_))) => return Err(why),
-            // The stored address or password cannot be used.
+            // The stored URL or password cannot be used.
             Err(why) => scan::failed(&why, ScanCounts::default()),
         };
         self.finish(&registry, claim, &result).await
     }
 
-    /// False: the scan is not ours any more.
+    /// False: the lease is lost.
     async fn finish(&self, registry: &Registry, claim: &ClaimedScan, result: &ScanResult) -> Result<bool> {
         match self.0.store.in_background().scan_finish(claim, result, self.0.clock.now()).await {
             Ok(()) => {
@@ -339,7 +339,7 @@ impl App {
         }
     }
 
-    /// Renews the lease and stores progress until it is lost.
+    /// Renews the lease and stores progress, until the lease is lost.
     async fn until_lease_lost(&self, claim: &ClaimedScan, progress: &Progress, source: &Source) {
         let every = Duration::from_secs(u64::from(self.settings().scan.lease_seconds)).div_f64(6.0);
         let mut ticks = tokio::time::interval(every.min(Duration::from_secs(2)));
@@ -360,7 +360,7 @@ impl App {
     }
 }
 
-/// The next time a schedule asks for a scan after `now`: five cron fields in UTC. `None` for `off` and for empty.
+/// The first time after `now` when a schedule is due: five cron fields in UTC. `None` for `off` and for empty.
 pub(super) fn next_scan(schedule: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     if schedule.is_empty() || schedule == "off" {
         return Ok(None);
@@ -374,14 +374,14 @@ pub(super) fn next_scan(schedule: &str, now: DateTime<Utc>) -> Result<Option<Dat
     cron.find_next_occurrence(&now, false).map(Some).map_err(|why| unreadable(&why))
 }
 
-/// How much later than its schedule a registry starts: always the same for one registry, spread over all.
+/// Delay of a registry's scheduled scans: constant for a registry, spread over all of them.
 fn jitter(registry: RegistryId, minutes: u32) -> TimeDelta {
-    // Knuth's multiplicative hash: neighbouring ids end far apart.
+    // Knuth's multiplicative hash spreads neighbouring ids.
     let spread = (registry.0 as u64).wrapping_mul(2_654_435_761) % (u64::from(minutes) * 60).max(1);
     TimeDelta::seconds(spread as i64)
 }
 
-/// What is not complete wants somebody to look.
+/// Incomplete scans are logged at a level that operators see.
 fn report(registry: &Registry, id: ScanId, result: &ScanResult) {
     let counts = &result.step.counts;
     macro_rules! tell {

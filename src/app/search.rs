@@ -1,4 +1,4 @@
-//! Search.
+//! Searches of jobs and images, suggestions, and cursors.
 
 use std::collections::HashMap;
 
@@ -16,23 +16,23 @@ use crate::search::{
 use crate::seed::manifest;
 use crate::store;
 
-/// Which part of a ranking is wanted, and of what.
+/// Options of a search.
 #[derive(Clone, Debug)]
 pub struct Page {
     pub limit: usize,
-    /// Where the page before ended, as its [`Ranked::next`] said.
+    /// Cursor of the page, from [`Ranked::next`] of the page before.
     pub cursor: Option<String>,
     pub order: Order,
-    /// Any of the values of a facet, for each facet that is named.
+    /// Facet values to narrow by: for each facet that is named, any of its values.
     pub filters: Vec<(Facet, String)>,
-    /// Whether to count the values of facets.
+    /// Whether to count facet values.
     pub count: bool,
-    /// Whether to show where results match.
+    /// Whether to return highlights.
     pub highlight: bool,
 }
 
 impl Page {
-    /// The whole ranking, as the legacy addresses answer it.
+    /// The whole ranking, as the legacy routes return it.
     pub const ALL: Page = Page {
         limit: usize::MAX,
         cursor: None,
@@ -49,32 +49,32 @@ pub struct Match<T> {
     pub item: T,
     /// The higher the better; comparable within one search only.
     pub score: f32,
-    /// Where it matches; empty unless asked for.
+    /// Highlighted fields; empty unless requested.
     pub highlights: Vec<Highlight>,
-    /// Of a job, the image that matches, where none does that represents the job.
+    /// For a job: the matching image, if none of the images that represent the job matches.
     pub matched: Option<Image>,
 }
 
-/// Results, best first.
+/// A page of results, best first.
 #[derive(Debug)]
 pub struct Ranked<T> {
-    /// How many there are in all.
+    /// Results of all pages.
     pub total: u64,
     pub items: Vec<Match<T>>,
-    /// What to hand in for the next page; `None` on the last.
+    /// Cursor of the next page; `None` on the last.
     pub next: Option<String>,
-    /// Empty unless asked for.
+    /// Facet counts; empty unless requested.
     pub facets: Vec<(Facet, Vec<Count>)>,
-    /// The query as it was probably meant, where a word of it is unknown.
+    /// A corrected query, if a word of it is unknown.
     pub did_you_mean: Option<String>,
 }
 
-/// What somebody may be typing.
+/// Suggestions for a query that is being typed.
 #[derive(Debug)]
 pub struct Suggestions {
-    /// The whole text as it may go on, the most frequent first.
+    /// Completions of the whole text, the most frequent first.
     pub completions: Vec<String>,
-    /// What is found by what was typed so far.
+    /// Jobs that match the text so far.
     pub jobs: Vec<JobSummary>,
     /// As in [`Ranked`].
     pub did_you_mean: Option<String>,
@@ -120,9 +120,9 @@ impl App {
         Ok(ranked(found, images, highlights, |image| image.id.0))
     }
 
-    /// What somebody may be typing: jobs that match so far, and words that go on as the last one begins.
+    /// Suggestions for a query that is being typed: matching jobs, and completions of its last word.
     pub async fn suggest(&self, typed: &str, limit: usize) -> Result<Suggestions> {
-        /// Words of so many jobs are looked at.
+        /// Completions come from the words of so many jobs.
         const LOOKED: usize = 50;
         let Ranked { items, did_you_mean, .. } =
             self.search_jobs(Some(typed), &Page { limit: limit.max(LOOKED), ..Page::ALL }).await?;
@@ -162,7 +162,8 @@ impl App {
     }
 }
 
-/// While the database is away results are what the index knows of them, and the rows that were shown last.
+/// While the database is unreachable, results are made from the fields in the index and from the rows that were shown
+/// last.
 impl App {
     fn job_outlines(&self, found: &Found) -> Result<Vec<JobSummary>> {
         let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
@@ -243,16 +244,16 @@ fn outline(hit: &Hit, outline: Outline) -> JobSummary {
     }
 }
 
-/// Nothing, where the database is away.
+/// The default value if the database is unreachable.
 fn unless_away<T: Default>(outcome: Result<T>) -> Result<T> {
     if matches!(outcome, Err(Error::StoreAway(_))) { Ok(T::default()) } else { outcome }
 }
 
-/// Where images match, by image.
+/// Highlights by image.
 type Highlights = HashMap<i64, Vec<Highlight>>;
 
 impl App {
-    /// Of the images that stand for jobs.
+    /// Highlights of the images that stand for jobs.
     async fn job_highlights(&self, found: &Found) -> Result<Highlights> {
         if found.marks.is_empty() {
             return Ok(Highlights::new());
@@ -269,7 +270,7 @@ async fn highlights(found: &Found, images: Vec<Image>) -> Result<Highlights> {
     Ok(tokio::task::spawn_blocking(of).await?)
 }
 
-/// Puts scores and highlights to rows. Rows that vanished since the index was written are missing on both sides.
+/// Joins hits with rows and highlights. Hits whose rows have vanished since the index was written are left out.
 fn ranked<T>(found: Found, rows: Vec<T>, mut highlights: Highlights, id: impl Fn(&T) -> i64) -> Ranked<T> {
     let mut rows = rows.into_iter().peekable();
     let mut items = Vec::new();
@@ -317,7 +318,7 @@ fn ids<T>(found: &Found, id: impl Fn(i64) -> T) -> Vec<T> {
     found.hits.iter().map(|hit| id(hit.id)).collect()
 }
 
-/// The last hit of a page, exactly: scores compare by their bits.
+/// Encodes the position of the last hit of a page. Scores are encoded by their bits, so that they compare exactly.
 fn write_cursor(place: &Place) -> String {
     let value = match &place.value {
         PlaceValue::Score(score) => format!("{:x}", score.to_bits()),

@@ -1,4 +1,4 @@
-//! Starting: the data directory, its lock, keys, database, index and the first admin.
+//! Start-up: the data directory, its lock, keys, database, index and the first admin.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -24,7 +24,7 @@ use crate::registry::{Hosts, Private};
 use crate::search::{self, Index, Synonyms};
 use crate::store::{self, Address, Store};
 
-/// Where the first admin's random password is kept.
+/// File of the first admin's random password.
 pub const PASSWORD_FILE: &str = "initial-admin-password";
 
 /// Why the service cannot start; the text says what to do.
@@ -60,10 +60,10 @@ pub enum StartError {
     Index(#[from] super::Error),
 }
 
-/// What became of the first admin.
+/// How the first admin was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstAdmin {
-    /// There are users already.
+    /// Users exist already.
     NotNeeded,
     /// Made with the configured password.
     Given,
@@ -85,11 +85,11 @@ impl App {
         let keys = keys::load(&settings, &store).await?;
         keys::examine(&store, &keys).await?;
         if settings.database.url.expose_secret().is_empty() {
-            // Nobody else can be scanning: the lock is ours.
+            // No other process scans: the lock is ours.
             warn_if_kept("scans", store.scan_release_all().await.map(drop));
         }
         let host = host_id(&settings.data).map_err(data_error)?;
-        // Nobody else has this silo's runs: the lock is ours.
+        // No other process has this silo's runs: the lock is ours.
         warn_if_kept("runs", store.run_release_host(&host).await.map(drop));
         warn_if_kept("room for uploads", store.upload_release_host(&host).await.map(drop));
         let uploads = settings.in_data("uploads");
@@ -105,7 +105,7 @@ impl App {
         }
         match app.index_start().await {
             Err(why @ Error::StoreAway(_)) => return Err(why.into()),
-            // Searches say that they have to wait, or show what there was; the rest works.
+            // Searches report that the index is being built, or use the old one; the rest works.
             Err(why) => tracing::error!(%why, "the search index could not be brought up to date; it is tried again"),
             Ok(()) => {}
         }
@@ -113,8 +113,8 @@ impl App {
         Ok((app, admin))
     }
 
-    /// Opens the database beside a service that may be running, for the account commands. Has an empty index, and must
-    /// not scan.
+    /// Opens the database beside a service that may be running, for the account commands. Its index is empty, so it
+    /// must not scan.
     ///
     /// # Errors
     /// [`StartError`].
@@ -178,7 +178,7 @@ impl App {
         })))
     }
 
-    /// Makes the first admin when there is no user. Killed in between, the next start finishes it with the same
+    /// Creates the first admin if there is no user. After a kill in between, the next start finishes it with the same
     /// password.
     async fn first_admin(&self) -> Result<FirstAdmin, StartError> {
         if !self.0.store.user_list().await?.is_empty() {
@@ -211,7 +211,7 @@ impl App {
     }
 }
 
-/// Refuses a database file that has lost its content: a new catalogue in its place would look as if all were well.
+/// Refuses a database file that has lost its content: a new catalogue in its place would hide the loss.
 pub(super) fn refuse_emptied(settings: &Settings) -> Result<(), StartError> {
     let path = settings.sqlite_path();
     let is_emptied = settings.database.url.expose_secret().is_empty()
@@ -223,7 +223,7 @@ pub(super) fn refuse_emptied(settings: &Settings) -> Result<(), StartError> {
     }
 }
 
-/// Refuses a folder in which no service has begun: a command that looks into it must not make one.
+/// Refuses a folder without SILO's data: commands that inspect an installation must not create one.
 pub(super) fn require_data(settings: &Settings) -> Result<(), StartError> {
     let is_ours = settings.database.url.expose_secret().is_empty();
     if !settings.data.is_dir() || is_ours && !settings.sqlite_path().exists() {
@@ -233,10 +233,10 @@ pub(super) fn require_data(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The database of a configuration.
+/// Opens the configured database.
 ///
 /// # Errors
-/// [`StartError`], saying what to do.
+/// [`StartError`], with advice.
 pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     let address = address(settings);
     let folder = match &address {
@@ -248,8 +248,8 @@ pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     Store::connect(&address).await.map_err(|why| if has_room { why.into() } else { StartError::Full { folder, why } })
 }
 
-/// What the last process left goes on when its lease has run out: no reason not to start where it cannot be given back, as on a full
-/// disk.
+/// Logs that leases of the last process could not be released, as on a full disk. They expire by themselves, which is
+/// no reason not to start.
 fn warn_if_kept(what: &str, released: store::Result<()>) {
     if let Err(why) = released {
         tracing::warn!(%why, "{what} of the last process go on when their leases have run out");
@@ -264,12 +264,12 @@ pub(super) fn address(settings: &Settings) -> Address {
     }
 }
 
-/// What tells this silo from others on the same database; kept with what it has.
+/// Id of this silo among all on the same database, kept in the data directory.
 fn host_id(data: &Path) -> std::io::Result<String> {
     kept(&data.join("host.id"), random_id)
 }
 
-/// What a file holds; if there is none, it is made.
+/// Reads a file; creates it if it is missing.
 fn kept(file: &Path, make: impl FnOnce() -> String) -> std::io::Result<String> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(text.trim().to_owned()),
@@ -282,7 +282,7 @@ fn kept(file: &Path, make: impl FnOnce() -> String) -> std::io::Result<String> {
     }
 }
 
-/// Our own synonyms, and those of a file, if one is named.
+/// The built-in synonyms, and those of a file, if configured.
 fn read_synonyms(path: &Path) -> Result<Synonyms, StartError> {
     if path.as_os_str().is_empty() {
         return Ok(Synonyms::default());

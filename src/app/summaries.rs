@@ -1,5 +1,5 @@
-//! The rows of jobs that were shown a moment ago: whoever types gets nearly the same results with each key stroke, and
-//! asking the database for them is a good part of what a search takes.
+//! Cache of job rows that were shown a moment ago: a client that searches while its user types gets nearly the same
+//! results with each key stroke, and reading them from the database is a large part of a search's time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use super::{App, Result};
 use crate::catalog::{JobId, JobSummary};
 
-/// As long as the index may be behind the database.
+/// How long rows are cached: as long as the index may lag behind the database.
 const KEPT: Duration = Duration::from_secs(1);
-/// The most rows.
+/// Most cached rows.
 const MOST: usize = 5_000;
 
-/// Rows that may be shown once more.
+/// The cached rows, if any.
 #[derive(Default)]
 pub(super) struct Summaries(Mutex<Option<Kept>>);
 
 struct Kept {
     since: Instant,
-    /// Of the index; with another one rows are other rows.
+    /// Revision of the index: with another one, the rows may differ.
     revision: i64,
     rows: HashMap<JobId, JobSummary>,
 }
@@ -46,7 +46,7 @@ impl Summaries {
         ids.iter().filter_map(|id| Some((*id, kept.rows.get(id)?.clone()))).collect()
     }
 
-    /// Rows as they were last shown, however old.
+    /// The cached rows, however old.
     pub(super) fn last(&self, ids: &[JobId]) -> HashMap<JobId, JobSummary> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = kept.as_ref() else { return HashMap::new() };

@@ -1,5 +1,4 @@
-//! Judging a manifest for somebody who asks. The rules are `seed::validate`'s; here is only where the manifest comes
-//! from.
+//! Validates a manifest on request. The rules are in `seed::validate`; here is only where the manifest comes from.
 
 use std::time::Duration;
 
@@ -11,13 +10,13 @@ use crate::registry::image_name;
 use crate::scan;
 use crate::seed::validate::{self, Report, Rules};
 
-/// How long a manifest waits for its turn.
+/// How long a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// What is to be judged.
+/// The manifest to validate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// The manifest itself, whatever bytes it is made of.
+    /// The manifest itself, of any bytes.
     Manifest(Bytes),
     /// The manifest of a catalogued image.
     ImageId(ImageId),
@@ -25,19 +24,19 @@ pub enum Subject {
     Image(String),
 }
 
-/// A subject at hand.
+/// A manifest that was loaded.
 enum Found {
     Manifest(Bytes),
-    /// The image's raw label, where it has one.
+    /// The image's raw label; `None` if it has none.
     Label(Option<String>),
 }
 
 impl App {
-    /// Judges a manifest. One that breaks every rule, and an image without one, give a report and no error.
+    /// Validates a manifest. An invalid one, and an image without one, give a report and no error.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an image that nobody knows or may ask for; those of [`App::remote_manifest`] for one that
-    /// is not catalogued.
+    /// [`Error::NotFound`] for an image that is unknown or must not be read; those of [`App::remote_manifest`] for one
+    /// that is not in the catalogue.
     pub async fn validate(&self, caller: &Caller, subject: Subject, rules: Rules) -> Result<Report> {
         let found = match subject {
             Subject::Manifest(text) => Found::Manifest(text),
@@ -52,16 +51,16 @@ impl App {
             Found::Label(Some(label)) => validate::judge_label(&label, rules),
             Found::Label(None) => validate::judge_unlabelled(rules),
         };
-        // A mebibyte that is made to be slow takes a tenth of a second.
+        // The slowest manifest of a mebibyte takes a tenth of a second.
         let place = tokio::time::timeout(WAIT, self.0.judgements.acquire()).await;
         let busy = "Too many manifests are being judged; try again later";
         let Ok(Ok(_place)) = place else { return Err(Error::Unavailable(busy.to_owned())) };
         Ok(tokio::task::spawn_blocking(judge).await?)
     }
 
-    /// Judges some of the manifests that older rules judged when they were stored; whether there may be more.
+    /// Validates again some of the stored manifests that were judged by older rules; whether there may be more.
     pub async fn judge_again(&self) -> Result<bool> {
-        /// How many at once: some tens of milliseconds of work.
+        /// Manifests at once: some tens of milliseconds of work.
         const BATCH: u32 = 500;
         let store = self.0.store.in_background();
         let stale = store.content_stale(BATCH).await?;
@@ -75,7 +74,7 @@ impl App {
         Ok(there_may_be_more)
     }
 
-    /// The catalogued image that a pull reference names.
+    /// The catalogued image of a pull reference.
     pub(super) async fn image_by_reference(&self, reference: &str) -> Result<Option<Image>> {
         // Images of a layout on disk have no host.
         for (host, name) in reference.split_once('/').into_iter().chain([("", reference)]) {
@@ -88,7 +87,7 @@ impl App {
         Ok(None)
     }
 
-    /// The raw label of an image that is not catalogued, read now.
+    /// The raw label of an image that is not in the catalogue, read from its registry.
     async fn label_by_reference(&self, caller: &Caller, reference: &str) -> Result<Option<String>> {
         let unnamed = || {
             Error::NotFound(format!(

@@ -1,4 +1,4 @@
-//! What runs need of the machine: an engine, mounts, and what jobs can reach.
+//! Checks of what runs need of the machine: a container engine, mounts, and the network of jobs.
 
 use tokio::task::spawn_blocking;
 
@@ -10,7 +10,8 @@ use crate::engine::docker::{Docker, EngineChoice};
 use crate::engine::hold::may_mount;
 use crate::engine::runtime::Runtime as _;
 
-/// The engine at an address, or the configured one; and whether it sees what SILO mounts.
+/// Checks the engine at an address, else the configured one, else one at the usual sockets; and whether it sees mounts
+/// that SILO makes.
 pub(super) async fn engine(settings: &Settings, at: Option<String>) -> Vec<Finding> {
     const ABOUT: &str = "container engine";
     let configured = engine_choice(settings);

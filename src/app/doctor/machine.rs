@@ -1,4 +1,4 @@
-//! What the machine gives the service: folders, files, disks, handles.
+//! Checks of what the machine gives the service: the data directory, its files, and disk space.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,7 +15,7 @@ use crate::engine::disk::space;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Bits of a mode that are for others than the owner.
+/// Permission bits of a file for group and others.
 fn others(path: &Path) -> u32 {
     fs::metadata(path).map_or(0, |about| about.permissions().mode() & 0o077)
 }
@@ -58,7 +58,7 @@ pub(super) fn data_folder(settings: &Settings) -> Finding {
     }
 }
 
-/// Files of the data directory, and of the database, that others may read or write; keys have a finding of their own.
+/// Files of the data directory and of the database that others may read or write; key files have a check of their own.
 fn open_files(settings: &Settings) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(&settings.data).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -77,7 +77,7 @@ fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Room on the disk of the database, and on that of runs, if it is another place; nothing where they are not there yet.
+/// Free space for the database and for runs, once the data directory exists; and files of runs that cannot be removed.
 pub(super) fn disks(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     if settings.data.is_dir() {

@@ -1,4 +1,4 @@
-//! Clocks, and what was stored by one that was ahead.
+//! Checks of the clock, and of stored times that lie in the future.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,9 +7,9 @@ use crate::app::runs::RUN_LEASE;
 use crate::config::Settings;
 use crate::store::StoredTimes;
 
-/// What clocks that follow a time server may differ by.
+/// Difference that clocks synchronised by a time server may have.
 const ALIKE: TimeDelta = TimeDelta::seconds(5);
-/// From here on processes take each other's work.
+/// From this difference on, processes take over each other's leases.
 const APART: TimeDelta = TimeDelta::seconds(30);
 
 pub(super) fn clock(times: &StoredTimes, now: DateTime<Utc>) -> Finding {

@@ -1,4 +1,4 @@
-//! Runs that are done again.
+//! Reruns of runs.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::seed::environment::variable_name;
 use secrecy::SecretString;
 
 impl App {
-    /// Queues a run again, with what is to be different.
+    /// Queues a run again, with changes.
     ///
     /// # Errors
     /// As [`App::run_submit`]; [`Error::NotFound`] for a run that the user may not see.
@@ -27,7 +27,8 @@ impl App {
         Ok(record)
     }
 
-    /// What was asked for, with what is to be different; and the very image that was run before, whatever became of its tag.
+    /// The form of the earlier run with changes applied; and the very image that was run, whatever its tag points to
+    /// now.
     pub(super) async fn form_again(
         &self,
         session: &Session,
@@ -51,7 +52,7 @@ impl App {
     }
 }
 
-/// The old values, with the new ones in place of those of the same names.
+/// The old values, with the new ones replacing those of the same names.
 pub(super) fn replaced<T: Clone>(
     old: impl Iterator<Item = (String, T)>,
     new: &[(String, T)],
@@ -61,7 +62,7 @@ pub(super) fn replaced<T: Clone>(
     kept.chain(new.iter().cloned()).collect()
 }
 
-/// What was asked for, with what is to be different.
+/// The form of the earlier run, with changes applied.
 fn changed(spec: RunSpec, secrets: Secrets, old: &Record, change: &RunChange) -> Result<RunForm> {
     let files = with_queries(&spec.files, &secrets);
     let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);

@@ -1,5 +1,5 @@
-//! Everything of a run as one file, made piece by piece as somebody takes it: nothing of it is ever whole in memory, and a
-//! reader that is slow holds no thread.
+//! A run as one tar or zip archive, produced piece by piece as the client reads: never whole in memory, and a slow
+//! reader blocks no thread.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,32 +18,32 @@ use super::super::Result;
 use super::files::RunFolder;
 use crate::engine::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
 
-/// Bytes of a piece, or a little more.
+/// Size of a piece, in bytes; a piece may be a little larger.
 const PIECE: usize = 128 * 1024;
 /// Bytes that are read at once.
 const BLOCK: usize = 64 * 1024;
-/// What the parts of a tar file are multiples of.
+/// Block size of the tar format, in bytes: each part is padded to a multiple of it.
 const RECORD: u64 = 512;
 
-/// The form of an archive.
+/// The format of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveForm {
     Tar,
     Zip,
 }
 
-/// A file that goes into an archive, under this name.
+/// A file to be added to an archive, under this name.
 struct Entry {
     name: String,
     path: PathBuf,
 }
 
 impl RunFolder {
-    /// The run's record, logs and outputs, each below a folder of the run's id, in pieces. An error among them means that the
-    /// archive breaks off.
+    /// The run's record, logs and outputs, each below a folder named by the run's id, in pieces. An error among them
+    /// truncates the archive.
     ///
     /// # Errors
-    /// [`super::super::Error::NotFound`] when an output is gone.
+    /// [`super::super::Error::NotFound`] if an output no longer exists.
     pub async fn archive(self, form: ArchiveForm) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
         let entries = spawn_blocking(move || self.entries()).await??;
         Ok(stream::unfold(Some(Archive::new(entries, form)), async |archive| {
@@ -70,7 +70,7 @@ impl RunFolder {
                 add(name.clone(), self.root().join(name));
             }
         }
-        // What was never written, because the run did not come so far, is left out.
+        // Files that were never written, because the run did not get that far, are left out.
         entries.retain(|entry| entry.path.is_file());
         for file in self.all()? {
             entries.push(Entry { name: format!("{id}/output/{}", file.left.path), path: file.path });
@@ -79,10 +79,10 @@ impl RunFolder {
     }
 }
 
-/// An archive that is being made.
+/// An archive while it is produced.
 struct Archive {
     entries: IntoIter<Entry>,
-    /// The file that is being added, what was said of its size, and how much of that is still to come.
+    /// The file that is being added, the size in its header, and how much of it is still to come.
     open: Option<(File, u64, u64)>,
     writer: Writer,
     made: Made,
@@ -94,7 +94,7 @@ enum Writer {
     Done,
 }
 
-/// What was made and not taken yet.
+/// Bytes that were produced and not read yet.
 #[derive(Clone, Default)]
 struct Made(Arc<Mutex<Vec<u8>>>);
 
@@ -137,7 +137,7 @@ impl Archive {
                 header.set_size(size);
                 header.set_mode(0o644);
                 header.set_mtime(modified(&file));
-                // Its content follows by hand, as it is taken.
+                // Only the header: the content follows in `go_on`, as the client reads.
                 tar.append_data(&mut header, name, io::empty())?;
             }
             Writer::Zip(zip, taken) => {
@@ -150,7 +150,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds a block of a file. It is as long as was said of it: what it has grown by is left out, what it has lost is zeroes.
+    /// Adds a block of a file. The file keeps the size in its header: growth is left out, loss is filled with zeroes.
     fn go_on(&mut self, mut file: File, size: u64, left: u64) -> io::Result<()> {
         let mut block = vec![0; BLOCK.min(usize::try_from(left).unwrap_or(BLOCK))];
         let length = match file.read(&mut block)? {
@@ -198,7 +198,7 @@ fn modified(file: &File) -> u64 {
     modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs())
 }
 
-/// A name that is not taken, without backslashes: Windows reads them as slashes, so that `..\x` would lie elsewhere.
+/// An unused name without backslashes: Windows takes them for separators, so that `..\x` would lie elsewhere.
 fn zip_name(name: &str, taken: &mut HashSet<String>) -> String {
     let mut name = name.replace('\\', "_");
     while !taken.insert(name.clone()) {

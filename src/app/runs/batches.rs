@@ -1,5 +1,5 @@
-//! Batches: one job, many rows, queued all or none. Rows are prepared one after the other, so that what all have in common is
-//! in memory once; what is to be stored of them together is bounded.
+//! Batches: one job with many rows, queued all or none. Rows are prepared one after the other, so that shared values
+//! are in memory once; the total size stored for them is limited.
 
 use super::super::accounts::Session;
 use super::super::engine::Machine;
@@ -13,12 +13,12 @@ use crate::catalog::{RunFilter, RunStatus};
 use crate::engine::plan::{PlanCode, PlanProblem};
 use crate::store::NewRun;
 
-/// The most rows of a batch.
+/// Most rows of a batch.
 pub const MOST_ROWS: usize = 10_000;
-/// The most MiB that are stored of all rows of a batch.
+/// Most MiB stored for all rows of a batch.
 const MOST_STORED_MIB: usize = 128;
 
-/// Rows that were prepared so far.
+/// A batch while its rows are prepared.
 struct Batch<'a> {
     app: &'a App,
     session: &'a Session,
@@ -31,10 +31,10 @@ struct Batch<'a> {
 }
 
 impl App {
-    /// Queues the rows of a batch, all or none: the batch's id. `all`: what all rows have.
+    /// Queues the rows of a batch, all or none; returns the batch's id. `all`: values that all rows share.
     ///
     /// # Errors
-    /// As [`App::run_submit`], for all rows at once; [`Error::TooLarge`] when too much would have to be stored.
+    /// As [`App::run_submit`], for all rows at once; [`Error::TooLarge`] if too much would have to be stored.
     pub async fn run_submit_batch(&self, session: &Session, all: &RunForm, rows: Vec<BatchRow>) -> Result<String> {
         if rows.is_empty() {
             return Err(Error::Invalid("The batch has no rows, so there is nothing to run".to_owned()));
@@ -53,10 +53,10 @@ impl App {
         batch.queue().await
     }
 
-    /// Queues the rows of a batch again that stand so: the new batch's id.
+    /// Queues the rows of a batch that have this status again; returns the new batch's id.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when none stands so; as [`App::run_again`] and [`App::run_submit_batch`].
+    /// [`Error::Conflict`] if no row has it; as [`App::run_again`] and [`App::run_submit_batch`].
     pub async fn run_again_batch(&self, session: &Session, batch: &str, status: RunStatus) -> Result<String> {
         let filter = RunFilter { batch: Some(batch.to_owned()), status: vec![status], ..RunFilter::default() };
         let mut found = self.run_list(session, filter, None, MOST_ROWS as u32).await?;
@@ -76,7 +76,8 @@ impl App {
         batch.queue().await
     }
 
-    /// Whether the user may have so many more runs. Storing them counts again; this is to find out before anything is prepared.
+    /// Checks that the user may have so many more runs. The insert counts again; this fails before anything is
+    /// prepared.
     async fn check_room(&self, session: &Session, more: usize) -> Result<()> {
         let filter = RunFilter { owner: Some(session.user.id), ..RunFilter::default() };
         let counts = self.0.store.run_counts(&filter).await?;
@@ -96,7 +97,7 @@ impl<'a> Batch<'a> {
         self.row += 1;
         let (app, user, row) = (self.app, &self.session.user, self.row);
         match app.prepared(user, form, Some(subject), self.machine.as_ref()).await {
-            // One that is in the way keeps all from being queued.
+            // One row with a problem keeps the whole batch from being queued.
             Ok(_) if !self.problems.is_empty() => {}
             Ok(prepared) => {
                 let ticket = app.ticket(user, form, Some(self.id.clone()), rerun_of);
@@ -139,7 +140,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// A row as a run of its own.
+/// The form of a row as a run of its own.
 fn form_of(all: &RunForm, row: BatchRow) -> RunForm {
     let is_same = |a: &str, b: &str| a == b;
     RunForm {

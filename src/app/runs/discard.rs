@@ -1,4 +1,4 @@
-//! Files that nobody may see any more: moved aside at once, removed in the background, each on its own.
+//! Discarded files: moved aside at once, and removed in the background, one by one.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,18 +15,18 @@ use crate::engine::file_removal::{Purpose, RemovalError, closed, remove};
 use crate::engine::halt::Halt;
 use crate::engine::runtime::{ClosedPath, Runtime as _};
 
-/// Where they are, in the folder of runs.
+/// Folder of discarded files, in the folder of runs.
 const DISCARDED: &str = ".discarded";
-/// Behind the name of one that cannot be removed: the file that says why.
+/// Suffix of the file that says why a discarded file cannot be removed.
 const WHY: &str = ".why";
-/// How often an engine is asked to open folders of other users: each time shows what was behind those before.
+/// How often an engine is asked to open folders of other users: each time may reveal further ones.
 const OPENINGS: u32 = 50;
 
 impl App {
-    /// Moves a folder, or what else is there, to where it is removed in the background. What is not there is discarded.
+    /// Moves a file or folder aside, to be removed in the background. One that does not exist counts as discarded.
     ///
     /// # Errors
-    /// It cannot be moved: it is where it was.
+    /// It cannot be moved, and stays where it was.
     pub(super) async fn discard(&self, folder: PathBuf) -> Result<()> {
         let discarded = discarded_in(&self.settings().runs_folder());
         let work = |folder: PathBuf, discarded: PathBuf| spawn_blocking(move || moved(&folder, &discarded));
@@ -34,7 +34,7 @@ impl App {
         if done.as_ref().is_err_and(|why| why.kind() == ErrorKind::PermissionDenied)
             && let Ok(machine) = self.machine().await
         {
-            // A job has made its output folder its own.
+            // A job has changed the owner or mode of its output folder.
             let place = folder.clone();
             let found = spawn_blocking(move || closed(&place, Purpose::Remove, &Halt::default())).await?;
             if let Ok(found) = found {
@@ -46,7 +46,7 @@ impl App {
         done.map_err(|why| super::super::Error::Internal(format!("{} cannot be removed: {why}", folder.display())))
     }
 
-    /// Removes what was discarded. What cannot be removed stays, and is told.
+    /// Removes discarded files. What cannot be removed stays, and is logged and counted.
     pub async fn remove_discarded(&self, stop: &CancellationToken) -> Result<()> {
         let _held = self.0.discarding.lock().await;
         let discarded = discarded_in(&self.settings().runs_folder());
@@ -101,12 +101,12 @@ impl App {
     }
 }
 
-/// Where discarded files are.
+/// The folder of discarded files.
 pub(in crate::app) fn discarded_in(runs: &Path) -> PathBuf {
     runs.join(DISCARDED)
 }
 
-/// Why files cannot be removed, of those that were tried: where each is, and the reason. Blocking.
+/// Discarded files that could not be removed: their paths, and the reasons. Blocking.
 pub(in crate::app) fn stuck_in(runs: &Path) -> Vec<(PathBuf, String)> {
     let discarded = discarded_in(runs);
     let why = |name: OsString| {
@@ -122,7 +122,7 @@ fn with_why(name: &OsString) -> OsString {
     name
 }
 
-/// What is to be removed; what could not be removed before comes last.
+/// Names of discarded files; those that could not be removed before come last.
 fn waiting(discarded: &Path) -> Vec<OsString> {
     let names = fs::read_dir(discarded).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let mut names: Vec<OsString> = names.filter(|name| !name.to_string_lossy().ends_with(WHY)).collect();
@@ -130,7 +130,8 @@ fn waiting(discarded: &Path) -> Vec<OsString> {
     names
 }
 
-/// The folders that are in the way, as the engine knows them: below the one where all discarded files are.
+/// The folders that keep a discarded folder from being removed, relative to the folder of all discarded files, as the
+/// engine expects them.
 fn to_open(folder: &Path, halt: &Halt) -> Vec<ClosedPath> {
     let Ok(found) = closed(folder, Purpose::Remove, halt) else { return Vec::new() };
     match folder.file_name() {
@@ -147,7 +148,7 @@ fn moved(folder: &Path, discarded: &Path) -> io::Result<()> {
     fs::set_permissions(discarded, fs::Permissions::from_mode(0o700))?;
     match fs::rename(folder, discarded.join(random_id())) {
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
-        // Runs have lived elsewhere before.
+        // Runs were in another folder in earlier versions.
         Err(why) if why.kind() == ErrorKind::CrossesDevices => {
             remove(folder, &Halt::default()).map_err(io::Error::other)
         }

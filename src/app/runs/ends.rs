@@ -1,4 +1,4 @@
-//! Ends of runs: stopped by somebody, thrown away, forgotten; and what a silo that died left at the engine.
+//! The end of runs: cancelling, waiting, deletion, retention, and removal of containers that a dead process left.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::engine::record::Record;
 use crate::engine::runtime::Runtime as _;
 use crate::engine::verdict::Verdict;
 
-/// How often a run is looked at that another process may be at.
+/// Poll interval for a run that another process may perform.
 const LOOK: Duration = Duration::from_millis(500);
-/// How much longer the runs of another silo are kept, so that it throws their files away itself, which are where it is. And for how
-/// long a silo looks for what others threw away.
+/// How much longer runs of another silo are kept, so that it can remove their files, which are on its machine. Also how
+/// long a silo looks for runs of its own that other silos purged.
 const OF_OTHERS: TimeDelta = TimeDelta::days(7);
-/// How many runs are looked at in one go.
+/// Runs that are read at once.
 const BATCH: u32 = 100;
 
 impl App {
-    /// Stops a run, and waits for its end, but not longer than `most`: how it stands then.
+    /// Cancels a run, and waits for its end, at most for `most`; returns its state then.
     ///
     /// # Errors
-    /// [`Error::Conflict`] for one that has ended.
+    /// [`Error::Conflict`] for a run that has ended.
     pub async fn run_cancel(&self, session: &Session, id: &str, most: Duration) -> Result<RunSummary> {
         let stored = self.run_stored(session, id).await?;
         let mut record = read_record(&stored)?;
@@ -42,12 +42,12 @@ impl App {
         tracing::info!(run = id, by, "a run is to be stopped");
         self.0.going.cancel(id);
         self.0.signals.run_changed.send_modify(|count| *count += 1);
-        // Where it is to be stopped, and nobody has it, somebody takes it up for that.
+        // A run without a lease is claimed by a worker, which ends it.
         self.0.signals.run_queued.notify_one();
         self.run_wait(session, id, most).await
     }
 
-    /// Stops all rows of a batch that have not ended, without waiting for them.
+    /// Cancels all rows of a batch that have not ended, without waiting for them.
     pub async fn run_cancel_batch(&self, session: &Session, batch: &str) -> Result<()> {
         let mut after = 0;
         loop {
@@ -66,7 +66,7 @@ impl App {
         }
     }
 
-    /// Waits for a run's end, but not longer than `most`: how it stands then.
+    /// Waits for a run's end, at most for `most`; returns its state then.
     pub async fn run_wait(&self, session: &Session, id: &str, most: Duration) -> Result<RunSummary> {
         let until_ended = async {
             let mut changed = self.0.signals.run_changed.subscribe();
@@ -84,7 +84,7 @@ impl App {
         }
     }
 
-    /// The record of a run as soon as it is otherwise than somebody has seen it.
+    /// Returns the record of a run as soon as it differs from `seen`.
     pub async fn run_next(&self, session: &Session, seen: &Record) -> Result<Record> {
         let mut changed = self.0.signals.run_changed.subscribe();
         loop {
@@ -96,10 +96,10 @@ impl App {
         }
     }
 
-    /// Throws away the logs and outputs of a run that has ended. What is known of it stays for a while.
+    /// Deletes the logs and outputs of a run that has ended. Its record stays for a while.
     ///
     /// # Errors
-    /// [`Error::Conflict`] for one that goes on.
+    /// [`Error::Conflict`] for a run that has not ended.
     pub async fn run_delete(&self, session: &Session, id: &str) -> Result<()> {
         let stored = self.run_stored(session, id).await?;
         if !stored.summary.status.is_final() {
@@ -110,8 +110,8 @@ impl App {
         Ok(())
     }
 
-    /// First the files, then the mark: after a kill in between the next try does the rest. The files are moved aside at once, and
-    /// removed in the background, since that may take long, or fail.
+    /// Discards the files first, then marks the run: after a kill in between, the next attempt completes it. The files
+    /// are moved aside at once and removed in the background, since that may take long, or fail.
     pub(super) async fn run_purge(&self, id: &str) -> Result<()> {
         let Some(stored) = self.0.store.run_get(id).await? else { return Err(no_such_run()) };
         let record = read_record(&stored)?;
@@ -122,8 +122,8 @@ impl App {
         Ok(())
     }
 
-    /// Throws away what was kept long enough: files of runs, runs, and files that were sent. What cannot be thrown away keeps
-    /// nothing else.
+    /// Deletes what exceeds its retention: files of runs, runs, uploads and file metadata. A failure does not stop the
+    /// rest.
     pub(in crate::app) async fn run_clean_up(&self) -> Result<()> {
         let (now, settings) = (self.0.clock.now(), &self.settings().runs);
         let days = |days: u32| now - TimeDelta::days(i64::from(days));
@@ -150,7 +150,7 @@ impl App {
         first.and(others).and(pruned).and(uploads).and(metadata)
     }
 
-    /// Removes files of runs of this silo that another one was asked to throw away: it does not have them.
+    /// Discards files of this silo's runs that another silo purged: it has no access to them.
     async fn discard_purged(&self) -> Result<()> {
         let since = self.0.clock.now() - OF_OTHERS;
         for id in self.0.store.run_list_purged(&self.0.host, since).await? {
@@ -164,7 +164,7 @@ impl App {
         Ok(())
     }
 
-    /// Removes what an engine made of a run when nobody looked any more: it was asked as its silo died.
+    /// Removes containers that the engine created for a run after the process that asked for them had died.
     pub(super) async fn run_tidy(&self, machine: &Machine, id: &str) {
         for container in machine.docker.containers(&format!("{RUN}={id}")).await.unwrap_or_default() {
             if let Err(why) = machine.docker.remove(&container.id).await {
@@ -173,8 +173,8 @@ impl App {
         }
     }
 
-    /// Removes containers of this silo whose runs it does not have any more, and what was held of the host for runs that do not
-    /// go on.
+    /// Removes containers of this silo that belong to none of its runs, and releases host paths held for runs that are
+    /// not active.
     pub async fn run_sweep(&self) -> Result<()> {
         self.release_held().await;
         let Ok(machine) = self.machine().await else { return Ok(()) };
@@ -182,7 +182,7 @@ impl App {
             self.machine_forget().await;
             return Ok(());
         };
-        // Asked after the engine: what was begun in between is in it.
+        // Read after the engine's list: so it includes runs that began in between.
         let held = self.0.store.run_list_held(&self.0.host).await?;
         for container in found {
             let run = container.labels.get(RUN);

@@ -1,4 +1,4 @@
-//! Inputs that are fetched by their address: within the room that their owner has for files, and until the attempt has ended.
+//! Inputs that are fetched by URL: within their owner's quota for files, and kept until the attempt ends.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -21,12 +21,12 @@ use crate::store::ClaimedRun;
 /// How long a server that a file is fetched from may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Where an attempt's inputs are fetched to, and how much of its owner's room they take.
+/// The folder that an attempt's inputs are fetched into, and how much of the owner's quota they take.
 pub(super) struct FetchedInputs<'a> {
     folder: &'a Path,
     claim: &'a ClaimedRun,
     owner: UserId,
-    /// Bytes of the files that are there.
+    /// Bytes of complete files.
     complete: AtomicU64,
     /// Bytes that are reserved.
     reserved: AtomicU64,
@@ -39,7 +39,7 @@ impl<'a> FetchedInputs<'a> {
 }
 
 impl App {
-    /// The file at an address. `number`: its place among the files of the run. Without `fetched` it is not fetched.
+    /// Fetches the file at a URL. `number`: its index among the files of the run. Without `fetched` nothing is fetched.
     pub(super) async fn run_file_by_url(
         &self,
         (number, file): (usize, &SpecFile),
@@ -60,7 +60,7 @@ impl App {
             return Ok(resolved(Path::new("/").join("fetched"), 0, spec.sha256.clone()));
         };
         let target = fetched.folder.join(number.to_string()).join("file");
-        // It is there when another silo has begun this attempt; its container may use it.
+        // An earlier process that began this attempt has fetched it; its container may be using it.
         if let Ok(metadata) = target.metadata() {
             fetched.complete.fetch_add(metadata.len(), Relaxed);
             return Ok(resolved(target, metadata.len(), spec.sha256.clone()));
@@ -83,7 +83,7 @@ impl App {
         }
     }
 
-    /// Reserves room for a file that is so large, as far as is known.
+    /// Reserves quota for a file of `size` bytes, as far as its size is known.
     async fn run_fetch_room(&self, fetched: &FetchedInputs<'_>, size: u64) -> std::result::Result<(), DownloadError> {
         let needed = fetched.complete.load(Relaxed) + size;
         if needed <= fetched.reserved.load(Relaxed) {
@@ -103,7 +103,7 @@ impl App {
         }
     }
 
-    /// Removes what an attempt has fetched: another one fetches it again.
+    /// Discards what an attempt has fetched: the next attempt fetches it again.
     pub(super) async fn run_discard_fetched(&self, run: &str, root: &Path) {
         if let Err(why) = self.discard(fetched_in(root)).await {
             tracing::warn!(run, %why, "fetched inputs stay behind until the run's files are removed");
@@ -111,12 +111,12 @@ impl App {
     }
 }
 
-/// Where inputs are fetched to, in the folder of a run.
+/// Folder of fetched inputs, in the folder of a run.
 pub(super) fn fetched_in(root: &Path) -> PathBuf {
     root.join("fetched")
 }
 
-/// An address that can be asked; else what is wrong with it, and what to do.
+/// A URL that can be fetched; else the problem, and what to do.
 fn read_url(text: &str) -> std::result::Result<Url, (&'static str, &'static str)> {
     match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => Err((
@@ -132,7 +132,7 @@ fn trouble(file: &SpecFile, message: &str, help: &str, is_passing: bool) -> Trou
     Trouble { input: file.input.clone(), message: message.to_owned(), help: help.to_owned(), is_passing }
 }
 
-/// An address as anybody may read it.
+/// A URL without user, password, query and fragment, which may be secret.
 fn without_secrets(url: &Url) -> String {
     let mut url = url.clone();
     _ = url.set_username("");

@@ -1,4 +1,4 @@
-//! The files of a run: its logs and what it left, as paths for whoever serves them.
+//! The files of a run, logs and outputs, as paths on disk.
 
 use std::path::PathBuf;
 
@@ -18,12 +18,12 @@ pub enum Log {
     Stderr,
     /// Lines of both, as JSON.
     Combined,
-    /// What SILO says.
+    /// Messages of SILO.
     System,
 }
 
 impl Log {
-    /// Reads the word; `None` for any other.
+    /// Parses the name of a log; `None` if unknown.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "stdout" => Some(Self::Stdout),
@@ -44,17 +44,17 @@ impl Log {
     }
 }
 
-/// A run whose files are here.
+/// A run whose files exist.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     pub record: Record,
     folder: Folder,
 }
 
-/// A file that a run left.
+/// An output file of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputFile {
-    /// Of the disk.
+    /// Path on disk.
     pub path: PathBuf,
     pub left: LeftFile,
 }
@@ -63,7 +63,7 @@ impl App {
     /// A run with its files.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a run that the user may not see, and for one whose files were thrown away.
+    /// [`Error::NotFound`] for a run that the user may not see, or whose files were deleted.
     pub async fn run_folder(&self, session: &Session, id: &str) -> Result<RunFolder> {
         let stored = self.run_stored(session, id).await?;
         if let Some(at) = stored.summary.purged_at {
@@ -80,10 +80,10 @@ impl RunFolder {
         &self.folder.root
     }
 
-    /// Where a log of an attempt is: of the last, unless another is named.
+    /// Path of a log of an attempt: the last one, unless `attempt` is given.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an attempt that was not begun.
+    /// [`Error::NotFound`] for an attempt that has not begun.
     pub fn log(&self, log: Log, attempt: Option<u32>) -> Result<PathBuf> {
         let begun = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX);
         let attempt = attempt.unwrap_or(begun);
@@ -100,7 +100,7 @@ impl RunFolder {
     /// The files of an output.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an output that the job does not have, or that has no files.
+    /// [`Error::NotFound`] for an output that the job does not have, or whose file no longer exists.
     pub fn output(&self, name: &str) -> Result<Vec<OutputFile>> {
         let outputs = self.record.outputs.iter().flat_map(|outputs| &outputs.files);
         let found = outputs.clone().find(|output| output.name == name).ok_or_else(|| {
@@ -111,7 +111,7 @@ impl RunFolder {
         found.files.iter().map(|left| self.there(left)).collect()
     }
 
-    /// One file of the output directory that the record lists.
+    /// One file of the output directory, if the record lists it.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -121,10 +121,10 @@ impl RunFolder {
         self.there(left)
     }
 
-    /// Everything that it left.
+    /// All output files.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when a file is gone.
+    /// [`Error::NotFound`] if a file no longer exists.
     pub fn all(&self) -> Result<Vec<OutputFile>> {
         self.left().map(|left| self.there(left)).collect()
     }

@@ -1,4 +1,4 @@
-//! The runs that this process is at.
+//! The runs that this process performs.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,13 @@ use crate::store::ClaimedRun;
 
 #[derive(Default)]
 pub(in crate::app) struct Going {
-    /// By id, how each is told to stop.
+    /// Cancellation token of each run, by id.
     runs: Mutex<HashMap<String, CancellationToken>>,
-    /// Those that an error has ended here, though their leases are ours.
+    /// Claims whose leases are ours though an error interrupted them here, and since when.
     left: Mutex<Vec<(Instant, ClaimedRun)>>,
 }
 
-/// One of them, until it is dropped.
+/// An active run, until it is dropped.
 pub(super) struct Entered<'a> {
     going: &'a Going,
     id: String,
@@ -34,25 +34,25 @@ impl Going {
         self.lock().keys().cloned().collect()
     }
 
-    /// Tells a run to stop, if it is here.
+    /// Cancels a run, if it is active in this process.
     pub(super) fn cancel(&self, id: &str) {
         if let Some(token) = self.lock().get(id) {
             token.cancel();
         }
     }
 
-    /// To be gone on with later.
+    /// Keeps a claim, to be resumed later.
     pub(super) fn leave(&self, claim: ClaimedRun) {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), claim));
     }
 
-    /// Those that were left, not longer ago than that. They stay.
+    /// The claims that were interrupted no longer than `most` ago. They stay in the list.
     pub(super) fn all_left(&self, most: Duration) -> Vec<ClaimedRun> {
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         left.iter().filter(|(since, _)| since.elapsed() < most).map(|(_, claim)| claim.clone()).collect()
     }
 
-    /// One of those that were left.
+    /// Takes one of the interrupted claims.
     pub(super) fn left(&self) -> Option<ClaimedRun> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).pop().map(|(_, claim)| claim)
     }

@@ -1,5 +1,5 @@
-//! Files and folders of this machine that runs may use: checked when somebody asks, and again, on what is opened, when the
-//! attempt begins.
+//! Files and folders of this machine that runs may use: checked when a run is submitted, and again, on what is opened,
+//! when the attempt begins.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use crate::engine::plan::Plan;
 use crate::engine::verdict::{Failure, RunError};
 
 impl App {
-    /// A path without links, if it lies below one of the roots and is none of SILO's own. What may not be used and what is not
-    /// there are told alike, so that nobody learns what the server has.
+    /// The path without symbolic links, if it is below one of the roots and overlaps none of SILO's own folders. A
+    /// forbidden and a missing path give the same error, so that users learn nothing about the server's files.
     pub(super) fn host_path(&self, path: &Path, roots: &[PathBuf]) -> std::result::Result<HostPath, String> {
         let own = [self.settings().data.clone(), self.settings().runs_folder()];
         let found = below(path, roots).filter(|found| !own.iter().any(|own| meet(own, &found.path)));
@@ -30,7 +30,7 @@ impl App {
         Ok(found)
     }
 
-    /// The plan with what is there now, opened and held for as long as what is returned beside it lives.
+    /// The plan with host paths as they are now, opened and held as long as the value returned beside it lives.
     pub(super) async fn held_plan(
         &self,
         machine: &Machine,
@@ -42,7 +42,7 @@ impl App {
         let mut given: Vec<HostPath> = resolved.iter().filter_map(|it| it.host.clone()).collect();
         for (name, path) in &task.spec.mounts {
             match self.mount_path(path, Some(machine)) {
-                // Held is what was asked for, not what a link leads to by now.
+                // What was requested is held, not what a link points to by now.
                 Ok(found) => given.push(HostPath { path: path.clone(), ..found }),
                 Err(why) => return Ok(Err(Failure::MissingMount.for_good(format!("{name}: {why}")))),
             }
@@ -65,12 +65,12 @@ impl App {
         }))
     }
 
-    /// Where this silo holds what runs are given of the host. The engine must see it.
+    /// Folder in which this silo mounts host paths held for runs. The engine must see it.
     pub(in crate::app) fn held_folder(&self) -> PathBuf {
         self.settings().runs_folder().join(format!(".held-{}", self.0.host))
     }
 
-    /// Gives up what was held for runs that do not go on here: a kill leaves it.
+    /// Releases host paths held for runs that are not active here, as a kill leaves them.
     pub(super) async fn release_held(&self) {
         let (app, base) = (self.clone(), self.held_folder());
         let is_used = move |name: &str| {
@@ -88,7 +88,7 @@ fn below(path: &Path, roots: &[PathBuf]) -> Option<HostPath> {
     Some(HostPath { path, root })
 }
 
-/// Whether one of them lies in the other.
+/// Whether one path contains the other.
 fn meet(own: &Path, path: &Path) -> bool {
     let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
     own.starts_with(path) || path.starts_with(own)

@@ -1,4 +1,4 @@
-//! Where the files of a run come from: sent before, fetched by URL, left by an earlier run, or lying on the server.
+//! Sources of a run's files: uploads, URLs, outputs of earlier runs, and files of the server.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,14 @@ use crate::engine::request::{File, Source};
 
 use super::super::accounts::Session;
 
-/// What may stand in a path as it is.
+/// Characters that need no encoding in a path.
 const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
 
 /// A file for an input: exactly one of `upload`, `url`, `run` and `path` is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct FileSpec {
-    /// The SHA-256 of a file that was sent before.
+    /// SHA-256 of an upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload: Option<String>,
     /// http or https.
@@ -33,56 +33,56 @@ pub struct FileSpec {
     /// The id of an earlier run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// Which of its outputs: all files of it, unless `file` names one.
+    /// Name of an output of that run: all its files, unless `file` names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// The path of one file in its output directory.
+    /// Path of one file in the run's output directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// A file or folder of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// What it is called in the container.
+    /// File name in the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it must be, for `url`: lower-case hexadecimal digits.
+    /// Expected SHA-256 for `url`, in lower-case hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// Why a file cannot be had.
+/// Why a file is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
-    /// The input.
+    /// Name of the input.
     pub input: String,
-    /// What is wrong, in a sentence.
+    /// The problem, in a sentence.
     pub message: String,
     /// What to do, in a sentence.
     pub help: String,
-    /// Whether it may be there later.
+    /// Whether it may be available later.
     pub is_passing: bool,
 }
 
-/// A file that is there.
+/// A file that is available.
 #[derive(Clone, Debug)]
 pub(super) struct Resolved {
     pub input: String,
     pub source: Source,
-    /// What is known of it besides.
+    /// What is known about it from its source.
     pub facts: Facts,
-    /// Where it is known without reading the file.
+    /// If known without reading the file.
     pub sha256: Option<String>,
-    /// A file or folder of the server's, which others may change.
+    /// A file or folder of the server, which others may change.
     pub host: Option<HostPath>,
 }
 
 impl App {
-    /// A path of ours as others reach it, if `http.public_url` says where that is.
+    /// The URL of a path of this service, if `http.public_url` is set; else the path.
     fn own_address(&self, path: &str) -> String {
         format!("{}{path}", self.settings().http.public_url.trim_end_matches('/'))
     }
 
-    /// The files that a user names. Without `fetched` those that must be fetched are not, and count as empty.
+    /// The files that a user names. Without `fetched`, files that must be fetched are not, and count as empty.
     pub(super) async fn run_files(
         &self,
         user: &User,
@@ -189,7 +189,7 @@ impl App {
         let several = chosen.len() > 1;
         let mut found = Vec::new();
         for (name, left) in chosen {
-            // Not through links that the job may have left.
+            // Links that the job may have left are not followed out of the folder.
             let Some(path) = inside(&output, &left.path) else {
                 return trouble(format!("the file {} of run {run} is gone.", left.path), "Run it again.");
             };
@@ -241,10 +241,10 @@ impl App {
     }
 }
 
-/// What the first run of a chain was given, by the document that one of its runs was told of its own inputs with. One that cannot be
-/// read tells nothing.
+/// The input of the first run of a chain, from the document (`INPUT_METADATA`) that one of its runs was given. `None`
+/// if it cannot be read.
 fn chain_of(context: &Path) -> Option<serde_json::Value> {
-    /// The longest document that is read, bytes.
+    /// Longest document that is read, in bytes.
     const LONGEST: u64 = 8 * 1024 * 1024;
     let file = std::fs::File::open(context).ok()?;
     let document: serde_json::Value = serde_json::from_reader(std::io::Read::take(file, LONGEST)).ok()?;
@@ -253,14 +253,14 @@ fn chain_of(context: &Path) -> Option<serde_json::Value> {
 
 const ROOTS_OF_INPUTS: &str = "Give a path below one of the folders in runs.input_roots, or send the file.";
 
-/// A file below a folder, where no link leads out of it.
+/// A file below a folder; `None` if a link leads out of the folder.
 pub(super) fn inside(folder: &Path, relative: &str) -> Option<PathBuf> {
     let root = folder.canonicalize().ok()?;
     let path = root.join(relative).canonicalize().ok()?;
     (path.starts_with(&root) && path.is_file()).then_some(path)
 }
 
-/// The files of a run that are meant, with the outputs they belong to.
+/// The output files that a form selects, with the outputs they belong to.
 fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o Outputs>) -> Vec<(String, &'o LeftFile)> {
     let Some(outputs) = outputs else { return Vec::new() };
     let captured = outputs.files.iter().flat_map(|output| output.files.iter().map(|file| (output.name.clone(), file)));
@@ -274,7 +274,7 @@ fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o Outputs>) -> Vec<(String, &'o
     captured.chain(extra).filter(is_meant).collect()
 }
 
-/// Adds to what was read of the files what is known of them besides.
+/// Adds what is known from their sources to files that were read.
 pub(super) fn with_facts(mut given: Vec<GivenInput>, resolved: &[Resolved]) -> Vec<GivenInput> {
     let mut known = HashMap::new();
     for it in resolved {

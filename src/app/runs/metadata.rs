@@ -1,5 +1,5 @@
-//! What jobs say of the files that they are given (`INPUT.metadata.json`): it belongs to the file from then on, for its owner, and
-//! later runs are told of it, as Scale has it.
+//! Metadata that jobs write about their input files (`INPUT.metadata.json`): stored with the file, for its owner, and
+//! passed to later runs, as in Scale.
 
 use super::super::accounts::Session;
 use super::super::{App, Error, Result};
@@ -10,7 +10,8 @@ use crate::engine::record::{Record, Status};
 use crate::seed::metadata::Metadata;
 
 impl App {
-    /// Keeps what a run has said of its inputs. Of an input with several files nobody knows which is meant.
+    /// Stores the metadata that a run wrote about its inputs. For an input with several files it is unknown which one
+    /// is meant.
     pub(super) async fn metadata_keep(&self, record: &Record) -> Result<()> {
         let Some(outputs) = record.outputs.as_ref().filter(|_| record.status == Status::Successful) else {
             return Ok(());
@@ -30,7 +31,7 @@ impl App {
         Ok(())
     }
 
-    /// Adds to inputs what jobs have said of them before. It is newer than what came with them.
+    /// Adds stored metadata to inputs. It is newer than what came with them.
     pub(super) async fn metadata_add(&self, owner: UserId, given: &mut [GivenInput]) -> Result<()> {
         for file in given.iter_mut().flat_map(|input| &mut input.files) {
             let kept = self.0.store.file_metadata_use(owner, &file.sha256, self.0.clock.now()).await?;
@@ -41,7 +42,7 @@ impl App {
         Ok(())
     }
 
-    /// What a run has left, with what later runs have said of the files.
+    /// The outputs of a run, with metadata that later runs wrote about the files.
     ///
     /// # Errors
     /// As [`App::run_folder`].

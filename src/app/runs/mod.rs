@@ -1,4 +1,4 @@
-//! Runs as a service: asked for, queued, done, looked at, stopped, done again. What happens in one attempt is the engine's.
+//! Runs as a service: submitted, queued, performed, read, cancelled, rerun. A single attempt is the engine's.
 
 mod again;
 mod archive;
@@ -44,32 +44,32 @@ pub use submit::{Planned, Submitted};
 pub(super) use uploads::remove_parts;
 pub(super) use work::LEASE as RUN_LEASE;
 
-/// What a user asks for.
+/// Form of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunForm {
     pub image: ImageAsked,
-    /// By input, those with `multiple` also several times.
+    /// By input; inputs with `multiple` may occur several times.
     pub files: Vec<(String, FileSpec)>,
     pub json: Vec<(String, Value)>,
     pub settings: Vec<(String, SecretString)>,
-    /// Folders of the server by mount.
+    /// Folders of the server, by mount.
     pub mounts: Vec<(String, PathBuf)>,
-    /// Bounds the manifest's own time limit.
+    /// Upper limit besides the manifest's own time limit.
     pub timeout_seconds: Option<u64>,
     pub max_tries: Option<u32>,
     /// 0 to 9.
     pub priority: Option<u8>,
-    /// What its owner calls it.
+    /// Label that the owner chose.
     pub label: String,
     pub tags: Vec<String>,
     pub layout: Layout,
     /// As in `linux/arm64`.
     pub platform: Option<String>,
-    /// Whether one that is alike will do.
+    /// Whether an identical run may be returned instead of queueing this one.
     pub dedup: bool,
 }
 
-/// What a row of a batch has; it goes before what all have.
+/// Values of one row of a batch; they override the shared ones.
 #[derive(Clone, Debug, Default)]
 pub struct BatchRow {
     pub files: Vec<(String, FileSpec)>,
@@ -78,10 +78,10 @@ pub struct BatchRow {
     pub tags: Option<Vec<String>>,
 }
 
-/// Which image.
+/// The image to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageAsked {
-    /// Of the catalogue.
+    /// Id in the catalogue.
     Id(ImageId),
     /// What `docker pull` takes: an image of the catalogue, or one that the engine has.
     Reference(String),
@@ -93,20 +93,20 @@ impl Default for ImageAsked {
     }
 }
 
-/// What a run was asked for, as it is stored and shown: without secrets.
+/// A run's request as it is stored and shown: without secrets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RunSpec {
-    /// As it was asked for.
+    /// As requested.
     pub image: String,
-    /// What the engine is asked for, which cannot change its content.
+    /// What the engine is asked for: a reference whose content cannot change.
     pub pinned: String,
     /// The registry whose credentials a pull needs; `None`: the engine has the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<i64>,
     pub files: Vec<SpecFile>,
     pub json: Map<String, Value>,
-    /// Those of secrets are masked; they are sealed elsewhere.
+    /// Secret values are masked; they are stored sealed.
     pub settings: BTreeMap<String, String>,
     pub mounts: BTreeMap<String, PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,10 +125,10 @@ pub(super) struct SpecFile {
     pub source: FileSpec,
 }
 
-/// What a rerun does otherwise. What is not given stays as it was.
+/// Changes of a rerun. What is not given stays as it was.
 #[derive(Clone, Debug, Default)]
 pub struct RunChange {
-    /// In place of all that the inputs that are named were given.
+    /// They replace all files of the inputs that they name.
     pub files: Vec<(String, FileSpec)>,
     pub json: Vec<(String, Value)>,
     pub settings: Vec<(String, SecretString)>,
@@ -141,7 +141,7 @@ pub struct RunChange {
 }
 
 impl App {
-    /// The record of a run that the user may see: their own, and for admins everybody's.
+    /// The record of a run that the user may see: their own; for admins, any.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -152,7 +152,7 @@ impl App {
         Ok(record)
     }
 
-    /// As lists show it.
+    /// A run as lists show it.
     pub async fn run_summary(&self, session: &Session, id: &str) -> Result<RunSummary> {
         let found = self.0.store.run_summary(id).await?;
         let mut found = found.filter(|run| may_see(session, run)).ok_or_else(no_such_run)?;
@@ -160,7 +160,7 @@ impl App {
         Ok(found)
     }
 
-    /// Runs that the user may see, newest first; only those below `before`.
+    /// Runs that the user may see, newest first, with ids below `before`.
     pub async fn run_list(
         &self,
         session: &Session,
@@ -173,12 +173,12 @@ impl App {
         Ok(runs)
     }
 
-    /// How many of them stand how.
+    /// Number of these runs by status.
     pub async fn run_counts(&self, session: &Session, filter: RunFilter) -> Result<RunCounts> {
         Ok(self.0.store.run_counts(&own(session, filter)).await?)
     }
 
-    /// The rows of a batch, in its order.
+    /// The rows of a batch, in order.
     pub async fn run_list_batch(
         &self,
         session: &Session,
@@ -202,7 +202,7 @@ fn may_see(session: &Session, run: &RunSummary) -> bool {
     session.user.role == Role::Admin || session.user.id == run.owner_id
 }
 
-/// Who is no admin sees their own.
+/// Restricts the filter to the user's own runs, unless the user is an admin.
 fn own(session: &Session, mut filter: RunFilter) -> RunFilter {
     if session.user.role != Role::Admin {
         filter.owner = Some(session.user.id);
@@ -210,7 +210,7 @@ fn own(session: &Session, mut filter: RunFilter) -> RunFilter {
     filter
 }
 
-/// For a stranger's too: nobody learns which ids there are.
+/// The same error for other users' runs: it does not reveal which ids exist.
 fn no_such_run() -> Error {
     Error::NotFound("No run found with that ID".to_owned())
 }

@@ -1,5 +1,4 @@
-//! What nobody shall read of a run: secret settings, and addresses that are signed. Masked where they are shown, sealed where they
-//! are stored.
+//! Secrets of a run: secret settings, and signed URLs. Masked where they are shown, sealed where they are stored.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +10,11 @@ use crate::engine::container::MASK;
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 
-/// Values of secret settings by their names.
+/// Secret values by the names of their settings; whole URLs by [`place_of_query`].
 pub(super) type Secrets = BTreeMap<String, SecretString>;
 
 impl App {
-    /// The secrets as they are stored.
+    /// The secrets, sealed for the store.
     pub(super) fn seal_secrets(&self, id: &str, secrets: &Secrets) -> String {
         let plain: BTreeMap<&String, &str> =
             secrets.iter().map(|(name, value)| (name, value.expose_secret())).collect();
@@ -23,10 +22,10 @@ impl App {
         self.0.sealer.seal(&place(id), &SecretString::from(text))
     }
 
-    /// The secret settings of a run.
+    /// The secrets of a run.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when they cannot be opened.
+    /// [`Error::Invalid`] if they cannot be opened.
     pub(super) fn secrets_of(&self, id: &str, sealed: Option<&str>) -> Result<Secrets> {
         let Some(sealed) = sealed else { return Ok(Secrets::new()) };
         let unreadable = |why: &dyn std::fmt::Display| {
@@ -39,13 +38,13 @@ impl App {
     }
 }
 
-/// What a run's secrets are bound to.
+/// The context that a run's secrets are bound to.
 pub(in crate::app) fn place(id: &str) -> String {
     format!("runs/{id}/settings")
 }
 
-/// Settings as they are stored: those that the manifest calls secret are masked, and kept apart. So are those that it does
-/// not know, because nobody can say that they are none.
+/// Splits settings into values to show and secrets. Secret settings of the manifest are masked, and so are settings
+/// that it does not know, since they may be secret.
 pub(super) fn split(manifest: &Manifest, given: &[(String, SecretString)]) -> (BTreeMap<String, String>, Secrets) {
     let (mut shown, mut secrets) = (BTreeMap::new(), Secrets::new());
     for (name, value) in given {
@@ -62,7 +61,7 @@ pub(super) fn split(manifest: &Manifest, given: &[(String, SecretString)]) -> (B
     (shown, secrets)
 }
 
-/// Puts addresses with a query, which may be signed, among the secrets: what is stored and shown of them has none.
+/// Moves URLs with a query, which may be signed, to the secrets; what is stored and shown of them has no query.
 pub(super) fn hide_queries(files: &mut [SpecFile], secrets: &mut Secrets) {
     for (number, file) in files.iter_mut().enumerate() {
         if let Some(whole) = file.source.url.take_if(|url| url.contains('?')) {
@@ -73,7 +72,7 @@ pub(super) fn hide_queries(files: &mut [SpecFile], secrets: &mut Secrets) {
     }
 }
 
-/// The files with their addresses as they were given.
+/// The files with their original URLs.
 pub(super) fn with_queries(files: &[SpecFile], secrets: &Secrets) -> Vec<SpecFile> {
     let whole = |(number, file): (usize, &SpecFile)| {
         let mut file = file.clone();
@@ -85,12 +84,12 @@ pub(super) fn with_queries(files: &[SpecFile], secrets: &Secrets) -> Vec<SpecFil
     files.iter().enumerate().map(whole).collect()
 }
 
-/// No setting has a space in its name.
+/// Key of a file's URL among the secrets. It cannot clash with a setting: no setting has a space in its name.
 fn place_of_query(number: usize) -> String {
     format!("file {number}")
 }
 
-/// With the files of a run its secrets are thrown away: what stands in their place must not be taken for them.
+/// Refuses masks as values: a run's secrets are deleted with its files, so a rerun finds only masks.
 pub(super) fn check_secrets(files: &[(String, FileSpec)], settings: &[(String, SecretString)]) -> Result<()> {
     let settings = settings.iter().filter(|(_, value)| value.expose_secret() == MASK).map(|(name, _)| name);
     let is_masked = |url: &String| url.split_once('?').is_some_and(|(_, query)| query == MASK);

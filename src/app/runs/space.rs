@@ -1,5 +1,5 @@
-//! Room on the disk of runs: a part is kept free, so that no run begins that could only fail. Where there is less, the files of
-//! ended runs are removed, the oldest first, as far as that is enough; else runs wait.
+//! Space on the disk of runs: some is kept free, so that no run starts that could only fail. If there is less, files of
+//! ended runs are removed, oldest first, if that frees enough; else runs wait.
 
 use std::time::{Duration, Instant};
 
@@ -16,15 +16,15 @@ use crate::engine::record::{Phase, Record};
 use crate::engine::room::on_disk;
 
 const MIB: u64 = 1024 * 1024;
-/// How many ended runs are looked at for what their files would give.
+/// Most ended runs whose files are considered.
 const MOST: u32 = 100;
-/// How long nobody looks again, after all of them were not enough.
+/// How long no purge is attempted after one that could not free enough.
 const REST: Duration = Duration::from_secs(60);
 
-/// There is too little room.
+/// Too little space on the disk of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::app) struct RunDiskShortage {
-    /// Bytes that are free, and that are kept free.
+    /// Bytes that are free, and bytes that must stay free.
     pub free: u64,
     pub reserve: u64,
 }
@@ -36,13 +36,13 @@ impl std::fmt::Display for RunDiskShortage {
     }
 }
 
-/// What is kept free of a disk, bytes: what was configured, but never more than a tenth of it.
+/// Bytes of a disk that must stay free: what is configured, but at most a tenth of the disk.
 pub(in crate::app) fn reserve(mib: u32, space: Space) -> u64 {
     (u64::from(mib) * MIB).min(space.total / 10)
 }
 
 impl App {
-    /// Whether runs may begin. Makes room first, where some wait.
+    /// Whether runs may start. If runs wait for space, frees some first.
     pub(super) async fn run_room(&self) -> Result<bool> {
         let mut shortage = self.run_disk_shortage().await?;
         let waiting = shortage.is_some() && self.0.store.run_counts_active().await?.accepted > 0;
@@ -62,7 +62,7 @@ impl App {
         Ok(shortage.is_none())
     }
 
-    /// How much too little is free; `None`: enough, or nobody can tell.
+    /// The shortage of space; `None` if there is enough, or it cannot be determined.
     pub(in crate::app) async fn run_disk_shortage(&self) -> Result<Option<RunDiskShortage>> {
         let folder = self.settings().runs_folder();
         let Some(space) = spawn_blocking(move || space(&folder)).await? else { return Ok(None) };
@@ -72,11 +72,11 @@ impl App {
         Ok((space.free < reserve).then_some(RunDiskShortage { free: space.free, reserve }))
     }
 
-    /// Removes files of ended runs, the oldest first, if that gives what is missing. False: it does not, and nothing was removed.
+    /// Removes files of ended runs, oldest first, if that frees enough. False: it does not, and nothing was removed.
     async fn purge_for_room(&self, short: RunDiskShortage) -> Result<bool> {
         let before = self.0.clock.now() - TimeDelta::hours(i64::from(self.settings().runs.purge_after_hours));
         let (mut given, mut chosen) = (short.free, Vec::new());
-        // Those of other silos are not on this disk.
+        // Files of other silos are not on this disk.
         for id in self.0.store.run_list_outdated(before, &self.0.host, DateTime::UNIX_EPOCH, 0, MOST).await? {
             let Some(stored) = self.0.store.run_get(&id).await? else { continue };
             let Some(folder) = read_record(&stored).ok().and_then(|record| record.folder) else { continue };
@@ -105,7 +105,7 @@ impl App {
         Ok(true)
     }
 
-    /// Says of a run that waits that it waits for room.
+    /// Tells in the message of a waiting run that it waits for space.
     pub(super) fn tell_shortage(&self, run: &mut RunSummary) {
         if matches!(run.phase, RunPhase::Queued | RunPhase::RetryWait)
             && let Some(told) = self.told_shortage()
@@ -114,7 +114,7 @@ impl App {
         }
     }
 
-    /// The same of its record.
+    /// The same for a run's record.
     pub(super) fn tell_shortage_in(&self, record: &mut Record) {
         if matches!(record.phase, Phase::Queued | Phase::RetryWait)
             && let Some(told) = self.told_shortage()

@@ -1,4 +1,4 @@
-//! What comes before an attempt's image and container: its inputs, its plan, and what is held of the host.
+//! Staging of an attempt, before its image and container: inputs, plan, and held host paths.
 
 use std::time::{Duration, Instant};
 
@@ -28,14 +28,14 @@ pub(super) struct Staged {
     pub plan: Plan,
     /// The inputs.
     pub given: Vec<GivenInput>,
-    /// What is recorded of them.
+    /// What the record shows of them.
     pub shown: Given,
     pub warnings: Vec<String>,
-    /// What the plan names of the host, until this is dropped.
+    /// Host paths that the plan names, held until this is dropped.
     _held: Option<HeldPaths>,
 }
 
-/// The attempt ends here.
+/// `Err`: the verdict with which the attempt ends here.
 type Ends<T> = Result<std::result::Result<T, Verdict>>;
 
 fn ends<T>(error: RunError) -> Ends<T> {
@@ -55,7 +55,7 @@ impl App {
         let begun = Instant::now();
         let staging = self.run_stage((machine, claim), task, cancel);
         let (staged, taken) = match before {
-            // What was staged before is only looked at again.
+            // Staging was complete before, and is only checked again.
             Some((taken, true)) => (staging.await?, taken),
             other => {
                 let before = other.unwrap_or_default().0;
@@ -70,7 +70,7 @@ impl App {
             }
         };
         Ok(staged.map(|mut staged| {
-            // Limits are told in whole seconds.
+            // Limits are in whole seconds.
             let left = limit.saturating_sub(Duration::from_secs(taken.as_secs()));
             staged.plan.container.timeout = staged.plan.container.timeout.map(|timeout| timeout.min(left));
             staged
@@ -83,7 +83,7 @@ impl App {
         task: &Task,
         cancel: &CancellationToken,
     ) -> Ends<Staged> {
-        // Whose files it may use.
+        // Its files are those of this user.
         let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
             let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
             return ends(Failure::Unknown.for_good(why));
@@ -104,7 +104,7 @@ impl App {
                 Ok(resolved) => resolved,
                 Err(error) => return ends(error),
             },
-            // Where another has begun it there is a container to stop.
+            // If an earlier process began the attempt, there is a container to stop.
             () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
         };
         let network = self.run_network(task.spec.registry).await?;
@@ -124,7 +124,7 @@ impl App {
         }
     }
 
-    /// The files of a run, fetched where that is needed.
+    /// The files of a run, fetched where necessary.
     async fn run_resolved(
         &self,
         claim: &ClaimedRun,
@@ -150,7 +150,7 @@ impl App {
         }))
     }
 
-    /// Holds what the plan names of the host, and reads the inputs.
+    /// Holds the host paths that the plan names, and reads the inputs.
     async fn run_read(
         &self,
         machine: &Machine,
@@ -159,7 +159,7 @@ impl App {
         resolved: &[Resolved],
         cancel: &CancellationToken,
     ) -> Ends<Staged> {
-        // What was checked before may be exchanged from now on.
+        // The paths that were checked may be replaced from now on.
         let reading = cancel.child_token();
         let (halt, _dropped) = (Halt::on(&reading), reading.clone().drop_guard());
         let (plan, held) = match self.held_plan(machine, task, plan, resolved, halt.clone()).await? {
@@ -184,7 +184,7 @@ impl App {
     }
 }
 
-/// How long staging an attempt took that another silo had begun, and whether it was over.
+/// How long staging of an attempt took that an earlier process began, and whether it was complete.
 fn staging_time(attempt: &AttemptRecord, now: DateTime<Utc>) -> (Duration, bool) {
     let over = attempt.phases.get(1).map(|next| next.started);
     let taken = over.unwrap_or(now) - attempt.started;

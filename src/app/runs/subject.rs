@@ -1,4 +1,4 @@
-//! The image that somebody wants to run: found in the catalogue, or at the engine.
+//! The image of a run: found in the catalogue, or at the engine.
 
 use super::super::engine::Machine;
 use super::super::{App, Error, Result};
@@ -13,9 +13,9 @@ use crate::seed::{LABEL, label};
 /// An image that can be run.
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
-    /// As people name it.
+    /// As the user named it.
     pub name: String,
-    /// What the engine is asked for: by digest, or by the engine's id.
+    /// The reference for the engine: by digest, or by the engine's id.
     pub pinned: ImageReference,
     pub registry: Option<i64>,
     pub digest: Option<String>,
@@ -23,10 +23,10 @@ pub(super) struct Subject {
 }
 
 impl App {
-    /// Finds it. Images that nobody knows are not fetched.
+    /// Finds the image. Unknown images are not pulled.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] for an image that cannot be run, saying why.
+    /// [`Error::NotFound`]; [`Error::Invalid`] for an image that cannot be run, with the reason.
     pub(super) async fn run_subject(&self, asked: &ImageAsked, machine: Option<&Machine>) -> Result<Subject> {
         let (known, name) = match asked {
             ImageAsked::Id(id) => {
@@ -59,10 +59,10 @@ impl App {
         })
     }
 
-    /// What a pull of it needs.
+    /// Credentials for pulling from a registry.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the stored password cannot be read.
+    /// [`Error::Invalid`] if the stored password cannot be read.
     pub(super) async fn run_credentials(&self, registry: Option<i64>) -> Result<Option<Credentials>> {
         match registry {
             Some(id) => self.registry_credentials(crate::catalog::RegistryId(id)).await,
@@ -86,7 +86,7 @@ fn of_catalogue(image: &Image) -> Result<Subject> {
     })
 }
 
-/// `None`: the engine has none of this name.
+/// `None`: the engine has no image of this name.
 async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
     let image = match machine.docker.image(&reference(name)?).await {
         Ok(image) => image,
@@ -109,7 +109,7 @@ async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
     }))
 }
 
-/// A name that an engine can be asked for.
+/// Parses a name that an engine accepts.
 pub(super) fn reference(name: &str) -> Result<ImageReference> {
     name.parse().map_err(|why| {
         Error::Invalid(format!("'{}' names no image: {why}", name.chars().take(200).collect::<String>().escape_debug()))

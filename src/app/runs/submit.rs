@@ -1,4 +1,4 @@
-//! Asking for runs: who may, of what, with what; planned before anything is queued.
+//! Submission of runs: limits, image and inputs; everything is planned before anything is queued.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,41 +27,41 @@ use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 use crate::store::{self, NewRun};
 
-/// The most characters of a label, and of a tag; the most tags of a run.
+/// Most characters of a label, and of a tag; most tags of a run.
 const LONGEST_LABEL: usize = 200;
 const LONGEST_TAG: usize = 100;
 const MOST_TAGS: usize = 20;
-/// The most attempts that anybody can ask for.
+/// Most attempts that a form may request.
 const MOST_TRIES: u32 = 10;
 /// The highest priority.
 const HIGHEST: u8 = 9;
-/// What a run has that does not say.
+/// Priority of a run whose form gives none.
 const PRIORITY: u8 = 4;
-/// The most problems that are told.
+/// Most problems that are reported.
 pub(super) const MOST_PROBLEMS: usize = 100;
 const MIB: u64 = 1024 * 1024;
 
-/// What became of asking.
+/// The result of a submission.
 #[derive(Clone, Debug)]
 pub enum Submitted {
     /// A new run is queued.
     Queued(Box<Record>),
-    /// There is one that is alike: this one.
+    /// Not queued: an identical run exists (`dedup`).
     Alike(Box<RunSummary>),
 }
 
-/// What would be run.
+/// What a run would do.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Planned {
     pub image: String,
     pub digest: Option<String>,
     pub plan: Plan,
-    /// The same for a shell, secrets masked.
+    /// The same as a shell command, with secrets masked.
     pub docker_run: String,
 }
 
-/// A run that can be queued.
+/// A run that is ready to be queued.
 pub(super) struct Prepared {
     id: String,
     now: DateTime<Utc>,
@@ -75,10 +75,10 @@ pub(super) struct Prepared {
 }
 
 impl App {
-    /// Says what would be run.
+    /// Plans a run without queueing it.
     ///
     /// # Errors
-    /// As [`App::run_submit`], but that nothing is said of an engine that is not there.
+    /// As [`App::run_submit`], but a missing engine is no error.
     pub async fn run_plan(&self, session: &Session, form: &RunForm) -> Result<Planned> {
         let machine = self.machine().await.ok();
         let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
@@ -89,8 +89,8 @@ impl App {
     /// Queues a run.
     ///
     /// # Errors
-    /// [`Error::Unrunnable`] for everything that is in the way, at once; [`Error::NotFound`] for an image that nobody knows;
-    /// [`Error::Throttled`] for a user who has too many; [`Error::Unavailable`] without a container engine.
+    /// [`Error::Unrunnable`] with all problems at once; [`Error::NotFound`] for an unknown image; [`Error::Conflict`]
+    /// for a user with too many runs; [`Error::Unavailable`] without a container engine.
     pub async fn run_submit(&self, session: &Session, form: &RunForm) -> Result<Submitted> {
         let machine = self.machine_for_runs().await?;
         let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
@@ -106,7 +106,7 @@ impl App {
         Ok(Submitted::Queued(Box::new(record)))
     }
 
-    /// The engine, if this process is to run what is asked for.
+    /// The engine; required only if this process has workers.
     pub(super) async fn machine_for_runs(&self) -> Result<Option<Machine>> {
         match self.settings().runs.workers {
             0 => Ok(self.machine().await.ok()),
@@ -189,7 +189,7 @@ impl App {
             Ok(planned) if problems.is_empty() => planned,
             Ok(_) => return Err(unrunnable(problems)),
             Err(found) => {
-                // A file that cannot be had is not missing besides.
+                // A file that is not available is not reported as missing, too.
                 let known: Vec<String> = problems.iter().map(|problem| variable_name(&problem.subject)).collect();
                 problems.extend(found.into_iter().filter(|it| !known.contains(&variable_name(&it.subject))));
                 return Err(unrunnable(problems));
@@ -200,10 +200,10 @@ impl App {
         Ok(Prepared { id, now, spec, secrets, subject, plan: planned, folder, given, dedup_key })
     }
 
-    /// What the engine's plan is made from.
+    /// The request that the engine's plan is made from.
     ///
     /// # Errors
-    /// [`Error::Invalid`]: what is pinned is no image's name.
+    /// [`Error::Invalid`] if the pinned reference cannot be parsed.
     pub(super) fn request(
         &self,
         spec: &RunSpec,
@@ -248,13 +248,13 @@ impl App {
         Ok(request)
     }
 
-    /// How long an attempt may take, from fetching its inputs to its job's end.
+    /// How long an attempt may take, from fetching its inputs to the end of its job.
     pub(super) fn run_time_limit(&self, spec: &RunSpec) -> Duration {
         let longest = u64::from(self.settings().runs.longest_hours) * 3600;
         Duration::from_secs(spec.timeout_seconds.unwrap_or(longest).min(longest))
     }
 
-    /// What a run of an image of this registry can reach; of none, of one that the engine has.
+    /// The network of a run, by its image's registry; `None`: an image that the engine has.
     pub(super) async fn run_network(&self, registry: Option<i64>) -> Result<Network> {
         let settings = &self.settings().runs;
         Ok(match (settings.network, registry) {
@@ -327,7 +327,7 @@ impl App {
         (new, record)
     }
 
-    /// Alike for runs of which one is enough; `None` where nobody can tell without reading files.
+    /// Equal for identical runs; `None` if that cannot be determined without reading files.
     fn dedup_key(&self, spec: &RunSpec, secrets: &Secrets, resolved: &[Resolved]) -> Option<String> {
         let mut files = Vec::new();
         for file in resolved {
@@ -346,7 +346,7 @@ pub(super) fn read_spec(text: &str) -> Result<RunSpec> {
     serde_json::from_str(text).map_err(|why| Error::Internal(format!("what a run was asked for: {why}")))
 }
 
-/// The manifest that a run goes by.
+/// The manifest in a run's record.
 pub(super) fn read_manifest(record: &Record) -> Result<Manifest> {
     let id = &record.id;
     serde_json::from_value(record.manifest.clone())
@@ -359,7 +359,7 @@ pub(super) fn too_many(there: u64, most: u64) -> Error {
     ))
 }
 
-/// What is in the way, but not without end: whoever mends the first hundred may ask again.
+/// The error for problems, limited in number: after fixing the first hundred a user can submit again.
 pub(super) fn unrunnable(mut problems: Vec<PlanProblem>) -> Error {
     problems.truncate(MOST_PROBLEMS);
     Error::Unrunnable(problems)

@@ -1,4 +1,4 @@
-//! Files that users send to be inputs: kept by their content, for as long as somebody uses them.
+//! Files that users upload as inputs: stored by their content, for as long as they are used.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,21 +21,21 @@ use crate::store::UploadRoom;
 
 /// How long a sender may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The longest name of a file, bytes (`NAME_MAX`).
+/// Longest file name, in bytes (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
 const MIB: u64 = 1024 * 1024;
-/// How the names of files begin that are not complete.
+/// Prefix of incomplete files.
 const PART: &str = ".part-";
-/// How long room stays reserved when nobody asks again: longer than a sender may be silent.
+/// How long a reservation lasts without renewal: longer than a sender may be silent.
 const LEASE: TimeDelta = TimeDelta::seconds(120);
 const RENEW: Duration = Duration::from_secs(20);
 
 impl App {
-    /// Takes a file; `length`: what its sender says, in bytes. Nothing of it is kept unless it came to its end.
+    /// Stores a file; `length`: its announced size in bytes. An incomplete body leaves nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that no file can have, and a body that breaks off; [`Error::TooLarge`] for more than one
-    /// file, or all of a user, may have.
+    /// [`Error::Invalid`] for an unusable name, and a body that breaks off; [`Error::TooLarge`] if the file, or all
+    /// files of the user, exceed their limits.
     pub async fn upload<E: std::fmt::Display>(
         &self,
         session: &Session,
@@ -53,19 +53,19 @@ impl App {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let owner_id = session.user.id;
         let upload = Upload { sha256, owner_id, name: name.to_owned(), size, created_at: now, used_at: now };
-        // Not while somebody removes the same content, because nobody used it any more.
+        // Excludes the removal of the same content because it was unused.
         let _held = self.0.uploads.lock().await;
         let path = self.upload_path(&upload.sha256);
         let folder = path.parent().unwrap_or(&folder);
         fs::create_dir_all(folder).await.map_err(|why| unwritable(folder, &why))?;
-        // A kill in between leaves a row without a file, which is as if it had never been sent; not a file that nobody knows.
+        // A kill in between leaves a row without a file, which counts as not uploaded; not a file without a row.
         self.0.store.upload_put(&upload, &reservation.id).await?;
         reservation.is_settled = true;
         fs::rename(&part.0, &path).await.map_err(|why| unwritable(&path, &why))?;
         Ok(upload)
     }
 
-    /// Writes a body to a file: its size and digest.
+    /// Writes a body to a file; returns its size and SHA-256.
     async fn received<E: std::fmt::Display>(
         &self,
         reservation: &mut UploadReservation,
@@ -83,11 +83,11 @@ impl App {
         };
         let (mut size, mut hash) = (0_u64, Sha256::new());
         check_one(length.unwrap_or_default())?;
-        // One whose length is known gets exactly that.
+        // If the length is known, exactly that is reserved.
         let wanted = |size: u64| length.unwrap_or_else(|| in_advance(size));
         self.reserve(reservation, length.unwrap_or_default(), wanted(0)).await?;
         let mut file = File::create_new(part).await.map_err(|why| unwritable(part, &why))?;
-        // The user of a job's container reads it, whoever that is; the folder keeps others out.
+        // Jobs' containers read it as any user; the folder keeps others out.
         file.set_permissions(Permissions::from_mode(0o644)).await.map_err(|why| unwritable(part, &why))?;
         loop {
             let next = timeout(SILENCE, body.next()).await.map_err(|_| {
@@ -117,28 +117,28 @@ impl App {
         )))
     }
 
-    /// Room that is wanted of what a user may have.
+    /// A reservation of the user's quota.
     pub(super) fn upload_room(&self, owner: UserId, needed: u64, wanted: u64) -> UploadRoom {
         UploadRoom { owner, needed, wanted, most: u64::from(self.settings().runs.uploads_per_user_mib) * MIB }
     }
 
     pub(in crate::app) fn uploads_folder(&self) -> PathBuf {
         let folder = self.settings().in_data("uploads");
-        // Engines want absolute paths.
+        // Engines need absolute paths.
         std::path::absolute(&folder).unwrap_or(folder)
     }
 
-    /// Where the bytes of an upload are.
+    /// Path of an upload's content.
     pub(super) fn upload_path(&self, sha256: &str) -> PathBuf {
         let safe: String = sha256.chars().filter(char::is_ascii_hexdigit).take(64).collect();
         let folder = safe.get(..2).unwrap_or("00").to_owned();
         self.uploads_folder().join(folder).join(safe)
     }
 
-    /// A file that a user has sent, and where it is.
+    /// An upload of the user, and its path.
     ///
     /// # Errors
-    /// [`Error::NotFound`]: there is none.
+    /// [`Error::NotFound`] if there is none.
     pub async fn upload_file(&self, session: &Session, sha256: &str) -> Result<(Upload, PathBuf)> {
         let none = || Error::NotFound(format!("There is no upload {sha256} of yours"));
         let upload = self.0.store.upload_get(session.user.id, sha256).await?.ok_or_else(none)?;
@@ -146,7 +146,7 @@ impl App {
         if path.is_file() { Ok((upload, path)) } else { Err(none()) }
     }
 
-    /// Removes what nobody has used since a moment.
+    /// Removes uploads that were not used since `before`.
     pub(super) async fn upload_clean_up(&self, before: DateTime<Utc>) -> Result<()> {
         let _held = self.0.uploads.lock().await;
         for sha256 in self.0.store.upload_prune(before).await? {
@@ -158,15 +158,15 @@ impl App {
     }
 }
 
-/// Room that is reserved for a file while it comes. It is given back when this is dropped; after a kill by the next start, or when
-/// the lease has run out.
+/// Quota reserved for a file while it is received. Released when this is dropped; after a kill, by the next start or
+/// when the lease expires.
 struct UploadReservation {
     app: App,
     id: String,
     owner: UserId,
     /// Bytes.
     reserved: u64,
-    /// When the lease was made.
+    /// When the lease was last renewed.
     leased: Option<Duration>,
     is_settled: bool,
 }
@@ -176,7 +176,7 @@ impl UploadReservation {
         Self { app: app.clone(), id: random_id(), owner, reserved: 0, leased: None, is_settled: false }
     }
 
-    /// Makes it reach so many bytes, and `wanted` if there is room. False: the user has sent too much.
+    /// Extends the reservation to `needed` bytes, or `wanted` if there is room. False: the user's quota is exhausted.
     async fn reach(&mut self, needed: u64, wanted: u64) -> Result<bool> {
         let (inner, elapsed) = (&self.app.0, self.app.0.clock.elapsed());
         let is_fresh = self.leased.is_some_and(|at| elapsed.saturating_sub(at) < RENEW);
@@ -208,12 +208,12 @@ impl Drop for UploadReservation {
     }
 }
 
-/// How much is reserved when so much is known to be needed: a little more, so that few pieces ask.
+/// How much to reserve for `needed` bytes: a little more, so that few pieces need a query.
 pub(super) fn in_advance(needed: u64) -> u64 {
     needed + MIB + needed / 16
 }
 
-/// Removes what a kill left of files that were being sent. Blocking.
+/// Removes incomplete files that a kill left. Blocking.
 pub(in crate::app) fn remove_parts(uploads: &Path) {
     let entries = std::fs::read_dir(uploads).into_iter().flatten().flatten();
     for part in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PART)) {
@@ -223,12 +223,12 @@ pub(in crate::app) fn remove_parts(uploads: &Path) {
     }
 }
 
-/// A file that goes when it is not taken over.
+/// An incomplete file, removed on drop unless it was renamed.
 struct Part(PathBuf);
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Where it was renamed there is nothing to remove.
+        // If it was renamed, there is nothing to remove.
         _ = std::fs::remove_file(&self.0);
     }
 }

@@ -1,7 +1,7 @@
-//! Doing runs: one claimed, one attempt of it made or taken over, its end stored.
+//! Workers of runs: claim a run, make or take over one attempt, store its end.
 //!
-//! Killed at any await, the run is taken up again: by this silo's next start, with its container; or, when this machine stays
-//! away, by another one, as a new attempt.
+//! Killed at any await, the run is resumed: by this silo's next start, with its container; or, if this machine stays
+//! away, by another silo, as a new attempt.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -34,11 +34,13 @@ use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
 /// How long a silo may be silent before another takes its runs.
 pub(in crate::app) const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// How often the lease is renewed, and who wants to cancel is heard.
+/// How long the leases of runs are renewed while their engine does not answer, so that no other silo repeats them.
+const ENGINE_AWAY: Duration = Duration::from_secs(15 * 60);
+/// How often the lease is renewed, and cancellation is checked.
 const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
 
-/// One attempt that is to be made, or to be taken over.
+/// One attempt to make or to take over.
 pub(super) struct Task {
     pub record: Record,
     pub spec: RunSpec,
@@ -46,12 +48,12 @@ pub(super) struct Task {
     pub stored: StoredRun,
     pub folder: Folder,
     pub number: u32,
-    /// What another silo had begun.
+    /// The attempt, if an earlier process began it.
     pub resumed: Option<AttemptRecord>,
 }
 
-/// Does something while work goes on, and keeps what that came to. Work that is not asked how it stands could hold the one connection
-/// that writes to SQLite, for which this would then wait for ever.
+/// Awaits `something` while `work` continues, and keeps its output if it ends. If `work` were not polled, it could hold
+/// the one connection that writes to SQLite, for which `something` would wait for ever.
 async fn beside<W: Future, T>(
     mut work: Pin<&mut W>,
     ended: &mut Option<W::Output>,
@@ -66,17 +68,17 @@ async fn beside<W: Future, T>(
     }
 }
 
-/// What came of it.
+/// The result of an attempt.
 struct Done {
     outcome: Option<Outcome>,
-    /// What was run, with what.
+    /// What was run, with which inputs.
     ran: Option<(Given, Plan)>,
-    /// Where there is no outcome.
+    /// The verdict, also without an outcome.
     verdict: Verdict,
 }
 
 impl App {
-    /// Takes up one waiting run and does one attempt of it. False: there was none, or there is no engine to do it.
+    /// Claims one waiting run and makes one attempt of it. False: there was none, or no container engine.
     pub async fn run_work(&self, stop: &CancellationToken) -> Result<bool> {
         let machine = match self.machine().await {
             Ok(machine) => machine,
@@ -92,7 +94,7 @@ impl App {
         drop(going);
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         match done {
-            // Another has it, or it was deleted.
+            // Another process has it, or it was deleted.
             Err(Error::LeaseLost) => {
                 tracing::info!(run = claim.id, "the run was taken over by another, or deleted");
                 Ok(true)
@@ -105,7 +107,7 @@ impl App {
         }
     }
 
-    /// A run that an error has ended here and that is still ours, or one that waits.
+    /// The next claim: a run that an error interrupted here and whose lease is still ours, or a waiting one.
     async fn run_to_do(&self) -> Result<Option<ClaimedRun>> {
         while let Some(left) = self.0.going.left() {
             match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
@@ -119,16 +121,17 @@ impl App {
         }
         let now = self.0.clock.now();
         let busy = self.0.going.ids();
-        // Without room nothing is begun; what was begun before is gone on with.
+        // Without free space only runs that began before are resumed.
         let most = if self.run_room().await? { u64::from(self.settings().runs.per_user_running) } else { 0 };
         Ok(self.0.store.run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?)
     }
 
-    /// Keeps the runs whose engine does not answer: their jobs may run on there, so nobody else is to begin them again.
+    /// Renews the leases of runs whose engine does not answer: their jobs may still run there, so no other silo may
+    /// repeat them.
     async fn renew_left(&self) -> Result<()> {
         for left in self.0.going.all_left(ENGINE_AWAY) {
             match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
-                // It finds out when the engine is back.
+                // The loss is noticed when the engine is back.
                 Ok(_) | Err(store::Error::LeaseLost) => {}
                 Err(why) => return Err(why.into()),
             }
@@ -157,7 +160,7 @@ impl App {
         if task.resumed.is_none() {
             task.record.attempts.push(AttemptRecord::new(task.number, now));
             task.record.enter(Phase::Stage, now);
-            // They are removed now, and their names are the next job's to give.
+            // The outputs of the attempt before are removed now, and the next job may use their names.
             task.record.outputs = None;
         }
         self.store_state(claim, &task.record).await?;
@@ -174,7 +177,7 @@ impl App {
             self.machine_forget().await;
         }
         if done.is_without_room() {
-            // What is there of its outputs is nobody's, and in everybody's way.
+            // Partial outputs are of no use, and take space that others need.
             if let Err(why) = self.discard(task.folder.output.clone()).await {
                 tracing::warn!(run = claim.id, %why, "what a run left on a full disk stays there");
             }
@@ -184,7 +187,7 @@ impl App {
         self.settle(claim, record, verdict).await
     }
 
-    /// Makes the attempt, and stores how it goes on. `None`: its container runs on without this process.
+    /// Makes the attempt, and stores its progress. `None`: its container runs on without this process.
     async fn run_followed(
         &self,
         (machine, claim): (&Machine, &ClaimedRun),
@@ -198,7 +201,7 @@ impl App {
         let mut told_of_pull = false;
         let mut ticks = tokio::time::interval(RENEW);
         let mut work = std::pin::pin!(self.attempt((machine, claim), task, tell, cancel, &leave));
-        // What the work came to while something else was stored.
+        // The result of the work, if it ended while something else was stored.
         let mut ended = None;
         loop {
             if let Some(done) = ended.take() {
@@ -215,7 +218,7 @@ impl App {
                         record.message = progress.to_string();
                         told_of_pull = true;
                     }
-                    // What it prints is in its logs, and its engine is not waited for there.
+                    // The job's output is in its logs.
                     Event::Output(_) | Event::Silence { .. } | Event::Answer => {}
                 },
                 _ = ticks.tick() => match beside(work.as_mut(), &mut ended, self.renew(claim, task)).await {
@@ -230,7 +233,7 @@ impl App {
                     }
                     Ok(_) => {}
                     Err(store::Error::LeaseLost) => return Err(Error::LeaseLost),
-                    // The database may be back before the lease runs out.
+                    // The database may be back before the lease expires.
                     Err(why) => tracing::warn!(%why, run = claim.id, "the lease of a run could not be renewed"),
                 },
                 () = stop.cancelled() => {
@@ -256,13 +259,13 @@ impl App {
         Ok((record, done?))
     }
 
-    /// Renews the lease; false: the run is not wanted any more.
+    /// Renews the lease. False: the run is to be stopped.
     async fn renew(&self, claim: &ClaimedRun, task: &Task) -> store::Result<bool> {
         let cancelled_by = self.0.store.run_renew(claim, self.0.clock.now() + LEASE).await?;
         Ok(cancelled_by.is_none() && self.may_run(task).await?)
     }
 
-    /// Whether a run's owner is still there, and may run jobs.
+    /// Whether a run's owner still exists, and may run jobs.
     async fn may_run(&self, task: &Task) -> store::Result<bool> {
         let summary = &task.stored.summary;
         let owner = self.0.store.user_get(summary.owner_id).await?;
@@ -298,7 +301,8 @@ impl App {
         let settings = &self.settings().runs;
         let root = task.folder.root.clone();
         let space = tokio::task::spawn_blocking(move || space(&root)).await?;
-        // New runs wait when it is all gone; that of the one that goes on may be larger than it was thought.
+        // New runs wait while less than the reserve is free; a run that has begun may use three quarters of it, since
+        // its outputs may be larger than expected.
         let keep_free = space.map_or(0, |space| reserve(settings.reserve_mib, space) / 4);
         let job = Job {
             manifest: &task.manifest,
@@ -329,7 +333,7 @@ impl App {
                 let verdict = outcome.verdict.clone();
                 Ok(Done { outcome: Some(outcome), ran: Some((shown, plan)), verdict })
             }
-            // The engine does not say what became of it: whoever asks later may hear.
+            // The engine does not tell the result now; it may later.
             Err(crate::engine::attempt::Error::Engine(why)) => {
                 self.machine_forget().await;
                 Err(Error::Internal(format!("the run goes on when its engine answers: {why}")))
@@ -344,7 +348,7 @@ impl App {
         match stored {
             Err(store::Error::LeaseLost) => Err(Error::LeaseLost),
             Err(why) => {
-                // No reason to end a job: the next change, or its end, is stored with all of it.
+                // No reason to end a job: the next change, or its end, is stored with the whole record.
                 tracing::warn!(%why, run = record.id, "how a run stands could not be stored");
                 Ok(())
             }
@@ -367,7 +371,7 @@ impl App {
         let settled = self.0.store.run_settle(claim, &state_of(&record, due)).await;
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         settled?;
-        // What is known of files is not worth a run.
+        // A failure to store metadata of files must not affect the run.
         if let Err(why) = self.metadata_keep(&record).await {
             tracing::warn!(run = record.id, %why, "what the job said of its inputs is not kept");
         }
@@ -386,7 +390,7 @@ impl App {
         Ok(())
     }
 
-    /// Three times as long after each attempt.
+    /// Wait before the next attempt: three times as long after each.
     fn wait_before(&self, attempts: usize) -> TimeDelta {
         let first = TimeDelta::seconds(i64::from(self.settings().runs.retry_seconds));
         let factor = 3_i32.saturating_pow(u32::try_from(attempts).unwrap_or(u32::MAX).saturating_sub(1));
@@ -399,7 +403,7 @@ impl Done {
         Self { outcome: None, ran: None, verdict }
     }
 
-    /// Whether the disk was full, so that no outputs were looked at.
+    /// Whether the disk was full, so that no outputs were collected.
     fn is_without_room(&self) -> bool {
         let has_outputs = self.outcome.as_ref().is_some_and(|outcome| outcome.outputs.is_some());
         matches!(&self.verdict, Verdict::Failed(error) if error.name == Failure::Disk.error("").name) && !has_outputs
@@ -456,7 +460,7 @@ fn has_lost_engine(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Failed(error) if error.name == Failure::EngineLost.error("").name)
 }
 
-/// What the store keeps of a record.
+/// The columns that the store keeps of a record.
 pub(super) fn state_of(record: &Record, due_at: DateTime<Utc>) -> RunState {
     let category = record.error.as_ref().map(|error| error.category.as_str().to_owned());
     RunState {
@@ -481,7 +485,7 @@ mod tests {
 
     use super::*;
 
-    /// Else a run whose attempt writes to the database as its lease is renewed would stand still for ever.
+    /// Otherwise a run whose attempt writes to the database while its lease is renewed would hang for ever.
     #[tokio::test]
     async fn work_that_holds_what_something_else_waits_for_goes_on() {
         let writer = Mutex::new(());
