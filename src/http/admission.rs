@@ -1,4 +1,4 @@
-//! Memory for the bodies of requests: a body takes of it as its bytes arrive, and a request gives it back with its reply. So a
+//! Memory for request bodies: a body takes memory as its bytes arrive, and the request releases it with its reply. So a
 //! thousand clients that send a megabyte at once, or half of one, are answered one after the other, or with 503.
 
 use std::collections::HashMap;
@@ -16,33 +16,33 @@ use super::error::Failure;
 use super::holder::Holder;
 use crate::app::Error;
 
-/// What every request may have for nothing, in bytes: so a login works whatever others do.
+/// Bytes that every request may use without admission, so that a login works under any load.
 const FREE: usize = 4096;
 
 /// How long a body waits for memory.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// A body that is slower than this, in bytes a second, is given up after this time.
+/// Least transfer rate of a body, in bytes a second, after a grace period; slower bodies are refused.
 const LEAST_RATE: f64 = 16.0 * 1024.0;
 const FIRST: Duration = Duration::from_secs(15);
 
 const MIB: usize = 1024 * 1024;
 
-/// All memory for bodies.
+/// The memory for bodies, in bytes: half for strangers, half for users.
 pub(super) struct Admission {
     strangers: Pool,
     users: Pool,
 }
 
-/// A half of it.
+/// One half of the memory.
 struct Pool {
     most: usize,
     free: Arc<Semaphore>,
-    /// Of each client: half of it at the most.
+    /// The share of each client: at most half of the pool.
     shares: Mutex<HashMap<Holder, Weak<Semaphore>>>,
 }
 
-/// What one request has of it.
+/// The memory that one request holds.
 pub(super) struct Meter {
     free: Arc<Semaphore>,
     share: Arc<Semaphore>,
@@ -50,10 +50,10 @@ pub(super) struct Meter {
 }
 
 struct State {
-    /// Bytes that cost nothing, or are paid already.
+    /// Bytes that are free of charge, or acquired already.
     allowance: usize,
-    /// What is said to come, and is asked for at once, with the first byte that costs: many bodies that each got a part would
-    /// wait for each other.
+    /// The announced rest of the body, acquired at once with the first byte that costs: many bodies that each got a
+    /// part would wait for each other.
     ahead: usize,
     held: Vec<OwnedSemaphorePermit>,
     /// Why the body was not read to its end.
@@ -76,7 +76,7 @@ impl Admission {
 
 impl Pool {
     fn share(&self, holder: Holder) -> Arc<Semaphore> {
-        /// How many clients are known before those are forgotten that send nothing now.
+        /// Number of shares from which on those without open requests are dropped.
         const MANY: usize = 1000;
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if shares.len() >= MANY {
@@ -92,10 +92,10 @@ impl Pool {
 }
 
 impl Meter {
-    /// Memory for so many bytes more, for as long as the request lasts.
+    /// Acquires memory for `bytes` more, until the request ends.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there is none for a while.
+    /// [`Error::Unavailable`] if none becomes free within [`WAIT`].
     pub(super) async fn take(&self, bytes: usize) -> Result<(), Error> {
         let (costs, asked) = {
             let mut state = self.state();
@@ -108,7 +108,7 @@ impl Meter {
         };
         let permits = u32::try_from(asked).unwrap_or(u32::MAX);
         let both = async {
-            // The share first: who waits for their own keeps nobody else waiting.
+            // The client's share first: waiting for it keeps no other client waiting.
             let share = Arc::clone(&self.share).acquire_many_owned(permits).await;
             (share, Arc::clone(&self.free).acquire_many_owned(permits).await)
         };
@@ -129,9 +129,9 @@ impl Meter {
         }
     }
 
-    /// The request, whose body takes memory as it comes and has to come at some speed.
+    /// The request with a body that acquires memory as it arrives, and must keep a least rate.
     pub(super) fn read(self: &Arc<Self>, request: Request) -> Request {
-        // One that is said to be longer than most routes take gets no more than these.
+        // A body that is announced as longer than most routes accept acquires no more than their limit at once.
         self.state().ahead =
             usize::try_from(request.body().size_hint().lower()).unwrap_or(MIB).min(MIB).saturating_sub(FREE);
         request.map(|body| if body.is_end_stream() { body } else { Body::from_stream(Arc::clone(self).metered(body)) })
@@ -161,7 +161,7 @@ impl Meter {
         })
     }
 
-    /// Why the body was not read, where that was for want of memory or time: what the handler says of it is beside the point.
+    /// Why the body was not read, if memory or time ran out; it replaces the handler's reply.
     pub(super) fn refusal(&self) -> Option<Failure> {
         self.state().refused.map(|why| Error::Unavailable(why.to_owned()).into())
     }

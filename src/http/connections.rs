@@ -1,7 +1,7 @@
-//! How many connections there may be, in all and of one network, and who goes when there are too many.
+//! Limits on open connections, in total and by network, and which one is closed when a limit is reached.
 //!
-//! A new connection takes the place of the one that has been without a request for the longest. Where all have one, it is a
-//! *spare* one: it gets little time, and only admins and probes are served on it.
+//! A new connection evicts the one that has been idle the longest. If none is idle, it becomes a *spare* one: its idle
+//! timeout is short, and only admins and probes are served on it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::watch::Watch;
 use crate::auth::ClientNetwork;
 
-/// Handles that a connection may need: itself, a file that is sent, one to the database.
+/// File handles that a connection may need: its own, one of a file that is sent, one of the database.
 const HANDLES_EACH: usize = 3;
 
-/// How many connections there may be.
+/// Limits on connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub most: usize,
@@ -24,7 +24,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// What was asked for, as far as this process may have handles. `per_network` 0 is a quarter of all.
+    /// The configured limits, reduced to what the process's file handles allow. `per_network` 0 means a quarter of all.
     pub(super) fn new(most: usize, per_network: usize, handles: usize) -> Self {
         let most = most.min(handles / HANDLES_EACH).max(8);
         let per_network = if per_network == 0 { most / 4 } else { per_network };
@@ -32,14 +32,14 @@ impl Bounds {
     }
 }
 
-/// How many connections the handles that a process may have are enough for, where they are fewer than `most`; the handles.
+/// If the process's file handles allow fewer than `most` connections: how many, and the number of handles.
 pub fn too_few_handles(most: usize) -> Option<(usize, usize)> {
     let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum?;
     let handles = usize::try_from(maximum).unwrap_or(usize::MAX);
     (handles / HANDLES_EACH < most).then_some((handles / HANDLES_EACH, handles))
 }
 
-/// Raises the bound of this process's handles as far as it may; the bound.
+/// Raises the soft limit of file handles to the hard limit; returns the limit.
 pub(super) fn raise_handle_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -48,7 +48,7 @@ pub(super) fn raise_handle_limit() -> usize {
     bound.map_or(usize::MAX, |bound| usize::try_from(bound).unwrap_or(usize::MAX))
 }
 
-/// All connections that are open.
+/// All open connections.
 pub(super) struct Connections {
     bounds: Bounds,
     open: Mutex<Open>,
@@ -58,7 +58,7 @@ pub(super) struct Connections {
 struct Open {
     next: u64,
     entries: HashMap<u64, Entry>,
-    /// Those that are not spare, by where they come from.
+    /// Connections that are not spare, by network.
     of_network: HashMap<ClientNetwork, usize>,
     spare: usize,
 }
@@ -76,7 +76,7 @@ pub(super) struct Place {
     id: u64,
     pub is_spare: bool,
     pub watch: Arc<Watch>,
-    /// Another took its place.
+    /// Cancelled when another connection evicts this one.
     pub close: CancellationToken,
 }
 
@@ -85,7 +85,7 @@ impl Connections {
         Arc::new(Self { bounds, open: Mutex::default() })
     }
 
-    /// A place for a connection from there; `None`: not even a spare one.
+    /// Registers a connection; `None` if there is no place, not even a spare one.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let Bounds { most, per_network, spare } = self.bounds;
         let network = ClientNetwork::of(peer);
@@ -135,7 +135,7 @@ impl Open {
         }
     }
 
-    /// Closes the connection that has been without a request for the longest. False: there is none.
+    /// Closes the connection that has been idle the longest. False: none is idle.
     fn evict(&mut self, among: impl Fn(&Entry) -> bool) -> bool {
         let entries = self.entries.iter().filter(|(_, entry)| among(entry));
         let idle = entries.filter_map(|(id, entry)| Some((entry.watch.idle_since()?, *id)));

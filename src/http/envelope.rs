@@ -1,4 +1,5 @@
-//! What goes around every request: a request id, one path spelling, CORS, codings, a time limit, error bodies, logs, metrics.
+//! What every request passes through: a request id, one path spelling, CORS, content codings, a time limit, error
+//! bodies, logs, metrics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,32 +27,32 @@ use crate::auth::random_id;
 /// Longest body of a request, in bytes.
 pub(super) const LONGEST_BODY: usize = 1024 * 1024;
 
-/// The same of a login, which anybody may ask for.
+/// The same for a login, which strangers may send.
 pub(super) const LONGEST_LOGIN: usize = 64 * 1024;
 
-/// How long a body may come that is read as it comes. One that is silent ends sooner.
+/// Time limit of requests whose body is read as it arrives. A silent one ends sooner.
 const LONGEST_STREAM: Duration = Duration::from_secs(24 * 3600);
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every request is given its due by.
+/// State of the envelope's layer.
 #[derive(Clone)]
 struct Around {
     app: App,
-    /// Paths whose `POST` may take as long as its body does.
+    /// Paths whose `POST` requests have the time limit of streamed bodies.
     streamed: Arc<[&'static str]>,
 }
 
 /// Puts all layers around a router.
 pub(super) fn around(router: Router, app: &App, streamed: Vec<&'static str>) -> Router {
     let around = Around { app: app.clone(), streamed: streamed.into() };
-    // A file, and a part of it, is sent as it is: its tag and its range are those of its bytes.
+    // Files, and ranges of them, are sent uncompressed: their ETag and range refer to the bytes on disk.
     let no_file = |_: StatusCode, _: http::Version, headers: &http::HeaderMap, _: &http::Extensions| {
         !headers.contains_key(header::ACCEPT_RANGES)
     };
     router
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        // Inside of the limit on bodies: it counts what comes out.
+        // Inside the limit on bodies, so that the limit counts decompressed bytes.
         .layer(RequestDecompressionLayer::new())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Failure::from(Error::Internal("a handler panicked".to_owned())).into_response()
@@ -67,12 +68,12 @@ async fn envelope(State(Around { app, streamed }): State<Around>, mut request: R
     let id = random_id();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    // One series a route: paths as they come would be without number.
+    // Labelled by route: the number of paths is unlimited.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |m| m.as_str().to_owned());
     let word = method_word(&method);
     let from = client_address(request.headers(), request.extensions(), app.settings().http.trust_forwarded_for);
     let from = from.map(|address| address.to_string()).unwrap_or_default();
-    // Of the highest level, so that lines of every level have it.
+    // At the highest level, so that log lines of every level carry it.
     let span = tracing::error_span!("request", id, method = word, path = shown(&path), from, user = field::Empty);
     let started = Instant::now();
     let prefix = PublicPrefix::of(request.headers(), &app);
@@ -106,7 +107,7 @@ async fn envelope(State(Around { app, streamed }): State<Around>, mut request: R
     response
 }
 
-/// What no route should have to look for.
+/// Checks of headers that apply to all routes.
 fn check_head(request: &mut Request) -> Result<(), Failure> {
     // RFC 9112, section 3.2.
     let hosts = request.headers().get_all(header::HOST).iter().count();
@@ -122,7 +123,7 @@ fn check_head(request: &mut Request) -> Result<(), Failure> {
         _ => None,
     };
     let known = HeaderValue::from_static(known.ok_or(Error::UnsupportedCoding)?);
-    // The layer that undoes it knows one spelling.
+    // The layer that decompresses knows this spelling only.
     request.headers_mut().insert(header::CONTENT_ENCODING, known);
     Ok(())
 }
@@ -137,7 +138,7 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
             format!("Internal error. The log knows more under request id {id}")
         }
         Error::StoreAway(cause) => {
-            // The store has told once what all who ask now would tell.
+            // The store logs the cause once for all failing requests.
             tracing::debug!(parent: span, cause, "the request could not be answered");
             format!(
                 "The service cannot answer this now; try again in a few seconds. The log knows more under request id {id}"
@@ -148,7 +149,7 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     let (mut parts, _) = response.into_parts();
     let body = if is_native(path) {
         if matches!(*error, Error::Duplicate(_)) {
-            // The legacy interface keeps the 400 of old.
+            // The legacy interface keeps the old service's 400.
             parts.status = StatusCode::CONFLICT;
         }
         let status = parts.status;
@@ -177,14 +178,14 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     Response::from_parts(parts, Body::from(body.to_string()))
 }
 
-/// A method as a label: any word can be one, and each would be a series for ever.
+/// A method as a label: unknown methods are unlimited in number, and each would be a series.
 fn method_word(method: &Method) -> &'static str {
     const KNOWN: [&Method; 7] =
         [&Method::GET, &Method::HEAD, &Method::POST, &Method::PUT, &Method::PATCH, &Method::DELETE, &Method::OPTIONS];
     KNOWN.into_iter().find(|known| *known == method).map_or("other", Method::as_str)
 }
 
-/// A line in the log for each reply. Failures are told by default, so that a request id that somebody has can be found.
+/// Logs each reply. Failures are logged by default, so that a given request id can be found.
 fn tell(span: &tracing::Span, status: StatusCode, took: Duration) {
     let (status, micros) = (status.as_u16(), took.as_micros() as u64);
     match status {
@@ -194,8 +195,8 @@ fn tell(span: &tracing::Span, status: StatusCode, took: Duration) {
     }
 }
 
-/// A path as logs may have it: not longer than a line, and without the token of a hook, which is a secret in every spelling
-/// of the address.
+/// A path for the log: cut to the length of a line, and without the token of a hook, which is a secret in every
+/// spelling of the path.
 fn shown(path: &str) -> String {
     /// In characters.
     const LONGEST: usize = 300;
@@ -204,7 +205,7 @@ fn shown(path: &str) -> String {
     if shown.len() < path.len() { shown + "…" } else { shown }
 }
 
-/// Whether the address is of the native interface. Hooks have no legacy to keep.
+/// Whether the path belongs to the native interface. Hooks have no legacy format.
 fn is_native(path: &str) -> bool {
     path.starts_with("/api/") || path.starts_with("/hooks/")
 }
@@ -248,7 +249,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .max_age(Duration::from_secs(1000))
 }
 
-/// `OPTIONS` on any path is answered with success, and a body, as the old service did.
+/// Answers `OPTIONS` on any path with success and a body, as the old service did.
 async fn options_body(request: Request, next: Next) -> Response {
     let is_options = request.method() == Method::OPTIONS;
     let response = next.run(request).await;
@@ -274,7 +275,7 @@ impl From<axum::extract::multipart::MultipartError> for Failure {
     }
 }
 
-/// A body that was not read to its end.
+/// The error for a body that was not read to its end.
 fn unread(status: StatusCode, otherwise: &str) -> Failure {
     Failure(Arc::new(match status {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!(

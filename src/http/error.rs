@@ -1,5 +1,5 @@
-//! From a use case's error to a status: one place. The body is written by the envelope, which knows which interface
-//! was asked.
+//! Maps errors of use cases to statuses, in one place. The envelope writes the body, since it knows which interface was
+//! called.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::app::Error;
 
-/// Seconds after which what was not there may be again.
+/// Seconds after which to retry when something is unavailable.
 const SOON: u64 = 5;
 
 /// A failure on its way out: a response without a body, carrying the error for the envelope.
 #[derive(Clone, Debug)]
 pub struct Failure(pub Arc<Error>);
 
-/// What a handler returns.
+/// The result of a handler.
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl<E: Into<Error>> From<E> for Failure {

@@ -1,4 +1,4 @@
-//! Reading requests: bodies, ids, addresses.
+//! Extractors of bodies, ids and parameters.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Request};
@@ -10,14 +10,14 @@ use super::error::Failure;
 use super::proxied::client_address;
 use crate::app::{App, Caller, Error, Session};
 
-/// A JSON object whose keys match in any case, as Go decoded them; the `Content-Type` is not looked at. Unknown keys are
+/// A JSON object whose keys match in any case, as Go decoded them; the `Content-Type` is ignored. Unknown keys are
 /// ignored, missing ones are empty.
 pub struct AnyCase(Map<String, Value>);
 
 impl AnyCase {
-    /// A text; empty when missing or null.
+    /// A text; empty if missing or null.
     pub fn text(&self, key: &str) -> Result<String, Failure> {
-        // The last one wins, as it did.
+        // The last of several keys wins, as in the old service.
         match self.0.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
             None | Some((_, Value::Null)) => Ok(String::new()),
             Some((_, Value::String(text))) if text.contains('\0') => {
@@ -32,7 +32,7 @@ impl AnyCase {
 /// The keys that the legacy interface knows, in any case.
 const LEGACY_KEYS: [&str; 6] = ["username", "password", "role", "name", "url", "org"];
 
-/// A member that may be asked for. Of a value that is no text only that is kept.
+/// Keeps a member with a known key. A value that is no text is reduced to a marker.
 fn kept(key: String, value: Value) -> Option<(String, Value)> {
     let is_known = LEGACY_KEYS.iter().any(|known| known.eq_ignore_ascii_case(&key));
     let value = if value.is_string() || value.is_null() { value } else { Value::Bool(true) };
@@ -44,14 +44,14 @@ impl<S: Send + Sync> FromRequest<S> for AnyCase {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         match parse_json(&Bytes::from_request(request, state).await?)? {
-            // A megabyte of something else becomes many in memory, while a password is checked.
+            // A megabyte of other values would take several in memory while the password is checked.
             Value::Object(object) => Ok(Self(object.into_iter().filter_map(|(key, value)| kept(key, value)).collect())),
             _ => Err(not_an_object()),
         }
     }
 }
 
-/// A JSON object of the native interface: typed, unknown keys refused.
+/// A JSON object of the native interface: typed, unknown keys are refused.
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
@@ -62,7 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// None for an empty body.
+/// `None` for an empty body.
 impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
     type Rejection = Failure;
 
@@ -77,14 +77,14 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>, Failure> {
     if has_nul(&body) {
         return Err(Error::Unprocessable("the body contains a NUL character".to_owned()).into());
     }
-    // Else serde would take a list for the fields in their order.
+    // Otherwise serde would accept an array as the fields in order.
     if !body.is_object() {
         return Err(not_an_object());
     }
     serde_json::from_value(body).map(Json).map_err(|why| unreadable(&why))
 }
 
-/// Whether a text anywhere holds a NUL, which PostgreSQL cannot keep.
+/// Whether any text contains NUL, which PostgreSQL cannot store.
 fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -103,7 +103,7 @@ fn parse_json(bytes: &[u8]) -> Result<Value, Failure> {
 }
 
 fn unreadable(why: &serde_json::Error) -> Failure {
-    // The text that Go had for a body that ends too early; scripts match it.
+    // Go's message for a truncated body; scripts match it.
     let text = if why.is_eof() {
         "unexpected end of JSON input".to_owned()
     } else {
@@ -112,12 +112,12 @@ fn unreadable(why: &serde_json::Error) -> Failure {
     Error::Unprocessable(text).into()
 }
 
-/// The number at the end of an address.
+/// Parses an id in a path.
 pub fn id(text: &str) -> Result<i64, Failure> {
     text.parse().map_err(|_| Error::Invalid("Invalid ID".to_owned()).into())
 }
 
-/// The parameters of an address.
+/// The parameters of a path.
 pub struct Path<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
@@ -131,17 +131,16 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Query parameters of the native interface. Each has at most [`LONGEST_PARAMETER`] bytes, and there are at most
-/// [`MOST_PARAMETERS`].
+/// Query parameters of the native interface: at most [`MOST_PARAMETERS`], each of at most [`LONGEST_PARAMETER`] bytes.
 pub struct Query<T>(pub T);
 
-/// Longest value of a query parameter, in bytes: room for the longest words to search for.
+/// Longest value of a query parameter, in bytes.
 const LONGEST_PARAMETER: usize = 4096;
 
-/// Most query parameters, those that may be repeated included.
+/// Most query parameters, repeated ones included.
 const MOST_PARAMETERS: usize = 64;
 
-/// Most words of a list: in one parameter with commas, or of one that is repeated.
+/// Most words of a list: in one parameter with commas, or of a repeated parameter.
 pub const MOST_WORDS: usize = 32;
 
 /// The words of a list with commas, without empty ones.
@@ -162,7 +161,7 @@ fn check_parameters(query: &str) -> Result<(), Error> {
         if index == MOST_PARAMETERS {
             return Err(Error::Invalid(format!("The address has more than {MOST_PARAMETERS} parameters")));
         }
-        // Words to search for have a bound of their own.
+        // `q` has a limit of its own.
         if name != "q" && name.len().max(value.len()) > LONGEST_PARAMETER {
             return Err(Error::Invalid(format!(
                 "A parameter of the address may have at most {LONGEST_PARAMETER} bytes"
@@ -184,11 +183,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Why it is not known who asks: the database, which knows the sessions, is away. For humans.
+/// Why it is unknown whether the request has a session: the database is unreachable. For people.
 #[derive(Clone, Debug)]
 pub(super) struct UnknownSession(pub(super) String);
 
-/// Who asks, where they proved it. An error while that cannot be known.
+/// The session, if there is one. An error while that is unknown.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
     type Rejection = Failure;
 
@@ -200,7 +199,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
     }
 }
 
-/// Who asks, on an address that only passes those who proved it.
+/// The session, on routes that require one.
 impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Failure;
 

@@ -1,4 +1,4 @@
-//! Files as replies: strong tags, one range (RFC 9110 §13, §14), names that no client can be led astray by.
+//! Files as replies: strong ETags, one range (RFC 9110, sections 13 and 14), and safe file names.
 
 use std::io::SeekFrom;
 use std::path::Path;
@@ -14,25 +14,25 @@ use tokio_util::io::ReaderStream;
 use super::error::Result;
 use crate::app::Error;
 
-/// What may stand in `filename*` as it is (RFC 8187, `attr-char`).
+/// Characters that need no encoding in `filename*` (RFC 8187, `attr-char`).
 const ATTRIBUTE: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
-/// How much is read at once.
+/// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
 
-/// How a file is served.
+/// A file to serve.
 pub(super) struct Served<'a> {
     pub path: &'a Path,
     pub media_type: &'a str,
-    /// Without quotes; `None` for one that may grow.
+    /// The ETag without quotes; `None` for a file that may grow.
     pub tag: Option<&'a str>,
-    /// What a browser calls it when it saves it; `None`: it may show it.
+    /// File name for a download; `None` if browsers may display it.
     pub save_as: Option<&'a str>,
 }
 
-/// The file, or the part of it that is asked for.
+/// Replies with the file, or the requested range of it.
 ///
 /// # Errors
-/// [`Error::NotFound`] when it is gone.
+/// [`Error::NotFound`] if it does not exist.
 pub(super) async fn serve(served: Served<'_>, asked: &HeaderMap) -> Result<Response> {
     let gone = || Error::NotFound("The file is gone".to_owned());
     let mut file = File::open(served.path).await.map_err(|_| gone())?;
@@ -70,17 +70,17 @@ pub(super) async fn serve(served: Served<'_>, asked: &HeaderMap) -> Result<Respo
     };
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     file.seek(SeekFrom::Start(first)).await.map_err(|why| Error::Internal(why.to_string()))?;
-    // A file that grows meanwhile is as long as it was said to be.
+    // A file that grows meanwhile keeps the length in the header.
     let body = Body::from_stream(ReaderStream::with_capacity(file.take(length), PIECE));
     Ok((status, headers, body).into_response())
 }
 
-/// The text of a header that we made of digits and ASCII.
+/// A header value of digits and ASCII.
 fn number(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("digits and ASCII make a header")
 }
 
-/// Whether the client has this very content (`If-None-Match`).
+/// Whether the client has this version already (`If-None-Match`).
 fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     let lists = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|known| {
@@ -89,18 +89,18 @@ fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     })
 }
 
-/// Which part is asked for.
+/// The requested part of a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
     Whole,
-    /// The first and last byte.
+    /// First and last byte.
     Part(u64, u64),
-    /// One that the file does not have.
+    /// A range outside of the file.
     Nothing,
 }
 
-/// Reads `Range` and `If-Range`. What is no range of bytes, and several at once, count as not asked: a server may answer with
-/// the whole.
+/// Evaluates `Range` and `If-Range`. Other units, and several ranges at once, are ignored, as RFC 9110 allows: the
+/// whole file is sent.
 fn asked_range(asked: &HeaderMap, tag: Option<&str>, size: u64) -> Asked {
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|condition| Some(condition) != tag) {
@@ -129,7 +129,7 @@ fn asked_range(asked: &HeaderMap, tag: Option<&str>, size: u64) -> Asked {
     }
 }
 
-/// `attachment`, with the name for old clients and for those that know RFC 8187.
+/// `attachment`, with the name in ASCII for old clients, and as in RFC 8187.
 fn disposition(name: &str) -> HeaderValue {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();

@@ -1,4 +1,4 @@
-//! Whose share of something a request takes.
+//! The client to which a request's resources are charged.
 
 use http::request::Parts;
 
@@ -7,7 +7,7 @@ use crate::app::{App, Session};
 use crate::auth::ClientNetwork;
 use crate::catalog::UserId;
 
-/// A user; or, of those who are not logged in, an address (a /64 of IPv6).
+/// A user; for requests without a session, their network (an IPv4 address, or a /64 of IPv6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Holder {
     User(UserId),
@@ -15,7 +15,7 @@ pub(super) enum Holder {
 }
 
 impl Holder {
-    /// Of a request that has passed the guard.
+    /// Of a request that has passed the route's access check.
     pub(super) async fn of(parts: &mut Parts, app: &App) -> Self {
         if let Some(session) = parts.extensions.get::<Session>() {
             return Self::User(session.user.id);
@@ -29,7 +29,7 @@ impl Holder {
     }
 }
 
-/// A stranger of an address of tests.
+/// A stranger for tests.
 #[cfg(test)]
 pub(super) fn stranger(number: u8) -> Holder {
     Holder::Stranger(Some(ClientNetwork::of([10, 0, 0, number].into())))

@@ -1,4 +1,4 @@
-//! `/hooks/{token}`: where registries say that something has changed.
+//! `/hooks/{token}`: notifications of registries.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -13,13 +13,13 @@ use super::routes::{Access, Routes};
 use crate::app::{App, Error, LONGEST_NOTIFICATION, Notification};
 
 pub(super) fn add(routes: Routes) -> Routes {
-    // The token in the address is the access.
+    // The token in the path is the credential.
     routes.add_capped(Method::POST, "/hooks/{token}", Access::Anyone, receive, LONGEST_NOTIFICATION)
 }
 
 #[derive(Serialize)]
 struct TakenView {
-    /// Those that are listed again; empty when the notification is about none of ours.
+    /// Repositories that will be listed again; empty if the notification concerns none of ours.
     repositories: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The bytes of one connection, between the socket and hyper: what is taken is told to the connection's [`Watch`], and what
-//! hyper answers by itself to a request that it cannot read gets a body.
+//! The byte stream of one connection, between its socket and hyper: reports written bytes to the connection's
+//! [`Watch`], and adds a body to the errors that hyper itself sends for unreadable requests.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use super::watch::Watch;
 pub(super) struct Line {
     stream: TcpStream,
     watch: Arc<Watch>,
-    /// What is sent in place of what hyper writes, and how much of it is gone.
+    /// Bytes to send instead of what hyper writes, and how many of them are sent.
     instead: Option<(Vec<u8>, usize)>,
 }
 
@@ -96,7 +96,7 @@ impl AsyncWrite for Line {
     }
 }
 
-/// The head of an error, as hyper writes it without a body, with one. `None` for anything else.
+/// Adds a body to the head of an error that hyper writes without one. `None` for anything else.
 fn with_body(head: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(head).ok()?.strip_suffix("\r\n\r\n")?;
     let mut lines = text.split("\r\n");

@@ -1,4 +1,4 @@
-//! The HTTP door: routes, access, errors, views. A handler is *extract → one call of `app` → view*.
+//! The HTTP front end: routes, access, errors, views. A handler is *extract → one call of `app` → view*.
 
 mod admission;
 pub mod api;
@@ -24,5 +24,5 @@ pub use connections::too_few_handles;
 pub use routes::{Access, Route, Routes, routes};
 pub use serve::{Limits, serve};
 
-/// The HTTP contract, as served at `/openapi.yaml`.
+/// The OpenAPI document, served at `/openapi.yaml`.
 pub const OPENAPI: &str = include_str!("../../openapi.yaml");

@@ -1,4 +1,4 @@
-//! For operators: is it alive, can it work, its numbers, its contract.
+//! Routes for operators: liveness, readiness, metrics, the OpenAPI document.
 
 use axum::Extension;
 use axum::extract::State;
@@ -19,12 +19,12 @@ pub(super) fn add(routes: Routes) -> Routes {
         .add(Method::GET, "/openapi.yaml", Access::Anyone, openapi)
 }
 
-/// The process answers.
+/// Liveness: the process answers.
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The process can do its work.
+/// Readiness: the process can do its work.
 async fn readyz(State(app): State<App>) -> Result<&'static str> {
     app.ready().await.map_err(Error::Unavailable)?;
     Ok("ready\n")

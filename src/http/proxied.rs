@@ -1,5 +1,5 @@
-//! What a request's headers say about the way that it came, behind a proxy of ours (`http.trust_forwarded_for`): whose request it
-//! is, and by which address others reach this server.
+//! Headers of reverse proxies that are trusted (`http.trust_forwarded_for`): the client's address, and the URL by which
+//! clients reach this server.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,8 +12,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::error::Failure;
 use crate::app::App;
 
-/// The address by which others reach this server, without a slash at the end: the configured one, else the one that this
-/// request was sent to.
+/// The URL by which clients reach this server, without a trailing slash: the configured one, else the one of this
+/// request.
 pub struct PublicUrl(pub String);
 
 impl FromRequestParts<App> for PublicUrl {
@@ -25,7 +25,7 @@ impl FromRequestParts<App> for PublicUrl {
             return Ok(Self(settings.public_url.trim_end_matches('/').to_owned()));
         }
         let forwarded = |name| settings.trust_forwarded_for.then(|| first_forwarded(&parts.headers, name)).flatten();
-        // HTTP/2 has the host in the address of the request.
+        // HTTP/2 has the host in the request's URI.
         let asked = parts.headers.get("host").and_then(|value| value.to_str().ok());
         let host = forwarded("x-forwarded-host").or(asked).or(parts.uri.authority().map(Authority::as_str));
         let is_secure = forwarded("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
@@ -35,11 +35,11 @@ impl FromRequestParts<App> for PublicUrl {
     }
 }
 
-/// The path below which a proxy serves us, such as `/silo`; empty where it serves us at the root.
+/// The path prefix below which a proxy serves this server, such as `/silo`; empty at the root.
 pub struct PublicPrefix(pub String);
 
 impl PublicPrefix {
-    /// The path of `http.public_url`, else what the proxy says (`X-Forwarded-Prefix`; several proxies each add theirs).
+    /// The path of `http.public_url`, else `X-Forwarded-Prefix` (several proxies each add theirs).
     pub fn of(headers: &HeaderMap, app: &App) -> Self {
         let settings = &app.settings().http;
         if !settings.public_url.is_empty() {
@@ -55,7 +55,7 @@ impl PublicPrefix {
         Self(parts.map(|part| format!("/{}", utf8_percent_encode(part, NOT_IN_PATHS))).collect())
     }
 
-    /// Makes a `Location` that begins at our root one that begins at the proxy's.
+    /// Prepends the prefix to a `Location` that is an absolute path.
     pub fn put_before_location(&self, headers: &mut HeaderMap) {
         let Some(location) = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else { return };
         if self.0.is_empty() || !location.starts_with('/') {
@@ -67,7 +67,7 @@ impl PublicPrefix {
     }
 }
 
-/// What must not stand in a path as it is; `%` stays, since the proxy has encoded already.
+/// Characters to encode in a path; `%` stays, since the proxy has encoded already.
 const NOT_IN_PATHS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -81,25 +81,25 @@ const NOT_IN_PATHS: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
-/// What the first of our proxies, the one that the client spoke to, says in a header that each of them may add to.
+/// The first value of a header to which each proxy may append: that of the proxy that the client connected to.
 fn first_forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let first = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();
     (!first.is_empty()).then_some(first)
 }
 
-/// Where a request comes from: the connection's other end, or what our own proxy says that it is.
+/// The client's address: the connection's peer, or what the trusted proxy reports.
 pub fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_forwarded_for: bool) -> Option<IpAddr> {
     let peer = extensions.get::<SocketAddr>().map(SocketAddr::ip);
     if !trust_forwarded_for {
         return peer;
     }
-    // The last entry is the one that our own proxy wrote.
+    // The last entry was written by our own proxy.
     let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
     let last = forwarded.and_then(|value| value.to_str().ok()).and_then(|list| list.rsplit(',').next());
     last.and_then(forwarded_address).or(peer)
 }
 
-/// An address as proxies write it: with or without a port, in IPv6 with or without brackets.
+/// Parses an address as proxies write it: with or without a port, IPv6 with or without brackets.
 fn forwarded_address(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"');
     let bracketed = text.strip_prefix('[').and_then(|text| text.split_once(']')).map(|(address, _port)| address);

@@ -1,4 +1,5 @@
-//! The table of routes: what is served, and who may ask. Tests hold it against `openapi.yaml` and walk it as everybody.
+//! The table of routes, with the access each requires. Tests compare it with `openapi.yaml`, and call every route with
+//! every role.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,13 +23,13 @@ use super::{api, envelope, hooks, operations, schemas};
 use crate::app::{App, Error, Session};
 use crate::catalog::Role;
 
-/// Who may ask.
+/// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Anyone,
-    /// Anybody with a valid token.
+    /// Any user with a valid token.
     User,
-    /// Whoever may run jobs.
+    /// Users that may run jobs.
     Runner,
     Admin,
 }
@@ -41,17 +42,17 @@ pub struct Route {
     pub access: Access,
 }
 
-/// The router while it is built, and its table.
+/// The router under construction, and its table.
 pub struct Routes {
     app: App,
     router: Router<App>,
     table: Vec<Route>,
-    /// Paths whose requests may take as long as their bodies do.
+    /// Paths whose requests have the time limit of streamed bodies.
     streamed: Vec<&'static str>,
     admission: Arc<Admission>,
 }
 
-/// Everything that is served.
+/// All routes.
 pub fn routes(app: App) -> Routes {
     let admission = Arc::new(Admission::new(app.settings().http.body_mib));
     let routes = Routes { app, router: Router::new(), table: Vec::new(), streamed: Vec::new(), admission };
@@ -59,7 +60,7 @@ pub fn routes(app: App) -> Routes {
 }
 
 impl Routes {
-    /// Serves `path` (OpenAPI's form; a part written `{*name}` takes slashes too).
+    /// Adds a route at `path` (in OpenAPI's form; a part written `{*name}` matches slashes, too).
     pub fn add<H, T>(self, method: Method, path: &'static str, access: Access, handler: H) -> Self
     where
         H: Handler<T, App>,
@@ -68,7 +69,7 @@ impl Routes {
         self.serve(method, path, access, false, |filter| on(filter, handler))
     }
 
-    /// The same, for bodies of at most so many bytes.
+    /// The same, with a limit on the body in bytes.
     pub fn add_capped<H, T>(
         self,
         method: Method,
@@ -85,7 +86,7 @@ impl Routes {
         self.serve(method, path, access, false, served)
     }
 
-    /// The same, for bodies that are read as they come: the handler bounds their size and their time.
+    /// The same for bodies that are read as they arrive: the handler limits their size and time.
     pub fn add_streamed<H, T>(self, method: Method, path: &'static str, access: Access, handler: H) -> Self
     where
         H: Handler<T, App>,
@@ -136,27 +137,27 @@ impl Routes {
     }
 }
 
-/// What stands before the handler of a route.
+/// The checks before the handler of a route.
 struct Guard {
     app: App,
     admission: Arc<Admission>,
     access: Access,
-    /// The handler reads the body as it comes, and asks for memory for what it keeps of it.
+    /// The handler reads the body as it arrives, and acquires memory for what it keeps of it.
     is_streamed: bool,
     takes_ticket: bool,
 }
 
-/// Addresses that are served however many connections there are.
+/// Paths that are served even on spare connections.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Addresses whose replies do not depend on who asks.
+/// Paths whose replies do not depend on the session.
 const SAME_TO_ALL: [&str; 5] = ["/", "/healthz", "/readyz", "/metrics", "/openapi.yaml"];
 
-/// Streams, which can be opened with a ticket in the address (`?ticket=`) instead of a token in a header.
+/// Streams that accept a ticket in the URL (`?ticket=`) instead of a token in a header.
 const TICKETED: [&str; 4] =
     ["/api/v1/events", "/api/v1/scans/{id}/events", "/api/v1/runs/{id}/events", "/api/v1/runs/{id}/logs/{log}"];
 
-/// Takes the ticket out of the address of a request.
+/// Removes the ticket from a request's URL, and returns it.
 fn take_ticket(request: &mut Request) -> Option<String> {
     let uri = request.uri();
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(uri.query()?.as_bytes()).into_owned().collect();
@@ -168,12 +169,12 @@ fn take_ticket(request: &mut Request) -> Option<String> {
     Some(ticket)
 }
 
-/// What a route's access means for its replies.
+/// Checks access and adds the cache headers that follow from it.
 async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
     let is_open = guard.access == Access::Anyone && request.method().is_safe();
     let is_known = request.headers().contains_key(header::AUTHORIZATION);
     let mut response = admitted(guard, request, next).await;
-    // What is for one person, and what holds a token or a new secret, is kept by no cache.
+    // Replies to one user, and replies with a token or a new secret, must not be cached.
     let no_store = HeaderValue::from_static("no-store");
     if !is_open {
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
@@ -183,13 +184,13 @@ async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
     response
 }
 
-/// Lets a request pass that may. Before the body is read, so that a stranger learns nothing from a body's errors. Who
-/// asks, where that is known, is handed on as an extension.
+/// Checks access before the body is read, so that a stranger learns nothing from errors in a body. The session, if any,
+/// is passed on as an extension.
 async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
     let Guard { app, access, .. } = guard;
     let ticket = if guard.takes_ticket { take_ticket(&mut request) } else { None };
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    // What is the same to everybody needs no database; only spare connections are for admins.
+    // Routes that are the same to everybody need no database; only on spare connections the session matters.
     let is_same = SAME_TO_ALL.contains(&request.uri().path()) && request.extensions().get::<Spare>().is_none();
     let authenticated = match (header, ticket) {
         _ if is_same => Err(Error::Unauthenticated("")),
@@ -197,7 +198,7 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
         (header, _) => app.authenticate(header).await,
     };
     if let Ok(session) = &authenticated {
-        // So every line of the log says who.
+        // So that every log line of the request names the user.
         tracing::Span::current().record("user", session.user.username.as_str());
     }
     match (*access, authenticated) {
@@ -209,7 +210,7 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
         (Access::Anyone, Err(Error::Unauthenticated(_))) => {}
-        // Only handlers to which it matters fail.
+        // Only handlers that need the session fail.
         (Access::Anyone, Err(Error::StoreAway(why))) => _ = request.extensions_mut().insert(UnknownSession(why)),
         (_, Err(why)) => return Failure::from(why).into_response(),
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::routes::{Access, Routes};
 use crate::seed::spec::{Document, json_schema};
 
-/// A released version of the standard does not change; our words for it may.
+/// A released version of the standard does not change; our descriptions in it may.
 const CACHE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -24,7 +24,7 @@ fn path(document: Document) -> &'static str {
     }
 }
 
-/// A schema in the list. The address has no host: a proxy may have another name, or put a prefix before it.
+/// A schema in the list. Its URL has no host: a proxy may have another name, or add a prefix.
 #[derive(Serialize)]
 struct Entry {
     title: &'static str,

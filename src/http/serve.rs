@@ -1,4 +1,4 @@
-//! The listener: connections with bounds and time limits, and a stop that lets running requests finish.
+//! The listener: connections with limits and timeouts, and a graceful stop.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,26 +22,26 @@ use super::stream::Stopping;
 use super::watch::{Fate, Patience};
 use crate::app::App;
 
-/// How long a peer of HTTP/2 may take to say that it is still there.
+/// How long an HTTP/2 peer may take to answer a ping.
 const PING: Duration = Duration::from_secs(15);
 
-/// Time for the head of a request on a spare connection.
+/// Idle timeout of a spare connection: time for the head of a request.
 const SPARE_IDLE: Duration = Duration::from_secs(3);
 
-/// How long a connection that is closed in good order may take for it.
+/// Time limit for closing a connection gracefully.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Bytes of a connection, and of a stream of HTTP/2, that wait in memory in each direction. The head of a request must fit.
+/// Bytes that are buffered in each direction, of a connection and of an HTTP/2 stream. The head of a request must fit.
 const BUFFER: usize = 64 * 1024;
 
 /// The same for all streams of a connection.
 const WINDOW: u32 = 256 * 1024;
 
-/// Bytes that the kernel keeps of a reply beyond those that are on their way. A client that reads slowly is then told from one
-/// that does not read.
+/// Bytes of a reply that the kernel buffers unsent. A small buffer tells a client that reads slowly from one that does
+/// not read.
 const UNSENT: u32 = 128 * 1024;
 
-/// What the listener is to bound.
+/// Limits and timeouts of the listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     bounds: Bounds,
@@ -49,11 +49,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What is configured, as far as this process may have handles: it gets as many as it can.
+    /// The configured limits, as far as the process's file handles allow: raises their limit first.
     pub fn new(app: &App) -> Self {
         let settings = &app.settings().http;
         let per_address = match settings.connections_per_address {
-            // All come from the proxy.
+            // All connections come from the proxy.
             0 if settings.trust_forwarded_for => settings.connections,
             asked => asked,
         };
@@ -65,11 +65,11 @@ impl Limits {
     }
 }
 
-/// The connection of a request is beyond the bounds: in the extensions of the request.
+/// Marks requests on a spare connection: in the extensions of the request.
 #[derive(Clone, Copy)]
 pub(super) struct Spare;
 
-/// What all connections share.
+/// State shared by all connections.
 struct Server {
     http: Builder<TokioExecutor>,
     router: Router,
@@ -77,7 +77,7 @@ struct Server {
     stop: CancellationToken,
 }
 
-/// Serves until `stop`, then gives running requests `grace` to finish.
+/// Serves until `stop`; then running requests have `grace` to finish.
 pub async fn serve(router: Router, listener: TcpListener, limits: Limits, stop: CancellationToken, grace: Duration) {
     let connections = Connections::new(limits.bounds);
     let server = Arc::new(Server { http: builder(), router, patience: limits.patience, stop: stop.clone() });
@@ -88,7 +88,7 @@ pub async fn serve(router: Router, listener: TcpListener, limits: Limits, stop: 
             () = stop.cancelled() => break,
         };
         match accepted {
-            // One that gets no place is closed.
+            // A connection without a place is closed.
             Ok((stream, peer)) => {
                 if let Some(place) = connections.enter(peer.ip()) {
                     open.spawn(Arc::clone(&server).connection(stream, peer, place));
@@ -96,7 +96,7 @@ pub async fn serve(router: Router, listener: TcpListener, limits: Limits, stop: 
             }
             Err(why) => {
                 tracing::warn!(%why, "a connection could not be accepted");
-                // Out of file handles, most likely.
+                // Most likely no file handle is free.
                 tokio::time::sleep(Duration::from_millis(100)).await; // because this loop would take a whole core
             }
         }
@@ -110,7 +110,7 @@ pub async fn serve(router: Router, listener: TcpListener, limits: Limits, stop: 
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // Time limits are ours (`watch`): they begin with the connection, whatever it speaks.
+    // Timeouts are enforced by `watch`: they begin with the connection, whatever protocol it uses.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER);
     builder
         .http2()
@@ -125,7 +125,7 @@ fn builder() -> Builder<TokioExecutor> {
 
 impl Server {
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
-        // Small replies should not wait for more.
+        // Small replies must not wait for more data.
         _ = stream.set_nodelay(true);
         _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let mut patience = self.patience;

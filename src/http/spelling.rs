@@ -1,10 +1,11 @@
-//! One spelling of each address: `/x/`, `//x` and `/a/../x` are sent to `/x`.
+//! One spelling of each path: `/x/`, `//x` and `/a/../x` are redirected to `/x`.
 
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-/// Where a request for another spelling should go. The address is relative, so that it stays below the prefix that a proxy put
-/// before it. 301, as the old service answered; for other methods than `GET` and `HEAD` 308, since 301 makes them `GET`.
+/// The redirect of a request with another spelling. Its URL is relative, so that it stays below a prefix that a proxy
+/// added. 301, as the old service answered; for methods other than `GET` and `HEAD` 308, since 301 turns them into
+/// `GET`.
 pub(super) fn redirect(method: &Method, uri: &Uri) -> Option<Response> {
     let location = relative_location(uri.path(), uri.query())?;
     let status = match *method {
@@ -14,7 +15,7 @@ pub(super) fn redirect(method: &Method, uri: &Uri) -> Option<Response> {
     Some((status, [(header::LOCATION, HeaderValue::from_str(&location).ok()?)]).into_response())
 }
 
-/// `None`: it is the one spelling.
+/// `None` if the spelling is right.
 fn relative_location(path: &str, query: Option<&str>) -> Option<String> {
     let mut clean: Vec<&str> = Vec::new();
     for part in path.split('/') {
@@ -30,12 +31,12 @@ fn relative_location(path: &str, query: Option<&str>) -> Option<String> {
     }
     let up = "../".repeat(depth(path));
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    // A first part with a colon would be a scheme.
+    // A first segment with a colon would be read as a scheme.
     let here = if up.is_empty() { "./" } else { "" };
     Some(format!("{here}{up}{clean}{query}"))
 }
 
-/// How many folders a client goes up from an address to its root (RFC 3986, section 5.2: an empty part is a folder too).
+/// Number of folders between a path and its root (RFC 3986, section 5.2: an empty segment is a folder, too).
 fn depth(path: &str) -> usize {
     let folder = path.rsplit_once('/').map_or("", |(folder, _last)| folder);
     folder.split('/').skip(1).fold(0, |depth: usize, part| match part {
@@ -52,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    /// Where a client goes that asked for the address below a prefix.
+    /// The path that a client follows the redirect to, if it called the path below a prefix.
     fn followed(prefix: &str, path: &str, query: Option<&str>) -> Option<String> {
         let location = relative_location(path, query)?;
         let asked = Url::parse(&format!("http://silo.example{prefix}{path}")).unwrap();

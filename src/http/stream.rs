@@ -1,6 +1,6 @@
-//! Replies that go on: server-sent events (HTML standard, "Server-sent events"). The time limit of requests is over once
-//! such a reply has begun; instead there are signs of life, an end when the service stops, and a limit on how many there
-//! are at once.
+//! Long replies: server-sent events (HTML standard, "Server-sent events"). Once such a reply has begun, the time limit
+//! of requests no longer applies; instead there are heartbeats, an end when the service stops, and a limit on
+//! concurrent streams.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,12 +25,12 @@ use crate::app::{App, Error, Session};
 #[derive(Clone)]
 pub(super) struct Places {
     most: usize,
-    /// Most of one client.
+    /// Most streams of one client.
     each: usize,
     taken: Arc<Mutex<HashMap<Holder, usize>>>,
 }
 
-/// A place that is taken, until this is dropped.
+/// A place that is taken, until it is dropped.
 struct Place {
     places: Places,
     holder: Holder,
@@ -41,7 +41,7 @@ impl Places {
         Self { most, each, taken: Arc::default() }
     }
 
-    /// How many streams are open.
+    /// Number of open streams.
     pub(super) fn taken(&self) -> usize {
         self.counts().values().sum()
     }
@@ -83,11 +83,11 @@ impl Drop for Place {
     }
 }
 
-/// The service stops; in the extensions of every request that came over a connection.
+/// Cancelled when the service stops; in the extensions of every request on a connection.
 #[derive(Clone)]
 pub(super) struct Stopping(pub(super) CancellationToken);
 
-/// What a handler needs to answer with a stream.
+/// What a handler needs to reply with a stream.
 pub(super) struct Opening {
     places: Places,
     holder: Holder,
@@ -109,10 +109,10 @@ impl FromRequestParts<App> for Opening {
 }
 
 impl Opening {
-    /// The reply: these events until they end, the client goes, or the service stops.
+    /// Replies with these events until they end, the client disconnects, or the service stops.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there is no place.
+    /// [`Error::Unavailable`] if no place is free.
     pub(super) fn reply(self, events: impl Stream<Item = Event> + Send + 'static) -> Result<Response> {
         let place = self.places.take(self.holder)?;
         let events = events.take_until(self.stop.cancelled_owned()).map(move |event| {
@@ -120,15 +120,15 @@ impl Opening {
             Ok::<_, Infallible>(event)
         });
         let mut reply = Sse::new(events).keep_alive(KeepAlive::new().interval(self.heartbeat)).into_response();
-        // What nginx understands: each event goes on at once.
+        // Tells nginx not to buffer, so that each event is forwarded at once.
         reply.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
         Ok(reply)
     }
 
-    /// A body that is made as it is taken, and has a place as long.
+    /// A body that is produced as the client reads, and holds a place meanwhile.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there is no place.
+    /// [`Error::Unavailable`] if no place is free.
     pub(super) fn body<T, E>(
         self,
         pieces: impl Stream<Item = std::result::Result<T, E>> + Send + 'static,
@@ -145,8 +145,8 @@ impl Opening {
     }
 }
 
-/// The reply, which ends when the session does that it was asked for with: it ran out, or its user was deleted or has another
-/// role. Replies that are short, and soon over, are left alone.
+/// Ends a reply when its session ends: it expired, or its user was deleted or got another role. Short replies are not
+/// affected.
 pub(super) fn until_over(app: &App, session: Session, reply: Response) -> Response {
     const SHORT: u64 = 1024 * 1024;
     if reply.body().size_hint().exact().is_some_and(|size| size <= SHORT) {
@@ -162,7 +162,7 @@ pub(super) fn until_over(app: &App, session: Session, reply: Response) -> Respon
             let (mut pieces, mut over, may_end) = going?;
             tokio::select! {
                 biased;
-                // Else what broke off would look whole.
+                // An error, or a truncated reply would look complete.
                 () = &mut over => (!may_end).then(|| (Err(axum::Error::new("the session is over")), None)),
                 piece = pieces.next() => piece.map(|piece| (piece, Some((pieces, over, may_end)))),
             }
@@ -170,7 +170,7 @@ pub(super) fn until_over(app: &App, session: Session, reply: Response) -> Respon
     })
 }
 
-/// Whether the client asks for a stream.
+/// Whether the client accepts a stream.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|list| list.split(',')).any(|range| {

@@ -1,5 +1,6 @@
-//! Bodies that no handler read to their end: a client that sends first and then reads would lose our reply if we closed the
-//! connection while it sends. So what is left of the body is read and thrown away; the connection's own time limits bound that.
+//! Request bodies that no handler read to their end: a client that sends everything before it reads would lose the
+//! reply if the connection were closed meanwhile. So the rest of the body is read and discarded, within the
+//! connection's own timeouts.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,10 +17,10 @@ use hyper::body::{Frame, SizeHint};
 /// How long the rest of a body is read.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Reads what the handlers leave of the body.
+/// Reads what handlers leave of the body.
 pub(super) async fn drain(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    // Such a client waits for our word before it sends, and reads our reply instead.
+    // Such a client sends nothing before `100 Continue`, and reads the reply instead.
     let waits =
         parts.headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let body = if waits || body.is_end_stream() { body } else { Body::new(DrainedBody(Some(body))) };

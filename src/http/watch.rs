@@ -1,5 +1,5 @@
-//! What is under way on one connection, and when it has to end: a client that sends no request, or takes nothing of a
-//! reply, holds a handle and memory for nothing.
+//! Requests in progress on one connection, and its timeouts: a client that sends no request, or reads nothing of a
+//! reply, must not hold a file handle and memory.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -12,74 +12,74 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-/// Bytes that a client must take in the time of [`Patience::stalled`].
+/// Bytes that a client must read within [`Patience::stalled`].
 const LEAST_TAKEN: usize = 4096;
 
-/// How long a connection may be idle.
+/// Timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// Without a request: from the beginning, or the last reply's end, to the end of the next head.
+    /// Without a request: from the start, or the end of the last reply, to the end of the next head.
     pub idle: Duration,
-    /// With a reply of which nothing is taken.
+    /// With a reply of which the client reads nothing.
     pub stalled: Duration,
 }
 
 impl Patience {
-    /// How often to look.
+    /// Interval between checks.
     pub(super) fn period(&self) -> Duration {
         (self.idle.min(self.stalled) / 5).clamp(Duration::from_millis(50), Duration::from_secs(3))
     }
 }
 
-/// What becomes of a connection.
+/// Whether a connection may stay open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     GoesOn,
     /// No request came in time.
     Idle,
-    /// Nothing is taken of its replies.
+    /// The client reads nothing of its replies.
     Stalled,
 }
 
-/// One connection.
+/// State of one connection.
 pub(super) struct Watch(Mutex<State>);
 
 struct State {
     exchanges: HashMap<u64, Arc<Exchange>>,
-    /// Requests that have begun; the id of the next.
+    /// Number of requests that have begun; also the id of the next.
     begun: u64,
-    /// Requests that had begun, and ended, when everything was sent last.
+    /// Number of requests that had begun when all replies were last sent completely.
     sent: u64,
     idle_since: Instant,
-    /// Set while the client's side takes nothing.
+    /// Set while the client reads nothing.
     blocked: Option<Blocked>,
 }
 
-/// Since when the socket takes nothing or little, and how much it took.
+/// Since when the socket accepts nothing or little, and how much it accepted.
 struct Blocked {
     since: Instant,
     taken: usize,
 }
 
-/// A request that came, until the end of its reply.
+/// A request, until the end of its reply.
 #[derive(Default)]
 struct Exchange(Mutex<Reply>);
 
 #[derive(Default)]
 enum Reply {
-    /// It is not there yet.
+    /// The handler has not replied yet.
     #[default]
     Awaited,
     Body {
         body: Body,
-        /// When the last piece was handed out, if none was asked for since.
+        /// When the last piece was handed out, if none was requested since.
         waits: Option<Instant>,
     },
-    /// Nobody takes it.
+    /// Dropped, because the client does not read it.
     Abandoned,
 }
 
-/// A request under way; over when this is dropped.
+/// A request in progress; it ends when this is dropped.
 pub(super) struct UnderWay {
     watch: Arc<Watch>,
     id: u64,
@@ -101,19 +101,19 @@ impl Watch {
         UnderWay { watch: Arc::clone(self), id, exchange }
     }
 
-    /// Since when there is nothing to do; `None` while there is.
+    /// Since when the connection is idle; `None` while it is not.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
         (state.exchanges.is_empty() && state.blocked.is_none()).then_some(state.idle_since)
     }
 
-    /// Whether every reply that was begun is sent: what is written now is of nobody's request.
+    /// Whether all replies are sent: then what hyper writes belongs to no request.
     pub(super) fn is_all_sent(&self) -> bool {
         let state = self.state();
         state.exchanges.is_empty() && state.sent == state.begun
     }
 
-    /// The socket took so many bytes.
+    /// Reports that the socket accepted `bytes`.
     pub(super) fn took(&self, bytes: usize) {
         let mut state = self.state();
         match &mut state.blocked {
@@ -122,12 +122,12 @@ impl Watch {
         }
     }
 
-    /// The socket takes nothing now.
+    /// Reports that the socket accepts nothing now.
     pub(super) fn is_blocked(&self) {
         self.state().blocked.get_or_insert_with(|| Blocked { since: Instant::now(), taken: 0 });
     }
 
-    /// All that was written is sent.
+    /// Reports that everything written is sent.
     pub(super) fn sent(&self) {
         let mut state = self.state();
         if state.blocked.take().is_some() {
@@ -138,7 +138,7 @@ impl Watch {
         }
     }
 
-    /// Looks whether the connection has to end, and lets go of replies that nobody takes.
+    /// Checks the timeouts, and drops replies that the client does not read.
     pub(super) fn fate(&self, patience: Patience) -> Fate {
         let (now, state) = (Instant::now(), self.state());
         if let Some(blocked) = &state.blocked {
@@ -147,7 +147,7 @@ impl Watch {
         if state.exchanges.is_empty() {
             return if now - state.idle_since < patience.idle { Fate::GoesOn } else { Fate::Idle };
         }
-        // The socket takes what there is, and still a piece waits: the client holds this one stream of HTTP/2 back.
+        // The socket accepts data, but a piece waits: the client blocks this HTTP/2 stream by flow control.
         let exchanges: Vec<Arc<Exchange>> = state.exchanges.values().cloned().collect();
         drop(state);
         let abandoned = exchanges.iter().filter(|exchange| exchange.abandon(now, patience.stalled)).count();
@@ -160,7 +160,7 @@ impl Watch {
 }
 
 impl Exchange {
-    /// Lets go of a reply that waits for so long; whether it is gone.
+    /// Drops a reply that has waited for `longest`; whether it is dropped.
     fn abandon(&self, now: Instant, longest: Duration) -> bool {
         let mut reply = self.reply();
         if matches!(&*reply, Reply::Body { waits: Some(since), .. } if now - *since >= longest) {
@@ -175,7 +175,7 @@ impl Exchange {
 }
 
 impl UnderWay {
-    /// The reply, which ends this with its last byte.
+    /// The reply, whose last byte ends this request.
     pub(super) fn with(self, reply: Response) -> Response {
         reply.map(|body| {
             *self.exchange.reply() = Reply::Body { body, waits: None };

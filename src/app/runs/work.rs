@@ -34,8 +34,6 @@ use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
 /// How long a silo may be silent before another takes its runs.
 pub(in crate::app) const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// How long the leases of runs are renewed while their engine does not answer, so that no other silo repeats them.
-const ENGINE_AWAY: Duration = Duration::from_secs(15 * 60);
 /// How often the lease is renewed, and cancellation is checked.
 const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;

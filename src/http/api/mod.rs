@@ -1,4 +1,4 @@
-//! The two programming interfaces: the legacy one at the root, the native one below `/api/v1`.
+//! The two APIs: the legacy one at the root, the native one below `/api/v1`.
 
 pub mod legacy;
 pub mod v1;

@@ -11,7 +11,7 @@ use crate::http::error::Result;
 use crate::http::extract::{Path, id};
 use crate::seed::manifest;
 
-/// The query that asks for everything.
+/// The query that matches everything.
 pub(super) const EVERYTHING: &str = "+";
 
 pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<SimpleImageView>>> {

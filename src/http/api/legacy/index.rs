@@ -1,9 +1,9 @@
-//! `GET /`: the list of routes, which Marathon and Scale use as a health probe. No database.
+//! `GET /`: the list of routes, which Marathon and Scale use as a health probe. Needs no database.
 
 use axum::Json;
 use serde::Serialize;
 
-/// Name, method and pattern of each route, as the old service listed them, in its matching order.
+/// Name, method and pattern of each route, as the old service listed them, in its order of matching.
 pub const INDEX: [(&str, &str, &str); 24] = [
     ("Index", "GET", "/"),
     ("AddRegistry", "POST", "/registries/add"),

@@ -17,7 +17,7 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<JobView>>> {
     Ok(Json(app.job_list().await?.into_iter().map(JobView::from).collect()))
 }
 
-/// An object keyed by job id, in the order of the keys as texts. Ranked arrays come from `/api/v1/search`.
+/// An object keyed by job id, sorted by the keys as texts. Ranked results are at `/api/v1/search`.
 pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) -> Result<Response> {
     if query == EVERYTHING {
         return Ok(list(State(app)).await?.into_response());

@@ -1,5 +1,5 @@
-//! The legacy contract: what Scale, Scale UI, seed-vault and curl scripts rely on. Field names, case and order are the
-//! old service's, and live nowhere else.
+//! The legacy interface, on which Scale, Scale UI, seed-vault and curl scripts rely. Field names, case and order are
+//! the old service's, and are used nowhere else.
 
 mod accounts;
 mod images;
@@ -22,7 +22,7 @@ pub(crate) fn add(routes: Routes) -> Routes {
     const DELETE: Method = Method::DELETE;
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
-    // The scan was a GET that changes things; POST is its honest twin.
+    // The old service scanned on GET, although a scan changes data; POST does the same.
     routes
         .add(GET, "/", Anyone, index::list)
         .add_capped(POST, "/login", Anyone, accounts::login, LONGEST_LOGIN)
@@ -45,14 +45,14 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(GET, "/jobs/{id}/job-versions", Anyone, jobs::versions)
         .add(GET, "/job-versions", Anyone, jobs::version_list)
         .add(GET, "/job-versions/{id}", Anyone, jobs::version_get)
-        // Open or not is a setting, so the handler decides.
+        // Whether the list is open is configured, so the handler checks access.
         .add(GET, "/users", Anyone, accounts::list)
         .add(GET, "/users/{id}", Admin, accounts::get)
         .add(POST, "/users/add", Admin, accounts::add)
         .add(DELETE, "/users/delete/{id}", Admin, accounts::delete)
 }
 
-/// What deletions answer, also of something that was not there.
+/// The reply to deletions, also if there was nothing to delete.
 fn success() -> Json<Value> {
     Json(json!({ "result": "success" }))
 }

@@ -58,8 +58,8 @@ pub(super) async fn scan_one(State(app): State<App>, Path(registry): Path<String
     scan_reply(&app, &[scan], "application/text; charset=UTF-8", format!("/api/v1/scans/{scan}")).await
 }
 
-/// Old clients take the reply for the end of the scan, and proxies give up on long waits: so wait a little. When the
-/// scan is over by then the reply is empty; else it says that the scan goes on, and where to look.
+/// Old clients take the reply for the end of the scan, and proxies limit long waits: so it waits a little. If the scan
+/// has ended by then, the reply is empty; else it says that the scan goes on, and where its state is.
 async fn scan_reply(app: &App, scans: &[ScanId], finished_type: &'static str, location: String) -> Result<Response> {
     let most = Duration::from_secs(u64::from(app.settings().scan.wait_seconds));
     let location = [(header::LOCATION, location)];

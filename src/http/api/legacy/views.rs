@@ -1,4 +1,4 @@
-//! The legacy wire types. Order of fields is part of the contract; texts and lists are never null.
+//! Wire types of the legacy interface. The order of fields is part of the contract; texts and lists are never null.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -25,7 +25,7 @@ impl From<Registry> for RegistryView {
     }
 }
 
-/// A registry alone. The password key stays for old clients, and stays empty.
+/// A single registry. The key `Password` remains for old clients, always empty.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct RegistryDetailView {
@@ -57,7 +57,7 @@ impl From<User> for UserView {
     }
 }
 
-/// A user just added. The password key stays for old clients, and stays empty.
+/// A user just added. The key `password` remains for old clients, always empty.
 #[derive(Serialize)]
 pub(super) struct NewUserView {
     #[serde(rename = "ID")]
@@ -113,7 +113,7 @@ impl From<Image> for SimpleImageView {
     }
 }
 
-/// An image alone, under other names than in a list.
+/// A single image; some keys differ from those in a list.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ImageView {
@@ -133,9 +133,9 @@ pub(super) struct ImageView {
     description: String,
     registry: String,
     org: String,
-    /// The label's text after un-escaping, byte for byte.
+    /// The label's text after unescaping, byte for byte.
     manifest: String,
-    /// The same, parsed, with the standard's defaults.
+    /// The parsed manifest, with the standard's defaults.
     seed: Value,
 }
 

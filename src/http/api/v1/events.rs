@@ -1,4 +1,4 @@
-//! `/api/v1/events`: what appeared, changed and vanished, as a stream or page by page.
+//! `/api/v1/events`: added, changed and removed images, as a stream or page by page.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::http::stream::{self as streams, Opening};
 
 /// Events that are read at once for a stream.
 const BATCH: u32 = 100;
-/// How often a stream looks by itself. `tasks::index_sync` finds what other processes do each second, and wakes it; this is
-/// for when the index cannot be written.
+/// Poll interval of a stream. `tasks::index_sync` finds changes of other processes each second, and wakes it; polling
+/// is for when the index cannot be written.
 const LOOK: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +47,7 @@ struct EventView {
     repository: String,
     tag: String,
     digest: String,
-    /// The image's own address answers 404 when it was removed since.
+    /// `/api/v1/images/{id}` of an image that was removed since answers 404.
     image_id: i64,
     job_name: String,
     job_version: String,
@@ -75,13 +75,13 @@ impl From<Event> for EventView {
     }
 }
 
-/// One page. Unlike other lists it always has a next one: more will happen.
+/// One page. Unlike other lists, it always has a next one, as there will be more events.
 #[derive(Serialize)]
 struct EventsView {
     items: Vec<EventView>,
-    /// Hand it in as `after`.
+    /// Cursor to pass as `after`.
     next: String,
-    /// Whether events after the wanted one are lost.
+    /// Whether events after the requested one are lost.
     missed: bool,
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn list(
     let limit = limit(asked.limit)?;
     let query = EventQuery { registry: asked.registry.map(RegistryId), job: asked.job };
     let mut reply = if streams::is_wanted(&headers) {
-        // A client that was cut off asks the same address again, and says where it was.
+        // A client that reconnects calls the same URL, with the id of the last event that it received.
         let after = last_event_id(&headers)?.or(asked.after.map(EventId));
         opening.reply(follow(app, query, after).await?)?
     } else {
@@ -111,7 +111,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>> {
     Ok(Some(EventId(id)))
 }
 
-/// Without `after` from the oldest event that is kept.
+/// Without `after` from the oldest stored event.
 async fn page(app: &App, query: &EventQuery, after: Option<EventId>, limit: u32) -> Result<EventsView> {
     let EventStart { after: start, missed } = app.event_start(after.unwrap_or(EventId(0))).await?;
     let events = app.event_list(query, start, limit).await?;
@@ -123,13 +123,13 @@ async fn page(app: &App, query: &EventQuery, after: Option<EventId>, limit: u32)
     })
 }
 
-/// Without `after` from now on.
+/// Without `after` from the next event.
 async fn follow(app: App, query: EventQuery, after: Option<EventId>) -> Result<impl Stream<Item = sse::Event> + use<>> {
     let start = match after {
         Some(after) => app.event_start(after).await?,
         None => EventStart { after: app.event_newest().await?, missed: false },
     };
-    // Sent at once, so that a client knows from where it follows, and proxies that there is something.
+    // Sent at once, so that a client knows its position, and proxies see data.
     let hello = sse::Event::default().id(start.after.to_string());
     let hello = if start.missed { hello.event("missed").data("{}") } else { hello.comment("following") };
     let following = Following {
@@ -151,7 +151,8 @@ struct Following {
 }
 
 impl Following {
-    /// The next event. An end when the events cannot be read: the client comes back with the last id that it got.
+    /// The next event. The stream ends if events cannot be read: the client reconnects with the last id that it
+    /// received.
     async fn next(mut self) -> Option<(sse::Event, Self)> {
         loop {
             if let Some(event) = self.waiting.pop_front() {

@@ -17,7 +17,7 @@ use crate::http::extract::Query;
 use crate::http::proxied::PublicPrefix;
 use crate::xml::escaped;
 
-/// Entries of a feed.
+/// Most entries of a feed.
 const ENTRIES: u32 = 50;
 
 #[derive(Debug, Deserialize)]
@@ -51,14 +51,14 @@ pub(super) async fn feed(
     Ok((headers, atom(&base, &q, updated, &images)).into_response())
 }
 
-/// RFC 9110, section 13.1.2: any of a list, compared weakly.
+/// RFC 9110, section 13.1.2: any ETag of the list, by weak comparison.
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let weak = |text: &str| text.trim().trim_start_matches("W/").to_owned();
     let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|known| known.trim() == "*" || weak(known) == weak(tag))
 }
 
-/// The document. Links without a base are relative to the feed's own address.
+/// The Atom document. Links without a base are relative to the feed's own URL.
 fn atom(base: &str, query: &str, updated: DateTime<Utc>, images: &[Image]) -> String {
     let about = if query.is_empty() { "Seed images".to_owned() } else { format!("Seed images: {query}") };
     let address = if query.is_empty() {
@@ -95,7 +95,7 @@ fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A name that stays the same for the same parts (RFC 9562, version 8: made from a hash).
+/// A URN that is the same for the same parts (UUID version 8 of RFC 9562, made from a hash).
 fn urn(parts: &[&str]) -> String {
     let hash = Sha256::digest(parts.join("\n"));
     let bytes = *hash.first_chunk().expect("a hash is longer than a UUID");

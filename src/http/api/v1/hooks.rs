@@ -1,4 +1,4 @@
-//! `/api/v1/registries/{id}/hook`: making and removing the address that a registry's notifications go to.
+//! `/api/v1/registries/{id}/hook`: creates and removes the URL that a registry sends notifications to.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -14,7 +14,7 @@ use crate::http::proxied::PublicUrl;
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HookForm {
-    /// What notifications must be signed with, as GitHub does; empty for none.
+    /// Secret with which notifications must be signed, as GitHub does; empty for none.
     #[serde(default)]
     secret: SecretString,
 }
@@ -23,12 +23,12 @@ pub(super) struct HookForm {
 pub(super) struct NewHookView {
     #[serde(serialize_with = "told_once")]
     url: SecretString,
-    /// What to set up at the registry.
+    /// How to set it up at the registry.
     #[serde(serialize_with = "told_once")]
     advice: SecretString,
 }
 
-/// The one reply that holds the address: nobody can ask for it again.
+/// Only this reply contains the URL; it cannot be read again.
 fn told_once<S: Serializer>(secret: &SecretString, to: S) -> std::result::Result<S::Ok, S::Error> {
     to.serialize_str(secret.expose_secret())
 }

@@ -29,14 +29,14 @@ pub(super) struct ImageView {
     registry_id: i64,
     job_id: i64,
     job_version_id: i64,
-    /// Where it is from.
+    /// Registry and namespace.
     origin: OriginView,
     first_seen_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
-    /// Where the tag pointed before, newest first.
+    /// Earlier digests of the tag, newest first.
     history: Vec<PastDigestView>,
     valid: bool,
-    /// Everything that validation found in the manifest.
+    /// All problems that validation found in the manifest.
     problems: Vec<Problem>,
     manifest: Value,
 }
@@ -89,7 +89,7 @@ pub(super) struct ImageItemView {
     registry_id: i64,
     job_id: i64,
     job_version_id: i64,
-    /// Where it is from.
+    /// Registry and namespace.
     origin: OriginView,
     first_seen_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,

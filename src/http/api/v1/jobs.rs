@@ -33,11 +33,11 @@ pub(super) struct JobItemView {
     image_id: i64,
     /// Whether that image's manifest has no errors.
     valid: bool,
-    /// Where that image is from.
+    /// Registry and namespace of that image.
     origin: OriginView,
-    /// By maintainer, the one that represents the job first; a few of them.
+    /// Groups by maintainer, the one that represents the job first; only the first few.
     groups: Vec<JobGroupView>,
-    /// How many there are.
+    /// Number of all groups.
     group_count: u64,
 }
 
@@ -48,7 +48,7 @@ impl From<JobSummary> for JobItemView {
 }
 
 impl JobItemView {
-    /// With the first origins of each group, where they are given.
+    /// With the first origins of each group, if given.
     fn new(summary: JobSummary, mut origins: Option<HashMap<OriginId, Vec<JobOrigin>>>) -> Self {
         let JobSummary { job, image_id, reference, valid, origin, groups, group_count } = summary;
         let Job {
@@ -99,9 +99,9 @@ struct VersionView {
     id: i64,
     job_version: String,
     package_version: String,
-    /// How many; `/api/v1/images?job=…&jobVersion=…` lists them.
+    /// Number of images; `/api/v1/images?job=…&jobVersion=…` lists them.
     images: u64,
-    /// Any of them represents the job.
+    /// Whether any of them represents the job.
     representative: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What sorted lists have in common: how they are sorted, where a page begins, and where the next one does.
+//! Sorting and cursors of sorted lists.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,17 +8,17 @@ use crate::app::Error;
 use crate::catalog::{ListPage, ListPosition, SortKey};
 use crate::http::error::Result;
 
-/// How a list can be sorted: the words of `sort`, the usual one first, each of them with `-` before it for the other way round.
+/// Values of the parameter `sort` and their orders, the default first; `-` before a value reverses the order.
 pub(super) type SortWords<T> = [(&'static str, T)];
 
-/// A page as it was asked for, and how the list is sorted in words.
+/// A requested page, and the value of `sort`.
 pub(super) struct AskedPage<T> {
     pub page: ListPage<T>,
     sort: String,
 }
 
 impl<T: Copy> AskedPage<T> {
-    /// Reads `sort`, `limit` and `cursor`.
+    /// Parses `sort`, `limit` and `cursor`.
     pub fn read(words: &SortWords<T>, sort: Option<&str>, asked: Option<u32>, cursor: Option<&str>) -> Result<Self> {
         let sort = sort.unwrap_or(words[0].0);
         let (is_descending, word) = sort.strip_prefix('-').map_or((false, sort), |word| (true, word));
@@ -30,7 +30,7 @@ impl<T: Copy> AskedPage<T> {
         Ok(Self { page: ListPage { order: *order, is_descending, after, limit: limit(asked)? }, sort: sort.to_owned() })
     }
 
-    /// The page as it is sent; `place` is where an entry stands.
+    /// The page as it is sent; `place` gives the position of an entry.
     pub fn view<E, V>(
         &self,
         entries: Vec<E>,

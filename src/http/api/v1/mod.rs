@@ -1,4 +1,4 @@
-//! The native interface below `/api/v1`: plural nouns, cursor paging, problem documents (RFC 9457).
+//! The native API below `/api/v1`: plural nouns, cursor paging, problem documents (RFC 9457).
 
 mod events;
 mod feed;
@@ -69,9 +69,9 @@ pub(crate) fn add(routes: Routes) -> Routes {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct VersionView {
-    /// Of this program.
+    /// Version of this program.
     version: &'static str,
-    /// Of the standard whose manifests it judges.
+    /// Version of the Seed standard that manifests are validated against.
     seed_version: &'static str,
 }
 
@@ -83,7 +83,7 @@ async fn version() -> axum::Json<VersionView> {
 #[derive(Serialize)]
 struct PageView<T> {
     items: Vec<T>,
-    /// Hand it in as `cursor` for the next page; null on the last.
+    /// Cursor of the next page; null on the last.
     next: Option<String>,
 }
 
@@ -95,7 +95,7 @@ struct Paging {
     cursor: Option<i64>,
 }
 
-/// How many entries a page has: 20 unless asked for, 100 at most.
+/// Validates the number of entries of a page: 20 by default, 100 at most.
 fn limit(asked: Option<u32>) -> Result<u32> {
     match asked.unwrap_or(20) {
         limit @ 1..=100 => Ok(limit),

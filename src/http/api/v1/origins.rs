@@ -1,4 +1,4 @@
-//! Where the images of jobs come from: as part of other replies, and `/api/v1/jobs/{id}/origins`.
+//! Origins of jobs' images: in other replies, and at `/api/v1/jobs/{id}/origins`.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,17 +14,17 @@ use crate::http::extract::{Path, Query, id};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OriginView {
-    /// Null while the database is away.
+    /// Null while the database is unreachable.
     registry_id: Option<i64>,
-    /// The registry's name, as its admin gave it.
+    /// The registry's name, as its admin chose it.
     registry: String,
     /// Host and port for `docker pull`.
     host: String,
-    /// The repositories' path before its last slash; may be empty.
+    /// The path of repositories before the last slash; may be empty.
     namespace: String,
-    /// An admin has marked it as verified.
+    /// Whether an admin has marked it as verified.
     verified: bool,
-    /// The job shows the latest image of this origin and the others that represent it.
+    /// Whether it represents the job: the job shows the latest image of such origins.
     representative: bool,
 }
 
@@ -42,7 +42,7 @@ impl From<Origin> for OriginView {
     }
 }
 
-/// The images of a job from one origin, by the latest of them.
+/// The images of a job from one origin, with fields of the latest one.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct JobOriginView {
@@ -54,7 +54,7 @@ pub(super) struct JobOriginView {
     latest: LatestView,
 }
 
-/// What a latest image says.
+/// Fields of the latest image.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LatestView {
@@ -98,16 +98,16 @@ impl From<JobOrigin> for JobOriginView {
 #[serde(rename_all = "camelCase")]
 pub(super) struct JobGroupView {
     id: i64,
-    /// It represents the job.
+    /// Whether it represents the job.
     representative: bool,
-    /// One of its origins is verified.
+    /// Whether one of its origins is verified.
     verified: bool,
     #[serde(flatten)]
     latest: LatestView,
-    /// Where the latest image is from.
+    /// Origin of the latest image.
     origin: OriginView,
     origin_count: u64,
-    /// The first of them; only where the job stands alone.
+    /// The first origins; only in the detail view of a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     origins: Option<Vec<JobOriginView>>,
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/scans/{id}/events`: a scan while it runs, as a stream.
+//! `/api/v1/scans/{id}/events`: the progress of a scan, as a stream.
 
 use axum::extract::State;
 use axum::response::{Response, sse};

@@ -45,7 +45,7 @@ pub(super) struct AddForm {
     verified_namespaces: Vec<String>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays, null takes away.
+/// A merge patch (RFC 7396): absent members keep their values, null removes them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ChangeForm {
@@ -77,7 +77,7 @@ pub(super) struct ChangeForm {
     verified_namespaces: Option<Vec<String>>,
 }
 
-/// A value that is there: null is the empty one.
+/// A member that is present; null becomes the empty value.
 fn given<'de, D, T>(from: D) -> std::result::Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -94,14 +94,14 @@ pub(super) struct RegistryView {
     url: String,
     kind: &'static str,
     org: String,
-    /// Only admins see it.
+    /// For admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
     has_password: bool,
-    /// Whether its notifications have an address to go to.
+    /// Whether it has a hook for notifications.
     has_hook: bool,
     has_client_certificate: bool,
-    /// Of the certificates of its own authorities.
+    /// Fingerprints of its own CA certificates.
     ca_fingerprints: Vec<String>,
     include: Vec<String>,
     exclude: Vec<String>,
@@ -110,23 +110,23 @@ pub(super) struct RegistryView {
     created_at: DateTime<Utc>,
     next_scan_at: Option<DateTime<Utc>>,
     last_scan: Option<LastScanView>,
-    /// Whether an admin vouches for all of it.
+    /// Whether an admin has verified the whole registry.
     verified: bool,
-    /// For which namespaces of it an admin vouches; an empty one is that of repositories without a slash.
+    /// Namespaces that an admin has verified; the empty one stands for repositories without a slash.
     verified_namespaces: Vec<String>,
-    /// What its admin should know; only in the reply to who added or changed it.
+    /// Notes for its admin; only in replies to adding and changing it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
 
-/// How the registry is doing.
+/// The last scan of a registry.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LastScanView {
     id: i64,
     state: &'static str,
     finished_at: Option<DateTime<Utc>>,
-    /// Tags that have vanished and wait for an admin to confirm it.
+    /// Tags that have vanished, and whose removal an admin must confirm.
     held: u64,
 }
 
@@ -136,7 +136,7 @@ impl From<Scan> for LastScanView {
     }
 }
 
-/// A repository as scans know it.
+/// A repository as of the last scans.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RepositoryView {

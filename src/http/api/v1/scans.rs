@@ -27,10 +27,10 @@ pub(super) struct ScanView {
     finished_at: Option<DateTime<Utc>>,
     attempts: i64,
     counts: ScanCountsView,
-    /// Guessed; null while nobody can tell.
+    /// An estimate; null if unknown.
     remaining_seconds: Option<i64>,
     error: Option<String>,
-    /// What else is worth knowing, in words.
+    /// Further notes, in words.
     notes: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl ScanView {
     }
 }
 
-/// The counts, with what became of the tags: the four kinds add up to `tags`.
+/// The counts, with tags by outcome: the four kinds add up to `tags`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ScanCountsView {

@@ -1,4 +1,4 @@
-//! `/api/v1/search`, and `/api/v1/suggest` for those who are still typing.
+//! `/api/v1/search`, and `/api/v1/suggest` for queries that are being typed.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ enum KindWord {
 }
 
 impl SearchQuery {
-    /// Each parameter once, but for those of facets.
+    /// Parses the parameters; only facets may be repeated.
     fn read(pairs: Vec<(String, String)>) -> Result<Self> {
         let mut asked = Self { text: None, kind: KindWord::default(), page: Page { limit: 0, ..Page::ALL } };
         let mut seen: Vec<&str> = Vec::new();
@@ -73,7 +73,7 @@ const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 const ORDERS: [(&str, Order); 4] =
     [("relevance", Order::Relevance), ("name", Order::Name), ("newest", Order::Newest), ("version", Order::Version)];
 
-/// Name and value of a facet, where the parameter is one: `facet=NAME:VALUE`, or `facet.NAME=VALUE`.
+/// Name and value of a facet parameter: `facet=NAME:VALUE`, or `facet.NAME=VALUE`. `None` for others.
 fn asked_facet<'a>(name: &'a str, value: &'a str) -> Result<Option<(&'a str, &'a str)>> {
     if name != "facet" {
         return Ok(name.strip_prefix("facet.").map(|word| (word, value)));
@@ -101,7 +101,7 @@ fn invalid(text: String) -> crate::http::error::Failure {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SearchView {
-    /// Of all pages.
+    /// Number on all pages.
     total: u64,
     items: Vec<ResultView>,
     next: Option<String>,
@@ -117,7 +117,7 @@ struct CountView {
     count: u64,
 }
 
-/// A job or an image: what a list of results shows, and where to go on.
+/// A job or an image, with the fields of a result list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ResultView {
@@ -131,28 +131,28 @@ struct ResultView {
     package_version: String,
     maintainer: String,
     organization: String,
-    /// What `docker pull` takes: the image itself, or the job's latest.
+    /// What `docker pull` takes: the image itself, or the job's latest one.
     image: String,
     image_id: i64,
     /// Whether that image's manifest has no errors.
     valid: bool,
-    /// Where that image is from.
+    /// Registry and namespace of that image.
     origin: OriginView,
-    /// Of a job that has several, by maintainer, the one that represents it first; a few of them. A single one would repeat the
-    /// result.
+    /// Of a job with several groups (by maintainer): the first few, the one that represents the job first. A single one
+    /// would repeat the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<JobGroupView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group_count: Option<u64>,
-    /// Of a job, what matches, where no image does that represents it.
+    /// Of a job: the matching image, if no image matches that represents the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     matched: Option<MatchedView>,
-    /// Where it matches; only where asked for.
+    /// Highlighted fields; only if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     highlights: Option<Vec<HighlightView>>,
 }
 
-/// The image that a job was found by.
+/// The image by which a job was found.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MatchedView {
@@ -185,7 +185,7 @@ impl From<Image> for MatchedView {
 struct HighlightView {
     field: &'static str,
     text: String,
-    /// First character, and the one after the last.
+    /// Index of the first character, and of the one after the last.
     ranges: Vec<[usize; 2]>,
 }
 
@@ -233,9 +233,9 @@ pub(super) struct SuggestQuery {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SuggestView {
-    /// The whole query as it may go on.
+    /// Completions of the whole query.
     completions: Vec<String>,
-    /// Jobs that match what was typed so far, best first.
+    /// Jobs that match the text so far, best first.
     jobs: Vec<SuggestedJob>,
     #[serde(skip_serializing_if = "Option::is_none")]
     did_you_mean: Option<String>,

@@ -1,4 +1,4 @@
-//! `/api/v1/login`, `/api/v1/logout` and `/api/v1/me`.
+//! `/api/v1/login`, `/api/v1/logout`, `/api/v1/tickets` and `/api/v1/me/password`.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -41,7 +41,7 @@ pub(super) async fn logout(State(app): State<App>, session: Session) -> Result<S
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TicketView {
-    /// What to send as `ticket` in the address of a stream.
+    /// Value of the parameter `ticket` of a stream's URL.
     ticket: String,
     expires_at: DateTime<Utc>,
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/validate`: a manifest in the body, in a form, or of an image that the body names.
+//! `/api/v1/validate`: a manifest in the body or in a form, or the manifest of an image that the body names.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -24,10 +24,10 @@ pub(super) struct RulesQuery {
     strict: bool,
 }
 
-/// What the body holds or names.
+/// The manifest in the body, or the image that it names.
 pub(super) struct Body(Subject);
 
-/// An object with one of these keys and no other is no manifest but names an image. Anything else is judged as it is.
+/// An object with exactly one of these keys is no manifest but names an image. Anything else is validated as it is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Named<'a> {
@@ -80,7 +80,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
 
-/// The part named `manifest`, else the first file. Read to the end, so that a form that is too long is refused.
+/// The part named `manifest`, else the first file. All parts are read, so that a form that is too long is refused.
 async fn manifest_part(mut form: Multipart) -> Result<Bytes> {
     let (mut manifest, mut file) = (None, None);
     while let Some(part) = form.next_field().await? {

@@ -1,4 +1,4 @@
-//! Everything of a run as one file.
+//! `/api/v1/runs/{id}/archive`: a run's record, logs and outputs as one file.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

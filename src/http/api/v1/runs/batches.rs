@@ -36,7 +36,7 @@ pub(super) async fn get(State(app): State<App>, session: Session, Path(id): Path
     Ok(Json(view(&app, &session, id).await?))
 }
 
-/// The rows, in their order; the cursor is the number of a row.
+/// The rows, in order; the cursor is a row number.
 pub(super) async fn runs(
     State(app): State<App>,
     session: Session,
@@ -64,11 +64,11 @@ pub(super) async fn cancel(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AgainQuery {
-    /// Which rows; those that failed, unless it is given.
+    /// Status of the rows to rerun; `failed` by default.
     status: Option<String>,
 }
 
-/// Does rows again, as a batch of its own.
+/// Reruns rows, as a new batch.
 pub(super) async fn rerun(
     State(app): State<App>,
     session: Session,

@@ -1,4 +1,4 @@
-//! What users send to have something run.
+//! Forms for runs, batches and reruns.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::catalog::ImageId;
 use crate::engine::request::Layout;
 use crate::http::error::Result as FormResult;
 
-/// A run.
+/// Form of a run.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(super) struct SubmitForm {
@@ -33,14 +33,14 @@ pub(super) struct SubmitForm {
     dedup: bool,
 }
 
-/// One job, many rows: a run that all have in common, and what each has besides.
+/// Form of a batch: values that all rows share, and the rows.
 #[derive(Debug)]
 pub(super) struct BatchForm {
     all: SubmitForm,
     rows: Vec<RowForm>,
 }
 
-/// What a row has; it goes before what all have.
+/// Values of one row; they override the shared ones.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct RowForm {
@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
     }
 }
 
-/// Rows, of which no more are read than a batch may have: an empty one takes three bytes here, and a hundred in memory.
+/// Rows, read only up to the limit of a batch: an empty row takes three bytes here, and a hundred in memory.
 #[derive(Default)]
 struct Rows(Vec<RowForm>);
 
@@ -111,7 +111,7 @@ impl<'de> Visitor<'de> for RowsVisitor {
 }
 
 impl BatchForm {
-    /// What all rows have, and the rows.
+    /// The shared values, and the rows.
     pub(super) fn read(self) -> FormResult<(RunForm, Vec<BatchRow>)> {
         let row = |row: RowForm| BatchRow {
             files: files(row.files),
@@ -123,7 +123,7 @@ impl BatchForm {
     }
 }
 
-/// What is to be different when a run is done again.
+/// Changes for a rerun.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(super) struct ChangeForm {
@@ -150,7 +150,7 @@ enum OneOrMore {
 }
 
 impl SubmitForm {
-    /// Adds files that came along.
+    /// Adds uploaded files of a multipart form.
     pub(super) fn add_files(&mut self, files: Vec<(String, FileSpec)>) {
         for (input, file) in files {
             let known = self.files.remove(&input);

@@ -1,4 +1,4 @@
-//! The logs of a run: whole, in part, their end, or as they grow.
+//! `/api/v1/runs/{id}/logs/{log}`: whole, ranges, the last lines, or as a stream while the log grows.
 
 use std::io::SeekFrom;
 use std::path::PathBuf;
@@ -22,21 +22,21 @@ use crate::http::extract::{Path, Query};
 use crate::http::file::{Served, serve};
 use crate::http::stream::Opening;
 
-/// How much of a log is in one event, at the most.
+/// Most bytes of a log in one event.
 const PIECE: usize = 64 * 1024;
-/// How much is looked through for the beginning of the last lines, at once.
+/// Bytes that are searched at once, from the end, for the beginning of the last lines.
 const LOOK: u64 = 64 * 1024;
-/// The most lines of an end.
+/// Largest value of `tail`.
 const MOST_LINES: u64 = 1_000_000;
-/// How often a log is looked at that does not grow: its writer may be another process.
+/// Poll interval of a log that does not grow: its writer may be another process.
 const PACE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
-    /// From 1; the last, unless it is given.
+    /// Attempt number, from 1; the last one by default.
     attempt: Option<u32>,
-    /// Only so many lines, the last ones.
+    /// Only the last so many lines.
     tail: Option<u64>,
     #[serde(default)]
     follow: bool,
@@ -83,7 +83,7 @@ fn unreadable(why: std::io::Error) -> Error {
     Error::Internal(format!("a log cannot be read: {why}"))
 }
 
-/// Where the last lines begin. A line that has no end yet counts.
+/// Offset of the last `lines` lines. An unfinished line counts.
 async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
     let (mut end, mut left) = (size, lines);
     let mut buffer = Vec::new();
@@ -93,7 +93,7 @@ async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
         file.seek(SeekFrom::Start(begin)).await?;
         file.read_exact(&mut buffer).await?;
         for (index, byte) in buffer.iter().enumerate().rev() {
-            // The feed at the very end ends the last line.
+            // The line feed at the very end belongs to the last line.
             if *byte == b'\n' && begin + index as u64 + 1 < size {
                 left -= 1;
                 if left == 0 {
@@ -106,7 +106,7 @@ async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
     Ok(if lines == 0 { size } else { 0 })
 }
 
-/// A log that is followed.
+/// A log that is streamed.
 struct Following {
     app: App,
     session: Session,
@@ -114,11 +114,11 @@ struct Following {
     path: PathBuf,
     /// Bytes that were sent.
     sent: u64,
-    /// Whether the run had ended before the log was looked at last.
+    /// Whether the run had ended before the log was last read.
     is_over: bool,
 }
 
-/// Events with the text as it comes; their ids are the bytes so far, by which a client goes on where it was.
+/// Streams a log as events; their ids are byte offsets, from which a client that reconnects continues.
 async fn follow(
     app: App,
     session: Session,
@@ -147,7 +147,7 @@ async fn follow(
 }
 
 impl Following {
-    /// What comes next; `None` when the run is over and all was sent.
+    /// The next piece; `None` when the run has ended and everything was sent.
     async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             match self.read().await {
@@ -157,11 +157,11 @@ impl Following {
                 }
                 Ok(_) if self.is_over => return None,
                 Ok(_) => {}
-                // It is not there yet; or it was thrown away.
+                // The log does not exist yet, or was deleted.
                 Err(_) if self.is_over => return None,
                 Err(_) => {}
             }
-            // Asked before the log is looked at once more, so that nothing is missed.
+            // Checked before the log is read again, so that nothing is missed.
             self.is_over = match self.app.run_wait(&self.session, &self.id, PACE).await {
                 Ok(run) => run.status.is_final(),
                 Err(_) => true,
@@ -169,8 +169,8 @@ impl Following {
         }
     }
 
-    /// Some bytes after those that were sent: up to the end of a line, or of a character, unless the log has ended. A log that
-    /// is shorter than what was sent is written again after a restart, and will be as long.
+    /// Reads bytes after those that were sent: up to the end of a line, or of a character, unless the log has ended. A
+    /// log that is shorter than what was sent is being written anew after a restart, and will reach that length.
     async fn read(&self) -> std::io::Result<Vec<u8>> {
         let mut file = File::open(&self.path).await?;
         if file.metadata().await?.len() <= self.sent {
@@ -179,7 +179,7 @@ impl Following {
         file.seek(SeekFrom::Start(self.sent)).await?;
         let mut piece = Vec::with_capacity(PIECE);
         file.take(PIECE as u64).read_to_end(&mut piece).await?;
-        // A prompt, or a progress bar, is shown though its line goes on.
+        // A prompt or a progress bar is sent though its line is not finished.
         let feed = piece.iter().rposition(|byte| *byte == b'\n');
         let whole = feed.map_or_else(|| whole_characters(&piece), |feed| feed + 1);
         if !self.is_over || piece.len() == PIECE {

@@ -1,4 +1,4 @@
-//! `/api/v1/runs`: jobs that are run for users.
+//! `/api/v1/runs`: runs of jobs.
 
 mod archive;
 mod batches;
@@ -28,9 +28,9 @@ use crate::http::extract::{self, Path, Query, words};
 use crate::http::routes::{Access, Routes};
 use crate::http::stream::{Opening, is_wanted};
 
-/// How long a cancel waits for the job's end: it gets ten seconds after TERM, unless the configuration says otherwise.
+/// How long a cancel request waits for the job's end: by default the job has ten seconds after TERM.
 const CANCEL: Duration = Duration::from_secs(15);
-/// Longest form, in bytes: large values are files.
+/// Longest form, in bytes: larger values belong in files.
 const LONGEST_FORM: usize = 2 * 1024 * 1024;
 /// The same of a batch.
 const LONGEST_BATCH: usize = 16 * 1024 * 1024;
@@ -101,7 +101,7 @@ struct ListQuery {
     job: Option<String>,
     job_version: Option<String>,
     image: Option<String>,
-    /// With commas: all of them.
+    /// Separated by commas; all must match.
     #[serde(default)]
     tag: String,
     batch: Option<String>,
@@ -139,9 +139,9 @@ impl ListQuery {
 #[derive(Serialize)]
 struct RunPage {
     items: Vec<RunView>,
-    /// Hand it in as `cursor` for the next page; null on the last.
+    /// Cursor of the next page; null on the last.
     next: Option<String>,
-    /// Of all pages.
+    /// Number on all pages.
     total: u64,
     counts: RunCounts,
 }

@@ -1,4 +1,4 @@
-//! What runs left: a list, and the files one by one.
+//! Outputs of runs: a list, and single files.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::http::error::Result;
 use crate::http::extract::Path;
 use crate::http::file::{Served, serve};
 
-/// What may stand in a path as it is.
+/// Characters that need no encoding in a path.
 const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ struct OutputView {
 struct FileView {
     #[serde(flatten)]
     left: LeftFile,
-    /// Path of the address where it is.
+    /// Path of the file's URL.
     url: String,
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn list(
     }))
 }
 
-/// The file of an output that has one.
+/// The file of an output that has exactly one.
 pub(super) async fn only(
     State(app): State<App>,
     session: Session,

@@ -1,4 +1,4 @@
-//! `/api/v1/uploads`, and the forms that bring files along: files go to the disk as they come.
+//! `/api/v1/uploads`, and multipart forms with files: files are written to disk as they arrive.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::http::error::{Failure, Result};
 use crate::http::extract::{self, Path, Query};
 use crate::http::file::{Served, serve};
 
-/// How the parts with files are called, before the input's name.
+/// Prefix of the names of parts with files; the input's name follows.
 const FILES: &str = "files.";
 
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ pub(super) struct UploadQuery {
     name: String,
 }
 
-/// A file that somebody has sent, for whoever has sent it.
+/// Returns an uploaded file to the user who uploaded it.
 pub(super) async fn file(
     State(app): State<App>,
     session: Session,
@@ -54,7 +54,7 @@ pub(super) async fn file(
     serve(Served { path: &path, media_type, tag: Some(&upload.sha256), save_as: Some(&upload.name) }, &headers).await
 }
 
-/// Takes the body as a file; or, of a form, the one file in it.
+/// Stores the body as a file; of a multipart form, the file in its first part.
 pub(super) async fn upload(
     State(app): State<App>,
     session: Session,
@@ -75,7 +75,7 @@ pub(super) async fn upload(
     Ok((StatusCode::CREATED, Json(UploadView::from(upload))).into_response())
 }
 
-/// What a run was asked for: JSON, or a form whose part `request` is that JSON and whose parts `files.INPUT` are files.
+/// Reads a run's form: JSON, or multipart with that JSON in the part `request` and files in the parts `files.INPUT`.
 pub(super) async fn submitted(app: &App, session: &Session, request: Request) -> Result<SubmitForm> {
     let meter = request.extensions().get::<Arc<Meter>>().cloned();
     let meter = meter.ok_or_else(|| Error::Internal("the request has no meter".to_owned()))?;

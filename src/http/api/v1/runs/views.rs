@@ -1,4 +1,4 @@
-//! Runs as lists show them.
+//! Runs as in lists.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(super) struct RunView {
     started: Option<DateTime<Utc>>,
     finished: Option<DateTime<Utc>>,
     updated: DateTime<Utc>,
-    /// When its logs and outputs were thrown away.
+    /// When its logs and outputs were deleted.
     purged: Option<DateTime<Utc>>,
 }
 
