@@ -442,6 +442,45 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_written_with_commas_or_in_brackets() {
+        let roots = |text: &str| load(&[("SILO__SCAN__INCLUDE", text)]).map(|settings| settings.scan.include);
+        for (text, list) in [
+            ("a, b", &["a", "b"][..]),
+            ("", &[]),
+            (r#"["a"]"#, &["a"]),
+            (r#" ["a", 'b,c'] "#, &["a", "b,c"]),
+            ("[]", &[]),
+            ("[::1]:9000,b", &["[::1]:9000", "b"]),
+        ] {
+            assert_eq!(roots(text).unwrap(), list, "{text}");
+        }
+        for text in [r#"["a""#, "[a]", r#"["a"] b"#, "[1]", r#"["a"]\nx = 1"#] {
+            let error = roots(text).unwrap_err().to_string();
+            assert!(error.contains("SILO__SCAN__INCLUDE: scan.include "), "{text}: {error}");
+        }
+        assert!(roots("[a]").unwrap_err().to_string().contains(r#"a list of texts, as in ["a", "b"]"#));
+    }
+
+    #[test]
+    fn variables_with_too_few_underscores_are_told() {
+        for (name, meant) in [
+            ("SILO_SCAN_WORKERS", "SILO__SCAN__WORKERS"),
+            ("SILO_SCAN__REQUEST_TIMEOUT_SECONDS", "SILO__SCAN__REQUEST_TIMEOUT_SECONDS"),
+            ("SILO_DATABASE_URL", "SILO__DATABASE__URL"),
+            ("SILO_ADMIN_USERNAME", "SILO__ADMIN__USERNAME"),
+        ] {
+            let error = load(&[(name, "1")]).map(drop).unwrap_err().to_string();
+            let expected = format!("{name}: nothing reads this variable; write {meant}, with two underscores");
+            assert!(error.contains(&expected), "{error}");
+        }
+        let error = load(&[("SILO__SCAN_WORKERS", "1")]).map(drop).unwrap_err().to_string();
+        assert!(error.contains("did you mean SILO__SCAN__WORKERS?"), "{error}");
+        // What others read, or set for their own ends.
+        let others = [("SILO_URL", "x"), ("SILO_TOKEN", "x"), ("SILO_PORT", "tcp://10.0.0.1:9000"), ("SILO_CA", "x")];
+        load(&others).map(drop).unwrap();
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named() {
         for (key, value, expected) in [
             ("SILO__SCAN__WORKERS", "0", "scan.workers"),

@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use self::journal::Journal;
-use self::report::{Line, Report, State, drawn, summary};
-use self::rows::Row;
+use self::report::{Line, Report, State, complaints, drawn, summary};
+use self::rows::{Row, Rows};
 use self::work::{Work, bar};
 use super::job::live::{Stop, stop_on_signal};
 use super::job::subject::{Machine, Subject};
@@ -31,7 +31,7 @@ use super::{Exit, called, print};
 use crate::engine::folder::{Folder, safe};
 use crate::engine::inputs::script;
 use crate::engine::leftovers::Owner;
-use crate::engine::plan::{Plan, plan};
+use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
 use crate::engine::request::Request;
 
 #[derive(Args)]
@@ -110,7 +110,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     if let Some(why) = journal::refuses(&root) {
         return usage(&anyhow::Error::msg(why));
     }
-    let all = request(&options.job, &subject.image, Folder::new(root.clone()), subject.engine());
+    let all = request(&options.job, &subject.image, Folder::new(root.clone()), subject.machine.as_ref());
     if !all.problems.is_empty() {
         return refused(&options.job, ("batch", &subject.manifest), &all.problems);
     }
@@ -120,7 +120,14 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Err(why) => return usage(&why),
     };
     let batch = Batch { options, subject: &subject, root: &root };
-    let (planned, bad) = batch.plan(rows, &all);
+    let (planned, bad) = batch.plan(rows.rows, &all);
+    if let Some(fault) = &rows.fault {
+        let exit = usage(fault);
+        if !bad.is_empty() {
+            tell("besides, rows cannot be run:", &bad);
+        }
+        return exit;
+    }
     if !bad.is_empty() && (!options.skip_bad || planned.is_empty()) {
         return batch.refused(&planned, bad);
     }
@@ -133,7 +140,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     }
 }
 
-fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Vec<Row>> {
+fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Rows> {
     match (&source.batch, &source.directory) {
         (Some(file), _) => rows::of_file(file, &subject.manifest),
         (None, Some(folder)) => rows::of_folder(folder, &subject.manifest, all),
@@ -143,7 +150,7 @@ fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Vec
 
 /// Says what is wrong with rows, all of it.
 fn tell(what: &str, bad: &[Line]) {
-    stderr!("{}: {what}\n{}", called::name(), bad.iter().map(Line::complaints).collect::<String>());
+    stderr!("{}: {what}\n{}", called::name(), complaints(bad));
 }
 
 struct Batch<'a> {
@@ -159,13 +166,14 @@ impl Batch<'_> {
         let width = rows.len().to_string().len().max(4);
         let (mut planned, mut bad) = (Vec::new(), Vec::new());
         for Row { number, line, given } in rows {
-            let row = given.and_then(|given| {
+            let row = given.map_err(|why| vec![why]).and_then(|given| {
                 let name: String = given.name().chars().take(60).collect();
                 let folder = format!("{number:0width$}-{}", safe(&name));
-                let mut request = given.added_to(all);
-                request.folder = Folder::new(self.root.join(&folder));
-                let plan = plan(&self.subject.manifest, &request);
-                let plan = plan.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+                let mut asked = given.asked(all);
+                asked.request.folder = Folder::new(self.root.join(&folder));
+                let plan = asked.plan(&self.subject.manifest);
+                let plan = plan.map_err(|problems| problems.iter().map(|it| self.told(it)).collect::<Vec<_>>())?;
+                let request = asked.request;
                 let given = digest(&request, &plan);
                 Ok(Planned { number, line, folder, request, given })
             });
@@ -175,6 +183,20 @@ impl Batch<'_> {
             }
         }
         (planned, bad)
+    }
+
+    /// A problem of a row. What is missing can be given to all of them.
+    fn told(&self, problem: &PlanProblem) -> String {
+        let interface = &self.subject.manifest.job.interface;
+        let name = &problem.subject;
+        let option = match problem.code {
+            PlanCode::Missing if interface.inputs.json.iter().any(|it| it.name == *name) => "-j",
+            PlanCode::Missing if interface.inputs.files.iter().any(|it| it.name == *name) => "-i",
+            PlanCode::Missing if interface.settings.iter().any(|it| it.name == *name) => "-e",
+            PlanCode::Missing => "-m",
+            _ => return problem.to_string(),
+        };
+        format!("{problem} {option} {name}=… gives it to all rows.")
     }
 
     fn refused(&self, planned: &[Planned], bad: Vec<Line>) -> anyhow::Result<Exit> {

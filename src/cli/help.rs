@@ -16,10 +16,13 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use http::Method;
 
+use super::engine_at::EngineAt;
 use super::remote::{Server, text};
+use super::render::tame;
 use super::{Arguments, EXIT_CODES, Exit, called, old, print};
 use crate::cli::called::as_called;
-use crate::cli::manifest_file::shown;
+use crate::cli::manifest_file;
+use crate::seed::LABEL;
 
 /// What `seed` alone begins with, as its users know it.
 const LOGO: &str = r"
@@ -76,13 +79,20 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("export cwl", "silo export cwl my-job -o my-job.cwl && cwltool my-job.cwl --SCENE scene.tif"),
     ("export docker", "silo export docker my-job -o my-job.sh && SCENE=scene.tif bash my-job.sh out"),
     ("list", "silo list"),
-    ("completions", "silo completions bash > ~/.local/share/bash-completion/completions/silo"),
+    ("completions", "silo completions bash > silo.bash && source silo.bash"),
     ("man", "silo man ~/.local/share/man/man1"),
     ("version", "silo version"),
 ];
 
 /// For which shell.
 #[derive(Args)]
+#[command(
+    after_help = "For the present shell alone:\n  source <(silo completions bash)\n\nFor all shells to come, with bash-completion (a package; \
+                  without it, put the line above into ~/.bashrc):\n  mkdir -p ~/.local/share/bash-completion/completions\n  silo completions \
+                  bash > ~/.local/share/bash-completion/completions/silo\nFor fish:\n  mkdir -p ~/.config/fish/completions\n  silo \
+                  completions fish > ~/.config/fish/completions/silo.fish\nFor zsh, put into ~/.zshrc, behind compinit:\n  source \
+                  <(silo completions zsh)"
+)]
 pub(super) struct CompletionOptions {
     shell: Shell,
 }
@@ -94,10 +104,14 @@ pub(super) struct NameOptions {
     kind: NameKind,
     #[command(flatten)]
     server: Server,
+    #[command(flatten)]
+    engine: EngineAt,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum NameKind {
+    /// Seed images of this machine's container engine.
+    LocalImages,
     Registries,
     Jobs,
     Images,
@@ -185,6 +199,12 @@ pub(super) async fn names(options: NameOptions) -> anyhow::Result<()> {
     const MOST: (&str, &str) = ("limit", "100");
     const PATIENCE: Duration = Duration::from_secs(2);
     let (path, query, field): (_, &[_], _) = match options.kind {
+        NameKind::LocalImages => {
+            let asked = async { options.engine.open().await?.images(LABEL).await };
+            let images = tokio::time::timeout(PATIENCE, asked).await??;
+            let names: BTreeSet<String> = images.into_iter().flat_map(|image| image.names).collect();
+            return print(names.iter().map(|name| tame(name) + "\n").collect::<String>());
+        }
         NameKind::Registries => ("/api/v1/registries", &[], "name"),
         NameKind::Jobs => ("/api/v1/search", &[("sort", "name"), MOST], "name"),
         NameKind::Images => ("/api/v1/search", &[("kind", "image"), ("sort", "name"), MOST], "image"),
@@ -205,7 +225,7 @@ pub(super) fn man(options: &ManOptions) -> anyhow::Result<()> {
     };
     fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(command(), folder))
-        .with_context(|| format!("the pages cannot be written to {}", shown(folder)))
+        .with_context(|| format!("the pages cannot be written to {}", manifest_file::shown(folder)))
 }
 
 #[cfg(test)]

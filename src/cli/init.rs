@@ -69,8 +69,8 @@ pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
     };
     let asks = !options.yes && stdin().is_terminal() && stderr().is_terminal();
     let answers = suggested(&folder, &options);
-    if let Some(problem) = objection(&answers) {
-        complain(&anyhow!("a name, title or maintainer cannot be used: {}", why(&problem)));
+    if let Some(why) = objection(&answers) {
+        complain(&anyhow!("a name, title or maintainer cannot be used: {why}"));
         return Ok(Exit::Usage);
     }
     let answers = if asks { interview(answers, &options)? } else { answers };
@@ -199,7 +199,7 @@ fn ask_until_good(question: &str, default: &str, make: impl Fn(String) -> Answer
     loop {
         let answers = make(ask(question, default)?);
         match objection(&answers) {
-            Some(problem) => stderrln!("  {}", why(&problem)),
+            Some(why) => stderrln!("  {why}"),
             None => return Ok(answers),
         }
     }
@@ -222,11 +222,22 @@ fn ask(question: &str, default: &str) -> anyhow::Result<String> {
 }
 
 /// The first thing that anybody has against answers. A starter begins with no advice but to replace its placeholders.
-fn objection(answers: &Answers) -> Option<Problem> {
+fn objection(answers: &Answers) -> Option<String> {
+    let email = &answers.maintainer.email;
+    if !is_email(email) {
+        return Some(tame(&format!("'{email}' is no e-mail address. Write it as in ada@example.org.")));
+    }
     let manifest = starter::manifest(answers);
     let judged = |profile| judge(manifest.as_bytes(), Rules { profile, strict: false }).problems;
     let is_placeholder = |problem: &Problem| problem.code == Code::Placeholder.as_str();
-    Profile::ALL.into_iter().flat_map(judged).find(|problem| !is_placeholder(problem))
+    Profile::ALL.into_iter().flat_map(judged).find(|problem| !is_placeholder(problem)).as_ref().map(why)
+}
+
+/// Whether somebody could be written to: the standard takes any text.
+fn is_email(text: &str) -> bool {
+    let parts = text.split_once('@').filter(|(name, host)| !name.is_empty() && !host.contains('@'));
+    let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    is_plain && parts.is_some_and(|(_, host)| !host.is_empty() && !host.starts_with('.') && !host.ends_with('.'))
 }
 
 fn why(problem: &Problem) -> String {

@@ -3,13 +3,14 @@
 pub(super) mod live;
 pub(super) mod subject;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use self::subject::Machine;
 use super::engine_at::EngineAt;
 use super::manifest_file::{self, ManifestFile};
 use super::place::PullAccount;
@@ -20,8 +21,7 @@ use crate::engine::container::Network;
 use crate::engine::folder::Folder;
 use crate::engine::inputs::survey;
 use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
-use crate::engine::request::{JsonValue, Layout, Request};
-use crate::engine::runtime::Engine;
+use crate::engine::request::{File, JsonValue, Layout, Request, Source};
 use crate::seed::environment::variable_name;
 use crate::seed::image_name::ImageName;
 use crate::seed::image_reference::ImageReference;
@@ -184,16 +184,28 @@ pub(super) struct Asked {
     pub request: Request,
     /// What was typed and cannot be used.
     pub problems: Vec<PlanProblem>,
+    /// What it was for.
+    pub unusable: Vec<Unusable>,
+}
+
+/// Something with a name that was given, and cannot be used.
+#[derive(Clone)]
+pub(super) enum Unusable {
+    File(String),
+    Json(String),
+    Mount(String),
 }
 
 impl Asked {
-    fn refuse(&mut self, subject: &str, why: impl std::fmt::Display, path: &Path) {
+    fn refuse(&mut self, what: Unusable, why: impl std::fmt::Display, path: &Path) {
+        let (Unusable::File(subject) | Unusable::Json(subject) | Unusable::Mount(subject)) = &what;
         let help = match nearest_path(path) {
             Some(near) => format!("Did you mean {}?", manifest_file::shown(&near)),
             None => "Look at the path.".to_owned(),
         };
         let (code, subject, message) = (PlanCode::BadValue, subject.to_owned(), format!("{why}."));
         self.problems.push(PlanProblem { code, subject, message, help });
+        self.unusable.push(what);
     }
 
     /// Plans it.
@@ -201,39 +213,57 @@ impl Asked {
     /// # Errors
     /// Everything that is in the way, at once.
     pub(super) fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<PlanProblem>> {
-        let planned = plan(manifest, &self.request);
         if self.problems.is_empty() {
-            return planned;
+            return plan(manifest, &self.request);
         }
-        // What cannot be used is not missing besides.
+        let found = plan(manifest, &self.as_if_usable()).err().unwrap_or_default();
+        // Whether there is something of that name at all comes first.
+        let (unknown, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|problem| problem.code == PlanCode::Unknown);
         let is_told = |problem: &PlanProblem| {
-            let is_same = |own: &PlanProblem| variable_name(&own.subject) == variable_name(&problem.subject);
-            problem.code == PlanCode::Missing && self.problems.iter().any(is_same)
+            self.problems.iter().any(|own| variable_name(&own.subject) == variable_name(&problem.subject))
         };
-        let others = planned.err().unwrap_or_default().into_iter().filter(|problem| !is_told(problem));
-        Err(self.problems.iter().cloned().chain(others).collect())
+        let others = others.into_iter().filter(|problem| !is_told(problem));
+        Err(unknown.into_iter().chain(self.problems.iter().cloned()).chain(others).collect())
+    }
+
+    /// With something in place of what cannot be used: it is not missing besides, and its name is looked at.
+    fn as_if_usable(&self) -> Request {
+        let mut request = self.request.clone();
+        for unusable in &self.unusable {
+            match unusable {
+                Unusable::File(name) => {
+                    let file = File { name: "file".to_owned(), path: PathBuf::from("/file"), size: 0 };
+                    request.files.push((name.clone(), Source::File(file)));
+                }
+                Unusable::Json(name) => request.json.push((name.clone(), JsonValue::Text("null".to_owned()))),
+                Unusable::Mount(name) => request.mounts.push((name.clone(), PathBuf::from("/"))),
+            }
+        }
+        request
     }
 }
 
-/// `engine` is `None` where nothing is known of the machine, so that nothing is refused for it.
-pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder, engine: Option<&Engine>) -> Asked {
-    let mut asked = Asked { request: Request::new(image.clone(), folder), problems: Vec::new() };
+/// `machine` is `None` where nothing is known of it, so that nothing is refused for it.
+pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder, machine: Option<&Machine>) -> Asked {
+    let engine = machine.map(|machine| &machine.engine);
+    let mut asked = Asked { request: Request::new(image.clone(), folder), problems: Vec::new(), unusable: Vec::new() };
     for (key, path) in &options.input {
         match survey(Path::new(path)) {
             Ok(source) => asked.request.files.push((key.clone(), source)),
-            Err(why) => asked.refuse(key, why, Path::new(path)),
+            Err(why) => asked.refuse(Unusable::File(key.clone()), why, Path::new(path)),
         }
     }
     for (key, text) in &options.json_input {
         match json_text(text, Path::new("")) {
             Ok(text) => asked.request.json.push((key.clone(), JsonValue::Text(text))),
-            Err(why) => asked.refuse(key, why, Path::new(text)),
+            Err(why) => asked.refuse(Unusable::Json(key.clone()), why, Path::new(text)),
         }
     }
     for (key, path) in &options.mount {
         match Path::new(path).canonicalize() {
             Ok(real) => asked.request.mounts.push((key.clone(), real)),
-            Err(why) => asked.refuse(key, format!("{path}: {why}"), Path::new(path)),
+            Err(why) => asked.refuse(Unusable::Mount(key.clone()), format!("{path}: {why}"), Path::new(path)),
         }
     }
     let request = &mut asked.request;
@@ -249,6 +279,7 @@ pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder,
     let all = if engine.is_some_and(|engine| engine.gpus) { u32::MAX } else { 0 };
     request.host.gpus = options.gpus.unwrap_or(all);
     request.host.other.clone_from(&options.offers);
+    request.docker_options = options.engine.choice().docker_options(machine.map(|machine| machine.docker.address()));
     asked
 }
 

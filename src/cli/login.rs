@@ -12,7 +12,7 @@ use super::account::PasswordSource;
 use super::logins::{KeptLogin, KeptLogins};
 use super::manifest_file::shown;
 use super::print;
-use super::remote::{Server, moment, text};
+use super::remote::{Server, answers, moment, text};
 use crate::app::PASSWORD_FILE;
 use crate::client::Error;
 
@@ -99,6 +99,7 @@ pub(super) async fn whoami(options: WhoamiOptions) -> anyhow::Result<()> {
     let WhoamiOptions { json, server } = options;
     let client = server.client()?;
     if !client.has_token() {
+        answers(&client).await?;
         bail!("you are not logged in at {}; log in with: silo login", server.url());
     }
     let me = client.ask(Method::GET, "/api/v1/me", &[], None).await?;

@@ -1,5 +1,5 @@
 
-# Names that the server knows; silo waits two seconds for them at most.
+# Names that the server or the container engine knows; silo waits two seconds for them at most.
 _silo_with_names() {
     _silo "$@"
     local kind words="${COMP_WORDS[*]:1:COMP_CWORD-1}"
@@ -7,6 +7,7 @@ _silo_with_names() {
         scan | 'registry set' | 'registry rm' | 'registry hook') kind=registries ;;
         search | 'runs list'*' --job') kind=jobs ;;
         'runs submit') kind=images ;;
+        run | batch | shell | test | publish) kind=local-images ;;
     esac
     if [[ -n $kind && $2 != -* ]]; then
         local IFS=$'\n'

@@ -11,7 +11,7 @@ use super::logins::KeptLogins;
 use super::render::steers;
 use super::serve::reachable;
 use super::table::terminal_width;
-use crate::client::Client;
+use crate::client::{Client, Error};
 use crate::config::{Flags, Settings};
 
 /// The server to ask.
@@ -41,7 +41,7 @@ struct ServerAddress {
         long,
         env = "SILO_URL",
         default_value = "http://127.0.0.1:9000",
-        value_name = "URL",
+        value_name = "ADDRESS",
         help_heading = "Server"
     )]
     server: String,
@@ -85,9 +85,18 @@ impl ServerAddress {
 
 #[derive(Args)]
 pub(super) struct HealthOptions {
-    /// The server's address; the one that the configuration listens on, if not given
-    #[arg(long)]
+    /// The server's address [default: the one that the configuration listens on]
+    #[arg(long, env = "SILO_URL", value_name = "ADDRESS")]
     server: Option<String>,
+}
+
+/// Whether a server answers at all.
+///
+/// # Errors
+/// It does not, or is none of ours.
+pub(super) async fn answers(client: &Client) -> Result<(), Error> {
+    // Any JSON will do; the index needs no database, as a probe of life should.
+    client.ask(Method::GET, "/", &[], None).await.map(drop)
 }
 
 pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Result<()> {
@@ -95,9 +104,7 @@ pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Res
         Some(server) => server,
         None => format!("http://{}", reachable(Settings::load(flags)?.listen)),
     };
-    // Any JSON will do; the index needs no database, as a probe of life should.
-    Client::new(&server, None, None)?.ask(Method::GET, "/", &[], None).await?;
-    Ok(())
+    Ok(answers(&Client::new(&server, None, None)?).await?)
 }
 
 /// A time for people: on a terminal short and by this machine's clock, else to the second, in UTC.

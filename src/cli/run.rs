@@ -74,7 +74,7 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Stop) 
     if output != wished {
         stderrln!("{} is not empty, so the outputs go to {}", shown(wished), shown(&output));
     }
-    let asked = request(&options.job, image, folder(&output)?, Some(&machine.engine));
+    let asked = request(&options.job, image, folder(&output)?, Some(machine));
     let plan = match asked.plan(manifest) {
         Ok(plan) => plan,
         Err(problems) => return refused(&options.job, ("run", manifest), &problems),
@@ -98,7 +98,7 @@ fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
     let Subject { image, manifest, .. } = subject;
     let wished = output(options.output.as_deref(), image.as_str());
     let output = folder(&fresh(&wished, &Clock::system()))?;
-    let asked = request(&options.job, image, output, subject.engine());
+    let asked = request(&options.job, image, output, subject.machine.as_ref());
     match asked.plan(manifest) {
         Ok(plan) => planned(&options.job, (manifest, &asked.request), &plan),
         Err(problems) => refused(&options.job, ("run", manifest), &problems),

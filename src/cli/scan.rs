@@ -31,6 +31,9 @@ pub(super) struct Options {
     /// exit code 1. Ctrl-C ends the waiting, not the scan
     #[arg(long)]
     wait: bool,
+    /// Wait for the end of the scan that waits or runs, and start none; one that has ended shows how
+    #[arg(long, conflicts_with_all = ["wait", "confirm", "cancel"])]
+    follow: bool,
     /// Agree that what the registry's last scan missed is gone, when that was so much that it was held
     #[arg(long, requires = "registry")]
     confirm: bool,
@@ -62,20 +65,23 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             (Method::POST, format!("/api/v1/scans/{}/confirm", last_scan(&client, id).await?))
         } else if options.cancel {
             (Method::DELETE, format!("/api/v1/scans/{}", last_scan(&client, id).await?))
+        } else if options.follow {
+            (Method::GET, format!("/api/v1/scans/{}", last_scan(&client, id).await?))
         } else {
             (Method::POST, format!("/api/v1/registries/{id}/scans"))
         };
         scans.push(client.ask(method, &path, &[], None).await?);
     }
-    if options.wait {
+    let waits = options.wait || options.follow;
+    if waits {
         scans = wait(&client, scans).await?;
     }
     if options.json {
         print(format_args!("{}\n", Value::from(scans.clone())))?;
     } else {
-        show(&scans, options.wait || options.cancel)?;
+        show(&scans, waits || options.cancel)?;
     }
-    let held = scans.iter().filter(|_| options.wait).filter(|scan| scan["state"] == "held");
+    let held = scans.iter().filter(|_| waits).filter(|scan| scan["state"] == "held");
     let held: Vec<String> = held.map(|scan| text(&scan["registry"])).collect();
     if let Some(name) = held.first() {
         let names = held.join(", ");
@@ -101,7 +107,7 @@ async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
     let reply = client.ask(Method::GET, "/api/v1/scans", &query, None).await?;
     match items(&reply["items"]).first() {
         Some(scan) => Ok(scan["id"].clone()),
-        None => bail!("this registry was never scanned; there is nothing to confirm or to cancel"),
+        None => bail!("this registry was never scanned; scan it with: silo scan NAME"),
     }
 }
 
@@ -120,7 +126,7 @@ async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> 
         _ = interrupt.recv() => {
             let names: Vec<String> = scans.iter().map(|scan| text(&scan["registry"])).collect();
             let again = names.first().filter(|_| names.len() == 1).map_or(String::new(), |name| format!(" {name}"));
-            bail!("the server goes on scanning {}; follow it again with: silo scan{again} --wait", names.join(", "))
+            bail!("the server goes on scanning {}; follow it again with: silo scan{again} --follow", names.join(", "))
         }
     }
 }
@@ -205,7 +211,7 @@ fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
         for scan in scans {
             let registry = text(&scan["registry"]);
             stderrln!(
-                "Scan {} of {registry} is {}. Follow it with: silo scan {registry} --wait",
+                "Scan {} of {registry} is {}. Follow it with: silo scan {registry} --follow",
                 scan["id"],
                 text(&scan["state"])
             );

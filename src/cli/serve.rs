@@ -119,17 +119,18 @@ fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool, is_ter
     let database = if settings.database.url.expose_secret().is_empty() { "SQLite" } else { "PostgreSQL" };
     let user = &settings.admin.username;
     let file = settings.in_data(PASSWORD_FILE);
-    let kept = format!("$(cat {})", shell_word(&file.display().to_string()));
+    let kept = format!(" <{}", shell_word(&file.display().to_string()));
     let (about_admin, password) = match admin {
         FirstAdmin::Made { password, .. } if is_terminal => {
             (format!("{user}, password {password} (kept in {})", file.display()), kept)
         }
         _ if file.exists() => (format!("{user}, first password in {}", file.display()), kept),
-        FirstAdmin::Given => (format!("{user}, with the password that you gave"), "$SILO_ADMIN_PASSWORD".to_owned()),
-        FirstAdmin::Made { .. } | FirstAdmin::NotNeeded => {
-            ("see: silo user list".to_owned(), "$SILO_ADMIN_PASSWORD".to_owned())
-        }
+        FirstAdmin::Given => (format!("{user}, with the password that you gave"), String::new()),
+        FirstAdmin::Made { .. } | FirstAdmin::NotNeeded => ("see: silo user list".to_owned(), String::new()),
     };
+    let user = shell_word(user);
+    let add = if demo { "" } else { "  silo registry add mine http://127.0.0.1:5000\n  silo scan mine --wait\n" };
+    let steps = if demo { "Log in, and search" } else { "Log in, add a registry, scan and search" };
     let about_demo = if demo { "\nDemo:    a registry of example images is being scanned\n" } else { "" };
     let word = if demo { "ndvi" } else { "WORDS" };
     format!(
@@ -137,10 +138,10 @@ fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool, is_ter
 Data:    {data} ({database})
 Admin:   {about_admin}
 {about_demo}
-Log in, add a registry, scan and search:
-  TOKEN=$(curl -s http://{address}/login -d '{{\"username\":\"{user}\",\"password\":\"'\"{password}\"'\"}}' | cut -d '\"' -f 4)
-  curl -H \"Authorization: Token $TOKEN\" http://{address}/registries/add -d '{{\"name\":\"mine\",\"url\":\"http://127.0.0.1:5000\"}}'
-  curl -H \"Authorization: Token $TOKEN\" -X POST http://{address}/registries/scan && curl http://{address}/jobs/search/{word}
+{steps}:
+  export SILO_URL=http://{address}
+  silo login {user}{password}
+{add}  silo search {word}
 "
     )
 }

@@ -70,7 +70,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     };
     let wished = output(options.output.as_deref(), subject.image.as_str());
     let output = fresh(&wished, &Clock::system());
-    let asked = request(&options.job, &subject.image, folder(&output)?, subject.engine());
+    let asked = request(&options.job, &subject.image, folder(&output)?, subject.machine.as_ref());
     let (manifest, left_out) = as_given(&subject.manifest, &asked.request);
     let mut plan = match asked.plan(&manifest) {
         Ok(plan) => plan,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Command;
-use clap::error::{ContextKind, ContextValue, Error};
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 /// The known names that differ least from a word, if that is little: a letter in three, two in seven, or two letters exchanged.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
@@ -29,17 +29,31 @@ pub(super) fn nearest_path(missing: &Path) -> Option<PathBuf> {
     Some(folder.join(nearest(name, names.iter().map(String::as_str)).first()?))
 }
 
-/// Replaces what clap suggests for a command that does not exist: it offers whatever begins alike, and does not know that
-/// the command stands below another one.
+/// Makes errors of usage help: with a usage line of what is required, and with better suggestions for a command that does not exist:
+/// clap offers whatever begins alike, and does not know that the command stands below another one.
 pub(super) fn mend(mut error: Error, program: &Command, words: &[String]) -> Error {
+    // clap's own line has every option that the environment gives, as if it were required.
+    if error.get(ContextKind::Usage).is_some() {
+        let named = words.iter().skip(1).take_while(|word| *word != "--");
+        let command = named.fold(program, |above, word| above.find_subcommand(word).unwrap_or(above));
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(command.clone().render_usage()));
+    }
+    if let Some(tip) = about_stray_argument(&error, words) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        return error;
+    }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let typed = typed.clone();
     let mut above = program;
     for word in words.iter().skip(1).take_while(|word| **word != typed) {
         above = above.find_subcommand(word).unwrap_or(above);
     }
-    let siblings = above.get_subcommands().filter(|it| !it.is_hide_set()).map(Command::get_name);
-    let mut meant: Vec<String> = nearest(&typed, siblings).into_iter().map(str::to_owned).collect();
+    let siblings = || above.get_subcommands().filter(|it| !it.is_hide_set()).map(Command::get_name);
+    let mut near = nearest(&typed, siblings());
+    if near.is_empty() && typed.chars().count() > 1 {
+        near = siblings().filter(|name| name.starts_with(&typed)).collect();
+    }
+    let mut meant: Vec<String> = near.into_iter().map(str::to_owned).collect();
     if meant.is_empty() {
         let groups = program.get_subcommands().filter(|group| group.find_subcommand(&typed).is_some());
         meant = groups.map(|group| format!("{} {typed}", group.get_name())).collect();
@@ -49,6 +63,20 @@ pub(super) fn mend(mut error: Error, program: &Command, words: &[String]) -> Err
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(meant));
     }
     error
+}
+
+/// What helps who gives a job its files as they stand.
+fn about_stray_argument(error: &Error, words: &[String]) -> Option<String> {
+    let Some(ContextValue::String(stray)) = error.get(ContextKind::InvalidArg) else { return None };
+    let command = words.get(1).map(String::as_str)?;
+    let is_stray = error.kind() == ErrorKind::UnknownArgument && !stray.starts_with('-');
+    match command {
+        _ if !is_stray => None,
+        "run" | "shell" | "batch" => Some(format!(
+            "a job gets its files by the names of its inputs: -i NAME={stray}; `silo {command} JOB --dry-run` says which it has"
+        )),
+        _ => Some(format!("`silo {command}` takes no more than what stands below; options begin with --")),
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ mod report;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::ControlFlow::{Break, Continue};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use serde_json::json;
 
 use self::case::Case;
 use self::report::{Ended, Outcome};
@@ -18,7 +19,9 @@ use super::job::subject::{Machine, Subject};
 use super::job::{self, request, usage};
 use super::manifest_file::shown;
 use super::render::{json_line, tame};
-use super::{Exit, print};
+use super::run::planned as tell_planned;
+use super::suggest::nearest_path;
+use super::{Exit, called, print};
 use crate::engine::compare::tree;
 use crate::engine::folder::Folder;
 use crate::engine::leftovers::Owner;
@@ -60,7 +63,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
-    let cases = match Case::all(&folder_of_cases(options)) {
+    let cases = match folder_of_cases(options).and_then(|folder| Case::all(&folder)) {
         Ok(cases) => cases,
         Err(why) => return usage(&why),
     };
@@ -72,6 +75,9 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     // The folder goes with its handle.
     let scratch = tempfile::tempdir().context("a folder for outputs cannot be made")?;
     let root = options.output.clone().unwrap_or_else(|| scratch.path().join("runs"));
+    if options.job.dry_run {
+        return dry_run(options, &subject, &cases, &absolute(root)?);
+    }
     if let Err(why) = fs::create_dir(&root) {
         return usage(&anyhow!("{}: {why}; name a folder that is not there yet", shown(&root)));
     }
@@ -104,55 +110,99 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(report::exit(&ended))
 }
 
-/// The cases stand beside the manifest, if nothing else is said; or one does in `data`, as Cumulus has it.
-fn folder_of_cases(options: &Options) -> PathBuf {
-    let beside = || {
-        let job = Path::new(&options.job.image);
-        let job = if job.is_dir() { job } else { Path::new("") };
-        let (cases, data) = (job.join("cases"), job.join("data"));
-        if !cases.exists() && data.join("input").is_dir() { data } else { cases }
+/// The cases stand beside the manifest, if nothing else is said; or one does in `data`, as Cumulus has it. What is named and not
+/// there may be a case of the job's.
+fn folder_of_cases(options: &Options) -> anyhow::Result<PathBuf> {
+    let job = Path::new(&options.job.image);
+    let job = if job.is_dir() { job } else { Path::new("") };
+    let (cases, data) = (job.join("cases"), job.join("data"));
+    let Some(named) = &options.cases else {
+        return Ok(if !cases.exists() && data.join("input").is_dir() { data } else { cases });
     };
-    options.cases.clone().unwrap_or_else(beside)
+    let of_job = cases.join(named);
+    if named.exists() || of_job.is_dir() {
+        return Ok(if named.exists() { named.clone() } else { of_job });
+    }
+    let help = match nearest_path(&of_job).or_else(|| nearest_path(named)) {
+        Some(near) => format!("did you mean {}?", shown(&near)),
+        None => "the second word names a case, or the folder of them; see: silo test --help".to_owned(),
+    };
+    bail!("there is no folder {}, and no case of that name in {}; {help}", shown(named), shown(&cases))
 }
 
 async fn one(options: &Options, subject: &Subject, case: &Case, root: &Path, stop: &Stop) -> anyhow::Result<Ended> {
-    let Subject { image, manifest, machine } = subject;
-    let folder = match case.test_output().filter(|_| options.output.is_none()) {
-        Some(output) => {
-            // What an earlier test has left.
-            match fs::remove_dir_all(&output) {
-                Err(why) if why.kind() != ErrorKind::NotFound => return Err(why).with_context(|| shown(&output)),
-                _ => Folder { output, root: root.to_owned() },
+    if let Some(output) = test_output(options, case) {
+        // What an earlier test has left.
+        match fs::remove_dir_all(&output) {
+            Err(why) if why.kind() != ErrorKind::NotFound => return Err(why).with_context(|| shown(&output)),
+            _ => {}
+        }
+    }
+    let (request, plan) = match planned(options, subject, case, root) {
+        Ok(planned) => planned,
+        Err(problems) => return Ok(Ended::new(case, Outcome::NotRun, problems)),
+    };
+    let machine = subject.machine.as_ref().context("only a plan needs no engine")?;
+    let record = run_one(options, case, (machine, &subject.manifest), (&request, plan), stop).await?;
+    let mut ended = judge(options, case, &record, &request.folder.output)?;
+    ended.seconds = (record.updated - record.created).as_seconds_f64();
+    Ok(ended)
+}
+
+/// Says what would be run for each case, as a line for a shell. Nothing is run, so nothing is said of whether it passes.
+fn dry_run(options: &Options, subject: &Subject, cases: &[Case], root: &Path) -> anyhow::Result<Exit> {
+    let (mut told, mut exit) = (Vec::new(), Exit::Done);
+    for case in cases {
+        let planned = planned(options, subject, case, &root.join(&case.name));
+        exit = exit.max(if planned.is_ok() { Exit::Done } else { Exit::Failed });
+        match planned {
+            Ok((_, plan)) if options.job.json => {
+                told.push(report::PlannedCase::new(case, Some(plan.docker_run()), &[]))
+            }
+            Err(problems) if options.job.json => told.push(report::PlannedCase::new(case, None, &problems)),
+            Ok((request, plan)) => {
+                print(format_args!("# {}\n", tame(&case.name)))?;
+                tell_planned(&options.job, (&subject.manifest, &request), &plan)?;
+            }
+            Err(problems) => {
+                stderrln!("{}: the case {} cannot be run:", called::name(), tame(&case.name));
+                problems.iter().for_each(|problem| stderrln!("  {}", tame(problem)));
             }
         }
+    }
+    if options.job.json {
+        print(json_line(&json!({ "image": subject.image.as_str(), "cases": told }))?)?;
+    }
+    Ok(exit)
+}
+
+/// Where the output of a case stays, where nothing else was asked for.
+fn test_output(options: &Options, case: &Case) -> Option<PathBuf> {
+    case.test_output().filter(|_| options.output.is_none())
+}
+
+/// What a case gives to its job, or everything that is in the way.
+fn planned(options: &Options, subject: &Subject, case: &Case, root: &Path) -> Result<(Request, Plan), Vec<String>> {
+    let Subject { image, manifest, machine } = subject;
+    let folder = match test_output(options, case) {
+        Some(output) => Folder { output, root: root.to_owned() },
         None => Folder::new(root.to_owned()),
     };
-    let mut asked = request(&options.job, image, folder, subject.engine());
+    let mut asked = request(&options.job, image, folder, machine.as_ref());
     let request = &mut asked.request;
     request.files.extend(case.files.iter().cloned());
     if let Some(loose) = &case.loose {
         match Case::loose_input(manifest) {
             Ok(input) => request.files.extend(given_to(manifest, input, loose)),
-            Err(why) => return Ok(Ended::new(case, Outcome::NotRun, vec![why.to_string()])),
+            Err(why) => return Err(vec![why.to_string()]),
         }
     }
     request.json.extend(case.json.iter().map(|(name, value)| (name.clone(), JsonValue::Value(value.clone()))));
     request.settings.extend(case.settings.iter().map(|(name, text)| (name.clone(), text.clone().into())));
-    let plan = match asked.plan(manifest) {
-        Ok(plan) => plan,
-        Err(problems) => {
-            let told = problems.iter().map(ToString::to_string).collect();
-            return Ok(Ended::new(case, Outcome::NotRun, told));
-        }
-    };
-    let Some(machine) = machine.as_ref().filter(|_| !options.job.dry_run) else {
-        return Ok(Ended::new(case, Outcome::Passed, vec!["it can be run".to_owned()]));
-    };
-    let request = &asked.request;
-    let record = run_one(options, case, (machine, manifest), (request, plan), stop).await?;
-    let mut ended = judge(options, case, &record, &request.folder.output)?;
-    ended.seconds = (record.updated - record.created).as_seconds_f64();
-    Ok(ended)
+    match asked.plan(manifest) {
+        Ok(plan) => Ok((asked.request, plan)),
+        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    }
 }
 
 /// Loose files as an input takes them.

@@ -85,6 +85,8 @@ impl Layer {
                 None => layer.problems.push(unknown(name, name, variable)),
             }
         }
+        layer.problems.extend(environment.keys().filter_map(|name| almost_general(name)));
+        layer.problems.sort();
         layer
     }
 
@@ -141,6 +143,17 @@ fn is_section(name: &str) -> bool {
 /// The variable of an option in the general form.
 fn variable(option: &str) -> String {
     format!("{PREFIX}{}", option.replace('.', "__").to_uppercase())
+}
+
+/// What is wrong with a variable that nobody reads, because it has one underscore where it needs two.
+fn almost_general(name: &str) -> Option<String> {
+    let is_read = name.starts_with(PREFIX) || SHORT_NAMES.iter().any(|(short, _)| *short == name);
+    if is_read || !name.starts_with("SILO_") {
+        return None;
+    }
+    let plain = |variable: &str| variable.replace("__", "_");
+    let meant = OPTIONS.keys().map(|option| variable(option)).find(|meant| plain(meant) == plain(name))?;
+    Some(format!("{name}: nothing reads this variable; write {meant}, with two underscores"))
 }
 
 /// Error for an unknown option, with the most similar one; `spelled` writes an option as it is written in this layer.

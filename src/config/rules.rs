@@ -1,7 +1,7 @@
 //! The valid values of each option. Every option of `config/silo.toml` has a rule here; a test compares both.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use globset::Glob;
@@ -170,7 +170,7 @@ impl Rule {
             Decimal(..) => text.parse().ok().map(Value::Float),
             Switch => text.parse().ok().map(Value::Boolean),
             Text(_) | Secret(_) => None,
-            Texts(_) => Some(texts(text)),
+            Texts(_) => texts(text),
         };
         value.unwrap_or_else(|| Value::String(text.to_owned()))
     }
@@ -209,10 +209,19 @@ impl Rule {
     }
 }
 
-/// Parses a list in the environment: entries separated by commas.
-fn texts(text: &str) -> Value {
+/// Parses a list in the environment: entries separated by commas, or a list in brackets, as in TOML and JSON. `None` if a list in
+/// brackets is not valid.
+fn texts(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if let Some(inside) = text.strip_prefix('[') {
+        // An address such as [::1]:9000 is an entry.
+        let is_address = inside.split_once(']').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
+        if !is_address {
+            return format!("list = {text}").parse::<Table>().ok()?.remove("list").filter(Value::is_array);
+        }
+    }
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-    Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+    Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
 }
 
 fn shown(value: &Value) -> String {

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use super::container::{Bind, Container, Input, Network};
 
-/// The command line, quoted for a POSIX shell. Secrets in arguments are masked.
-pub(super) fn line(container: &Container) -> String {
-    joined(words(container))
+/// The command line, quoted for a POSIX shell, with options of `docker` itself. Secrets in arguments are masked.
+pub(super) fn line(docker_options: &[String], container: &Container) -> String {
+    let docker = std::iter::once("docker".to_owned()).chain(docker_options.iter().cloned());
+    joined(docker.chain(words(container)))
 }
 
 /// Joins words to a line for a POSIX shell.
@@ -16,7 +17,7 @@ pub(super) fn joined(words: impl IntoIterator<Item = String>) -> String {
 }
 
 fn words(container: &Container) -> Vec<String> {
-    let mut words: Vec<String> = ["docker", "run", "--rm", "--init"].map(str::to_owned).into();
+    let mut words: Vec<String> = ["run", "--rm", "--init"].map(str::to_owned).into();
     match container.input {
         Input::Nothing => {}
         Input::Pipe => words.push("--interactive".to_owned()),

@@ -40,6 +40,8 @@ pub struct Request {
     pub folders_apart: bool,
     /// Run, attempt and service; `None` for `silo run`.
     pub attempt: Option<Attempt>,
+    /// What `docker` on a command line must be told to reach the same engine, as in `-H ADDRESS`.
+    pub docker_options: Vec<String>,
 }
 
 impl Request {
@@ -63,6 +65,7 @@ impl Request {
             bounds: Bounds::default(),
             folders_apart: false,
             attempt: None,
+            docker_options: Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use tantivy::Term;
+use tantivy::schema::Field;
 
 use super::collect::{Candidate, Passing, Sorting, gather};
 use super::columns::View;
@@ -16,7 +17,7 @@ use super::schema::Fields;
 use super::score::{Evaluation, Expr};
 use super::spelling::{self, Spellings, Tolerance};
 use super::synonyms::Synonyms;
-use super::{Found, Hit, Kind, Order, Request, Result, words};
+use super::{Found, Hit, Kind, Order, Request, Result, prefix, words};
 
 /// Maximum duration of a search.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -134,7 +135,13 @@ impl Search<'_> {
     }
 
     fn did_you_mean(&self, query: &Query, spellings: &Spellings) -> Option<String> {
-        spelling::did_you_mean(query, spellings, |word| self.is_known(word))
+        spelling::did_you_mean(query, spellings, |word| self.is_known(word), |word| self.is_begun(word))
+    }
+
+    /// Whether a document has a word that begins so. An index that cannot be read says no.
+    fn is_begun(&self, word: &str) -> bool {
+        let begins = |field: Field| prefix::is_begun(&self.view.searcher, field, word).unwrap_or(false);
+        self.fields.weights().iter().any(|(field, _)| begins(*field))
     }
 
     /// Whether a document contains exactly this word, or its stem.

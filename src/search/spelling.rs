@@ -120,9 +120,14 @@ fn near_word(searcher: &Searcher, fields: &[Field], word: &str, mistakes: u8) ->
     Ok(near)
 }
 
-/// The free words, with each unknown one replaced by the most similar word; `None` if all are known, or none has a
-/// similar word.
-pub fn did_you_mean(query: &Query, spellings: &Spellings, is_known: impl Fn(&str) -> bool) -> Option<String> {
+/// The free words, with each unknown one replaced by the most similar word, or omitted if there is none; `None` if no word is
+/// replaced. The last word may be a prefix of a known word.
+pub fn did_you_mean(
+    query: &Query,
+    spellings: &Spellings,
+    is_known: impl Fn(&str) -> bool,
+    is_begun: impl Fn(&str) -> bool,
+) -> Option<String> {
     let [alternative] = query.alternatives.as_slice() else { return None };
     if !alternative.clauses.is_empty() || !query.excluded.is_empty() {
         return None;
@@ -131,12 +136,14 @@ pub fn did_you_mean(query: &Query, spellings: &Spellings, is_known: impl Fn(&str
     let words: Vec<&str> = alternative
         .phrase
         .iter()
-        .map(|word| match spellings.get(word).and_then(|near| near.first()) {
-            Some(near) if !is_known(word) => {
+        .enumerate()
+        .filter_map(|(at, word)| match spellings.get(word).and_then(|near| near.first()) {
+            _ if is_known(word) => Some(word.as_str()),
+            Some(near) => {
                 changed = true;
-                near.word.as_str()
+                Some(near.word.as_str())
             }
-            _ => word.as_str(),
+            None => (at + 1 == alternative.phrase.len() && is_begun(word)).then_some(word.as_str()),
         })
         .collect();
     changed.then(|| words.join(" "))

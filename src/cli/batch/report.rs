@@ -1,5 +1,6 @@
 //! How the rows of a batch went, for people and as JSON.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -93,11 +94,42 @@ impl Line {
     pub fn place(&self) -> String {
         self.line.map_or_else(|| format!("row {}", self.row), |line| format!("row {} (line {line})", self.row))
     }
+}
 
-    /// What is wrong with a bad row, a line each.
-    pub fn complaints(&self) -> String {
-        self.problems.iter().map(|problem| format!("  {}: {}\n", self.place(), tame(problem))).collect()
+/// What is wrong with bad rows, each fault once, in the order of the rows.
+pub(super) fn complaints(bad: &[Line]) -> String {
+    let mut faults: Vec<&str> = Vec::new();
+    let mut rows: HashMap<&str, Vec<&Line>> = HashMap::new();
+    for line in bad {
+        for problem in &line.problems {
+            let having = rows.entry(problem).or_default();
+            if having.is_empty() {
+                faults.push(problem);
+            }
+            having.push(line);
+        }
     }
+    let line = |fault: &&str| format!("  {}: {}\n", places(&rows[fault]), tame(fault));
+    faults.iter().map(line).collect()
+}
+
+/// Where rows are; neighbours are told as from where to where.
+fn places(rows: &[&Line]) -> String {
+    /// So many are told.
+    const MOST: usize = 10;
+    if let [only] = rows {
+        return only.place();
+    }
+    let numbers: Vec<usize> = rows.iter().map(|line| line.row).collect();
+    let runs: Vec<&[usize]> = numbers.chunk_by(|a, b| a + 1 == *b).collect();
+    let told = runs.iter().take(MOST).map(|run| match run {
+        [first, .., last] => format!("{first} to {last}"),
+        run => run[0].to_string(),
+    });
+    let told: Vec<String> = told.collect();
+    let left_out: usize = runs.iter().skip(MOST).map(|run| run.len()).sum();
+    let more = if left_out > 0 { format!(" and {left_out} more") } else { String::new() };
+    format!("rows {}{more}", told.join(", "))
 }
 
 /// All of it.

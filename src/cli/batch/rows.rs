@@ -9,10 +9,11 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use csv::StringRecord;
 use serde_json::{Map, Value};
 
-use crate::cli::job::json_text;
+use crate::cli::job::{Asked, Unusable, json_text};
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::inputs::survey;
+use crate::engine::plan::{PlanCode, PlanProblem};
 use crate::engine::request::{JsonValue, Request, Source};
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
@@ -30,8 +31,15 @@ pub(super) struct Row {
     pub number: usize,
     /// Where it begins in its file, from 1.
     pub line: Option<u64>,
-    /// Or what is wrong with it, a sentence each.
-    pub given: Result<Given, Vec<String>>,
+    /// Or why nothing of it can be meant.
+    pub given: Result<Given, String>,
+}
+
+/// All rows.
+pub(super) struct Rows {
+    pub rows: Vec<Row>,
+    /// What is wrong with all of them.
+    pub fault: Option<anyhow::Error>,
 }
 
 /// What a row gives to the job.
@@ -39,11 +47,17 @@ pub(super) struct Row {
 pub(super) struct Given {
     files: Vec<(String, Source)>,
     json: Vec<(String, JsonValue)>,
+    problems: Vec<PlanProblem>,
+    unusable: Vec<Unusable>,
 }
 
 impl Given {
-    /// The same request with what the row gives, which goes before what is given for all.
-    pub fn added_to(&self, all: &Request) -> Request {
+    /// What all rows are given with what this one gives, which goes before.
+    pub fn asked(self, all: &Request) -> Asked {
+        Asked { request: self.added_to(all), problems: self.problems, unusable: self.unusable }
+    }
+
+    fn added_to(&self, all: &Request) -> Request {
         let mut request = all.clone();
         let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
         request.files.retain(|(name, _)| !self.files.iter().any(|(own, _)| is_same(own, name)));
@@ -72,7 +86,7 @@ impl Given {
 ///
 /// # Errors
 /// It cannot be read, or nothing of it can be meant.
-pub(super) fn of_file(path: &Path, manifest: &Manifest) -> anyhow::Result<Vec<Row>> {
+pub(super) fn of_file(path: &Path, manifest: &Manifest) -> anyhow::Result<Rows> {
     let name = shown(path);
     let text = read(path).with_context(|| name.clone())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -80,10 +94,11 @@ pub(super) fn of_file(path: &Path, manifest: &Manifest) -> anyhow::Result<Vec<Ro
     let reader = Reader { inputs: Inputs::of(manifest), folder };
     let is_json =
         path.extension().is_some_and(|it| it.eq_ignore_ascii_case("jsonl") || it.eq_ignore_ascii_case("ndjson"));
-    let rows = if is_json { reader.json_lines(text) } else { reader.csv(text).with_context(|| name.clone())? };
-    ensure!(!rows.is_empty(), "{name} holds no rows, so there is nothing to run");
+    let (rows, fault) =
+        if is_json { (reader.json_lines(text), None) } else { reader.csv(text).with_context(|| name.clone())? };
+    ensure!(!rows.is_empty() || fault.is_some(), "{name} holds no rows, so there is nothing to run");
     ensure!(rows.len() <= MAX_ROWS, "{name} holds more than {MAX_ROWS} rows: split it");
-    Ok(rows)
+    Ok(Rows { rows, fault: fault.map(|fault| anyhow!("{name}: {fault}")) })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -102,15 +117,15 @@ fn read(path: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// The folder cannot be read, or it is not clear which input the files are for.
-pub(super) fn of_folder(path: &Path, manifest: &Manifest, all: &Request) -> anyhow::Result<Vec<Row>> {
+pub(super) fn of_folder(path: &Path, manifest: &Manifest, all: &Request) -> anyhow::Result<Rows> {
     let input = input_of_folder(manifest, all)?;
     let Source::Folder { files, .. } = survey(path)? else { bail!("{} is not a folder", shown(path)) };
     let files = files.into_iter().filter(|file| !file.name.starts_with('.'));
-    let given = files.map(|file| Given { files: vec![(input.clone(), Source::File(file))], json: Vec::new() });
+    let given = files.map(|file| Given { files: vec![(input.clone(), Source::File(file))], ..Given::default() });
     let rows = given.enumerate().map(|(index, given)| Row { number: index + 1, line: None, given: Ok(given) });
     let rows: Vec<Row> = rows.collect();
     ensure!(!rows.is_empty(), "{} holds no files, so there is nothing to run", shown(path));
-    Ok(rows)
+    Ok(Rows { rows, fault: None })
 }
 
 /// As Seed CLI has it: the one required input that takes a file. One that gets a file for all rows is out of it; where none is
@@ -163,6 +178,8 @@ impl<'m> Inputs<'m> {
     }
 }
 
+type Columns = Vec<Option<(String, Input)>>;
+
 struct Reader<'a> {
     inputs: Inputs<'a>,
     /// From which relative paths count.
@@ -170,51 +187,56 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn csv(&self, text: &str) -> anyhow::Result<Vec<Row>> {
+    /// The rows, and what is wrong with the first line.
+    fn csv(&self, text: &str) -> anyhow::Result<(Vec<Row>, Option<String>)> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-        let columns = self.columns(reader.headers()?)?;
+        let (columns, fault) = self.columns(reader.headers()?)?;
         let mut rows = Vec::new();
         for record in reader.records().take(MAX_ROWS + 1) {
             let record = record?;
             let line = record.position().map(csv::Position::line);
             rows.push(Row { number: rows.len() + 1, line, given: self.record(&columns, &record) });
         }
-        Ok(rows)
+        Ok((rows, fault))
     }
 
-    fn columns(&self, header: &StringRecord) -> anyhow::Result<Vec<(String, Input)>> {
+    /// What each column is for; `None`: nobody knows, which is told besides.
+    fn columns(&self, header: &StringRecord) -> anyhow::Result<(Columns, Option<String>)> {
         ensure!(!header.is_empty(), "it is empty: its first line names inputs ({})", self.inputs.known);
         let mut unknown = Vec::new();
         let mut columns = Vec::new();
         for name in header.iter().map(str::trim) {
             match self.inputs.find(name) {
-                Some(input) => columns.push((name.to_owned(), input)),
-                None => unknown.push(name),
+                Some(input) => columns.push(Some((name.to_owned(), input))),
+                None => {
+                    columns.push(None);
+                    unknown.push(name);
+                }
             }
         }
         if unknown.is_empty() {
-            return Ok(columns);
+            return Ok((columns, None));
         }
         let short = |name: &&str| format!("`{}`", tame(&name.chars().take(60).collect::<String>()));
         let named: Vec<String> = unknown.iter().take(MAX_NAMED).map(short).collect();
         let more = unknown.len() - named.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        bail!(
+        let fault = format!(
             "its first line names inputs, and the job has none called {}{more}; it has: {}",
             named.join(", "),
             self.inputs.known
-        )
+        );
+        Ok((columns, Some(fault)))
     }
 
-    fn record(&self, columns: &[(String, Input)], record: &StringRecord) -> Result<Given, Vec<String>> {
+    fn record(&self, columns: &[Option<(String, Input)>], record: &StringRecord) -> Result<Given, String> {
         if record.len() != columns.len() {
             let (values, names) = (record.len(), columns.len());
-            return Err(vec![format!(
-                "it has {values} values, and the first line names {names}; quote values with commas."
-            )]);
+            return Err(format!("it has {values} values, and the first line names {names}; quote values with commas."));
         }
         let mut row = GivenRow::new(self.folder);
-        for ((name, input), cell) in columns.iter().zip(record).filter(|(_, cell)| !cell.trim().is_empty()) {
+        let known = columns.iter().zip(record).filter_map(|(column, cell)| Some((column.as_ref()?, cell)));
+        for ((name, input), cell) in known.filter(|(_, cell)| !cell.trim().is_empty()) {
             match input {
                 Input::File { multiple: true } => {
                     cell.lines().map(str::trim).filter(|path| !path.is_empty()).for_each(|path| row.file(name, path));
@@ -223,7 +245,7 @@ impl Reader<'_> {
                 Input::Json => row.text(name, cell),
             }
         }
-        row.end()
+        Ok(row.given)
     }
 
     fn json_lines(&self, text: &str) -> Vec<Row> {
@@ -232,19 +254,20 @@ impl Reader<'_> {
             number: index + 1,
             line: Some(line as u64 + 1),
             given: match serde_json::from_str(text) {
-                Ok(object) => self.object(object),
-                Err(why) => Err(vec![format!("it is no JSON object with inputs: {why}.")]),
+                Ok(object) => Ok(self.object(object)),
+                Err(why) => Err(format!("it is no JSON object with inputs: {why}.")),
             },
         });
         rows.collect()
     }
 
-    fn object(&self, object: Map<String, Value>) -> Result<Given, Vec<String>> {
+    fn object(&self, object: Map<String, Value>) -> Given {
         let mut row = GivenRow::new(self.folder);
         for (name, value) in object {
             match (self.inputs.find(&name), value) {
                 (None, _) => {
-                    row.problems.push(format!("{name}: the job has no such input; it has: {}.", self.inputs.known))
+                    let why = format!("the job has no such input; it has: {}.", self.inputs.known);
+                    row.given.problems.push(problem(PlanCode::Unknown, &name, why));
                 }
                 // As if it were not there.
                 (_, Value::Null) => {}
@@ -254,11 +277,11 @@ impl Reader<'_> {
                     paths.iter().filter_map(Value::as_str).for_each(|path| row.file(&name, path));
                 }
                 (Some(Input::File { .. }), _) => {
-                    row.problems.push(format!("{name}: give it a path, or a list of paths."))
+                    row.refuse(Unusable::File(name.clone()), &name, "give it a path, or a list of paths.".to_owned());
                 }
             }
         }
-        row.end()
+        row.given
     }
 }
 
@@ -266,18 +289,17 @@ impl Reader<'_> {
 struct GivenRow<'a> {
     folder: &'a Path,
     given: Given,
-    problems: Vec<String>,
 }
 
 impl<'a> GivenRow<'a> {
     fn new(folder: &'a Path) -> Self {
-        Self { folder, given: Given::default(), problems: Vec::new() }
+        Self { folder, given: Given::default() }
     }
 
     fn file(&mut self, name: &str, path: &str) {
         match survey(&self.found(path)) {
             Ok(source) => self.given.files.push((name.to_owned(), source)),
-            Err(why) => self.problems.push(format!("{name}: {why}.")),
+            Err(why) => self.refuse(Unusable::File(name.to_owned()), name, format!("{why}.")),
         }
     }
 
@@ -290,11 +312,16 @@ impl<'a> GivenRow<'a> {
     fn text(&mut self, name: &str, text: &str) {
         match json_text(text, self.folder) {
             Ok(text) => self.given.json.push((name.to_owned(), JsonValue::Text(text))),
-            Err(why) => self.problems.push(format!("{name}: {why:#}.")),
+            Err(why) => self.refuse(Unusable::Json(name.to_owned()), name, format!("{why:#}.")),
         }
     }
 
-    fn end(self) -> Result<Given, Vec<String>> {
-        if self.problems.is_empty() { Ok(self.given) } else { Err(self.problems) }
+    fn refuse(&mut self, what: Unusable, name: &str, why: String) {
+        self.given.unusable.push(what);
+        self.given.problems.push(problem(PlanCode::BadValue, name, why));
     }
+}
+
+fn problem(code: PlanCode, name: &str, message: String) -> PlanProblem {
+    PlanProblem { code, subject: name.to_owned(), message, help: String::new() }
 }

@@ -105,11 +105,6 @@ impl Subject {
         };
         Ok(Continue(Self { image, manifest, machine: Some(Machine { docker, engine, image: found }) }))
     }
-
-    /// What is known of the machine.
-    pub(in crate::cli) fn engine(&self) -> Option<&Engine> {
-        self.machine.as_ref().map(|machine| &machine.engine)
-    }
 }
 
 impl Machine {

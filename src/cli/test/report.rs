@@ -33,6 +33,23 @@ pub(super) struct Ended {
     pub findings: Vec<Finding>,
 }
 
+/// A case that would be run.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PlannedCase {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    docker_run: Option<String>,
+    /// Why it cannot be run.
+    messages: Vec<String>,
+}
+
+impl PlannedCase {
+    pub fn new(case: &Case, docker_run: Option<String>, messages: &[String]) -> Self {
+        Self { name: case.name.clone(), docker_run, messages: messages.to_vec() }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     image: &'a str,

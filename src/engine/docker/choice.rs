@@ -63,6 +63,25 @@ impl EngineChoice {
         Docker::open_at(self.engine_address()?).await
     }
 
+    /// Options that the `docker` command needs to reach this engine; none if it finds the engine by itself. `found` is the address
+    /// of the engine in use.
+    pub fn docker_options(&self, found: Option<&str>) -> Vec<String> {
+        /// The address that `docker` uses by default.
+        const USUAL: &str = "unix:///var/run/docker.sock";
+        let named = self.engine_address().ok().flatten();
+        let address = named.as_ref().map(|address| &*address.url).or(found);
+        let Some(address) = address.filter(|address| *address != USUAL) else { return Vec::new() };
+        let mut options = vec!["-H".to_owned(), address.to_owned()];
+        if let Some(tls) = named.as_ref().and_then(|address| address.tls.as_ref()) {
+            let file = |name: &str| tls.folder.join(name).display().to_string();
+            options.push("--tlsverify".to_owned());
+            for (option, name) in [("--tlscacert", "ca.pem"), ("--tlscert", "cert.pem"), ("--tlskey", "key.pem")] {
+                options.extend([option.to_owned(), file(name)]);
+            }
+        }
+        options
+    }
+
     /// `None`: none is named anywhere.
     fn engine_address(&self) -> Result<Option<EngineAddress>> {
         let of_podman = || given(self.of_podman.as_ref()).map(|url| EngineAddress { url, tls: None });
@@ -185,6 +204,8 @@ mod tests {
         assert_eq!(url(&at).as_deref(), Some("unix:///one.sock"), "empty variables are none");
         at.context = Some(DEFAULT.to_owned());
         assert_eq!(url(&at), None);
+        assert_eq!(at.docker_options(Some("unix:///var/run/docker.sock")), [""; 0], "docker finds it by itself");
+        assert_eq!(at.docker_options(Some("unix:///run/podman/podman.sock"))[1], "unix:///run/podman/podman.sock");
         at.of_podman = Some("unix:///podman.sock".to_owned());
         assert_eq!(url(&at).as_deref(), Some("unix:///podman.sock"));
         at.address = Some("tcp://engine:2375".to_owned());
@@ -206,6 +227,9 @@ mod tests {
         assert_eq!(at.engine_address().unwrap().unwrap().tls.unwrap().folder, folder.path(), "any text switches it on");
         at.certificates = Some("/certs".into());
         assert_eq!(at.engine_address().unwrap().unwrap().tls.unwrap().folder, Path::new("/certs"));
+        let line = at.docker_options(None).join(" ");
+        let certificates = "--tlscacert /certs/ca.pem --tlscert /certs/cert.pem --tlskey /certs/key.pem";
+        assert_eq!(line, format!("-H tcp://engine:2376 --tlsverify {certificates}"));
         let mut of_context = self::at(folder.path());
         of_context.context = Some("far".to_owned());
         let host = |skip| format!(r#"{{"Endpoints":{{"docker":{{"Host":"tcp://far:2376","SkipTLSVerify":{skip}}}}}}}"#);

@@ -98,6 +98,11 @@ impl Docker {
         Ok(Self { client, address, is_podman })
     }
 
+    /// The address of the engine, as given or found.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Whether the engine sees mounts of this process: it listens on a local socket, and the process that created the
     /// socket is in the same mount namespace.
     pub async fn sees_our_mounts(&self) -> bool {

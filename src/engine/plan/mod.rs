@@ -54,6 +54,9 @@ pub struct Plan {
     pub disk: Option<u64>,
     /// Warnings, a sentence each.
     pub warnings: Vec<String>,
+    /// As [`Request::docker_options`].
+    #[serde(skip)]
+    pub docker_options: Vec<String>,
 }
 
 impl Plan {
@@ -74,7 +77,7 @@ impl Plan {
 
     /// The `docker run` command line, quoted for a shell, without secrets.
     pub fn docker_run(&self) -> String {
-        docker_run::line(&self.container)
+        docker_run::line(&self.docker_options, &self.container)
     }
 }
 
@@ -160,7 +163,8 @@ pub fn plan(manifest: &Manifest, request: &Request) -> Result<Plan, Vec<PlanProb
     if !planning.problems.0.is_empty() {
         return Err(planning.problems.0);
     }
-    Ok(Plan { container, inputs, json, resources, disk, warnings: planning.warnings })
+    let docker_options = request.docker_options.clone();
+    Ok(Plan { container, inputs, json, resources, disk, warnings: planning.warnings, docker_options })
 }
 
 /// A plan under construction.

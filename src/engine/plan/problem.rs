@@ -19,7 +19,8 @@ pub struct PlanProblem {
 impl fmt::Display for PlanProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, message, help, .. } = self;
-        write!(f, "{subject}: {message} {help}")
+        let blank = if help.is_empty() { "" } else { " " };
+        write!(f, "{subject}: {message}{blank}{help}")
     }
 }
 

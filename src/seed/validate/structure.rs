@@ -137,7 +137,13 @@ fn ruled(findings: &mut Findings, rule: Rule, path: Path<'_>, at: usize, text: &
             "Write it relative to the output directory, without a `/` at the start and without `..`.",
         ),
     };
-    findings.add(code, path, at, || (format!("{} is {what}.", excerpt(text)), suggest::mended(rule, text, help)));
+    findings.add(code, path, at, || {
+        // All other names are found in their normal form.
+        let pointer = path.to_string();
+        let is_plain = ["/job/resources/", "/job/errors/"].iter().any(|list| pointer.starts_with(list));
+        let mended = suggest::mended(rule, text, help, !is_plain);
+        (format!("{} is {what}.", excerpt(text)), mended)
+    });
 }
 
 /// Whether a text obeys a rule.

@@ -54,10 +54,11 @@ pub(super) fn value(unknown: &str, allowed: &[&'static str]) -> String {
     }
 }
 
-/// `help`, with a valid replacement for `text` as an example, if one can be derived.
-pub(super) fn mended(rule: Rule, text: &str, help: &str) -> String {
+/// `help`, with a valid replacement for `text` as an example, if one can be derived; `is_normalised`: a name in its normal form.
+pub(super) fn mended(rule: Rule, text: &str, help: &str, is_normalised: bool) -> String {
     let mended: Option<String> = match rule {
         Rule::JobName => Some(text.trim().replace([' ', '_', '.'], "-")),
+        Rule::Name if is_normalised => Some(text.trim().replace([' ', '.', '-'], "_").to_ascii_uppercase()),
         Rule::Name => Some(text.trim().replace([' ', '.'], "_")),
         Rule::Version => completed(text),
         _ => None,

@@ -102,9 +102,15 @@ async fn the_language_of_queries() {
 #[tokio::test]
 async fn a_misspelled_word_is_understood() {
     let silo = filled().await;
-    for (query, name, meant) in
-        [("q=rivr%20mask", RIVER, "river mask"), ("q=snwo", SNOW, "snow"), ("q=watre", RIVER, "water")]
-    {
+    for (query, name, meant) in [
+        ("q=rivr%20mask", RIVER, "river mask"),
+        ("q=snwo", SNOW, "snow"),
+        ("q=watre", RIVER, "water"),
+        // What nobody has ever written is no part of what was meant; the beginning of a word is.
+        ("q=xyzzyplugh%20snwo", SNOW, "snow"),
+        ("q=snwo%20xyzzyplugh", SNOW, "snow"),
+        ("q=rivr%20ma", RIVER, "river ma"),
+    ] {
         assert_eq!(names(&silo, query).await[0], name, "{query}");
         assert_eq!(found(&silo, query).await["didYouMean"], meant, "{query}");
     }

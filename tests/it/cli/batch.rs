@@ -369,6 +369,32 @@ fn a_dry_run_says_what_would_be_run() {
     assert_eq!((exit.code, &report["rows"][9_999]["folder"]), (Some(0), &json!("10000-a.txt")));
 }
 
+/// Of ten thousand rows that lack the same, it is said once, and how all of them are given it.
+#[test]
+fn a_fault_that_rows_share_is_said_once() {
+    let folder = folder(&[("a.txt", "")]);
+    let mut needy = manifest("needy");
+    needy["job"]["interface"]["inputs"]["json"][1]["required"] = json!(true);
+    fs::write(folder.path().join("seed.manifest.json"), needy.to_string()).unwrap();
+    let rows = "INPUT_FILE,NUMBER\na.txt,\na.txt,1\nnowhere.txt,\na.txt,\na.txt,\n";
+    fs::write(folder.path().join("rows.csv"), rows).unwrap();
+    let error = dry_run(folder.path(), &["-b", "rows.csv"]).expect_failure(2);
+    insta::assert_snapshot!(error, @r"
+    silo: rows cannot be run, so none was; --skip-bad leaves them out:
+      rows 1, 3 to 5: NUMBER: the job needs this input. Give it a value, JSON of the type integer. -j NUMBER=… gives it to all rows.
+      row 3 (line 4): INPUT_FILE: there is no file or folder nowhere.txt.
+    ");
+    dry_run(folder.path(), &["-b", "rows.csv", "--skip-bad", "-j", "NUMBER=4"]).expect_success();
+    // What is wrong with the first line, and with the rows besides.
+    fs::write(folder.path().join("rows.csv"), "INPUT_FILE,LEVEL,NUMBER\nnowhere.txt,3,1\na.txt,3,2\n").unwrap();
+    let error = dry_run(folder.path(), &["-b", "rows.csv", "--skip-bad"]).expect_failure(2);
+    insta::assert_snapshot!(error, @r"
+    silo: rows.csv: its first line names inputs, and the job has none called `LEVEL`; it has: INPUT_FILE, OTHERS, NOTE, NUMBER
+    silo: besides, rows cannot be run:
+      row 1 (line 2): INPUT_FILE: there is no file or folder nowhere.txt.
+    ");
+}
+
 #[test]
 fn files_of_rows_that_cannot_be_meant() {
     let folder = folder(&[("a.txt", "")]);

@@ -280,7 +280,7 @@ async fn a_scan_is_waited_for_and_its_result_is_found() {
     assert_eq!((&scans[0]["state"], &scans[0]["counts"]["unchanged"]), (&json!("complete"), &json!(3)));
     let asked = silo.cli(&["scan", "mine"]).await;
     assert_eq!((asked.code, asked.stdout.as_str()), (Some(0), ""));
-    assert!(asked.stderr.contains("Follow it with: silo scan mine --wait"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("Follow it with: silo scan mine --follow"), "{}", asked.stderr);
 }
 
 #[tokio::test]
@@ -341,7 +341,10 @@ async fn health_is_an_exit_code() {
     let health = silo.cli(&["health", "--server", silo.url()]).await;
     assert_eq!((health.code, health.stdout.as_str(), health.stderr.as_str()), (Some(0), "", ""));
     let address = silo.url().trim_start_matches("http://").to_owned();
-    silo.cli_with(&["health"], &[("SILO_LISTEN", &address)], "").await.expect_success();
+    silo.cli(&["health"]).await.expect_success();
+    silo.cli_with(&["health"], &[("SILO_URL", "http://127.0.0.1:1")], "").await.expect_failure(1);
+    let listens = [("SILO_LISTEN", address.as_str())];
+    crate::support::process::silo(&["health"], &listens).await.expect_success();
     silo.terminate().await;
     silo.cli(&["health", "--server", silo.url()]).await.expect_failure(1);
 }
@@ -395,8 +398,17 @@ async fn ctrl_c_ends_the_waiting_and_not_the_scan() {
     assert_eq!((interrupted.code, interrupted.stdout.as_str()), (Some(1), ""));
     assert_eq!(
         interrupted.stderr,
-        "silo: the server goes on scanning mine; follow it again with: silo scan mine --wait\n"
+        "silo: the server goes on scanning mine; follow it again with: silo scan mine --follow\n"
     );
+    let following = silo.cli_started(&["scan", "mine", "--follow", "--json"]);
     go_on.notify_one();
     assert_eq!(silo.ended(2).await["state"], "complete");
+    let followed: Value = serde_json::from_str(&following.ended().await.expect_success()).unwrap();
+    assert_eq!((&followed[0]["id"], &followed[0]["state"]), (&json!(2), &json!("complete")));
+    // Also when it has ended, none is started.
+    silo.cli(&["scan", "mine", "--follow"]).await.expect_success();
+    silo.get("/api/v1/scans/3").await.expect(404);
+    silo.cli(&["registry", "add", "new", &registry.url()]).await.expect_success();
+    let none = silo.cli(&["scan", "new", "--follow"]).await.expect_failure(1);
+    assert!(none.contains("was never scanned"), "{none}");
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::program::{silo, silo_on_terminal};
+use super::program::{silo, silo_in, silo_on_terminal};
 
 #[test]
 fn shells_can_complete() {
@@ -49,10 +49,15 @@ fn shells_can_complete() {
         ("silo search", "jobs"),
         ("silo runs list --job", "jobs"),
         ("silo runs submit", "images"),
+        ("silo run", "local-images"),
+        ("silo test", "local-images"),
     ] {
         assert_eq!(named(words, "na").trim(), format!("names-{kind}"), "{words}");
     }
-    assert!(!named("silo run", "na").contains("names") && !named("silo scan", "--").contains("names"));
+    assert!(!named("silo pull", "na").contains("names") && !named("silo scan", "--").contains("names"));
+    let help = silo(folder.path(), &["completions", "--help"]).expect_success();
+    let tells = |part: &str| help.contains(part);
+    assert!(tells("source <(silo completions bash)") && tells("mkdir -p") && tells("bash-completion"), "{help}");
     for (shell, syntax) in [("zsh", "compdef _silo_with_names silo"), ("fish", "(silo names registries 2>/dev/null)")] {
         assert!(fs::read_to_string(folder.path().join(shell)).unwrap().contains(syntax), "{shell}");
     }
@@ -100,6 +105,25 @@ fn every_command_has_a_page() {
     assert!(nowhere.contains("/dev/null/x"), "{nowhere}");
 }
 
+/// What the environment gives is not required.
+#[test]
+fn usage_lines_say_what_is_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = [("SILO_URL", "http://127.0.0.1:1"), ("SILO_TOKEN", "x"), ("DOCKER_HOST", "unix:///nowhere")];
+    for (arguments, usage) in [
+        (&["registry", "add"][..], "Usage: silo registry add [OPTIONS] <NAME> <URL>\n"),
+        (&["registry", "add", "--server", "http://x", "mine"], "Usage: silo registry add [OPTIONS] <NAME> <URL>\n"),
+        (&["runs", "submit", "-v"], "Usage: silo runs submit [OPTIONS] <IMAGE>\n"),
+        (&["login", "a", "b"], "Usage: silo login [OPTIONS] [NAME]\n"),
+    ] {
+        let error = silo_in(folder.path(), &environment, arguments, "").expect_failure(2);
+        assert!(error.contains(usage), "{error}");
+    }
+    let help = silo(folder.path(), &["registry", "add", "--help"]).expect_success();
+    assert_eq!(help.matches("--server <ADDRESS>").count(), 1, "{help}");
+    assert!(help.replace("\n", " ").contains("scan.layout_roots"), "{help}");
+}
+
 #[test]
 fn who_mistypes_is_helped() {
     for (arguments, part) in [
@@ -107,6 +131,10 @@ fn who_mistypes_is_helped() {
         (&["serach", "x"], "a similar subcommand exists: 'search'\n"),
         (&["registry", "lst"], "a similar subcommand exists: 'list'\n"),
         (&["cancel", "x"], "a similar subcommand exists: 'runs cancel'\n"),
+        (&["ru"], "some similar subcommands exist: 'run', 'runs'\n"),
+        (&["registry", "ad"], "a similar subcommand exists: 'add'\n"),
+        (&["run", "rotate", "a.txt"], "tip: a job gets its files by the names of its inputs: -i NAME=a.txt;"),
+        (&["list", "rotate"], "tip: `silo list` takes no more than what stands below"),
         (&["frobnicate"], "unrecognized subcommand 'frobnicate'\n\nUsage"),
         (&["tst"], "'test'"),
         (&["validate", "--stric"], "a similar argument exists: '--strict'"),

@@ -116,7 +116,7 @@ fn where_it_cannot_write_is_said() {
 #[test]
 fn on_a_terminal_it_asks_until_answers_are_good() {
     let folder = tempfile::tempdir().unwrap();
-    let typed = "my_job\nndvi\n\nAda Frost\nada@example.org\nSCENE\n\nOUTPUT_DIR\nMASK\nimage/png\n\n";
+    let typed = "my_job\nndvi\n\nAda Frost\nada\nada@example.org\nmy scene\nSCENE\n\nOUTPUT_DIR\nMASK\nimage/png\n\n";
     let exit = silo_on_terminal(folder.path(), &[("NO_COLOR", "1")], &["init", "--manifest-only"], typed);
     assert_eq!(exit.code, Some(0), "{exit:?}");
     let shown = exit.stdout.replace('\r', "");
@@ -127,8 +127,11 @@ fn on_a_terminal_it_asks_until_answers_are_good() {
         shown.contains("Title for people [Ndvi]: ") && shown.contains("Media type of SCENE [text/plain]: "),
         "{shown}"
     );
-    // Three answers, one of them refused, and the end.
-    assert_eq!(shown.matches("Name of an input file").count(), 4, "{shown}");
+    // Four answers, two of them refused, and the end.
+    assert_eq!(shown.matches("Name of an input file").count(), 5, "{shown}");
+    assert!(shown.contains("For example: `MY_SCENE`."), "{shown}");
+    assert_eq!(shown.matches("Your e-mail address [").count(), 2, "{shown}");
+    assert!(shown.contains("'ada' is no e-mail address. Write it as in ada@example.org."), "{shown}");
     assert!(shown.contains("`OUTPUT_DIR`"), "{shown}");
     let job = job(folder.path());
     assert_eq!((&job["name"], &job["title"]), (&"ndvi".into(), &"Ndvi".into()));

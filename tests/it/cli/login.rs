@@ -45,6 +45,11 @@ async fn a_login_is_kept_until_the_logout() {
     let url = silo.url();
     let said = user.silo(url, &["whoami"], "").expect_failure(1);
     assert_eq!(said, format!("silo: you are not logged in at {url}; log in with: silo login\n"));
+    let said = user.silo("http://127.0.0.1:1", &["whoami"], "").expect_failure(1);
+    assert!(
+        said.contains("http://127.0.0.1:1/ cannot be reached"),
+        "a server that does not answer knows nobody: {said}"
+    );
     let said = user.silo(url, &["registry", "add", "mine", "http://127.0.0.1:1"], "").expect_failure(1);
     assert!(said.contains("Log in with: silo login"), "{said}");
     for (arguments, input) in [

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::plain;
-use super::program::silo;
+use super::program::{silo, silo_in};
 use crate::support::process::Exit;
 
 /// The guide's job, with something of everything besides.
@@ -138,6 +138,23 @@ fn everything_that_is_missing_or_unknown_is_said_at_once() {
     assert_eq!(problems(&outcome), expected);
 }
 
+/// A name that the job does not have, and a file that is not there: both are said, the name first.
+#[test]
+fn an_unknown_name_of_a_missing_file_is_said_as_both() {
+    let folder = folder();
+    let exit = dry_run(folder.path(), &[&GIVEN[..], &["-i", "PICTURE=nowhere.png", "-m", "LETTERS=nowhere"]].concat());
+    let said = exit.expect_failure(2);
+    let told: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    assert_eq!(told.len(), 4, "{said}");
+    assert!(told[0].starts_with("PICTURE: the job has no file input of this name."), "{said}");
+    assert!(told[1].starts_with("LETTERS: the job has no mount of this name."), "{said}");
+    assert!(told[2].starts_with("PICTURE: there is no file or folder nowhere.png."), "{said}");
+    assert!(told[3].starts_with("LETTERS: nowhere: "), "{said}");
+    // What cannot be used is not missing besides.
+    let said = dry_run(folder.path(), &["-i", "INPUT_FILE=nowhere.png"]).expect_failure(2);
+    assert_eq!(said.matches("INPUT_FILE: ").count(), 1, "{said}");
+}
+
 #[test]
 fn the_old_command_line_is_not_back() {
     let folder = folder();
@@ -219,4 +236,59 @@ fn jobs_that_rely_on_scale_find_its_places() {
     assert_eq!((code, &container["network"]), (Some(0), &json!("none")));
     assert_eq!(container["binds"][0]["target"], "/scale/input_data/INPUT_FILE/seed, a=b.png");
     assert!(container.to_string().contains(r#"{"name":"ALLOCATED_CPUS","value":"0.1","secret":false}"#), "{container}");
+}
+
+/// A line is for the engine that was meant, wherever it is pasted.
+#[test]
+fn a_dry_run_names_the_engine_that_was_chosen() {
+    let folder = folder();
+    let run = |more: &[&str], environment: &[(&str, &str)]| {
+        let arguments = [&["run", ".", "--dry-run"], &GIVEN[..], more].concat();
+        silo_in(folder.path(), environment, &arguments, "").expect_success()
+    };
+    assert!(run(&[], &[]).contains(" && docker run --rm "));
+    let far = "tcp://engine.example.org:2375";
+    let wanted = format!(" && docker -H {far} run --rm ");
+    for said in [run(&["--engine", far], &[]), run(&[], &[("DOCKER_HOST", far)]), run(&[], &[("CONTAINER_HOST", far)])]
+    {
+        assert!(said.contains(&wanted), "{said}");
+    }
+    let json: Value = serde_json::from_str(&run(&["--engine", far, "--json"], &[])).unwrap();
+    assert!(json["dockerRun"].as_str().unwrap().starts_with(&format!("docker -H {far} run ")), "{json}");
+}
+
+/// What was not run has not passed.
+#[test]
+fn a_dry_run_of_cases_says_what_would_be_run_and_nothing_of_how_it_ends() {
+    let folder = folder();
+    for (case, values) in [("one", r#"{"json": {"DEGREES": 90}, "settings": {"API_KEY": "x"}}"#), ("two", "{}")] {
+        let case = folder.path().join("cases").join(case);
+        fs::create_dir_all(case.join("input/INPUT_FILE")).unwrap();
+        fs::write(case.join("input/INPUT_FILE/a.png"), "picture").unwrap();
+        fs::write(case.join("inputs.json"), values).unwrap();
+    }
+    let test = |more: &[&str]| silo(folder.path(), &[&["test", ".", "--dry-run", "-m", "FONTS=fonts"], more].concat());
+    let exit = test(&["-o", "out", "--engine", "tcp://far:2375"]);
+    assert_eq!(exit.code, Some(1), "{exit:#?}");
+    let lines: Vec<&str> = exit.stdout.lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0] == "# one" && lines[1].contains(" && docker -H tcp://far:2375 run "),
+        "{exit:#?}"
+    );
+    assert!(exit.stderr.contains("silo: the case two cannot be run:\n  DEGREES: "), "{exit:#?}");
+    let all = exit.stdout.clone() + &exit.stderr;
+    assert!(["pass", "good", "hunter2"].iter().all(|word| !all.contains(word)), "{all}");
+    assert!(!folder.path().join("out").exists(), "nothing is made");
+    // A case is named as the job's folder has it, too.
+    test(&["one"]).expect_success();
+    let lost = test(&["onne"]).expect_failure(2);
+    assert_eq!(lost, "silo: there is no folder onne, and no case of that name in ./cases; did you mean ./cases/one?\n");
+    let exit = test(&["cases/one", "--json"]);
+    let told: Value = serde_json::from_str(&exit.stdout).unwrap();
+    assert_eq!(
+        (exit.code, &told["cases"][0]["name"], &told["passed"]),
+        (Some(0), &json!("one"), &Value::Null),
+        "{told}"
+    );
+    assert!(told["cases"][0]["dockerRun"].as_str().unwrap().starts_with("docker run "), "{told}");
 }

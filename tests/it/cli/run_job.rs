@@ -149,7 +149,10 @@ async fn what_cannot_be_run_is_not_the_jobs_failure() {
     // Planning needs no engine where the manifest is here, and reads the label where it is not.
     silo(job.path(), &["run", ".", "--dry-run", "-e", "API_KEY=x"]).expect_success();
     let planned = run(&job.image, &["--dry-run"]).expect_success();
-    assert!(planned.contains(" && docker run ") && !job.path().join("out").exists(), "{planned}");
+    assert!(
+        planned.contains(&format!(" && docker -H {} run ", job.engine.host)) && !job.path().join("out").exists(),
+        "{planned}"
+    );
 }
 
 #[tokio::test]
@@ -287,10 +290,7 @@ async fn the_line_of_a_dry_run_runs_as_it_is() {
     assert_eq!(exit.stderr, "note: secrets are not shown: before the line is run, export API_KEY\n");
     assert!(!job.path().join("dry").exists());
     let mut sh = Command::new("sh");
-    sh.env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("DOCKER_HOST", &job.engine.host)
-        .env("API_KEY", "hunter2");
+    sh.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("API_KEY", "hunter2");
     let ran = sh.current_dir("/").args(["-c", &exit.stdout]).output().unwrap();
     assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(0), &b"hunter2\n"[..]), "{exit:#?} {ran:?}");
     let left = |folder: &str, name: &str| fs::read_to_string(job.path().join(folder).join(name)).unwrap();

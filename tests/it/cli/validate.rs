@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program::{silo, silo_fed, silo_fed_without_end, silo_on_terminal};
+use super::program::{silo, silo_fed, silo_fed_without_end, silo_on_terminal, silo_on_terminal_of};
 
 const FILE: &str = "seed.manifest.json";
 
@@ -234,5 +234,23 @@ fn help_says_the_exit_codes() {
         let help = silo(Path::new("/"), &[command, "--help"]).expect_success().replace('\n', " ");
         let codes = help.split("Exit codes:").nth(1).unwrap_or_else(|| panic!("{help}"));
         assert!(["0 ", "1 ", "2 "].iter().all(|code| codes.contains(code)), "{help}");
+    }
+}
+
+/// A long line is shown around the fault, with marks where it is cut: the caret stays below what it marks.
+#[test]
+fn a_report_fits_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let label =
+        format!("{{\"seedVersion\": \"1.0.0\", \"job\": {{{}\"nmae\": 1}}}}", "\"x\": \"long enough\", ".repeat(20));
+    fs::write(folder.path().join("seed.manifest.json"), label).unwrap();
+    for columns in [80, 60] {
+        let shown = silo_on_terminal_of(columns, folder.path(), &[("NO_COLOR", "1")], &["validate"], "").stdout;
+        let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+        let unknown = lines.iter().position(|line| line.starts_with("error[unknown-field]: `nmae`")).expect(&shown);
+        let at = unknown + lines[unknown..].iter().position(|line| line.contains("\"nmae\"")).expect(&shown);
+        let (line, caret) = (lines[at], lines[at + 1]);
+        assert!(line.chars().count() <= usize::from(columns) && line.contains("..."), "{columns}: {shown}");
+        assert_eq!(line.find("\"nmae\""), caret.find('^'), "{shown}");
     }
 }

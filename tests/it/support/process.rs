@@ -25,7 +25,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The first admin's password, unless a test takes it away.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// The welcome ends with this command.
-const LAST_OF_WELCOME: &str = "/registries/scan";
+const LAST_OF_WELCOME: &str = "  silo search ";
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,10 +364,12 @@ impl Silo {
         Running(Some(command.spawn().expect("the program can be started")))
     }
 
-    /// Runs a shell command in its folder.
+    /// Runs a shell command in its folder, which is its user's home, too; `silo` is this program.
     pub async fn shell(&self, script: &str) -> Exit {
         let mut command = Command::new("bash");
-        command.current_dir(self.folder()).env_clear().env("PATH", "/usr/bin:/bin").args(["-c", script]);
+        let script = format!("silo() {{ '{}' \"$@\"; }}\n{script}", env!("CARGO_BIN_EXE_silo"));
+        command.current_dir(self.folder()).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.folder());
+        command.args(["-c", &script]);
         finish(command, "").await
     }
 
@@ -527,10 +529,16 @@ pub struct Running(Option<Child>);
 
 impl Running {
     /// Presses Ctrl-C (SIGINT), and waits for the end.
-    pub async fn interrupt(mut self) -> Exit {
-        let mut child = self.0.take().expect("it runs");
+    pub async fn interrupt(self) -> Exit {
+        let child = self.0.as_ref().expect("it runs");
         // Not waited for yet, so the number is still our child's.
         super::output(Command::new("kill").args(["-INT", &child.id().to_string()]));
+        self.ended().await
+    }
+
+    /// Waits for the end.
+    pub async fn ended(mut self) -> Exit {
+        let mut child = self.0.take().expect("it runs");
         ended(&mut child).await;
         exit(&child.wait_with_output().expect("our own child can be waited for"))
     }

@@ -176,6 +176,7 @@ fn says_what_was_meant() {
         ("\"phone\"", "\"telefax\"", "known here: name, organization, email, url, phone."),
         ("\"type\": \"number\", \"required\"", "\"type\": \"numbr\", \"required\"", "Did you mean `number`?"),
         ("sea-ice-edge", "sea_ice edge", "For example: `sea-ice-edge`."),
+        ("\"name\": \"THRESHOLD\"", "\"name\": \"my threshold\"", "For example: `MY_THRESHOLD`."),
         ("\"1.2.0\"", "\"v1.02\"", "For example: `1.2.0`."),
         ("${THRESHOLD}", "${TRESHOLD}", "Did you mean `${THRESHOLD}`?"),
         ("${THRESHOLD}", "${threshold}", "Did you mean `${THRESHOLD}`?"),
