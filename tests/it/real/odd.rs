@@ -124,3 +124,24 @@ async fn a_registry_that_is_too_busy_for_every_manifest_ends_its_scan_and_says_w
     let scan = silo.scan(id).await;
     assert_eq!((&scan["state"], &scan["counts"]["images"]), (&json!("complete"), &json!(60)), "{scan:#}");
 }
+
+/// Too few failures in a row to count as an outage, and then nothing: that ends after what one request may wait for by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_fails_and_then_says_nothing_is_not_waited_for_to_the_end() {
+    let setup = Setup::new().env("SILO__SCAN__REQUEST_TIMEOUT_SECONDS", 1).env("SILO__SCAN__LONGEST_WAIT_SECONDS", 1);
+    let silo = setup.env("SILO__SCAN__TRIES", 100).start().await;
+    let registry = FakeRegistry::start().await;
+    for name in ["hangs", "busy"] {
+        push(&registry, &format!("geo/{name}-1.0.0-seed"), 0, THINGS[0]);
+    }
+    registry.fault(|seen| seen.is_manifest() && seen.path.contains("hangs"), ALWAYS, Fault::Hang);
+    // A hundred tries, a second apart.
+    let busy = Fault::StatusWith(503, "Retry-After", "1".to_owned());
+    registry.fault(|seen| seen.is_manifest() && seen.path.contains("busy"), ALWAYS, busy);
+    let form = json!({"name": "silent", "url": registry.url(), "kind": "distribution"});
+    let id = silo.add_with(form).await;
+    let scan = silo.scan(id).await;
+    let why = scan["error"].as_str().unwrap_or_default();
+    assert_eq!(scan["state"], "partial", "{scan:#}");
+    assert!(why.contains("nothing could be had for 3 s"), "{why}");
+}
