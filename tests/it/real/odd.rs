@@ -1,7 +1,11 @@
 //! Two dozen registries at once, each odd or broken in a way of its own: none disturbs another, and the counts of each add up.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::reports::{REPOSITORY, THINGS, Thing, push};
 use crate::scan::counts;
@@ -143,5 +147,36 @@ async fn a_registry_that_fails_and_then_says_nothing_is_not_waited_for_to_the_en
     let scan = silo.scan(id).await;
     let why = scan["error"].as_str().unwrap_or_default();
     assert_eq!(scan["state"], "partial", "{scan:#}");
-    assert!(why.contains("nothing could be had for 3 s"), "{why}");
+    assert!(why.contains("nothing could be read for 3 s"), "{why}");
+}
+
+/// Known tags are asked for by HEAD, many at once, and nothing else is heard of the registry until all of these are refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_takes_no_head_is_not_taken_for_one_that_is_gone() {
+    const TAGS: usize = 16;
+    let silo = Setup::new().env("SILO__SCAN__CONCURRENCY", TAGS).env("SILO__SCAN__TRIES", 1).start().await;
+    let registry = FakeRegistry::start().await;
+    for number in 0..TAGS {
+        push(&registry, REPOSITORY, number, THINGS[0]);
+    }
+    let form = json!({"name": "no-head", "url": registry.url(), "kind": "distribution"});
+    let id = silo.add_with(form).await;
+    assert_eq!(silo.scan(id).await["state"], "complete");
+    registry.clear_log();
+    let go_on = Arc::new(Notify::new());
+    registry.fault(Seen::is_head, ALWAYS, Fault::Status(501));
+    registry.fault(|seen| seen.is_manifest() && !seen.is_head(), ALWAYS, Fault::Hold(Arc::clone(&go_on)));
+    let letting_go = async {
+        loop {
+            if registry.count(Seen::is_head) >= TAGS {
+                go_on.notify_waiters();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await; // because the registry tells nobody what it was asked
+        }
+    };
+    let scan = tokio::select! {
+        scan = silo.scan(id) => scan,
+        () = letting_go => unreachable!("it goes on for ever"),
+    };
+    assert_eq!(scan["state"], "complete", "{scan:#}");
 }

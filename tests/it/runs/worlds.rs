@@ -17,19 +17,18 @@ const UNPRIVILEGED: u32 = 10001;
 /// A world, and the scenarios that are tried in it, one after the other: so one engine does for all.
 async fn world(engine: DockerEngine, user: Option<u32>) {
     let socket = CutSocket::to(&engine);
-    in_world((engine, &socket.host), user).await;
-}
-
-async fn in_world(engine: (DockerEngine, &str), user: Option<u32>) {
-    let setup = user.into_iter().fold(Setup::new(), Setup::run_by);
-    let options = [("SILO__RUNS__RETRY_SECONDS", "1")];
-    let runs = Runs::started(setup, engine, &options).await;
+    let runs = runs_of((engine, &socket.host), user).await;
     for user in ["0", "4711"] {
         what_others_may_not_read_is_captured_and_removed(&runs, user).await;
         what_others_may_not_read_is_out_of_the_way_of_the_next_attempt(&runs, user).await;
         what_a_job_cannot_read_is_copied_and_its_links_are_resolved(&runs, user).await;
         who_cancels_does_not_wait_for_a_job_that_knows_no_signals(&runs, user).await;
     }
+}
+
+async fn runs_of(engine: (DockerEngine, &str), user: Option<u32>) -> Runs {
+    let setup = user.into_iter().fold(Setup::new(), Setup::run_by);
+    Runs::started(setup, engine, &[("SILO__RUNS__RETRY_SECONDS", "1")]).await
 }
 
 #[tokio::test]
@@ -52,12 +51,17 @@ async fn podman_as_another_user() {
     world(DockerEngine::podman().await, Some(UNPRIVILEGED)).await;
 }
 
-/// Who the engine is, is told by its socket, so it is the engine's own.
+/// What is left there belongs to the user or to a number that is nobody's. (Whose engine it is, is told by its socket, so it is the
+/// engine's own. Signals and inputs are the same as elsewhere.)
 #[tokio::test]
 async fn podman_of_a_user_as_that_user() {
     let engine = DockerEngine::rootless_podman(UNPRIVILEGED).await;
     let host = engine.host.clone();
-    in_world((engine, &host), Some(UNPRIVILEGED)).await;
+    let runs = runs_of((engine, &host), Some(UNPRIVILEGED)).await;
+    for user in ["0", "4711"] {
+        what_others_may_not_read_is_captured_and_removed(&runs, user).await;
+    }
+    what_others_may_not_read_is_out_of_the_way_of_the_next_attempt(&runs, "4711").await;
 }
 
 /// A job that keeps all others out of what it leaves, also out of its output directory itself where it may.

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -463,7 +464,8 @@ async fn launch(folder: &Path, program: Program) -> Child {
             let log = File::create(folder.join("docker.log")).expect("a log");
             let mut command = podman(folder, program.user());
             command.args(["system", "service", "--time", "0"]).arg(format!("unix://{}/docker.sock", folder.display()));
-            command.stderr(log);
+            // Of another user it is two processes, of which the second one may outlive the first.
+            command.process_group(0).stdout(log.try_clone().expect("a log")).stderr(log);
             command
         }
     };
@@ -504,6 +506,9 @@ impl Drop for Own {
         }
         _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         _ = child.wait();
+        if self.program.user().is_some() {
+            _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
+        }
         // Holds the namespace of its users.
         if let Ok(process) = fs::read_to_string(self.folder.path().join("tmp/pause.pid")) {
             _ = Command::new("kill").args(["-KILL", process.trim()]).status();
