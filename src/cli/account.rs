@@ -1,4 +1,4 @@
-//! `silo user`, and passwords.
+//! `silo user`, and the reading of passwords.
 
 use std::io::{BufRead as _, IsTerminal as _, stdin};
 
@@ -77,7 +77,7 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where a password comes from: one spelling for all commands.
+/// Source of a password: the same flags for all commands.
 #[derive(Args)]
 pub(super) struct PasswordSource {
     /// Read the password from standard input; on a terminal it is asked for
@@ -93,7 +93,7 @@ impl PasswordSource {
         self.password_stdin || self.password.is_some()
     }
 
-    /// The password, which is asked for where none was given.
+    /// The given password; else prompts for one.
     pub(super) fn read(&self, prompt: &str) -> anyhow::Result<SecretString> {
         match &self.password {
             Some(password) => {
@@ -107,7 +107,7 @@ impl PasswordSource {
     }
 }
 
-/// Asks on a terminal, without echo; else takes the first line of standard input.
+/// Prompts on a terminal, without echo; else reads the first line of standard input.
 pub(super) fn read_password(prompt: &str) -> anyhow::Result<SecretString> {
     if stdin().is_terminal() {
         return Ok(rpassword::prompt_password(prompt)?.into());

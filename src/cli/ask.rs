@@ -1,4 +1,4 @@
-//! Asking before something is taken away that cannot be had back.
+//! Confirmation prompts of destructive commands.
 
 use std::io::{IsTerminal as _, stderr, stdin};
 
@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::render::tame;
 
-/// Whether somebody has agreed already.
+/// Consent given on the command line.
 #[derive(Args)]
 pub(super) struct ConsentOption {
     /// Do not ask; without a terminal nothing is asked anyway
@@ -16,10 +16,10 @@ pub(super) struct ConsentOption {
 }
 
 impl ConsentOption {
-    /// Asks on a terminal. Scripts are not asked: they mean what they say.
+    /// Prompts on a terminal. Without a terminal, as in scripts, consent is assumed.
     ///
     /// # Errors
-    /// Somebody has said no.
+    /// The user declined.
     pub(super) fn to(&self, what: &str) -> anyhow::Result<()> {
         if self.yes || !stdin().is_terminal() || !stderr().is_terminal() {
             return Ok(());

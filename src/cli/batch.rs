@@ -88,14 +88,14 @@ fn jobs(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|jobs| (1..=1000).contains(jobs)).ok_or_else(|| "write a number from 1 to 1000".to_owned())
 }
 
-/// A row that can be run.
+/// A row with a valid plan.
 struct Planned {
     number: usize,
     line: Option<u64>,
-    /// In the batch's.
+    /// Relative to the batch's folder.
     folder: String,
     request: Request,
-    /// A digest of what it was given.
+    /// [`digest`] of the row's inputs and container.
     given: String,
 }
 
@@ -148,7 +148,7 @@ fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Row
     }
 }
 
-/// Says what is wrong with rows, all of it.
+/// Prints every problem of the rows.
 fn tell(what: &str, bad: &[Line]) {
     stderr!("{}: {what}\n{}", called::name(), complaints(bad));
 }
@@ -160,9 +160,9 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Plans every row, so that all that is wrong is known before anything is run.
+    /// Plans all rows before the first one runs, so that all problems are reported at once.
     fn plan(&self, rows: Vec<Row>, all: &Request) -> (Vec<Planned>, Vec<Line>) {
-        // At least four digits: rows that are added later do not give the others new names.
+        // Folder numbers have at least four digits, so that appended rows do not rename earlier folders.
         let width = rows.len().to_string().len().max(4);
         let (mut planned, mut bad) = (Vec::new(), Vec::new());
         for Row { number, line, given } in rows {
@@ -185,7 +185,7 @@ impl Batch<'_> {
         (planned, bad)
     }
 
-    /// A problem of a row. What is missing can be given to all of them.
+    /// A problem of a row; for a missing input, with the option that gives it to all rows.
     fn told(&self, problem: &PlanProblem) -> String {
         let interface = &self.subject.manifest.job.interface;
         let name = &problem.subject;
@@ -270,8 +270,8 @@ impl Batch<'_> {
     }
 }
 
-/// What makes a row the same as before: its files by path, size and time, its values, and all that its container is told. What
-/// secrets are is not in it: a digest of a short one can be guessed.
+/// Digest of everything that decides whether a row must run again: its files by path, size and time, its values, and
+/// the container's specification. Values of secrets are left out: a short one could be guessed from a digest.
 fn digest(request: &Request, plan: &Plan) -> String {
     let files = plan.inputs.iter().flat_map(|input| input.files.iter().map(move |file| (&input.name, file)));
     let files = files.map(|(input, file)| {
@@ -280,9 +280,9 @@ fn digest(request: &Request, plan: &Plan) -> String {
         json!([input, file.name, file.source.to_string_lossy(), file.size, changed.map(|it| it.as_nanos().to_string())])
     });
     let mut container = serde_json::to_value(&plan.container).expect("a container is JSON");
-    // They name the folder of results, which may be moved.
+    // Bind mounts contain the path of the output folder, which may be moved.
     container["binds"] = Value::Null;
-    // As their variables hold them.
+    // Values as their environment variables hold them.
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let values: BTreeMap<&str, String> = plan.json.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
     let mounts: Vec<Value> = request.mounts.iter().map(|(name, path)| json!([name, path.to_string_lossy()])).collect();

@@ -1,4 +1,4 @@
-//! `silo build`: a folder and its manifest become a Seed image.
+//! `silo build`: builds a Seed image from a folder with a manifest.
 
 use std::collections::HashMap;
 use std::io::{Write as _, stderr};
@@ -51,7 +51,7 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// How an image is built: for `silo build`, and for `silo publish` where it has to build again.
+/// How an image is built: for `silo build`, and for `silo publish` if it must rebuild.
 #[derive(Args)]
 pub(super) struct How {
     /// The manifest, from DIR or from here [default: DIR/seed.manifest.json]
@@ -85,26 +85,26 @@ pub(super) struct How {
     pub(super) engine: EngineAt,
 }
 
-/// What is said with `--json`.
+/// Output of `--json`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Outcome<'a> {
     image: Option<&'a str>,
-    /// The engine's id.
+    /// Id of the image at the engine.
     id: Option<&'a str>,
     platform: Option<&'a str>,
-    /// What was found in the manifest.
+    /// Findings on the manifest.
     report: &'a Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<Published>,
 }
 
-/// A manifest that may be built.
+/// A valid manifest, ready to be built.
 pub(super) struct Source {
     pub file: ManifestFile,
     pub report: Report,
     pub manifest: Manifest,
-    /// The image's name.
+    /// Name of the image.
     pub name: String,
 }
 
@@ -154,10 +154,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
 }
 
 impl How {
-    /// The manifest, and what is to be said of it.
+    /// Reads the manifest, and validates it.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The manifest cannot be read.
     pub(super) fn judged(&self, directory: &Path) -> anyhow::Result<(ManifestFile, Report)> {
         let path = match &self.manifest {
             Some(given) => near(given, directory),
@@ -175,7 +175,7 @@ impl How {
         self.quiet
     }
 
-    /// Tells people what is wrong with a manifest; advice is for `silo validate`.
+    /// Prints the problems of a manifest, without advice: that is left to `silo validate`.
     fn tell(&self, file: &ManifestFile, report: &Report) {
         let mut shown = report.clone();
         shown.problems.retain(|problem| problem.severity != Severity::Advice);
@@ -183,10 +183,10 @@ impl How {
         stderrln!("{drawn}{}", summary(&file.name, report));
     }
 
-    /// What is to be built of a valid manifest.
+    /// The source of a build, from a valid manifest.
     ///
     /// # Errors
-    /// The name that the standard gives the image is none of Docker's.
+    /// The image name of the standard is not a valid Docker reference.
     pub(super) fn source(&self, file: ManifestFile, report: Report) -> anyhow::Result<Source> {
         let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
         let manifest = Manifest::parse(text)?;
@@ -202,10 +202,10 @@ impl How {
         Ok(Source { name, manifest, file, report })
     }
 
-    /// Builds it; `None`: it was stopped.
+    /// Builds the image; `None` if it was stopped.
     ///
     /// # Errors
-    /// What is in the way, in the engine's words.
+    /// The engine's error.
     pub(super) async fn build(
         &self,
         docker: &Docker,
@@ -239,7 +239,7 @@ impl How {
         let tell = |text: &str| {
             if !self.quiet {
                 let text: String = text.split_inclusive('\n').map(line).collect();
-                // Whoever reads may have seen enough; the build goes on.
+                // A closed standard error is ignored; the build goes on.
                 _ = stderr().lock().write_all(text.as_bytes());
             }
         };
@@ -250,7 +250,7 @@ impl How {
     }
 }
 
-/// A piece of what the engine says, made harmless; its own line ends stay.
+/// A piece of the engine's output, escaped except for its line end.
 fn line(text: &str) -> String {
     match text.strip_suffix('\n') {
         Some(line) => format!("{}\n", tame(line.trim_end_matches('\r'))),
@@ -258,15 +258,15 @@ fn line(text: &str) -> String {
     }
 }
 
-/// A path as it was given: from the folder, where there is such a file in it, else from here.
+/// Resolves a path: relative to the folder if the file exists there, else to the current directory.
 fn near(given: &Path, directory: &Path) -> PathBuf {
     let inside = directory.join(given);
     if inside.exists() { inside } else { given.to_owned() }
 }
 
-/// Logins for the images that a Dockerfile begins with, by the key that the engine knows their hosts by. A user who is
-/// named is for `registry` alone; where that is not named, for the first image, as Seed CLI has it. The others have what
-/// `docker login` has left.
+/// Credentials for the base images of a Dockerfile, keyed by the host as the engine knows it. A named user is for
+/// `registry` only, or without one for the first base image, as in Seed CLI. Other hosts use the logins of
+/// `docker login`.
 fn base_credentials(
     instructions: &str,
     account: &Account,
@@ -278,7 +278,7 @@ fn base_credentials(
         words.find(|word| !word.starts_with("--")).filter(|_| is_from)
     });
     let froms = froms.filter(|image| *image != "scratch" && !image.contains('$'));
-    // What is no reference is a stage, or the engine's to refuse.
+    // A name that is no reference is a build stage, or the engine refuses it.
     let places = froms.filter_map(|image| Some(outside::reference(image).ok()?.0));
     let mut found = HashMap::new();
     for (at, place) in places.enumerate() {
@@ -296,7 +296,7 @@ fn base_credentials(
     Ok(found)
 }
 
-/// What people do next.
+/// Suggested next commands.
 fn next_steps(source: &Source) -> String {
     let name = tame(&source.name);
     let job = super::run::expected(&source.manifest);
@@ -306,7 +306,7 @@ fn next_steps(source: &Source) -> String {
     )
 }
 
-/// A path for messages, where there is one.
+/// Path of the manifest for messages, or its name if it has none.
 pub(super) fn place_of(file: &ManifestFile) -> String {
     file.path.as_deref().map_or_else(|| file.name.clone(), shown)
 }

@@ -1,4 +1,4 @@
-//! The name by which this program was called, which is what its hints name: `silo`, or Seed CLI's `seed`.
+//! The name by which this program was called, used in its hints: `silo`, or Seed CLI's `seed`.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -7,17 +7,17 @@ use super::old;
 
 static NAME: OnceLock<&str> = OnceLock::new();
 
-/// Remembers the name. Only the first call counts.
+/// Remembers the name; only the first call has an effect.
 pub(super) fn remember(name: &'static str) {
     _ = NAME.set(name);
 }
 
-/// How somebody types this program.
+/// The command as the user types it.
 pub(super) fn name() -> &'static str {
     NAME.get().copied().unwrap_or("silo")
 }
 
-/// A text for people, in which commands that Seed CLI has, too, are typed as the present one was.
+/// A text for people, with the current program name in commands that Seed CLI has, too.
 pub(super) fn as_called(text: &str) -> Cow<'_, str> {
     with_name(text, name())
 }

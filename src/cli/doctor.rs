@@ -32,7 +32,7 @@ pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit
     Ok(if worst == Some(Verdict::Bad) { Exit::Failed } else { Exit::Done })
 }
 
-/// The hard limit of whoever asks: the service raises its own as far.
+/// The hard limit of this process: the service raises its soft limit to it.
 fn file_handles(settings: &Settings) -> Finding {
     const ABOUT: &str = "file handles";
     let wanted = settings.http.connections;

@@ -1,4 +1,5 @@
-//! Which container engine a command speaks to, by flags and the variables of Docker and Podman; [`EngineChoice`] says what counts.
+//! Which container engine a command uses, by flags and the environment variables of Docker and Podman; precedence as in
+//! [`EngineChoice`].
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use crate::engine::docker::{Docker, EngineChoice};
 use crate::engine::runtime::Result;
 
 #[derive(Args, Clone, Default)]
-// Commands' own structures may have this name too.
+// Avoids a clash of clap's group names: other commands have a struct of this name.
 #[group(skip)]
 pub(super) struct EngineAt {
     /// Address of the container engine; without one that of Docker's context, or the usual sockets of Docker and Podman
@@ -18,7 +19,7 @@ pub(super) struct EngineAt {
     /// The context of Docker that names the engine [default: the current one]
     #[arg(long = "engine-context", value_name = "NAME", env = "DOCKER_CONTEXT", hide = true)]
     context: Option<String>,
-    /// Podman's own variable, for who has neither.
+    /// Podman's variable, used if neither of the above is set.
     #[arg(long = "engine-of-podman", env = "CONTAINER_HOST", hide = true)]
     of_podman: Option<String>,
     #[arg(long = "engine-tls-verify", env = "DOCKER_TLS_VERIFY", hide = true)]
@@ -31,7 +32,7 @@ pub(super) struct EngineAt {
 
 impl EngineAt {
     /// # Errors
-    /// As [`EngineChoice::open`].
+    /// See [`EngineChoice::open`].
     pub(super) async fn open(&self) -> Result<Docker> {
         self.choice().open().await
     }

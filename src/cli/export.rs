@@ -1,4 +1,4 @@
-//! `silo export`: a job for those who run containers by other means.
+//! `silo export`: a job as a CWL tool or a Docker script.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub(super) struct Options {
 /// A manifest, and what is known of its image.
 struct Found {
     file: ManifestFile,
-    /// As it was named; `None`: by its manifest.
+    /// Name of the image as typed; `None`: derived from the manifest.
     image: Option<String>,
     config: Option<Config>,
 }
@@ -84,7 +84,7 @@ pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The inner error is about what was typed.
+/// Finds the manifest. An inner error is wrong usage (exit 2), an outer one a failure (exit 1).
 async fn find(options: &Options) -> anyhow::Result<anyhow::Result<Found>> {
     let path = Path::new(&options.image);
     if path.exists() || options.image.starts_with(['.', '/']) {
@@ -108,10 +108,10 @@ async fn at_engine(options: &Options) -> runtime::Result<runtime::Image> {
     options.engine.open().await?.image(&image).await
 }
 
-/// The label of an image that is named with its registry.
+/// Reads the label of an image from its registry.
 async fn in_registry(options: &Options) -> anyhow::Result<Option<String>> {
     let name = tame(&options.image);
-    // What has no namespace is nobody's job.
+    // A reference without a slash is on Docker Hub without a namespace, where no jobs are.
     if !options.image.contains('/') {
         bail!("no engine has the image {name}, and its name says no registry to look for it");
     }

@@ -1,5 +1,5 @@
-//! Help beyond what each command says of itself: the list of all commands by what they are for, an example for every one,
-//! completions for shells, man pages.
+//! Help beyond that of each command: the list of commands in groups, an example for each, completions for shells, man
+//! pages.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -24,14 +24,14 @@ use crate::cli::called::as_called;
 use crate::cli::manifest_file;
 use crate::seed::LABEL;
 
-/// What `seed` alone begins with, as its users know it.
+/// The banner that `seed` prints without arguments, as Seed CLI does.
 const LOGO: &str = r"
    ___  ___  ___  ___
   (_-< / -_)/ -_)/ _ |
  /___/ \__/ \__/ \_,_|    algorithms in containers, described
 ";
 
-/// All commands, by what people want to do.
+/// All commands, grouped by purpose.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Make a job", &["init", "validate", "upgrade", "build", "test", "spec"]),
     ("Run jobs on this machine", &["run", "batch", "shell"]),
@@ -41,7 +41,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("This program", &["completions", "man", "version", "help"]),
 ];
 
-/// An example for each command that has none of its own, by its path.
+/// An example for each command that defines none itself, keyed by its path.
 const EXAMPLES: &[(&str, &str)] = &[
     ("serve", "silo serve --listen 127.0.0.1:8080"),
     ("config", "silo config --defaults > silo.toml"),
@@ -125,14 +125,14 @@ pub(super) struct ManOptions {
     folder: Option<PathBuf>,
 }
 
-/// All commands, as they show themselves in help.
+/// The whole program as help and completions show it.
 pub(super) fn command() -> Command {
     let command = with_examples(Arguments::command(), "").after_help(EXIT_CODES).bin_name(called::name());
     let template = template(&command);
     command.help_template(template)
 }
 
-/// What is said where no command was named. `seed` alone is no mistake, as Seed CLI has it.
+/// Prints help if no command was given. For `seed` that is no usage error, as in Seed CLI.
 pub(super) fn without_command(mut program: Command, is_seed: bool) -> ExitCode {
     let help = program.render_help();
     if is_seed {
@@ -143,7 +143,7 @@ pub(super) fn without_command(mut program: Command, is_seed: bool) -> ExitCode {
     Exit::Usage.into()
 }
 
-/// The whole help, with the commands in groups: clap knows only one list of them.
+/// Help template with the commands in groups: clap only has one list of them.
 fn template(command: &Command) -> String {
     let header = command.get_styles().get_header();
     let (on, off) = (header.render(), header.render_reset());
@@ -151,7 +151,7 @@ fn template(command: &Command) -> String {
     let width = GROUPS.iter().flat_map(|(_, names)| names.iter()).map(|name| name.len()).max().unwrap_or_default();
     let is_seed = called::name() != "silo";
     for (group, names) in GROUPS {
-        // Of the others Seed CLI knows nothing.
+        // Seed CLI has only some of the commands.
         let is_known = |name: &&&str| !is_seed || **name == "help" || old::verbs().any(|verb| verb == **name);
         let names: Vec<&&str> = names.iter().filter(is_known).collect();
         if names.is_empty() {
@@ -193,9 +193,9 @@ pub(super) fn completions(options: &CompletionOptions) -> anyhow::Result<()> {
     print(format_args!("{script}{names}"))
 }
 
-/// `silo names`: what the scripts of completions ask for.
+/// `silo names`: called by the completion scripts.
 pub(super) async fn names(options: NameOptions) -> anyhow::Result<()> {
-    /// The most names that the server is asked for, and how long a person who presses a key may wait.
+    /// Limit of names requested from the server, and the timeout after a key press.
     const MOST: (&str, &str) = ("limit", "100");
     const PATIENCE: Duration = Duration::from_secs(2);
     let (path, query, field): (_, &[_], _) = match options.kind {
@@ -262,7 +262,7 @@ mod tests {
         assert!(stale.is_empty(), "examples of no command: {stale:?}");
     }
 
-    /// What is given as an example can be typed.
+    /// Every example parses.
     #[test]
     fn examples_are_what_the_program_takes() {
         for (path, line) in EXAMPLES {

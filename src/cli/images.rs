@@ -1,5 +1,5 @@
-//! Seed images where they are: taken from a registry (`silo pull`), taken away there (`silo unpublish`), at the engine
-//! (`silo list`), and looked at anywhere without an engine (`silo image inspect`).
+//! Commands on Seed images: pull (`silo pull`) and untag (`silo unpublish`) at a registry, list at the engine
+//! (`silo list`), and inspect without an engine (`silo image inspect`).
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ use crate::seed::manifest::essentials;
 use crate::seed::validate::{Report, Rules, judge, judge_label, judge_unlabelled};
 use crate::seed::{LABEL, label};
 
-/// An image in a registry: a whole reference, or a name with -r and -O.
+/// An image in a registry: a full reference, or a name with -r and -O.
 #[derive(Args)]
 struct Remote {
     /// The image: HOST/ORG/NAME:TAG, or NAME:TAG in the registry that -r names [default: that of the folder's manifest]
@@ -39,7 +39,7 @@ struct Remote {
     registry: Registry,
 }
 
-/// Where it is.
+/// The image's registry, repository and tag.
 struct Target {
     place: Place,
     repository: String,
@@ -72,7 +72,7 @@ impl Target {
         format!("{}/{}{separator}{}", self.place.host, self.repository, self.tag)
     }
 
-    /// The name without the registry.
+    /// Name and tag without registry and namespace.
     fn short(&self) -> Option<String> {
         let name = self.repository.rsplit('/').next()?;
         (!self.tag.contains(':')).then(|| format!("{name}:{}", self.tag))
@@ -215,17 +215,17 @@ pub(super) struct ListOptions {
     json: bool,
 }
 
-/// A Seed image of the engine's.
+/// A Seed image at the engine.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Local {
     image: String,
     id: String,
-    /// Bytes.
+    /// In bytes.
     size: u64,
     created: Option<String>,
     title: String,
-    /// What the label holds; `None`: nothing that can be read.
+    /// Image name by the manifest in the label; `None` if that cannot be read.
     name: Option<String>,
     valid: bool,
 }
@@ -246,7 +246,7 @@ impl Local {
             name: report.image_name.clone(),
             valid: report.valid,
         };
-        // One whose name went to another is known by its id.
+        // An image that lost its tag to another is listed by its id.
         if listed.names.is_empty() {
             vec![local(listed.id.clone())]
         } else {
@@ -374,7 +374,7 @@ fn shown(seen: &Seen, report: &Report, manifest: Option<&str>) -> String {
     text
 }
 
-/// The image; the inner error is about what was typed.
+/// Finds the image. An inner error is wrong usage (exit 2), an outer one a failure (exit 1).
 async fn find(options: &InspectOptions) -> anyhow::Result<anyhow::Result<Seen>> {
     let path = Path::new(&options.image);
     if path.exists() || options.image.starts_with(['.', '/']) {

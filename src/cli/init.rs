@@ -55,11 +55,11 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
-    // Seed CLI makes a manifest and nothing else.
+    // Seed CLI writes only a manifest.
     let is_seed = called::name() != "silo";
     let folder = folder_of(&options.folder, !is_seed)?;
     let path = folder.join(FILE_NAME);
-    // Also a link that leads nowhere is something that somebody put there.
+    // A dangling symlink counts as existing, too.
     if path.symlink_metadata().is_ok() {
         return left_alone(&path);
     }
@@ -91,7 +91,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The folder, made if that may be.
+/// The folder, created if `may_be_made`.
 fn folder_of(given: &Path, may_be_made: bool) -> anyhow::Result<PathBuf> {
     let name = shown(given);
     if may_be_made && !given.exists() {
@@ -107,7 +107,7 @@ fn folder_of(given: &Path, may_be_made: bool) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// What somebody does next.
+/// Suggested next commands.
 fn next_steps(folder: &Path, made: &[String], build: &str, is_wrapped: bool) -> String {
     let made: String = made.iter().map(|file| format!("Created: {file}\n")).collect();
     let enter = if folder == Path::new(".") { String::new() } else { format!("  cd {}\n", shown(folder)) };
@@ -126,7 +126,7 @@ fn left_alone(path: &Path) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The answers of who is not asked.
+/// The answers used without an interview.
 fn suggested(folder: &Path, options: &Options) -> Answers {
     let folder = folder.file_name().unwrap_or_default().to_string_lossy();
     let name = options.name.clone().unwrap_or_else(|| starter::legal_name(&folder));
@@ -134,7 +134,7 @@ fn suggested(folder: &Path, options: &Options) -> Answers {
     let (input, media_type) = EXAMPLE_INPUT;
     let unknown = Maintainer::default();
     let maintainer = Maintainer {
-        // Who is named works for nobody, unless that is said.
+        // A given maintainer gets no default organization.
         organization: match (&options.organization, &options.maintainer) {
             (Some(given), _) => given.clone(),
             (None, Some(_)) => String::new(),
@@ -146,7 +146,7 @@ fn suggested(folder: &Path, options: &Options) -> Answers {
     Answers { name, title, maintainer, inputs: vec![(input.to_owned(), media_type.to_owned())] }
 }
 
-/// Asks for what was not given. Every answer is judged at once.
+/// Asks for everything that was not given, and validates each answer at once.
 fn interview(suggested: Answers, options: &Options) -> anyhow::Result<Answers> {
     let mut answers = Answers { inputs: Vec::new(), ..suggested };
     if options.name.is_none() {
@@ -183,7 +183,7 @@ fn interview(suggested: Answers, options: &Options) -> anyhow::Result<Answers> {
     loop {
         let with = |name: String, media_type: &str| {
             let mut answers = answers.clone();
-            // Nothing, where nothing was said.
+            // An empty name adds no input.
             answers.inputs.extend((!name.is_empty()).then(|| (name, media_type.to_owned())));
             answers
         };
@@ -194,7 +194,7 @@ fn interview(suggested: Answers, options: &Options) -> anyhow::Result<Answers> {
     }
 }
 
-/// Asks again, with the reason, until an answer makes a manifest without problems.
+/// Repeats a question, with the reason, until the manifest made from the answer has no problems.
 fn ask_until_good(question: &str, default: &str, make: impl Fn(String) -> Answers) -> anyhow::Result<Answers> {
     loop {
         let answers = make(ask(question, default)?);
@@ -205,7 +205,7 @@ fn ask_until_good(question: &str, default: &str, make: impl Fn(String) -> Answer
     }
 }
 
-/// One question and its answer; the default where the answer is empty.
+/// Asks one question; an empty answer gives the default.
 fn ask(question: &str, default: &str) -> anyhow::Result<String> {
     if default.is_empty() {
         stderr!("{question}: ");
@@ -221,7 +221,7 @@ fn ask(question: &str, default: &str) -> anyhow::Result<String> {
     Ok(if answer.is_empty() { default } else { answer }.to_owned())
 }
 
-/// The first thing that anybody has against answers. A starter begins with no advice but to replace its placeholders.
+/// The first problem of the answers. A starter has only the advice to replace its placeholders, which does not count.
 fn objection(answers: &Answers) -> Option<String> {
     let email = &answers.maintainer.email;
     if !is_email(email) {
@@ -233,7 +233,7 @@ fn objection(answers: &Answers) -> Option<String> {
     Profile::ALL.into_iter().flat_map(judged).find(|problem| !is_placeholder(problem)).as_ref().map(why)
 }
 
-/// Whether somebody could be written to: the standard takes any text.
+/// Whether mail could be delivered to it: the standard accepts any text.
 fn is_email(text: &str) -> bool {
     let parts = text.split_once('@').filter(|(name, host)| !name.is_empty() && !host.contains('@'));
     let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());

@@ -1,4 +1,4 @@
-//! What `silo run` and `silo batch` have in common: their options, the job that they name, and one run of it.
+//! Common to `silo run`, `silo batch`, `silo test` and `silo shell`: options, requests, and validation of the manifest.
 
 pub(super) mod live;
 pub(super) mod subject;
@@ -28,9 +28,9 @@ use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
 use crate::seed::validate::{Report, Rules, judge};
 
-/// The options of both.
+/// Options of all commands that run a job.
 #[derive(Args)]
-// The commands' own structures have this name too.
+// Avoids a clash of clap's group names: other commands have a struct of this name.
 #[group(skip)]
 pub(super) struct Options {
     /// An image that the engine has or can pull; or a folder with a seed.manifest.json, or a manifest, for the image of
@@ -120,29 +120,29 @@ impl ValueEnum for Network {
     }
 }
 
-/// Cut at the first `=`: values may hold more of them, and commas.
+/// Splits at the first `=`: values may contain `=` and commas.
 pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write it as KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// What is said with `--json` where nothing is run.
+/// Output of `--json` if nothing is run.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Outcome<'a> {
-    /// Whether it can be run so.
+    /// Whether the request can be run.
     pub valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<&'a Plan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_run: Option<String>,
     pub problems: &'a [PlanProblem],
-    /// What is wrong with the manifest, where that is in the way.
+    /// Report on the manifest, if it is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<&'a Report>,
 }
 
-/// The manifest, if it may be run; else what is wrong with it is told.
+/// The manifest if it is valid; else prints its problems.
 pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<Manifest>> {
     let report = judge(&file.bytes, Rules::default());
     if report.valid {
@@ -158,37 +158,37 @@ pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<Ma
     Ok(None)
 }
 
-/// Says why nothing can be done with what was typed.
+/// Reports wrong usage.
 pub(super) fn usage(why: &anyhow::Error) -> anyhow::Result<Exit> {
-    // Paths are in it as they were typed.
+    // The message may contain paths as typed, so it is escaped.
     super::complain(&anyhow!(tame(&format!("{why:#}"))));
     Ok(Exit::Usage)
 }
 
-/// The name that the standard gives a job's image.
+/// The image name that the standard prescribes for a job.
 pub(super) fn name_of(manifest: &Manifest) -> String {
     let job = &manifest.job;
     ImageName::of(&job.name, &job.job_version, &job.package_version).to_string()
 }
 
-/// What an engine can be asked for.
+/// Parses an image reference.
 ///
 /// # Errors
-/// It names no image, in words.
+/// It is no valid reference.
 pub(super) fn image_reference(name: &str) -> anyhow::Result<ImageReference> {
     name.parse().map_err(|why| anyhow!("'{}' names no image: {why}", tame(name)))
 }
 
-/// A request, as far as it can be meant.
+/// A request, as far as the arguments are valid.
 pub(super) struct Asked {
     pub request: Request,
-    /// What was typed and cannot be used.
+    /// Problems of invalid arguments.
     pub problems: Vec<PlanProblem>,
-    /// What it was for.
+    /// The inputs and mounts that these problems are about.
     pub unusable: Vec<Unusable>,
 }
 
-/// Something with a name that was given, and cannot be used.
+/// An input or mount by name whose given value cannot be used.
 #[derive(Clone)]
 pub(super) enum Unusable {
     File(String),
@@ -208,16 +208,16 @@ impl Asked {
         self.unusable.push(what);
     }
 
-    /// Plans it.
+    /// Plans the request.
     ///
     /// # Errors
-    /// Everything that is in the way, at once.
+    /// All problems at once.
     pub(super) fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<PlanProblem>> {
         if self.problems.is_empty() {
             return plan(manifest, &self.request);
         }
         let found = plan(manifest, &self.as_if_usable()).err().unwrap_or_default();
-        // Whether there is something of that name at all comes first.
+        // Problems of unknown names come first.
         let (unknown, others): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|problem| problem.code == PlanCode::Unknown);
         let is_told = |problem: &PlanProblem| {
@@ -227,7 +227,8 @@ impl Asked {
         Err(unknown.into_iter().chain(self.problems.iter().cloned()).chain(others).collect())
     }
 
-    /// With something in place of what cannot be used: it is not missing besides, and its name is looked at.
+    /// The request with placeholders for unusable values, so that these are not reported as missing, and their names
+    /// are checked.
     fn as_if_usable(&self) -> Request {
         let mut request = self.request.clone();
         for unusable in &self.unusable {
@@ -244,7 +245,7 @@ impl Asked {
     }
 }
 
-/// `machine` is `None` where nothing is known of it, so that nothing is refused for it.
+/// Builds the request. Without `machine`, its resources are unknown and nothing is refused for lack of them.
 pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder, machine: Option<&Machine>) -> Asked {
     let engine = machine.map(|machine| &machine.engine);
     let mut asked = Asked { request: Request::new(image.clone(), folder), problems: Vec::new(), unusable: Vec::new() };
@@ -283,8 +284,8 @@ pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder,
     asked
 }
 
-/// A value as typed; where that is no JSON, but the name of a file that holds some, what is in the file: so Seed CLI has it.
-/// Relative names count from a folder.
+/// A JSON value as typed; if it is no JSON but names a file with JSON, that file's content, as in Seed CLI. Relative
+/// paths start at `folder`.
 pub(super) fn json_text(text: &str, folder: &Path) -> anyhow::Result<String> {
     let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     let path = folder.join(text);

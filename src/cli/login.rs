@@ -58,7 +58,7 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
             shown(&file)
         ),
         Err(why) if is_terminal => return Err(why),
-        // Who takes it from here can do without.
+        // The output is redirected, so the user can do without the login file.
         Err(why) => stderrln!("note: {why:#}"),
     }
     if is_terminal { Ok(()) } else { print(format_args!("{token}\n")) }
@@ -70,7 +70,7 @@ pub(super) struct LogoutOptions {
     server: Server,
 }
 
-/// Ends the session at the server, too, if that can be reached.
+/// Ends the session at the server, too, if it can be reached.
 pub(super) async fn logout(options: LogoutOptions) -> anyhow::Result<()> {
     let (server, logins) = (options.server, KeptLogins::read()?);
     let Some(kept) = logins.at(server.url()).cloned() else {

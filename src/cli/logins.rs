@@ -1,5 +1,5 @@
-//! The logins that `silo login` keeps for this user: a token for each server, in a file that nobody else can read. A token goes
-//! to no other server than the one that gave it.
+//! Logins kept by `silo login` for this user: one token per server, in a file that only this user can read. A token is
+//! sent only to the server that issued it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
@@ -14,53 +14,53 @@ use url::Url;
 use super::manifest_file::{replace, shown};
 use crate::config::user_folder;
 
-/// The name of the file in the user's folder for SILO.
+/// File name in the user's configuration folder for SILO.
 const FILE_NAME: &str = "logins.json";
 
-/// All that are kept.
+/// All stored logins.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct KeptLogins {
-    /// By the server's address.
+    /// Keyed by the server's address.
     servers: BTreeMap<String, KeptLogin>,
 }
 
-/// A login at a server.
+/// Login at one server.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct KeptLogin {
     pub username: String,
     pub token: String,
-    /// In RFC 3339.
+    /// RFC 3339.
     #[serde(default)]
     pub expires_at: String,
 }
 
 impl KeptLogins {
-    /// Reads them; none where nothing was kept yet.
+    /// Reads the stored logins; none if there is no file.
     ///
     /// # Errors
-    /// The file is there, and cannot be used.
+    /// The file exists, but cannot be read or parsed.
     pub(super) fn read() -> anyhow::Result<Self> {
         let Some(path) = file() else { return Ok(Self::default()) };
         let text = match fs::read_to_string(&path) {
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             text => text.with_context(|| format!("the logins in {} cannot be read", shown(&path)))?,
         };
-        // What a parser says may quote a token.
+        // A parser's message may quote a token, so it is dropped.
         serde_json::from_str(&text).map_err(|_| {
             anyhow!("{} is not as it should be: remove it, and log in again with: silo login", shown(&path))
         })
     }
 
-    /// The login at a server.
+    /// The login at a server, if there is one.
     pub(super) fn at(&self, server: &str) -> Option<&KeptLogin> {
         self.servers.get(&key(server)?)
     }
 
-    /// Keeps a login, in place of an earlier one at the same server. Gives the file's path.
+    /// Stores a login, in place of an earlier one at the same server. Returns the path of the file.
     ///
     /// # Errors
-    /// This user has no folder, or its disk refuses.
+    /// This user has no configuration folder, or an I/O error.
     pub(super) fn keep(server: &str, login: KeptLogin) -> anyhow::Result<PathBuf> {
         let mut all = Self::read()?;
         let key = key(server).context("a server that has answered has an address")?;
@@ -68,10 +68,10 @@ impl KeptLogins {
         all.write()
     }
 
-    /// Forgets the login at a server.
+    /// Removes the login at a server.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// An I/O error.
     pub(super) fn forget(mut self, server: &str) -> anyhow::Result<()> {
         let gone = key(server).and_then(|key| self.servers.remove(&key));
         if gone.is_some() {
@@ -95,7 +95,7 @@ fn file() -> Option<PathBuf> {
     Some(user_folder()?.join(FILE_NAME))
 }
 
-/// An address in one spelling: with the port, without what is no part of a server.
+/// A server's address in one canonical spelling: with the port, without user, query and fragment.
 fn key(server: &str) -> Option<String> {
     let url = Url::parse(server).ok()?;
     let (host, port) = (url.host_str()?, url.port_or_known_default()?);

@@ -1,4 +1,4 @@
-//! Manifests on disk and on standard input: read with a bound, written whole or not at all.
+//! Manifests on disk and on standard input: size-limited reads, atomic writes.
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write as _, stdin};
@@ -9,25 +9,25 @@ use anyhow::anyhow;
 use super::render::tame;
 use crate::seed::validate::MAX_BYTES;
 
-/// What a manifest is called in its folder.
+/// File name of a manifest in its folder.
 pub(super) const FILE_NAME: &str = "seed.manifest.json";
-/// Stands for standard input among paths.
+/// The path that means standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// The bytes that somebody calls a manifest.
+/// An unvalidated manifest.
 pub(super) struct ManifestFile {
-    /// As people are told: the path, harmless for a terminal.
+    /// The path, escaped for messages.
     pub name: String,
-    /// Where it is; `None` for standard input.
+    /// `None` for standard input.
     pub path: Option<PathBuf>,
-    /// One more than [`MAX_BYTES`] at most: enough to see that there are too many.
+    /// Up to [`MAX_BYTES`] + 1 bytes, so that the validator sees that it is too large.
     pub bytes: Vec<u8>,
 }
 
 /// Reads a file, the manifest of a folder, or standard input (`-`).
 ///
 /// # Errors
-/// Says which path cannot be read, why, and what to do.
+/// Names the path, the reason, and what to do.
 pub(super) fn read(given: &Path) -> anyhow::Result<ManifestFile> {
     if given == Path::new(STANDARD_INPUT) {
         let bytes = read_capped(stdin().lock()).map_err(|why| anyhow!("standard input cannot be read: {why}"))?;
@@ -53,34 +53,33 @@ fn read_capped(source: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The manifest's path in a folder; just its name in the present one.
+/// Path of the manifest in a folder; just the file name for `.`.
 fn in_folder(folder: &Path) -> PathBuf {
     if folder == Path::new(".") { PathBuf::from(FILE_NAME) } else { folder.join(FILE_NAME) }
 }
 
-/// A path for people.
+/// A path escaped for terminals.
 pub(super) fn shown(path: &Path) -> String {
     tame(&path.to_string_lossy())
 }
 
-/// Writes a file that must not be there. Who looks sees the whole file or none, also when this process is killed.
+/// Writes a new file atomically: readers see the whole file or none, even if this process is killed.
 ///
 /// # Errors
-/// `AlreadyExists`, and whatever the disk refuses.
+/// `AlreadyExists`, or an I/O error.
 pub(super) fn create(path: &Path, bytes: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
     beside(path, bytes, permissions)?.persist_noclobber(path).map(drop).map_err(|why| why.error)
 }
 
-/// Writes over a file, in the same way.
+/// Replaces a file atomically.
 ///
 /// # Errors
-/// Whatever the disk refuses; the file is then as it was.
+/// An I/O error; the file is then unchanged.
 pub(super) fn replace(path: &Path, bytes: &[u8], permissions: Permissions) -> io::Result<()> {
     beside(path, bytes, Some(permissions))?.persist(path).map(drop).map_err(|why| why.error)
 }
 
-/// A file in the same folder, which goes away by itself unless it gets its name. Without permissions: those of any new
-/// file.
+/// A temporary file in the same folder, removed unless it is renamed. Without `permissions`: those of any new file.
 fn beside(path: &Path, bytes: &[u8], permissions: Option<Permissions>) -> io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();

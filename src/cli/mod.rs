@@ -1,7 +1,8 @@
-//! The command line: one file a command. Output that was asked for goes to standard output, everything else to standard
-//! error. Exit codes are those of [`Exit`].
+//! The command line: one file per command. Requested output goes to standard output, everything else to standard error.
+//! Exit codes are those of [`Exit`].
 
-/// Writes to standard error. That nobody reads it, or that its disk is full, is no failure: nobody could be told.
+/// Writes to standard error, and ignores failures such as a closed pipe or a full disk: there is no other stream to
+/// report them on.
 macro_rules! stderr {
     ($($words:tt)*) => {{
         use std::io::Write as _;
@@ -9,7 +10,7 @@ macro_rules! stderr {
     }};
 }
 
-/// The same for a line.
+/// Writes a line to standard error, with the program's name as it was called.
 macro_rules! stderrln {
     ($($words:tt)*) => {{
         use std::io::Write as _;
@@ -80,7 +81,7 @@ struct Arguments {
     telling: Telling,
 }
 
-/// What people see.
+/// Verbosity and colours.
 #[derive(Args, Clone)]
 struct Telling {
     /// Also tell what is asked of servers and registries; twice: more of it
@@ -91,7 +92,7 @@ struct Telling {
     color: ColorChoice,
 }
 
-/// Where this machine's configuration and data are.
+/// Paths of the local configuration and data.
 #[derive(Args, Clone)]
 struct Local {
     /// A configuration file in TOML; `silo config --defaults` shows every option
@@ -181,24 +182,24 @@ enum Command {
     Names(help::NameOptions),
 }
 
-/// How a command ends, as a shell sees it. Ordered by how bad it is.
+/// Exit codes, ordered by severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Exit {
-    /// What was asked for is done.
+    /// Success.
     Done = 0,
-    /// It could not be done, or what was looked at is not as it should be. Every `Err` ends so.
+    /// The command failed, or what was checked has problems. Every `Err` ends so.
     Failed = 1,
-    /// Wrong usage: a flag or an argument that cannot be meant, or a path that cannot be read.
+    /// Wrong usage: invalid flags or arguments, or a path that cannot be read.
     Usage = 2,
-    /// A job was run and failed: by its own error, or because it did not keep to its manifest.
+    /// A job ran and failed: with an error, or because its outputs do not match its manifest.
     JobFailed = 3,
-    /// A case of a job gave something else than expected.
+    /// A case's result differs from the expected one.
     Differs = 4,
-    /// It was stopped by a signal, of which shells make this.
+    /// Stopped by a signal; shells use this code.
     Interrupted = 130,
 }
 
-/// The same for help and man pages.
+/// The exit codes for help and man pages.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong usage; \
     3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.";
 
@@ -208,7 +209,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What this process makes from now on is for its user alone, also in a folder that others may look into.
+/// Makes new files accessible for this user only, also in folders that others can read.
 fn keep_files_private() {
     use rustix::fs::Mode;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -238,13 +239,13 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Logs to standard error what rooms tell about what they do.
+/// Logs this program's debug messages to standard error; with `-vv` also traces.
 fn tell_more(verbose: u8) -> anyhow::Result<crate::telemetry::LogOutput> {
     let filter = if verbose > 1 { "info,silo=trace" } else { "warn,silo=debug" };
     crate::telemetry::start_logs(&Log { format: LogFormat::Text, filter: filter.to_owned() })
 }
 
-/// What `--color` says. Before everything is read, since errors of usage have colours, too.
+/// The value of `--color`. Read before the arguments are parsed, since usage errors are coloured, too.
 fn colour_choice(words: &[String]) -> ColorChoice {
     let words = words.iter().take_while(|word| *word != "--");
     let after = words.clone().skip_while(|word| *word != "--color").nth(1);
@@ -252,7 +253,7 @@ fn colour_choice(words: &[String]) -> ColorChoice {
     given.and_then(|word| ColorChoice::from_str(word, true).ok()).unwrap_or_default()
 }
 
-/// Reads what was typed, in Seed CLI's spelling, too.
+/// Parses the arguments, after rewriting Seed CLI's spelling.
 fn parse(arguments: Vec<OsString>) -> Result<Arguments, ExitCode> {
     called::remember(old::called_as(&arguments));
     let old::Rewritten { arguments, notes, is_seed } = old::rewrite(arguments).map_err(|why| {
@@ -331,11 +332,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes what was asked for, to standard output. A reader who has seen enough, as in `silo search x | head -1`, is no
-/// failure.
+/// Writes requested output to standard output. A closed pipe, as in `silo search x | head -1`, is no error.
 ///
 /// # Errors
-/// A full disk behind a redirection.
+/// The output cannot be written, for example because a disk is full.
 fn print(text: impl Display) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {

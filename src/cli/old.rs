@@ -1,30 +1,30 @@
-//! The spelling of Seed CLI: its flags have one dash however long they are (`-in IMAGE`, `-pp`), or two, and a value
-//! behind a blank or a `=`. They are rewritten here to today's before anything else reads them, and only here. Pure.
+//! The flags of Seed CLI: long names with one dash (`-in IMAGE`, `-pp`) or two, and values after a blank or `=`. They
+//! are rewritten to today's flags before clap parses the arguments. Pure.
 
 use std::ffi::{OsStr, OsString};
 
 use super::suggest::nearest;
 use crate::seed::VERSION;
 
-/// What a flag of Seed CLI is today.
+/// What a flag of Seed CLI maps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Today {
     /// A flag without a value.
     Flag(&'static str),
     /// A flag with a value.
     Value(&'static str),
-    /// An argument without a name.
+    /// A positional argument.
     Argument,
-    /// A flag without a value that is not needed any more.
+    /// A flag without a value that has no function any more.
     Nothing,
-    /// A value that is not needed any more, and why.
+    /// A flag with a value that has no function any more, and why.
     Unused(&'static str),
-    /// The version of the standard, of which there is one.
+    /// The version of the standard; only one exists.
     Standard,
 }
 use Today::{Argument, Flag, Nothing, Standard, Unused, Value};
 
-/// A command's flags: the names that Seed CLI has for each, and what it is today.
+/// Flags of a command: the names in Seed CLI, and what they map to.
 type Flags = &'static [(&'static [&'static str], Today)];
 
 const NO_SCHEMA: Today = Unused(
@@ -32,7 +32,7 @@ const NO_SCHEMA: Today = Unused(
      well, use a validator of JSON Schema beside it",
 );
 
-// What several commands have.
+// Flags that several commands share.
 const IMAGE: Flags = &[(&["in", "imageName"], Argument)];
 const FOLDER: Flags = &[(&["d", "directory"], Argument)];
 const MANIFEST: Flags = &[(&["M", "manifest"], Value("manifest"))];
@@ -52,7 +52,7 @@ const PUBLISHING: Flags = &[
     (&["P"], Flag("package-major")),
     (&["jp"], Flag("job-patch")),
     (&["jm"], Flag("job-minor")),
-    // Seed CLI's help calls it -JM, and Seed CLI does not take that.
+    // Seed CLI's help says -JM, but Seed CLI does not accept that.
     (&["J", "JM"], Flag("job-major")),
 ];
 const JOB: Flags = &[
@@ -73,7 +73,7 @@ const RUN: Flags = &[(&["rm"], Flag("rm")), (&["rep", "repetitions"], Value("rep
 const BATCH: Flags =
     &[(&["b", "batch"], Value("batch")), (&["d", "directory"], Value("directory")), (&["rm"], Nothing)];
 
-/// All commands of Seed CLI.
+/// All commands of Seed CLI with their flags.
 const VERBS: [(&str, &[Flags]); 12] = [
     ("init", &[FOLDER, STANDARD]),
     ("validate", &[FOLDER, STANDARD, SCHEMA, WARNINGS]),
@@ -89,16 +89,16 @@ const VERBS: [(&str, &[Flags]); 12] = [
     ("version", &[]),
 ];
 
-/// Options of the whole program that may stand before a command, and take a value.
+/// Global options with a value that may precede the command.
 const BEFORE: [&str; 2] = ["--config", "--data"];
 
-/// Arguments as today's program takes them.
+/// Arguments in today's spelling.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rewritten {
     pub arguments: Vec<OsString>,
-    /// What people are told.
+    /// Notes for the user about rewritten flags.
     pub notes: Vec<String>,
-    /// It was called as Seed CLI is: `seed …`, or `silo seed …`.
+    /// Whether it was called as Seed CLI: `seed …` or `silo seed …`.
     pub is_seed: bool,
 }
 
@@ -112,15 +112,15 @@ pub(super) fn called_as(arguments: &[OsString]) -> &'static str {
     }
 }
 
-/// The names of Seed CLI's commands.
+/// Names of Seed CLI's commands.
 pub(super) fn verbs() -> impl Iterator<Item = &'static str> {
     VERBS.into_iter().map(|(verb, _)| verb)
 }
 
-/// Rewrites the flags of Seed CLI's commands; everything else stays as it is.
+/// Rewrites the flags of Seed CLI's commands; other arguments are unchanged.
 ///
 /// # Errors
-/// What is wrong, for a flag or command that does not exist, and a value that is missing.
+/// A flag or command that does not exist, or a missing value.
 pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<Rewritten, String> {
     let mut given: Vec<OsString> = arguments.into_iter().collect();
     let is_seed = called_as(&given) != "silo";
@@ -148,7 +148,7 @@ pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<R
     let rest = given.split_off(at + 1);
     rewritten.arguments = given;
     rewrite_flags(&verb, flags, rest, &mut rewritten)?;
-    // Seed CLI takes the present folder where no rows are named.
+    // Seed CLI uses the current folder if no rows are given.
     let has_rows = |argument: &OsString| {
         let text = argument.to_string_lossy();
         ["--batch", "--directory"].iter().any(|name| text.starts_with(name)) || text == "-h" || text == "--help"
@@ -159,7 +159,7 @@ pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<R
     Ok(rewritten)
 }
 
-/// Where the command stands.
+/// Index of the command.
 fn command(arguments: &[OsString]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -221,7 +221,7 @@ fn rewrite_flags(verb: &str, flags: &[Flags], given: Vec<OsString>, to: &mut Rew
                 let value = needed()?;
                 to.notes.push(format!("-{name} is not used, and so not {}: {why}", value.to_string_lossy()));
             }
-            // Today -v tells more; a version of the standard begins with a digit.
+            // Today `-v` means verbose; a version of the standard starts with a digit.
             Standard if name == "v" && value.is_none() && !next_is_version => {
                 to.arguments.push("--verbose".into());
             }
@@ -243,7 +243,7 @@ fn is_version(word: Option<&OsString>) -> bool {
     word.is_some_and(|word| word.to_string_lossy().starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// A flag's name, and its value where that is attached. `None` for what is no flag, or not UTF-8 in its name.
+/// Name of a flag, and its attached value. `None` for an argument that is no flag, or whose name is not UTF-8.
 fn flag(argument: &OsStr) -> Option<(String, Option<OsString>)> {
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
     let bytes = argument.as_bytes();
@@ -256,7 +256,7 @@ fn flag(argument: &OsStr) -> Option<(String, Option<OsString>)> {
     Some((name.to_owned(), value))
 }
 
-/// Whether a flag without a value is set, as Go reads it.
+/// Whether a flag without a value is set, by the rules of Go's `flag` package.
 fn is_on(verb: &str, name: &str, value: Option<&OsStr>) -> Result<bool, String> {
     match value.map(OsStr::to_string_lossy).as_deref() {
         None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
@@ -373,7 +373,7 @@ mod tests {
         );
     }
 
-    /// The table is held against the commands themselves.
+    /// Every target in the tables is a flag of the command.
     #[test]
     fn todays_flags_exist() {
         let program = super::super::Arguments::command();
@@ -404,7 +404,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every spelling of Go's flags gives the same, and a value arrives whole.
+        /// All spellings that Go's `flag` package accepts give the same result, and values are passed unchanged.
         #[test]
         fn spellings_agree((verb, name, today) in any_flag(), value in "[-=,{}\" a-z]{1,8}|\\PC{1,4}") {
             let lines = [
@@ -433,7 +433,7 @@ mod tests {
             }
         }
 
-        /// What is behind `--`, and what other commands are given, is not ours.
+        /// Arguments after `--`, and those of other commands, are unchanged.
         #[test]
         fn the_rest_stays(words in prop::collection::vec("-{0,2}[a-zA-Z=]{0,6}", 0..6)) {
             let line = |verb: &str, stop: &[&str]| -> Vec<OsString> {

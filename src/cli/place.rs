@@ -1,7 +1,7 @@
-//! Which registry a command speaks to, and as whom: what `publish`, `unpublish`, `pull`, `search` and `image` share.
+//! Options for registries and their credentials, shared by `publish`, `unpublish`, `pull`, `search` and `image`.
 //!
-//! A password comes from standard input, the environment, a terminal, or Docker's own configuration. Nothing here ever
-//! hands one to another program's arguments, or prints it.
+//! Passwords come from standard input, the environment, a terminal, or Docker's configuration. They are never passed as
+//! arguments of another program, or printed.
 
 mod docker_config;
 
@@ -18,9 +18,9 @@ use crate::engine::docker::TOKEN_USER;
 use crate::engine::runtime::Credentials;
 pub(super) use docker_config::{DockerConfig, HUB_KEY, docker_folder};
 
-/// The longest password that is read, bytes: tokens of clouds have some thousands.
+/// Limit of a password's length, in bytes: access tokens of clouds have some thousands.
 const LONGEST_PASSWORD: u64 = 64 << 10;
-/// The user name that Azure's registries take with a token in place of a password.
+/// User name that Azure Container Registry expects with a token as the password.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 #[derive(Args, Clone, Default)]
@@ -36,7 +36,7 @@ pub(super) struct Registry {
     account: Account,
 }
 
-/// As whom a registry is spoken to.
+/// Credentials for a registry.
 #[derive(Args, Clone, Default)]
 pub(super) struct Account {
     /// The user; without one, what `docker login` has left in Docker's configuration
@@ -58,12 +58,12 @@ pub(super) struct Account {
     auth_file: Option<PathBuf>,
     #[arg(long, env = "XDG_RUNTIME_DIR", hide = true)]
     runtime_folder: Option<PathBuf>,
-    /// Found out once: standard input can be read once only.
+    /// Cached: standard input can be read only once.
     #[arg(skip)]
     known: OnceLock<SecretString>,
 }
 
-/// As whom a job's image is pulled; `--user` is the job's there.
+/// Credentials for pulling a job's image; `--user` means the job's user there.
 #[derive(Args, Clone, Default)]
 #[group(skip)]
 pub(super) struct PullAccount {
@@ -85,7 +85,7 @@ impl PullAccount {
     /// See [`Account::credentials`].
     ///
     /// # Errors
-    /// As there.
+    /// See there.
     pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
         let Self { registry_user, registry_password, docker_config, auth_file, runtime_folder } = self.clone();
         Account {
@@ -101,15 +101,15 @@ impl PullAccount {
 }
 
 impl Registry {
-    /// Whether a registry was named, or a namespace of Docker Hub's.
+    /// Whether a registry, or a namespace of Docker Hub, was given.
     pub(super) fn is_named(&self) -> bool {
         self.registry.is_some() || self.org.is_some()
     }
 
-    /// Where images go, or are; on Docker Hub in the user's own namespace where none was named.
+    /// The registry and namespace; on Docker Hub, the namespace defaults to the user's name.
     ///
     /// # Errors
-    /// There is nothing to take for Docker Hub's namespace.
+    /// Docker Hub's namespace is unknown: neither an organisation nor a user was given.
     pub(super) fn place(&self) -> anyhow::Result<Place> {
         let registry = self.registry.as_deref().unwrap_or_default();
         let org = self.org.as_deref().unwrap_or_default();
@@ -129,10 +129,10 @@ impl Registry {
 }
 
 impl Account {
-    /// The account for a host, as an engine takes it; `None`: nobody in particular.
+    /// Credentials for a host, in the form that an engine takes; `None`: anonymous.
     ///
     /// # Errors
-    /// A password is missing, or Docker's configuration cannot be used.
+    /// A password is missing, or Docker's configuration cannot be read.
     pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
         match &self.username {
             Some(user) => {
@@ -147,11 +147,11 @@ impl Account {
         }
     }
 
-    /// What `docker login` or `podman login` has left for a host, whoever is named here. A file that is named for logins goes
-    /// before Docker's, those of Podman's own places after it.
+    /// Credentials for a host stored by `docker login` or `podman login`, for any user. `REGISTRY_AUTH_FILE` comes
+    /// first, then Docker's configuration, then Podman's default locations.
     ///
     /// # Errors
-    /// A file is there, and cannot be used.
+    /// A file exists, but cannot be used.
     pub(super) fn stored_credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
         let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         if let Some(file) = given(&self.auth_file)
@@ -172,7 +172,7 @@ impl Account {
         Ok(None)
     }
 
-    /// Whether a user was named.
+    /// Whether a user was given.
     pub(super) fn is_named(&self) -> bool {
         self.username.is_some()
     }
@@ -211,10 +211,11 @@ impl Account {
     }
 }
 
-/// The same account, for our own requests.
+/// The same credentials, for our own requests.
 pub(super) fn login(credentials: Option<&Credentials>) -> Login {
     let Some(credentials) = credentials else { return Login::default() };
-    // A token in place of a password is exchanged by the engine; registries that give such take it as a password too.
+    // An engine exchanges an identity token for an access token; registries that issue them accept them as passwords,
+    // too.
     let username = if credentials.username == TOKEN_USER { NOBODY } else { &credentials.username };
     let password = Some(credentials.password.expose_secret().to_owned().into());
     Login { username: username.to_owned(), password }

@@ -1,4 +1,4 @@
-//! `silo publish`: an image that the engine has goes to a registry, under a version that is free there.
+//! `silo publish`: pushes an image of the engine to a registry, under a version that is free there.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ use crate::seed::model::Manifest;
 use crate::seed::validate::{Rules, judge};
 use crate::seed::{LABEL, label};
 
-/// How many versions that are taken already are passed over. More would hammer the registry.
+/// Limit of versions tried with `--package-patch` and the like; more would burden the registry.
 const MOST_RAISES: u32 = 50;
 
 #[derive(Args)]
@@ -52,7 +52,7 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// Where an image goes, and what happens if it is there already.
+/// Where an image is pushed, and what happens if it exists there already.
 #[derive(Args)]
 pub(super) struct Pushing {
     #[command(flatten)]
@@ -81,7 +81,7 @@ pub(super) struct Pushing {
 }
 
 impl Pushing {
-    /// Whether anything here was given.
+    /// Whether any of these options was given.
     pub(super) fn is_asked_for(&self) -> bool {
         self.registry.is_named() || self.force || !self.bump().is_empty()
     }
@@ -90,10 +90,10 @@ impl Pushing {
         self.registry.account()
     }
 
-    /// Where images go.
+    /// The target registry and namespace.
     ///
     /// # Errors
-    /// What was typed names no place.
+    /// The options name no valid target.
     pub(super) fn place(&self) -> anyhow::Result<Place> {
         self.registry.place()
     }
@@ -112,27 +112,27 @@ impl Pushing {
     }
 }
 
-/// What was, or would be, done.
+/// Result of a publication, or of a dry run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Published {
-    /// The engine's name of it.
+    /// Name at the engine.
     image: String,
-    /// The registry's.
+    /// Name at the registry.
     reference: String,
-    /// By which the registry knows it; `None` where nothing was done.
+    /// Manifest digest at the registry; `None` for a dry run.
     digest: Option<String>,
-    /// What it was called before a version was raised.
+    /// Name before a version was raised.
     #[serde(skip_serializing_if = "Option::is_none")]
     raised_from: Option<String>,
-    /// What was written into the manifest for that, in words.
+    /// Changes of the manifest for a raised version, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changes: Vec<String>,
     dry_run: bool,
 }
 
 impl Published {
-    /// For people.
+    /// The result for people.
     pub(super) fn lines(&self) -> String {
         let (image, reference) = (tame(&self.image), tame(&self.reference));
         let mut text = String::new();
@@ -168,17 +168,17 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The name of the image that a folder's manifest describes.
+/// Image name by a folder's manifest.
 pub(super) fn of_manifest(how: &How, directory: &Path) -> anyhow::Result<String> {
     let (file, report) = how.judged(directory)?;
     let named = "give the image's name, or the folder of a manifest with -d";
     report.image_name.ok_or_else(|| anyhow!("{} names no image, {named}; look at: silo validate", file.name))
 }
 
-/// One image on its way.
+/// Publication of one image.
 pub(super) struct Work<'a> {
     pub docker: &'a Docker,
-    /// For another build, if a version is raised.
+    /// Options for a rebuild, if a version is raised.
     pub how: &'a How,
     pub directory: &'a Path,
     pub pushing: &'a Pushing,
@@ -188,10 +188,10 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Publishes it; `None`: it was stopped. In any case nothing is left of it at the engine.
+    /// Publishes the image; `None` if it was stopped. The temporary tag at the engine is removed in any case.
     ///
     /// # Errors
-    /// What is in the way.
+    /// The registry or the engine refuses, or the image is not publishable.
     pub(super) async fn publish(&self, image: &str) -> anyhow::Result<Option<Published>> {
         self.check(image).await?;
         let name = image.rsplit('/').next().unwrap_or(image);
@@ -222,7 +222,7 @@ impl Work<'_> {
         self.push(&registry, credentials.as_ref(), &raised.name, &raised.name, Some((name, changes))).await
     }
 
-    /// Whether the engine has it, and it is a Seed image that others can use.
+    /// Checks that the engine has the image, and that it is a valid Seed image.
     async fn check(&self, image: &str) -> anyhow::Result<()> {
         let found = match self.docker.image(&image_reference(image)?).await {
             Err(Error::NoImage { .. }) => {
@@ -258,7 +258,7 @@ impl Work<'_> {
         })
     }
 
-    /// The manifest with versions that are free, and what is other in it; nothing is written yet.
+    /// The manifest with raised versions that are free at the registry, and its changes; not written yet.
     async fn raised(&self, registry: &Outside, name: &str, by: Bump) -> anyhow::Result<(Source, Vec<String>)> {
         let (mut file, report) = self.how.judged(self.directory)?;
         if report.image_name.as_deref() != Some(name) {
@@ -327,7 +327,7 @@ impl Work<'_> {
             () = self.stop.cancelled() => None,
         };
         bar.finish();
-        // Whatever became of the push.
+        // The temporary tag is removed even if the push failed.
         let ended = self.docker.end_name(named).await;
         let Some(pushed) = pushed else { return Ok(None) };
         pushed?;
@@ -351,7 +351,7 @@ impl Work<'_> {
     }
 }
 
-/// Writes a manifest back, whole or not at all.
+/// Writes the manifest back atomically.
 fn keep(file: &ManifestFile) -> anyhow::Result<()> {
     let path = file.path.as_deref().context("what is built comes from a file")?;
     let permissions = std::fs::metadata(path).map(|about| about.permissions());

@@ -150,7 +150,7 @@ pub(super) struct SetOptions {
     server: RegistryServer,
 }
 
-/// Files in PEM form.
+/// TLS certificates and keys, as PEM files.
 #[derive(Args)]
 pub(super) struct TlsFiles {
     /// Certificates of authorities to trust for it, beside the server's own
@@ -165,7 +165,7 @@ pub(super) struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// Puts what the files hold into a form; an empty name stands for an empty file.
+    /// Adds the content of the files to a form; an empty file name gives an empty text.
     fn read_into(&self, form: &mut Value) -> anyhow::Result<()> {
         for (key, file) in [("ca", &self.ca), ("clientCertificate", &self.client_cert), ("clientKey", &self.client_key)]
         {
@@ -242,7 +242,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the registry's admin should know.
+/// Prints the server's notes for the registry's administrator.
 fn tell_notes(reply: &Value) {
     for note in items(&reply["notes"]) {
         stderrln!("Mind: {}", text(note));
@@ -288,7 +288,7 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     if options.json {
         print(format_args!("{reply}\n"))?;
     } else {
-        // For marks alone it is asked nothing.
+        // A change of marks only does not contact the registry.
         let is_asked = form.as_object().is_some_and(|form| form.keys().any(|key| !key.starts_with("verified")));
         stderrln!("Changed {}{}.", options.registry, if is_asked { "; it answers" } else { "" });
     }
@@ -318,7 +318,7 @@ async fn hook(registry: &str, secret: bool, json: bool, server: &Server) -> anyh
     Ok(())
 }
 
-/// What of a registry is verified: `all`, or namespaces.
+/// What is verified in a registry: `all`, or namespaces.
 fn verified(row: &Value) -> String {
     if row["verified"] == true {
         return "all".to_owned();
@@ -327,7 +327,7 @@ fn verified(row: &Value) -> String {
     named.map(|name| if name.is_empty() { "/".to_owned() } else { name }).collect::<Vec<_>>().join(" ")
 }
 
-/// How a registry's last scan ended, or stands, in a word or two.
+/// State or result of a registry's last scan, in a word or two.
 fn last_scan(scan: &Value) -> String {
     match (text(&scan["state"]).as_str(), scan["held"].as_u64()) {
         ("", _) => "never".to_owned(),
@@ -372,7 +372,7 @@ async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The id of a registry given by name or id. Names win.
+/// Id of a registry given by name or id; names take precedence.
 pub(super) async fn find(client: &Client, wanted: &str) -> anyhow::Result<i64> {
     let reply = client.ask(Method::GET, "/api/v1/registries", &[], None).await?;
     let by = |matches: &dyn Fn(&Value) -> bool| {

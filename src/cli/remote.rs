@@ -1,4 +1,4 @@
-//! What the commands against a server share: where it is, how its replies are shown.
+//! Common to all commands that call a server: its address, and the formatting of its replies.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::table::terminal_width;
 use crate::client::{Client, Error};
 use crate::config::{Flags, Settings};
 
-/// The server to ask.
+/// The server's address, CA certificates and token.
 #[derive(Args)]
 pub(super) struct Server {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(super) struct Server {
     ca: Option<PathBuf>,
 }
 
-/// The same for commands that have a `--ca` of their own.
+/// Like [`Server`], for commands that have their own `--ca`.
 #[derive(Args)]
 pub(super) struct RegistryServer {
     #[command(flatten)]
@@ -51,7 +51,7 @@ struct ServerAddress {
 }
 
 impl Server {
-    /// A client with the token that was given, or else kept.
+    /// A client with the given token, or else the stored one.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         self.address.client(self.ca.as_deref())
     }
@@ -67,7 +67,7 @@ impl Server {
 }
 
 impl RegistryServer {
-    /// As [`Server::client`].
+    /// See [`Server::client`].
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         self.address.client(self.server_ca.as_deref())
     }
@@ -90,12 +90,12 @@ pub(super) struct HealthOptions {
     server: Option<String>,
 }
 
-/// Whether a server answers at all.
+/// Checks that a server replies.
 ///
 /// # Errors
-/// It does not, or is none of ours.
+/// It does not, or it is no SILO.
 pub(super) async fn answers(client: &Client) -> Result<(), Error> {
-    // Any JSON will do; the index needs no database, as a probe of life should.
+    // Any JSON will do; the list of routes needs no database, as is right for a liveness probe.
     client.ask(Method::GET, "/", &[], None).await.map(drop)
 }
 
@@ -107,12 +107,12 @@ pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Res
     Ok(answers(&Client::new(&server, None, None)?).await?)
 }
 
-/// A time for people: on a terminal short and by this machine's clock, else to the second, in UTC.
+/// A time for people: on a terminal short and in local time, else to the second in UTC.
 pub(super) fn moment(value: &Value) -> String {
     moment_of(text(value))
 }
 
-/// The same for a text in RFC 3339; another one stays as it is.
+/// Formats a text in RFC 3339; other texts are unchanged.
 pub(super) fn moment_of(text: String) -> String {
     match text.parse::<DateTime<Utc>>() {
         Ok(time) if terminal_width().is_some() => time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string(),
@@ -121,7 +121,7 @@ pub(super) fn moment_of(text: String) -> String {
     }
 }
 
-/// A text of a reply. It comes from strangers and ends on a terminal: characters that steer one are taken out.
+/// A text of a reply, with control characters replaced by blanks: it is untrusted, and is printed to a terminal.
 pub(super) fn text(value: &Value) -> String {
     let plain = |text: &str| text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     match value {
@@ -131,12 +131,12 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// One of several words, as people and the server write it.
+/// The name of an enum's value, as in flags and in the API.
 pub(super) fn word(one: &impl ValueEnum) -> String {
     one.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// The items of a reply's list.
+/// Items of a list in a reply.
 pub(super) fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }

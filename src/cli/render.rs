@@ -1,6 +1,6 @@
-//! Reports of manifests as people read them: each problem with its line of the text, as compilers do it.
+//! Reports on manifests for people: each problem with its line of the source, as compilers show errors.
 //!
-//! Everything in a manifest is hostile: what is made here cannot steer a terminal, and its length is bounded.
+//! Manifests are untrusted: the output contains no control characters of theirs, and its length is limited.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,20 +15,20 @@ use super::table::width_of;
 use crate::seed::validate::{Report, readable};
 use crate::seed::{Problem, Severity};
 
-/// The most columns of a shown line of text.
+/// Limit of columns shown of a source line.
 const WIDTH: usize = 100;
-/// The most characters that are marked.
+/// Limit of marked characters.
 const MARKED: usize = 60;
-/// Characters that are looked at before and behind the marked ones; enough that the line is seen to be cut.
+/// Characters that are read before and after the marked ones; enough to detect that the line is cut.
 const AROUND: usize = 2 * WIDTH;
 
-/// Whether a character steers a terminal, or turns the direction of writing, which can make one name look like another.
+/// Whether a character controls a terminal, or the direction of text, which can make one name look like another.
 pub(super) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A text in which every character that steers is replaced by one that shows it.
+/// Replaces each such character by a visible one.
 pub(super) fn tame(text: &str) -> String {
     text.chars().map(visible).collect()
 }
@@ -36,19 +36,19 @@ pub(super) fn tame(text: &str) -> String {
 fn visible(c: char) -> char {
     match c {
         c if !steers(c) => c,
-        // Unicode's pictures of control characters are in the order of these.
+        // The block "Control Pictures" of Unicode has the order of the control characters.
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
         '\u{7f}' => '\u{2421}',
         _ => char::REPLACEMENT_CHARACTER,
     }
 }
 
-/// A value as one line of JSON, with what steers a terminal escaped.
+/// A value as one line of JSON, with control characters escaped.
 pub(super) fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
     let mut line = String::new();
     for c in serde_json::to_string(value)?.chars() {
         match c {
-            // Line feeds that were here before are blanks between tokens. The others can only be inside of strings.
+            // Raw line feeds are only whitespace between tokens. Other control characters occur only inside strings.
             '\n' => line.push(c),
             c if steers(c) => write!(line, "\\u{:04x}", u32::from(c))?,
             c => line.push(c),
@@ -58,14 +58,14 @@ pub(super) fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(line)
 }
 
-/// How problems are drawn on a stream: on a terminal as wide as that, and with colours, unless NO_COLOR is set.
+/// A renderer for a stream: on a terminal with its width, and with colours unless NO_COLOR is set.
 pub(super) fn renderer<S: anstream::stream::RawStream + AsFd>(stream: &S) -> Renderer {
     let renderer =
         if AutoStream::choice(stream) == ColorChoice::Never { Renderer::plain() } else { Renderer::styled() };
     renderer.term_width(width_of(stream).map_or(WIDTH, |width| width.min(WIDTH)))
 }
 
-/// Every problem of a report with its place in the text that was judged.
+/// Draws every problem of a report with its position in the source.
 pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &Report) -> String {
     let text = Text::new(source);
     let mut drawn = String::new();
@@ -90,7 +90,7 @@ fn group<'a>(name: &'a str, text: &Text<'_>, problem: &Problem) -> Group<'a> {
     if problem.help.is_empty() { group } else { group.element(Level::HELP.message(tame(&problem.help))) }
 }
 
-/// Adds a problem's place, and what is there.
+/// Adds a problem's position and an extract of the source.
 fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text<'_>, line: usize, column: usize) -> Group<'a> {
     let origin = Origin::path(name).line(line).char_column(column);
     let Some(shown) = text.line(line) else { return group.element(origin) };
@@ -98,17 +98,17 @@ fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text<'_>, line: usize, col
     let snippet = Snippet::source(window.text).line_start(line);
     let snippet = snippet.annotation(AnnotationKind::Primary.span(window.marked));
     if window.is_cut {
-        // The renderer counts columns in what it is given, so the place is said beside it.
+        // The renderer counts columns in the extract, so the position is given separately.
         group.element(origin).element(snippet)
     } else {
         group.element(snippet.path(name))
     }
 }
 
-/// The text that the places of problems refer to, in lines.
+/// The source of a report, split into lines.
 struct Text<'a> {
     text: Cow<'a, str>,
-    /// Where each line starts, in bytes.
+    /// Byte offset of each line's start.
     starts: Vec<usize>,
 }
 
@@ -128,17 +128,17 @@ impl<'a> Text<'a> {
     }
 }
 
-/// What to show of a line that may be very long: a token with what is around it.
+/// Extract of a line that may be very long: a token with its surroundings.
 struct Window {
     text: String,
-    /// Whether the line's beginning is not in it.
+    /// Whether the line's beginning is cut off.
     is_cut: bool,
-    /// The token's bytes.
+    /// Byte range of the token.
     marked: Range<usize>,
 }
 
 impl Window {
-    /// Around the token that begins at a column: in characters, from 1. Behind the line's end is at its end.
+    /// Around the token at a column, in characters from 1. A column after the line's end is taken as its end.
     fn new(line: &str, column: usize) -> Self {
         let mut rest = line.chars();
         if let Some(skipped) = column.checked_sub(2) {
@@ -148,7 +148,7 @@ impl Window {
         let before = &line[..line.len() - rest.len()];
         let from = before.char_indices().rev().nth(AROUND - 1).map_or(0, |(at, _)| at);
         let (token, after) = rest.split_at(token_length(first(rest, MARKED)));
-        // The renderer draws tabs itself.
+        // Tabs are drawn by the renderer.
         let visible = |text: &str| -> String { text.chars().map(|c| if c == '\t' { c } else { visible(c) }).collect() };
         let (before, token) = (visible(&before[from..]), visible(token));
         let marked = before.len()..before.len() + token.len();
@@ -161,8 +161,8 @@ fn first(text: &str, characters: usize) -> &str {
     text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
-/// The bytes of the token that a text begins with: a string with its quotes, one bracket, or up to where such a thing
-/// begins.
+/// Length in bytes of the token that a text begins with: a string with its quotes, one bracket, or up to the next
+/// delimiter.
 fn token_length(text: &str) -> usize {
     let is_delimiter = |c: char| c.is_whitespace() || "{}[],:\"".contains(c);
     let mut characters = text.char_indices();
@@ -182,7 +182,7 @@ fn token_length(text: &str) -> usize {
     }
 }
 
-/// The last line: whether the manifest is valid, as which image, and how many problems there are.
+/// The summary line: whether the manifest is valid, its image name, and the number of problems.
 pub(super) fn summary(name: &str, report: &Report) -> String {
     let mut line = match (&report.image_name, report.valid) {
         (Some(image), true) => format!("{name}: valid as {}", tame(image)),
@@ -223,12 +223,12 @@ mod tests {
         Report { valid, profile: Profile::Spec, strict: false, image_name, problems, omitted: 0 }
     }
 
-    /// One problem at a place of a text, drawn without colours.
+    /// Draws one problem without colours.
     fn drawn(source: &[u8], line: u32, column: u32) -> String {
         problems(&Renderer::plain().term_width(WIDTH), "a.json", source, &report(vec![problem(line, column)]))
     }
 
-    /// The shown line and the marks below it, without the margin.
+    /// The source line and the marks below it, without the margin.
     fn marked(source: &[u8], line: u32, column: u32) -> [String; 2] {
         let drawn = drawn(source, line, column);
         let start = drawn.lines().position(|shown| shown.starts_with(&format!("{line} |"))).expect(&drawn);
@@ -292,14 +292,14 @@ mod tests {
 
     #[test]
     fn columns_are_characters() {
-        // Two bytes each, two columns each, and a tab as four blanks.
+        // Characters of two bytes, characters of two columns, and a tab as four blanks.
         assert_eq!(marked("{\"ä\": \"öü\"}".as_bytes(), 1, 7), ["{\"ä\": \"öü\"}", "      ^^^^"]);
         assert_eq!(marked("{\"冰\": 1}".as_bytes(), 1, 7), ["{\"冰\": 1}", "       ^"]);
         assert_eq!(marked(b"\t\"a\": 1", 1, 7), ["    \"a\": 1", "         ^"]);
-        // The end of a line is no part of it.
+        // The line end is not part of the line.
         assert_eq!(marked(b"{\r\n \"a\r\n}\r\n", 2, 2), [" \"a", " ^^"]);
         assert_eq!(marked(b"{\n\n}", 2, 1), ["", "^"]);
-        // What is not UTF-8 counts one character a piece, as when it was judged; a byte order mark counts none.
+        // Each invalid UTF-8 sequence counts as one character, as in the validator; a byte order mark counts as none.
         assert_eq!(marked(b"\"\xff\xfe\" 1", 1, 6), ["\"\u{fffd}\u{fffd}\" 1", "     ^"]);
         assert_eq!(marked("\u{feff}{\"a\": 1}".as_bytes(), 1, 2), ["{\"a\": 1}", " ^^^"]);
     }

@@ -105,7 +105,7 @@ fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
     }
 }
 
-/// Says what would be run, as a line for a shell that makes what the container needs, and runs it.
+/// Prints the plan as a shell script that prepares what the container needs, and runs it; or as JSON.
 pub(super) fn planned(
     options: &job::Options,
     (manifest, request): (&Manifest, &Request),
@@ -127,7 +127,7 @@ pub(super) fn planned(
     Ok(Exit::Done)
 }
 
-/// Says what is in the way, and how the command wants to be called.
+/// Prints the problems of a request, and the expected arguments.
 pub(super) fn refused(
     options: &job::Options,
     (verb, manifest): (&str, &Manifest),
@@ -145,7 +145,7 @@ pub(super) fn refused(
     Ok(Exit::Usage)
 }
 
-/// What a job is given, as the command line wants it; what may be left out in brackets.
+/// The arguments that a job expects; optional ones in brackets.
 pub(super) fn expected(manifest: &Manifest) -> String {
     let interface = &manifest.job.interface;
     let entry = |required: bool, text: String| if required { format!(" {text}") } else { format!(" [{text}]") };
@@ -162,13 +162,13 @@ pub(super) fn expected(manifest: &Manifest) -> String {
     files.chain(json).chain(settings).chain(mounts).chain([" -o FOLDER".to_owned()]).collect()
 }
 
-/// Where the outputs go.
+/// The output folder: the given one, or a default by the image's name.
 pub(super) fn output(wished: Option<&Path>, image: &str) -> PathBuf {
     let default = || PathBuf::from(format!("output-{}", image.replace([':', '/', '@'], "_")));
     wished.map_or_else(default, Path::to_owned)
 }
 
-/// The job writes to the folder that was asked for, as Seed CLI has it; what is known of the run stands beside it.
+/// The job writes to the output folder itself, as in Seed CLI; files about the run are in `FOLDER.run` beside it.
 pub(super) fn folder(output: &Path) -> anyhow::Result<Folder> {
     let output = absolute(output)?;
     let name = output.file_name().ok_or_else(|| anyhow!("{} cannot be written to: give a folder", shown(&output)))?;
@@ -177,7 +177,8 @@ pub(super) fn folder(output: &Path) -> anyhow::Result<Folder> {
     Ok(Folder { root: output.with_file_name(name), output })
 }
 
-/// A folder that is not there or is empty; a job must find its own so. Else one inside, as Seed CLI has it.
+/// The output folder if it is absent or empty, since a job must start with an empty one; else a new subfolder, as in
+/// Seed CLI.
 pub(super) fn fresh(output: &Path, clock: &Clock) -> PathBuf {
     let is_empty = std::fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
     if is_empty || !output.exists() {

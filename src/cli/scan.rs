@@ -17,9 +17,9 @@ use super::table::{cut_beside, cut_in_the_middle, name, table, whole};
 use crate::catalog::{OutcomeGroup, TagOutcome};
 use crate::client::Client;
 
-/// How often a running scan is looked at where it cannot be followed.
+/// Poll interval for a running scan without an event stream.
 const LOOK: Duration = Duration::from_millis(300);
-/// Columns of a registry's name beside its progress, and of the bar.
+/// Columns of a registry's name, and of the progress bar.
 const NAME: usize = 16;
 const BAR: usize = 12;
 
@@ -100,7 +100,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The id of a registry's newest scan.
+/// Id of a registry's newest scan.
 async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
     let query = [("registry", registry.to_string()), ("limit", "1".to_owned())];
     let query: Vec<(&str, &str)> = query.iter().map(|(key, value)| (*key, value.as_str())).collect();
@@ -111,7 +111,8 @@ async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
     }
 }
 
-/// Watches until all have ended, a bar each. Bars are drawn on standard error, and only on a terminal.
+/// Watches all scans until they end, with a progress bar each. Bars are drawn on standard error, and only on a
+/// terminal.
 async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> {
     let style = ProgressStyle::with_template(&format!("{{prefix:{NAME}}} {{bar:{BAR}}} {{wide_msg}}"))?;
     let bars = MultiProgress::new();
@@ -135,14 +136,14 @@ async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> 
 async fn watch(client: &Client, mut scan: Value, bar: ProgressBar) -> anyhow::Result<Value> {
     let path = format!("/api/v1/scans/{}", scan["id"]);
     if let Ok(mut events) = client.follow(&format!("{path}/events")).await {
-        // A stream that breaks off is no matter: the scan is asked for below.
+        // An error ends the stream only: the scan is polled below.
         while let Ok(Some(next)) = events.next().await {
             scan = next;
             draw(&scan, &bar);
         }
     }
     while is_active(&scan) {
-        tokio::time::sleep(LOOK).await; // because this server, or what is between, does not tell when something changes
+        tokio::time::sleep(LOOK).await; // because there is no event stream
         scan = client.ask(Method::GET, &path, &[], None).await?;
         draw(&scan, &bar);
     }
@@ -163,7 +164,7 @@ fn draw(scan: &Value, bar: &ProgressBar) {
     }
 }
 
-/// How far a scan is, in a line: what people want to know first comes first.
+/// Progress of a scan in a line, the most important first.
 fn progress(scan: &Value) -> String {
     let count = |key: &str| scan["counts"][key].as_u64().unwrap_or_default();
     let mut parts = vec![text(&scan["state"])];
@@ -185,7 +186,7 @@ fn progress(scan: &Value) -> String {
     parts.join(", ")
 }
 
-/// What became of the tags, in a line.
+/// Counts of the tags' outcomes, in a line.
 fn outcomes(counts: &Value) -> String {
     let count = |key: &str| counts[key].as_u64().unwrap_or_default();
     let mut parts = vec![format!("{} tags: {} Seed", count("tags"), count("tagsSeed"))];

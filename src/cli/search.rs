@@ -1,4 +1,4 @@
-//! `silo search`: a server's catalogue; a registry itself is `search_registry`'s.
+//! `silo search`: searches a server's catalogue; `search_registry` searches a registry itself.
 
 use std::io::stdout;
 use std::iter::once;
@@ -14,11 +14,11 @@ use super::remote::{Server, items, text, word};
 use super::table::{Column, Table, copied, cut, name, table_within, terminal_width, whole, words};
 use super::{print, search_registry};
 
-/// Around what matches, until the table is laid out: they have no width, and are in no text of ours.
+/// Placeholders around matches until the table is laid out: they have no width, and are replaced in texts of replies.
 const START: char = '\u{2061}';
 const END: char = '\u{2062}';
 
-/// Of a table of images, wherever they were found.
+/// Columns of a table of images, from a server or a registry.
 pub(super) const COLUMNS: [Column; 5] =
     [name("NAME"), whole("VERSION"), words("TITLE"), words("ORGANIZATION"), copied("IMAGE")];
 
@@ -121,7 +121,7 @@ async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
     Ok(options.server.client()?.ask(Method::GET, "/api/v1/search", &query, None).await?)
 }
 
-/// The results as a table; below a row why it is there, where the server says so and the row does not show it.
+/// The results as a table; below a row the reason for the match, if the server gives one and the row does not show it.
 fn shown(found: &[Value], is_coloured: bool, width: Option<usize>) -> String {
     let rows = found.iter().map(|row| {
         let [name, title] = ["name", "title"].map(|field| marked(row, field, is_coloured));
@@ -136,7 +136,7 @@ fn shown(found: &[Value], is_coloured: bool, width: Option<usize>) -> String {
     out.join("\n").replace(START, "\x1b[1;4m").replace(END, "\x1b[22;24m")
 }
 
-/// What else is to be known of a row.
+/// Remarks on a row.
 fn marks(row: &Value) -> String {
     let others = row["groupCount"].as_u64().unwrap_or_default().saturating_sub(1);
     let others = match others {
@@ -153,7 +153,7 @@ fn marks(row: &Value) -> String {
     if marks.is_empty() { String::new() } else { format!("  ({})", marks.join("; ")) }
 }
 
-/// A row's text, with what matches in it.
+/// A field of a row, with matches marked.
 fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
     let whole = plain(&row[field]);
     let highlight = items(&row["highlights"]).iter().find(|it| it["field"] == field && it["text"] == row[field]);
@@ -163,7 +163,7 @@ fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
     }
 }
 
-/// Where a row matches, if its name and title do not tell.
+/// The fragments of other fields that match, unless name or title match.
 fn reason(row: &Value, is_coloured: bool, width: Option<usize>) -> Option<String> {
     const MOST: usize = 2;
     let highlights = items(&row["highlights"]);
@@ -179,7 +179,7 @@ fn reason(row: &Value, is_coloured: bool, width: Option<usize>) -> Option<String
     Some(told.collect::<Vec<_>>().join("\n"))
 }
 
-/// A text with the places of what matches, in characters; without its beginning where the first would not be seen in so much room.
+/// A text with its match ranges, in characters; the beginning is cut off if the first match would not fit in `room`.
 fn from_where_it_matches(text: String, ranges: Vec<(u64, u64)>, room: usize) -> (String, Vec<(u64, u64)>) {
     let first = ranges.first().map_or(0, |(start, _)| *start as usize);
     if text.width() <= room || first <= room / 2 {
@@ -195,7 +195,7 @@ fn ranges(value: &Value) -> Vec<(u64, u64)> {
     items(value).iter().filter_map(|range| Some((range[0].as_u64()?, range[1].as_u64()?))).collect()
 }
 
-/// A text as it is shown, character by character the same, without our marks.
+/// A text of a reply with the placeholders replaced by blanks, so that positions are unchanged.
 fn plain(value: &Value) -> String {
     text(value).replace([START, END], " ")
 }
@@ -215,12 +215,12 @@ fn emphasised(plain: &str, ranges: &[(u64, u64)]) -> String {
     out
 }
 
-/// Whether a character stands for the beginning or end of what matches.
+/// Whether a character is a placeholder for the start or end of a match.
 pub(super) fn is_mark(c: char) -> bool {
     c == START || c == END
 }
 
-/// The most frequent values of each facet, a facet a line.
+/// The most frequent values of each facet, one facet per line.
 fn counts(facets: &Value) -> String {
     const MOST: usize = 8;
     let facets = facets.as_object().into_iter().flatten().filter(|(_, values)| !items(values).is_empty());

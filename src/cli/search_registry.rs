@@ -1,4 +1,4 @@
-//! `silo search -r REGISTRY`: looks through a registry itself, without a server that has scanned it.
+//! `silo search -r REGISTRY`: searches a registry directly, without a server.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -12,13 +12,13 @@ use crate::app::folded;
 use crate::app::outside::{Outside, SeedImage};
 use crate::seed::manifest::essentials;
 
-/// What is said with `--json`.
+/// Output of `--json`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Outcome {
     items: Vec<Item>,
     total: usize,
-    /// What could not be read, or is no Seed image though it is called one.
+    /// Errors, and images that are named like Seed images but are none.
     problems: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ struct Item {
     manifest: Box<RawValue>,
 }
 
-/// Lists the Seed images in which every word occurs; all, without words.
+/// Lists the Seed images that contain every word; all images if there are no words.
 pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, json: bool) -> anyhow::Result<()> {
     let place = registry.place()?;
     let credentials = registry.account().credentials(&place.host)?;
@@ -84,7 +84,7 @@ fn item(SeedImage { reference, digest, facts }: SeedImage) -> serde_json::Result
     })
 }
 
-/// Whether every word occurs somewhere in what a server would search.
+/// Whether every word occurs in the fields that a server would search.
 fn holds(image: &SeedImage, words: &[String]) -> bool {
     let manifest = essentials(&image.facts.manifest);
     let (inputs, outputs) = (&manifest.inputs, &manifest.outputs);

@@ -28,12 +28,12 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Whether anything here was given.
+    /// Whether any of these options was given.
     pub(super) fn is_asked_for(&self) -> bool {
         self.demo || self.listen.is_some()
     }
 
-    /// Also with what was given before the name of the command.
+    /// Merged with the options given before the command's name.
     pub(super) fn or(self, before: Self) -> Self {
         Self { listen: self.listen.or(before.listen), demo: self.demo || before.demo }
     }
@@ -51,7 +51,7 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (app, admin) = App::start(settings, Clock::system()).await?;
     let stop = CancellationToken::new();
-    // Listening for signals starts before anybody is told that we run.
+    // Signal handlers are installed before the service is announced.
     tokio::spawn(stop_on_signal(stop.clone())?);
     let mut tasks = tasks::start(&app, &stop).await?;
     let upkeep = tokio::spawn(telemetry::metrics_upkeep());
@@ -59,12 +59,12 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
         app.demo_start().await?;
     }
     let welcome = welcome(&app, &admin, address, options.demo, std::io::stdout().is_terminal());
-    // A service runs on without a reader, and with one who stands still.
+    // A closed or blocked standard output must not stop the service.
     tokio::task::spawn_blocking(move || _ = print(welcome));
     let limits = http::Limits::new(&app);
     http::serve(http::routes(app.clone()).into_router(), listener, limits, stop, grace).await;
     upkeep.abort();
-    // With what requests had, all of it takes `grace` twice at most.
+    // Together with the requests, shutdown takes at most twice `grace`.
     if tokio::time::timeout(grace * 3 / 4, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         tracing::warn!("some background work did not end in time; it is taken up at the next start");
     }
@@ -75,7 +75,7 @@ pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// SIGTERM and Ctrl-C stop in good order; a second one stops at once.
+/// SIGTERM and Ctrl-C shut down gracefully; a second one exits at once.
 fn stop_on_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -94,7 +94,7 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output
     })
 }
 
-/// An address that a program on this machine can ask: "all addresses" is none.
+/// An address that clients on this machine can connect to: the unspecified address becomes loopback.
 pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -104,14 +104,14 @@ pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// A text as one word of a shell's command.
+/// Quotes a text as one word of a shell command.
 fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
     if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// What a newcomer needs to go on: the address, the password, the first commands.
-/// The password itself only at a terminal: elsewhere it would be kept in a log.
+/// The welcome for a new user: address, password, first commands. The password is only printed to a terminal: elsewhere
+/// it would end up in a log.
 fn welcome(app: &App, admin: &FirstAdmin, listen: SocketAddr, demo: bool, is_terminal: bool) -> String {
     let address = reachable(listen);
     let settings = app.settings();

@@ -1,5 +1,5 @@
-//! `silo shell`: a shell where the job would be, with its files, variables and limits. On a terminal somebody types; else the
-//! commands come on standard input.
+//! `silo shell`: a shell in a job's container, with its files, variables and limits. Interactive on a terminal; else
+//! commands come from standard input.
 
 mod terminal;
 
@@ -33,7 +33,7 @@ use crate::engine::runtime::Error;
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 
-/// What every image with a shell has.
+/// Present in every image with a shell.
 const SHELL: &str = "/bin/sh";
 
 #[derive(Args)]
@@ -56,7 +56,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
-    // What jobs have, and shells have not.
+    // Options of `silo run` that do not apply to shells.
     if options.job.json && !options.job.dry_run {
         return usage(&anyhow!("--json goes with --dry-run: what a shell prints is its own"));
     }
@@ -103,7 +103,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     speak(machine, plan.container, &stop).await
 }
 
-/// The manifest without what is not given, and the names of that.
+/// The manifest without the inputs that are not given, and their names.
 fn as_given(manifest: &Manifest, request: &Request) -> (Manifest, Vec<String>) {
     fn is_given<V>(name: &str, given: &[(String, V)]) -> bool {
         given.iter().any(|(key, _)| key == name || variable_name(key) == variable_name(name))
@@ -128,7 +128,7 @@ fn as_given(manifest: &Manifest, request: &Request) -> (Manifest, Vec<String>) {
     (manifest, left_out)
 }
 
-/// Makes the job's container one for a shell.
+/// Changes the job's container to run a shell.
 fn open_in(container: &mut Container, program: &[String], is_terminal: bool) {
     let (first, rest) = match program {
         [] => (SHELL.to_owned(), &[][..]),
@@ -159,14 +159,14 @@ async fn speak(machine: &Machine, mut container: Container, stop: &CancellationT
     spoken
 }
 
-/// Passes on what is typed and printed, to the shell's end.
+/// Forwards input and output until the shell exits.
 async fn pass_on(mut session: Session, container: &Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let is_terminal = container.input == Input::Terminal;
-    // Given back when this ends, however it does.
+    // The terminal is restored on drop.
     let _raw = is_terminal.then(Raw::enter).transpose().context("the terminal cannot be set up")?;
     let mut sizes = terminal::sizes()?;
     if let Some((rows, columns)) = terminal::size().filter(|_| is_terminal) {
-        // One that has ended already has none.
+        // Fails if the shell has exited already.
         _ = session.resize(rows, columns).await;
     }
     terminal::feed(session.input.take().context("nobody has taken it")?);
@@ -192,7 +192,7 @@ async fn pass_on(mut session: Session, container: &Container, stop: &Cancellatio
     Ok(Exit::JobFailed)
 }
 
-/// Whether it was stopped before its end.
+/// Forwards the session's output until it ends. Returns whether it was stopped before.
 async fn told(
     session: &mut Session,
     (tell, sizes): (&mpsc::Sender<Event>, &mut mpsc::Receiver<(u16, u16)>),

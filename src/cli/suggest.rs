@@ -1,4 +1,4 @@
-//! What somebody may have meant who mistyped a name.
+//! Suggestions for mistyped names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
-/// The known names that differ least from a word, if that is little: a letter in three, two in seven, or two letters exchanged.
+/// The known names with the least edit distance to a word, if that is small: one letter in three, two in seven, or two
+/// letters exchanged.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     let word = word.to_lowercase();
     let most = (word.chars().count() + 1) / 4;
@@ -16,9 +17,9 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
     near.into_iter().filter(|(distance, _)| Some(*distance) == least).map(|(_, known)| known).collect()
 }
 
-/// The path that differs least from one that is not there, in the same folder.
+/// The path in the same folder that is most similar to a missing one.
 pub(super) fn nearest_path(missing: &Path) -> Option<PathBuf> {
-    /// The most entries that are looked at.
+    /// Limit of directory entries.
     const MOST: usize = 10_000;
     let name = missing.file_name()?.to_str()?;
     let folder = missing.parent()?;
@@ -29,10 +30,10 @@ pub(super) fn nearest_path(missing: &Path) -> Option<PathBuf> {
     Some(folder.join(nearest(name, names.iter().map(String::as_str)).first()?))
 }
 
-/// Makes errors of usage help: with a usage line of what is required, and with better suggestions for a command that does not exist:
-/// clap offers whatever begins alike, and does not know that the command stands below another one.
+/// Improves clap's usage errors: the usage line has only what is required, and suggestions for an unknown command are
+/// better: clap suggests whatever begins alike, and does not know commands of other levels.
 pub(super) fn mend(mut error: Error, program: &Command, words: &[String]) -> Error {
-    // clap's own line has every option that the environment gives, as if it were required.
+    // clap's usage line lists every option that is set in the environment, as if it were required.
     if error.get(ContextKind::Usage).is_some() {
         let named = words.iter().skip(1).take_while(|word| *word != "--");
         let command = named.fold(program, |above, word| above.find_subcommand(word).unwrap_or(above));
@@ -65,7 +66,7 @@ pub(super) fn mend(mut error: Error, program: &Command, words: &[String]) -> Err
     error
 }
 
-/// What helps who gives a job its files as they stand.
+/// The tip for a stray argument, such as a file given without `-i`.
 fn about_stray_argument(error: &Error, words: &[String]) -> Option<String> {
     let Some(ContextValue::String(stray)) = error.get(ContextKind::InvalidArg) else { return None };
     let command = words.get(1).map(String::as_str)?;

@@ -1,5 +1,6 @@
-//! Tables for people: aligned columns without lines. In a pipe nothing is cut. On a terminal a table fits its width: texts are
-//! cut first, then names and paths; what people copy is never cut, but goes to a line of its own; then texts are left out.
+//! Tables for people: aligned columns without lines. In a pipe nothing is cut. On a terminal a table fits its width:
+//! texts are cut first, then names and paths; what people copy is never cut, but goes to a line of its own; then texts
+//! are left out.
 
 use std::fmt;
 use std::iter::once;
@@ -12,16 +13,16 @@ use super::search::is_mark;
 
 /// Blanks between columns.
 const GAP: usize = 2;
-/// Blanks before what belongs to the line above.
+/// Indentation of the second line of a row.
 const INDENT: usize = 2;
-/// The narrowest that a column of words gets, in columns of the terminal, unless it is so.
+/// Least width of a column of texts, in terminal columns, unless its content is narrower.
 const WORDS: usize = 12;
-/// The same for names and paths, as long as something else can give way.
+/// Least width of names and paths, as long as other columns can shrink.
 const NAME: usize = 24;
-/// The same where nothing else can.
+/// Least width of names and paths if nothing else can shrink.
 const SHORT_NAME: usize = 8;
 
-/// How a column gives way where the terminal is too narrow.
+/// How a column shrinks if the terminal is too narrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
     Whole,
@@ -30,37 +31,37 @@ enum Fit {
     Copied,
 }
 
-/// A column with what stands above it.
+/// A column with its heading.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
     head: &'static str,
     fit: Fit,
 }
 
-/// Numbers, times and states: short, and nothing when they are cut.
+/// Numbers, times and states: short, and never cut.
 pub(super) const fn whole(head: &'static str) -> Column {
     Column { head, fit: Fit::Whole }
 }
 
-/// Texts: they are cut first, at their end; the last of them is left out first.
+/// Texts: cut first, at their end; the last one is left out first.
 pub(super) const fn words(head: &'static str) -> Column {
     Column { head, fit: Fit::Words }
 }
 
-/// Names and paths, which differ in how they begin and end: cut in the middle.
+/// Names and paths, which differ at both ends: cut in the middle.
 pub(super) const fn name(head: &'static str) -> Column {
     Column { head, fit: Fit::Name }
 }
 
-/// What people copy; one column of a table at most.
+/// Values that people copy, never cut; at most one column of a table.
 pub(super) const fn copied(head: &'static str) -> Column {
     Column { head, fit: Fit::Copied }
 }
 
-/// A table as it is shown.
+/// A table laid out.
 pub(super) struct Table {
     pub head: String,
-    /// Each of one line, or of two.
+    /// Each of one or two lines.
     pub rows: Vec<String>,
 }
 
@@ -76,7 +77,7 @@ pub(super) fn table<const N: usize>(columns: [Column; N], rows: impl IntoIterato
     table_within(terminal_width(), columns, rows)
 }
 
-/// The same for a width in columns; `None`: as wide as it gets.
+/// A table for a width in columns; `None`: unlimited.
 pub(super) fn table_within<const N: usize>(
     width: Option<usize>,
     columns: [Column; N],
@@ -89,17 +90,17 @@ pub(super) fn table_within<const N: usize>(
     Table { head: layout.row(&heads), rows: rows.iter().map(|row| layout.row(row)).collect() }
 }
 
-/// How wide columns are, and where they stand.
+/// Widths and positions of the columns.
 struct Layout<const N: usize> {
     columns: [Column; N],
     /// `None`: left out.
     widths: [Option<usize>; N],
-    /// The column with a line of its own.
+    /// The column on a line of its own.
     apart: Option<usize>,
 }
 
 impl<const N: usize> Layout<N> {
-    /// The first that fits, from nothing given up to all that can be.
+    /// The first layout that fits, from the full one to the most reduced.
     fn fitting(width: usize, columns: [Column; N], natural: [usize; N]) -> Self {
         let copied = columns.iter().position(|column| column.fit == Fit::Copied);
         let texts = columns.iter().filter(|column| column.fit == Fit::Words).count();
@@ -109,7 +110,8 @@ impl<const N: usize> Layout<N> {
         tries.find(|layout| layout.width() <= width).unwrap_or(last)
     }
 
-    /// With a column apart, and so many of the last texts left out; the others cut as far as is needed, and can be.
+    /// A layout with one column apart, and the last texts left out; the others are cut as far as necessary and
+    /// possible.
     fn cut_to(
         width: usize,
         columns: [Column; N],
@@ -133,17 +135,17 @@ impl<const N: usize> Layout<N> {
         layout
     }
 
-    /// Columns in a line with others, with their widths.
+    /// Columns on the common line, with their widths.
     fn line(&self) -> impl Iterator<Item = (usize, usize)> {
         (0..N).filter(|at| self.apart != Some(*at)).filter_map(|at| Some((at, self.widths[at]?)))
     }
 
-    /// The first column stands above the others, any other below them.
+    /// If the first column is apart, it is above the others, which are indented; another one is below them.
     fn indent(&self) -> usize {
         if self.apart == Some(0) { INDENT } else { 0 }
     }
 
-    /// Of the line of columns; how long the others are is not ours to choose.
+    /// Width of the common line; that of the column apart cannot be reduced.
     fn width(&self) -> usize {
         let widths = self.line().map(|(_, width)| width + GAP).sum::<usize>();
         self.indent() + widths.saturating_sub(GAP)
@@ -169,17 +171,17 @@ impl<const N: usize> Layout<N> {
     }
 }
 
-/// A text cut to a width, with `…` in place of its end. What has no width and stands for marks stays.
+/// Cuts a text to a width, with `…` at its end. Zero-width placeholders are kept.
 pub(super) fn cut(text: &str, width: usize) -> String {
     cut_but(text, width, 0)
 }
 
-/// A text cut to a width, with `…` in its middle.
+/// Cuts a text to a width, with `…` in its middle.
 pub(super) fn cut_in_the_middle(text: &str, width: usize) -> String {
     cut_but(text, width, width.saturating_sub(1) / 2)
 }
 
-/// A text cut to a width, which ends with so many columns of its end.
+/// Cuts a text to a width, but keeps this many columns of its end.
 fn cut_but(text: &str, width: usize, end: usize) -> String {
     let whole = text.width();
     if whole <= width {
@@ -200,21 +202,21 @@ fn cut_but(text: &str, width: usize, end: usize) -> String {
     kept
 }
 
-/// A text cut to what a line on standard error has left beside so many columns. Where that is no terminal, nothing is cut.
+/// Cuts a text to what is left beside `taken` columns of a line on standard error. Without a terminal, nothing is cut.
 pub(super) fn cut_beside(taken: usize, text: &str) -> String {
     match width_of(std::io::stderr()) {
-        // The last column stays free: some terminals begin a new line behind it.
+        // The last column stays empty: some terminals wrap after it.
         Some(width) => cut(text, width.saturating_sub(taken + 1)),
         None => text.to_owned(),
     }
 }
 
-/// Columns of the terminal that standard output is; `None` where it is none.
+/// Width of standard output in columns; `None` if it is no terminal.
 pub(super) fn terminal_width() -> Option<usize> {
     width_of(std::io::stdout())
 }
 
-/// Columns of a terminal; `None` where it is none, or does not say.
+/// Width of a terminal in columns; `None` for other streams, or if unknown.
 pub(super) fn width_of(stream: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)

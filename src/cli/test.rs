@@ -1,4 +1,4 @@
-//! `silo test`: a job's cases, each run as `silo run` would and held against what it should give.
+//! `silo test`: runs a job's cases as `silo run` would, and compares the results with the expected ones.
 
 mod case;
 mod report;
@@ -72,7 +72,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Continue(subject) => subject,
         Break(exit) => return Ok(exit),
     };
-    // The folder goes with its handle.
+    // The folder is removed on drop.
     let scratch = tempfile::tempdir().context("a folder for outputs cannot be made")?;
     let root = options.output.clone().unwrap_or_else(|| scratch.path().join("runs"));
     if options.job.dry_run {
@@ -110,8 +110,8 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(report::exit(&ended))
 }
 
-/// The cases stand beside the manifest, if nothing else is said; or one does in `data`, as Cumulus has it. What is named and not
-/// there may be a case of the job's.
+/// By default `cases` beside the manifest; or `data`, as in Cumulus. A given name that is no path may be a case of the
+/// job.
 fn folder_of_cases(options: &Options) -> anyhow::Result<PathBuf> {
     let job = Path::new(&options.job.image);
     let job = if job.is_dir() { job } else { Path::new("") };
@@ -132,7 +132,7 @@ fn folder_of_cases(options: &Options) -> anyhow::Result<PathBuf> {
 
 async fn one(options: &Options, subject: &Subject, case: &Case, root: &Path, stop: &Stop) -> anyhow::Result<Ended> {
     if let Some(output) = test_output(options, case) {
-        // What an earlier test has left.
+        // Outputs of an earlier test.
         match fs::remove_dir_all(&output) {
             Err(why) if why.kind() != ErrorKind::NotFound => return Err(why).with_context(|| shown(&output)),
             _ => {}
@@ -149,7 +149,7 @@ async fn one(options: &Options, subject: &Subject, case: &Case, root: &Path, sto
     Ok(ended)
 }
 
-/// Says what would be run for each case, as a line for a shell. Nothing is run, so nothing is said of whether it passes.
+/// Prints the plan of each case as a shell command. Nothing runs, so there is no verdict.
 fn dry_run(options: &Options, subject: &Subject, cases: &[Case], root: &Path) -> anyhow::Result<Exit> {
     let (mut told, mut exit) = (Vec::new(), Exit::Done);
     for case in cases {
@@ -176,12 +176,12 @@ fn dry_run(options: &Options, subject: &Subject, cases: &[Case], root: &Path) ->
     Ok(exit)
 }
 
-/// Where the output of a case stays, where nothing else was asked for.
+/// The output folder of a case with loose files, unless another one is given.
 fn test_output(options: &Options, case: &Case) -> Option<PathBuf> {
     case.test_output().filter(|_| options.output.is_none())
 }
 
-/// What a case gives to its job, or everything that is in the way.
+/// Request and plan of a case, or all problems.
 fn planned(options: &Options, subject: &Subject, case: &Case, root: &Path) -> Result<(Request, Plan), Vec<String>> {
     let Subject { image, manifest, machine } = subject;
     let folder = match test_output(options, case) {
@@ -205,7 +205,7 @@ fn planned(options: &Options, subject: &Subject, case: &Case, root: &Path) -> Re
     }
 }
 
-/// Loose files as an input takes them.
+/// Loose files in the form that the input takes.
 fn given_to(manifest: &Manifest, input: &str, loose: &Source) -> Vec<(String, Source)> {
     let is_multiple = manifest.job.interface.inputs.files.iter().any(|it| it.name == input && it.multiple);
     match loose {
@@ -232,7 +232,7 @@ async fn run_one(
     record
 }
 
-/// Holds a run against its case.
+/// Compares a run with its case.
 fn judge(options: &Options, case: &Case, record: &Record, output: &Path) -> anyhow::Result<Ended> {
     let exit_code = record.attempts.last().and_then(|attempt| attempt.exit_code);
     let error = record.error.as_ref();
@@ -253,7 +253,7 @@ fn judge(options: &Options, case: &Case, record: &Record, output: &Path) -> anyh
         return Ok(Ended::new(case, Outcome::Updated, Vec::new()));
     }
     if !expected.is_dir() {
-        // Of a run that fails nothing needs to be expected.
+        // A case of a run that fails needs no expected outputs.
         let told = format!("{} is not there: write it, or let --update do it", shown(&expected));
         return Ok(if name.is_some() {
             Ended::new(case, Outcome::Passed, Vec::new())

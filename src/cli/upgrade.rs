@@ -32,7 +32,7 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// What `--json` gives.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Outcome<'a> {
     from: &'a str,
@@ -82,9 +82,9 @@ fn text(file: &ManifestFile) -> anyhow::Result<&str> {
     str::from_utf8(&file.bytes).with_context(|| format!("{} cannot be upgraded: it is not UTF-8", file.name))
 }
 
-/// Puts the new manifest where the old one is, and keeps the old one beside it.
+/// Replaces the manifest, and keeps the old one beside it.
 fn write_back(path: &Path, old: &[u8], upgraded: &Upgraded) -> anyhow::Result<()> {
-    // A link stays one: the file that it leads to is written.
+    // A symlink is kept: its target is replaced.
     let path = path.canonicalize().with_context(|| format!("{} cannot be written", shown(path)))?;
     let cannot = || format!("{} cannot be written", shown(&path));
     let permissions = fs::metadata(&path).with_context(cannot)?.permissions();
@@ -100,7 +100,7 @@ fn write_back(path: &Path, old: &[u8], upgraded: &Upgraded) -> anyhow::Result<()
     manifest_file::replace(&path, upgraded.manifest.as_bytes(), permissions).with_context(cannot)
 }
 
-/// What was done, and what is left to do.
+/// Changes made, and what remains to do.
 fn for_people(file: &ManifestFile, upgraded: &Upgraded, report: &Report) -> String {
     let name = &file.name;
     let mut said = String::new();
@@ -119,7 +119,7 @@ fn for_people(file: &ManifestFile, upgraded: &Upgraded, report: &Report) -> Stri
     }
     if !report.problems.is_empty() {
         let renderer = render::renderer(&stderr());
-        // Places are those of the new text, which that file may never hold.
+        // Positions refer to the new text, which may never be written.
         let name = if upgraded.changes.is_empty() { name } else { &format!("{name} (upgraded)") };
         said += "\n";
         said += &render::problems(&renderer, name, upgraded.manifest.as_bytes(), report);

@@ -51,7 +51,7 @@ impl ValueEnum for Profile {
     }
 }
 
-/// A report among others.
+/// A report in an array of several.
 #[derive(Serialize)]
 struct Judged<'a> {
     file: &'a str,
@@ -110,7 +110,7 @@ fn for_people(file: &ManifestFile, report: &Report) -> String {
     format!("{problems}{}\n{hint}", render::summary(&file.name, report))
 }
 
-/// The one report, or an array; nothing when the one path could not be read.
+/// The single report, or an array; empty if the only path could not be read.
 fn as_json(judged: &[(String, Report)], only_one: bool) -> anyhow::Result<String> {
     match judged {
         [(_, report)] if only_one => render::json_line(report),

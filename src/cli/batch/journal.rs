@@ -1,5 +1,5 @@
-//! Which rows have ended, and how: `batch.jsonl`, a line a row, the last one counts. It is locked while a batch runs, and
-//! what a kill left half-written is passed over. Blocking.
+//! The journal of a batch, `batch.jsonl`: one line per ended row; the last line of a row counts. It is locked while a
+//! batch runs, and lines that a kill left incomplete are skipped. Blocking.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,23 +16,23 @@ use crate::lock::FileLock;
 
 const FILE_NAME: &str = "batch.jsonl";
 
-/// A row that has ended.
+/// An ended row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Entry {
     pub row: usize,
     pub state: Status,
-    /// The error's name.
+    /// Name of the error.
     pub error: Option<String>,
-    /// The container's.
+    /// Exit code of the container.
     pub exit_code: Option<i64>,
-    /// Where all is, in the batch's.
+    /// Folder of the row, relative to the batch's folder.
     pub folder: String,
     pub seconds: f64,
     pub finished: DateTime<Utc>,
-    /// The image's id.
+    /// Id of the image.
     pub image: String,
-    /// A digest of what the row was given.
+    /// Digest of the row's inputs and container.
     pub given: String,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Journal {
     _lock: FileLock,
 }
 
-/// Why a folder is not to be written to: it holds something, and nothing of a batch.
+/// Why a folder must not be written to: it is not empty, and has no journal.
 pub(super) fn refuses(root: &Path) -> Option<String> {
     let is_free = match fs::read_dir(root) {
         Ok(mut entries) => entries.next().is_none() || root.join(FILE_NAME).is_file(),
@@ -54,10 +54,10 @@ pub(super) fn refuses(root: &Path) -> Option<String> {
 }
 
 impl Journal {
-    /// Opens it, or begins it.
+    /// Opens and locks the journal; creates it if necessary.
     ///
     /// # Errors
-    /// Another process has it, or the disk refuses.
+    /// Another process has locked it, or an I/O error.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(FILE_NAME);
         let written = || format!("{} cannot be written", shown(&path));
@@ -75,14 +75,14 @@ impl Journal {
         Ok(Self { root: root.to_owned(), file, last, _lock: lock })
     }
 
-    /// How a row ended, if it was successful with this image and these inputs, and what it left is still there.
+    /// The entry of a row that succeeded with this image and these inputs, and whose folder still exists.
     pub fn done(&self, row: usize, image: &str, given: &str) -> Option<&Entry> {
         let entry = self.last.get(&row)?;
         let is_same = entry.state == Status::Successful && entry.image == image && entry.given == given;
         (is_same && self.root.join(&entry.folder).join("job.json").is_file()).then_some(entry)
     }
 
-    /// Adds a row; it is on the disk then.
+    /// Appends an entry; it is synced to disk on return.
     pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');

@@ -1,4 +1,4 @@
-//! How the rows of a batch went, for people and as JSON.
+//! Results of a batch's rows, for people and as JSON.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,18 +10,18 @@ use crate::cli::Exit;
 use crate::cli::render::tame;
 use crate::cli::table::{name, table, whole, words};
 
-/// How a row stands.
+/// State of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum State {
     Successful,
     Failed,
-    /// Stopped while it ran.
+    /// Stopped while running.
     Dismissed,
-    /// It was successful in an earlier batch.
+    /// Successful in an earlier run of the batch.
     DoneBefore,
     NotBegun,
-    /// It cannot be run.
+    /// The row is invalid, and was not run.
     Bad,
 }
 
@@ -38,26 +38,26 @@ impl State {
     }
 }
 
-/// A row.
+/// Result of one row.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Line {
     pub row: usize,
-    /// Where it begins in its file.
+    /// Line of its file where it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     pub state: State,
     pub error: Option<String>,
     pub exit_code: Option<i64>,
     pub seconds: Option<f64>,
-    /// In the batch's.
+    /// Relative to the batch's folder.
     pub folder: Option<String>,
-    /// Why it is bad, a sentence each.
+    /// Problems of an invalid row, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_run: Option<String>,
-    /// What a shell is told of it.
+    /// Exit code of the command for this row.
     #[serde(skip)]
     pub exit: Exit,
 }
@@ -78,7 +78,7 @@ impl Line {
         }
     }
 
-    /// Of a row that has ended.
+    /// Result of an ended row.
     pub fn ended(entry: &Entry, line: Option<u64>, state: State, exit: Exit) -> Self {
         Self {
             error: entry.error.clone(),
@@ -90,13 +90,13 @@ impl Line {
         }
     }
 
-    /// As people are told where a row is.
+    /// Position of the row, for messages.
     pub fn place(&self) -> String {
         self.line.map_or_else(|| format!("row {}", self.row), |line| format!("row {} (line {line})", self.row))
     }
 }
 
-/// What is wrong with bad rows, each fault once, in the order of the rows.
+/// Problems of invalid rows, each once, in the order of the rows.
 pub(super) fn complaints(bad: &[Line]) -> String {
     let mut faults: Vec<&str> = Vec::new();
     let mut rows: HashMap<&str, Vec<&Line>> = HashMap::new();
@@ -113,9 +113,9 @@ pub(super) fn complaints(bad: &[Line]) -> String {
     faults.iter().map(line).collect()
 }
 
-/// Where rows are; neighbours are told as from where to where.
+/// Positions of rows; consecutive rows are given as a range.
 fn places(rows: &[&Line]) -> String {
-    /// So many are told.
+    /// Limit of ranges listed.
     const MOST: usize = 10;
     if let [only] = rows {
         return only.place();
@@ -132,7 +132,7 @@ fn places(rows: &[&Line]) -> String {
     format!("rows {}{more}", told.join(", "))
 }
 
-/// All of it.
+/// The report as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report<'a> {
@@ -141,7 +141,7 @@ pub(super) struct Report<'a> {
     pub rows: &'a [Line],
 }
 
-/// For people; folders are those in the batch's.
+/// The report for people; folders are relative to the batch's.
 pub(super) fn drawn(lines: &[Line]) -> String {
     let rows = lines.iter().map(|line| {
         [
@@ -156,7 +156,7 @@ pub(super) fn drawn(lines: &[Line]) -> String {
     format!("{}\n", table(columns, rows))
 }
 
-/// An error's name, with the exit code where there is one.
+/// Name of the error, with the exit code if there is one.
 pub(super) fn error(line: &Line) -> String {
     match (&line.error, line.exit_code) {
         (Some(name), Some(code)) => format!("{name} ({code})"),
@@ -165,7 +165,7 @@ pub(super) fn error(line: &Line) -> String {
     }
 }
 
-/// How many rows stand how, in a sentence.
+/// Number of rows in each state, as a sentence.
 pub(super) fn summary(lines: &[Line]) -> String {
     let states = [State::Successful, State::DoneBefore, State::Failed, State::Dismissed, State::NotBegun, State::Bad];
     let counted = states.into_iter().filter_map(|state| {

@@ -1,4 +1,4 @@
-//! What the rows of a batch are given: read from CSV (RFC 4180), JSON Lines or a folder, and looked up on the disk.
+//! Inputs of a batch's rows, read from CSV (RFC 4180), JSON Lines or a folder, with their files looked up on disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,31 +18,31 @@ use crate::engine::request::{JsonValue, Request, Source};
 use crate::seed::environment::variable_name;
 use crate::seed::model::Manifest;
 
-/// The most bytes of a file of rows.
+/// Size limit of a file of rows, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// The most rows.
+/// Limit of rows.
 const MAX_ROWS: usize = 100_000;
-/// So many unknown columns are named.
+/// Limit of names listed in a message.
 const MAX_NAMED: usize = 20;
 
-/// A row.
+/// A row as read.
 pub(super) struct Row {
     /// From 1, without the header and blank lines.
     pub number: usize,
-    /// Where it begins in its file, from 1.
+    /// Line of its file where it begins, from 1.
     pub line: Option<u64>,
-    /// Or why nothing of it can be meant.
+    /// The inputs, or why the row cannot be parsed.
     pub given: Result<Given, String>,
 }
 
-/// All rows.
+/// The rows of a file or folder.
 pub(super) struct Rows {
     pub rows: Vec<Row>,
-    /// What is wrong with all of them.
+    /// A problem of the file that affects all rows.
     pub fault: Option<anyhow::Error>,
 }
 
-/// What a row gives to the job.
+/// Inputs of a row.
 #[derive(Default)]
 pub(super) struct Given {
     files: Vec<(String, Source)>,
@@ -52,7 +52,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// What all rows are given with what this one gives, which goes before.
+    /// The common request with the row's inputs, which take precedence, and the row's problems.
     pub fn asked(self, all: &Request) -> Asked {
         Asked { request: self.added_to(all), problems: self.problems, unusable: self.unusable }
     }
@@ -67,7 +67,7 @@ impl Given {
         request
     }
 
-    /// What people know the row by: its files, or else its values.
+    /// Name of the row for people: its files, or else its values.
     pub fn name(&self) -> String {
         let files = self.files.iter().map(|(_, source)| match source {
             Source::File(file) => file.name.clone(),
@@ -82,10 +82,10 @@ impl Given {
     }
 }
 
-/// The rows of a file: JSON Lines by the name `.jsonl` or `.ndjson`, else CSV.
+/// Reads the rows of a file: JSON Lines if its name ends in `.jsonl` or `.ndjson`, else CSV.
 ///
 /// # Errors
-/// It cannot be read, or nothing of it can be meant.
+/// The file cannot be read, or has no valid header or rows.
 pub(super) fn of_file(path: &Path, manifest: &Manifest) -> anyhow::Result<Rows> {
     let name = shown(path);
     let text = read(path).with_context(|| name.clone())?;
@@ -113,10 +113,10 @@ fn read(path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// A row for each file of a folder, by name; folders in it and names that begin with a dot are not meant.
+/// One row for each file of a folder, sorted by name; subfolders and names that begin with a dot are skipped.
 ///
 /// # Errors
-/// The folder cannot be read, or it is not clear which input the files are for.
+/// The folder cannot be read, or the input is ambiguous.
 pub(super) fn of_folder(path: &Path, manifest: &Manifest, all: &Request) -> anyhow::Result<Rows> {
     let input = input_of_folder(manifest, all)?;
     let Source::Folder { files, .. } = survey(path)? else { bail!("{} is not a folder", shown(path)) };
@@ -128,8 +128,8 @@ pub(super) fn of_folder(path: &Path, manifest: &Manifest, all: &Request) -> anyh
     Ok(Rows { rows, fault: None })
 }
 
-/// As Seed CLI has it: the one required input that takes a file. One that gets a file for all rows is out of it; where none is
-/// required, the first optional one.
+/// The input that a folder's files are for, as in Seed CLI: the only required input of a single file, not counting
+/// inputs that get a file for all rows; if none is required, the first optional one.
 fn input_of_folder(manifest: &Manifest, all: &Request) -> anyhow::Result<String> {
     let is_given = |name: &str| all.files.iter().any(|(given, _)| variable_name(given) == variable_name(name));
     let single = || manifest.job.interface.inputs.files.iter().filter(|it| !it.multiple && !is_given(&it.name));
@@ -145,7 +145,7 @@ fn input_of_folder(manifest: &Manifest, all: &Request) -> anyhow::Result<String>
     }
 }
 
-/// The inputs that a column or a member can name.
+/// The inputs that a column or a JSON member can name.
 struct Inputs<'m> {
     names: HashMap<&'m str, Input>,
     variables: HashMap<String, Input>,
@@ -172,7 +172,7 @@ impl<'m> Inputs<'m> {
         }
     }
 
-    /// By the name as it is, or spelled as its variable.
+    /// Finds an input by its name, or by the name of its environment variable.
     fn find(&self, name: &str) -> Option<Input> {
         self.names.get(name).or_else(|| self.variables.get(&variable_name(name))).copied()
     }
@@ -182,12 +182,12 @@ type Columns = Vec<Option<(String, Input)>>;
 
 struct Reader<'a> {
     inputs: Inputs<'a>,
-    /// From which relative paths count.
+    /// Base of relative paths.
     folder: &'a Path,
 }
 
 impl Reader<'_> {
-    /// The rows, and what is wrong with the first line.
+    /// The rows, and the problem of the header, if any.
     fn csv(&self, text: &str) -> anyhow::Result<(Vec<Row>, Option<String>)> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
         let (columns, fault) = self.columns(reader.headers()?)?;
@@ -200,7 +200,7 @@ impl Reader<'_> {
         Ok((rows, fault))
     }
 
-    /// What each column is for; `None`: nobody knows, which is told besides.
+    /// The input of each column, `None` if unknown; and the problem of the header, if any.
     fn columns(&self, header: &StringRecord) -> anyhow::Result<(Columns, Option<String>)> {
         ensure!(!header.is_empty(), "it is empty: its first line names inputs ({})", self.inputs.known);
         let mut unknown = Vec::new();
@@ -269,7 +269,7 @@ impl Reader<'_> {
                     let why = format!("the job has no such input; it has: {}.", self.inputs.known);
                     row.given.problems.push(problem(PlanCode::Unknown, &name, why));
                 }
-                // As if it were not there.
+                // `null` is the same as an absent member.
                 (_, Value::Null) => {}
                 (Some(Input::Json), value) => row.given.json.push((name, JsonValue::Value(value))),
                 (Some(Input::File { .. }), Value::String(path)) => row.file(&name, &path),
@@ -285,7 +285,7 @@ impl Reader<'_> {
     }
 }
 
-/// A row that is being read.
+/// A row while it is read.
 struct GivenRow<'a> {
     folder: &'a Path,
     given: Given,
@@ -303,7 +303,8 @@ impl<'a> GivenRow<'a> {
         }
     }
 
-    /// Paths count from the folder of the rows' file. Seed CLI counted from the present one: what is only there is meant.
+    /// Relative paths start at the folder of the rows' file. Seed CLI used the current directory: it is the fallback if
+    /// the file exists only there.
     fn found(&self, path: &str) -> PathBuf {
         let (beside, here) = (self.folder.join(path), PathBuf::from(path));
         if !beside.exists() && here.exists() { here } else { beside }

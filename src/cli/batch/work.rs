@@ -1,4 +1,4 @@
-//! The containers of a batch: some at a time, a line in the journal for each that has ended.
+//! Runs the rows of a batch, some concurrently, and writes a journal entry for each that has ended.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ use crate::engine::record::{Record, Status};
 use crate::engine::runtime::Runtime as _;
 use crate::seed::model::Manifest;
 
-/// What all rows have in common.
+/// State that all rows share.
 pub(super) struct Work<'a> {
     pub options: &'a Options,
     pub manifest: &'a Manifest,
@@ -32,12 +32,12 @@ pub(super) struct Work<'a> {
     pub journal: Mutex<Journal>,
     pub owner: Owner,
     pub stop: &'a Stop,
-    /// When no more rows are to be begun.
+    /// Cancelled when no more rows may start.
     pub halt: CancellationToken,
     pub bar: ProgressBar,
 }
 
-/// Counts rows; drawn on standard error, and only on a terminal.
+/// Progress bar of rows; drawn on standard error, and only on a terminal.
 pub(super) fn bar(rows: usize, quiet: bool) -> ProgressBar {
     if quiet {
         return ProgressBar::hidden();
@@ -48,10 +48,10 @@ pub(super) fn bar(rows: usize, quiet: bool) -> ProgressBar {
 }
 
 impl Work<'_> {
-    /// Runs the rows, in any order.
+    /// Runs the rows, in no particular order.
     ///
     /// # Errors
-    /// The disk refuses. What runs then is run to its end.
+    /// An I/O error. Rows that have started are run to their end.
     pub async fn all(&self, rows: &[Planned]) -> anyhow::Result<Vec<Line>> {
         let mut failures = 0;
         let mut first_error = None;
@@ -78,7 +78,7 @@ impl Work<'_> {
         first_error.map_or(Ok(lines), Err)
     }
 
-    /// Tells of it, and ends the batch where the others would fail too.
+    /// Reports a failed row, and stops starting rows if the others would fail too.
     async fn failed(&self, line: &Line) {
         if !self.options.job.quiet {
             let folder = line.folder.as_ref().map(|folder| shown(&self.root.join(folder))).unwrap_or_default();
@@ -95,7 +95,7 @@ impl Work<'_> {
         }
         let root = &row.request.folder.root;
         keep_aside(root).with_context(|| format!("{} cannot be moved", shown(root)))?;
-        // It was planned before; to keep all plans would take much memory.
+        // Planned a second time: keeping the plans of all rows would take much memory.
         let plan = plan(self.manifest, &row.request).map_err(|_| anyhow!("row {} can be run no more", row.number))?;
         let (tell, watching) = watch(row.request.image.as_str(), Show::Nothing);
         let id = format!("{}-{}", self.owner.id(), row.number);
@@ -108,7 +108,7 @@ impl Work<'_> {
             Status::Dismissed => State::Dismissed,
             _ => State::Failed,
         };
-        // One that was stopped has not ended: it is run again.
+        // A stopped row gets no entry, so that it is run again.
         if state != State::Dismissed {
             let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
             journal.write(&entry).context("batch.jsonl cannot be written")?;
@@ -132,7 +132,7 @@ impl Work<'_> {
     }
 }
 
-/// What an earlier run of a row has left gets a number, and is kept: it may be somebody's result.
+/// Renames what an earlier run of a row left, by a numbered suffix: it may be a result that is still needed.
 fn keep_aside(folder: &Path) -> io::Result<()> {
     if fs::symlink_metadata(folder).is_err() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The files of a new job beside its manifest: a Dockerfile, a program, and a case.
+//! Files of a new job beside its manifest: a Dockerfile, a program, and a case.
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -12,25 +12,25 @@ use crate::cli::manifest_file::{create, shown};
 use crate::engine::disk::file_ending;
 use crate::seed::starter::{Answers, EXAMPLE_THRESHOLD, threshold};
 
-/// What the example's input file says.
+/// Content of the example's input file.
 const EXAMPLE: &str = "An example.\n";
 
-/// What becomes of a file that is wanted.
+/// A file to write unless it exists.
 struct Wanted {
     path: PathBuf,
     text: String,
     is_program: bool,
 }
 
-/// Whether somebody has begun a project there already.
+/// Whether the folder has a project already.
 pub(super) fn is_begun(folder: &Path) -> bool {
     folder.join("Dockerfile").symlink_metadata().is_ok()
 }
 
-/// Writes the files; those that are there already stay as they are. Gives the names of what was made.
+/// Writes the files that do not exist yet; returns their names.
 ///
 /// # Errors
-/// The disk refuses.
+/// An I/O error.
 pub(super) fn write(folder: &Path, answers: &Answers) -> anyhow::Result<Vec<String>> {
     let mut made = Vec::new();
     for Wanted { path, text, is_program } in files(answers) {

@@ -1,5 +1,4 @@
-//! `silo init --from`: a manifest for an image that others have made, whose entry point takes a folder of files and a folder for
-//! what it writes.
+//! `silo init --from`: a manifest for an existing image whose entry point takes an input folder and an output folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use crate::cli::manifest_file::{create, shown};
 use crate::cli::render::tame;
 use crate::seed::image_reference::ImageReference;
 
-/// What is wrapped.
+/// The image to wrap.
 pub(super) enum Wrapped {
     /// A Dockerfile in the folder.
     Dockerfile(PathBuf),
@@ -19,7 +18,7 @@ pub(super) enum Wrapped {
 
 impl Wrapped {
     /// # Errors
-    /// There is no such file, and it can be the name of no image.
+    /// `from` is neither an existing file nor a valid image reference.
     pub(super) fn find(from: &str, folder: &Path) -> anyhow::Result<Self> {
         let given = Path::new(from);
         for path in [given.to_owned(), folder.join(given)] {
@@ -34,10 +33,10 @@ impl Wrapped {
         }
     }
 
-    /// Makes what is missing beside the manifest. Gives the names of what was made, and how the image is built.
+    /// Writes the missing files beside the manifest. Returns their names, and the command that builds the image.
     ///
     /// # Errors
-    /// The disk refuses, or the Dockerfile cannot be read.
+    /// An I/O error, also on reading the Dockerfile.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<(Vec<String>, String)> {
         match self {
             Self::Image(image) => {

@@ -1,4 +1,4 @@
-//! What people see of a job while it runs: what it prints, as it prints it, and what is done for it, on standard error.
+//! Shows a running job: its output as it comes, and the progress of its phases on standard error.
 
 use std::collections::HashMap;
 use std::io::{Write, stderr, stdout};
@@ -20,29 +20,29 @@ use crate::engine::attempt::Event;
 use crate::engine::record::Phase;
 use crate::engine::runtime::{PullProgress, Stream};
 
-/// How many events may wait for a slow terminal.
+/// Capacity of the channel of events, for slow terminals.
 const WAITING: usize = 64;
-/// Columns of the time that something takes.
+/// Columns of the elapsed time.
 const ELAPSED: usize = 8;
 
-/// Where what a job prints goes.
+/// Where a job's output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Show {
-    /// Each stream to its own.
+    /// Each stream to the same stream of this process.
     Both,
-    /// Standard output is for something else.
+    /// All to standard error: standard output is used otherwise.
     OnStderr,
-    /// Not what the job prints, only what is done for it.
+    /// No output of the job, only progress.
     Progress,
     Nothing,
 }
 
-/// Shows events until all of their senders are gone.
+/// Shows events until all senders are dropped.
 pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
     let mut pull = Bar::new("Pulling", name, show);
     let mut doing = JobProgress { name: tame(name), show, what: "", since: Instant::now(), spinner: None };
-    // A terminal that is stopped stops its writer: on a thread of its own, so that signals are heard all the same.
+    // A paused terminal blocks its writer; on a thread of its own, this does not delay signals.
     let watching = tokio::task::spawn_blocking(move || {
         while let Some(event) = told.blocking_recv() {
             match event {
@@ -63,7 +63,7 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, Joi
                     stderrln!("The engine answers again");
                     doing.draw();
                 }
-                // Whoever reads may have seen enough; the job goes on.
+                // A closed pipe is ignored; the job goes on.
                 Event::Output(chunk) => {
                     doing.hide();
                     _ = match (show, chunk.stream) {
@@ -71,7 +71,7 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, Joi
                         (Show::Both, Stream::Stdout) => write(stdout().lock(), &chunk.bytes),
                         _ => write(stderr().lock(), &chunk.bytes),
                     };
-                    // A line that is not ended must not be drawn over.
+                    // The spinner must not overwrite an incomplete line.
                     if show == Show::Progress || chunk.bytes.ends_with(b"\n") {
                         doing.draw();
                     }
@@ -84,7 +84,7 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, Joi
     (tell, watching)
 }
 
-/// What is done for a job, with the time that it has taken. Only a terminal is shown it.
+/// Spinner with the current phase and its elapsed time. Drawn on a terminal only.
 struct JobProgress {
     name: String,
     show: Show,
@@ -100,7 +100,7 @@ impl JobProgress {
             Phase::Stage => "Making inputs ready for",
             Phase::Main => "Running",
             Phase::Capture => "Reading what was left by",
-            // The pull has a bar of its own.
+            // Pulls have their own progress bar.
             _ => return,
         };
         self.since = Instant::now();
@@ -121,7 +121,7 @@ impl JobProgress {
         });
     }
 
-    /// Until it is drawn again.
+    /// Hides the spinner until it is drawn again.
     fn hide(&mut self) {
         if let Some(spinner) = self.spinner.take() {
             spinner.finish_and_clear();
@@ -134,9 +134,9 @@ fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
     to.flush()
 }
 
-/// The progress of a pull or push. Only a terminal is shown more than the beginning.
+/// Progress of a pull or push. Without a terminal, only its start is shown.
 pub(in crate::cli) struct Bar {
-    /// As in `Pulling`.
+    /// For example `Pulling`.
     doing: &'static str,
     image: String,
     show: Show,
@@ -165,7 +165,7 @@ impl Bar {
         });
         let layer = progress.layer.unwrap_or_default();
         if let (Some(bytes), "Downloading" | "Pushing") = (progress.bytes, progress.status.as_str()) {
-            // Where no layer is named, what is told is how far the present one is.
+            // A status without a layer is about the current one.
             self.layers.insert(layer, bytes);
         }
         let (done, all) = self.layers.values().fold((0, 0), |(done, all), (d, a)| (done + d, all + a));
@@ -181,8 +181,8 @@ impl Bar {
     }
 }
 
-/// What Ctrl-C, SIGTERM and SIGHUP mean: the first stops, and there may be a container to stop first; the second of a kind
-/// kills the container; the third ends this program as it is.
+/// Handler of Ctrl-C, SIGTERM and SIGHUP: the first signal stops, with a grace period for a running container; the
+/// second of the same kind kills the container; the third exits at once.
 #[derive(Clone)]
 pub(in crate::cli) struct Stop {
     stop: CancellationToken,
@@ -199,7 +199,7 @@ impl Deref for Stop {
 }
 
 impl Stop {
-    /// Comes back when containers are to be killed. Says at the first signal how long that may take, once for all jobs.
+    /// Returns when containers must be killed. At the first signal, prints the grace period, once for all jobs.
     pub(in crate::cli) async fn killed(&self, grace: Duration) {
         self.stop.cancelled().await;
         if !self.told.swap(true, Ordering::Relaxed) {

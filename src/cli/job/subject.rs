@@ -1,4 +1,4 @@
-//! The job that a command names, the engine that runs it, and one run from its plan to its record.
+//! The job that a command names, the engine that runs it, and a run from plan to record.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::Path;
@@ -36,25 +36,26 @@ use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
 use crate::seed::{LABEL, label};
 
-/// What is run: an image with its manifest.
+/// An image with its manifest.
 pub(in crate::cli) struct Subject {
-    /// As it was named.
+    /// As typed, or as the manifest names it.
     pub image: ImageReference,
     pub manifest: Manifest,
-    /// `None` where only a plan is wanted, and the manifest was on the disk.
+    /// `None` for a dry run of a manifest on disk, which needs no engine.
     pub machine: Option<Machine>,
 }
 
-/// Where it is run.
+/// The container engine, and the image there.
 pub(in crate::cli) struct Machine {
     pub docker: Docker,
     pub engine: Engine,
-    /// As the engine has it.
+    /// As the engine describes it.
     pub image: Image,
 }
 
 impl Subject {
-    /// Finds it. What is wrong with what was typed, or with the manifest, is told; then it is how the command ends.
+    /// Finds the job. Wrong usage and problems of the manifest are printed, and returned as the exit code of the
+    /// command.
     ///
     /// # Errors
     /// There is no engine, or no such image.
@@ -108,7 +109,7 @@ impl Subject {
 }
 
 impl Machine {
-    /// Removes the containers of those who were killed. That it cannot is no reason not to go on.
+    /// Removes containers left by killed processes. A failure is only reported.
     pub(in crate::cli) async fn sweep(&self) {
         let swept = match sweep(&self.docker).await {
             Ok(swept) => swept,
@@ -126,7 +127,7 @@ impl Machine {
         }
     }
 
-    /// Kills what somebody runs. What cannot be killed now is when its time is over.
+    /// Kills all containers of an owner. Those that cannot be killed now end at their timeout.
     async fn kill(&self, owner: &Owner) {
         let label = format!("{OWNER_LABEL}={}", owner.label());
         for container in self.docker.containers(&label).await.unwrap_or_default() {
@@ -134,7 +135,7 @@ impl Machine {
         }
     }
 
-    /// Runs a plan, and leaves the record of it in the run's folder.
+    /// Runs a plan, and writes its record to the run's folder.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -148,7 +149,7 @@ impl Machine {
     ) -> anyhow::Result<Record> {
         let clock = Clock::system();
         owner.mark(&mut plan.container.labels);
-        // By which its container is found again when the engine was away.
+        // The label by which the container is found again after the engine was away.
         plan.container.labels.insert(RUN.to_owned(), id.clone());
         let job = Job {
             manifest,
@@ -198,8 +199,8 @@ impl Machine {
     }
 }
 
-/// Whether a name has what only names of images have: a registry, a tag or a digest. Of another one, which may be the name of a
-/// folder that was mistyped, nobody asks Docker Hub.
+/// Whether a name has a registry, a tag or a digest, as only image references do. Other names may be mistyped folders,
+/// and are not looked up on Docker Hub.
 fn names_an_image(name: &str) -> bool {
     let host = name.split_once('/').map(|(host, _)| host);
     host.is_some_and(|host| host.contains(['.', ':']) || host == "localhost") || name.contains([':', '@'])
@@ -213,7 +214,7 @@ fn neither(name: &str) -> anyhow::Error {
     anyhow!("there is no folder {name}, and the engine has no image of that name; {help}")
 }
 
-/// What a shell is told of a run that has ended.
+/// Exit code for an ended run.
 pub(in crate::cli) fn exit(record: &Record) -> Exit {
     match (record.status, &record.error) {
         (Status::Successful, _) => Exit::Done,
@@ -234,7 +235,7 @@ async fn find(
         (false, true) => PullPolicy::Never,
         (false, false) => PullPolicy::Missing,
     };
-    // Nobody is asked for a password of an image that is here.
+    // No password is needed for an image that is present.
     let is_here = policy == PullPolicy::Missing && docker.image(image).await.is_ok();
     let credentials = if is_here || policy == PullPolicy::Never { None } else { login(options, image)? };
     let wanted = Wanted { image, platform: options.platform.as_deref(), policy, credentials: credentials.as_ref() };
@@ -249,7 +250,7 @@ async fn find(
     }
 }
 
-/// As whom an image is pulled. What names no registry that we know is the engine's to refuse.
+/// Credentials for the pull. The engine refuses references that are invalid.
 fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<Credentials>> {
     match outside::reference(image.or_latest().as_str()) {
         Ok((place, ..)) => options.account.credentials(&place.host),
@@ -257,7 +258,7 @@ fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<Cre
     }
 }
 
-/// What the image says of itself: that is what a cluster would go by.
+/// The image's own manifest, from its label: a cluster uses that one too. Without a label, the folder's manifest.
 fn manifest_of(
     options: &Options,
     image: &Image,

@@ -1,5 +1,4 @@
-//! The logins in Docker's configuration: in its file, or kept by a credential helper, a program that gives them one at a
-//! time and on its standard output.
+//! Logins in Docker's configuration: stored in its file, or by a credential helper (`docker-credential-NAME`).
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,21 +18,21 @@ use crate::cli::render::tame;
 use crate::engine::docker::TOKEN_USER;
 use crate::engine::runtime::Credentials;
 
-/// Docker Hub's key, which is as old as Docker.
+/// Key of Docker Hub in `auths`: the address of its v1 index, for historical reasons.
 pub(in crate::cli) const HUB_KEY: &str = "https://index.docker.io/v1/";
-/// The longest configuration, bytes.
+/// Size limit of the configuration, in bytes.
 const LONGEST: u64 = 4 << 20;
-/// What helpers say of a host that they do not know; any other failure is one.
+/// Message of credential helpers for an unknown host; any other message is an error.
 const NOT_THERE: &str = "credentials not found";
 
-/// Base64 as some write it who are not Docker: without its end.
+/// Base64 with optional padding: some other tools write `auth` without it.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Docker's `config.json`, as far as it is about logins. Other programs write it as well: what they leave out
-/// may be null.
+/// Docker's `config.json`, as far as logins are concerned. Other programs write it, too, and may set absent members to
+/// null.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(in crate::cli) struct DockerConfig {
@@ -45,15 +44,15 @@ pub(in crate::cli) struct DockerConfig {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Auth {
-    /// Name and password as Basic wants them.
+    /// Name and password as in HTTP Basic authentication (RFC 7617): base64 of `name:password`.
     auth: Option<String>,
     identitytoken: Option<String>,
-    /// As tools of Kubernetes have it.
+    /// Members that tools of Kubernetes write.
     username: Option<String>,
     password: Option<SecretString>,
 }
 
-/// What a helper answers.
+/// Reply of a credential helper.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -62,35 +61,35 @@ struct Answer {
 }
 
 impl DockerConfig {
-    /// Reads it; an empty one where there is none.
+    /// Reads the configuration; empty if there is no file.
     ///
     /// # Errors
-    /// It is there, and cannot be read.
+    /// The file exists, but cannot be read or parsed.
     pub(in crate::cli) fn read(folder: Option<&Path>) -> anyhow::Result<Self> {
         let Some(folder) = docker_folder(folder) else { return Ok(Self::default()) };
         Self::read_file(&folder.join("config.json"))
     }
 
-    /// Podman's file of logins has the same form.
+    /// Reads a file by its path, also Podman's `auth.json`, which has the same format.
     ///
     /// # Errors
-    /// As [`DockerConfig::read`].
+    /// See [`DockerConfig::read`].
     pub(super) fn read_file(path: &Path) -> anyhow::Result<Self> {
         let text = match std::fs::File::open(path) {
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             opened => opened.and_then(|file| std::io::read_to_string(std::io::Read::take(file, LONGEST))),
         };
         let unusable = || format!("Docker's configuration {} cannot be used", shown(path));
-        // What a parser says may quote what it read, and that may be a password.
+        // A parser's message may quote its input, and so a password.
         serde_json::from_str(&text.with_context(unusable)?)
             .map_err(|why| anyhow!("it is no such JSON (line {}, column {})", why.line(), why.column()))
             .with_context(unusable)
     }
 
-    /// The login for a host; `None`: nobody has logged in there.
+    /// The credentials for a host; `None` if there are none.
     ///
     /// # Errors
-    /// A helper is missing or fails, or an entry is unreadable.
+    /// A helper is missing or fails, or an entry is invalid.
     pub(in crate::cli) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
         let helpers = self.cred_helpers.iter().flatten();
         let helper = helpers.filter(|(key, _)| host_of(key) == host).find_map(|(_, helper)| helper.as_ref());
@@ -126,31 +125,31 @@ impl Auth {
         let pair = LENIENT.decode(auth.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
         let pair = pair.context(unreadable)?;
         let (username, password) = pair.split_once(':').context(unreadable)?;
-        // Docker once ended passwords with a zero.
+        // Old versions of Docker ended passwords with a NUL.
         let (username, password) = (username.to_owned(), password.trim_end_matches('\0').to_owned().into());
         Ok(Some(Credentials { username, password }))
     }
 }
 
-/// Docker's configuration folder: the one that is named, or the user's own. `None`: this user has no home.
+/// Docker's configuration folder: the given one, or that of the user. `None`: this user has no home.
 pub(in crate::cli) fn docker_folder(named: Option<&Path>) -> Option<PathBuf> {
     let named = named.filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
     named.or_else(|| std::env::home_dir().map(|home| home.join(".docker")))
 }
 
-/// The key that Docker itself gives a host.
+/// The key under which Docker stores a host.
 fn key_of(host: &str) -> &str {
     if host == DOCKER_HUB { HUB_KEY } else { host }
 }
 
-/// The host that a key of the configuration means: keys are hosts, or old addresses with a scheme and a path.
+/// The host of a key: keys are hosts, or old URLs with a scheme and a path.
 fn host_of(key: &str) -> &str {
     let key = key.split_once("://").map_or(key, |(_, rest)| rest);
     let host = key.split('/').next().unwrap_or(key);
     if matches!(host, "index.docker.io" | "registry-1.docker.io" | "hub.docker.com") { DOCKER_HUB } else { host }
 }
 
-/// Asks a helper, `docker-credential-NAME get`, by its standard input.
+/// Calls `docker-credential-NAME get`, with the key on standard input.
 fn ask(helper: &str, key: &str) -> anyhow::Result<Option<Credentials>> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if helper.is_empty() || !helper.chars().all(is_name) {
@@ -162,7 +161,7 @@ fn ask(helper: &str, key: &str) -> anyhow::Result<Option<Credentials>> {
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(unusable)?;
     if let Some(mut input) = child.stdin.take() {
-        // One that needs no question may be gone already.
+        // A helper that does not read its input may have exited already.
         _ = input.write_all(key.as_bytes());
     }
     let output = child.wait_with_output().with_context(unusable)?;
@@ -175,10 +174,10 @@ fn ask(helper: &str, key: &str) -> anyhow::Result<Option<Credentials>> {
         let said: String = said.chars().take(200).collect();
         return Err(anyhow!("it says: {said}")).with_context(unusable);
     }
-    // Its answer holds a password, so nothing of it is repeated.
+    // The reply holds a password, so it is not quoted.
     let answer: Answer =
         serde_json::from_slice(&output.stdout).map_err(|_| anyhow!("its answer is none")).with_context(unusable)?;
-    // Some answer so where they know nothing.
+    // Some helpers reply with an empty secret for an unknown host.
     let Answer { username, secret } = answer;
     Ok((!secret.is_empty()).then(|| Credentials { username, password: secret.into() }))
 }

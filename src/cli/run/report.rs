@@ -1,4 +1,4 @@
-//! How a run went: its record, for people or as it is.
+//! Result of a run: its record, for people or as JSON.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::engine::folder::Folder;
 use crate::engine::record::Record;
 use crate::engine::verdict::Category;
 
-/// The last lines for people.
+/// The closing lines for people.
 pub(super) fn lines(record: &Record, folder: &Folder) -> String {
     let mut text = String::new();
     for warning in &record.warnings {

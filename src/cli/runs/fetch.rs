@@ -81,7 +81,7 @@ pub(super) async fn logs(options: LogOptions) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A stream that breaks off is gone on with where it was.
+/// Follows a log; reconnects at the last position if the stream ends early.
 async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow::Result<Exit> {
     let mut last = None;
     loop {
@@ -133,7 +133,7 @@ pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Downloads a file: complete, and with the digest that the server told, or not at all.
+/// Downloads a file: complete and with the announced digest, or not at all.
 async fn fetch(client: &Client, id: &str, file: &Value, folder: &Path) -> anyhow::Result<()> {
     let relative = file["path"].as_str().unwrap_or_default().to_owned();
     let target =
@@ -170,7 +170,7 @@ async fn fetch(client: &Client, id: &str, file: &Value, folder: &Path) -> anyhow
     }
 }
 
-/// A path that stays in its folder.
+/// Checks that a path stays within its folder.
 fn inside(relative: &str) -> anyhow::Result<&Path> {
     let path = Path::new(relative);
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -178,7 +178,7 @@ fn inside(relative: &str) -> anyhow::Result<&Path> {
     Ok(path)
 }
 
-/// A part of a path as an address has it.
+/// Percent-encodes a path segment.
 fn encoded(part: &str) -> String {
     percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -175,13 +175,13 @@ async fn get(client: &Client, id: &str) -> Result<Value, Error> {
     client.ask(Method::GET, &path(id, ""), &[], None).await
 }
 
-/// The path of a run. What is typed must not lead elsewhere.
+/// URL path of a run. Characters that could change the path are removed.
 fn path(id: &str, rest: &str) -> String {
     let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     format!("/api/v1/runs/{id}{rest}")
 }
 
-/// Waits for the end of a run: its record. A stream that breaks off is begun again.
+/// Waits for the end of a run, and returns its record. Reconnects if the stream ends early.
 async fn wait(client: &Client, id: &str) -> anyhow::Result<Value> {
     loop {
         let mut events = client.follow(&path(id, "/events")).await?;
@@ -200,7 +200,7 @@ async fn wait(client: &Client, id: &str) -> anyhow::Result<Value> {
     }
 }
 
-/// Tells how a run ended, in words and as an exit code.
+/// Prints how a run ended, and returns its exit code.
 fn ended(record: &Value, json: bool) -> anyhow::Result<Exit> {
     if json {
         print(format_args!("{record}\n"))?;

@@ -1,4 +1,4 @@
-//! A run in words.
+//! A run's record as text for people.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::remote::{items, moment, text};
 use super::super::render::tame;
 
-/// All that somebody wants to know first: how it stands and why, what was run with what, and where the rest is.
+/// Summary of a run: status and reason, inputs, and where the rest is.
 pub(super) fn record(record: &Value) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
@@ -83,7 +83,7 @@ pub(super) fn record(record: &Value) -> String {
     out
 }
 
-/// How it ended, for whoever waited.
+/// The result, for a command that waited.
 pub(super) fn end(record: &Value) -> String {
     let status = text(&record["status"]);
     let mut out = format!("{}: {}\n", tame(&status), tame(&text(&record["message"])));

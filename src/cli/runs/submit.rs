@@ -109,7 +109,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<Exit> {
     ended(&wait(&client, &id).await?, options.json)
 }
 
-/// Adds to a form what the job is given; files of this machine are sent first.
+/// Adds the inputs to a form; local files are uploaded first.
 pub(super) async fn add_given(
     client: &Client,
     form: &mut Map<String, Value>,
@@ -128,7 +128,7 @@ pub(super) async fn add_given(
     let mut json: Map<String, Value> = Map::new();
     for (name, typed) in values {
         let held = json_text(typed, Path::new(""))?;
-        // What is no JSON is a text, as `silo run` has it; the server knows the type.
+        // A value that is no JSON is sent as a string, as in `silo run`; the server knows the type.
         json.insert(name.clone(), serde_json::from_str(&held).unwrap_or(Value::String(held)));
     }
     let settings: Map<String, Value> = settings.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -140,7 +140,7 @@ pub(super) async fn add_given(
     Ok(())
 }
 
-/// What the server is told of a file.
+/// The API's description of a file.
 async fn source(client: &Client, typed: &str) -> anyhow::Result<Value> {
     if typed.starts_with("https://") || typed.starts_with("http://") {
         return Ok(json!({"url": typed}));
@@ -158,7 +158,7 @@ async fn source(client: &Client, typed: &str) -> anyhow::Result<Value> {
     send(client, Path::new(typed)).await
 }
 
-/// Sends a file.
+/// Uploads a file.
 async fn send(client: &Client, path: &Path) -> anyhow::Result<Value> {
     let shown = tame(&path.display().to_string());
     let file = tokio::fs::File::open(path).await.with_context(|| format!("{shown} cannot be read"))?;

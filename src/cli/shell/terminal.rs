@@ -1,4 +1,4 @@
-//! This process's terminal and standard input, as a shell in a container needs them.
+//! This process's terminal and standard input, for a shell in a container.
 
 use std::io::{Read as _, stdin, stdout};
 use std::pin::Pin;
@@ -8,10 +8,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// How much is read at a time.
+/// Buffer size of reads, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// A terminal that passes on every key, also Ctrl-C, and shows nothing by itself. As it was before when this is dropped.
+/// The terminal in raw mode: all keys are passed on, also Ctrl-C, without echo. Restored on drop.
 pub(super) struct Raw(Termios);
 
 impl Raw {
@@ -26,18 +26,18 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // A terminal that is gone needs nothing.
+        // Fails if the terminal is gone, which does not matter.
         _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
     }
 }
 
-/// Rows and columns, if there is a terminal that knows them.
+/// Rows and columns, if standard output is a terminal with a known size.
 pub(super) fn size() -> Option<(u16, u16)> {
     let size = tcgetwinsize(stdout()).ok()?;
     (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
 }
 
-/// Each new size of the terminal.
+/// The terminal's size after each change.
 pub(super) fn sizes() -> std::io::Result<mpsc::Receiver<(u16, u16)>> {
     let mut changed = signal(SignalKind::window_change())?;
     let (tell, told) = mpsc::channel(1);
@@ -53,7 +53,8 @@ pub(super) fn sizes() -> std::io::Result<mpsc::Receiver<(u16, u16)>> {
     Ok(told)
 }
 
-/// Passes standard input on, to its end. On a thread of its own, which nobody waits for: a read from a terminal cannot be given up.
+/// Forwards standard input until its end. On a thread of its own that is never joined: a read from a terminal cannot be
+/// cancelled.
 pub(super) fn feed(mut to: Pin<Box<dyn AsyncWrite + Send>>) {
     let (tell, mut told) = mpsc::channel::<Vec<u8>>(4);
     std::thread::spawn(move || {
@@ -66,7 +67,7 @@ pub(super) fn feed(mut to: Pin<Box<dyn AsyncWrite + Send>>) {
     });
     tokio::spawn(async move {
         while let Some(piece) = told.recv().await {
-            // A shell that has ended reads no more.
+            // The shell has exited.
             if to.write_all(&piece).await.is_err() || to.flush().await.is_err() {
                 return;
             }

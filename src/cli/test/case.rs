@@ -1,4 +1,4 @@
-//! A case on the disk.
+//! A test case on disk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,15 +16,16 @@ use crate::engine::inputs::survey;
 use crate::engine::request::Source;
 use crate::seed::model::{InputFile, Manifest};
 
-/// The most bytes of a case's own JSON files.
+/// Size limit of a case's JSON files, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a job is given, and what it should give.
+/// Inputs of a job and its expected results.
 pub(super) struct Case {
     pub name: String,
     folder: PathBuf,
     pub files: Vec<(String, Source)>,
-    /// Files of no input's own folder: all for the one input that can take them, as in Cumulus' `data/input`.
+    /// Files that are not in a folder of an input: all for the one input that can take them, as in Cumulus'
+    /// `data/input`.
     pub loose: Option<Source>,
     pub json: BTreeMap<String, Value>,
     pub settings: BTreeMap<String, String>,
@@ -32,12 +33,12 @@ pub(super) struct Case {
     pub rules: Rules,
 }
 
-/// How the run should end; without anything, well.
+/// The expected end of the run; success by default.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Expect {
     exit_code: Option<i64>,
-    /// By its name in the manifest, or one of the built-in errors.
+    /// Name of an error of the manifest, or of a built-in error.
     error: Option<String>,
 }
 
@@ -56,7 +57,7 @@ struct Comparison {
 }
 
 impl Expect {
-    /// How a run ended otherwise than expected, if it did.
+    /// The difference between a run's end and the expected one, if any.
     pub fn differs(&self, exit_code: Option<i64>, error: Option<&str>) -> Option<String> {
         let ended = error.map_or_else(|| "it ended well".to_owned(), |name| format!("it failed with {name}"));
         let code = exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
@@ -66,7 +67,7 @@ impl Expect {
             Self { exit_code: Some(wanted), .. } if exit_code != Some(*wanted) => {
                 Some(format!("{ended}; exit code {code}, expected {wanted}"))
             }
-            // An exit code of 0 is asked for: then the run must be good as well.
+            // With an expected exit code of 0, the run must have no error, either.
             Self { exit_code: Some(0), error: None } => error.map(|_| ended),
             _ => None,
         }
@@ -74,10 +75,10 @@ impl Expect {
 }
 
 impl Case {
-    /// Reads the cases in a folder, or the one that it is, in the order of their names.
+    /// Reads the cases in a folder, or the folder itself if it is a case, sorted by name.
     ///
     /// # Errors
-    /// There are none, or one is not as it should be; says which file, and what to do.
+    /// There are none, or one is invalid; names the file, and what to do.
     pub fn all(folder: &Path) -> anyhow::Result<Vec<Self>> {
         if is_case(folder) {
             return Ok(vec![Self::read(folder)?]);
@@ -118,11 +119,11 @@ impl Case {
         Ok(Self { name, files, loose, json: given.json, settings: given.settings, expect, rules, folder })
     }
 
-    /// The input that loose files are for: the only one of the job, else the only one that it needs, else the only one that
-    /// takes many.
+    /// The input that loose files are for: the job's only input, else its only required one, else its only one with
+    /// `multiple`.
     ///
     /// # Errors
-    /// It could be several, or the job has none.
+    /// It is ambiguous, or the job has no input of files.
     pub fn loose_input(manifest: &Manifest) -> anyhow::Result<&str> {
         let files = &manifest.job.interface.inputs.files;
         let only = |is: fn(&InputFile) -> bool| {
@@ -140,12 +141,12 @@ impl Case {
         Ok(&found.name)
     }
 
-    /// Where a case with loose files keeps what the job writes, as Cumulus has it: beside what it should write.
+    /// Where a case with loose files keeps the job's outputs, as in Cumulus: in `test-output`.
     pub fn test_output(&self) -> Option<PathBuf> {
         self.loose.as_ref().map(|_| self.folder.join("test-output"))
     }
 
-    /// Where what is expected is, or would be.
+    /// Folder of the expected outputs; it may not exist.
     pub fn expected(&self) -> PathBuf {
         let other = self.folder.join("output");
         if other.is_dir() { other } else { self.folder.join("expected") }
@@ -156,7 +157,7 @@ fn is_case(folder: &Path) -> bool {
     ["input", "inputs.json", "expected", "output", "compare.json"].iter().any(|name| folder.join(name).exists())
 }
 
-/// Whether a folder of inputs holds files, and no input's folder.
+/// Whether a folder of inputs holds only files, and no folders of inputs.
 pub(super) fn is_loose(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
     let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| !is_hidden(path)).peekable();
@@ -167,7 +168,7 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// The files of each input: one as it is, several as a folder.
+/// The files of each input: a single file as it is, several as a folder.
 fn inputs(folder: &Path) -> anyhow::Result<Vec<(String, Source)>> {
     let entries = match fs::read_dir(folder) {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -198,7 +199,7 @@ fn inputs(folder: &Path) -> anyhow::Result<Vec<(String, Source)>> {
     Ok(inputs)
 }
 
-/// A file of a case; one that is not there says nothing.
+/// Reads a JSON file of a case; the default if there is no file.
 fn json<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
     let metadata = match fs::metadata(path) {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(T::default()),
@@ -216,7 +217,7 @@ fn json<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
 mod tests {
     use super::*;
 
-    /// What `docs/cases.md` shows can be used.
+    /// The examples of `docs/cases.md` are valid.
     #[test]
     fn the_page_tells_the_truth() {
         const PAGE: &str = include_str!("../../../docs/cases.md");

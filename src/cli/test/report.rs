@@ -1,4 +1,4 @@
-//! How cases ended: for people, as JSON and as JUnit's XML.
+//! Results of cases: for people, as JSON and as JUnit XML.
 
 use std::fmt::Write as _;
 
@@ -10,30 +10,30 @@ use crate::cli::render::tame;
 use crate::engine::compare::tree::{Finding, State};
 use crate::xml::escaped;
 
-/// How a case ended.
+/// Result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Outcome {
     Passed,
-    /// What it gave is expected from now on.
+    /// The outputs were stored as the expected ones.
     Updated,
     Differs,
     NotRun,
 }
 
-/// A case that has ended.
+/// An ended case.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Ended {
     pub name: String,
     pub outcome: Outcome,
     pub seconds: f64,
-    /// What is to be said of the run.
+    /// Messages about the run.
     pub messages: Vec<String>,
     pub findings: Vec<Finding>,
 }
 
-/// A case that would be run.
+/// A case of a dry run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PlannedCase {
@@ -68,7 +68,7 @@ impl Ended {
         Self { name: case.name.clone(), outcome, seconds: 0.0, messages, findings: Vec::new() }
     }
 
-    /// Everything that does not let it pass, a line each.
+    /// Everything that makes the case fail, a line each.
     fn told(&self) -> Vec<String> {
         let bad = self.findings.iter().filter(|finding| !finding.is_fine());
         let bad = bad.map(|finding| match finding.state {
@@ -79,7 +79,7 @@ impl Ended {
     }
 }
 
-/// A case that could not be run says nothing of the job, so it counts before one that differs.
+/// A case that could not be run says nothing about the job, so it takes precedence over one that differs.
 pub(super) fn exit(cases: &[Ended]) -> Exit {
     let any = |outcome| cases.iter().any(|case| case.outcome == outcome);
     match () {
