@@ -1,5 +1,5 @@
-//! A client that does the least that HTTP asks for: it sends what it is given over connections that stay open, reads
-//! each answer to its end, and checks nothing but the status. What it reaches is what the other side can give.
+//! A minimal HTTP client: it sends given requests over keep-alive connections, reads each reply to its end, and checks
+//! only the status. Its rate is the upper limit of what the server can deliver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// What to ask: method, path with query, accepted types.
+/// A request: method, path with query, accepted types.
 pub type Ask = (Method, String, &'static str);
 
-/// One open connection.
+/// An open connection.
 pub struct Connection {
     host: String,
     sender: SendRequest<Empty<Bytes>>,
@@ -32,10 +32,10 @@ impl Connection {
         Self { host: host.to_owned(), sender }
     }
 
-    /// Sends one request and reads the answer.
+    /// Sends one request, and reads the reply.
     ///
     /// # Panics
-    /// When it is not 200.
+    /// If the status is not 200.
     pub async fn ask(&mut self, (method, path, accept): &Ask) -> Bytes {
         let request = Request::builder().method(method).uri(path).header(HOST, &self.host).header(ACCEPT, *accept);
         let request = request.body(Empty::new()).expect("method and path are valid");
@@ -46,7 +46,7 @@ impl Connection {
     }
 }
 
-/// Asks again and again until somebody says 200; the last answer's time is in it.
+/// Repeats a request until the status is 200, which the last reply's time includes.
 pub async fn until_ready(host: &str, path: &str) {
     loop {
         let mut connection = Connection::open(host).await;
@@ -59,7 +59,7 @@ pub async fn until_ready(host: &str, path: &str) {
     }
 }
 
-/// Sends all, in their order, over so many connections at once; how long it took.
+/// Sends all requests in order over this many connections; returns the total time.
 pub async fn ask_all(host: &str, asks: &Arc<Vec<Ask>>, connections: usize) -> Duration {
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Numbers that look random and never change (SplitMix64, Steele et al. 2014).
+//! A deterministic sequence of pseudo-random numbers (SplitMix64, Steele et al. 2014).
 
 pub struct Draw(pub u64);
 
@@ -14,7 +14,7 @@ impl Draw {
         list[self.below(list.len())]
     }
 
-    /// Neighbours in the list, so that none comes twice.
+    /// Neighbours in the list, so that none is drawn twice.
     pub fn some<'a>(&mut self, list: &[&'a str], count: usize) -> Vec<&'a str> {
         let start = self.below(list.len());
         list.iter().cycle().skip(start).take(count).copied().collect()

@@ -1,15 +1,15 @@
-//! Measured times and memory, and how they are printed.
+//! Measured times and memory, and their formatting.
 
 use std::fmt;
 use std::fs;
 use std::time::Duration;
 
-/// The size that was asked for on the command line (`cargo bench --bench scan -- 20`), or the usual one.
+/// The size given on the command line (`cargo bench --bench scan -- 20`), or the default.
 pub fn size(usual: usize) -> usize {
     std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(usual)
 }
 
-/// Times of the same work.
+/// Times of repetitions.
 pub struct Times(Vec<Duration>);
 
 impl Times {
@@ -22,7 +22,7 @@ impl Times {
         self.0.insert(place, time);
     }
 
-    /// The time that this share of all stays below, by nearest rank.
+    /// A quantile of the times, by nearest rank.
     pub fn quantile(&self, share: f64) -> Duration {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         self.0[rank.clamp(1, self.0.len()) - 1]
@@ -36,7 +36,7 @@ impl Times {
         self.0.iter().sum::<Duration>() / self.0.len() as u32
     }
 
-    /// `median (min–max)` of things done a second, each time being that of `count` things.
+    /// `median (min–max)` of items per second, if each time is that of `count` items.
     pub fn rate(&self, count: usize) -> String {
         let per_second = |time: Duration| count as f64 / time.as_secs_f64();
         let (least, most) = (per_second(self.quantile(1.0)), per_second(self.quantile(0.0)));
@@ -62,12 +62,12 @@ pub fn line(what: &str, figures: impl fmt::Display) {
     println!("  {what:<44} {figures}");
 }
 
-/// Memory of this process that is in use, and the most since [`forget_peak`], in MiB.
+/// Memory in use by this process, and its peak since [`forget_peak`], in MiB.
 pub fn memory() -> String {
     memory_of(std::process::id())
 }
 
-/// The same of another process of ours.
+/// The same for another process of this user.
 pub fn memory_of(process: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells about processes");
     let mib = |key: &str| {
@@ -78,7 +78,7 @@ pub fn memory_of(process: u32) -> String {
     format!("{:.0} MiB resident, {:.0} MiB at most", mib("VmRSS:"), mib("VmHWM:"))
 }
 
-/// Starts the count of the most memory anew (Linux: `5` to `clear_refs`).
+/// Resets the peak memory (Linux: write `5` to `clear_refs`).
 pub fn forget_peak() {
     fs::write("/proc/self/clear_refs", "5").expect("a process may reset its own peak");
 }

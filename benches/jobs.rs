@@ -1,11 +1,11 @@
-//! Jobs that nobody wrote: names, titles and manifests of the size and shape that real ones have, the same on every
-//! machine. Texts are drawn from word lists of earth observation, so that words repeat as they do in a real catalogue.
+//! Generated jobs: names, titles and manifests of realistic size and shape, identical on every machine. Texts are drawn
+//! from word lists of earth observation, so that words repeat as in a real catalogue.
 
 use serde_json::{Value, json};
 
 use super::draw::Draw;
 
-/// One version of a made-up job.
+/// One version of a generated job.
 pub struct Job {
     pub name: String,
     pub version: String,
@@ -14,7 +14,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// As the Seed standard names images: `<job name>-<job version>-seed`, in one of a few organisations.
+    /// The repository by the Seed standard's naming, `<job name>-<job version>-seed`, in one of a few organisations.
     pub fn repository(&self) -> String {
         let org = ORGS[self.name.len() % ORGS.len()].0;
         format!("{org}/{}-{}-seed", self.name, self.version)
@@ -140,9 +140,9 @@ const PHRASES: [&str; 16] = [
 const TYPES: [&str; 6] =
     ["image/tiff", "image/jp2", "application/x-hdf5", "application/geo+json", "text/csv", "application/x-netcdf"];
 
-/// Distinct names that there are without a place.
+/// Number of distinct names without a place.
 const NAMES: usize = SUBJECTS.len() * METHODS.len() * SOURCES.len();
-/// Where the jobs beyond them work.
+/// Places that make further names distinct.
 const PLACES: [&str; 50] = [
     "alps",
     "andes",
@@ -216,7 +216,7 @@ fn parts(number: usize) -> (&'static str, &'static str, &'static str) {
     (SUBJECTS[number % SUBJECTS.len()], METHODS[rest % METHODS.len()], SOURCES[rest / METHODS.len()])
 }
 
-/// One version of one job: the same for the same numbers.
+/// One version of a job, determined by its number.
 pub fn job(number: usize, version: &str, package_version: &str) -> Job {
     let name = name(number);
     let manifest = manifest(number, &name, version, package_version).to_string();

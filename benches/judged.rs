@@ -1,5 +1,5 @@
-//! The judged searches of `benches/data`: jobs, queries with the jobs that they mean, and how well a ranking does.
-//! The same on every machine.
+//! The judged queries of `benches/data`: jobs, queries with their relevant jobs, and quality measures of a ranking.
+//! Identical on every machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,9 +14,9 @@ const PEOPLE: &str = include_str!("data/people.txt");
 const VOCABULARY: &str = include_str!("data/vocabulary.txt");
 const QUERIES: &str = include_str!("data/queries.txt");
 
-/// Made-up jobs of each field of work.
+/// Number of generated jobs of each field of work.
 const MADE_UP_EACH: usize = 90;
-/// As many results as people look at.
+/// Number of results that people look at.
 pub const DEPTH: usize = 10;
 
 /// A job with all its versions.
@@ -32,32 +32,32 @@ pub struct Job {
     versions: Vec<String>,
 }
 
-/// Who maintains jobs.
+/// A maintainer.
 struct Person {
     name: &'static str,
     organization: &'static str,
-    /// The first part of their repositories.
+    /// First segment of their repositories.
     org: &'static str,
 }
 
-/// A query, and the names of the jobs that somebody means by it.
+/// A query, and the names of its relevant jobs.
 pub struct Query {
     pub kind: &'static str,
     pub text: &'static str,
     pub relevant: BTreeSet<String>,
 }
 
-/// How well a ranking does, on average over queries.
+/// Quality of a ranking, averaged over queries.
 #[derive(Clone, Copy, Default)]
 pub struct Quality {
     queries: usize,
-    /// The sum of one over the place of the first relevant job, 0 where there is none among the first [`DEPTH`].
+    /// Sum of the reciprocal ranks of the first relevant job; 0 if it is not among the first [`DEPTH`].
     reciprocal: f64,
-    /// The sum of the shares of the relevant jobs (of [`DEPTH`] at most) that are among the first [`DEPTH`].
+    /// Sum of recall at [`DEPTH`], relative to at most [`DEPTH`] relevant jobs.
     recall: f64,
 }
 
-/// All jobs: those written by hand first.
+/// All jobs: hand-written ones first.
 pub fn jobs() -> Vec<Job> {
     let mut jobs: Vec<Job> = lines(JOBS).map(written).collect();
     let blocks = VOCABULARY.split("\n[").skip(1);
@@ -83,7 +83,7 @@ pub fn queries(jobs: &[Job]) -> Vec<Query> {
 }
 
 impl Job {
-    /// Its images, an image a version.
+    /// Its images, one per version.
     pub fn images(&self) -> impl Iterator<Item = Tagged> {
         let org = person(self.person).org;
         self.versions.iter().map(move |version| Tagged {
@@ -123,7 +123,7 @@ impl Job {
         })
     }
 
-    /// Whether one of the alternatives means this job.
+    /// Whether one of the alternatives matches this job.
     fn is_meant(&self, meant: &str) -> bool {
         meant.split(',').any(|all| all.split('&').all(|condition| self.fulfils(condition.trim())))
     }
@@ -146,7 +146,7 @@ impl Job {
 }
 
 impl Quality {
-    /// Counts a query in. `found` are names of jobs, best first.
+    /// Adds a query's result. `found` are names of jobs, best first.
     pub fn add(&mut self, query: &Query, found: &[String]) {
         let found = &found[..found.len().min(DEPTH)];
         let first = found.iter().position(|name| query.relevant.contains(name));
@@ -173,7 +173,7 @@ impl fmt::Display for Quality {
     }
 }
 
-/// A block of the vocabulary.
+/// A section of the vocabulary.
 struct Field(BTreeMap<&'static str, Vec<&'static str>>);
 
 impl Field {
@@ -182,13 +182,13 @@ impl Field {
         Self(parts.map(|(key, values)| (key, list(values, if key == "sentences" { " / " } else { ", " }))).collect())
     }
 
-    /// The made-up job with this number: each has a name of its own.
+    /// The generated job with this number, with a unique name.
     fn job(&self, number: usize, seed: u64) -> Job {
         let mut draw = Draw(seed << 32 | number as u64);
         let (subjects, methods) = (&self.0["subjects"], &self.0["methods"]);
         let subject = subjects[number % subjects.len()];
         let method = methods[number / subjects.len() % methods.len()];
-        // The same subject and method come back with the next source.
+        // The same subject and method are used again with the next source.
         let round = number / (subjects.len() * methods.len());
         let sources = &self.0["sources"];
         let source = sources[(number + round) % sources.len()];
@@ -240,7 +240,7 @@ fn person(key: &str) -> Person {
     Person { name, organization, org }
 }
 
-/// Lines that say something.
+/// Lines without blank ones and comments.
 fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
@@ -263,7 +263,7 @@ fn capitalised(word: &str) -> String {
     first.to_uppercase() + rest
 }
 
-/// For addresses of mail: the letters that names here have.
+/// Names in ASCII, for e-mail addresses: the letters that occur here.
 fn ascii(text: &str) -> String {
     text.replace(['é', 'è'], "e").replace('á', "a").replace('š', "s")
 }

@@ -1,5 +1,5 @@
-//! A registry of made-up images in a process of its own, that answers each request after a set time: what a scan can
-//! reach at most follows from that time and the number of requests in flight.
+//! A registry of generated images in its own process, with a fixed delay of each reply: this delay and the number of
+//! concurrent requests give the upper limit of a scan's speed.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
@@ -22,12 +22,12 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The argument that makes this program the registry.
 const SERVE: &str = "serve-made-up-images";
 
-/// What the registry holds, and how it answers.
+/// Content and delay of the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub repositories: usize,
     pub tags_each: usize,
-    /// From the request to the answer, besides what making the answer takes.
+    /// Delay of a reply, in addition to the time of making it.
     pub delay: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Shape {
     }
 }
 
-/// The registry's process. It ends with this value.
+/// The registry's process, killed on drop.
 pub struct Registry {
     process: Child,
     pub host: String,
@@ -75,7 +75,7 @@ impl Registry {
     }
 }
 
-/// Serves, if that is what this process was started for; then it does not come back.
+/// Serves and never returns, if this process was started for that.
 pub fn serve_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == SERVE) {
@@ -89,7 +89,7 @@ pub fn serve_if_asked() {
 
 struct Held {
     shape: Shape,
-    /// Digests of manifest and config, by number of the image.
+    /// Digests of manifest and config, by image number.
     images: Vec<(String, String)>,
     manifests: HashMap<String, usize>,
     configs: HashMap<String, usize>,
@@ -159,7 +159,7 @@ async fn answer(State(held): State<Arc<Held>>, request: Request) -> Response {
 }
 
 impl Held {
-    /// What zot's search says to the two questions that are asked.
+    /// Replies to the two queries of zot's search that SILO sends.
     fn search(&self, query: &str) -> Value {
         let number = |name: &str| {
             let rest = query.split_once(&format!("{name}:")).expect("each question has a page").1;
@@ -202,7 +202,7 @@ fn manifest(config: &str) -> String {
     json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor, "layers": [] }).to_string()
 }
 
-/// Digests of configs, in the order of tags, for those who ask without scanning.
+/// Digests of configs in the order of tags, for clients other than scans.
 pub fn configs(shape: Shape) -> impl Iterator<Item = String> {
     (0..shape.tags()).map(move |number| digest(config(shape, number).as_bytes()))
 }

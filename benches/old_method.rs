@@ -1,16 +1,16 @@
-//! How the first SILO searched: every manifest is parsed for every request, terms are found as substrings with their
-//! letters' case, each place that holds a term adds to the image's score.
+//! The search method of the first SILO: every request parses every manifest, terms match as case-sensitive substrings,
+//! and each occurrence adds to the image's score.
 
 use serde_json::Value;
 
-/// What is searched of one image.
+/// The searched data of an image.
 pub struct Listed {
     pub org: String,
     pub full_name: String,
     pub manifest: String,
 }
 
-/// The images that match, by place in the list, best first. `query` separates its terms with `+`.
+/// Indices of the matching images in the list, best first. `query` separates its terms with `+`.
 pub fn search(images: &[Listed], query: &str) -> Vec<(usize, u32)> {
     let terms: Vec<&str> = query.split('+').collect();
     let scored = images.iter().enumerate().map(|(place, image)| (place, score(image, &terms)));

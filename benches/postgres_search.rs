@@ -1,5 +1,5 @@
-//! The search that many services build from what PostgreSQL brings along: full text with weights and stems, the last word
-//! as a beginning, any word where not all are found, and trigrams (pg_trgm) for what is misspelled.
+//! A search with PostgreSQL's own means: full text with weights and stemming, prefix match of the last word, any word
+//! if not all match, and trigrams (pg_trgm) for typos.
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
@@ -11,7 +11,7 @@ const TABLE: &str = "
     CREATE INDEX ON job USING gin (words);
     CREATE INDEX ON job USING gin (near gin_trgm_ops);";
 
-/// Names and media types as a whole and cut at their marks.
+/// Names and media types as a whole, and split at punctuation.
 const INSERT: &str = "
     INSERT INTO job (name, near, words)
     SELECT $1, $1 || ' ' || $2,
@@ -36,7 +36,7 @@ const SEARCH: &str = "
 pub struct Postgres(PgConnection);
 
 impl Postgres {
-    /// Holds the jobs of these manifests, the latest of each job, in a temporary table.
+    /// Stores the jobs of these manifests, the latest of each job, in a temporary table.
     pub async fn fill(url: &str, manifests: &[Value]) -> Self {
         let mut connection = PgConnection::connect(url).await.expect("a PostgreSQL at the given address");
         connection.execute(TABLE).await.expect("a temporary table, and the extension pg_trgm");

@@ -1,4 +1,4 @@
-//! Whether searches find what people mean, beside the first SILO's scoring and PostgreSQL's full text search.
+//! Search quality, compared with the first SILO's scoring and PostgreSQL's full text search.
 //! `SILO_BENCH_DATABASE_URL=postgres://… cargo bench --bench quality`; see `docs/benchmarks.md`.
 
 #[allow(dead_code, reason = "only the connection is needed here")]
@@ -23,7 +23,7 @@ use judged::{DEPTH, Quality, Query};
 use postgres_search::Postgres;
 use served::{Server, encoded};
 
-/// The engines that are compared, as the columns of the table.
+/// The compared engines, as columns of the table.
 const ENGINES: [&str; 4] = ["SILO", "first SILO", "… with +", "PostgreSQL"];
 
 #[tokio::main]
@@ -67,7 +67,7 @@ fn database_url() -> Option<String> {
     std::env::var("SILO_BENCH_DATABASE_URL").ok()
 }
 
-/// The first names over HTTP.
+/// The first names of a search over HTTP.
 async fn ask(connection: &mut Connection, query: &str) -> Vec<String> {
     let path = format!("/api/v1/search?kind=job&limit={DEPTH}&q={}", encoded(query));
     let reply = connection.ask(&(Method::GET, path, "application/json")).await;
@@ -102,7 +102,7 @@ struct Table {
     kinds: Vec<&'static str>,
     quality: BTreeMap<&'static str, [Quality; 4]>,
     all: [Quality; 4],
-    /// What we did not answer as one would wish.
+    /// Queries with missing or badly ranked results.
     misses: Vec<String>,
 }
 

@@ -1,7 +1,8 @@
-//! Running jobs: what a run costs beside `docker run` of the same container, a queue that is drained while the service is killed
-//! again and again, and a job that prints a gigabyte. `cargo bench --bench runs`; see `docs/benchmarks.md`.
+//! Running jobs: the overhead of a run compared with `docker run` of the same container, a queue drained while the
+//! service is repeatedly killed, and a job that prints a gigabyte. `cargo bench --bench runs`; see
+//! `docs/benchmarks.md`.
 //!
-//! Starts a Docker Engine of its own (as root), with Debian's docker.io and busybox-static.
+//! Starts its own Docker Engine (as root), with Debian's docker.io and busybox-static.
 
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod figures;
@@ -22,7 +23,7 @@ const SILO: &str = env!("CARGO_BIN_EXE_silo");
 const PASSWORD: &str = "correct horse battery staple";
 const ROUNDS: usize = 20;
 const QUEUED: usize = 200;
-/// Between two kills.
+/// Time between two kills.
 const LIFE: Duration = Duration::from_secs(3);
 const GIGABYTE: u64 = 1_000_000_000;
 
@@ -37,12 +38,12 @@ fn main() {
     runtime.block_on(chatter(&engine, &chatty));
 }
 
-/// The same no-op job by `docker run`, by `silo run`, and by the service, turn by turn.
+/// The same no-op job with `docker run`, with `silo run`, and in the service, in turn.
 async fn overhead(engine: &Engine, image: &str) {
     println!("A job that does nothing, {ROUNDS} rounds");
     let service = Service::start(engine).await;
     let [mut bare, mut silo, mut served] = [(); 3].map(|()| Times::new());
-    // Once before it counts.
+    // A first round is not counted.
     for round in 0..=ROUNDS {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("out");
@@ -97,7 +98,7 @@ async fn killed(engine: &Engine, image: &str, number: usize) {
     line("time", format!("{:.0} s, {:.1} runs/s", took.as_secs_f64(), number as f64 / took.as_secs_f64()));
 }
 
-/// A job that prints a gigabyte, by `silo run`, and by the service with somebody who follows.
+/// A job that prints a gigabyte, with `silo run`, and in the service with a client that follows the log.
 async fn chatter(engine: &Engine, image: &str) {
     println!("\nA job that prints {GIGABYTE} bytes");
     let folder = tempfile::tempdir().expect("a folder");
@@ -155,7 +156,7 @@ impl Engine {
         output
     }
 
-    /// The image of a script with a manifest.
+    /// Builds the image of a script with a manifest.
     fn image(&self, name: &str, script: &str) -> String {
         let manifest = json!({"seedVersion": "1.0.0", "job": {
             "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "A job to measure with",
@@ -171,7 +172,7 @@ impl Engine {
         image
     }
 
-    /// `silo run`: its most memory, and how long it took.
+    /// `silo run`: its peak memory, and its duration.
     fn silo_run(&self, image: &str, out: &Path) -> (String, Duration) {
         let out = out.display().to_string();
         let began = Instant::now();
@@ -180,7 +181,7 @@ impl Engine {
         let mut stdout = child.stdout.take().expect("it is piped");
         let (mut buffer, mut peak) = (vec![0; 1 << 20], String::new());
         let mut read = 0_u64;
-        // The peak can be asked for as long as the process lives.
+        // The peak can be read only while the process lives.
         loop {
             match stdout.read(&mut buffer).expect("a pipe") {
                 0 => break,
@@ -266,7 +267,7 @@ impl Service {
         asked.expect("it answers").json().await.expect("JSON")
     }
 
-    /// A queued run: its id and folder.
+    /// Submits a run; returns its id and folder.
     async fn submit(&self, image: &str) -> (String, PathBuf) {
         let asked = self.http.post(format!("{}/api/v1/runs", self.url)).bearer_auth(&self.token);
         let answer = asked.json(&json!({"image": image})).send().await.expect("it answers");
@@ -280,7 +281,7 @@ impl Service {
         self.get("/api/v1/runs?limit=1").await["counts"].clone()
     }
 
-    /// Waits as a client does: by the events of the run.
+    /// Waits for a run's end as a client does: by its event stream.
     async fn ended(&self, id: &str) {
         let asked = self.http.get(format!("{}/api/v1/runs/{id}/events", self.url)).bearer_auth(&self.token);
         let answer = asked.header("accept", "text/event-stream").send().await.expect("it answers");
@@ -296,7 +297,7 @@ impl Service {
         began.elapsed()
     }
 
-    /// Follows the log to its end: how many bytes of events came.
+    /// Follows the log to its end; returns the bytes of events received.
     fn follow(&self, id: &str) -> impl Future<Output = u64> + use<> {
         let url = format!("{}/api/v1/runs/{id}/logs/stdout?follow=true", self.url);
         let (http, token) = (self.http.clone(), self.token.clone());
@@ -306,7 +307,7 @@ impl Service {
                 let answer = http.get(&url).bearer_auth(&token).header("accept", "text/event-stream").send().await;
                 let mut answer = answer.expect("it answers");
                 if !answer.status().is_success() {
-                    // Not begun yet.
+                    // Not started yet.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
@@ -325,7 +326,7 @@ impl Drop for Service {
     }
 }
 
-/// The most memory of a process that was in use.
+/// Peak memory of a process.
 fn peak_of(process: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("? kB").trim();

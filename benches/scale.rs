@@ -1,5 +1,5 @@
-//! Scans of large and slow registries: how near to the registry's own ceiling, how much memory, how soon the first image
-//! can be searched. `cargo bench --bench scale`; see `docs/benchmarks.md`.
+//! Scans of large and slow registries: speed relative to the registry's limit, memory, and the time until the first
+//! image can be found. `cargo bench --bench scale`; see `docs/benchmarks.md`.
 
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod bare;
@@ -32,14 +32,14 @@ fn main() {
     made::serve_if_asked();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        // First, so that its memory is its own.
+        // First, so that its memory is not that of others.
         let repositories = figures::size(LARGE.repositories);
         large(Shape { repositories, ..LARGE }).await;
         slow(SLOW).await;
     });
 }
 
-/// A registry that takes 20 ms for each answer, as one across a network.
+/// A registry with a delay of 20 ms per reply, as across a network.
 async fn slow(shape: Shape) {
     let registry = Registry::start(shape);
     let tags = shape.tags();
@@ -72,7 +72,7 @@ async fn slow(shape: Shape) {
     line("scan again / ceiling", format!("{:.2}", ratio(again.median(), ceiling_again.median())));
 }
 
-/// A large registry whose listings carry digests (zot's search).
+/// A large registry whose listings contain digests (zot's search).
 async fn large(shape: Shape) {
     let registry = Registry::start(shape);
     let tags = shape.tags();
@@ -106,7 +106,7 @@ async fn large(shape: Shape) {
     service.app.close().await;
 }
 
-/// When a search first finds something.
+/// The time until a search finds something.
 async fn first_found(app: App) -> Duration {
     let started = Instant::now();
     let page = Page { limit: 1, ..Page::ALL };
@@ -119,7 +119,7 @@ async fn first_found(app: App) -> Duration {
     }
 }
 
-/// What a first scan and another one send.
+/// The requests of a first scan and of a second one.
 fn asks(shape: Shape) -> (Arc<Vec<Ask>>, Arc<Vec<Ask>>) {
     const JSON: &str = "application/json";
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -1,5 +1,5 @@
-//! How fast a registry becomes searchable, beside what the registry could give at most and beside a client that asks
-//! for one thing after the other. `cargo bench --bench scan`; see `docs/benchmarks.md`.
+//! How fast a registry becomes searchable, compared with the registry's limit and with a client that sends one request
+//! after the other. `cargo bench --bench scan`; see `docs/benchmarks.md`.
 
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod bare;
@@ -37,7 +37,7 @@ const ROUNDS: usize = 3;
 const JSON: &str = "application/json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// An image as the registry has it.
+/// An image in the registry.
 struct Pushed {
     repository: String,
     tag: String,
@@ -102,7 +102,7 @@ async fn main() {
     line("after both", memory);
 }
 
-/// Puts the made-up images into the registry.
+/// Pushes the generated images.
 async fn fill(registry: &DockerRegistry, repositories: usize) -> Vec<Pushed> {
     let mut layout = LayoutBuilder::oci();
     let mut references = Vec::new();
@@ -129,7 +129,7 @@ async fn fill(registry: &DockerRegistry, repositories: usize) -> Vec<Pushed> {
         .await
 }
 
-/// The greeting, the catalogue, the tags of each repository.
+/// Requests for `/v2/`, the catalogue, and the tags of each repository.
 fn listing(images: &[Pushed]) -> Vec<Ask> {
     let tags = images.iter().map(|image| (&image.repository, ())).collect::<HashMap<_, _>>();
     let tags = tags.keys().map(|repository| (Method::GET, format!("/v2/{repository}/tags/list?n=1000"), JSON));

@@ -1,6 +1,6 @@
-//! How long a search takes over HTTP in a service that has one core, beside the way the first SILO searched; how fast the
-//! index is built, how large it is, and how soon a change is found. `cargo bench --bench search` with 10,000 images, or with
-//! as many as are named, in a folder that is kept if it is named too; see `docs/benchmarks.md`.
+//! Latency of searches over HTTP in a service with one core, compared with the first SILO's method; indexing speed,
+//! index size, and the time until a change is found. `cargo bench --bench search` with 10,000 images, or with the given
+//! number, in a folder that is kept if it is given, too; see `docs/benchmarks.md`.
 
 mod bare;
 mod draw;
@@ -30,21 +30,21 @@ use served::encoded;
 use stored::Tagged;
 
 const IMAGES: usize = 10_000;
-/// Of each job, with one image each.
+/// Versions of each job, with one image each.
 const VERSIONS: [&str; 4] = ["1.0.0", "1.2.0", "2.0.0", "10.0.0"];
-/// So many images the old method is asked for: it would take hours with more.
+/// Number of images for the old method, which would take hours with more.
 const OLD_IMAGES: usize = 10_000;
 const OLD_REQUESTS: usize = 12;
 const WARM_UP: usize = 200;
 const LIMIT: usize = 20;
-/// For the queries a second: as many as keep one core busy.
+/// Connections for the measurement of the rate: enough to keep one core busy.
 const CONNECTIONS: usize = 4;
 /// The argument that makes this program the service.
 const SERVE: &str = "serve-a-filled-folder";
-/// How long a kind of query is asked for.
+/// Duration of each measurement.
 const TURN: Duration = Duration::from_secs(8);
 
-/// What people ask, by kind.
+/// Queries by kind.
 const QUERIES: [(&str, &[&str]); 8] = [
     ("exact name", &["water-detection-sentinel2", "reef-outline-aster", "methane-anomaly-goes"]),
     ("words of titles", &["glacier mosaic", "Urban change for landsat8", "Cloud mask"]),
@@ -119,7 +119,7 @@ async fn measure(wanted: usize, folder: &Path) {
     store.close().await;
 }
 
-/// A folder that was named, for what takes long to make.
+/// A given folder, for data that take long to generate.
 fn named_folder() -> Option<PathBuf> {
     std::env::args().skip(1).map(PathBuf::from).find(|argument| argument.is_dir())
 }
@@ -142,7 +142,7 @@ fn suggestions(query: &str) -> Ask {
     (Method::GET, format!("/api/v1/suggest?q={}", encoded(query)), "application/json")
 }
 
-/// What a registry would have.
+/// Images as in a registry.
 fn images(count: usize) -> impl Iterator<Item = Tagged> {
     let jobs = count / VERSIONS.len();
     (0..jobs).flat_map(|number| VERSIONS.map(|version| jobs::job(number, version, "1.0.0"))).map(|job| Tagged {
@@ -152,7 +152,7 @@ fn images(count: usize) -> impl Iterator<Item = Tagged> {
     })
 }
 
-/// One request after another over one connection, after some that do not count.
+/// Times of sequential requests over one connection, after a warm-up.
 async fn times(service: &Service, queries: &[&str], ask: impl Fn(&str) -> Ask) -> Times {
     let mut connection = Connection::open(&service.host).await;
     let mut times = Times::new();
@@ -172,7 +172,7 @@ async fn times(service: &Service, queries: &[&str], ask: impl Fn(&str) -> Ask) -
     times
 }
 
-/// Queries a second over some connections.
+/// Queries per second over several connections.
 async fn rate(service: &Service, queries: &[&str], ask: impl Fn(&str) -> Ask) -> f64 {
     let one = times(service, queries, &ask).await.median().max(Duration::from_micros(200));
     let count = (TURN.as_secs_f64() / one.as_secs_f64()) as usize;
@@ -181,7 +181,7 @@ async fn rate(service: &Service, queries: &[&str], ask: impl Fn(&str) -> Ask) ->
     count / bare::ask_all(&service.host, &Arc::new(asks), CONNECTIONS).await.as_secs_f64()
 }
 
-/// How long a change that another process committed is not found.
+/// Time until a change committed by another process is found.
 async fn freshness(service: &Service, store: &Store, images: usize) {
     const CHANGES: usize = 5;
     println!("\nuntil a change in the database, by another process, is found");
@@ -219,7 +219,7 @@ async fn until_found(connection: &mut Connection, name: &str) -> Duration {
     }
 }
 
-/// The old method in this process, on as many images as it can take.
+/// The old method in this process, on a limited number of images.
 async fn old(store: &Store, queries: &[&str], rate: f64) {
     let images = store.image_changes(0, ImageId(0), OLD_IMAGES as u32).await.expect("images");
     let one = |image: silo::catalog::Image| old_method::Listed {
@@ -241,7 +241,7 @@ async fn old(store: &Store, queries: &[&str], rate: f64) {
     line("SILO over HTTP answers more by", format!("{:.0} times", rate / old_rate));
 }
 
-/// The service in a process of its own, on one core. It ends with this value.
+/// The service in its own process on one core, killed on drop.
 struct Service {
     process: Child,
     host: String,
@@ -276,7 +276,7 @@ impl Drop for Service {
     }
 }
 
-/// Serves, if that is what this process was started for; then it does not come back.
+/// Serves and never returns, if this process was started for that.
 fn serve_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
     let Some(at) = arguments.iter().position(|argument| argument == SERVE) else { return };
@@ -296,7 +296,7 @@ fn serve_if_asked() {
     std::process::exit(0);
 }
 
-/// Bytes of a file, or of all files below a folder.
+/// Size of a file, or of all files below a folder, in bytes.
 fn size_of(path: &Path) -> u64 {
     let about = path.metadata().expect("what was just written can be looked at");
     if about.is_file() {

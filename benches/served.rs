@@ -1,4 +1,4 @@
-//! A service with data that are there already, on its own threads and a port of its own.
+//! A service with existing data, on its own threads and its own port.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves with so many threads for requests.
+    /// Serves with this many threads for requests.
     pub fn start(app: App, threads: usize) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
@@ -38,12 +38,12 @@ impl Server {
     }
 }
 
-/// The defaults, with everything below a folder.
+/// The default settings, with all data below a folder.
 pub fn settings(folder: &Path) -> Settings {
     let flags = Flags { data: Some(folder.join("data")), ..Flags::default() };
     let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
     settings.admin.password = SecretString::from("for benchmarks only");
-    // Scans are stored as if they had been.
+    // No scans run: their results are stored directly.
     settings.scan.workers = 0;
     settings
 }
@@ -52,7 +52,7 @@ pub async fn open(folder: &Path) -> App {
     App::start(settings(folder), Clock::system()).await.expect("the service starts").0
 }
 
-/// A query as a part of an address.
+/// A query percent-encoded for a URL.
 pub fn encoded(query: &str) -> String {
     percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

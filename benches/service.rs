@@ -1,4 +1,4 @@
-//! A service to measure: a fresh data directory (SQLite) and one registry.
+//! A service for measurements: a fresh data directory (SQLite) and one registry.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// With so many requests in flight.
+    /// With this limit of concurrent requests.
     pub async fn start(url: &str, kind: RegistryKind, concurrency: usize) -> Self {
         let data = tempfile::tempdir().expect("a folder for the service");
         let flags = Flags { data: Some(data.path().join("data")), ..Flags::default() };
@@ -37,7 +37,7 @@ impl Service {
         Self { app, registry: added.registry.id, _data: data }
     }
 
-    /// Scans: the time from the request until the result can be searched.
+    /// Scans: the time from the request until the result can be found.
     pub async fn scan(&self) -> (Duration, Scan) {
         let started = Instant::now();
         let id = self.app.scan_request(self.registry, ScanTrigger::Manual).await.expect("the registry is known");

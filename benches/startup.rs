@@ -1,4 +1,4 @@
-//! How long the whole program takes where it has little to do, beside a program that does nothing; and how large it is.
+//! Duration of short commands, compared with a program that does nothing; and the program's size.
 
 #[allow(dead_code, reason = "memory and rates are not measured here")]
 mod figures;
@@ -21,7 +21,7 @@ fn main() {
         ("silo validate examples/image-rotate", &[PROGRAM, "validate", job]),
         ("silo completions bash", &[PROGRAM, "completions", "bash"]),
     ];
-    // In turns: what disturbs one disturbs all. The first turn fills the caches.
+    // In turns, so that disturbances affect all alike. The first turn fills the caches.
     let mut times = lines.map(|_| Times::new());
     for turn in 0..=count {
         for (times, (what, words)) in times.iter_mut().zip(lines) {

@@ -1,4 +1,4 @@
-//! A catalogue without a registry: images go into the store as a scan would put them there.
+//! A catalogue without a registry: stores images as a scan would.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use silo::registry::{Fetched, ImageConfig};
 use silo::seed::LABEL;
 use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
 
-/// Images of one step: what is in memory at a time.
+/// Images of one step: the number held in memory at a time.
 const STEP: usize = 5_000;
 
-/// An image that a registry would have.
+/// An image as in a registry.
 pub struct Tagged {
     pub repository: String,
     pub tag: String,
     pub manifest: String,
 }
 
-/// Stores images as one scan of one registry; how many there were.
+/// Stores images as one scan of one registry; returns their number.
 pub async fn fill(store: &Store, mut images: impl Iterator<Item = Tagged>) -> usize {
     let clock = Clock::system();
     let now = clock.now();
@@ -47,13 +47,13 @@ pub async fn fill(store: &Store, mut images: impl Iterator<Item = Tagged>) -> us
     count
 }
 
-/// Stores one image more, as another scan would. The number is not one that another image has.
+/// Stores one more image, as another scan would. The number must be unused.
 pub async fn add(store: &Store, image: Tagged, number: usize) {
     let step = step(std::iter::once(image), number);
     change(store, step).await;
 }
 
-/// Points an image's tag to another content.
+/// Points an image's tag at other content.
 pub async fn point(store: &Store, image: ImageId, manifest: String, number: usize) {
     let digest = format!("sha256:{number:064x}");
     let contents = vec![content(&digest, manifest)];
@@ -75,7 +75,7 @@ async fn change(store: &Store, step: ScanStep) {
     store.scan_finish(&claim.expect("the scan waits"), &result, now).await.expect("a change is stored");
 }
 
-/// What a scan would have found, the digests being numbers.
+/// The results of a scan, with numbers as digests.
 fn step(images: impl Iterator<Item = Tagged>, first: usize) -> ScanStep {
     let (mut changes, mut contents) = (Changes::default(), Vec::new());
     for (number, image) in (first..).zip(images) {

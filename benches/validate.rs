@@ -1,6 +1,6 @@
-//! How many manifests a second are judged, beside validators of JSON Schema with our own schema.
+//! Validated manifests per second, compared with JSON Schema validators with SILO's schema.
 //!
-//! All on one thread, each from the text, in turns: what disturbs one disturbs all.
+//! All on one thread, each from the text, in turns, so that disturbances affect all alike.
 
 #[allow(dead_code, reason = "memory is not measured here")]
 mod figures;
@@ -19,7 +19,7 @@ use silo::seed::validate::{Rules, judge};
 
 const TURNS: usize = 9;
 
-/// What is wrong with the manifest that has problems: pointer and value.
+/// The problems of the invalid manifest: pointer and value.
 const MISTAKES: [(&str, &str); 10] = [
     ("/job/name", "\"sea_ice\""),
     ("/job/jobVersion", "\"1.2\""),
@@ -50,7 +50,7 @@ fn main() {
     }
 }
 
-/// All see the same problems.
+/// Checks that all validators find the same problems.
 fn check(text: &str, validator: &Validator, problems: usize) {
     let report = judge(text.as_bytes(), Rules::default());
     let errors: Vec<_> = report.problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
@@ -91,14 +91,14 @@ fn compare(text: &str, schema: &Value, validator: &Validator, count: usize) {
     }
 }
 
-/// The time that one call takes, over many.
+/// The mean time of a call.
 fn each(count: usize, mut work: impl FnMut()) -> Duration {
     let start = Instant::now();
     (0..count).for_each(|_| work());
     start.elapsed() / u32::try_from(count).expect("a small number")
 }
 
-/// The times that Python takes for "valid or not" and for every problem, by its own clock; `None` without the library.
+/// Times of Python's validator for "valid or not" and for all problems, measured there; `None` without the library.
 fn by_python(text: &str, schema: &Value, count: usize) -> Option<[Duration; 2]> {
     const PROGRAM: &str = "
 import json, sys, time
@@ -120,14 +120,14 @@ print(each(validator.is_valid), each(lambda value: list(validator.iter_errors(va
         .spawn()
         .ok()?;
     let task = json!({"schema": schema, "text": text, "count": count}).to_string();
-    // A Python without the library does not read it.
+    // A Python without the library exits without reading.
     _ = python.stdin.take()?.write_all(task.as_bytes());
     let printed = String::from_utf8(python.wait_with_output().ok()?.stdout).ok()?;
     let mut seconds = printed.split_whitespace().map(|number| number.parse().map(Duration::from_secs_f64));
     Some([seconds.next()?.ok()?, seconds.next()?.ok()?])
 }
 
-/// A manifest as people write them, about 5 KB when indented.
+/// A manifest of usual size, about 5 KB when indented.
 fn manifest() -> Value {
     let files = ["SCENES", "MASK", "ORBIT", "LAST_EDGE", "COAST"].map(|name| {
         let (multiple, required) = (name == "SCENES", name != "MASK");

@@ -1,4 +1,4 @@
-//! Those who should not notice anything: each asks on a connection of its own, one thing after the other.
+//! Honest clients, which should notice nothing: each sends sequential requests on its own connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::support::fake_registry::FakeRegistry;
 use super::target::{Target, client};
 use super::{REPOSITORIES, Tally, push, told};
 
-/// Between two requests of one client.
+/// Pause between two requests of a client.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Starts all of them.
+/// Starts all clients.
 pub fn start(
     target: &Arc<Target>,
     registry: &FakeRegistry,
@@ -44,7 +44,7 @@ pub fn start(
     started
 }
 
-/// One request of the mixture.
+/// One request of the mix.
 async fn ask(http: &Client, target: &Target, tally: &Tally, turn: usize) {
     let url = |path: &str| format!("{}{path}", target.url);
     let manifest = json!({"manifest": {"seedVersion": "1.0.0", "job": {"name": "a"}}});
@@ -62,7 +62,7 @@ async fn ask(http: &Client, target: &Target, tally: &Tally, turn: usize) {
     timed(tally, what, request).await;
 }
 
-/// Asks, and tells how it went; the answer, if it is one.
+/// Sends a request, and records its result; returns the reply on success.
 async fn timed(tally: &Tally, what: &'static str, request: RequestBuilder) -> Option<serde_json::Value> {
     let began = Instant::now();
     let outcome = async {
@@ -87,9 +87,9 @@ async fn timed(tally: &Tally, what: &'static str, request: RequestBuilder) -> Op
     }
 }
 
-/// Follows the events of the catalogue for as long as it takes.
+/// Follows the catalogue's events until stopped.
 async fn events(target: Arc<Target>, tally: Tally, stop: CancellationToken) {
-    // No limit: it goes on.
+    // Without a timeout: the stream has no end.
     let http = Client::builder().no_proxy().build().expect("a plain client can be built");
     while !stop.is_cancelled() {
         let began = Instant::now();
@@ -122,7 +122,7 @@ async fn events(target: Arc<Target>, tally: Tally, stop: CancellationToken) {
     }
 }
 
-/// Pushes images; the registry tells by its hook. Now and then somebody asks for a scan of everything.
+/// Pushes images, with notifications through the registry's hook. Sometimes requests a scan of everything.
 async fn pushes(target: Arc<Target>, registry: FakeRegistry, tally: Tally, stop: CancellationToken) {
     let http = client();
     let mut number = 0;
@@ -141,7 +141,7 @@ async fn pushes(target: Arc<Target>, registry: FakeRegistry, tally: Tally, stop:
     }
 }
 
-/// Has the service run a job, again and again, and waits for its end.
+/// Runs jobs in the service, and waits for the end of each.
 async fn runs(target: Arc<Target>, tally: Tally, stop: CancellationToken) {
     let http = client();
     while !stop.is_cancelled() {

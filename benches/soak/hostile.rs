@@ -1,4 +1,4 @@
-//! Those who mean harm. What they are told does not count; what counts is that others do not notice.
+//! Malicious clients. Their replies do not matter; what matters is that other clients are unaffected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::target::{Target, client};
 
-/// Starts one of each kind, and more of those that cost the attacker nothing.
+/// Starts one client of each kind, and more of those that cost the attacker nothing.
 pub fn start(target: &Arc<Target>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     let mut started = Vec::new();
     let mut go = |times: usize, attack: fn(Arc<Target>) -> Attack| {
@@ -49,13 +49,13 @@ async fn connect(target: &Target) -> Option<TcpStream> {
     TcpStream::connect(&target.host).await.ok()
 }
 
-/// Waits for the server to hang up.
+/// Waits for the server to close the connection.
 async fn wait(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
 }
 
-/// Says no more than this.
+/// Sends only this.
 async fn silent(target: Arc<Target>, said: &'static [u8]) {
     if let Some(mut stream) = connect(&target).await {
         _ = stream.write_all(said).await;
@@ -63,7 +63,7 @@ async fn silent(target: Arc<Target>, said: &'static [u8]) {
     }
 }
 
-/// Promises a megabyte, and sends half of it.
+/// Announces a megabyte, and sends half of it.
 async fn half_body(target: Arc<Target>) {
     if let Some(mut stream) = connect(&target).await {
         let head =
@@ -74,7 +74,7 @@ async fn half_body(target: Arc<Target>) {
     }
 }
 
-/// Asks for much, and reads none of it.
+/// Sends many requests, and reads no replies.
 async fn stalled_reader(target: Arc<Target>) {
     if let Some(mut stream) = connect(&target).await {
         let ask = format!("GET /openapi.yaml HTTP/1.1\r\nHost: {}\r\n\r\n", target.host).repeat(50);
@@ -83,7 +83,7 @@ async fn stalled_reader(target: Arc<Target>) {
     }
 }
 
-/// Guesses passwords, of an account that is not the honest clients'.
+/// Guesses passwords of an account that honest clients do not use.
 async fn login_burst(target: Arc<Target>) {
     let http = client();
     for number in 0..20 {
@@ -93,7 +93,7 @@ async fn login_burst(target: Arc<Target>) {
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
-/// A batch of rows without anything in them.
+/// A batch of empty rows.
 async fn big_batch(target: Arc<Target>) {
     let rows: Vec<_> = (0..3000).map(|_| json!({})).collect();
     let body = json!({"image": "no/such-1.0.0-seed:1.0.0", "rows": rows});
@@ -101,13 +101,13 @@ async fn big_batch(target: Arc<Target>) {
     _ = asked.json(&body).send().await;
 }
 
-/// A manifest with many faults.
+/// A manifest with many problems.
 async fn big_validation(target: Arc<Target>) {
     let body = json!({"manifest": {"seedVersion": "1.0.0", "job": {"interface": {"inputs": {"json": vec![json!({"name": 1}); 5000]}}}}});
     _ = client().post(format!("{}/api/v1/validate", target.url)).json(&body).send().await;
 }
 
-/// Methods, paths and hosts that nobody has heard of.
+/// Random methods, paths and hosts.
 async fn random_method(target: Arc<Target>) {
     let word = || -> String { (0..8).map(|_| char::from(rand::rng().random_range(b'A'..=b'Z'))).collect() };
     let client: Client = client();
@@ -116,7 +116,7 @@ async fn random_method(target: Arc<Target>) {
     _ = asked.header("host", format!("{}.example", word())).send().await;
 }
 
-/// A query without end.
+/// A very long query.
 async fn many_parameters(target: Arc<Target>) {
     _ = client().get(format!("{}/api/v1/images?{}", target.url, "tag=x&".repeat(3000))).send().await;
 }

@@ -1,8 +1,8 @@
-//! A service under everything at once: honest clients on 50 connections, scans, hooks, runs, and clients that mean harm. Honest
-//! clients should see no error, and memory and handles should be level. `cargo bench --bench soak -- SECONDS` (ten minutes by
-//! default); see `docs/benchmarks.md`.
+//! A service under combined load: honest clients on 50 connections, scans, hooks, runs, and malicious clients. Honest
+//! clients should see no errors, and memory and file handles should stay constant.
+//! `cargo bench --bench soak -- SECONDS` (ten minutes by default); see `docs/benchmarks.md`.
 //!
-//! Runs need a container engine: `SILO_SOAK_ENGINE=unix:///…/docker.sock`, with an image that `SILO_SOAK_IMAGE` names.
+//! Runs need a container engine: `SILO_SOAK_ENGINE=unix:///…/docker.sock`, with an image given by `SILO_SOAK_IMAGE`.
 
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 #[path = "../figures.rs"]
@@ -28,17 +28,17 @@ use target::Target;
 const REPOSITORIES: usize = 100;
 const TAGS: usize = 5;
 const CONNECTIONS: usize = 50;
-/// Figures of the process, over the whole time.
+/// Number of samples of the process over the whole time.
 const SAMPLES: u32 = 20;
 
-/// What honest clients saw.
+/// Results of honest clients.
 #[derive(Default)]
 pub struct Seen {
     times: BTreeMap<&'static str, Vec<Duration>>,
     errors: BTreeMap<String, usize>,
 }
 
-/// The same for all clients.
+/// Shared by all clients.
 pub type Tally = Arc<Mutex<Seen>>;
 
 pub fn told(tally: &Tally, what: &'static str, took: Duration, outcome: Result<(), String>) {
@@ -76,14 +76,14 @@ async fn main() {
     }
     stop.cancel();
     for client in clients {
-        // Those that wait for a stalled server would wait for ever.
+        // Clients that wait for a stalled server would wait forever.
         _ = tokio::time::timeout(Duration::from_secs(60), client).await;
     }
     report(&tally, &samples);
     target.ends_in_good_order().await;
 }
 
-/// A registry with something to search for.
+/// A registry with jobs to search for.
 async fn filled() -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     for number in 0..REPOSITORIES {
@@ -140,7 +140,7 @@ fn report(tally: &Tally, samples: &[Sample]) {
     for (why, times) in &seen.errors {
         line("", format!("{times} × {why}"));
     }
-    // What a service needs to warm up is behind it after a quarter of the time.
+    // The warm-up ends after a quarter of the time.
     let steady = &samples[samples.len() / 4..];
     let (first, last) = (&steady[0], &steady[steady.len() - 1]);
     let most = steady.iter().map(|sample| sample.mib).fold(0.0, f64::max);

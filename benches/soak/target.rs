@@ -1,4 +1,4 @@
-//! The service that is soaked: the real program with a fresh data folder, a registry, users and a hook.
+//! The service under test: the real program with a fresh data folder, a registry, users and a hook.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -18,9 +18,9 @@ pub struct Target {
     pub host: String,
     pub token: String,
     pub registry: i64,
-    /// The path of the registry's hook.
+    /// Path of the registry's hook.
     pub hook: String,
-    /// What runs run, where there is an engine.
+    /// Image for runs, if there is an engine.
     pub image: Option<String>,
     child: Child,
     _folder: TempDir,
@@ -79,12 +79,12 @@ impl Target {
         self.child.id()
     }
 
-    /// The login that honest clients use.
+    /// The login of honest clients.
     pub fn credentials(&self) -> Value {
         json!({"username": "admin", "password": PASSWORD})
     }
 
-    /// A service that was soaked still hears TERM.
+    /// After the test, the service still stops on SIGTERM.
     pub async fn ends_in_good_order(self: std::sync::Arc<Self>) {
         let began = Instant::now();
         let process = self.child.id();
@@ -108,7 +108,7 @@ impl Drop for Target {
     }
 }
 
-/// One connection that is kept.
+/// A client with one keep-alive connection.
 pub fn client() -> Client {
     let builder = Client::builder().no_proxy().pool_max_idle_per_host(1).timeout(Duration::from_secs(60));
     builder.build().expect("a plain client can be built")

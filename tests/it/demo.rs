@@ -24,7 +24,7 @@ fn demo(part: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(part)
 }
 
-/// Every file below a folder: path relative to it, and bytes.
+/// Every file below a folder: relative path and bytes.
 fn read_files(folder: &Path) -> Files {
     fn visit(root: &Path, folder: &Path, files: &mut Files) {
         let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -43,7 +43,7 @@ fn read_files(folder: &Path) -> Files {
     files
 }
 
-/// File name and text of every manifest, in the order of the names.
+/// File name and text of every manifest, sorted by name.
 fn manifests() -> Vec<(String, String)> {
     let text = |(name, bytes)| (name, String::from_utf8(bytes).expect("manifests are UTF-8"));
     read_files(&demo("jobs")).into_iter().map(text).collect()

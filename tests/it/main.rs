@@ -1,4 +1,5 @@
-//! The one integration binary (each file in `tests/` would link its own). The tree mirrors the rooms and the URL tree.
+//! The only integration test binary: separate files in `tests/` would each be linked. The modules mirror those of
+//! `src/` and the URL tree.
 
 mod api;
 mod cli;

@@ -1,11 +1,11 @@
-//! `docs/problems.md` tells the truth: every code is on the page, and every example has the problem that it shows.
+//! `docs/problems.md` is complete and correct: it contains every code, and every example has the problem that it shows.
 
 use silo::seed::validate::{REVISION, Rules, judge};
 use silo::seed::{Code, Problem, Profile};
 
 const PAGE: &str = include_str!("../../docs/problems.md");
 
-/// Codes that no change of a few lines of the example can show.
+/// Codes that a small change of the example cannot show.
 const WITHOUT_EXAMPLE: [Code; 7] = [
     Code::NoLabel,
     Code::UnreadableLabel,
@@ -16,22 +16,22 @@ const WITHOUT_EXAMPLE: [Code; 7] = [
     Code::LongLabel,
 ];
 
-/// What an example cannot avoid to show besides its own code.
+/// Other codes that an example of this code has inevitably.
 fn unavoidable(code: Code) -> &'static [Code] {
     match code {
-        // What is null or absent lists no resources.
+        // A null or absent list contains no resources.
         Code::NullScalar | Code::EmptyResources => &[Code::MissingResource],
         _ => &[],
     }
 }
 
-/// Title and text of the sections of one code.
+/// Title and text of each code's section.
 fn sections() -> Vec<(&'static str, &'static str)> {
     let parts = PAGE.split("\n### ").skip(1);
     parts.map(|part| part.split_once('\n').expect("a section has a text below its title")).collect()
 }
 
-/// The text in a section's fence of a kind.
+/// The content of a section's code block of a kind.
 fn fence(text: &'static str, kind: &str) -> Option<&'static str> {
     let (_, rest) = text.split_once(&format!("```{kind}\n"))?;
     Some(rest.split_once("\n```").expect("a fence is closed").0)
@@ -41,7 +41,7 @@ fn example() -> &'static str {
     fence(PAGE, "json").expect("the page holds a whole manifest")
 }
 
-/// The wrong and the right lines of a diff.
+/// The removed and the added lines of a diff.
 fn sides(diff: &str) -> (Vec<&str>, Vec<&str>) {
     let (mut wrong, mut right) = (Vec::new(), Vec::new());
     for line in diff.lines() {
@@ -55,7 +55,7 @@ fn sides(diff: &str) -> (Vec<&str>, Vec<&str>) {
     (wrong, right)
 }
 
-/// The example with the right lines, which must stand in it once, made wrong.
+/// The example with the right lines, which must occur once, replaced by the wrong ones.
 fn spoilt(diff: &str) -> String {
     let (wrong, right) = sides(diff);
     let lines: Vec<&str> = example().lines().collect();
@@ -130,7 +130,7 @@ fn every_diff_shows_its_problem() {
     assert!(wrong.is_empty(), "these examples show something else:\n{}", wrong.join("\n"));
 }
 
-/// What is stored of older reports is judged again where the revision says so: who changes what is snapped here raises
+/// Stored reports are recomputed when the revision changes: a change of this snapshot requires a new
 /// `seed::validate::REVISION`.
 #[test]
 fn the_reports_of_this_revision() {

@@ -1,11 +1,11 @@
-//! The architecture: who may use whom (see `ARCHITECTURE.md`). Reads the source, so that a wrong `use` fails here and
-//! not in a review.
+//! The architecture: which module may use which (see `ARCHITECTURE.md`). Reads the source, so that a forbidden `use`
+//! fails here and not in a review.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room, and what it may use of the others: a whole room, or one item of it (`room::Item`).
+/// The modules, and what each may use of the others: a whole module, or one item of it (`module::Item`).
 const ROOMS: [(&str, &[&str]); 19] = [
     ("seed", &[]),
     ("catalog", &["seed"]),
@@ -15,15 +15,15 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("auth", &[]),
     ("store", &["catalog", "seed"]),
     ("search", &["catalog", "seed", "lock"]),
-    // Requests to Amazon are signed with the time of day.
+    // AWS requests are signed with the current time.
     ("registry", &["catalog::RegistryKind", "catalog::TagOutcome", "clock"]),
     ("scan", &["registry", "store", "catalog", "seed", "clock"]),
     ("engine", &["catalog", "seed", "clock", "lock"]),
     ("app", &["catalog", "seed", "clock", "config", "lock", "auth", "store", "search", "registry", "scan", "engine"]),
     ("tasks", &["app"]),
     ("telemetry", &["config"]),
-    // The pair is plain data; a request's id is random, and randomness is read in `auth` only; what counts as one client is the
-    // same for all limits.
+    // A pair is plain data; request ids are random, and randomness comes from `auth` only; clients are told apart in
+    // one way for all limits.
     (
         "http",
         &[
@@ -41,9 +41,9 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "auth::ClientNetwork",
         ],
     ),
-    // TLS is set up once for the whole process.
+    // TLS is set up once per process.
     ("client", &["registry::install_tls"]),
-    // `serve` is where the service is put together.
+    // `serve` assembles the service.
     (
         "cli",
         &["app", "catalog", "seed", "engine", "clock", "config", "client", "http", "lock", "tasks", "telemetry", "xml"],
@@ -52,32 +52,32 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("main", &[]),
 ];
 
-/// Each framework that others made, and the rooms that may know it.
+/// Third-party frameworks, and the modules that may use each.
 const FRAMEWORKS: [(&str, &[&str]); 35] = [
     ("axum", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
     ("hyper", &["http"]),
-    // Which requests a proxy gets.
+    // Whether a request goes through a proxy.
     ("hyper_util", &["http", "registry"]),
     ("sqlx", &["store"]),
     ("tantivy", &["search"]),
     ("reqwest", &["registry", "client"]),
     ("bollard", &["engine"]),
     ("oci_client", &["registry"]),
-    // Archives of images; what is sent to a build; archives of runs.
+    // Image archives; build contexts; archives of runs.
     ("tar", &["app", "engine", "registry"]),
     ("zip", &["app"]),
     ("glob", &["engine"]),
     ("mime_guess", &["engine"]),
-    // Disks in `engine`, terminals in `cli`, the bound of file handles in `http`.
+    // Disks in `engine`, terminals in `cli`, the limit of file handles in `http`.
     ("rustix", &["cli", "engine", "http"]),
     ("socket2", &["http"]),
     ("shlex", &["engine"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    // Rows of a batch in `cli`; in `engine` tables that a job should write.
+    // Rows of a batch in `cli`; tables written by jobs in `engine`.
     ("csv", &["cli", "engine"]),
     ("regex", &["engine"]),
     ("indicatif", &["cli"]),
@@ -88,22 +88,22 @@ const FRAMEWORKS: [(&str, &[&str]); 35] = [
     ("jsonwebtoken", &["auth"]),
     ("argon2", &["auth"]),
     ("chacha20poly1305", &["auth"]),
-    // Signs requests to Amazon in `registry`.
+    // Signs AWS requests in `registry`.
     ("hmac", &["auth", "registry"]),
-    // Spreads retries in `registry`; nothing is derived from it.
+    // Jitter of retries in `registry`; no secrets.
     ("rand", &["auth", "registry"]),
     ("tokio_cron_scheduler", &["tasks"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
-    // Whether a filter can be read.
+    // Whether a log filter is valid.
     ("tracing_subscriber", &["config", "telemetry"]),
 ];
 
-/// What the pure rooms must not know: IO, async, logs, the time of day.
+/// What the pure modules must not use: I/O, async, logging, the current time.
 const IMPURE: [&str; 9] =
     ["tokio", "futures_util", "tracing", "metrics", "std::fs", "std::net", "std::env", "std::time", "std::process"];
 const PURE: [&str; 2] = ["seed", "catalog"];
 
-/// The half of `engine` that is pure, though it measures time in durations.
+/// The pure files of `engine`, although they use durations.
 const PURE_ENGINE: [&str; 9] = [
     "engine/command.rs",
     "engine/container.rs",
@@ -116,7 +116,7 @@ const PURE_ENGINE: [&str; 9] = [
     "engine/verdict.rs",
 ];
 
-/// One file of the source: its room, and its code without comments and unit tests.
+/// A source file: its module, and its code without comments and unit tests.
 struct Source {
     path: PathBuf,
     room: String,
@@ -138,14 +138,14 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    /// A file that is compiled for tests only.
+    /// Whether a file is compiled for tests only.
     fn is_for_tests(path: &Path) -> bool {
         path.file_stem().is_some_and(|name| name == "tests" || name == "testing")
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     visit(&root, &root, &mut found);
-    // The crate's root declares the rooms and uses none.
+    // The crate root declares the modules and uses none.
     found.retain(|source| source.room != "lib");
     assert!(found.len() > 50, "the source is not where it should be");
     found
@@ -156,7 +156,7 @@ fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().expect("as above")).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a path begins with these words at some place of the code.
+/// Whether the code contains a path that begins with these words.
 fn knows(code: &str, words: &str) -> bool {
     let needle = format!("{words}::");
     code.match_indices(&needle).any(|(at, _)| {
@@ -165,7 +165,7 @@ fn knows(code: &str, words: &str) -> bool {
     })
 }
 
-/// Every path below `crate::`, groups taken apart: `crate::{a::b, c::{d, e}}` gives `a::b`, `c::d` and `c::e`.
+/// Every path below `crate::`, with groups expanded: `crate::{a::b, c::{d, e}}` gives `a::b`, `c::d` and `c::e`.
 fn own_paths(code: &str) -> BTreeSet<String> {
     fn leaves(prefix: &str, text: &str, found: &mut BTreeSet<String>) {
         let name: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
@@ -186,7 +186,7 @@ fn own_paths(code: &str) -> BTreeSet<String> {
     found
 }
 
-/// The parts between the commas of a group, whose opening brace is gone.
+/// The members of a group, given without its opening brace.
 fn group_members(text: &str) -> Vec<String> {
     let (mut depth, mut members) = (0, vec![String::new()]);
     for c in text.chars() {
@@ -224,7 +224,7 @@ fn rooms_use_what_the_table_allows() {
         let allowed = row(&source.room);
         for path in own_paths(&source.code) {
             let room = path.split("::").next().expect("a split gives at least one part");
-            // The first word may also be a macro or an item at the root; there are none of these.
+            // The first segment could also be a macro or an item at the root; there are none.
             let is_allowed = allowed.iter().any(|item| path == *item || path.starts_with(&format!("{item}::")));
             if room != source.room && !is_allowed {
                 violations.push(format!("src/{} uses {path}", source.path.display()));

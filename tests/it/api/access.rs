@@ -1,4 +1,4 @@
-//! Who may ask what: every route of the table, as everybody.
+//! Access control: every route of the table, with every role.
 
 use chrono::TimeDelta;
 use http::Method;
@@ -8,7 +8,7 @@ use silo::http::{Access, Route};
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 use crate::support::sse::Piece;
 
-/// A request to each route that does no harm: what it names does not exist.
+/// A harmless request to each route: the ids in it do not exist.
 const REQUESTS: [(&str, &str, &str); 85] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
@@ -99,7 +99,7 @@ const REQUESTS: [(&str, &str, &str); 85] = [
 
 const RUNNER_PASSWORD: &str = "ritas very own secret";
 
-/// The first word that the old clients send.
+/// The scheme of the `Authorization` header that old clients send.
 const WORD: &str = "Token";
 
 async fn ask(client: &Client<'_>, route: &Route) -> Reply {
@@ -114,7 +114,7 @@ async fn ask(client: &Client<'_>, route: &Route) -> Reply {
     }
 }
 
-/// Whether somebody got past the door; what comes after it may still fail.
+/// Whether a request passed access control; the handler may still fail.
 fn passed(reply: &Reply) -> bool {
     assert!(reply.status < 500, "{}: {}", reply.asked, reply.text);
     !matches!(reply.status, 401 | 403)
@@ -131,7 +131,7 @@ async fn every_route_lets_in_whom_the_table_says() {
         assert!(known, "{method} {template} is not served any more");
     }
     for route in silo.routes() {
-        // A logout ends the token that it is asked with.
+        // A logout revokes the token that it is sent with.
         let user = silo.authorized(&format!("{WORD} {}", silo.login("uma", "umas very own secret").await));
         let admin = silo.authorized(&format!("{WORD} {}", silo.login(ADMIN, ADMIN_PASSWORD).await));
         let runner = silo.authorized(&format!("{WORD} {}", silo.login("rita", RUNNER_PASSWORD).await));
@@ -142,7 +142,7 @@ async fn every_route_lets_in_whom_the_table_says() {
             ask(&admin, route).await,
         ];
         let access = match (route.method.as_str(), route.path) {
-            // Open or not is a setting.
+            // Access to this route is configured.
             ("GET", "/users") => Access::Admin,
             _ => route.access,
         };
@@ -160,7 +160,7 @@ async fn every_route_lets_in_whom_the_table_says() {
             let reason = reason.unwrap_or_else(|| panic!("{}: {said}", user.asked));
             let needed = if access == Access::Admin { "admin" } else { "runner" };
             let named = format!(": it needs the role {needed}, and uma has the role user");
-            // Clients of the old service know its words.
+            // The legacy API keeps the old service's texts.
             assert!(reason == if route.path.starts_with("/api/") { &*named } else { "" }, "{}: {said}", user.asked);
         }
     }
@@ -218,7 +218,7 @@ async fn the_first_word_of_the_header_does_not_matter() {
         (String::new(), malformed),
         ("Token x".to_owned(), "Invalid authorization token"),
     ] {
-        // Blanks at the end of a header never arrive; the service sees what the last but one case looks like by then.
+        // Trailing blanks of a header are stripped before it is parsed; the request is then like the last case but one.
         let reply = silo.authorized(&header).get("/users/1").await;
         if header.ends_with(' ') {
             reply.expect(200);

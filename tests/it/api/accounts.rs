@@ -84,7 +84,7 @@ async fn the_last_admin_stays() {
     assert!(silo.admin().delete("/users/delete/1").await.expect(409).error().contains("last admin"));
     add(&silo, json!({"username": "ann", "password": "long enough", "role": "admin"})).await.expect(201);
     silo.admin().delete("/users/delete/1").await.expect(200);
-    // The admin deleted himself; his token is worth nothing now.
+    // The admin deleted himself, so his token is invalid.
     silo.admin().get("/users").await.expect(401);
 }
 
@@ -129,7 +129,7 @@ async fn after_some_failures_the_next_try_has_to_wait() {
     attempt(ADMIN, "192.0.2.3", ADMIN_PASSWORD).await.expect(200);
 }
 
-/// Judged are only as many as are free, and one.
+/// Of concurrent attempts, only the free ones and one more are checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_tries_at_once_few_are_judged() {
     let silo = TestApp::with().manual_clock().start().await;
@@ -139,7 +139,7 @@ async fn of_many_tries_at_once_few_are_judged() {
     let statuses: Vec<u16> = join_all(guesses).await.iter().map(|reply| reply.status).collect();
     let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((count(401), count(429)), (6, 54));
-    // The burst made the wait no longer than six failures do.
+    // The burst does not extend the wait beyond that for six failures.
     let reply = anonymous.post("/login", json!({"username": ADMIN, "password": ADMIN_PASSWORD})).await.expect(429);
     assert_eq!(reply.header("retry-after"), "1");
 }
@@ -155,7 +155,7 @@ async fn strangers_cannot_keep_an_owner_out() {
         [("x-forwarded-for", address)]
     }
     let token = text(&attempt(&from("2001:db8:1:2::7"), ADMIN_PASSWORD).await.json()["token"]);
-    // Guessed from many places, and with patience.
+    // Guesses from many addresses, slowly.
     for n in 0..20 {
         let address = format!("198.51.100.{n}:4711");
         let reply = attempt(&from(&address), "wrong").await;
@@ -167,7 +167,7 @@ async fn strangers_cannot_keep_an_owner_out() {
     attempt(&from("[2001:db8:1:2:3:4:5:6]:443"), ADMIN_PASSWORD).await.expect(200);
     let with_token = [("x-forwarded-for", "203.0.113.1"), ("authorization", &*format!("Token {token}"))];
     attempt(&with_token, ADMIN_PASSWORD).await.expect(200);
-    // The owner's places are no way around the throttle.
+    // The owner's known addresses do not bypass the throttle.
     let known = from("2001:db8:1:2::7");
     let mut judged = 0;
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! What is true of every address: spelling, methods, CORS, ids.
+//! Rules for every URL: spelling, methods, CORS, ids.
 
 use http::Method;
 use serde_json::Value;
@@ -142,7 +142,7 @@ async fn every_reply_has_an_id_of_its_own() {
     assert!(!seen.contains(""));
 }
 
-/// Everywhere where an address ends with an id.
+/// All routes that end with an id.
 const WITH_ID: [(&str, &str); 10] = [
     ("/registries/{}", "No registry found with that ID"),
     ("/images/{}", "No image found with that ID"),

@@ -1,4 +1,4 @@
-//! PostgreSQL that is gone, or takes connections and says nothing.
+//! PostgreSQL that is stopped, or accepts connections without replying.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::fake_registry::{FakeRegistry, Image};
 use crate::support::postgres_gate::{Gate, GatedDatabase};
 use crate::support::process::Setup;
 
-/// Two seconds are promised; this machine may be busy.
+/// The limit is two seconds; this machine may be busy.
 const SOON: Duration = Duration::from_secs(4);
 
 async fn answers_soon(state: Gate) {
@@ -35,7 +35,7 @@ async fn answers_soon(state: Gate) {
         ask("GET", path).await.expect(503);
     }
     ask("POST", "/login").await.expect(503);
-    // With a token, which nobody can look up now.
+    // With a token, which cannot be looked up now.
     for path in ["/healthz", "/metrics", "/openapi.yaml", "/"] {
         ask("GET", path).await.expect(200);
     }
@@ -52,11 +52,11 @@ async fn answers_soon(state: Gate) {
     let back = Instant::now();
     while silo.get("/readyz").await.status != 200 {
         assert!(back.elapsed() < Duration::from_secs(20), "{}", silo.log());
-        tokio::time::sleep(Duration::from_millis(50)).await; // because nobody tells when it is noticed
+        tokio::time::sleep(Duration::from_millis(50)).await; // because the detection is not reported
     }
     assert_eq!(silo.scan(id).await["state"], "complete");
 
-    // Asked to stop in the middle of it, with requests that wait.
+    // Stopped during the outage, with waiting requests.
     database.set(state);
     let (one, other) = tokio::join!(silo.get("/images"), silo.get("/jobs"));
     assert_eq!((one.status, other.status), (503, 503));

@@ -1,4 +1,4 @@
-//! Connections: those that say nothing, those that take nothing, and too many of them.
+//! Connections: idle ones, ones that do not read, and too many.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use crate::support::app::{Builder, TestApp};
 use crate::support::process::PATIENCE;
 
-/// A request whose body never comes to its end, so that its connection stays at work.
+/// A request whose body never ends, so that its connection stays active.
 const HALF: &str = "POST /login HTTP/1.1\r\nHost: silo\r\nContent-Length: 1000\r\n\r\n{";
 
 fn address(silo: &TestApp) -> SocketAddr {
     silo.url["http://".len()..].parse().expect("an address")
 }
 
-/// A connection from one of the loopback addresses, on which this was sent.
+/// A connection from a loopback address, with this text sent.
 async fn connected(silo: &TestApp, from: [u8; 4], text: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind((from, 0).into()).expect("an address of this machine");
@@ -26,10 +26,10 @@ async fn connected(silo: &TestApp, from: [u8; 4], text: &str) -> TcpStream {
     stream
 }
 
-/// What comes until the other side closes.
+/// Reads until the server closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    // A reset closes it, too.
+    // A reset is a close, too.
     _ = timeout(PATIENCE, stream.read_to_end(&mut text)).await.expect("the connection is never closed");
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -58,7 +58,7 @@ async fn connections_without_a_whole_head_are_closed() {
         "GET / HTTP/1.1\r\nHost: silo\r\nX: ",
         "PRI * HTTP/2.0\r\n\r\nSM",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        // SETTINGS, and nothing after them.
+        // SETTINGS, and nothing after it.
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
         "GET /healthz HTTP/1.1\r\nHost: silo\r\n\r\n",
     ];
@@ -69,11 +69,11 @@ async fn connections_without_a_whole_head_are_closed() {
     for stream in &mut open {
         rest(stream).await;
     }
-    // One that says a little now and then gets no more time for it.
+    // A client that sends slowly gets no more time.
     let mut slow = connected(&silo, ONE, "GET / HTTP/1.1\r\n").await;
     let drip = async {
         while slow.write_all(b"X: y\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(100)).await; // because that is what a slow client does
+            tokio::time::sleep(Duration::from_millis(100)).await; // because the client is slow
         }
     };
     timeout(PATIENCE, drip).await.expect("a head that never ends");
@@ -84,7 +84,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     let silo = TestApp::with().set("SILO__HTTP__STALLED_SECONDS", "1").start().await;
     let mut stream = connected(&silo, ONE, "").await;
     let request = "GET /openapi.yaml HTTP/1.1\r\nHost: silo\r\n\r\n".repeat(100);
-    // It asks, and reads none of the answers, until it cannot write any more.
+    // Sends requests without reading the replies, until its writes block.
     let ask = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
     timeout(PATIENCE, ask).await.expect("a connection that is never cut off");
 }
@@ -111,7 +111,7 @@ async fn where_all_connections_are_at_work_probes_and_admins_are_served() {
     let full = async || get(&silo, OTHER, "/jobs", "").await == "503";
     let wait = async {
         while !full().await {
-            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP only answers when asked
+            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP has to be polled
         }
     };
     timeout(PATIENCE, wait).await.expect("eight requests under way are all that there may be");
@@ -138,7 +138,7 @@ async fn one_address_leaves_room_for_others() {
     }
     let wait = async {
         while get(&silo, ONE, "/jobs", "").await != "503" {
-            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP only answers when asked
+            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP has to be polled
         }
     };
     timeout(PATIENCE, wait).await.expect("its share is taken");
@@ -146,7 +146,7 @@ async fn one_address_leaves_room_for_others() {
     drop(busy);
 }
 
-/// What hyper answers before anything of ours hears of the request.
+/// Replies of hyper, before our code sees the request.
 #[tokio::test]
 async fn requests_that_cannot_be_read_are_answered_with_words() {
     let silo = TestApp::start().await;

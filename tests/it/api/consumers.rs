@@ -1,11 +1,11 @@
-//! What known clients send, in their order, and what they read of the replies.
+//! The requests of known clients, in their order, and the fields that they read of the replies.
 
 use serde_json::{Value, json};
 
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, TestApp, jobs, text};
 use crate::support::docker_registry::DockerRegistry;
 
-/// A registry with two versions of one job below an org, as Scale's bootstrap expects its own.
+/// A registry with two versions of one job below an org, as Scale's bootstrap expects it.
 async fn registry() -> DockerRegistry {
     let registry = DockerRegistry::open().await;
     let layout = jobs(&[("my-job", "0.1.0", "0.1.0"), ("my-job", "1.0.0", "0.1.0")]);
@@ -18,12 +18,12 @@ async fn registry() -> DockerRegistry {
 #[tokio::test]
 async fn scale_boots() {
     let (silo, registry) = (TestApp::start().await, registry().await);
-    // Marathon's and Scale's health check.
+    // The health check of Marathon and Scale.
     silo.anonymous().get("/").await.expect(200);
     let login = json!({"username": ADMIN, "password": ADMIN_PASSWORD});
     let token = text(&silo.anonymous().post("/login", login).await.expect(200).json()["token"]);
     let scale = silo.authorized(&format!("token {token}"));
-    // Three keys only; a second bootstrap gets 400 and goes on.
+    // Three keys only; a second bootstrap gets 400 and continues.
     let body = json!({"name": "geo", "url": registry.url(), "org": "geo"});
     scale.post("/registries/add", body.clone()).await.expect(201);
     scale.get("/registries/scan").await.expect(202);
@@ -45,7 +45,7 @@ async fn scale_ui_imports_a_job() {
             text(&job[key]);
         }
     }
-    // Every key stroke searches; Object.values() of the reply is listed.
+    // It searches on every key stroke, and lists Object.values() of the reply.
     for typed in ["m", "my", "my-j", "my-job", "my%20job", "MY", "does%20what"] {
         let found = ui.get(&format!("/jobs/search/{typed}")).await.expect(200).json();
         let values: Vec<&Value> = found.as_object().expect("an object").values().collect();
@@ -64,7 +64,7 @@ async fn scale_ui_imports_a_job() {
     let manifest = ui.get(&format!("/images/{}/manifest", chosen["ID"])).await.expect(200).json();
     assert_eq!(manifest["job"]["jobVersion"], version["JobVersion"]);
 
-    // What `docker pull` and Scale's job type get.
+    // The references that `docker pull` and Scale's job type use.
     let join =
         |parts: [&Value; 3]| parts.into_iter().map(text).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
     let reference = join([&chosen["Registry"], &chosen["Org"], &chosen["Name"]]);
@@ -83,7 +83,7 @@ async fn scale_ui_imports_a_job() {
 
 #[tokio::test]
 async fn seed_vault_administers() {
-    // It asks for users without a token.
+    // It lists users without a token.
     let silo = TestApp::with().set("SILO__AUTH__OPEN_USER_LIST", "true").start().await;
     let login = json!({"username": ADMIN, "password": ADMIN_PASSWORD});
     let token = text(&silo.anonymous().post("/login", login).await.expect(200).json()["token"]);

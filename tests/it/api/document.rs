@@ -1,4 +1,4 @@
-//! `openapi.yaml` describes what is served, and nothing else.
+//! `openapi.yaml` describes exactly the routes that are served.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::support::contract::{DOCUMENT, documented, resolve, validate};
 
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "patch", "head", "options"];
 
-/// Every operation: method and path, and what is written about it.
+/// Every operation: its method and path, and its description.
 fn operations() -> Vec<(String, &'static Value)> {
     let paths = DOCUMENT["paths"].as_object().expect("the document has paths");
     let all = paths.iter().flat_map(|(path, item)| {
@@ -109,7 +109,7 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
     }
     let mut used = BTreeSet::new();
     references(&DOCUMENT, &mut used);
-    // What is the same on every address is told once, in words.
+    // Responses of every URL are described once, in prose.
     for name in ["ProblemMethodNotAllowed", "ProblemUnsupportedCoding", "UnsupportedCoding"] {
         used.insert(format!("#/components/responses/{name}"));
     }

@@ -1,4 +1,4 @@
-//! Events: what appeared, changed and vanished, as a stream and page by page.
+//! Events: added, changed and removed images, as a stream and page by page.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::app::{TestApp, jobs, manifest, text};
 use crate::support::process::PATIENCE;
 use crate::support::sse::Piece;
 
-/// The first tag of this job.
+/// A layout with the first version of this job.
 fn one(name: &str) -> crate::support::layout::LayoutBuilder {
     jobs(&[(name, "1.0.0", "0.1.0")])
 }
@@ -142,7 +142,7 @@ async fn a_stream_outlives_the_time_limit_of_requests_with_signs_of_life() {
     for _ in 0..4 {
         assert_eq!(events.piece().await, Piece::Alive);
     }
-    // Not through the legacy address, which waits for the end of the scan for longer than a second.
+    // Not through the legacy route, which waits for the end of the scan for longer than a second.
     silo.admin().post(&format!("/api/v1/registries/{registry}/scans"), json!({})).await.expect(202);
     assert_eq!(events.event().await.0, "image.added");
 }
@@ -169,14 +169,14 @@ async fn there_are_so_many_streams_and_no_more() {
     assert!(full.error().contains("All 2 places for streams are taken"), "{}", full.error());
     client.get("/api/v1/events").await.expect(200);
     drop((one, two));
-    // The server notices that a client is gone when it is told; there is nothing that tells us.
+    // The server notices a disconnect a little later, and nothing tells us when.
     let again = async {
         loop {
             let reply = client.send(http::Method::HEAD, "/api/v1/events", &accept, Vec::new()).await;
             if reply.status == 200 {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await; // because of that
+            tokio::time::sleep(Duration::from_millis(20)).await; // because of that delay
         }
     };
     tokio::time::timeout(PATIENCE, again).await.expect("a place becomes free");

@@ -1,4 +1,4 @@
-//! When it is our fault: a status, an id to ask with, and no cause.
+//! Internal errors: a status and a request id, without the cause.
 
 use axum::body::Body;
 use http::{Method, Request};
@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 use super::keys;
 use crate::support::app::{Reply, TestApp};
 
-/// Addresses that need the database, and what is sent to them.
+/// Routes that need the database, and their bodies.
 const READS: [&str; 12] = [
     "/jobs",
     "/jobs/1",
@@ -27,7 +27,7 @@ const READS: [&str; 12] = [
     "/users",
 ];
 
-/// An error of ours, in the right one of the two forms.
+/// Asserts an internal error, in the form of the API that the path belongs to.
 #[track_caller]
 fn internal(reply: &Reply) {
     let reply = reply.clone().expect(500);
@@ -45,7 +45,7 @@ fn internal(reply: &Reply) {
     }
 }
 
-/// A failure that passes: when to ask again, and no cause.
+/// Asserts a temporary failure: with `Retry-After`, without the cause.
 #[track_caller]
 fn away(reply: &Reply) {
     let reply = reply.clone().expect(503);

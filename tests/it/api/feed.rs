@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::app::{TestApp, jobs, manifest};
 use crate::support::layout::LayoutBuilder;
 
-/// An element: its path of names, its attributes, and the text right in it.
+/// An element: its path of names, its attributes, and its own text.
 #[derive(Debug, Default)]
 struct Element {
     path: String,
@@ -16,7 +16,7 @@ struct Element {
     text: String,
 }
 
-/// All elements of a document, in the order of their beginnings.
+/// All elements of a document, in document order.
 fn parsed(xml: &str) -> Vec<Element> {
     let mut reader = Reader::from_str(xml);
     let (mut elements, mut open): (Vec<Element>, Vec<usize>) = Default::default();

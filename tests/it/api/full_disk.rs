@@ -1,4 +1,4 @@
-//! A disk that is full: the service starts, goes on with what needs no room, and says that it is not ready.
+//! A full disk: the service starts, serves everything that needs no space, and reports that it is not ready.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::app::TestApp;
 use crate::support::process::{Engine, PASSWORD, PATIENCE, Setup, Silo, on_both};
 use crate::support::small_disk::SmallDisk;
 
-/// A service whose data are on a small disk of their own.
+/// A service whose data directory is on a small disk.
 async fn on_small_disk(database: Engine) -> (Silo, SmallDisk) {
     let setup = Setup::on(database).await;
     std::fs::create_dir_all(setup.data()).expect("a folder");
@@ -17,7 +17,7 @@ async fn on_small_disk(database: Engine) -> (Silo, SmallDisk) {
     (setup.start().await, disk)
 }
 
-/// What `/readyz` says when it says this.
+/// Waits until `/readyz` has this status, and returns its text.
 async fn told(silo: &Silo, status: u16) -> String {
     let began = Instant::now();
     loop {
@@ -26,7 +26,7 @@ async fn told(silo: &Silo, status: u16) -> String {
             return reply.body.to_string();
         }
         assert!(began.elapsed() < PATIENCE, "it says {}: {}", reply.status, reply.body);
-        tokio::time::sleep(Duration::from_millis(100)).await; // because what was found counts for two seconds
+        tokio::time::sleep(Duration::from_millis(100)).await; // because the result is cached for two seconds
     }
 }
 
@@ -44,7 +44,7 @@ async fn an_installed_service_starts_on_a_full_disk(database: Engine) {
         let why = told(&silo, 503).await;
         assert!(why.contains("no storage space") || why.contains("No space left"), "{why}");
         assert_eq!(silo.get("/api/v1/search?q=x").await.status, 200);
-        // Who makes room can log in, see what there is, and throw it away.
+        // To free space, an admin can log in, list runs, and delete them.
         silo.login("admin", PASSWORD).await;
         assert_eq!(silo.get("/api/v1/runs").await.status, 200);
         disk.empty();
@@ -100,7 +100,7 @@ async fn a_database_that_takes_no_changes_is_told() {
             Err(why) if why == "the database cannot be written" => break,
             other => assert!(began.elapsed() < PATIENCE, "{other:?}"),
         }
-        tokio::time::sleep(Duration::from_millis(50)).await; // because connections are made anew meanwhile
+        tokio::time::sleep(Duration::from_millis(50)).await; // because the pool reconnects meanwhile
     }
     silo.anonymous().get("/readyz").await.expect(503);
 }

@@ -1,4 +1,4 @@
-//! Hooks: notifications of registries, over HTTP.
+//! Webhooks: notifications of registries over HTTP.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ fn seed(name: &str) -> Image {
     Image::new().label(silo::seed::LABEL, manifest(name, "1.0.0", "1.0.0").to_string())
 }
 
-/// A notification of docker-registry.
+/// A notification in the format of docker-registry.
 fn pushed(repository: &str) -> Value {
     json!({"events": [{"action": "push", "target": {"repository": repository, "tag": "1.0.0"}}]})
 }
 
-/// Makes the hook of a registry: its path on this server.
+/// Creates the hook of a registry; returns its path.
 async fn hook(silo: &TestApp, registry: i64) -> String {
     let made = silo.admin().post_text(&format!("/api/v1/registries/{registry}/hook"), "").await.expect(201).json();
     let url = text(&made["url"]);
@@ -31,7 +31,7 @@ async fn hook(silo: &TestApp, registry: i64) -> String {
     url.strip_prefix(&silo.url).expect("the address that was asked").to_owned()
 }
 
-/// Adds a registry: its id.
+/// Adds a registry; returns its id.
 async fn add(silo: &TestApp, form: Value) -> i64 {
     silo.admin().post("/api/v1/registries", form).await.expect(201).json()["id"].as_i64().unwrap()
 }
@@ -77,7 +77,7 @@ async fn its_address_is_below_the_configured_one() {
 
 type Headers = Vec<(&'static str, &'static str)>;
 
-/// What each sender sends when an image was pushed, and the headers that matter.
+/// The notification of each sender after a push, with its relevant headers.
 fn notifications(callback: &str) -> Vec<(&'static str, Value, Headers)> {
     let harbor = json!({"resources": [{"tag": "1.0.0"}], "repository": {"repo_full_name": REPOSITORY}});
     let zot = json!({"name": REPOSITORY, "reference": "1.0.0", "digest": "sha256:0"});
@@ -131,14 +131,14 @@ async fn what_each_sender_pushed_is_found() {
     let hook = hook(&silo, id).await;
     let mut events = silo.anonymous().follow("/api/v1/events", &[]).await;
     for (number, (sender, body, headers)) in notifications(&format!("{}/callback", registry.url())).iter().enumerate() {
-        // Another image each time, so that there is something to find.
+        // A different image each time, so that every scan finds a change.
         registry.push(REPOSITORY, "1.0.0", &seed(&format!("job-{number}")));
         let reply = silo.anonymous().send(Method::POST, &hook, headers, body.to_string().into()).await;
         assert_eq!(taken(reply), [REPOSITORY], "{sender}: {body}");
         let (kind, event) = events.event().await;
         assert_eq!(kind, if number == 0 { "image.added" } else { "image.changed" }, "{sender}");
         assert_eq!(event["jobName"], format!("job-{number}"), "{sender}");
-        // Who is told of an image can find it.
+        // The image can be found as soon as its event is sent.
         let found = silo.anonymous().get(&format!("/api/v1/search?q=job-{number}")).await.json();
         assert_eq!(found["items"][0]["name"], event["jobName"], "{sender}");
     }
@@ -221,7 +221,7 @@ async fn with_a_secret_only_signed_notifications_are_taken() {
     let made = silo.admin().post("/api/v1/registries/1/hook", secret).await.expect(201);
     assert!(!made.text.contains("Everybody"));
     let hook = text(&made.json()["url"]).strip_prefix(&silo.url).unwrap().to_owned();
-    // The example of GitHub's documentation: it proves the signature, and is no notification.
+    // The example of GitHub's documentation: its signature is valid, and its body is no notification.
     let example = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     let signed = |signature: &'static str, body: &str| {
         let (silo, hook, body) = (&silo, &hook, body.as_bytes().to_vec());
@@ -251,11 +251,11 @@ async fn many_notifications_while_a_scan_looks_need_one_more_look() {
         assert_eq!(taken(reply), [REPOSITORY]);
     }
     go_on.notify_one();
-    // Until nobody has anything to do: what is left over is another scan's.
+    // Until no scan is left: later hints are handled by another scan.
     loop {
         let last = silo.user().get("/api/v1/scans?limit=1").await.json()["items"][0].clone();
         if last["finishedAt"].is_string() {
-            // Who asks for it finds its result, and who asks for the list need not.
+            // Reading the scan by its id updates the search index; reading the list does not.
             silo.user().get(&format!("/api/v1/scans/{}", last["id"])).await.expect(200);
             break;
         }
@@ -285,7 +285,7 @@ async fn what_is_pushed_to_a_real_registry_is_found_by_its_own_notification() {
     assert_eq!(found["items"][0]["image"], format!("{}/{REPOSITORY}:1.0.0", registry.host()));
 }
 
-/// Names cost as much as notifications, and more than a scan by hints should follow have everything looked into.
+/// Many names cost as much as many notifications; beyond a limit the whole registry is scanned.
 #[tokio::test]
 async fn a_hook_can_name_so_much_and_no_more() {
     let registry = FakeRegistry::start().await;

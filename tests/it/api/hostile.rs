@@ -1,4 +1,4 @@
-//! Input from those who mean harm, or did not read the manual: never a 5xx, never a closed connection.
+//! Malicious and malformed input: never a 5xx, never a closed connection.
 
 use http::Method;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, TestApp, USER_PASSWORD, jobs, t
 use crate::support::contract::{DOCUMENT, documented, resolve};
 use crate::support::process::PATIENCE;
 
-/// Where a body is read.
+/// Routes that read a body.
 const BODIES: [&str; 5] = ["/login", "/registries/add", "/users/add", "/api/v1/login", "/api/v1/registries"];
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn long_bodies_are_413_and_the_reply_arrives() {
         let reply = silo.admin().post_text(path, long.clone()).await.expect(413);
         assert!(reply.error().contains("1048576"));
     }
-    // Without telling its length first.
+    // Without a `Content-Length`.
     let token = silo.admin_token().await;
     let mut request = format!(
         "POST /users/add HTTP/1.1\r\nHost: silo\r\nAuthorization: Token {token}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -73,7 +73,7 @@ async fn long_bodies_are_413_and_the_reply_arrives() {
     request.extend_from_slice(b"0\r\n\r\n");
     let reply = silo.raw(&request).await;
     assert!(reply.starts_with("HTTP/1.1 413"), "{}", &reply[..reply.len().min(200)]);
-    // Just below the limit is read.
+    // A body just below the limit is read.
     let blank = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
     silo.admin().post_text("/users/add", blank(1 << 20)).await.expect(400);
     for path in ["/login", "/api/v1/login"] {
@@ -129,7 +129,7 @@ async fn bad_names_are_refused() {
         silo.admin().post("/registries/add", json!({"name": name, "url": url})).await.expect(400);
         silo.admin().post("/users/add", json!({"username": name, "password": "long enough"})).await.expect(400);
     }
-    // Odd, but names; they come back as they went in.
+    // Unusual but valid names; they are returned unchanged.
     for name in [
         "'; DROP TABLE registries; --",
         "<script>alert(1)</script>",
@@ -187,7 +187,7 @@ async fn long_queries_are_refused() {
         for path in ["/jobs/search/", "/images/search/", "/api/v1/search?q="] {
             let why = silo.anonymous().get(&format!("{path}{query}")).await;
             if path.ends_with('=') && query.contains('+') {
-                continue; // There a plus is a blank.
+                continue; // In a query, `+` means a blank.
             }
             assert!(why.expect(400).error().contains("at most"));
         }
@@ -196,7 +196,7 @@ async fn long_queries_are_refused() {
         silo.anonymous().get(&format!("/jobs/search/{odd}")).await.expect(200);
         silo.anonymous().get(&format!("/api/v1/search?q={odd}")).await.expect(200);
     }
-    // Longer than any line of a request may be: the answer comes from below our door, but it comes.
+    // Longer than hyper accepts a request line: it replies itself.
     let reply = silo.raw_get(&format!("/jobs/search/{}", "x".repeat(600_000))).await;
     assert!(["414", "431"].iter().any(|status| reply.starts_with(&format!("HTTP/1.1 {status}"))), "{reply:.100}");
     silo.anonymous().get("/readyz").await.expect(200);
@@ -213,7 +213,7 @@ async fn odd_headers_do_no_harm() {
     }
 }
 
-/// Every kind of reply that could give a secret away.
+/// Every reply that might contain a secret.
 #[tokio::test]
 async fn secrets_are_in_no_reply() {
     const SECRET: &str = "hunter2-hunter2";
@@ -268,7 +268,7 @@ async fn secrets_are_in_no_reply() {
     }
 }
 
-/// The address of a route with this in place of each of its parameters.
+/// The path of a route with all its parameters replaced.
 fn filled(path: &str, word: &str) -> String {
     let parts = path.split('/').map(|part| if part.starts_with('{') { word } else { part });
     parts.collect::<Vec<_>>().join("/")
@@ -322,14 +322,14 @@ async fn half_sent_bodies_take_so_much_memory_and_keep_no_login_out() {
         let (address, half) = (address.clone(), half.clone());
         senders.spawn(async move {
             let mut stream = TcpStream::connect(address).await.expect("a connection");
-            // Who is refused cannot send it all.
+            // The server may refuse before everything is sent.
             _ = stream.write_all(half.as_bytes()).await;
             let mut reply = vec![0; 1024];
             let length = stream.read(&mut reply).await.unwrap_or_default();
             String::from_utf8_lossy(&reply[..length]).into_owned()
         });
     }
-    // The share of one address holds sixteen of them; the others wait for a while.
+    // The share of one address holds sixteen bodies; the others wait for memory.
     let reply = tokio::time::timeout(PATIENCE, senders.join_next()).await.expect("somebody is refused");
     let reply = reply.expect("a sender").expect("no panic");
     assert!(reply.starts_with("HTTP/1.1 503") && reply.contains("retry-after"), "{reply}");

@@ -1,4 +1,4 @@
-//! The legacy contract: names, order of keys, texts.
+//! The legacy API: names, order of keys, texts.
 
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ async fn nothing_is_null() {
         }
     }
     let mut layout = jobs(&[("full", "1.0.0", "0.1.0")]);
-    // The least that makes a job.
+    // The minimal manifest of a job.
     let least = json!({"job": {"name": "bare", "jobVersion": "1.0.0", "packageVersion": "1.0.0"}}).to_string();
     layout.image("bare-1.0.0-seed:1.0.0", &[(silo::seed::LABEL, &least)]);
     let silo = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Lists of the native interface: jobs, images, users; who one is, and which SILO this is.
+//! Lists of `/api/v1`: jobs, images, users; the caller's account, and the server's version.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The HTTP door, from outside. Every reply of these tests is also held against `openapi.yaml`.
+//! The HTTP API, used by a client. Every reply in these tests is also validated against `openapi.yaml`.
 
 mod access;
 mod accounts;
@@ -30,7 +30,7 @@ mod validate;
 
 use serde_json::Value;
 
-/// The keys of an object, in the order in which they were sent.
+/// The keys of an object, in the order sent.
 #[track_caller]
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap_or_else(|| panic!("{value} is not an object")).keys().map(String::as_str).collect()

@@ -9,7 +9,7 @@ use crate::support::app::{Reply, TestApp, jobs, text};
 
 const PROBLEM: [&str; 5] = ["type", "title", "status", "detail", "requestId"];
 
-/// The problem document of a reply, whose text names something.
+/// The problem document of a reply, whose text contains `names`.
 #[track_caller]
 pub(super) fn problem(reply: &Reply, status: u16, names: &str) {
     let reply = reply.clone().expect(status);

@@ -17,7 +17,7 @@ async fn a_service_without_its_database_is_alive_but_not_ready() {
 
 type Series = BTreeMap<String, BTreeSet<String>>;
 
-/// What `docs/operations.md` lists, with labels: the series that are always there, and all.
+/// The series listed in `docs/operations.md`, with labels: those that are always present, and all.
 fn documented() -> (Series, Series) {
     let text = include_str!("../../../docs/operations.md");
     let (always, _) = text.split_once("### Of the hosts").expect("the numbers are in two tables");
@@ -32,7 +32,7 @@ fn documented() -> (Series, Series) {
     (table(always), table(text))
 }
 
-/// What `/metrics` has: the same, from the lines of the samples.
+/// The series of `/metrics`, with labels.
 fn shown(text: &str) -> Series {
     let histograms: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" histogram")).collect();
@@ -42,7 +42,7 @@ fn shown(text: &str) -> Series {
         let base = ["_bucket", "_sum", "_count"].iter().find_map(|ending| name.strip_suffix(ending));
         let name = base.filter(|base| histograms.contains(base)).unwrap_or(name);
         let labels = rest.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |(labels, _)| labels);
-        // A value may hold a comma, but no `="`.
+        // Values may contain a comma, but not `="`.
         let names = labels.split("=\"").filter_map(|part| part.rsplit(['"', ',']).next()).map(str::to_owned);
         let names = names.filter(|name| !name.is_empty() && name != "le");
         shown.entry(name.to_owned()).or_default().extend(names);
@@ -114,7 +114,7 @@ async fn each_number_says_what_it_is_and_the_program_its_version() {
     assert!(text.contains("# HELP silo_streams_open replies that go on"), "{text}");
 }
 
-/// Words that differ in each request, wherever a request has room for one.
+/// Every request has different random words wherever it can.
 #[tokio::test]
 async fn strangers_make_no_series() {
     const MARK: &str = "q7w3";

@@ -1,4 +1,4 @@
-//! Jobs that several maintainers have: who represents them, where their images come from, and what is verified.
+//! Jobs of several maintainers: which one represents the job, where its images come from, and what is verified.
 
 use serde_json::{Value, json};
 use silo::app::App;
@@ -9,7 +9,7 @@ use crate::support::fake_registry::{FakeRegistry, Image};
 
 struct Rivals {
     silo: TestApp,
-    /// Ada's, and Mal's, by their ids.
+    /// Ids of Ada's and Mal's registries.
     ids: [i64; 2],
     registries: [FakeRegistry; 2],
 }
@@ -56,7 +56,7 @@ async fn change(silo: &TestApp, registry: i64, change: Value) -> Value {
         .json()
 }
 
-/// Title, maintainer and versions by which the older addresses show the job.
+/// Title, maintainer and versions of the job in the legacy API.
 async fn legacy(silo: &TestApp) -> [String; 4] {
     let listed = silo.anonymous().get("/jobs").await.expect(200).json();
     let job = &listed[0];
@@ -119,7 +119,7 @@ async fn searches_show_what_represents_the_job() {
         assert_eq!(makers, ["ada", "mal"], "{query}");
         assert_eq!(images[1]["origin"]["host"], registries[1].host().as_str());
     }
-    // Found by what only the other one says.
+    // Found by a word of the other maintainer's manifest.
     let jobs = found(&client, "q=spiders&highlight=true").await;
     assert_eq!(text(&jobs[0]["maintainer"]), "ada");
     let matched = &jobs[0]["matched"];
@@ -164,7 +164,7 @@ async fn what_is_verified_ranks_before_what_matches_as_well() {
     assert_eq!(names().await, ["sea-c", "sea-a", "sea-b"]);
     let filtered = silo.anonymous().get("/api/v1/jobs?verified=true").await.expect(200).json();
     assert_eq!((filtered["items"].as_array().map(Vec::len), &filtered["items"][0]["name"]), (Some(1), &json!("sea-c")));
-    // The name itself still counts more.
+    // A match of the name ranks higher.
     let named = found(&silo.anonymous(), "q=sea-b").await;
     assert_eq!(named[0]["name"], "sea-b");
 }
@@ -199,7 +199,7 @@ async fn registries_and_namespaces_are_marked_without_asking_the_registry() {
     let refused = send(silo.admin(), json!({"verifiedNamespaces": many})).await.expect(400).error();
     assert!(refused.contains("mark the registry instead"), "{refused}");
 
-    // A registry that is added as verified, with what comes later.
+    // A registry added as verified, including images that come later.
     let third = FakeRegistry::start().await;
     let form = json!({"name": "third", "url": third.url(), "include": ["*"], "verified": true});
     let added = silo.admin().post("/api/v1/registries", form).await.expect(201).json();

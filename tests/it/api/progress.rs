@@ -1,4 +1,4 @@
-//! A scan while it runs, as a stream; and what is known of the repositories of a registry.
+//! The progress of a running scan as a stream; and the state of a registry's repositories.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ fn seed(name: &str) -> Image {
     Image::new().label(silo::seed::LABEL, manifest(name, "1.0.0", "1.0.0").to_string())
 }
 
-/// A registry of so many images.
+/// A registry with this many images.
 async fn registry(images: usize) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     for n in 0..images {
@@ -39,7 +39,7 @@ async fn a_running_scan_is_followed_to_its_end() {
     let scan = request_scan(&silo, id).await;
     let path = format!("/api/v1/scans/{}/events", scan["id"]);
     let mut events = silo.user().follow(&path, &[]).await;
-    // It is told when it begins, and when it has come as far as it gets.
+    // Events come at the start, and when the scan can go no further.
     let mut seen = Vec::new();
     loop {
         let (event, progress) = events.event().await;
@@ -136,14 +136,14 @@ async fn a_stream_can_be_opened_with_a_ticket_in_its_address() {
     let rest = silo.anonymous().follow(&format!("{path}?ticket={ticket}"), &[]).await.rest().await;
     assert_eq!(rest.last().expect("an end").1["state"], "complete");
     silo.anonymous().get(&format!("/api/v1/events?limit=5&ticket={ticket}")).await.expect(200);
-    // Nowhere else, and not in a header.
+    // A ticket is valid for streams only, and not as a header.
     silo.anonymous().get(&format!("/api/v1/me?ticket={ticket}")).await.expect(401);
     silo.anonymous().get(&format!("/api/v1/scans?ticket={ticket}")).await.expect(401);
     silo.authorized(&format!("Bearer {ticket}")).get("/api/v1/me").await.expect(401);
     let token = silo.user_token().await.to_owned();
     silo.anonymous().get(&format!("{path}?ticket={token}")).await.expect(401);
     silo.anonymous().get(&format!("{path}?ticket=x")).await.expect(401);
-    // Nor for long, nor after its session.
+    // A ticket expires after a minute, and with its session.
     silo.clock.advance(chrono::TimeDelta::seconds(61));
     silo.anonymous().get(&format!("{path}?ticket={ticket}")).await.expect(401);
     let token = silo.login(crate::support::app::ADMIN, crate::support::app::ADMIN_PASSWORD).await;

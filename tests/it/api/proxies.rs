@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 
 use crate::support::app::{TestApp, jobs, text};
 
-/// What a proxy adds that serves us at `https://silo.example.org/geo/silo`.
+/// Headers that a proxy adds that serves SILO at `https://silo.example.org/geo/silo`.
 const PROXIED: [(&str, &str); 3] =
     [("host", "silo.example.org"), ("x-forwarded-proto", "https"), ("x-forwarded-prefix", "/geo/silo/")];
 
-/// The address of a new hook, asked for with these headers.
+/// The URL of a new hook, requested with these headers.
 async fn hook(silo: &TestApp, headers: &[(&str, &str)]) -> String {
     let made = silo.admin().send(Method::POST, "/api/v1/registries/1/hook", headers, b"{}".to_vec()).await.expect(201);
     text(&made.json()["url"])
@@ -135,7 +135,7 @@ async fn a_compressed_body_is_undone_and_bounded_by_what_it_becomes() {
     }
 }
 
-/// Sends all of a body before it reads, as most clients do, and returns the reply.
+/// Sends the whole body before it reads, as most clients do; returns the reply.
 async fn send_first(silo: &TestApp, path: &str, length: usize) -> String {
     let mut stream = TcpStream::connect(&silo.url["http://".len()..]).await.expect("a connection");
     let head = format!("POST {path} HTTP/1.1\r\nHost: silo\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
@@ -156,7 +156,7 @@ async fn a_refusal_reaches_whoever_sends_first() {
         let reply = send_first(&silo, path, 64 << 20).await;
         assert_eq!(reply.split(' ').nth(1), Some(status), "{path}: {reply}");
     }
-    // Whoever waits for the server's word need not send at all.
+    // A client that expects `100 Continue` need not send the body at all.
     let waits = "POST /users/add HTTP/1.1\r\nHost: silo\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 9\r\n\r\n";
     let reply = silo.raw(waits.as_bytes()).await;
     assert!(reply.starts_with("HTTP/1.1 401"), "{reply}");

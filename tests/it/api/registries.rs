@@ -1,4 +1,4 @@
-//! Changing a registry, and TLS of its own, by the native interface.
+//! Changing a registry, and its own TLS settings, through `/api/v1`.
 
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ async fn nothing_changes_unless_the_registry_answers() {
     assert!(unknown.expect(404).error().contains("No registry found"));
 }
 
-/// Who may change the address must not learn the password that way.
+/// Changing the URL must not reveal the password to another host.
 #[tokio::test]
 async fn a_new_address_needs_the_password_again() {
     let silo = TestApp::start().await;
@@ -130,7 +130,7 @@ async fn a_new_address_needs_the_password_again() {
     assert_eq!((&image["ID"], text(&image["Registry"])), (&known[0]["ID"], other.host()), "moved, and the same");
     let image = silo.anonymous().get("/api/v1/images/1").await.expect(200).json();
     assert_eq!(image["digest"], digest);
-    // Without a password there is nothing to learn.
+    // Without a password, the URL can be changed freely.
     let open = FakeRegistry::start().await;
     let change = patch(&silo, json!({"url": open.url(), "username": null})).await.expect(200).json();
     assert_eq!((&change["username"], &change["hasPassword"]), (&json!(""), &json!(false)));
@@ -203,7 +203,7 @@ async fn tls_of_its_own_is_kept_and_not_told() {
     assert!(refused.error().contains("wants a client certificate"), "{}", refused.text);
     let refused = patch(&silo, json!({"ca": null})).await.expect(400);
     assert!(refused.error().contains("(ca)"), "{}", refused.text);
-    // An image that is not catalogued is asked for with it too.
+    // Requests for images outside the catalogue use these settings, too.
     let path = format!("/images/manifest/{}/geo/a-seed:1.0.0", front.host());
     silo.anonymous().get(&path).await.expect(200);
 
@@ -212,7 +212,7 @@ async fn tls_of_its_own_is_kept_and_not_told() {
     assert_eq!(plain.json()["caFingerprints"], json!([]));
 }
 
-/// A key that cannot be read any more must not keep anybody from giving a new one.
+/// A secret that cannot be unsealed must not prevent setting a new one.
 #[tokio::test]
 async fn a_password_that_cannot_be_unsealed_is_replaced() {
     let silo = TestApp::on_postgres().await;

@@ -1,5 +1,5 @@
-//! `deploy/nginx.conf`, and what docs/deploying.md says of Caddy, with a real nginx and a real Caddy: what they say works, at
-//! the root of a host and below a path.
+//! `deploy/nginx.conf`, and the Caddy example of docs/deploying.md, tested with a real nginx and a real Caddy: at the
+//! root of a host and below a path.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -12,14 +12,14 @@ use tempfile::TempDir;
 
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, TestApp, jobs, text};
 
-/// A proxy of the test's own; it ends when this is dropped.
+/// A proxy process for one test; stopped on drop.
 struct Proxy {
     url: String,
     child: Child,
     folder: TempDir,
 }
 
-/// Starts one before the SILO at an address; `below` a path or not.
+/// Starts a proxy in front of SILO at an address; the flag: below a path.
 type Start = fn(&str, bool) -> Proxy;
 
 fn free_port() -> u16 {
@@ -27,8 +27,8 @@ fn free_port() -> u16 {
 }
 
 impl Proxy {
-    /// nginx, with the file of `deploy/` as it is, but for the address, TLS and where SILO is; `below` is whether the location below
-    /// a path takes the place of the one at the root, as the file's comment says.
+    /// nginx with `deploy/nginx.conf`, except for the address, TLS and SILO's address; if `below`, the location below a
+    /// path replaces the one at the root, as the file's comment describes.
     fn nginx(silo: &str, below: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
@@ -68,7 +68,7 @@ impl Proxy {
         Self { url: format!("http://127.0.0.1:{port}"), child, folder }
     }
 
-    /// Caddy, with what the page says, but for the host's name and where SILO is. Nothing asks for certificates.
+    /// Caddy with the example of the page, except for the host name and SILO's address. No certificates are requested.
     fn caddy(silo: &str, below: bool) -> Self {
         let page = include_str!("../../../docs/deploying.md");
         let (_, after) = page.split_once("**Caddy**").expect("the page speaks of Caddy");
@@ -93,14 +93,14 @@ impl Proxy {
         while std::net::TcpStream::connect(&self.url["http://".len()..]).is_err() {
             let log = fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default();
             assert!(began.elapsed() < Duration::from_secs(30), "it does not listen: {log}");
-            tokio::time::sleep(Duration::from_millis(20)).await; // because it tells nobody when it listens
+            tokio::time::sleep(Duration::from_millis(20)).await; // because it does not report when it listens
         }
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Its workers end with it.
+        // nginx stops its workers itself.
         _ = Command::new("kill").arg(self.child.id().to_string()).status();
         _ = self.child.wait();
     }
@@ -119,7 +119,7 @@ async fn is_well_served(start: Start, below: bool, prefix: &str) {
         assert_eq!(reply.status(), 200, "{path} ends at {}", reply.url());
         assert!(reply.text().await.expect("a text").contains("ice"), "{path}");
     }
-    // A redirect keeps method and body.
+    // The redirect preserves method and body.
     let form = json!({"username": ADMIN, "password": ADMIN_PASSWORD});
     let login: Value = http.post(url("/login/")).json(&form).send().await.expect("a reply").json().await.expect("JSON");
     let ask = http.post(url("/api/v1/registries/1/scans")).bearer_auth(text(&login["token"])).json(&json!({}));
@@ -127,18 +127,18 @@ async fn is_well_served(start: Start, below: bool, prefix: &str) {
     assert_eq!(scan.status(), 202);
     let location = scan.headers()["location"].to_str().expect("a text").to_owned();
     assert!(location.starts_with(&format!("{prefix}/api/v1/scans/")), "{location}");
-    // What the client says of proxies does not count.
+    // Proxy headers set by the client are ignored.
     let ask = http.post(url("/api/v1/registries/1/hook")).bearer_auth(text(&login["token"])).json(&json!({}));
     let ask = ask.header("x-forwarded-host", "evil.example").header("x-forwarded-prefix", "/evil");
     let hook: Value =
         ask.header("x-forwarded-proto", "https").send().await.expect("a reply").json().await.expect("JSON");
     assert!(text(&hook["url"]).starts_with(&format!("{}{prefix}/hooks/", proxy.url)), "{hook}");
-    // A stream comes as it is told.
+    // A stream is not buffered.
     let events = http.get(url("/api/v1/events?after=0")).header("accept", "text/event-stream");
     let mut events = events.send().await.expect("a reply");
     let first = events.chunk().await.expect("a piece").expect("not its end");
     assert!(!first.is_empty());
-    // More than nginx takes by default.
+    // Larger than nginx's default limit.
     let long = http.post(url("/users/add")).body(vec![b' '; 4 << 20]).send().await.expect("a reply");
     assert_eq!(long.status(), 401, "{}", long.text().await.unwrap_or_default());
 }
@@ -163,7 +163,7 @@ async fn caddy_below_a_path() {
     is_well_served(Proxy::caddy, true, "/silo").await;
 }
 
-/// systemd itself reads the unit, but for the program, which is not installed here.
+/// systemd verifies the unit, except for the program, which is not installed here.
 #[test]
 fn the_unit_of_systemd_has_no_fault() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -174,7 +174,7 @@ fn the_unit_of_systemd_has_no_fault() {
         let output = Command::new("systemd-analyze").arg("verify").arg(&file).output();
         let output = output.expect("systemd-analyze is there: tests/run installs systemd");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        // The machine's own units are not ours to judge.
+        // Messages about other units of the machine are ignored.
         let ours: Vec<String> = said.lines().filter(|line| line.contains("silo.service")).map(str::to_owned).collect();
         (output.status.success(), ours)
     };

@@ -1,4 +1,4 @@
-//! Scans over HTTP: what old clients wait for, and what the native interface tells.
+//! Scans over HTTP: the wait of the legacy API, and the scan's state in `/api/v1`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::fake_registry::{FakeRegistry, Fault, Image, Seen};
 const ALL: &str = "application/txt; charset=UTF-8";
 const ONE: &str = "application/text; charset=UTF-8";
 
-/// A service with a registry that holds its answers until it is told to go on.
+/// A service with a registry that holds its replies until notified.
 async fn held() -> (TestApp, FakeRegistry, Arc<Notify>) {
     let (registry, go_on) = (FakeRegistry::start().await, Arc::new(Notify::new()));
     registry.push("geo/a-1.0.0-seed", "1.0.0", &seed("a"));

@@ -1,4 +1,4 @@
-//! `/schemas`: the list, and what it leads to.
+//! `/schemas`: the list, and the schemas that it links to.
 
 use serde_json::Value;
 use silo::seed::spec::{Document, json_schema};

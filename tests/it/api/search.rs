@@ -1,4 +1,4 @@
-//! `/api/v1/search` beyond a list of words: fields, facets, orders, highlights; and `/api/v1/suggest`.
+//! `/api/v1/search` with fields, facets, sort orders and highlights; and `/api/v1/suggest`.
 
 use serde_json::{Value, json};
 use silo::seed::LABEL;
@@ -7,7 +7,7 @@ use super::native::problem;
 use crate::support::app::{TestApp, manifest, text};
 use crate::support::layout::LayoutBuilder;
 
-/// A job of its own kind for each facet.
+/// One job for each facet.
 fn catalogue() -> LayoutBuilder {
     let job = |name: &str, version: &str, change: fn(&mut Value)| {
         let mut manifest = manifest(name, version, "1.0.0");
@@ -106,7 +106,7 @@ async fn a_misspelled_word_is_understood() {
         ("q=rivr%20mask", RIVER, "river mask"),
         ("q=snwo", SNOW, "snow"),
         ("q=watre", RIVER, "water"),
-        // What nobody has ever written is no part of what was meant; the beginning of a word is.
+        // Words of no document are left out of the suggestion, unless they are prefixes of indexed ones.
         ("q=xyzzyplugh%20snwo", SNOW, "snow"),
         ("q=snwo%20xyzzyplugh", SNOW, "snow"),
         ("q=rivr%20ma", RIVER, "river ma"),

@@ -1,11 +1,11 @@
-//! The main replies in full, so that a change of one is seen in review. Accept changes with
+//! Snapshots of the main replies, so that changes are seen in review. Accept changes with
 //! `INSTA_UPDATE=always tests/run --test it api::snapshots`.
 
 use serde_json::{Value, json};
 
 use crate::support::app::{TestApp, jobs};
 
-/// With what differs from run to run blotted out.
+/// Replaces values that differ from run to run.
 fn redacted(mut value: Value, folder: &str) -> Value {
     match &mut value {
         Value::Object(fields) => {
@@ -42,7 +42,7 @@ async fn postgres() {
     replies(TestApp::on_postgres().await).await;
 }
 
-/// The same on both engines, to the letter.
+/// Identical on both databases.
 async fn replies(silo: TestApp) {
     let folder = silo.folder().display().to_string();
     let mut layout = jobs(&[("my-job", "1.0.0", "0.1.0"), ("my-job", "1.0.0", "0.2.0"), ("other", "2.0.0", "1.0.0")]);
@@ -75,7 +75,7 @@ async fn replies(silo: TestApp) {
         ("v1-problem", "/api/v1/scans/x"),
     ] {
         let reply = silo.admin().get(path).await.json();
-        // The cursor holds a score.
+        // The cursor contains a score.
         let mut reply = redacted(reply, &folder);
         if reply["next"].is_string() {
             reply["next"] = json!("[cursor]");

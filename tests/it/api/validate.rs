@@ -1,4 +1,5 @@
-//! `/api/v1/validate`: what it takes, and that every door gives the same report of a manifest.
+//! `/api/v1/validate`: its input forms, and that the API, the command line and scans give the same report on a
+//! manifest.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,13 +22,13 @@ fn good() -> Value {
     manifest
 }
 
-/// The codes of a report.
+/// The problem codes of a report.
 #[track_caller]
 fn codes(report: &Value) -> Vec<String> {
     report["problems"].as_array().expect("a report has problems").iter().map(|problem| text(&problem["code"])).collect()
 }
 
-/// A form of parts, each a head (what follows `form-data`) and a body.
+/// Sends a multipart form; each part is a head (after `form-data`) and a body.
 async fn send_form(silo: &TestApp, parts: &[(&str, &str)]) -> Reply {
     let parts: String = parts
         .iter()
@@ -118,7 +119,7 @@ async fn what_is_no_manifest_at_all_is_judged_too() {
     let silo = TestApp::start().await;
     let deep = "[".repeat(100_000);
     let texts = ["", " ", "{", "nonsense", "null", "7", "[]", "{}", "{} {}", "\u{feff}{}", "{\"a\":1e999}", &deep];
-    // Too many keys, or other ones, to name an image.
+    // Ambiguous or unknown keys do not name an image.
     let unnamed = [r#"{"image":"a","imageId":1}"#, r#"{"image":"a","x":1}"#, r#"{"Image":"a"}"#, r#""image""#];
     let bytes = [&b"\xff\xfe"[..], b"\0", b"{\"a\":\"\xff\"}", b"\x1f\x8b\x08"];
     for body in texts.iter().chain(&unnamed).map(|text| text.as_bytes()).chain(bytes) {
@@ -150,7 +151,7 @@ async fn a_form_holds_the_manifest() {
         problem(&send_form(&silo, parts).await, 422, "part named `manifest`");
     }
     assert_eq!(send_form(&silo, &[(file, "")]).await.expect(200).json()["valid"], false, "an empty file is a manifest");
-    // What names an image in a body is a manifest in a form.
+    // JSON that would name an image as a body is a manifest as a form file.
     assert_eq!(send_form(&silo, &[(file, r#"{"imageId":1}"#)]).await.expect(200).json()["valid"], false);
 }
 
@@ -261,7 +262,7 @@ async fn an_unreadable_label_is_judged() {
     }
 }
 
-/// As scans do.
+/// As in scans.
 #[tokio::test]
 async fn of_several_platforms_the_first_readable_label_counts() {
     let (silo, registry) = (TestApp::start().await, FakeRegistry::start().await);
@@ -300,7 +301,7 @@ async fn an_image_of_a_layout_has_no_host() {
     let report = silo.anonymous().post(PATH, json!({"image": reference})).await.expect(200).json();
     assert_eq!(report["valid"], true);
     problem(&silo.anonymous().post(PATH, json!({"image": "geo/my-job-1.0.0-seed:0.2.0"})).await, 404, "geo");
-    // On disk without a folder in its name.
+    // On disk, with a name without a namespace.
     let mut layout = jobs(&[]);
     layout.image("bare-1.0.0-seed:1.0.0", &[(LABEL, &good().to_string())]);
     let registry = silo.add_layout("bare", &layout).await;
@@ -308,12 +309,12 @@ async fn an_image_of_a_layout_has_no_host() {
     silo.anonymous().post(PATH, json!({"image": "bare-1.0.0-seed:1.0.0"})).await.expect(200);
 }
 
-/// What builders of old made of a manifest on its way into a label.
+/// A manifest as escaped by old build tools for a label.
 fn quoted(manifest: &str) -> String {
     Value::from(manifest).to_string().replace('$', "\\$").replace('/', "\\/")
 }
 
-/// A good manifest with one value put in another's place.
+/// A valid manifest with one value replaced.
 fn with(pointer: &str, value: Value) -> String {
     let (object, key) = pointer.rsplit_once('/').expect("a pointer below the root");
     let mut manifest = good();
@@ -330,7 +331,7 @@ fn old() -> String {
     manifest.to_string()
 }
 
-/// Manifests that identify a job, each with a code that its report must have; empty for a valid one.
+/// Manifests that identify a job, each with a code that its report must contain; empty for a valid one.
 fn manifests() -> Vec<(&'static str, String)> {
     let pretty = |text: &str| {
         let value: Value = serde_json::from_str(text).expect("JSON");
@@ -355,13 +356,13 @@ fn manifests() -> Vec<(&'static str, String)> {
         ("unset-variable", pretty(&interface(json!({"command": "run ${NOTHING/#/-n } \"é\" $"})))),
         ("bad-exit-code", with("/job/errors", json!([{"code": 0, "name": "ok"}, {"code": 0, "name": "ok"}]))),
         ("control-character", with("/job/title", json!("a \u{7} and \u{1F980}"))),
-        // More than are listed.
+        // More problems than a report lists.
         ("wrong-type", with("/job/tags", Value::from(vec![1; 500]))),
         ("docker-name", with("/job/name", json!("My-Job"))),
     ]
 }
 
-/// Profiles and strictness; the first is what scans judge by.
+/// Profiles and strictness; scans use the first.
 const RULES: [(&str, bool); 6] =
     [("spec", false), ("spec", true), ("seed-cli", false), ("seed-cli", true), ("scale", false), ("scale", true)];
 
@@ -375,7 +376,7 @@ async fn every_door_gives_the_same_report() {
     }
     let manifests = manifests();
     for (n, (_, manifest)) in manifests.iter().enumerate() {
-        // Every third label is in the old form, every third in single quotes on top.
+        // Every third label is in the old form, every third also in single quotes.
         let label = match n % 3 {
             0 => manifest.clone(),
             1 => quoted(manifest),
@@ -413,7 +414,7 @@ async fn every_door_gives_the_same_report() {
     }
 }
 
-/// What `silo validate --json` prints.
+/// The output of `silo validate --json`.
 fn command_line(file: &Path, manifest: &str, profile: &str, strict: bool) -> Value {
     std::fs::write(file, manifest).expect("a file");
     let told = Command::new(env!("CARGO_BIN_EXE_silo"))

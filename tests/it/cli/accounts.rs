@@ -28,7 +28,7 @@ async fn users_are_kept_beside_a_running_service(engine: Engine) {
     let list: Value = serde_json::from_str(&user(&silo, &["list", "--json"], "").await.expect_success()).unwrap();
     assert_eq!(list[1], json!({"id": 2, "username": "eve", "role": "user"}));
 
-    // The service takes the new user at once; a user is no admin.
+    // The running service accepts the new user at once; a user is no admin.
     let token = login(&silo, "eve", "apples and pears").await.expect_success();
     let token = token.trim();
     let as_eve = [("SILO_TOKEN", token)];
@@ -87,7 +87,7 @@ async fn who_has_no_token_is_told_how_to_get_one() {
         let error = silo.cli_with(&command, &[("SILO_TOKEN", token)], "").await.expect_failure(1);
         assert!(error.contains("Log in with: silo login"), "{error}");
     }
-    // Who may be anybody needs none.
+    // An anonymous command needs no token.
     silo.cli_with(&["registry", "list"], &[("SILO_TOKEN", "")], "").await.expect_success();
 }
 

@@ -1,4 +1,4 @@
-//! `deploy/backup` and `deploy/restore`, on a service that runs and into an empty place.
+//! `deploy/backup` and `deploy/restore`, from a running service to an empty place.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,7 +13,7 @@ fn script(name: &str, arguments: &[&str], data: &Path, database: Option<&str>) -
     let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name));
     command.args(arguments).env_remove("DATABASE_URL").env("SILO_DATA", data);
     if let Some(url) = database {
-        // libpq does not know sqlx's own parameters.
+        // libpq does not accept sqlx's own parameters.
         command.env("DATABASE_URL", url.split('?').next().unwrap_or_default());
     }
     command.output().expect("bash runs it")
@@ -36,7 +36,7 @@ async fn what_is_backed_up_is_there_after_a_restore(engine: Engine) {
     let setup = Setup::on(engine).await;
     let url = setup.database_url();
     let mut silo = setup.start().await;
-    // Its password is sealed, and comes back only with the key.
+    // The password is sealed, and can be restored only with the key.
     let form = json!({"name": "mine", "url": registry.url(), "username": "robot", "password": "s3cret"});
     let id = silo.add_with(form).await;
     silo.scan(id).await;

@@ -1,4 +1,4 @@
-//! `silo batch`, with a real engine where something is run.
+//! `silo batch`, with a real engine if something runs.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +14,7 @@ use crate::support::docker_engine::{DockerEngine, engine};
 use crate::support::output;
 use crate::support::process::Exit;
 
-/// Does what its file says, and leaves what it was given.
+/// Executes its input file, and writes its inputs to the output.
 const SCRIPT: &str = r#"
 printf %s "$NOTE" >$OUTPUT_DIR/note.txt
 [ -z "$OTHERS" ] || ls "$OTHERS" >$OUTPUT_DIR/others.txt
@@ -53,7 +53,7 @@ fn manifest(name: &str) -> Value {
     })
 }
 
-/// A folder with files, of which each holds what the job shall do.
+/// A folder with files that contain the script of each row.
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("seed.manifest.json"), manifest("planned").to_string()).unwrap();
@@ -108,14 +108,14 @@ impl Job {
         silo(self.path(), &self.arguments(more))
     }
 
-    /// The exit code and how the rows stand, by the machine report.
+    /// The exit code and the rows' states, from the JSON report.
     fn states(&self, more: &[&str]) -> (Option<i32>, Vec<String>) {
         let exit = self.batch(&[more, &["--json"]].concat());
         let report: Value = serde_json::from_str(&exit.stdout).unwrap_or_else(|why| panic!("{why}: {exit:#?}"));
         (exit.code, states(&report))
     }
 
-    /// Starts it, and comes back when it has said that a row failed and so many containers of the next are there.
+    /// Starts a batch; returns when a row has failed and this many containers of the next rows exist.
     async fn start(&self, more: &[&str], containers: usize) -> (Child, BufReader<ChildStderr>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
         command.current_dir(self.path()).env_clear().args(self.arguments(more));
@@ -138,7 +138,7 @@ impl Job {
         self.engine.containers(&self.label()).await
     }
 
-    /// The rows that the journal names, in its order.
+    /// The rows of the journal, in its order.
     fn journal(&self) -> Vec<Value> {
         self.read("out/batch.jsonl").lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
@@ -152,7 +152,7 @@ fn states(report: &Value) -> Vec<String> {
 async fn a_csv_file_with_quotes_commas_and_line_breaks() {
     let job =
         Job::new("batch-csv", &[("lists/a, b.txt", "1"), ("lists/x.txt", ""), ("y.txt", ""), ("c.txt", "2")]).await;
-    // `y.txt` and `c.txt` are only in the present folder, `x.txt` beside the rows.
+    // `y.txt` and `c.txt` exist only in the current folder, `x.txt` beside the rows' file.
     let rows = "\u{feff}INPUT_FILE, note ,OTHERS\r\n\"a, b.txt\",\"say \"\"hi\"\",\r\ntwice\",\"x.txt\r\n y.txt\"\r\n\r\n c.txt , ,\r\n";
     job.write("lists/rows.csv", rows);
     let exit = job.batch(&["-b", "lists/rows.csv", "-j", "NOTE=for all"]);
@@ -176,7 +176,7 @@ async fn a_csv_file_with_quotes_commas_and_line_breaks() {
     assert!(!format!("{exit:?}{}", job.read("out/batch.jsonl")).contains("hunter2"));
     assert_eq!(job.containers().await, [""; 0]);
 
-    // What was successful is not run again, unless it has changed or that is asked for.
+    // Successful rows are not run again, unless they changed or `--again` is given.
     let again = ["-b", "lists/rows.csv", "-j", "NOTE=for all"];
     assert_eq!(job.states(&again), (Some(0), vec!["done-before".to_owned(); 2]));
     job.write("c.txt", "two");
@@ -186,7 +186,7 @@ async fn a_csv_file_with_quotes_commas_and_line_breaks() {
     fs::remove_dir_all(job.path().join(first)).unwrap();
     assert_eq!(job.states(&again), (Some(0), vec!["successful".to_owned(), "done-before".to_owned()]));
     assert_eq!(job.states(&[&again[..], &["--again"]].concat()), (Some(0), vec!["successful".to_owned(); 2]));
-    // Another image of the same name is another image.
+    // A rebuilt image of the same name is another image.
     let label = manifest(&job.name).to_string();
     let name = job.image.strip_prefix("silo-test/").unwrap();
     job.engine.script(name, &format!("{SCRIPT}\n# changed"), &[(LABEL, &label)]).await;
@@ -241,7 +241,7 @@ async fn what_was_killed_goes_on() {
     let job = Job::new("batch-killed", &[("a", "1"), ("b", "fail"), ("c", "wait")]).await;
     job.write("rows.csv", "INPUT_FILE\na\nb\nc\n");
     let (mut child, _said) = job.start(&["-b", "rows.csv"], 1).await;
-    // Two do not work in one folder.
+    // A second batch cannot use the same folder.
     let error = job.batch(&["-b", "rows.csv"]).expect_failure(1);
     assert!(error.contains("another silo works in"), "{error}");
     child.kill().and_then(|()| child.wait()).unwrap();
@@ -257,7 +257,7 @@ async fn what_was_killed_goes_on() {
     assert_eq!(job.containers().await, [""; 0]);
 }
 
-/// All of what a killed one has left goes with the next command, not the first container alone.
+/// The next command removes all containers of a killed batch, not only the first.
 #[tokio::test]
 async fn what_several_jobs_at_a_time_left_behind_is_removed() {
     let job = Job::new("batch-killed-three", &[("a", "wait"), ("b", "wait"), ("c", "wait"), ("d", "fail")]).await;
@@ -291,7 +291,7 @@ async fn ctrl_c_stops_the_containers_and_says_how_to_go_on() {
     assert_eq!(job.journal().len(), 1, "one that was stopped has not ended");
 }
 
-/// Each waits for the other.
+/// Each row waits for the other.
 #[tokio::test]
 async fn two_at_a_time() {
     let job = Job::new("batch-two", &[("a", "meet")]).await;
@@ -359,7 +359,7 @@ fn a_dry_run_says_what_would_be_run() {
     assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), ""), "{exit:#?}");
     let lines: Vec<&str> = exit.stdout.lines().collect();
     assert_eq!(lines.len(), 2);
-    // Each makes what its container needs.
+    // Each line creates what its container needs.
     let is_whole = |line: &&str| line.starts_with("mkdir -p ") && line.contains(" && docker run ");
     assert!(lines.iter().all(is_whole) && lines[1].contains("out/0002-b.txt/output"), "{exit:#?}");
     assert!(!folder.path().join("out").exists() && !exit.stdout.contains("hunter2"), "{exit:#?}");
@@ -369,7 +369,7 @@ fn a_dry_run_says_what_would_be_run() {
     assert_eq!((exit.code, &report["rows"][9_999]["folder"]), (Some(0), &json!("10000-a.txt")));
 }
 
-/// Of ten thousand rows that lack the same, it is said once, and how all of them are given it.
+/// A problem shared by ten thousand rows is reported once, with the option that gives the input to all of them.
 #[test]
 fn a_fault_that_rows_share_is_said_once() {
     let folder = folder(&[("a.txt", "")]);
@@ -385,7 +385,7 @@ fn a_fault_that_rows_share_is_said_once() {
       row 3 (line 4): INPUT_FILE: there is no file or folder nowhere.txt.
     ");
     dry_run(folder.path(), &["-b", "rows.csv", "--skip-bad", "-j", "NUMBER=4"]).expect_success();
-    // What is wrong with the first line, and with the rows besides.
+    // Problems of the header are reported together with those of the rows.
     fs::write(folder.path().join("rows.csv"), "INPUT_FILE,LEVEL,NUMBER\nnowhere.txt,3,1\na.txt,3,2\n").unwrap();
     let error = dry_run(folder.path(), &["-b", "rows.csv", "--skip-bad"]).expect_failure(2);
     insta::assert_snapshot!(error, @r"
@@ -420,7 +420,7 @@ fn files_of_rows_that_cannot_be_meant() {
     let error = dry_run(folder.path(), &["-b", "nowhere.csv"]).expect_failure(2);
     assert!(error.contains("nowhere.csv: cannot be read"), "{error}");
     assert!(dry_run(folder.path(), &[]).expect_failure(2).contains("--batch <FILE>"));
-    // What is somebody's stays as it is.
+    // Other files in the folder are unchanged.
     fs::create_dir(folder.path().join("out")).unwrap();
     fs::write(folder.path().join("out/mine"), "").unwrap();
     fs::write(folder.path().join("rows.csv"), "INPUT_FILE\na.txt\n").unwrap();

@@ -12,14 +12,14 @@ use super::program::silo_in;
 use crate::support::docker_engine::{BASE, DockerEngine, engine};
 use crate::support::process::Exit;
 
-/// A folder with a job of a shell script, the engine to build it on, and no account anywhere.
+/// A folder with a shell script as a job, an engine to build it, and no accounts.
 pub struct Project {
     pub folder: TempDir,
     pub engine: DockerEngine,
     pub name: String,
 }
 
-/// A manifest with everything in its texts that quoting has ever broken.
+/// A manifest whose texts contain everything that quoting has ever broken.
 pub fn manifest(name: &str) -> Value {
     json!({
         "seedVersion": "1.0.0",
@@ -42,12 +42,12 @@ pub fn manifest(name: &str) -> Value {
 }
 
 impl Project {
-    /// `name` must be a test's own: images are the whole engine's.
+    /// `name` must be unique among tests: the engine's images are shared.
     pub async fn new(name: &str) -> Self {
         Self::on(engine().await, name).await
     }
 
-    /// The same at another engine.
+    /// The same on another engine.
     pub async fn on(engine: DockerEngine, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let project = Self { folder, engine, name: name.to_owned() };
@@ -87,7 +87,7 @@ impl Project {
         self.silo(&[&["build", "--build-network", "none"], more].concat())
     }
 
-    /// The Seed label of an image as the engine has it.
+    /// The Seed label of an image at the engine.
     pub async fn label(&self, image: &str) -> Option<String> {
         let docker = self.engine.open().await;
         let found = docker.image(&image.parse().expect("a name")).await.unwrap_or_else(|why| panic!("{image}: {why}"));
@@ -99,7 +99,7 @@ impl Project {
     }
 }
 
-/// Podman makes a line of the Dockerfile of each label, in which `${INPUT_FILE/#/-d }` is a variable, and no good one.
+/// Podman turns each label into a line of the Dockerfile, in which `${INPUT_FILE/#/-d }` is an invalid variable.
 #[tokio::test]
 async fn podman_builds_and_runs_it_too() {
     let project = Project::on(DockerEngine::podman().await, "podmans").await;
@@ -107,7 +107,7 @@ async fn podman_builds_and_runs_it_too() {
     project.build(&["-q"]).expect_success();
     let label = project.label(&project.image()).await.expect("it has one");
     assert_eq!(serde_json::from_str::<Value>(&label).unwrap(), manifest("podmans"));
-    // Podman takes mounts as lines, with commas between their fields.
+    // Podman's API takes mounts as lines with comma-separated fields.
     project.write("in,\"put\".txt", "text");
     let run = ["run", ".", "-q", "--network", "none", "-i", "INPUT_FILE=in,\"put\".txt", "-o", "out, \"put\""];
     project.silo(&run).expect_success();
@@ -126,7 +126,7 @@ async fn what_only_build_kit_knows_is_built_by_it() {
     assert!(stderr.contains("RUN --mount=type=cache"), "the steps are told: {stderr}");
     let label = project.label(&project.image()).await.expect("it has one");
     assert_eq!(serde_json::from_str::<Value>(&label).unwrap(), manifest("buildkits"));
-    // A step that fails, and what this engine's own BuildKit does not know.
+    // A failing step, and syntax that this engine's own BuildKit does not support.
     project.write("Dockerfile", &format!("FROM {BASE}\nRUN --mount=type=cache,target=/c echo why >&2; exit 7\n"));
     let exit = project.build(&[]);
     assert!(exit.code == Some(1) && exit.stderr.contains("why\n"), "{exit:?}");
@@ -136,7 +136,7 @@ async fn what_only_build_kit_knows_is_built_by_it() {
     builds_what_stands_in_the_dockerfile(&project);
 }
 
-/// In the newest words, whatever the engine's own are.
+/// With recent Dockerfile syntax, whatever the engine's own version.
 fn builds_what_stands_in_the_dockerfile(project: &Project) {
     project.write(".dockerignore", "*\n!job.sh\n");
     let documents = "RUN <<EOF\nmkdir /made\necho \"it's $((6 * 7))\" >/made/a\nEOF\nCOPY <<'EOF' /made/b\n$HOME\nEOF";
@@ -159,15 +159,15 @@ async fn a_folder_becomes_a_seed_image() {
       silo run builds-1.0.0-seed:1.0.0 [-i INPUT_FILE=FILE] -o FOLDER
     ");
     assert!(stderr.contains("Step 1/") && stderr.contains("valid as builds-1.0.0-seed:1.0.0"), "{stderr}");
-    // The label is what the author wrote, without the white space.
+    // The label is the author's manifest without white space.
     let label = project.label(&project.image()).await.unwrap();
     assert_eq!(label, manifest("builds").to_string());
     let run = project.silo(&["run", ".", "-o", "out", "--network", "none"]);
     assert_eq!(run.code, Some(0), "{run:#?}");
 }
 
-/// What Seed CLI 1.3 makes of a label: `docker inspect` by a template that puts it in single quotes, then replacements one
-/// after the other.
+/// The label as Seed CLI 1.3 reads it: `docker inspect` with a template that adds single quotes, then successive
+/// replacements.
 fn as_the_old_program_reads(label: &str) -> String {
     let text = format!("'{label}'");
     let text = text.replace("\\\"", "\"").replace("\\\"", "\"").replace("\\$", "$").replace("\\/", "/");
@@ -181,7 +181,7 @@ fn as_the_old_program_reads(label: &str) -> String {
 #[tokio::test]
 async fn the_old_program_reads_its_own_form() {
     let project = Project::new("builds-old-form").await;
-    // It reads no escapes, of its own labels either; so the text is as most manifests are.
+    // Seed CLI does not unescape labels, not even its own, so these texts are as in most manifests.
     let mut plain = manifest(&project.name);
     plain["job"]["description"] = "Turns $HOME/a 'b' & c".into();
     plain["job"]["title"] = "Test".into();
@@ -191,7 +191,7 @@ async fn the_old_program_reads_its_own_form() {
     assert!(label.starts_with(r#""{\"seedVersion\":\"1.0.0\""#) && label.contains(r"\$HOME\/a"), "{label}");
     let read: Value = serde_json::from_str(&as_the_old_program_reads(&label)).expect("JSON");
     assert_eq!(read, plain);
-    // And so do we.
+    // SILO reads it, too.
     let run = project.silo(&["run", &project.image(), "-o", "out", "--network", "none"]);
     assert_eq!(run.code, Some(0), "{run:#?}");
 }
@@ -244,7 +244,7 @@ async fn a_manifest_is_judged_before_an_engine_is_asked() {
     assert_eq!(exit.code, Some(1));
     let said: Value = serde_json::from_str(&exit.stdout).unwrap();
     assert_eq!((&said["image"], &said["report"]["valid"]), (&Value::Null, &false.into()));
-    // By the standard, and nothing that Docker takes.
+    // A valid name by the standard, but not for Docker.
     project.write("seed.manifest.json", &manifest("Builds-Judged").to_string());
     let said = project.silo_with(&nowhere, &["build"], "").expect_failure(1);
     assert!(said.contains("cannot be the name of an image"), "{said}");
@@ -291,7 +291,7 @@ async fn files_may_lie_elsewhere_and_arguments_arrive() {
     exit.expect_success();
     let run = project.silo(&["run", &image, "-o", "out", "--network", "none"]);
     assert_eq!(run.code, Some(0), "{run:#?}");
-    // As Seed CLI spells it.
+    // In Seed CLI's spelling.
     let old = ["build", "-d", "code", "-M", "m.json", "-D", "Other", "-c", BASE, "-w", "-v", "1.0.0"];
     project.silo(&[&old[..], &["--build-arg", &argument, "--build-network", "none"]].concat()).expect_success();
 }

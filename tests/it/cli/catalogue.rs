@@ -35,7 +35,7 @@ async fn registry() -> FakeRegistry {
     registry
 }
 
-/// Adds and scans by the command line.
+/// Adds and scans a registry with commands.
 async fn filled() -> (Silo, FakeRegistry) {
     let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
     silo.cli(&["registry", "add", "mine", &registry.url()]).await.expect_success();
@@ -66,14 +66,14 @@ async fn registries_are_added_listed_and_removed() {
     assert_eq!(error, "silo: there is no registry 'yours'; list them with: silo registry list\n");
     let error = silo.cli(&["registry", "rm", "7"]).await.expect_failure(1);
     assert_eq!(error, "silo: there is no registry '7'; list them with: silo registry list\n");
-    // Also by id; a name wins, should it be a number.
+    // An id works, too; a name takes precedence, even if it is a number.
     silo.cli(&["registry", "add", "1", &registry.url()]).await.expect_success();
     silo.cli(&["registry", "rm", "1"]).await.expect_success();
     silo.cli(&["registry", "rm", "1"]).await.expect_success();
     assert_eq!(silo.cli(&["registry", "list", "--json"]).await.expect_success(), "[]\n");
 }
 
-/// A slip of the fingers takes no registry away; scripts are not asked.
+/// Deletion needs confirmation on a terminal; scripts are not asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_takes_a_registry_away_is_asked_on_a_terminal() {
     let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
@@ -95,7 +95,7 @@ async fn who_takes_a_registry_away_is_asked_on_a_terminal() {
     assert_eq!(error, "silo: there is no registry 'mien'; did you mean mine?\n");
 }
 
-/// Tables fit eighty columns, with times of the reader's own clock; in a pipe nothing is left out.
+/// Tables fit into eighty columns, with local times; in a pipe nothing is cut.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_fit_the_terminal() {
     let (silo, registry) = (Setup::new().impatient().start().await, registry().await);
@@ -115,13 +115,13 @@ async fn tables_fit_the_terminal() {
     assert_eq!(names, format!("{name}\n"));
 }
 
-/// What a terminal shows stays in its columns, whatever was drawn over.
+/// Asserts that every line fits the columns, without escape sequences.
 fn assert_fits(shown: &str, columns: usize) {
     let plain = anstream::adapter::strip_str(shown).to_string();
     assert!(plain.split(['\r', '\n']).all(|line| line.trim_end().chars().count() <= columns), "{plain}");
 }
 
-/// The name of an image is what people copy: it is whole, however narrow the terminal. Progress stays in one line.
+/// Image names are copied by people, so they are never cut. Progress stays on one line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn found_images_can_be_copied_from_a_narrow_terminal() {
     const IMAGE: &str = "institute/remote-sensing/sea-ice-1.0.0-seed";
@@ -136,7 +136,7 @@ async fn found_images_can_be_copied_from_a_narrow_terminal() {
     };
     let waited = silo_on_terminal_of(80, silo.folder(), &environment, &["scan", "--wait"], "").stdout;
     assert!(waited.contains("complete") && waited.contains("a-regist…ng-name"), "{waited}");
-    // The last bar fills its line, so that the table begins on the next one.
+    // The final progress line is full, so that the table starts on the next line.
     assert_fits(waited.split("REGISTRY").next().unwrap(), 80);
     let host = registry.url().replace("http://", "");
     let (image, hosts) = (format!("{host}/{IMAGE}:1.0.0"), [(host.as_str(), "127.0.0.1:PORTS")]);
@@ -173,7 +173,7 @@ async fn a_registry_is_changed() {
     let add = ["registry", "add", "mine", &registry.url(), "--username", "AWS", "--exclude", "old/*"];
     silo.cli_with(&add, &[], "today\n").await.expect_success();
     registry.require_basic("AWS", "tomorrow");
-    // As a cron job does it.
+    // As a cron job does.
     let set = ["registry", "set", "mine", "--password-stdin"];
     let error = silo.cli_with(&set, &[], "yesterday\n").await.expect_failure(1);
     assert!(error.contains("does not accept the username and password"), "{error}");
@@ -252,7 +252,7 @@ async fn certificates_come_from_files() {
     assert!(error.contains("cannot read nowhere.pem"), "{error}");
     let error = silo.cli(&["registry", "set", "mine", "--ca", &key]).await.expect_failure(1);
     assert!(error.contains("the CA is no certificate") && !error.contains(&renewed.key[40..80]), "{error}");
-    // What a registry is reached without, it may lose.
+    // Settings that the registry does not need can be removed.
     let set = ["registry", "set", "mine", "--url", &registry.url(), "--ca", "", "--client-cert", "", "--json"];
     let reply: Value = serde_json::from_str(&silo.cli(&set).await.expect_success()).unwrap();
     assert_eq!((&reply["caFingerprints"], &reply["hasClientCertificate"]), (&json!([]), &json!(false)));
@@ -269,7 +269,7 @@ async fn a_scan_is_waited_for_and_its_result_is_found() {
     mine      complete  3       3      0        0        1
     "#);
     assert_snapshot!(plain(&scan.stderr, &[]), @"mine: 1 of 4 repositories were passed over by name. To look into them, add the registry with patterns of your own (\"include\": [\"*\"] for all), or change scan.include in the configuration");
-    // At once: who is told that a scan is over finds its result.
+    // The result can be found as soon as the scan's end is reported.
     let table = silo.cli(&["search", "ic"]).await.expect_success();
     assert_snapshot!(plain(&table, &[(&registry.host(), "REGISTRY")]), @r#"
     NAME    VERSION  TITLE                     ORGANIZATION  IMAGE
@@ -392,7 +392,7 @@ async fn ctrl_c_ends_the_waiting_and_not_the_scan() {
     let waiting = silo.cli_started(&["scan", "mine", "--wait"]);
     let follows = |metrics: &Value| metrics.as_str().unwrap().contains("\nsilo_streams_open 1\n");
     while !follows(&silo.get("/metrics").await.expect(200)) {
-        tokio::time::sleep(Duration::from_millis(10)).await; // because a command does not tell what it waits for
+        tokio::time::sleep(Duration::from_millis(10)).await; // because a command does not report what it waits for
     }
     let interrupted = waiting.interrupt().await;
     assert_eq!((interrupted.code, interrupted.stdout.as_str()), (Some(1), ""));
@@ -405,7 +405,7 @@ async fn ctrl_c_ends_the_waiting_and_not_the_scan() {
     assert_eq!(silo.ended(2).await["state"], "complete");
     let followed: Value = serde_json::from_str(&following.ended().await.expect_success()).unwrap();
     assert_eq!((&followed[0]["id"], &followed[0]["state"]), (&json!(2), &json!("complete")));
-    // Also when it has ended, none is started.
+    // After its end, no new scan is started, either.
     silo.cli(&["scan", "mine", "--follow"]).await.expect_success();
     silo.get("/api/v1/scans/3").await.expect(404);
     silo.cli(&["registry", "add", "new", &registry.url()]).await.expect_success();

@@ -78,7 +78,7 @@ async fn help_lists_the_commands() {
     "#);
 }
 
-/// Nobody starts a service by mistake.
+/// No service is started by mistake.
 #[tokio::test]
 async fn without_a_command_there_is_help() {
     let help = silo(&["--help"], &[]).await.expect_success();
@@ -92,7 +92,7 @@ async fn without_a_command_there_is_help() {
     assert!(!data.exists());
 }
 
-/// A flag of the service says what is meant.
+/// The service's flags imply `serve`.
 #[tokio::test]
 async fn flags_of_the_service_need_no_command() {
     for arguments in [&["--listen", "nowhere"][..], &["--demo", "--listen", "nowhere"]] {

@@ -11,7 +11,7 @@ use crate::support::small_disk::SmallDisk;
 
 const NO_ENGINE: [&str; 2] = ["--engine", "unix:///nowhere.sock"];
 
-/// What is said of each thing, with how it is.
+/// The findings as JSON, with their states.
 async fn findings(silo: &Silo, code: i32) -> Value {
     let exit = silo.cli(&["doctor", "--json", NO_ENGINE[0], NO_ENGINE[1]]).await;
     assert_eq!(exit.code, Some(code), "{exit:#?}");
@@ -64,7 +64,7 @@ async fn an_index_that_is_not_as_it_should_be(engine: Engine) {
     assert_eq!(findings(&silo, 0).await["search index"]["verdict"], "good");
 }
 
-/// A lease and a scan of a clock that was years ahead.
+/// A lease and a scan stored by a clock that was years ahead.
 async fn what_another_clock_stored_is_told(engine: Engine) {
     let mut silo = with_an_image(engine).await;
     assert_eq!(silo.terminate().await.code, Some(0));
@@ -102,7 +102,7 @@ async fn what_a_machine_lacks_is_told(engine: Engine) {
     for about in ["data directory", "disk of runs"] {
         assert_eq!(found[about]["verdict"], "bad", "{found:#}");
     }
-    // Folders that cannot be removed are in the way of nothing, but somebody should know.
+    // Folders that cannot be removed do no harm, but are reported.
     disk.empty();
     let discarded = silo.data().join("runs/.discarded");
     fs::create_dir_all(discarded.join("one")).expect("a folder");
@@ -136,7 +136,7 @@ async fn where_nothing_is_nothing_is_made() {
     let exit = silo(&arguments, &[]).await;
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     let shown = exit.stdout.replace(&data.display().to_string(), "DATA");
-    // How many there are depends on the machine.
+    // Their number depends on the machine.
     let shown = shown.lines().filter(|line| !line.contains("file handles") && !line.contains("LimitNOFILE"));
     let shown = shown.map(|line| format!("{line}\n")).collect::<String>();
     insta::assert_snapshot!(shown);

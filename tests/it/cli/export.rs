@@ -1,4 +1,4 @@
-//! `silo export` of manifests: what is written, and what is said not to be.
+//! `silo export` of manifests: the output, and the notes about what is left out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
-/// A folder with a manifest that has everything.
+/// A folder with a manifest that uses every feature.
 fn everything() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let manifest = json!({
@@ -70,7 +70,7 @@ fn everything() -> TempDir {
     folder
 }
 
-/// What is written, and what is said.
+/// The output and the messages.
 fn export(form: &str, folder: &Path) -> String {
     let exit = silo(Path::new("/"), &["export", form, folder.to_str().unwrap(), "--engine", "unix:///nowhere"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
@@ -99,7 +99,7 @@ fn scripts_for_docker() {
     }
 }
 
-/// What somebody types is said, and no docker is started for it.
+/// Invalid arguments are reported, and docker is not started.
 #[test]
 fn scripts_say_what_is_missing() {
     let folder = everything();
@@ -137,7 +137,7 @@ fn what_cannot_be_exported_is_said() {
     };
     let said = export("sh $(date)").expect_failure(1);
     assert!(said.contains("cannot be exported") && said.contains("nothing that an executor expands"), "{said}");
-    // The image's own command stays, and its name can be another.
+    // The image's own command is kept, and its name can be overridden.
     assert!(!export("").expect_success().contains("\"arguments\""));
     let tool = silo(folder.path(), &["export", "cwl", "--name", "r.org/x:1", "--workdir", "/a b"]).expect_success();
     assert!(tool.contains("\"dockerPull\": \"r.org/x:1\"") && tool.contains("cd '/a b' && exec"), "{tool}");

@@ -1,4 +1,4 @@
-//! Completions and man pages, and what is said of commands that do not exist.
+//! Completions and man pages, and the messages about unknown commands.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,7 +33,7 @@ fn shells_can_complete() {
     assert_eq!(completed("silo", "val"), "validate\n");
     assert_eq!(completed("silo export", "d"), "docker\n");
     assert!(completed("silo run", "--dr").contains("--dry-run"));
-    // What a server knows is asked of a program `silo`: here one that says what it was asked for.
+    // The completions call a program `silo`: here one that prints its arguments.
     fs::write(folder.path().join("silo"), "#!/bin/sh\necho $1-$2\necho other\n").unwrap();
     fs::set_permissions(folder.path().join("silo"), fs::Permissions::from_mode(0o755)).unwrap();
     let named = |words: &str, last: &str| {
@@ -63,7 +63,7 @@ fn shells_can_complete() {
     }
 }
 
-/// Colours where people see them, unless they say otherwise.
+/// Colours on terminals, unless configured otherwise.
 #[test]
 fn colours_are_as_somebody_wants_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ fn every_command_has_a_page() {
     assert!(nowhere.contains("/dev/null/x"), "{nowhere}");
 }
 
-/// What the environment gives is not required.
+/// Options set in the environment are not shown as required.
 #[test]
 fn usage_lines_say_what_is_required() {
     let folder = tempfile::tempdir().unwrap();

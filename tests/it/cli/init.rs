@@ -11,7 +11,7 @@ use crate::support::docker_engine::{BASE, engine};
 
 const FILE: &str = "seed.manifest.json";
 
-/// The job in a folder's manifest, which must have no problem but what is still to be written.
+/// The job in a folder's manifest, whose only problem may be the placeholders.
 fn job(folder: &Path) -> Value {
     for profile in ["spec", "seed-cli", "scale"] {
         let said = silo(folder, &["validate", "--profile", profile, "--json"]).expect_success();
@@ -64,11 +64,11 @@ fn an_existing_file_is_left_alone() {
     fs::write(&path, "mine").unwrap();
     let exit = silo(folder.path(), &["init", "--yes"]);
     assert_eq!((exit.code, exit.stdout.as_str(), exit.stderr.as_str()), (Some(0), "", left.as_str()));
-    // Nobody is asked in vain.
+    // No questions if the manifest exists already.
     let exit = silo_on_terminal(folder.path(), &[], &["init"], "");
     assert!(exit.code == Some(0) && !exit.stdout.contains("Name of"), "{exit:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-    // A link that leads nowhere is somebody's too.
+    // A dangling symlink is not replaced, either.
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
     assert_eq!(silo(folder.path(), &["init"]).stderr, left);
@@ -108,7 +108,7 @@ fn where_it_cannot_write_is_said() {
     fs::write(folder.path().join("file"), "").unwrap();
     let error = silo(folder.path(), &["init", "file"]).expect_failure(1);
     assert!(error.contains("file is no folder"), "{error}");
-    // Nobody can make a file there, root neither.
+    // Not even root can create files there.
     let error = silo(folder.path(), &["init", "/proc/self/fd", "--name", "x"]).expect_failure(1);
     assert!(error.contains("seed.manifest.json cannot be written: "), "{error}");
 }
@@ -127,7 +127,7 @@ fn on_a_terminal_it_asks_until_answers_are_good() {
         shown.contains("Title for people [Ndvi]: ") && shown.contains("Media type of SCENE [text/plain]: "),
         "{shown}"
     );
-    // Four answers, two of them refused, and the end.
+    // Four answers, two of them rejected, and the end of input.
     assert_eq!(shown.matches("Name of an input file").count(), 5, "{shown}");
     assert!(shown.contains("For example: `MY_SCENE`."), "{shown}");
     assert_eq!(shown.matches("Your e-mail address [").count(), 2, "{shown}");
@@ -162,11 +162,11 @@ fn answers_that_end_early_write_nothing() {
     }
 }
 
-/// A new job builds, passes its case, and wants nothing but its own words.
+/// A new job builds and passes its case; only its texts have to be written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_job_builds_and_passes() {
     let (folder, engine) = (tempfile::tempdir().unwrap(), engine().await);
-    // What people pull.
+    // The base image of the Dockerfile.
     engine.tag(BASE, "busybox", "1.37").await;
     let who = ["--maintainer", "Ada Frost", "--email", "ada@example.org"];
     let said = silo(folder.path(), &[&["init", "jobs/sea-ice"], &who[..]].concat()).expect_success();
@@ -194,14 +194,14 @@ async fn a_new_job_builds_and_passes() {
     assert!(tested.contains("pass     example") && tested.contains("1 case: 1 good"), "{tested}");
     let judged = silo(&["validate"]).expect_success();
     assert!(judged.contains("valid as sea-ice-1.0.0-seed:1.0.0, 1 piece of advice"), "{judged}");
-    // Nothing that is there is written over; of what is missing only the manifest is made.
+    // Existing files are not overwritten; of missing files only the manifest is created.
     fs::write(job_folder.join("run.sh"), "mine").unwrap();
     fs::remove_file(job_folder.join(FILE)).unwrap();
     silo(&["init"]).expect_success();
     assert_eq!(fs::read_to_string(job_folder.join("run.sh")).unwrap(), "mine");
 }
 
-/// Any number of inputs, of any type.
+/// Any number of inputs of any type.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_job_of_other_inputs_passes_as_well() {
     let engine = engine().await;

@@ -1,4 +1,4 @@
-//! The seal key: lost, replaced, and rotated.
+//! The seal key: loss, replacement and rotation.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::process::{Engine, Setup, Silo, on_both};
 
 const DOCTOR: [&str; 4] = ["doctor", "--json", "--engine", "unix:///nowhere.sock"];
 
-/// A service with a registry `mine`, whose password is sealed.
+/// A service with a registry `mine` that has a sealed password.
 async fn with_a_password(engine: Engine) -> (Silo, FakeRegistry, i64) {
     let registry = registry_of(&["ice"]).await;
     registry.require_basic("ada", "secret");
@@ -20,7 +20,7 @@ async fn with_a_password(engine: Engine) -> (Silo, FakeRegistry, i64) {
     (silo, registry, id)
 }
 
-/// What the doctor says of the keys: the verdict and everything.
+/// The doctor's finding on the keys, and its full output.
 async fn keys(silo: &Silo) -> (String, String) {
     let exit = silo.cli(&DOCTOR).await;
     let findings: Vec<serde_json::Value> = serde_json::from_str(&exit.stdout).expect("JSON");
@@ -45,7 +45,7 @@ async fn rotation_seals_everything_again(engine: Engine) {
     assert!(!next.exists());
     assert_eq!(keys(&silo).await.0, "good");
 
-    // Killed after the database was written, and before the key was put in its place.
+    // Killed after the database was written, and before the new key file was renamed.
     fs::copy(&file, &next).expect("our own file");
     fs::write(&file, &old).expect("our own file");
     assert_eq!(keys(&silo).await.0, "notice");
@@ -98,7 +98,7 @@ async fn a_lost_key_is_told(engine: Engine) {
 
 on_both!(rotation_seals_everything_again, a_lost_key_is_told);
 
-/// Whoever keeps the key in the configuration changes it there.
+/// A key in the configuration must be changed there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_configured_key_is_rotated_from_the_old_one() {
     let (mut silo, _registry, _id) = with_a_password(Engine::Sqlite).await;

@@ -1,4 +1,4 @@
-//! What the service's log says, and what it keeps to itself.
+//! What the service's log contains, and what it must not.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,23 @@ use serde_json::json;
 use crate::scan::registry_of;
 use crate::support::process::{PASSWORD, PATIENCE, Setup, Silo};
 
-/// The lines of the log that have all of these words.
+/// The log lines that contain all of these words.
 fn lines(silo: &Silo, words: &[&str]) -> Vec<String> {
     let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
     silo.log().lines().filter(has_all).map(str::to_owned).collect()
 }
 
-/// Lines come a moment after the reply: another thread writes them.
+/// Log lines may come a moment after the reply: another thread writes them.
 #[track_caller]
 fn assert_told(silo: &Silo, words: &[&str]) {
     let began = Instant::now();
     while lines(silo, words).is_empty() {
         assert!(began.elapsed() < PATIENCE, "no line has {words:?}:\n{}", silo.log());
-        std::thread::sleep(Duration::from_millis(20)); // because a file tells nobody that it has grown
+        std::thread::sleep(Duration::from_millis(20)); // because a file does not report that it has grown
     }
 }
 
-/// By default, and each with the request id, and where it came from.
+/// At the default level, each with the request id and the client's address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_says_who_did_what_from_where() {
     let registry = registry_of(&["ice"]).await;
@@ -81,7 +81,7 @@ async fn a_failed_scan_is_an_error() {
     assert_told(&silo, &["ERROR", "scan ended", "failed", "mine"]);
 }
 
-/// Whatever somebody sends, each line is one that we wrote.
+/// Input cannot inject log lines.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_forges_lines() {
     let mut silo = Setup::new().start().await;

@@ -1,4 +1,4 @@
-//! `silo login`, `logout` and `whoami`: tokens are kept, each for its server alone.
+//! `silo login`, `logout` and `whoami`: tokens are stored, each for its server only.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,7 +13,7 @@ use super::program::{silo_in, silo_on_terminal};
 use crate::support::process::{Exit, PASSWORD, Setup, Silo};
 use crate::support::tls::{Authority, Clients, Front};
 
-/// A user with a folder for configuration.
+/// A user with a configuration folder.
 struct User(tempfile::TempDir);
 
 impl User {
@@ -71,7 +71,7 @@ async fn a_login_is_kept_until_the_logout() {
     user.silo(url, &["registry", "add", "mine", "http://127.0.0.1:1"], "").expect_failure(1);
     assert!(user.silo(url, &["scan"], "").expect_failure(1).contains("there is no registry yet"));
 
-    // What was kept is of no use to whoever has copied it before.
+    // A copy of the token is invalid after the logout.
     let copied = fs::read_to_string(user.file()).unwrap();
     let left = user.silo(url, &["logout"], "");
     assert_eq!((left.code, left.stderr), (Some(0), format!("Logged out admin at {url}.\n")));
@@ -93,7 +93,7 @@ async fn on_a_terminal_the_token_is_not_shown() {
     assert!(token.len() > 20 && !shown.stdout.contains(token), "{shown:?}");
 }
 
-/// Answers one request, and gives what it was.
+/// Replies to one request, and returns that request.
 fn listen(answer: &'static str) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -124,7 +124,7 @@ async fn a_token_goes_to_no_other_server() {
     let asked = asked.join().unwrap().to_lowercase();
     assert!(asked.starts_with("get /api/v1/registries ") && !asked.contains("authorization"), "{asked}");
 
-    // Several are kept, each for its own.
+    // Logins at several servers, each with its own token.
     user.silo(other.url(), &["login"], &format!("{PASSWORD}\n")).expect_success();
     for server in [silo.url(), other.url()] {
         assert_eq!(user.silo(server, &["whoami"], "").expect_success(), format!("admin (admin) at {server}\n"));
@@ -132,7 +132,7 @@ async fn a_token_goes_to_no_other_server() {
     user.silo(other.url(), &["logout"], "").expect_success();
     user.silo(silo.url(), &["whoami"], "").expect_success();
 
-    // Where a server leads elsewhere, nobody follows.
+    // Redirects to another server are not followed.
     let (url, asked) = listen(
         "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/api/v1/registries\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
     );
@@ -150,7 +150,7 @@ async fn a_file_that_is_no_list_of_logins_is_told() {
     assert!(said.contains("logins.json is not as it should be: remove it") && !said.contains("top-secret"), "{said}");
 }
 
-/// A server with a certificate of the house's own authority.
+/// A server with a certificate of a private CA.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn authorities_of_ones_own_are_trusted() {
     let (silo, user) = (start().await, User::new());
@@ -164,7 +164,7 @@ async fn authorities_of_ones_own_are_trusted() {
     assert_eq!(user.silo(&url, &["registry", "list", "--json", "--ca", file], "").expect_success(), "[]\n");
     let variable = [&user.environment(&url)[..], &[("SSL_CERT_FILE", file)]].concat();
     silo_in(user.0.path(), &variable, &["registry", "list"], "").expect_success();
-    // Of a registry's, `--ca` says something else.
+    // For these commands `--ca` is the registry's CA.
     let add = ["registry", "add", "mine", "http://127.0.0.1:1", "--server-ca", file];
     let said = user.silo(&url, &add, "").expect_failure(1);
     assert!(said.contains("token"), "{said}");
@@ -172,7 +172,7 @@ async fn authorities_of_ones_own_are_trusted() {
     assert!(said.contains("/dev/null cannot be used as certificates of authorities"), "{said}");
 }
 
-/// What is asked is told, and what must not be seen is not.
+/// Verbose output shows requests, and no secrets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn verbose_tells_what_is_asked() {
     let (silo, user) = (start().await, User::new());

@@ -1,4 +1,4 @@
-//! docs/migrating.md: its own lines, on a database as the old SILO left it.
+//! docs/migrating.md: its commands, on a database of the old SILO.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::support::docker_registry::DockerRegistry;
 use crate::support::process::{Engine, PASSWORD, Setup};
 
 const PAGE: &str = include_str!("../../../docs/migrating.md");
-/// What the old SILO made, as far as people filled it in; the others of its tables follow from scans.
+/// The tables of the old SILO that users filled; its other tables are derived from scans.
 const OLD_TABLES: &str = "
     CREATE SCHEMA silo;
     CREATE TABLE silo.registryinfo (id serial PRIMARY KEY, name text NOT NULL UNIQUE, url text, org text, username text, password text);
@@ -30,7 +30,7 @@ async fn the_lines_of_the_page_take_registries_and_users_along() {
     let locked = DockerRegistry::htpasswd("robot", "pa|ss wörd").await;
     let setup = Setup::on(Engine::Postgres).await;
     let url = setup.database_url().expect("a database");
-    // libpq does not know sqlx's own parameters.
+    // libpq does not accept sqlx's own parameters.
     let old = url.split('?').next().expect("a first part").to_owned();
     psql(&old, OLD_TABLES);
     for (name, address, user) in [
@@ -48,7 +48,7 @@ async fn the_lines_of_the_page_take_registries_and_users_along() {
     let silo = setup.start().await;
     let blocks: Vec<&str> = PAGE.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let [registries, users] = blocks[..] else { panic!("the page has other blocks") };
-    // Who logs in types the password.
+    // `silo login` reads the password from standard input.
     let registries = registries.replace("http://127.0.0.1:9000", silo.url());
     let registries = registries.replace("$(silo login", &format!("$(echo '{PASSWORD}' | silo login"));
     let (home, data) = (folder.path().display().to_string(), silo.data().display().to_string());

@@ -1,4 +1,4 @@
-//! The command line: what people type, and what they read.
+//! The command line: arguments and output.
 
 mod accounts;
 mod backup;
@@ -28,7 +28,7 @@ mod tutorial;
 mod upgrade;
 mod validate;
 
-/// A text with what differs from run to run replaced, and no blanks at the ends of its lines.
+/// A text with variable parts replaced, and without trailing blanks.
 fn plain(text: &str, replaced: &[(&str, &str)]) -> String {
     let text = replaced.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")

@@ -1,18 +1,18 @@
-//! The first five minutes: start it, and do what it says.
+//! The first five minutes: the welcome and its commands.
 
 use super::plain;
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::layout::LayoutBuilder;
 use crate::support::process::{Setup, Silo};
 
-/// The commands that the welcome ends with.
+/// The commands at the end of the welcome.
 fn commands(silo: &Silo) -> String {
     let commands: Vec<&str> = silo.welcome.lines().filter(|line| line.starts_with("  ")).collect();
     assert_eq!((commands.len(), silo.welcome.lines().last()), (5, commands.last().copied()), "{}", silo.welcome);
     commands.join("\n")
 }
 
-/// A registry with one job, which the words "marks clouds" find.
+/// A registry with one job, which the search for "marks clouds" finds.
 async fn registry() -> DockerRegistry {
     let registry = DockerRegistry::open().await;
     let mut layout = LayoutBuilder::oci();
@@ -73,13 +73,13 @@ async fn the_commands_work_where_paths_have_blanks() {
 
 #[tokio::test]
 async fn the_commands_work_with_a_password_of_ones_own() {
-    // It has blanks, as good ones do.
+    // The password contains blanks.
     let silo = Setup::new().start().await;
     let password = crate::support::process::PASSWORD;
     assert!(!silo.welcome.contains(password), "{}", silo.welcome);
     let registry = registry().await;
     let script = commands(&silo).replace("http://127.0.0.1:5000", &registry.url()).replace("WORDS", "clouds");
-    // It is asked for, on a terminal or of standard input.
+    // `silo login` reads the password from a terminal or from standard input.
     let run = silo.shell(&format!("set -e\n{{ {script}\n}} <<<'{password}'")).await;
     assert!(run.expect_success().contains("Marks clouds"));
 }
@@ -99,7 +99,7 @@ async fn the_demo_has_something_to_find() {
         silo.welcome
     );
 
-    // Once more: the same registry, the same ids.
+    // Again: the same registry, the same ids.
     let before = silo.catalogue().await;
     silo.terminate().await;
     silo.start_again().await;

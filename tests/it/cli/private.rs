@@ -1,4 +1,4 @@
-//! Who else on the machine may read what the service keeps.
+//! File permissions of the service's data.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -11,7 +11,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// The folder was there before, open to all, as a package or an admin made it.
+/// The folder exists with open permissions, as created by a package or an admin.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_in_an_open_folder_are_private() {
     let setup = Setup::new().without("SILO_ADMIN_PASSWORD");

@@ -1,4 +1,4 @@
-//! The program where no server is needed: in a folder of the test's own, with bytes on standard input, or on a terminal.
+//! Runs the program without a server: in a temporary folder, with given standard input, or on a terminal.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
@@ -7,23 +7,23 @@ use std::thread;
 
 use crate::support::process::Exit;
 
-/// Runs `silo` in a folder, with nothing on standard input.
+/// Runs `silo` in a folder, with empty standard input.
 pub fn silo(folder: &Path, arguments: &[&str]) -> Exit {
     silo_fed(folder, arguments, b"")
 }
 
-/// The same with something on standard input.
+/// The same with standard input.
 pub fn silo_fed(folder: &Path, arguments: &[&str], input: &[u8]) -> Exit {
     let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
     command.args(arguments);
     let input = input.to_owned();
     run(command, move |stdin| {
-        // A program that has read enough may be gone already.
+        // The program may exit before it has read everything.
         stdin.write_all(&input).ok();
     })
 }
 
-/// The same with more environment.
+/// The same with additional environment variables.
 pub fn silo_in(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Exit {
     let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
     command.envs(environment.iter().copied()).args(arguments);
@@ -33,7 +33,7 @@ pub fn silo_in(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], 
     })
 }
 
-/// The same with a standard input that has no end; how much of it went away, in bytes.
+/// The same with endless standard input; returns the bytes that were read from it.
 pub fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) {
     let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
     command.args(arguments);
@@ -52,13 +52,13 @@ pub fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) 
     (exit, receiver.recv().expect("the feeder ends with the program"))
 }
 
-/// Runs `silo` on a terminal of its own (util-linux `script`), where somebody types. What the terminal shows is the
-/// exit's standard output. Typed text is not echoed once `silo` runs: on a busy machine it would land inside a question.
+/// Runs `silo` on a pseudo-terminal (util-linux `script`) with typed input. The terminal's output is returned as
+/// standard output. Typed text is not echoed once `silo` runs: on a busy machine it would appear inside a question.
 pub fn silo_on_terminal(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], typed: &str) -> Exit {
     silo_on_terminal_of(120, folder, environment, arguments, typed)
 }
 
-/// The same with a terminal of so many columns.
+/// The same with this many columns.
 pub fn silo_on_terminal_of(
     columns: u16,
     folder: &Path,
@@ -67,7 +67,7 @@ pub fn silo_on_terminal_of(
     typed: &str,
 ) -> Exit {
     let mut command = command("script", folder);
-    // `script` hands the line to a shell: what is given here needs no quoting.
+    // `script` passes the line to a shell: these arguments need no quoting.
     let terminal = format!("stty -echo cols {columns};");
     let line = [&[&*terminal, env!("CARGO_BIN_EXE_silo")], arguments].concat().join(" ");
     command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
@@ -82,7 +82,7 @@ fn command(program: &str, folder: &Path) -> Command {
     command
 }
 
-/// Runs a program to its end while something feeds it; closes its input then.
+/// Runs a program to its end while `feed` writes its input; then closes the input.
 fn run(mut command: Command, feed: impl FnOnce(&mut ChildStdin) + Send + 'static) -> Exit {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program can be started");

@@ -47,7 +47,7 @@ async fn tags(registry: &DockerRegistry, repository: &str) -> Vec<String> {
 async fn a_version_that_is_taken_can_be_raised() {
     let (project, registry) = (Project::new("publishes-on").await, DockerRegistry::open().await);
     let host = registry.host();
-    // Formatted as nobody would print it, with white space that must stay; a copy goes into the image.
+    // Unusual formatting, which must be preserved; the manifest is also copied into the image.
     let text = project.read("seed.manifest.json").replace("\"timeout\": 60", "\"timeout\" :\t60").replace('\n', "\r\n");
     project.write("seed.manifest.json", &text);
     project.write("Dockerfile", "FROM silo-test/busybox\nCOPY job.sh seed.manifest.json /\n");
@@ -75,7 +75,7 @@ async fn a_version_that_is_taken_can_be_raised() {
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_eq!(project.read("out/a.txt"), expected, "the file in the image is the new one, too");
 
-    // The next one is taken as well, so it is passed over.
+    // The next version is taken, too, so it is skipped.
     project.write("seed.manifest.json", &text);
     publish(&["-pp"]).expect_success();
     assert_eq!(tags(&registry, "publishes-on-1.0.0-seed").await, ["1.0.0", "1.0.1", "1.0.2"]);
@@ -86,7 +86,7 @@ async fn a_version_that_is_taken_can_be_raised() {
     assert_eq!(said["reference"], format!("{host}/publishes-on-2.0.0-seed:1.1.0"));
     assert_eq!(said["raisedFrom"], "publishes-on-1.0.0-seed:1.0.0");
 
-    // Of another image than the folder's, a version cannot be raised.
+    // A version can be raised only for the folder's own image.
     let said = publish(&["publishes-on-1.0.0-seed:1.0.1", "-pp"]).expect_failure(1);
     assert!(said.contains("is the manifest of publishes-on-2.0.0-seed:1.1.0"), "{said}");
     let said = publish(&["-pp", "-pm"]).expect_failure(2);
@@ -146,7 +146,7 @@ async fn a_registry_that_does_not_answer_leaves_nothing_behind() {
         assert!(said.contains(&host), "{said}");
         assert!(!project.has_image(&name).await, "{more:?}");
     }
-    // A name that was there before stays, and means what it meant.
+    // An existing tag at the engine is unchanged.
     registry.start().await;
     let host = registry.host();
     let name = format!("{host}/{}", project.image());
@@ -189,7 +189,7 @@ async fn passwords_come_in_every_way_and_go_nowhere() {
     assert!(said.contains("unauthorized") || said.contains("authentication"), "{said}");
     assert!(!project.has_image(&format!("{host}/{}", project.image())).await);
 
-    // Docker's own configuration: the file, then a helper.
+    // Docker's configuration: the file, then a credential helper.
     use base64::Engine as _;
     let pair = base64::engine::general_purpose::STANDARD.encode(format!("ada:{PASSWORD}"));
     std::fs::create_dir(project.path().join(".docker")).unwrap();
@@ -212,7 +212,7 @@ async fn passwords_come_in_every_way_and_go_nowhere() {
     assert!(gone.contains(&host), "{gone}");
 }
 
-/// The token server is the test's own, so it needs a thread beside the one that waits.
+/// The token server runs in the test, so it needs another thread than the one that waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_have_the_scopes_that_are_needed() {
     let project = Project::new("publishes-tokens").await;
@@ -274,7 +274,7 @@ async fn what_was_published_is_pulled_listed_and_found() {
     let at = lines.iter().position(|line| *line == remote).unwrap_or_else(|| panic!("a name is cut: {shown}"));
     assert!(lines[at + 1].contains(&in_tokyo) && lines[at + 1].chars().count() <= 60, "{in_tokyo}: {shown}");
 
-    // Without a server, and without an engine.
+    // Without a server and an engine.
     let nowhere = [("DOCKER_HOST", "unix:///nowhere")];
     let silo = |arguments: &[&str]| project.silo_with(&nowhere, arguments, "");
     let found = silo(&["search", "-r", &host, "-O", "geo"]).expect_success();
@@ -341,12 +341,12 @@ async fn a_build_may_begin_with_an_image_that_needs_a_login() {
     project.write("Dockerfile", &format!("FROM --platform=linux/amd64 {host}/{image}\nRUN echo built on it\n"));
     let said = project.build(&[]).expect_failure(1);
     assert!(said.contains("cannot be built"), "{said}");
-    // The same user publishes what was built; standard input is read once.
+    // The same user publishes the build; standard input is read once.
     let build = ["build", "--build-network", "none", "--publish", "-r", &host, "-u", "ada", "--password-stdin", "-f"];
     let exit = project.silo_with(&[], &build, "hunter2\n");
     assert!(exit.stderr.contains("built on it") && !exit.stderr.contains("hunter2"), "{exit:#?}");
     assert!(exit.expect_success().starts_with(&format!("Published {host}/{image}\n")));
-    // As Seed CLI has it: without a registry, the user is for the first image.
+    // As in Seed CLI: without a registry, the user is for the first base image.
     let old = ["build", "--build-network", "none", "-q", "-u", "ada", "-p", "hunter2"];
     project.silo(&old).expect_success();
 }

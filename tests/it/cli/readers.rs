@@ -1,4 +1,4 @@
-//! Whoever reads what the program says may be gone, or stand still, as in `silo serve 2>&1 | head`.
+//! Output streams that are closed or not read, as in `silo serve 2>&1 | head`.
 
 use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use crate::support::process::{PATIENCE, Setup, silo_into};
 
-/// What a pipe holds on Linux, less a page that is not full.
+/// Capacity of a pipe on Linux, minus a partly filled page.
 const FULL: u64 = 65_536 - 4_096;
 
-/// A service that says everything into one pipe.
+/// A service whose whole output goes to one pipe.
 struct Piped {
     child: Child,
     reader: BufReader<PipeReader>,
@@ -20,7 +20,7 @@ struct Piped {
 }
 
 impl Piped {
-    /// Starts it. It logs all that it can.
+    /// Starts a service with the most verbose log.
     async fn start() -> Self {
         let setup = Setup::new().env("SILO_LOG", "trace");
         let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -43,12 +43,12 @@ impl Piped {
         piped
     }
 
-    /// Goes on without anybody who reads.
+    /// Closes the reading end.
     fn nobody_reads(self) -> (Child, String, Setup) {
         (self.child, self.url, self._setup)
     }
 
-    /// Goes on with a reader who stands still before a full pipe.
+    /// Keeps the reading end without reading, with a full pipe.
     fn nobody_reads_on(mut self) -> (Child, String, Setup, BufReader<PipeReader>) {
         // Ends when the reader is dropped.
         thread::spawn(move || self.writer.write_all(&vec![b'\n'; 1 << 20]));
@@ -61,7 +61,7 @@ impl Piped {
     }
 }
 
-/// It answers, and ends in good order when it is asked to.
+/// Asserts that it replies, and stops gracefully on a signal.
 async fn serves_and_stops(mut child: Child, url: &str, signal: &str) {
     let http = reqwest::Client::builder().no_proxy().no_gzip().timeout(PATIENCE).build().expect("a plain client");
     for path in ["/healthz", "/no/such/path", "/api/v1/search?q=x", "/metrics"] {
@@ -78,7 +78,7 @@ async fn serves_and_stops(mut child: Child, url: &str, signal: &str) {
                 child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
                 return None;
             }
-            thread::sleep(std::time::Duration::from_millis(10)); // because the standard library cannot wait with a limit
+            thread::sleep(std::time::Duration::from_millis(10)); // because std has no wait with a timeout
         }
     });
     let status = ended.await.expect("waiting does not panic");
@@ -112,7 +112,7 @@ async fn the_last_lines_of_a_log_are_written() {
     assert!(exit.stderr.trim_end().ends_with("stopped"), "{}", exit.stderr);
 }
 
-/// Every way of complaining, and of saying something beside the result.
+/// Every kind of error message and note.
 #[tokio::test]
 async fn commands_say_nothing_to_nobody_without_failing_otherwise() {
     for (arguments, code) in [

@@ -1,4 +1,4 @@
-//! `silo run --dry-run`: what people type, and what would be run. Also what the old command line did to it.
+//! `silo run --dry-run`: arguments and the resulting plan. Also regressions of Seed CLI.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::plain;
 use super::program::{silo, silo_in};
 use crate::support::process::Exit;
 
-/// The guide's job, with something of everything besides.
+/// The guide's job, with one input of every kind in addition.
 fn manifest() -> Value {
     json!({
         "seedVersion": "1.0.0",
@@ -64,7 +64,7 @@ fn dry_run(folder: &Path, more: &[&str]) -> Exit {
     silo(folder, &[&["run", ".", "--dry-run"], more].concat())
 }
 
-/// The same as JSON, with the folder's name replaced.
+/// The plan as JSON, with the folder's name replaced.
 fn as_json(folder: &TempDir, more: &[&str]) -> (Option<i32>, Value) {
     let exit = dry_run(folder.path(), &[more, &["--json"]].concat());
     assert_eq!(exit.stderr, "", "{exit:?}");
@@ -86,7 +86,7 @@ fn the_plan_as_json() {
     insta::assert_json_snapshot!(outcome);
 }
 
-/// The line is for a shell: here one that knows another `docker`.
+/// The printed line is valid shell: it is run with another `docker`.
 #[test]
 fn the_line_can_be_run() {
     let folder = folder();
@@ -94,7 +94,7 @@ fn the_line_can_be_run() {
     let note = "note: secrets are not shown: before the line is run, export API_KEY\n";
     assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), note), "{exit:?}");
     assert!(!exit.stdout.contains("hunter2"), "{}", exit.stdout);
-    // Nothing was made for it.
+    // The dry run created nothing.
     assert!(!folder.path().join("out").exists() && !folder.path().join("out.run").exists());
     let script = format!("docker() {{ printf '%s\\n' \"$@\"; }}; {}", exit.stdout);
     let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
@@ -103,7 +103,7 @@ fn the_line_can_be_run() {
     insta::assert_snapshot!(plain(&words, &[(path.to_str().unwrap(), "[folder]")]));
 }
 
-/// Files that are not there count as well, once each.
+/// Missing files are reported with the other problems, once each.
 #[test]
 fn paths_that_cannot_be_used_are_said_with_the_rest() {
     let folder = folder();
@@ -138,7 +138,7 @@ fn everything_that_is_missing_or_unknown_is_said_at_once() {
     assert_eq!(problems(&outcome), expected);
 }
 
-/// A name that the job does not have, and a file that is not there: both are said, the name first.
+/// An unknown input name with a missing file: both are reported, the name first.
 #[test]
 fn an_unknown_name_of_a_missing_file_is_said_as_both() {
     let folder = folder();
@@ -150,7 +150,7 @@ fn an_unknown_name_of_a_missing_file_is_said_as_both() {
     assert!(told[1].starts_with("LETTERS: the job has no mount of this name."), "{said}");
     assert!(told[2].starts_with("PICTURE: there is no file or folder nowhere.png."), "{said}");
     assert!(told[3].starts_with("LETTERS: nowhere: "), "{said}");
-    // What cannot be used is not missing besides.
+    // An input with an invalid value is not reported as missing, too.
     let said = dry_run(folder.path(), &["-i", "INPUT_FILE=nowhere.png"]).expect_failure(2);
     assert_eq!(said.matches("INPUT_FILE: ").count(), 1, "{said}");
 }
@@ -164,23 +164,23 @@ fn the_old_command_line_is_not_back() {
         outcome["plan"]["container"].clone()
     };
     let container = plan(&["-j", "NOTE="]);
-    // Time limit, cores and memory are enforced, inputs cannot be written.
+    // Time limit, cores and memory are enforced; inputs are read-only.
     assert_eq!((&container["timeoutSeconds"], &container["cpus"]), (&json!(60), &json!(0.1)));
     assert_eq!(container["memory"], 257 * 1024 * 1024);
     assert_eq!(container["binds"][0]["readOnly"], true);
-    // Quotes hold arguments together; what is absent leaves none behind, and is not set.
+    // Quotes keep arguments together; an absent input leaves no argument and no variable.
     let command = json!(["sh", "image_rotate.sh", "/seed/in/INPUT_FILE/seed, a=b.png", "180", "/seed/out"]);
     assert_eq!(container["command"], command);
     let names: Vec<&str> =
         container["environment"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert!(!names.contains(&"EXTRA") && names.contains(&"NOTE"), "{names:?}");
-    // An input may be spelled as its variable.
+    // An input may be given by its variable's name.
     assert_eq!(plan(&["-i", "extra=more"])["binds"][1]["target"], "/seed/in/EXTRA");
-    // The value of a JSON input may be in a file, also under a name that looks like anything.
+    // The value of a JSON input may come from a file, whatever that is called.
     fs::write(folder.path().join("note.json"), "\"from the file\"").unwrap();
     let container = plan(&["-j", "NOTE=note.json"]);
     assert!(container.to_string().contains("from the file"), "{container}");
-    // What is missing on the disk is a failure.
+    // Missing files are errors.
     for (arguments, why) in [
         (vec!["-i", "INPUT_FILE=nowhere.png"], "INPUT_FILE: there is no file or folder nowhere.png"),
         (vec!["-m", "FONTS=nowhere"], "FONTS: nowhere: "),
@@ -214,7 +214,7 @@ fn hostile_folders_are_refused() {
     let error = dry_run(folder.path(), &[&GIVEN[..], &["-i", "EXTRA=more"]].concat()).expect_failure(2);
     assert!(error.contains("more/2.txt is a link that leads out of its folder"), "{error}");
     fs::remove_file(more.join("2.txt")).unwrap();
-    // Links inside are files; folders are not handed over.
+    // Symlinks in the folder count as files; subfolders are ignored.
     std::os::unix::fs::symlink("1.txt", more.join("2.txt")).unwrap();
     fs::create_dir(more.join("deep")).unwrap();
     let (_, outcome) = as_json(&folder, &[&GIVEN[..], &["-i", "EXTRA=more"]].concat());
@@ -238,7 +238,7 @@ fn jobs_that_rely_on_scale_find_its_places() {
     assert!(container.to_string().contains(r#"{"name":"ALLOCATED_CPUS","value":"0.1","secret":false}"#), "{container}");
 }
 
-/// A line is for the engine that was meant, wherever it is pasted.
+/// The printed line names the chosen engine, so that it works in any shell.
 #[test]
 fn a_dry_run_names_the_engine_that_was_chosen() {
     let folder = folder();
@@ -257,7 +257,7 @@ fn a_dry_run_names_the_engine_that_was_chosen() {
     assert!(json["dockerRun"].as_str().unwrap().starts_with(&format!("docker -H {far} run ")), "{json}");
 }
 
-/// What was not run has not passed.
+/// A case that was not run has no verdict.
 #[test]
 fn a_dry_run_of_cases_says_what_would_be_run_and_nothing_of_how_it_ends() {
     let folder = folder();
@@ -279,7 +279,7 @@ fn a_dry_run_of_cases_says_what_would_be_run_and_nothing_of_how_it_ends() {
     let all = exit.stdout.clone() + &exit.stderr;
     assert!(["pass", "good", "hunter2"].iter().all(|word| !all.contains(word)), "{all}");
     assert!(!folder.path().join("out").exists(), "nothing is made");
-    // A case is named as the job's folder has it, too.
+    // A case can be given by its name in the job's folder, too.
     test(&["one"]).expect_success();
     let lost = test(&["onne"]).expect_failure(2);
     assert_eq!(lost, "silo: there is no folder onne, and no case of that name in ./cases; did you mean ./cases/one?\n");

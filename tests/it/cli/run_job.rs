@@ -14,7 +14,7 @@ use crate::support::docker_engine::{CutSocket, DockerEngine, WAITS, engine};
 use crate::support::output;
 use crate::support::process::Exit;
 
-/// An image of a shell script; `$1` is the input's path, if there is one.
+/// An image with a shell script; `$1` is the input's path, if there is one.
 struct Job {
     engine: DockerEngine,
     image: String,
@@ -64,7 +64,7 @@ impl Job {
         silo(self.path(), &self.arguments(more))
     }
 
-    /// Starts it, and comes back when it has printed its first line.
+    /// Starts a run; returns when it has printed its first line.
     fn start(&self, more: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
         command.current_dir(self.path()).env_clear().args(self.arguments(more));
@@ -76,7 +76,7 @@ impl Job {
         (child, printed)
     }
 
-    /// Its containers, dead or alive.
+    /// Its containers, in any state.
     async fn containers(&self) -> Vec<String> {
         self.engine.containers(&format!("silo.job={}", self.label())).await
     }
@@ -96,7 +96,7 @@ async fn what_a_job_prints_is_seen_and_kept() {
     assert_eq!(fs::read_to_string(job.path().join("out/a.txt")).unwrap(), "x\n");
     let kept = job.path().join("out.run/attempt-1/_stdout.txt");
     assert_eq!(fs::read_to_string(kept).unwrap(), "to-stdout\n");
-    // A folder that holds something is not written over.
+    // A folder with content is not overwritten.
     let exit = job.run(&["-q", "--rm"]);
     assert_eq!((exit.code, exit.stdout.as_str()), (Some(0), ""), "{exit:#?}");
     assert!(!exit.stderr.contains("to-stderr") && exit.stderr.contains("out is not empty"), "{}", exit.stderr);
@@ -146,7 +146,7 @@ async fn what_cannot_be_run_is_not_the_jobs_failure() {
     );
     let no_engine = silo(job.path(), &["run", &job.image, "--engine", "unix:///nowhere.sock"]).expect_failure(1);
     assert!(no_engine.contains("install Docker or Podman"), "{no_engine}");
-    // Planning needs no engine where the manifest is here, and reads the label where it is not.
+    // Planning needs no engine for a manifest on disk, and reads the label otherwise.
     silo(job.path(), &["run", ".", "--dry-run", "-e", "API_KEY=x"]).expect_success();
     let planned = run(&job.image, &["--dry-run"]).expect_success();
     assert!(
@@ -187,14 +187,14 @@ async fn signals_stop_the_container() {
     }
 }
 
-/// A run whose engine is cut off; what it says on standard error is read line by line.
+/// A run whose engine is disconnected; its standard error is read line by line.
 fn cut_off(job: &Job, socket: &CutSocket) -> (Child, Lines<BufReader<ChildStderr>>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
     let arguments = ["run", &job.image, "--engine", &socket.host, "--network", "none", "-e", "API_KEY=x", "-o", "out"];
     command.current_dir(job.path()).env_clear().args(arguments).stdin(Stdio::null());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    // It stays open: what comes later is read at the end.
+    // The stream stays open: later output is read at the end.
     let printed = child.stdout.as_mut().unwrap();
     let mut byte = [0];
     while !line.ends_with('\n') {
@@ -214,7 +214,7 @@ fn until_said(said: &mut Lines<BufReader<ChildStderr>>, words: &str) {
         .unwrap_or_else(|| panic!("{words} is not said"));
 }
 
-/// As for a service.
+/// As in the service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_outlives_the_connection_to_its_engine() {
     let job = Job::new("cut-off", WAITS).await;
@@ -252,7 +252,7 @@ async fn who_does_not_wait_for_an_engine_presses_ctrl_c() {
     assert_eq!(job.containers().await, [""; 0], "the next run has removed it");
 }
 
-/// Who does not want to wait for a job that does not listen presses Ctrl-C again.
+/// A second Ctrl-C kills a job that ignores the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_kills_the_job() {
     let job = Job::new("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.05; done").await;
@@ -276,7 +276,7 @@ async fn a_second_signal_kills_the_job() {
     assert_eq!(record["status"], "dismissed", "{record:#}");
 }
 
-/// A line that somebody copies does the same as the run itself, with nothing made before.
+/// The printed line does the same as the run itself, without any preparation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_line_of_a_dry_run_runs_as_it_is() {
     let script = "cat $INPUT_METADATA >$OUTPUT_DIR/context.json; cat $1 >$OUTPUT_DIR/a.txt; echo \"$API_KEY\"";
@@ -301,7 +301,7 @@ async fn the_line_of_a_dry_run_runs_as_it_is() {
     assert_eq!(dry, real, "the job is told the same");
 }
 
-/// What may be a folder that was mistyped is no image of Docker Hub.
+/// A name that may be a mistyped folder is not looked up on Docker Hub.
 #[tokio::test]
 async fn a_mistyped_folder_is_not_asked_of_a_registry() {
     let job = Job::new("mistyped", "exit 0").await;
@@ -325,7 +325,7 @@ async fn what_a_killed_silo_leaves_goes_with_the_next() {
     fs::write(job.path().join("in"), "").unwrap();
     let exit = job.run(&["-i", "INPUT_FILE=in"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
-    // Another test's run may have been quicker than this one.
+    // A concurrent test may have removed it already.
     assert_eq!(job.containers().await, [""; 0]);
 }
 
@@ -338,7 +338,7 @@ async fn an_image_that_says_otherwise_than_the_folder_is_told() {
     other["job"]["timeout"] = json!(61);
     fs::write(folder.join("seed.manifest.json"), other.to_string()).unwrap();
     let name = job.image.rsplit('/').next().unwrap().to_owned();
-    // A folder's image has no registry.
+    // The image of a folder has no registry in its name.
     let (repository, tag) = name.split_once(':').unwrap();
     let options = bollard::query_parameters::TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
     job.engine.client.tag_image(&job.image, Some(options)).await.unwrap();

@@ -1,4 +1,4 @@
-//! The program under its other name, `seed`: what Seed CLI's users type works, and what misled them does not happen.
+//! The program under its other name, `seed`: Seed CLI's commands work, and its known bugs are absent.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use super::build::{Project, manifest};
 use crate::support::docker_engine::engine;
 use crate::support::process::Exit;
 
-/// A shell in a folder, in which `seed` is our program.
+/// A shell in a folder, in which `seed` is this program.
 pub fn shell(folder: &Path, environment: &[(&str, &str)], line: &str) -> Exit {
     let bin = tempfile::tempdir().unwrap();
     for name in ["seed", "silo"] {
@@ -73,7 +73,7 @@ fn what_does_not_exist_is_an_error() {
     );
 }
 
-/// Whatever it is called, people can type what they read.
+/// Hints use the name by which the program was called.
 #[test]
 fn hints_name_the_program_as_it_was_called() {
     let folder = tempfile::tempdir().unwrap();
@@ -87,7 +87,7 @@ fn hints_name_the_program_as_it_was_called() {
     }
 }
 
-/// Which Seed CLI ended with 0, or did in another way than was meant.
+/// Cases in which Seed CLI exited with 0, or did something else than expected.
 #[tokio::test]
 async fn what_misled_its_users_does_not_happen() {
     let project = Project::new("misleads").await;
@@ -119,12 +119,12 @@ async fn what_misled_its_users_does_not_happen() {
     let exit = project.seed("build -q --build-network none");
     assert_eq!(exit.code, Some(0), "{exit:#?}");
 
-    // An image that is not there; outputs that are missing.
+    // A missing image; missing outputs.
     project.seed("run -in misleads-1.0.0-seed:9.9.9 --engine unix:///nowhere").expect_failure(1);
     let missing = project.seed("run -rm --network none -j TEXT=none -o missing -q");
     assert_eq!(missing.code, Some(3), "{missing:#?}");
 
-    // Commas in values, the words of a command, inputs that are read-only, and each `multiple` input in its own folder.
+    // Commas in values, words of a command, read-only inputs, and a folder for each `multiple` input.
     let exit = project.seed(
         "run -rm --network none -i INPUT=in.txt -j TEXT='a b' -j 'OBJECT={\"k\":1,\"l\":[2,3]}' -i MANY=a,b.txt -i \
          MANY=c.txt -i OTHERS=c.txt -o out",
@@ -135,23 +135,23 @@ async fn what_misled_its_users_does_not_happen() {
     assert!(said[5].starts_with(r#"{"k":1,"l":[2,3]} /seed/in/MANY a,b.txt c.txt c.txt"#), "{exit:#?}");
     assert_eq!(project.read("in.txt"), "", "an input cannot be written to");
 
-    // What is optional and absent is unset, and leaves no empty word.
+    // Absent optional inputs are unset, and leave no empty argument.
     let exit = project.seed("run --network none -j TEXT=x -o out2");
     assert!(exit.stdout.starts_with("<$INPUT_OTHER>\n<x>\n") && exit.stdout.contains(" unset"), "{exit:#?}");
 
-    // A batch of several columns with relative names; and one that fails says so.
+    // A batch with several columns and relative paths; and a failing one reports it.
     project.write("rows.csv", "INPUT, TEXT\nin.txt,\"a, b\"\nin.txt, c\n");
     let exit = project.seed("batch -b rows.csv -in misleads-1.0.0-seed:1.0.0 -o rows --network none");
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     project.write("bad.csv", "INPUT,TEXT\nin.txt,none\n");
     let exit = project.seed("batch -b bad.csv -in misleads-1.0.0-seed:1.0.0 -o bad --network none");
     assert_eq!(exit.code, Some(3), "{exit:#?}");
-    // The files of the present folder, where nothing else is named.
+    // The files of the current folder by default.
     let exit = project.seed("batch -in misleads-1.0.0-seed:1.0.0 --dry-run -o none");
     assert!(exit.code == Some(0) && exit.stdout.contains("target=/seed/in/INPUT/in.txt"), "{exit:#?}");
 }
 
-/// As Seed CLI writes it: Go's encoder, then escapes for a shell, and the quotes stay.
+/// A label as Seed CLI writes it: Go's JSON encoder, then escapes for a shell; the quotes are kept.
 fn old_label(manifest: &Value) -> String {
     let text = serde_json::to_string(&manifest.to_string()).unwrap();
     let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");

@@ -1,4 +1,4 @@
-//! What Docker's own surroundings say: logins, contexts, addresses with TLS.
+//! The Docker environment: logins, contexts, addresses with TLS.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ async fn jobs_are_pulled_with_the_logins_that_publish_uses() {
         &["shell", "-o", "out-of-shell"],
         &["test", &remote, "cases"],
     ] {
-        // `test` takes its folder of cases after the image.
+        // `test` takes the folder of cases after the image.
         let arguments = if command[0] == "test" { command.to_vec() } else { [command, &[&remote]].concat() };
         let arguments = [&arguments[..], &["--network", "none"]].concat();
         docker_config(&project, "{}");
@@ -55,19 +55,19 @@ async fn jobs_are_pulled_with_the_logins_that_publish_uses() {
     docker_config(&project, "{}");
     let both = [("SILO_REGISTRY_USER", "ada"), ("SILO_REGISTRY_PASSWORD", "pa:ss wörd")];
     project.silo_with(&both, &["run", &remote, "-o", "by-variables", "--network", "none"], "").expect_success();
-    // An image that is here needs no login: nobody is asked, and a configuration that cannot be used is in nobody's way.
+    // An image that is present needs no login: no prompt, and an invalid configuration does not matter.
     docker_config(&project, "nonsense");
     project.silo(&["run", &remote, "-o", "of-the-engine", "--network", "none"]).expect_success();
     crate::support::docker_engine::remove(&project.engine, &remote).await;
 
-    // Podman's file, where it is told to keep it.
+    // Podman's login file in its configured place.
     docker_config(&project, "{}");
     project.write("auth.json", &login);
     let podman = [("REGISTRY_AUTH_FILE", "auth.json")];
     project.silo_with(&podman, &["run", &remote, "-o", "by-podman", "--network", "none"], "").expect_success();
 }
 
-/// Adds a context with an address; the folder of its certificates.
+/// Adds a context with an address; returns the folder of its certificates.
 fn add_context(docker: &Path, name: &str, host: &str) -> std::path::PathBuf {
     let id = hex::encode(Sha256::digest(name));
     let meta = docker.join("contexts/meta").join(&id);
@@ -87,7 +87,7 @@ async fn the_engine_is_that_of_the_context() {
     add_context(&docker, "nowhere", "unix:///nowhere/docker.sock");
     add_context(&docker, "far", "ssh://ada@far.example.org");
     let list = |environment: &[(&str, &str)]| project.silo_with(environment, &["list"], "");
-    // An empty address is none.
+    // An empty address counts as unset.
     docker_config(&project, r#"{"currentContext":"here"}"#);
     list(&[("DOCKER_HOST", "")]).expect_success();
     let why = list(&[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "nowhere")]).expect_failure(1);
@@ -103,7 +103,7 @@ async fn the_engine_is_that_of_the_context() {
     assert!(why.contains("'ftp://engine' is no address of an engine"), "{why}");
 }
 
-/// An engine's socket on a port of this machine.
+/// An engine's socket forwarded to a TCP port of this machine.
 async fn on_tcp(host: &str) -> String {
     let (listener, socket) =
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), host.trim_start_matches("unix://").to_owned());
@@ -117,14 +117,14 @@ async fn on_tcp(host: &str) -> String {
     address
 }
 
-/// An engine behind TLS, and its authority.
+/// An engine behind a TLS proxy, and its CA.
 async fn behind_tls(engine: &DockerEngine) -> (Front, Authority) {
     let authority = Authority::new("the engine's");
     let front = Front::start(&authority, Clients::Only(&authority), on_tcp(&engine.host).await).await;
     (front, authority)
 }
 
-/// What a client of the engine needs, as Docker names it.
+/// Writes the files that a client of the engine needs, named as Docker does.
 fn write_certificates(authority: &Authority, folder: &Path) {
     let client = authority.sign("client");
     fs::create_dir_all(folder).unwrap();
@@ -157,19 +157,19 @@ async fn tls_to_the_engine_is_done_or_refused() {
     let why = list(&[("DOCKER_HOST", &https)]).expect_failure(1);
     assert!(why.contains("wants TLS") && why.contains("DOCKER_CERT_PATH"), "{why}");
     assert_eq!(front.connections(), before, "nothing was sent without TLS");
-    // Another's authority is not believed.
+    // A certificate of another CA is rejected.
     fs::write(certificates.join("ca.pem"), Authority::new("another's").certificate).unwrap();
     with(&certificates).expect_failure(1);
-    // A context brings its own.
+    // A context has its own certificates.
     write_to(&add_context(&project.path().join(".docker"), "safe", &address));
     list(&[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "safe")]).expect_success();
-    // A job's streams go through it, too.
+    // Attached streams of a job work over TLS, too.
     project.build(&["-q"]).expect_success();
     let safe = [("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "safe")];
     project.silo_with(&safe, &["run", ".", "-o", "out", "--network", "none"], "").expect_success();
 }
 
-/// By the same rule as commands: options of its own go before variables, an address before a context.
+/// The service has the commands' precedence: its own options before variables, an address before a context.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_finds_its_engine_as_commands_do() {
     let (engine, folder) = (engine().await, tempfile::tempdir().unwrap());
@@ -198,7 +198,7 @@ async fn a_service_finds_its_engine_as_commands_do() {
         assert_eq!(found["verdict"], "good", "{environment:?}: {found:#}");
         assert!(found["text"].as_str().unwrap().contains(&address), "{environment:?}: {found:#}");
     }
-    // Nothing is spoken where TLS is wanted and there is nothing to do it with.
+    // Nothing is sent if TLS is required and no certificates are available.
     let before = front.connections();
     let without = [("SILO__RUNS__ENGINE", &*address), ("SILO__RUNS__ENGINE_CERTIFICATES", "/nowhere")];
     let exit = silo_in(folder.path(), &without, &["doctor"], "");

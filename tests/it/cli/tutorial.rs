@@ -1,5 +1,5 @@
-//! The tutorial of Seed's user guide, and Scale's quick-start, as they are typed: from a script to a job that SILO finds.
-//! Only the images that they begin with are others, since nothing can be pulled here.
+//! The tutorial of Seed's user guide, and Scale's quick start, as typed: from a script to a job that SILO finds. Only
+//! the base images differ, since nothing can be pulled here.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::docker_engine::{BASE, DockerEngine, engine};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::process::{PASSWORD, Setup, Silo};
 
-/// Somebody at a terminal, and what they see.
+/// A terminal session, and its transcript.
 struct Terminal {
     engine: DockerEngine,
     registry: DockerRegistry,
@@ -20,7 +20,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// In a folder with the files of an example, but no manifest yet.
+    /// In a folder with the files of an example, without a manifest.
     async fn new(example: &str) -> Self {
         let (engine, registry) = (engine().await, DockerRegistry::open().await);
         let silo = Setup::new().env("SILO__RUNS__ENGINE", &engine.host).start().await;
@@ -31,7 +31,7 @@ impl Terminal {
         Self { engine, registry, silo, folder, transcript: String::new() }
     }
 
-    /// Types a line, which must end so.
+    /// Types a command line, and asserts its exit code.
     fn types(&mut self, line: &str, code: i32) {
         let home = self.folder.display().to_string();
         let environment = [
@@ -52,16 +52,16 @@ impl Terminal {
         }
     }
 
-    /// Edits the manifest until it is the example's.
+    /// Replaces the manifest by the example's.
     fn edits_the_manifest(&self, example: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example).join("seed.manifest.json");
         fs::copy(path, self.folder.join("seed.manifest.json")).unwrap();
     }
 
-    /// What was seen; what differs from run to run is taken out.
+    /// The transcript, with variable parts removed.
     fn transcript(&self) -> String {
         let is_digest = |line: &&str| !line.starts_with("Digest: sha256:");
-        // How long the rows of a batch took.
+        // The duration of a batch's rows.
         let is_time = |word: &&str| word.contains('.') && word.parse::<f64>().is_ok();
         let untimed = |line: &str| match line.split_whitespace().find(is_time).filter(|_| line.contains(" 000")) {
             Some(seconds) => line.replace(seconds, "N.N"),
@@ -130,8 +130,8 @@ async fn the_quick_start() {
     insta::assert_snapshot!(terminal.transcript());
 }
 
-/// As those work who come from NASA's Cumulus: an image whose entry point takes two folders, `data/input` and what should come
-/// out of it in `data/output`.
+/// The workflow of NASA's Cumulus: an image whose entry point takes two folders, `data/input`, and the expected results
+/// in `data/output`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_loop_of_cumulus() {
     let mut terminal = Terminal::new("io-demo").await;
@@ -161,12 +161,12 @@ async fn the_loop_of_cumulus() {
     terminal.types("silo test --network none && ls data/test-output", 0);
     terminal.types("echo other >data/output/day-2.txt; silo test --network none", 4);
     terminal.types("silo test cumulus-1.0.0-seed:1.0.0 data --network none --update && cat data/output/day-2.txt", 0);
-    // An image alone, too.
+    // With an image instead of a folder, too.
     terminal.types("mkdir wrapped && cd wrapped && silo init --from cumulus-1.0.0-seed:1.0.0 && cat Dockerfile", 0);
     insta::assert_snapshot!(terminal.transcript());
 }
 
-/// `docs/tutorial.md`, typed line by line. What it starts at its beginning is started by the test.
+/// `docs/tutorial.md`, line by line. The services that it starts first are started by the test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_from_nothing_to_a_found_image() {
     const PAGE: &str = include_str!("../../../docs/tutorial.md");

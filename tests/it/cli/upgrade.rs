@@ -1,4 +1,4 @@
-//! `silo upgrade`. What changes is tested in `seed`; here is what becomes of it.
+//! `silo upgrade`. The changes themselves are tested in `seed`; these tests are about input and output.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::program::{silo, silo_fed};
 
 const FILE: &str = "seed.manifest.json";
 
-/// Errors had no names then, so one must be invented.
+/// Errors had no names in that version, so one must be invented.
 const OLD: &str = r#"{
   "seedVersion": "0.1.0",
   "job": {
@@ -61,7 +61,7 @@ fn the_new_manifest_is_printed_and_the_old_one_stays() {
         assert!(exit.stderr.contains("upgraded from 0.1.0 to 1.0.0\n"), "{}", exit.stderr);
         let invented = exit.stderr.lines().filter(|line| line.starts_with("! /job/")).count();
         assert!(invented > 0 && exit.stderr.contains(&format!("marked with ! ({invented})")), "{}", exit.stderr);
-        // It is worth nothing where it is not valid.
+        // The output must be a valid manifest.
         silo_fed(folder.path(), &["validate", "-"], exit.stdout.as_bytes()).expect_success();
     }
     assert_eq!(read(folder.path(), FILE), OLD);
@@ -82,11 +82,11 @@ fn in_place_keeps_the_old_one_and_its_mode() {
     for name in [FILE, kept] {
         assert_eq!(fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777, 0o640, "{name}");
     }
-    // Once more there is nothing to do, and nothing is done.
+    // A second upgrade changes nothing.
     let exit = silo(folder.path(), &["upgrade", "--in-place"]);
     assert!(exit.code == Some(0) && exit.stderr.contains("nothing to do"), "{exit:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    // What is kept is never lost.
+    // An existing backup is not overwritten.
     fs::write(&path, OLD).unwrap();
     let error = silo(folder.path(), &["upgrade", "--in-place"]).expect_failure(1);
     assert!(error.contains("seed.manifest.json.bak is there already"), "{error}");

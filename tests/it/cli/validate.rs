@@ -11,7 +11,7 @@ use super::program::{silo, silo_fed, silo_fed_without_end, silo_on_terminal, sil
 
 const FILE: &str = "seed.manifest.json";
 
-/// A folder with the starter in it.
+/// A folder with the starter manifest.
 fn folder_with_manifest() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let who = ["--maintainer", "Ada Frost", "--organization", "Polar Works", "--email", "ada@example.org"];
@@ -20,14 +20,14 @@ fn folder_with_manifest() -> TempDir {
     folder
 }
 
-/// Changes the manifest of a folder.
+/// Replaces a text in the manifest of a folder.
 fn change(folder: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(folder.join(FILE)).unwrap();
     assert!(text.contains(from), "{text}");
     fs::write(folder.join(FILE), text.replacen(from, to, 1)).unwrap();
 }
 
-/// The reports that `--json` gives for a manifest on standard input.
+/// The report of `--json` on a manifest from standard input.
 fn report_of(manifest: &[u8], arguments: &[&str]) -> (Option<i32>, Value) {
     let folder = tempfile::tempdir().unwrap();
     let exit = silo_fed(folder.path(), &[&["validate", "-", "--json"], arguments].concat(), manifest);
@@ -147,7 +147,7 @@ fn what_cannot_be_read_is_named_with_the_reason() {
 fn no_more_is_read_than_is_judged() {
     let folder = tempfile::tempdir().unwrap();
     fs::File::create(folder.path().join("large")).unwrap().set_len(100_000_000).unwrap();
-    // The device never ends: this test would not either.
+    // The device never ends: without a limit this test would not, either.
     for path in ["large", "/dev/zero"] {
         let exit = silo(folder.path(), &["validate", "--json", path]);
         let report: Value = serde_json::from_str(&exit.stdout).unwrap();
@@ -157,7 +157,7 @@ fn no_more_is_read_than_is_judged() {
     }
     let (exit, fed) = silo_fed_without_end(folder.path(), &["validate", "-"]);
     assert!(exit.code == Some(1) && exit.stdout.contains("error[too-large]"), "{exit:?}");
-    // What it read, one chunk more, and what stood in the pipe.
+    // The bytes read, one more chunk, and the content of the pipe.
     assert!(fed < 3 * 1024 * 1024, "{fed}");
 }
 
@@ -208,7 +208,7 @@ fn nothing_in_a_manifest_steers_a_terminal() {
             assert_eq!(raw, None, "{:?}", exit.stdout);
         }
     }
-    // A file's name comes from strangers too.
+    // File names are untrusted, too.
     fs::write(folder.path().join("\u{1b}[31m"), "{}").unwrap();
     let exit = silo(folder.path(), &["validate", "\u{1b}[31m", "\u{1b}[32m"]);
     assert!(!exit.stdout.contains('\u{1b}') && !exit.stderr.contains('\u{1b}'), "{exit:?}");
@@ -237,7 +237,7 @@ fn help_says_the_exit_codes() {
     }
 }
 
-/// A long line is shown around the fault, with marks where it is cut: the caret stays below what it marks.
+/// A long line is cut around the problem, with marks: the caret stays below the problem.
 #[test]
 fn a_report_fits_the_terminal() {
     let folder = tempfile::tempdir().unwrap();

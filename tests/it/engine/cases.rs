@@ -1,4 +1,4 @@
-//! `silo test`: cases, run by the real program with a real engine.
+//! `silo test`, run with a real engine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::cli::program::silo;
 use crate::support::docker_engine::{DockerEngine, engine};
 use crate::support::process::Exit;
 
-/// Writes what its input says, and ends as it says.
+/// Sources its input file in the output folder.
 const SCRIPT: &str = "cd $OUTPUT_DIR; . \"$1\"";
 
 /// A job whose input is a script, and a folder for its cases.
@@ -49,7 +49,7 @@ impl Tested {
         Self { engine, image, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// A case: what the job does, and other files of it.
+    /// Adds a case: the job's script, and other files.
     fn case(&self, name: &str, script: &str, more: &[(&str, &str)]) -> PathBuf {
         let case = self.folder.path().join("cases").join(name);
         for (path, text) in [&[("input/SCRIPT/do.sh", script)], more].concat() {
@@ -157,7 +157,7 @@ async fn ends_are_held_against_what_is_expected() {
              …/cases/7-nothing-expected/expected is not there: write it, or let --update do it
     7 cases: 2 good, 4 differ, 1 could not be run
     ");
-    // One case alone, and what it wrote kept.
+    // A single case, with its outputs kept.
     let exit = job.test(&["cases/1-named", "-o", "kept"]);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert!(job.folder.path().join("kept/1-named/job.json").is_file());
@@ -208,7 +208,7 @@ async fn what_is_no_case_is_said_before_anything_is_run() {
         fs::create_dir(case.join(folder)).unwrap();
     }
     refused("has both expected and output; keep one");
-    // An input that the job does not have: the other cases are run all the same.
+    // An input that the job does not have: the other cases run all the same.
     fs::remove_dir(case.join("output")).unwrap();
     fs::write(case.join("inputs.json"), "{\"json\": {\"LVEL\": 1}}").unwrap();
     job.case("good", "echo x >a", &[("output/a", "x\n")]);
@@ -242,7 +242,7 @@ async fn the_cases_of_an_example_pass_and_tell_when_they_do_not() {
     let image = build(&engine, "image-rotate").await;
     let common = ["--engine", &engine.host, "--network", "none"];
     let test = |folder: &Path, more: &[&str]| silo(folder, &[&["test", &image], &common[..], more].concat());
-    // By the job's folder, too, beside which the cases stand.
+    // Also by the job's folder, which contains the cases.
     for subject in [image.as_str(), "."] {
         let exit = silo(&example("image-rotate"), &[&["test", subject], &common[..]].concat());
         let last = exit.stdout.lines().last();
@@ -255,7 +255,7 @@ async fn the_cases_of_an_example_pass_and_tell_when_they_do_not() {
         assert_eq!(exit.stdout.lines().count(), count + 1, "{name}: {exit:#?}");
     }
 
-    // The same, but with something else expected.
+    // The same with another expected result.
     let folder = tempfile::tempdir().unwrap();
     let case = folder.path().join("cases/turns");
     fs::create_dir_all(case.join("input/INPUT_FILE")).unwrap();

@@ -1,4 +1,4 @@
-//! `examples/`: each is built by a real engine, run by the real program, and held against what it should give.
+//! `examples/`: each is built and run with a real engine, and its outputs are compared with the expected ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -21,7 +21,7 @@ pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-/// Builds it as its README says, but on the base that CI has. Returns the image's name.
+/// Builds an example as its README describes, but on the base image of CI. Returns the image's name.
 pub async fn build(engine: &DockerEngine, name: &str) -> String {
     let folder = example(name);
     let manifest = fs::read_to_string(folder.join("seed.manifest.json")).unwrap();
@@ -34,7 +34,7 @@ pub async fn build(engine: &DockerEngine, name: &str) -> String {
     image
 }
 
-/// What each is given. The notebook needs Python: `.ci/notebook` builds it and runs its cases.
+/// The arguments of each example. The notebook needs Python: `.ci/notebook` builds it and runs its cases.
 const EXAMPLES: [(&str, &[&str]); 4] = [
     ("image-rotate", &["-i", "INPUT_FILE=inputs/seed.ppm", "-j", "DEGREES=90"]),
     ("io-demo", &["-i", "INPUT_FILE=inputs/grain.txt"]),
@@ -42,7 +42,7 @@ const EXAMPLES: [(&str, &[&str]); 4] = [
     ("two-directories", &["-i", "GRANULES=inputs", "-e", "SHORT_NAME=hs3cpl"]),
 ];
 
-/// Runs one, by the image's name or by the folder of its manifest.
+/// Runs an example, given by its image's name or by its folder.
 fn gives_what_it_should(engine: &DockerEngine, (name, arguments): (&str, &[&str]), subject: &str) {
     let out = tempfile::tempdir().unwrap();
     let out_folder = out.path().join("out").display().to_string();
@@ -70,7 +70,7 @@ async fn every_example_gives_what_it_should() {
     }
 }
 
-/// Built there by the program itself.
+/// Built on Podman by the program itself.
 #[tokio::test]
 async fn every_example_gives_it_on_podman() {
     let engine = DockerEngine::podman().await;

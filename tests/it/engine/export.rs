@@ -1,4 +1,4 @@
-//! `silo export` of images that an engine has: what is written works.
+//! `silo export` of images at an engine: the exported files work.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! From creation to removal: exit codes, limits, time-outs, signals, cancelling.
+//! The life of a container: creation, exit codes, limits, timeouts, signals, cancellation, removal.
 
 use std::fs;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use silo::engine::runtime::{self, Runtime as _};
 use super::{Job, docker_engine};
 use crate::support::docker_engine::late_to_hear;
 
-/// Prints `ready` and sleeps until a signal comes.
+/// Prints `ready`, and sleeps until a signal arrives.
 const SLEEPER: &str = "trap 'echo got TERM; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
 const DEAF: &str = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
 
@@ -43,7 +43,7 @@ async fn a_job_gets_what_it_is_promised_and_leaves_its_outputs() {
 #[tokio::test]
 async fn exit_codes_and_signals_come_through() {
     for (script, code) in [("exit 1", 1), ("exit 255", 255), ("kill -SEGV $$; sleep 9", 139)] {
-        // Process 1 gets no signal that it does not handle, so the shell that dies is a child.
+        // The kernel does not deliver unhandled signals to process 1, so a child of the shell dies.
         let mut job = Job::new("sh -c \"$0\"; exit $?").await;
         job.container.command.as_mut().unwrap().push(Text::plain(script));
         let ended = job.ended().await.ended;
@@ -87,7 +87,7 @@ async fn a_gpu_that_is_not_there_is_refused_in_words() {
     assert!(matches!(why, Error::Engine(runtime::Error::NoGpu { .. })), "{why:?}");
 }
 
-/// What a job leaves running is ended and buried by the engine's init process, which is the first in the container.
+/// Processes left by a job are ended and reaped by the engine's init process, which is process 1.
 #[tokio::test]
 async fn a_job_is_not_the_first_process_and_leaves_no_zombies() {
     let script = "sh -c 'sleep 0 & exec true'; i=0; while grep -l '^[0-9]* (sleep) Z' /proc/[0-9]*/stat; do sleep 0.05
@@ -112,7 +112,7 @@ async fn too_much_memory_is_told_though_the_engine_hears_of_it_late() {
     job.container.memory = Some(16 << 20);
     let ended = job.ended().await.ended;
     assert!(ended.oom && hidden.load(Ordering::Relaxed) > 0, "{ended:?}");
-    // What ends with the same code, but had memory enough, is no such case.
+    // The same exit code with enough memory is no out-of-memory error.
     job.container.command = Some(vec![Text::plain("exit 137")]);
     let ended = job.ended().await.ended;
     assert!(!ended.oom && ended.exit_code == 137, "{ended:?}");
@@ -158,7 +158,7 @@ async fn cancelling_stops_the_container() {
     let main = done.main.unwrap();
     assert_eq!((main.stopped, main.ended.exit_code), (Some(Stopped::Cancelled), 7));
     assert_eq!(job.engine.containers(&job.label()).await, [""; 0]);
-    // Cancelled before it began: nothing is made.
+    // Cancelled before the start: no container is created.
     assert_eq!(job.run().await.main, Err(Error::Cancelled));
 }
 
@@ -170,7 +170,7 @@ async fn a_job_that_writes_too_much_is_stopped() {
     let main = job.ended().await;
     assert_eq!(main.stopped, Some(Stopped::OutputTooLarge));
     assert!(main.output_bytes > 2 << 20, "{main:?}");
-    // One that does not listen, and writes as fast as it can, does not get the time to.
+    // A job that ignores TERM and writes at full speed is killed early.
     let all = 2000 << 20;
     let script = "trap '' TERM; dd if=/dev/zero of=/out/big bs=1M count=2000; sleep 60";
     let mut job = Job::new(script).await;
@@ -182,7 +182,7 @@ async fn a_job_that_writes_too_much_is_stopped() {
 #[tokio::test]
 async fn dropped_at_any_await_nothing_stays() {
     let job = Job::new(SLEEPER).await;
-    // While it runs.
+    // Cancelled while it runs.
     {
         let (seen, mut ready) = tokio::sync::mpsc::unbounded_channel();
         tokio::select! {
@@ -191,7 +191,7 @@ async fn dropped_at_any_await_nothing_stays() {
         }
     }
     job.engine.until_containers(&job.label(), 0).await;
-    // While it is made: each time a little later.
+    // Cancelled while it is created: a little later each time.
     for polls in 1..40 {
         let mut run = Box::pin(job.watched(|_| {}));
         for _ in 0..polls {
@@ -216,7 +216,7 @@ async fn two_at_once_do_not_meet() {
 #[tokio::test]
 async fn a_leftover_is_taken_over() {
     let job = Job::new("echo early; while [ ! -e /out/go ]; do sleep 0.05; done; echo late; exit 4").await;
-    // Another process began it, and is gone.
+    // Another process started it, and is gone.
     let id = job.docker.create(&job.container).await.unwrap();
     drop(job.docker.start(&id).await.unwrap());
     let found = job.docker.containers(&job.label()).await.unwrap().remove(0);

@@ -1,4 +1,4 @@
-//! The engine's room, with real containers.
+//! The module `engine`, with real containers.
 
 mod cases;
 mod examples;
@@ -31,13 +31,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::docker_engine::{self, BASE, DockerEngine};
 
-/// The label by which a test knows its own containers.
+/// The label of this test's containers.
 const LABEL: &str = "silo.test";
 
-/// How much of what is printed a test looks at while it comes, in bytes, or a little more.
+/// Size of live output that a test examines, in bytes, approximately.
 const LIVE: usize = 1 << 20;
 
-/// One attempt in a folder of its own.
+/// One attempt in its own folder.
 struct Job {
     engine: DockerEngine,
     docker: Docker,
@@ -50,16 +50,16 @@ struct Job {
     leave: Leave,
 }
 
-/// What became of it.
+/// The result of an attempt.
 struct Done {
     main: Result<Main, Error>,
     remains: Remains,
-    /// What was told of its output while it ran.
+    /// The live output.
     live: Vec<u8>,
 }
 
 impl Job {
-    /// A shell script, on the common engine.
+    /// A job with a shell script, on the shared engine.
     async fn new(script: &str) -> Self {
         Self::on(docker_engine::engine().await, script).await
     }
@@ -128,7 +128,7 @@ impl Job {
         Room { output: out, output_limit: self.output_limit, keep_free: self.keep_free }
     }
 
-    /// An attempt that begins, and what it tells.
+    /// An attempt, and its events.
     async fn attempt(&self) -> (Attempt<Docker>, mpsc::Receiver<Event>) {
         let (tell, told) = mpsc::channel(1000);
         let (clock, folder) = (Clock::system(), self.folder.path());
@@ -136,7 +136,7 @@ impl Job {
         (Attempt::begin(&self.docker, (folder, logs), (&clock, tell), &self.leave, Vec::new()), told)
     }
 
-    /// Runs it. `seen` hears what it prints on standard output so far, each time that there is more.
+    /// Runs the attempt. `seen` gets the whole standard output so far, each time that more arrives.
     async fn watched(&self, mut seen: impl FnMut(&[u8]) + Send + 'static) -> Done {
         let (mut attempt, mut told) = self.attempt().await;
         let listener = tokio::spawn(async move {
@@ -157,14 +157,14 @@ impl Job {
         Done { main, remains, live: listener.await.unwrap() }
     }
 
-    /// Runs it; its container must be gone afterwards.
+    /// Runs the attempt, and asserts that its container is removed.
     async fn run(&self) -> Done {
         let done = self.watched(|_| {}).await;
         assert_eq!(self.engine.containers(&self.label()).await, [""; 0]);
         done
     }
 
-    /// As [`Job::run`], for one that must end, well or not.
+    /// Like [`Job::run`], for an attempt whose container must end, with success or not.
     async fn ended(&self) -> Main {
         self.run().await.main.expect("the engine does its part")
     }

@@ -1,4 +1,4 @@
-//! What jobs print.
+//! Output of jobs.
 
 use std::fs;
 
@@ -34,11 +34,11 @@ async fn what_is_too_much_is_cut_and_the_job_goes_on() {
     assert_eq!(kept[cap..], *b"\n[silo: the job printed more than 1048576 bytes; the rest was not kept]\n");
     assert_eq!(job.text("_stderr.txt"), "end\n");
     assert!(job.read("combined.ndjson").len() < 5 << 20);
-    // Other tests take some meanwhile.
+    // With some room for concurrent tests.
     assert!(peak_memory() - before < 200 * 1024, "{before} KiB before, {} KiB after", peak_memory());
 }
 
-/// KiB.
+/// In KiB.
 fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,4 +1,4 @@
-//! What Podman does otherwise than Docker, and nobody should notice.
+//! Differences of Podman from Docker that users should not notice.
 
 use silo::engine::attempt::{Error, Stopped};
 use silo::engine::container::Bind;
@@ -12,24 +12,24 @@ async fn what_podman_does_otherwise_is_evened_out() {
     let job = async |script: &str| Job::on(engine.clone(), script).await;
     let about = engine.open().await.engine().await.unwrap();
     assert!(about.name.starts_with("Podman ") && !about.gpus && !about.maps_users, "{about:?}");
-    // It would run without one, and say nothing.
+    // Podman would silently run it without a GPU.
     let mut gpu = job("exit 0").await;
     gpu.container.gpus = 1;
     let why = gpu.run().await.main.unwrap_err();
     assert!(matches!(why, Error::Engine(runtime::Error::NoGpu { .. })), "{why:?}");
-    // Its monitor does not always see it.
+    // Its monitor (conmon) does not always notice it.
     let mut greedy = job("awk 'BEGIN { s = \"x\"; while (1) s = s s }'; exit $?").await;
     greedy.container.memory = Some(16 << 20);
     let ended = greedy.ended().await.ended;
     assert!(ended.oom && ended.exit_code == 137, "{ended:?}");
-    // What is stopped by us is no such case.
+    // A container that SILO kills has not run out of memory.
     let mut deaf = job("trap '' TERM; while :; do sleep 0.05; done").await;
     deaf.container.memory = Some(64 << 20);
     deaf.container.timeout = Some(std::time::Duration::from_secs(1));
     deaf.container.grace = std::time::Duration::from_millis(200);
     let main = deaf.ended().await;
     assert_eq!((main.stopped, main.ended.exit_code, main.ended.oom), (Some(Stopped::TimedOut), 137, false));
-    // It makes lines of mounts, with commas between their fields.
+    // Podman's API takes mounts as lines with comma-separated fields.
     for name in ["a, \"b\"", "a:b"] {
         let mut odd = job(&format!("cat '/in/{name}'")).await;
         std::fs::write(odd.path(name), "text").unwrap();

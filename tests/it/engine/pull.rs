@@ -52,7 +52,7 @@ async fn an_image_is_pulled_with_its_password_and_every_cause_has_a_name() {
     assert!(job.text("system.log").contains("Pulling from team/job-1.0.0-seed"));
     assert!(!job.text("system.log").contains("hunter2"));
     registry.stop();
-    // It is here, so nobody needs the registry, unless told to ask.
+    // The image is present, so the registry is not contacted unless the policy says so.
     attempt.pull(&wanted(PullPolicy::Missing, None), &job.stop).await.unwrap();
     let asked = attempt.pull(&wanted(PullPolicy::Always, None), &job.stop).await;
     let Err(Error::Engine(runtime::Error::Pull { cause, .. })) = &asked else { panic!("{asked:?}") };
@@ -77,7 +77,7 @@ async fn an_image_of_another_platform_is_not_taken() {
     job.engine.push(BASE, &reference, None).await;
     let here = job.docker.engine().await.unwrap().platform;
     job.docker.pull(&reference.parse().unwrap(), Some(&here), None, |_| {}).await.unwrap();
-    // An index that has it for this platform only.
+    // An index with an image for this platform only.
     let layout = job.path("layout");
     let skopeo = |arguments: &[&str]| {
         let mut command = Command::new("skopeo");
@@ -92,7 +92,7 @@ async fn an_image_of_another_platform_is_not_taken() {
     assert!(matches!(why, runtime::Error::Pull { cause: PullFailure::Platform, .. }), "{why:?}");
 }
 
-/// Puts an index around the one image of a layout.
+/// Adds an index around the only image of a layout.
 fn index_of(layout: &std::path::Path, platform: &str) -> std::path::PathBuf {
     use sha2::Digest as _;
     let file = layout.join("index.json");

@@ -1,4 +1,4 @@
-//! Attempts that one `silo` began and another ends.
+//! Attempts that one `silo` process starts and another one finishes.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::docker_engine::{self, DockerEngine, WAITS, there};
 
-/// A run that is kept.
+/// A run whose folder is kept.
 struct Kept {
     engine: DockerEngine,
     docker: Docker,
@@ -59,7 +59,7 @@ impl Kept {
         Self { engine, docker, about, manifest, plan, folder, run, _root: root }
     }
 
-    /// What the silo before has stored.
+    /// The attempt as stored by the earlier process.
     fn before() -> AttemptRecord {
         let started = chrono::DateTime::UNIX_EPOCH;
         let phase = |name| PhaseRecord { name, started, finished: Some(started), message: None };
@@ -94,10 +94,10 @@ impl Kept {
         execute(&self.docker, job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap()
     }
 
-    /// Begins it, and goes as a silo that stops: once the job has begun.
+    /// Starts the attempt, and leaves it like a process that stops: after the job has begun.
     async fn begin_and_leave(&self) {
         let (leave, begun) = (Leave::default(), self.folder.output.join("begun"));
-        // Kept while it is told: what `select!` makes itself is dropped before.
+        // The future must live until `leave` is set; one created in `select!` would be dropped before.
         let mut going = std::pin::pin!(self.execute(None, &leave));
         tokio::select! {
             outcome = &mut going => panic!("it waits: {outcome:?}"),
@@ -133,7 +133,7 @@ async fn a_container_that_was_left_is_taken_over() {
     assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
 }
 
-/// Nobody knows of it any more, and it would run beside the next one.
+/// A container left by an earlier attempt would run beside the next one.
 #[tokio::test]
 async fn what_runs_on_of_an_earlier_attempt_is_removed_first() {
     let mut kept = Kept::new(WAITS).await;
@@ -155,7 +155,7 @@ async fn what_runs_on_of_an_earlier_attempt_is_removed_first() {
     assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
 }
 
-/// An engine that is asked for a container as its silo dies makes it a while later; the next start has made another by then.
+/// An engine may create a container some time after its silo died; by then the next process has created another one.
 #[tokio::test]
 async fn of_two_containers_the_one_that_was_begun_counts() {
     let kept = Kept::new(WAITS).await;
@@ -192,7 +192,7 @@ async fn a_job_that_has_ended_is_not_run_again() {
     assert_eq!(first.outputs, again.outputs);
     assert_eq!((again.attempt.stdout_bytes, kept.log("_stdout.txt").as_str()), (4, "out\n"));
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
-    // An attempt that is made anew does not take the end of the one before for its own.
+    // A new attempt does not take the result of the one before for its own.
     assert_eq!(kept.execute(None, &Leave::default()).await.verdict, Verdict::Successful);
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\nonce\n");
 }
@@ -211,8 +211,8 @@ async fn what_was_not_begun_is_begun_and_what_is_lost_is_told() {
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n", "not done twice");
 }
 
-/// As if it was killed after the container was made, before or after its mark, and again and again while the next ones wait
-/// whether the engine starts it still.
+/// As if killed after the container was created, before or after its checkpoint; and repeatedly while the next process
+/// waits for the engine to start it.
 #[tokio::test]
 async fn kills_in_a_row_do_not_keep_a_job_from_being_started() {
     const LIFE: Duration = Duration::from_secs(3);

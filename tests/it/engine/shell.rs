@@ -1,4 +1,4 @@
-//! `silo shell`, by the real program with a real engine.
+//! `silo shell`, with a real engine.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -19,7 +19,7 @@ async fn commands_are_run_where_the_job_would_be() {
         let common = ["shell", &image, "--engine", &engine.host, "--network", "none"];
         silo_fed(folder.path(), &[&common[..], more].concat(), typed.as_bytes())
     };
-    // Its files, variables and limits; its folder; what it writes.
+    // Its files, variables and limits; its folder; its output files.
     let given = ["-i", &granules, "-e", "SHORT_NAME=hs3cpl", "-o", "out"];
     let typed = "pwd; ls $GRANULES; echo $SHORT_NAME $ALLOCATED_MEM; touch $GRANULES/x || echo read-only
         sh process.sh $GRANULES $OUTPUT_DIR >/dev/null; echo no newline at the end >&2";
@@ -31,7 +31,7 @@ async fn commands_are_run_where_the_job_would_be() {
     let written = fs::read(folder.path().join("out/hs3cpl.day-1.sum.csv")).unwrap();
     assert_eq!(written, fs::read(example("two-directories").join("expected/hs3cpl.day-1.sum.csv")).unwrap());
 
-    // Nothing given; more on standard input than fits anywhere; how it ends.
+    // Without inputs; with large standard input; the exit code.
     let exit = shell(&["-o", "out2", "-q"], "echo ${GRANULES-unset} ${SHORT_NAME-unset}; exit 7");
     assert_eq!((exit.code, exit.stdout.as_str()), (Some(3), "unset unset\n"), "{exit:#?}");
     assert_eq!(exit.stderr, "silo: the shell ended with exit code 7\n");
@@ -42,7 +42,7 @@ async fn commands_are_run_where_the_job_would_be() {
     let exit = shell(&["-o", "out4", "--", "wc", "-c"], &"x".repeat(3_000_000));
     assert_eq!((exit.code, exit.stdout.trim()), (Some(0), "3000000"), "{exit:#?}");
 
-    // What cannot be.
+    // Errors.
     let nothing = shell(&["-o", "out5", "--", "no-such-program"], "").expect_failure(1);
     assert!(nothing.contains("no-such-program cannot be started in the image"), "{nothing}");
     let unknown = shell(&["-i", "NOTHING=/etc/passwd"], "").expect_failure(2);

@@ -1,4 +1,4 @@
-//! Engines that are not there or go away, full disks, images that cannot be run.
+//! Engines that are missing or disconnect, full disks, images that cannot be run.
 
 use std::path::Path;
 use std::process::Command;
@@ -40,7 +40,7 @@ async fn images_that_cannot_be_run_are_refused_in_words() {
     job.container.image = "silo-test/not-there:1".parse().unwrap();
     let why = job.run().await.main.unwrap_err();
     assert_eq!(why, Error::Engine(runtime::Error::NoImage { image: "silo-test/not-there:1".to_owned() }));
-    // Another path of the engine's interface would be asked, and would answer.
+    // An unescaped id would change the path of the request, which the engine would answer.
     for id in ["", "..", "../info?x=", "json?all=1&x=", "a/../../info#"] {
         for refused in [job.docker.remove(id).await, job.docker.wait(id).await.map(drop)] {
             assert!(matches!(refused, Err(runtime::Error::Refused { .. })), "{id}: {refused:?}");
@@ -49,7 +49,7 @@ async fn images_that_cannot_be_run_are_refused_in_words() {
     }
 }
 
-/// Commands that an engine cannot begin have the codes of a shell, also where what its init process says of that is lost.
+/// Commands that cannot be started have a shell's exit codes, even if the init process's message is lost.
 pub(super) async fn commands_that_cannot_begin_are_told(engine: &DockerEngine) {
     let job = async |command: &[&str]| {
         let mut job = Job::on(engine.clone(), "").await;
@@ -73,7 +73,8 @@ pub(super) async fn commands_that_cannot_begin_are_told(engine: &DockerEngine) {
             assert!(job.text("system.log").contains("cannot be started"));
         }
     }
-    // What has begun has its own code, though it says nothing: by its path, in PATH, along a link, and from a mount.
+    // A command that was started has its own exit code, even if it prints nothing: by its path, in PATH, through a
+    // symlink, and from a mount.
     let silent = ["/bin/busybox sh -c", "busybox sh -c", "sh -c", "/in/sh -c"];
     for command in silent {
         let words: Vec<&str> = command.split(' ').chain(["exit 127"]).collect();
@@ -90,14 +91,14 @@ pub(super) async fn commands_that_cannot_begin_are_told(engine: &DockerEngine) {
 async fn commands_that_are_not_there_have_the_codes_of_a_shell() {
     let engine = docker_engine::engine().await;
     commands_that_cannot_begin_are_told(&engine).await;
-    // The base has neither entry point nor command.
+    // The base image has neither entry point nor command.
     let mut job = Job::on(engine, "").await;
     (job.container.entrypoint, job.container.command) = (None, None);
     let why = job.run().await.main.unwrap_err();
     assert!(matches!(why, Error::Engine(runtime::Error::Command { exit_code: 127, .. })), "{why:?}");
 }
 
-/// A disk of 256 KiB, as root can have one anywhere.
+/// A disk of 256 KiB, mounted by root.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
@@ -128,7 +129,7 @@ async fn logs_that_cannot_be_kept_end_the_job() {
     let logs = tempfile::tempdir().unwrap();
     let disk = SmallDisk::at(logs.path().to_owned());
     let outside = std::mem::replace(&mut job.folder, logs);
-    // The outputs have room.
+    // Only the logs are on the small disk.
     job.container.binds[0].source = outside.path().display().to_string();
     std::fs::create_dir(job.out()).unwrap();
     let done = job.run().await;
@@ -153,7 +154,7 @@ async fn an_engine_that_dies_half_way_is_named() {
     assert!(job.text("_stdout.txt") == "ready\n" && job.text("system.log").contains("stays behind"));
     assert_eq!(done.remains.phases[0].message.as_deref(), Some(why.to_string().as_str()));
     assert!(matches!(job.docker.containers(&job.label()).await, Err(runtime::Error::Lost { .. })));
-    // When it is back the container is found by its label.
+    // When the engine is back, the container is found by its label.
     engine.start_again().await;
     let docker = engine.open().await;
     let left = docker.containers(&job.label()).await.unwrap();
@@ -164,13 +165,13 @@ async fn an_engine_that_dies_half_way_is_named() {
 
 #[tokio::test]
 async fn orphans_are_removed_and_others_are_not() {
-    // An engine of its own: who sweeps sees all containers.
+    // An engine of its own, because a sweep covers all containers.
     let docker = DockerEngine::start().await;
     let mut job = Job::on(docker, "sleep 600").await;
     let (living, dead, cleaned) = (Owner::new().unwrap(), Owner::new().unwrap(), Owner::new().unwrap());
     let unseen = "/not/to/be/seen/silo-run-x.lock".to_owned();
     let mut kept = Vec::new();
-    // As of a batch, which makes some at a time.
+    // As in a batch, which creates several containers.
     for owner in [&living, &dead, &dead, &dead, &cleaned, &cleaned] {
         owner.mark(&mut job.container.labels);
         let made = job.docker.create(&job.container).await.unwrap();
@@ -178,7 +179,7 @@ async fn orphans_are_removed_and_others_are_not() {
     }
     job.container.labels.insert(OWNER_LABEL.to_owned(), unseen);
     kept.push(job.docker.create(&job.container).await.unwrap());
-    // What a kill leaves: the file, and nobody who holds it.
+    // A kill leaves the lock file, unlocked.
     let file = dead.label();
     drop(dead);
     let removed = |removed| Ok(Swept { removed, failed: Vec::new() });
@@ -189,10 +190,10 @@ async fn orphans_are_removed_and_others_are_not() {
     kept.sort();
     assert_eq!(left, kept);
     assert!(!Path::new(&file).exists());
-    // Whoever lives is known though the folder of temporary files was emptied.
+    // A living owner is recognized although its file in the temporary folder was deleted.
     std::fs::remove_file(cleaned.label()).unwrap();
     assert_eq!(sweep(&job.docker).await, removed(0));
-    // Whoever could not remove its container leaves the file, for the next.
+    // An owner that could not remove its container leaves its file for the next sweep.
     let file = living.label();
     living.settle(&job.docker).await;
     assert_eq!(sweep(&job.docker).await, removed(1));
@@ -212,7 +213,7 @@ async fn orphans_are_found_where_the_file_of_their_owner_is_gone() {
     let mut job = Job::on(docker, "sleep 600").await;
     let owner = Owner::new().unwrap();
     owner.mark(&mut job.container.labels);
-    // A process that has ended, in place of this one.
+    // An ended process, in place of this one.
     let mut ended = Command::new("true").spawn().unwrap();
     let pid = ended.id();
     ended.wait().unwrap();

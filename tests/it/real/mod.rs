@@ -1,5 +1,5 @@
-//! What real registries do otherwise than the specification says, as a whole: through the program itself, from the
-//! registry that is added to what a scan reports and what is in the catalogue afterwards.
+//! Deviations of real registries from the specification, tested end to end with the program: from adding a registry to
+//! the scan's report and the catalogue.
 
 mod naming;
 mod odd;

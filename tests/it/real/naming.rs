@@ -1,4 +1,4 @@
-//! Registries that list no repositories: it is told when they are added, and repositories can be named.
+//! Registries that list no repositories: this is reported when they are added, and repositories can be named.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::scan::{counts, registry_of, seed};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
 use crate::support::process::{Engine, Setup, on_both};
 
-/// A registry whose catalogue is switched off, or for others.
+/// A registry whose catalogue is disabled, or restricted to others.
 async fn without_catalogue(answer: Fault) -> FakeRegistry {
     let registry = registry_of(&["ice", "snow"]).await;
     registry.push("tools/plain", "1", &seed("plain", "1.0.0", "No pattern takes it"));

@@ -1,4 +1,5 @@
-//! Two dozen registries at once, each odd or broken in a way of its own: none disturbs another, and the counts of each add up.
+//! Two dozen registries at once, each with a different oddity or fault: none affects another, and the counts of each
+//! add up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
 use crate::support::process::{Setup, Silo};
 use crate::support::token_desk::TokenHabit;
 
-/// What is odd about a registry, and how its scan ends.
+/// An odd registry, and the result of its scan.
 struct Oddity {
     name: &'static str,
     make: Box<dyn Fn(&FakeRegistry) + Send>,
@@ -32,7 +33,7 @@ fn tokens(name: &'static str, habit: TokenHabit) -> Oddity {
     Oddity { name, make: Box::new(make), state: "complete" }
 }
 
-/// A 503 that is the registry's own.
+/// A 503 in the registry's own error format.
 fn too_busy() -> Fault {
     Fault::Json(503, json!({"errors": [{"code": "UNAVAILABLE", "message": "the storage is away"}]}))
 }
@@ -106,7 +107,7 @@ async fn odd_registries_are_scanned_at_once_and_all_sums_add_up() {
     assert_eq!(scans["items"].as_array().map(Vec::len), Some(2 * count), "each was scanned twice");
 }
 
-/// Each repository can be listed, so that none of it looks like an outage from afar.
+/// Every repository can be listed, so that no single one looks like an outage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registry_that_is_too_busy_for_every_manifest_ends_its_scan_and_says_why() {
     let silo = Setup::new().env("SILO__SCAN__TRIES", 2).env("SILO__SCAN__LONGEST_WAIT_SECONDS", 1).start().await;
@@ -121,7 +122,7 @@ async fn a_registry_that_is_too_busy_for_every_manifest_ends_its_scan_and_says_w
     let why = scan["error"].as_str().unwrap_or_default();
     assert_eq!(scan["state"], "partial", "{scan:#}");
     assert!(why.contains("stopped answering half-way") && why.contains("503"), "{why}");
-    // Eight in a row, and those that were under way by then; each is tried twice.
+    // Eight failures in a row, and the requests in flight by then; each is tried twice.
     let asked = registry.count(Seen::is_manifest);
     assert!(asked <= 2 * (8 + 2 * 8), "{asked} requests");
     registry.clear_faults();

@@ -17,7 +17,8 @@ fn denied(status: u16) -> Fault {
     Fault::Json(status, json!({"errors": [{"code": "DENIED", "message": "requested access is denied"}]}))
 }
 
-/// Refuses one of three repositories, takes one away, and a tag of the third: what is left of it, and the report.
+/// Refuses one of three repositories, and removes another, and a tag of the third; returns the remaining images and the
+/// report.
 async fn after_a_refusal(silo: &Silo, name: &str, refuse: impl Fn(&FakeRegistry)) -> (Value, Vec<[String; 3]>) {
     let registry = registry_of(&["ice", "snow", "secret"]).await;
     registry.push("ice-1.0.0-seed", "0.9.0", &seed("ice", "1.0.0", "An older one"));
@@ -76,7 +77,7 @@ async fn a_refused_tag_stays_and_what_is_gone_beside_it_goes(engine: Engine) {
     assert!(message.contains("log in"), "{message}");
 }
 
-/// Rights that were taken away altogether look as if nothing were there.
+/// Permissions that were all revoked look like an empty registry.
 async fn who_is_refused_everything_removes_nothing(engine: Engine) {
     let registry = registry_of(&["ice", "snow"]).await;
     let silo = Setup::on(engine).await.impatient().start().await;

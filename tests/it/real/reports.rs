@@ -1,4 +1,4 @@
-//! What a scan says of the tags that it did not take: each is counted by its reason, and the counts add up.
+//! A scan's report on tags that it did not add: each is counted by its reason, and the counts add up.
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ use crate::tasks::House;
 
 pub(super) const REPOSITORY: &str = "ice-1.0.0-seed";
 
-/// Something that registries have under a tag.
+/// Content of a tag in a registry.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Thing {
     Seed,
@@ -61,7 +61,7 @@ pub(super) const THINGS: [Thing; 19] = [
     Thing::BadTag,
 ];
 
-/// Pushes a thing under a tag of its own; what a scan has to say of it.
+/// Pushes content under a new tag; returns the expected outcome of a scan.
 pub(super) fn push(registry: &FakeRegistry, repository: &str, number: usize, thing: Thing) -> TagOutcome {
     let tag = format!("1.0.{number}");
     let artifact = |kind: &str| registry.push_artifact(repository, &tag, kind);
@@ -121,7 +121,7 @@ pub(super) fn push(registry: &FakeRegistry, repository: &str, number: usize, thi
     }
 }
 
-/// A Seed image in so many indexes: the digest of the outermost.
+/// A Seed image in nested indexes; returns the digest of the outermost.
 fn index_of_depth(registry: &FakeRegistry, depth: usize) -> String {
     let image = registry.add(&seed("ice", "1.0.0", "Ice"));
     (0..depth).fold(image, |inner, _| {
@@ -152,7 +152,7 @@ async fn each_tag_is_counted_by_what_became_of_it(engine: Engine) {
     assert!(shown.stderr.contains("3 passed over (1 index-too-deep, 1 gone, 1 misnamed)"), "{shown:?}");
 }
 
-/// Labels that came with a base image.
+/// Labels inherited from a base image.
 async fn a_label_of_another_job_is_told(engine: Engine) {
     let registry = FakeRegistry::start().await;
     registry.push("geo/ndvi-1.0.0-seed", "1.0.0", &seed("ndvi", "1.0.0", "Greenness"));
@@ -203,7 +203,7 @@ on_both!(
     what_has_no_name_on_disk_is_told_and_counted,
 );
 
-/// Scans a registry of these things twice: the outcomes that were told, and the expected ones.
+/// Scans a registry with this content twice, and compares the reported outcomes with the expected ones.
 async fn scanned_twice(house: &House, things: &[(usize, Thing)], name: &str) -> Result<(), TestCaseError> {
     let registry = FakeRegistry::start().await;
     let mut expected = TagCounts::default();
@@ -228,7 +228,7 @@ async fn scanned_twice(house: &House, things: &[(usize, Thing)], name: &str) -> 
     Ok(())
 }
 
-/// Whatever a registry holds, in however many repositories, with however many tags on one digest.
+/// For any content, in any number of repositories, with any number of tags on one digest.
 #[test]
 fn sums_add_up() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -240,7 +240,7 @@ fn sums_add_up() {
     outcome.unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// What was counted before its worker was killed is counted once.
+/// Tags counted before the worker was killed are counted once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_that_is_taken_up_again_counts_each_tag_once() {
     let registry = FakeRegistry::start().await;
@@ -252,14 +252,14 @@ async fn a_scan_that_is_taken_up_again_counts_each_tag_once() {
     let house = House::new("2024-03-01T00:00:00Z", &environment).await;
     let id = house.add("mine", &registry.url(), "off").await.id;
     let scan = house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
-    // The last thing that is asked for hangs, until the worker is gone.
+    // The last request hangs until the worker is gone.
     registry.fault(|seen| seen.path.ends_with("/manifests/1.0.13"), 1, Fault::Hang);
     let worker = house.app.clone();
     let first = tokio::spawn(async move { worker.scan_work(&CancellationToken::new()).await });
     let stored = async || house.app.scan_get(scan).await.unwrap().counts.outcomes.sum();
     let wait = async {
         while stored().await < 7 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await; // because progress is only stored now and then
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await; // because progress is stored at intervals
         }
     };
     tokio::time::timeout(crate::support::process::PATIENCE, wait).await.expect("all but one tag are counted");

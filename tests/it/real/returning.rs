@@ -1,4 +1,4 @@
-//! What goes and comes back within a month has the ids that it had.
+//! Images that are removed and return within a month keep their ids.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn all_come_back_as_they_were(silo: TestApp) {
     let before = ids(&silo).await;
     let first_seen = silo.anonymous().get("/api/v1/images/1").await.expect(200).json()["firstSeenAt"].clone();
 
-    // A tag, with its job, goes and comes back; meanwhile others come.
+    // A tag and its job are removed and return; meanwhile others are added.
     registry.delete_repository("ice-1.0.0-seed");
     scan(&silo, id).await;
     assert_ne!(ids(&silo).await, before);
@@ -53,14 +53,14 @@ async fn all_come_back_as_they_were(silo: TestApp) {
     let found = silo.anonymous().get("/api/v1/search?q=anew&kind=image").await.json();
     assert_eq!(found["items"][0]["id"], 1, "{found}");
 
-    // So does a registry that is deleted and added again.
+    // The same for a registry that is deleted and added again.
     silo.admin().delete(&format!("/api/v1/registries/{id}")).await.expect(204);
     assert_eq!(ids(&silo).await, json!([[], [], []]));
     let id = add(&silo, &registry).await;
     scan(&silo, id).await;
     assert_eq!(ids(&silo).await, before);
 
-    // After a month nobody knows it any more.
+    // After a month the ids are forgotten.
     registry.delete_repository("ice-1.0.0-seed");
     scan(&silo, id).await;
     silo.clock.advance(TimeDelta::days(31));
@@ -82,7 +82,7 @@ async fn all_come_back_as_they_were_on_postgres() {
     all_come_back_as_they_were(silo).await;
 }
 
-/// Two registries that are alike in all but their names do not exchange ids.
+/// Two registries with the same content do not exchange ids.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_registry_gets_its_own_ids_back() {
     let silo = TestApp::with().manual_clock().start().await;

@@ -123,7 +123,7 @@ async fn an_index_gives_each_distinct_config_once() {
     let registry = FakeRegistry::start().await;
     let amd = registry.add(&Image::new().label("for", "amd"));
     let arm = registry.add(&Image::new().label("for", "arm").platform("linux", "arm64"));
-    // The same config below another manifest.
+    // The same config in another manifest.
     let twin = registry.add(&Image::new().label("for", "amd").annotation("x", "y"));
     let mut attestation = child(&arm, "");
     attestation["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
@@ -166,7 +166,7 @@ async fn an_index_is_bounded() {
 async fn indexes_in_an_index_are_followed_to_a_depth() {
     let registry = FakeRegistry::start().await;
     let (amd, arm) = (registry.add(&Image::new().label("for", "amd")), registry.add(&Image::new().label("for", "arm")));
-    // As buildx writes it: an index for each platform, with an attestation.
+    // As written by buildx: an index for each platform, with an attestation.
     let inner: Vec<_> = [(&amd, "linux/amd64"), (&arm, "linux/arm64")]
         .into_iter()
         .map(|(image, platform)| {
@@ -179,7 +179,7 @@ async fn indexes_in_an_index_are_followed_to_a_depth() {
     let Fetched::Image(configs) = open(&registry).fetch("a", &digest).await.unwrap() else { panic!("no image") };
     let found: Vec<_> = configs.iter().map(|c| (c.labels["for"].as_str(), c.platform.as_str())).collect();
     assert_eq!(found, [("amd", "linux/amd64"), ("arm", "linux/arm64")], "the outer index names the platforms");
-    // Seven indexes in each other: the innermost image is too deep.
+    // Seven nested indexes: the innermost image is too deep.
     let deep = (0..7).fold(amd, |inner, _| registry.push_index("a", "deep", &[child(&inner, "")]));
     assert!(matches!(open(&registry).fetch("a", &deep).await.unwrap(), Fetched::Other(kind) if kind == DEEP_INDEX));
 }

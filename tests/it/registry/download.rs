@@ -1,4 +1,4 @@
-//! Files that are fetched by their address, from servers that behave and from those that do not.
+//! Downloads of files by URL, from correct and faulty servers.
 
 use std::fs;
 use std::path::Path;
@@ -12,16 +12,16 @@ use url::Url;
 
 use crate::support::file_server::{Answer, FileServer};
 
-/// A private network that this machine has no way to, should a test get through.
+/// A private network without a route from this machine, in case a request is not blocked.
 const ELSEWHERE: &str = "10.255.255.1";
-/// In each address, and in no message.
+/// Part of each URL, but of no message.
 const SECRET: &str = "hunter2";
 
 fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Somebody who fetches: into a folder that is not there yet, from the hosts of a list.
+/// A downloader with a new folder and a list of allowed hosts.
 struct Fetching {
     folder: TempDir,
     private: Private,
@@ -58,7 +58,7 @@ impl Fetching {
         download(&Download { url: &url, to: &to, sha256, most_bytes, silence, private }, &room).await
     }
 
-    /// Why it fails: with nothing left, and nothing told that nobody shall read.
+    /// Asserts that a failure left no file, and that its message contains no secret.
     #[track_caller]
     fn left_nothing(&self, why: &DownloadError) {
         let text = format!("{why} {why:?}");
@@ -167,7 +167,7 @@ async fn nothing_larger_than_the_most_is_kept() {
     assert_eq!(small.fetch(&server.url("/exact")).await.unwrap().size, 10);
     fs::remove_file(small.to()).unwrap();
     server.put("/more", [Answer::file("0123456789a")]);
-    // The length alone says it: nothing has to come.
+    // The announced length suffices: no body needs to arrive.
     server.put("/said", [Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n").and_silence()]);
     server.put("/endless", [Answer::endless()]);
     for path in ["/more", "/said", "/endless"] {
@@ -242,7 +242,7 @@ async fn private_addresses_are_asked_only_where_they_are_listed() {
     assert_eq!(server.seen(), [""; 0]);
     Fetching::from(&["localhost"]).fetch(&localhost).await.unwrap();
 
-    // Also where somebody else leads there.
+    // Also after a redirect.
     for to in [
         format!("http://{ELSEWHERE}/hunter2"),
         format!("http://[::ffff:{ELSEWHERE}]/hunter2"),

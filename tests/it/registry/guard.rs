@@ -1,4 +1,5 @@
-//! What a registry may lead us to. The tables of addresses are tested where they are.
+//! Protection against redirects and links of registries to other hosts. The tables of addresses are tested beside their
+//! code.
 
 use serde_json::json;
 use silo::registry::{Hosts, Limits, Private, Source};
@@ -8,7 +9,7 @@ use crate::support::app::{TestApp, manifest};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
 use crate::support::tls::{Authority, Clients, Front};
 
-/// A private network that this machine has no way to, should a test get through.
+/// A private network without a route from this machine, in case a request is not blocked.
 const ELSEWHERE: &str = "10.255.255.1";
 
 #[tokio::test]
@@ -37,7 +38,7 @@ async fn a_listed_host_may_be_led_to() {
     let refused_by = async |hosts: &[&str], allowed: bool| {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let private = Private::new(allowed, &hosts).unwrap();
-        // It does not answer; that it was tried is what counts.
+        // There is no reply; the attempt itself is what counts.
         let limits = Limits { private, tries: 1, connect_timeout: std::time::Duration::from_millis(50), ..limits() };
         let error = open_with(&registry, &limits).fetch("a", &digest).await.unwrap_err();
         matches!(error, silo::registry::Error::Refused(_))
@@ -114,7 +115,7 @@ async fn the_configuration_must_make_sense() {
     crate::support::process::Setup::new().env("SILO__SCAN__PRIVATE_HOSTS", "minio,10.0.0.0/8").start().await;
 }
 
-/// `GET /images/manifest/…` asks registered hosts, each image with the credentials of its own registry.
+/// `GET /images/manifest/…` queries registered hosts, each image with the credentials of its own registry.
 #[tokio::test]
 async fn an_image_is_asked_with_the_credentials_of_its_registry() {
     let (silo, registry, stranger) = (TestApp::start().await, FakeRegistry::start().await, FakeRegistry::start().await);
@@ -147,7 +148,7 @@ async fn an_image_is_asked_with_the_credentials_of_its_registry() {
     assert_eq!(stranger.count(Seen::is_any), 0);
 }
 
-/// The password of a registry is for what the registry was added for.
+/// The password of a registry is only used for its included repositories.
 #[tokio::test]
 async fn a_stranger_reads_no_image_that_is_not_included() {
     let silo = TestApp::with().manual_clock().set("SILO__AUTH__REMOTE_IMAGES_PER_MINUTE", "3").start().await;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{assert_fails, limits};
 use crate::support::fake_registry::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, digest_of};
 
-/// A layout `demo` in a root of its own.
+/// A layout `demo` in a temporary root.
 struct Demo {
     root: TempDir,
     refs: Vec<Value>,

@@ -1,4 +1,4 @@
-//! Walking over catalogue and tag pages.
+//! Paging of catalogues and tag lists.
 
 use serde_json::json;
 use silo::registry::Limits;

@@ -1,4 +1,4 @@
-//! Basic and bearer logins: what is sent, how often, and to whom.
+//! Basic and bearer authentication: which credentials are sent, how often, and to which host.
 
 use futures_util::future::join_all;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Registries that behave, and those that do not.
+//! Registry clients, with correct and faulty registries.
 
 mod content;
 mod download;
@@ -21,7 +21,7 @@ use silo::registry::{Endpoint, Hosts, Limits, Private, Source, Tls};
 
 use crate::support::fake_registry::FakeRegistry;
 
-/// Patient enough for a busy machine; tests of impatience set their own.
+/// Generous limits for a busy machine; tests of limits set their own.
 fn limits() -> Limits {
     Limits {
         concurrency: 4,
@@ -59,7 +59,7 @@ fn open_with(registry: &FakeRegistry, limits: &Limits) -> Source {
     Source::open(&endpoint(&registry.url(), None), limits, &Hosts::default()).unwrap()
 }
 
-/// Asserts the variant of an error, and that its text holds all of these.
+/// Asserts the variant of an error, and that its message contains all of these.
 macro_rules! assert_fails {
     ($result:expr, $variant:ident, $($part:expr),+ $(,)?) => {
         match $result {

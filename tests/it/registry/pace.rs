@@ -1,4 +1,4 @@
-//! Manners: what all work for one host shares, and when it is left alone.
+//! Rate limits and circuit breakers, shared by all work for one host.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::support::app::{TestApp, manifest, text};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Own, Seen};
 use crate::support::kinds::{docker_hub, ghcr};
 
-/// So many requests in a row without an answer, and a host is left alone.
+/// After this many failures in a row, a host gets no more requests for a while.
 const MOST_FAILURES: usize = 8;
 
 fn open(registry: &FakeRegistry, hosts: &Hosts) -> Source {
@@ -26,7 +26,7 @@ fn open_with(registry: &FakeRegistry, hosts: &Hosts, limits: &Limits) -> Source 
     Source::open(&endpoint(&registry.url(), None), limits, hosts).unwrap()
 }
 
-/// A registry that was asked until it counts as gone, and who asked.
+/// A registry whose circuit breaker is open, and the client that opened it.
 async fn gone(hosts: &Hosts, limits: &Limits) -> (FakeRegistry, Source) {
     let registry = FakeRegistry::start().await;
     registry.fault(Seen::is_any, ALWAYS, Fault::Status(502));
@@ -37,7 +37,7 @@ async fn gone(hosts: &Hosts, limits: &Limits) -> (FakeRegistry, Source) {
     (registry, source)
 }
 
-/// One try, and hardly a wait after it.
+/// One try, with almost no wait after it.
 fn once() -> Limits {
     Limits { tries: 1, longest_wait: Duration::from_millis(50), ..limits() }
 }
@@ -175,7 +175,7 @@ async fn one_answer_among_failures_is_enough() {
         }
         source.ping().await.unwrap();
     }
-    // What a registry says in its own words is an answer.
+    // An error in the registry's own format is a reply.
     let own = json!({"errors": [{"code": "UNKNOWN", "message": "unknown error"}]});
     registry.fault(Seen::is_tags, ALWAYS, Fault::Json(500, own));
     for _ in 0..MOST_FAILURES * 2 {
@@ -221,14 +221,14 @@ async fn a_wrong_password_stops_its_registry_and_not_its_host() {
     assert_eq!(registry.count(|seen| seen.authorization.is_some()), 2);
 }
 
-/// A Docker Hub that counts pulls.
+/// A Docker Hub with a pull quota.
 struct Counting {
     registry: FakeRegistry,
     left: Arc<AtomicU64>,
 }
 
 impl Counting {
-    /// With so many images in geo, and so many of 20 pulls left.
+    /// With this many images in geo, and `left` of 20 pulls.
     async fn start(images: usize, left: u64) -> Self {
         let registry = FakeRegistry::start().await;
         for number in 0..images {
@@ -265,7 +265,7 @@ impl Counting {
         self.left.load(Ordering::SeqCst)
     }
 
-    /// Pulls, and questions about them.
+    /// Numbers of pulls and of HEAD requests.
     fn asked(&self) -> (usize, usize) {
         (self.registry.count(|seen| seen.is_manifest() && !seen.is_head()), self.registry.count(Seen::is_head))
     }
@@ -297,7 +297,7 @@ async fn pulls_end_before_those_that_are_left_to_others() {
     }
     assert_eq!((hub.left(), hub.asked()), (4, (3, 1)), "one question without a pull");
 
-    // Another source does not know, until it asks.
+    // Another client does not know the quota until its first request.
     hub.grant(20);
     let later = hub.open(&hosts, 20);
     let outcomes = join_all(digests.iter().map(|digest| later.fetch("geo/ice-1.0.0-seed", digest))).await;
@@ -314,7 +314,7 @@ async fn pulls_at_once_keep_the_reserve_too() {
     let outcomes = join_all(digests.iter().map(|digest| source.fetch("geo/ice-1.0.0-seed", digest))).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(_) | Err(Error::NoPulls(_)))), "{outcomes:?}");
     assert_eq!((hub.left(), outcomes.iter().filter(|outcome| outcome.is_ok()).count()), (2, 6));
-    // A HEAD and listings are no pulls.
+    // HEAD requests and listings are no pulls.
     assert_eq!(hub.digests(&source).await.len(), 10);
 }
 
@@ -332,7 +332,7 @@ async fn without_a_reserve_they_are_used_up() {
 #[tokio::test]
 async fn a_scan_stops_pulling_in_time_and_the_next_goes_on() {
     let hub = Counting::start(12, 12).await;
-    // As nobody knows at first what is left, requests come one by one.
+    // Requests are sequential as long as the quota is unknown.
     let silo = TestApp::with().set("SILO__SCAN__CONCURRENCY", "1").start().await;
     let form = json!({"name": "hub", "url": hub.registry.url(), "kind": "docker-hub", "org": "geo"});
     let id = silo.admin().post("/api/v1/registries", form).await.expect(201).json()["id"].as_i64().unwrap();
@@ -365,7 +365,8 @@ async fn a_scan_stops_pulling_in_time_and_the_next_goes_on() {
     }
 }
 
-/// Makes GitHub's interface name its pages, and say when one has not changed. Counts what GitHub counts.
+/// Makes GitHub's API send an `ETag` with each page, and reply 304 to a matching one. Counts the requests that GitHub
+/// counts.
 fn name_pages(registry: &FakeRegistry, counted: &Arc<AtomicU64>) {
     let counted = Arc::clone(counted);
     registry.serve_named(
@@ -425,7 +426,7 @@ async fn pages_of_github_that_have_not_changed_do_not_count() {
 #[tokio::test]
 async fn a_full_last_page_of_github_is_asked_for_anew() {
     let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
-    // With the version that has no tag they are a hundred.
+    // With the untagged version they are a hundred.
     for number in 0..99 {
         registry.push("polar/a-seed", &number.to_string(), &Image::new().label("is", number.to_string()));
     }

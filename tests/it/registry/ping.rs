@@ -1,4 +1,5 @@
-//! Adding a registry: is it one, does it answer, do the credentials work; and if not, which of the many things is wrong.
+//! Checks when a registry is added: whether it is one, whether it replies, whether the credentials work; and which
+//! error is reported otherwise.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

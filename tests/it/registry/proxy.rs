@@ -1,17 +1,17 @@
-//! Behind a proxy, which resolves names for us.
+//! Behind a proxy that resolves host names.
 
 use serde_json::Value;
 
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
 use crate::support::process::{Setup, Silo};
 
-/// A service that reaches everything but this machine through a proxy. The fake answers for whatever host it is asked.
+/// A service that reaches all hosts but this machine through a proxy. The fake replies for any host.
 async fn behind(proxy: &FakeRegistry, name: &str) -> Silo {
     let address = proxy.url().replace("127.0.0.1", name);
     Setup::new().impatient().env("HTTP_PROXY", address).env("NO_PROXY", "127.0.0.1").start().await
 }
 
-/// The error of a scan of the last registry.
+/// Scans a registry; returns the error of the last scan.
 async fn scan(silo: &Silo, registry: &str) -> String {
     silo.cli(&["scan", registry, "--wait"]).await;
     let scans: Value = silo.get("/api/v1/scans").await.expect(200);
@@ -22,7 +22,7 @@ async fn scan(silo: &Silo, registry: &str) -> String {
 async fn a_registry_is_reached_through_it_and_leads_to_nothing_private() {
     let (proxy, inside) = (FakeRegistry::start().await, FakeRegistry::start().await);
     proxy.push("geo/a-seed", "1", &Image::new());
-    // By its name too: the proxy's own address may be private.
+    // The proxy may have a private address, given by name, too.
     let silo = behind(&proxy, "localhost").await;
     silo.cli(&["registry", "add", "public", "http://registry.example.invalid"]).await.expect_success();
     assert_eq!(scan(&silo, "public").await, "");

@@ -1,4 +1,4 @@
-//! Which token is asked for what: each make of registry refuses other scopes than the next.
+//! Token scopes: each vendor's token service refuses different ones.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -61,7 +61,7 @@ async fn who_may_pull_one_repository_is_not_told_that_the_password_is_wrong() {
     }
 }
 
-/// Harbor's catalogue is for its administrators, and for nobody else whatever rights are given.
+/// Harbor's catalogue is restricted to administrators, whatever other permissions are granted.
 #[tokio::test]
 async fn a_harbor_that_was_added_as_another_kind_is_known() {
     for status in [401, 403] {
@@ -76,7 +76,7 @@ async fn a_harbor_that_was_added_as_another_kind_is_known() {
 
 #[tokio::test]
 async fn a_scope_refused_like_a_password_is_told_apart_from_one() {
-    // Tokens without a scope are given, the catalogue's is refused with 401.
+    // Tokens without a scope are issued, the catalogue's scope is refused with 401.
     let registry = registry_with(TokenHabit::OneScope(401, "")).await;
     let source = open_as(&registry, "ada", "secret");
     assert_fails!(source.tags("geo/ice").await, Forbidden, "repository:geo/ice:pull");
@@ -92,6 +92,6 @@ async fn a_wrong_password_is_shown_twice_at_most_however_many_ask() {
     for outcome in join_all(names.iter().map(|name| source.tags(name))).await {
         assert!(matches!(outcome, Err(Error::WrongPassword(_))), "{outcome:?}");
     }
-    // Once for a repository, and once without a scope, to tell a refused scope from a refused password.
+    // One with a repository's scope, and one without a scope, to tell a refused scope from a wrong password.
     assert_eq!(registry.count(Seen::is_token), 2);
 }

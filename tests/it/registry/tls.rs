@@ -1,4 +1,4 @@
-//! Authorities and client certificates of a registry's own.
+//! A registry's own CAs and client certificates.
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -17,7 +17,7 @@ fn trusting(authority: &Authority) -> Tls {
     Tls { ca: authority.certificate.clone(), ..Tls::default() }
 }
 
-/// Trusting one authority, and showing a certificate.
+/// Settings that trust one CA, and use a client certificate.
 fn showing(authority: &Authority, client: &Signed) -> Tls {
     Tls { certificate: client.certificate.clone(), key: Some(client.key.as_str().into()), ..trusting(authority) }
 }
@@ -46,7 +46,7 @@ async fn an_authority_is_trusted_for_its_registry_and_what_it_leads_to() {
         assert!(matches!(source.fetch("a", &digest).await, Ok(Fetched::Image(_))));
     }
     assert_eq!(store.count(Seen::is_blob), 2);
-    // Another registry's connections know nothing of it.
+    // Other registries' connections do not use these settings.
     assert_fails!(open(&beside, None, Tls::default()).ping().await, Tls, beside.host());
 }
 
@@ -121,7 +121,7 @@ async fn https_is_never_left() {
     let source = open(&front, ada, trusting(&authority));
     assert_fails!(source.repositories().await, Refused, front.host(), "from https to plain http");
     assert_fails!(source.tags("a").await, Refused, front.host(), "from https to plain http");
-    // Nor for a token: on the same host, or beside it.
+    // Nor for a token: on the same host, or on another port.
     for realm in [format!("{}/token", plain.url()), format!("http://{}/token", front.host())] {
         registry.require_bearer_with(&realm, &plain, Some(("ada", "secret")), json!({}));
         assert_fails!(open(&front, ada, trusting(&authority)).ping().await, Refused, front.host(), "must use https");

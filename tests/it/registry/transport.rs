@@ -1,4 +1,4 @@
-//! Retries, pauses, redirects, and answers that never end.
+//! Retries, pauses, redirects, and endless replies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,7 @@ async fn credentials_stay_at_home_when_a_redirect_leads_away() {
     let (registry, store) = (FakeRegistry::start().await, FakeRegistry::start().await);
     registry.require_basic("ada", "secret");
     let digest = registry.push("a", "1", &Image::new().label("k", "v"));
-    // The same content elsewhere.
+    // The same content at another host.
     store.push("a", "1", &Image::new().label("k", "v"));
     let path = |seen: &Seen| seen.is_blob() && seen.authorization.is_some();
     let source = open_as(&registry, "ada", "secret");

@@ -1,4 +1,4 @@
-//! `silo runs`, as somebody types it.
+//! `silo runs`, used on the command line.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The service ends while jobs run, well or badly, and is started again.
+//! The service stops or is killed while jobs run, and is started again.
 
 use serde_json::json;
 
@@ -64,7 +64,7 @@ async fn a_run_is_cancelled_though_the_service_was_killed(database: Engine) {
     runs.no_containers_of(&id).await;
 }
 
-/// Killed again and again while it drains its queue: each run ends well, and no job is run twice.
+/// Killed repeatedly while it drains its queue: each run succeeds, and no job runs twice.
 async fn no_run_is_lost_or_done_twice(database: Engine) {
     const RUNS: usize = 12;
     let mut runs = Runs::with(database, &[("SILO__RUNS__PER_USER_RUNNING", "4")]).await;
@@ -75,7 +75,7 @@ async fn no_run_is_lost_or_done_twice(database: Engine) {
         told_of.push(told(&runs.submit(json!({"image": image, "label": label, "tags": ["drained"]})).await));
     }
     for finished in [1, 4, 8] {
-        // When so many have ended there are some in the middle.
+        // After this many have ended, others are running.
         runs.when(&told_of[finished].0, |run| run["phase"] != "queued").await;
         runs.silo.kill();
         runs.silo.start_again().await;

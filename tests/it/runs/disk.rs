@@ -1,4 +1,4 @@
-//! Disks that are full, outputs that are too large, and files that are hard to remove.
+//! Full disks, outputs that are too large, and files that are hard to remove.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ fn one_try(image: &str) -> serde_json::Value {
     json!({"image": image, "maxTries": 1})
 }
 
-/// Each name of it would be read to its end, one after the other.
+/// A large sparse file with many hard links: reading each of them to its end would take too long.
 #[tokio::test]
 async fn outputs_that_are_too_large_are_not_read() {
     let runs = Runs::with(Engine::Sqlite, &[("SILO__RUNS__OUTPUT_MIB", "1")]).await;
@@ -106,7 +106,7 @@ async fn runs_wait_for_room_and_the_oldest_files_give_it() {
     let folder = place.path().display().to_string();
     let options = [("SILO__RUNS__FOLDER", &*folder), ("SILO__RUNS__PURGE_AFTER_HOURS", "0")];
     let runs = Runs::with(Engine::Sqlite, &options).await;
-    // The first takes more than may be taken, so that the second has to wait, or the first to go.
+    // The first run takes more than the limit, so the second must wait until its outputs are removed.
     let image = runs.image("dd if=/dev/zero of=$OUTPUT_DIR/begun bs=1M count=58").await;
     let (first, output) = told(&runs.submit(one_try(&image)).await);
     assert_eq!(runs.ended(&first).await["status"], "successful", "{}", runs.silo.log());
@@ -115,7 +115,7 @@ async fn runs_wait_for_room_and_the_oldest_files_give_it() {
     assert_eq!(runs.ended(&second).await["status"], "successful", "{}", runs.silo.log());
     assert!(!output.exists());
     assert!(runs.silo.log().contains("because others need room"), "{}", runs.silo.log());
-    // What is not of runs is not ours to remove; nor are results when that would not be enough.
+    // Files outside of runs are never removed; nor are results if that would not free enough.
     let filler = place.path().join("filler");
     let file = fs::File::create(&filler).expect("a file");
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 60 << 20).expect("there is room");
@@ -128,7 +128,7 @@ async fn runs_wait_for_room_and_the_oldest_files_give_it() {
     fs::remove_file(&filler).expect("it is ours");
     assert_eq!(runs.ended(&third).await["status"], "successful");
     assert!(kept.exists(), "to remove it would not have been enough");
-    // One that fills the disk is not to blame, and what it has written is of no use.
+    // A job that fills the disk is not blamed for it, and its outputs are removed.
     let greedy = runs.image("trap '' TERM; dd if=/dev/zero of=$OUTPUT_DIR/begun bs=1M count=100").await;
     let (fourth, output) = told(&runs.submit(one_try(&greedy)).await);
     let ended = runs.ended(&fourth).await;

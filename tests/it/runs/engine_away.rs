@@ -1,4 +1,4 @@
-//! The engine does not answer for a while, or is started again, while jobs run: none is lost, and none runs twice at a time.
+//! The engine is unreachable for a while, or restarted, while jobs run: no run is lost, and none runs twice at a time.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{Runs, WAITS, go, times_begun};
 use crate::support::docker_engine::{CutSocket, DockerEngine, engine, there};
 use crate::support::process::{Engine, on_both};
 
-/// The next attempt comes at once.
+/// The next attempt starts at once.
 const SOON: (&str, &str) = ("SILO__RUNS__RETRY_SECONDS", "1");
 
 fn attempts(run: &Value) -> usize {
@@ -51,7 +51,7 @@ async fn a_run_is_cancelled_though_its_engine_was_away() {
     runs.no_containers_of(&id).await;
 }
 
-/// Upgrades of Docker do this. With live-restore jobs run on meanwhile.
+/// As in an upgrade of Docker. With live-restore, jobs continue meanwhile.
 #[tokio::test]
 async fn a_job_outlives_an_engine_that_lets_it() {
     let engine = DockerEngine::with(&["--live-restore"]).await;
@@ -68,7 +68,8 @@ async fn a_job_outlives_an_engine_that_lets_it() {
     runs.no_containers_of(&id).await;
 }
 
-/// Without it the engine ends its containers as it stops, or when it starts after a kill: that is not the job's fault.
+/// Without live-restore, the engine ends its containers when it stops, or when it starts after a kill: not the job's
+/// fault.
 #[tokio::test]
 async fn a_job_that_its_engine_has_stopped_is_begun_again() {
     let engine = DockerEngine::start().await;
@@ -87,7 +88,7 @@ async fn a_job_that_its_engine_has_stopped_is_begun_again() {
         runs.engine.start_again().await;
         let run = runs.when(&id, |run| attempts(run) == 2 || run["finished"].is_string()).await;
         assert_eq!(run["attempts"][0]["error"]["name"], "docker-terminated", "{script}: {run:#}");
-        // The first one's is gone before the second one runs.
+        // The first container is removed before the second one runs.
         runs.engine.until_running(&format!("silo.run={id}")).await;
         assert_eq!(runs.engine.containers(&format!("silo.run={id}")).await.len(), 1, "{script}");
         there(&output.join("begun")).await;

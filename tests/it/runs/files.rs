@@ -1,4 +1,4 @@
-//! What goes in and what comes out: uploads, forms, logs, outputs, archives, batches.
+//! Inputs and outputs: uploads, forms, logs, outputs, archives, batches.
 
 use std::io::Read as _;
 
@@ -12,11 +12,11 @@ use super::{NOOP, Runs, WAITS, go, told};
 use crate::support::docker_engine::there;
 use crate::support::process::{Engine, PASSWORD, PATIENCE};
 
-/// Copies its input, if it has one, and leaves something beside it.
+/// Copies its input, if it has one, and writes other outputs.
 const COPIES: &str = "[ -n \"$FILE\" ] && cat $FILE >$OUTPUT_DIR/begun; mkdir $OUTPUT_DIR/sub; \
     echo more >\"$OUTPUT_DIR/sub/a \\\"b\\\".txt\"; ln -s /etc/passwd $OUTPUT_DIR/link; printf 'one\\ntwo\\n\\377three'; echo oops >&2";
 
-/// Asks as the admin, for bytes and headers.
+/// An HTTP client of the admin, for bytes and headers.
 struct Asking {
     http: reqwest::Client,
     url: String,
@@ -172,11 +172,11 @@ async fn a_form_brings_its_files_along_and_what_breaks_off_is_not_kept() {
     let much = send("two", vec![2; 1024 * 1024]).await.unwrap();
     assert_eq!(much.status(), 413);
     assert!(much.text().await.unwrap().contains("uploads_per_user_mib"));
-    // The same content, twice at once, is one.
+    // The same content uploaded twice concurrently is stored once.
     let both = tokio::join!(send("x", vec![3; 1000]), send("y", vec![3; 1000]));
     assert_eq!((both.0.unwrap().status().as_u16(), both.1.unwrap().status().as_u16()), (201, 201));
 
-    // Says that more comes than it sends.
+    // Announces more bytes than it sends.
     let address = runs.silo.url().trim_start_matches("http://").to_owned();
     let head = format!(
         "POST /api/v1/uploads?name=cut HTTP/1.1\r\nHost: x\r\nAuthorization: Token {}\r\nContent-Length: 999\r\n\r\nabc",
@@ -392,13 +392,13 @@ async fn what_a_batch_takes_is_bounded_and_told() {
     assert_eq!(refused.status, 413, "{}", refused.body);
     assert!(refused.body["detail"].as_str().unwrap().contains("128 MiB"), "{}", refused.body);
 
-    // What is wrong with each is not told without end.
+    // The number of reported problems is limited.
     let wrong: serde_json::Map<String, Value> = (0..1000).map(|it| (format!("UNKNOWN{it}"), json!(1))).collect();
     let wrong = json!({"image": image, "json": wrong, "settings": {"TEXT": "x".repeat(1_000_000)}, "rows": rows(999)});
     let refused = runs.silo.post("/api/v1/batches", wrong).await;
     assert_eq!((refused.status, refused.body["problems"].as_array().unwrap().len()), (400, 100));
 
-    // Nor is anything prepared that nobody may have, or that nobody has.
+    // Nothing is prepared for a batch that is refused, or for an unknown image.
     let refused = runs.silo.post("/api/v1/batches", json!({"image": image, "rows": rows(1001)})).await;
     assert_eq!(refused.status, 409, "{}", refused.body);
     let unread = runs.silo.post("/api/v1/batches", json!({"image": image, "rows": rows(10_001)})).await;

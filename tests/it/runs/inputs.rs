@@ -1,4 +1,4 @@
-//! Files for jobs, from everywhere; images that must be pulled; what is kept for how long, and what is kept from everybody.
+//! Input files from every source; images that must be pulled; retention, and secrets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,19 +24,19 @@ use crate::support::docker_registry::DockerRegistry;
 use crate::support::file_server::{Answer, FileServer};
 use crate::support::process::PATIENCE;
 
-/// What nobody may ever read again.
+/// A secret that must not appear in any file.
 const SECRET: &str = "hunter2";
-/// Leaves what it was given, and says what it is told of it.
+/// Copies its input and its metadata, and prints the length of its password.
 const COPIES: &str =
     r#"cp "$FILE" $OUTPUT_DIR/copy; cp $INPUT_METADATA $OUTPUT_DIR/told.json; echo ${#PASSWORD} letters"#;
 
-/// The service in this process, with a clock that stands still, an engine, and a server of files.
+/// The service in this process with a manual clock, an engine, and a file server.
 struct Service {
     silo: TestApp,
     session: Session,
     engine: DockerEngine,
     server: FileServer,
-    /// Paths below `in` may be inputs.
+    /// Paths below `in` are allowed as inputs.
     roots: TempDir,
 }
 
@@ -59,7 +59,7 @@ impl Service {
         self.image_of(COPIES).await
     }
 
-    /// An image of a job with the same inputs and outputs, and a script of its own.
+    /// An image of a job with the same inputs and outputs, and another script.
     async fn image_of(&self, script: &str) -> (String, String) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("copies-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -78,7 +78,7 @@ impl Service {
         (image, repository)
     }
 
-    /// Sends a file: its digest.
+    /// Uploads a file; returns its digest.
     async fn sends(&self, name: &str, content: &str) -> String {
         let body = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(content.to_owned()))]);
         self.silo.app.upload(&self.session, name, None, body).await.expect("it is taken").sha256
@@ -100,7 +100,7 @@ impl Service {
         }
     }
 
-    /// Why a file cannot be had.
+    /// The error for a file that cannot be used.
     async fn refused(&self, image: &str, file: FileSpec) -> String {
         match self.silo.app.run_submit(&self.session, &Self::form(image, file)).await {
             Err(Error::Unrunnable(problems)) => problems.iter().map(ToString::to_string).collect(),
@@ -112,7 +112,7 @@ impl Service {
         self.silo.app.run_get(&self.session, id).await.expect("the run is known")
     }
 
-    /// A run when it has ended.
+    /// Waits for a run's end.
     async fn ended(&self, id: &str) -> Record {
         self.silo.app.run_wait(&self.session, id, PATIENCE).await.expect("the run is known");
         let record = self.get(id).await;
@@ -120,14 +120,14 @@ impl Service {
         record
     }
 
-    /// A run that went well.
+    /// Runs a form, and asserts success.
     async fn done(&self, form: &RunForm) -> Record {
         let record = self.ended(&self.submit(form).await.id).await;
         assert_eq!(record.status, RunStatus::Successful, "{record:#?}");
         record
     }
 
-    /// A run when it waits for its next attempt.
+    /// Waits until a run waits for its next attempt.
     async fn waiting(&self, mut record: Record) -> Record {
         let waits = async {
             while record.phase != RunPhase::RetryWait {
@@ -139,7 +139,7 @@ impl Service {
         tokio::time::timeout(PATIENCE, waits).await.expect("it fails in time")
     }
 
-    /// Turns the clock, and looks for work then.
+    /// Advances the clock, and asserts that no work is due.
     async fn nothing_is_due_in(&self, seconds: i64) -> bool {
         self.silo.clock.advance(TimeDelta::seconds(seconds));
         !self.silo.app.run_work(&CancellationToken::new()).await.expect("an answer")
@@ -150,7 +150,7 @@ impl Service {
         self.silo.app.signals().run_queued.notify_one();
     }
 
-    /// The secret is in none of the service's files: databases, records, logs, scripts.
+    /// Asserts that the secret is in none of the service's files: databases, records, logs, scripts.
     fn keeps_the_secret(&self) {
         let mut folders = vec![self.silo.folder().to_owned()];
         let mut files = 0;
@@ -174,7 +174,7 @@ fn output(record: &Record) -> PathBuf {
     record.folder.as_ref().expect("a run has a folder").join("output")
 }
 
-/// What a job was told of its only file.
+/// The metadata that a job got for its only input file.
 fn told(record: &Record) -> Value {
     let text = fs::read_to_string(output(record).join("told.json")).unwrap();
     let all: Value = serde_json::from_str(&text).unwrap();
@@ -216,7 +216,7 @@ async fn a_file_that_cannot_be_fetched_now_is_fetched_later() {
     assert_eq!((&told["file_name"], &told["file_type"]), (&json!("scene one.tif"), &json!("SOURCE")));
     service.keeps_the_secret();
 
-    // With the secrets that it had, without anybody giving them again.
+    // With the stored secrets, which need not be given again.
     let again = service.silo.app.run_again(&service.session, &id, &RunChange::default()).await.unwrap();
     assert_eq!(service.ended(&again.id).await.status, RunStatus::Successful);
     service.silo.app.run_delete(&service.session, &id).await.unwrap();
@@ -298,7 +298,7 @@ async fn files_of_the_server_only_below_its_roots() {
     }
 }
 
-/// What a job says of its input belongs to the file: the next job is told of it, whoever made the file.
+/// Metadata that a job writes for its input belongs to the file: later jobs get it, whichever run created the file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_job_says_of_an_input_travels_with_it() {
     let service = Service::start().await;
@@ -332,11 +332,11 @@ async fn what_a_job_says_of_an_input_travels_with_it() {
     let shown = service.silo.admin().get(&format!("/api/v1/runs/{}", after.id)).await.expect(200).json();
     assert_eq!(shown["given"]["files"][0]["files"][0]["metadata"]["dataTypes"], json!(["ice"]), "{shown:#}");
 
-    // Of a product as well: here the copy, which has the same content.
+    // Also for an output: here the copy, which has the same content.
     let outputs = service.silo.admin().get(&format!("/api/v1/runs/{}/outputs", parsed.id)).await.expect(200).json();
     assert_eq!(outputs["files"][0]["files"][0]["metadata"]["sourceSensor"], "S1", "{outputs:#}");
 
-    // In a chain every job is told what the first was given.
+    // In a chain, every job gets the metadata of the first input.
     let of = |run: &Record| FileSpec { run: Some(run.id.clone()), output: Some("COPY".into()), ..FileSpec::default() };
     let second = service.done(&Service::form(&image, of(&after))).await;
     let third = service.done(&Service::form(&image, of(&second))).await;
@@ -386,7 +386,7 @@ async fn what_was_kept_long_enough_goes() {
     assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
 }
 
-/// Another silo on the same database has no such folder, and notes only that its files are thrown away.
+/// Another silo on the same database does not have the folder, and only marks the run as purged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_silo_was_asked_to_throw_away_goes() {
     let service = Service::start().await;
@@ -418,7 +418,7 @@ async fn an_image_of_the_catalogue_is_pulled_with_its_registrys_password() {
     let file = FileSpec { path: Some(service.roots.path().join("in/scene.tif")), ..FileSpec::default() };
     let form = Service::form(&format!("{pushed}:1.0.0"), file);
 
-    // The catalogue knows another manifest than the image has: what was checked is not what would be run.
+    // The catalogue has another manifest than the image: what was validated is not what would run.
     let database = SqliteConnectOptions::new().filename(service.silo.folder().join("data/silo.db"));
     let mut database = SqliteConnection::connect_with(&database).await.unwrap();
     let swap = "UPDATE contents SET manifest = replace(manifest, 'image/tiff', 'image/png')";

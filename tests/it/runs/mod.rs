@@ -1,4 +1,4 @@
-//! Runs as a service: the program as a child process, a real Docker Engine, and jobs that are told when to go on.
+//! Runs of the service: the program as a child process, a real Docker Engine, and jobs that wait for a file.
 
 mod cli;
 mod crash;
@@ -35,14 +35,14 @@ impl Runs {
         Self::with(database, &[]).await
     }
 
-    /// With more options, in the environment's spelling.
+    /// With additional options, as environment variables.
     pub async fn with(database: Engine, options: &[(&str, &str)]) -> Self {
         let engine = docker_engine::engine().await;
         let host = engine.host.clone();
         Self::at(database, (engine, &host), options).await
     }
 
-    /// At an engine that has this address for the service.
+    /// With this engine, which the service uses at this address.
     pub async fn at(database: Engine, (engine, host): (DockerEngine, &str), options: &[(&str, &str)]) -> Self {
         Self::started(Setup::on(database).await, (engine, host), options).await
     }
@@ -53,7 +53,7 @@ impl Runs {
         Self { silo: setup.start().await, engine }
     }
 
-    /// An image of a job that is this script; what it leaves as `begun` is its output.
+    /// An image of a job with this script; its output is the file `begun`.
     pub async fn image(&self, script: &str) -> String {
         self.image_of("0", script).await
     }
@@ -75,7 +75,7 @@ impl Runs {
         self.engine.script_of(&format!("{name}-1.0.0-seed:1.0.0"), script, &[(LABEL, &label)], user).await
     }
 
-    /// Asks for a run: its record.
+    /// Submits a run; returns its record.
     pub async fn submit(&self, form: Value) -> Value {
         self.silo.post("/api/v1/runs", form).await.expect(201)
     }
@@ -84,7 +84,7 @@ impl Runs {
         self.silo.get(&format!("/api/v1/runs/{id}")).await.expect(200)
     }
 
-    /// A run when it looks so.
+    /// Waits until a run fulfils a condition.
     pub async fn when(&self, id: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
@@ -97,12 +97,12 @@ impl Runs {
         }
     }
 
-    /// A run when it has ended.
+    /// Waits for a run's end.
     pub async fn ended(&self, id: &str) -> Value {
         self.when(id, |run| run["finished"].is_string()).await
     }
 
-    /// A job that waits, and has begun: its id, and its output directory.
+    /// Submits a waiting job, and waits until it has begun; returns its id and its output directory.
     pub async fn begun(&self, form: Value) -> (String, PathBuf) {
         let (id, output) = told(&self.submit(form).await);
         there(&output.join("begun")).await;
@@ -124,7 +124,7 @@ pub fn go(output: &Path) {
     fs::write(output.join("go"), "").expect("the job has made its directory ours to write");
 }
 
-/// How often its script was begun.
+/// How often its script was started.
 pub fn times_begun(output: &Path) -> usize {
     fs::read_to_string(output.join("begun")).unwrap_or_default().lines().count()
 }

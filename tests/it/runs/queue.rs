@@ -1,4 +1,4 @@
-//! Who comes next, how many at once, what is stopped, what is done again.
+//! Order of the queue, concurrency, cancellation, reruns.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ async fn the_urgent_go_first_and_one_user_has_so_many_at_once() {
     for form in ids {
         queued.push(id_of(&runs.submit(form).await));
     }
-    // A worker is free, but the user is not.
+    // A worker is free, but the user's limit is reached.
     assert_eq!(runs.get(&queued[1]).await["phase"], "queued");
     go(&output);
     let mut started = Vec::new();

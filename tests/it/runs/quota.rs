@@ -1,4 +1,4 @@
-//! How much one user may send and have fetched, and for how long: many at once, and over kills.
+//! Quotas of uploads and downloads per user: concurrent ones, and across kills.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,14 @@ use crate::support::process::{Engine, PASSWORD, PATIENCE, Setup, Silo, on_both};
 const MIB: usize = 1024 * 1024;
 const MOST: &str = "SILO__RUNS__UPLOADS_PER_USER_MIB";
 
-/// A file that is being sent.
+/// An upload in progress.
 struct Sending {
     stream: TcpStream,
     rest: Vec<u8>,
 }
 
 impl Sending {
-    /// Sends the head and half of the bytes. What the service does not take is its answer's to explain.
+    /// Sends the head and half of the bytes. The service may refuse them; its reply tells why.
     async fn begin(silo: &Silo, token: &str, bytes: Vec<u8>) -> Self {
         let mut stream = TcpStream::connect(silo.url().trim_start_matches("http://")).await.expect("a connection");
         let head = format!(
@@ -37,7 +37,7 @@ impl Sending {
         Self { stream, rest: rest.to_owned() }
     }
 
-    /// The status of the answer; 0: the connection ended without one.
+    /// The status of the reply; 0: the connection ended without one.
     async fn end(mut self) -> u16 {
         _ = self.stream.write_all(&self.rest).await;
         let mut answer = Vec::new();

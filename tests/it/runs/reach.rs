@@ -1,4 +1,4 @@
-//! What runs can reach: of the engine, of the host, of the network.
+//! Isolation of runs: what they can reach of the engine, the host and the network.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -20,13 +20,13 @@ use crate::support::docker_engine;
 use crate::support::fake_registry::{FakeRegistry, Image};
 use crate::support::process::Engine;
 
-/// What somebody does to the host's files at the worst moment.
+/// A change of the host's files at the worst moment.
 type Exchange = Box<dyn FnOnce() + Send>;
 
-/// What is beside the folders that runs may use.
+/// Content beside the folders that runs may use.
 const SECRET: &str = "of-the-host";
 
-/// A socket to the engine; whoever wants to is told the first line of each request before the engine is.
+/// A proxy socket to the engine; `tell` gets the first line of each request before it is forwarded.
 async fn overheard(folder: &Path, tell: impl Fn(&str) + Send + Sync + 'static) -> String {
     let socket = folder.join("engine.sock");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -90,7 +90,7 @@ async fn an_images_name_asks_the_engine_for_an_image_and_for_nothing_else() {
     }
 }
 
-/// A service whose runs may use one folder of the host, `root`, and not what lies beside it, `host`.
+/// A service whose runs may use the host folder `root`, but not `host` beside it.
 struct Shared {
     runs: Runs,
     folder: TempDir,
@@ -116,7 +116,7 @@ impl Shared {
         self.folder.path().join(name)
     }
 
-    /// An image of a job that may write to its mount.
+    /// An image of a job that writes to its mount.
     async fn image(&self, script: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("reach-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -133,12 +133,12 @@ impl Shared {
     }
 
     async fn printed(&self, id: &str) -> String {
-        // Of a run that did not come to its container there is none.
+        // A run that never had a container has no log.
         let log = self.runs.silo.get(&format!("/api/v1/runs/{id}/logs/stdout")).await;
         log.body.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Nothing of the host stays mounted or copied for runs.
+    /// Asserts that nothing of the host is still mounted or copied for runs.
     fn holds_nothing(&self, record: &Value) {
         let folder = Path::new(record["folder"].as_str().unwrap());
         let runs =
@@ -171,7 +171,7 @@ async fn a_mount_that_was_exchanged_while_its_run_waits_is_not_mounted() {
     );
     assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "it is no use to try again: {record:#}");
     assert!(!mounted.path("host/owned").exists());
-    // What is a mount of a root was written to as ever, and the record names it as it was asked for.
+    // A mount of the root itself is written as before, and the record has the submitted path.
     let record = mounted.runs.ended(&first).await;
     assert_eq!(record["status"], "successful", "{record:#}");
     assert_eq!(fs::read_to_string(mounted.path("root/owned")).unwrap(), "owned\n");
@@ -198,7 +198,7 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
     let files = json!({"FILE": {"path": f}, "ALL": {"path": d}});
     let form = json!({"image": image, "files": files, "mounts": {"WORK": d}});
     let exchange = move || {
-        // What is deleted cannot be bound any more; that is a run that fails, and is no harm.
+        // A deleted file cannot be bound any more; then the run fails, without harm.
         fs::rename(&f, f.with_extension("away")).unwrap();
         symlink(host.join("f"), &f).unwrap();
         fs::rename(&d, &away).unwrap();
@@ -212,12 +212,12 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
     assert_eq!(record["status"], "successful", "{record:#}");
     assert_eq!(fs::read_to_string(mounted.path("root/away/owned")).unwrap(), "owned\n");
     assert!(!mounted.path("host/owned").exists());
-    // It names what was asked for.
+    // The record has the submitted paths.
     assert!(record["dockerRun"].as_str().unwrap().contains("root/d,target=/work"), "{record:#}");
     mounted.holds_nothing(&record);
 }
 
-/// The engine behind an address of the network, as one that does not see what we mount.
+/// The engine at a TCP address, as one that does not see this machine's mounts.
 async fn far_away() -> String {
     let engine = docker_engine::engine().await.host.trim_start_matches("unix://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

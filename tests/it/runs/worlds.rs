@@ -1,5 +1,5 @@
-//! The worlds that jobs are run in: Docker and Podman, by a service that is root and by one that is not, as in our own image. What
-//! depends on these is tried in each of them.
+//! Environments in which jobs run: Docker and Podman, with a service that is root or not, as in SILO's own image.
+//! Behaviour that depends on them is tested in each.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::{Runs, told};
 use crate::support::docker_engine::{CutSocket, DockerEngine, engine};
 use crate::support::process::{PATIENCE, Setup};
 
-/// The user of our own image.
+/// The user of SILO's own image.
 const UNPRIVILEGED: u32 = 10001;
 
-/// A world, and the scenarios that are tried in it, one after the other: so one engine does for all.
+/// Runs all scenarios in one environment, one after the other, with one engine.
 async fn world(engine: DockerEngine, user: Option<u32>) {
     let socket = CutSocket::to(&engine);
     let runs = runs_of((engine, &socket.host), user).await;
@@ -51,8 +51,7 @@ async fn podman_as_another_user() {
     world(DockerEngine::podman().await, Some(UNPRIVILEGED)).await;
 }
 
-/// What is left there belongs to the user or to a number that is nobody's. (Whose engine it is, is told by its socket, so it is the
-/// engine's own. Signals and inputs are the same as elsewhere.)
+/// The engine's user is determined from its socket, so this is the engine's own socket.
 #[tokio::test]
 async fn podman_of_a_user_as_that_user() {
     let engine = DockerEngine::rootless_podman(UNPRIVILEGED).await;
@@ -64,7 +63,7 @@ async fn podman_of_a_user_as_that_user() {
     what_others_may_not_read_is_out_of_the_way_of_the_next_attempt(&runs, "4711").await;
 }
 
-/// A job that keeps all others out of what it leaves, also out of its output directory itself where it may.
+/// A job that denies access to its outputs to all other users, also to the output directory itself if it can.
 const CLOSES: &str =
     "umask 077; cd $OUTPUT_DIR; mkdir -p d/e; echo deep >d/e/f; echo once >>begun; mkdir sticky; echo x >sticky/y
 chmod 1777 sticky; mkdir shut; echo z >shut/z; chmod 0 shut; [ $(id -u) != 0 ] || { chown 0:0 .; chmod 700 .; }";
@@ -86,7 +85,7 @@ async fn what_others_may_not_read_is_captured_and_removed(runs: &Runs, user: &st
     gone(&runs.silo.data().join("runs/.discarded")).await;
 }
 
-/// The first attempt is killed by somebody at the engine, and not by its own fault.
+/// The first attempt is killed at the engine, not by the job.
 async fn what_others_may_not_read_is_out_of_the_way_of_the_next_attempt(runs: &Runs, user: &str) {
     let script = format!("{CLOSES}; [ $SEED_ATTEMPT != 1 ] || sleep 600");
     let image = runs.image_of(user, &script).await;
@@ -101,7 +100,7 @@ async fn what_others_may_not_read_is_out_of_the_way_of_the_next_attempt(runs: &R
     assert_eq!(run["attempts"][0]["error"]["name"], "docker-terminated");
 }
 
-/// The second job is given what only the owner of the first one's output may read.
+/// The second job's input is readable only by the owner of the first job's outputs.
 async fn what_a_job_cannot_read_is_copied_and_its_links_are_resolved(runs: &Runs, user: &str) {
     let first = runs.image_of("0", "umask 077; echo secret >$OUTPUT_DIR/begun").await;
     let (first, _) = told(&runs.submit(json!({"image": first})).await);
@@ -121,26 +120,26 @@ ln -s $OUTPUT_DIR/../../etc/hostname out; chmod 755 a a/b";
     for path in ["host", "none", "out"] {
         assert_eq!(runs.silo.get(&format!("/api/v1/runs/{id}/files/{path}")).await.status, 404, "{path}");
     }
-    // An output of its own: who changes it does not change the input.
+    // The copy is an independent file: changing it does not change the input.
     assert!(fs::symlink_metadata(output.join("a/given")).unwrap().is_file());
     let warnings = run["warnings"].to_string();
     assert_eq!(warnings.contains("gets a copy"), user != "0", "{warnings}");
     assert!(!output.with_file_name("readable").exists());
 }
 
-/// A shell that waits for a child hands no signal on, and would be heard of only when its time is over.
+/// A shell that waits for a child does not forward signals, so that it would run until the end of the grace period.
 async fn who_cancels_does_not_wait_for_a_job_that_knows_no_signals(runs: &Runs, user: &str) {
     let image = runs.image_of(user, "echo once >>$OUTPUT_DIR/begun; sleep 600; echo").await;
     let (id, output) = runs.begun(json!({"image": image})).await;
     runs.silo.post(&format!("/api/v1/runs/{id}/cancel"), json!({})).await.expect(200);
     assert_eq!(runs.ended(&id).await["status"], "dismissed");
-    // By TERM, and not by KILL.
+    // By TERM, not by KILL.
     let end: serde_json::Value =
         serde_json::from_slice(&fs::read(output.with_file_name("attempt-1").join("ended.json")).unwrap()).unwrap();
     assert_eq!(end["main"]["ended"]["exit_code"], 143, "{end:#}");
 }
 
-/// Comes back when a folder has nothing in it: it is emptied in the background.
+/// Waits until a folder is empty: it is emptied in the background.
 async fn gone(folder: &Path) {
     let began = Instant::now();
     while fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {

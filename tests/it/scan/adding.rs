@@ -1,4 +1,4 @@
-//! A registry that cannot be used is refused when it is added, with the reason in words.
+//! A registry that cannot be used is refused when it is added, with a clear message.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ async fn misbehaving(fault: Fault) -> FakeRegistry {
     registry
 }
 
-/// A port of loopback on which nobody listens.
+/// A loopback port without a listener.
 fn dead_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound address").port()
@@ -58,11 +58,11 @@ async fn what_is_no_registry_is_refused_in_words() {
     assert_eq!(silo.get("/api/v1/registries").await.expect(200), json!([]));
 }
 
-/// Addresses that nothing answers at: a name that nobody has, and a host that drops what is sent to it.
+/// Unreachable addresses: an unknown host name, and a host that drops packets.
 #[tokio::test]
 async fn what_cannot_be_reached_is_told_soon() {
     let silo = Setup::new().start().await;
-    // Where nobody takes connections, and those that wait are as many as may, the kernel drops who comes next.
+    // If the backlog of a listener is full and nothing accepts, the kernel drops further connections.
     let full = tokio::net::TcpSocket::new_v4().expect("a socket");
     full.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
     let full = full.listen(1).expect("it listens");

@@ -1,4 +1,4 @@
-//! The process ends in the middle, well or badly, and is started again.
+//! The process stops or is killed during a scan, and is started again.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::{arrived, counts, registry_of, seed};
 use crate::support::fake_registry::{FakeRegistry, Fault, Seen};
 use crate::support::process::{Engine, Setup, Silo, on_both};
 
-/// A service that has scanned a registry, and is in the middle of doing it again: the next two requests for a config
-/// are held by the gates. Gives the scan.
+/// A service that has scanned a registry, and is scanning it again: the next two requests for a config are held by the
+/// gates. Returns the scan's id.
 async fn in_the_middle(setup: Setup) -> (Silo, FakeRegistry, [Arc<Notify>; 2], i64) {
     let registry = registry_of(&["ice", "snow"]).await;
     let silo = setup.start().await;
@@ -27,12 +27,12 @@ async fn in_the_middle(setup: Setup) -> (Silo, FakeRegistry, [Arc<Notify>; 2], i
     (silo, registry, gates, scan)
 }
 
-/// Waits until so many requests were held. The first scan asked for two configs, which nobody held.
+/// Waits until this many requests were held. The first scan's two requests for configs were not held.
 async fn held(registry: &FakeRegistry, count: usize) {
     arrived(registry, Seen::is_blob, 2 + count).await;
 }
 
-/// The second try of a scan that was broken off is held at the same place; until it ends, all is as before.
+/// The resumed scan is held at the same place; until it ends, the catalogue is unchanged.
 async fn ends_as_if_nothing_had_happened(
     silo: &Silo,
     registry: &FakeRegistry,
@@ -54,7 +54,7 @@ async fn ends_as_if_nothing_had_happened(
 }
 
 async fn a_killed_scan_is_taken_up_again(engine: Engine) {
-    // Who is alone on its data takes it up at the start; on a shared database it may be another's until its lease ends.
+    // A process alone on its data resumes the scan at its start; on a shared database the lease must expire first.
     let lease = if engine == Engine::Sqlite { 3600 } else { 5 };
     let setup = Setup::on(engine).await.env("SILO__SCAN__LEASE_SECONDS", lease);
     let (mut silo, registry, [_, gate], scan) = in_the_middle(setup).await;
@@ -65,7 +65,7 @@ async fn a_killed_scan_is_taken_up_again(engine: Engine) {
 }
 
 async fn a_stopped_scan_is_taken_up_again(engine: Engine) {
-    // Nobody waits for this lease to run out.
+    // This test does not wait for the lease to expire.
     let setup = Setup::on(engine).await.env("SILO__SCAN__LEASE_SECONDS", 3600);
     let (mut silo, registry, [_, gate], scan) = in_the_middle(setup).await;
     let before = silo.catalogue().await;

@@ -1,4 +1,4 @@
-//! A registry that misbehaves in the middle of a scan: reported, within the time-outs, and nothing is removed.
+//! Registry faults during a scan: reported within the timeouts, and nothing is removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,13 +10,13 @@ use super::{counts, registry_of, seed};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
 use crate::support::process::{Engine, Setup, Silo, on_both};
 
-/// One way to misbehave, and what the scan says to it.
+/// A fault, and the scan's report on it.
 struct Case {
     name: &'static str,
     kind: fn(&Seen) -> bool,
     fault: Fault,
     state: &'static str,
-    /// The code of a problem, and words of its message.
+    /// The code of a problem, and a part of its message.
     problem: (&'static str, &'static str),
 }
 
@@ -60,7 +60,7 @@ async fn nothing_is_removed_and_the_next_scan_finds_all(engine: Engine) {
     let setup = Setup::on(engine).await.impatient().env("SILO__SCAN__PAGES", 4).env("SILO__SCAN__WORKERS", 8);
     let silo = setup.start().await;
     let elsewhere = FakeRegistry::start().await;
-    // All at once: each registry has its own trouble only.
+    // Concurrently: each registry has only its own fault.
     join_all(cases(&elsewhere).into_iter().map(|case| survives(&silo, case))).await;
     assert_eq!(elsewhere.log().len(), 0, "a link does not lead to another host");
 }
@@ -81,7 +81,7 @@ async fn survives(silo: &Silo, Case { name, kind, fault, state, problem }: Case)
     let told = problems.iter().any(|[code, _, message]| code == problem.0 && message.contains(problem.1));
     assert!(told, "{name}: {problems:#?}");
     if state == "complete" {
-        // The registry did answer, with something unusable: what it does not list any more is gone.
+        // The registry did reply, with something unusable: images that it no longer lists are removed.
         assert_eq!(counts(&scan, ["added", "removed"]), [0, 1], "{name}: {scan:#}");
     } else {
         assert_eq!(scan["counts"]["removed"], 0, "{name}");

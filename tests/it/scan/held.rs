@@ -1,4 +1,4 @@
-//! Scans in which very much has vanished: nothing is removed until somebody confirms it.
+//! Scans in which very much has vanished: nothing is removed until an admin confirms it.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn what_comes_and_moves_is_taken_all_the_same(engine: Engine) {
     assert_eq!((&scan["state"], counts(&scan, ["added", "held", "unchanged"])), (&json!("held"), [1, 5, 1]));
     assert_eq!(silo.jobs("dew").await.len(), 1);
 
-    // It was a storage that was away: nothing is left to confirm.
+    // The registry's storage was unavailable: nothing is left to confirm.
     for job in &JOBS[1..] {
         registry.push(&format!("{job}-1.0.0-seed"), "1.0.0", &super::seed(job, "1.0.0", &format!("Finds {job}")));
     }

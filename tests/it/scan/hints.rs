@@ -1,4 +1,4 @@
-//! Repositories in which something has changed by the registry's own word.
+//! Hints: repositories that the registry reports as changed.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ async fn registry() -> FakeRegistry {
     registry
 }
 
-/// A house that knows the registry, and its store.
+/// An application with the registry, and its store.
 async fn house(registry: &FakeRegistry, environment: &[(&str, &str)]) -> (House, Store, RegistryId) {
     let house = House::new("2024-03-01T00:00:00Z", environment).await;
     let id = house.add("mine", &registry.url(), "off").await.id;
@@ -87,7 +87,7 @@ async fn a_repository_that_is_gone_is_gone_by_its_hint() {
     let (house, store, id) = house(&registry, &[("SILO__SCAN__HOLD_PERCENT", "50")]).await;
     registry.delete_repository("geo/c-seed");
     store.hint_insert(id, &["geo/c-seed".to_owned()], house.clock.now()).await.unwrap();
-    // Nobody asked: the next look at the schedule does.
+    // No scan was requested: the next check of the schedule starts one.
     house.app.scan_due().await.unwrap();
     work(&house).await;
     let scan = last(&house).await;
@@ -134,7 +134,7 @@ async fn a_hint_about_a_repository_under_way_has_it_listed_again() {
     // Its tags were listed already, and are being read.
     registry.push("geo/c-seed", "1.2.0", &seed("ice", "1.2.0", "A job"));
     store.hint_insert(id, &["geo/c-seed".to_owned()], house.clock.now()).await.unwrap();
-    // So that the walk reads its hints while the repository is under way.
+    // The scan reads its hints while this repository is in progress.
     registry.push("geo/a-seed", "1.2.0", &seed("cloud", "1.2.0", "A job"));
     store.hint_insert(id, &["geo/a-seed".to_owned()], house.clock.now()).await.unwrap();
     gate.notify_one();
@@ -190,7 +190,7 @@ async fn a_running_scan_follows_hints() {
 #[tokio::test]
 async fn what_was_found_before_a_hint_is_not_found_again() {
     let registry = registry().await;
-    // So long a step that nothing is stored before the end.
+    // A step so long that nothing is stored before the scan's end.
     let house = House::new("2024-03-01T00:00:00Z", &[("SILO__SCAN__STEP_SECONDS", "3600")]).await;
     let id = house.add("mine", &registry.url(), "off").await.id;
     let store = silo::app::open_store(house.app.settings()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Labels made to hurt.
+//! Malicious labels.
 
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ async fn texts_made_to_hurt_come_back_as_texts(engine: Engine) {
         let image = labelled(&manifest(&format!("hurt-{name}"), "1.0.0", title).to_string());
         registry.push(&format!("hurt-{name}-1.0.0-seed"), "1.0.0", &image);
     }
-    // Names that would be something else in a path, a URL or a query.
+    // Names with a special meaning in a path, a URL or a query.
     for (place, name, version) in
         [("path", "../../etc", "1.0.0"), ("query", "a?b=c#d", "%00"), ("nulname", "x\u{0}y", "1")]
     {
@@ -99,7 +99,7 @@ async fn texts_made_to_hurt_come_back_as_texts(engine: Engine) {
     assert!(!shown.contains(['\u{1b}', '\u{7}', '\0', '\u{202e}', '\u{2066}']), "{shown:?}");
 }
 
-/// The config of this image is larger than any that is read.
+/// The config of this image exceeds the size limit.
 async fn a_label_of_ten_megabytes_is_not_read(engine: Engine) {
     let registry = FakeRegistry::start().await;
     registry.push("huge-1.0.0-seed", "1.0.0", &Image::new().label(silo::seed::LABEL, "x".repeat(10 << 20)));

@@ -1,4 +1,4 @@
-//! What becomes of images, jobs and registries over several scans.
+//! Images, jobs and registries over several scans.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::fake_registry::{FakeRegistry, Fault, Seen};
 use crate::support::layout::LayoutBuilder;
 use crate::support::process::{Engine, Setup, on_both};
 
-/// Ids of the images that match, by reference.
+/// Ids of the matching images, by reference.
 fn ids(found: &[Value]) -> Vec<(String, i64)> {
     let mut ids: Vec<_> = found
         .iter()
@@ -38,7 +38,7 @@ async fn tags_that_move_keep_their_ids_and_those_deleted_vanish(engine: Engine) 
     let old = ids(&silo.images("arctic").await);
     assert_eq!(old.len(), 3);
 
-    // 1.0.0 stays, 1.1.0 moves, 1.2.0 goes.
+    // 1.0.0 stays, 1.1.0 moves, 1.2.0 is deleted.
     registry.put(&layout("Antarctic", &["1.1.0"]), "geo/ice-edge-seed:1.1.0").await;
     registry.delete("geo/ice-edge-seed", before.digest("geo/ice-edge-seed:1.2.0").unwrap()).await;
     let scan = silo.scan(id).await;
@@ -110,7 +110,7 @@ async fn deleting_a_registry_ends_its_scan(engine: Engine) {
 
     silo.delete(&format!("/api/v1/registries/{id}")).await.expect(204);
     gate.notify_one();
-    // The name is free, and what the old scan found does not come back with it.
+    // The name is free, and the results of the old scan do not reappear.
     let again = silo.add("mine", &registry.url()).await;
     assert_ne!(again, id);
     assert_eq!(silo.images("ice").await, Vec::<Value>::new());

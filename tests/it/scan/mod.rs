@@ -1,4 +1,4 @@
-//! Scans through the whole service: the program itself, real registries, and one that misbehaves.
+//! Scans end to end: the program, real registries, and a faulty one.
 
 mod adding;
 mod crash;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::support::fake_registry::{FakeRegistry, Image, Seen};
 use crate::support::process::PATIENCE;
 
-/// A manifest that breaks no rule.
+/// A valid manifest.
 pub(crate) fn manifest(name: &str, job_version: &str, title: &str) -> Value {
     json!({
         "seedVersion": "1.0.0",
@@ -41,7 +41,7 @@ pub(crate) fn labelled(label: &str) -> Image {
     Image::new().label(silo::seed::LABEL, label)
 }
 
-/// A registry with version 1.0.0 of some jobs, each in a repository of its own.
+/// A registry with version 1.0.0 of some jobs, each in its own repository.
 pub(crate) async fn registry_of(jobs: &[&str]) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     for job in jobs {
@@ -50,7 +50,7 @@ pub(crate) async fn registry_of(jobs: &[&str]) -> FakeRegistry {
     registry
 }
 
-/// Waits until so many requests of a kind have arrived.
+/// Waits until this many requests of a kind have arrived.
 async fn arrived(registry: &FakeRegistry, kind: impl Fn(&Seen) -> bool, count: usize) {
     let wait = async {
         while registry.count(&kind) < count {
@@ -61,12 +61,12 @@ async fn arrived(registry: &FakeRegistry, kind: impl Fn(&Seen) -> bool, count: u
     outcome.unwrap_or_else(|_| panic!("{count} such requests do not come: {:#?}", registry.log()));
 }
 
-/// The fields of JSON objects.
+/// A field of each JSON object.
 fn fields<'a>(rows: &'a [Value], field: &str) -> Vec<&'a str> {
     rows.iter().map(|row| row[field].as_str().expect("a text")).collect()
 }
 
-/// What stands in `counts` of a scan.
+/// Numbers in `counts` of a scan.
 pub(crate) fn counts<const N: usize>(scan: &Value, names: [&str; N]) -> [u64; N] {
     names.map(|name| scan["counts"][name].as_u64().expect("a count"))
 }

@@ -1,4 +1,4 @@
-//! The reference registry with everything that registries hold.
+//! The reference registry with content of every kind.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,4 +1,4 @@
-//! Whatever goes wrong, in whatever order: afterwards one undisturbed scan gives what a first scan gives.
+//! After any sequence of faults and kills, one undisturbed scan gives the same catalogue as a first scan.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{labelled, seed};
 use crate::support::fake_registry::{FakeRegistry, Fault, Image, Seen};
 use crate::tasks::House;
 
-/// One thing that happens.
+/// An event of the sequence.
 #[derive(Clone, Debug)]
 enum Step {
     /// A tag of a repository is pushed, or moved.
@@ -25,12 +25,12 @@ enum Step {
         tag: usize,
     },
     DeleteRepository(usize),
-    /// A scan, some of whose requests go wrong, and that is killed after so many requests.
+    /// A scan with faults in some requests, killed after a number of requests.
     Scan {
         faults: Vec<(usize, usize, usize)>,
         killed_after: Option<usize>,
     },
-    /// The process ends and starts again.
+    /// The process is restarted.
     Restart,
 }
 
@@ -39,12 +39,12 @@ const TAGS: [&str; 3] = ["1.0.0", "1.1.0", "latest"];
 const LEASE_SECONDS: i64 = 60;
 const ENVIRONMENT: [(&str, &str); 6] = [
     ("SILO__SCAN__LEASE_SECONDS", "60"),
-    // A fault that passes by itself would be waited for.
+    // Temporary faults would be waited for.
     ("SILO__SCAN__TRIES", "1"),
     ("SILO__SCAN__PAGES", "5"),
     ("SILO__SCAN__INCLUDE", "*"),
     ("SILO__SCAN__HOLD_PERCENT", "100"),
-    // So that scans are killed between steps too.
+    // Steps are short, so that scans are killed between steps, too.
     ("SILO__SCAN__STEP_SECONDS", "0"),
 ];
 
@@ -110,7 +110,7 @@ async fn take(step: &Step, house: House, registry: &FakeRegistry, id: RegistryId
             let stop = CancellationToken::new();
             let end = registry.log().len() + killed_after.unwrap_or(usize::MAX / 2);
             tokio::select! {
-                // Dropped in the middle of whatever it does, as a killed process is.
+                // Dropped at any point, like a killed process.
                 () = registry.arrived(end) => {}
                 worked = house.app.scan_work(&stop) => drop(worked.unwrap()),
             }
@@ -121,7 +121,7 @@ async fn take(step: &Step, house: House, registry: &FakeRegistry, id: RegistryId
     house
 }
 
-/// What the catalogue holds: everything but ids and times.
+/// The catalogue's content, without ids and times.
 async fn catalogue(house: &House) -> BTreeSet<String> {
     let images = house.app.image_list().await.unwrap();
     let jobs = house.app.job_list().await.unwrap();
@@ -137,7 +137,7 @@ async fn catalogue(house: &House) -> BTreeSet<String> {
     images.chain(jobs).collect()
 }
 
-/// Scans until nothing is left to do; the last scan's state.
+/// Scans until no work is left; returns the last scan's state.
 async fn scan_in_peace(house: &House, id: RegistryId) -> ScanState {
     let scan = house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
     while house.app.scan_work(&CancellationToken::new()).await.unwrap() {}

@@ -1,4 +1,4 @@
-//! What is read once is known to all; what is only said is known to nobody but who said it.
+//! Content read once is shared by all registries; metadata that a registry only claims is used for that registry only.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Repositories that are passed over, because their registry says that nothing has changed.
+//! Repositories that are skipped, because the registry's listing shows no change.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ async fn scan(house: &House, id: RegistryId, trigger: ScanTrigger) -> Scan {
     house.app.scan_get(scan).await.unwrap()
 }
 
-/// Scans on schedule until nothing more is asked; how many lists of tags each scan asked for.
+/// Runs a scheduled scan; returns the number of tag lists that it requested.
 async fn lists(house: &House, id: RegistryId, registry: &FakeRegistry, is_tags: fn(&Seen) -> bool) -> usize {
     registry.clear_log();
     let scan = scan(house, id, ScanTrigger::Schedule).await;
@@ -31,7 +31,7 @@ async fn lists(house: &House, id: RegistryId, registry: &FakeRegistry, is_tags: 
     registry.count(is_tags)
 }
 
-/// A kind: its registry, its lists of tags, and how to push and to say so.
+/// A kind of registry: a fake, its tag lists, and how to push and to set a repository's time.
 struct Told {
     registry: FakeRegistry,
     is_tags: fn(&Seen) -> bool,
@@ -41,7 +41,7 @@ struct Told {
     say: Deed<i64>,
 }
 
-/// Something to do to a repository.
+/// An action on a repository.
 type Deed<T> = Box<dyn Fn(&str, &T)>;
 
 async fn hub() -> Told {

@@ -1,4 +1,4 @@
-//! What a running scan has found is in the catalogue before its end; what a killed one has done is not done again.
+//! Results of a running scan are in the catalogue before its end; work of a killed scan is not repeated.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn is_a(seen: &Seen) -> bool {
     seen.is_tags() && seen.path.contains("/a-seed/")
 }
 
-/// Lets a scan of the registry come as far as the first manifest of this repository.
+/// Runs a scan of the registry until the first manifest of this repository is requested.
 async fn stopped_at(house: &House, registry: &FakeRegistry, repository: &'static str) -> JoinHandle<()> {
     let is_there = move |seen: &Seen| seen.is_manifest() && seen.path.contains(repository);
     registry.fault(is_there, 1, Fault::Hold(Arc::new(Notify::new())));
@@ -46,7 +46,7 @@ async fn stopped_at(house: &House, registry: &FakeRegistry, repository: &'static
     worker
 }
 
-/// Waits until a step has said that the scan is done with this repository.
+/// Waits until a step has recorded this repository as done.
 async fn done(house: &House, registry: RegistryId, repository: &str, scan: ScanId) {
     let store = silo::app::open_store(house.app.settings()).await.unwrap();
     let is_done = async || {
@@ -94,7 +94,7 @@ async fn a_killed_scan_goes_on_where_it_was() {
     request(&house, id).await;
     work(&house).await;
 
-    // In the first repository one tag goes, one moves, one comes; then the scan comes to the second, and dies.
+    // In the first repository one tag is deleted, one moved, one added; then the scan is killed in the second.
     registry.delete_tag("geo/a-seed", "0.9.0");
     registry.push("geo/a-seed", "1.0.0", &seed("ice", "1.0.0", "Finds glaciers"));
     registry.push("geo/a-seed", "1.1.0", &seed("ice", "1.1.0", "Finds icebergs"));
@@ -116,7 +116,7 @@ async fn a_killed_scan_goes_on_where_it_was() {
     assert_eq!(registry.count(is_a), 1, "the first repository was done");
     let counts = ended.counts;
     let shown = [counts.added, counts.changed, counts.unchanged, counts.removed, counts.tags, counts.problems];
-    // One label is nonsense, and no repository is called after the jobs of the other three.
+    // One label is invalid, and the other three jobs' names do not match their repositories.
     assert_eq!(shown, [2, 2, 0, 1, 4, 4], "{counts:?}");
     assert_eq!(house.app.scan_problems(scan, 0, 10).await.unwrap().len(), 4);
     assert_eq!(found(&house, "slush").await, 0, "it was gone when the first repository was listed");
@@ -174,7 +174,7 @@ async fn a_cancelled_scan_keeps_what_it_has_stored_and_removes_nothing() {
     silo.admin().delete(&path).await.expect(409);
     silo.admin().delete("/api/v1/scans/999").await.expect(404);
     assert_eq!((found("glaciers").await, found("snow").await), (1, 1), "it has added, and removed nothing");
-    // The worker is free for the next one, which it would not be as long as the registry hangs.
+    // The worker is free for the next scan, although the registry still hangs.
     registry.clear_faults();
     silo.scan(1).await;
     assert_eq!(silo.admin().get(&path).await.expect(200).json(), cancelled, "it stays as it was");

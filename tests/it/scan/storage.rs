@@ -1,4 +1,4 @@
-//! What happens to a scan when the ground moves: the database goes away, the clock jumps.
+//! Scans during database outages and clock jumps.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::fake_registry::{FakeRegistry, Fault, Seen};
 use crate::support::postgres;
 use crate::tasks::House;
 
-/// A scan that has come as far as the first config, and what lets it go on.
+/// A scan held at the first config, and the gate that releases it.
 async fn in_the_middle(
     house: &House,
     registry: &FakeRegistry,
@@ -34,7 +34,7 @@ async fn names(house: &House) -> Vec<String> {
     names
 }
 
-/// The names, as soon as the database is noticed to be back.
+/// The job names, as soon as the database is reachable again.
 async fn until_open(house: &House) -> Vec<String> {
     while house.app.ready().await.is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await; // because nobody tells when it is noticed
@@ -97,7 +97,7 @@ async fn a_clock_that_jumps_changes_no_catalogue() {
         assert!(worker.await.unwrap().unwrap());
         assert_eq!(names(&house).await.len(), 2);
 
-        // The same again, with something to remove.
+        // The same again, with an image to remove.
         registry.delete_repository("snow-1.0.0-seed");
         registry.push("hail-1.0.0-seed", "1.0.0", &seed("hail", "1.0.0", "Finds hail"));
         let (worker, gate) = in_the_middle(&house, &registry, id).await;

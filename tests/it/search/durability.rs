@@ -1,4 +1,4 @@
-//! Writing, committing, opening again, and folders in every state.
+//! Writing, committing and reopening the index, and folders in every state.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn open(dir: &Path) -> Index {
     Index::open(dir).expect("the index opens")
 }
 
-/// Makes the index anew with these documents.
+/// Rebuilds the index with these documents.
 fn build(index: &Index, ids: &[i64], revision: i64) -> Arc<Generation> {
     let next = index.begin(ids.len() as u64).expect("begun");
     next.write(&ids.iter().map(|id| doc(*id, "tiler")).collect::<Vec<_>>(), &[]).expect("written");
@@ -21,7 +21,7 @@ fn build(index: &Index, ids: &[i64], revision: i64) -> Arc<Generation> {
     next
 }
 
-/// An index with one document at revision 5 in `dir`, closed again.
+/// Creates an index with one document at revision 5 in `dir`, and closes it.
 fn written(dir: &Path) {
     build(&open(dir), &[1], 5);
 }
@@ -290,7 +290,7 @@ fn a_flipped_byte_is_noticed() {
     assert_serves_nothing(&open(dir.path()));
 }
 
-/// Makes the first generation look as if another version of the program had made it.
+/// Makes the first generation look as if written by another version of the program.
 fn of_another_version(dir: &Path) {
     let meta = dir.join("silo-search/1/meta.json");
     let text = fs::read_to_string(&meta).expect("read");
@@ -378,7 +378,7 @@ fn files_cut_short_while_they_serve_are_errors_and_noticed() {
             fs::File::options().write(true).open(&file).expect("a file").set_len(0).expect("it is cut");
         }
     }
-    // No more than an error; with mapped files this test would end the process.
+    // At most an error; with memory-mapped files this test would crash the process.
     match index.search("tiler", Kind::Image, 1_000, None) {
         Ok(found) => assert_eq!(found.hits.len(), before.len()),
         Err(why) => assert!(matches!(why, Error::Index(_)), "{why}"),

@@ -1,4 +1,4 @@
-//! What matches.
+//! Matching of queries.
 
 use silo::catalog::SearchDoc;
 use silo::search::{Error, Kind};

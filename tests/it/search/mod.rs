@@ -1,4 +1,4 @@
-//! Keyword search through the index's own door.
+//! Keyword search through the public API of the index.
 
 mod durability;
 mod matching;
@@ -10,7 +10,7 @@ mod scripts;
 use silo::catalog::SearchDoc;
 use silo::search::{self, Found, Index, Kind, Order, Place, Request};
 
-/// A job's image; the job's id is the image's id times ten, its name `{name}-1.0.0-seed:1.0.0`.
+/// An image of a job; the job's id is ten times the image's, its reference is `{name}-1.0.0-seed:1.0.0`.
 fn doc(id: i64, name: &str) -> SearchDoc {
     SearchDoc {
         image_id: id,
@@ -33,7 +33,7 @@ fn image(id: i64, job_id: i64, job_name: &str, name: &str) -> SearchDoc {
     SearchDoc { image_id: id, job_id, job_name: job_name.to_owned(), name: name.to_owned(), ..SearchDoc::default() }
 }
 
-/// What most tests ask.
+/// Shorthand for most tests.
 trait Search {
     /// A page of results, best first.
     fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Place>) -> search::Result<Found>;
@@ -53,7 +53,7 @@ fn index(docs: &[SearchDoc]) -> Index {
     index
 }
 
-/// Ids of all images that match, best first.
+/// Ids of all matching images, best first.
 fn images(index: &Index, query: &str) -> Vec<i64> {
     ids(index, query, Kind::Image)
 }

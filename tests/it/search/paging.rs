@@ -1,11 +1,11 @@
-//! Pages: complete, in order, nothing twice.
+//! Paging: complete, in order, without duplicates.
 
 use proptest::prelude::*;
 use silo::search::{Index, Kind};
 
 use super::{Search as _, image, index};
 
-/// Follows the pages of a query and returns their ids, and the size of each page.
+/// Follows the pages of a query; returns all ids, and the size of each page.
 fn follow(index: &Index, query: &str, kind: Kind, limit: usize) -> (Vec<i64>, Vec<usize>) {
     let (mut ids, mut sizes, mut after) = (Vec::new(), Vec::new(), None);
     loop {

@@ -1,4 +1,4 @@
-//! The judged searches of `benches/data`, over HTTP: what people look for comes first.
+//! Search quality with the judged queries of `benches/data`, over HTTP.
 
 use serde_json::Value;
 use silo::app::open_store;
@@ -13,7 +13,7 @@ mod judged;
 
 use judged::{DEPTH, Quality};
 
-/// What was reached, rounded down: a change of the ranking that finds less has to say so here.
+/// Measured values, rounded down: a change of the ranking that finds less must change them here.
 const LEAST_MRR: f64 = 0.99;
 const LEAST_RECALL: f64 = 0.99;
 

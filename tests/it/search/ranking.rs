@@ -1,11 +1,11 @@
-//! What comes first.
+//! Ranking of results.
 
 use silo::catalog::SearchDoc;
 use silo::search::{Index, Kind};
 
 use super::{Search as _, described, doc, ids, image, images, index, titled};
 
-/// Many jobs that talk about rivers, to make every word common.
+/// Many jobs that mention rivers, so that every word is common.
 fn crowd() -> Vec<SearchDoc> {
     (100..200)
         .map(|id| SearchDoc {

@@ -1,4 +1,4 @@
-//! Every script, every spelling, every normal form.
+//! Scripts of writing, spellings, and Unicode normal forms.
 
 use proptest::prelude::*;
 use silo::catalog::SearchDoc;
@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Search as _, described, images, index, titled};
 
-/// Jobs of other fields, so that words are rare and no mistake is put up with for want of results.
+/// Jobs of other fields, so that words are rare, and typos are not tolerated for lack of results.
 fn crowd() -> Vec<SearchDoc> {
     let words = "water line time series spectral multi ortho land cover sharpening pan dust point cloud mask level sea";
     let words: Vec<&str> = words.split(' ').collect();

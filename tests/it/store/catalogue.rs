@@ -1,4 +1,4 @@
-//! What scans make of the catalogue: images, contents, jobs, job versions, the index feed.
+//! The catalogue as written by scans: images, contents, jobs, job versions, the index feed.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ async fn job(store: &Store, name: &str) -> Job {
     store.job_list().await.unwrap().into_iter().find(|job| job.name == name).expect("the job is there")
 }
 
-/// Which of these digests a registry need not ask for.
+/// Which of these digests need no request to a registry.
 async fn known(store: &Store, registry: RegistryId, digests: HashSet<String>) -> HashSet<String> {
     let standings = store.content_standing(registry, &digests).await.unwrap();
     standings.into_iter().filter(|(_, standing)| *standing != Standing::Hearsay).map(|(digest, _)| digest).collect()
@@ -390,7 +390,7 @@ both!(images_are_counted_and_the_newest_come_first, |store| {
     assert_eq!(ids(store.image_newest_among(&[], 10).await.unwrap()), []);
 });
 
-/// The names that a list gives page by page, `limit` at a time.
+/// The names of a list, read in pages of `limit`.
 async fn names_by_page(
     store: &Store,
     filter: &JobFilter,

@@ -1,4 +1,4 @@
-//! Events: what a change of the catalogue leaves behind.
+//! Events recorded for changes of the catalogue.
 
 use silo::catalog::{Content, Event, EventId, EventKind, EventQuery, Outcome};
 use silo::store::{EventRange, Store};
@@ -10,7 +10,7 @@ async fn all(store: &Store) -> Vec<Event> {
     store.event_list(&EventQuery::default(), EventId(0), 1000).await.unwrap()
 }
 
-/// What events say, in short.
+/// Short descriptions of events.
 fn said(events: &[Event]) -> Vec<String> {
     let one = |event: &Event| {
         format!("{} {}/{}:{} {}", event.kind.as_str(), event.registry, event.repository, event.tag, event.digest)

@@ -1,4 +1,4 @@
-//! Stores to test, and short ways to fill them.
+//! Stores for tests, and shortcuts to fill them.
 
 use std::future::Future;
 
@@ -17,7 +17,7 @@ use crate::support::postgres;
 
 pub async fn on_sqlite<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F) {
     let folder = tempfile::tempdir().expect("a folder for the database");
-    // In a folder that the store has to make.
+    // In a folder that the store has to create.
     run(scenario, Address::Sqlite(folder.path().join("data/silo.db"))).await;
 }
 
@@ -32,7 +32,7 @@ async fn run<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F, add
     store.close().await;
 }
 
-/// Does to a database what the store would not.
+/// Executes a statement that the store has no method for.
 pub async fn statement(address: &Address, text: &'static str) {
     match address {
         Address::Sqlite(path) => {
@@ -47,7 +47,7 @@ pub async fn statement(address: &Address, text: &'static str) {
     }
 }
 
-/// A moment: so many seconds after the tests' beginning of time.
+/// A time in seconds after the tests' start time.
 pub fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a moment in this century")
 }
@@ -89,7 +89,7 @@ pub fn facts(job: &str, job_version: &str, package_version: &str) -> ManifestFac
     }
 }
 
-/// A Seed image; its digest says what it holds.
+/// A Seed image; its digest is derived from its content.
 pub fn seed(job: &str, job_version: &str, package_version: &str) -> Content {
     content(
         &format!("{job}-{job_version}-{package_version}"),
@@ -115,7 +115,7 @@ pub fn result(state: ScanState, changes: Changes, contents: Vec<Content>) -> Sca
     ScanResult { state, step, settled: Vec::new(), gone: Vec::new(), error: None }
 }
 
-/// Asks for a scan and takes it up.
+/// Requests a scan, and claims it.
 pub async fn claim(store: &Store, registry: RegistryId) -> ClaimedScan {
     store.scan_request(registry, ScanTrigger::Manual, at(1)).await.expect("a request").expect("a registry");
     let token = format!("token-{registry}");
@@ -124,7 +124,7 @@ pub async fn claim(store: &Store, registry: RegistryId) -> ClaimedScan {
     claim
 }
 
-/// One complete scan that finds these tags.
+/// A complete scan that finds these tags.
 pub async fn scan(store: &Store, registry: RegistryId, found: &[(&str, &str, &Content)]) {
     let claim = claim(store, registry).await;
     let tags: Vec<FoundTag> = found

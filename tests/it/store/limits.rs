@@ -1,4 +1,4 @@
-//! Large numbers: the engines limit how many values one statement may carry.
+//! Large numbers: databases limit the parameters of one statement.
 
 use silo::catalog::{Changes, ImageId, ScanState};
 
@@ -33,7 +33,7 @@ both!(ten_thousand_tags_come_move_and_go_in_one_scan_each, |store| {
     assert!(store.job_list().await.unwrap().iter().all(|job| job.latest_job_version == "2.19.0"));
     assert_eq!(store.content_prune().await.unwrap(), TAGS as u64);
 
-    // More ids than one statement takes.
+    // More ids than one statement accepts.
     let many: Vec<ImageId> = (0..70_000).map(ImageId).collect();
     assert_eq!(store.image_list_by_ids(&many).await.unwrap().len(), TAGS);
 

@@ -14,8 +14,8 @@ mod schema;
 mod steps;
 mod users;
 
-/// Stamps one scenario onto both engines: `both!(name, |store| { … })` makes the tests `name::sqlite` and
-/// `name::postgres`. With `|store, address|` the scenario may open the same database once more.
+/// Makes one test per database from a scenario: `both!(name, |store| { … })` defines `name::sqlite` and
+/// `name::postgres`. With `|store, address|` the scenario can open the same database again.
 macro_rules! both {
     ($name:ident, |$store:ident| $body:block) => {
         both!($name, |$store, _address| $body);

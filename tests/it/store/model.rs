@@ -1,4 +1,4 @@
-//! Random scans of several registries, against a model of ten lines.
+//! Random scans of several registries, compared with a simple model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use super::fixture::{at, content, facts, registry, scan};
 
 const REGISTRIES: usize = 3;
 
-/// What one scan finds: tags and what they hold; a content of 0 is an image without label.
+/// Result of a scan: tags and their content; content 0 is an image without label.
 type Found = BTreeMap<(String, String), u8>;
 
-/// One step, with a registry: a scan that finds this, its deletion, or what is verified of it from now on.
+/// A step on a registry: a scan with this result, its deletion, or a change of its verified namespaces.
 #[derive(Clone, Debug)]
 enum Step {
     Scan(Found),
@@ -42,7 +42,7 @@ fn holding(number: u8) -> Content {
     let (maintainer, n) = (number % 3, number / 3);
     let (job, version) = (["x", "y"][usize::from(n % 2)], ["2.0.0", "10.0.0"][usize::from(n / 2 % 2)]);
     let mut facts = facts(job, version, ["1.0.0", "1.1.0", "1.1.0-rc.1"][usize::from(n / 4)]);
-    // Of the last nobody knows who it is.
+    // The last one is an unknown maintainer.
     let (name, email) = [("Ada", "ada@example.org"), ("Eve", "eve@example.org"), ("", "")][usize::from(maintainer)];
     (facts.maintainer, facts.email, facts.maint_org) = (name.into(), email.into(), name.into());
     facts.title = format!("{} of {name}", facts.title);
@@ -67,13 +67,13 @@ fn expected(model: &BTreeMap<usize, Found>) -> BTreeSet<(String, String, String,
     images
 }
 
-/// A job's name, its texts, versions and image; then each version, its latest package version and its images; then its origins.
+/// A job's name, its texts and image; its versions, each with the latest package version and images; its origins.
 type Shape = Vec<(String, (Texts, ImageId), Vec<(String, String, Vec<ImageId>)>, Vec<(KnownOrigin, OriginPlace)>)>;
 
 /// Title, maintainer, latest versions.
 type Texts = [String; 4];
 
-/// The jobs as the tables have them.
+/// The jobs in the tables.
 async fn kept(store: &Store) -> Shape {
     let versions = store.job_version_list(None).await.unwrap();
     let of = |id| {
@@ -95,7 +95,7 @@ async fn kept(store: &Store) -> Shape {
     jobs
 }
 
-/// The origins of a job as the tables have them.
+/// The origins of a job in the tables.
 async fn origins(store: &Store, job: &JobSummary) -> Vec<(KnownOrigin, OriginPlace)> {
     let id = job.job.id;
     let groups = store.job_group_list(&[id], 100).await.unwrap();
@@ -124,7 +124,7 @@ async fn origins(store: &Store, job: &JobSummary) -> Vec<(KnownOrigin, OriginPla
     all.into_iter().map(known).collect()
 }
 
-/// The jobs as they follow from all images, from scratch.
+/// The jobs recomputed from all images.
 async fn derived(store: &Store) -> Shape {
     let images = store.image_list().await.unwrap();
     let job = |job: DerivedJob| {
@@ -142,14 +142,14 @@ async fn derived(store: &Store) -> Shape {
     derive_jobs(all).into_iter().map(job).collect()
 }
 
-/// What the index shows of images beside their own.
+/// Index fields of images that depend on other images.
 async fn shown(store: &Store) -> BTreeMap<ImageId, (bool, bool)> {
     let images = store.image_list().await.unwrap();
     images.into_iter().map(|image| (image.id, (image.is_verified, image.represents))).collect()
 }
 
 both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
-    // The same sequences in each run: a failure can be looked at again.
+    // The random sequences are the same in each run, so that failures are reproducible.
     let mut runner = TestRunner::new_with_rng(
         Config::default(),
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),

@@ -1,4 +1,4 @@
-//! Where the images of jobs come from: who represents a job, what an admin marks as verified, and upgrades.
+//! Origins of images: which maintainer represents a job, what admins mark as verified, and upgrades.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ async fn job(store: &Store, name: &str) -> Job {
     store.job_list().await.unwrap().into_iter().find(|job| job.name == name).expect("the job is there")
 }
 
-/// Registry, namespace and title of each group, the one that represents the job first.
+/// Registry, namespace and title of each group, starting with the one that represents the job.
 fn groups(job: &JobSummary) -> Vec<[&str; 3]> {
     let groups = job.groups.iter().map(|group| &group.leader);
     groups.map(|it| [it.origin.registry.as_str(), &it.origin.namespace, &it.title]).collect()
@@ -96,11 +96,11 @@ both!(a_mirror_is_no_rival_and_the_first_comes_back_first, |store| {
     let first = store.job_group_origins(&[all[0].group_id], 9).await.unwrap();
     assert_eq!(names(&first), ["mirror:2.0.0", "hub:1.0.0"], "the one with the latest image first");
 
-    // A new tag in place of the old one: who was first stays it, whatever ids the images have.
+    // A new tag in place of the old one: the first maintainer stays first, whatever the images' ids.
     scan(&store, hub.id, &[("geo/ndvi-seed", "3", &by("ada", "ndvi", "3.0.0"))]).await;
     scan(&store, mirror.id, &[]).await;
     assert_eq!(summary(&store, "ndvi").await.job.title, "ndvi 3.0.0 of ada");
-    // It goes, another represents the job, and it comes back: also after its registry was deleted.
+    // It is removed, another one represents the job, and it returns: also after its registry was deleted.
     scan(&store, hub.id, &[]).await;
     assert_eq!(summary(&store, "ndvi").await.job.title, "ndvi 9.0.0 of mal");
     scan(&store, hub.id, &[("geo/ndvi-seed", "4", &by("ada", "ndvi", "4.0.0"))]).await;
@@ -120,7 +120,7 @@ both!(what_is_verified_represents_its_jobs, |store| {
     let other = by("ada", "snow", "1.0.0");
     let at_hub = [("geo/ndvi-seed", "1", &first), ("snow-seed", "1", &other)];
     scan(&store, hub.id, &at_hub).await;
-    // Of namespaces that are not there yet.
+    // For namespaces that do not exist yet.
     marked(&store, &lab, &["maps", "maps/old", ""], false).await;
     assert_eq!(store.catalogue_revision().await.unwrap(), 1, "nothing has changed");
     let at_lab = [("map/ndvi-seed", "2", &second), ("maps/ndvi-seed", "1", &third), ("maps/new/ndvi", "2", &second)];
@@ -138,7 +138,7 @@ both!(what_is_verified_represents_its_jobs, |store| {
         assert_eq!(jobs.iter().map(|job| job.job.name.as_str()).collect::<Vec<_>>(), [name]);
     }
 
-    // All of the registry; the index follows only what is another now.
+    // The whole registry; only changed documents are indexed again.
     let revision = store.catalogue_revision().await.unwrap();
     let marks = marked(&store, &lab, &["maps"], true).await;
     assert_eq!(store.registry_get(lab.id).await.unwrap().unwrap().verified, marks);
@@ -148,7 +148,7 @@ both!(what_is_verified_represents_its_jobs, |store| {
     assert!(!store.registry_verify(lab.id, &VerifiedMarks::default(), &marks, at(5)).await.unwrap(), "changed since");
     assert!(!store.registry_verify(silo::catalog::RegistryId(99), &marks, &marks, at(5)).await.unwrap());
 
-    // Of two that are verified, the first one; and nothing is left of a mark that is taken away.
+    // Of two verified ones, the first; and removed marks have no effect.
     marked(&store, &hub, &["geo"], false).await;
     assert_eq!(summary(&store, "ndvi").await.job.title, "ndvi 3.0.0 of ada");
     marked(&store, &hub, &[], false).await;
@@ -157,7 +157,7 @@ both!(what_is_verified_represents_its_jobs, |store| {
     assert_eq!(summary(&store, "ndvi").await.job.title, "ndvi 3.0.0 of ada");
     assert_eq!(images(&store).await.iter().filter(verified).count(), 0);
 
-    // It goes with the registry.
+    // The marks are deleted with the registry.
     marked(&store, &lab, &[], true).await;
     assert!(store.registry_delete(lab.id, at(6)).await.unwrap());
     let lab = registry(&store, "lab").await;
@@ -170,7 +170,7 @@ both!(an_image_that_moves_to_another_job_or_maintainer_takes_its_place_along, |s
     let (ours, rival) = (by("ada", "ndvi", "1.0.0"), by("mal", "ndvi", "9.0.0"));
     scan(&store, hub.id, &[("geo/ndvi-seed", "latest", &ours)]).await;
     scan(&store, lab.id, &[("ndvi-seed", "latest", &rival)]).await;
-    // The same versions by somebody else.
+    // The same versions by another maintainer.
     let mut sold = by("mal", "ndvi", "1.0.0");
     sold.digest += "-sold";
     scan(&store, hub.id, &[("geo/ndvi-seed", "latest", &sold)]).await;
@@ -200,7 +200,7 @@ both!(very_many_origins_of_one_name, |store| {
     assert_eq!(summary(&store, "ndvi").await.group_count, 1);
 });
 
-/// Two registries with the same job, as the program before origins left them: the higher version shows.
+/// Two registries with the same job, as stored before origins existed: the higher version represents the job.
 const BEFORE: &str = "
     INSERT INTO registries (id, name, url, host, org, kind, username, include, exclude, schedule, created_at)
     VALUES (1, 'hub', 'https://hub.example', 'hub.example', '', 'distribution', '', '[]', '[]', '', 0),
@@ -221,7 +221,7 @@ const BEFORE: &str = "
            (3, 2, 'other', '1', 'sha256:c', NULL, '', 0, 0, 2);
     UPDATE catalogue SET revision = 2;";
 
-/// The migrations of an engine up to the one before origins.
+/// The migrations of a database up to the one before origins.
 async fn migrations_before(engine: &str) -> Migrator {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
     let all = Migrator::new(folder).await.expect("the migrations are read");

@@ -88,7 +88,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
         exclude: vec![],
         repositories: vec!["b".into()],
         schedule: "off".into(),
-        // These two never change.
+        // These two are immutable.
         name: "new".into(),
         kind: silo::catalog::RegistryKind::Harbor,
     };
@@ -111,7 +111,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("password"), Some("key")), "they stay");
     assert_eq!(store.registry_get(other.id).await.unwrap(), Some(other));
 
-    // Whoever looked before that does not undo it.
+    // An update based on the earlier state is refused.
     let late = store.registry_update(&hub, &new_registry("hub"), &sealed(Some("late"), None)).await.unwrap();
     assert_eq!((late, store.registry_get(hub.id).await.unwrap()), (None, Some(expected.clone())));
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("password"), Some("key")));

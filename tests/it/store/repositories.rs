@@ -1,4 +1,4 @@
-//! Hints. What scans keep of repositories is tested where scans are.
+//! Hints. What scans store about repositories is tested with scans.
 
 use silo::catalog::{RegistryId, ScanTrigger};
 

@@ -1,4 +1,4 @@
-//! Runs: who gets which next, for how long, what becomes of it, and how they are found again.
+//! Runs: claims, leases, results, and lists with filters.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use super::both;
 use super::fixture::at;
 
 const MANY: u64 = 1000;
-/// No limit that a test would reach.
+/// A limit that no test reaches.
 const FREE: u64 = 1000;
 
-/// A run of somebody, asked for at a moment that its number tells.
+/// A run of an owner, submitted at a time given by its number.
 fn run(number: i64, owner: i64) -> NewRun {
     NewRun {
         id: id(number),
@@ -33,7 +33,7 @@ fn run(number: i64, owner: i64) -> NewRun {
     }
 }
 
-/// Ids whose order is that of their numbers.
+/// Ids that sort like their numbers.
 fn id(number: i64) -> String {
     format!("run-{number:06}")
 }
@@ -65,7 +65,7 @@ async fn insert(store: &Store, runs: &[NewRun]) {
     store.run_insert(runs, MANY).await.expect("the runs are new");
 }
 
-/// Whatever comes next at a moment, for a minute.
+/// Claims the next run at a time, for a minute.
 async fn claim(store: &Store, now: i64) -> Option<ClaimedRun> {
     claim_as(store, "here", &[], FREE, now).await
 }
@@ -138,7 +138,7 @@ both!(nobody_has_more_than_the_most, |store| {
     let claimed = claim(&store, 10).await.unwrap();
     store.run_settle(&claimed, &state(RunStatus::Successful, at(11))).await.unwrap();
     store.run_insert(&[run(5, 1)], 3).await.expect("what has ended does not count");
-    // All or none, also where it is not the limit that is in the way.
+    // All or none, also if something else than the limit fails.
     assert!(store.run_insert(&[run(6, 3), run(1, 3)], 3).await.is_err());
     assert_eq!(store.run_get(&id(6)).await.unwrap(), None);
 });
@@ -192,7 +192,7 @@ both!(what_was_interrupted_goes_before_everything, |store| {
     let first = claim_as(&store, "there", &[], 1, 10).await.unwrap();
     insert(&store, &[NewRun { priority: 9, ..run(2, 1) }]).await;
     assert_eq!(claim_as(&store, "here", &[], 1, 69).await, None, "the owner has one that goes on");
-    // While it is not taken up again it counts: it may still go on.
+    // Until it is resumed it counts: it may still be running.
     let busy = [first.id.clone()];
     assert_eq!(claim_as(&store, "there", &busy, 1, 70).await, None);
     let again = claim_as(&store, "here", &[], 1, 70).await.unwrap();
@@ -304,7 +304,7 @@ both!(one_that_waits_for_another_attempt_loses_its_error_when_it_is_cancelled, |
     assert_eq!((ended.status, ended.error_name, ended.attempts), (RunStatus::Dismissed, None, 1));
 });
 
-/// Six runs of which no two are alike; the numbers of those that a filter means, newest first.
+/// Inserts six different runs, of which one succeeds, one fails and one runs.
 async fn six(store: &Store) {
     let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
     let runs = [
@@ -317,7 +317,7 @@ async fn six(store: &Store) {
     insert(store, &runs).await;
     insert(store, &[NewRun { tags: tags(&["b"]), ..run(6, 2) }]).await;
     for end in [state(RunStatus::Successful, at(11)), failed("oom", at(12)), state(RunStatus::Running, at(13))] {
-        // By the owner who has fewest: let them come in the order of their ids.
+        // The owner with the fewest active runs goes first; here this is the order of the ids.
         let claimed = claim_as(store, "here", &[], FREE, 10).await.expect("there are six");
         if end.finished_at.is_some() {
             store.run_settle(&claimed, &end).await.expect("it is ours");
@@ -439,7 +439,7 @@ both!(what_was_kept_long_enough_goes_and_its_secrets_first, |store| {
     insert(&store, &[tagged(1)]).await;
 });
 
-/// What a user who may have 1 TiB still may send.
+/// The remaining upload quota of a user with 1 TiB.
 async fn room_left(store: &Store, owner: i64) -> u64 {
     let room = UploadRoom { owner: UserId(owner), needed: 0, wanted: MOST, most: MOST };
     let left = store.upload_reserve(("asking", "here"), room, at(0), at(1)).await.unwrap().unwrap();
@@ -489,7 +489,7 @@ both!(what_jobs_say_of_files_is_kept_for_their_owner, |store| {
     assert_eq!(store.file_metadata_get(eve, "aa").await.unwrap(), None, "a stranger's");
     assert_eq!(store.file_metadata_use(eve, "aa", at(9)).await.unwrap(), None);
     assert_eq!(store.file_metadata_use(ada, "aa", at(5)).await.unwrap().as_deref(), Some("{}"));
-    // What is still here keeps what was said of it.
+    // The metadata of an existing file is kept.
     let upload =
         Upload { sha256: "bb".into(), owner_id: ada, name: "b".into(), size: 1, created_at: at(1), used_at: at(1) };
     store.upload_put(&upload, "none").await.unwrap();
@@ -512,7 +512,7 @@ both!(room_is_reserved_until_its_file_is_there_or_its_lease_has_run_out, |store|
     assert_eq!(reserve("one", room(61, 70), 0).await, None, "the others have the rest");
     let stranger = UploadRoom { owner: UserId(2), ..room(100, 100) };
     assert_eq!(reserve("theirs", stranger, 0).await, Some(100), "each has their own");
-    // In place of what was reserved.
+    // Replaces the reservation.
     let small = Upload {
         sha256: "aa".into(),
         owner_id: UserId(1),
@@ -529,7 +529,7 @@ both!(room_is_reserved_until_its_file_is_there_or_its_lease_has_run_out, |store|
     assert_eq!(reserve("four", room(95, 95), 61).await, Some(95), "whoever took it is gone");
     assert_eq!(store.upload_release_host("there").await.unwrap(), 0);
     assert_eq!(store.upload_release_host("here").await.unwrap(), 1);
-    // Made by a clock that was ahead: it counts for as long as any other.
+    // Reserved by a clock that was ahead: it is valid no longer than any other.
     store.upload_reserve(("five", "here"), room(95, 95), at(0), at(9999)).await.unwrap();
     assert_eq!(reserve("six", room(1, 1), 100).await, None);
     assert_eq!(reserve("six", room(1, 1), 160).await, Some(1));
@@ -568,7 +568,7 @@ both!(of_many_files_at_once_none_gets_past_the_room, |store| {
     assert_eq!(granted, 10);
 });
 
-// A run outlives its owner: what was done stays known, and nobody takes it up for somebody who is gone.
+// A run outlives its owner: its record is kept, and it is not resumed for a deleted user.
 both!(a_user_who_goes_leaves_runs, |store| {
     let ada = store.user_insert("ada", "hash", Role::User, at(1)).await.unwrap();
     insert(&store, &[run(1, ada.id.0)]).await;
@@ -585,7 +585,7 @@ both!(leases_and_waits_made_by_a_clock_that_was_ahead_are_cut, |store| {
     assert!(claim(&store, 69).await.is_none());
     let mut taken = claim(&store, 70).await.expect("it is dead");
     assert_eq!(taken.id, ahead.id);
-    // Its wait is longer than any.
+    // Its wait exceeds the maximum.
     let later = |seconds| RunState { due_at: at(seconds), ..state(RunStatus::Running, at(100)) };
     store.run_settle(&taken, &later(1_000_000)).await.unwrap();
     taken = claim(&store, 101).await.expect("no wait takes days");

@@ -1,4 +1,4 @@
-//! The schema on both engines, migrations, and that every public method has a test.
+//! The schema on both databases, migrations, and a check that every public method has a test.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ async fn two_processes_may_migrate_at_once() {
     }
 }
 
-/// The old service's tables, in the same schema of the same database, and a table of another program beside it.
+/// The old service's tables in the same schema, and a table of another program.
 const NEIGHBOURS: &str = "
     CREATE TABLE public.batch (id BIGINT);
     CREATE SCHEMA silo;

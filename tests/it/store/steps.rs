@@ -1,4 +1,4 @@
-//! Scans that commit in steps, what they know of repositories and configs, and whose word is believed.
+//! Scans that commit in steps, stored state of repositories and configs, and trust in claimed metadata.
 
 use silo::catalog::{
     Changes, Content, ImageId, KnownConfig, NewScanProblem, Outcome, RepositoryState, ScanCounts, ScanState, Standing,
@@ -147,7 +147,7 @@ both!(a_registry_is_believed_by_itself_only, |store| {
     assert_eq!(standing(liar.id).await, Some(Standing::Known(told.summary())));
     assert_eq!(standing(honest.id).await, Some(Standing::Hearsay));
 
-    // Another's word for the same digest does not count, whoever was first.
+    // Another registry's claim about the same digest is not used, whichever came first.
     let other = Content { is_hearsay: true, digest: told.digest.clone(), ..seed("snow", "1.0.0", "1.0.0") };
     scan(&store, honest.id, &[("b", "1", &other)]).await;
     assert_eq!(jobs(&store).await, ["ice"]);

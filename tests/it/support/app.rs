@@ -1,4 +1,4 @@
-//! The whole service in this process: database, tasks, and the HTTP door on a port of its own.
+//! The whole service in this process: database, tasks, and the HTTP server on its own port.
 //!
 //! ```ignore
 //! let silo = TestApp::start().await; // SQLite; TestApp::on_postgres().await; TestApp::with().manual_clock().start().await
@@ -7,7 +7,7 @@
 //! let jobs = silo.anonymous().get("/jobs").await.expect(200).json();
 //! ```
 //!
-//! Every reply that passes through a [`Client`] is held against `openapi.yaml`.
+//! Every reply received by a [`Client`] is validated against `openapi.yaml`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -39,11 +39,11 @@ pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
 pub const USER: &str = "uma";
 pub const USER_PASSWORD: &str = "umas very own secret";
 
-/// A running service; it stops when this is dropped.
+/// A running service; stopped on drop.
 pub struct TestApp {
     pub app: App,
     pub clock: Clock,
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
     pub url: String,
     routes: Vec<Route>,
     http: reqwest::Client,
@@ -51,13 +51,13 @@ pub struct TestApp {
     user: OnceCell<String>,
     stop: CancellationToken,
     server: JoinHandle<()>,
-    /// The background tasks; dropping them ends them.
+    /// The background tasks, aborted on drop.
     _tasks: JoinSet<()>,
     folder: TempDir,
     database: Option<TestDatabase>,
 }
 
-/// How a [`TestApp`] is to be.
+/// Configuration of a [`TestApp`].
 pub struct Builder {
     clock: Clock,
     postgres: bool,
@@ -66,25 +66,25 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// On a fresh PostgreSQL database.
+    /// Uses a fresh PostgreSQL database.
     pub fn postgres(mut self) -> Self {
         self.postgres = true;
         self
     }
 
-    /// With a clock that stands still until the test turns it.
+    /// Uses a clock that only the test advances.
     pub fn manual_clock(mut self) -> Self {
         self.clock = Clock::manual(beginning());
         self
     }
 
-    /// With time for open requests at the stop.
+    /// Sets the grace period of open requests at shutdown.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// With one more option, in the environment's spelling: `("SILO__SCAN__WAIT_SECONDS", "0")`.
+    /// Sets an option by its environment variable: `("SILO__SCAN__WAIT_SECONDS", "0")`.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
@@ -98,12 +98,12 @@ impl Builder {
         set("DATABASE_URL", database.as_ref().map(TestDatabase::url).unwrap_or_default());
         set("SILO_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned());
         set("SILO__SCAN__LAYOUT_ROOTS", folder.path().display().to_string());
-        // No scan but those that a test asks for.
+        // Scans run only on request.
         set("SILO__SCAN__SCHEDULE", "off".to_owned());
         set("SILO__SCAN__JITTER_MINUTES", "0".to_owned());
-        // A scan of a few images ends in time on the slowest machine.
+        // Long enough for a scan of a few images on the slowest machine.
         set("SILO__SCAN__WAIT_SECONDS", "50".to_owned());
-        // What does not answer fails soon.
+        // No retries, so that missing replies fail soon.
         set("SILO__SCAN__TRIES", "1".to_owned());
         let settings = Settings::from_layers(&Flags::default(), &self.environment).expect("usable settings");
 
@@ -143,32 +143,32 @@ impl Drop for TestApp {
 }
 
 impl TestApp {
-    /// With the defaults: SQLite, the machine's clock.
+    /// Starts with the defaults: SQLite and the system clock.
     pub async fn start() -> Self {
         Self::with().start().await
     }
 
-    /// The same on PostgreSQL.
+    /// Starts with the defaults on PostgreSQL.
     pub async fn on_postgres() -> Self {
         Self::with().postgres().start().await
     }
 
-    /// To change something first.
+    /// A builder, to change defaults first.
     pub fn with() -> Builder {
         Builder { clock: Clock::system(), postgres: false, environment: HashMap::new(), grace: Duration::ZERO }
     }
 
-    /// Everything that is served.
+    /// All routes of the service.
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
 
-    /// A folder that is gone with the service. Layouts may lie in it; the data directory is `data` in it.
+    /// A temporary folder, removed with the service. Layouts may be in it; the data directory is its subfolder `data`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The PostgreSQL database, for a look behind the service's back.
+    /// The PostgreSQL database, for direct access.
     pub fn database(&self) -> &TestDatabase {
         self.database.as_ref().expect("this service runs on PostgreSQL")
     }
@@ -177,7 +177,7 @@ impl TestApp {
         Client { silo: self, who: Who::Nobody }
     }
 
-    /// Somebody with the role `user`.
+    /// A client with the role `user`.
     pub fn user(&self) -> Client<'_> {
         Client { silo: self, who: Who::User }
     }
@@ -186,23 +186,23 @@ impl TestApp {
         Client { silo: self, who: Who::Admin }
     }
 
-    /// Somebody with this `Authorization` header.
+    /// A client with this `Authorization` header.
     pub fn authorized(&self, header: &str) -> Client<'_> {
         Client { silo: self, who: Who::Header(header.to_owned()) }
     }
 
-    /// A token for a name and password.
+    /// Logs in, and returns the token.
     pub async fn login(&self, username: &str, password: &str) -> String {
         let body = json!({"username": username, "password": password}).to_string();
         text(&self.ask(Method::POST, "/login", &[], body.into()).await.expect(200).json()["token"])
     }
 
-    /// A token of the admin's. Always the same one.
+    /// The admin's token, cached.
     pub async fn admin_token(&self) -> &str {
         self.admin.get_or_init(|| self.login(ADMIN, ADMIN_PASSWORD)).await
     }
 
-    /// A token of the user's, who is added when first asked for. Always the same one.
+    /// A user's token, cached; the user is added by the first call.
     pub async fn user_token(&self) -> &str {
         let add = async || {
             let password = SecretString::from(USER_PASSWORD);
@@ -213,27 +213,27 @@ impl TestApp {
         self.user.get_or_init(add).await
     }
 
-    /// Writes a layout to disk, over what was there under this name.
+    /// Writes a layout to disk, in place of an earlier one with this name.
     pub fn write_layout(&self, name: &str, layout: &LayoutBuilder) -> PathBuf {
         let folder = self.folder().join("layouts").join(name);
         layout.write(&folder).expect("a layout on disk");
         folder
     }
 
-    /// Writes a layout to disk and adds it as a registry, whose id is returned.
+    /// Writes a layout to disk and adds it as a registry; returns the registry's id.
     pub async fn add_layout(&self, name: &str, layout: &LayoutBuilder) -> i64 {
         let url = self.write_layout(name, layout).display().to_string();
         let added = self.admin().post("/registries/add", json!({"name": name, "url": url})).await.expect(201);
         added.json()["ID"].as_i64().expect("a number")
     }
 
-    /// Scans a registry to the end.
+    /// Scans a registry, and waits for the end.
     pub async fn scan(&self, registry: i64) {
         let reply = self.admin().post(&format!("/registries/{registry}/scan"), json!({})).await.expect(202);
         assert_eq!(reply.text, "", "the scan is not over in time");
     }
 
-    /// A service with these jobs (see [`jobs`]) in its catalogue, from one registry with id 1.
+    /// A service whose catalogue has these jobs (see [`jobs`]), from one registry with id 1.
     pub async fn with_jobs(list: &[(&str, &str, &str)]) -> Self {
         let silo = Self::start().await;
         let registry = silo.add_layout("geo", &jobs(list)).await;
@@ -241,7 +241,7 @@ impl TestApp {
         silo
     }
 
-    /// Stops the service, as a signal would.
+    /// Stops the service as a signal does.
     pub fn stop(&self) {
         self.stop.cancel();
     }
@@ -259,8 +259,8 @@ impl TestApp {
         reply
     }
 
-    /// Sends bytes over a connection of their own, as no client library would, and returns what comes back until the
-    /// service closes it. The request should say `Connection: close`.
+    /// Sends raw bytes over a new connection, and returns the reply up to its close. The request should contain
+    /// `Connection: close`.
     pub async fn raw(&self, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.url["http://".len()..]).await.expect("a connection");
         stream.write_all(request).await.expect("the request goes out");
@@ -269,18 +269,18 @@ impl TestApp {
         String::from_utf8_lossy(&reply).into_owned()
     }
 
-    /// A GET whose path is sent exactly as it is written here.
+    /// A GET with the path sent unnormalized.
     pub async fn raw_get(&self, path: &str) -> String {
         self.raw(format!("GET {path} HTTP/1.1\r\nHost: silo\r\nConnection: close\r\n\r\n").as_bytes()).await
     }
 }
 
-/// The moment at which manual clocks start.
+/// The start time of manual clocks.
 pub fn beginning() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).expect("a moment in this century")
 }
 
-/// Somebody who asks.
+/// An HTTP client with its credentials.
 #[derive(Clone)]
 pub struct Client<'a> {
     silo: &'a TestApp,
@@ -304,7 +304,7 @@ impl Client<'_> {
         self.post_text(path, body.to_string()).await
     }
 
-    /// Any text as the body.
+    /// Posts any text as the body.
     pub async fn post_text(&self, path: &str, body: impl Into<Vec<u8>>) -> Reply {
         self.send(Method::POST, path, &[("content-type", "application/json")], body.into()).await
     }
@@ -313,7 +313,7 @@ impl Client<'_> {
         self.send(Method::DELETE, path, &[], Vec::new()).await
     }
 
-    /// Any request. Panics when the reply is not what `openapi.yaml` says.
+    /// Sends any request. Panics if the reply does not conform to `openapi.yaml`.
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
         let authorization = self.authorization().await;
         let authorization = authorization.as_deref().map(|value| ("authorization", value));
@@ -344,10 +344,10 @@ impl Client<'_> {
     }
 }
 
-/// What came back.
+/// A reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// For messages.
+    /// The request, for messages.
     pub asked: String,
     pub status: u16,
     pub headers: HeaderMap,
@@ -355,7 +355,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Itself, if it has this status.
+    /// Returns the reply if it has this status; else panics.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.asked, self.text);
@@ -367,12 +367,12 @@ impl Reply {
         serde_json::from_str(&self.text).unwrap_or_else(|why| panic!("{}: {why}: {}", self.asked, self.text))
     }
 
-    /// A header's text; empty where it is missing.
+    /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("headers are ASCII"))
     }
 
-    /// The text of an error in either interface.
+    /// The error message, in the format of either API.
     #[track_caller]
     pub fn error(&self) -> String {
         let body = self.json();
@@ -380,7 +380,7 @@ impl Reply {
     }
 }
 
-/// A Seed manifest with this name and these versions (job version, package version), and nothing special.
+/// A minimal Seed manifest with this name, job version and package version.
 pub fn manifest(name: &str, job_version: &str, package_version: &str) -> Value {
     json!({
         "seedVersion": "1.0.0",
@@ -399,7 +399,7 @@ pub fn manifest(name: &str, job_version: &str, package_version: &str) -> Value {
     })
 }
 
-/// A layout with one image for each (name, job version, package version), named as the Seed standard wants it:
+/// A layout with one image for each (name, job version, package version), named by the Seed standard:
 /// `geo/NAME-JOBVERSION-seed:PACKAGEVERSION`.
 pub fn jobs(list: &[(&str, &str, &str)]) -> LayoutBuilder {
     let mut layout = LayoutBuilder::oci();
@@ -410,13 +410,13 @@ pub fn jobs(list: &[(&str, &str, &str)]) -> LayoutBuilder {
     layout
 }
 
-/// The text that must stand here.
+/// The text of a JSON string; panics on other values.
 #[track_caller]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is not a text")).to_owned()
 }
 
-/// One that follows no redirects, so that tests see them.
+/// Follows no redirects, so that tests see them.
 fn http_client() -> reqwest::Client {
     silo::registry::install_tls();
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().no_gzip();

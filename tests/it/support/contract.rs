@@ -1,4 +1,4 @@
-//! Holds replies against `openapi.yaml`.
+//! Validates replies against `openapi.yaml`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -10,19 +10,19 @@ use silo::http::Route;
 
 use super::app::Reply;
 
-/// The document, parsed.
+/// The parsed document.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    // Else a plain `no` in a text would be read as false.
+    // Otherwise an unquoted `no` would be read as false.
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(silo::http::OPENAPI, options).expect("openapi.yaml is YAML")
 });
 
-/// A route's path as the document writes it.
+/// A route's path in the document's syntax.
 pub fn documented(path: &str) -> String {
     path.replace("{*", "{")
 }
 
-/// Panics when a reply is not what the document says about its route and status.
+/// Panics if a reply does not conform to the document for its route and status.
 pub fn check(routes: &[Route], method: &Method, path: &str, reply: &Reply) {
     if let Err(why) = checked(routes, method, path, reply) {
         panic!("{method} {path} is not answered as openapi.yaml says: {why}\n{} {}", reply.status, reply.text);
@@ -35,7 +35,7 @@ fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Resu
     if method != Method::OPTIONS && !reply.headers.contains_key("x-request-id") {
         return Err("the header X-Request-Id is missing".to_owned());
     }
-    // What is the same on every address, known or not, is not repeated at each of them.
+    // Replies that are the same at every path are not repeated in the document for each path.
     match (method, reply.status) {
         (&Method::OPTIONS, 200) => return same(&reply.text, r#"{"result":"success"}"#),
         (_, 301 | 308) => return Ok(()),
@@ -50,7 +50,7 @@ fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Resu
         }
         _ => {}
     }
-    // HEAD is GET without the body.
+    // HEAD is documented as GET.
     let asked = if method == Method::HEAD { &Method::GET } else { method };
     let route = here.iter().find(|route| route.method == *asked).ok_or("there is no such route")?;
     let operation = &DOCUMENT["paths"][documented(route.path)][route.method.as_str().to_lowercase()];
@@ -66,12 +66,12 @@ fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Resu
     if method == Method::HEAD { same(&reply.text, "") } else { body(response, reply) }
 }
 
-/// Whether errors of this address are problem documents.
+/// Whether errors at this path are problem documents (RFC 9457).
 fn is_native(path: &str) -> bool {
     path.starts_with("/api/") || path.starts_with("/hooks/")
 }
 
-/// The routes whose path fits best: as the router decides, text before a parameter before one that takes slashes.
+/// The routes whose path matches best, in the router's order: literals before parameters before wildcards.
 fn best<'a>(routes: &'a [Route], path: &str) -> Vec<&'a Route> {
     let fitting: Vec<(Vec<u8>, &Route)> =
         routes.iter().filter_map(|route| fit(route.path, path).map(|rank| (rank, route))).collect();
@@ -79,7 +79,7 @@ fn best<'a>(routes: &'a [Route], path: &str) -> Vec<&'a Route> {
     fitting.into_iter().filter(|(rank, _)| Some(rank) == first.as_ref()).map(|(_, route)| route).collect()
 }
 
-/// How each part fits; `None`: not at all.
+/// How each segment matches; `None`: it does not.
 fn fit(template: &str, path: &str) -> Option<Vec<u8>> {
     let mut parts = path.split('/');
     let mut rank = Vec::new();
@@ -98,7 +98,7 @@ fn fit(template: &str, path: &str) -> Option<Vec<u8>> {
     parts.next().is_none().then_some(rank)
 }
 
-/// Holds the body against one of the response's contents.
+/// Validates the body against one of the response's content types.
 fn body(response: &Value, reply: &Reply) -> Result<(), String> {
     let content_type = reply.header("content-type");
     let Some(contents) = response["content"].as_object() else {
@@ -117,7 +117,7 @@ fn body(response: &Value, reply: &Reply) -> Result<(), String> {
     validate(schema, &instance)
 }
 
-/// Holds a value against a schema of the document (OpenAPI 3.1: JSON Schema 2020-12).
+/// Validates a value against a schema of the document (OpenAPI 3.1: JSON Schema 2020-12).
 pub fn validate(schema: &Value, instance: &Value) -> Result<(), String> {
     let differing: Vec<String> = validator(schema)
         .iter_errors(instance)
@@ -129,17 +129,17 @@ pub fn validate(schema: &Value, instance: &Value) -> Result<(), String> {
 fn validator(schema: &Value) -> Arc<Validator> {
     static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
     let build = || {
-        // References point into the document, so its components come along.
+        // References point into the document, so its components are included.
         let whole = json!({"allOf": [schema], "components": DOCUMENT["components"]});
         let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&whole);
         Arc::new(validator.unwrap_or_else(|why| panic!("openapi.yaml has a schema that is none: {why}: {schema}")))
     };
-    // A schema that is none panics while the lock is held; that must not hide the reason from other tests.
+    // An invalid schema panics while the lock is held; the poisoned lock must not hide the reason in other tests.
     let mut known = VALIDATORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     Arc::clone(known.entry(schema.to_string()).or_insert_with(build))
 }
 
-/// The document's response for errors of the interface that the path belongs to.
+/// The document's response for errors of the API that the path belongs to.
 fn error_response(path: &str, name: &str) -> Value {
     let prefix = if is_native(path) { "Problem" } else { "" };
     let response = &DOCUMENT["components"]["responses"][format!("{prefix}{name}")];
@@ -147,7 +147,7 @@ fn error_response(path: &str, name: &str) -> Value {
     response.clone()
 }
 
-/// What a `$ref` points to; everything else is itself.
+/// Resolves a `$ref`; other values are returned unchanged.
 pub fn resolve(value: &Value) -> &Value {
     match value["$ref"].as_str() {
         None => value,
@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// What is said about a reply of `GET /jobs/1`.
+    /// The error about a reply of `GET /jobs/1`, if any.
     fn said(status: u16, content_type: &str, text: &str) -> Result<(), String> {
         let route = |path| Route { method: Method::GET, path, access: Access::Anyone };
         let routes = [route("/jobs"), route("/jobs/search/{*query}"), route("/jobs/{id}")];

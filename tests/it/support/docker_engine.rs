@@ -1,7 +1,7 @@
-//! Real container engines: the Docker Engine that `tests/run` starts, and engines of a test's own: others of Docker, to be killed,
-//! and Podman.
+//! Real container engines: the Docker Engine that `tests/run` starts, and engines started by a test: dockerd with other
+//! options or to be killed, and Podman.
 //!
-//! Images are built here from nothing but Debian's static busybox: nothing can be pulled.
+//! Images are built from Debian's static busybox only, as nothing can be pulled.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -29,11 +29,11 @@ use tokio::sync::{Mutex, watch};
 
 use super::process::PATIENCE;
 
-/// Says that it has begun, and waits for the file `go` in its output directory.
+/// Prints `begun`, and waits for the file `go` in its output directory.
 pub const WAITS: &str =
     "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
 
-/// Comes back when a file is there. Looks again and again, because the job is in a container and cannot tell us.
+/// Waits until a file exists. It polls, because the job is in a container and cannot notify.
 pub async fn there(path: &Path) {
     let began = Instant::now();
     while !path.exists() {
@@ -42,17 +42,16 @@ pub async fn there(path: &Path) {
     }
 }
 
-/// Bytes that are exchanged for as many others on the way to an engine or back.
+/// Byte sequences replaced by others of the same length on the way to an engine, or from it.
 type Exchange = Option<[&'static [u8]; 2]>;
 
-/// A socket to an engine through which nobody sees in a container's state that its memory ran out, as when the engine
-/// hears of that too late. Counts the states in which it stood.
+/// A proxy socket to an engine that hides `OOMKilled` in container states, as if the engine learned of it too late.
+/// Counts the replaced states.
 pub fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
     exchanging(host, folder, None, Some([br#""OOMKilled":true"#, br#""OOMKilled":null"#]))
 }
 
-/// A socket to an engine through which nobody hears what containers print on standard error, as when that is lost. Counts how often
-/// it was asked for.
+/// A proxy socket to an engine that drops the standard error of containers. Counts the requests for it.
 pub fn deaf_to_errors(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
     exchanging(host, folder, Some([b"stderr=true", b"stderr=0&a="]), None)
 }
@@ -89,10 +88,10 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, exchange: Exchang
     }
 }
 
-/// A socket to an engine that can be cut: what goes on by it ends, and nobody gets on, until it is mended. Ends with the test's
-/// runtime.
+/// A proxy socket to an engine that can be cut: open connections break, and new ones are refused, until it is mended.
+/// Ends with the test's runtime.
 pub struct CutSocket {
-    /// Its address, as `DOCKER_HOST` takes it.
+    /// The address for `DOCKER_HOST`.
     pub host: String,
     is_open: watch::Sender<bool>,
     _folder: TempDir,
@@ -103,7 +102,7 @@ impl CutSocket {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).expect("a socket");
-        // As if whoever connects were in the engine's group.
+        // Any user can connect, as if in the engine's group.
         for (path, mode) in [(folder.path(), 0o755), (&*socket, 0o666)] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
         }
@@ -136,43 +135,43 @@ impl CutSocket {
     }
 }
 
-/// What every image of the tests begins with.
+/// Base image of all test images.
 pub const BASE: &str = "silo-test/busybox";
 
 const BASE_DOCKERFILE: &str =
     "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
-/// How long an engine may take to start. It takes half a second.
+/// Timeout for the start of an engine, which usually takes half a second.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// An engine.
+/// A container engine.
 #[derive(Clone)]
 pub struct DockerEngine {
-    /// Its address, as `DOCKER_HOST` takes it.
+    /// The address for `DOCKER_HOST`.
     pub host: String,
-    /// For a look behind SILO's back.
+    /// A client for direct access, without SILO.
     pub client: bollard::Docker,
     own: Option<Arc<Own>>,
 }
 
-/// An engine that is ours to kill.
+/// An engine process owned by a test.
 struct Own {
     folder: TempDir,
     program: Program,
     child: std::sync::Mutex<Child>,
 }
 
-/// What an engine of a test's own is.
+/// The program of an engine owned by a test.
 #[derive(Clone, Copy)]
 enum Program {
-    /// With more options.
+    /// With additional options.
     Dockerd(&'static [&'static str]),
     Podman,
-    /// Podman of a user who is not root.
+    /// Rootless Podman of a user.
     RootlessPodman(u32),
 }
 
 impl Program {
-    /// As whom it runs; `None`: as root.
+    /// The user id; `None`: root.
     fn user(self) -> Option<u32> {
         match self {
             Self::RootlessPodman(user) => Some(user),
@@ -198,22 +197,22 @@ pub async fn engine() -> DockerEngine {
 }
 
 impl DockerEngine {
-    /// One of the test's own, with the base image in it. It ends when the last clone is dropped.
+    /// A dockerd for one test, with the base image. It ends when the last clone is dropped.
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// The same with more options of dockerd.
+    /// The same with additional options of dockerd.
     pub async fn with(options: &'static [&'static str]) -> Self {
         Self::launched(Program::Dockerd(options)).await
     }
 
-    /// A Podman of the test's own.
+    /// A Podman for one test.
     pub async fn podman() -> Self {
         Self::launched(Program::Podman).await
     }
 
-    /// The same of a user who is not root: root in its containers is that user, other users are numbers that nobody else has.
+    /// A rootless Podman for one test: root in its containers is that user, other users are mapped to unused ids.
     pub async fn rootless_podman(user: u32) -> Self {
         Self::launched(Program::RootlessPodman(user)).await
     }
@@ -230,13 +229,13 @@ impl DockerEngine {
         engine
     }
 
-    /// Ends it at once, as a crash does: its containers run on, and nobody answers.
+    /// Kills the engine, as a crash does: its containers go on, and requests fail.
     pub fn kill(&self) {
         let mut child = self.own.as_ref().expect("the tests' common engine is not to be killed").child.lock().unwrap();
         child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
     }
 
-    /// Ends it in order, as before an upgrade: without live-restore its containers are stopped first.
+    /// Stops the engine gracefully, as before an upgrade: without live-restore it stops its containers first.
     pub async fn stop(&self) {
         let own = self.own.clone().expect("the tests' common engine is not to be stopped");
         let ended = tokio::task::spawn_blocking(move || {
@@ -254,7 +253,7 @@ impl DockerEngine {
         *own.child.lock().unwrap() = child;
     }
 
-    /// SILO's way to it.
+    /// SILO's client of the engine.
     pub async fn open(&self) -> Docker {
         Docker::open(Some(&self.host)).await.expect("the engine answers")
     }
@@ -265,7 +264,8 @@ impl DockerEngine {
         self.build(BASE, &tar(&files), &HashMap::new()).await;
     }
 
-    /// An image of a shell script, which gets the container's arguments; `labels` may be none.
+    /// Builds an image whose entry point is a shell script, which gets the container's arguments; `labels` may be
+    /// empty.
     pub async fn script(&self, name: &str, script: &str, labels: &[(&str, &str)]) -> String {
         self.script_of(name, script, labels, "0").await
     }
@@ -280,13 +280,13 @@ impl DockerEngine {
         name
     }
 
-    /// Gives an image another name.
+    /// Adds a tag to an image.
     pub async fn tag(&self, image: &str, repository: &str, tag: &str) {
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.client.tag_image(image, Some(options)).await.expect("the engine has the image");
     }
 
-    /// Builds a context, with `BASE` as the argument of that name.
+    /// Builds a context, with the build argument `BASE`.
     pub async fn build(&self, name: &str, context: &[u8], labels: &HashMap<&str, &str>) {
         let options = BuildImageOptionsBuilder::default()
             .t(name)
@@ -308,7 +308,7 @@ impl DockerEngine {
         }
     }
 
-    /// Pushes an image by the engine under another name, which is taken away here. `account`: a user and a password.
+    /// Tags and pushes an image, and removes that tag at the engine. `account`: user and password.
     pub async fn push(&self, image: &str, reference: &str, account: Option<(&str, &str)>) {
         let (repository, tag) = reference.rsplit_once(':').expect("references are repository:tag");
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
@@ -324,13 +324,13 @@ impl DockerEngine {
         self.remove_image(reference).await;
     }
 
-    /// Takes a name of an image away, and with the last one the image.
+    /// Removes a tag of an image, and with the last tag the image.
     pub async fn remove_image(&self, name: &str) {
         let removed = self.client.remove_image(name, None::<RemoveImageOptions>, None).await;
         removed.unwrap_or_else(|why| panic!("{name} cannot be removed: {why}"));
     }
 
-    /// The ids of all containers that carry a label, `KEY=VALUE`.
+    /// The ids of all containers with a label `KEY=VALUE`.
     pub async fn containers(&self, label: &str) -> Vec<String> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -338,7 +338,7 @@ impl DockerEngine {
         listed.into_iter().filter_map(|container| container.id).collect()
     }
 
-    /// Comes back when that many containers carry a label. Asks again and again: removal is the engine's to finish.
+    /// Waits until this many containers have a label. It polls, as the engine removes containers in the background.
     pub async fn until_containers(&self, label: &str, number: usize) -> Vec<String> {
         let began = Instant::now();
         loop {
@@ -350,11 +350,11 @@ impl DockerEngine {
                 began.elapsed() < super::process::PATIENCE,
                 "{number} containers with {label}? There are {found:?}"
             );
-            tokio::time::sleep(Duration::from_millis(20)).await; // because the engine tells nobody when one is gone
+            tokio::time::sleep(Duration::from_millis(20)).await; // because the engine does not report removals
         }
     }
 
-    /// Comes back when the engine has written down that the container with a label runs: a little after it does.
+    /// Waits until the engine reports the container with a label as running, which is a little after it starts.
     pub async fn until_running(&self, label: &str) {
         let began = Instant::now();
         let filters = HashMap::from([("label", vec![label]), ("status", vec!["running"])]);
@@ -364,24 +364,24 @@ impl DockerEngine {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "no container with {label} runs");
-            tokio::time::sleep(Duration::from_millis(20)).await; // because the engine tells nobody
+            tokio::time::sleep(Duration::from_millis(20)).await; // because the engine does not report it
         }
     }
 
-    /// What the engine knows of a container.
+    /// The engine's description of a container.
     pub async fn inspect(&self, id: &str) -> Value {
         let about = self.client.inspect_container(id, None).await.expect("the container is there");
         serde_json::to_value(about).expect("what came as JSON can become JSON")
     }
 }
 
-/// Takes an image's name away from an engine.
+/// Removes a tag of an image at an engine.
 pub async fn remove(engine: &DockerEngine, image: &str) {
     let options = None::<bollard::query_parameters::RemoveImageOptions>;
     engine.client.remove_image(image, options, None).await.expect("it is there");
 }
 
-/// An image as `docker save` gives it.
+/// An image as written by `docker save`.
 pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
     let mut pieces = Box::pin(engine.client.export_image(image));
     let mut bytes = Vec::new();
@@ -391,9 +391,9 @@ pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
     bytes
 }
 
-/// The first of the numbers that users in containers have outside.
+/// First of the host user ids to which users in containers are mapped.
 const MAPPED: u32 = 1_000_000;
-/// Runs a program as a user with a name, and numbers to map users of containers to: only that program sees the files that say so.
+/// Runs a program as a user with a name and subordinate ids: only that program sees the files that define them.
 const AS_NAMED_USER: &str = r#"
 for name in passwd subuid subgid; do
     [ -e "/etc/$name" ] || : >"/etc/$name"
@@ -403,7 +403,7 @@ user=$2
 shift 2
 exec setpriv --reuid="$user" --regid="$user" --clear-groups "$@""#;
 
-/// What a user needs for a Podman in a folder that becomes theirs.
+/// Prepares a folder for a user's Podman, and changes its owner to that user.
 fn prepare_rootless(folder: &Path, user: u32) {
     let users = fs::read_to_string("/etc/passwd").expect("it is there");
     let home = folder.display();
@@ -415,21 +415,21 @@ fn prepare_rootless(folder: &Path, user: u32) {
     std::os::unix::fs::chown(folder, Some(user), Some(user)).expect("the tests are run as root");
 }
 
-/// Podman with all that it has in a folder.
+/// Podman with all its state in a folder.
 fn podman(folder: &Path, user: Option<u32>) -> Command {
     let mut command = Command::new(if user.is_some() { "unshare" } else { "podman" });
     if let Some(user) = user {
         command.args(["--mount", "sh", "-ec", AS_NAMED_USER, "sh"]).arg(folder).args([&user.to_string(), "podman"]);
-        // A disk of its own that needs no rights.
+        // A storage driver that needs no privileges.
         command.args(["--storage-driver", "vfs"]).env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
     }
-    // Its monitors leave a file `oom` where they were started.
+    // Its monitors (conmon) write a file `oom` to the working directory.
     command.current_dir(folder);
     for (option, name) in [("--root", "data"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
         command.arg(option).arg(folder.join(name));
     }
     command.args(["--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
-    // Its own default is more than a machine may grant that is a container itself.
+    // Podman's default limits exceed those of machines that are containers themselves.
     let config = folder.join("containers.conf");
     let limits = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n";
     fs::write(&config, limits).expect("a file in our folder");
@@ -473,19 +473,19 @@ async fn launch(folder: &Path, program: Program) -> Child {
     let began = Instant::now();
     let socket = folder.join("docker.sock");
     loop {
-        // The socket of one that was killed is still there.
+        // The socket of a killed engine still exists.
         if socket.exists() && connect(&socket.display().to_string()).ping().await.is_ok() {
             return child;
         }
         let log = || fs::read_to_string(folder.join("docker.log")).unwrap_or_default();
         assert!(child.try_wait().expect("our own child").is_none(), "dockerd ends: {}", log());
         assert!(began.elapsed() < START_LIMIT, "dockerd does not answer: {}", log());
-        tokio::time::sleep(Duration::from_millis(50)).await; // because dockerd does not say when it listens
+        tokio::time::sleep(Duration::from_millis(50)).await; // because dockerd does not report when it listens
     }
 }
 
 impl Drop for Own {
-    /// One that was killed has left a containerd: the next one takes it over, and ends it in order.
+    /// A killed dockerd left a containerd: the next dockerd takes it over, and stops it gracefully.
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !matches!(child.try_wait(), Ok(None)) {
@@ -513,7 +513,7 @@ impl Drop for Own {
         if let Ok(process) = fs::read_to_string(self.folder.path().join("tmp/pause.pid")) {
             _ = Command::new("kill").args(["-KILL", process.trim()]).status();
         }
-        // Mounts of an engine that was killed, or that leaves them, which would keep the folder.
+        // Mounts left by an engine would keep the folder from being removed.
         for mount in ["data", "data/overlay"] {
             _ = Command::new("umount").args(["--quiet", "--recursive"]).arg(self.folder.path().join(mount)).status();
         }

@@ -1,7 +1,7 @@
-//! The reference registry (Debian's `docker-registry` 2.8, package of the same name) as a child process.
+//! The reference registry (Debian's package `docker-registry`, 2.8) as a child process.
 //!
-//! It speaks the real protocol, so what passes here is not a mock's opinion. Every registry has its own port and
-//! folder; dropping it ends the process and removes the folder.
+//! It implements the real protocol, so these tests do not depend on a mock's assumptions. Every registry has its own
+//! port and folder; dropping it ends the process and removes the folder.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,33 +19,33 @@ use tokio::sync::OnceCell;
 
 use super::{layout::LayoutBuilder, output, token_server::TokenServer};
 
-/// How long a registry may take to listen. It takes a tenth of a second.
+/// Timeout for the start, which usually takes a tenth of a second.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A running (or, after [`stop`](Self::stop), a dead) registry.
+/// A running registry, or a stopped one after [`stop`](Self::stop).
 pub struct DockerRegistry {
     folder: TempDir,
     port: u16,
     child: Option<Child>,
-    /// User and password of a registry that asks for them.
+    /// User and password, if it requires authentication.
     account: Option<(String, String)>,
-    /// Who turns the account into tokens; without one the registry takes the account itself.
+    /// The token server; without one the registry uses HTTP Basic.
     tokens: Option<TokenServer>,
-    /// Where it sends its notifications.
+    /// Target of its notifications.
     notified: Option<String>,
     http: Client,
-    /// The blobs that [`put`](Self::put) sent. Each goes once: while a second upload of the same blob rewrites its link
-    /// file, this registry takes the blob for missing.
+    /// The blobs that [`put`](Self::put) uploaded, each only once: during a second upload of the same blob, this
+    /// registry rewrites its link file and reports the blob as missing.
     sent: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
 }
 
 impl DockerRegistry {
-    /// A registry that everyone may read and write.
+    /// A registry that allows anonymous reads and writes.
     pub async fn open() -> Self {
         Self::new().launch().await
     }
 
-    /// A registry that asks everyone for this user and password (HTTP Basic, realm `test`).
+    /// A registry that requires this user and password (HTTP Basic, realm `test`).
     pub async fn htpasswd(user: &str, password: &str) -> Self {
         let mut registry = Self::new();
         let file = output(Command::new("htpasswd").args(["-Bbn", user, password]));
@@ -54,7 +54,7 @@ impl DockerRegistry {
         registry.launch().await
     }
 
-    /// A registry that asks for tokens, which [`TokenServer`] gives.
+    /// A registry that requires tokens of [`TokenServer`].
     pub async fn token(user: &str, password: &str) -> Self {
         let mut registry = Self::new();
         registry.tokens = Some(TokenServer::start(registry.folder.path(), user, password).await);
@@ -81,7 +81,7 @@ impl DockerRegistry {
         self
     }
 
-    /// Starts it again after [`stop`](Self::stop), on the same port and with the same content. Returns when it answers.
+    /// Starts it again after [`stop`](Self::stop), on the same port and with the same content. Returns when it replies.
     pub async fn start(&mut self) {
         assert!(self.child.is_none(), "the registry at {} is running", self.host());
         fs::write(self.folder.path().join("config.yml"), self.config()).expect("write config.yml");
@@ -97,11 +97,11 @@ impl DockerRegistry {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("a child that was not waited for can be killed");
             child.wait().expect("a killed child ends");
-            self.http = client(); // the old one keeps connections to the dead
+            self.http = client(); // the old one keeps connections to the killed process
         }
     }
 
-    /// Has it send notifications to an address, as an admin would: it is started again with another configuration.
+    /// Makes it send notifications to a URL; it is restarted with another configuration.
     pub async fn notify(&mut self, url: &str) {
         self.stop();
         self.notified = Some(url.to_owned());
@@ -113,17 +113,18 @@ impl DockerRegistry {
         format!("http://{}", self.host())
     }
 
-    /// `127.0.0.1:PORT`, as image references have it.
+    /// `127.0.0.1:PORT`, as in image references.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Who gives the tokens of a registry made with [`token`](Self::token).
+    /// The token server of a registry made with [`token`](Self::token).
     pub fn tokens(&self) -> &TokenServer {
         self.tokens.as_ref().expect("only a registry made with `token` has a token server")
     }
 
-    /// JSON (JSON is YAML) for `docker-registry serve`. Port 0 lets the kernel choose: no race for a free one.
+    /// Configuration for `docker-registry serve` as JSON, which is YAML. With port 0 the kernel chooses a free port,
+    /// without a race.
     fn config(&self) -> String {
         let mut config = json!({
             "version": "0.1",
@@ -146,8 +147,8 @@ impl DockerRegistry {
         config.to_string()
     }
 
-    /// Copies an image or a whole index out of a layout folder with skopeo, unchanged: digests stay. `reference` is its
-    /// name there and becomes its repository and tag here.
+    /// Copies an image or a whole index from a layout folder with skopeo, preserving digests. `reference` is its name
+    /// in the layout, and its repository and tag here.
     pub async fn push(&self, layout: &Path, reference: &str) {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["--insecure-policy", "copy", "--quiet", "--all", "--preserve-digests", "--dest-tls-verify=false"]);
@@ -159,8 +160,8 @@ impl DockerRegistry {
         tokio::task::spawn_blocking(move || output(&mut skopeo)).await.expect("skopeo succeeds");
     }
 
-    /// Uploads an image, an index or an artifact of a layout by plain HTTP: any media type, and fast enough for
-    /// thousands. Many calls may run at once. `reference` is its name in the layout; returns its digest.
+    /// Uploads an image, an index or an artifact of a layout by plain HTTP: with any media type, and fast enough for
+    /// thousands. Calls may run concurrently. `reference` is its name in the layout; returns its digest.
     pub async fn put(&self, layout: &LayoutBuilder, reference: &str) -> String {
         let (repository, tag) = reference.rsplit_once(':').expect("references are repository:tag");
         let digest = layout.digest(reference).unwrap_or_else(|| panic!("{reference} is not in the layout"));
@@ -205,13 +206,13 @@ impl DockerRegistry {
         expect(answer, StatusCode::CREATED).await;
     }
 
-    /// Deletes a manifest, and with it every tag that points at it.
+    /// Deletes a manifest, and with it every tag that points to it.
     pub async fn delete(&self, repository: &str, digest: &str) {
         let answer = self.send(self.request(Method::DELETE, &format!("{repository}/manifests/{digest}"))).await;
         expect(answer, StatusCode::ACCEPTED).await;
     }
 
-    /// `GET /v2/<path>` with the registry's own account.
+    /// `GET /v2/<path>` with the registry's credentials.
     pub async fn get(&self, path: &str) -> Response {
         self.send(self.request(Method::GET, path)).await
     }
@@ -237,12 +238,12 @@ impl Drop for DockerRegistry {
 }
 
 fn client() -> Client {
-    // Fails when a provider is there already, which is as good.
+    // Fails if a provider is installed already, which is fine.
     rustls::crypto::ring::default_provider().install_default().ok();
     Client::builder().no_proxy().no_gzip().build().expect("a client without options can be built")
 }
 
-/// Starts the program and waits until its log says where it listens. The log goes on into the folder's `log`.
+/// Starts the program, and waits until its log names the port. The log is also written to the file `log` in the folder.
 fn spawn(folder: &Path) -> (Child, u16) {
     let mut child = Command::new("docker-registry")
         .args(["serve", "config.yml"])
@@ -263,7 +264,7 @@ fn spawn(folder: &Path) -> (Child, u16) {
             }
         }
     });
-    // The thread ends, and drops its sender, when the program ends.
+    // The thread ends with the program, and drops its sender.
     match receiver.recv_timeout(START_LIMIT) {
         Ok(port) => (child, port),
         Err(reason) => {
@@ -285,7 +286,7 @@ fn parse(layout: &LayoutBuilder, digest: &str) -> Value {
     serde_json::from_slice(layout.bytes(digest).expect("a layout is complete")).expect("manifests are JSON")
 }
 
-/// The digests of an array of descriptors; none when there is no array.
+/// The digests of an array of descriptors; none if it is no array.
 fn digests(descriptors: &Value) -> impl Iterator<Item = &str> {
     descriptors.as_array().into_iter().flatten().filter_map(|descriptor| descriptor["digest"].as_str())
 }
@@ -306,7 +307,7 @@ mod tests {
 
     const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-    /// Sorted: this registry lists tags in the order of its folder.
+    /// Sorted, because this registry lists tags in the order of its folder.
     async fn tags(registry: &DockerRegistry, repository: &str) -> Vec<String> {
         let list: Value = registry.get(&format!("{repository}/tags/list")).await.json().await.unwrap();
         let mut tags: Vec<String> = serde_json::from_value(list["tags"].clone()).unwrap();

@@ -1,4 +1,4 @@
-//! A registry in memory, spoken to over HTTP on loopback, that misbehaves on demand.
+//! An in-memory registry with an HTTP server on loopback and injectable faults.
 //!
 //! ```ignore
 //! let registry = FakeRegistry::start().await;
@@ -8,7 +8,7 @@
 //! assert_eq!(registry.count(Seen::is_catalog), 2);
 //! ```
 //!
-//! Clones are the same registry. It stops when the last clone goes.
+//! Clones share one registry. It stops when the last clone is dropped.
 
 #![allow(dead_code, reason = "a kit for all tests; each takes what it needs")]
 
@@ -40,7 +40,7 @@ pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
-/// For [`FakeRegistry::fault`]: every time.
+/// For [`FakeRegistry::fault`]: no limit.
 pub const ALWAYS: usize = usize::MAX;
 
 /// The registry.
@@ -59,53 +59,53 @@ impl Drop for Server {
     }
 }
 
-/// What goes wrong instead of, or with, the right answer.
+/// A fault in place of the correct reply, or added to it.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// This status and no body.
+    /// This status without a body.
     Status(u16),
-    /// This status, this header, no body.
+    /// This status and header, without a body.
     StatusWith(u16, &'static str, String),
-    /// A page for people.
+    /// An HTML page with this status.
     Html(u16),
-    /// This JSON, without the headers of a registry.
+    /// This status and JSON, without registry headers.
     Json(u16, Value),
-    /// No answer, ever.
+    /// No reply, ever.
     Hang,
-    /// The right answer, but not before somebody notifies.
+    /// The correct reply, delayed until notified.
     Hold(Arc<Notify>),
-    /// The connection breaks off.
+    /// The connection is closed without a reply.
     Drop,
-    /// Half of the right body under the `Content-Length` of the whole.
+    /// Half of the correct body, with the `Content-Length` of the whole.
     Truncated,
-    /// The right head, then a byte now and then, without end.
+    /// The correct head, then single bytes at intervals, without end.
     Trickle,
-    /// The right head, then bytes without end, as fast as they go.
+    /// The correct head, then bytes without end, at full speed.
     Endless,
-    /// The right head, another body.
+    /// The correct head with another body.
     WrongBytes,
-    /// The right answer without `Docker-Content-Digest`.
+    /// The correct reply without `Docker-Content-Digest`.
     NoDigestHeader,
-    /// The right answer with this header.
+    /// The correct reply with this header.
     Header(&'static str, String),
-    /// The right answer with this `Link`.
+    /// The correct reply with this `Link`.
     Link(String),
-    /// A listing page of one new name, and a link to the next such page.
+    /// A listing page with one new name, and a link to the next such page.
     EndlessPages,
     /// A redirect to this URL.
     Redirect(String),
 }
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: Method,
     pub path: String,
-    /// Empty for none.
+    /// Empty if absent.
     pub query: String,
     pub authorization: Option<String>,
     pub headers: HeaderMap,
-    /// Empty for none.
+    /// Empty if absent.
     pub body: Bytes,
 }
 
@@ -134,7 +134,7 @@ impl Seen {
     pub fn is_token(&self) -> bool {
         self.path == "/token" || self.path == "/jwt/auth"
     }
-    /// A parameter of the query.
+    /// A query parameter.
     pub fn parameter(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
@@ -163,7 +163,7 @@ impl Image {
         self.labels[key] = value.into();
         self
     }
-    /// An annotation of the manifest.
+    /// Sets an annotation of the manifest.
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations[key] = value.into();
         self
@@ -172,17 +172,17 @@ impl Image {
         self.platform = [os.to_owned(), architecture.to_owned()];
         self
     }
-    /// Docker schema 2 instead of OCI.
+    /// Uses Docker's schema 2 media types instead of OCI.
     pub fn docker(mut self) -> Self {
         self.docker = true;
         self
     }
 }
 
-/// Repositories, their tags and the tags' digests.
+/// Tags and their digests by repository.
 pub type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 
-/// An answer that can be given more than once.
+/// A reply that can be cloned.
 #[derive(Clone, Debug)]
 pub struct Own {
     pub status: u16,
@@ -207,22 +207,22 @@ impl From<Own> for Response {
     }
 }
 
-/// An interface that only some kinds of registries have: answers what it knows of; `None` leaves it to others.
+/// A vendor's API: replies to the requests that it knows; `None` passes a request on.
 type Interface = dyn FnMut(&Seen, &Repositories) -> Option<Response> + Send;
 
 #[derive(Clone)]
 struct Served {
     interface: Arc<Mutex<Interface>>,
-    /// Whether it is asked only by who is logged in as for `/v2/`.
+    /// Whether it requires the login of `/v2/`.
     to_members: bool,
 }
 
-/// What an interface of the registry itself knows of it, without keeping it alive.
+/// A weak reference to the registry, for a vendor's API.
 #[derive(Clone)]
 pub struct Peek(Weak<Shared>);
 
 impl Peek {
-    /// The digest of the config of an image that is no index.
+    /// The config digest of an image (not an index).
     pub fn config_of(&self, digest: &str) -> Option<String> {
         let shared = self.0.upgrade()?;
         let inner = shared.inner.lock().expect("no panic");
@@ -243,16 +243,16 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     repositories: Repositories,
-    /// Interfaces beside `/v2/`; the last that answers counts.
+    /// Vendors' APIs beside `/v2/`; the last one that replies wins.
     interfaces: Vec<Served>,
-    /// What listings of kinds that tell it say of a repository's state.
+    /// State of repositories in listings, for vendors whose listings contain it.
     signals: HashMap<String, String>,
-    /// Paths below which other registries lie.
+    /// Other registries below path prefixes.
     mounts: Vec<(String, Arc<Shared>)>,
     manifests: HashMap<String, (String, Bytes)>,
     blobs: HashMap<String, Bytes>,
     auth: Auth,
-    /// What `/token` serves.
+    /// The token service at `/token`.
     desk: Option<Arc<TokenDesk>>,
     most_names: Option<usize>,
     no_links: bool,
@@ -264,10 +264,10 @@ struct Inner {
     pages_made: usize,
 }
 
-/// Requests whose answers have names.
+/// Requests whose replies have an `ETag`.
 struct Named {
     matches: Box<dyn Fn(&Seen) -> bool + Send>,
-    /// Told of each answer that is sent in full.
+    /// Called for each reply with a body.
     sent: Box<dyn Fn() + Send>,
 }
 
@@ -289,7 +289,7 @@ enum Auth {
 }
 
 impl FakeRegistry {
-    /// An open, empty registry on a free port.
+    /// An empty registry without authentication on a free port.
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound address");
@@ -315,7 +315,7 @@ impl FakeRegistry {
 
     // --- content
 
-    /// Adds an image under a tag; gives the manifest's digest.
+    /// Adds an image under a tag; returns the manifest's digest.
     pub fn push(&self, repository: &str, tag: &str, image: &Image) -> String {
         let digest = self.add(image);
         self.tag(repository, tag, &digest);
@@ -343,7 +343,7 @@ impl FakeRegistry {
         self.push_manifest(repository, tag, &index)
     }
 
-    /// Adds something that is no image: a manifest whose config is of this type.
+    /// Adds an artifact: a manifest with this config type.
     pub fn push_artifact(&self, repository: &str, tag: &str, config_type: &str) -> String {
         let config = json!({"mediaType": config_type, "digest": self.add_blob(b"{}"), "size": 2});
         let manifest = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": []});
@@ -371,17 +371,17 @@ impl FakeRegistry {
         digest
     }
 
-    /// The JSON of a manifest.
+    /// A manifest, parsed.
     pub fn manifest_of(&self, digest: &str) -> Value {
         serde_json::from_slice(&self.inner().manifests[digest].1).expect("a manifest is JSON")
     }
 
-    /// The JSON of a blob.
+    /// A blob, parsed as JSON.
     pub fn blob_of(&self, digest: &str) -> Value {
         serde_json::from_slice(&self.inner().blobs[digest]).expect("a blob that is JSON")
     }
 
-    /// Points a tag to a digest, there or not.
+    /// Points a tag at a digest, which need not exist.
     pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
         self.inner().repositories.entry(repository.to_owned()).or_default().insert(tag.to_owned(), digest.to_owned());
     }
@@ -405,12 +405,12 @@ impl FakeRegistry {
         self.inner().manifests.remove(digest);
     }
 
-    /// Serves an interface of a kind of registry too, beside and before `/v2/`, to everybody.
+    /// Adds a vendor's API beside and before `/v2/`, without authentication.
     pub fn serve<R: Into<Response>>(&self, interface: impl FnMut(&Seen, &Repositories) -> Option<R> + Send + 'static) {
         self.serve_interface(interface, false);
     }
 
-    /// The same, to those who are logged in as `/v2/` wants it.
+    /// The same, with the login of `/v2/`.
     pub fn serve_to_members<R: Into<Response>>(
         &self,
         interface: impl FnMut(&Seen, &Repositories) -> Option<R> + Send + 'static,
@@ -427,18 +427,18 @@ impl FakeRegistry {
         self.inner().interfaces.push(Served { interface, to_members });
     }
 
-    /// Names the answers to requests that match (`ETag`), and says 304 to who knows the name. Calls `sent` for each answer
-    /// that is sent in full.
+    /// Adds an `ETag` to replies to matching requests, and replies 304 to `If-None-Match`. Calls `sent` for each reply
+    /// with a body.
     pub fn serve_named(&self, matches: impl Fn(&Seen) -> bool + Send + 'static, sent: impl Fn() + Send + 'static) {
         self.inner().named.push(Named { matches: Box::new(matches), sent: Box::new(sent) });
     }
 
-    /// What listings say of a repository's state from now on, for kinds that tell it.
+    /// Sets the state of a repository in listings, for vendors whose listings contain it.
     pub fn signal(&self, repository: &str, word: &str) {
         self.inner().signals.insert(repository.to_owned(), word.to_owned());
     }
 
-    /// For interfaces that tell more than tags and digests.
+    /// For vendors' APIs that need more than tags and digests.
     pub fn peek(&self) -> Peek {
         Peek(Arc::downgrade(&self.shared))
     }
@@ -453,14 +453,14 @@ impl FakeRegistry {
         self.inner().auth = Auth::Basic(basic(username, password));
     }
 
-    /// Wants tokens that `service` (itself or another) gives; to everybody, or for a name and password. Each token is
-    /// good for one scope, and the challenge's own scope is a placeholder.
+    /// Requires tokens of `service` (this or another registry); issued to everybody, or for a name and password. Each
+    /// token is valid for one scope, and the challenge's own scope is a placeholder.
     pub fn require_bearer(&self, service: &FakeRegistry, login: Option<(&str, &str)>) {
         self.require_bearer_with(&format!("{}/token", service.url()), service, login, json!({}));
     }
 
-    /// As [`FakeRegistry::require_bearer`], with the realm as it stands in the challenge, and more keys for the
-    /// service's answers (`expires_in`, or `"access_token": true` for the token's other name).
+    /// Like [`FakeRegistry::require_bearer`], with this realm in the challenge, and additional keys in the service's
+    /// replies (`expires_in`, or `"access_token": true` for the token under that key).
     pub fn require_bearer_with(&self, realm: &str, service: &FakeRegistry, login: Option<(&str, &str)>, answer: Value) {
         let login = login.map(|(username, password)| basic(username, password));
         let desk = Arc::new(TokenDesk::new(login, answer));
@@ -468,15 +468,14 @@ impl FakeRegistry {
         self.inner().auth = Auth::Bearer { realm: realm.to_owned(), desk };
     }
 
-    /// Makes all tokens given so far worthless.
+    /// Revokes all issued tokens.
     pub fn revoke_tokens(&self) {
         if let Auth::Bearer { desk, .. } = &self.inner().auth {
             desk.revoke();
         }
     }
 
-    /// Gives and takes tokens as this make of registry does, whose token service [`FakeRegistry::require_bearer`] has
-    /// named.
+    /// Makes the token service behave like this vendor's; call [`FakeRegistry::require_bearer`] first.
     pub fn tokens_as(&self, habit: TokenHabit) {
         match &self.inner().auth {
             Auth::Bearer { desk, .. } => *desk.habit.lock().expect("no panic") = habit,
@@ -486,26 +485,26 @@ impl FakeRegistry {
 
     // --- listings
 
-    /// Answers 400 to who asks for more names on a page.
+    /// Replies 400 to requests for more names per page.
     pub fn cap_pages(&self, names: usize) {
         self.inner().most_names = Some(names);
     }
 
-    /// Leaves out `Link`, as some do.
+    /// Omits `Link`, as some registries do.
     pub fn leave_out_links(&self) {
         self.inner().no_links = true;
     }
 
     // --- more than `/v2/`
 
-    /// Serves another registry below a path, without telling it: its links lack the path.
+    /// Serves another registry below a path; its links lack the path.
     pub fn mount(&self, path: &str, other: &FakeRegistry) {
         self.inner().mounts.push((path.to_owned(), Arc::clone(&other.shared)));
     }
 
     // --- faults and what was seen
 
-    /// Does this instead, for the next `times` requests that match. The first fault that matches wins.
+    /// Replaces the reply to the next `times` matching requests. The first matching fault wins.
     pub fn fault(&self, matches: impl Fn(&Seen) -> bool + Send + 'static, times: usize, fault: Fault) {
         self.inner().faults.push(Armed { matches: Box::new(matches), times, fault });
     }
@@ -523,12 +522,12 @@ impl FakeRegistry {
         self.inner().log.clear();
     }
 
-    /// How many of the logged requests match.
+    /// Number of logged requests that match.
     pub fn count(&self, matches: impl Fn(&Seen) -> bool) -> usize {
         self.inner().log.iter().filter(|seen| matches(seen)).count()
     }
 
-    /// Most requests that were under way at once.
+    /// Maximum of concurrent requests.
     pub fn peak(&self) -> usize {
         self.inner().peak
     }
@@ -540,7 +539,7 @@ impl FakeRegistry {
     }
 }
 
-/// A child of an index. Platform as `os/architecture`; empty for none.
+/// A child of an index. `platform` is `os/architecture`, or empty for none.
 pub fn child(digest: &str, platform: &str) -> Value {
     let mut child = json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": 1});
     if let Some((os, architecture)) = platform.split_once('/') {
@@ -557,7 +556,7 @@ pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
-/// Counts a request as under way until it goes.
+/// Counts a request as active until it is dropped.
 struct Flight(Arc<Shared>);
 
 impl Drop for Flight {
@@ -611,7 +610,7 @@ async fn name(shared: &Shared, seen: &Seen, response: Response) -> Response {
     with(Response::from_parts(head, Body::from(body)), "etag", &etag)
 }
 
-/// What an interface of its kind answers. Called without the lock, so that it may look into the registry.
+/// The reply of a vendor's API. Called without the lock, so that it can access the registry.
 fn special(shared: &Shared, seen: &Seen) -> Option<Response> {
     let (interfaces, repositories) = {
         let inner = shared.inner.lock().expect("no panic");
@@ -739,7 +738,7 @@ impl Inner {
         }
     }
 
-    /// The 401 for who does not show what this registry wants.
+    /// The 401 if credentials or token are missing or wrong.
     fn refuse(&self, seen: &Seen, path: &str) -> Option<Response> {
         let shown = seen.authorization.as_deref();
         let challenge = match &self.auth {
@@ -770,7 +769,7 @@ impl Inner {
 }
 
 fn scope_of(path: &str) -> String {
-    // No repository begins so; nor is there one of no name.
+    // Repository names never begin so, and are never empty.
     if path.starts_with('_') || path.ends_with("_catalog") || path == "tags/list" {
         return "registry:catalog:*".to_owned();
     }
@@ -802,7 +801,7 @@ pub fn with(mut response: Response, name: &'static str, value: &str) -> Response
     response
 }
 
-/// These bytes of the body, then the connection breaks.
+/// Sends these bytes of the body, then breaks the connection.
 fn broken(response: Response, bytes: Bytes) -> Response {
     let (parts, _) = response.into_parts();
     let body = stream::iter([Ok(bytes), Err(std::io::Error::other("broken on purpose"))]);

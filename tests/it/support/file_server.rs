@@ -1,4 +1,4 @@
-//! A server of files that does what it is told, right or wrong, byte by byte.
+//! A file server with scripted replies, byte by byte.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,28 +9,28 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What a request gets.
+/// A scripted reply.
 #[derive(Clone, Debug)]
 pub struct Answer {
     bytes: Vec<u8>,
     then: Then,
-    /// How long it takes.
+    /// Delay before the reply.
     late: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Then {
     Close,
-    /// The connection breaks, as when a machine dies.
+    /// The connection is reset, as when a machine fails.
     Reset,
-    /// Nothing more comes, and nothing less.
+    /// Nothing more is sent, and the connection stays open.
     Silence,
-    /// The last piece again and again, as one chunk each.
+    /// The last piece is repeated forever, one chunk each.
     Endless,
 }
 
 impl Answer {
-    /// With its length, and more headers: each ends with a line break.
+    /// With `Content-Length` and additional headers, each ending with a line break.
     pub fn new(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}Connection: close\r\n\r\n", body.len());
@@ -50,29 +50,29 @@ impl Answer {
         Self { bytes: bytes.as_ref().to_vec(), then: Then::Close, late: Duration::ZERO }
     }
 
-    /// Chunks that never end.
+    /// An endless chunked body.
     pub fn endless() -> Self {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         Self { then: Then::Endless, ..Self::raw(head) }
     }
 
-    /// Breaks the connection after it.
+    /// Resets the connection after the bytes.
     pub fn and_reset(self) -> Self {
         Self { then: Then::Reset, ..self }
     }
 
-    /// Comes so much later.
+    /// Delays the reply.
     pub fn and_late(self, late: Duration) -> Self {
         Self { late, ..self }
     }
 
-    /// Says nothing more after it.
+    /// Keeps the connection open after the bytes.
     pub fn and_silence(self) -> Self {
         Self { then: Then::Silence, ..self }
     }
 }
 
-/// On a port of its own; ends when dropped.
+/// A server on its own port; stopped on drop.
 pub struct FileServer {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
@@ -81,9 +81,9 @@ pub struct FileServer {
 
 #[derive(Default)]
 struct Shared {
-    /// By path with query: the next answers, of which the last stays.
+    /// Next replies by path with query; the last one is repeated.
     answers: HashMap<String, Vec<Answer>>,
-    /// The heads of all requests.
+    /// Heads of all requests.
     seen: Vec<String>,
 }
 
@@ -101,14 +101,14 @@ impl FileServer {
         let state = shared.clone();
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Whoever hangs up in the middle is no failure of ours.
+                // Errors are ignored: a client may disconnect at any time.
                 tokio::spawn(serve(stream, state.clone()));
             }
         });
         Self { address, shared, server }
     }
 
-    /// What a path gets: the first request the first answer, and so on; the last answer stays.
+    /// Scripts the replies for a path: one for each request; the last one is repeated.
     pub fn put(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
         let answers = answers.into_iter().collect();
         self.shared.lock().expect("no one panics with it").answers.insert(path.to_owned(), answers);
@@ -122,7 +122,7 @@ impl FileServer {
         self.address.port()
     }
 
-    /// The heads of the requests so far.
+    /// Heads of the requests so far.
     pub fn seen(&self) -> Vec<String> {
         self.shared.lock().expect("no one panics with it").seen.clone()
     }
@@ -142,12 +142,12 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Re
         if answers.len() > 1 { Some(answers.remove(0)) } else { answers.first().cloned() }
     };
     let answer = answer.unwrap_or_else(|| Answer::new("404 Not Found", "", "nothing here"));
-    tokio::time::sleep(answer.late).await; // because it was told to be late
+    tokio::time::sleep(answer.late).await; // because the delay is scripted
     stream.write_all(&answer.bytes).await?;
     match answer.then {
         Then::Close => stream.shutdown().await,
         Then::Reset => stream.set_zero_linger(),
-        // Until the other side hangs up.
+        // Until the client disconnects.
         Then::Silence => stream.read_u8().await.map(drop),
         Then::Endless => loop {
             stream.write_all(format!("400\r\n{}\r\n", "x".repeat(0x400)).as_bytes()).await?;

@@ -17,7 +17,7 @@ pub type Labels<'a> = &'a [(&'a str, &'a str)];
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const CREATED: &str = "2024-01-01T00:00:00Z";
 
-/// Which dialect of media types the manifests speak.
+/// Media types of the manifests.
 struct MediaTypes {
     index: &'static str,
     manifest: &'static str,
@@ -40,8 +40,8 @@ const DOCKER: MediaTypes = MediaTypes {
     layer: "application/vnd.docker.image.rootfs.diff.tar",
 };
 
-/// An image layout in memory. References are `repository:tag` or any other text; each method returns the digest that
-/// the reference points at.
+/// An image layout in memory. References are `repository:tag` or any other text; methods return the digest of the
+/// reference.
 pub struct LayoutBuilder {
     types: &'static MediaTypes,
     blobs: BTreeMap<String, Vec<u8>>,
@@ -50,12 +50,12 @@ pub struct LayoutBuilder {
 }
 
 impl LayoutBuilder {
-    /// Images as the OCI image specification has them.
+    /// OCI media types.
     pub fn oci() -> Self {
         Self { types: &OCI, blobs: BTreeMap::new(), entries: Vec::new() }
     }
 
-    /// The same images with Docker's schema 2 media types. Legal in a layout, but skopeo only reads OCI ones from it.
+    /// The same images with Docker's schema 2 media types. Allowed in a layout, but skopeo reads only OCI ones from it.
     pub fn docker() -> Self {
         Self { types: &DOCKER, ..Self::oci() }
     }
@@ -66,7 +66,7 @@ impl LayoutBuilder {
         self.name(reference, manifest)
     }
 
-    /// An image for linux/amd64 that has no name.
+    /// An image for linux/amd64 without a reference.
     pub fn unnamed_image(&mut self, labels: Labels) -> String {
         let manifest = self.platform_image("linux/amd64", labels);
         let digest = manifest["digest"].as_str().expect("a digest").to_owned();
@@ -92,7 +92,7 @@ impl LayoutBuilder {
         self.named_index(reference, children)
     }
 
-    /// A manifest whose config is no image's, as Helm charts and signatures have it.
+    /// A manifest whose config is not an image's, as for Helm charts and signatures.
     pub fn artifact(&mut self, reference: &str) -> String {
         let config = self.blob("application/vnd.cncf.helm.config.v1+json", br#"{"name":"chart","version":"1.0.0"}"#);
         let layer = self.blob("application/vnd.cncf.helm.chart.content.v1.tar", &tar());
@@ -111,7 +111,7 @@ impl LayoutBuilder {
         head.into_iter().chain(blobs).collect()
     }
 
-    /// Writes the layout into a folder, which is made when it is missing.
+    /// Writes the layout to a folder, which is created if missing.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         for (path, bytes) in self.files() {
             let path = folder.join(path);
@@ -141,7 +141,7 @@ impl LayoutBuilder {
         self.platform_manifest(platform, labels, layer)
     }
 
-    /// Config and manifest of an image around one layer. Returns a descriptor with its platform.
+    /// Config and manifest of an image with one layer. Returns a descriptor with its platform.
     fn platform_manifest(&mut self, platform: &str, labels: Labels, layer: Value) -> Value {
         let labels: BTreeMap<_, _> = labels.iter().copied().collect();
         let platform = platform_object(platform);
@@ -183,7 +183,7 @@ impl LayoutBuilder {
         descriptor
     }
 
-    /// Enters a descriptor into `index.json`.
+    /// Adds a descriptor to `index.json`.
     fn name(&mut self, reference: &str, mut descriptor: Value) -> String {
         assert!(self.digest(reference).is_none(), "{reference} is already in the layout");
         let digest = descriptor["digest"].as_str().expect("every descriptor has a digest").to_owned();

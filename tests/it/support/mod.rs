@@ -1,4 +1,4 @@
-//! What the tests stand on: images to find, registries to find them in, and the program itself.
+//! Test support: images, registries, engines, databases, and the program itself.
 
 pub mod app;
 pub mod contract;
@@ -26,7 +26,7 @@ use std::process::Command;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Standard output of a program that must succeed.
+/// Standard output of a program; panics if it fails.
 pub fn output(command: &mut Command) -> Vec<u8> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
@@ -36,7 +36,7 @@ pub fn output(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// Makes a key and a certificate that nobody else signed, for two days; both are left in the files.
+/// Makes a key and a self-signed certificate, valid for two days; both are left in the files.
 pub fn self_signed(key_file: &Path, certificate_file: &Path) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let mut openssl = Command::new("openssl");
     openssl.args("req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 2 -keyout".split(' ')).arg(key_file);

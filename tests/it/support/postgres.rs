@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-/// An empty database of one test's own.
+/// An empty database for one test.
 pub struct TestDatabase {
     admin: PgConnectOptions,
     name: String,
 }
 
-/// Makes one.
+/// Creates a database.
 ///
 /// # Panics
-/// When there is no server to make it on.
+/// If there is no server.
 pub async fn database() -> TestDatabase {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let admin: PgConnectOptions = admin_url().parse().expect("SILO_TEST_DATABASE_URL is an address of PostgreSQL");
@@ -22,8 +22,8 @@ pub async fn database() -> TestDatabase {
     let mut connection = PgConnection::connect_with(&admin).await.unwrap_or_else(|why| {
         panic!("no PostgreSQL at SILO_TEST_DATABASE_URL ({why}): run tests/run, which starts one")
     });
-    // What a killed process with the same id left behind is nobody's. Nobody is ever connected to template0, so many
-    // tests can copy it at once.
+    // Removes a database left by a killed process with the same id. template0 has no connections, so many tests can
+    // copy it at once.
     for statement in ["DROP DATABASE IF EXISTS", "CREATE DATABASE"] {
         let template = if statement.starts_with("CREATE") { "TEMPLATE template0" } else { "" };
         connection.execute(AssertSqlSafe(format!("{statement} {name} {template}"))).await.expect("a fresh database");
@@ -38,17 +38,17 @@ fn admin_url() -> String {
 }
 
 impl TestDatabase {
-    /// Its address, as `DATABASE_URL` takes it.
+    /// The address for `DATABASE_URL`.
     pub fn url(&self) -> String {
         self.options().to_url_lossy().into()
     }
 
-    /// For a look behind the store's back.
+    /// For direct access to the database.
     pub fn options(&self) -> PgConnectOptions {
         self.admin.clone().database(&self.name)
     }
 
-    /// Cuts everybody off, and lets nobody in.
+    /// Terminates all connections, and refuses new ones.
     pub async fn close(&self) {
         self.allow(false).await;
         let mut connection = PgConnection::connect_with(&self.admin).await.expect("the server answers");
@@ -56,7 +56,7 @@ impl TestDatabase {
         connection.execute(AssertSqlSafe(all)).await.expect("whoever is connected is cut off");
     }
 
-    /// After [`TestDatabase::close`].
+    /// Allows connections again, after [`TestDatabase::close`].
     pub async fn open(&self) {
         self.allow(true).await;
     }
@@ -69,7 +69,8 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
-    /// Also when the test failed; whoever is still connected is cut off. What cannot be dropped goes with the server.
+    /// Also after a failed test; open connections are terminated. A database that cannot be dropped goes with the
+    /// server.
     fn drop(&mut self) {
         let (admin, name) = (self.admin.clone(), self.name.clone());
         let drop_it = move || {

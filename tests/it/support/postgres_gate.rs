@@ -1,5 +1,5 @@
-//! A gate before PostgreSQL: lets connections through, holds back every byte as a server does that is frozen, or refuses
-//! everybody as one does that is gone.
+//! A proxy in front of PostgreSQL: passes connections through, holds back every byte like a frozen server, or refuses
+//! connections like a stopped one.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl GatedDatabase {
         Self { database, port, state }
     }
 
-    /// The address of the gate.
+    /// The gate's address, as a database URL.
     pub fn url(&self) -> String {
         let options = self.database.options();
         let (host, port) = (options.get_host(), options.get_port());
@@ -73,7 +73,7 @@ async fn keep(mut listener: TcpListener, port: u16, server: (String, u16), mut g
     }
 }
 
-/// `None` when the test is over.
+/// `None` if the test is over.
 async fn wait_for(gate: &mut watch::Receiver<Gate>, is_so: impl Fn(Gate) -> bool) -> Option<()> {
     gate.wait_for(|state| is_so(*state)).await.ok().map(drop)
 }

@@ -1,7 +1,7 @@
-//! The program itself as a child process: started as an operator starts it, asked over HTTP and by its own commands.
+//! The program as a child process: started as an operator starts it, and used over HTTP and by its own commands.
 //!
-//! Each has a folder and an environment of its own, so that nothing of this machine's gets in. Dropping it kills the
-//! child, by its handle, and removes the folder.
+//! Each has its own folder and environment, isolated from this machine's. Dropping it kills the child, by its handle,
+//! and removes the folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,21 +20,21 @@ use tempfile::TempDir;
 
 use super::postgres::{self, TestDatabase};
 
-/// How long anything here may take before the test says that it hangs. Nothing takes a second on an idle machine.
+/// Timeout of waits in tests. Nothing takes a second on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// The first admin's password, unless a test takes it away.
+/// The first admin's password, unless a test removes it.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// The welcome ends with this command.
 const LAST_OF_WELCOME: &str = "  silo search ";
 
-/// Which database.
+/// The database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// Stamps one scenario, an `async fn` that takes an [`Engine`], onto both.
+/// Makes two tests of each scenario, an `async fn` that takes an [`Engine`]: one per engine.
 macro_rules! on_both {
     ($($scenario:ident),+ $(,)?) => {$(
         mod $scenario {
@@ -54,37 +54,37 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// What a process is started with.
+/// Configuration of a process.
 pub struct Setup {
     folder: TempDir,
     database: Option<Arc<TestDatabase>>,
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
-    /// As whom it runs; `None`: as this process.
+    /// The user id; `None`: as this process.
     user: Option<u32>,
 }
 
-/// A service.
+/// A running service.
 pub struct Silo {
     setup: Setup,
     child: Option<Child>,
-    /// What it printed to say that it runs.
+    /// The welcome that it printed.
     pub welcome: String,
     url: String,
     token: String,
     http: reqwest::Client,
 }
 
-/// How a program ended.
+/// Result of a program.
 #[derive(Debug)]
 pub struct Exit {
-    /// `None`: by a signal.
+    /// `None`: ended by a signal.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// An answer; the body is null when it is empty, and a text when it is not JSON.
+/// A reply; the body is null if it is empty, and a string if it is not JSON.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -92,7 +92,7 @@ pub struct Reply {
 }
 
 impl Setup {
-    /// On SQLite. Scans come only when asked for.
+    /// On SQLite, with scans only on request.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the service");
         let environment = [("SILO_ADMIN_PASSWORD", PASSWORD), ("SILO__SCAN__SCHEDULE", "off")];
@@ -102,7 +102,7 @@ impl Setup {
         setup.env("SILO_DATA", data)
     }
 
-    /// As on a machine where nobody has set anything.
+    /// Without any configuration.
     fn bare() -> Self {
         Self::new().without("SILO_ADMIN_PASSWORD").without("SILO__SCAN__SCHEDULE")
     }
@@ -117,7 +117,7 @@ impl Setup {
         setup
     }
 
-    /// The same in a folder of its own: another process on the same database.
+    /// The same with another folder: another process on the same database.
     pub fn beside(&self) -> Self {
         let other = Self::new();
         let mut environment = self.environment.clone();
@@ -125,27 +125,27 @@ impl Setup {
         Self { environment, database: self.database.clone(), arguments: self.arguments.clone(), ..other }
     }
 
-    /// The address of its PostgreSQL database, if it has one.
+    /// The address of the PostgreSQL database, if any.
     pub fn database_url(&self) -> Option<String> {
         self.database.as_ref().map(|database| database.url())
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
         self
     }
 
-    /// Takes a variable away.
+    /// Removes an environment variable.
     pub fn without(mut self, name: &str) -> Self {
         self.environment.remove(name);
         self
     }
 
-    /// Runs it as a user who has no name here and is in no group. The folder becomes theirs.
+    /// Runs it as a user id without a name or groups. The folder's owner is changed to it.
     pub fn run_by(mut self, user: u32) -> Self {
         std::os::unix::fs::chown(self.folder.path(), Some(user), Some(user)).expect("the tests are run as root");
-        // A link or copy where they reach it: the checkout may be in somebody's private folder.
+        // A link or copy in a folder that the user can access: the checkout may be private.
         let (built, own) = (env!("CARGO_BIN_EXE_silo"), self.program());
         fs::hard_link(built, &own).or_else(|_| fs::copy(built, &own).map(drop)).expect("a program of its own");
         self.user = Some(user);
@@ -161,17 +161,17 @@ impl Setup {
         self
     }
 
-    /// Gives up after three seconds: soon, but not before an answer comes on a busy machine.
+    /// Sets a request timeout of three seconds: short, but long enough for a reply on a busy machine.
     pub fn impatient(self) -> Self {
         self.env("SILO__SCAN__REQUEST_TIMEOUT_SECONDS", 3).env("SILO__SCAN__TRIES", 1)
     }
 
-    /// Where its data are. Made by the service.
+    /// The data folder, created by the service.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Starts it. Returns when it listens.
+    /// Starts the service. Returns when it listens.
     pub async fn start(self) -> Silo {
         let http = reqwest::Client::builder().no_proxy().no_gzip().timeout(PATIENCE);
         silo::registry::install_tls();
@@ -187,7 +187,7 @@ impl Setup {
         silo
     }
 
-    /// Starts what must not start.
+    /// Starts a service that must fail to start.
     pub async fn start_error(&self) -> Exit {
         match self.launch().await {
             Err(exit) => exit,
@@ -198,7 +198,7 @@ impl Setup {
         }
     }
 
-    /// The program with this environment, and nothing else of ours.
+    /// The program with this environment only.
     pub fn command(&self) -> Command {
         let mut command = match self.user {
             None => Command::new(env!("CARGO_BIN_EXE_silo")),
@@ -273,7 +273,7 @@ impl Silo {
         self.setup.data()
     }
 
-    /// Changes something behind its back.
+    /// Changes the database directly.
     pub async fn change_database(&self, statement: &'static str) {
         match &self.setup.database {
             Some(database) => {
@@ -289,17 +289,17 @@ impl Silo {
         }
     }
 
-    /// A folder of the test's own that lives as long.
+    /// The test's temporary folder.
     pub fn folder(&self) -> &Path {
         self.setup.folder.path()
     }
 
-    /// Everything that it logged so far, over all its lives.
+    /// Its whole log, over all restarts.
     pub fn log(&self) -> String {
         fs::read_to_string(self.setup.log()).unwrap_or_default()
     }
 
-    /// The most memory that it has had at once, bytes.
+    /// Its peak memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let pid = self.child.as_ref().map(Child::id).expect("it runs");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
@@ -307,7 +307,7 @@ impl Silo {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
-    /// A token.
+    /// Logs in, and returns the token.
     pub async fn login(&self, user: &str, password: &str) -> String {
         let reply = self.post("/api/v1/login", json!({"username": user, "password": password})).await;
         reply.expect(200)["token"].as_str().expect("a login gives a token").to_owned()
@@ -343,12 +343,12 @@ impl Silo {
         Reply { status, body }
     }
 
-    /// Runs a command as the admin's shell would: with the server's address, a token, and the data folder beside it.
+    /// Runs a command with the server's address, a token and the data folder, as the admin would.
     pub async fn cli(&self, arguments: &[&str]) -> Exit {
         self.cli_with(arguments, &[], "").await
     }
 
-    /// As [`Silo::cli`], with more (or other) environment, and something on standard input.
+    /// Like [`Silo::cli`], with additional environment variables, and with standard input.
     pub async fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Exit {
         let mut command = self.setup.command();
         command.env("SILO_URL", &self.url).env("SILO_TOKEN", &self.token);
@@ -356,7 +356,7 @@ impl Silo {
         finish(command, input).await
     }
 
-    /// Starts a command as [`Silo::cli`], and goes on.
+    /// Starts a command like [`Silo::cli`], without waiting.
     pub fn cli_started(&self, arguments: &[&str]) -> Running {
         let mut command = self.setup.command();
         command.env("SILO_URL", &self.url).env("SILO_TOKEN", &self.token).args(arguments);
@@ -364,7 +364,7 @@ impl Silo {
         Running(Some(command.spawn().expect("the program can be started")))
     }
 
-    /// Runs a shell command in its folder, which is its user's home, too; `silo` is this program.
+    /// Runs a shell script in its folder, which is also HOME; `silo` is this program.
     pub async fn shell(&self, script: &str) -> Exit {
         let mut command = Command::new("bash");
         let script = format!("silo() {{ '{}' \"$@\"; }}\n{script}", env!("CARGO_BIN_EXE_silo"));
@@ -373,16 +373,16 @@ impl Silo {
         finish(command, "").await
     }
 
-    /// Asks it to stop (SIGTERM), and waits for its end.
+    /// Stops it with SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> Exit {
         let mut child = self.child.take().expect("it runs");
-        // Not waited for yet, so the number is still our child's.
+        // The child is not reaped yet, so its process id is still valid.
         super::output(Command::new("kill").args(["-TERM", &child.id().to_string()]));
         let code = ended(&mut child).await;
         Exit { code, stdout: self.welcome.clone(), stderr: self.log() }
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
@@ -394,14 +394,14 @@ impl Silo {
         self.launch().await;
     }
 
-    /// Starts another process with the same environment and data, which must not start.
+    /// Starts another process with the same environment and data, which must fail to start.
     pub async fn second_start_error(&self) -> Exit {
         self.setup.start_error().await
     }
 
     // --- what most tests do
 
-    /// Adds a registry; its id.
+    /// Adds a registry; returns its id.
     pub async fn add(&self, name: &str, url: &str) -> i64 {
         self.add_with(json!({"name": name, "url": url})).await
     }
@@ -410,24 +410,24 @@ impl Silo {
         self.post("/api/v1/registries", form).await.expect(201)["id"].as_i64().expect("a number")
     }
 
-    /// Asks for a scan; its id.
+    /// Requests a scan; returns its id.
     pub async fn request_scan(&self, registry: i64) -> i64 {
         let reply = self.post(&format!("/api/v1/registries/{registry}/scans"), Value::Null).await;
         reply.expect(202)["id"].as_i64().expect("a number")
     }
 
-    /// Scans a registry to the end; the scan.
+    /// Scans a registry to the end; returns the scan.
     pub async fn scan(&self, registry: i64) -> Value {
         let id = self.request_scan(registry).await;
         self.ended(id).await
     }
 
-    /// A scan when it is over.
+    /// Waits for a scan's end.
     pub async fn ended(&self, id: i64) -> Value {
         self.scan_when(id, |scan| scan["finishedAt"].is_string()).await
     }
 
-    /// A scan when it looks so.
+    /// Waits until a scan fulfils a condition.
     pub async fn scan_when(&self, id: i64, looks_so: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
@@ -436,11 +436,11 @@ impl Silo {
                 return scan;
             }
             assert!(started.elapsed() < PATIENCE, "it does not come to that: {scan:#}\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP only answers when asked
+            tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP has to be polled
         }
     }
 
-    /// The problems of a scan: code, `repository:tag` (or less) and message.
+    /// The problems of a scan: code, `repository:tag` (or a part of it) and message.
     pub async fn problems(&self, scan: &Value) -> Vec<[String; 3]> {
         let page = self.get(&format!("/api/v1/scans/{}/problems?limit=100", scan["id"])).await.expect(200);
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -451,12 +451,12 @@ impl Silo {
         page["items"].as_array().expect("a list").iter().map(row).collect()
     }
 
-    /// The images that match, best first, as `/api/v1/search` tells them.
+    /// The matching images of `/api/v1/search`, best first.
     pub async fn images(&self, words: &str) -> Vec<Value> {
         self.search(words, "image").await
     }
 
-    /// The jobs that match, best first.
+    /// The matching jobs, best first.
     pub async fn jobs(&self, words: &str) -> Vec<Value> {
         self.search(words, "job").await
     }
@@ -467,7 +467,7 @@ impl Silo {
         page["items"].as_array().expect("a list").clone()
     }
 
-    /// All images as the catalogue lists them, with ids: what must stay as it is when something goes wrong.
+    /// All images and jobs of the catalogue, with ids: to check that a failure changed nothing.
     pub async fn catalogue(&self) -> Value {
         let (images, jobs) = (self.get("/images").await.expect(200), self.get("/jobs").await.expect(200));
         json!({"images": images, "jobs": jobs})
@@ -484,7 +484,7 @@ impl Drop for Silo {
 }
 
 impl Reply {
-    /// The body of an answer that must have this status.
+    /// The body; panics unless the reply has this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{:#}", self.body);
@@ -493,14 +493,14 @@ impl Reply {
 }
 
 impl Exit {
-    /// Standard output of a command that must succeed.
+    /// Standard output; panics unless the command succeeded.
     #[track_caller]
     pub fn expect_success(self) -> String {
         assert_eq!(self.code, Some(0), "{self:#?}");
         self.stdout
     }
 
-    /// Standard error of a command that must fail with this code, and say nothing on standard output.
+    /// Standard error; panics unless the command failed with this code and without standard output.
     #[track_caller]
     pub fn expect_failure(self, code: i32) -> String {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:#?}");
@@ -508,7 +508,7 @@ impl Exit {
     }
 }
 
-/// The program without a service: what it says on a machine where nothing runs.
+/// Runs the program on a machine without a service.
 pub async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
     let setup = Setup::bare();
     let mut command = setup.command();
@@ -516,7 +516,7 @@ pub async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
     finish(command, "").await
 }
 
-/// As [`silo`], with its standard output and standard error going there.
+/// Like [`silo`], with these streams as standard output and standard error.
 pub async fn silo_into(stdout: Stdio, stderr: Stdio, arguments: &[&str]) -> Exit {
     let setup = Setup::bare();
     let mut command = setup.command();
@@ -524,14 +524,14 @@ pub async fn silo_into(stdout: Stdio, stderr: Stdio, arguments: &[&str]) -> Exit
     finish_into(command, "", stdout, stderr).await
 }
 
-/// A command that has not ended yet.
+/// A running command.
 pub struct Running(Option<Child>);
 
 impl Running {
-    /// Presses Ctrl-C (SIGINT), and waits for the end.
+    /// Interrupts it (SIGINT, as Ctrl-C does), and waits for its end.
     pub async fn interrupt(self) -> Exit {
         let child = self.0.as_ref().expect("it runs");
-        // Not waited for yet, so the number is still our child's.
+        // The child is not reaped yet, so its process id is still valid.
         super::output(Command::new("kill").args(["-INT", &child.id().to_string()]));
         self.ended().await
     }
@@ -562,7 +562,7 @@ async fn finish_into(mut command: Command, input: &str, stdout: Stdio, stderr: S
         command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
         let mut child = command.spawn().expect("the program can be started");
         let mut stdin = child.stdin.take().expect("standard input is piped");
-        // A program that does not read may be gone already.
+        // A program that does not read may have exited already.
         stdin.write_all(input.as_bytes()).ok();
         drop(stdin);
         child.wait_with_output().expect("our own child can be waited for")
@@ -576,7 +576,7 @@ fn exit(output: &Output) -> Exit {
     Exit { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// Waits for the end of a child; its exit code.
+/// Waits for a child's end; returns its exit code.
 async fn ended(child: &mut Child) -> Option<i32> {
     let started = Instant::now();
     loop {
@@ -587,6 +587,6 @@ async fn ended(child: &mut Child) -> Option<i32> {
             child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
             panic!("it did not end by itself");
         }
-        tokio::time::sleep(Duration::from_millis(10)).await; // because the standard library cannot wait with a limit
+        tokio::time::sleep(Duration::from_millis(10)).await; // because std has no wait with a timeout
     }
 }

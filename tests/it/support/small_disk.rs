@@ -1,4 +1,4 @@
-//! A disk that is soon full.
+//! A small file system, to test a full disk.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::output;
 
-/// A tmpfs. A machine that lets nobody mount fails the test: what a full disk does cannot be shown there.
+/// A tmpfs. The test fails on machines that do not allow mounting.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -17,13 +17,13 @@ impl SmallDisk {
         Self(folder.to_owned())
     }
 
-    /// Writes until nothing more can be written.
+    /// Writes until the disk is full.
     pub fn fill(&self) {
         let mut filler = File::create(self.filler()).expect("a file");
         while filler.write_all(&[1; 4096]).is_ok() {}
     }
 
-    /// Gives the room back.
+    /// Frees the space.
     pub fn empty(&self) {
         fs::remove_file(self.filler()).expect("it was filled");
     }

@@ -1,11 +1,11 @@
-//! A client of server-sent events, as the standard has them: `id`, `event`, `data`, comments.
+//! A client for server-sent events (WHATWG HTML standard): `id`, `event`, `data`, comments.
 
 use http::HeaderMap;
 use serde_json::Value;
 
 use super::process::PATIENCE;
 
-/// What comes in.
+/// A part of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     Event {
@@ -13,7 +13,7 @@ pub enum Piece {
         event: String,
         data: Value,
     },
-    /// A comment, which tells that the server is there.
+    /// A comment, sent as keep-alive.
     Alive,
     End,
 }
@@ -34,7 +34,7 @@ impl EventStream {
         Self { headers: reply.headers().clone(), reply, buffer: String::new(), last_id: String::new() }
     }
 
-    /// The next piece of any sort.
+    /// The next part of any kind.
     pub async fn piece(&mut self) -> Piece {
         loop {
             if let Some((block, rest)) = self.buffer.split_once("\n\n") {
@@ -79,7 +79,7 @@ impl EventStream {
         }
     }
 
-    /// Waits for the end; what events come before.
+    /// Reads until the end; returns the remaining events.
     pub async fn rest(&mut self) -> Vec<(String, Value)> {
         let mut events = Vec::new();
         loop {

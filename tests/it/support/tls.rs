@@ -1,4 +1,4 @@
-//! Authorities made for one test, and TLS in front of a plain server on loopback.
+//! Certificate authorities for one test, and a TLS proxy in front of a plain server on loopback.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// Signs certificates.
+/// A certificate authority.
 pub struct Authority {
-    /// PEM.
+    /// In PEM form.
     pub certificate: String,
     der: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate and its key, as PEM.
+/// A certificate and its key, in PEM form.
 pub struct Signed {
     pub certificate: String,
     pub key: String,
@@ -38,7 +38,7 @@ impl Authority {
         Self { certificate: certificate.pem(), der: certificate.der().clone(), issuer: Issuer::new(params, key) }
     }
 
-    /// For a server or client of this name or address.
+    /// Issues a certificate for a server or client with this name or address.
     pub fn sign(&self, name: &str) -> Signed {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned()]).expect("a usable name");
@@ -48,16 +48,16 @@ impl Authority {
     }
 }
 
-/// How a front takes those who come.
+/// Which client certificates a proxy requires.
 pub enum Clients<'a> {
     Anybody,
-    /// Looks at their certificates, if they have one of this authority.
+    /// Optional, but of this authority.
     Maybe(&'a Authority),
-    /// Only those with a certificate of this authority.
+    /// Required, and of this authority.
     Only(&'a Authority),
 }
 
-/// `https://127.0.0.1:PORT` before a plain server. Ends when dropped.
+/// A TLS proxy `https://127.0.0.1:PORT` in front of a plain server. Stopped on drop.
 pub struct Front {
     address: SocketAddr,
     with_certificate: Arc<AtomicUsize>,
@@ -72,7 +72,7 @@ impl Drop for Front {
 }
 
 impl Front {
-    /// Before the server at `host:port`.
+    /// Starts a proxy in front of the server at `host:port`.
     pub async fn start(authority: &Authority, clients: Clients<'_>, server: String) -> Self {
         silo::registry::install_tls();
         let signed = authority.sign("127.0.0.1");
@@ -109,7 +109,7 @@ impl Front {
                             let mut plain = TcpStream::connect(server).await.expect("the server behind lives");
                             tokio::io::copy_bidirectional(&mut stream, &mut plain).await.ok();
                         }
-                        // What is left unread would make the alert get lost.
+                        // Unread input would make the kernel reset the connection, and the alert would be lost.
                         Err((_, mut socket)) => _ = tokio::io::copy(&mut socket, &mut tokio::io::sink()).await,
                     }
                 });
@@ -126,12 +126,12 @@ impl Front {
         self.address.to_string()
     }
 
-    /// Connections over which a client showed a certificate.
+    /// Number of connections with a client certificate.
     pub fn with_certificate(&self) -> usize {
         self.with_certificate.load(Ordering::SeqCst)
     }
 
-    /// Connections that came in at all.
+    /// Number of all connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }

@@ -1,24 +1,25 @@
-//! The token service of [`super::fake_registry::FakeRegistry`], with the habits of real makes. What each refuses was
-//! read in its own source, or seen when it ran.
+//! The token service of [`super::fake_registry::FakeRegistry`], with the behaviour of real vendors, taken from their
+//! sources or observed.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-/// Which tokens a make of registry gives, and where it takes them.
+/// Which tokens a vendor's service issues, and where the registry accepts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenHabit {
-    /// Gives a token for any scope; each is good for that scope alone, and any of them at `/v2/`.
+    /// Issues tokens for any scope; each is valid for that scope only, and all of them at `/v2/`.
     #[default]
     Docker,
-    /// 400 for scopes other than `repository:…`, 401 for strangers without a scope; the catalogue wants no scope.
+    /// 400 for scopes other than `repository:…`, 401 for anonymous requests without a scope; the catalogue needs no
+    /// scope.
     Quay,
-    /// `/v2/` is open to tokens without access only.
+    /// `/v2/` accepts only tokens without access entries.
     Pulp,
-    /// Gives strangers tokens, but does not greet them.
+    /// Issues tokens to anonymous clients, but `/v2/` refuses them.
     Harbor,
-    /// 403 for who asks for the catalogue, or for no scope, without being an administrator.
+    /// 403 for requests for the catalogue, or without a scope, unless by an administrator.
     GitLab,
     /// This status for all scopes but this one.
     OneScope(u16, &'static str),
@@ -26,17 +27,17 @@ pub enum TokenHabit {
     AllBut(u16, &'static str),
 }
 
-/// What a token was asked for, and whether by the account that is known.
+/// The scope of an issued token, and whether it was issued to the known account.
 struct Grant {
     scope: String,
     is_known: bool,
 }
 
-/// Gives tokens, and remembers them.
+/// Issues and remembers tokens.
 pub struct TokenDesk {
-    /// `Authorization` it wants; `None` serves everybody.
+    /// The required `Authorization`; `None`: no authentication.
     login: Option<String>,
-    /// More keys of its answers; `"access_token": true` gives the token under its other name.
+    /// Additional keys of its replies; `"access_token": true` returns the token under that key.
     answer: Value,
     pub habit: Mutex<TokenHabit>,
     given: Mutex<HashMap<String, Grant>>,
@@ -51,16 +52,16 @@ impl TokenDesk {
         *self.habit.lock().expect("no panic")
     }
 
-    /// Makes all tokens given so far worthless.
+    /// Revokes all issued tokens.
     pub fn revoke(&self) {
         self.given.lock().expect("no panic").clear();
     }
 
-    /// A token, or the status of a refusal. `serial`: different each time.
+    /// A token, or the status of a refusal. `serial` makes tokens unique.
     pub fn give(&self, authorization: Option<&str>, scope: Option<String>, serial: usize) -> Result<Value, u16> {
         let is_known = self.login.is_none() || authorization == self.login.as_deref();
         let habit = self.habit();
-        // Makes with public images give strangers tokens as well.
+        // Vendors with public images issue tokens to anonymous clients, too.
         let serves_strangers = matches!(habit, TokenHabit::Quay | TokenHabit::Harbor | TokenHabit::GitLab);
         if !is_known && (authorization.is_some() || !serves_strangers) {
             return Err(401);
@@ -82,7 +83,7 @@ impl TokenDesk {
         Ok(answer)
     }
 
-    /// Whether a token opens a path below `/v2/`, which by Docker's rules wants this scope.
+    /// Whether a token is valid for a path below `/v2/`, which by Docker's rules needs the scope `wanted`.
     pub fn opens(&self, token: &str, path: &str, wanted: &str) -> bool {
         let given = self.given.lock().expect("no panic");
         let Some(grant) = given.get(token) else { return false };
@@ -95,12 +96,12 @@ impl TokenDesk {
         }
     }
 
-    /// What its challenges call it.
+    /// The `service` of its challenges.
     pub fn service(&self) -> &'static str {
         if self.habit() == TokenHabit::Harbor { "harbor-registry" } else { "fake" }
     }
 
-    /// The scope that the challenge of a path names. For repositories it is a placeholder, as on GHCR.
+    /// The scope in a path's challenge. For repositories it is a placeholder, as on GHCR.
     pub fn challenge(&self, path: &str, wanted: &str) -> Option<String> {
         match self.habit() {
             TokenHabit::Quay => None,

@@ -1,7 +1,7 @@
-//! The token server of a registry that answers `WWW-Authenticate: Bearer …` (distribution's "Token Authentication").
+//! The token server of a registry that replies `WWW-Authenticate: Bearer …` (distribution's "Token Authentication").
 //!
-//! It gives its one user whatever the scopes ask for, and strangers `pull` on `public/…`: as on the big registries, a
-//! token comes even when it allows nothing. A wrong password is 401.
+//! It grants its only user all requested scopes, and anonymous clients `pull` on `public/…`: as at the big registries,
+//! a token is issued even if it allows nothing. A wrong password gives 401.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use tokio::task::AbortHandle;
 
 const SERVICE: &str = "test-registry";
 const ISSUER: &str = "test-tokens";
-/// Seconds that a token is good for.
+/// Lifetime of tokens, in seconds.
 const LIFETIME: i64 = 300;
 
-/// Answers `GET /token` on a loopback port until it is dropped.
+/// Serves `GET /token` on a loopback port; stopped on drop.
 pub struct TokenServer {
     realm: String,
     /// The certificate that the registry trusts.
@@ -33,9 +33,9 @@ pub struct TokenServer {
     task: AbortHandle,
 }
 
-/// Makes tokens.
+/// Issues tokens.
 struct Mint {
-    /// The only good `Authorization` header.
+    /// The only accepted `Authorization` header.
     authorization: String,
     key: Arc<dyn SigningKey>,
     certificate: CertificateDer<'static>,
@@ -43,7 +43,7 @@ struct Mint {
 }
 
 impl TokenServer {
-    /// Starts it; key and certificate go into the folder.
+    /// Starts it; key and certificate are written to the folder.
     pub async fn start(folder: &Path, user: &str, password: &str) -> Self {
         let (key_file, bundle) = (folder.join("token.key"), folder.join("token.pem"));
         let (certificate, key) = super::self_signed(&key_file, &bundle);
@@ -61,17 +61,17 @@ impl TokenServer {
         Self { realm, bundle, mint, task }
     }
 
-    /// What the registry's configuration says about it (`auth.token`).
+    /// The registry's configuration for it (`auth.token`).
     pub fn config(&self) -> Value {
         json!({"realm": self.realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": self.bundle})
     }
 
-    /// How often somebody asked for a token.
+    /// Number of token requests.
     pub fn requests(&self) -> usize {
         self.mint.requests.load(Ordering::SeqCst)
     }
 
-    /// A token with every right on what stands at a path below `/v2/`, without asking over HTTP.
+    /// A token with all rights on the repository of a path below `/v2/`, without HTTP.
     pub fn token_for(&self, path: &str) -> String {
         let ends = ["/blobs/", "/manifests/", "/tags/"];
         let repository = ends.iter().find_map(|end| path.split_once(end)).map(|(repository, _)| repository);
@@ -105,7 +105,7 @@ async fn answer(
     Ok(Json(json!({"token": mint.token(&access), "expires_in": LIFETIME})))
 }
 
-/// What a scope `type:name:action,action` is granted.
+/// What is granted for a scope `type:name:action,action`.
 fn grant(scope: &str, known: bool) -> Option<Value> {
     let (kind, rest) = scope.split_once(':')?;
     let (name, actions) = rest.rsplit_once(':')?;
@@ -115,7 +115,7 @@ fn grant(scope: &str, known: bool) -> Option<Value> {
 }
 
 impl Mint {
-    /// A JSON Web Token, RS256, with the certificate of its key (`x5c`).
+    /// A JSON Web Token (RS256) with the certificate of its key (`x5c`).
     fn token(&self, access: &[Value]) -> String {
         let now = Clock::system().now().timestamp();
         let certificate = general_purpose::STANDARD.encode(&self.certificate);

@@ -1,5 +1,4 @@
-//! The search index where it is missing, damaged, unfinished, or another catalogue's: what is said meanwhile, and that it
-//! is right in the end.
+//! A search index that is missing, damaged, incomplete, or of another catalogue: replies meanwhile, and its repair.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +15,7 @@ use crate::support::app::{TestApp, jobs};
 use crate::support::process::{PATIENCE, Setup};
 use crate::support::stored::{self, Tagged};
 
-/// More images than a start waits for.
+/// More images than are indexed before the start completes.
 const MANY: usize = 2_500;
 const START: &str = "2024-03-01T00:00:00Z";
 
@@ -32,14 +31,14 @@ fn images(count: usize) -> impl Iterator<Item = Tagged> {
     })
 }
 
-/// Puts images into a database behind the service's back.
+/// Adds images to the database directly.
 async fn fill(settings: &Settings, count: usize) {
     let store = open_store(settings).await.expect("the service's database");
     assert_eq!(stored::fill(&store, images(count)).await, count);
     store.close().await;
 }
 
-/// A service that is started with many images and no index. No background task runs.
+/// A service started with many images and no index, without background tasks.
 async fn without_index() -> House {
     let house = House::new(START, &[]).await;
     fill(house.app.settings(), MANY).await;
@@ -51,7 +50,7 @@ async fn found(house: &House, words: &str) -> Result<u64, Error> {
     house.app.search_images(Some(words), &Page { limit: 1, ..Page::ALL }).await.map(|page| page.total)
 }
 
-/// The folders of generations.
+/// The number of folders of generations.
 fn generations(data: &Path) -> usize {
     fs::read_dir(data.join("index/silo-search")).expect("the index has a folder").count()
 }
@@ -148,7 +147,7 @@ async fn an_index_of_another_catalogue_is_made_anew() {
         house.app.index_bring_up_to_date().await.expect("up to date");
     }
     assert_eq!((found(&one, "tiles").await.expect("found"), found(&other, "tiles").await.expect("found")), (5, 9));
-    // The same revision, but not the same images.
+    // The same revision, but other images.
     let (data, theirs) = (one.data().join("index"), other.data().join("index"));
     fs::remove_dir_all(&data).expect("removed");
     copy(&theirs, &data);
@@ -161,7 +160,7 @@ async fn a_database_that_was_put_back_takes_the_index_along() {
     let house = House::new(START, &[]).await;
     fill(house.app.settings(), 5).await;
     let now = house.app.settings().sqlite_path();
-    // All of it is in the file itself when nobody has it open.
+    // SQLite's file is complete when no connection is open.
     let house = house.again(&[]).await;
     house.app.close().await;
     let copy = house.data().join("copy");
@@ -194,7 +193,7 @@ async fn a_kill_while_it_is_built_costs_only_time() {
     let started = Instant::now();
     while silo.get("/readyz").await.status != 200 {
         assert!(started.elapsed() < PATIENCE, "it is not built: {}", silo.log());
-        tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP only answers when asked
+        tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP has to be polled
     }
     assert_eq!(silo.images("tiler2499").await.len(), 1);
     assert_eq!(generations(&silo.data()), 1, "what the killed ones left is gone");

@@ -1,4 +1,4 @@
-//! Workers that vanish, and what is thrown away.
+//! Leases of vanished workers, and clean-up.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Background work, with a clock that is turned by hand.
+//! Background tasks, with a manual clock.
 
 mod index;
 mod leases;
@@ -15,7 +15,7 @@ use silo::clock::Clock;
 use silo::config::{Flags, Settings};
 use tempfile::TempDir;
 
-/// An application without doors.
+/// An application without an HTTP server.
 pub(crate) struct House {
     pub app: App,
     pub clock: Clock,
@@ -41,7 +41,7 @@ impl House {
         Self { app, clock, folder }
     }
 
-    /// Ends it, and starts it again on the same data with another configuration.
+    /// Closes it, and starts it again on the same data with another configuration.
     pub async fn again(self, environment: &[(&str, &str)]) -> Self {
         let Self { app, clock, folder } = self;
         app.close().await;
@@ -49,7 +49,7 @@ impl House {
         Self::open(folder, clock, environment).await
     }
 
-    /// The folder of its data, for a look behind its back.
+    /// Its data folder, for direct access.
     pub fn data(&self) -> &Path {
         self.folder.path()
     }
@@ -59,7 +59,7 @@ impl House {
         self.app.registry_add(&form).await.expect("a registry that answers").registry
     }
 
-    /// Adds a registry of a kind, for an account given as `name:password`.
+    /// Adds a registry of a kind, with credentials given as `name:password`.
     pub async fn add_kind(&self, kind: RegistryKind, org: &str, url: &str, account: &str) -> RegistryId {
         let (username, password) = account.split_once(':').unwrap_or_default();
         let form = RegistryForm {

@@ -1,4 +1,4 @@
-//! When scans are asked for by themselves.
+//! Scheduled scans.
 
 use chrono::TimeDelta;
 use silo::catalog::{RegistryId, ScanState, ScanTrigger};
@@ -9,7 +9,7 @@ use super::House;
 use crate::support::fake_registry::FakeRegistry;
 
 impl House {
-    /// Names of the registries whose scans wait, in the order of asking.
+    /// Names of the registries with queued scans, in queue order.
     async fn waiting(&self) -> Vec<String> {
         let mut scans = self.app.scan_list(None, None, 100).await.unwrap();
         scans.reverse();
@@ -18,13 +18,13 @@ impl House {
         scans.into_iter().map(|scan| scan.registry_name).collect()
     }
 
-    /// When the schedule next asks, as `HH:MM:SS`.
+    /// The next scheduled time, as `HH:MM:SS`.
     async fn next(&self, registry: RegistryId) -> Option<String> {
         let registry = self.app.registry_get(registry).await.unwrap();
         registry.next_scan_at.map(|at| at.format("%H:%M:%S").to_string())
     }
 
-    /// Turns the clock and looks what is due.
+    /// Advances the clock, and requests the scans that are due.
     async fn after(&self, minutes: i64) {
         self.clock.advance(TimeDelta::minutes(minutes));
         self.app.scan_due().await.unwrap();
@@ -87,7 +87,7 @@ async fn registries_do_not_start_all_at_once() {
     first.dedup();
     assert_eq!(first.len(), 3, "{first:?}");
 
-    // At 06:20 all have come, and the next time is six hours later by the minute.
+    // At 06:20 all have been requested, and the next time is six hours later to the minute.
     house.after(350).await;
     assert_eq!(house.waiting().await, ["a", "b", "c"]);
     for (id, first) in ids.iter().zip(first) {

@@ -1,4 +1,4 @@
-//! Azure's registry, faked: its interface beside `/v2/`, whose tags carry digests and want a scope of their own.
+//! Azure Container Registry, faked: its API beside `/v2/`, whose tags contain digests and need their own scope.
 
 use axum::http::Response;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn azure() -> FakeRegistry {
     registry
 }
 
-/// Two entries a page.
+/// Two entries per page.
 fn answer(seen: &Seen, content: &Repositories) -> Option<Response<axum::body::Body>> {
     let path = seen.path.strip_prefix("/acr/v1/")?;
     if path == "_catalog" {

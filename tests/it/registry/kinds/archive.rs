@@ -26,7 +26,7 @@ fn config(label: &str) -> Vec<u8> {
     json!({"os": "linux", "architecture": "amd64", "config": {"Labels": {"k": label}}}).to_string().into()
 }
 
-/// An archive `demo.tar` in a folder of its own.
+/// An archive `demo.tar` in a temporary folder.
 struct Demo {
     root: TempDir,
     tar: tar::Builder<Vec<u8>>,
@@ -205,7 +205,7 @@ async fn links_and_large_things_in_it_are_not_followed() {
     let large = Demo::new().add("c.json", vec![b' '; (8 << 20) + 1]).saved(&[("c.json", json!(["a:1"]))]);
     let (source, _root) = large.open();
     assert_fails!(source.ping().await, Malformed, "more than the 8388608 bytes");
-    // The head says that the entry's long name takes more than may be read at all.
+    // The header announces a long name that exceeds the limit of what is read.
     let mut head = tar::Header::new_gnu();
     head.set_entry_type(tar::EntryType::GNULongName);
     head.set_path("././@LongLink").unwrap();

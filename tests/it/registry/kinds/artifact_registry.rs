@@ -1,4 +1,4 @@
-//! Google's registries, faked as they answer: digests in the listing of tags, and the repositories below.
+//! Google's registries, faked: tag listings with digests, and child repositories.
 
 use serde_json::{Map, Value, json};
 use silo::catalog::RegistryKind::ArtifactRegistry;
@@ -9,7 +9,7 @@ use super::{add_mine, cost, images, open_kind, open_limited, open_org, seed};
 use crate::support::app::TestApp;
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Repositories, Seen, reply};
 
-/// A registry whose listing of tags is that of Google's.
+/// A registry with Google's tag listings.
 async fn google() -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     registry.serve_to_members(|seen, content| {

@@ -1,4 +1,4 @@
-//! Artifactory, faked: a list of keys, and below each a registry that does not know where it stands.
+//! Artifactory, faked: a list of repository keys, and for each a registry below a path that it does not know.
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind::Artifactory;
@@ -91,8 +91,8 @@ async fn one_key_is_given_by_the_address_or_the_org() {
     assert_fails!(Source::open(&other, &limits(), &Hosts::default()).map(|_| ()), Refused, "geo-local/");
 }
 
-/// Virtual repositories give links without the path that they are at (`/v2/_catalog?…` instead of
-/// `/artifactory/api/docker/{key}/v2/_catalog?…`), and so does the fake that does not know its mount.
+/// Links of virtual repositories lack their path (`/v2/_catalog?…` instead of
+/// `/artifactory/api/docker/{key}/v2/_catalog?…`), like those of the fake, which does not know its mount.
 #[tokio::test]
 async fn links_that_lost_their_path_are_followed_on_ours() {
     let art = artifactory().await;

@@ -1,4 +1,4 @@
-//! A container yard, faked after what the old SILO read of it.
+//! A container yard, faked by what the old SILO read of it.
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind::ContainerYard;

@@ -1,4 +1,4 @@
-//! What is found out about a registry by asking it.
+//! Detection of a registry's kind.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn kind_of(url: &str) -> RegistryKind {
     Source::detect(&endpoint(url, Some(("ada", "secret"))), &limits(), &Hosts::default()).await.unwrap()
 }
 
-/// A registry that answers this at a path.
+/// A registry with this reply at a path.
 async fn with(path: &'static str, answer: Own) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     registry.serve(move |seen, _| (seen.path == path).then(|| answer.clone()));
@@ -110,7 +110,7 @@ async fn hostile_and_slow_ones_cost_one_short_try_each() {
         Fault::Status(500),
         Fault::StatusWith(429, "retry-after", "1".to_owned()),
     ];
-    // All at once: the slow ones take as long as detection ever waits.
+    // Concurrently: each slow one takes the full timeout of detection.
     join_all(faults.map(async |fault| {
         let registry = with(HARBOR, Own::new(200, harbor())).await;
         registry.fault(|seen| !seen.is_ping(), ALWAYS, fault.clone());

@@ -126,7 +126,7 @@ async fn a_wrong_password_is_sent_once() {
     assert_fails!(source.ping().await, WrongPassword, "username and password");
     assert_eq!(registry.log().len(), 1);
     assert_fails!(open(&registry, None).ping().await, LoginRequired, "username and password");
-    // A token that is refused as soon as it is given: no second one is asked for.
+    // A new token that is refused at once is not replaced by a second one.
     let source = open(&registry, ADA);
     registry.fault(is_tags, ALWAYS, Fault::Status(401));
     registry.clear_log();

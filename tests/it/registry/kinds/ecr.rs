@@ -1,5 +1,5 @@
-//! Amazon's registry: the distribution API with Basic, pages of at most 1000 names, and tokens that end after 12 hours,
-//! which we get ourselves where we have AWS keys.
+//! Amazon ECR: the distribution API with HTTP Basic, pages of at most 1000 names, and tokens that expire after 12
+//! hours, which SILO requests itself if it has AWS keys.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Own, See
 const KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// Whether it is a call of the interface; of this operation.
+/// Whether it is a request to the AWS API; the second one, for this operation.
 fn is_call(seen: &Seen) -> bool {
     seen.method == Method::POST && seen.path == "/"
 }
@@ -29,8 +29,7 @@ fn asks_for_a_token(seen: &Seen) -> bool {
     calls(seen, "GetAuthorizationToken")
 }
 
-/// A registry that takes the token which its interface gives, and which ends so many seconds from now. Its pages have
-/// two entries.
+/// A registry that accepts the token of its AWS API, which expires after this many seconds. Its pages have two entries.
 async fn with_interface(ends_in: i64) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     registry.require_basic("AWS", "token");
@@ -65,7 +64,7 @@ async fn with_interface(ends_in: i64) -> FakeRegistry {
     registry
 }
 
-/// An error as Amazon tells it.
+/// An error in the format of AWS.
 fn says(code: &str, message: &str) -> Value {
     json!({"__type": code, "message": message})
 }
@@ -82,7 +81,7 @@ async fn pages_are_of_1000_names_and_every_request_is_logged_in() {
         registry.add_repository(&format!("r{i:04}"));
     }
     registry.push("geo/a-seed", "1.0.0", &Image::new());
-    // As ECR does to who asks for more.
+    // As ECR does for larger pages.
     let too_many = |seen: &Seen| seen.parameter("n").is_some_and(|n| n.parse::<u32>().unwrap() > 1000);
     registry.fault(too_many, ALWAYS, Fault::Status(405));
     let source = open_org(Ecr, &registry, "", Some(("AWS", "token")));
@@ -119,7 +118,7 @@ async fn a_refusal_is_explained_too() {
     assert!(!failure.contains("12 hours"), "{failure}");
 }
 
-/// As ECR answers to a token that ended: 403, and no challenge.
+/// ECR's reply to an expired token: 403 without a challenge.
 #[tokio::test]
 async fn a_token_that_ended_is_a_wrong_password() {
     let registry = FakeRegistry::start().await;
@@ -270,7 +269,7 @@ async fn what_the_keys_may_not_list_the_distribution_api_does() {
     let denied = says("AccessDeniedException", "User is not authorized to perform: ecr:DescribeImages");
     let refusals = [
         Fault::Json(400, denied),
-        // What imitates Amazon, or stands before it, refuses in words of its own.
+        // Imitations of ECR, and proxies before it, have other error messages.
         Fault::Json(400, says("UnknownOperationException", "not implemented")),
         Fault::Json(403, json!({"message": "Missing Authentication Token"})),
         Fault::Html(403),

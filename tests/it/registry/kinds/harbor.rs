@@ -86,7 +86,7 @@ async fn what_is_no_image_is_not_taken_for_one() {
     let content = source.tags("geo/chart").await.unwrap().items.remove(0).content;
     assert_eq!(content, Some(Fetched::Other("application/vnd.cncf.helm.config.v1+json".to_owned())));
     harbor.push("geo/a", "1", &seed("a"));
-    // An artifact that borrows the config of images; a schema 1 image; a word that nobody knows yet.
+    // An artifact with an image's config type; a schema 1 image; an unknown type.
     for (field, value) in [("artifact_type", "application/x"), ("media_type", "text/plain"), ("type", "NEW")] {
         harbor.push("geo/a", "1", &seed("a"));
         harbor.change("geo/a", |artifact| artifact[field] = json!(value));
@@ -121,7 +121,7 @@ async fn repositories_of_all_projects_or_one() {
     assert_eq!(open(&harbor, "geo").repositories().await.unwrap().items, ["geo/a", "geo/b/c"]);
     assert_eq!(open(&harbor, "geo/b").repositories().await.unwrap().items, ["geo/a", "geo/b/c"], "its project");
     assert_fails!(open(&harbor, "mars").repositories().await, NotFound, "project mars");
-    // A project that is there, but shows nothing.
+    // A project that exists, but hides its repositories.
     harbor.registry.fault(|seen| seen.path.contains("/sea/"), ALWAYS, Fault::Status(403));
     let listing = open(&harbor, "").repositories().await.unwrap();
     assert_eq!(listing.items, ["geo/a", "geo/b/c"]);

@@ -1,4 +1,4 @@
-//! What each kind of registry does otherwise than the distribution API, and what it costs.
+//! Deviations of each kind of registry from the distribution API, and the number of requests.
 
 mod acr;
 mod archive;
@@ -23,7 +23,7 @@ use super::{assert_fails, limits};
 use crate::support::app::{TestApp, manifest, text};
 use crate::support::fake_registry::{FakeRegistry, Image, Seen};
 
-/// A registry of a kind, with an org and maybe a login.
+/// An endpoint of a kind, with an org and maybe a login.
 fn endpoint(registry: &FakeRegistry, kind: RegistryKind, org: &str, login: Option<(&str, &str)>) -> Endpoint {
     Endpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) }
 }
@@ -37,7 +37,7 @@ async fn detected(url: &str) -> RegistryKind {
     Source::detect(&super::endpoint(url, None), &limits(), &Hosts::default()).await.unwrap()
 }
 
-/// A connection to it as a registry of this kind.
+/// A client of the registry as this kind.
 fn open_kind(kind: RegistryKind, registry: &FakeRegistry) -> Source {
     open_org(kind, registry, "", None)
 }
@@ -65,7 +65,7 @@ fn names(tags: &[Tag]) -> Vec<&str> {
     tags.iter().map(|tag| tag.name.as_str()).collect()
 }
 
-/// The one config of an image.
+/// The config of an image.
 #[track_caller]
 fn config(content: Option<&Fetched>) -> &ImageConfig {
     match content {
@@ -74,7 +74,7 @@ fn config(content: Option<&Fetched>) -> &ImageConfig {
     }
 }
 
-/// Adds a registry of a kind, all of whose repositories are scanned; its id.
+/// Adds a registry of a kind, all of whose repositories are scanned; returns its id.
 async fn add(silo: &TestApp, kind: &str, url: &str, org: &str, mut form: Value) -> i64 {
     for (key, value) in [("name", kind), ("kind", kind), ("url", url), ("org", org)] {
         form[key] = json!(value);
@@ -83,7 +83,7 @@ async fn add(silo: &TestApp, kind: &str, url: &str, org: &str, mut form: Value) 
     silo.admin().post("/api/v1/registries", form).await.expect(201).json()["id"].as_i64().expect("an id")
 }
 
-/// How the last scan went: its state, and what the catalogue has now.
+/// The state of the last scan, and the images of the catalogue.
 async fn outcome(silo: &TestApp, registry: i64) -> (String, Vec<String>) {
     let scans = silo.admin().get(&format!("/api/v1/scans?registry={registry}")).await.expect(200).json();
     let images = silo.anonymous().get("/images").await.expect(200).json();
@@ -98,13 +98,13 @@ fn pairs(listing: &SourceListing<Tag>) -> Vec<(&str, Option<&str>)> {
     listing.items.iter().map(|tag| (tag.name.as_str(), tag.digest.as_deref())).collect()
 }
 
-/// Adds it to a service as a registry of a kind.
+/// Adds it to a service as a registry of a kind; returns its id.
 async fn add_mine(silo: &TestApp, kind: &str, url: &str, org: &str) -> i64 {
     let form = json!({"name": "mine", "url": url, "org": org, "kind": kind});
     silo.admin().post("/api/v1/registries", form).await.expect(201).json()["id"].as_i64().expect("a number")
 }
 
-/// The references of all images in the catalogue.
+/// References of all images in the catalogue.
 async fn images(silo: &TestApp) -> Vec<String> {
     let found = silo.anonymous().get("/api/v1/search?q=example&kind=image&limit=100").await.expect(200).json();
     let mut images: Vec<_> = found["items"].as_array().expect("a list").iter().map(reference).collect();
@@ -116,7 +116,7 @@ fn reference(image: &Value) -> String {
     image["image"].as_str().expect("a text").to_owned()
 }
 
-/// Requests for manifests by tag, by digest, and for blobs.
+/// Numbers of requests for manifests by tag, for manifests by digest, and for blobs.
 fn cost(registry: &FakeRegistry) -> [usize; 3] {
     let by_digest = |seen: &Seen| seen.path.contains("/manifests/sha256:");
     [

@@ -1,5 +1,5 @@
-//! Nexus is a registry like any other, but for its links: missing in groups, and with a wrong path on connectors.
-//! The walk over pages copes with both, so the kind has no file of its own.
+//! Nexus differs from other registries only in its links: they are missing in groups, and have a wrong path on
+//! connectors. Paging handles both, so the kind has no file of its own.
 
 use silo::catalog::RegistryKind::Nexus;
 use silo::registry::{Endpoint, Hosts, Source};
@@ -33,7 +33,7 @@ async fn groups_without_links_are_listed_to_the_end() {
     );
 }
 
-/// A connector's links name the path that the repository has on Nexus's main port.
+/// The links of a connector contain the repository's path on Nexus's main port.
 #[tokio::test]
 async fn links_with_a_foreign_path_are_followed_on_ours() {
     let registry = with_tags(1200).await;

@@ -1,4 +1,4 @@
-//! The interface of Docker Hub: <https://docs.docker.com/reference/api/hub/latest/>.
+//! The API of Docker Hub: <https://docs.docker.com/reference/api/hub/latest/>.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Peek, Repositories, Seen, reply};
 
-/// How it answers.
+/// Configuration of the API.
 #[derive(Clone, Default)]
 pub struct Hub {
-    /// Rows on a page, whatever is asked for; 0 for what is asked for.
+    /// Page size, whatever the request says; 0: as requested.
     pub page: usize,
-    /// Identifier and secret it wants; `None` serves everybody.
+    /// Required identifier and secret; `None`: no authentication.
     pub login: Option<(&'static str, &'static str)>,
-    /// Tags without a digest of their own.
+    /// Tags whose entries have no digest.
     pub no_digest: &'static [&'static str],
-    /// Those of them with a digest of their only image.
+    /// Those of them whose only image has a digest.
     pub one_image: &'static [&'static str],
 }
 
@@ -32,7 +32,7 @@ pub fn is_tags(seen: &Seen) -> bool {
     seen.path.starts_with("/v2/namespaces/") && seen.path.ends_with("/tags")
 }
 
-/// Serves the interface beside the registry's `/v2/`. Each login makes the token before it worthless.
+/// Adds the API beside `/v2/`. Each login revokes the token before it.
 pub fn serve(registry: &FakeRegistry, hub: Hub) {
     let mut logins = 0;
     let peek = registry.peek();

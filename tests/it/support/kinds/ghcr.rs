@@ -1,4 +1,4 @@
-//! The part of GitHub's interface that lists packages: <https://docs.github.com/en/rest/packages/packages>.
+//! GitHub's API for packages: <https://docs.github.com/en/rest/packages/packages>.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Repositories, Seen, reply, with};
 
-/// The token that it takes.
+/// The accepted token.
 pub const TOKEN: &str = "ghp_classic";
 
 pub fn is_packages(seen: &Seen) -> bool {
@@ -18,8 +18,8 @@ pub fn is_versions(seen: &Seen) -> bool {
     seen.path.ends_with("/versions")
 }
 
-/// Serves the interface beside the registry's `/v2/`: owners that are not in `users` are organizations; the token is
-/// that of the first user. Pages have at most `page` items.
+/// Adds the API beside `/v2/`: owners that are not in `users` are organizations; the token belongs to the first user.
+/// Pages have at most `page` items.
 pub fn serve(registry: &FakeRegistry, users: &'static [&'static str], page: usize) {
     registry.serve(move |seen, repositories| {
         let parts: Vec<&str> = seen.path.trim_start_matches('/').split('/').collect();
@@ -48,7 +48,7 @@ fn answer(seen: &Seen, parts: &[&str], repositories: &Repositories, users: &[&st
     rows.map_or_else(|| reply(404, json!({"message": "Not Found"}).to_string()), |rows| one_page(seen, &rows, page))
 }
 
-/// One for each digest, with all its tags; and one without tags, as the children of an index have none.
+/// One version for each digest, with all its tags; and one without tags, as for the children of an index.
 fn versions(tags: &BTreeMap<String, String>) -> Vec<Value> {
     let mut by_digest: BTreeMap<&str, Vec<&str>> = BTreeMap::from([("sha256:0", vec![])]);
     for (tag, digest) in tags {
@@ -58,7 +58,7 @@ fn versions(tags: &BTreeMap<String, String>) -> Vec<Value> {
     by_digest.into_iter().map(version).collect()
 }
 
-/// `None`: nobody has that name.
+/// `None`: no such owner.
 fn packages(owner: &str, repositories: &Repositories) -> Option<Vec<Value>> {
     let below = format!("{owner}/");
     let names = repositories.keys().filter_map(|name| name.strip_prefix(&below));

@@ -1,4 +1,4 @@
-//! GitLab: its API and its token service on one host, its registry on another.
+//! GitLab: its API and token service on one host, its registry on another.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::support::fake_registry::{FakeRegistry, Own, Peek, Repositories, Seen}
 pub const USER: &str = "ada";
 pub const TOKEN: &str = "glpat-secret";
 
-/// A GitLab with the groups and projects that it was told of.
+/// A GitLab with given groups and projects.
 pub struct FakeGitLab {
     /// The API and the token service.
     pub web: FakeRegistry,
@@ -23,11 +23,11 @@ pub struct Knobs {
     /// Full paths.
     groups: Mutex<Vec<String>>,
     projects: Mutex<Vec<String>>,
-    /// Whether the registry has a metadata database, and so a listing of its own.
+    /// Whether the registry has a metadata database, and so its own listing.
     pub has_database: AtomicBool,
-    /// A proxy takes the headers of paging away.
+    /// Whether a proxy removes the paging headers.
     pub no_page_headers: AtomicBool,
-    /// Most entries of a page that the registry gives at once; 0 for as many as asked for.
+    /// Limit of page sizes in the registry's listing; 0: as requested.
     pub page: AtomicUsize,
 }
 

@@ -1,6 +1,6 @@
-//! Harbor 2 around a registry in memory: `/api/v2.0`, made from what is pushed.
+//! Harbor 2 in front of an in-memory registry: `/api/v2.0`, derived from what is pushed.
 //!
-//! Faults of the registry work here too, and its log has all requests.
+//! Faults of the registry apply here, too, and its log contains all requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,23 +20,23 @@ pub struct FakeHarbor {
 struct State {
     /// Artifacts by repository (`project/name`).
     repositories: BTreeMap<String, Vec<Value>>,
-    /// `Authorization` of the one account; who has another is a stranger.
+    /// `Authorization` of the only account; others count as anonymous.
     login: Option<String>,
     version: Option<String>,
-    /// Times that listings give for repositories.
+    /// Update times of repositories in listings.
     changed: BTreeMap<String, String>,
     is_robot: bool,
-    /// Projects that strangers do not see.
+    /// Projects hidden from anonymous requests.
     private: BTreeSet<String>,
-    /// Before 2.3: no configs.
+    /// Before 2.3: no `config` in artifacts.
     mute: bool,
-    /// A proxy takes the headers about paging away.
+    /// A proxy removes the paging headers.
     bare: bool,
-    /// Gives the first page whatever page is asked for.
+    /// Returns the first page for every page number.
     stuck: bool,
     /// Each page of artifacts is full, new, and not the last.
     endless: bool,
-    /// Entries that the count says, but no page shows.
+    /// Number of entries that are counted, but on no page.
     vanished: usize,
 }
 
@@ -69,7 +69,7 @@ impl FakeHarbor {
         digest
     }
 
-    /// Adds the artifact of a digest that the registry has under a tag already.
+    /// Adds the artifact for a tag that the registry has already.
     pub fn describe(&self, repository: &str, tag: &str, digest: &str) {
         let artifact = artifact(&self.registry, digest);
         let mut state = self.state();
@@ -85,12 +85,12 @@ impl FakeHarbor {
         artifacts[at]["tags"].as_array_mut().expect("tags").push(json!({"name": tag, "immutable": false}));
     }
 
-    /// Changes an artifact as it is told.
+    /// Changes the artifacts of a repository.
     pub fn change(&self, repository: &str, change: impl Fn(&mut Value)) {
         self.state().repositories.get_mut(repository).expect("a repository").iter_mut().for_each(change);
     }
 
-    /// Knows this account. The token service gives tokens to strangers too, as Harbor's does for any scope.
+    /// Adds an account. The token service issues tokens to anonymous clients, too, as Harbor's does for any scope.
     pub fn know(&self, username: &str, password: &str) {
         self.registry.require_bearer(&self.registry, None);
         let mut state = self.state();
@@ -103,7 +103,7 @@ impl FakeHarbor {
         self.state().private.insert(project.to_owned());
     }
 
-    /// Tells its version, and this time for a repository.
+    /// Sets the version, and a repository's update time.
     pub fn changed(&self, version: &str, repository: &str, time: &str) {
         let mut state = self.state();
         state.version = Some(version.to_owned());
@@ -127,7 +127,7 @@ impl FakeHarbor {
     }
 }
 
-/// What Harbor says of a digest.
+/// Harbor's description of a digest.
 fn artifact(registry: &FakeRegistry, digest: &str) -> Value {
     let manifest = registry.manifest_of(digest);
     let mut artifact = json!({
@@ -176,7 +176,7 @@ impl State {
                 self.page(seen, projects.into_iter().map(named).collect())
             }
             ["projects", project, ..] if !sees(project) => error(401, "UNAUTHORIZED"),
-            // What a robot is shown, whatever it may see.
+            // A robot account gets this list empty, whatever its permissions.
             ["repositories"] => reply(200, "[]"),
             ["projects", project, "repositories"] => {
                 let own = |name: &&String| name.starts_with(&format!("{project}/"));

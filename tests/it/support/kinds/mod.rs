@@ -1,4 +1,4 @@
-//! The interfaces that kinds of registries have beside `/v2/`, each around a [`FakeRegistry`](super::fake_registry).
+//! Vendors' APIs beside `/v2/`, each around a [`FakeRegistry`](super::fake_registry).
 
 pub mod docker_hub;
 pub mod ghcr;

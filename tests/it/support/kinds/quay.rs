@@ -1,6 +1,6 @@
-//! Quay around a registry in memory: `/api/v1`, made from what is pushed.
+//! Quay in front of an in-memory registry: `/api/v1`, derived from what is pushed.
 //!
-//! As the real one it knows OAuth tokens only, and takes anybody with another login for a stranger.
+//! Like the real one it accepts OAuth tokens only, and treats any other login as anonymous.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Image, Seen, reply};
 
-/// Repositories on a page.
+/// Repositories per page.
 const REPOSITORIES: usize = 3;
 
 #[derive(Clone)]
@@ -26,11 +26,11 @@ struct State {
     private: HashSet<String>,
     labels: HashMap<String, Vec<Value>>,
     token: Option<String>,
-    /// Times that listings give for repositories.
+    /// Update times of repositories in listings.
     changed: BTreeMap<String, i64>,
-    /// Gives the same cursor again and again.
+    /// Returns the same cursor again and again.
     stuck: bool,
-    /// There is always one more page of tags.
+    /// Tags have an endless number of pages.
     endless: bool,
 }
 
@@ -67,7 +67,7 @@ impl FakeQuay {
         digest
     }
 
-    /// Adds the tag of a digest that the registry has under it already.
+    /// Adds a tag that the registry has already.
     pub fn describe(&self, repository: &str, tag: &str, digest: &str) {
         let manifest = self.registry.manifest_of(digest);
         let mut labels = serde_json::Map::new();
@@ -87,22 +87,22 @@ impl FakeQuay {
         );
     }
 
-    /// Puts a label on by hand.
+    /// Adds a label through the API.
     pub fn label(&self, digest: &str, key: &str, value: &str) {
         self.state().labels.entry(digest.to_owned()).or_default().push(label(key, &json!(value), "api"));
     }
 
-    /// Changes a tag as it is told.
+    /// Changes the tags of a repository.
     pub fn change(&self, repository: &str, change: impl Fn(&mut Value)) {
         self.state().repositories.get_mut(repository).expect("a repository").iter_mut().for_each(change);
     }
 
-    /// Tells this time for a repository's newest tag.
+    /// Sets the time of a repository's newest tag.
     pub fn changed(&self, repository: &str, time: i64) {
         self.state().changed.insert(repository.to_owned(), time);
     }
 
-    /// Shows this repository to the token only.
+    /// Shows this repository to the token's owner only.
     pub fn hide(&self, repository: &str) {
         self.state().private.insert(repository.to_owned());
     }

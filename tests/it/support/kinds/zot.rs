@@ -1,10 +1,10 @@
-//! zot's search extension.
+//! The search extension of zot.
 
 use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Own, Peek, Repositories, Seen};
 
-/// A zot with its search; pages are never longer than this.
+/// A zot with the search extension; `page` limits the page size.
 pub async fn zot(page: usize) -> FakeRegistry {
     let registry = FakeRegistry::start().await;
     let peek = registry.peek();
