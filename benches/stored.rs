@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use silo::catalog::{Changes, Content, ImageId, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
 use silo::clock::Clock;
-use silo::registry::{Fetched, ImageConfig};
+use silo::registry::{FetchedContent, ImageConfig};
 use silo::seed::LABEL;
 use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
 
@@ -93,7 +93,7 @@ fn content(digest: &str, manifest: String) -> Content {
         labels: BTreeMap::from([(LABEL.to_owned(), manifest)]),
         ..ImageConfig::default()
     };
-    let content = silo::scan::content_of(digest, Fetched::Image(vec![config]));
+    let content = silo::scan::content_of(digest, FetchedContent::Image(vec![config]));
     assert!(
         matches!(&content.outcome, Outcome::Seed(facts) if facts.valid),
         "made-up manifests are good ones: {content:?}"

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{App, Error, Result};
 use crate::auth::{hook_digest, hook_signature_fits, random_id};
 use crate::catalog::{Registry, RegistryId, ScanTrigger};
-use crate::registry::{Notice, hook_advice};
+use crate::registry::{RegistryNotification, hook_advice};
 
 /// Longest body of a notification, in bytes.
 pub const LONGEST_NOTIFICATION: usize = 64 * 1024;
@@ -84,7 +84,7 @@ impl App {
             return Err(Error::Throttled { what: "Too many notifications", wait });
         }
         self.check_signature(&registry, notification).await.inspect_err(|_| count("unknown", "refused"))?;
-        let Some(notice) = Notice::read(notification.body, notification.cloud_event) else {
+        let Some(notice) = RegistryNotification::read(notification.body, notification.cloud_event) else {
             count("unknown", "unreadable");
             return Err(Error::Invalid(
                 "This is no notification that SILO reads: expected is a JSON object (or a list of them) as docker-registry, GitLab's \

@@ -34,7 +34,7 @@ use crate::auth::{Allowance, Passwords, Sealer, Throttle, Tokens};
 use crate::catalog::RegistryId;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::registry::{Hosts, Private};
+use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
 use crate::search::Index;
 use crate::store::{ClaimedScan, Store};
 
@@ -67,9 +67,9 @@ pub struct App(Arc<Inner>);
 struct Inner {
     settings: Settings,
     /// Private addresses that registries may have.
-    private: Private,
+    private: PrivateNetworkPolicy,
     /// Private addresses that inputs may be fetched from.
-    inputs_private: Private,
+    inputs_private: PrivateNetworkPolicy,
     clock: Clock,
     store: Store,
     index: Index,
@@ -77,7 +77,7 @@ struct Inner {
     tokens: Tokens,
     sealer: Sealer,
     /// State that all outgoing requests share, by host.
-    hosts: Hosts,
+    hosts: RemoteHosts,
     throttle: Throttle,
     /// Rate limit of notifications, by registry.
     hook_pace: Allowance<RegistryId>,

@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use super::{Error, Result};
 use crate::catalog::{ContentProblem, ManifestFacts, Outcome, RegistryKind, RepositoryFilter};
 use crate::registry::{
-    self, Deletion, Endpoint, Fetched, Hosts, Limits, Private, Source, Tls, full_image_name, pull_host,
+    self, DeletionOutcome, FetchedContent, PrivateNetworkPolicy, RegistryEndpoint, RegistryLimits, RegistrySource,
+    RemoteHosts, TlsSettings, full_image_name, pull_host,
 };
 use crate::scan::{content_of, seed_label};
 
@@ -39,7 +40,7 @@ pub struct Login {
 
 /// An open registry, or images on disk.
 pub struct Outside {
-    source: Source,
+    source: RegistrySource,
     /// Host in references; empty for images on disk.
     host: String,
     org: String,
@@ -145,13 +146,13 @@ impl Outside {
     pub async fn registry_of_its_kind(place: &Place, login: &Login) -> Result<Self> {
         let scheme = scheme(place).await?;
         let endpoint = endpoint(place, login, RegistryKind::Distribution, scheme);
-        let kind = Source::detect(&endpoint, &limits(), &Hosts::default()).await?;
+        let kind = RegistrySource::detect(&endpoint, &limits(), &RemoteHosts::default()).await?;
         Self::open(place, login, kind, scheme)
     }
 
     fn open(place: &Place, login: &Login, kind: RegistryKind, scheme: &str) -> Result<Self> {
         let endpoint = endpoint(place, login, kind, scheme);
-        let source = Source::open(&endpoint, &limits(), &Hosts::default())?;
+        let source = RegistrySource::open(&endpoint, &limits(), &RemoteHosts::default())?;
         Ok(Self { source, host: place.host.clone(), org: place.org.clone() })
     }
 
@@ -164,15 +165,19 @@ impl Outside {
         let real = path.canonicalize().map_err(unreadable)?;
         let kind = if real.is_dir() { RegistryKind::Layout } else { RegistryKind::Archive };
         let root = real.parent().unwrap_or(&real).to_owned();
-        let endpoint = Endpoint {
+        let endpoint = RegistryEndpoint {
             kind,
             url: real.display().to_string(),
             org: String::new(),
             username: String::new(),
             password: None,
-            tls: Tls::default(),
+            tls: TlsSettings::default(),
         };
-        let source = Source::open(&endpoint, &Limits { layout_roots: vec![root], ..limits() }, &Hosts::default())?;
+        let source = RegistrySource::open(
+            &endpoint,
+            &RegistryLimits { layout_roots: vec![root], ..limits() },
+            &RemoteHosts::default(),
+        )?;
         Ok(Self { source, host: String::new(), org: String::new() })
     }
 
@@ -206,8 +211,8 @@ impl Outside {
         let digest = self.source.digest(repository, tag).await?;
         let digest = digest.ok_or_else(|| Error::NotFound(format!("there is no image {reference}")))?;
         let configs = match self.source.fetch(repository, &digest).await? {
-            Fetched::Image(configs) => configs,
-            Fetched::Other(kind) => {
+            FetchedContent::Image(configs) => configs,
+            FetchedContent::Other(kind) => {
                 return Err(Error::NotFound(format!("{reference} is no container image but {kind}")));
             }
         };
@@ -237,7 +242,7 @@ impl Outside {
     /// The other tags of a repository that point to a digest.
     async fn other_tags(&self, repository: &str, digest: &str, tag: &str) -> Result<Vec<String>> {
         let listed = self.source.tags(repository).await?.items.into_iter().filter(|listed| listed.name != tag);
-        let look = |listed: registry::Tag| async move {
+        let look = |listed: registry::ListedTag| async move {
             let points_to = match listed.digest {
                 Some(known) => Some(known),
                 None => self.source.digest(repository, &listed.name).await?,
@@ -260,9 +265,9 @@ impl Outside {
         let gone = || Error::NotFound(format!("there is no image {reference}"));
         let digest = self.source.digest(repository, tag).await?.ok_or_else(gone)?;
         match self.source.delete(repository, tag).await? {
-            Deletion::Done => return Ok(Unpublished { reference, digest, others: Vec::new() }),
+            DeletionOutcome::Done => return Ok(Unpublished { reference, digest, others: Vec::new() }),
             // Some registries answer "not found" where they do not delete tags.
-            Deletion::NotThere | Deletion::Unsupported(_) => {}
+            DeletionOutcome::NotThere | DeletionOutcome::Unsupported(_) => {}
         }
         let others = self.other_tags(repository, &digest, tag).await?;
         if !others.is_empty() && !with_others {
@@ -273,9 +278,9 @@ impl Outside {
             )));
         }
         match self.source.delete(repository, &digest).await? {
-            Deletion::Done => Ok(Unpublished { reference, digest, others }),
-            Deletion::NotThere => Err(gone()),
-            Deletion::Unsupported(why) => Err(Error::Conflict(format!(
+            DeletionOutcome::Done => Ok(Unpublished { reference, digest, others }),
+            DeletionOutcome::NotThere => Err(gone()),
+            DeletionOutcome::Unsupported(why) => Err(Error::Conflict(format!(
                 "{} deletes no images ({why}); ask who runs it to allow it, or use its own pages",
                 self.host
             ))),
@@ -373,28 +378,28 @@ async fn scheme(place: &Place) -> Result<&'static str> {
     }
     use registry::Error as Why;
     let secure = endpoint(place, &Login::default(), RegistryKind::Distribution, "https");
-    let source = Source::open(&secure, &Limits { tries: 1, ..limits() }, &Hosts::default())?;
+    let source = RegistrySource::open(&secure, &RegistryLimits { tries: 1, ..limits() }, &RemoteHosts::default())?;
     Ok(match source.ping().await {
         Err(Why::Tls(_) | Why::Unreachable(_) | Why::Timeout(_)) => "http",
         _ => "https",
     })
 }
 
-fn endpoint(place: &Place, login: &Login, kind: RegistryKind, scheme: &str) -> Endpoint {
-    Endpoint {
+fn endpoint(place: &Place, login: &Login, kind: RegistryKind, scheme: &str) -> RegistryEndpoint {
+    RegistryEndpoint {
         kind,
         url: format!("{scheme}://{}", place.host),
         org: place.org.clone(),
         username: login.username.clone(),
         password: login.password.clone(),
-        tls: Tls::default(),
+        tls: TlsSettings::default(),
     }
 }
 
 /// Limits for interactive use: a user waits at a terminal.
-fn limits() -> Limits {
+fn limits() -> RegistryLimits {
     let seconds = Duration::from_secs;
-    Limits {
+    RegistryLimits {
         concurrency: AT_ONCE,
         connect_timeout: seconds(10),
         request_timeout: seconds(60),
@@ -403,7 +408,7 @@ fn limits() -> Limits {
         pages: 1000,
         pull_reserve: 0,
         layout_roots: Vec::new(),
-        private: Private::default(),
+        private: PrivateNetworkPolicy::default(),
     }
 }
 

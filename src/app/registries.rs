@@ -11,7 +11,7 @@ use crate::catalog::{
     NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan, VerifiedMarks, naming_advice,
 };
 use crate::engine::runtime::Credentials;
-use crate::registry::{self, Endpoint, Limits, Source, Tls, check_repository};
+use crate::registry::{self, RegistryEndpoint, RegistryLimits, RegistrySource, TlsSettings, check_repository};
 use crate::store::{self, SealedSecrets};
 
 /// Connect timeout while a user waits: an unreachable host is reported within three seconds.
@@ -263,13 +263,13 @@ impl App {
     /// keep its scans from being complete.
     async fn registry_that_answers(&self, form: &RegistryForm) -> Result<(NewRegistry, Vec<String>)> {
         let given = |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().is_empty());
-        let mut endpoint = Endpoint {
+        let mut endpoint = RegistryEndpoint {
             kind: RegistryKind::Distribution,
             url: form.url.clone(),
             org: form.org.trim_matches('/').to_owned(),
             username: form.username.clone(),
             password: given(&form.password),
-            tls: Tls {
+            tls: TlsSettings {
                 ca: form.ca.clone(),
                 certificate: form.client_certificate.clone(),
                 key: given(&form.client_key),
@@ -278,13 +278,13 @@ impl App {
         // A failure of the registry is an error of the request: the admin can fix it.
         let in_words = |why: registry::Error| Error::Invalid(why.to_string());
         // One page is enough to know whether listings are allowed.
-        let limits = Limits { pages: 1, ..self.impatient_limits() };
-        Source::reach(&form.url, &form.org, form.kind, &limits, REACH).await.map_err(in_words)?;
+        let limits = RegistryLimits { pages: 1, ..self.impatient_limits() };
+        RegistrySource::reach(&form.url, &form.org, form.kind, &limits, REACH).await.map_err(in_words)?;
         endpoint.kind = match form.kind {
             Some(kind) => kind,
-            None => Source::detect(&endpoint, &limits, &self.0.hosts).await.map_err(in_words)?,
+            None => RegistrySource::detect(&endpoint, &limits, &self.0.hosts).await.map_err(in_words)?,
         };
-        let source = Source::open(&endpoint, &limits, &self.0.hosts).map_err(in_words)?;
+        let source = RegistrySource::open(&endpoint, &limits, &self.0.hosts).map_err(in_words)?;
         source.insist();
         source.ping().await.map_err(in_words)?;
         let notes = tokio::time::timeout(LISTING_PATIENCE, unlisted(&source, form)).await.unwrap_or_default();
@@ -376,21 +376,21 @@ impl App {
     }
 
     /// A connection to a stored registry, with its secrets unsealed.
-    pub(super) async fn source_of(&self, registry: &Registry, limits: &Limits) -> Result<Source> {
+    pub(super) async fn source_of(&self, registry: &Registry, limits: &RegistryLimits) -> Result<RegistrySource> {
         let sealed = self.0.store.registry_secrets(registry.id).await?;
-        let endpoint = Endpoint {
+        let endpoint = RegistryEndpoint {
             kind: registry.kind,
             url: registry.url.clone(),
             org: registry.org.clone(),
             username: registry.username.clone(),
             password: self.unsealed(Secret::Password, &registry.name, sealed.password.as_deref())?,
-            tls: Tls {
+            tls: TlsSettings {
                 ca: registry.ca.clone(),
                 certificate: registry.client_certificate.clone(),
                 key: self.unsealed(Secret::ClientKey, &registry.name, sealed.client_key.as_deref())?,
             },
         };
-        Ok(Source::open(&endpoint, limits, &self.0.hosts)?)
+        Ok(RegistrySource::open(&endpoint, limits, &self.0.hosts)?)
     }
 
     /// Credentials for the container engine to pull from a registry; `None` if none are stored, or the registry is
@@ -406,9 +406,9 @@ impl App {
     }
 
     /// Limits for a user who waits: the answer must come before the request's own timeout.
-    pub(super) fn impatient_limits(&self) -> Limits {
+    pub(super) fn impatient_limits(&self) -> RegistryLimits {
         let limits = self.limits();
-        Limits {
+        RegistryLimits {
             tries: limits.tries.min(2),
             connect_timeout: limits.connect_timeout.min(PATIENCE),
             request_timeout: limits.request_timeout.min(PATIENCE),
@@ -417,12 +417,12 @@ impl App {
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> RegistryLimits {
         let scan = &self.settings().scan;
         let seconds = |value: u32| Duration::from_secs(u64::from(value));
         let mut layout_roots = scan.layout_roots.clone();
         layout_roots.push(self.demo_folder());
-        Limits {
+        RegistryLimits {
             concurrency: scan.concurrency,
             connect_timeout: seconds(scan.connect_timeout_seconds),
             request_timeout: seconds(scan.request_timeout_seconds),
@@ -437,7 +437,7 @@ impl App {
 }
 
 /// Notes on what a registry that answers does not list: its repositories, or the tags of those that are named.
-async fn unlisted(source: &Source, form: &RegistryForm) -> Vec<String> {
+async fn unlisted(source: &RegistrySource, form: &RegistryForm) -> Vec<String> {
     let is_final = |why: &registry::Error| {
         use registry::Error::{Forbidden, LoginRequired, NotFound};
         matches!(why, Forbidden(_) | LoginRequired(_) | NotFound(_))

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{App, Caller, Error, Result};
 use crate::auth::{Allowance, ClientNetwork};
 use crate::catalog::{Registry, RegistryId, UserId};
-use crate::registry::{Fetched, image_name, pull_host};
+use crate::registry::{FetchedContent, image_name, pull_host};
 use crate::scan::seed_label;
 use crate::seed::{LABEL, label};
 
@@ -164,8 +164,8 @@ impl App {
             return Ok(Err(format!("There is no image {host}/{repository}{separator}{reference}")));
         };
         Ok(match source.fetch(repository, &digest).await? {
-            Fetched::Image(configs) => Ok(seed_label(&configs).map(str::to_owned)),
-            Fetched::Other(kind) => Err(format!("{repository} is not a container image but {kind}")),
+            FetchedContent::Image(configs) => Ok(seed_label(&configs).map(str::to_owned)),
+            FetchedContent::Other(kind) => Err(format!("{repository} is not a container image but {kind}")),
         })
     }
 }

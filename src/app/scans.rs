@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{App, Error, Result, Session};
 use crate::auth::random_id;
 use crate::catalog::{Registry, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanState, ScanTrigger};
-use crate::registry::Source;
+use crate::registry::RegistrySource;
 use crate::scan::{self, Input, Progress};
 use crate::store::{self, ClaimedScan, ScanRequest, ScanResult, Store};
 
@@ -340,7 +340,7 @@ impl App {
     }
 
     /// Renews the lease and stores progress, until the lease is lost.
-    async fn until_lease_lost(&self, claim: &ClaimedScan, progress: &Progress, source: &Source) {
+    async fn until_lease_lost(&self, claim: &ClaimedScan, progress: &Progress, source: &RegistrySource) {
         let every = Duration::from_secs(u64::from(self.settings().scan.lease_seconds)).div_f64(6.0);
         let mut ticks = tokio::time::interval(every.min(Duration::from_secs(2)));
         loop {

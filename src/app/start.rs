@@ -20,7 +20,7 @@ use crate::catalog::Role;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::lock::FileLock;
-use crate::registry::{Hosts, Private};
+use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
 use crate::search::{self, Index, Synonyms};
 use crate::store::{self, Address, Store};
 
@@ -133,9 +133,9 @@ impl App {
         host: String,
         lock: Option<FileLock>,
     ) -> Result<Self, StartError> {
-        let private = Private::new(settings.scan.allow_private, &settings.scan.private_hosts)
+        let private = PrivateNetworkPolicy::new(settings.scan.allow_private, &settings.scan.private_hosts)
             .map_err(|why| StartError::Option(format!("scan.private_hosts cannot be used: {why}")))?;
-        let inputs_private = Private::new(true, &settings.runs.private_hosts)
+        let inputs_private = PrivateNetworkPolicy::new(true, &settings.runs.private_hosts)
             .map_err(|why| StartError::Option(format!("runs.private_hosts cannot be used: {why}")))?;
         let rules = ThrottleRules {
             free_per_account: settings.auth.free_failures_per_account,
@@ -152,7 +152,7 @@ impl App {
             passwords: Passwords::new(cores),
             tokens: Tokens::new(&keys.token),
             sealer: Sealer::new(&keys.seal),
-            hosts: Hosts::default(),
+            hosts: RemoteHosts::default(),
             throttle: Throttle::new(rules),
             hook_pace: Allowance::new(settings.hooks.per_minute),
             remote_labels: super::remote::RemoteLabels::new(settings.auth.remote_images_per_minute),

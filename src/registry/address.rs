@@ -8,12 +8,12 @@ use super::{Error, Result};
 
 /// Base URL of a `/v2/` API: scheme, host, port, and the path before `/v2/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Base {
+pub(super) struct RegistryBaseUrl {
     /// Its path ends with `/v2/`.
     api: Url,
 }
 
-impl Base {
+impl RegistryBaseUrl {
     /// Parses an address: `https` if no scheme is written, `http` only if it is. A trailing slash or `/v2` is
     /// tolerated; a path before it is kept (some registries put several under one host).
     ///
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn api(text: &str) -> String {
-        Base::parse(text).unwrap().url("", None).into()
+        RegistryBaseUrl::parse(text).unwrap().url("", None).into()
     }
 
     #[test]
@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn paths_and_queries_go_below_it() {
-        let base = Base::parse("r.org/x").unwrap();
+        let base = RegistryBaseUrl::parse("r.org/x").unwrap();
         assert_eq!(base.url("a/b/tags/list", Some("n=2")).as_str(), "https://r.org/x/v2/a/b/tags/list?n=2");
-        assert_eq!(Base::parse("r.org:5000").unwrap().host(), "r.org:5000");
+        assert_eq!(RegistryBaseUrl::parse("r.org:5000").unwrap().host(), "r.org:5000");
     }
 
     #[test]
@@ -191,18 +191,20 @@ mod tests {
             "http://",
             "a b",
         ] {
-            match Base::parse(bad) {
+            match RegistryBaseUrl::parse(bad) {
                 Err(Error::Refused(text)) => assert!(!text.contains("hunter2"), "{text}"),
                 other => panic!("{bad}: {other:?}"),
             }
         }
-        let Err(Error::Refused(text)) = Base::parse("https://user:hunter2@r.org") else { panic!("accepted") };
+        let Err(Error::Refused(text)) = RegistryBaseUrl::parse("https://user:hunter2@r.org") else {
+            panic!("accepted")
+        };
         assert!(text.contains("username and password fields"), "{text}");
     }
 
     #[test]
     fn realms() {
-        let goes = |base: &str, realm: &str| Base::parse(base).unwrap().realm(realm).map(String::from);
+        let goes = |base: &str, realm: &str| RegistryBaseUrl::parse(base).unwrap().realm(realm).map(String::from);
         assert_eq!(goes("r.org", "https://auth.else.org/token").unwrap(), "https://auth.else.org/token");
         assert_eq!(goes("r.org", "/token").unwrap(), "https://r.org/token");
         assert_eq!(goes("http://r.org:5000", "http://r.org:5001/token").unwrap(), "http://r.org:5001/token");

@@ -8,21 +8,21 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
 
 use super::address::host_of;
-use super::hosts::{Asked, Page};
+use super::hosts::{CachedResponse, EtagCacheKey};
 use super::listing::next_query;
-use super::token::{Token, Tokens};
-use super::transport::{Answer, Request, Transport};
+use super::token::{AuthorizationToken, TokenCache};
+use super::transport::{HttpTransport, RegistryRequest, RegistryResponse};
 use super::{Error, Result};
 
 /// Size cap of a listing page, bytes.
 const PAGE_BODY: usize = 32 << 20;
 
 /// One vendor API.
-pub(super) struct Api {
-    transport: Arc<Transport>,
+pub(super) struct VendorApi {
+    transport: Arc<HttpTransport>,
     /// Its path ends with a slash.
     base: Url,
-    login: Option<Arc<Login>>,
+    login: Option<Arc<ApiLogin>>,
     /// Sent with every request.
     headers: HeaderMap,
     /// Items on a full page; `Some` switches on the ETag cache for pages.
@@ -32,20 +32,20 @@ pub(super) struct Api {
 }
 
 /// How requests to a vendor's API are authenticated.
-enum Login {
+enum ApiLogin {
     Header(HeaderValue),
-    Tokens(Box<Tokens>),
+    Tokens(Box<TokenCache>),
 }
 
-impl Api {
-    pub(super) fn new(transport: Arc<Transport>, base: Url, authorization: Option<HeaderValue>) -> Self {
-        let login = authorization.map(|header| Arc::new(Login::Header(header)));
+impl VendorApi {
+    pub(super) fn new(transport: Arc<HttpTransport>, base: Url, authorization: Option<HeaderValue>) -> Self {
+        let login = authorization.map(|header| Arc::new(ApiLogin::Header(header)));
         Self { transport, base, login, headers: HeaderMap::new(), keeps_pages: None, wrong_password: Arc::default() }
     }
 
     /// Uses tokens instead of a fixed `Authorization` header.
-    pub(super) fn with_tokens(mut self, tokens: Tokens) -> Self {
-        self.login = Some(Arc::new(Login::Tokens(Box::new(tokens))));
+    pub(super) fn with_tokens(mut self, tokens: TokenCache) -> Self {
+        self.login = Some(Arc::new(ApiLogin::Tokens(Box::new(tokens))));
         self
     }
 
@@ -56,7 +56,7 @@ impl Api {
 
     /// Caches pages by `ETag` between scans, for servers that do not count a 304 against the quota. `full`: items on a
     /// full page.
-    pub(super) fn keeping_pages(mut self, full: usize) -> Self {
+    pub(super) fn with_etag_cache(mut self, full: usize) -> Self {
         self.keeps_pages = Some(full);
         self
     }
@@ -96,12 +96,12 @@ impl Api {
     }
 
     /// Sends a GET. Any status is a response; after a rejected password nothing is sent any more.
-    pub(super) async fn ask(&self, url: Url) -> Result<Answer> {
+    pub(super) async fn ask(&self, url: Url) -> Result<RegistryResponse> {
         if let Some(why) = self.wrong_password.get() {
             return Err(why.clone());
         }
         let (authorization, renewable) = self.authorization(None).await?;
-        let mut request = Request {
+        let mut request = RegistryRequest {
             method: Method::GET,
             url,
             accept: "application/json",
@@ -119,10 +119,10 @@ impl Api {
     }
 
     /// Sends a request, conditional (`If-None-Match`) if a page is cached; a 304 yields the cached page.
-    async fn send(&self, request: &Request) -> Result<Answer> {
+    async fn send(&self, request: &RegistryRequest) -> Result<RegistryResponse> {
         let Some(full) = self.keeps_pages else { return self.transport.send(request).await };
         let hosts = self.transport.hosts();
-        let asked = Asked::new(&request.url, request.authorization.as_ref());
+        let asked = EtagCacheKey::new(&request.url, request.authorization.as_ref());
         let Some(page) = hosts.kept(asked) else {
             let answer = self.transport.send(request).await?;
             self.keep(asked, &answer, full);
@@ -132,18 +132,18 @@ impl Api {
         conditional.headers.insert(IF_NONE_MATCH, page.etag);
         let answer = self.transport.send(&conditional).await?;
         if answer.status == StatusCode::NOT_MODIFIED {
-            return Ok(Answer { status: StatusCode::OK, headers: page.headers, body: page.body, ..answer });
+            return Ok(RegistryResponse { status: StatusCode::OK, headers: page.headers, body: page.body, ..answer });
         }
         self.keep(asked, &answer, full);
         Ok(answer)
     }
 
     /// A full last page is not cached: its body, and so its `ETag`, can stay the same when a next page is added.
-    fn keep(&self, asked: Asked, answer: &Answer, full: usize) {
+    fn keep(&self, asked: EtagCacheKey, answer: &RegistryResponse, full: usize) {
         let items = || serde_json::from_slice::<Vec<IgnoredAny>>(&answer.body).map_or(full, |items| items.len());
         if answer.status == StatusCode::OK
             && (next_query(&answer.headers).is_some() || items() < full)
-            && let Some(page) = Page::of(&answer.headers, &answer.body)
+            && let Some(page) = CachedResponse::of(&answer.headers, &answer.body)
         {
             self.transport.hosts().keep(asked, page);
         }
@@ -153,9 +153,9 @@ impl Api {
     async fn authorization(&self, rejected: Option<&HeaderValue>) -> Result<(Option<HeaderValue>, bool)> {
         match self.login.as_deref() {
             None => Ok((None, false)),
-            Some(Login::Header(header)) => Ok((Some(header.clone()), false)),
-            Some(Login::Tokens(tokens)) => {
-                let Token { header, fresh } = tokens.get(&self.transport, "", rejected).await?;
+            Some(ApiLogin::Header(header)) => Ok((Some(header.clone()), false)),
+            Some(ApiLogin::Tokens(tokens)) => {
+                let AuthorizationToken { header, fresh } = tokens.get(&self.transport, "", rejected).await?;
                 Ok((Some(header), !fresh))
             }
         }
@@ -168,7 +168,7 @@ impl Api {
     }
 
     /// Parses the body of a response that should be a success.
-    pub(super) fn read<T: DeserializeOwned>(&self, answer: &Answer, what: &str) -> Result<T> {
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &RegistryResponse, what: &str) -> Result<T> {
         if !answer.status.is_success() {
             return Err(self.refusal(answer, what));
         }
@@ -181,7 +181,7 @@ impl Api {
     }
 
     /// The error for a response that is no success.
-    pub(super) fn refusal(&self, answer: &Answer, what: &str) -> Error {
+    pub(super) fn refusal(&self, answer: &RegistryResponse, what: &str) -> Error {
         let host = host_of(&self.base);
         let reason = answer.reason();
         let error = match (answer.status, &self.login) {

@@ -16,11 +16,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-use super::content::Blob;
-use super::disk::{Place, Refs, Span};
+use super::content::BlobKind;
+use super::disk::{DiskLocation, DiskReferences, FileSpan};
 use super::grammar::{digest_of, is_digest, printable};
 use super::layout::INDEX;
-use super::{Error, Listing, Result, SourceListing, Tag, Traffic};
+use super::{Error, ListedTag, RawListing, RegistryTraffic, Result, SourceListing};
 use crate::catalog::TagOutcome;
 
 /// Most entries of an archive.
@@ -35,32 +35,32 @@ const CONFIGS: usize = 256 << 20;
 const COMPRESSED: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
 
 /// One archive. Its entries are indexed once.
-pub(super) struct Archive {
-    place: Arc<Place>,
-    contents: OnceCell<Arc<Contents>>,
+pub(super) struct ImageArchive {
+    place: Arc<DiskLocation>,
+    contents: OnceCell<Arc<ArchiveContents>>,
 }
 
 /// Index of an archive.
-struct Contents {
-    refs: Refs,
+struct ArchiveContents {
+    refs: DiskReferences,
     /// Regular files by name.
-    entries: HashMap<String, Span>,
+    entries: HashMap<String, FileSpan>,
     /// Configs of images without a manifest, by digest.
-    configs: HashMap<String, Span>,
+    configs: HashMap<String, FileSpan>,
 }
 
 /// An entry of `manifest.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Saved {
+struct DockerSaveEntry {
     /// Entry name of the config.
     config: String,
     repo_tags: Option<Vec<String>>,
 }
 
-impl Archive {
+impl ImageArchive {
     pub(super) fn open(url: &str, roots: &[PathBuf]) -> Result<Self> {
-        Ok(Self { place: Place::new(url, roots)?, contents: OnceCell::new() })
+        Ok(Self { place: DiskLocation::new(url, roots)?, contents: OnceCell::new() })
     }
 
     /// The path, for messages.
@@ -68,7 +68,7 @@ impl Archive {
         self.place.name()
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> RegistryTraffic {
         self.place.traffic()
     }
 
@@ -80,7 +80,7 @@ impl Archive {
         Ok(self.contents().await?.refs.repositories())
     }
 
-    pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
+    pub(super) async fn tags(&self, repository: &str) -> Result<RawListing<ListedTag>> {
         Ok(self.contents().await?.refs.tags(repository))
     }
 
@@ -94,7 +94,7 @@ impl Archive {
     }
 
     /// The bytes of a digest, not yet verified against it.
-    pub(super) async fn blob(&self, blob: Blob, digest: &str) -> Result<Bytes> {
+    pub(super) async fn blob(&self, blob: BlobKind, digest: &str) -> Result<Bytes> {
         let contents = self.contents().await?;
         let as_blob = || contents.entries.get(&format!("blobs/{}", digest.replacen(':', "/", 1)));
         let span = contents.configs.get(digest).or_else(as_blob).copied().filter(|_| is_digest(digest));
@@ -109,14 +109,14 @@ impl Archive {
             .map(Bytes::from)
     }
 
-    async fn contents(&self) -> Result<Arc<Contents>> {
-        let read = || async { self.place.blocking(|place| Contents::read(place).map(Arc::new)).await };
+    async fn contents(&self) -> Result<Arc<ArchiveContents>> {
+        let read = || async { self.place.blocking(|place| ArchiveContents::read(place).map(Arc::new)).await };
         self.contents.get_or_try_init(read).await.cloned()
     }
 }
 
-impl Contents {
-    fn read(place: &Place) -> Result<Self> {
+impl ArchiveContents {
+    fn read(place: &DiskLocation) -> Result<Self> {
         let real = place.checked()?;
         let own_name = real.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let open = || place.open(&real, "");
@@ -124,12 +124,12 @@ impl Contents {
         let read = |span, cap, shown: &str| place.read(open()?, span, cap, shown);
         let index = entries.get("index.json").filter(|_| entries.contains_key("oci-layout"));
         let refs = match index {
-            Some(span) => Refs::of_index(&read(*span, INDEX, "index.json")?, &own_name, place)?,
-            None => Refs::default(),
+            Some(span) => DiskReferences::of_index(&read(*span, INDEX, "index.json")?, &own_name, place)?,
+            None => DiskReferences::default(),
         };
         match entries.get("manifest.json") {
             Some(span) if refs.is_empty() => {
-                let saved: Vec<Saved> = json(place, &read(*span, INDEX, "manifest.json")?, "manifest.json")?;
+                let saved: Vec<DockerSaveEntry> = json(place, &read(*span, INDEX, "manifest.json")?, "manifest.json")?;
                 let (refs, configs) = images(place, &saved, &own_name, &entries, read)?;
                 Ok(Self { refs, entries, configs })
             }
@@ -144,16 +144,16 @@ impl Contents {
 
 /// The images of `manifest.json`: their names, and where their configs are.
 fn images(
-    place: &Place,
-    saved: &[Saved],
+    place: &DiskLocation,
+    saved: &[DockerSaveEntry],
     own_name: &str,
-    entries: &HashMap<String, Span>,
-    read: impl Fn(Span, usize, &str) -> Result<Vec<u8>>,
-) -> Result<(Refs, HashMap<String, Span>)> {
-    let (mut refs, mut configs) = (Refs::default(), HashMap::new());
+    entries: &HashMap<String, FileSpan>,
+    read: impl Fn(FileSpan, usize, &str) -> Result<Vec<u8>>,
+) -> Result<(DiskReferences, HashMap<String, FileSpan>)> {
+    let (mut refs, mut configs) = (DiskReferences::default(), HashMap::new());
     let mut digests: HashMap<&str, String> = HashMap::new();
     let mut left = CONFIGS;
-    for Saved { config, repo_tags } in saved {
+    for DockerSaveEntry { config, repo_tags } in saved {
         let names = repo_tags.as_deref().unwrap_or_default();
         if names.is_empty() {
             refs.leave_out(config, TagOutcome::Nameless);
@@ -167,7 +167,7 @@ fn images(
                     place.name()
                 )));
             };
-            let bytes = read(*span, Blob::Config.cap().min(left), &shown)?;
+            let bytes = read(*span, BlobKind::Config.cap().min(left), &shown)?;
             left -= bytes.len();
             let digest = digest_of(&bytes);
             configs.insert(digest.clone(), *span);
@@ -181,7 +181,7 @@ fn images(
 }
 
 /// Byte ranges of the regular files of an archive. Of entries with the same name the last one counts, as in unpacking.
-fn entries(place: &Place, mut file: File) -> Result<HashMap<String, Span>> {
+fn entries(place: &DiskLocation, mut file: File) -> Result<HashMap<String, FileSpan>> {
     let broken = |why: &dyn std::fmt::Display| {
         let why = printable(&why.to_string());
         Error::Malformed(format!("{} cannot be read as a tar archive: {why}; save the images again", place.name()))
@@ -189,13 +189,13 @@ fn entries(place: &Place, mut file: File) -> Result<HashMap<String, Span>> {
     let size = file.metadata().map_err(|why| place.unreadable("", &why))?.len();
     refuse_compressed(place, &mut file)?;
     let mut found = HashMap::new();
-    let mut archive = tar::Archive::new(Metered { file, place, left: HEADS });
+    let mut archive = tar::Archive::new(MeteredFile { file, place, left: HEADS });
     for (count, entry) in archive.entries_with_seek().map_err(|why| broken(&why))?.enumerate() {
         let entry = entry.map_err(|why| broken(&why))?;
         if count >= ENTRIES {
             return Err(broken(&format!("it has more than the {ENTRIES} entries allowed here")));
         }
-        let span = Span { from: entry.raw_file_position(), size: entry.size() };
+        let span = FileSpan { from: entry.raw_file_position(), size: entry.size() };
         if span.from.checked_add(span.size).is_none_or(|end| end > size) {
             return Err(broken(&"it ends too early"));
         }
@@ -207,7 +207,7 @@ fn entries(place: &Place, mut file: File) -> Result<HashMap<String, Span>> {
     Ok(found)
 }
 
-fn refuse_compressed(place: &Place, file: &mut File) -> Result<()> {
+fn refuse_compressed(place: &DiskLocation, file: &mut File) -> Result<()> {
     let mut start = Vec::new();
     file.take(4).read_to_end(&mut start).and_then(|_| file.rewind()).map_err(|why| place.unreadable("", &why))?;
     if COMPRESSED.iter().any(|mark| start.starts_with(mark)) {
@@ -224,7 +224,7 @@ fn plain(name: &str) -> &str {
     name.strip_prefix("./").unwrap_or(name)
 }
 
-fn json<T: DeserializeOwned>(place: &Place, bytes: &[u8], shown: &str) -> Result<T> {
+fn json<T: DeserializeOwned>(place: &DiskLocation, bytes: &[u8], shown: &str) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|why| {
         let why = printable(&why.to_string());
         Error::Malformed(format!("{shown} in {} cannot be read: {why}", place.name()))
@@ -232,13 +232,13 @@ fn json<T: DeserializeOwned>(place: &Place, bytes: &[u8], shown: &str) -> Result
 }
 
 /// A file with a cap on the bytes read; skipped bytes do not count.
-struct Metered<'a> {
+struct MeteredFile<'a> {
     file: File,
-    place: &'a Place,
+    place: &'a DiskLocation,
     left: u64,
 }
 
-impl Read for Metered<'_> {
+impl Read for MeteredFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
             return Err(io::Error::other("its names take more bytes than allowed here"));
@@ -251,7 +251,7 @@ impl Read for Metered<'_> {
     }
 }
 
-impl Seek for Metered<'_> {
+impl Seek for MeteredFile<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
@@ -263,11 +263,11 @@ mod tests {
 
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<Contents> {
+    fn read(bytes: &[u8]) -> Result<ArchiveContents> {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("a.tar");
         std::fs::write(&file, bytes).unwrap();
-        Contents::read(&Place::new(file.to_str().unwrap(), &[root.path().to_owned()]).unwrap())
+        ArchiveContents::read(&DiskLocation::new(file.to_str().unwrap(), &[root.path().to_owned()]).unwrap())
     }
 
     /// An archive with one image `a:1`.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::grammar::printable;
-use super::transport::{Answer, Request};
+use super::transport::{RegistryRequest, RegistryResponse};
 use super::wire::AwsError;
 use super::{Error, Result};
 use crate::clock::Clock;
@@ -24,14 +24,14 @@ const BEGINNINGS: [&str; 2] = ["AKIA", "ASIA"];
 const CREDENTIALS: [&str; 7] = ["Client", "Signature", "Token", "AccessKey", "Expired", "Auth", "OptIn"];
 
 /// Access keys of a user or a session.
-pub(super) struct Keys {
+pub(super) struct AwsKeys {
     id: String,
     secret: SecretString,
     session: Option<SecretString>,
 }
 
 /// The service that signed requests are for.
-pub(super) struct Service {
+pub(super) struct AwsService {
     pub(super) name: &'static str,
     pub(super) region: String,
     /// `host[:port]`, as in the request's `Host`.
@@ -39,30 +39,38 @@ pub(super) struct Service {
 }
 
 /// Access keys and the service they sign for.
-pub(super) struct Signer {
-    pub(super) keys: Keys,
-    pub(super) service: Service,
+pub(super) struct AwsSigner {
+    pub(super) keys: AwsKeys,
+    pub(super) service: AwsService,
 }
 
-impl Signer {
+impl AwsSigner {
     /// A call of a service's operation, signed now; valid for a few minutes.
     ///
     /// # Errors
     /// [`Error::Refused`] for a session token that is no valid header value.
-    pub(super) fn request(&self, url: &Url, operation: &str, body: String, cap: usize) -> Result<Request> {
+    pub(super) fn request(&self, url: &Url, operation: &str, body: String, cap: usize) -> Result<RegistryRequest> {
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1")),
             (HeaderName::from_static("x-amz-target"), sendable(operation)?),
         ]);
         self.keys.sign(&self.service, &mut headers, &body, Clock::system().now())?;
         let (url, json) = (url.clone(), Some(SecretString::from(body)));
-        Ok(Request { method: Method::POST, url, accept: "application/json", authorization: None, headers, json, cap })
+        Ok(RegistryRequest {
+            method: Method::POST,
+            url,
+            accept: "application/json",
+            authorization: None,
+            headers,
+            json,
+            cap,
+        })
     }
 }
 
 /// The error of a service's error response ("Common errors" of Amazon's API references). `None`: the body is no such
 /// response.
-pub(super) fn refusal(answer: &Answer) -> Option<Error> {
+pub(super) fn refusal(answer: &RegistryResponse) -> Option<Error> {
     let said: AwsError = serde_json::from_slice(&answer.body).ok()?;
     let code = said.code.rsplit('#').next().unwrap_or_default();
     let text = format!("{} answers {}: {}", answer.host, printable(code), printable(&said.message));
@@ -83,7 +91,7 @@ fn sendable(text: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(text).map_err(unsendable)
 }
 
-impl Keys {
+impl AwsKeys {
     /// From the user name and password that an admin gives; the password is `SECRET` or `SECRET:SESSION-TOKEN`. `None`:
     /// the user name is no access key id.
     pub(super) fn read(username: &str, password: Option<&SecretString>) -> Option<Self> {
@@ -100,7 +108,7 @@ impl Keys {
     }
 
     /// Signs a POST of `body` to the root of a service at this time: adds its headers to `headers`.
-    fn sign(&self, service: &Service, headers: &mut HeaderMap, body: &str, now: DateTime<Utc>) -> Result<()> {
+    fn sign(&self, service: &AwsService, headers: &mut HeaderMap, body: &str, now: DateTime<Utc>) -> Result<()> {
         headers.insert(HeaderName::from_static("x-amz-date"), sendable(&now.format(TIME).to_string())?);
         if let Some(session) = &self.session {
             let mut token = sendable(session.expose_secret())?;
@@ -115,7 +123,7 @@ impl Keys {
     /// The `Authorization` value of a request to `/` with these headers and `Host`.
     fn authorization(
         &self,
-        service: &Service,
+        service: &AwsService,
         method: &str,
         headers: &HeaderMap,
         body: &str,
@@ -154,11 +162,11 @@ mod tests {
     use super::*;
 
     /// The keys, time and host of Amazon's test suite for signature version 4.
-    fn suite() -> (Keys, Service, DateTime<Utc>) {
+    fn suite() -> (AwsKeys, AwsService, DateTime<Utc>) {
         let secret = SecretString::from("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
-        let keys = Keys { id: "AKIDEXAMPLE".to_owned(), secret, session: None };
+        let keys = AwsKeys { id: "AKIDEXAMPLE".to_owned(), secret, session: None };
         let service =
-            Service { name: "service", region: "us-east-1".to_owned(), host: "example.amazonaws.com".to_owned() };
+            AwsService { name: "service", region: "us-east-1".to_owned(), host: "example.amazonaws.com".to_owned() };
         (keys, service, "2015-08-30T12:36:00Z".parse().unwrap())
     }
 
@@ -196,7 +204,7 @@ mod tests {
 
     #[test]
     fn keys_are_told_from_names_and_passwords() {
-        let read = |name: &str, password: &str| Keys::read(name, Some(&SecretString::from(password)));
+        let read = |name: &str, password: &str| AwsKeys::read(name, Some(&SecretString::from(password)));
         let keys = read("AKIAIOSFODNN7EXAMPLE", "a/b+c").unwrap();
         assert_eq!((keys.secret.expose_secret(), keys.session.is_none()), ("a/b+c", true));
         let keys = read("ASIAIOSFODNN7EXAMPLE", "secret:to:ken==").unwrap();

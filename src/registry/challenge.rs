@@ -1,16 +1,16 @@
 //! Parses `WWW-Authenticate` (RFC 9110 §11.6.1), by which a registry announces its login methods. Pure; never fails:
 //! malformed parts are skipped.
 
-use super::header::{Reader, is_token};
+use super::header_reader::{HeaderReader, is_token};
 
 /// One challenge: a scheme and its parameters, names in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(super) struct AuthChallenge {
     pub(super) scheme: String,
     params: Vec<(String, String)>,
 }
 
-impl Challenge {
+impl AuthChallenge {
     /// A parameter's value; the first if it is given twice.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -19,7 +19,7 @@ impl Challenge {
 
 /// Login method of a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum LoginMethod {
     Basic,
     Bearer { realm: String, service: Option<String> },
 }
@@ -33,21 +33,21 @@ pub(super) fn scope<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<S
 
 /// The preferred method: bearer before basic. `headers`: the values of all `WWW-Authenticate` headers. `None`: neither
 /// is offered.
-pub(super) fn method<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<Method> {
-    let challenges: Vec<Challenge> =
+pub(super) fn method<'a>(headers: impl IntoIterator<Item = &'a [u8]>) -> Option<LoginMethod> {
+    let challenges: Vec<AuthChallenge> =
         headers.into_iter().flat_map(|value| parse(&String::from_utf8_lossy(value))).collect();
     let bearer = challenges.iter().filter(|c| c.scheme == "bearer").find_map(|c| {
         let realm = c.get("realm").filter(|realm| !realm.is_empty())?;
-        Some(Method::Bearer { realm: realm.to_owned(), service: c.get("service").map(str::to_owned) })
+        Some(LoginMethod::Bearer { realm: realm.to_owned(), service: c.get("service").map(str::to_owned) })
     });
-    bearer.or_else(|| challenges.iter().any(|c| c.scheme == "basic").then_some(Method::Basic))
+    bearer.or_else(|| challenges.iter().any(|c| c.scheme == "basic").then_some(LoginMethod::Basic))
 }
 
 /// Parses one header value. It may hold several challenges, separated by the same commas as their parameters: a word
 /// followed by `=` is a parameter of the current challenge, any other word starts the next one.
-pub(super) fn parse(header: &str) -> Vec<Challenge> {
-    let mut rest = Reader::new(header);
-    let mut found: Vec<Challenge> = Vec::new();
+pub(super) fn parse(header: &str) -> Vec<AuthChallenge> {
+    let mut rest = HeaderReader::new(header);
+    let mut found: Vec<AuthChallenge> = Vec::new();
     loop {
         rest.skip(|c| c == ',' || c.is_ascii_whitespace());
         if rest.is_empty() {
@@ -63,7 +63,7 @@ pub(super) fn parse(header: &str) -> Vec<Challenge> {
                 challenge.params.push((word, value));
             }
         } else {
-            found.push(Challenge { scheme: word, params: Vec::new() });
+            found.push(AuthChallenge { scheme: word, params: Vec::new() });
             rest.skip_token68();
         }
     }
@@ -75,11 +75,11 @@ mod tests {
 
     use super::*;
 
-    fn bearer(realm: &str, service: Option<&str>) -> Option<Method> {
-        Some(Method::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
+    fn bearer(realm: &str, service: Option<&str>) -> Option<LoginMethod> {
+        Some(LoginMethod::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
     }
 
-    fn of(headers: &[&str]) -> Option<Method> {
+    fn of(headers: &[&str]) -> Option<LoginMethod> {
         method(headers.iter().map(|h| h.as_bytes()))
     }
 
@@ -95,8 +95,8 @@ mod tests {
         let line = r#"Basic realm="a, Bearer realm=\"x\"", Bearer realm="https://t/", service=s"#;
         assert_eq!(of(&[line]), bearer("https://t/", Some("s")));
         assert_eq!(of(&["Basic realm=x", "Bearer realm=\"https://t/\""]), bearer("https://t/", None));
-        assert_eq!(of(&["Negotiate, NTLM, basic"]), Some(Method::Basic));
-        assert_eq!(of(&["Negotiate YII/x+==, Basic realm=\"r\""]), Some(Method::Basic));
+        assert_eq!(of(&["Negotiate, NTLM, basic"]), Some(LoginMethod::Basic));
+        assert_eq!(of(&["Negotiate YII/x+==, Basic realm=\"r\""]), Some(LoginMethod::Basic));
         assert_eq!(of(&["Negotiate abc, bearer realm=/t"]), bearer("/t", None));
     }
 
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(of(&["Bearer realm=https://t/a?b=c,service=s"]), bearer("https://t/a?b=c", Some("s")));
         assert_eq!(of(&[r#"BEARER  Realm = "https://t/" , , Service="s""#]), bearer("https://t/", Some("s")));
         assert_eq!(of(&[r#"Bearer realm="https://t/"#]), bearer("https://t/", None), "an open quote");
-        assert_eq!(of(&["Bearer service=s, Basic"]), Some(Method::Basic), "a bearer without realm is none");
+        assert_eq!(of(&["Bearer service=s, Basic"]), Some(LoginMethod::Basic), "a bearer without realm is none");
         for nothing in ["", ",,,", "realm=x", "=", "\"", "Digest realm=x", "Bearer", "Bearer realm=\"\""] {
             assert_eq!(of(&[nothing]), None, "{nothing}");
         }

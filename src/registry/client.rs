@@ -9,16 +9,16 @@ use reqwest::Client;
 use reqwest::dns::Resolve;
 use url::{Origin, Url};
 
-use super::address::Base;
-use super::guard::Guard;
-use super::tls::{Tls, Trust, install_tls};
+use super::address::RegistryBaseUrl;
+use super::guard::AddressGuard;
+use super::tls::{TlsMaterial, TlsSettings, install_tls};
 use super::transport::root_cause;
-use super::{Error, Limits, Result};
+use super::{Error, RegistryLimits, Result};
 
 /// The HTTP clients of one registry; refused addresses get none.
-pub(super) struct Clients {
-    guard: Guard,
-    trust: Trust,
+pub(super) struct HttpClients {
+    guard: AddressGuard,
+    trust: TlsMaterial,
     /// The only origin that the client certificate is presented to.
     origin: Origin,
     /// Whether the registry is on this machine, so that no proxy is used.
@@ -31,15 +31,20 @@ pub(super) struct Clients {
     others: OnceLock<Client>,
 }
 
-impl Clients {
+impl HttpClients {
     /// For a registry whose `/v2/` API is at `base`, and its vendor API at `interface`.
     ///
     /// # Errors
     /// [`Error::Refused`] for invalid certificates.
-    pub(super) fn new(base: &Base, interface: &Url, tls: &Tls, limits: &Limits) -> Result<Self> {
+    pub(super) fn new(
+        base: &RegistryBaseUrl,
+        interface: &Url,
+        tls: &TlsSettings,
+        limits: &RegistryLimits,
+    ) -> Result<Self> {
         let root = base.root();
         Ok(Self {
-            guard: Guard::new([&root, interface], &limits.private),
+            guard: AddressGuard::new([&root, interface], &limits.private),
             trust: tls.read()?,
             origin: root.origin(),
             direct: base.is_loopback(),
@@ -107,7 +112,7 @@ mod tests {
     use super::*;
 
     /// Uses the guard's answer for this one name for every name; `None`: resolves nothing.
-    struct Everything(Guard, Option<&'static str>);
+    struct Everything(AddressGuard, Option<&'static str>);
 
     impl Resolve for Everything {
         fn resolve(&self, _: Name) -> Resolving {
@@ -125,8 +130,8 @@ mod tests {
             (Some("127.0.0.1"), "scan.private_hosts"),
             (None, "no such name"),
         ] {
-            let base = Base::parse("http://registry.example.org").unwrap();
-            let clients = Clients::new(&base, &base.root(), &Tls::default(), &limits()).unwrap();
+            let base = RegistryBaseUrl::parse("http://registry.example.org").unwrap();
+            let clients = HttpClients::new(&base, &base.root(), &TlsSettings::default(), &limits()).unwrap();
             let client = clients.make(Everything(clients.guard.clone(), name), false).unwrap();
             let error = client.get("http://registry.example.org/v2/").send().await.unwrap_err();
             let error = failure(&error, "registry.example.org");

@@ -9,18 +9,18 @@ use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 use super::address::host_of;
-use super::guard::{Blocked, Guard, is_proxied};
+use super::guard::{AddressGuard, BlockedAddress, is_proxied};
 use super::{Error, Result};
 
 /// The addresses of a name, or why it was not resolved.
-type Found = std::result::Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>>;
+type ResolveResult = std::result::Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Connects to a host and closes the connection. Behind a proxy it does nothing, since the proxy connects.
 ///
 /// # Errors
 /// [`Error::Refused`] for an address that is not allowed; [`Error::Unreachable`] if the name does not resolve, or
 /// nothing responds in time. A refused connection is no error here: the host exists, and the request will report it.
-pub(super) async fn dial(url: &Url, guard: &Guard, is_direct: bool, within: Duration) -> Result<()> {
+pub(super) async fn dial(url: &Url, guard: &AddressGuard, is_direct: bool, within: Duration) -> Result<()> {
     guard.check(url)?;
     if !is_direct && is_proxied(url) {
         return Ok(());
@@ -28,7 +28,7 @@ pub(super) async fn dial(url: &Url, guard: &Guard, is_direct: bool, within: Dura
     let port = url.port_or_known_default().unwrap_or_default();
     let found = async {
         match url.host() {
-            Some(Host::Domain(name)) => guard.dialled(name).await,
+            Some(Host::Domain(name)) => guard.resolve_allowed(name).await,
             Some(Host::Ipv4(ip)) => Ok(vec![SocketAddr::new(ip.into(), 0)]),
             Some(Host::Ipv6(ip)) => Ok(vec![SocketAddr::new(ip.into(), 0)]),
             None => Ok(Vec::new()),
@@ -37,14 +37,14 @@ pub(super) async fn dial(url: &Url, guard: &Guard, is_direct: bool, within: Dura
     connect(&host_of(url), port, found, within).await
 }
 
-async fn connect(host: &str, port: u16, found: impl Future<Output = Found>, within: Duration) -> Result<()> {
+async fn connect(host: &str, port: u16, found: impl Future<Output = ResolveResult>, within: Duration) -> Result<()> {
     let (until, seconds) = (Instant::now() + within, within.as_secs_f64());
     let found = timeout_at(until, found).await.map_err(|_| {
         Error::Unreachable(format!(
             "no name server has said within {seconds} seconds where {host} is; check its spelling, and this machine's name servers"
         ))
     })?;
-    let mut addresses = found.map_err(|why| match why.downcast_ref::<Blocked>() {
+    let mut addresses = found.map_err(|why| match why.downcast_ref::<BlockedAddress>() {
         Some(blocked) => Error::Refused(blocked.to_string()),
         None => Error::Unreachable(format!(
             "{host} cannot be reached: {why}; check the spelling of its name, and this machine's name servers"
@@ -74,7 +74,7 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_millis(200);
 
-    async fn error(found: impl Future<Output = Found>) -> String {
+    async fn error(found: impl Future<Output = ResolveResult>) -> String {
         connect("registry.example.org:5000", 5000, found, WITHIN).await.unwrap_err().to_string()
     }
 

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::address::local_path;
 use super::grammar::{is_digest, is_repository, is_tag, printable};
-use super::wire::{Descriptor, Manifest};
-use super::{Error, LeftOut, Listing, Result, SourceListing, Tag, Traffic};
+use super::wire::{ContentDescriptor, OciManifest};
+use super::{Error, LeftOut, ListedTag, RawListing, RegistryTraffic, Result, SourceListing};
 use crate::catalog::TagOutcome;
 
 /// Annotation with the full name of an image, as containerd exports it.
@@ -22,7 +22,7 @@ const IMAGE_NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The folder of a layout or the file of an archive.
-pub(super) struct Place {
+pub(super) struct DiskLocation {
     /// As the admin gave it.
     path: PathBuf,
     roots: Vec<PathBuf>,
@@ -31,15 +31,15 @@ pub(super) struct Place {
 
 /// A byte range of a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct FileSpan {
     pub(super) from: u64,
     pub(super) size: u64,
 }
 
-impl Place {
+impl DiskLocation {
     /// Parses the address; touches no disk.
     pub(super) fn new(url: &str, roots: &[PathBuf]) -> Result<Arc<Self>> {
-        let place = Place { path: local_path(url)?, roots: roots.to_vec(), bytes: AtomicU64::new(0) };
+        let place = DiskLocation { path: local_path(url)?, roots: roots.to_vec(), bytes: AtomicU64::new(0) };
         Ok(Arc::new(place))
     }
 
@@ -48,14 +48,14 @@ impl Place {
         printable(&self.path.display().to_string())
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
-        Traffic { bytes: self.bytes.load(Ordering::Relaxed), ..Traffic::default() }
+    pub(super) fn traffic(&self) -> RegistryTraffic {
+        RegistryTraffic { bytes: self.bytes.load(Ordering::Relaxed), ..RegistryTraffic::default() }
     }
 
     /// Runs `work` on a blocking thread.
     pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Place) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&DiskLocation) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let place = Arc::clone(self);
         let name = self.name();
@@ -93,7 +93,7 @@ impl Place {
     }
 
     /// Reads a byte range of a file, or as much of it as exists.
-    pub(super) fn read(&self, mut file: File, span: Span, cap: usize, shown: &str) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, mut file: File, span: FileSpan, cap: usize, shown: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(span.from))
             .and_then(|_| file.take(span.size.min(cap as u64 + 1)).read_to_end(&mut bytes))
@@ -128,15 +128,15 @@ impl Place {
 
 /// Digests by repository and tag, and the images that have neither.
 #[derive(Debug, Default)]
-pub(super) struct Refs {
+pub(super) struct DiskReferences {
     tags: BTreeMap<String, BTreeMap<String, String>>,
     left_out: Vec<LeftOut>,
 }
 
-impl Refs {
+impl DiskReferences {
     /// From an `index.json`. `own_name` is the repository of images that are named by a tag only.
-    pub(super) fn of_index(index: &[u8], own_name: &str, place: &Place) -> Result<Self> {
-        let index: Manifest = serde_json::from_slice(index).map_err(|why| {
+    pub(super) fn of_index(index: &[u8], own_name: &str, place: &DiskLocation) -> Result<Self> {
+        let index: OciManifest = serde_json::from_slice(index).map_err(|why| {
             let why = printable(&why.to_string());
             Error::Malformed(format!("index.json in {} cannot be read: {why}", place.name()))
         })?;
@@ -180,9 +180,9 @@ impl Refs {
         SourceListing { items, truncated: None, left_out }
     }
 
-    pub(super) fn tags(&self, repository: &str) -> Listing<Tag> {
-        let tag = |(name, digest): (&String, &String)| Tag::new(name.clone(), Some(digest.clone()));
-        Listing { items: self.tags.get(repository).into_iter().flatten().map(tag).collect(), truncated: None }
+    pub(super) fn tags(&self, repository: &str) -> RawListing<ListedTag> {
+        let tag = |(name, digest): (&String, &String)| ListedTag::new(name.clone(), Some(digest.clone()));
+        RawListing { items: self.tags.get(repository).into_iter().flatten().map(tag).collect(), truncated: None }
     }
 
     /// The digest of a tag; a digest maps to itself if an image has it.
@@ -195,7 +195,7 @@ impl Refs {
     }
 }
 
-fn name_of(descriptor: &Descriptor) -> Option<&str> {
+fn name_of(descriptor: &ContentDescriptor) -> Option<&str> {
     [IMAGE_NAME, REF_NAME].into_iter().find_map(|key| descriptor.annotations.get(key)).map(String::as_str)
 }
 

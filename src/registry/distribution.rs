@@ -14,15 +14,15 @@ use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::address::Base;
-use super::content::Blob;
+use super::address::RegistryBaseUrl;
+use super::content::BlobKind;
 use super::grammar::{digest_of, is_digest, matches_digest};
-use super::listing::{Directory, Walk, next_query};
-use super::token::Tokens;
-use super::transport::{Answer, Transport};
+use super::listing::{ListingTarget, ListingWalk, next_query};
+use super::token::TokenCache;
+use super::transport::{HttpTransport, RegistryResponse};
 use super::wire::MANIFEST_TYPES;
-use super::{Deletion, Endpoint, Error, Listing, Look, Result, Tag};
-use access::Access;
+use super::{DeletionOutcome, Error, ListedTag, RawListing, RegistryEndpoint, ResolvedTag, Result};
+use access::RegistryAuth;
 
 const JSON: &str = "application/json";
 /// Size cap of a listing page, bytes: some registries send everything at once.
@@ -32,16 +32,16 @@ const API_VERSION: &str = "docker-distribution-api-version";
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// One registry with the distribution API.
-pub(super) struct Distribution {
-    base: Base,
-    transport: Arc<Transport>,
+pub(super) struct DistributionApi {
+    base: RegistryBaseUrl,
+    transport: Arc<HttpTransport>,
     /// `Authorization` of user name and password; `None` without credentials.
     login: Option<HeaderValue>,
     /// Tokens in place of user name and password, for kinds that issue them.
-    exchanged: Option<Arc<Tokens>>,
+    exchanged: Option<Arc<TokenCache>>,
     /// Result of the ping; `None` before it. Of errors only a rejected password is kept, because retrying it could lock
     /// the account.
-    access: Mutex<Option<Result<Access>>>,
+    access: Mutex<Option<Result<RegistryAuth>>>,
     /// The token scope that the list of repositories was granted for; empty: a token without a scope.
     catalog_scope: OnceLock<String>,
     /// HEAD responses of this registry have no digest, so GET is used at once.
@@ -57,8 +57,12 @@ pub(super) enum TokenScope<'a> {
     Named(&'a str),
 }
 
-impl Distribution {
-    pub(super) fn open(endpoint: &Endpoint, base: Base, transport: Arc<Transport>) -> Result<Self> {
+impl DistributionApi {
+    pub(super) fn open(
+        endpoint: &RegistryEndpoint,
+        base: RegistryBaseUrl,
+        transport: Arc<HttpTransport>,
+    ) -> Result<Self> {
         let login = login(endpoint)?;
         let head_is_useless = AtomicBool::new(false);
         let (exchanged, access, catalog_scope) = (None, Mutex::default(), OnceLock::new());
@@ -66,7 +70,7 @@ impl Distribution {
     }
 
     /// Uses these tokens in place of a user name and password.
-    pub(super) fn with_tokens(self, tokens: Option<Tokens>) -> Self {
+    pub(super) fn with_tokens(self, tokens: Option<TokenCache>) -> Self {
         Self { exchanged: tokens.map(Arc::new), ..self }
     }
 
@@ -74,7 +78,7 @@ impl Distribution {
         self.base.host()
     }
 
-    pub(super) fn transport(&self) -> &Arc<Transport> {
+    pub(super) fn transport(&self) -> &Arc<HttpTransport> {
         &self.transport
     }
 
@@ -85,17 +89,17 @@ impl Distribution {
     /// Checks that a registry responds and accepts the credentials. A registry with a token service is not pinged
     /// anonymously too: what it grants anonymously shows only in a request for it.
     pub(super) async fn ping(&self) -> Result<()> {
-        self.greet_logged_in().await
+        self.check_login().await
     }
 
-    pub(super) async fn repositories(&self) -> Result<Listing<String>> {
-        self.walk(Directory::Catalog).await
+    pub(super) async fn repositories(&self) -> Result<RawListing<String>> {
+        self.walk(ListingTarget::Catalog).await
     }
 
-    pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
-        let listing = self.walk(Directory::Tags(repository)).await?;
-        let items = listing.items.into_iter().map(|name| Tag::new(name, None)).collect();
-        Ok(Listing { items, truncated: listing.truncated })
+    pub(super) async fn tags(&self, repository: &str) -> Result<RawListing<ListedTag>> {
+        let listing = self.walk(ListingTarget::Tags(repository)).await?;
+        let items = listing.items.into_iter().map(|name| ListedTag::new(name, None)).collect();
+        Ok(RawListing { items, truncated: listing.truncated })
     }
 
     /// Sends HEAD, which most registries do not count as a pull, and GET if HEAD gives no digest. A failed HEAD proves
@@ -104,7 +108,7 @@ impl Distribution {
         let url = self.below(&format!("{repository}/manifests/{tag}"));
         let scope = pull(repository);
         if !self.head_is_useless.load(Ordering::Relaxed) {
-            let cap = Blob::Manifest.cap();
+            let cap = BlobKind::Manifest.cap();
             let answer = self.ask(Method::HEAD, &url, MANIFEST_TYPES, TokenScope::Named(&scope), cap).await?;
             let named = answer.header(CONTENT_DIGEST).filter(|digest| is_digest(digest));
             if let (true, Some(digest)) = (answer.status.is_success(), named) {
@@ -121,15 +125,15 @@ impl Distribution {
     }
 
     /// Sends GET, which returns the manifest too.
-    pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
+    pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<ResolvedTag>> {
         let url = self.below(&format!("{repository}/manifests/{tag}"));
         let scope = pull(repository);
-        let cap = Blob::Manifest.cap();
+        let cap = BlobKind::Manifest.cap();
         let answer = self.ask(Method::GET, &url, MANIFEST_TYPES, TokenScope::Named(&scope), cap).await?;
         let what = || format!("{repository}:{tag}");
         match answer.status {
             StatusCode::NOT_FOUND if is_unknown(&answer) => Ok(None),
-            StatusCode::NOT_FOUND => Err(self.not_its_own(&what())),
+            StatusCode::NOT_FOUND => Err(self.foreign_not_found(&what())),
             status if status.is_success() && answer.is_html() => Err(self.html(&what())),
             status if status.is_success() => {
                 let named = answer.header(CONTENT_DIGEST).filter(|digest| is_digest(digest));
@@ -137,10 +141,10 @@ impl Distribution {
                 // mismatch.
                 Ok(Some(match named {
                     Some(digest) if !matches_digest(digest, &answer.body) => {
-                        Look { digest: digest.to_owned(), manifest: None }
+                        ResolvedTag { digest: digest.to_owned(), manifest: None }
                     }
-                    Some(digest) => Look { digest: digest.to_owned(), manifest: Some(answer.body.clone()) },
-                    None => Look { digest: digest_of(&answer.body), manifest: Some(answer.body.clone()) },
+                    Some(digest) => ResolvedTag { digest: digest.to_owned(), manifest: Some(answer.body.clone()) },
+                    None => ResolvedTag { digest: digest_of(&answer.body), manifest: Some(answer.body.clone()) },
                 }))
             }
             _ => Err(self.refusal(&answer, &what())),
@@ -148,15 +152,15 @@ impl Distribution {
     }
 
     /// Deletes a tag, or by its digest a manifest. Many registries delete only by digest, or not at all.
-    pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
+    pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<DeletionOutcome> {
         let url = self.below(&format!("{repository}/manifests/{reference}"));
         let scope = format!("repository:{repository}:pull,delete");
         let answer = self.ask(Method::DELETE, &url, MANIFEST_TYPES, TokenScope::Named(&scope), PAGE_BODY).await?;
         match answer.status {
-            status if status.is_success() => Ok(Deletion::Done),
-            StatusCode::NOT_FOUND => Ok(Deletion::NotThere),
+            status if status.is_success() => Ok(DeletionOutcome::Done),
+            StatusCode::NOT_FOUND => Ok(DeletionOutcome::NotThere),
             StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
-                Ok(Deletion::Unsupported(format!("{}{}", answer.status, answer.reason())))
+                Ok(DeletionOutcome::Unsupported(format!("{}{}", answer.status, answer.reason())))
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.has_login() => Err(Error::Forbidden(format!(
                 "{} does not let this account delete {repository}:{reference}{}; give it the right to delete",
@@ -168,15 +172,15 @@ impl Distribution {
     }
 
     /// The bytes of a digest, not yet verified against it.
-    pub(super) async fn blob(&self, repository: &str, blob: Blob, digest: &str) -> Result<Bytes> {
+    pub(super) async fn blob(&self, repository: &str, blob: BlobKind, digest: &str) -> Result<Bytes> {
         let (path, accept) = match blob {
-            Blob::Manifest => (format!("{repository}/manifests/{digest}"), MANIFEST_TYPES),
-            Blob::Config => (format!("{repository}/blobs/{digest}"), "*/*"),
+            BlobKind::Manifest => (format!("{repository}/manifests/{digest}"), MANIFEST_TYPES),
+            BlobKind::Config => (format!("{repository}/blobs/{digest}"), "*/*"),
         };
         let scope = pull(repository);
         let answer = self.ask(Method::GET, &self.below(&path), accept, TokenScope::Named(&scope), blob.cap()).await?;
         if answer.status == StatusCode::NOT_FOUND && !is_unknown(&answer) {
-            return Err(self.not_its_own(&format!("{repository}@{digest}")));
+            return Err(self.foreign_not_found(&format!("{repository}@{digest}")));
         }
         if !answer.status.is_success() {
             return Err(self.refusal(&answer, &format!("{repository}@{digest}")));
@@ -184,11 +188,11 @@ impl Distribution {
         Ok(answer.body)
     }
 
-    async fn walk(&self, directory: Directory<'_>) -> Result<Listing<String>> {
+    async fn walk(&self, directory: ListingTarget<'_>) -> Result<RawListing<String>> {
         let url = self.below(&directory.path());
         match directory {
-            Directory::Catalog => self.list(directory, url, TokenScope::Catalog, |body| directory.read(body)).await,
-            Directory::Tags(repository) => {
+            ListingTarget::Catalog => self.list(directory, url, TokenScope::Catalog, |body| directory.read(body)).await,
+            ListingTarget::Tags(repository) => {
                 let scope = pull(repository);
                 self.list(directory, url, TokenScope::Named(&scope), |body| directory.read(body)).await
             }
@@ -211,12 +215,12 @@ impl Distribution {
     /// standard one. `read` extracts the names from a page; `None`: the body is not such a page.
     pub(super) async fn list(
         &self,
-        directory: Directory<'_>,
+        directory: ListingTarget<'_>,
         mut url: Url,
         scope: TokenScope<'_>,
         mut read: impl FnMut(&[u8]) -> Option<Vec<String>> + Send,
-    ) -> Result<Listing<String>> {
-        let mut walk = Walk::new(self.transport.limits().pages);
+    ) -> Result<RawListing<String>> {
+        let mut walk = ListingWalk::new(self.transport.limits().pages);
         loop {
             url.set_query(Some(&walk.query()));
             let answer = self.ask(Method::GET, &url, JSON, scope, PAGE_BODY).await?;
@@ -225,11 +229,11 @@ impl Distribution {
             }
             if !answer.status.is_success() {
                 return match directory {
-                    Directory::Catalog => Err(self.catalog_refusal(&answer).await),
-                    Directory::Tags(_) if walk.is_at_start() && is_unknown(&answer) => {
-                        Ok(Listing { items: Vec::new(), truncated: None })
+                    ListingTarget::Catalog => Err(self.catalog_refusal(&answer).await),
+                    ListingTarget::Tags(_) if walk.is_at_start() && is_unknown(&answer) => {
+                        Ok(RawListing { items: Vec::new(), truncated: None })
                     }
-                    Directory::Tags(repository) => Err(self.refusal(&answer, &format!("the tags of {repository}"))),
+                    ListingTarget::Tags(repository) => Err(self.refusal(&answer, &format!("the tags of {repository}"))),
                 };
             }
             let Some(names) = read(&answer.body) else {
@@ -242,24 +246,24 @@ impl Distribution {
     }
 
     /// GET for a vendor's JSON on the registry's own host, with the login of `/v2/`. Any status is a response.
-    pub(super) async fn ask_own(&self, url: Url, scope: TokenScope<'_>) -> Result<Answer> {
+    pub(super) async fn ask_own(&self, url: Url, scope: TokenScope<'_>) -> Result<RegistryResponse> {
         self.ask(Method::GET, &url, JSON, scope, PAGE_BODY).await
     }
 
-    pub(super) fn base(&self) -> &Base {
+    pub(super) fn base(&self) -> &RegistryBaseUrl {
         &self.base
     }
 
     /// The token service that the registry names; `None`: it names none.
     pub(super) async fn realm(&self) -> Result<Option<Url>> {
         Ok(match self.greeted(false).await? {
-            Access::Bearer(tokens) => Some(tokens.realm().clone()),
-            Access::Open | Access::Basic(_) => None,
+            RegistryAuth::Bearer(tokens) => Some(tokens.realm().clone()),
+            RegistryAuth::Open | RegistryAuth::Basic(_) => None,
         })
     }
 
     /// Checks that the response to a ping comes from a registry.
-    fn check_registry(&self, answer: &Answer) -> Result<()> {
+    fn check_registry(&self, answer: &RegistryResponse) -> Result<()> {
         let host = self.host();
         let status = answer.status;
         match status.as_u16() {
@@ -285,7 +289,7 @@ impl Distribution {
     }
 
     /// The error for a request that the registry denies.
-    pub(super) fn refusal(&self, answer: &Answer, what: &str) -> Error {
+    pub(super) fn refusal(&self, answer: &RegistryResponse, what: &str) -> Error {
         let host = self.host();
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !self.has_login() => self.login_required(what),
@@ -300,7 +304,7 @@ impl Distribution {
         }
     }
 
-    async fn catalog_refusal(&self, answer: &Answer) -> Error {
+    async fn catalog_refusal(&self, answer: &RegistryResponse) -> Error {
         let reason = answer.reason();
         match answer.status.as_u16() {
             401 | 403 => match self.greeted(false).await {
@@ -310,7 +314,7 @@ impl Distribution {
             404 | 405 => Error::NotFound(format!(
                 "{} does not let anybody list its repositories (it has no catalogue at {}){reason}; ask who runs it to switch the catalogue on",
                 self.host(),
-                self.base.url(&Directory::Catalog.path(), None)
+                self.base.url(&ListingTarget::Catalog.path(), None)
             )),
             _ => answer.unexpected("the list of repositories"),
         }
@@ -323,7 +327,7 @@ impl Distribution {
         ))
     }
 
-    fn wrong_password(&self, answer: &Answer) -> Error {
+    fn wrong_password(&self, answer: &RegistryResponse) -> Error {
         Error::WrongPassword(format!(
             "{} does not accept the username and password{}; correct them (some registries want an access token as password)",
             self.host(),
@@ -333,7 +337,7 @@ impl Distribution {
 
     /// The error for a 404 without a registry's error code: from a proxy, or a wrong path. Only the registry itself can
     /// say that a resource does not exist.
-    fn not_its_own(&self, what: &str) -> Error {
+    fn foreign_not_found(&self, what: &str) -> Error {
         Error::Status(format!(
             "{} answers 404 for {what}, but not as a registry does (there is no error code); look at proxies before it",
             self.host()
@@ -351,7 +355,7 @@ impl Distribution {
 
 /// Whether the registry itself says that the repository does not exist. A 404 from elsewhere (a proxy, a wrong path)
 /// must not count as an empty repository.
-pub(super) fn is_unknown(answer: &Answer) -> bool {
+pub(super) fn is_unknown(answer: &RegistryResponse) -> bool {
     answer.status == StatusCode::NOT_FOUND && answer.error_code().is_some()
 }
 
@@ -365,7 +369,7 @@ fn compact(body: &[u8]) -> Vec<u8> {
 }
 
 /// `Authorization` of user name and password; `None` without credentials.
-pub(super) fn login(endpoint: &Endpoint) -> Result<Option<HeaderValue>> {
+pub(super) fn login(endpoint: &RegistryEndpoint) -> Result<Option<HeaderValue>> {
     let password = endpoint.password.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     if endpoint.username.is_empty() && password.is_empty() {
         return Ok(None);

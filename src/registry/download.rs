@@ -14,10 +14,10 @@ use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
 use url::Url;
 
-use super::guard::{Blocked, Guard};
+use super::guard::{AddressGuard, BlockedAddress};
 use super::tls::install_tls;
 use super::transport::{cause, root_cause};
-use super::{Error, Private};
+use super::{Error, PrivateNetworkPolicy};
 
 /// Most redirects of one download.
 const MOST_REDIRECTS: usize = 5;
@@ -26,7 +26,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// A file to download.
 #[derive(Clone, Copy, Debug)]
-pub struct Download<'a> {
+pub struct FileDownload<'a> {
     pub url: &'a Url,
     /// Target path, written completely or not at all. Its folder is created.
     pub to: &'a Path,
@@ -36,12 +36,12 @@ pub struct Download<'a> {
     /// Longest time without data from the server.
     pub silence: Duration,
     /// Private addresses that may be connected to.
-    pub private: &'a Private,
+    pub private: &'a PrivateNetworkPolicy,
 }
 
 /// A downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Downloaded {
+pub struct DownloadedFile {
     /// Bytes.
     pub size: u64,
     /// Lower-case hexadecimal digits.
@@ -90,17 +90,18 @@ impl DownloadError {
 }
 
 /// Called before more is written, with the file's total size in bytes: reserves space for it, or fails.
-pub type DownloadRoom<'a> = dyn Fn(u64) -> BoxFuture<'a, std::result::Result<(), DownloadError>> + Send + Sync + 'a;
+pub type DownloadReservation<'a> =
+    dyn Fn(u64) -> BoxFuture<'a, std::result::Result<(), DownloadError>> + Send + Sync + 'a;
 
 /// Downloads a file.
 ///
 /// # Errors
 /// [`DownloadError`].
 pub async fn download(
-    wanted: &Download<'_>,
-    room: &DownloadRoom<'_>,
-) -> std::result::Result<Downloaded, DownloadError> {
-    let guard = Guard::new([], wanted.private);
+    wanted: &FileDownload<'_>,
+    room: &DownloadReservation<'_>,
+) -> std::result::Result<DownloadedFile, DownloadError> {
+    let guard = AddressGuard::new([], wanted.private);
     let client = client(&guard, wanted)?;
     let (response, host) = asked(&client, &guard, wanted.url.clone()).await?;
     let disk =
@@ -126,7 +127,7 @@ pub async fn download(
     kept
 }
 
-fn client(guard: &Guard, wanted: &Download<'_>) -> std::result::Result<Client, DownloadError> {
+fn client(guard: &AddressGuard, wanted: &FileDownload<'_>) -> std::result::Result<Client, DownloadError> {
     install_tls();
     let builder = Client::builder()
         .user_agent(concat!("silo/", env!("CARGO_PKG_VERSION")))
@@ -142,7 +143,11 @@ fn client(guard: &Guard, wanted: &Download<'_>) -> std::result::Result<Client, D
 }
 
 /// The response with the file, and the host that sent it. Each redirect target is checked like the first URL.
-async fn asked(client: &Client, guard: &Guard, mut url: Url) -> std::result::Result<(Response, String), DownloadError> {
+async fn asked(
+    client: &Client,
+    guard: &AddressGuard,
+    mut url: Url,
+) -> std::result::Result<(Response, String), DownloadError> {
     for _ in 0..=MOST_REDIRECTS {
         let host = host_of(&url);
         let refused = |_: Error| DownloadError::Refused { host: host.clone() };
@@ -172,8 +177,8 @@ async fn received(
     mut response: Response,
     host: &str,
     part: &Path,
-    (most, room): (u64, &DownloadRoom<'_>),
-) -> std::result::Result<Downloaded, DownloadError> {
+    (most, room): (u64, &DownloadReservation<'_>),
+) -> std::result::Result<DownloadedFile, DownloadError> {
     let too_large = || DownloadError::TooLarge { host: host.to_owned(), most };
     if let Some(length) = response.content_length() {
         if length > most {
@@ -196,13 +201,13 @@ async fn received(
         file.write_all(&piece).await.map_err(disk)?;
     }
     file.flush().await.map_err(disk)?;
-    Ok(Downloaded { size, sha256: hex::encode(hash.finalize()) })
+    Ok(DownloadedFile { size, sha256: hex::encode(hash.finalize()) })
 }
 
 /// The error of a failed request. The guard also refuses addresses during name resolution.
 fn unreachable(why: &reqwest::Error, host: &str) -> DownloadError {
     let host = host.to_owned();
-    if cause::<Blocked>(why).is_some() {
+    if cause::<BlockedAddress>(why).is_some() {
         return DownloadError::Refused { host };
     }
     DownloadError::Unreachable { host, reason: root_cause(why) }

@@ -1,9 +1,9 @@
 //! Decides which network addresses may be connected to, whatever a registry, a redirect or a name server says.
 //!
-//! Some addresses never are ([`Reach::Never`]). Private ones are allowed for the hosts of a registry that an admin
-//! added, and for what the configuration opens ([`Private`]): a registry must not direct requests to other hosts of its
+//! Some addresses never are ([`AddressClass::Never`]). Private ones are allowed for the hosts of a registry that an admin
+//! added, and for what the configuration opens ([`PrivateNetworkPolicy`]): a registry must not direct requests to other hosts of its
 //! network. Host names are checked when they are resolved, so the checked address is the one connected to; IP addresses
-//! in URLs never reach a resolver and are checked by [`Guard::check`].
+//! in URLs never reach a resolver and are checked by [`AddressGuard::check`].
 //!
 //! Where the environment names a proxy, the proxy resolves names. Then the guard resolves the name too and refuses
 //! addresses that are not allowed; names that only the proxy can resolve, or that change meanwhile, are left to the
@@ -17,7 +17,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::network::{Private, Reach, canonical, reach};
+use super::network::{AddressClass, PrivateNetworkPolicy, canonical, reach};
 use super::{Error, Result};
 
 /// Host names of clouds' metadata services, in case they resolve.
@@ -35,28 +35,28 @@ static PROXIES: LazyLock<Matcher> = LazyLock::new(Matcher::from_system);
 
 /// The guard of one registry's connections. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Guard(Arc<Rules>);
+pub(super) struct AddressGuard(Arc<GuardRules>);
 
 /// What a guard checks addresses against.
-struct Rules {
+struct GuardRules {
     /// The registry's own hosts, normalized by [`plain`].
     own: Vec<String>,
     /// The registry is on this machine; all loopback addresses count as its own.
     on_loopback: bool,
-    private: Private,
+    private: PrivateNetworkPolicy,
 }
 
 /// An address that was refused.
 #[derive(Clone, Debug)]
-pub(super) struct Blocked {
+pub(super) struct BlockedAddress {
     host: String,
     ip: Option<IpAddr>,
-    why: Why,
+    why: BlockReason,
 }
 
 /// Why an address was refused.
 #[derive(Clone, Copy, Debug)]
-enum Why {
+enum BlockReason {
     Never,
     /// It is private, and private addresses are switched off.
     Off,
@@ -64,7 +64,7 @@ enum Why {
     Private,
 }
 
-impl fmt::Display for Blocked {
+impl fmt::Display for BlockedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = &self.host;
         match self.ip.map(|ip| ip.to_string()).filter(|ip| ip != host) {
@@ -72,15 +72,15 @@ impl fmt::Display for Blocked {
             None => write!(f, "{host}")?,
         }
         match self.why {
-            Why::Never => write!(
+            BlockReason::Never => write!(
                 f,
                 " is never used for registries (metadata, link-local, multicast, reserved); give the registry's own address"
             ),
-            Why::Off => write!(
+            BlockReason::Off => write!(
                 f,
                 " is in a private network, which this service does not reach; set scan.allow_private if it should"
             ),
-            Why::Private => write!(
+            BlockReason::Private => write!(
                 f,
                 " is in a private network and not the registry's own host, so it is not asked; if the registry rightly leads there, add {host} to scan.private_hosts"
             ),
@@ -88,14 +88,14 @@ impl fmt::Display for Blocked {
     }
 }
 
-impl std::error::Error for Blocked {}
+impl std::error::Error for BlockedAddress {}
 
-impl Guard {
+impl AddressGuard {
     /// A guard for a registry with these own URLs.
-    pub(super) fn new<'a>(own: impl IntoIterator<Item = &'a Url>, private: &Private) -> Self {
+    pub(super) fn new<'a>(own: impl IntoIterator<Item = &'a Url>, private: &PrivateNetworkPolicy) -> Self {
         let own: Vec<String> = own.into_iter().filter_map(|url| Some(plain(&url.host()?))).collect();
         let on_loopback = own.iter().any(|host| is_loopback(host));
-        Self(Arc::new(Rules { own, on_loopback, private: private.clone() }))
+        Self(Arc::new(GuardRules { own, on_loopback, private: private.clone() }))
     }
 
     /// Refuses a URL whose host must not be connected to, as far as its text shows.
@@ -110,7 +110,7 @@ impl Guard {
             // The proxy's own address may be private, since requests go through it; but it must not be used as a
             // registry.
             Host::Domain(_) if is_proxy(&name) && !self.is_own(&name) => {
-                Err(Blocked { host: name, ip: None, why: Why::Private })
+                Err(BlockedAddress { host: name, ip: None, why: BlockReason::Private })
             }
             Host::Domain(_) => check_name(&name),
         };
@@ -136,15 +136,15 @@ impl Guard {
     }
 
     /// Checks one IP address of a host.
-    fn judge(&self, host: &str, ip: IpAddr) -> std::result::Result<(), Blocked> {
-        let blocked = |why| Err(Blocked { host: host.to_owned(), ip: Some(ip), why });
+    fn judge(&self, host: &str, ip: IpAddr) -> std::result::Result<(), BlockedAddress> {
+        let blocked = |why| Err(BlockedAddress { host: host.to_owned(), ip: Some(ip), why });
         match reach(ip) {
-            Reach::Public => Ok(()),
-            Reach::Never => blocked(Why::Never),
-            Reach::Private if !self.0.private.is_allowed() => blocked(Why::Off),
-            Reach::Private if self.is_own(host) || self.0.private.admits(host, ip) => Ok(()),
-            Reach::Private if self.0.on_loopback && canonical(ip).is_loopback() => Ok(()),
-            Reach::Private => blocked(Why::Private),
+            AddressClass::Public => Ok(()),
+            AddressClass::Never => blocked(BlockReason::Never),
+            AddressClass::Private if !self.0.private.is_allowed() => blocked(BlockReason::Off),
+            AddressClass::Private if self.is_own(host) || self.0.private.admits(host, ip) => Ok(()),
+            AddressClass::Private if self.0.on_loopback && canonical(ip).is_loopback() => Ok(()),
+            AddressClass::Private => blocked(BlockReason::Private),
         }
     }
 
@@ -152,7 +152,7 @@ impl Guard {
     ///
     /// # Errors
     /// The refusal if no address is allowed, or the resolver's error.
-    pub(super) async fn dialled(
+    pub(super) async fn resolve_allowed(
         &self,
         name: &str,
     ) -> std::result::Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
@@ -178,19 +178,19 @@ impl Guard {
     }
 }
 
-impl Resolve for Guard {
+impl Resolve for AddressGuard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            let allowed = guard.dialled(name.as_str()).await?;
+            let allowed = guard.resolve_allowed(name.as_str()).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
-fn check_name(name: &str) -> std::result::Result<(), Blocked> {
+fn check_name(name: &str) -> std::result::Result<(), BlockedAddress> {
     if METADATA.contains(&name) {
-        return Err(Blocked { host: name.to_owned(), ip: None, why: Why::Never });
+        return Err(BlockedAddress { host: name.to_owned(), ip: None, why: BlockReason::Never });
     }
     Ok(())
 }
@@ -228,12 +228,12 @@ fn is_proxy(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn guard(own: &str, private: Private) -> Guard {
-        Guard::new([&Url::parse(own).unwrap()], &private)
+    fn guard(own: &str, private: PrivateNetworkPolicy) -> AddressGuard {
+        AddressGuard::new([&Url::parse(own).unwrap()], &private)
     }
 
     #[track_caller]
-    fn refused(guard: &Guard, url: &str, part: &str) {
+    fn refused(guard: &AddressGuard, url: &str, part: &str) {
         match guard.check(&Url::parse(url).unwrap()) {
             Err(Error::Refused(why)) => assert!(why.contains(part), "{url}: {why}"),
             other => panic!("{url}: {other:?}"),
@@ -243,7 +243,8 @@ mod tests {
     #[test]
     fn metadata_and_nowhere_are_blocked_in_every_spelling() {
         // Even for a registry added at such an address, and with all private addresses opened.
-        let open = Private::new(true, &["*".to_owned(), "0.0.0.0/0".to_owned(), "::/0".to_owned()]).unwrap();
+        let open =
+            PrivateNetworkPolicy::new(true, &["*".to_owned(), "0.0.0.0/0".to_owned(), "::/0".to_owned()]).unwrap();
         for url in [
             "http://169.254.169.254/latest",
             "http://2852039166/",
@@ -274,14 +275,18 @@ mod tests {
         for url in
             ["http://10.1.2.3/", "http://127.0.0.1:5000/", "http://[::1]/", "http://[fd12::1]/", "http://2130706433"]
         {
-            refused(&guard(public, Private::default()), url, "scan.private_hosts");
+            refused(&guard(public, PrivateNetworkPolicy::default()), url, "scan.private_hosts");
         }
-        let check = |own: &str, url: &str| guard(own, Private::default()).check(&Url::parse(url).unwrap());
+        let check = |own: &str, url: &str| guard(own, PrivateNetworkPolicy::default()).check(&Url::parse(url).unwrap());
         for url in ["http://10.1.2.3/", "https://10.1.2.3:8443/", "http://[::ffff:10.1.2.3]/", "http://167838211/"] {
             check(here, url).unwrap();
         }
-        refused(&guard(here, Private::default()), "http://10.1.2.4:5000/", "add 10.1.2.4 to scan.private_hosts");
-        refused(&guard(here, Private::default()), "http://127.0.0.1:5000/", "scan.private_hosts");
+        refused(
+            &guard(here, PrivateNetworkPolicy::default()),
+            "http://10.1.2.4:5000/",
+            "add 10.1.2.4 to scan.private_hosts",
+        );
+        refused(&guard(here, PrivateNetworkPolicy::default()), "http://127.0.0.1:5000/", "scan.private_hosts");
         check(public, "https://blobs.example.net/").unwrap();
         check(public, "https://1.1.1.1/").unwrap();
         // All loopback names and addresses count as one host.
@@ -294,11 +299,11 @@ mod tests {
 
     #[test]
     fn the_configuration_opens_and_closes() {
-        let opened = Private::new(true, &["10.0.0.0/8".to_owned()]).unwrap();
+        let opened = PrivateNetworkPolicy::new(true, &["10.0.0.0/8".to_owned()]).unwrap();
         let opened = guard("https://registry.example.org", opened);
         opened.check(&Url::parse("http://[::ffff:10.9.9.9]/").unwrap()).unwrap();
         refused(&opened, "http://192.168.0.1/", "scan.private_hosts");
-        let closed = Private::new(false, &["10.0.0.0/8".to_owned()]).unwrap();
+        let closed = PrivateNetworkPolicy::new(false, &["10.0.0.0/8".to_owned()]).unwrap();
         for url in ["http://10.1.2.3/", "http://127.0.0.1/"] {
             refused(&guard(url, closed.clone()), url, "scan.allow_private");
         }
@@ -306,21 +311,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_checked_by_what_it_resolves_to() {
-        let resolve = async |own: &str, private: Private, name: &str| {
+        let resolve = async |own: &str, private: PrivateNetworkPolicy, name: &str| {
             let found = guard(own, private).resolve(name.parse().unwrap()).await;
-            found.map(Iterator::count).map_err(|why| why.downcast::<Blocked>().expect("a refusal").to_string())
+            found.map(Iterator::count).map_err(|why| why.downcast::<BlockedAddress>().expect("a refusal").to_string())
         };
         let public = "https://registry.example.org";
-        let error = resolve(public, Private::default(), "169.254.169.254").await.unwrap_err();
+        let error = resolve(public, PrivateNetworkPolicy::default(), "169.254.169.254").await.unwrap_err();
         assert!(error.contains("never used"), "{error}");
-        let error = resolve(public, Private::default(), "localhost").await.unwrap_err();
+        let error = resolve(public, PrivateNetworkPolicy::default(), "localhost").await.unwrap_err();
         assert!(error.contains("localhost (") && error.contains("add localhost to scan.private_hosts"), "{error}");
-        let error = resolve(public, Private::default(), "metadata.google.internal").await.unwrap_err();
+        let error = resolve(public, PrivateNetworkPolicy::default(), "metadata.google.internal").await.unwrap_err();
         assert!(error.contains("never used"), "{error}");
-        let error = resolve("http://localhost", Private::new(false, &[]).unwrap(), "localhost").await.unwrap_err();
+        let error =
+            resolve("http://localhost", PrivateNetworkPolicy::new(false, &[]).unwrap(), "localhost").await.unwrap_err();
         assert!(error.contains("scan.allow_private"), "{error}");
-        assert!(resolve("http://localhost:5000", Private::default(), "localhost").await.unwrap() > 0);
-        assert!(resolve("http://localhost:5000", Private::default(), "LOCALHOST").await.unwrap() > 0);
-        assert!(resolve(public, Private::new(true, &["local*".to_owned()]).unwrap(), "localhost").await.unwrap() > 0);
+        assert!(resolve("http://localhost:5000", PrivateNetworkPolicy::default(), "localhost").await.unwrap() > 0);
+        assert!(resolve("http://localhost:5000", PrivateNetworkPolicy::default(), "LOCALHOST").await.unwrap() > 0);
+        assert!(
+            resolve(public, PrivateNetworkPolicy::new(true, &["local*".to_owned()]).unwrap(), "localhost")
+                .await
+                .unwrap()
+                > 0
+        );
     }
 }

@@ -4,10 +4,10 @@
 //! Credentials are not shared: two registries may be on one host with different accounts.
 
 mod breaker;
+mod concurrency_limit;
+mod etag_cache;
 mod host;
-mod kept;
-mod pace;
-mod pulls;
+mod pull_budget;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(super) use host::{Admission, Host, Permit, Pull, in_words};
-pub(super) use kept::{Asked, Page};
-pub(super) use pace::Ending;
-pub(super) use pulls::Granted;
+pub(super) use concurrency_limit::RequestOutcome;
+pub(super) use etag_cache::{CachedResponse, EtagCacheKey};
+pub(super) use host::{HostAdmission, PullPermit, RemoteHost, RequestPermit, in_words};
+pub(super) use pull_budget::PullQuota;
 
 /// An idle host without state worth keeping is evicted after this time.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -28,26 +28,26 @@ const MOST_HOSTS: usize = 1000;
 
 /// All hosts. One instance per process; clones share it.
 #[derive(Clone, Default)]
-pub struct Hosts(Arc<Shared>);
+pub struct RemoteHosts(Arc<SharedHosts>);
 
-/// State behind [`Hosts`].
+/// State behind [`RemoteHosts`].
 #[derive(Default)]
-struct Shared {
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
-    kept: Mutex<kept::Kept>,
+struct SharedHosts {
+    hosts: Mutex<HashMap<String, Arc<RemoteHost>>>,
+    kept: Mutex<etag_cache::EtagCache>,
 }
 
-impl Hosts {
+impl RemoteHosts {
     /// The host of a name (`host[:port]`), with at most `ceiling` requests in flight; the lowest ceiling given counts.
-    pub(super) fn host(&self, name: &str, ceiling: usize) -> Arc<Host> {
+    pub(super) fn host(&self, name: &str, ceiling: usize) -> Arc<RemoteHost> {
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = hosts.get(name) {
-            host.take_up(ceiling);
+            host.mark_used(ceiling);
             return Arc::clone(host);
         }
         let now = Instant::now();
-        let is_unused = |host: &Arc<Host>| Arc::strong_count(host) == 1;
-        hosts.retain(|_, host| !is_unused(host) || now - host.used() < FORGET_AFTER || !host.is_forgettable(now));
+        let is_unused = |host: &Arc<RemoteHost>| Arc::strong_count(host) == 1;
+        hosts.retain(|_, host| !is_unused(host) || now - host.used() < FORGET_AFTER || !host.is_evictable(now));
         if hosts.len() >= MOST_HOSTS
             && let Some((oldest, _)) =
                 hosts.iter().filter(|(_, host)| is_unused(host)).min_by_key(|(_, host)| host.used())
@@ -55,17 +55,17 @@ impl Hosts {
             let oldest = oldest.clone();
             hosts.remove(&oldest);
         }
-        let host = Arc::new(Host::new(name, ceiling));
+        let host = Arc::new(RemoteHost::new(name, ceiling));
         hosts.insert(name.to_owned(), Arc::clone(&host));
         host
     }
 
     /// The cached response for a key.
-    pub(super) fn kept(&self, asked: Asked) -> Option<Page> {
+    pub(super) fn kept(&self, asked: EtagCacheKey) -> Option<CachedResponse> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).get(asked)
     }
 
-    pub(super) fn keep(&self, asked: Asked, page: Page) {
+    pub(super) fn keep(&self, asked: EtagCacheKey, page: CachedResponse) {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(asked, page);
     }
 }
@@ -76,8 +76,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn hosts_are_shared_while_they_are_used_and_forgotten_when_idle() {
-        let hosts = Hosts::default();
-        let count = |hosts: &Hosts| hosts.0.hosts.lock().unwrap().len();
+        let hosts = RemoteHosts::default();
+        let count = |hosts: &RemoteHosts| hosts.0.hosts.lock().unwrap().len();
         let used = hosts.host("used", 4);
         hosts.host("idle", 4);
         hosts.host("paused", 4).pause(FORGET_AFTER * 2);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::content::Blob;
-use super::disk::{Place, Refs, Span};
+use super::content::BlobKind;
+use super::disk::{DiskLocation, DiskReferences, FileSpan};
 use super::grammar::is_digest;
-use super::wire::LayoutMark;
-use super::{Error, Listing, Result, SourceListing, Tag, Traffic};
+use super::wire::OciLayoutFile;
+use super::{Error, ListedTag, RawListing, RegistryTraffic, Result, SourceListing};
 
 /// Size cap of the `oci-layout` file, bytes.
 const MARK: usize = 4 << 10;
@@ -17,11 +17,11 @@ const MARK: usize = 4 << 10;
 pub(super) const INDEX: usize = 32 << 20;
 
 /// One layout.
-pub(super) struct Layout(Arc<Place>);
+pub(super) struct ImageLayout(Arc<DiskLocation>);
 
-impl Layout {
+impl ImageLayout {
     pub(super) fn open(url: &str, roots: &[PathBuf]) -> Result<Self> {
-        Ok(Self(Place::new(url, roots)?))
+        Ok(Self(DiskLocation::new(url, roots)?))
     }
 
     /// The path, for messages.
@@ -29,7 +29,7 @@ impl Layout {
         self.0.name()
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> RegistryTraffic {
         self.0.traffic()
     }
 
@@ -41,7 +41,7 @@ impl Layout {
         Ok(self.0.blocking(refs).await?.repositories())
     }
 
-    pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
+    pub(super) async fn tags(&self, repository: &str) -> Result<RawListing<ListedTag>> {
         Ok(self.0.blocking(refs).await?.tags(repository))
     }
 
@@ -50,7 +50,7 @@ impl Layout {
     }
 
     /// The bytes of a digest, not yet verified against it.
-    pub(super) async fn blob(&self, blob: Blob, digest: &str) -> Result<Bytes> {
+    pub(super) async fn blob(&self, blob: BlobKind, digest: &str) -> Result<Bytes> {
         let Some((algorithm, hex)) = digest.split_once(':').filter(|_| is_digest(digest)) else {
             return Err(Error::Malformed(format!("{} names something that is no digest", self.name())));
         };
@@ -60,23 +60,23 @@ impl Layout {
 }
 
 /// Reads a file of the layout. `path` is relative to `folder`, which is a real path.
-fn read(place: &Place, folder: &Path, path: &Path, cap: usize) -> Result<Vec<u8>> {
+fn read(place: &DiskLocation, folder: &Path, path: &Path, cap: usize) -> Result<Vec<u8>> {
     let shown = path.display().to_string();
     let real = folder.join(path).canonicalize().map_err(|why| place.unreadable(&shown, &why))?;
     if !real.starts_with(folder) {
         return Err(Error::Refused(format!("{shown} in {} is a link that leads out of it", place.name())));
     }
-    place.read(place.open(&real, &shown)?, Span { from: 0, size: u64::MAX }, cap, &shown)
+    place.read(place.open(&real, &shown)?, FileSpan { from: 0, size: u64::MAX }, cap, &shown)
 }
 
-fn refs(place: &Place) -> Result<Refs> {
+fn refs(place: &DiskLocation) -> Result<DiskReferences> {
     let folder = place.checked()?;
     let no_layout = |what: &str| Error::NotARegistry(format!("{} is no OCI image layout: {what}", place.name()));
     let mark = match read(place, &folder, Path::new("oci-layout"), MARK) {
         Err(Error::NotFound(_)) => return Err(no_layout("it has no file `oci-layout`")),
         read => read?,
     };
-    let mark: Option<LayoutMark> = serde_json::from_slice(&mark).ok();
+    let mark: Option<OciLayoutFile> = serde_json::from_slice(&mark).ok();
     if !mark.is_some_and(|mark| mark.image_layout_version.starts_with("1.")) {
         return Err(no_layout("its file `oci-layout` does not say version 1"));
     }
@@ -85,5 +85,5 @@ fn refs(place: &Place) -> Result<Refs> {
         read => read?,
     };
     let own_name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Refs::of_index(&index, &own_name, place)
+    DiskReferences::of_index(&index, &own_name, place)
 }

@@ -9,9 +9,9 @@ use http::HeaderMap;
 use http::header::LINK;
 use url::form_urlencoded;
 
-use super::Listing;
-use super::header::{Reader, is_token};
-use super::wire::{Catalog, TagList};
+use super::RawListing;
+use super::header_reader::{HeaderReader, is_token};
+use super::wire::{CatalogPage, TagList};
 
 /// Page size that is requested; halved if a registry rejects it.
 const PAGE: usize = 1000;
@@ -23,36 +23,36 @@ const NAMES: usize = 1_000_000;
 
 /// The listing: the catalogue, or the tags of a repository.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Directory<'a> {
+pub(super) enum ListingTarget<'a> {
     Catalog,
     /// The tags of this repository.
     Tags(&'a str),
 }
 
-impl Directory<'_> {
+impl ListingTarget<'_> {
     /// Path below `/v2/`.
     pub(super) fn path(&self) -> String {
         match self {
-            Directory::Catalog => "_catalog".to_owned(),
-            Directory::Tags(repository) => format!("{repository}/tags/list"),
+            ListingTarget::Catalog => "_catalog".to_owned(),
+            ListingTarget::Tags(repository) => format!("{repository}/tags/list"),
         }
     }
 
     /// The names on a page. `None`: the body is not such a page.
     pub(super) fn read(&self, body: &[u8]) -> Option<Vec<String>> {
         let names = match self {
-            Directory::Catalog => serde_json::from_slice::<Catalog>(body).ok()?.repositories,
-            Directory::Tags(_) => serde_json::from_slice::<TagList>(body).ok()?.tags,
+            ListingTarget::Catalog => serde_json::from_slice::<CatalogPage>(body).ok()?.repositories,
+            ListingTarget::Tags(_) => serde_json::from_slice::<TagList>(body).ok()?.tags,
         };
         names.map(Option::unwrap_or_default)
     }
 }
 
 /// Pagination state of one listing.
-pub(super) struct Walk {
+pub(super) struct ListingWalk {
     /// Requested page size; `None`: the registry's default.
     page_size: Option<usize>,
-    next: Cursor,
+    next: ListingCursor,
     pages: u32,
     most_pages: u32,
     items: Vec<String>,
@@ -62,12 +62,12 @@ pub(super) struct Walk {
     last_count: usize,
     /// Whether any page had a link to the next one.
     has_links: bool,
-    cursors: HashSet<Cursor>,
+    cursors: HashSet<ListingCursor>,
 }
 
 /// Position in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Cursor {
+enum ListingCursor {
     First,
     /// The query of the registry's link.
     Linked(String),
@@ -75,11 +75,11 @@ enum Cursor {
     After(String),
 }
 
-impl Walk {
+impl ListingWalk {
     pub(super) fn new(most_pages: u32) -> Self {
         Self {
             page_size: Some(PAGE),
-            next: Cursor::First,
+            next: ListingCursor::First,
             pages: 0,
             most_pages,
             items: Vec::new(),
@@ -91,7 +91,7 @@ impl Walk {
     }
 
     pub(super) fn is_at_start(&self) -> bool {
-        self.next == Cursor::First
+        self.next == ListingCursor::First
     }
 
     /// The query of the page to request.
@@ -101,9 +101,9 @@ impl Walk {
             query.append_pair("n", &size.to_string());
         }
         match &self.next {
-            Cursor::Linked(query) => return query.clone(),
-            Cursor::First => {}
-            Cursor::After(name) => {
+            ListingCursor::Linked(query) => return query.clone(),
+            ListingCursor::First => {}
+            ListingCursor::After(name) => {
                 query.append_pair("last", name);
             }
         }
@@ -113,7 +113,7 @@ impl Walk {
     /// Halves the page size, finally to the registry's default. `false`: that was tried already, or the registry's own
     /// link determines the page.
     pub(super) fn shrink(&mut self) -> bool {
-        if matches!(self.next, Cursor::Linked(_)) {
+        if matches!(self.next, ListingCursor::Linked(_)) {
             return false;
         }
         let Some(size) = self.page_size else { return false };
@@ -122,7 +122,7 @@ impl Walk {
     }
 
     /// Adds a page. Returns the listing once it is complete or cut.
-    pub(super) fn take(&mut self, names: Vec<String>, link: Option<String>) -> Option<Listing<String>> {
+    pub(super) fn take(&mut self, names: Vec<String>, link: Option<String>) -> Option<RawListing<String>> {
         self.pages += 1;
         let (count, last) = (names.len(), names.last().cloned());
         let (mut news, mut repeated) = (0, 0);
@@ -141,8 +141,8 @@ impl Walk {
         }
         self.has_links |= link.is_some();
         self.next = match (link, last) {
-            (Some(query), _) => Cursor::Linked(query),
-            (None, Some(last)) if self.may_be_cut(count) => Cursor::After(last),
+            (Some(query), _) => ListingCursor::Linked(query),
+            (None, Some(last)) if self.may_be_cut(count) => ListingCursor::After(last),
             _ => return Some(self.end(None)),
         };
         self.last_count = count;
@@ -169,8 +169,8 @@ impl Walk {
     /// Ends the listing at a page that repeats earlier names. It is complete if the registry ignores paging: then the
     /// second page repeats the first, whose size differs from the requested one. Otherwise the registry cannot be paged
     /// further.
-    fn end_at_repeated(&mut self, news: usize, repeated: usize) -> Listing<String> {
-        let is_second_of_one = self.pages == 2 && matches!(self.next, Cursor::After(_));
+    fn end_at_repeated(&mut self, news: usize, repeated: usize) -> RawListing<String> {
+        let is_second_of_one = self.pages == 2 && matches!(self.next, ListingCursor::After(_));
         let knows_no_pages = is_second_of_one && news == 0 && repeated == self.last_count;
         if knows_no_pages && self.page_size != Some(self.last_count) {
             return self.end(None);
@@ -178,8 +178,8 @@ impl Walk {
         self.end(Some("it repeats names of earlier pages, so that some may be missing".to_owned()))
     }
 
-    fn end(&mut self, truncated: Option<String>) -> Listing<String> {
-        Listing { items: std::mem::take(&mut self.items), truncated }
+    fn end(&mut self, truncated: Option<String>) -> RawListing<String> {
+        RawListing { items: std::mem::take(&mut self.items), truncated }
     }
 }
 
@@ -189,7 +189,7 @@ pub(super) fn next_query(headers: &HeaderMap) -> Option<String> {
 }
 
 fn next_link_query(header: &str) -> Option<String> {
-    let mut rest = Reader::new(header);
+    let mut rest = HeaderReader::new(header);
     loop {
         rest.skip(|c| c == ',' || c.is_ascii_whitespace());
         if rest.is_empty() {
@@ -209,7 +209,7 @@ fn next_link_query(header: &str) -> Option<String> {
 }
 
 /// Parses the parameters of one link. Only its first `rel` counts, which may hold several words.
-fn is_next(rest: &mut Reader<'_>) -> bool {
+fn is_next(rest: &mut HeaderReader<'_>) -> bool {
     let mut rel: Option<String> = None;
     loop {
         rest.skip(|c| c == ';' || c.is_ascii_whitespace());
@@ -260,17 +260,17 @@ mod tests {
 
     #[test]
     fn a_short_page_without_link_is_the_end() {
-        let mut walk = Walk::new(10);
+        let mut walk = ListingWalk::new(10);
         assert_eq!(walk.query(), "n=1000");
         assert_eq!(walk.take(names(&["a"]), Some("last=a".to_owned())), None, "a short page with a link is not");
         assert_eq!(walk.query(), "last=a");
         let listing = walk.take(names(&["b", "b"]), None).unwrap();
-        assert_eq!(listing, Listing { items: names(&["a", "b"]), truncated: None });
+        assert_eq!(listing, RawListing { items: names(&["a", "b"]), truncated: None });
     }
 
     #[test]
     fn a_full_page_without_link_is_probed_until_nothing_new_comes() {
-        let mut walk = Walk::new(10);
+        let mut walk = ListingWalk::new(10);
         assert_eq!(walk.take(many(0, PAGE), None), None);
         assert_eq!(walk.query(), "n=1000&last=r999");
         let listing = walk.take(Vec::new(), None).unwrap();
@@ -280,10 +280,10 @@ mod tests {
     #[test]
     fn a_round_page_without_link_is_probed() {
         for (count, is_probed) in [(9, false), (10, true), (99, false), (100, true), (128, true), (130, true)] {
-            let mut walk = Walk::new(10);
+            let mut walk = ListingWalk::new(10);
             assert_eq!(walk.take(many(0, count), None).is_none(), is_probed, "{count}");
         }
-        let mut walk = Walk::new(10);
+        let mut walk = ListingWalk::new(10);
         assert_eq!(walk.take(many(0, 100), None), None);
         assert_eq!(walk.query(), "n=1000&last=r99");
         let listing = walk.take(many(100, 31), None).unwrap();
@@ -294,16 +294,16 @@ mod tests {
     fn names_that_come_again_end_a_listing() {
         // All names at once, whatever size was requested: the registry ignores paging.
         for count in [100, PAGE + 1] {
-            let mut walk = Walk::new(10);
+            let mut walk = ListingWalk::new(10);
             assert_eq!(walk.take(many(0, count), None), None);
             let listing = walk.take(many(0, count), None).unwrap();
             assert_eq!((listing.items.len(), listing.truncated), (count, None));
         }
         // Exactly the requested number, and the next page repeats them.
-        let mut walk = Walk::new(10);
+        let mut walk = ListingWalk::new(10);
         assert_eq!(walk.take(many(0, PAGE), None), None);
         assert!(walk.take(many(0, PAGE), None).unwrap().truncated.unwrap().contains("repeats names"));
-        let mut walk = Walk::new(10);
+        let mut walk = ListingWalk::new(10);
         assert_eq!(walk.take(names(&["a", "b"]), Some("x".to_owned())), None);
         let listing = walk.take(names(&["b", "c"]), Some("y".to_owned())).unwrap();
         assert_eq!(listing.items, names(&["a", "b", "c"]));
@@ -312,10 +312,10 @@ mod tests {
 
     #[test]
     fn circles_and_endless_pages_are_cut() {
-        let mut walk = Walk::new(10);
+        let mut walk = ListingWalk::new(10);
         assert_eq!(walk.take(names(&["a"]), Some("x".to_owned())), None);
         assert!(walk.take(names(&["b"]), Some("x".to_owned())).unwrap().truncated.is_some());
-        let mut walk = Walk::new(2);
+        let mut walk = ListingWalk::new(2);
         assert_eq!(walk.take(names(&["a"]), Some("x".to_owned())), None);
         let listing = walk.take(names(&["b"]), Some("y".to_owned())).unwrap();
         assert_eq!(listing.items, names(&["a", "b"]));
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_to_a_point() {
-        let mut walk = Walk::new(10);
+        let mut walk = ListingWalk::new(10);
         let mut sizes = Vec::new();
         while walk.shrink() {
             sizes.push(walk.query());
@@ -334,10 +334,10 @@ mod tests {
 
     #[test]
     fn a_page_must_say_what_it_lists() {
-        assert_eq!(Directory::Catalog.read(br#"{"repositories":null}"#), Some(vec![]));
-        assert_eq!(Directory::Catalog.read(br#"{"status":"ok"}"#), None);
-        assert_eq!(Directory::Tags("a").read(br#"{"name":"a","tags":null}"#), Some(vec![]));
-        assert_eq!(Directory::Tags("a").read(b"<html>"), None);
+        assert_eq!(ListingTarget::Catalog.read(br#"{"repositories":null}"#), Some(vec![]));
+        assert_eq!(ListingTarget::Catalog.read(br#"{"status":"ok"}"#), None);
+        assert_eq!(ListingTarget::Tags("a").read(br#"{"name":"a","tags":null}"#), Some(vec![]));
+        assert_eq!(ListingTarget::Tags("a").read(b"<html>"), None);
     }
 
     proptest! {
@@ -359,7 +359,7 @@ mod tests {
 
         #[test]
         fn a_walk_ends(pages in proptest::collection::vec((0usize..3, proptest::option::of("[ab]{1,2}")), 20..40)) {
-            let mut walk = Walk::new(15);
+            let mut walk = ListingWalk::new(15);
             let mut next = 0..;
             let over = pages.into_iter().position(|(count, link)| {
                 let names = next.by_ref().take(count).map(|i| format!("r{i}")).collect();

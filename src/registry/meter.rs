@@ -8,43 +8,43 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
 
-use super::transport::Answer;
-use super::{Error, Result, Traffic};
+use super::transport::RegistryResponse;
+use super::{Error, RegistryTraffic, Result};
 use crate::catalog::RegistryKind;
 
 /// Counts the traffic of one registry, and reports its metrics.
-pub(super) struct Meter {
+pub(super) struct TrafficMeter {
     kind: &'static str,
     hosts: Vec<String>,
     requests: AtomicU64,
     bytes: AtomicU64,
-    standing: Mutex<Standing>,
+    standing: Mutex<ThrottleClock>,
 }
 
 /// Total time in which at least one request was paused.
 #[derive(Default)]
-struct Standing {
+struct ThrottleClock {
     requests: usize,
     since: Option<Instant>,
     before: Duration,
 }
 
 /// A request is paused until this is dropped.
-pub(super) struct Stand<'a> {
-    meter: &'a Meter,
+pub(super) struct ThrottleGuard<'a> {
+    meter: &'a TrafficMeter,
     host: String,
 }
 
-impl Meter {
+impl TrafficMeter {
     pub(super) fn new(kind: RegistryKind, hosts: Vec<String>) -> Self {
         let (requests, bytes, standing) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::default());
         Self { kind: kind.as_str(), hosts, requests, bytes, standing }
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> RegistryTraffic {
         let standing = self.standing();
         let now = standing.since.map(|since| since.elapsed()).unwrap_or_default();
-        Traffic {
+        RegistryTraffic {
             requests: self.requests.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             throttled: standing.before + now,
@@ -60,20 +60,20 @@ impl Meter {
     }
 
     /// Starts a pause of a request. Overlapping pauses count once.
-    pub(super) fn stand(&self, host: &str) -> Stand<'_> {
+    pub(super) fn stand(&self, host: &str) -> ThrottleGuard<'_> {
         let mut standing = self.standing();
         standing.requests += 1;
         standing.since.get_or_insert_with(Instant::now);
-        Stand { meter: self, host: self.label(host) }
+        ThrottleGuard { meter: self, host: self.label(host) }
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, ThrottleClock> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // --- metrics
 
-    pub(super) fn tell_outcome(&self, host: &str, outcome: &Result<Answer>) {
+    pub(super) fn count_outcome(&self, host: &str, outcome: &Result<RegistryResponse>) {
         let status = match outcome {
             Ok(answer) if answer.status.canonical_reason().is_none() => "other".to_owned(),
             Ok(answer) => answer.status.as_str().to_owned(),
@@ -86,17 +86,17 @@ impl Meter {
             .increment(1);
     }
 
-    pub(super) fn tell_retry(&self, host: &str) {
+    pub(super) fn count_retry(&self, host: &str) {
         counter!("silo_registry_retries_total", "kind" => self.kind, "host" => self.label(host)).increment(1);
     }
 
-    pub(super) fn tell_quota(&self, host: &str, of: &'static str, left: u64) {
+    pub(super) fn set_quota_gauge(&self, host: &str, of: &'static str, left: u64) {
         gauge!("silo_registry_quota_remaining", "kind" => self.kind, "host" => self.label(host), "of" => of)
             .set(left as f64);
     }
 
     /// 1 while the circuit breaker of the host is open.
-    pub(super) fn tell_breaker(&self, host: &str, is_open: bool) {
+    pub(super) fn set_breaker_gauge(&self, host: &str, is_open: bool) {
         gauge!("silo_registry_breaker_open", "kind" => self.kind, "host" => self.label(host))
             .set(f64::from(u8::from(is_open)));
     }
@@ -106,7 +106,7 @@ impl Meter {
     }
 }
 
-impl Drop for Stand<'_> {
+impl Drop for ThrottleGuard<'_> {
     fn drop(&mut self) {
         let mut standing = self.meter.standing();
         standing.requests -= 1;
@@ -126,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_counts_once_however_many_stand_still() {
-        let meter = Meter::new(RegistryKind::Distribution, Vec::new());
+        let meter = TrafficMeter::new(RegistryKind::Distribution, Vec::new());
         let throttled = || meter.traffic().throttled.as_secs();
         let second = async |count| tokio::time::sleep(Duration::from_secs(count)).await;
         let first = meter.stand("a");
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn hosts_that_others_name_have_no_series_of_their_own() {
-        let meter = Meter::new(RegistryKind::Distribution, vec!["registry.example.org".to_owned()]);
+        let meter = TrafficMeter::new(RegistryKind::Distribution, vec!["registry.example.org".to_owned()]);
         assert_eq!(meter.label("registry.example.org"), "registry.example.org");
         assert_eq!(meter.label("evil.example.org"), "elsewhere");
     }

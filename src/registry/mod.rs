@@ -49,14 +49,14 @@ mod distribution;
 mod download;
 mod grammar;
 mod guard;
-mod header;
-mod hook;
+mod header_reader;
 mod hosts;
 mod kinds;
 mod layout;
 mod listing;
 mod meter;
 mod network;
+mod notification;
 mod quota;
 mod source;
 mod tls;
@@ -64,14 +64,14 @@ mod token;
 mod transport;
 mod wire;
 
-pub use download::{Download, DownloadError, DownloadRoom, Downloaded, download};
+pub use download::{DownloadError, DownloadReservation, DownloadedFile, FileDownload, download};
 pub use grammar::{check_repository, full_image_name, image_name, printable};
-pub use hook::{Notice, Sender, hook_advice};
-pub use hosts::Hosts;
+pub use hosts::RemoteHosts;
 pub use kinds::pull_host;
-pub use network::Private;
-pub use source::Source;
-pub use tls::{Tls, fingerprints, install_tls};
+pub use network::PrivateNetworkPolicy;
+pub use notification::{NotificationSender, RegistryNotification, hook_advice};
+pub use source::RegistrySource;
+pub use tls::{TlsSettings, fingerprints, install_tls};
 
 /// Why a request to a registry failed. `Display` is for admins: the thing, the reason, the fix. No text holds a
 /// password or a token.
@@ -83,7 +83,7 @@ pub enum Error {
     /// The registry requires a login for this, and no credentials were given.
     #[error("{0}")]
     LoginRequired(String),
-    /// The registry rejects the credentials. Every later request of the same [`Source`] fails with this at once: many
+    /// The registry rejects the credentials. Every later request of the same [`RegistrySource`] fails with this at once: many
     /// registries lock an account after a few wrong passwords.
     #[error("{0}")]
     WrongPassword(String),
@@ -102,7 +102,7 @@ pub enum Error {
     /// The host responds, but not as a registry.
     #[error("{0}")]
     NotARegistry(String),
-    /// The registry asks for a longer wait than [`Limits::longest_wait`], or is still overloaded after all tries.
+    /// The registry asks for a longer wait than [`RegistryLimits::longest_wait`], or is still overloaded after all tries.
     #[error("{0}")]
     Throttled(String),
     /// The pull quota is down to the reserve. Everything that needs no pull (all but new images) still works.
@@ -124,7 +124,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A registry: its address, credentials and TLS settings.
 #[derive(Clone, Debug)]
-pub struct Endpoint {
+pub struct RegistryEndpoint {
     pub kind: RegistryKind,
     /// As the admin gave it: `https://` where no scheme is written; `file:///…` or an absolute path for images on disk.
     pub url: String,
@@ -133,12 +133,12 @@ pub struct Endpoint {
     /// Empty: anonymous.
     pub username: String,
     pub password: Option<SecretString>,
-    pub tls: Tls,
+    pub tls: TlsSettings,
 }
 
 /// Bounds on what one registry may cost.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct RegistryLimits {
     /// Most requests in flight per host; some kinds lower it.
     pub concurrency: usize,
     pub connect_timeout: Duration,
@@ -155,18 +155,18 @@ pub struct Limits {
     /// Folders from which image layouts and archives may be read.
     pub layout_roots: Vec<PathBuf>,
     /// Which private addresses may be connected to, beside the registry's own.
-    pub private: Private,
+    pub private: PrivateNetworkPolicy,
 }
 
 /// A listing as the registry gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Listing<T> {
+struct RawListing<T> {
     items: Vec<T>,
     /// Why it was cut; `None`: complete.
     truncated: Option<String>,
 }
 
-/// A listing as [`Source`] gives it, split into usable and skipped entries.
+/// A listing as [`RegistrySource`] gives it, split into usable and skipped entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceListing<T> {
     pub items: Vec<T>,
@@ -184,9 +184,13 @@ pub struct LeftOut {
     pub why: TagOutcome,
 }
 
-impl<T> Listing<T> {
+impl<T> RawListing<T> {
     /// Moves the items for which `why` gives a reason to `left_out`. `name`: the name of an item.
-    fn sift(self, name: impl Fn(&T) -> &str, why: impl Fn(&str) -> Option<TagOutcome>) -> SourceListing<T> {
+    fn partition_skipped(
+        self,
+        name: impl Fn(&T) -> &str,
+        why: impl Fn(&str) -> Option<TagOutcome>,
+    ) -> SourceListing<T> {
         let (mut items, mut left_out) = (Vec::new(), Vec::new());
         for item in self.items {
             match why(name(&item)) {
@@ -200,18 +204,18 @@ impl<T> Listing<T> {
 
 /// A tag in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tag {
+pub struct ListedTag {
     pub name: String,
     /// Digest of its manifest, if the listing carries it.
     pub digest: Option<String>,
     /// Content of that digest, if the listing carries it, so that nothing need be fetched. Asserted by the registry,
     /// not checked against the digest.
-    pub content: Option<Fetched>,
+    pub content: Option<FetchedContent>,
     /// Its only config, if the listing names it, so that the manifest need not be read. Unchecked like `content`.
     pub config: Option<ConfigRef>,
 }
 
-impl Tag {
+impl ListedTag {
     /// A tag with its name and maybe its digest, as most listings give it.
     fn new(name: String, digest: Option<String>) -> Self {
         Self { name, digest, content: None, config: None }
@@ -220,7 +224,7 @@ impl Tag {
 
 /// The manifest that a tag points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct ResolvedTag {
     pub digest: String,
     /// Bytes of the manifest, if the response had them.
     pub manifest: Option<Bytes>,
@@ -228,7 +232,7 @@ pub struct Look {
 
 /// Content of a manifest digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fetched {
+pub enum FetchedContent {
     /// A container image: one entry for each distinct config, in the order of the index.
     Image(Vec<ImageConfig>),
     /// Not an image: its media type or artifact type, or [`DEEP_INDEX`].
@@ -238,21 +242,21 @@ pub enum Fetched {
 /// Stands for an index whose images are nested deeper than indexes are followed.
 pub const DEEP_INDEX: &str = "an index of indexes of indexes";
 
-impl Fetched {
+impl FetchedContent {
     /// Bytes of its labels: the memory that keeping it costs.
     pub fn size(&self) -> usize {
         match self {
-            Fetched::Image(configs) => {
+            FetchedContent::Image(configs) => {
                 configs.iter().flat_map(|config| &config.labels).map(|(key, value)| key.len() + value.len()).sum()
             }
-            Fetched::Other(kind) => kind.len(),
+            FetchedContent::Other(kind) => kind.len(),
         }
     }
 }
 
 /// Outcome of a deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deletion {
+pub enum DeletionOutcome {
     /// Deleted, or accepted for deletion.
     Done,
     /// It did not exist.
@@ -263,13 +267,13 @@ pub enum Deletion {
 
 /// What a manifest digest leads to, before configs are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inside {
+pub enum ManifestTarget {
     /// The configs of a container image, not yet read: each once, in the order of the index.
     Image(Vec<ConfigRef>),
-    /// Not an image, as in [`Fetched::Other`].
+    /// Not an image, as in [`FetchedContent::Other`].
     Other(String),
     /// Content as the vendor's API gives it, not checked against the digest.
-    Told(Fetched),
+    Told(FetchedContent),
 }
 
 /// Reference to an image config, with what its manifest adds.
@@ -313,7 +317,7 @@ pub struct ImageConfig {
 
 /// Requests sent and body bytes read so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct RegistryTraffic {
     pub requests: u64,
     pub bytes: u64,
     /// Time in which at least one request was paused because its host asked for it or had failed. Waiting for other

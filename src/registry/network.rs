@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 /// Class of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum AddressClass {
     /// Publicly routable.
     Public,
     /// This machine, or a private network.
@@ -43,7 +43,7 @@ const PRIVATE_V4: [(Ipv4Addr, u8); 6] = [
 ];
 
 /// The class of an address, also of an IPv4 address embedded in IPv6.
-pub(super) fn reach(ip: IpAddr) -> Reach {
+pub(super) fn reach(ip: IpAddr) -> AddressClass {
     match canonical(ip) {
         IpAddr::V4(ip) => reach_v4(ip),
         IpAddr::V6(ip) => reach_v6(ip),
@@ -53,40 +53,40 @@ pub(super) fn reach(ip: IpAddr) -> Reach {
 /// The embedded IPv4 address of an IPv6 address, if it has one; else the address itself.
 pub(super) fn canonical(ip: IpAddr) -> IpAddr {
     match ip {
-        IpAddr::V6(v6) => embedded(v6).map_or(ip, IpAddr::V4),
+        IpAddr::V6(v6) => embedded_ipv4(v6).map_or(ip, IpAddr::V4),
         IpAddr::V4(_) => ip,
     }
 }
 
-fn reach_v4(ip: Ipv4Addr) -> Reach {
+fn reach_v4(ip: Ipv4Addr) -> AddressClass {
     let within = |(network, bits): &(Ipv4Addr, u8)| (u32::from(ip) ^ u32::from(*network)) >> (32 - bits) == 0;
     if SERVICES_V4.contains(&ip) || NEVER_V4.iter().any(within) {
-        Reach::Never
+        AddressClass::Never
     } else if PRIVATE_V4.iter().any(within) {
-        Reach::Private
+        AddressClass::Private
     } else {
-        Reach::Public
+        AddressClass::Public
     }
 }
 
-fn reach_v6(ip: Ipv6Addr) -> Reach {
+fn reach_v6(ip: Ipv6Addr) -> AddressClass {
     match ip.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Private,
+        [0, 0, 0, 0, 0, 0, 0, 1] => AddressClass::Private,
         // Metadata services of Amazon and Google.
-        [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => Reach::Never,
-        [first, ..] if first & 0xfe00 == 0xfc00 => Reach::Private,
+        [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => AddressClass::Never,
+        [first, ..] if first & 0xfe00 == 0xfc00 => AddressClass::Private,
         // Teredo and other protocols (2001::/23), documentation (RFC 3849, RFC 9637).
-        [0x2001, second, ..] if second < 0x0200 || second == 0x0db8 => Reach::Never,
-        [0x3fff, second, ..] if second < 0x1000 => Reach::Never,
+        [0x2001, second, ..] if second < 0x0200 || second == 0x0db8 => AddressClass::Never,
+        [0x3fff, second, ..] if second < 0x1000 => AddressClass::Never,
         // The only globally allocated unicast space (RFC 4291 §2.4).
-        [first, ..] if first & 0xe000 == 0x2000 => Reach::Public,
-        _ => Reach::Never,
+        [first, ..] if first & 0xe000 == 0x2000 => AddressClass::Public,
+        _ => AddressClass::Never,
     }
 }
 
 /// The embedded IPv4 address: mapped and compatible (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052), 6to4 (RFC
 /// 3056).
-fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+fn embedded_ipv4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = ip.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match (a, b, c, d, e, f) {
@@ -99,21 +99,21 @@ fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// Private addresses that the configuration opens, beside those of the registries that an admin added.
 #[derive(Clone, Debug)]
-pub struct Private {
+pub struct PrivateNetworkPolicy {
     /// `false`: no private address at all, not even a registry's own.
     allowed: bool,
     names: GlobSet,
     networks: Vec<IpNet>,
 }
 
-impl Default for Private {
+impl Default for PrivateNetworkPolicy {
     /// Only the addresses of added registries.
     fn default() -> Self {
         Self { allowed: true, names: GlobSet::empty(), networks: Vec::new() }
     }
 }
 
-impl Private {
+impl PrivateNetworkPolicy {
     /// From `scan.allow_private` and `scan.private_hosts`: globs of host names, IP addresses, and networks such as
     /// `10.1.0.0/16`.
     ///
@@ -160,7 +160,7 @@ mod tests {
 
     use super::*;
 
-    fn of(ip: &str) -> Reach {
+    fn of(ip: &str) -> AddressClass {
         reach(ip.parse().unwrap_or_else(|why| panic!("{ip}: {why}")))
     }
 
@@ -201,7 +201,7 @@ mod tests {
             "::2:0:0:1",
             "4000::1",
         ] {
-            assert_eq!(of(ip), Reach::Never, "{ip}");
+            assert_eq!(of(ip), AddressClass::Never, "{ip}");
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
             "fd12::1",
             "fdff::1",
         ] {
-            assert_eq!(of(ip), Reach::Private, "{ip}");
+            assert_eq!(of(ip), AddressClass::Private, "{ip}");
         }
     }
 
@@ -252,7 +252,7 @@ mod tests {
             "2a00::1",
             "3ffe::1",
         ] {
-            assert_eq!(of(ip), Reach::Public, "{ip}");
+            assert_eq!(of(ip), AddressClass::Public, "{ip}");
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
         fn a_special_address_is_the_same_in_every_spelling(row in 0usize..15, host in any::<u32>()) {
             let (network, bits) = NEVER_V4.iter().chain(&PRIVATE_V4).nth(row).copied().unwrap();
             let ip = Ipv4Addr::from(u32::from(network) | (host >> bits));
-            prop_assert_ne!(reach(IpAddr::V4(ip)), Reach::Public);
+            prop_assert_ne!(reach(IpAddr::V4(ip)), AddressClass::Public);
             for spelling in spellings(ip) {
                 prop_assert_eq!(of(&spelling), reach(IpAddr::V4(ip)), "{} as {}", ip, spelling);
             }
@@ -297,15 +297,18 @@ mod tests {
 
         #[test]
         fn any_entry_is_read_or_refused(text in "\\PC{0,40}") {
-            _ = Private::new(true, &[text]);
+            _ = PrivateNetworkPolicy::new(true, &[text]);
         }
     }
 
     #[test]
     fn private_hosts_are_names_addresses_and_networks() {
         let own = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let private =
-            Private::new(true, &own(&["*.corp.example", "Minio", "10.1.0.0/16", "fd12::/32", "192.168.7.7"])).unwrap();
+        let private = PrivateNetworkPolicy::new(
+            true,
+            &own(&["*.corp.example", "Minio", "10.1.0.0/16", "fd12::/32", "192.168.7.7"]),
+        )
+        .unwrap();
         let admits = |host: &str, ip: &str| private.admits(host, ip.parse().unwrap());
         assert!(admits("s3.corp.example", "10.9.9.9") && admits("minio", "10.9.9.9"));
         assert!(admits("else", "10.1.2.3") && admits("else", "::ffff:10.1.2.3"), "by its network, in any spelling");
@@ -313,7 +316,7 @@ mod tests {
         assert!(!admits("corp.example.org", "10.9.9.9") && !admits("else", "10.2.0.1"));
         assert!(!admits("minio.example", "10.9.9.9"));
         for bad in ["", "http://minio", "minio:9000", "10.0.0.0/99", "a/b", "[a", "ada@minio"] {
-            let why = Private::new(true, &own(&[bad])).unwrap_err();
+            let why = PrivateNetworkPolicy::new(true, &own(&[bad])).unwrap_err();
             assert!(why.contains(&format!("'{bad}'")) && why.contains("10.1.0.0/16"), "{why}");
         }
     }

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 
-use super::hosts::Granted;
+use super::hosts::PullQuota;
 
 /// Lower bound of a wait: GHCR has been seen to ask for microseconds.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -15,17 +15,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Quota that a response announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quota {
+pub(super) enum RegistryQuota {
     /// Requests left until the reset, and the time to it.
     Requests { left: u64, reset: Duration },
     /// Manifest pulls, counted separately.
-    Pulls(Granted),
+    Pulls(PullQuota),
 }
 
-impl Quota {
+impl RegistryQuota {
     /// Whether it is used up.
     pub(super) fn is_spent(self) -> bool {
-        matches!(self, Quota::Requests { left: 0, .. } | Quota::Pulls(Granted { left: 0, .. }))
+        matches!(self, RegistryQuota::Requests { left: 0, .. } | RegistryQuota::Pulls(PullQuota { left: 0, .. }))
     }
 }
 
@@ -68,16 +68,16 @@ fn in_words(said: &str) -> Option<Duration> {
 /// Parses the remaining quota: `X-RateLimit-Remaining` with `X-RateLimit-Reset` (Docker Hub's API, GitHub), or
 /// `RateLimit-Remaining: 76;w=21600` with `RateLimit-Limit: 100;w=21600` (pulls from Docker Hub). The latter's window
 /// may end earlier, but no header says when.
-pub(super) fn quota(headers: &HeaderMap) -> Option<Quota> {
+pub(super) fn quota(headers: &HeaderMap) -> Option<RegistryQuota> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     ["x-ratelimit", "ratelimit"].iter().find_map(|family| {
         let (left, window) = counted(text(&format!("{family}-remaining"))?)?;
         if let Some(reset) = text(&format!("{family}-reset")).and_then(|reset| reset.trim().parse().ok()) {
             let reset = until_reset(reset, headers)?.min(LONGEST_WAIT);
-            return Some(Quota::Requests { left, reset });
+            return Some(RegistryQuota::Requests { left, reset });
         }
         let of = text(&format!("{family}-limit")).and_then(counted).map(|(of, _)| of);
-        Some(Quota::Pulls(Granted { left, of, window: window?.min(LONGEST_WAIT) }))
+        Some(RegistryQuota::Pulls(PullQuota { left, of, window: window?.min(LONGEST_WAIT) }))
     })
 }
 
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn quotas_of_requests() {
         let of = |pairs: &[_]| quota(&headers(pairs));
-        let requests = |left, reset| Some(Quota::Requests { left, reset: Duration::from_secs(reset) });
+        let requests = |left, reset| Some(RegistryQuota::Requests { left, reset: Duration::from_secs(reset) });
         let none = ("x-ratelimit-remaining", "0");
         assert_eq!(of(&[none, ("x-ratelimit-reset", "40")]), requests(0, 40));
         assert_eq!(of(&[("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", "40")]), requests(7, 40));
@@ -177,7 +177,8 @@ mod tests {
     #[test]
     fn quotas_of_pulls() {
         let of = |pairs: &[_]| quota(&headers(pairs));
-        let pulls = |left, of, window| Some(Quota::Pulls(Granted { left, of, window: Duration::from_secs(window) }));
+        let pulls =
+            |left, of, window| Some(RegistryQuota::Pulls(PullQuota { left, of, window: Duration::from_secs(window) }));
         let remaining = ("ratelimit-remaining", "76;w=21600");
         assert_eq!(of(&[remaining, ("ratelimit-limit", "100;w=21600")]), pulls(76, Some(100), 21_600));
         assert_eq!(of(&[remaining]), pulls(76, None, 21_600));

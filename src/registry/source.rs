@@ -5,40 +5,44 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::archive::Archive;
-use super::content::{self, Origin};
-use super::kinds::Remote;
-use super::layout::Layout;
+use super::archive::ImageArchive;
+use super::content::{self, BlobSource};
+use super::kinds::RemoteRegistry;
+use super::layout::ImageLayout;
 use super::{
-    Deletion, Endpoint, Error, Fetched, Hosts, ImageConfig, Inside, Limits, Look, Result, SourceListing, Tag, Traffic,
-    grammar, kinds,
+    DeletionOutcome, Error, FetchedContent, ImageConfig, ListedTag, ManifestTarget, RegistryEndpoint, RegistryLimits,
+    RegistryTraffic, RemoteHosts, ResolvedTag, Result, SourceListing, grammar, kinds,
 };
 use crate::catalog::{RegistryKind, TagOutcome};
 
 /// One registry. Cheap to clone; clones share tokens, limits and counts.
 #[derive(Clone)]
-pub struct Source(Kind);
+pub struct RegistrySource(SourceBackend);
 
 /// Where the images of a source are.
 #[derive(Clone)]
-enum Kind {
+enum SourceBackend {
     /// A registry of any kind over HTTP.
-    Remote(Arc<Remote>),
-    Layout(Arc<Layout>),
-    Archive(Arc<Archive>),
+    Remote(Arc<RemoteRegistry>),
+    Layout(Arc<ImageLayout>),
+    Archive(Arc<ImageArchive>),
 }
 
-impl Source {
+impl RegistrySource {
     /// Parses the address; touches neither network nor disk. State of the host is shared through `hosts`; the
     /// credentials, and whether they were rejected, belong to this source alone.
     ///
     /// # Errors
     /// [`Error::Refused`] for an invalid address, or one that is not allowed.
-    pub fn open(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<Self> {
-        Ok(Source(match endpoint.kind {
-            RegistryKind::Archive => Kind::Archive(Arc::new(Archive::open(&endpoint.url, &limits.layout_roots)?)),
-            RegistryKind::Layout => Kind::Layout(Arc::new(Layout::open(&endpoint.url, &limits.layout_roots)?)),
-            _ => Kind::Remote(Arc::new(Remote::open(endpoint, limits, hosts)?)),
+    pub fn open(endpoint: &RegistryEndpoint, limits: &RegistryLimits, hosts: &RemoteHosts) -> Result<Self> {
+        Ok(RegistrySource(match endpoint.kind {
+            RegistryKind::Archive => {
+                SourceBackend::Archive(Arc::new(ImageArchive::open(&endpoint.url, &limits.layout_roots)?))
+            }
+            RegistryKind::Layout => {
+                SourceBackend::Layout(Arc::new(ImageLayout::open(&endpoint.url, &limits.layout_roots)?))
+            }
+            _ => SourceBackend::Remote(Arc::new(RemoteRegistry::open(endpoint, limits, hosts)?)),
         }))
     }
 
@@ -51,7 +55,7 @@ impl Source {
         url: &str,
         org: &str,
         kind: Option<RegistryKind>,
-        limits: &Limits,
+        limits: &RegistryLimits,
         within: Duration,
     ) -> Result<()> {
         kinds::reach(url, org, kind, limits, within).await
@@ -61,15 +65,19 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Refused`] for an invalid address. A host that does not respond counts as
-    /// [`RegistryKind::Distribution`]; [`Source::ping`] gives the reason.
-    pub async fn detect(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<RegistryKind> {
+    /// [`RegistryKind::Distribution`]; [`RegistrySource::ping`] gives the reason.
+    pub async fn detect(
+        endpoint: &RegistryEndpoint,
+        limits: &RegistryLimits,
+        hosts: &RemoteHosts,
+    ) -> Result<RegistryKind> {
         kinds::detect(endpoint, limits, hosts).await
     }
 
     /// For requests that an admin waits for: each host is tried once more, even with an open circuit breaker or a long
     /// pause.
     pub fn insist(&self) {
-        if let Kind::Remote(registry) = &self.0 {
+        if let SourceBackend::Remote(registry) = &self.0 {
             registry.distribution.transport().insist();
         }
     }
@@ -77,8 +85,8 @@ impl Source {
     /// `host[:port]` for pull references, without scheme; empty for images on disk.
     pub fn host(&self) -> String {
         match &self.0 {
-            Kind::Remote(registry) => kinds::pull_host(&registry.distribution.host()).to_owned(),
-            Kind::Layout(_) | Kind::Archive(_) => String::new(),
+            SourceBackend::Remote(registry) => kinds::pull_host(&registry.distribution.host()).to_owned(),
+            SourceBackend::Layout(_) | SourceBackend::Archive(_) => String::new(),
         }
     }
 
@@ -88,9 +96,9 @@ impl Source {
     /// Any variant of [`Error`].
     pub async fn ping(&self) -> Result<()> {
         match &self.0 {
-            Kind::Remote(registry) => registry.ping().await,
-            Kind::Layout(layout) => layout.ping().await,
-            Kind::Archive(archive) => archive.ping().await,
+            SourceBackend::Remote(registry) => registry.ping().await,
+            SourceBackend::Layout(layout) => layout.ping().await,
+            SourceBackend::Archive(archive) => archive.ping().await,
         }
     }
 
@@ -103,9 +111,11 @@ impl Source {
     pub async fn repositories(&self) -> Result<SourceListing<String>> {
         let is_misnamed = |name: &str| (!grammar::is_repository(name)).then_some(TagOutcome::Misnamed);
         match &self.0 {
-            Kind::Remote(registry) => Ok(registry.repositories().await?.sift(String::as_str, is_misnamed)),
-            Kind::Layout(layout) => layout.repositories().await,
-            Kind::Archive(archive) => archive.repositories().await,
+            SourceBackend::Remote(registry) => {
+                Ok(registry.repositories().await?.partition_skipped(String::as_str, is_misnamed))
+            }
+            SourceBackend::Layout(layout) => layout.repositories().await,
+            SourceBackend::Archive(archive) => archive.repositories().await,
         }
     }
 
@@ -114,23 +124,23 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Refused`] for an invalid repository name; else what went wrong.
-    pub async fn tags(&self, repository: &str) -> Result<SourceListing<Tag>> {
+    pub async fn tags(&self, repository: &str) -> Result<SourceListing<ListedTag>> {
         grammar::check_repository(repository)?;
         let listing = match &self.0 {
-            Kind::Remote(registry) => registry.tags(repository).await,
-            Kind::Layout(layout) => layout.tags(repository).await,
-            Kind::Archive(archive) => archive.tags(repository).await,
+            SourceBackend::Remote(registry) => registry.tags(repository).await,
+            SourceBackend::Layout(layout) => layout.tags(repository).await,
+            SourceBackend::Archive(archive) => archive.tags(repository).await,
         };
         let why = |name: &str| match grammar::is_tag(name) {
             true => grammar::attachment(name),
             false => Some(TagOutcome::Misnamed),
         };
-        Ok(listing?.sift(|tag| tag.name.as_str(), why))
+        Ok(listing?.partition_skipped(|tag| tag.name.as_str(), why))
     }
 
     /// Whether the images are on disk, where repositories exist only as parts of image names.
     pub fn is_on_disk(&self) -> bool {
-        !matches!(self.0, Kind::Remote(_))
+        !matches!(self.0, SourceBackend::Remote(_))
     }
 
     /// The digest that a tag (or digest) points to. `None`: no such tag.
@@ -141,24 +151,24 @@ impl Source {
         grammar::check_repository(repository)?;
         grammar::check_reference(tag)?;
         match &self.0 {
-            Kind::Remote(registry) => registry.digest(repository, tag).await,
-            Kind::Layout(layout) => layout.digest(repository, tag).await,
-            Kind::Archive(archive) => archive.digest(repository, tag).await,
+            SourceBackend::Remote(registry) => registry.digest(repository, tag).await,
+            SourceBackend::Layout(layout) => layout.digest(repository, tag).await,
+            SourceBackend::Archive(archive) => archive.digest(repository, tag).await,
         }
     }
 
-    /// As [`Source::digest`], for a new tag: also returns the manifest if that costs no extra request, so that
-    /// [`Source::fetch_with`] need not fetch it.
+    /// As [`RegistrySource::digest`], for a new tag: also returns the manifest if that costs no extra request, so that
+    /// [`RegistrySource::fetch_with`] need not fetch it.
     ///
     /// # Errors
-    /// As [`Source::digest`].
-    pub async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
+    /// As [`RegistrySource::digest`].
+    pub async fn look(&self, repository: &str, tag: &str) -> Result<Option<ResolvedTag>> {
         grammar::check_repository(repository)?;
         grammar::check_reference(tag)?;
         match &self.0 {
-            Kind::Remote(registry) => registry.look(repository, tag).await,
-            Kind::Layout(_) | Kind::Archive(_) => {
-                Ok(self.digest(repository, tag).await?.map(|digest| Look { digest, manifest: None }))
+            SourceBackend::Remote(registry) => registry.look(repository, tag).await,
+            SourceBackend::Layout(_) | SourceBackend::Archive(_) => {
+                Ok(self.digest(repository, tag).await?.map(|digest| ResolvedTag { digest, manifest: None }))
             }
         }
     }
@@ -167,12 +177,12 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Refused`] for images on disk, and for an invalid repository name or reference; else what went wrong.
-    pub async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
+    pub async fn delete(&self, repository: &str, reference: &str) -> Result<DeletionOutcome> {
         grammar::check_repository(repository)?;
         grammar::check_reference(reference)?;
         match &self.0 {
-            Kind::Remote(registry) => registry.delete(repository, reference).await,
-            Kind::Layout(_) | Kind::Archive(_) => {
+            SourceBackend::Remote(registry) => registry.delete(repository, reference).await,
+            SourceBackend::Layout(_) | SourceBackend::Archive(_) => {
                 Err(Error::Refused("images on disk are not changed; delete them with what wrote them".to_owned()))
             }
         }
@@ -182,8 +192,8 @@ impl Source {
     /// time means that the repository has changed. `None` if the kind's listing has none, or was not fetched.
     pub fn change_signal(&self, repository: &str) -> Option<String> {
         match &self.0 {
-            Kind::Remote(registry) => registry.signals.get(repository),
-            Kind::Layout(_) | Kind::Archive(_) => None,
+            SourceBackend::Remote(registry) => registry.signals.get(repository),
+            SourceBackend::Layout(_) | SourceBackend::Archive(_) => None,
         }
     }
 
@@ -192,49 +202,49 @@ impl Source {
     /// # Errors
     /// [`Error::NotFound`] if it is gone, [`Error::Malformed`] if the bytes do not match the digest or are not a valid
     /// manifest or config; else what went wrong.
-    pub async fn fetch(&self, repository: &str, digest: &str) -> Result<Fetched> {
+    pub async fn fetch(&self, repository: &str, digest: &str) -> Result<FetchedContent> {
         self.fetch_with(repository, digest, None).await
     }
 
-    /// As [`Source::fetch`], with the manifest's bytes if a [`Look`] returned them.
+    /// As [`RegistrySource::fetch`], with the manifest's bytes if a [`ResolvedTag`] returned them.
     ///
     /// # Errors
-    /// As [`Source::fetch`].
-    pub async fn fetch_with(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<Fetched> {
+    /// As [`RegistrySource::fetch`].
+    pub async fn fetch_with(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<FetchedContent> {
         let configs = match self.inside(repository, digest, manifest).await? {
-            Inside::Told(content) => return Ok(content),
-            Inside::Other(kind) => return Ok(Fetched::Other(kind)),
-            Inside::Image(configs) => configs,
+            ManifestTarget::Told(content) => return Ok(content),
+            ManifestTarget::Other(kind) => return Ok(FetchedContent::Other(kind)),
+            ManifestTarget::Image(configs) => configs,
         };
         let mut read = Vec::new();
         for config in configs {
             read.push(config.complete(self.config(repository, &config.digest).await?));
         }
-        Ok(Fetched::Image(read))
+        Ok(FetchedContent::Image(read))
     }
 
-    /// The first half of [`Source::fetch_with`]: the references of the configs, for callers that have some of them
+    /// The first half of [`RegistrySource::fetch_with`]: the references of the configs, for callers that have some of them
     /// already.
     ///
     /// # Errors
-    /// As [`Source::fetch`].
-    pub async fn inside(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<Inside> {
+    /// As [`RegistrySource::fetch`].
+    pub async fn inside(&self, repository: &str, digest: &str, manifest: Option<Bytes>) -> Result<ManifestTarget> {
         grammar::check_repository(repository)?;
         grammar::check_digest(digest)?;
-        if let Kind::Remote(registry) = &self.0
+        if let SourceBackend::Remote(registry) = &self.0
             && manifest.is_none()
             && let Some(content) = registry.content(repository, digest).await?
         {
-            return Ok(Inside::Told(content));
+            return Ok(ManifestTarget::Told(content));
         }
         content::inside(&self.origin(repository)?, digest, manifest).await
     }
 
-    /// As [`Source::inside`], but always from the manifest, never from the vendor's API.
+    /// As [`RegistrySource::inside`], but always from the manifest, never from the vendor's API.
     ///
     /// # Errors
-    /// As [`Source::fetch`].
-    pub async fn inside_manifest(&self, repository: &str, digest: &str) -> Result<Inside> {
+    /// As [`RegistrySource::fetch`].
+    pub async fn inside_manifest(&self, repository: &str, digest: &str) -> Result<ManifestTarget> {
         grammar::check_repository(repository)?;
         grammar::check_digest(digest)?;
         content::inside(&self.origin(repository)?, digest, None).await
@@ -243,30 +253,30 @@ impl Source {
     /// Reads a config, without what its manifest adds: see [`ConfigRef::complete`].
     ///
     /// # Errors
-    /// As [`Source::fetch`].
+    /// As [`RegistrySource::fetch`].
     pub async fn config(&self, repository: &str, digest: &str) -> Result<ImageConfig> {
         grammar::check_repository(repository)?;
         self.origin(repository)?.config(digest).await
     }
 
     /// Where the blobs of a repository are read from.
-    fn origin<'a>(&'a self, repository: &'a str) -> Result<Origin<'a>> {
+    fn origin<'a>(&'a self, repository: &'a str) -> Result<BlobSource<'a>> {
         Ok(match &self.0 {
-            Kind::Remote(registry) => {
+            SourceBackend::Remote(registry) => {
                 let (registry, name) = registry.at(repository)?;
-                Origin::Distribution(registry, name)
+                BlobSource::Distribution(registry, name)
             }
-            Kind::Layout(layout) => Origin::Layout(layout),
-            Kind::Archive(archive) => Origin::Archive(archive),
+            SourceBackend::Layout(layout) => BlobSource::Layout(layout),
+            SourceBackend::Archive(archive) => BlobSource::Archive(archive),
         })
     }
 
     /// Traffic so far. Reading from disk counts bytes, but no requests.
-    pub fn traffic(&self) -> Traffic {
+    pub fn traffic(&self) -> RegistryTraffic {
         match &self.0 {
-            Kind::Remote(registry) => registry.distribution.transport().traffic(),
-            Kind::Layout(layout) => layout.traffic(),
-            Kind::Archive(archive) => archive.traffic(),
+            SourceBackend::Remote(registry) => registry.distribution.transport().traffic(),
+            SourceBackend::Layout(layout) => layout.traffic(),
+            SourceBackend::Archive(archive) => archive.traffic(),
         }
     }
 }

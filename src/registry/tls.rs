@@ -15,7 +15,7 @@ use super::{Error, Result};
 
 /// TLS settings as an admin gives them, as PEM texts. Empty for none.
 #[derive(Clone, Debug, Default)]
-pub struct Tls {
+pub struct TlsSettings {
     /// CA certificates that are trusted beside the system's, for this registry and the hosts it refers to.
     pub ca: String,
     /// Client certificate for the registry's own origin, followed by its intermediate certificates.
@@ -26,18 +26,18 @@ pub struct Tls {
 
 /// Parsed TLS settings.
 #[derive(Clone, Default)]
-pub(super) struct Trust {
+pub(super) struct TlsMaterial {
     pub(super) roots: Vec<Certificate>,
     pub(super) identity: Option<Identity>,
 }
 
-impl Tls {
+impl TlsSettings {
     /// Parses the settings.
     ///
     /// # Errors
     /// [`Error::Refused`] for an invalid certificate or key, and for a certificate and a key that do not match.
-    pub(super) fn read(&self) -> Result<Trust> {
-        Ok(Trust { roots: self.roots()?, identity: self.identity()? })
+    pub(super) fn read(&self) -> Result<TlsMaterial> {
+        Ok(TlsMaterial { roots: self.roots()?, identity: self.identity()? })
     }
 
     fn roots(&self) -> Result<Vec<Certificate>> {

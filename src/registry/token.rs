@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::address::host_of;
-use super::aws::{self, Signer};
-use super::transport::{Answer, Request, Transport};
-use super::wire::TokenAnswer;
+use super::aws::{self, AwsSigner};
+use super::transport::{HttpTransport, RegistryRequest, RegistryResponse};
+use super::wire::TokenResponse;
 use super::{Error, Result};
 use crate::clock::Clock;
 
@@ -32,13 +32,13 @@ const ECR_TOKEN: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationTo
 const EARLY: Duration = Duration::from_secs(5);
 
 /// Token cache of one registry and one token service.
-pub(super) struct Tokens {
+pub(super) struct TokenCache {
     realm: Url,
-    asking: Asking,
+    asking: TokenRequest,
     /// Lifetime of a token whose response gives none.
     life: Duration,
     /// One lock a scope, held while its token is fetched, so that concurrent requests wait for the same token.
-    scopes: Mutex<HashMap<String, Slot>>,
+    scopes: Mutex<HashMap<String, TokenSlot>>,
     /// Whether the token service has accepted the credentials. Locked until the first response to them, because token
     /// services lock accounts after a few wrong passwords.
     login: AsyncMutex<LoginState>,
@@ -52,60 +52,60 @@ enum LoginState {
 }
 
 /// How a token is requested.
-enum Asking {
+enum TokenRequest {
     /// GET as the challenge says, with the `Authorization` for the token service; `None`: anonymous.
     Challenged { service: Option<String>, login: Option<HeaderValue> },
     /// POST of the credentials as JSON. Such a token has no scope.
     Exchanged { credentials: SecretString },
     /// Signed POST to ECR's API (`GetAuthorizationToken`). Such a token is a user name and password without a scope.
-    Signed(Arc<Signer>),
+    Signed(Arc<AwsSigner>),
 }
 
 /// A cached token, or the error after a rejected password, which is never tried again.
-type Slot = Arc<AsyncMutex<Option<Result<Kept>>>>;
+type TokenSlot = Arc<AsyncMutex<Option<Result<CachedToken>>>>;
 
 /// A cached token: its `Authorization` value, and when to renew it.
-struct Kept {
+struct CachedToken {
     header: HeaderValue,
     until: Instant,
 }
 
 /// An `Authorization` value, and whether it was fetched just now.
-pub(super) struct Token {
+pub(super) struct AuthorizationToken {
     pub(super) header: HeaderValue,
     pub(super) fresh: bool,
 }
 
-impl Tokens {
+impl TokenCache {
     /// Tokens from the token service of a challenge.
     pub(super) fn challenged(realm: Url, service: Option<String>, login: Option<HeaderValue>) -> Self {
-        Self::new(realm, Asking::Challenged { service, login }, DEFAULT_LIFE)
+        Self::new(realm, TokenRequest::Challenged { service, login }, DEFAULT_LIFE)
     }
 
     /// Tokens in exchange for credentials at `realm`. `life`: their lifetime unless the response gives one.
     pub(super) fn exchanged(realm: Url, credentials: SecretString, life: Duration) -> Self {
-        Self::new(realm, Asking::Exchanged { credentials }, life)
+        Self::new(realm, TokenRequest::Exchanged { credentials }, life)
     }
 
     /// Tokens from ECR's API, for AWS keys.
-    pub(super) fn signed(interface: Url, signer: Arc<Signer>, life: Duration) -> Self {
-        Self::new(interface, Asking::Signed(signer), life)
+    pub(super) fn signed(interface: Url, signer: Arc<AwsSigner>, life: Duration) -> Self {
+        Self::new(interface, TokenRequest::Signed(signer), life)
     }
 
-    fn new(realm: Url, asking: Asking, life: Duration) -> Self {
+    fn new(realm: Url, asking: TokenRequest, life: Duration) -> Self {
         Self { realm, asking, life, scopes: Mutex::default(), login: AsyncMutex::new(LoginState::Unknown) }
     }
 
     /// Whether each scope has its own token.
     pub(super) fn have_scopes(&self) -> bool {
-        matches!(self.asking, Asking::Challenged { .. })
+        matches!(self.asking, TokenRequest::Challenged { .. })
     }
 
     /// The `service` of the challenge.
     pub(super) fn service(&self) -> Option<&str> {
         match &self.asking {
-            Asking::Challenged { service, .. } => service.as_deref(),
-            Asking::Exchanged { .. } | Asking::Signed(_) => None,
+            TokenRequest::Challenged { service, .. } => service.as_deref(),
+            TokenRequest::Exchanged { .. } | TokenRequest::Signed(_) => None,
         }
     }
 
@@ -121,10 +121,10 @@ impl Tokens {
     /// without credentials, [`Error::LoginRequired`] if it denies the scope; else what went wrong.
     pub(super) async fn get(
         &self,
-        transport: &Transport,
+        transport: &HttpTransport,
         scope: &str,
         rejected: Option<&HeaderValue>,
-    ) -> Result<Token> {
+    ) -> Result<AuthorizationToken> {
         let scope = if self.have_scopes() { scope } else { "" };
         let slot = {
             let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,12 +134,12 @@ impl Tokens {
         match slot.as_ref() {
             Some(Err(why)) => return Err(why.clone()),
             Some(Ok(kept)) if kept.until > Instant::now() && rejected != Some(&kept.header) => {
-                return Ok(Token { header: kept.header.clone(), fresh: false });
+                return Ok(AuthorizationToken { header: kept.header.clone(), fresh: false });
             }
             _ => {}
         }
-        let outcome = self.fetch_as_known(transport, scope).await;
-        let token = outcome.as_ref().map(|kept| Token { header: kept.header.clone(), fresh: true });
+        let outcome = self.fetch_checking_login(transport, scope).await;
+        let token = outcome.as_ref().map(|kept| AuthorizationToken { header: kept.header.clone(), fresh: true });
         let token = token.map_err(Clone::clone);
         if matches!(outcome, Ok(_) | Err(Error::WrongPassword(_))) {
             *slot = Some(outcome);
@@ -149,7 +149,7 @@ impl Tokens {
 
     /// Fetches a token and tells a denied scope from a wrong password: some token services answer 401 to both, but
     /// without a scope only to a wrong password.
-    async fn fetch_as_known(&self, transport: &Transport, scope: &str) -> Result<Kept> {
+    async fn fetch_checking_login(&self, transport: &HttpTransport, scope: &str) -> Result<CachedToken> {
         if self.is_anonymous() {
             return self.fetch(transport, scope).await;
         }
@@ -181,7 +181,7 @@ impl Tokens {
         outcome
     }
 
-    async fn fetch(&self, transport: &Transport, scope: &str) -> Result<Kept> {
+    async fn fetch(&self, transport: &HttpTransport, scope: &str) -> Result<CachedToken> {
         let asked = Instant::now();
         let answer = transport.send(&self.request(scope)?).await?;
         if !answer.status.is_success() {
@@ -189,15 +189,15 @@ impl Tokens {
         }
         let (header, life) = self.read(&answer)?;
         let life = if life > EARLY { life - EARLY } else { LONGEST_LIFE };
-        Ok(Kept { header, until: asked + life })
+        Ok(CachedToken { header, until: asked + life })
     }
 
     fn is_anonymous(&self) -> bool {
-        matches!(self.asking, Asking::Challenged { login: None, .. })
+        matches!(self.asking, TokenRequest::Challenged { login: None, .. })
     }
 
-    fn request(&self, scope: &str) -> Result<Request> {
-        let mut request = Request {
+    fn request(&self, scope: &str) -> Result<RegistryRequest> {
+        let mut request = RegistryRequest {
             method: Method::GET,
             url: self.realm.clone(),
             accept: "application/json",
@@ -207,7 +207,7 @@ impl Tokens {
             cap: TOKEN_BODY,
         };
         match &self.asking {
-            Asking::Challenged { service, login } => {
+            TokenRequest::Challenged { service, login } => {
                 let mut query = request.url.query_pairs_mut();
                 if let Some(service) = service {
                     query.append_pair("service", service);
@@ -218,26 +218,26 @@ impl Tokens {
                 drop(query);
                 request.authorization.clone_from(login);
             }
-            Asking::Exchanged { credentials } => {
+            TokenRequest::Exchanged { credentials } => {
                 request.method = Method::POST;
                 request.json = Some(credentials.clone());
             }
-            Asking::Signed(signer) => return signer.request(&self.realm, ECR_TOKEN, "{}".to_owned(), TOKEN_BODY),
+            TokenRequest::Signed(signer) => return signer.request(&self.realm, ECR_TOKEN, "{}".to_owned(), TOKEN_BODY),
         }
         Ok(request)
     }
 
-    fn read(&self, answer: &Answer) -> Result<(HeaderValue, Duration)> {
+    fn read(&self, answer: &RegistryResponse) -> Result<(HeaderValue, Duration)> {
         let broken = |what: &str| {
             Error::Malformed(format!(
                 "the token service {} answered {what}; check that the registry names the right one",
                 host_of(&self.realm)
             ))
         };
-        let read: TokenAnswer =
+        let read: TokenResponse =
             serde_json::from_slice(&answer.body).map_err(|_| broken("something that is no token"))?;
         let (scheme, token, ends_in) = match self.asking {
-            Asking::Signed(_) => {
+            TokenRequest::Signed(_) => {
                 let entry = read.authorization_data.into_iter().next();
                 let ends_in = entry.as_ref().and_then(|entry| entry.expires_at);
                 let ends_in = ends_in.map(|at| Value::from(at - Clock::system().now().timestamp() as f64));
@@ -255,9 +255,9 @@ impl Tokens {
         Ok((header, life(ends_in.as_ref(), self.life)))
     }
 
-    fn refusal(&self, answer: &Answer, scope: &str) -> Error {
+    fn refusal(&self, answer: &RegistryResponse, scope: &str) -> Error {
         let host = host_of(&self.realm);
-        if let Asking::Signed(_) = &self.asking
+        if let TokenRequest::Signed(_) = &self.asking
             && let Some(error) = aws::refusal(answer)
         {
             return error;

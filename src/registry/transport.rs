@@ -3,7 +3,7 @@
 //!
 //! This file sends one request and reads its response; retries and their timing are in `retry`.
 
-mod manners;
+mod retry;
 
 use std::error::Error as StdError;
 use std::io;
@@ -17,16 +17,16 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::address::host_of;
-use super::client::Clients;
+use super::client::HttpClients;
 use super::grammar::printable;
-use super::guard::Blocked;
-use super::hosts::Hosts;
-use super::meter::Meter;
-use super::wire::Errors;
-use super::{Error, Limits, Result, Traffic};
+use super::guard::BlockedAddress;
+use super::hosts::RemoteHosts;
+use super::meter::TrafficMeter;
+use super::wire::RegistryErrors;
+use super::{Error, RegistryLimits, RegistryTraffic, Result};
 use crate::catalog::RegistryKind;
 
-use manners::Manners;
+use retry::RetryState;
 
 /// Most redirects of one request (many registries redirect blobs to an object store).
 const REDIRECTS: usize = 5;
@@ -35,7 +35,7 @@ const ERROR_BODY: usize = 64 << 10;
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct RegistryRequest {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) accept: &'static str,
@@ -49,7 +49,7 @@ pub(super) struct Request {
     pub(super) cap: usize,
 }
 
-impl Request {
+impl RegistryRequest {
     fn is_for_manifest(&self) -> bool {
         self.url.path().contains("/manifests/")
     }
@@ -62,7 +62,7 @@ impl Request {
 
 /// A complete response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct RegistryResponse {
     /// `host[:port]` that the request was sent to.
     pub(super) host: String,
     pub(super) status: StatusCode,
@@ -70,8 +70,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-/// Identity and limits of the client of a [`Transport`].
-pub(super) struct Caller {
+/// Identity and limits of the client of a [`HttpTransport`].
+pub(super) struct TransportCaller {
     pub(super) kind: RegistryKind,
     /// The user name; empty: anonymous.
     pub(super) account: String,
@@ -82,21 +82,26 @@ pub(super) struct Caller {
 }
 
 /// Sends requests to one registry and the hosts it refers to.
-pub(super) struct Transport {
-    limits: Limits,
-    clients: Clients,
+pub(super) struct HttpTransport {
+    limits: RegistryLimits,
+    clients: HttpClients,
     /// Most redirects of one request.
     redirects: usize,
-    hosts: Hosts,
-    /// See [`Caller`].
+    hosts: RemoteHosts,
+    /// See [`TransportCaller`].
     account: String,
     ceiling: usize,
-    meter: Meter,
-    manners: Manners,
+    meter: TrafficMeter,
+    manners: RetryState,
 }
 
-impl Transport {
-    pub(super) fn new(hosts: &Hosts, limits: &Limits, clients: Clients, caller: Caller) -> Self {
+impl HttpTransport {
+    pub(super) fn new(
+        hosts: &RemoteHosts,
+        limits: &RegistryLimits,
+        clients: HttpClients,
+        caller: TransportCaller,
+    ) -> Self {
         Self {
             limits: limits.clone(),
             clients,
@@ -104,30 +109,30 @@ impl Transport {
             hosts: hosts.clone(),
             account: caller.account,
             ceiling: caller.ceiling,
-            meter: Meter::new(caller.kind, caller.hosts),
-            manners: Manners::default(),
+            meter: TrafficMeter::new(caller.kind, caller.hosts),
+            manners: RetryState::default(),
         }
     }
 
     /// Refuses redirects instead of following them.
-    pub(super) fn staying(self) -> Self {
+    pub(super) fn without_redirects(self) -> Self {
         Self { redirects: 0, ..self }
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(super) fn limits(&self) -> &RegistryLimits {
         &self.limits
     }
 
-    pub(super) fn hosts(&self) -> &Hosts {
+    pub(super) fn hosts(&self) -> &RemoteHosts {
         &self.hosts
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> RegistryTraffic {
         self.meter.traffic()
     }
 
     /// Sends a request once and follows redirects. Credentials are not sent to another origin.
-    async fn follow(&self, request: &Request, host: &str) -> Result<Answer> {
+    async fn follow(&self, request: &RegistryRequest, host: &str) -> Result<RegistryResponse> {
         let mut url = request.url.clone();
         let mut authorization = request.authorization.clone();
         let mut headers = request.headers.clone();
@@ -166,7 +171,7 @@ impl Transport {
     }
 
     /// Reads a body up to its cap, regardless of `Content-Length`. An error body is truncated instead.
-    async fn read(&self, mut response: Response, cap: usize, host: String) -> Result<Answer> {
+    async fn read(&self, mut response: Response, cap: usize, host: String) -> Result<RegistryResponse> {
         let status = response.status();
         let cap = if status.is_success() { cap } else { ERROR_BODY };
         let mut body = Vec::new();
@@ -181,11 +186,11 @@ impl Transport {
                 break;
             }
         }
-        Ok(Answer { host, status, headers: std::mem::take(response.headers_mut()), body: body.into() })
+        Ok(RegistryResponse { host, status, headers: std::mem::take(response.headers_mut()), body: body.into() })
     }
 }
 
-impl Answer {
+impl RegistryResponse {
     /// A header's text; `None` if it is missing or not text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -193,13 +198,13 @@ impl Answer {
 
     /// The first error code of a registry's error body, such as `NAME_UNKNOWN`. `None`: the body is not such an error.
     pub(super) fn error_code(&self) -> Option<String> {
-        let errors: Errors = serde_json::from_slice(&self.body).ok()?;
+        let errors: RegistryErrors = serde_json::from_slice(&self.body).ok()?;
         errors.errors.into_iter().map(|entry| entry.code).find(|code| !code.is_empty())
     }
 
     /// The message (or code) of a registry's error body.
     fn said(&self) -> Option<String> {
-        let errors: Errors = serde_json::from_slice(&self.body).ok()?;
+        let errors: RegistryErrors = serde_json::from_slice(&self.body).ok()?;
         let entry = errors.errors.into_iter().next()?;
         Some(if entry.message.is_empty() { entry.code } else { entry.message }).filter(|said| !said.is_empty())
     }
@@ -247,7 +252,7 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>> {
 
 /// The error for a request without a response. The URL is left out: redirect targets may carry signatures.
 pub(super) fn failure(error: &reqwest::Error, host: &str) -> Error {
-    if let Some(blocked) = cause::<Blocked>(error) {
+    if let Some(blocked) = cause::<BlockedAddress>(error) {
         return Error::Refused(blocked.to_string());
     }
     if let Some(tls) = cause::<rustls::Error>(error) {
@@ -327,13 +332,13 @@ pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
 pub(super) mod tests {
     use std::time::Duration;
 
-    use super::super::network::Private;
+    use super::super::network::PrivateNetworkPolicy;
 
     use super::*;
 
-    pub(in crate::registry) fn limits() -> Limits {
+    pub(in crate::registry) fn limits() -> RegistryLimits {
         let second = Duration::from_secs(1);
-        Limits {
+        RegistryLimits {
             concurrency: 1,
             connect_timeout: second * 20,
             request_timeout: second * 20,
@@ -342,7 +347,7 @@ pub(super) mod tests {
             pages: 1,
             pull_reserve: 0,
             layout_roots: Vec::new(),
-            private: Private::default(),
+            private: PrivateNetworkPolicy::default(),
         }
     }
 }

@@ -41,15 +41,15 @@ pub(super) fn is_artifact_config(media_type: &str) -> bool {
 /// A manifest, an index, or the `index.json` of a layout; the fields tell which.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Manifest {
+pub(super) struct OciManifest {
     #[serde(default)]
     pub(super) schema_version: u64,
     pub(super) media_type: Option<String>,
     pub(super) artifact_type: Option<String>,
-    pub(super) config: Option<Descriptor>,
+    pub(super) config: Option<ContentDescriptor>,
     #[serde(default, deserialize_with = "layers")]
-    pub(super) layers: Option<Vec<Layer>>,
-    pub(super) manifests: Option<Vec<Descriptor>>,
+    pub(super) layers: Option<Vec<LayerDescriptor>>,
+    pub(super) manifests: Option<Vec<ContentDescriptor>>,
     #[serde(default, deserialize_with = "strings")]
     pub(super) annotations: BTreeMap<String, String>,
 }
@@ -57,7 +57,7 @@ pub(super) struct Manifest {
 /// Content descriptor. `urls` is not parsed: a registry could name any address in it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Descriptor {
+pub(super) struct ContentDescriptor {
     #[serde(default)]
     pub(super) media_type: String,
     pub(super) digest: String,
@@ -65,14 +65,14 @@ pub(super) struct Descriptor {
     #[serde(default, deserialize_with = "size")]
     pub(super) size: Option<u64>,
     pub(super) artifact_type: Option<String>,
-    pub(super) platform: Option<Platform>,
+    pub(super) platform: Option<OciPlatform>,
     #[serde(default, deserialize_with = "strings")]
     pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// The fields in use of a layer's descriptor.
 #[derive(Debug, Deserialize)]
-pub(super) struct Layer {
+pub(super) struct LayerDescriptor {
     /// Bytes.
     #[serde(default, deserialize_with = "size")]
     pub(super) size: Option<u64>,
@@ -80,7 +80,7 @@ pub(super) struct Layer {
 
 /// Platform of an image: an object in an index, top-level fields in a config.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Platform {
+pub(super) struct OciPlatform {
     #[serde(default, deserialize_with = "string")]
     pub(super) os: String,
     #[serde(default, deserialize_with = "string")]
@@ -89,7 +89,7 @@ pub(super) struct Platform {
     variant: String,
 }
 
-impl Platform {
+impl OciPlatform {
     /// `os/architecture[/variant]`; empty if all are missing.
     pub(super) fn text(&self) -> String {
         let parts = [&self.os, &self.architecture, &self.variant];
@@ -99,9 +99,9 @@ impl Platform {
 
 /// An image config.
 #[derive(Debug, Deserialize)]
-pub(super) struct Config {
+pub(super) struct OciImageConfig {
     #[serde(flatten)]
-    pub(super) platform: Platform,
+    pub(super) platform: OciPlatform,
     #[serde(default, deserialize_with = "string")]
     created: String,
     config: Option<ContainerConfig>,
@@ -116,14 +116,14 @@ struct ContainerConfig {
     labels: BTreeMap<String, String>,
 }
 
-impl Config {
+impl OciImageConfig {
     /// Whether this is the config of a container image, by its fields.
     pub(super) fn is_of_an_image(&self) -> bool {
         self.rootfs.is_some() || (!self.platform.os.is_empty() && !self.platform.architecture.is_empty())
     }
 
     /// Whether it has the `config` object. Without it, its labels are unknown rather than empty.
-    pub(super) fn tells_labels(&self) -> bool {
+    pub(super) fn has_container_config(&self) -> bool {
         self.config.is_some()
     }
 
@@ -136,7 +136,7 @@ impl Config {
 
 /// `GET /v2/_catalog`. The outer `Option`: whether the key is there at all; the inner: whether it is `null`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Catalog {
+pub(super) struct CatalogPage {
     #[serde(default, deserialize_with = "present")]
     pub(super) repositories: Option<Option<Vec<String>>>,
 }
@@ -150,7 +150,7 @@ pub(super) struct TagList {
 
 /// Response of a token service. Some use the OAuth name of the field.
 #[derive(Deserialize)]
-pub(super) struct TokenAnswer {
+pub(super) struct TokenResponse {
     pub(super) token: Option<String>,
     pub(super) access_token: Option<String>,
     pub(super) expires_in: Option<Value>,
@@ -181,7 +181,7 @@ pub(super) struct AwsError {
 
 /// Error response: OCI distribution specification, "Error codes".
 #[derive(Debug, Deserialize)]
-pub(super) struct Errors {
+pub(super) struct RegistryErrors {
     pub(super) errors: Vec<ErrorEntry>,
 }
 
@@ -197,7 +197,7 @@ pub(super) struct ErrorEntry {
 /// The `oci-layout` file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LayoutMark {
+pub(super) struct OciLayoutFile {
     pub(super) image_layout_version: String,
 }
 
@@ -214,7 +214,7 @@ fn strings<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String
 }
 
 /// Layers; anything malformed counts as missing.
-fn layers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Layer>>, D::Error> {
+fn layers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<LayerDescriptor>>, D::Error> {
     Ok(Vec::deserialize(Value::deserialize(from)?).ok())
 }
 
@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn labels_of_every_shape() {
-        let labels = |json: &str| serde_json::from_str::<Config>(json).unwrap().into_image(String::new()).labels;
+        let labels =
+            |json: &str| serde_json::from_str::<OciImageConfig>(json).unwrap().into_image(String::new()).labels;
         for none in ["{}", r#"{"config":null}"#, r#"{"config":{}}"#, r#"{"config":{"Labels":null}}"#] {
             assert!(labels(none).is_empty(), "{none}");
         }
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_platform_is_what_is_said() {
-        let text = |json: &str| serde_json::from_str::<Config>(json).unwrap().platform.text();
+        let text = |json: &str| serde_json::from_str::<OciImageConfig>(json).unwrap().platform.text();
         assert_eq!(text(r#"{"os":"linux","architecture":"arm","variant":"v7"}"#), "linux/arm/v7");
         assert_eq!(text(r#"{"os":"linux","architecture":"amd64","variant":null}"#), "linux/amd64");
         assert_eq!(text("{}"), "");
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn null_and_missing_differ() {
-        let catalog = |json: &str| serde_json::from_str::<Catalog>(json).unwrap().repositories;
+        let catalog = |json: &str| serde_json::from_str::<CatalogPage>(json).unwrap().repositories;
         assert_eq!(catalog("{}"), None);
         assert_eq!(catalog(r#"{"repositories":null}"#), Some(None));
         assert_eq!(catalog(r#"{"repositories":["a"]}"#), Some(Some(vec!["a".to_owned()])));

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::catalog::{
     Content, ContentProblem, Judgement, KnownConfig, ManifestFacts, Outcome, StaleContent, TagOutcome,
 };
-use crate::registry::{DEEP_INDEX, Fetched, ImageConfig};
+use crate::registry::{DEEP_INDEX, FetchedContent, ImageConfig};
 use crate::seed::manifest::{self, Essentials};
 use crate::seed::validate::{self, Report, Rules};
 use crate::seed::{LABEL, Severity, label};
@@ -14,7 +14,7 @@ use crate::seed::{LABEL, Severity, label};
 const INVALID: &str = "manifest-invalid";
 
 /// The content of a fetched manifest digest. Validation can take a tenth of a second for a hostile manifest.
-pub fn content_of(digest: &str, fetched: Fetched) -> Content {
+pub fn content_of(digest: &str, fetched: FetchedContent) -> Content {
     let mut content = Content {
         digest: digest.to_owned(),
         outcome: Outcome::NotAnImage(TagOutcome::Artifact),
@@ -26,8 +26,8 @@ pub fn content_of(digest: &str, fetched: Fetched) -> Content {
         configs: Vec::new(),
     };
     let configs = match fetched {
-        Fetched::Image(configs) => configs,
-        Fetched::Other(kind) => {
+        FetchedContent::Image(configs) => configs,
+        FetchedContent::Other(kind) => {
             content.outcome = Outcome::NotAnImage(artifact_of(&kind));
             return content;
         }

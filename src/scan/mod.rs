@@ -18,7 +18,7 @@ use crate::catalog::{
     ImageId, NewScanProblem, Registry, RepositoryFilter, Scan, ScanCounts, ScanState, ScanTrigger, naming_advice,
 };
 use crate::clock::Clock;
-use crate::registry::{Error, Source};
+use crate::registry::{Error, RegistrySource};
 use crate::store::{self, ClaimedScan, ScanResult, ScanStep, Store};
 
 pub use content::{content_of, judge_again, seed_label};
@@ -27,7 +27,7 @@ use walk::{Stop, Walk, Walked};
 /// Inputs of a scan.
 pub struct Input<'a> {
     pub store: &'a Store,
-    pub source: &'a Source,
+    pub source: &'a RegistrySource,
     pub registry: &'a Registry,
     pub scan: &'a Scan,
     pub claim: &'a ClaimedScan,
@@ -65,7 +65,7 @@ impl Progress {
     }
 
     /// The current counts, with the source's traffic added.
-    pub fn counts(&self, source: &Source) -> ScanCounts {
+    pub fn counts(&self, source: &RegistrySource) -> ScanCounts {
         let traffic = source.traffic();
         let counts = *self.0.lock().expect("no panic while locked");
         ScanCounts {

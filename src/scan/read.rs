@@ -7,7 +7,9 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::content::{config_again, content_of, known_config};
 use crate::catalog::{Content, ContentSummary, RegistryId, Standing, StoredTag};
-use crate::registry::{ConfigRef, Error, Fetched, ImageConfig, Inside, Look, Source, Tag};
+use crate::registry::{
+    ConfigRef, Error, FetchedContent, ImageConfig, ListedTag, ManifestTarget, RegistrySource, ResolvedTag,
+};
 use crate::store::{self, Store};
 
 /// Why something could not be read.
@@ -49,7 +51,7 @@ pub(super) enum Seen {
 /// Reads tags of one registry. Clones share the digests and configs that were claimed.
 #[derive(Clone)]
 pub(super) struct Reader {
-    pub(super) source: Source,
+    pub(super) source: RegistrySource,
     pub(super) store: Store,
     pub(super) registry: RegistryId,
     taken: Arc<Mutex<Taken>>,
@@ -67,7 +69,7 @@ struct Taken {
 }
 
 impl Reader {
-    pub(super) fn new(source: Source, store: Store, registry: RegistryId) -> Self {
+    pub(super) fn new(source: RegistrySource, store: Store, registry: RegistryId) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { source, store, registry, taken: Arc::default(), judges: Arc::new(Semaphore::new(cores)) }
     }
@@ -77,11 +79,13 @@ impl Reader {
     pub(super) async fn read(
         &self,
         repository: &str,
-        tag: Tag,
+        tag: ListedTag,
         stored: Option<&StoredTag>,
         standing: Option<Standing>,
     ) -> Result<Seen, Trouble> {
-        let Some(Look { digest, manifest }) = self.look(repository, &tag, stored).await? else { return Ok(Seen::Gone) };
+        let Some(ResolvedTag { digest, manifest }) = self.look(repository, &tag, stored).await? else {
+            return Ok(Seen::Gone);
+        };
         if stored.is_some_and(|stored| stored.digest == digest) {
             return Ok(Seen::Unchanged);
         }
@@ -102,10 +106,10 @@ impl Reader {
                 Ok(inside) => self.resolve(repository, &digest, inside, false).await,
                 Err(why) => Err(why.into()),
             },
-            (false, Tag { content: Some(content), .. }) => {
-                self.resolve(repository, &digest, Inside::Told(content), true).await
+            (false, ListedTag { content: Some(content), .. }) => {
+                self.resolve(repository, &digest, ManifestTarget::Told(content), true).await
             }
-            (false, Tag { config: Some(config), .. }) => self.by_config(repository, &digest, config).await,
+            (false, ListedTag { config: Some(config), .. }) => self.by_config(repository, &digest, config).await,
             _ => match self.source.inside(repository, &digest, manifest).await {
                 Ok(inside) => self.resolve(repository, &digest, inside, false).await,
                 Err(why) => Err(why.into()),
@@ -125,18 +129,23 @@ impl Reader {
 
     /// The digest of a tag, with as few requests as possible: for a known tag a HEAD request, for a new one the
     /// manifest, which is needed next.
-    async fn look(&self, repository: &str, tag: &Tag, stored: Option<&StoredTag>) -> Result<Option<Look>, Error> {
+    async fn look(
+        &self,
+        repository: &str,
+        tag: &ListedTag,
+        stored: Option<&StoredTag>,
+    ) -> Result<Option<ResolvedTag>, Error> {
         let digest = match (&tag.digest, stored) {
             (Some(digest), _) => Some(digest.clone()),
             (None, None) => return self.source.look(repository, &tag.name).await,
             (None, Some(_)) => self.source.digest(repository, &tag.name).await?,
         };
-        Ok(digest.map(|digest| Look { digest, manifest: None }))
+        Ok(digest.map(|digest| ResolvedTag { digest, manifest: None }))
     }
 
     /// Reads the config named in a listing. If it is not a config after all, reads the manifest instead.
     async fn by_config(&self, repository: &str, digest: &str, config: ConfigRef) -> Result<Content, Trouble> {
-        match self.resolve(repository, digest, Inside::Image(vec![config]), true).await {
+        match self.resolve(repository, digest, ManifestTarget::Image(vec![config]), true).await {
             Err(Trouble::Registry(Error::Malformed(_) | Error::NotFound(_))) => {
                 let inside = self.source.inside_manifest(repository, digest).await?;
                 self.resolve(repository, digest, inside, false).await
@@ -147,19 +156,25 @@ impl Reader {
 
     /// Reads the content that a manifest names. `is_told`: the listing named it, not a manifest checked against the
     /// digest.
-    async fn resolve(&self, repository: &str, digest: &str, inside: Inside, is_told: bool) -> Result<Content, Trouble> {
+    async fn resolve(
+        &self,
+        repository: &str,
+        digest: &str,
+        inside: ManifestTarget,
+        is_told: bool,
+    ) -> Result<Content, Trouble> {
         let mut known = Vec::new();
         let (fetched, is_hearsay) = match inside {
-            Inside::Told(content) => (content, true),
-            Inside::Other(kind) => (Fetched::Other(kind), is_told),
-            Inside::Image(configs) => {
+            ManifestTarget::Told(content) => (content, true),
+            ManifestTarget::Other(kind) => (FetchedContent::Other(kind), is_told),
+            ManifestTarget::Image(configs) => {
                 let mut read = Vec::new();
                 for config in configs {
                     let alone = self.config(repository, &config.digest).await?;
                     known.push(known_config(&alone));
                     read.push(config.complete(alone));
                 }
-                (Fetched::Image(read), is_told)
+                (FetchedContent::Image(read), is_told)
             }
         };
         let digest = digest.to_owned();

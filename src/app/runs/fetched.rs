@@ -15,7 +15,7 @@ use super::uploads::in_advance;
 use crate::catalog::UserId;
 use crate::engine::inputs::{Facts, Workspace};
 use crate::engine::request::{File, Source};
-use crate::registry::{Download, DownloadError, download};
+use crate::registry::{DownloadError, FileDownload, download};
 use crate::store::ClaimedRun;
 
 /// How long a server that a file is fetched from may be silent.
@@ -65,7 +65,7 @@ impl App {
             fetched.complete.fetch_add(metadata.len(), Relaxed);
             return Ok(resolved(target, metadata.len(), spec.sha256.clone()));
         }
-        let wanted = Download {
+        let wanted = FileDownload {
             url: &url,
             to: &target,
             sha256: spec.sha256.as_deref(),

@@ -13,10 +13,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::super::challenge;
-use super::super::token::Tokens;
-use super::super::transport::{Answer, Request};
+use super::super::token::TokenCache;
+use super::super::transport::{RegistryRequest, RegistryResponse};
 use super::super::{Error, Result};
-use super::{Distribution, JSON, PING_BODY, TokenScope};
+use super::{DistributionApi, JSON, PING_BODY, TokenScope};
 
 /// The scope for listing repositories if no challenge names another.
 const CATALOG_SCOPE: &str = "registry:catalog:*";
@@ -27,19 +27,19 @@ const NO_SCOPE: &str = "";
 
 /// How requests are authenticated.
 #[derive(Clone)]
-pub(super) enum Access {
+pub(super) enum RegistryAuth {
     Open,
     Basic(HeaderValue),
     /// With tokens: bearer tokens, or tokens that replace user name and password.
-    Bearer(Arc<Tokens>),
+    Bearer(Arc<TokenCache>),
 }
 
-impl Distribution {
+impl DistributionApi {
     /// Checks that a registry responds and accepts the credentials, as far as it shows: a token service that issues no
     /// token without a scope says nothing about them.
-    pub(super) async fn greet_logged_in(&self) -> Result<()> {
+    pub(super) async fn check_login(&self) -> Result<()> {
         let access = self.greeted(true).await?;
-        if !matches!(access, Access::Bearer(_)) || !self.has_login() {
+        if !matches!(access, RegistryAuth::Bearer(_)) || !self.has_login() {
             return Ok(());
         }
         let token = match self.authorization(&access, NO_SCOPE, None).await {
@@ -60,13 +60,13 @@ impl Distribution {
         accept: &'static str,
         scope: TokenScope<'_>,
         cap: usize,
-    ) -> Result<Answer> {
+    ) -> Result<RegistryResponse> {
         let (url, headers) = (url.clone(), HeaderMap::new());
-        let request = Request { method, url, accept, authorization: None, headers, json: None, cap };
+        let request = RegistryRequest { method, url, accept, authorization: None, headers, json: None, cap };
         let access = self.greeted(false).await?;
         match (scope, &access) {
             (TokenScope::Named(scope), _) => self.ask_scoped(request, access, scope).await,
-            (TokenScope::Catalog, Access::Bearer(tokens)) if tokens.have_scopes() => {
+            (TokenScope::Catalog, RegistryAuth::Bearer(tokens)) if tokens.have_scopes() => {
                 self.ask_catalog(request, access).await
             }
             (TokenScope::Catalog, _) => self.ask_scoped(request, access, CATALOG_SCOPE).await,
@@ -75,7 +75,12 @@ impl Distribution {
 
     /// Sends a request with a token of this scope. After a 401 (a token that expired early, a path that needs a login)
     /// it is authenticated anew, once.
-    async fn ask_scoped(&self, mut request: Request, access: Access, scope: &str) -> Result<Answer> {
+    async fn ask_scoped(
+        &self,
+        mut request: RegistryRequest,
+        access: RegistryAuth,
+        scope: &str,
+    ) -> Result<RegistryResponse> {
         let (authorization, fresh) = self.authorization(&access, scope, None).await?;
         request.authorization = authorization;
         let answer = self.transport.send(&request).await?;
@@ -83,14 +88,14 @@ impl Distribution {
             return Ok(answer);
         }
         let access = match access {
-            Access::Open => self.learn(&answer)?,
+            RegistryAuth::Open => self.learn(&answer)?,
             known => known,
         };
         let (authorization, _) = self.authorization(&access, scope, request.authorization.as_ref()).await?;
         request.authorization = authorization;
         let answer = self.transport.send(&request).await?;
         match access {
-            Access::Basic(_) if answer.status == StatusCode::UNAUTHORIZED => {
+            RegistryAuth::Basic(_) if answer.status == StatusCode::UNAUTHORIZED => {
                 let error = self.wrong_password(&answer);
                 self.keep(&Err(error.clone())).await;
                 Err(error)
@@ -104,7 +109,7 @@ impl Distribution {
 
     /// Requests the list of repositories. The first time with a token without a scope (anonymous: no token); if that is
     /// denied, with the scope that the challenge names.
-    async fn ask_catalog(&self, mut request: Request, access: Access) -> Result<Answer> {
+    async fn ask_catalog(&self, mut request: RegistryRequest, access: RegistryAuth) -> Result<RegistryResponse> {
         if let Some(scope) = self.catalog_scope.get() {
             return self.ask_scoped(request, access, scope).await;
         }
@@ -151,14 +156,14 @@ impl Distribution {
     /// The `Authorization` header of a request, and whether renewing it would be pointless.
     async fn authorization(
         &self,
-        access: &Access,
+        access: &RegistryAuth,
         scope: &str,
         rejected: Option<&HeaderValue>,
     ) -> Result<(Option<HeaderValue>, bool)> {
         match access {
-            Access::Open => Ok((None, false)),
-            Access::Basic(login) => Ok((Some(login.clone()), rejected.is_none())),
-            Access::Bearer(tokens) => match tokens.get(&self.transport, scope, rejected).await {
+            RegistryAuth::Open => Ok((None, false)),
+            RegistryAuth::Basic(login) => Ok((Some(login.clone()), rejected.is_none())),
+            RegistryAuth::Bearer(tokens) => match tokens.get(&self.transport, scope, rejected).await {
                 Ok(token) => Ok((Some(token.header), token.fresh)),
                 Err(why) => {
                     self.keep(&Err(why.clone())).await;
@@ -170,21 +175,21 @@ impl Distribution {
 
     /// How requests are authenticated: cached, or found out by a ping, one at a time. `anew` always pings, except after
     /// a rejected password.
-    pub(super) async fn greeted(&self, anew: bool) -> Result<Access> {
+    pub(super) async fn greeted(&self, anew: bool) -> Result<RegistryAuth> {
         let mut access = self.access.lock().await;
         match &*access {
             Some(Err(why)) => return Err(why.clone()),
             Some(Ok(known)) if !anew => return Ok(known.clone()),
             _ => {}
         }
-        let outcome = self.greet().await;
+        let outcome = self.negotiate_auth().await;
         if is_kept(&outcome) {
             *access = Some(outcome.clone());
         }
         outcome
     }
 
-    async fn keep(&self, outcome: &Result<Access>) {
+    async fn keep(&self, outcome: &Result<RegistryAuth>) {
         if is_kept(outcome) {
             *self.access.lock().await = Some(outcome.clone());
         }
@@ -192,18 +197,18 @@ impl Distribution {
 
     /// Pings anonymously, and learns from a 401 how to log in. Basic credentials are then tried by one ping before any
     /// other request: registries lock accounts after a few wrong passwords.
-    async fn greet(&self) -> Result<Access> {
+    async fn negotiate_auth(&self) -> Result<RegistryAuth> {
         let answer = self.transport.send(&self.greeting(None)).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
-            return self.check_registry(&answer).map(|()| Access::Open);
+            return self.check_registry(&answer).map(|()| RegistryAuth::Open);
         }
         let access = self.learn(&answer)?;
         let authorization = match &access {
-            Access::Bearer(tokens) if !tokens.have_scopes() => {
+            RegistryAuth::Bearer(tokens) if !tokens.have_scopes() => {
                 Some(tokens.get(&self.transport, NO_SCOPE, None).await?.header)
             }
-            Access::Open | Access::Bearer(_) => return Ok(access),
-            Access::Basic(login) => Some(login.clone()),
+            RegistryAuth::Open | RegistryAuth::Bearer(_) => return Ok(access),
+            RegistryAuth::Basic(login) => Some(login.clone()),
         };
         let answer = self.transport.send(&self.greeting(authorization)).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
@@ -212,22 +217,22 @@ impl Distribution {
         self.check_registry(&answer).map(|()| access)
     }
 
-    fn greeting(&self, authorization: Option<HeaderValue>) -> Request {
+    fn greeting(&self, authorization: Option<HeaderValue>) -> RegistryRequest {
         let (url, headers) = (self.base.url("", None), HeaderMap::new());
-        Request { method: Method::GET, url, accept: JSON, authorization, headers, json: None, cap: PING_BODY }
+        RegistryRequest { method: Method::GET, url, accept: JSON, authorization, headers, json: None, cap: PING_BODY }
     }
 
     /// Learns from a 401 how to log in.
-    fn learn(&self, answer: &Answer) -> Result<Access> {
-        if let (Some(challenge::Method::Basic), Some(tokens)) = (challenged(answer), &self.exchanged) {
-            return Ok(Access::Bearer(Arc::clone(tokens)));
+    fn learn(&self, answer: &RegistryResponse) -> Result<RegistryAuth> {
+        if let (Some(challenge::LoginMethod::Basic), Some(tokens)) = (challenged(answer), &self.exchanged) {
+            return Ok(RegistryAuth::Bearer(Arc::clone(tokens)));
         }
         match (challenged(answer), &self.login) {
-            (Some(challenge::Method::Basic), Some(login)) => Ok(Access::Basic(login.clone())),
-            (Some(challenge::Method::Basic), None) => Err(self.login_required("anything")),
-            (Some(challenge::Method::Bearer { realm, service }), login) => {
-                let tokens = Tokens::challenged(self.base.realm(&realm)?, service, login.clone());
-                Ok(Access::Bearer(Arc::new(tokens)))
+            (Some(challenge::LoginMethod::Basic), Some(login)) => Ok(RegistryAuth::Basic(login.clone())),
+            (Some(challenge::LoginMethod::Basic), None) => Err(self.login_required("anything")),
+            (Some(challenge::LoginMethod::Bearer { realm, service }), login) => {
+                let tokens = TokenCache::challenged(self.base.realm(&realm)?, service, login.clone());
+                Ok(RegistryAuth::Bearer(Arc::new(tokens)))
             }
             (None, _) => Err(Error::NotARegistry(format!(
                 "{} wants a login, but of no kind that registries use (Basic or Bearer); check the address",
@@ -237,8 +242,8 @@ impl Distribution {
     }
 
     /// The error for a denied list of repositories, with advice; `reason` in brackets, from the registry.
-    pub(super) fn no_catalog(&self, access: &Access, reason: &str) -> Error {
-        let is_harbor = matches!(access, Access::Bearer(tokens) if tokens.service() == Some(HARBOR));
+    pub(super) fn no_catalog(&self, access: &RegistryAuth, reason: &str) -> Error {
+        let is_harbor = matches!(access, RegistryAuth::Bearer(tokens) if tokens.service() == Some(HARBOR));
         let advice = match (is_harbor, self.has_login()) {
             (true, _) => {
                 "this is a Harbor, which shows its catalogue to administrators only: add it with the kind harbor"
@@ -262,18 +267,18 @@ impl Distribution {
 }
 
 /// A rejected password is remembered, so that no second request repeats it; other failures may pass.
-fn is_kept(outcome: &Result<Access>) -> bool {
+fn is_kept(outcome: &Result<RegistryAuth>) -> bool {
     matches!(outcome, Ok(_) | Err(Error::WrongPassword(_)))
 }
 
-fn is_refused(answer: &Answer) -> bool {
+fn is_refused(answer: &RegistryResponse) -> bool {
     matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-fn challenges(answer: &Answer) -> impl Iterator<Item = &[u8]> {
+fn challenges(answer: &RegistryResponse) -> impl Iterator<Item = &[u8]> {
     answer.headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes)
 }
 
-fn challenged(answer: &Answer) -> Option<challenge::Method> {
+fn challenged(answer: &RegistryResponse) -> Option<challenge::LoginMethod> {
     challenge::method(challenges(answer))
 }

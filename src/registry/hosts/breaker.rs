@@ -14,8 +14,8 @@ const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
 
 /// Circuit breaker of one host.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
-    state: State,
+pub(super) struct CircuitBreaker {
+    state: BreakerState,
     /// Consecutive failed requests.
     failures: u32,
     /// Open periods since the last response.
@@ -24,7 +24,7 @@ pub(super) struct Breaker {
 
 /// State of the circuit breaker.
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum BreakerState {
     /// Requests pass.
     #[default]
     Closed,
@@ -36,7 +36,7 @@ enum State {
 
 /// Decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum BreakerVerdict {
     Go,
     /// The request is the probe: its outcome closes or reopens the breaker. All others wait for it.
     Trial,
@@ -46,22 +46,22 @@ pub(super) enum Verdict {
     Refused(Duration),
 }
 
-impl Breaker {
-    pub(super) fn admit(&mut self, now: Instant) -> Verdict {
+impl CircuitBreaker {
+    pub(super) fn admit(&mut self, now: Instant) -> BreakerVerdict {
         match self.state {
-            State::Closed => Verdict::Go,
-            State::HalfOpen => Verdict::Wait,
-            State::Open { until } if until > now => Verdict::Refused(until - now),
-            State::Open { .. } => {
-                self.state = State::HalfOpen;
-                Verdict::Trial
+            BreakerState::Closed => BreakerVerdict::Go,
+            BreakerState::HalfOpen => BreakerVerdict::Wait,
+            BreakerState::Open { until } if until > now => BreakerVerdict::Refused(until - now),
+            BreakerState::Open { .. } => {
+                self.state = BreakerState::HalfOpen;
+                BreakerVerdict::Trial
             }
         }
     }
 
     /// Lets the next request probe now.
     pub(super) fn try_again(&mut self, now: Instant) {
-        if let State::Open { until } = &mut self.state {
+        if let BreakerState::Open { until } = &mut self.state {
             *until = now;
         }
     }
@@ -75,28 +75,28 @@ impl Breaker {
     pub(super) fn unanswered(&mut self, on_trial: bool, now: Instant, dice: f64) {
         self.failures = self.failures.saturating_add(1);
         let opens = match self.state {
-            State::Closed => self.failures >= MOST_FAILURES,
-            State::HalfOpen => on_trial,
-            State::Open { .. } => false,
+            BreakerState::Closed => self.failures >= MOST_FAILURES,
+            BreakerState::HalfOpen => on_trial,
+            BreakerState::Open { .. } => false,
         };
         if opens {
             let rest = FIRST_REST.saturating_mul(1 << self.rests.min(16)).min(LONGEST_REST);
             // Jitter between half and all of it, so that clients do not return at the same time.
-            self.state = State::Open { until: now + rest.mul_f64(0.5 + dice / 2.0) };
+            self.state = BreakerState::Open { until: now + rest.mul_f64(0.5 + dice / 2.0) };
             self.rests = self.rests.saturating_add(1);
         }
     }
 
     /// The probe was dropped without an outcome: the next request may probe.
-    pub(super) fn withdrawn(&mut self, now: Instant) {
-        if matches!(self.state, State::HalfOpen) {
-            self.state = State::Open { until: now };
+    pub(super) fn trial_abandoned(&mut self, now: Instant) {
+        if matches!(self.state, BreakerState::HalfOpen) {
+            self.state = BreakerState::Open { until: now };
         }
     }
 
     /// Whether requests pass.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, BreakerState::Closed)
     }
 }
 
@@ -104,21 +104,21 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::default();
+    fn opened(now: Instant) -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::default();
         (0..MOST_FAILURES).for_each(|_| breaker.unanswered(false, now, 1.0));
         breaker
     }
 
     #[test]
     fn only_failures_in_a_row_open_it() {
-        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        let (mut breaker, now) = (CircuitBreaker::default(), Instant::now());
         for _ in 0..5 {
             (1..MOST_FAILURES).for_each(|_| breaker.unanswered(false, now, 1.0));
-            assert_eq!(breaker.admit(now), Verdict::Go);
+            assert_eq!(breaker.admit(now), BreakerVerdict::Go);
             breaker.answered();
         }
-        assert_eq!(opened(now).admit(now), Verdict::Refused(FIRST_REST));
+        assert_eq!(opened(now).admit(now), BreakerVerdict::Refused(FIRST_REST));
     }
 
     #[test]
@@ -126,16 +126,16 @@ mod tests {
         let now = Instant::now();
         let mut breaker = opened(now);
         let later = now + FIRST_REST;
-        assert_eq!(breaker.admit(later), Verdict::Trial);
-        assert_eq!(breaker.admit(later), Verdict::Wait);
-        breaker.withdrawn(later);
-        assert_eq!(breaker.admit(later), Verdict::Trial, "the first gave up");
+        assert_eq!(breaker.admit(later), BreakerVerdict::Trial);
+        assert_eq!(breaker.admit(later), BreakerVerdict::Wait);
+        breaker.trial_abandoned(later);
+        assert_eq!(breaker.admit(later), BreakerVerdict::Trial, "the first gave up");
         breaker.unanswered(false, later, 1.0);
-        assert_eq!(breaker.admit(later), Verdict::Wait, "one that was under way before says nothing");
+        assert_eq!(breaker.admit(later), BreakerVerdict::Wait, "one that was under way before says nothing");
         breaker.answered();
-        assert_eq!(breaker.admit(later), Verdict::Go);
+        assert_eq!(breaker.admit(later), BreakerVerdict::Go);
         breaker.unanswered(false, later, 1.0);
-        assert_eq!(breaker.admit(later), Verdict::Go, "it starts afresh");
+        assert_eq!(breaker.admit(later), BreakerVerdict::Go, "it starts afresh");
     }
 
     #[test]
@@ -144,16 +144,16 @@ mod tests {
         let mut breaker = opened(now);
         let mut rests = Vec::new();
         for _ in 0..9 {
-            let Verdict::Refused(rest) = breaker.admit(now) else { panic!("{breaker:?}") };
+            let BreakerVerdict::Refused(rest) = breaker.admit(now) else { panic!("{breaker:?}") };
             rests.push(rest.as_secs());
             now += rest;
-            assert_eq!(breaker.admit(now), Verdict::Trial);
+            assert_eq!(breaker.admit(now), BreakerVerdict::Trial);
             breaker.unanswered(true, now, 1.0);
         }
         assert_eq!(rests, [15, 30, 60, 120, 240, 480, 900, 900, 900]);
         breaker.answered();
         (0..MOST_FAILURES).for_each(|_| breaker.unanswered(false, now, 0.0));
-        assert_eq!(breaker.admit(now), Verdict::Refused(FIRST_REST / 2));
+        assert_eq!(breaker.admit(now), BreakerVerdict::Refused(FIRST_REST / 2));
     }
 
     #[test]
@@ -161,11 +161,11 @@ mod tests {
         let now = Instant::now();
         let mut breaker = opened(now);
         breaker.try_again(now);
-        assert_eq!(breaker.admit(now), Verdict::Trial);
+        assert_eq!(breaker.admit(now), BreakerVerdict::Trial);
         breaker.unanswered(true, now, 1.0);
-        assert_eq!(breaker.admit(now), Verdict::Refused(FIRST_REST * 2));
-        let mut closed = Breaker::default();
+        assert_eq!(breaker.admit(now), BreakerVerdict::Refused(FIRST_REST * 2));
+        let mut closed = CircuitBreaker::default();
         closed.try_again(now);
-        assert_eq!(closed.admit(now), Verdict::Go);
+        assert_eq!(closed.admit(now), BreakerVerdict::Go);
     }
 }

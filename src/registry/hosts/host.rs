@@ -9,47 +9,47 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::super::{Error, Result};
-use super::breaker::{Breaker, MOST_FAILURES, Verdict};
-use super::pace::{Ending, Pace};
-use super::pulls::{Granted, Pulls};
+use super::breaker::{BreakerVerdict, CircuitBreaker, MOST_FAILURES};
+use super::concurrency_limit::{ConcurrencyLimit, RequestOutcome};
+use super::pull_budget::{PullBudget, PullQuota};
 
 /// One host, shared by all requests to it.
-pub(in crate::registry) struct Host {
+pub(in crate::registry) struct RemoteHost {
     /// `host[:port]`.
     name: String,
     permits: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<HostState>,
     /// Signals that the breaker's probe has ended.
     tried: Notify,
 }
 
 /// Mutable state of a host.
-struct State {
-    pace: Pace,
+struct HostState {
+    pace: ConcurrencyLimit,
     /// Permits in use beyond a lowered limit; they are dropped when their requests end.
     excess: usize,
-    breaker: Breaker,
+    breaker: CircuitBreaker,
     /// No request until then.
     paused_until: Option<Instant>,
     /// By user name; empty: anonymous.
-    accounts: HashMap<String, Account>,
+    accounts: HashMap<String, AccountLimits>,
     used: Instant,
 }
 
 /// Limits of one account at a host.
 #[derive(Default)]
-struct Account {
-    pulls: Pulls,
+struct AccountLimits {
+    pulls: PullBudget,
     /// No request until then: the request quota is used up.
     paused_until: Option<Instant>,
 }
 
-impl Host {
+impl RemoteHost {
     pub(super) fn new(name: &str, ceiling: usize) -> Self {
-        let pace = Pace::new(ceiling.min(Semaphore::MAX_PERMITS));
+        let pace = ConcurrencyLimit::new(ceiling.min(Semaphore::MAX_PERMITS));
         let permits = Arc::new(Semaphore::new(pace.limit()));
-        let (breaker, accounts) = (Breaker::default(), HashMap::new());
-        let state = State { pace, excess: 0, breaker, paused_until: None, accounts, used: Instant::now() };
+        let (breaker, accounts) = (CircuitBreaker::default(), HashMap::new());
+        let state = HostState { pace, excess: 0, breaker, paused_until: None, accounts, used: Instant::now() };
         Self { name: name.to_owned(), permits, state: Mutex::new(state), tried: Notify::new() }
     }
 
@@ -57,12 +57,12 @@ impl Host {
         &self.name
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HostState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks the host as used, and lowers its ceiling to this one.
-    pub(super) fn take_up(&self, ceiling: usize) {
+    pub(super) fn mark_used(&self, ceiling: usize) {
         let mut state = self.state();
         state.used = Instant::now();
         self.change(&mut state, |pace| pace.lower(ceiling));
@@ -73,10 +73,11 @@ impl Host {
     }
 
     /// Whether the host can be evicted: it has no pause, quota or open breaker.
-    pub(super) fn is_forgettable(&self, now: Instant) -> bool {
+    pub(super) fn is_evictable(&self, now: Instant) -> bool {
         let state = self.state();
         let is_over = |until: &Option<Instant>| until.is_none_or(|until| until <= now);
-        let account_is_over = |account: &Account| is_over(&account.paused_until) && account.pulls.is_forgotten(now);
+        let account_is_over =
+            |account: &AccountLimits| is_over(&account.paused_until) && account.pulls.is_discardable(now);
         is_over(&state.paused_until) && state.breaker.is_closed() && state.accounts.values().all(account_is_over)
     }
 
@@ -86,7 +87,7 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::Unreachable`], with the time of the next probe.
-    pub(in crate::registry) async fn admit(self: &Arc<Self>, patience: Duration) -> Result<Admission> {
+    pub(in crate::registry) async fn admit(self: &Arc<Self>, patience: Duration) -> Result<HostAdmission> {
         let told = async {
             loop {
                 let tried = self.tried.notified();
@@ -95,12 +96,12 @@ impl Host {
                 let now = Instant::now();
                 let verdict = self.state().breaker.admit(now);
                 match verdict {
-                    Verdict::Go | Verdict::Trial => {
-                        let on_trial = verdict == Verdict::Trial;
-                        return Ok(Admission { host: Arc::clone(self), on_trial, is_over: false });
+                    BreakerVerdict::Go | BreakerVerdict::Trial => {
+                        let on_trial = verdict == BreakerVerdict::Trial;
+                        return Ok(HostAdmission { host: Arc::clone(self), on_trial, is_over: false });
                     }
-                    Verdict::Wait => tried.await,
-                    Verdict::Refused(rest) => {
+                    BreakerVerdict::Wait => tried.await,
+                    BreakerVerdict::Refused(rest) => {
                         return Err(Error::Unreachable(format!(
                             "{} left {MOST_FAILURES} requests in a row without an answer, so it is tried again in {}; check that it is up",
                             self.name,
@@ -124,27 +125,27 @@ impl Host {
     }
 
     /// Whether the circuit breaker is open or half-open.
-    pub(in crate::registry) fn is_cut_off(&self) -> bool {
+    pub(in crate::registry) fn is_breaker_open(&self) -> bool {
         !self.state().breaker.is_closed()
     }
 
     // --- permits and pauses
 
     /// Waits for a permit to send one request.
-    pub(in crate::registry) async fn permit(self: &Arc<Self>) -> Permit {
+    pub(in crate::registry) async fn permit(self: &Arc<Self>) -> RequestPermit {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("nobody closes it");
         let epoch = self.state().pace.epoch();
-        Permit { host: Arc::clone(self), permit: Some(permit), epoch }
+        RequestPermit { host: Arc::clone(self), permit: Some(permit), epoch }
     }
 
     /// Pauses all requests for this time.
     pub(in crate::registry) fn pause(&self, wait: Duration) {
-        prolong(&mut self.state().paused_until, wait);
+        extend_pause(&mut self.state().paused_until, wait);
     }
 
     /// Pauses the requests of this account for this time.
     pub(in crate::registry) fn pause_account(&self, account: &str, wait: Duration) {
-        prolong(&mut self.state().accounts.entry(account.to_owned()).or_default().paused_until, wait);
+        extend_pause(&mut self.state().accounts.entry(account.to_owned()).or_default().paused_until, wait);
     }
 
     /// How long requests of this account are paused; `None`: not paused.
@@ -158,16 +159,16 @@ impl Host {
 
     // --- pulls
 
-    /// Starts a pull. See [`Pulls::begin`].
+    /// Starts a pull. See [`PullBudget::begin`].
     pub(in crate::registry) fn pull(
         self: &Arc<Self>,
         account: &str,
         reserve_percent: u32,
-    ) -> std::result::Result<Pull, Granted> {
+    ) -> std::result::Result<PullPermit, PullQuota> {
         let mut state = self.state();
         let known = state.accounts.entry(account.to_owned()).or_default();
         known.pulls.begin(reserve_percent, Instant::now())?;
-        Ok(Pull { host: Arc::clone(self), account: account.to_owned() })
+        Ok(PullPermit { host: Arc::clone(self), account: account.to_owned() })
     }
 
     /// Whether pulls of an account are in flight.
@@ -176,19 +177,19 @@ impl Host {
     }
 
     /// Records the pull quota that a response announced for an account; `None`: no limit.
-    pub(in crate::registry) fn hear_pulls(&self, account: &str, granted: Option<Granted>, is_last_word: bool) {
+    pub(in crate::registry) fn record_pull_quota(&self, account: &str, granted: Option<PullQuota>, is_last_word: bool) {
         let mut state = self.state();
         let known = match granted {
             Some(_) => Some(state.accounts.entry(account.to_owned()).or_default()),
             None => state.accounts.get_mut(account),
         };
         if let Some(known) = known {
-            known.pulls.hear(granted, is_last_word, Instant::now());
+            known.pulls.record_quota(granted, is_last_word, Instant::now());
         }
     }
 
     /// Changes the concurrency limit, and adjusts the number of permits.
-    fn change<T>(&self, state: &mut State, change: impl FnOnce(&mut Pace) -> T) -> T {
+    fn change<T>(&self, state: &mut HostState, change: impl FnOnce(&mut ConcurrencyLimit) -> T) -> T {
         let before = state.pace.limit();
         let outcome = change(&mut state.pace);
         let now = state.pace.limit();
@@ -203,18 +204,18 @@ impl Host {
     }
 }
 
-fn prolong(paused_until: &mut Option<Instant>, wait: Duration) {
+fn extend_pause(paused_until: &mut Option<Instant>, wait: Duration) {
     *paused_until = (*paused_until).max(Some(Instant::now() + wait));
 }
 
 /// Admission of a request by the circuit breaker.
-pub(in crate::registry) struct Admission {
-    host: Arc<Host>,
+pub(in crate::registry) struct HostAdmission {
+    host: Arc<RemoteHost>,
     on_trial: bool,
     is_over: bool,
 }
 
-impl Admission {
+impl HostAdmission {
     /// Whether this request is the breaker's probe.
     pub(in crate::registry) fn is_on_trial(&self) -> bool {
         self.on_trial
@@ -236,11 +237,11 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
+impl Drop for HostAdmission {
     fn drop(&mut self) {
         if self.on_trial {
             if !self.is_over {
-                self.host.state().breaker.withdrawn(Instant::now());
+                self.host.state().breaker.trial_abandoned(Instant::now());
             }
             self.host.tried.notify_waiters();
         }
@@ -248,25 +249,25 @@ impl Drop for Admission {
 }
 
 /// Permit of a request in flight.
-pub(in crate::registry) struct Permit {
-    host: Arc<Host>,
+pub(in crate::registry) struct RequestPermit {
+    host: Arc<RemoteHost>,
     permit: Option<OwnedSemaphorePermit>,
     epoch: u64,
 }
 
-impl Permit {
+impl RequestPermit {
     /// Records the outcome. After a failure all requests to the host are paused (back-off), at most for `longest`.
-    pub(in crate::registry) fn end(self, ending: Ending, longest: Duration) {
+    pub(in crate::registry) fn end(self, ending: RequestOutcome, longest: Duration) {
         let mut state = self.host.state();
         if let Some(wait) = self.host.change(&mut state, |pace| pace.ended(ending, self.epoch)) {
             // Jitter between half and all of it, so that clients do not return at the same time.
             let wait = wait.min(longest).mul_f64(0.5 + rand::random::<f64>() / 2.0);
-            prolong(&mut state.paused_until, wait);
+            extend_pause(&mut state.paused_until, wait);
         }
     }
 }
 
-impl Drop for Permit {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
         let mut state = self.host.state();
         let permit = self.permit.take();
@@ -280,12 +281,12 @@ impl Drop for Permit {
 }
 
 /// A pull in flight.
-pub(in crate::registry) struct Pull {
-    host: Arc<Host>,
+pub(in crate::registry) struct PullPermit {
+    host: Arc<RemoteHost>,
     account: String,
 }
 
-impl Drop for Pull {
+impl Drop for PullPermit {
     fn drop(&mut self) {
         if let Some(known) = self.host.state().accounts.get_mut(&self.account) {
             known.pulls.end();
@@ -311,26 +312,26 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn host(ceiling: usize) -> Arc<Host> {
-        Arc::new(Host::new("registry.example.org", ceiling))
+    fn host(ceiling: usize) -> Arc<RemoteHost> {
+        Arc::new(RemoteHost::new("registry.example.org", ceiling))
     }
 
-    fn answer(mut admission: Admission) {
+    fn answer(mut admission: HostAdmission) {
         admission.answered();
     }
 
-    async fn cut_off(ceiling: usize) -> Arc<Host> {
+    async fn cut_off(ceiling: usize) -> Arc<RemoteHost> {
         let host = host(ceiling);
         for _ in 0..MOST_FAILURES {
             host.admit(SECOND).await.unwrap().unanswered();
         }
-        assert!(host.is_cut_off());
+        assert!(host.is_breaker_open());
         host
     }
 
-    async fn rest_is_over(host: &Arc<Host>) {
+    async fn rest_is_over(host: &Arc<RemoteHost>) {
         tokio::time::sleep(15 * SECOND).await;
-        assert!(host.is_cut_off());
+        assert!(host.is_breaker_open());
     }
 
     #[tokio::test(start_paused = true)]
@@ -354,7 +355,7 @@ mod tests {
     async fn a_failure_leaves_the_host_alone_for_all_and_successes_undo_it() {
         let host = host(1);
         let fail = async |most| {
-            host.permit().await.end(Ending::Failed, 2 * SECOND);
+            host.permit().await.end(RequestOutcome::Failed, 2 * SECOND);
             let wait = host.paused_for("").unwrap();
             assert!((most / 2..=most).contains(&wait), "{wait:?}");
             tokio::time::sleep(wait).await;
@@ -363,7 +364,7 @@ mod tests {
             fail(Duration::from_millis(most)).await;
         }
         for _ in 0..6 {
-            host.permit().await.end(Ending::Fine, SECOND);
+            host.permit().await.end(RequestOutcome::Fine, SECOND);
         }
         fail(Duration::from_millis(200)).await;
     }
@@ -379,7 +380,7 @@ mod tests {
         let waits = host.admit(SECOND).await.err();
         assert!(matches!(&waits, Some(Error::Unreachable(why)) if why.contains("not answered yet")), "{waits:?}");
         let (follower, ()) = tokio::join!(host.admit(SECOND), async { answer(trial) });
-        assert!(!follower.unwrap().is_on_trial() && !host.is_cut_off());
+        assert!(!follower.unwrap().is_on_trial() && !host.is_breaker_open());
     }
 
     #[tokio::test(start_paused = true)]
@@ -391,7 +392,7 @@ mod tests {
         let next = next.unwrap();
         assert!(next.is_on_trial());
         let (last, ()) = tokio::join!(host.admit(SECOND), async { next.unanswered() });
-        assert!(last.is_err() && host.is_cut_off());
+        assert!(last.is_err() && host.is_breaker_open());
         host.try_again(SECOND);
         assert!(host.admit(SECOND).await.unwrap().is_on_trial(), "who insists gets one try");
     }
@@ -405,7 +406,7 @@ mod tests {
         }
         let mut waiting = std::pin::pin!(host.permit());
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        out.pop().unwrap().end(Ending::Busy, SECOND); // limit is two, three are in flight
+        out.pop().unwrap().end(RequestOutcome::Busy, SECOND); // limit is two, three are in flight
         assert!(futures_util::poll!(&mut waiting).is_pending());
         out.pop();
         assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -416,8 +417,8 @@ mod tests {
     #[tokio::test]
     async fn a_pull_that_is_dropped_is_over() {
         let host = host(1);
-        let granted = |left| Some(Granted { left, of: Some(10), window: 60 * SECOND });
-        host.hear_pulls("ada", granted(2), false);
+        let granted = |left| Some(PullQuota { left, of: Some(10), window: 60 * SECOND });
+        host.record_pull_quota("ada", granted(2), false);
         let pull = host.pull("ada", 10).unwrap();
         assert!(host.pull("ada", 10).is_err() && host.pull("ben", 10).is_ok(), "each account for itself");
         drop(pull);
@@ -438,10 +439,10 @@ mod tests {
                         0 | 1 => waiting.push(Box::pin({ let host = Arc::clone(&host); async move { host.permit().await } })),
                         2 if !waiting.is_empty() => drop(waiting.swap_remove(which % waiting.len())),
                         3 if !out.is_empty() => drop(out.swap_remove(which % out.len())),
-                        4 if which == 0 => host.take_up(which + 1),
+                        4 if which == 0 => host.mark_used(which + 1),
                         _ if !out.is_empty() => {
-                            let permit: Permit = out.swap_remove(which % out.len());
-                            permit.end([Ending::Fine, Ending::Stumbled, Ending::Busy, Ending::Failed][which % 4], SECOND);
+                            let permit: RequestPermit = out.swap_remove(which % out.len());
+                            permit.end([RequestOutcome::Fine, RequestOutcome::Stumbled, RequestOutcome::Busy, RequestOutcome::Failed][which % 4], SECOND);
                         }
                         _ => {}
                     }

@@ -5,16 +5,16 @@
 
 use serde::Deserialize;
 
-use super::super::distribution::{Distribution, TokenScope};
-use super::super::listing::Directory;
-use super::super::{Error, Listing, Result, Tag};
-use super::digests::Digests;
+use super::super::distribution::{DistributionApi, TokenScope};
+use super::super::listing::ListingTarget;
+use super::super::{Error, ListedTag, RawListing, Result};
+use super::digests::TagDigests;
 
 /// A page of ACR's tag listing.
 #[derive(Deserialize)]
-struct Page {
+struct AcrTagPage {
     /// Missing for a repository without tags.
-    tags: Option<Vec<Entry>>,
+    tags: Option<Vec<AcrTag>>,
     /// The repository.
     #[serde(rename = "imageName")]
     name: Option<String>,
@@ -22,36 +22,36 @@ struct Page {
 
 /// A tag in ACR's listing.
 #[derive(Deserialize)]
-struct Entry {
+struct AcrTag {
     name: String,
     #[serde(default)]
     digest: String,
 }
 
 /// All repositories, by ACR's API, else by `/v2/`.
-pub(super) async fn repositories(registry: &Distribution) -> Result<Listing<String>> {
-    let (directory, url) = (Directory::Catalog, registry.beside("/acr/v1/_catalog"));
+pub(super) async fn repositories(registry: &DistributionApi) -> Result<RawListing<String>> {
+    let (directory, url) = (ListingTarget::Catalog, registry.beside("/acr/v1/_catalog"));
     match registry.list(directory, url, TokenScope::Catalog, |body| directory.read(body)).await {
-        Err(why) if is_not_for_us(&why) => registry.repositories().await,
+        Err(why) if may_fall_back_to_v2(&why) => registry.repositories().await,
         outcome => outcome,
     }
 }
 
 /// The tags of a repository with their digests; without digests if only `/v2/` lists them.
-pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Listing<Tag>> {
-    let directory = Directory::Tags(repository);
+pub(super) async fn tags(registry: &DistributionApi, repository: &str) -> Result<RawListing<ListedTag>> {
+    let directory = ListingTarget::Tags(repository);
     let scope = format!("repository:{repository}:metadata_read");
-    let mut digests = Digests::default();
+    let mut digests = TagDigests::default();
     let url = registry.beside(&format!("/acr/v1/{repository}/_tags"));
     let own = registry.list(directory, url, TokenScope::Named(&scope), |body| {
-        let page: Page = serde_json::from_slice(body).ok()?;
+        let page: AcrTagPage = serde_json::from_slice(body).ok()?;
         let entries = page.tags.or_else(|| page.name.map(|_| Vec::new()))?;
         entries.iter().for_each(|entry| digests.add(&entry.name, &entry.digest));
         Some(entries.into_iter().map(|entry| entry.name).collect())
     });
     let listing = match own.await {
         Ok(listing) if !listing.items.is_empty() => listing,
-        Err(why) if !is_not_for_us(&why) => return Err(why),
+        Err(why) if !may_fall_back_to_v2(&why) => return Err(why),
         // A missing repository and a missing API give similar responses.
         _ => {
             let url = registry.below(&directory.path());
@@ -62,6 +62,6 @@ pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Li
 }
 
 /// Whether `/v2/` may still work after this error of ACR's API.
-fn is_not_for_us(why: &Error) -> bool {
+fn may_fall_back_to_v2(why: &Error) -> bool {
     matches!(why, Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_))
 }

@@ -8,31 +8,31 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::Deserialize;
 
-use super::super::distribution::{Distribution, TokenScope, pull};
-use super::super::listing::Directory;
-use super::super::{Error, Listing, Result, Tag, grammar};
-use super::digests::Digests;
+use super::super::distribution::{DistributionApi, TokenScope, pull};
+use super::super::listing::ListingTarget;
+use super::super::{Error, ListedTag, RawListing, Result, grammar};
+use super::digests::TagDigests;
 
 /// A tag listing. Folders have `child` alone.
 #[derive(Deserialize)]
-struct Page {
+struct ArtifactRegistryTagPage {
     tags: Option<Vec<String>>,
     /// By digest.
-    manifest: Option<HashMap<String, Manifest>>,
+    manifest: Option<HashMap<String, ArtifactRegistryManifest>>,
     /// Names of child folders and repositories, each one path segment.
     child: Option<Vec<String>>,
 }
 
 /// A digest in a tag listing.
 #[derive(Deserialize)]
-struct Manifest {
+struct ArtifactRegistryManifest {
     #[serde(default)]
     tag: Vec<String>,
 }
 
-impl Page {
+impl ArtifactRegistryTagPage {
     fn read(body: &[u8]) -> Option<Self> {
-        let page: Page = serde_json::from_slice(body).ok()?;
+        let page: ArtifactRegistryTagPage = serde_json::from_slice(body).ok()?;
         (page.tags.is_some() || page.manifest.is_some() || page.child.is_some()).then_some(page)
     }
 
@@ -44,7 +44,7 @@ impl Page {
 }
 
 /// All repositories: by the catalogue or, if it is denied or missing, by descending from the org.
-pub(super) async fn repositories(registry: &Distribution, org: &str) -> Result<Listing<String>> {
+pub(super) async fn repositories(registry: &DistributionApi, org: &str) -> Result<RawListing<String>> {
     match registry.repositories().await {
         Err(Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_)) => below(registry, org).await,
         outcome => outcome,
@@ -52,8 +52,8 @@ pub(super) async fn repositories(registry: &Distribution, org: &str) -> Result<L
 }
 
 /// The tags of a repository with their digests.
-pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Listing<Tag>> {
-    let mut digests = Digests::default();
+pub(super) async fn tags(registry: &DistributionApi, repository: &str) -> Result<RawListing<ListedTag>> {
+    let mut digests = TagDigests::default();
     let listing = list(registry, repository, |page| {
         for (digest, manifest) in page.manifest.iter().flatten() {
             for tag in &manifest.tag {
@@ -67,7 +67,7 @@ pub(super) async fn tags(registry: &Distribution, repository: &str) -> Result<Li
 
 /// Descends from a folder (empty: the root) and collects what has tags. The page limit of listings also limits the
 /// number of folders read. A folder that is cut or denied makes the listing incomplete.
-async fn below(registry: &Distribution, top: &str) -> Result<Listing<String>> {
+async fn below(registry: &DistributionApi, top: &str) -> Result<RawListing<String>> {
     if !top.is_empty() {
         grammar::check_repository(top)?;
     }
@@ -82,7 +82,7 @@ async fn below(registry: &Distribution, top: &str) -> Result<Listing<String>> {
             break;
         }
         looked += 1;
-        let see = |page: Page| {
+        let see = |page: ArtifactRegistryTagPage| {
             for child in page.child.into_iter().flatten() {
                 let path = if folder.is_empty() { child } else { format!("{folder}/{child}") };
                 // One folder above the limit shows that the listing was cut.
@@ -105,7 +105,7 @@ async fn below(registry: &Distribution, top: &str) -> Result<Listing<String>> {
     if items.is_empty() && seen.len() == 1 {
         return Err(nothing_at(&registry.host(), top));
     }
-    Ok(Listing { items, truncated })
+    Ok(RawListing { items, truncated })
 }
 
 fn nothing_at(host: &str, folder: &str) -> Error {
@@ -117,16 +117,20 @@ fn nothing_at(host: &str, folder: &str) -> Error {
 
 /// Reads the listing of a repository or folder, and passes each page to `see`. The root's listing stands in for the
 /// catalogue.
-async fn list(registry: &Distribution, folder: &str, mut see: impl FnMut(Page) + Send) -> Result<Listing<String>> {
+async fn list(
+    registry: &DistributionApi,
+    folder: &str,
+    mut see: impl FnMut(ArtifactRegistryTagPage) + Send,
+) -> Result<RawListing<String>> {
     let read = |body: &[u8]| {
-        let page = Page::read(body)?;
+        let page = ArtifactRegistryTagPage::read(body)?;
         let names = page.names();
         see(page);
         Some(names)
     };
     if folder.is_empty() {
-        return registry.list(Directory::Catalog, registry.below("tags/list"), TokenScope::Catalog, read).await;
+        return registry.list(ListingTarget::Catalog, registry.below("tags/list"), TokenScope::Catalog, read).await;
     }
-    let directory = Directory::Tags(folder);
+    let directory = ListingTarget::Tags(folder);
     registry.list(directory, registry.below(&directory.path()), TokenScope::Named(&pull(folder)), read).await
 }

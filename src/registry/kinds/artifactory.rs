@@ -10,30 +10,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Deserialize;
 use url::Url;
 
-use super::super::address::{Base, host_of};
-use super::super::api::Api;
-use super::super::distribution::Distribution;
-use super::super::transport::Transport;
-use super::super::{Endpoint, Error, Listing, Result, grammar};
+use super::super::address::{RegistryBaseUrl, host_of};
+use super::super::api::VendorApi;
+use super::super::distribution::DistributionApi;
+use super::super::transport::HttpTransport;
+use super::super::{Error, RawListing, RegistryEndpoint, Result, grammar};
 
 /// Default path of Artifactory on its host.
 const CONTEXT: &str = "artifactory";
 
 /// An Artifactory, with a client for each repository key used so far.
-pub(super) struct Artifactory {
-    endpoint: Endpoint,
-    transport: Arc<Transport>,
+pub(super) struct ArtifactoryHost {
+    endpoint: RegistryEndpoint,
+    transport: Arc<HttpTransport>,
     /// Path segments of Artifactory itself.
     context: Vec<String>,
     root: Url,
     /// The only key to scan; `None`: all.
     key: Option<String>,
-    registries: Mutex<HashMap<String, Arc<Distribution>>>,
+    registries: Mutex<HashMap<String, Arc<DistributionApi>>>,
 }
 
 /// A repository in Artifactory's API.
 #[derive(Deserialize)]
-struct Entry {
+struct ArtifactoryRepository {
     key: String,
     #[serde(default, rename = "type")]
     class: String,
@@ -41,8 +41,12 @@ struct Entry {
     package_type: String,
 }
 
-impl Artifactory {
-    pub(super) fn open(endpoint: &Endpoint, base: &Base, transport: Arc<Transport>) -> Result<Self> {
+impl ArtifactoryHost {
+    pub(super) fn open(
+        endpoint: &RegistryEndpoint,
+        base: &RegistryBaseUrl,
+        transport: Arc<HttpTransport>,
+    ) -> Result<Self> {
         let (context, in_address) = place(&base.url("", None))?;
         let in_org = endpoint.org.split('/').next().filter(|key| !key.is_empty()).map(str::to_owned);
         if let (Some(key), Some(org)) = (&in_address, &in_org)
@@ -64,7 +68,7 @@ impl Artifactory {
         Ok(Self { endpoint: endpoint.clone(), transport, context, root: base.root(), key, registries })
     }
 
-    pub(super) async fn ping(&self, api: &Api) -> Result<()> {
+    pub(super) async fn ping(&self, api: &VendorApi) -> Result<()> {
         match &self.key {
             Some(key) => self.registry(key)?.ping().await,
             None => self.keys(api).await.map(drop),
@@ -72,14 +76,14 @@ impl Artifactory {
     }
 
     /// All repositories of all keys. A key whose catalogue cannot be read makes the listing incomplete.
-    pub(super) async fn repositories(&self, api: &Api) -> Result<Listing<String>> {
+    pub(super) async fn repositories(&self, api: &VendorApi) -> Result<RawListing<String>> {
         if let Some(key) = &self.key {
-            return self.of_key(key).await;
+            return self.repositories_of_key(key).await;
         }
         let keys = self.keys(api).await?;
         let (mut items, mut truncated) = (Vec::new(), keys.truncated);
         for key in &keys.items {
-            match self.of_key(key).await {
+            match self.repositories_of_key(key).await {
                 Ok(listing) => {
                     items.extend(listing.items);
                     truncated = truncated.or(listing.truncated);
@@ -90,31 +94,32 @@ impl Artifactory {
                 Err(why) => return Err(why),
             }
         }
-        Ok(Listing { items, truncated })
+        Ok(RawListing { items, truncated })
     }
 
     /// The registry that serves a repository, and the repository's name there.
-    pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<Distribution>, &'a str)> {
+    pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<DistributionApi>, &'a str)> {
         let Some((key, name)) = repository.split_once('/') else {
             return Err(Error::Refused(format!("'{repository}' names no image of Artifactory: the key is missing")));
         };
         Ok((self.registry(key)?, name))
     }
 
-    async fn of_key(&self, key: &str) -> Result<Listing<String>> {
+    async fn repositories_of_key(&self, key: &str) -> Result<RawListing<String>> {
         let listing = self.registry(key)?.repositories().await?;
         let items = listing.items.into_iter().map(|name| format!("{key}/{name}"));
-        Ok(Listing { items: items.collect(), ..listing })
+        Ok(RawListing { items: items.collect(), ..listing })
     }
 
     /// The keys of all Docker repositories except virtual ones, which only aggregate others.
-    async fn keys(&self, api: &Api) -> Result<Listing<String>> {
+    async fn keys(&self, api: &VendorApi) -> Result<RawListing<String>> {
         let mut path: Vec<&str> = self.context.iter().map(String::as_str).collect();
         path.extend(["api", "repositories"]);
-        let entries: Vec<Entry> =
+        let entries: Vec<ArtifactoryRepository> =
             api.get(api.url(&path, &[("packageType", "docker")]), "the keys of its Docker repositories").await?;
-        let is_docker = |entry: &Entry| matches!(&*entry.package_type.to_ascii_lowercase(), "docker" | "");
-        let is_own = |entry: &Entry| !entry.class.eq_ignore_ascii_case("virtual");
+        let is_docker =
+            |entry: &ArtifactoryRepository| matches!(&*entry.package_type.to_ascii_lowercase(), "docker" | "");
+        let is_own = |entry: &ArtifactoryRepository| !entry.class.eq_ignore_ascii_case("virtual");
         let keys = entries.into_iter().filter(|entry| is_docker(entry) && is_own(entry)).map(|entry| entry.key);
         let mut items: Vec<String> = keys.filter(|key| is_key(key)).collect();
         if items.is_empty() {
@@ -128,17 +133,18 @@ impl Artifactory {
         let truncated = (items.len() > most)
             .then(|| format!("it has more than {most} Docker repositories, the limit set here for pages"));
         items.truncate(most);
-        Ok(Listing { items, truncated })
+        Ok(RawListing { items, truncated })
     }
 
-    fn registry(&self, key: &str) -> Result<Arc<Distribution>> {
+    fn registry(&self, key: &str) -> Result<Arc<DistributionApi>> {
         let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = registries.get(key) {
             return Ok(Arc::clone(known));
         }
         let mut url = self.root.clone();
         url.set_path(&format!("/{}/api/docker/{key}", self.context.join("/")));
-        let registry = Distribution::open(&self.endpoint, Base::parse(url.as_str())?, Arc::clone(&self.transport))?;
+        let registry =
+            DistributionApi::open(&self.endpoint, RegistryBaseUrl::parse(url.as_str())?, Arc::clone(&self.transport))?;
         let registry = Arc::new(registry);
         registries.insert(key.to_owned(), Arc::clone(&registry));
         Ok(registry)
@@ -171,7 +177,7 @@ mod tests {
     use super::*;
 
     fn of(address: &str) -> Option<(String, Option<String>)> {
-        let (context, key) = place(&Base::parse(address).unwrap().url("", None)).ok()?;
+        let (context, key) = place(&RegistryBaseUrl::parse(address).unwrap().url("", None)).ok()?;
         Some((context.join("/"), key))
     }
 

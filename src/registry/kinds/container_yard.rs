@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::super::api::Api;
-use super::super::distribution::Distribution;
-use super::super::{Error, Listing, Result};
+use super::super::api::VendorApi;
+use super::super::distribution::DistributionApi;
+use super::super::{Error, RawListing, Result};
 
 /// Part of the names of Seed images, by the Seed standard.
 const WORD: &str = "-seed";
@@ -20,14 +20,14 @@ const UNSURE: &str = "it was listed by its search for '-seed', which does not sa
 
 /// Response of the search.
 #[derive(Deserialize)]
-struct Answer {
+struct ContainerYardResponse {
     #[serde(rename = "Results", alias = "results")]
-    results: Results,
+    results: ContainerYardResults,
 }
 
 /// Repositories found, by origin.
 #[derive(Deserialize)]
-struct Results {
+struct ContainerYardResults {
     #[serde(rename = "Community", alias = "community")]
     community: Option<BTreeMap<String, IgnoredAny>>,
     #[serde(rename = "Imports", alias = "imports")]
@@ -35,16 +35,17 @@ struct Results {
 }
 
 /// All repositories, or the search results, which always count as incomplete.
-pub(super) async fn repositories(registry: &Distribution, api: &Api) -> Result<Listing<String>> {
+pub(super) async fn repositories(registry: &DistributionApi, api: &VendorApi) -> Result<RawListing<String>> {
     match registry.repositories().await {
         Err(Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_)) => {}
         outcome => return outcome,
     }
     let url = api.url(&["search"], &[("q", WORD), ("t", "json")]);
-    let Results { community, imports } = api.get::<Answer>(url, "its search").await?.results;
+    let ContainerYardResults { community, imports } =
+        api.get::<ContainerYardResponse>(url, "its search").await?.results;
     let found = [community, imports].into_iter().flatten().flatten().map(|(name, _)| name);
     let mut items: Vec<String> = found.collect();
     items.sort();
     items.dedup();
-    Ok(Listing { items, truncated: Some(UNSURE.to_owned()) })
+    Ok(RawListing { items, truncated: Some(UNSURE.to_owned()) })
 }

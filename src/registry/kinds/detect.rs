@@ -13,11 +13,11 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use url::Url;
 
-use super::super::address::Base;
+use super::super::address::RegistryBaseUrl;
 use super::super::challenge;
-use super::super::client::Clients;
-use super::super::transport::{Answer, Caller, Request, Transport};
-use super::super::{Endpoint, Hosts, Limits, Result};
+use super::super::client::HttpClients;
+use super::super::transport::{HttpTransport, RegistryRequest, RegistryResponse, TransportCaller};
+use super::super::{RegistryEndpoint, RegistryLimits, RemoteHosts, Result};
 use super::{ecr, gitlab};
 use crate::catalog::RegistryKind;
 
@@ -52,25 +52,29 @@ const HOSTS: [(&str, RegistryKind); 15] = [
 ///
 /// # Errors
 /// [`Error::Refused`](super::super::Error::Refused) for an invalid address.
-pub(in crate::registry) async fn detect(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<RegistryKind> {
+pub(in crate::registry) async fn detect(
+    endpoint: &RegistryEndpoint,
+    limits: &RegistryLimits,
+    hosts: &RemoteHosts,
+) -> Result<RegistryKind> {
     if let Some(kind) = by_address(&endpoint.url) {
         return Ok(kind);
     }
-    let base = Base::parse(&endpoint.url)?;
-    let limits = Limits {
+    let base = RegistryBaseUrl::parse(&endpoint.url)?;
+    let limits = RegistryLimits {
         tries: 1,
         connect_timeout: limits.connect_timeout.min(PROBE_PATIENCE),
         request_timeout: limits.request_timeout.min(PROBE_PATIENCE),
         ..limits.clone()
     };
-    let caller = Caller {
+    let caller = TransportCaller {
         kind: RegistryKind::Distribution,
         account: String::new(),
         hosts: vec![base.host()],
         ceiling: limits.concurrency,
     };
-    let clients = Clients::new(&base, &base.root(), &endpoint.tls, &limits)?;
-    let transport = Transport::new(hosts, &limits, clients, caller).staying();
+    let clients = HttpClients::new(&base, &base.root(), &endpoint.tls, &limits)?;
+    let transport = HttpTransport::new(hosts, &limits, clients, caller).without_redirects();
     transport.insist();
     let found = tokio::time::timeout(PATIENCE, by_answers(&transport, &base)).await;
     Ok(found.ok().flatten().unwrap_or(RegistryKind::Distribution))
@@ -83,7 +87,7 @@ pub(super) fn by_address(text: &str) -> Option<RegistryKind> {
         let is_archive = [".tar", ".tar.gz", ".tgz"].iter().any(|ending| text.ends_with(ending));
         return Some(if is_archive { RegistryKind::Archive } else { RegistryKind::Layout });
     }
-    let root = Base::parse(&text).ok()?.root();
+    let root = RegistryBaseUrl::parse(&text).ok()?.root();
     // Another port is another server.
     let host = root.host_str().filter(|_| root.port().is_none())?.trim_end_matches('.');
     if ecr::is_here(host) {
@@ -94,7 +98,7 @@ pub(super) fn by_address(text: &str) -> Option<RegistryKind> {
 }
 
 /// The kind from the responses to probes. `None`: unknown, or nothing responds.
-async fn by_answers(transport: &Transport, base: &Base) -> Option<RegistryKind> {
+async fn by_answers(transport: &HttpTransport, base: &RegistryBaseUrl) -> Option<RegistryKind> {
     let greeting = ask(transport, base.url("", None)).await?;
     if let Some(kind) = by_greeting(&greeting.headers) {
         return Some(kind);
@@ -129,17 +133,17 @@ fn by_greeting(headers: &HeaderMap) -> Option<RegistryKind> {
         return Some(RegistryKind::Nexus);
     }
     match challenge::method(headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes))? {
-        challenge::Method::Bearer { realm, .. } => {
+        challenge::LoginMethod::Bearer { realm, .. } => {
             let path = realm.split(['?', '#']).next().unwrap_or_default();
             path.ends_with(gitlab::TOKEN_PATH).then_some(RegistryKind::GitLab)
         }
-        challenge::Method::Basic => None,
+        challenge::LoginMethod::Basic => None,
     }
 }
 
-async fn ask(transport: &Transport, url: Url) -> Option<Answer> {
+async fn ask(transport: &HttpTransport, url: Url) -> Option<RegistryResponse> {
     let accept = "application/json";
-    let request = Request {
+    let request = RegistryRequest {
         method: Method::GET,
         url,
         accept,
@@ -152,45 +156,45 @@ async fn ask(transport: &Transport, url: Url) -> Option<Answer> {
 }
 
 /// Whether the response is one that only this kind gives.
-async fn probe<T: DeserializeOwned>(transport: &Transport, url: Url, is_it: impl Fn(T) -> bool) -> bool {
+async fn probe<T: DeserializeOwned>(transport: &HttpTransport, url: Url, is_it: impl Fn(T) -> bool) -> bool {
     let answer = ask(transport, url).await.filter(|answer| answer.status.is_success());
     answer.and_then(|answer| serde_json::from_slice(&answer.body).ok()).is_some_and(is_it)
 }
 
 /// `GET /api/v2.0/systeminfo`: anonymous clients get the login method, and not always the version.
 #[derive(Deserialize)]
-struct SystemInfo {
+struct HarborSystemProbe {
     harbor_version: Option<Value>,
     auth_mode: Option<Value>,
 }
 
-fn is_harbor(info: SystemInfo) -> bool {
+fn is_harbor(info: HarborSystemProbe) -> bool {
     [info.harbor_version, info.auth_mode].iter().flatten().any(Value::is_string)
 }
 
 /// `GET /v2/_oci/ext/discover` (OCI distribution specification, "Extensions").
 #[derive(Deserialize)]
-struct Extensions {
-    extensions: Vec<Extension>,
+struct OciExtensionList {
+    extensions: Vec<OciExtension>,
 }
 
 /// One extension of a registry.
 #[derive(Deserialize)]
-struct Extension {
+struct OciExtension {
     name: String,
 }
 
-fn is_zot(found: Extensions) -> bool {
+fn is_zot(found: OciExtensionList) -> bool {
     found.extensions.iter().any(|extension| extension.name == "_zot" || extension.name.starts_with("_zot/"))
 }
 
 /// `GET /api/v1/discovery`: a description of the API.
 #[derive(Deserialize)]
-struct Discovery {
+struct QuayDiscovery {
     paths: HashMap<String, IgnoredAny>,
 }
 
-fn is_quay(found: Discovery) -> bool {
+fn is_quay(found: QuayDiscovery) -> bool {
     found.paths.keys().any(|path| path.starts_with("/api/v1/repository"))
 }
 

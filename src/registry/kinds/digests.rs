@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::super::{Listing, Tag, grammar};
+use super::super::{ListedTag, RawListing, grammar};
 
 /// Most tags whose digests are kept; the digests of the others are requested later.
 const MOST: usize = 1_000_000;
 
 /// The digests of the tags of one repository.
 #[derive(Default)]
-pub(super) struct Digests(HashMap<String, Option<String>>);
+pub(super) struct TagDigests(HashMap<String, Option<String>>);
 
-impl Digests {
+impl TagDigests {
     /// Adds a tag's digest. A tag with contradictory digests or an invalid one gets none, so that it is requested
     /// later.
     pub(super) fn add(&mut self, tag: &str, digest: &str) {
@@ -26,11 +26,11 @@ impl Digests {
     }
 
     /// Converts a listing of names to tags with their digests.
-    pub(super) fn tags(mut self, listing: Listing<String>) -> Listing<Tag> {
+    pub(super) fn tags(mut self, listing: RawListing<String>) -> RawListing<ListedTag> {
         let items = listing.items.into_iter().map(|name| {
             let digest = self.0.remove(&name).flatten();
-            Tag::new(name, digest)
+            ListedTag::new(name, digest)
         });
-        Listing { items: items.collect(), truncated: listing.truncated }
+        RawListing { items: items.collect(), truncated: listing.truncated }
     }
 }

@@ -10,14 +10,14 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::super::address::Base;
-use super::super::api::Api;
+use super::super::address::RegistryBaseUrl;
+use super::super::api::VendorApi;
 use super::super::grammar::{is_digest, is_repository, printable};
-use super::super::token::Tokens;
-use super::super::transport::{Answer, Transport};
-use super::super::{Endpoint, Error, Listing, Result, Tag};
-use super::Signals;
-use super::pages::Pages;
+use super::super::token::TokenCache;
+use super::super::transport::{HttpTransport, RegistryResponse};
+use super::super::{Error, ListedTag, RawListing, RegistryEndpoint, Result};
+use super::ChangeSignals;
+use super::page_walk::PageWalk;
 
 /// Docker Hub's host names. The first is used in pull references.
 const HOSTS: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"];
@@ -36,35 +36,35 @@ pub fn pull_host(host: &str) -> &str {
 }
 
 /// Base URL of `/v2/` and root URL of the API. A host other than Docker Hub's own serves both.
-pub(super) fn places(given: Base) -> Result<(Base, Url)> {
+pub(super) fn places(given: RegistryBaseUrl) -> Result<(RegistryBaseUrl, Url)> {
     if is_here(&given.host()) {
-        return Ok((Base::parse(REGISTRY)?, Base::parse(INTERFACE)?.root()));
+        return Ok((RegistryBaseUrl::parse(REGISTRY)?, RegistryBaseUrl::parse(INTERFACE)?.root()));
     }
     let root = given.root();
     Ok((given, root))
 }
 
 /// The API client, with a login if there are credentials: a password, or an access token of a person or organization.
-pub(super) fn api(transport: Arc<Transport>, root: Url, endpoint: &Endpoint) -> Result<Api> {
-    let api = Api::new(transport, root, None);
+pub(super) fn api(transport: Arc<HttpTransport>, root: Url, endpoint: &RegistryEndpoint) -> Result<VendorApi> {
+    let api = VendorApi::new(transport, root, None);
     let Some(password) = &endpoint.password else { return Ok(api) };
     let credentials = json!({"identifier": endpoint.username, "secret": password.expose_secret()});
     let realm = api.url(&["v2", "auth", "token"], &[]);
-    Ok(api.with_tokens(Tokens::exchanged(realm, SecretString::from(credentials.to_string()), TOKEN_LIFE)))
+    Ok(api.with_tokens(TokenCache::exchanged(realm, SecretString::from(credentials.to_string()), TOKEN_LIFE)))
 }
 
 /// Checks that the namespace exists and the credentials work.
-pub(super) async fn ping(api: &Api, org: &str) -> Result<()> {
+pub(super) async fn ping(api: &VendorApi, org: &str) -> Result<()> {
     let namespace = namespace(org)?;
     let url = api.url(&["v2", "namespaces", namespace, "repositories"], &[("page_size", "1")]);
-    match api.get::<Page>(url, &format!("the namespace {namespace}")).await {
+    match api.get::<DockerHubPage>(url, &format!("the namespace {namespace}")).await {
         Err(Error::NotFound(why)) => Err(Error::NotFound(format!("{why}; check the name of the namespace (org)"))),
         other => other.map(drop),
     }
 }
 
 /// The repositories of a namespace, newest first.
-pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Result<Listing<String>> {
+pub(super) async fn repositories(api: &VendorApi, org: &str, signals: &ChangeSignals) -> Result<RawListing<String>> {
     let namespace = namespace(org)?;
     let path = ["v2", "namespaces", namespace, "repositories"];
     let what = format!("the repositories of {namespace}");
@@ -74,17 +74,17 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
         signals.note(&name, row.last_updated);
         name
     });
-    Ok(Listing { items: names.collect(), truncated: found.truncated })
+    Ok(RawListing { items: names.collect(), truncated: found.truncated })
 }
 
 /// The tags of a repository with their digests, newest first: if the pull quota runs out during a scan, the newest were
 /// read.
-pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
+pub(super) async fn tags(api: &VendorApi, repository: &str) -> Result<RawListing<ListedTag>> {
     let (namespace, name) = repository.split_once('/').unwrap_or_default();
     let path = ["v2", "namespaces", namespace, "repositories", name, "tags"];
     match walk(api, &path, "page_size=100&ordering=last_updated", &format!("the tags of {repository}")).await {
-        Ok(found) => Ok(Listing { items: found.items.into_iter().map(tag).collect(), truncated: found.truncated }),
-        Err(Error::NotFound(_)) => Ok(Listing { items: Vec::new(), truncated: None }),
+        Ok(found) => Ok(RawListing { items: found.items.into_iter().map(tag).collect(), truncated: found.truncated }),
+        Err(Error::NotFound(_)) => Ok(RawListing { items: Vec::new(), truncated: None }),
         Err(why) => Err(why),
     }
 }
@@ -108,33 +108,33 @@ pub(super) fn namespace(org: &str) -> Result<&str> {
 
 /// A page of a Docker Hub listing.
 #[derive(Deserialize)]
-struct Page {
+struct DockerHubPage {
     #[serde(default)]
     count: usize,
     next: Option<String>,
-    results: Vec<Row>,
+    results: Vec<DockerHubEntry>,
 }
 
 /// A repository, or a tag.
 #[derive(Deserialize)]
-struct Row {
+struct DockerHubEntry {
     name: String,
     /// Of a tag: digest of its manifest or index; missing for old pushes.
     digest: Option<String>,
-    images: Option<Vec<Platform>>,
+    images: Option<Vec<DockerHubImage>>,
     /// Of a repository.
     last_updated: Option<String>,
 }
 
 /// One platform's image of a tag.
 #[derive(Deserialize)]
-struct Platform {
+struct DockerHubImage {
     digest: Option<String>,
 }
 
 /// All entries of a listing. If a deletion moves the end, the next page may be a 404.
-async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listing<Row>> {
-    let mut pages = Pages::new(first, api.most_pages());
+async fn walk(api: &VendorApi, path: &[&str], first: &str, what: &str) -> Result<RawListing<DockerHubEntry>> {
+    let mut pages = PageWalk::new(first, api.most_pages());
     let (mut items, mut count) = (Vec::new(), 0);
     while let Some(query) = pages.query() {
         let mut url = api.url(path, &[]);
@@ -149,26 +149,26 @@ async fn walk(api: &Api, path: &[&str], first: &str, what: &str) -> Result<Listi
             }
             break;
         }
-        let page: Page = api.read(&answer, what)?;
+        let page: DockerHubPage = api.read(&answer, what)?;
         count = page.count;
         items.extend(page.results.into_iter().filter(|row| pages.is_new(&row.name)));
         let next = page.next.filter(|next| !next.is_empty());
         pages.turn(next.map(|next| next.split_once('?').map(|(_, query)| query).unwrap_or_default().to_owned()));
     }
-    Ok(Listing { items, truncated: pages.truncated() })
+    Ok(RawListing { items, truncated: pages.truncated() })
 }
 
 /// Whether the error has the API's own format, a JSON object.
-fn is_own(answer: &Answer) -> bool {
+fn is_own(answer: &RegistryResponse) -> bool {
     serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&answer.body).is_ok()
 }
 
 /// Converts an entry to a tag. Without a digest of its own, it takes that of its only image.
-fn tag(row: Row) -> Tag {
+fn tag(row: DockerHubEntry) -> ListedTag {
     let single = match row.images.as_deref() {
         Some([image]) => image.digest.clone(),
         _ => None,
     };
     let digest = row.digest.filter(|digest| is_digest(digest)).or(single).filter(|digest| is_digest(digest));
-    Tag::new(row.name, digest)
+    ListedTag::new(row.name, digest)
 }

@@ -14,14 +14,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::address::{Base, host_of};
-use super::super::aws::{self, Keys, Service, Signer};
-use super::super::distribution::Distribution;
+use super::super::address::{RegistryBaseUrl, host_of};
+use super::super::aws::{self, AwsKeys, AwsService, AwsSigner};
+use super::super::distribution::DistributionApi;
 use super::super::grammar::is_digest;
-use super::super::token::Tokens;
-use super::super::transport::Transport;
-use super::super::{Endpoint, Error, Listing, Result, Tag};
-use super::pages::Pages;
+use super::super::token::TokenCache;
+use super::super::transport::HttpTransport;
+use super::super::{Error, ListedTag, RawListing, RegistryEndpoint, Result};
+use super::page_walk::PageWalk;
 
 /// Host of public images. Its API differs and does not take these requests.
 const PUBLIC: &str = "public.ecr.aws";
@@ -33,14 +33,14 @@ const PAGE_BODY: usize = 32 << 20;
 const TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// Parts of an account's host name.
-struct Place<'a> {
+struct EcrHost<'a> {
     account: &'a str,
     region: &'a str,
     is_fips: bool,
     domain: &'static str,
 }
 
-fn place(host: &str) -> Option<Place<'_>> {
+fn place(host: &str) -> Option<EcrHost<'_>> {
     let domain =
         ["amazonaws.com", "amazonaws.com.cn"].into_iter().find(|domain| host.ends_with(&format!(".{domain}")))?;
     let (account, rest) = host.strip_suffix(domain)?.strip_suffix('.')?.split_once('.')?;
@@ -49,7 +49,7 @@ fn place(host: &str) -> Option<Place<'_>> {
         None => (rest.strip_prefix("dkr.ecr-fips.")?, true),
     };
     let is_one = !account.is_empty() && !region.is_empty() && !region.contains('.');
-    is_one.then_some(Place { account, region, is_fips, domain })
+    is_one.then_some(EcrHost { account, region, is_fips, domain })
 }
 
 /// Whether this is the host of an account: `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, in China with `.cn`.
@@ -58,11 +58,11 @@ pub(super) fn is_here(host: &str) -> bool {
 }
 
 /// Base URL of `/v2/` and root URL of the API. A host other than Amazon's own serves both.
-pub(super) fn places(given: Base) -> Result<(Base, Url)> {
+pub(super) fn places(given: RegistryBaseUrl) -> Result<(RegistryBaseUrl, Url)> {
     let root = match place(&given.host()) {
-        Some(Place { region, domain, is_fips, .. }) => {
+        Some(EcrHost { region, domain, is_fips, .. }) => {
             let name = if is_fips { "ecr-fips" } else { "api.ecr" };
-            Base::parse(&format!("https://{name}.{region}.{domain}"))?.root()
+            RegistryBaseUrl::parse(&format!("https://{name}.{region}.{domain}"))?.root()
         }
         None => given.root(),
     };
@@ -70,21 +70,26 @@ pub(super) fn places(given: Base) -> Result<(Base, Url)> {
 }
 
 /// Client for ECR's API, with AWS keys.
-pub(super) struct Interface {
-    transport: Arc<Transport>,
+pub(super) struct EcrApi {
+    transport: Arc<HttpTransport>,
     url: Url,
-    signer: Arc<Signer>,
+    signer: Arc<AwsSigner>,
     /// The account that owns the registry; `None`: the account of the keys.
     account: Option<String>,
 }
 
-impl Interface {
+impl EcrApi {
     /// `None`: the credentials are no AWS keys.
     ///
     /// # Errors
     /// [`Error::Refused`] for keys given to public.ecr.aws: they must not be sent as a password.
-    pub(super) fn open(endpoint: &Endpoint, base: &Base, url: Url, transport: Arc<Transport>) -> Result<Option<Self>> {
-        let Some(keys) = Keys::read(&endpoint.username, endpoint.password.as_ref()) else { return Ok(None) };
+    pub(super) fn open(
+        endpoint: &RegistryEndpoint,
+        base: &RegistryBaseUrl,
+        url: Url,
+        transport: Arc<HttpTransport>,
+    ) -> Result<Option<Self>> {
+        let Some(keys) = AwsKeys::read(&endpoint.username, endpoint.password.as_ref()) else { return Ok(None) };
         let host = base.host();
         if host == PUBLIC {
             return Err(Error::Refused(format!(
@@ -94,13 +99,13 @@ impl Interface {
         let place = place(&host);
         let region = place.as_ref().map_or("us-east-1", |place| place.region).to_owned();
         let account = place.map(|place| place.account.to_owned());
-        let service = Service { name: "ecr", region, host: host_of(&url) };
-        Ok(Some(Self { transport, url, signer: Arc::new(Signer { keys, service }), account }))
+        let service = AwsService { name: "ecr", region, host: host_of(&url) };
+        Ok(Some(Self { transport, url, signer: Arc::new(AwsSigner { keys, service }), account }))
     }
 
     /// Tokens for `/v2/`.
-    pub(super) fn tokens(&self) -> Tokens {
-        Tokens::signed(self.url.clone(), Arc::clone(&self.signer), TOKEN_LIFE)
+    pub(super) fn tokens(&self) -> TokenCache {
+        TokenCache::signed(self.url.clone(), Arc::clone(&self.signer), TOKEN_LIFE)
     }
 
     /// Calls an operation for one page.
@@ -122,65 +127,65 @@ impl Interface {
             .map_err(|why| Error::Malformed(format!("{} answers {operation} with something else ({why})", answer.host)))
     }
 
-    async fn repositories(&self) -> Result<Listing<String>> {
-        let mut pages = Pages::new("", self.transport.limits().pages);
+    async fn repositories(&self) -> Result<RawListing<String>> {
+        let mut pages = PageWalk::new("", self.transport.limits().pages);
         let mut items = Vec::new();
         while let Some(page) = pages.query() {
-            let found: Repositories = self.call("DescribeRepositories", json!({}), page).await?;
+            let found: EcrRepositoryPage = self.call("DescribeRepositories", json!({}), page).await?;
             let names = found.repositories.into_iter().map(|repository| repository.repository_name);
             items.extend(names.filter(|name| pages.is_new(name)));
             pages.turn(found.next_token);
         }
-        Ok(Listing { items, truncated: pages.truncated() })
+        Ok(RawListing { items, truncated: pages.truncated() })
     }
 
-    async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
-        let mut pages = Pages::new("", self.transport.limits().pages);
+    async fn tags(&self, repository: &str) -> Result<RawListing<ListedTag>> {
+        let mut pages = PageWalk::new("", self.transport.limits().pages);
         let mut items = Vec::new();
         while let Some(page) = pages.query() {
             let asked = json!({"repositoryName": repository, "filter": {"tagStatus": "TAGGED"}});
-            let found: Images = match self.call("DescribeImages", asked, page).await {
+            let found: EcrImagePage = match self.call("DescribeImages", asked, page).await {
                 Err(Error::NotFound(_)) if pages.is_first() => break,
                 outcome => outcome?,
             };
             for image in found.image_details {
                 let digest = Some(image.image_digest).filter(|digest| is_digest(digest));
                 let tags = image.image_tags.into_iter().filter(|tag| pages.is_new(tag));
-                items.extend(tags.map(|tag| Tag::new(tag, digest.clone())));
+                items.extend(tags.map(|tag| ListedTag::new(tag, digest.clone())));
             }
             pages.turn(found.next_token);
         }
-        Ok(Listing { items, truncated: pages.truncated() })
+        Ok(RawListing { items, truncated: pages.truncated() })
     }
 }
 
 /// Response of `DescribeRepositories`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Repositories {
-    repositories: Vec<Repository>,
+struct EcrRepositoryPage {
+    repositories: Vec<EcrRepository>,
     next_token: Option<String>,
 }
 
 /// A repository in ECR's API.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Repository {
+struct EcrRepository {
     repository_name: String,
 }
 
 /// Response of `DescribeImages`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Images {
-    image_details: Vec<ImageDetail>,
+struct EcrImagePage {
+    image_details: Vec<EcrImageDetail>,
     next_token: Option<String>,
 }
 
 /// An image in ECR's API.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ImageDetail {
+struct EcrImageDetail {
     image_digest: String,
     #[serde(default)]
     image_tags: Vec<String>,
@@ -188,12 +193,12 @@ struct ImageDetail {
 
 /// All repositories of the account, by ECR's API if the keys permit, else by `/v2/`.
 pub(super) async fn repositories(
-    interface: Option<&Interface>,
-    distribution: &Distribution,
-) -> Result<Listing<String>> {
+    interface: Option<&EcrApi>,
+    distribution: &DistributionApi,
+) -> Result<RawListing<String>> {
     match interface {
         Some(interface) => match interface.repositories().await {
-            Err(why) if is_no_use(&why) => explain(distribution.repositories().await),
+            Err(why) if is_api_unusable(&why) => explain(distribution.repositories().await),
             outcome => outcome,
         },
         None => explain(distribution.repositories().await),
@@ -202,13 +207,13 @@ pub(super) async fn repositories(
 
 /// The tags of a repository; with digests by ECR's API if the keys permit, else by `/v2/`.
 pub(super) async fn tags(
-    interface: Option<&Interface>,
-    distribution: &Distribution,
+    interface: Option<&EcrApi>,
+    distribution: &DistributionApi,
     repository: &str,
-) -> Result<Listing<Tag>> {
+) -> Result<RawListing<ListedTag>> {
     match interface {
         Some(interface) => match interface.tags(repository).await {
-            Err(why) if is_no_use(&why) => explain(distribution.tags(repository).await),
+            Err(why) if is_api_unusable(&why) => explain(distribution.tags(repository).await),
             outcome => outcome,
         },
         None => explain(distribution.tags(repository).await),
@@ -216,13 +221,13 @@ pub(super) async fn tags(
 }
 
 /// Whether ECR's API denies the request or does not exist here, so that `/v2/` is used.
-fn is_no_use(why: &Error) -> bool {
+fn is_api_unusable(why: &Error) -> bool {
     matches!(why, Error::Forbidden(_) | Error::Status(_) | Error::Malformed(_))
 }
 
 /// The endpoint for `/v2/`: without the keys, which are not valid there.
-pub(super) fn without_keys(endpoint: &Endpoint) -> Endpoint {
-    Endpoint { username: String::new(), password: None::<SecretString>, ..endpoint.clone() }
+pub(super) fn without_keys(endpoint: &RegistryEndpoint) -> RegistryEndpoint {
+    RegistryEndpoint { username: String::new(), password: None::<SecretString>, ..endpoint.clone() }
 }
 
 /// Adds advice to ECR's refusals. ECR answers 403 without a challenge to an expired token; that counts as a wrong
@@ -251,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_interface_of_an_account_is_in_its_region() {
-        let interface = |address: &str| places(Base::parse(address).unwrap()).unwrap().1.to_string();
+        let interface = |address: &str| places(RegistryBaseUrl::parse(address).unwrap()).unwrap().1.to_string();
         for (address, expected) in [
             ("1234.dkr.ecr.eu-west-1.amazonaws.com", "https://api.ecr.eu-west-1.amazonaws.com/"),
             ("1234.dkr.ecr.cn-north-1.amazonaws.com.cn", "https://api.ecr.cn-north-1.amazonaws.com.cn/"),

@@ -12,12 +12,12 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
-use super::super::api::Api;
-use super::super::distribution::{Distribution, TokenScope, is_unknown, pull};
-use super::super::listing::{Walk, next_query};
-use super::super::transport::Answer;
-use super::super::{Endpoint, Error, Listing, Result, Tag};
-use super::{Told, tagged};
+use super::super::api::VendorApi;
+use super::super::distribution::{DistributionApi, TokenScope, is_unknown, pull};
+use super::super::listing::{ListingWalk, next_query};
+use super::super::transport::RegistryResponse;
+use super::super::{Error, ListedTag, RawListing, RegistryEndpoint, Result};
+use super::{ListedDigest, tagged};
 
 /// Page size; GitLab's maximum.
 const PAGE: usize = 100;
@@ -26,28 +26,28 @@ pub(super) const TOKEN_PATH: &str = "/jwt/auth";
 
 /// A repository in GitLab's API.
 #[derive(Deserialize)]
-struct Repository {
+struct GitLabRepository {
     /// Full path, as in `docker pull`.
     path: String,
 }
 
 /// A tag in the registry's own listing.
 #[derive(Deserialize)]
-struct OwnTag {
+struct GitLabTag {
     name: String,
     digest: Option<String>,
     config_digest: Option<String>,
     size_bytes: Option<u64>,
 }
 
-impl OwnTag {
-    fn told(self) -> Option<(String, Told)> {
-        Some((self.name, Told { digest: self.digest?, config: self.config_digest, size: self.size_bytes }))
+impl GitLabTag {
+    fn told(self) -> Option<(String, ListedDigest)> {
+        Some((self.name, ListedDigest { digest: self.digest?, config: self.config_digest, size: self.size_bytes }))
     }
 }
 
 /// `Authorization` of the API, which takes access tokens but no passwords. `None` without credentials.
-pub(super) fn authorization(endpoint: &Endpoint) -> Result<Option<HeaderValue>> {
+pub(super) fn authorization(endpoint: &RegistryEndpoint) -> Result<Option<HeaderValue>> {
     let token = endpoint.password.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty());
     let Some(token) = token else { return Ok(None) };
     let mut header = HeaderValue::try_from(format!("Bearer {token}"))
@@ -58,7 +58,11 @@ pub(super) fn authorization(endpoint: &Endpoint) -> Result<Option<HeaderValue>> 
 
 /// The repositories of a group with its subgroups, or of a project; `org` is its full path. Without an org, those of
 /// the catalogue, which GitLab gives to administrators only.
-pub(super) async fn repositories(api: &Api, distribution: &Distribution, org: &str) -> Result<Listing<String>> {
+pub(super) async fn repositories(
+    api: &VendorApi,
+    distribution: &DistributionApi,
+    org: &str,
+) -> Result<RawListing<String>> {
     if org.is_empty() {
         return distribution.repositories().await;
     }
@@ -74,7 +78,7 @@ pub(super) async fn repositories(api: &Api, distribution: &Distribution, org: &s
 }
 
 /// Base URL of GitLab's API.
-async fn web(distribution: &Distribution) -> Result<Url> {
+async fn web(distribution: &DistributionApi) -> Result<Url> {
     let root = distribution.base().root();
     let Some(mut realm) = distribution.realm().await? else { return Ok(root) };
     let Some(prefix) = realm.path().strip_suffix(TOKEN_PATH) else { return Ok(root) };
@@ -86,17 +90,17 @@ async fn web(distribution: &Distribution) -> Result<Url> {
 }
 
 /// `None`: there is no such group or project.
-async fn list(api: &Api, collection: &str, org: &str) -> Result<Option<Listing<String>>> {
+async fn list(api: &VendorApi, collection: &str, org: &str) -> Result<Option<RawListing<String>>> {
     let what = format!("GitLab's list of the repositories of {org}");
     let mut url =
         api.url(&["api", "v4", collection, org, "registry", "repositories"], &[("per_page", &PAGE.to_string())]);
-    let mut walk = Walk::new(api.most_pages());
+    let mut walk = ListingWalk::new(api.most_pages());
     for page in 1.. {
         let answer = api.ask(url.clone()).await?;
         if answer.status == StatusCode::NOT_FOUND && walk.is_at_start() {
             return Ok(None);
         }
-        let repositories: Vec<Repository> = api.read(&answer, &what)?;
+        let repositories: Vec<GitLabRepository> = api.read(&answer, &what)?;
         let next = next_page(&answer, page, repositories.len());
         if let Some(listing) = walk.take(repositories.into_iter().map(|repository| repository.path).collect(), next) {
             return Ok(Some(listing));
@@ -108,7 +112,7 @@ async fn list(api: &Api, collection: &str, org: &str) -> Result<Option<Listing<S
 
 /// The query of the next page: from the link, else from GitLab's own header, else (if a proxy removed both) the next
 /// number while pages are full.
-fn next_page(answer: &Answer, page: u32, entries: usize) -> Option<String> {
+fn next_page(answer: &RegistryResponse, page: u32, entries: usize) -> Option<String> {
     next_query(&answer.headers).or_else(|| {
         let next: u32 = match answer.header("x-next-page") {
             Some(text) => text.trim().parse().ok()?,
@@ -121,10 +125,10 @@ fn next_page(answer: &Answer, page: u32, entries: usize) -> Option<String> {
 
 /// The tags of a repository, with digests if the registry has its own listing. `is_absent` remembers that it has none.
 pub(super) async fn tags(
-    distribution: &Distribution,
+    distribution: &DistributionApi,
     is_absent: &AtomicBool,
     repository: &str,
-) -> Result<Listing<Tag>> {
+) -> Result<RawListing<ListedTag>> {
     if !is_absent.load(Ordering::Relaxed)
         && let Some(listing) = own_tags(distribution, is_absent, repository).await?
     {
@@ -135,14 +139,14 @@ pub(super) async fn tags(
 
 /// `None`: the registry has no such listing, or denies it to this account.
 async fn own_tags(
-    distribution: &Distribution,
+    distribution: &DistributionApi,
     is_absent: &AtomicBool,
     repository: &str,
-) -> Result<Option<Listing<Tag>>> {
+) -> Result<Option<RawListing<ListedTag>>> {
     let what = format!("GitLab's list of the tags of {repository}");
     let mut url = distribution.base().root();
     url.set_path(&format!("/gitlab/v1/repositories/{repository}/tags/list/"));
-    let mut walk = Walk::new(distribution.transport().limits().pages);
+    let mut walk = ListingWalk::new(distribution.transport().limits().pages);
     let mut told = HashMap::new();
     loop {
         url.set_query(Some(&walk.query()));
@@ -156,10 +160,10 @@ async fn own_tags(
         if !answer.status.is_success() {
             return Err(distribution.refusal(&answer, &what));
         }
-        let page: Vec<OwnTag> = serde_json::from_slice(&answer.body)
+        let page: Vec<GitLabTag> = serde_json::from_slice(&answer.body)
             .map_err(|why| Error::Malformed(format!("{} answers {what} with something else ({why})", answer.host)))?;
         let names = page.iter().map(|tag| tag.name.clone()).collect();
-        told.extend(page.into_iter().filter_map(OwnTag::told));
+        told.extend(page.into_iter().filter_map(GitLabTag::told));
         if let Some(listing) = walk.take(names, next_query(&answer.headers)) {
             return Ok(Some(tagged(listing, told)));
         }

@@ -10,15 +10,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::super::api::Api;
-use super::super::distribution::Distribution;
+use super::super::api::VendorApi;
+use super::super::distribution::DistributionApi;
 use super::super::grammar::{is_digest, is_repository, printable};
 use super::super::listing::next_query;
-use super::super::transport::Answer;
-use super::super::wire::{self, Config};
-use super::super::{ConfigRef, Error, Fetched, Listing, Result, Tag};
-use super::Signals;
-use super::pages::Pages;
+use super::super::transport::RegistryResponse;
+use super::super::wire::{self, OciImageConfig};
+use super::super::{ConfigRef, Error, FetchedContent, ListedTag, RawListing, Result};
+use super::ChangeSignals;
+use super::page_walk::PageWalk;
 
 const API: [&str; 2] = ["api", "v2.0"];
 /// Page size; Harbor's maximum.
@@ -32,7 +32,7 @@ const MOST_TOLD: usize = 64 << 20;
 
 /// A project, a repository or a tag.
 #[derive(Deserialize)]
-struct Named {
+struct HarborEntry {
     name: String,
     /// Of a repository: time of its last change.
     #[serde(default)]
@@ -41,17 +41,17 @@ struct Named {
 
 /// Harbor's system information.
 #[derive(Deserialize)]
-struct SystemInfo {
+struct HarborSystemInfo {
     /// Such as `v2.16.0-89ef156a`; only for authenticated clients.
     harbor_version: Option<String>,
 }
 
 /// An artifact in Harbor's API: a manifest or index with its tags.
 #[derive(Deserialize)]
-struct Artifact {
+struct HarborArtifact {
     #[serde(default)]
     digest: String,
-    tags: Option<Vec<Named>>,
+    tags: Option<Vec<HarborEntry>>,
     /// `IMAGE`, also for an index of images; another word for other artifacts.
     #[serde(rename = "type", default)]
     kind: String,
@@ -70,7 +70,7 @@ struct Artifact {
 }
 
 /// Checks that Harbor responds, accepts the account, and has the project if one is named.
-pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> {
+pub(super) async fn ping(api: &VendorApi, v2: &DistributionApi, org: &str) -> Result<()> {
     log_in(api).await?;
     v2.ping().await?;
     let (path, what) = match project_of(org) {
@@ -89,7 +89,7 @@ pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> 
 
 /// Checks the credentials. Sent before anything else: elsewhere (also at the token service) Harbor treats a wrong
 /// password or an expired robot account as anonymous, and shows what is public.
-async fn log_in(api: &Api) -> Result<()> {
+async fn log_in(api: &VendorApi) -> Result<()> {
     if !api.has_login() {
         return Ok(());
     }
@@ -105,14 +105,14 @@ async fn log_in(api: &Api) -> Result<()> {
 
 /// All repositories that the account may see, or those of a project. Harbor also has one listing of all repositories,
 /// but to robot accounts it silently shows only those of public projects.
-pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Result<Listing<String>> {
+pub(super) async fn repositories(api: &VendorApi, org: &str, signals: &ChangeSignals) -> Result<RawListing<String>> {
     log_in(api).await?;
-    let signals = tells_changes(api).await.then_some(signals);
+    let signals = reports_changes(api).await.then_some(signals);
     if let Some(project) = project_of(org) {
         return of_project(api, project, signals).await;
     }
     let projects = names(api, &["projects"], "the projects", None).await?;
-    let mut all = Listing { items: Vec::new(), truncated: projects.truncated };
+    let mut all = RawListing { items: Vec::new(), truncated: projects.truncated };
     let (projects, misnamed): (Vec<_>, Vec<_>) = projects.items.into_iter().partition(|name| is_repository(name));
     if let Some(name) = misnamed.first() {
         all.truncated.get_or_insert(format!("no project can be called '{}'", printable(name)));
@@ -138,12 +138,12 @@ pub(super) async fn repositories(api: &Api, org: &str, signals: &Signals) -> Res
 
 /// Whether the times of repositories change with every change. Before 2.16 they did not when a tag was moved or
 /// deleted.
-async fn tells_changes(api: &Api) -> bool {
+async fn reports_changes(api: &VendorApi) -> bool {
     if !api.has_login() {
         return false; // anonymous clients do not get the version
     }
     let url = api.url(&[&API[..], &["systeminfo"]].concat(), &[]);
-    let told: Result<SystemInfo> = api.get(url, "its version (Harbor)").await;
+    let told: Result<HarborSystemInfo> = api.get(url, "its version (Harbor)").await;
     told.ok().and_then(|info| info.harbor_version).is_some_and(|version| is_since_2_16(&version))
 }
 
@@ -152,14 +152,19 @@ fn is_since_2_16(version: &str) -> bool {
     (numbers.next(), numbers.next()) >= (Some(2), Some(16))
 }
 
-async fn of_project(api: &Api, project: &str, signals: Option<&Signals>) -> Result<Listing<String>> {
+async fn of_project(api: &VendorApi, project: &str, signals: Option<&ChangeSignals>) -> Result<RawListing<String>> {
     let what = format!("the repositories of the project {project}");
     names(api, &["projects", project, "repositories"], &what, signals).await
 }
 
 /// A listing of projects or repositories; both have the same name syntax.
-async fn names(api: &Api, path: &[&str], what: &str, signals: Option<&Signals>) -> Result<Listing<String>> {
-    let take = |named: Named| {
+async fn names(
+    api: &VendorApi,
+    path: &[&str],
+    what: &str,
+    signals: Option<&ChangeSignals>,
+) -> Result<RawListing<String>> {
+    let take = |named: HarborEntry| {
         if let Some(signals) = signals {
             signals.note(&named.name, named.update_time);
         }
@@ -169,7 +174,7 @@ async fn names(api: &Api, path: &[&str], what: &str, signals: Option<&Signals>) 
 }
 
 /// The tags of a repository with their digests and contents.
-pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
+pub(super) async fn tags(api: &VendorApi, repository: &str) -> Result<RawListing<ListedTag>> {
     let Some((project, name)) = repository.split_once('/') else {
         return Err(Error::NotFound(format!("Harbor has no {repository}: its repositories are called project/name")));
     };
@@ -179,32 +184,32 @@ pub(super) async fn tags(api: &Api, repository: &str) -> Result<Listing<Tag>> {
     let query = [("with_tag", "true"), ("with_label", "false"), ("q", "tags=*")];
     let mut room = MOST_TOLD;
     let what = format!("the tags of {repository}");
-    let listing = list(api, &path, &query, &what, |artifact: Artifact| {
+    let listing = list(api, &path, &query, &what, |artifact: HarborArtifact| {
         let first = artifact.tags.iter().flatten().next().map(|tag| tag.name.clone());
         let key = if artifact.digest.is_empty() { first.unwrap_or_default() } else { artifact.digest.clone() };
         (key, tags_of(artifact, &mut room))
     });
     match listing.await {
         Ok(listing) => {
-            Ok(Listing { items: listing.items.into_iter().flatten().collect(), truncated: listing.truncated })
+            Ok(RawListing { items: listing.items.into_iter().flatten().collect(), truncated: listing.truncated })
         }
         // The repository was deleted meanwhile.
-        Err(Error::NotFound(_)) => Ok(Listing { items: Vec::new(), truncated: None }),
+        Err(Error::NotFound(_)) => Ok(RawListing { items: Vec::new(), truncated: None }),
         Err(why) => Err(why),
     }
 }
 
 /// The tags of an artifact. Only the first carries the content, which is the same for all.
-fn tags_of(artifact: Artifact, room: &mut usize) -> Vec<Tag> {
+fn tags_of(artifact: HarborArtifact, room: &mut usize) -> Vec<ListedTag> {
     let digest = Some(artifact.digest.clone()).filter(|digest| is_digest(digest));
     let mut content = digest.as_ref().and_then(|_| content_of(&artifact)).filter(|content| content.size() <= *room);
-    *room -= content.as_ref().map_or(0, Fetched::size);
+    *room -= content.as_ref().map_or(0, FetchedContent::size);
     let tags = artifact.tags.unwrap_or_default().into_iter();
-    tags.map(|tag| Tag { content: content.take(), ..Tag::new(tag.name, digest.clone()) }).collect()
+    tags.map(|tag| ListedTag { content: content.take(), ..ListedTag::new(tag.name, digest.clone()) }).collect()
 }
 
 /// Content of an artifact, if Harbor gives it: not for an index, and not before 2.3.
-fn content_of(artifact: &Artifact) -> Option<Fetched> {
+fn content_of(artifact: &HarborArtifact) -> Option<FetchedContent> {
     let media_type = &artifact.media_type;
     let is_index = artifact.references.as_ref().is_some_and(|children| !children.is_empty());
     let is_artifact = artifact.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty() && kind != media_type);
@@ -213,14 +218,15 @@ fn content_of(artifact: &Artifact) -> Option<Fetched> {
     }
     match (artifact.kind.as_str(), wire::is_image_config(media_type)) {
         ("IMAGE", true) => {
-            let config = Config::deserialize(&artifact.extra_attrs).ok().filter(Config::tells_labels)?;
+            let config =
+                OciImageConfig::deserialize(&artifact.extra_attrs).ok().filter(OciImageConfig::has_container_config)?;
             let annotations = artifact.annotations.iter().flatten();
             let annotations = annotations.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
             let said = ConfigRef { annotations: annotations.collect(), size: artifact.size, ..ConfigRef::default() };
-            Some(Fetched::Image(vec![said.complete(config.into_image(String::new()))]))
+            Some(FetchedContent::Image(vec![said.complete(config.into_image(String::new()))]))
         }
         ("IMAGE", false) | (_, true) => None,
-        _ => Some(Fetched::Other(media_type.clone())),
+        _ => Some(FetchedContent::Other(media_type.clone())),
     }
 }
 
@@ -231,15 +237,15 @@ fn project_of(org: &str) -> Option<&str> {
 
 /// All pages of a listing. `take` returns an entry's unique key, and the value to keep.
 async fn list<T: DeserializeOwned, I>(
-    api: &Api,
+    api: &VendorApi,
     path: &[&str],
     query: &[(&str, &str)],
     what: &str,
     mut take: impl FnMut(T) -> (String, I),
-) -> Result<Listing<I>> {
+) -> Result<RawListing<I>> {
     let path = [&API[..], path].concat();
     let what = format!("{what} (Harbor)");
-    let mut pages = Pages::new("1", api.most_pages());
+    let mut pages = PageWalk::new("1", api.most_pages());
     let (mut items, mut most_told) = (Vec::new(), None);
     while let Some(number) = pages.query() {
         let size = PAGE.to_string();
@@ -261,11 +267,11 @@ async fn list<T: DeserializeOwned, I>(
         let more = count > 0 && (lacks || next_query(&answer.headers).is_some());
         pages.turn_number(more);
     }
-    Ok(Listing { truncated: pages.truncated().or_else(|| shortfall(items.len(), most_told)), items })
+    Ok(RawListing { truncated: pages.truncated().or_else(|| shortfall(items.len(), most_told)), items })
 }
 
 /// Total number of entries that the response announces.
-fn total(answer: &Answer) -> Option<usize> {
+fn total(answer: &RegistryResponse) -> Option<usize> {
     answer.header("x-total-count")?.trim().parse().ok()
 }
 

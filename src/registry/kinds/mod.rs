@@ -14,7 +14,7 @@ mod ecr;
 mod ghcr;
 mod gitlab;
 mod harbor;
-mod pages;
+mod page_walk;
 mod quay;
 mod zot;
 
@@ -25,52 +25,55 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::address::{Base, host_of};
-use super::api::Api;
-use super::client::Clients;
+use super::address::{RegistryBaseUrl, host_of};
+use super::api::VendorApi;
+use super::client::HttpClients;
 use super::dial::dial;
-use super::distribution::{Distribution, login};
+use super::distribution::{DistributionApi, login};
 use super::grammar::is_digest;
-use super::guard::Guard;
-use super::transport::{Caller, Transport};
-use super::{ConfigRef, Deletion, Endpoint, Fetched, Hosts, Limits, Listing, Look, Result, Tag};
+use super::guard::AddressGuard;
+use super::transport::{HttpTransport, TransportCaller};
+use super::{
+    ConfigRef, DeletionOutcome, FetchedContent, ListedTag, RawListing, RegistryEndpoint, RegistryLimits, RemoteHosts,
+    ResolvedTag, Result,
+};
 use crate::catalog::RegistryKind;
 
 use detect::by_address;
 pub(super) use detect::detect;
 pub use docker_hub::pull_host;
 
-use artifactory::Artifactory;
+use artifactory::ArtifactoryHost;
 
 /// A registry over HTTP.
-pub(super) struct Remote {
+pub(super) struct RemoteRegistry {
     kind: RegistryKind,
     /// The namespace, group or project to list; empty for all.
     org: String,
     /// The `/v2/` API.
-    pub(super) distribution: Arc<Distribution>,
+    pub(super) distribution: Arc<DistributionApi>,
     /// Artifactory only: its Docker repositories.
-    artifactory: Option<Artifactory>,
+    artifactory: Option<ArtifactoryHost>,
     /// ECR only: its API, if the credentials are AWS keys.
-    ecr: Option<ecr::Interface>,
+    ecr: Option<ecr::EcrApi>,
     /// The vendor's API.
-    api: Api,
+    api: VendorApi,
     /// GHCR only: whether the owner of the packages is an organization or a user.
-    owner: ghcr::Owner,
+    owner: ghcr::GitHubOwnerKind,
     /// Quay only: digests that its listings mark as single images.
-    plain: quay::Plain,
+    plain: quay::SingleImageDigests,
     /// The vendor's listing does not exist on this server, so it is not requested again.
     own_is_absent: AtomicBool,
     /// Change markers from the listing of repositories.
-    pub(super) signals: Signals,
+    pub(super) signals: ChangeSignals,
 }
 
 /// Change markers of repositories from their listing: a different value than last time means that the repository has
 /// changed.
 #[derive(Default)]
-pub(super) struct Signals(Mutex<HashMap<String, String>>);
+pub(super) struct ChangeSignals(Mutex<HashMap<String, String>>);
 
-impl Signals {
+impl ChangeSignals {
     pub(super) fn get(&self, repository: &str) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(repository).cloned()
     }
@@ -84,8 +87,8 @@ impl Signals {
 }
 
 /// Base URL of the `/v2/` API, and root URL of the vendor's API.
-fn places(kind: RegistryKind, url: &str) -> Result<(Base, Url)> {
-    let base = Base::parse(url)?;
+fn places(kind: RegistryKind, url: &str) -> Result<(RegistryBaseUrl, Url)> {
+    let base = RegistryBaseUrl::parse(url)?;
     match kind {
         RegistryKind::DockerHub => docker_hub::places(base),
         RegistryKind::Ghcr => ghcr::places(base),
@@ -102,7 +105,7 @@ pub(super) async fn reach(
     url: &str,
     org: &str,
     kind: Option<RegistryKind>,
-    limits: &Limits,
+    limits: &RegistryLimits,
     within: Duration,
 ) -> Result<()> {
     let kind = kind.or_else(|| by_address(url)).unwrap_or(RegistryKind::Distribution);
@@ -115,22 +118,22 @@ pub(super) async fn reach(
         return Ok(());
     }
     let (base, root) = places(kind, url)?;
-    dial(&base.root(), &Guard::new([&base.root(), &root], &limits.private), base.is_loopback(), within).await
+    dial(&base.root(), &AddressGuard::new([&base.root(), &root], &limits.private), base.is_loopback(), within).await
 }
 
-impl Remote {
-    pub(super) fn open(endpoint: &Endpoint, limits: &Limits, hosts: &Hosts) -> Result<Self> {
+impl RemoteRegistry {
+    pub(super) fn open(endpoint: &RegistryEndpoint, limits: &RegistryLimits, hosts: &RemoteHosts) -> Result<Self> {
         let (base, root) = places(endpoint.kind, &endpoint.url)?;
-        let caller = Caller {
+        let caller = TransportCaller {
             kind: endpoint.kind,
             account: endpoint.username.clone(),
             hosts: vec![base.host(), host_of(&root)],
             ceiling: ceiling(endpoint.kind, limits),
         };
-        let clients = Clients::new(&base, &root, &endpoint.tls, limits)?;
-        let transport = Arc::new(Transport::new(hosts, limits, clients, caller));
+        let clients = HttpClients::new(&base, &root, &endpoint.tls, limits)?;
+        let transport = Arc::new(HttpTransport::new(hosts, limits, clients, caller));
         let ecr = match endpoint.kind {
-            RegistryKind::Ecr => ecr::Interface::open(endpoint, &base, root.clone(), Arc::clone(&transport))?,
+            RegistryKind::Ecr => ecr::EcrApi::open(endpoint, &base, root.clone(), Arc::clone(&transport))?,
             _ => None,
         };
         let (api_login, for_v2) = match endpoint.kind {
@@ -139,25 +142,25 @@ impl Remote {
             _ => (login(endpoint)?, endpoint.clone()),
         };
         let api = match endpoint.kind {
-            RegistryKind::GitLab => Api::new(Arc::clone(&transport), root, gitlab::authorization(endpoint)?),
+            RegistryKind::GitLab => VendorApi::new(Arc::clone(&transport), root, gitlab::authorization(endpoint)?),
             RegistryKind::DockerHub => docker_hub::api(Arc::clone(&transport), root, endpoint)?,
             RegistryKind::Ghcr => ghcr::api(Arc::clone(&transport), root, endpoint)?,
-            _ => Api::new(Arc::clone(&transport), root, api_login),
+            _ => VendorApi::new(Arc::clone(&transport), root, api_login),
         };
         let artifactory = match endpoint.kind {
-            RegistryKind::Artifactory => Some(Artifactory::open(endpoint, &base, Arc::clone(&transport))?),
+            RegistryKind::Artifactory => Some(ArtifactoryHost::open(endpoint, &base, Arc::clone(&transport))?),
             _ => None,
         };
-        let tokens = ecr.as_ref().map(ecr::Interface::tokens);
-        let distribution = Arc::new(Distribution::open(&for_v2, base, transport)?.with_tokens(tokens));
-        let (owner, plain) = (ghcr::Owner::default(), quay::Plain::default());
+        let tokens = ecr.as_ref().map(ecr::EcrApi::tokens);
+        let distribution = Arc::new(DistributionApi::open(&for_v2, base, transport)?.with_tokens(tokens));
+        let (owner, plain) = (ghcr::GitHubOwnerKind::default(), quay::SingleImageDigests::default());
         let (kind, org, own_is_absent) = (endpoint.kind, endpoint.org.clone(), AtomicBool::new(false));
-        let signals = Signals::default();
+        let signals = ChangeSignals::default();
         Ok(Self { kind, org, distribution, artifactory, ecr, api, owner, plain, own_is_absent, signals })
     }
 
     /// The `/v2/` API that serves a repository, and the repository's name there.
-    pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<Distribution>, &'a str)> {
+    pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<DistributionApi>, &'a str)> {
         match &self.artifactory {
             Some(artifactory) => artifactory.at(repository),
             None => Ok((Arc::clone(&self.distribution), repository)),
@@ -179,7 +182,7 @@ impl Remote {
         self.distribution.ping().await
     }
 
-    pub(super) async fn repositories(&self) -> Result<Listing<String>> {
+    pub(super) async fn repositories(&self) -> Result<RawListing<String>> {
         if let Some(artifactory) = &self.artifactory {
             return artifactory.repositories(&self.api).await;
         }
@@ -198,7 +201,7 @@ impl Remote {
         }
     }
 
-    pub(super) async fn tags(&self, repository: &str) -> Result<Listing<Tag>> {
+    pub(super) async fn tags(&self, repository: &str) -> Result<RawListing<ListedTag>> {
         match self.kind {
             RegistryKind::DockerHub => docker_hub::tags(&self.api, repository).await,
             RegistryKind::Ghcr => ghcr::tags(&self.api, &self.distribution, repository, &self.owner).await,
@@ -223,26 +226,26 @@ impl Remote {
     }
 
     /// Deletes a tag, or a manifest with its tags.
-    pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<Deletion> {
+    pub(super) async fn delete(&self, repository: &str, reference: &str) -> Result<DeletionOutcome> {
         let (registry, name) = self.at(repository)?;
         registry.delete(name, reference).await
     }
 
     /// The manifest of a new tag. Called only if the listing carries no digests.
-    pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<Look>> {
+    pub(super) async fn look(&self, repository: &str, tag: &str) -> Result<Option<ResolvedTag>> {
         let (registry, name) = self.at(repository)?;
         match self.kind {
             // A GET would count as a pull, and Docker Hub's pull quota is small.
             RegistryKind::DockerHub => {
                 let digest = registry.digest(name, tag).await?;
-                Ok(digest.map(|digest| Look { digest, manifest: None }))
+                Ok(digest.map(|digest| ResolvedTag { digest, manifest: None }))
             }
             _ => registry.look(name, tag).await,
         }
     }
 
     /// Content of a digest, if the vendor's API gives it for less than the manifest and the config cost.
-    pub(super) async fn content(&self, repository: &str, digest: &str) -> Result<Option<Fetched>> {
+    pub(super) async fn content(&self, repository: &str, digest: &str) -> Result<Option<FetchedContent>> {
         match self.kind {
             RegistryKind::Quay => quay::content(&self.api, &self.plain, repository, digest).await,
             _ => Ok(None),
@@ -251,7 +254,7 @@ impl Remote {
 }
 
 /// Most requests in flight per host for this kind.
-fn ceiling(kind: RegistryKind, limits: &Limits) -> usize {
+fn ceiling(kind: RegistryKind, limits: &RegistryLimits) -> usize {
     match kind {
         RegistryKind::Harbor => limits.concurrency.min(harbor::MOST_IN_FLIGHT),
         _ => limits.concurrency,
@@ -259,7 +262,7 @@ fn ceiling(kind: RegistryKind, limits: &Limits) -> usize {
 }
 
 /// What a listing has of a tag beside its name.
-struct Told {
+struct ListedDigest {
     digest: String,
     /// The digest of its only config.
     config: Option<String>,
@@ -268,12 +271,14 @@ struct Told {
 }
 
 /// Adds to tags what a listing has of them. An invalid digest is dropped, so that it is requested later.
-fn tagged(names: Listing<String>, mut told: HashMap<String, Told>) -> Listing<Tag> {
+fn tagged(names: RawListing<String>, mut told: HashMap<String, ListedDigest>) -> RawListing<ListedTag> {
     let tag = |name: String| {
-        let Some(told) = told.remove(&name).filter(|told| is_digest(&told.digest)) else { return Tag::new(name, None) };
+        let Some(told) = told.remove(&name).filter(|told| is_digest(&told.digest)) else {
+            return ListedTag::new(name, None);
+        };
         let config = told.config.filter(|config| is_digest(config));
         let config = config.map(|digest| ConfigRef { digest, size: told.size, ..ConfigRef::default() });
-        Tag { config, ..Tag::new(name, Some(told.digest)) }
+        ListedTag { config, ..ListedTag::new(name, Some(told.digest)) }
     };
-    Listing { items: names.items.into_iter().map(tag).collect(), truncated: names.truncated }
+    RawListing { items: names.items.into_iter().map(tag).collect(), truncated: names.truncated }
 }

@@ -11,12 +11,12 @@ use http::{HeaderValue, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::super::api::Api;
-use super::super::distribution::Distribution;
+use super::super::api::VendorApi;
+use super::super::distribution::DistributionApi;
 use super::super::grammar::is_digest;
-use super::super::{Endpoint, Error, Fetched, ImageConfig, Listing, Result, Tag};
-use super::Signals;
-use super::pages::Pages;
+use super::super::{Error, FetchedContent, ImageConfig, ListedTag, RawListing, RegistryEndpoint, Result};
+use super::ChangeSignals;
+use super::page_walk::PageWalk;
 
 const API: [&str; 2] = ["api", "v1"];
 /// User name for an OAuth token at `/v2/`.
@@ -30,14 +30,14 @@ const FROM_IMAGE: &str = "manifest";
 
 /// A page of Quay's repository listing.
 #[derive(Deserialize)]
-struct Repositories {
-    repositories: Vec<Repository>,
+struct QuayRepositoryPage {
+    repositories: Vec<QuayRepository>,
     next_page: Option<String>,
 }
 
 /// A repository in Quay's API.
 #[derive(Deserialize)]
-struct Repository {
+struct QuayRepository {
     namespace: String,
     name: String,
     /// Time of the newest existing tag.
@@ -46,14 +46,14 @@ struct Repository {
 
 /// A page of Quay's tag listing.
 #[derive(Deserialize)]
-struct Tags {
-    tags: Vec<TagEntry>,
+struct QuayTagPage {
+    tags: Vec<QuayTag>,
     has_additional: Option<bool>,
 }
 
 /// A tag in Quay's API.
 #[derive(Deserialize)]
-struct TagEntry {
+struct QuayTag {
     name: String,
     manifest_digest: Option<String>,
     is_manifest_list: Option<bool>,
@@ -61,13 +61,13 @@ struct TagEntry {
 
 /// The labels of a manifest in Quay's API.
 #[derive(Deserialize)]
-struct Labels {
-    labels: Vec<Label>,
+struct QuayLabelList {
+    labels: Vec<QuayLabel>,
 }
 
 /// A label in Quay's API.
 #[derive(Deserialize)]
-struct Label {
+struct QuayLabel {
     key: String,
     value: String,
     source_type: Option<String>,
@@ -75,9 +75,9 @@ struct Label {
 
 /// Digests that listings marked as no manifest list. Labels of a manifest list do not belong to a runnable image.
 #[derive(Default)]
-pub(super) struct Plain(Mutex<HashSet<String>>);
+pub(super) struct SingleImageDigests(Mutex<HashSet<String>>);
 
-impl Plain {
+impl SingleImageDigests {
     fn add(&self, digest: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.to_owned());
     }
@@ -88,7 +88,7 @@ impl Plain {
 }
 
 /// `Authorization` for the API, and the endpoint with the credentials for `/v2/`.
-pub(super) fn logins(endpoint: &Endpoint) -> Result<(Option<HeaderValue>, Endpoint)> {
+pub(super) fn logins(endpoint: &RegistryEndpoint) -> Result<(Option<HeaderValue>, RegistryEndpoint)> {
     let password = endpoint.password.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
     if password.is_empty() || !matches!(endpoint.username.as_str(), "" | TOKEN_USER) {
         return Ok((None, endpoint.clone()));
@@ -96,41 +96,41 @@ pub(super) fn logins(endpoint: &Endpoint) -> Result<(Option<HeaderValue>, Endpoi
     let mut bearer = HeaderValue::try_from(format!("Bearer {password}"))
         .map_err(|_| Error::Refused("the OAuth token cannot be sent; paste it anew as password".to_owned()))?;
     bearer.set_sensitive(true);
-    Ok((Some(bearer), Endpoint { username: TOKEN_USER.to_owned(), ..endpoint.clone() }))
+    Ok((Some(bearer), RegistryEndpoint { username: TOKEN_USER.to_owned(), ..endpoint.clone() }))
 }
 
 /// Checks that a namespace is given, and that `/v2/` and the API respond.
-pub(super) async fn ping(api: &Api, v2: &Distribution, org: &str) -> Result<()> {
+pub(super) async fn ping(api: &VendorApi, v2: &DistributionApi, org: &str) -> Result<()> {
     let namespace = namespace(org)?;
     v2.ping().await?;
     let answer = api.ask(page(api, namespace, None)).await?;
-    if is_name_only(api, v2) && is_refused(answer.status) {
+    if lacks_oauth_token(api, v2) && is_refused(answer.status) {
         return Ok(()); // the account may see more at /v2/
     }
-    api.read::<Repositories>(&answer, &repositories_of(namespace)).map(drop)
+    api.read::<QuayRepositoryPage>(&answer, &repositories_of(namespace)).map(drop)
 }
 
 /// The repositories of a namespace. Without an OAuth token: the public ones, and those that the catalogue of `/v2/`
 /// shows to the account.
 pub(super) async fn repositories(
-    api: &Api,
-    v2: &Distribution,
+    api: &VendorApi,
+    v2: &DistributionApi,
     org: &str,
-    signals: &Signals,
-) -> Result<Listing<String>> {
+    signals: &ChangeSignals,
+) -> Result<RawListing<String>> {
     let namespace = namespace(org)?;
     let open = listed(api, namespace, signals).await;
-    if !is_name_only(api, v2) {
+    if !lacks_oauth_token(api, v2) {
         return open;
     }
     match (v2.repositories().await, open) {
         (Ok(own), Ok(open)) => Ok(union(own, open)),
         // There are no public repositories here, so the account's own are complete.
         (Ok(own), Err(Error::LoginRequired(_))) => Ok(own),
-        (Ok(own), Err(why)) => Ok(Listing { truncated: own.truncated.or(Some(why.to_string())), ..own }),
+        (Ok(own), Err(why)) => Ok(RawListing { truncated: own.truncated.or(Some(why.to_string())), ..own }),
         (Err(why @ (Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_))), Ok(open)) => {
             let why = format!("only public repositories: {}", advice(&why));
-            Ok(Listing { truncated: open.truncated.or(Some(why)), ..open })
+            Ok(RawListing { truncated: open.truncated.or(Some(why)), ..open })
         }
         (Err(why @ (Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_))), Err(_)) => {
             Err(Error::Forbidden(advice(&why)))
@@ -140,8 +140,13 @@ pub(super) async fn repositories(
 }
 
 /// The tags of a repository with their digests; by `/v2/` if the API does not list them.
-pub(super) async fn tags(api: &Api, v2: &Distribution, plain: &Plain, repository: &str) -> Result<Listing<Tag>> {
-    match tags_told(api, plain, repository).await {
+pub(super) async fn tags(
+    api: &VendorApi,
+    v2: &DistributionApi,
+    plain: &SingleImageDigests,
+    repository: &str,
+) -> Result<RawListing<ListedTag>> {
+    match tags_by_api(api, plain, repository).await {
         Err(Error::NotFound(_) | Error::Forbidden(_) | Error::LoginRequired(_)) => v2.tags(repository).await,
         listing => listing,
     }
@@ -150,7 +155,12 @@ pub(super) async fn tags(api: &Api, v2: &Distribution, plain: &Plain, repository
 /// Content of a digest, from the labels of its image: one request instead of a manifest and a config. `None` for a
 /// manifest list, and if no label is found: artifacts that are no images have none either, and Quay does not
 /// distinguish them.
-pub(super) async fn content(api: &Api, plain: &Plain, repository: &str, digest: &str) -> Result<Option<Fetched>> {
+pub(super) async fn content(
+    api: &VendorApi,
+    plain: &SingleImageDigests,
+    repository: &str,
+    digest: &str,
+) -> Result<Option<FetchedContent>> {
     if !plain.take(digest) {
         return Ok(None);
     }
@@ -159,19 +169,19 @@ pub(super) async fn content(api: &Api, plain: &Plain, repository: &str, digest: 
     if is_refused(answer.status) && !(answer.status == StatusCode::UNAUTHORIZED && api.has_login()) {
         return Ok(None);
     }
-    let told: Labels = api.read(&answer, &format!("the labels of {repository}@{digest} (Quay)"))?;
+    let told: QuayLabelList = api.read(&answer, &format!("the labels of {repository}@{digest} (Quay)"))?;
     let from_image = told.labels.into_iter().filter(|label| label.source_type.as_deref() == Some(FROM_IMAGE));
     let labels: BTreeMap<String, String> = from_image.map(|label| (label.key, label.value)).collect();
     let config = ImageConfig { labels, ..ImageConfig::default() };
-    Ok((!config.labels.is_empty()).then(|| Fetched::Image(vec![config])))
+    Ok((!config.labels.is_empty()).then(|| FetchedContent::Image(vec![config])))
 }
 
-async fn listed(api: &Api, namespace: &str, signals: &Signals) -> Result<Listing<String>> {
-    let mut pages = Pages::new("", api.most_pages());
+async fn listed(api: &VendorApi, namespace: &str, signals: &ChangeSignals) -> Result<RawListing<String>> {
+    let mut pages = PageWalk::new("", api.most_pages());
     let mut items = Vec::new();
     while let Some(cursor) = pages.query() {
         let cursor = Some(cursor.as_str()).filter(|cursor| !cursor.is_empty());
-        let read: Repositories = api.get(page(api, namespace, cursor), &repositories_of(namespace)).await?;
+        let read: QuayRepositoryPage = api.get(page(api, namespace, cursor), &repositories_of(namespace)).await?;
         for found in read.repositories {
             let name = format!("{}/{}", found.namespace, found.name);
             signals.note(&name, found.last_modified.map(|time| time.to_string()));
@@ -184,28 +194,28 @@ async fn listed(api: &Api, namespace: &str, signals: &Signals) -> Result<Listing
         }
         pages.turn(next);
     }
-    Ok(Listing { items, truncated: pages.truncated() })
+    Ok(RawListing { items, truncated: pages.truncated() })
 }
 
-async fn tags_told(api: &Api, plain: &Plain, repository: &str) -> Result<Listing<Tag>> {
-    let mut pages = Pages::new("1", api.most_pages());
+async fn tags_by_api(api: &VendorApi, plain: &SingleImageDigests, repository: &str) -> Result<RawListing<ListedTag>> {
+    let mut pages = PageWalk::new("1", api.most_pages());
     let mut items = Vec::new();
     let what = format!("the tags of {repository} (Quay)");
     while let Some(number) = pages.query() {
         let size = PAGE.to_string();
         let query = [("limit", size.as_str()), ("page", number.as_str()), ("onlyActiveTags", "true")];
-        let read: Tags = api.get(api.url(&path(repository, &["tag", ""]), &query), &what).await?;
+        let read: QuayTagPage = api.get(api.url(&path(repository, &["tag", ""]), &query), &what).await?;
         let more = read.has_additional.unwrap_or(read.tags.len() >= PAGE);
         for tag in read.tags.into_iter().filter(|tag| pages.is_new(&tag.name)) {
             let digest = tag.manifest_digest.filter(|digest| is_digest(digest));
             if let (Some(digest), Some(false)) = (&digest, tag.is_manifest_list) {
                 plain.add(digest);
             }
-            items.push(Tag::new(tag.name, digest));
+            items.push(ListedTag::new(tag.name, digest));
         }
         pages.turn_number(more);
     }
-    Ok(Listing { items, truncated: pages.truncated() })
+    Ok(RawListing { items, truncated: pages.truncated() })
 }
 
 /// `/api/v1/repository/…`; names may have more than two parts.
@@ -214,7 +224,7 @@ fn path<'a>(repository: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// URL of a page of repositories. `public` adds the public ones to those that the account has rights on.
-fn page(api: &Api, namespace: &str, cursor: Option<&str>) -> url::Url {
+fn page(api: &VendorApi, namespace: &str, cursor: Option<&str>) -> url::Url {
     let mut query = vec![("namespace", namespace), ("public", "true"), ("last_modified", "true")];
     query.extend(cursor.map(|cursor| ("next_page", cursor)));
     api.url(&[&API[..], &["repository"]].concat(), &query)
@@ -236,7 +246,7 @@ pub(super) fn namespace(org: &str) -> Result<&str> {
 }
 
 /// Whether the account works only at `/v2/`, since it has no OAuth token.
-fn is_name_only(api: &Api, v2: &Distribution) -> bool {
+fn lacks_oauth_token(api: &VendorApi, v2: &DistributionApi) -> bool {
     v2.has_login() && !api.has_login()
 }
 
@@ -244,10 +254,10 @@ fn is_refused(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
-fn union(mut one: Listing<String>, other: Listing<String>) -> Listing<String> {
+fn union(mut one: RawListing<String>, other: RawListing<String>) -> RawListing<String> {
     let known: HashSet<String> = one.items.iter().cloned().collect();
     one.items.extend(other.items.into_iter().filter(|name| !known.contains(name)));
-    Listing { items: one.items, truncated: one.truncated.or(other.truncated) }
+    RawListing { items: one.items, truncated: one.truncated.or(other.truncated) }
 }
 
 fn advice(why: &Error) -> String {

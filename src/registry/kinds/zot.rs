@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::super::distribution::{Distribution, TokenScope};
-use super::super::listing::{Directory, Walk};
-use super::super::{Error, Listing, Result, Tag};
-use super::{Signals, Told, tagged};
+use super::super::distribution::{DistributionApi, TokenScope};
+use super::super::listing::{ListingTarget, ListingWalk};
+use super::super::{Error, ListedTag, RawListing, Result};
+use super::{ChangeSignals, ListedDigest, tagged};
 
 /// Path below `/v2/`.
 const SEARCH: &str = "_zot/ext/search";
@@ -23,24 +23,24 @@ const PAGE: usize = 500;
 
 /// Response to one query.
 #[derive(Deserialize)]
-struct Answered<T> {
+struct ZotSearchResponse<T> {
     /// By the name of the query.
-    data: Option<HashMap<String, Option<Page<T>>>>,
+    data: Option<HashMap<String, Option<ZotResultPage<T>>>>,
     errors: Option<Vec<Value>>,
 }
 
 /// A page of query results.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Page<T> {
-    page: Count,
+struct ZotResultPage<T> {
+    page: ZotPageCount,
     results: Vec<T>,
 }
 
 /// Page description of a result.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Count {
+struct ZotPageCount {
     /// Number of entries on all pages.
     total_count: usize,
 }
@@ -48,7 +48,7 @@ struct Count {
 /// A repository in zot's search.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Repository {
+struct ZotRepository {
     name: String,
     /// When its newest image was pushed.
     last_updated: Option<String>,
@@ -57,56 +57,56 @@ struct Repository {
 /// An image in zot's search: a tag and its manifest or index.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Image {
+struct ZotImage {
     tag: String,
     digest: Option<String>,
     /// Bytes, as a string.
     size: Option<String>,
-    manifests: Option<Vec<Manifest>>,
+    manifests: Option<Vec<ZotManifest>>,
 }
 
 /// One manifest of an image.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Manifest {
+struct ZotManifest {
     digest: Option<String>,
     config_digest: Option<String>,
 }
 
-impl Image {
+impl ZotImage {
     /// Converts the entry; the config is known only if the image is no index.
-    fn told(self) -> Option<Told> {
+    fn told(self) -> Option<ListedDigest> {
         let digest = self.digest?;
         let config = match self.manifests.as_deref() {
             Some([one]) if one.digest.as_ref() == Some(&digest) => one.config_digest.clone(),
             _ => None,
         };
-        Some(Told { digest, config, size: self.size.and_then(|size| size.parse().ok()) })
+        Some(ListedDigest { digest, config, size: self.size.and_then(|size| size.parse().ok()) })
     }
 }
 
 /// A GraphQL query.
-struct Question<'a> {
+struct ZotQuery<'a> {
     name: &'static str,
     /// Arguments before the page's; empty, or with a trailing comma. Consists of checked names.
     arguments: String,
     fields: &'static str,
-    directory: Directory<'a>,
+    directory: ListingTarget<'a>,
 }
 
 /// All repositories that this account may see. `is_absent` remembers that there is no search extension.
 pub(super) async fn repositories(
-    distribution: &Distribution,
+    distribution: &DistributionApi,
     is_absent: &AtomicBool,
-    signals: &Signals,
-) -> Result<Listing<String>> {
-    let question = Question {
+    signals: &ChangeSignals,
+) -> Result<RawListing<String>> {
+    let question = ZotQuery {
         name: "RepoListWithNewestImage",
         arguments: String::new(),
         fields: "Name,LastUpdated",
-        directory: Directory::Catalog,
+        directory: ListingTarget::Catalog,
     };
-    let name = |repository: Repository| {
+    let name = |repository: ZotRepository| {
         signals.note(&repository.name, repository.last_updated);
         repository.name
     };
@@ -118,20 +118,20 @@ pub(super) async fn repositories(
 
 /// The tags of a repository with their digests.
 pub(super) async fn tags(
-    distribution: &Distribution,
+    distribution: &DistributionApi,
     is_absent: &AtomicBool,
     repository: &str,
-) -> Result<Listing<Tag>> {
-    let question = Question {
+) -> Result<RawListing<ListedTag>> {
+    let question = ZotQuery {
         name: "ImageList",
         arguments: format!("repo:\"{repository}\","),
         // Old versions list the children of an index in its place. They do not know the last fields, so they reject the
         // query.
         fields: "Tag,Digest,Size,Manifests{Digest,ConfigDigest}",
-        directory: Directory::Tags(repository),
+        directory: ListingTarget::Tags(repository),
     };
     let mut told = HashMap::new();
-    let name = |image: Image| {
+    let name = |image: ZotImage| {
         let name = image.tag.clone();
         told.extend(image.told().map(|image| (name.clone(), image)));
         name
@@ -144,12 +144,12 @@ pub(super) async fn tags(
 
 /// All pages of a query. `None`: the search extension does not answer it.
 async fn list<T: DeserializeOwned>(
-    distribution: &Distribution,
+    distribution: &DistributionApi,
     is_absent: &AtomicBool,
-    question: &Question<'_>,
+    question: &ZotQuery<'_>,
     mut name: impl FnMut(T) -> String,
-) -> Result<Option<Listing<String>>> {
-    let mut walk = Walk::new(distribution.transport().limits().pages);
+) -> Result<Option<RawListing<String>>> {
+    let mut walk = ListingWalk::new(distribution.transport().limits().pages);
     let (mut offset, mut before) = (0, Vec::new());
     loop {
         let Some(page) = ask(distribution, is_absent, question, offset).await? else {
@@ -171,15 +171,15 @@ async fn list<T: DeserializeOwned>(
 
 /// One page. `None`: the search extension is off, or reports an error.
 async fn ask<T: DeserializeOwned>(
-    distribution: &Distribution,
+    distribution: &DistributionApi,
     is_absent: &AtomicBool,
-    question: &Question<'_>,
+    question: &ZotQuery<'_>,
     offset: usize,
-) -> Result<Option<Page<T>>> {
+) -> Result<Option<ZotResultPage<T>>> {
     if is_absent.load(Ordering::Relaxed) {
         return Ok(None);
     }
-    let Question { name, arguments, fields, directory } = question;
+    let ZotQuery { name, arguments, fields, directory } = question;
     let query = format!(
         "{{{name}({arguments}requestedPage:{{limit:{PAGE},offset:{offset},sortBy:ALPHABETIC_ASC}}){{Page{{TotalCount}},Results{{{fields}}}}}}}"
     );
@@ -193,7 +193,7 @@ async fn ask<T: DeserializeOwned>(
     if !answer.status.is_success() {
         return Err(distribution.refusal(&answer, &what));
     }
-    let answered: Answered<T> = serde_json::from_slice(&answer.body)
+    let answered: ZotSearchResponse<T> = serde_json::from_slice(&answer.body)
         .map_err(|why| Error::Malformed(format!("{} answers {what} with something else ({why})", answer.host)))?;
     if answered.errors.is_some_and(|errors| !errors.is_empty()) {
         return Ok(None);

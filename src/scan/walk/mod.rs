@@ -21,7 +21,7 @@ use crate::catalog::{
     ContentProblem, ContentSummary, FoundTag, HintId, ImageId, RepositoryState, ScanTrigger, Standing, StoredTag,
     TagCounts, diff,
 };
-use crate::registry::{Error, SourceListing, Tag};
+use crate::registry::{Error, ListedTag, SourceListing};
 use crate::store::{self, ScanStep};
 use take::Unseen;
 
@@ -120,7 +120,7 @@ enum Event {
 }
 
 struct Listed {
-    listing: SourceListing<Tag>,
+    listing: SourceListing<ListedTag>,
     stored: Vec<StoredTag>,
     /// What the store knows of the listing's digests that differ from the stored ones.
     standings: HashMap<String, Standing>,
@@ -128,7 +128,7 @@ struct Listed {
 
 struct ToRead {
     repository: Arc<str>,
-    tag: Tag,
+    tag: ListedTag,
     stored: Option<StoredTag>,
     standing: Option<Standing>,
 }

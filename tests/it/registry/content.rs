@@ -1,7 +1,7 @@
 //! Digests, manifests and configs.
 
 use serde_json::json;
-use silo::registry::{DEEP_INDEX, Fetched};
+use silo::registry::{DEEP_INDEX, FetchedContent};
 
 use super::{assert_fails, open};
 use crate::support::fake_registry::{
@@ -73,7 +73,7 @@ async fn an_image_is_two_requests() {
         let source = open(&registry);
         source.ping().await.unwrap();
         registry.clear_log();
-        let Fetched::Image(configs) = source.fetch("a", &digest).await.unwrap() else { panic!("no image") };
+        let FetchedContent::Image(configs) = source.fetch("a", &digest).await.unwrap() else { panic!("no image") };
         assert_eq!(registry.count(Seen::is_any), 2);
         assert_eq!((configs.len(), configs[0].platform.as_str()), (1, "linux/amd64"));
         let labels: Vec<_> = configs[0].labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -90,7 +90,7 @@ async fn a_look_at_a_new_tag_saves_asking_for_its_manifest() {
     registry.clear_log();
     let look = source.look("a", "1").await.unwrap().unwrap();
     assert_eq!(look.digest, digest);
-    let Fetched::Image(configs) = source.fetch_with("a", &digest, look.manifest).await.unwrap() else {
+    let FetchedContent::Image(configs) = source.fetch_with("a", &digest, look.manifest).await.unwrap() else {
         panic!("no image")
     };
     assert_eq!(configs[0].labels["x"], "y");
@@ -113,7 +113,7 @@ async fn a_look_that_brings_other_bytes_than_it_names_is_not_believed() {
     registry.clear_faults();
     let foreign = Some("{}".into());
     assert!(
-        matches!(source.fetch_with("a", &digest, foreign).await, Ok(Fetched::Image(_))),
+        matches!(source.fetch_with("a", &digest, foreign).await, Ok(FetchedContent::Image(_))),
         "nor is what is handed in"
     );
 }
@@ -145,7 +145,7 @@ async fn an_index_gives_each_distinct_config_once() {
     let source = open(&registry);
     source.ping().await.unwrap();
     registry.clear_log();
-    let Fetched::Image(configs) = source.fetch("a", &digest).await.unwrap() else { panic!("no image") };
+    let FetchedContent::Image(configs) = source.fetch("a", &digest).await.unwrap() else { panic!("no image") };
     let found: Vec<_> = configs.iter().map(|c| (c.labels["for"].as_str(), c.platform.as_str())).collect();
     assert_eq!(found, [("amd", "linux/amd64"), ("arm", "linux/arm64")]);
     assert_eq!((registry.count(Seen::is_manifest), registry.count(Seen::is_blob)), (4, 2));
@@ -158,7 +158,7 @@ async fn an_index_is_bounded() {
     let mut children = vec![child(&empty, "")];
     children.extend((0..40).map(|i| child(&registry.add(&Image::new().label("i", i.to_string())), "")));
     let digest = registry.push_index("a", "1", &children);
-    let Fetched::Image(configs) = open(&registry).fetch("a", &digest).await.unwrap() else { panic!("no image") };
+    let FetchedContent::Image(configs) = open(&registry).fetch("a", &digest).await.unwrap() else { panic!("no image") };
     assert_eq!(configs.len(), 31, "32 manifests, the empty index among them");
 }
 
@@ -176,12 +176,14 @@ async fn indexes_in_an_index_are_followed_to_a_depth() {
         })
         .collect();
     let digest = registry.push_index("a", "1", &inner);
-    let Fetched::Image(configs) = open(&registry).fetch("a", &digest).await.unwrap() else { panic!("no image") };
+    let FetchedContent::Image(configs) = open(&registry).fetch("a", &digest).await.unwrap() else { panic!("no image") };
     let found: Vec<_> = configs.iter().map(|c| (c.labels["for"].as_str(), c.platform.as_str())).collect();
     assert_eq!(found, [("amd", "linux/amd64"), ("arm", "linux/arm64")], "the outer index names the platforms");
     // Seven nested indexes: the innermost image is too deep.
     let deep = (0..7).fold(amd, |inner, _| registry.push_index("a", "deep", &[child(&inner, "")]));
-    assert!(matches!(open(&registry).fetch("a", &deep).await.unwrap(), Fetched::Other(kind) if kind == DEEP_INDEX));
+    assert!(
+        matches!(open(&registry).fetch("a", &deep).await.unwrap(), FetchedContent::Other(kind) if kind == DEEP_INDEX)
+    );
 }
 
 #[tokio::test]
@@ -199,15 +201,15 @@ async fn an_image_is_told_by_what_its_config_holds() {
         open(&registry).fetch("a", &manifest).await.unwrap()
     };
     for kind in [Some("application/octet-stream"), Some("application/json"), Some("text/html"), Some(""), None] {
-        let Fetched::Image(configs) = fetch(kind, &image).await else { panic!("{kind:?} is no image") };
+        let FetchedContent::Image(configs) = fetch(kind, &image).await else { panic!("{kind:?} is no image") };
         assert_eq!(configs[0].labels["a"], "b", "{kind:?}");
         for digest in [&other, &no_json] {
-            assert_eq!(fetch(kind, digest).await, Fetched::Other(kind.unwrap_or_default().to_owned()));
+            assert_eq!(fetch(kind, digest).await, FetchedContent::Other(kind.unwrap_or_default().to_owned()));
         }
     }
     registry.clear_log();
     let helm = "application/vnd.cncf.helm.config.v1+json";
-    assert_eq!(fetch(Some(helm), &image).await, Fetched::Other(helm.to_owned()));
+    assert_eq!(fetch(Some(helm), &image).await, FetchedContent::Other(helm.to_owned()));
     assert_eq!(registry.count(Seen::is_blob), 0, "what is certainly no image is not read");
 }
 
@@ -217,7 +219,9 @@ async fn children_that_are_missing_are_passed_over_while_others_are_there() {
     let (here, gone) = (registry.add(&Image::new()), registry.add(&Image::new().label("a", "b")));
     registry.delete_manifest(&gone);
     let digest = registry.push_index("a", "1", &[child(&gone, ""), child(&here, "")]);
-    assert!(matches!(open(&registry).fetch("a", &digest).await, Ok(Fetched::Image(configs)) if configs.len() == 1));
+    assert!(
+        matches!(open(&registry).fetch("a", &digest).await, Ok(FetchedContent::Image(configs)) if configs.len() == 1)
+    );
     let digest = registry.push_index("a", "1", &[child(&gone, "")]);
     assert_fails!(open(&registry).fetch("a", &digest).await, NotFound, gone);
     assert_fails!(open(&registry).fetch("a", &gone).await, NotFound, gone);
@@ -238,11 +242,11 @@ async fn what_is_no_image_is_named() {
         (json!({"schemaVersion": 2, "manifests": []}), OCI_INDEX),
     ] {
         let digest = registry.add_manifest(&manifest);
-        assert_eq!(open(&registry).fetch("a", &digest).await.unwrap(), Fetched::Other(kind.to_owned()));
+        assert_eq!(open(&registry).fetch("a", &digest).await.unwrap(), FetchedContent::Other(kind.to_owned()));
     }
     let artifact = registry.push_artifact("a", "1", "application/vnd.oci.empty.v1+json");
     assert!(
-        matches!(open(&registry).fetch("a", &artifact).await.unwrap(), Fetched::Other(kind) if kind.contains("empty"))
+        matches!(open(&registry).fetch("a", &artifact).await.unwrap(), FetchedContent::Other(kind) if kind.contains("empty"))
     );
 }
 
@@ -251,7 +255,7 @@ async fn a_media_type_may_be_missing_but_not_lie() {
     let registry = FakeRegistry::start().await;
     let config = json!({"mediaType": OCI_CONFIG, "digest": registry.add_blob(b"{}"), "size": 2});
     let plain = registry.add_manifest(&json!({"schemaVersion": 2, "config": config}));
-    let Fetched::Image(configs) = open(&registry).fetch("a", &plain).await.unwrap() else { panic!("no image") };
+    let FetchedContent::Image(configs) = open(&registry).fetch("a", &plain).await.unwrap() else { panic!("no image") };
     assert_eq!((configs[0].platform.as_str(), configs[0].labels.len()), ("", 0));
     for lie in [
         json!({"config": config, "manifests": []}),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
-use silo::registry::{Download, DownloadError, Downloaded, Private, download};
+use silo::registry::{DownloadError, DownloadedFile, FileDownload, PrivateNetworkPolicy, download};
 use tempfile::TempDir;
 use url::Url;
 
@@ -24,7 +24,7 @@ fn digest(bytes: &[u8]) -> String {
 /// A downloader with a new folder and a list of allowed hosts.
 struct Fetching {
     folder: TempDir,
-    private: Private,
+    private: PrivateNetworkPolicy,
     sha256: Option<String>,
     most_bytes: u64,
     silence: Duration,
@@ -39,7 +39,7 @@ impl Fetching {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         Self {
             folder: tempfile::tempdir().unwrap(),
-            private: Private::new(true, &hosts).unwrap(),
+            private: PrivateNetworkPolicy::new(true, &hosts).unwrap(),
             sha256: None,
             most_bytes: 1 << 20,
             silence: Duration::from_secs(20),
@@ -50,12 +50,12 @@ impl Fetching {
         self.folder.path().join("new/scene.tif")
     }
 
-    async fn fetch(&self, url: &str) -> Result<Downloaded, DownloadError> {
+    async fn fetch(&self, url: &str) -> Result<DownloadedFile, DownloadError> {
         let (url, to) = (Url::parse(url).unwrap(), self.to());
         let sha256 = self.sha256.as_deref();
         let (most_bytes, silence, private) = (self.most_bytes, self.silence, &self.private);
         let room = |_| Box::pin(async { Ok(()) }) as BoxFuture<'_, _>;
-        download(&Download { url: &url, to: &to, sha256, most_bytes, silence, private }, &room).await
+        download(&FileDownload { url: &url, to: &to, sha256, most_bytes, silence, private }, &room).await
     }
 
     /// Asserts that a failure left no file, and that its message contains no secret.
@@ -82,7 +82,7 @@ async fn a_file_is_there_as_it_was_sent() {
     server.put("/a/scene.tif?token=hunter2", [Answer::file(&bytes)]);
     let found = Fetching::new();
     let fetched = found.fetch(&server.url("/a/scene.tif?token=hunter2#part")).await.unwrap();
-    assert_eq!(fetched, Downloaded { size: 300_000, sha256: digest(&bytes) });
+    assert_eq!(fetched, DownloadedFile { size: 300_000, sha256: digest(&bytes) });
     assert_eq!(fs::read(found.to()).unwrap(), bytes);
     assert_eq!(fs::read_dir(found.to().parent().unwrap()).unwrap().count(), 1);
     let head = server.seen().concat().to_lowercase();
@@ -92,7 +92,7 @@ async fn a_file_is_there_as_it_was_sent() {
     assert!(head.contains("user-agent: silo/"), "{head}");
 
     server.put("/empty", [Answer::file("")]);
-    assert_eq!(found.fetch(&server.url("/empty")).await.unwrap(), Downloaded { size: 0, sha256: digest(b"") });
+    assert_eq!(found.fetch(&server.url("/empty")).await.unwrap(), DownloadedFile { size: 0, sha256: digest(b"") });
     assert_eq!(fs::read(found.to()).unwrap(), b"", "in place of what was there");
 }
 

@@ -2,7 +2,7 @@
 //! code.
 
 use serde_json::json;
-use silo::registry::{Hosts, Limits, Private, Source};
+use silo::registry::{PrivateNetworkPolicy, RegistryLimits, RegistrySource, RemoteHosts};
 
 use super::{assert_fails, endpoint, limits, open, open_as, open_with};
 use crate::support::app::{TestApp, manifest};
@@ -37,9 +37,10 @@ async fn a_listed_host_may_be_led_to() {
     registry.fault(Seen::is_blob, ALWAYS, Fault::Redirect(format!("http://{ELSEWHERE}/")));
     let refused_by = async |hosts: &[&str], allowed: bool| {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let private = Private::new(allowed, &hosts).unwrap();
+        let private = PrivateNetworkPolicy::new(allowed, &hosts).unwrap();
         // There is no reply; the attempt itself is what counts.
-        let limits = Limits { private, tries: 1, connect_timeout: std::time::Duration::from_millis(50), ..limits() };
+        let limits =
+            RegistryLimits { private, tries: 1, connect_timeout: std::time::Duration::from_millis(50), ..limits() };
         let error = open_with(&registry, &limits).fetch("a", &digest).await.unwrap_err();
         matches!(error, silo::registry::Error::Refused(_))
     };
@@ -53,8 +54,8 @@ async fn a_listed_host_may_be_led_to() {
 #[tokio::test]
 async fn private_addresses_can_be_forbidden_altogether() {
     let registry = FakeRegistry::start().await;
-    let private = Private::new(false, &[]).unwrap();
-    let source = open_with(&registry, &Limits { private, ..limits() });
+    let private = PrivateNetworkPolicy::new(false, &[]).unwrap();
+    let source = open_with(&registry, &RegistryLimits { private, ..limits() });
     assert_fails!(source.ping().await, Refused, "127.0.0.1", "scan.allow_private");
     assert_fails!(source.tags("a").await, Refused, "127.0.0.1", "scan.allow_private");
     let silo = TestApp::with().set("SILO__SCAN__ALLOW_PRIVATE", "false").start().await;
@@ -72,9 +73,9 @@ async fn a_realm_may_be_on_another_port_and_not_at_another_private_host() {
     let front = Front::start(&authority, Clients::Anybody, service.host()).await;
     let realm = |realm: &str| registry.require_bearer_with(realm, &service, Some(("ada", "secret")), json!({}));
     let ping = async || {
-        let tls = silo::registry::Tls { ca: authority.certificate.clone(), ..Default::default() };
-        let endpoint = silo::registry::Endpoint { tls, ..endpoint(&registry.url(), Some(("ada", "secret"))) };
-        Source::open(&endpoint, &limits(), &Hosts::default()).unwrap().ping().await
+        let tls = silo::registry::TlsSettings { ca: authority.certificate.clone(), ..Default::default() };
+        let endpoint = silo::registry::RegistryEndpoint { tls, ..endpoint(&registry.url(), Some(("ada", "secret"))) };
+        RegistrySource::open(&endpoint, &limits(), &RemoteHosts::default()).unwrap().ping().await
     };
     realm(&format!("{}/token", front.url()));
     ping().await.unwrap();

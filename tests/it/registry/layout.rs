@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, Limits, Result, Source, Tls};
+use silo::registry::{
+    FetchedContent, RegistryEndpoint, RegistryLimits, RegistrySource, RemoteHosts, Result, TlsSettings,
+};
 use tempfile::TempDir;
 
 use super::{assert_fails, limits};
@@ -58,21 +60,25 @@ impl Demo {
         fs::write(self.folder().join("index.json"), index.to_string()).unwrap();
     }
 
-    fn open(&self) -> Source {
+    fn open(&self) -> RegistrySource {
         open(&self.folder(), self.root.path()).unwrap()
     }
 }
 
-fn open(folder: &Path, root: &Path) -> Result<Source> {
-    let endpoint = Endpoint {
+fn open(folder: &Path, root: &Path) -> Result<RegistrySource> {
+    let endpoint = RegistryEndpoint {
         kind: RegistryKind::Layout,
         org: String::new(),
         url: folder.to_str().unwrap().to_owned(),
         username: String::new(),
         password: None,
-        tls: Tls::default(),
+        tls: TlsSettings::default(),
     };
-    Source::open(&endpoint, &Limits { layout_roots: vec![root.to_owned()], ..limits() }, &Hosts::default())
+    RegistrySource::open(
+        &endpoint,
+        &RegistryLimits { layout_roots: vec![root.to_owned()], ..limits() },
+        &RemoteHosts::default(),
+    )
 }
 
 const REF: &str = "org.opencontainers.image.ref.name";
@@ -99,7 +105,9 @@ async fn a_layout_is_a_registry_without_host() {
     assert_eq!(source.digest("demo", "4").await.unwrap(), None);
     assert_eq!(source.tags("gone").await.unwrap().items, []);
     for (digest, label) in [(one, "one"), (index, "two")] {
-        let Fetched::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else { panic!("no image") };
+        let FetchedContent::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else {
+            panic!("no image")
+        };
         assert_eq!((configs[0].labels["k"].as_str(), configs[0].platform.as_str()), (label, "linux/amd64"));
     }
     assert_eq!(source.traffic().requests, 0);

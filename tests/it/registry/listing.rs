@@ -1,7 +1,7 @@
 //! Paging of catalogues and tag lists.
 
 use serde_json::json;
-use silo::registry::Limits;
+use silo::registry::RegistryLimits;
 
 use super::{assert_fails, limits, open, open_as, open_with};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen};
@@ -64,7 +64,7 @@ async fn endless_pages_and_circles_are_truncated_and_say_so() {
     let registry = FakeRegistry::start().await;
     fill(&registry, 3);
     registry.fault(Seen::is_catalog, ALWAYS, Fault::EndlessPages);
-    let listing = open_with(&registry, &Limits { pages: 7, ..limits() }).repositories().await.unwrap();
+    let listing = open_with(&registry, &RegistryLimits { pages: 7, ..limits() }).repositories().await.unwrap();
     assert_eq!(listing.items.len(), 7);
     assert!(listing.truncated.unwrap().contains("7 pages"));
     registry.clear_faults();

@@ -17,13 +17,15 @@ mod transport;
 use std::time::Duration;
 
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Hosts, Limits, Private, Source, Tls};
+use silo::registry::{
+    PrivateNetworkPolicy, RegistryEndpoint, RegistryLimits, RegistrySource, RemoteHosts, TlsSettings,
+};
 
 use crate::support::fake_registry::FakeRegistry;
 
 /// Generous limits for a busy machine; tests of limits set their own.
-fn limits() -> Limits {
-    Limits {
+fn limits() -> RegistryLimits {
+    RegistryLimits {
         concurrency: 4,
         connect_timeout: Duration::from_secs(20),
         request_timeout: Duration::from_secs(20),
@@ -32,31 +34,32 @@ fn limits() -> Limits {
         pages: 20,
         pull_reserve: 0,
         layout_roots: Vec::new(),
-        private: Private::default(),
+        private: PrivateNetworkPolicy::default(),
     }
 }
 
-fn endpoint(url: &str, login: Option<(&str, &str)>) -> Endpoint {
-    Endpoint {
+fn endpoint(url: &str, login: Option<(&str, &str)>) -> RegistryEndpoint {
+    RegistryEndpoint {
         kind: RegistryKind::Distribution,
         org: String::new(),
         url: url.to_owned(),
         username: login.map(|(name, _)| name.to_owned()).unwrap_or_default(),
         password: login.map(|(_, password)| password.into()),
-        tls: Tls::default(),
+        tls: TlsSettings::default(),
     }
 }
 
-fn open(registry: &FakeRegistry) -> Source {
-    Source::open(&endpoint(&registry.url(), None), &limits(), &Hosts::default()).unwrap()
+fn open(registry: &FakeRegistry) -> RegistrySource {
+    RegistrySource::open(&endpoint(&registry.url(), None), &limits(), &RemoteHosts::default()).unwrap()
 }
 
-fn open_as(registry: &FakeRegistry, username: &str, password: &str) -> Source {
-    Source::open(&endpoint(&registry.url(), Some((username, password))), &limits(), &Hosts::default()).unwrap()
+fn open_as(registry: &FakeRegistry, username: &str, password: &str) -> RegistrySource {
+    RegistrySource::open(&endpoint(&registry.url(), Some((username, password))), &limits(), &RemoteHosts::default())
+        .unwrap()
 }
 
-fn open_with(registry: &FakeRegistry, limits: &Limits) -> Source {
-    Source::open(&endpoint(&registry.url(), None), limits, &Hosts::default()).unwrap()
+fn open_with(registry: &FakeRegistry, limits: &RegistryLimits) -> RegistrySource {
+    RegistrySource::open(&endpoint(&registry.url(), None), limits, &RemoteHosts::default()).unwrap()
 }
 
 /// Asserts the variant of an error, and that its message contains all of these.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Error, Hosts, Limits, Source};
+use silo::registry::{Error, RegistryEndpoint, RegistryLimits, RegistrySource, RemoteHosts};
 use tokio::sync::Notify;
 
 use super::{assert_fails, endpoint, limits};
@@ -18,16 +18,16 @@ use crate::support::kinds::{docker_hub, ghcr};
 /// After this many failures in a row, a host gets no more requests for a while.
 const MOST_FAILURES: usize = 8;
 
-fn open(registry: &FakeRegistry, hosts: &Hosts) -> Source {
+fn open(registry: &FakeRegistry, hosts: &RemoteHosts) -> RegistrySource {
     open_with(registry, hosts, &limits())
 }
 
-fn open_with(registry: &FakeRegistry, hosts: &Hosts, limits: &Limits) -> Source {
-    Source::open(&endpoint(&registry.url(), None), limits, hosts).unwrap()
+fn open_with(registry: &FakeRegistry, hosts: &RemoteHosts, limits: &RegistryLimits) -> RegistrySource {
+    RegistrySource::open(&endpoint(&registry.url(), None), limits, hosts).unwrap()
 }
 
 /// A registry whose circuit breaker is open, and the client that opened it.
-async fn gone(hosts: &Hosts, limits: &Limits) -> (FakeRegistry, Source) {
+async fn gone(hosts: &RemoteHosts, limits: &RegistryLimits) -> (FakeRegistry, RegistrySource) {
     let registry = FakeRegistry::start().await;
     registry.fault(Seen::is_any, ALWAYS, Fault::Status(502));
     let source = open_with(&registry, hosts, limits);
@@ -38,15 +38,15 @@ async fn gone(hosts: &Hosts, limits: &Limits) -> (FakeRegistry, Source) {
 }
 
 /// One try, with almost no wait after it.
-fn once() -> Limits {
-    Limits { tries: 1, longest_wait: Duration::from_millis(50), ..limits() }
+fn once() -> RegistryLimits {
+    RegistryLimits { tries: 1, longest_wait: Duration::from_millis(50), ..limits() }
 }
 
 #[tokio::test]
 async fn two_sources_share_what_one_host_gets() {
-    let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
+    let (registry, hosts) = (FakeRegistry::start().await, RemoteHosts::default());
     registry.push("a", "1", &Image::new());
-    let limits = Limits { concurrency: 3, ..limits() };
+    let limits = RegistryLimits { concurrency: 3, ..limits() };
     let sources = [open_with(&registry, &hosts, &limits), open_with(&registry, &hosts, &limits)];
     for source in &sources {
         source.ping().await.unwrap();
@@ -67,8 +67,10 @@ async fn two_sources_share_what_one_host_gets() {
 async fn a_harbor_gets_few_at_a_time() {
     let registry = FakeRegistry::start().await;
     registry.push("p/a", "1", &Image::new());
-    let endpoint = Endpoint { kind: RegistryKind::Harbor, ..endpoint(&registry.url(), None) };
-    let source = Source::open(&endpoint, &Limits { concurrency: 20, ..limits() }, &Hosts::default()).unwrap();
+    let endpoint = RegistryEndpoint { kind: RegistryKind::Harbor, ..endpoint(&registry.url(), None) };
+    let source =
+        RegistrySource::open(&endpoint, &RegistryLimits { concurrency: 20, ..limits() }, &RemoteHosts::default())
+            .unwrap();
     let gate = Arc::new(Notify::new());
     source.digest("p/a", "1").await.unwrap();
     registry.fault(Seen::is_head, 4, Fault::Hold(Arc::clone(&gate)));
@@ -83,7 +85,7 @@ async fn a_harbor_gets_few_at_a_time() {
 
 #[tokio::test]
 async fn what_a_host_asks_of_one_it_asks_of_all() {
-    let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
+    let (registry, hosts) = (FakeRegistry::start().await, RemoteHosts::default());
     registry.push("a", "1", &Image::new());
     let [one, other] = [open(&registry, &hosts), open(&registry, &hosts)];
     other.ping().await.unwrap();
@@ -99,12 +101,12 @@ async fn what_a_host_asks_of_one_it_asks_of_all() {
 
 #[tokio::test]
 async fn time_spent_waiting_for_a_host_is_told() {
-    let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
+    let (registry, hosts) = (FakeRegistry::start().await, RemoteHosts::default());
     let [one, other] = [open(&registry, &hosts), open(&registry, &hosts)];
     registry.fault(Seen::is_ping, 1, Fault::StatusWith(429, "retry-after", "1".into()));
     one.ping().await.unwrap();
     assert!(one.traffic().throttled >= Duration::from_millis(900), "{:?}", one.traffic());
-    assert_eq!(other.traffic(), silo::registry::Traffic::default());
+    assert_eq!(other.traffic(), silo::registry::RegistryTraffic::default());
 }
 
 #[tokio::test]
@@ -119,7 +121,7 @@ async fn odd_waits_have_a_floor_and_a_ceiling() {
     let short = [Some("0"), Some("Sun, 06 Nov 1994 08:49:37 GMT"), None].map(async |header| {
         let registry = FakeRegistry::start().await;
         registry.fault(Seen::is_ping, 1, odd(header));
-        let source = open(&registry, &Hosts::default());
+        let source = open(&registry, &RemoteHosts::default());
         source.ping().await.unwrap();
         assert!(source.traffic().throttled >= Duration::from_millis(900), "{header:?}: {:?}", source.traffic());
         assert_eq!(registry.log().len(), 2);
@@ -128,7 +130,7 @@ async fn odd_waits_have_a_floor_and_a_ceiling() {
     for header in ["99999999999999999999999999", "4294967296", "Fri, 01 Jan 2100 00:00:00 GMT"] {
         let registry = FakeRegistry::start().await;
         registry.fault(Seen::is_ping, 1, odd(Some(header)));
-        let source = open(&registry, &Hosts::default());
+        let source = open(&registry, &RemoteHosts::default());
         assert_fails!(source.ping().await, Throttled, "86400 s");
         assert_fails!(source.ping().await, Throttled, "24 h");
         assert_eq!(registry.log().len(), 1, "{header}");
@@ -136,13 +138,13 @@ async fn odd_waits_have_a_floor_and_a_ceiling() {
     for header in ["soon", "-5", ""] {
         let registry = FakeRegistry::start().await;
         registry.fault(Seen::is_ping, 1, odd(Some(header)));
-        open(&registry, &Hosts::default()).ping().await.unwrap();
+        open(&registry, &RemoteHosts::default()).ping().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_host_that_does_not_answer_is_left_alone_by_all() {
-    let hosts = Hosts::default();
+    let hosts = RemoteHosts::default();
     let (registry, source) = gone(&hosts, &once()).await;
     let other = open(&registry, &hosts);
     registry.clear_log();
@@ -166,7 +168,7 @@ async fn a_host_that_does_not_answer_is_left_alone_by_all() {
 
 #[tokio::test]
 async fn one_answer_among_failures_is_enough() {
-    let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
+    let (registry, hosts) = (FakeRegistry::start().await, RemoteHosts::default());
     let source = open_with(&registry, &hosts, &once());
     for _ in 0..3 {
         registry.fault(Seen::is_any, MOST_FAILURES - 1, Fault::Drop);
@@ -185,7 +187,7 @@ async fn one_answer_among_failures_is_enough() {
 
 #[tokio::test]
 async fn a_killed_scan_gives_back_its_permits_and_its_trial() {
-    let hosts = Hosts::default();
+    let hosts = RemoteHosts::default();
     let (registry, _) = gone(&hosts, &once()).await;
     let killed = open_with(&registry, &hosts, &once());
     killed.insist();
@@ -211,9 +213,11 @@ async fn a_killed_scan_gives_back_its_permits_and_its_trial() {
 
 #[tokio::test]
 async fn a_wrong_password_stops_its_registry_and_not_its_host() {
-    let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
+    let (registry, hosts) = (FakeRegistry::start().await, RemoteHosts::default());
     registry.require_basic("ada", "secret");
-    let open = |password| Source::open(&endpoint(&registry.url(), Some(("ada", password))), &limits(), &hosts).unwrap();
+    let open = |password| {
+        RegistrySource::open(&endpoint(&registry.url(), Some(("ada", password))), &limits(), &hosts).unwrap()
+    };
     let (wrong, right) = (open("hunter2"), open("secret"));
     assert_fails!(wrong.ping().await, WrongPassword, registry.host());
     right.ping().await.unwrap();
@@ -270,13 +274,16 @@ impl Counting {
         (self.registry.count(|seen| seen.is_manifest() && !seen.is_head()), self.registry.count(Seen::is_head))
     }
 
-    fn open(&self, hosts: &Hosts, percent: u32) -> Source {
-        let form =
-            Endpoint { kind: RegistryKind::DockerHub, org: "geo".into(), ..endpoint(&self.registry.url(), None) };
-        Source::open(&form, &Limits { pull_reserve: percent, ..limits() }, hosts).unwrap()
+    fn open(&self, hosts: &RemoteHosts, percent: u32) -> RegistrySource {
+        let form = RegistryEndpoint {
+            kind: RegistryKind::DockerHub,
+            org: "geo".into(),
+            ..endpoint(&self.registry.url(), None)
+        };
+        RegistrySource::open(&form, &RegistryLimits { pull_reserve: percent, ..limits() }, hosts).unwrap()
     }
 
-    async fn digests(&self, source: &Source) -> Vec<String> {
+    async fn digests(&self, source: &RegistrySource) -> Vec<String> {
         let tags = source.tags("geo/ice-1.0.0-seed").await.unwrap();
         tags.items.into_iter().filter_map(|tag| tag.digest).collect()
     }
@@ -284,7 +291,7 @@ impl Counting {
 
 #[tokio::test]
 async fn pulls_end_before_those_that_are_left_to_others() {
-    let (hub, hosts) = (Counting::start(10, 7).await, Hosts::default());
+    let (hub, hosts) = (Counting::start(10, 7).await, RemoteHosts::default());
     let source = hub.open(&hosts, 20); // 4 of 20
     let digests = hub.digests(&source).await;
     let mut outcomes = Vec::new();
@@ -307,7 +314,7 @@ async fn pulls_end_before_those_that_are_left_to_others() {
 
 #[tokio::test]
 async fn pulls_at_once_keep_the_reserve_too() {
-    let (hub, hosts) = (Counting::start(10, 9).await, Hosts::default());
+    let (hub, hosts) = (Counting::start(10, 9).await, RemoteHosts::default());
     let source = hub.open(&hosts, 10); // 2 of 20
     let digests = hub.digests(&source).await;
     source.fetch("geo/ice-1.0.0-seed", &digests[0]).await.unwrap();
@@ -320,7 +327,7 @@ async fn pulls_at_once_keep_the_reserve_too() {
 
 #[tokio::test]
 async fn without_a_reserve_they_are_used_up() {
-    let (hub, hosts) = (Counting::start(3, 2).await, Hosts::default());
+    let (hub, hosts) = (Counting::start(3, 2).await, RemoteHosts::default());
     let source = hub.open(&hosts, 0);
     for (number, digest) in hub.digests(&source).await.iter().enumerate() {
         let outcome = source.fetch("geo/ice-1.0.0-seed", digest).await;
@@ -386,13 +393,14 @@ async fn pages_of_github_that_have_not_changed_do_not_count() {
     ghcr::serve(&registry, &[], 2);
     let counted = Arc::new(AtomicU64::new(0));
     name_pages(&registry, &counted);
-    let hosts = Hosts::default();
-    let open = |hosts: &Hosts| {
+    let hosts = RemoteHosts::default();
+    let open = |hosts: &RemoteHosts| {
         let login = Some(("ada", ghcr::TOKEN));
-        let form = Endpoint { kind: RegistryKind::Ghcr, org: "polar".into(), ..endpoint(&registry.url(), login) };
-        Source::open(&form, &limits(), hosts).unwrap()
+        let form =
+            RegistryEndpoint { kind: RegistryKind::Ghcr, org: "polar".into(), ..endpoint(&registry.url(), login) };
+        RegistrySource::open(&form, &limits(), hosts).unwrap()
     };
-    let list = async |source: Source| {
+    let list = async |source: RegistrySource| {
         registry.clear_log();
         let before = counted.load(Ordering::SeqCst);
         let repositories = source.repositories().await.unwrap().items;
@@ -419,26 +427,26 @@ async fn pages_of_github_that_have_not_changed_do_not_count() {
     );
     let (_, _, cost) = list(open(&hosts)).await;
     assert_eq!(cost, 0);
-    let (_, _, cost) = list(open(&Hosts::default())).await;
+    let (_, _, cost) = list(open(&RemoteHosts::default())).await;
     assert_eq!((cost, conditional()), (6, 0), "another process knows nothing");
 }
 
 #[tokio::test]
 async fn a_full_last_page_of_github_is_asked_for_anew() {
-    let (registry, hosts) = (FakeRegistry::start().await, Hosts::default());
+    let (registry, hosts) = (FakeRegistry::start().await, RemoteHosts::default());
     // With the untagged version they are a hundred.
     for number in 0..99 {
         registry.push("polar/a-seed", &number.to_string(), &Image::new().label("is", number.to_string()));
     }
     ghcr::serve(&registry, &[], 100);
     name_pages(&registry, &Arc::default());
-    let form = Endpoint {
+    let form = RegistryEndpoint {
         kind: RegistryKind::Ghcr,
         org: "polar".into(),
         ..endpoint(&registry.url(), Some(("ada", ghcr::TOKEN)))
     };
     for _ in 0..2 {
-        let source = Source::open(&form, &limits(), &hosts).unwrap();
+        let source = RegistrySource::open(&form, &limits(), &hosts).unwrap();
         source.repositories().await.unwrap();
         assert_eq!(source.tags("polar/a-seed").await.unwrap().items.len(), 99);
     }

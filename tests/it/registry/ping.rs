@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, Stream};
 use serde_json::json;
-use silo::registry::{Hosts, Limits, Source};
+use silo::registry::{RegistryLimits, RegistrySource, RemoteHosts};
 
 use super::{assert_fails, endpoint, limits, open, open_as, open_with};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Seen};
@@ -54,9 +54,12 @@ async fn what_is_no_registry_is_told() {
 #[tokio::test]
 async fn a_registry_below_a_path_is_asked_there() {
     let registry = FakeRegistry::start().await;
-    let source =
-        Source::open(&endpoint(&format!("{}/api/docker/key/v2/", registry.url()), None), &limits(), &Hosts::default())
-            .unwrap();
+    let source = RegistrySource::open(
+        &endpoint(&format!("{}/api/docker/key/v2/", registry.url()), None),
+        &limits(),
+        &RemoteHosts::default(),
+    )
+    .unwrap();
     assert_fails!(source.ping().await, NotFound, "/api/docker/key/v2/");
     assert_eq!(registry.log()[0].path, "/api/docker/key/v2/");
     assert_eq!(source.host(), registry.host());
@@ -65,7 +68,8 @@ async fn a_registry_below_a_path_is_asked_there() {
 #[tokio::test]
 async fn nobody_at_home() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let source = Source::open(&endpoint(&format!("http://{free}"), None), &limits(), &Hosts::default()).unwrap();
+    let source =
+        RegistrySource::open(&endpoint(&format!("http://{free}"), None), &limits(), &RemoteHosts::default()).unwrap();
     assert_fails!(source.ping().await, Unreachable, free.to_string(), "refused");
     assert_eq!(source.traffic().requests, 3, "tried as often as the limits say");
 }
@@ -74,7 +78,7 @@ async fn nobody_at_home() {
 async fn a_registry_that_hangs_ends_at_the_time_out_and_is_not_asked_again() {
     let registry = FakeRegistry::start().await;
     registry.fault(Seen::is_ping, ALWAYS, Fault::Hang);
-    let source = open_with(&registry, &Limits { request_timeout: Duration::from_secs(1), ..limits() });
+    let source = open_with(&registry, &RegistryLimits { request_timeout: Duration::from_secs(1), ..limits() });
     assert_fails!(source.ping().await, Timeout, registry.host(), "1 s");
     assert_eq!(registry.count(Seen::is_ping), 1);
 }
@@ -82,7 +86,7 @@ async fn a_registry_that_hangs_ends_at_the_time_out_and_is_not_asked_again() {
 #[tokio::test]
 async fn plain_http_is_no_tls_and_is_not_fallen_back_to() {
     let registry = FakeRegistry::start().await;
-    let source = Source::open(&endpoint(&registry.host(), None), &limits(), &Hosts::default()).unwrap();
+    let source = RegistrySource::open(&endpoint(&registry.host(), None), &limits(), &RemoteHosts::default()).unwrap();
     assert_fails!(source.ping().await, Tls, registry.host(), "write http://");
     assert_eq!(registry.count(Seen::is_any), 0);
 }
@@ -106,7 +110,7 @@ async fn a_certificate_that_nobody_signed_is_not_trusted() {
             }
         }
     });
-    let source = Source::open(&endpoint(&host, None), &limits(), &Hosts::default()).unwrap();
+    let source = RegistrySource::open(&endpoint(&host, None), &limits(), &RemoteHosts::default()).unwrap();
     assert_fails!(source.ping().await, Tls, host, "certificate", "CA certificates");
 }
 
@@ -114,7 +118,7 @@ async fn a_certificate_that_nobody_signed_is_not_trusted() {
 async fn addresses_of_metadata_services_are_never_dialled() {
     for url in ["http://169.254.169.254", "http://[fd00:ec2::254]", "http://0.0.0.0:5000", "http://[::ffff:a9fe:a9fe]"]
     {
-        let source = Source::open(&endpoint(url, None), &limits(), &Hosts::default()).unwrap();
+        let source = RegistrySource::open(&endpoint(url, None), &limits(), &RemoteHosts::default()).unwrap();
         assert_fails!(source.ping().await, Refused, "never used for registries");
         assert_eq!(source.traffic().requests, 0);
     }
@@ -123,7 +127,7 @@ async fn addresses_of_metadata_services_are_never_dialled() {
 #[tokio::test]
 async fn addresses_that_hold_more_than_an_address_are_refused() {
     for url in ["https://ada:hunter2@r.example.org", "r.example.org?password=hunter2", "r.example.org/#hunter2"] {
-        let error = Source::open(&endpoint(url, None), &limits(), &Hosts::default()).err().expect(url);
+        let error = RegistrySource::open(&endpoint(url, None), &limits(), &RemoteHosts::default()).err().expect(url);
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert_fails!(Err::<(), _>(error), Refused, "username and password fields");
     }

@@ -3,23 +3,28 @@
 use secrecy::SecretString;
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, Source, Tls, fingerprints};
+use silo::registry::{FetchedContent, RegistryEndpoint, RegistrySource, RemoteHosts, TlsSettings, fingerprints};
 
 use super::{assert_fails, endpoint, limits};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Own, Seen};
 use crate::support::tls::{Authority, Clients, Front, Signed};
 
-fn open(front: &Front, login: Option<(&str, &str)>, tls: Tls) -> Source {
-    Source::open(&Endpoint { tls, ..endpoint(&front.url(), login) }, &limits(), &Hosts::default()).unwrap()
+fn open(front: &Front, login: Option<(&str, &str)>, tls: TlsSettings) -> RegistrySource {
+    RegistrySource::open(&RegistryEndpoint { tls, ..endpoint(&front.url(), login) }, &limits(), &RemoteHosts::default())
+        .unwrap()
 }
 
-fn trusting(authority: &Authority) -> Tls {
-    Tls { ca: authority.certificate.clone(), ..Tls::default() }
+fn trusting(authority: &Authority) -> TlsSettings {
+    TlsSettings { ca: authority.certificate.clone(), ..TlsSettings::default() }
 }
 
 /// Settings that trust one CA, and use a client certificate.
-fn showing(authority: &Authority, client: &Signed) -> Tls {
-    Tls { certificate: client.certificate.clone(), key: Some(client.key.as_str().into()), ..trusting(authority) }
+fn showing(authority: &Authority, client: &Signed) -> TlsSettings {
+    TlsSettings {
+        certificate: client.certificate.clone(),
+        key: Some(client.key.as_str().into()),
+        ..trusting(authority)
+    }
 }
 
 #[tokio::test]
@@ -30,11 +35,11 @@ async fn an_authority_is_trusted_for_its_registry_and_what_it_leads_to() {
     store.push("a", "1", &Image::new().label("k", "v"));
     let front = Front::start(&ours, Clients::Anybody, registry.host()).await;
     let beside = Front::start(&ours, Clients::Anybody, store.host()).await;
-    for tls in [Tls::default(), trusting(&theirs)] {
-        assert_fails!(open(&front, None, tls).ping().await, Tls, front.host(), "certificate", "(ca)");
+    for tls in [TlsSettings::default(), trusting(&theirs)] {
+        assert_fails!(open(&front, None, tls).ping().await, TlsSettings, front.host(), "certificate", "(ca)");
     }
     assert_eq!(registry.count(Seen::is_any), 0);
-    let both = Tls { ca: format!("{}\n{}", theirs.certificate, ours.certificate), ..Tls::default() };
+    let both = TlsSettings { ca: format!("{}\n{}", theirs.certificate, ours.certificate), ..TlsSettings::default() };
     for tls in [trusting(&ours), both] {
         let source = open(&front, None, tls);
         source.ping().await.unwrap();
@@ -43,11 +48,11 @@ async fn an_authority_is_trusted_for_its_registry_and_what_it_leads_to() {
             1,
             Fault::Redirect(format!("{}/v2/a/blobs/{}", beside.url(), blob(&registry, &digest))),
         );
-        assert!(matches!(source.fetch("a", &digest).await, Ok(Fetched::Image(_))));
+        assert!(matches!(source.fetch("a", &digest).await, Ok(FetchedContent::Image(_))));
     }
     assert_eq!(store.count(Seen::is_blob), 2);
     // Other registries' connections do not use these settings.
-    assert_fails!(open(&beside, None, Tls::default()).ping().await, Tls, beside.host());
+    assert_fails!(open(&beside, None, TlsSettings::default()).ping().await, TlsSettings, beside.host());
 }
 
 fn blob(registry: &FakeRegistry, digest: &str) -> String {
@@ -63,7 +68,13 @@ async fn its_kind_is_found_out_through_it() {
     });
     let front = Front::start(&authority, Clients::Only(&authority), registry.host()).await;
     let detect = async |tls| {
-        Source::detect(&Endpoint { tls, ..endpoint(&front.url(), None) }, &limits(), &Hosts::default()).await.unwrap()
+        RegistrySource::detect(
+            &RegistryEndpoint { tls, ..endpoint(&front.url(), None) },
+            &limits(),
+            &RemoteHosts::default(),
+        )
+        .await
+        .unwrap()
     };
     assert_eq!(detect(showing(&authority, &authority.sign("silo"))).await, RegistryKind::Harbor);
     assert_eq!(detect(trusting(&authority)).await, RegistryKind::Distribution, "it does not answer strangers");
@@ -77,9 +88,14 @@ async fn a_client_certificate_is_shown_to_who_wants_one() {
     registry.push("a", "1", &Image::new());
     let front = Front::start(&servers, Clients::Only(&clients), registry.host()).await;
     let ada = Some(("ada", "secret"));
-    assert_fails!(open(&front, ada, trusting(&servers)).ping().await, Tls, front.host(), "wants a client certificate");
+    assert_fails!(
+        open(&front, ada, trusting(&servers)).ping().await,
+        TlsSettings,
+        front.host(),
+        "wants a client certificate"
+    );
     let stranger = showing(&servers, &servers.sign("silo"));
-    assert_fails!(open(&front, ada, stranger).ping().await, Tls, front.host(), "an authority that it trusts");
+    assert_fails!(open(&front, ada, stranger).ping().await, TlsSettings, front.host(), "an authority that it trusts");
     assert_eq!(registry.count(Seen::is_any), 0, "nothing is said to who is not let in");
     let source = open(&front, ada, showing(&servers, &clients.sign("silo")));
     source.ping().await.unwrap();
@@ -137,9 +153,9 @@ async fn what_is_no_certificate_or_key_is_told() {
     let encrypted = one.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let reject = |ca: &str, certificate: &str, key: &str, part: &str| {
         let key = Some(SecretString::from(key));
-        let tls = Tls { ca: ca.to_owned(), certificate: certificate.to_owned(), key };
-        let endpoint = Endpoint { tls, ..endpoint("https://registry.example.org", None) };
-        match Source::open(&endpoint, &limits(), &Hosts::default()).err() {
+        let tls = TlsSettings { ca: ca.to_owned(), certificate: certificate.to_owned(), key };
+        let endpoint = RegistryEndpoint { tls, ..endpoint("https://registry.example.org", None) };
+        match RegistrySource::open(&endpoint, &limits(), &RemoteHosts::default()).err() {
             Some(silo::registry::Error::Refused(text)) => {
                 assert!(text.contains(part), "{part}: {text}");
                 assert!(one.key.lines().all(|line| line.starts_with('-') || !text.contains(line)), "{text}");
@@ -175,11 +191,11 @@ async fn keys_are_fine_as_openssl_writes_them() {
     for key in ["ec.key", "rsa.key", "ed.key"] {
         openssl(&format!("req -x509 -new -key {key} -subj /CN=silo -days 2 -out certificate"));
         let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
-        let tls = Tls { ca: String::new(), certificate: read("certificate"), key: Some(read(key).into()) };
-        let opened = Source::open(
-            &Endpoint { tls, ..endpoint("https://registry.example.org", None) },
+        let tls = TlsSettings { ca: String::new(), certificate: read("certificate"), key: Some(read(key).into()) };
+        let opened = RegistrySource::open(
+            &RegistryEndpoint { tls, ..endpoint("https://registry.example.org", None) },
             &limits(),
-            &Hosts::default(),
+            &RemoteHosts::default(),
         );
         assert!(opened.is_ok(), "{key}: {:?}", opened.err());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use silo::registry::{Error, Fetched, Limits};
+use silo::registry::{Error, FetchedContent, RegistryLimits};
 use tokio::sync::Notify;
 
 use super::{assert_fails, limits, open, open_as, open_with};
@@ -16,7 +16,7 @@ async fn what_passes_is_tried_again() {
         let registry = FakeRegistry::start().await;
         let digest = registry.push("a", "1", &Image::new());
         registry.fault(|seen| seen.is_blob(), 2, fault.clone());
-        assert!(matches!(open(&registry).fetch("a", &digest).await, Ok(Fetched::Image(_))), "{fault:?}");
+        assert!(matches!(open(&registry).fetch("a", &digest).await, Ok(FetchedContent::Image(_))), "{fault:?}");
         assert_eq!(registry.count(Seen::is_blob), 3, "{fault:?}");
     }
 }
@@ -63,7 +63,7 @@ async fn a_retry_after_is_heeded_up_to_a_limit() {
 async fn a_body_that_trickles_ends_at_the_time_out() {
     let registry = FakeRegistry::start().await;
     registry.fault(Seen::is_ping, ALWAYS, Fault::Trickle);
-    let source = open_with(&registry, &Limits { request_timeout: Duration::from_millis(300), ..limits() });
+    let source = open_with(&registry, &RegistryLimits { request_timeout: Duration::from_millis(300), ..limits() });
     assert_fails!(source.ping().await, Timeout, registry.host(), "no complete answer");
     assert_eq!(registry.count(Seen::is_ping), 1);
 }
@@ -72,7 +72,7 @@ async fn a_body_that_trickles_ends_at_the_time_out() {
 async fn no_more_requests_in_flight_than_allowed() {
     let registry = FakeRegistry::start().await;
     registry.push("a", "1", &Image::new());
-    let source = open_with(&registry, &Limits { concurrency: 2, ..limits() });
+    let source = open_with(&registry, &RegistryLimits { concurrency: 2, ..limits() });
     source.ping().await.unwrap();
     let gate = Arc::new(Notify::new());
     registry.fault(Seen::is_head, 2, Fault::Hold(Arc::clone(&gate)));
@@ -99,7 +99,7 @@ async fn credentials_stay_at_home_when_a_redirect_leads_away() {
     source.fetch("a", &digest).await.unwrap();
     let blob = registry.log().into_iter().find(path).unwrap().path;
     registry.fault(Seen::is_blob, 1, Fault::Redirect(format!("{}{blob}?signature=x", store.url())));
-    assert!(matches!(source.fetch("a", &digest).await.unwrap(), Fetched::Image(_)));
+    assert!(matches!(source.fetch("a", &digest).await.unwrap(), FetchedContent::Image(_)));
     assert_eq!(store.count(Seen::is_blob), 1);
     assert!(store.log().iter().all(|seen| seen.authorization.is_none()));
     registry.clear_log();

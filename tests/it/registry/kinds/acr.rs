@@ -53,7 +53,7 @@ fn is_own(seen: &Seen) -> bool {
     seen.path.starts_with("/acr/v1/")
 }
 
-fn names(listing: &silo::registry::SourceListing<silo::registry::Tag>) -> Vec<(&str, bool)> {
+fn names(listing: &silo::registry::SourceListing<silo::registry::ListedTag>) -> Vec<(&str, bool)> {
     listing.items.iter().map(|tag| (tag.name.as_str(), tag.digest.is_some())).collect()
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, Limits, Result, Source};
+use silo::registry::{FetchedContent, RegistryEndpoint, RegistryLimits, RegistrySource, RemoteHosts, Result};
 use tempfile::TempDir;
 
 use super::super::{assert_fails, endpoint, limits};
@@ -16,10 +16,14 @@ use crate::support::fake_registry::{OCI_CONFIG, OCI_MANIFEST, digest_of};
 use crate::support::layout::LayoutBuilder;
 use crate::support::output;
 
-fn open(file: &Path, root: &Path) -> Result<Source> {
+fn open(file: &Path, root: &Path) -> Result<RegistrySource> {
     let url = file.to_str().unwrap();
-    let endpoint = Endpoint { kind: RegistryKind::Archive, ..endpoint(url, None) };
-    Source::open(&endpoint, &Limits { layout_roots: vec![root.to_owned()], ..limits() }, &Hosts::default())
+    let endpoint = RegistryEndpoint { kind: RegistryKind::Archive, ..endpoint(url, None) };
+    RegistrySource::open(
+        &endpoint,
+        &RegistryLimits { layout_roots: vec![root.to_owned()], ..limits() },
+        &RemoteHosts::default(),
+    )
 }
 
 fn config(label: &str) -> Vec<u8> {
@@ -62,12 +66,12 @@ impl Demo {
         self.root.path().join("demo.tar")
     }
 
-    fn open(mut self) -> (Source, TempDir) {
+    fn open(mut self) -> (RegistrySource, TempDir) {
         let bytes = self.bytes();
         self.open_as(&bytes)
     }
 
-    fn open_as(self, bytes: &[u8]) -> (Source, TempDir) {
+    fn open_as(self, bytes: &[u8]) -> (RegistrySource, TempDir) {
         fs::write(self.file(), bytes).unwrap();
         (open(&self.file(), self.root.path()).unwrap(), self.root)
     }
@@ -97,7 +101,9 @@ async fn an_archive_is_a_registry_without_host() {
     assert_eq!(source.digest("b", "2").await.unwrap(), None);
     assert_eq!(source.tags("gone").await.unwrap().items, []);
     for (digest, label) in [(one, "one"), (two, "two")] {
-        let Fetched::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else { panic!("no image") };
+        let FetchedContent::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else {
+            panic!("no image")
+        };
         assert_eq!((configs[0].labels["k"].as_str(), configs[0].platform.as_str()), (label, "linux/amd64"));
         assert_eq!(configs[0].digest, digest);
     }
@@ -131,7 +137,7 @@ async fn a_layout_in_the_archive_counts_more() {
     };
     let (source, _root) = demo(json!({"io.containerd.image.name": "r.example.org/geo/a-seed:1"})).open();
     assert_eq!(pairs(&source.tags("geo/a-seed").await.unwrap()), [("1", Some(digest.as_str()))]);
-    let Fetched::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else { panic!("no image") };
+    let FetchedContent::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else { panic!("no image") };
     assert_eq!((&configs[0].digest, configs[0].labels["k"].as_str()), (&digest_of(&config), "one"));
     let (source, _root) = demo(json!({"org.opencontainers.image.ref.name": "1"})).open();
     assert_eq!(source.repositories().await.unwrap().items, ["demo"], "a bare tag is called as the file");
@@ -153,7 +159,7 @@ async fn what_skopeo_writes_is_read() {
     let source = open(&file, root.path()).unwrap();
     assert_eq!(source.repositories().await.unwrap().items, ["geo/a-seed"]);
     let digest = source.digest("geo/a-seed", "1.0.0").await.unwrap().unwrap();
-    let Fetched::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else { panic!("no image") };
+    let FetchedContent::Image(configs) = source.fetch("geo/a-seed", &digest).await.unwrap() else { panic!("no image") };
     assert_eq!(configs[0].labels["k"], "v");
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use silo::catalog::RegistryKind::ArtifactRegistry;
-use silo::registry::Tag;
+use silo::registry::ListedTag;
 
 use super::super::assert_fails;
 use super::{add_mine, cost, images, open_kind, open_limited, open_org, seed};
@@ -52,8 +52,12 @@ async fn one_listing_tells_all_digests_of_a_repository() {
     registry.tag("geo/a-seed", "latest", &digest);
     let other = registry.push("geo/a-seed", "2.0.0", &Image::new().label("a", "b"));
     let source = open_kind(ArtifactRegistry, &registry);
-    let tag =
-        |name: &str, digest: &str| Tag { name: name.into(), digest: Some(digest.into()), content: None, config: None };
+    let tag = |name: &str, digest: &str| ListedTag {
+        name: name.into(),
+        digest: Some(digest.into()),
+        content: None,
+        config: None,
+    };
     let tags = source.tags("geo/a-seed").await.unwrap();
     assert_eq!(tags.items, [tag("1.0.0", &digest), tag("2.0.0", &other), tag("latest", &digest)]);
     assert_eq!((registry.count(Seen::is_tags), tags.truncated), (1, None));

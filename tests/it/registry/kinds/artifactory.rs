@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind::Artifactory;
-use silo::registry::{Endpoint, Hosts, Source};
+use silo::registry::{RegistryEndpoint, RegistrySource, RemoteHosts};
 
 use super::super::{assert_fails, endpoint, limits};
 use super::{add_mine, cost, images, open_kind, open_org, seed};
@@ -47,9 +47,14 @@ fn is_catalog(seen: &Seen) -> bool {
     seen.path.ends_with("/v2/_catalog")
 }
 
-fn at(art: &Art, path: &str) -> Source {
+fn at(art: &Art, path: &str) -> RegistrySource {
     let url = format!("{}{path}", art.host.url());
-    Source::open(&Endpoint { kind: Artifactory, ..endpoint(&url, None) }, &limits(), &Hosts::default()).unwrap()
+    RegistrySource::open(
+        &RegistryEndpoint { kind: Artifactory, ..endpoint(&url, None) },
+        &limits(),
+        &RemoteHosts::default(),
+    )
+    .unwrap()
 }
 
 const ALL: [&str; 3] = ["geo-local/b-seed", "geo-local/team/a-seed", "sea-remote/c-seed"];
@@ -86,9 +91,12 @@ async fn one_key_is_given_by_the_address_or_the_org() {
     }
     assert_eq!(open_org(Artifactory, &art.host, "all", None).repositories().await.unwrap().items.len(), 2, "if wanted");
     assert_eq!(art.host.count(is_keys), 0);
-    let other =
-        Endpoint { org: "team".into(), kind: Artifactory, ..endpoint(&format!("{}/geo-local", art.host.url()), None) };
-    assert_fails!(Source::open(&other, &limits(), &Hosts::default()).map(|_| ()), Refused, "geo-local/");
+    let other = RegistryEndpoint {
+        org: "team".into(),
+        kind: Artifactory,
+        ..endpoint(&format!("{}/geo-local", art.host.url()), None)
+    };
+    assert_fails!(RegistrySource::open(&other, &limits(), &RemoteHosts::default()).map(|_| ()), Refused, "geo-local/");
 }
 
 /// Links of virtual repositories lack their path (`/v2/_catalog?…` instead of

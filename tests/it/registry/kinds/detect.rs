@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Hosts, Limits, Source};
+use silo::registry::{RegistryLimits, RegistrySource, RemoteHosts};
 
 use super::super::{assert_fails, endpoint, limits};
 use crate::support::app::TestApp;
@@ -18,7 +18,7 @@ const ZOT: &str = "/v2/_oci/ext/discover";
 const QUAY: &str = "/api/v1/discovery";
 
 async fn kind_of(url: &str) -> RegistryKind {
-    Source::detect(&endpoint(url, Some(("ada", "secret"))), &limits(), &Hosts::default()).await.unwrap()
+    RegistrySource::detect(&endpoint(url, Some(("ada", "secret"))), &limits(), &RemoteHosts::default()).await.unwrap()
 }
 
 /// A registry with this reply at a path.
@@ -124,8 +124,9 @@ async fn hostile_and_slow_ones_cost_one_short_try_each() {
 async fn who_does_not_answer_is_asked_no_more() {
     let silent = FakeRegistry::start().await;
     silent.fault(Seen::is_any, ALWAYS, Fault::Hang);
-    let impatient = Limits { request_timeout: Duration::from_millis(200), ..limits() };
-    let kind = Source::detect(&endpoint(&silent.url(), None), &impatient, &Hosts::default()).await.unwrap();
+    let impatient = RegistryLimits { request_timeout: Duration::from_millis(200), ..limits() };
+    let kind =
+        RegistrySource::detect(&endpoint(&silent.url(), None), &impatient, &RemoteHosts::default()).await.unwrap();
     assert_eq!((kind, silent.count(|seen| !seen.is_ping())), (RegistryKind::Distribution, 0));
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(kind_of(&format!("http://{dead}")).await, RegistryKind::Distribution);
@@ -134,8 +135,12 @@ async fn who_does_not_answer_is_asked_no_more() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
-    let refused =
-        Source::detect(&endpoint("https://ada:hunter2@r.example.org", None), &limits(), &Hosts::default()).await;
+    let refused = RegistrySource::detect(
+        &endpoint("https://ada:hunter2@r.example.org", None),
+        &limits(),
+        &RemoteHosts::default(),
+    )
+    .await;
     assert_fails!(refused, Refused, "username and password fields");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Error, Hosts, Limits, Source, Tag, pull_host};
+use silo::registry::{Error, ListedTag, RegistryLimits, RegistrySource, RemoteHosts, pull_host};
 
 use super::{assert_fails, detected, endpoint, limits};
 use crate::support::app::{TestApp, manifest};
@@ -24,8 +24,8 @@ async fn hub(hub: Hub) -> FakeRegistry {
     registry
 }
 
-fn open(registry: &FakeRegistry, login: Option<(&str, &str)>) -> Source {
-    Source::open(&endpoint(registry, KIND, "geo", login), &limits(), &Hosts::default()).unwrap()
+fn open(registry: &FakeRegistry, login: Option<(&str, &str)>) -> RegistrySource {
+    RegistrySource::open(&endpoint(registry, KIND, "geo", login), &limits(), &RemoteHosts::default()).unwrap()
 }
 
 #[tokio::test]
@@ -34,9 +34,12 @@ async fn its_addresses() {
         for url in [host.to_owned(), format!("https://{host}"), format!("https://{host}/u/geo/")] {
             assert_eq!(detected(&url).await, KIND, "{url}");
             let endpoint = super::super::endpoint(&url, None);
-            let source =
-                Source::open(&silo::registry::Endpoint { kind: KIND, ..endpoint }, &limits(), &Hosts::default())
-                    .unwrap();
+            let source = RegistrySource::open(
+                &silo::registry::RegistryEndpoint { kind: KIND, ..endpoint },
+                &limits(),
+                &RemoteHosts::default(),
+            )
+            .unwrap();
             assert_eq!(source.host(), "docker.io", "{url}");
         }
         assert_eq!(pull_host(host), "docker.io");
@@ -65,7 +68,7 @@ async fn a_namespace_is_listed_over_pages_with_digests() {
     assert_eq!((listing.items.as_slice(), listing.truncated), (&["geo/a-seed".into(), "geo/b-seed".into()][..], None));
     let digest = source.digest("geo/a-seed", "2").await.unwrap();
     let listing = source.tags("geo/a-seed").await.unwrap();
-    assert_eq!(listing.items[1], Tag { name: "2".into(), digest, content: None, config: None });
+    assert_eq!(listing.items[1], ListedTag { name: "2".into(), digest, content: None, config: None });
     assert_eq!((listing.items.len(), listing.truncated), (2, None));
     assert_eq!(source.tags("geo/none").await.unwrap().items, [], "a repository that is gone");
     assert_eq!(registry.count(Seen::is_catalog), 0);
@@ -76,12 +79,14 @@ async fn a_namespace_is_listed_over_pages_with_digests() {
 async fn a_namespace_cannot_be_left_out() {
     let registry = hub(Hub::default()).await;
     for (org, says) in [("", "--org geointseed"), ("geo/a", "'geo/a' cannot be a namespace"), ("..", "cannot be")] {
-        let source = Source::open(&endpoint(&registry, KIND, org, None), &limits(), &Hosts::default()).unwrap();
+        let source =
+            RegistrySource::open(&endpoint(&registry, KIND, org, None), &limits(), &RemoteHosts::default()).unwrap();
         assert_fails!(source.ping().await, Refused, says);
         assert_fails!(source.repositories().await, Refused, says);
     }
     assert_eq!(registry.log().len(), 0);
-    let source = Source::open(&endpoint(&registry, KIND, "nobody", None), &limits(), &Hosts::default()).unwrap();
+    let source =
+        RegistrySource::open(&endpoint(&registry, KIND, "nobody", None), &limits(), &RemoteHosts::default()).unwrap();
     assert_fails!(source.ping().await, NotFound, "the namespace nobody", "org");
 }
 
@@ -182,8 +187,9 @@ async fn listings_that_do_not_end_well() {
 #[tokio::test]
 async fn pages_are_capped() {
     let registry = hub(Hub { page: 1, ..Hub::default() }).await;
-    let limits = Limits { pages: 1, ..limits() };
-    let source = Source::open(&endpoint(&registry, KIND, "geo", None), &limits, &Hosts::default()).unwrap();
+    let limits = RegistryLimits { pages: 1, ..limits() };
+    let source =
+        RegistrySource::open(&endpoint(&registry, KIND, "geo", None), &limits, &RemoteHosts::default()).unwrap();
     for truncated in
         [source.repositories().await.unwrap().truncated, source.tags("geo/a-seed").await.unwrap().truncated]
     {
@@ -209,8 +215,9 @@ async fn answers_that_are_none() {
 #[tokio::test]
 async fn quotas_are_kept() {
     let registry = hub(Hub::default()).await;
-    let impatient = Limits { longest_wait: Duration::ZERO, ..limits() };
-    let open = || Source::open(&endpoint(&registry, KIND, "geo", None), &impatient, &Hosts::default()).unwrap();
+    let impatient = RegistryLimits { longest_wait: Duration::ZERO, ..limits() };
+    let open =
+        || RegistrySource::open(&endpoint(&registry, KIND, "geo", None), &impatient, &RemoteHosts::default()).unwrap();
 
     registry.fault(is_tags, 1, Fault::StatusWith(429, "retry-after", "60".into()));
     assert_fails!(open().tags("geo/a-seed").await, Throttled, "60 s");

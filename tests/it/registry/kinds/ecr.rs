@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind::Ecr;
-use silo::registry::{Endpoint, Hosts, Source};
+use silo::registry::{RegistryEndpoint, RegistrySource, RemoteHosts};
 
 use super::super::assert_fails;
 use super::{add, images, limits, open_kind, open_org, pairs, seed};
@@ -69,7 +69,7 @@ fn says(code: &str, message: &str) -> Value {
     json!({"__type": code, "message": message})
 }
 
-fn open_with_keys(registry: &FakeRegistry, password: &str) -> Source {
+fn open_with_keys(registry: &FakeRegistry, password: &str) -> RegistrySource {
     open_org(Ecr, registry, "", Some((KEY_ID, password)))
 }
 
@@ -235,7 +235,9 @@ async fn what_amazon_says_of_keys_is_told() {
 #[tokio::test]
 async fn keys_are_not_for_public_images() {
     let keys = super::super::endpoint("public.ecr.aws", Some((KEY_ID, KEY)));
-    let error = Source::open(&Endpoint { kind: Ecr, ..keys }, &limits(), &Hosts::default()).err().expect("a refusal");
+    let error = RegistrySource::open(&RegistryEndpoint { kind: Ecr, ..keys }, &limits(), &RemoteHosts::default())
+        .err()
+        .expect("a refusal");
     assert_fails!(Err::<(), _>(error), Refused, "ecr-public get-login-password");
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Hosts, Limits, Source, Tag};
+use silo::registry::{ListedTag, RegistryLimits, RegistrySource, RemoteHosts};
 
 use super::{assert_fails, detected, endpoint, limits};
 use crate::support::app::{TestApp, manifest};
@@ -21,16 +21,20 @@ async fn ghcr(page: usize) -> FakeRegistry {
     registry
 }
 
-fn open(registry: &FakeRegistry, org: &str, login: Option<(&str, &str)>) -> Source {
-    Source::open(&endpoint(registry, KIND, org, login), &limits(), &Hosts::default()).unwrap()
+fn open(registry: &FakeRegistry, org: &str, login: Option<(&str, &str)>) -> RegistrySource {
+    RegistrySource::open(&endpoint(registry, KIND, org, login), &limits(), &RemoteHosts::default()).unwrap()
 }
 
 #[tokio::test]
 async fn its_address() {
     for url in ["ghcr.io", "https://ghcr.io/", "https://ghcr.io/polar"] {
         assert_eq!(detected(url).await, KIND, "{url}");
-        let endpoint = silo::registry::Endpoint { kind: KIND, ..super::super::endpoint(url, None) };
-        assert_eq!(Source::open(&endpoint, &limits(), &Hosts::default()).unwrap().host(), "ghcr.io", "{url}");
+        let endpoint = silo::registry::RegistryEndpoint { kind: KIND, ..super::super::endpoint(url, None) };
+        assert_eq!(
+            RegistrySource::open(&endpoint, &limits(), &RemoteHosts::default()).unwrap().host(),
+            "ghcr.io",
+            "{url}"
+        );
     }
     assert_eq!(detected("ghcr.io.example.org").await, RegistryKind::Distribution);
 }
@@ -46,7 +50,7 @@ async fn packages_and_versions_over_pages() {
     registry.tag("polar/a-seed", "latest", &source.digest("polar/a-seed", "2").await.unwrap().unwrap());
     let listing = source.tags("polar/a-seed").await.unwrap();
     assert_eq!((listing.items.len(), listing.truncated), (3, None));
-    for Tag { name, digest, .. } in listing.items {
+    for ListedTag { name, digest, .. } in listing.items {
         assert_eq!(digest, source.digest("polar/a-seed", &name).await.unwrap(), "{name}");
     }
     assert_eq!(source.tags("polar/team/b-seed").await.unwrap().items.len(), 1, "its slash is escaped");
@@ -63,7 +67,10 @@ async fn users_are_found_once() {
     assert_eq!(paths, ["/orgs/ada/packages", "/users/ada/packages", "/users/ada/packages/container/c-seed/versions"]);
     assert_eq!(open(&registry, "", ADA).repositories().await.unwrap().items, ["ada/c-seed"], "the token's own");
     assert_fails!(
-        Source::open(&endpoint(&registry, KIND, "a/b", ADA), &limits(), &Hosts::default()).unwrap().ping().await,
+        RegistrySource::open(&endpoint(&registry, KIND, "a/b", ADA), &limits(), &RemoteHosts::default())
+            .unwrap()
+            .ping()
+            .await,
         NotFound,
         "a/b"
     );
@@ -111,8 +118,9 @@ async fn listings_that_do_not_end_well() {
     registry.fault(is_packages, ALWAYS, Fault::Link("<x?page=2>; rel=\"next\"".into()));
     let truncated = source.repositories().await.unwrap().truncated;
     assert!(truncated.as_deref().is_some_and(|why| why.contains("circles")), "{truncated:?}");
-    let capped = Limits { pages: 2, ..limits() };
-    let capped = Source::open(&endpoint(&registry, KIND, "polar", ADA), &capped, &Hosts::default()).unwrap();
+    let capped = RegistryLimits { pages: 2, ..limits() };
+    let capped =
+        RegistrySource::open(&endpoint(&registry, KIND, "polar", ADA), &capped, &RemoteHosts::default()).unwrap();
     let truncated = capped.tags("polar/a-seed").await.unwrap().truncated;
     assert!(truncated.as_deref().is_some_and(|why| why.contains("more than 2 pages")), "{truncated:?}");
     registry.fault(is_versions, 1, Fault::Json(200, json!({"message": "hello"})));

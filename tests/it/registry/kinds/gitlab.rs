@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::Source;
+use silo::registry::RegistrySource;
 
 use super::super::assert_fails;
 use super::{open, pairs};
@@ -12,7 +12,7 @@ use crate::support::app::TestApp;
 use crate::support::fake_registry::{ALWAYS, Fault, Image, Own, Seen};
 use crate::support::kinds::gitlab::{FakeGitLab, TOKEN, USER};
 
-fn source(gitlab: &FakeGitLab, org: &str) -> Source {
+fn source(gitlab: &FakeGitLab, org: &str) -> RegistrySource {
     open(RegistryKind::GitLab, &gitlab.registry.url(), org, Some((USER, TOKEN)))
 }
 

@@ -2,18 +2,18 @@
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, Limits, Source};
+use silo::registry::{FetchedContent, RegistryEndpoint, RegistryLimits, RegistrySource, RemoteHosts};
 
 use super::super::{assert_fails, endpoint, limits};
 use super::{TestApp, add, config, names, outcome, seed};
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen, child};
 use crate::support::kinds::harbor::FakeHarbor;
 
-fn open(harbor: &FakeHarbor, org: &str) -> Source {
+fn open(harbor: &FakeHarbor, org: &str) -> RegistrySource {
     super::open(RegistryKind::Harbor, &harbor.registry.url(), org, None)
 }
 
-fn open_as(harbor: &FakeHarbor, username: &str, password: &str) -> Source {
+fn open_as(harbor: &FakeHarbor, username: &str, password: &str) -> RegistrySource {
     super::open(RegistryKind::Harbor, &harbor.registry.url(), "", Some((username, password)))
 }
 
@@ -50,7 +50,9 @@ async fn an_index_is_read_the_common_way() {
     let source = open(&harbor, "geo");
     let listing = source.tags("geo/ice-seed").await.unwrap();
     assert_eq!((listing.items[0].digest.as_ref(), &listing.items[0].content), (Some(&digest), &None));
-    let Fetched::Image(configs) = source.fetch("geo/ice-seed", &digest).await.unwrap() else { panic!("no image") };
+    let FetchedContent::Image(configs) = source.fetch("geo/ice-seed", &digest).await.unwrap() else {
+        panic!("no image")
+    };
     assert_eq!(configs.iter().map(|c| c.platform.as_str()).collect::<Vec<_>>(), ["linux/amd64", "linux/arm64"]);
 }
 
@@ -84,7 +86,7 @@ async fn what_is_no_image_is_not_taken_for_one() {
     harbor.describe("geo/chart", "1", &digest);
     let source = open(&harbor, "");
     let content = source.tags("geo/chart").await.unwrap().items.remove(0).content;
-    assert_eq!(content, Some(Fetched::Other("application/vnd.cncf.helm.config.v1+json".to_owned())));
+    assert_eq!(content, Some(FetchedContent::Other("application/vnd.cncf.helm.config.v1+json".to_owned())));
     harbor.push("geo/a", "1", &seed("a"));
     // An artifact with an image's config type; a schema 1 image; an unknown type.
     for (field, value) in [("artifact_type", "application/x"), ("media_type", "text/plain"), ("type", "NEW")] {
@@ -166,9 +168,9 @@ async fn listings_that_are_not_all_say_so() {
     assert_eq!(harbor.registry.count(Seen::is_artifacts), 2);
 
     harbor.is_endless();
-    let few = Limits { pages: 4, ..limits() };
-    let form = Endpoint { kind: RegistryKind::Harbor, ..endpoint(&harbor.registry.url(), None) };
-    let listing = Source::open(&form, &few, &Hosts::default()).unwrap().tags("geo/a").await.unwrap();
+    let few = RegistryLimits { pages: 4, ..limits() };
+    let form = RegistryEndpoint { kind: RegistryKind::Harbor, ..endpoint(&harbor.registry.url(), None) };
+    let listing = RegistrySource::open(&form, &few, &RemoteHosts::default()).unwrap().tags("geo/a").await.unwrap();
     assert_eq!(listing.items.len(), 400);
     assert!(listing.truncated.unwrap().contains("4 pages"));
     assert!(listing.items.iter().all(|tag| tag.digest.is_none()), "a digest that is missing is asked for");

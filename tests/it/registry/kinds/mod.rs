@@ -17,43 +17,51 @@ mod zot;
 
 use serde_json::{Value, json};
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, ImageConfig, Limits, Source, SourceListing, Tag};
+use silo::registry::{
+    FetchedContent, ImageConfig, ListedTag, RegistryEndpoint, RegistryLimits, RegistrySource, RemoteHosts,
+    SourceListing,
+};
 
 use super::{assert_fails, limits};
 use crate::support::app::{TestApp, manifest, text};
 use crate::support::fake_registry::{FakeRegistry, Image, Seen};
 
 /// An endpoint of a kind, with an org and maybe a login.
-fn endpoint(registry: &FakeRegistry, kind: RegistryKind, org: &str, login: Option<(&str, &str)>) -> Endpoint {
-    Endpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) }
+fn endpoint(registry: &FakeRegistry, kind: RegistryKind, org: &str, login: Option<(&str, &str)>) -> RegistryEndpoint {
+    RegistryEndpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) }
 }
 
-fn open(kind: RegistryKind, url: &str, org: &str, login: Option<(&str, &str)>) -> Source {
-    let endpoint = Endpoint { kind, org: org.to_owned(), ..super::endpoint(url, login) };
-    Source::open(&endpoint, &limits(), &Hosts::default()).unwrap()
+fn open(kind: RegistryKind, url: &str, org: &str, login: Option<(&str, &str)>) -> RegistrySource {
+    let endpoint = RegistryEndpoint { kind, org: org.to_owned(), ..super::endpoint(url, login) };
+    RegistrySource::open(&endpoint, &limits(), &RemoteHosts::default()).unwrap()
 }
 
 async fn detected(url: &str) -> RegistryKind {
-    Source::detect(&super::endpoint(url, None), &limits(), &Hosts::default()).await.unwrap()
+    RegistrySource::detect(&super::endpoint(url, None), &limits(), &RemoteHosts::default()).await.unwrap()
 }
 
 /// A client of the registry as this kind.
-fn open_kind(kind: RegistryKind, registry: &FakeRegistry) -> Source {
+fn open_kind(kind: RegistryKind, registry: &FakeRegistry) -> RegistrySource {
     open_org(kind, registry, "", None)
 }
 
-fn open_org(kind: RegistryKind, registry: &FakeRegistry, org: &str, login: Option<(&str, &str)>) -> Source {
-    Source::open(
-        &Endpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) },
+fn open_org(kind: RegistryKind, registry: &FakeRegistry, org: &str, login: Option<(&str, &str)>) -> RegistrySource {
+    RegistrySource::open(
+        &RegistryEndpoint { kind, org: org.to_owned(), ..super::endpoint(&registry.url(), login) },
         &limits(),
-        &Hosts::default(),
+        &RemoteHosts::default(),
     )
     .unwrap()
 }
 
-fn open_limited(kind: RegistryKind, registry: &FakeRegistry, pages: u32) -> Source {
-    let limits = Limits { pages, ..limits() };
-    Source::open(&Endpoint { kind, ..super::endpoint(&registry.url(), None) }, &limits, &Hosts::default()).unwrap()
+fn open_limited(kind: RegistryKind, registry: &FakeRegistry, pages: u32) -> RegistrySource {
+    let limits = RegistryLimits { pages, ..limits() };
+    RegistrySource::open(
+        &RegistryEndpoint { kind, ..super::endpoint(&registry.url(), None) },
+        &limits,
+        &RemoteHosts::default(),
+    )
+    .unwrap()
 }
 
 /// An image of a job.
@@ -61,15 +69,15 @@ fn seed(name: &str) -> Image {
     Image::new().label(silo::seed::LABEL, manifest(name, "1.0.0", "1.0.0").to_string())
 }
 
-fn names(tags: &[Tag]) -> Vec<&str> {
+fn names(tags: &[ListedTag]) -> Vec<&str> {
     tags.iter().map(|tag| tag.name.as_str()).collect()
 }
 
 /// The config of an image.
 #[track_caller]
-fn config(content: Option<&Fetched>) -> &ImageConfig {
+fn config(content: Option<&FetchedContent>) -> &ImageConfig {
     match content {
-        Some(Fetched::Image(configs)) if configs.len() == 1 => &configs[0],
+        Some(FetchedContent::Image(configs)) if configs.len() == 1 => &configs[0],
         other => panic!("no image of one platform: {other:?}"),
     }
 }
@@ -94,7 +102,7 @@ async fn outcome(silo: &TestApp, registry: i64) -> (String, Vec<String>) {
 }
 
 /// Names and digests.
-fn pairs(listing: &SourceListing<Tag>) -> Vec<(&str, Option<&str>)> {
+fn pairs(listing: &SourceListing<ListedTag>) -> Vec<(&str, Option<&str>)> {
     listing.items.iter().map(|tag| (tag.name.as_str(), tag.digest.as_deref())).collect()
 }
 

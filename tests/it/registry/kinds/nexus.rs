@@ -2,7 +2,7 @@
 //! connectors. Paging handles both, so the kind has no file of its own.
 
 use silo::catalog::RegistryKind::Nexus;
-use silo::registry::{Endpoint, Hosts, Source};
+use silo::registry::{RegistryEndpoint, RegistrySource, RemoteHosts};
 
 use super::super::{endpoint, limits};
 use super::open_kind;
@@ -53,7 +53,12 @@ async fn a_repository_below_a_path_works_too() {
     let (front, registry) = (FakeRegistry::start().await, with_tags(1200).await);
     front.mount("/repository/hub", &registry);
     let url = format!("{}/repository/hub", front.url());
-    let source = Source::open(&Endpoint { kind: Nexus, ..endpoint(&url, None) }, &limits(), &Hosts::default()).unwrap();
+    let source = RegistrySource::open(
+        &RegistryEndpoint { kind: Nexus, ..endpoint(&url, None) },
+        &limits(),
+        &RemoteHosts::default(),
+    )
+    .unwrap();
     source.ping().await.unwrap();
     assert_eq!(source.repositories().await.unwrap().items.len(), 1201);
     assert!(source.digest("geo/a-seed", "t0001").await.unwrap().is_some());

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::{Endpoint, Fetched, Hosts, Limits, Source};
+use silo::registry::{FetchedContent, RegistryEndpoint, RegistryLimits, RegistrySource, RemoteHosts};
 
 use super::super::{assert_fails, endpoint, limits};
 use super::{TestApp, add, config, names, outcome, seed};
 use crate::support::fake_registry::{ALWAYS, Fault, Image, OCI_INDEX, Seen, basic, child};
 use crate::support::kinds::quay::FakeQuay;
 
-fn open(quay: &FakeQuay, login: Option<(&str, &str)>) -> Source {
+fn open(quay: &FakeQuay, login: Option<(&str, &str)>) -> RegistrySource {
     super::open(RegistryKind::Quay, &quay.registry.url(), "geo", login)
 }
 
@@ -43,7 +43,7 @@ async fn without_labels_the_image_itself_is_read() {
         let digest = source.tags(name).await.unwrap().items.remove(0).digest.unwrap();
         match (name, source.fetch(name, &digest).await.unwrap()) {
             ("geo/plain", read) => assert_eq!(config(Some(&read)).labels["maintainer"], "ada"),
-            (_, read) => assert_eq!(read, Fetched::Other("application/vnd.cncf.helm.config.v1+json".to_owned())),
+            (_, read) => assert_eq!(read, FetchedContent::Other("application/vnd.cncf.helm.config.v1+json".to_owned())),
         }
         assert_eq!((quay.registry.count(Seen::is_labels), quay.registry.count(Seen::is_manifest)), (1, 1), "{name}");
     }
@@ -126,9 +126,9 @@ async fn tags_page_by_page() {
     assert!(source.tags("geo/a").await.unwrap().items.iter().all(|tag| tag.digest.is_none()));
 
     quay.is_endless();
-    let few = Limits { pages: 4, ..limits() };
-    let form = Endpoint { kind: RegistryKind::Quay, org: "geo".into(), ..endpoint(&quay.registry.url(), None) };
-    let listing = Source::open(&form, &few, &Hosts::default()).unwrap().tags("geo/a").await.unwrap();
+    let few = RegistryLimits { pages: 4, ..limits() };
+    let form = RegistryEndpoint { kind: RegistryKind::Quay, org: "geo".into(), ..endpoint(&quay.registry.url(), None) };
+    let listing = RegistrySource::open(&form, &few, &RemoteHosts::default()).unwrap().tags("geo/a").await.unwrap();
     assert_eq!(names(&listing.items), ["t1", "t2", "t3", "t4"]);
     assert!(listing.truncated.unwrap().contains("4 pages"));
     let again = Fault::Json(200, json!({"tags": [{"name": "x"}], "has_additional": true}));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use silo::catalog::RegistryKind;
-use silo::registry::Source;
+use silo::registry::RegistrySource;
 
 use super::super::assert_fails;
 use super::{open, pairs};
@@ -10,7 +10,7 @@ use crate::support::app::TestApp;
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Own, Seen};
 use crate::support::kinds::zot::{is_search, zot};
 
-fn source(registry: &FakeRegistry) -> Source {
+fn source(registry: &FakeRegistry) -> RegistrySource {
     open(RegistryKind::Zot, &registry.url(), "", None)
 }
 

@@ -13,7 +13,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// How one try of a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::registry) enum Ending {
+pub(in crate::registry) enum RequestOutcome {
     /// The host responded.
     Fine,
     /// The host is overloaded: it says so, or did not respond in time.
@@ -26,7 +26,7 @@ pub(in crate::registry) enum Ending {
 
 /// Concurrency limit and back-off of one host.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ConcurrencyLimit {
     ceiling: usize,
     limit: usize,
     /// Successes since the limit last changed.
@@ -36,7 +36,7 @@ pub(super) struct Pace {
     epoch: u64,
 }
 
-impl Pace {
+impl ConcurrencyLimit {
     /// Starts at the ceiling, at least 1.
     pub(super) fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.max(1);
@@ -61,8 +61,8 @@ impl Pace {
 
     /// Records the outcome of a request of this epoch. Returns the longest back-off if this is the first failure of its
     /// epoch.
-    pub(super) fn ended(&mut self, ending: Ending, epoch: u64) -> Option<Duration> {
-        if ending == Ending::Fine {
+    pub(super) fn ended(&mut self, ending: RequestOutcome, epoch: u64) -> Option<Duration> {
+        if ending == RequestOutcome::Fine {
             self.successes += 1;
             if self.successes >= self.limit {
                 self.successes = 0;
@@ -71,7 +71,7 @@ impl Pace {
             }
             return None;
         }
-        if ending == Ending::Stumbled {
+        if ending == RequestOutcome::Stumbled {
             return Some(FIRST_BACKOFF);
         }
         if epoch != self.epoch {
@@ -79,7 +79,7 @@ impl Pace {
         }
         self.epoch += 1;
         self.successes = 0;
-        if ending == Ending::Busy {
+        if ending == RequestOutcome::Busy {
             self.limit = (self.limit / 2).max(1);
         }
         self.failures = (self.failures + 1).min(16);
@@ -93,66 +93,66 @@ mod tests {
 
     use super::*;
 
-    fn fail(pace: &mut Pace, ending: Ending) -> Option<Duration> {
+    fn fail(pace: &mut ConcurrencyLimit, ending: RequestOutcome) -> Option<Duration> {
         let epoch = pace.epoch();
         pace.ended(ending, epoch)
     }
 
     #[test]
     fn a_busy_host_gets_half_and_then_one_more_a_round() {
-        let mut pace = Pace::new(8);
+        let mut pace = ConcurrencyLimit::new(8);
         let mut limits = Vec::new();
         for _ in 0..4 {
-            fail(&mut pace, Ending::Busy);
+            fail(&mut pace, RequestOutcome::Busy);
             limits.push(pace.limit());
         }
         assert_eq!(limits, [4, 2, 1, 1]);
         let mut successes = 0;
         while pace.limit() < 8 {
-            assert_eq!(pace.ended(Ending::Fine, 0), None);
+            assert_eq!(pace.ended(RequestOutcome::Fine, 0), None);
             successes += 1;
         }
         assert_eq!(successes, 1 + 2 + 3 + 4 + 5 + 6 + 7);
-        (0..100).for_each(|_| _ = pace.ended(Ending::Fine, 0));
+        (0..100).for_each(|_| _ = pace.ended(RequestOutcome::Fine, 0));
         assert_eq!(pace.limit(), 8, "never more than it began with");
-        fail(&mut pace, Ending::Failed);
+        fail(&mut pace, RequestOutcome::Failed);
         assert_eq!(pace.limit(), 8, "an error says nothing of being busy");
     }
 
     #[test]
     fn what_fails_together_counts_once() {
-        let mut pace = Pace::new(8);
-        assert!(pace.ended(Ending::Busy, 0).is_some());
+        let mut pace = ConcurrencyLimit::new(8);
+        assert!(pace.ended(RequestOutcome::Busy, 0).is_some());
         for _ in 0..7 {
-            assert_eq!(pace.ended(Ending::Busy, 0), None);
+            assert_eq!(pace.ended(RequestOutcome::Busy, 0), None);
         }
         assert_eq!(pace.limit(), 4);
-        assert!(pace.ended(Ending::Busy, 1).is_some(), "sent after the first failure was known");
+        assert!(pace.ended(RequestOutcome::Busy, 1).is_some(), "sent after the first failure was known");
     }
 
     #[test]
     fn waits_double_and_rounds_of_successes_undo_them() {
-        let mut pace = Pace::new(2);
-        let waits: Vec<u128> = (0..12).map(|_| fail(&mut pace, Ending::Failed).unwrap().as_millis()).collect();
+        let mut pace = ConcurrencyLimit::new(2);
+        let waits: Vec<u128> = (0..12).map(|_| fail(&mut pace, RequestOutcome::Failed).unwrap().as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000]);
-        (0..2 * 10).for_each(|_| _ = pace.ended(Ending::Fine, 0));
-        assert_eq!(fail(&mut pace, Ending::Failed).unwrap().as_millis(), 400, "12 failures, 10 rounds");
-        (0..100).for_each(|_| _ = pace.ended(Ending::Fine, 0));
-        assert_eq!(fail(&mut pace, Ending::Failed).unwrap().as_millis(), 100);
+        (0..2 * 10).for_each(|_| _ = pace.ended(RequestOutcome::Fine, 0));
+        assert_eq!(fail(&mut pace, RequestOutcome::Failed).unwrap().as_millis(), 400, "12 failures, 10 rounds");
+        (0..100).for_each(|_| _ = pace.ended(RequestOutcome::Fine, 0));
+        assert_eq!(fail(&mut pace, RequestOutcome::Failed).unwrap().as_millis(), 100);
     }
 
     #[test]
     fn one_broken_repository_does_not_slow_down_the_others() {
-        let mut pace = Pace::new(8);
+        let mut pace = ConcurrencyLimit::new(8);
         for _ in 0..100 {
-            assert_eq!(fail(&mut pace, Ending::Stumbled), Some(FIRST_BACKOFF));
+            assert_eq!(fail(&mut pace, RequestOutcome::Stumbled), Some(FIRST_BACKOFF));
         }
-        assert_eq!((pace.limit(), fail(&mut pace, Ending::Failed)), (8, Some(FIRST_BACKOFF)));
+        assert_eq!((pace.limit(), fail(&mut pace, RequestOutcome::Failed)), (8, Some(FIRST_BACKOFF)));
     }
 
     #[test]
     fn the_lowest_ceiling_counts() {
-        let mut pace = Pace::new(8);
+        let mut pace = ConcurrencyLimit::new(8);
         pace.lower(3);
         pace.lower(5);
         assert_eq!(pace.limit(), 3);
@@ -166,9 +166,9 @@ mod tests {
             ceiling in 0usize..20,
             endings in proptest::collection::vec((0u8..4, 0u64..5), 0..300),
         ) {
-            let mut pace = Pace::new(ceiling);
+            let mut pace = ConcurrencyLimit::new(ceiling);
             for (ending, behind) in endings {
-                let ending = [Ending::Fine, Ending::Busy, Ending::Failed, Ending::Stumbled][usize::from(ending)];
+                let ending = [RequestOutcome::Fine, RequestOutcome::Busy, RequestOutcome::Failed, RequestOutcome::Stumbled][usize::from(ending)];
                 let epoch = pace.epoch().saturating_sub(behind);
                 let wait = pace.ended(ending, epoch);
                 prop_assert!((1..=ceiling.max(1)).contains(&pace.limit()));

@@ -7,9 +7,9 @@ pub(super) fn is_token(c: char) -> bool {
 }
 
 /// The unread rest of a header value.
-pub(super) struct Reader<'a>(&'a str);
+pub(super) struct HeaderReader<'a>(&'a str);
 
-impl<'a> Reader<'a> {
+impl<'a> HeaderReader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self(text)
     }
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
 
     /// Skips a token68 after a scheme (as in `Negotiate YII=`), but not a first parameter.
     pub(super) fn skip_token68(&mut self) {
-        let mut ahead = Reader(self.0);
+        let mut ahead = HeaderReader(self.0);
         let word = ahead.take(|c| is_token(c) || c == '/');
         ahead.skip(|c| c == '=' || c.is_ascii_whitespace());
         if !word.is_empty() && (ahead.0.is_empty() || ahead.0.starts_with(',')) {

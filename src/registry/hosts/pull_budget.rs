@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Pull quota that a registry announces for an account or an IP address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::registry) struct Granted {
+pub(in crate::registry) struct PullQuota {
     pub(in crate::registry) left: u64,
     /// Pull quota of the window; `None` if the registry did not announce one.
     pub(in crate::registry) of: Option<u64>,
@@ -17,19 +17,19 @@ pub(in crate::registry) struct Granted {
 
 /// Last announced quota and our pulls in flight.
 #[derive(Debug, Default)]
-pub(super) struct Pulls {
+pub(super) struct PullBudget {
     /// The last announced quota, and until when it counts.
-    told: Option<(Granted, Instant)>,
+    told: Option<(PullQuota, Instant)>,
     /// Pulls in flight, which the announced number may not include yet.
     in_flight: u64,
 }
 
-impl Pulls {
+impl PullBudget {
     /// Starts a pull, unless only the reserve is left: `reserve_percent` of the quota.
     ///
     /// # Errors
     /// The announced quota.
-    pub(super) fn begin(&mut self, reserve_percent: u32, now: Instant) -> Result<(), Granted> {
+    pub(super) fn begin(&mut self, reserve_percent: u32, now: Instant) -> Result<(), PullQuota> {
         if let Some((granted, until)) = self.told
             && until > now
             && granted.left.saturating_sub(self.in_flight) <= reserve(granted, reserve_percent)
@@ -47,11 +47,11 @@ impl Pulls {
 
     /// Records the quota that a response announced; `None`: no limit. Responses arrive out of order, so the lowest
     /// number counts; `is_last_word` (a response to a check made with no pull in flight) replaces it.
-    pub(super) fn hear(&mut self, granted: Option<Granted>, is_last_word: bool, now: Instant) {
+    pub(super) fn record_quota(&mut self, granted: Option<PullQuota>, is_last_word: bool, now: Instant) {
         let before = self.told.filter(|(_, until)| *until > now && !is_last_word);
         self.told = granted.map(|granted| {
             let left = before.map_or(granted.left, |(before, _)| before.left.min(granted.left));
-            (Granted { left, ..granted }, now + granted.window)
+            (PullQuota { left, ..granted }, now + granted.window)
         });
     }
 
@@ -61,12 +61,12 @@ impl Pulls {
     }
 
     /// Whether there is no state worth keeping.
-    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+    pub(super) fn is_discardable(&self, now: Instant) -> bool {
         !self.is_pulling() && self.told.is_none_or(|(_, until)| until <= now)
     }
 }
 
-fn reserve(granted: Granted, percent: u32) -> u64 {
+fn reserve(granted: PullQuota, percent: u32) -> u64 {
     granted.of.unwrap_or(0).saturating_mul(u64::from(percent)).div_ceil(100)
 }
 
@@ -76,45 +76,45 @@ mod tests {
 
     const SIX_HOURS: Duration = Duration::from_secs(21_600);
 
-    fn granted(left: u64) -> Granted {
-        Granted { left, of: Some(100), window: SIX_HOURS }
+    fn granted(left: u64) -> PullQuota {
+        PullQuota { left, of: Some(100), window: SIX_HOURS }
     }
 
     #[test]
     fn it_stops_before_the_reserve() {
-        let (mut pulls, now) = (Pulls::default(), Instant::now());
+        let (mut pulls, now) = (PullBudget::default(), Instant::now());
         assert_eq!(pulls.begin(10, now), Ok(()), "nothing is known yet");
         pulls.end();
-        pulls.hear(Some(granted(13)), false, now);
+        pulls.record_quota(Some(granted(13)), false, now);
         for _ in 0..3 {
             assert_eq!(pulls.begin(10, now), Ok(()));
         }
         assert_eq!(pulls.begin(10, now), Err(granted(13)), "three are under way");
         assert_eq!(pulls.begin(0, now), Ok(()), "without a reserve they go on");
         (0..4).for_each(|_| pulls.end());
-        pulls.hear(Some(granted(10)), false, now);
+        pulls.record_quota(Some(granted(10)), false, now);
         assert_eq!(pulls.begin(10, now), Err(granted(10)));
         assert_eq!(pulls.begin(10, now + SIX_HOURS), Ok(()), "the window is over");
     }
 
     #[test]
     fn answers_that_overtake_each_other_do_not_raise_it() {
-        let (mut pulls, now) = (Pulls::default(), Instant::now());
-        let left = |pulls: &Pulls| pulls.told.map(|(granted, _)| granted.left);
+        let (mut pulls, now) = (PullBudget::default(), Instant::now());
+        let left = |pulls: &PullBudget| pulls.told.map(|(granted, _)| granted.left);
         for told in [12, 11, 13] {
-            pulls.hear(Some(granted(told)), false, now);
+            pulls.record_quota(Some(granted(told)), false, now);
         }
         assert_eq!(left(&pulls), Some(11));
-        pulls.hear(Some(granted(13)), true, now);
+        pulls.record_quota(Some(granted(13)), true, now);
         assert_eq!(left(&pulls), Some(13), "asked for by itself, it is the truth");
-        pulls.hear(None, false, now);
+        pulls.record_quota(None, false, now);
         assert_eq!(pulls.begin(100, now), Ok(()), "an account that is granted as many as it likes");
     }
 
     #[test]
     fn a_reserve_is_rounded_up_and_needs_a_whole() {
-        assert_eq!(reserve(Granted { of: Some(15), ..granted(1) }, 10), 2);
-        assert_eq!(reserve(Granted { of: None, ..granted(1) }, 100), 0);
-        assert_eq!(reserve(Granted { of: Some(u64::MAX), ..granted(1) }, 100), u64::MAX / 100 + 1);
+        assert_eq!(reserve(PullQuota { of: Some(15), ..granted(1) }, 10), 2);
+        assert_eq!(reserve(PullQuota { of: None, ..granted(1) }, 100), 0);
+        assert_eq!(reserve(PullQuota { of: Some(u64::MAX), ..granted(1) }, 100), u64::MAX / 100 + 1);
     }
 }

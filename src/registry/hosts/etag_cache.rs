@@ -16,9 +16,9 @@ const OVERHEAD: usize = 512;
 
 /// Cache key of URL and credentials: a digest, so that no credentials are kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::registry) struct Asked([u8; 32]);
+pub(in crate::registry) struct EtagCacheKey([u8; 32]);
 
-impl Asked {
+impl EtagCacheKey {
     pub(in crate::registry) fn new(url: &Url, authorization: Option<&HeaderValue>) -> Self {
         let mut hash = Sha256::new();
         hash.update(url.as_str());
@@ -32,13 +32,13 @@ impl Asked {
 
 /// A cached response.
 #[derive(Clone, Debug)]
-pub(in crate::registry) struct Page {
+pub(in crate::registry) struct CachedResponse {
     pub(in crate::registry) etag: HeaderValue,
     pub(in crate::registry) headers: HeaderMap,
     pub(in crate::registry) body: Bytes,
 }
 
-impl Page {
+impl CachedResponse {
     /// `None`: the response has no `ETag`.
     pub(in crate::registry) fn of(headers: &HeaderMap, body: &Bytes) -> Option<Self> {
         let etag = headers.get(ETAG)?.clone();
@@ -54,19 +54,19 @@ impl Page {
 
 /// Cached responses; the oldest are evicted when the cache is full.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
-    pages: HashMap<Asked, Page>,
+pub(super) struct EtagCache {
+    pages: HashMap<EtagCacheKey, CachedResponse>,
     /// Keys by age, oldest first.
-    order: VecDeque<Asked>,
+    order: VecDeque<EtagCacheKey>,
     size: usize,
 }
 
-impl Kept {
-    pub(super) fn get(&self, asked: Asked) -> Option<Page> {
+impl EtagCache {
+    pub(super) fn get(&self, asked: EtagCacheKey) -> Option<CachedResponse> {
         self.pages.get(&asked).cloned()
     }
 
-    pub(super) fn keep(&mut self, asked: Asked, page: Page) {
+    pub(super) fn keep(&mut self, asked: EtagCacheKey, page: CachedResponse) {
         self.forget(asked);
         if page.size() > MOST / 4 {
             return;
@@ -81,7 +81,7 @@ impl Kept {
         }
     }
 
-    fn forget(&mut self, asked: Asked) {
+    fn forget(&mut self, asked: EtagCacheKey) {
         if let Some(page) = self.pages.remove(&asked) {
             self.size -= page.size();
             self.order.retain(|other| *other != asked);
@@ -93,22 +93,29 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn asked(number: usize) -> Asked {
-        Asked::new(&format!("https://api.example.org/{number}").parse().unwrap(), None)
+    fn asked(number: usize) -> EtagCacheKey {
+        EtagCacheKey::new(&format!("https://api.example.org/{number}").parse().unwrap(), None)
     }
 
-    fn page(size: usize) -> Page {
-        Page { etag: HeaderValue::from_static("\"x\""), headers: HeaderMap::new(), body: vec![0; size].into() }
+    fn page(size: usize) -> CachedResponse {
+        CachedResponse {
+            etag: HeaderValue::from_static("\"x\""),
+            headers: HeaderMap::new(),
+            body: vec![0; size].into(),
+        }
     }
 
     #[test]
     fn the_oldest_make_room() {
-        let mut kept = Kept::default();
+        let mut kept = EtagCache::default();
         for number in 0..100 {
             kept.keep(asked(number), page(1 << 20));
             kept.keep(asked(number), page(1 << 20));
             assert!(kept.size <= MOST);
-            assert_eq!((kept.pages.len(), kept.size), (kept.order.len(), kept.pages.values().map(Page::size).sum()));
+            assert_eq!(
+                (kept.pages.len(), kept.size),
+                (kept.order.len(), kept.pages.values().map(CachedResponse::size).sum())
+            );
         }
         assert!(kept.get(asked(99)).is_some() && kept.get(asked(0)).is_none());
         assert_eq!(kept.pages.len(), 31);
@@ -121,7 +128,12 @@ mod tests {
     fn who_asks_matters() {
         let url: Url = "https://api.example.org/a".parse().unwrap();
         let (ada, ben) = (HeaderValue::from_static("Bearer ada"), HeaderValue::from_static("Bearer ben"));
-        let all = [Asked::new(&url, None), Asked::new(&url, Some(&ada)), Asked::new(&url, Some(&ben)), asked(1)];
+        let all = [
+            EtagCacheKey::new(&url, None),
+            EtagCacheKey::new(&url, Some(&ada)),
+            EtagCacheKey::new(&url, Some(&ben)),
+            asked(1),
+        ];
         assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
     }
 }

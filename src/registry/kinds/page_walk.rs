@@ -6,7 +6,7 @@ use std::collections::HashSet;
 const NAMES: usize = 1_000_000;
 
 /// Pagination state of a listing whose pages each name the query of the next.
-pub(super) struct Pages {
+pub(super) struct PageWalk {
     next: Option<String>,
     asked: HashSet<String>,
     seen: HashSet<String>,
@@ -16,7 +16,7 @@ pub(super) struct Pages {
     truncated: Option<String>,
 }
 
-impl Pages {
+impl PageWalk {
     pub(super) fn new(first: &str, most_pages: u32) -> Self {
         Self {
             next: Some(first.to_owned()),
@@ -94,7 +94,7 @@ mod tests {
         fn a_walk_ends_and_says_when_it_was_cut(
             pages in proptest::collection::vec((0usize..4, proptest::option::weighted(0.9, "[a-d]{1,2}")), 1..30),
         ) {
-            let mut walk = Pages::new("first", 15);
+            let mut walk = PageWalk::new("first", 15);
             let mut asked = HashSet::new();
             let mut pages = pages.into_iter().cycle();
             while let Some(query) = walk.query() {

@@ -13,13 +13,13 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use super::super::address::host_of;
-use super::super::hosts::{Admission, Ending, Granted, Host, Permit, Pull, in_words};
-use super::super::quota::{self, Quota};
-use super::{Answer, Error, Request, Result, Transport};
+use super::super::hosts::{HostAdmission, PullPermit, PullQuota, RemoteHost, RequestOutcome, RequestPermit, in_words};
+use super::super::quota::{self, RegistryQuota};
+use super::{Error, HttpTransport, RegistryRequest, RegistryResponse, Result};
 
 /// Retry state of one transport.
 #[derive(Default)]
-pub(super) struct Manners {
+pub(super) struct RetryState {
     /// A user waits for the result: each host is tried once despite an open breaker or a long pause.
     insists: AtomicBool,
     /// Hosts that this was already done for.
@@ -29,13 +29,13 @@ pub(super) struct Manners {
 }
 
 /// Whether a pull may be sent.
-enum MayPull {
-    Yes(Pull),
+enum PullDecision {
+    Yes(PullPermit),
     /// The check got a response that the pull would get too.
-    Answered(Box<Answer>),
+    Answered(Box<RegistryResponse>),
 }
 
-impl Transport {
+impl HttpTransport {
     /// Lets each host be tried once more despite an open breaker or a long pause, for a user who waits.
     pub(in crate::registry) fn insist(&self) {
         self.manners.insists.store(true, Ordering::Relaxed);
@@ -46,21 +46,21 @@ impl Transport {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::Tls`], [`Error::Timeout`], [`Error::Throttled`], [`Error::NoPulls`],
     /// [`Error::Refused`], and [`Error::Malformed`] for a body above the cap.
-    pub(in crate::registry) async fn send(&self, request: &Request) -> Result<Answer> {
+    pub(in crate::registry) async fn send(&self, request: &RegistryRequest) -> Result<RegistryResponse> {
         let host = self.host(&request.url);
         let mut _pull = None;
         if request.is_pull() {
-            match self.may_pull(request, &host).await? {
-                MayPull::Yes(pull) => _pull = Some(pull),
-                MayPull::Answered(answer) => return Ok(*answer),
+            match self.acquire_pull(request, &host).await? {
+                PullDecision::Yes(pull) => _pull = Some(pull),
+                PullDecision::Answered(answer) => return Ok(*answer),
             }
         }
         let outcome = self.send_admitted(request, &host).await;
-        self.meter.tell_breaker(host.name(), host.is_cut_off());
+        self.meter.set_breaker_gauge(host.name(), host.is_breaker_open());
         outcome
     }
 
-    fn host(&self, url: &Url) -> Arc<Host> {
+    fn host(&self, url: &Url) -> Arc<RemoteHost> {
         let name = host_of(url);
         let host = self.hosts.host(&name, self.ceiling);
         if self.manners.insists.load(Ordering::Relaxed)
@@ -71,23 +71,23 @@ impl Transport {
         host
     }
 
-    async fn send_admitted(&self, request: &Request, host: &Arc<Host>) -> Result<Answer> {
+    async fn send_admitted(&self, request: &RegistryRequest, host: &Arc<RemoteHost>) -> Result<RegistryResponse> {
         let mut admission = host.admit(self.limits.request_timeout).await?;
         let most = if admission.is_on_trial() { 1 } else { self.limits.tries };
-        let outcome = self.try_often(request, host, &mut admission, most).await;
+        let outcome = self.send_with_retries(request, host, &mut admission, most).await;
         if is_unanswered(request, &outcome) {
             admission.unanswered();
         }
         outcome
     }
 
-    async fn try_often(
+    async fn send_with_retries(
         &self,
-        request: &Request,
-        host: &Arc<Host>,
-        admission: &mut Admission,
+        request: &RegistryRequest,
+        host: &Arc<RemoteHost>,
+        admission: &mut HostAdmission,
         most: u32,
-    ) -> Result<Answer> {
+    ) -> Result<RegistryResponse> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -95,7 +95,7 @@ impl Transport {
             let permit = self.permit(host).await?;
             let outcome = self.attempt(request, host.name()).await;
             permit.end(ending(request, &outcome), self.limits.longest_wait);
-            self.meter.tell_outcome(host.name(), &outcome);
+            self.meter.count_outcome(host.name(), &outcome);
             match outcome {
                 Err(Error::Unreachable(why)) if !last => {
                     tracing::debug!(host = host.name(), tries, why, "trying again");
@@ -104,18 +104,18 @@ impl Transport {
                     if !is_unanswered_by(request, &answer) {
                         admission.answered();
                     }
-                    if !self.heed(request, &answer, host, last)? {
+                    if !self.apply_rate_limits(request, &answer, host, last)? {
                         return Ok(answer);
                     }
                 }
                 outcome => return outcome,
             }
-            self.meter.tell_retry(host.name());
+            self.meter.count_retry(host.name());
         }
     }
 
     /// One try, limited to `request_timeout` up to the last byte.
-    async fn attempt(&self, request: &Request, host: &str) -> Result<Answer> {
+    async fn attempt(&self, request: &RegistryRequest, host: &str) -> Result<RegistryResponse> {
         let limit = self.limits.request_timeout;
         tokio::time::timeout(limit, self.follow(request, host)).await.unwrap_or_else(|_| {
             Err(Error::Timeout(format!(
@@ -126,9 +126,9 @@ impl Transport {
     }
 
     /// Waits for the end of a pause, then for a permit.
-    async fn permit(&self, host: &Arc<Host>) -> Result<Permit> {
+    async fn permit(&self, host: &Arc<RemoteHost>) -> Result<RequestPermit> {
         loop {
-            self.until_pause_is_over(host).await?;
+            self.wait_out_pause(host).await?;
             let permit = host.permit().await;
             if host.paused_for(&self.account).is_none() {
                 return Ok(permit);
@@ -136,7 +136,7 @@ impl Transport {
         }
     }
 
-    async fn until_pause_is_over(&self, host: &Host) -> Result<()> {
+    async fn wait_out_pause(&self, host: &RemoteHost) -> Result<()> {
         // Another response may have extended the pause meanwhile.
         while let Some(left) = host.paused_for(&self.account) {
             if left > self.limits.longest_wait {
@@ -153,9 +153,15 @@ impl Transport {
     }
 
     /// Applies the pauses and quotas that a response announces. Returns whether to retry.
-    fn heed(&self, request: &Request, answer: &Answer, host: &Host, last: bool) -> Result<bool> {
+    fn apply_rate_limits(
+        &self,
+        request: &RegistryRequest,
+        answer: &RegistryResponse,
+        host: &RemoteHost,
+        last: bool,
+    ) -> Result<bool> {
         let quota = quota::quota(&answer.headers);
-        self.heed_quota(request, answer, quota, host);
+        self.apply_quota(request, answer, quota, host);
         if !is_passing(answer, quota) {
             return Ok(false);
         }
@@ -165,8 +171,8 @@ impl Transport {
         }
         let refuses = matches!(answer.status.as_u16(), 403 | 429);
         let reset = match quota {
-            Some(Quota::Pulls(granted)) if refuses && granted.left == 0 => return Err(no_pulls(host, granted)),
-            Some(Quota::Requests { left: 0, reset }) => Some(reset),
+            Some(RegistryQuota::Pulls(granted)) if refuses && granted.left == 0 => return Err(no_pulls(host, granted)),
+            Some(RegistryQuota::Requests { left: 0, reset }) => Some(reset),
             _ => None,
         };
         let asked = asked.or(reset);
@@ -176,92 +182,98 @@ impl Transport {
         Ok(!last)
     }
 
-    fn heed_quota(&self, request: &Request, answer: &Answer, quota: Option<Quota>, host: &Host) {
+    fn apply_quota(
+        &self,
+        request: &RegistryRequest,
+        answer: &RegistryResponse,
+        quota: Option<RegistryQuota>,
+        host: &RemoteHost,
+    ) {
         match quota {
-            Some(Quota::Requests { left, reset }) => {
-                self.meter.tell_quota(host.name(), "requests", left);
+            Some(RegistryQuota::Requests { left, reset }) => {
+                self.meter.set_quota_gauge(host.name(), "requests", left);
                 // The quota is used up: later requests wait for the reset, or fail if that takes too long.
                 if left == 0 {
                     host.pause_account(&self.account, reset);
                 }
             }
-            Some(Quota::Pulls(granted)) => {
-                self.meter.tell_quota(host.name(), "pulls", granted.left);
-                host.hear_pulls(&self.account, Some(granted), false);
+            Some(RegistryQuota::Pulls(granted)) => {
+                self.meter.set_quota_gauge(host.name(), "pulls", granted.left);
+                host.record_pull_quota(&self.account, Some(granted), false);
             }
             // Without a pull limit, the header is missing.
             None if answer.status.is_success() && request.is_for_manifest() => {
-                host.hear_pulls(&self.account, None, false);
+                host.record_pull_quota(&self.account, None, false);
             }
             None => {}
         }
     }
 
     /// Starts a pull. If the quota seems used up, checks it by a HEAD request, which does not count as a pull.
-    async fn may_pull(&self, request: &Request, host: &Arc<Host>) -> Result<MayPull> {
+    async fn acquire_pull(&self, request: &RegistryRequest, host: &Arc<RemoteHost>) -> Result<PullDecision> {
         let pull = || host.pull(&self.account, self.limits.pull_reserve).map_err(|granted| no_pulls(host, granted));
         if let Ok(pull) = pull() {
-            return Ok(MayPull::Yes(pull));
+            return Ok(PullDecision::Yes(pull));
         }
         let mut are_over = self.manners.pulls_are_over.lock().await;
         // Another request may have made the check meanwhile.
         match pull() {
-            Ok(pull) => return Ok(MayPull::Yes(pull)),
+            Ok(pull) => return Ok(PullDecision::Yes(pull)),
             // With pulls in flight, the response would not show whether they are counted.
             Err(why) if *are_over || host.is_pulling(&self.account) => return Err(why),
             Err(_) => {}
         }
-        let question = Request { method: Method::HEAD, ..request.clone() };
+        let question = RegistryRequest { method: Method::HEAD, ..request.clone() };
         let answer = self.send_admitted(&question, host).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
-            return Ok(MayPull::Answered(Box::new(answer)));
+            return Ok(PullDecision::Answered(Box::new(answer)));
         }
         if answer.status.is_success() {
             let granted = match quota::quota(&answer.headers) {
-                Some(Quota::Pulls(granted)) => Some(granted),
+                Some(RegistryQuota::Pulls(granted)) => Some(granted),
                 _ => None,
             };
-            host.hear_pulls(&self.account, granted, true);
+            host.record_pull_quota(&self.account, granted, true);
         }
         let outcome = pull();
         *are_over = outcome.is_err();
-        outcome.map(MayPull::Yes)
+        outcome.map(PullDecision::Yes)
     }
 }
 
-fn no_pulls(host: &Host, granted: Granted) -> Error {
+fn no_pulls(host: &RemoteHost, granted: PullQuota) -> Error {
     let (name, left, window) = (host.name(), granted.left, in_words(granted.window));
     let of = granted.of.map(|of| format!(" of {of} in {window}")).unwrap_or_default();
     let kept = if left == 0 { "" } else { ", which scan.pull_reserve leaves to others at this address" };
     Error::NoPulls(format!("{name} grants {left} more pulls{of}{kept}; it grants more within {window}"))
 }
 
-fn throttled(host: &Host, status: StatusCode, asked: Option<Duration>) -> Error {
+fn throttled(host: &RemoteHost, status: StatusCode, asked: Option<Duration>) -> Error {
     let wait = asked.map(|wait| format!(" and asks to wait {}", seconds(wait))).unwrap_or_default();
     Error::Throttled(format!("{} answered {status}{wait}; scan it later or less often", host.name()))
 }
 
 /// Whether a retry may get another status. GitHub answers 403 when the rate limit is exceeded.
-fn is_passing(answer: &Answer, quota: Option<Quota>) -> bool {
+fn is_passing(answer: &RegistryResponse, quota: Option<RegistryQuota>) -> bool {
     match answer.status.as_u16() {
-        403 => answer.headers.contains_key(RETRY_AFTER) || quota.is_some_and(Quota::is_spent),
+        403 => answer.headers.contains_key(RETRY_AFTER) || quota.is_some_and(RegistryQuota::is_spent),
         status => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
     }
 }
 
 /// What the outcome of a try says about the load of its host.
-fn ending(request: &Request, outcome: &Result<Answer>) -> Ending {
+fn ending(request: &RegistryRequest, outcome: &Result<RegistryResponse>) -> RequestOutcome {
     match outcome {
-        Ok(answer) if !is_passing(answer, quota::quota(&answer.headers)) => Ending::Fine,
-        Ok(answer) if matches!(answer.status.as_u16(), 403 | 429 | 503) => Ending::Busy,
-        Err(Error::Timeout(_)) => Ending::Busy,
-        Ok(answer) if !is_unanswered_by(request, answer) => Ending::Stumbled,
-        Ok(_) | Err(Error::Unreachable(_) | Error::Tls(_)) => Ending::Failed,
-        Err(_) => Ending::Fine,
+        Ok(answer) if !is_passing(answer, quota::quota(&answer.headers)) => RequestOutcome::Fine,
+        Ok(answer) if matches!(answer.status.as_u16(), 403 | 429 | 503) => RequestOutcome::Busy,
+        Err(Error::Timeout(_)) => RequestOutcome::Busy,
+        Ok(answer) if !is_unanswered_by(request, answer) => RequestOutcome::Stumbled,
+        Ok(_) | Err(Error::Unreachable(_) | Error::Tls(_)) => RequestOutcome::Failed,
+        Err(_) => RequestOutcome::Fine,
     }
 }
 
-fn is_unanswered(request: &Request, outcome: &Result<Answer>) -> bool {
+fn is_unanswered(request: &RegistryRequest, outcome: &Result<RegistryResponse>) -> bool {
     match outcome {
         Ok(answer) => is_unanswered_by(request, answer),
         Err(why) => matches!(why, Error::Unreachable(_) | Error::Timeout(_) | Error::Tls(_)),
@@ -271,7 +283,7 @@ fn is_unanswered(request: &Request, outcome: &Result<Answer>) -> bool {
 /// Whether a server error comes from something in front of the registry, so that the registry itself did not respond.
 /// An error in the registry's own format is a response, even with a 500. HEAD has no body: 500 and 501 are how some
 /// registries refuse HEAD.
-fn is_unanswered_by(request: &Request, answer: &Answer) -> bool {
+fn is_unanswered_by(request: &RegistryRequest, answer: &RegistryResponse) -> bool {
     let refuses_head = request.method == Method::HEAD && matches!(answer.status.as_u16(), 500 | 501);
     answer.status.is_server_error() && !refuses_head && answer.error_code().is_none()
 }

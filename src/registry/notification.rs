@@ -17,11 +17,11 @@ macro_rules! senders {
     ($($(#[doc = $doc:literal])+ $variant:ident = $word:literal,)+) => {
         /// The registry product that sent a notification.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Sender {
+        pub enum NotificationSender {
             $($(#[doc = $doc])+ $variant,)+
         }
 
-        impl Sender {
+        impl NotificationSender {
             /// Name in logs and metrics.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -52,17 +52,17 @@ senders! {
 
 /// A parsed notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct RegistryNotification {
     /// `None`: an unknown shape, such as a sender's connection test.
-    pub sender: Option<Sender>,
+    pub sender: Option<NotificationSender>,
     /// Repositories in which tags were pushed or deleted.
     pub repositories: BTreeSet<String>,
 }
 
-impl Notice {
+impl RegistryNotification {
     /// Parses a body: a JSON object, or an array of them, as relays batch CloudEvents. `cloud_event`: the header
     /// `Ce-Type`, the type of a CloudEvent whose body is bare data. `None`: the body is neither.
-    pub fn read(body: &[u8], cloud_event: Option<&str>) -> Option<Notice> {
+    pub fn read(body: &[u8], cloud_event: Option<&str>) -> Option<RegistryNotification> {
         let body: Value = serde_json::from_slice(body).ok()?;
         let events = body.as_array().map_or(std::slice::from_ref(&body), Vec::as_slice);
         if !events.iter().all(Value::is_object) {
@@ -74,19 +74,19 @@ impl Notice {
             sender = sender.or(found);
             repositories.extend(names.into_iter().filter(|name| is_repository(name)));
         }
-        Some(Notice { sender, repositories })
+        Some(RegistryNotification { sender, repositories })
     }
 }
 
 /// The sender of a notification, and the repository names in it.
-type Named = (Option<Sender>, Vec<String>);
+type NamedRepositories = (Option<NotificationSender>, Vec<String>);
 
-fn named(body: &Value, cloud_event: Option<&str>) -> Named {
+fn named(body: &Value, cloud_event: Option<&str>) -> NamedRepositories {
     if let Some(events) = body["events"].as_array() {
-        return (Some(Sender::Distribution), events.iter().filter_map(distribution).collect());
+        return (Some(NotificationSender::Distribution), events.iter().filter_map(distribution).collect());
     }
     if body["target"].is_object() {
-        return (Some(Sender::Distribution), distribution(body).into_iter().collect());
+        return (Some(NotificationSender::Distribution), distribution(body).into_iter().collect());
     }
     if body["specversion"].is_string() {
         return cloud(body["type"].as_str().unwrap_or_default(), &data_of(body));
@@ -101,18 +101,18 @@ fn named(body: &Value, cloud_event: Option<&str>) -> Named {
         return event_bridge(body);
     }
     if body["push_data"].is_object() {
-        return (Some(Sender::DockerHub), text(&body["repository"]["repo_name"]));
+        return (Some(NotificationSender::DockerHub), text(&body["repository"]["repo_name"]));
     }
     for key in ["package", "registry_package"] {
         if body[key].is_object() {
-            return (Some(Sender::GitHub), github(&body[key]).into_iter().collect());
+            return (Some(NotificationSender::GitHub), github(&body[key]).into_iter().collect());
         }
     }
     if body["docker_url"].is_string() || !body["updated_tags"].is_null() {
         // Quay also reports builds and scan findings, which change no tag. The tags are an array, in old versions an
         // object.
         let is_push = body["updated_tags"].is_array() || body["updated_tags"].is_object();
-        return (Some(Sender::Quay), if is_push { text(&body["repository"]) } else { Vec::new() });
+        return (Some(NotificationSender::Quay), if is_push { text(&body["repository"]) } else { Vec::new() });
     }
     (None, Vec::new())
 }
@@ -152,10 +152,12 @@ fn data_of(event: &Value) -> Value {
     }
 }
 
-fn cloud(kind: &str, data: &Value) -> Named {
+fn cloud(kind: &str, data: &Value) -> NamedRepositories {
     match kind {
-        "zotregistry.image.updated" | "zotregistry.image.deleted" => (Some(Sender::Zot), text(&data["name"])),
-        _ if kind.starts_with("zotregistry.") => (Some(Sender::Zot), Vec::new()),
+        "zotregistry.image.updated" | "zotregistry.image.deleted" => {
+            (Some(NotificationSender::Zot), text(&data["name"]))
+        }
+        _ if kind.starts_with("zotregistry.") => (Some(NotificationSender::Zot), Vec::new()),
         _ if kind.starts_with("harbor.") => harbor(kind, data),
         // A relay's CloudEvent around another sender's notification.
         _ => named(data, None),
@@ -163,7 +165,7 @@ fn cloud(kind: &str, data: &Value) -> Named {
 }
 
 /// Only pushes and deletions count; a webhook with all events ticked also sends pulls and scan findings.
-fn harbor(kind: &str, data: &Value) -> Named {
+fn harbor(kind: &str, data: &Value) -> NamedRepositories {
     let is_change = matches!(
         kind,
         "PUSH_ARTIFACT"
@@ -173,13 +175,13 @@ fn harbor(kind: &str, data: &Value) -> Named {
             | "harbor.artifact.pushed"
             | "harbor.artifact.deleted"
     );
-    (Some(Sender::Harbor), if is_change { text(&data["repository"]["repo_full_name"]) } else { Vec::new() })
+    (Some(NotificationSender::Harbor), if is_change { text(&data["repository"]["repo_full_name"]) } else { Vec::new() })
 }
 
-fn event_bridge(body: &Value) -> Named {
+fn event_bridge(body: &Value) -> NamedRepositories {
     let detail = &body["detail"];
     let is_change = body["detail-type"] == "ECR Image Action" && detail["result"] != "FAILURE";
-    (Some(Sender::EventBridge), if is_change { text(&detail["repository-name"]) } else { Vec::new() })
+    (Some(NotificationSender::EventBridge), if is_change { text(&detail["repository-name"]) } else { Vec::new() })
 }
 
 /// GitHub may write the owner with capitals; repository names are lower case.
@@ -262,12 +264,12 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &Value) -> (Option<Sender>, Vec<String>) {
-        let notice = Notice::read(body.to_string().as_bytes(), None).expect("an object");
+    fn read(body: &Value) -> (Option<NotificationSender>, Vec<String>) {
+        let notice = RegistryNotification::read(body.to_string().as_bytes(), None).expect("an object");
         (notice.sender, notice.repositories.into_iter().collect())
     }
 
-    fn found(sender: Sender) -> (Option<Sender>, Vec<String>) {
+    fn found(sender: NotificationSender) -> (Option<NotificationSender>, Vec<String>) {
         (Some(sender), vec!["geo/a-seed".to_owned()])
     }
 
@@ -292,14 +294,14 @@ mod tests {
             json!({}),
             json!(7),
         ];
-        assert_eq!(read(&json!({"events": events})), found(Sender::Distribution));
-        assert_eq!(read(&event("push", tag)), found(Sender::Distribution));
-        let b = (Some(Sender::Distribution), vec!["geo/b-seed".to_owned()]);
+        assert_eq!(read(&json!({"events": events})), found(NotificationSender::Distribution));
+        assert_eq!(read(&event("push", tag)), found(NotificationSender::Distribution));
+        let b = (Some(NotificationSender::Distribution), vec!["geo/b-seed".to_owned()]);
         let index = json!({"repository": "geo/b-seed", "mediaType": "application/vnd.oci.image.index.v1+json"});
         for (action, target) in [("delete", &by_digest), ("push", &by_digest), ("push", &index)] {
             assert_eq!(read(&json!({"events": [event(action, target.clone())]})), b, "{action} {target}");
         }
-        assert_eq!(read(&json!({"events": []})), (Some(Sender::Distribution), vec![]));
+        assert_eq!(read(&json!({"events": []})), (Some(NotificationSender::Distribution), vec![]));
     }
 
     #[test]
@@ -309,16 +311,20 @@ mod tests {
             "push_data": {"pushed_at": 1_700_000_000, "tag": "1"},
             "repository": {"repo_name": "geo/a-seed", "namespace": "geo", "name": "a-seed"},
         });
-        assert_eq!(read(&hub), found(Sender::DockerHub));
+        assert_eq!(read(&hub), found(NotificationSender::DockerHub));
         let mut quay = json!({
             "repository": "geo/a-seed", "namespace": "geo", "name": "a-seed", "docker_url": "quay.io/geo/a-seed",
             "homepage": "https://quay.io/repository/geo/a-seed", "updated_tags": ["1"],
         });
-        assert_eq!(read(&quay), found(Sender::Quay));
+        assert_eq!(read(&quay), found(NotificationSender::Quay));
         quay["updated_tags"] = json!({"latest": "0123456789ab"});
-        assert_eq!(read(&quay), found(Sender::Quay), "of old versions");
+        assert_eq!(read(&quay), found(NotificationSender::Quay), "of old versions");
         quay.as_object_mut().unwrap().remove("updated_tags");
-        assert_eq!(read(&quay), (Some(Sender::Quay), vec![]), "a build, which pushes with a notification of its own");
+        assert_eq!(
+            read(&quay),
+            (Some(NotificationSender::Quay), vec![]),
+            "a build, which pushes with a notification of its own"
+        );
     }
 
     #[test]
@@ -331,13 +337,13 @@ mod tests {
         let cloud =
             |kind: &str| json!({"specversion": "1.0", "id": "1", "source": "/projects/1", "type": kind, "data": data});
         for kind in ["PUSH_ARTIFACT", "DELETE_ARTIFACT"] {
-            assert_eq!(read(&own(kind)), found(Sender::Harbor), "{kind}");
+            assert_eq!(read(&own(kind)), found(NotificationSender::Harbor), "{kind}");
         }
         for kind in ["harbor.artifact.pushed", "harbor.artifact.deleted"] {
-            assert_eq!(read(&cloud(kind)), found(Sender::Harbor), "{kind}");
+            assert_eq!(read(&cloud(kind)), found(NotificationSender::Harbor), "{kind}");
         }
         for notice in [own("PULL_ARTIFACT"), own("SCANNING_COMPLETED"), cloud("harbor.artifact.pulled")] {
-            assert_eq!(read(&notice), (Some(Sender::Harbor), vec![]));
+            assert_eq!(read(&notice), (Some(NotificationSender::Harbor), vec![]));
         }
     }
 
@@ -346,13 +352,16 @@ mod tests {
         let data =
             json!({"name": "geo/a-seed", "reference": "1", "digest": "sha256:0", "mediaType": "x", "manifest": "{}"});
         for kind in ["zotregistry.image.updated", "zotregistry.image.deleted"] {
-            assert_eq!(read(&json!({"specversion": "1.0", "type": kind, "data": data})), found(Sender::Zot));
-            let bare = Notice::read(data.to_string().as_bytes(), Some(kind)).unwrap();
-            assert_eq!((bare.sender, bare.repositories.len()), (Some(Sender::Zot), 1));
+            assert_eq!(
+                read(&json!({"specversion": "1.0", "type": kind, "data": data})),
+                found(NotificationSender::Zot)
+            );
+            let bare = RegistryNotification::read(data.to_string().as_bytes(), Some(kind)).unwrap();
+            assert_eq!((bare.sender, bare.repositories.len()), (Some(NotificationSender::Zot), 1));
         }
         assert_eq!(
             read(&json!({"specversion": "1.0", "type": "zotregistry.repository.created", "data": data})),
-            (Some(Sender::Zot), vec![]),
+            (Some(NotificationSender::Zot), vec![]),
             "an empty repository has nothing to find"
         );
     }
@@ -364,18 +373,18 @@ mod tests {
                 "name": "A-Seed", "namespace": "Geo", "package_type": "CONTAINER", "owner": {"login": "Geo"},
                 "package_version": {"version": "sha256:0", "container_metadata": {"tag": {"name": "1"}}},
             });
-            assert_eq!(read(&json!({"action": "published", key: package})), found(Sender::GitHub));
+            assert_eq!(read(&json!({"action": "published", key: package})), found(NotificationSender::GitHub));
             let npm = json!({"name": "a-seed", "namespace": "geo", "package_type": "npm"});
-            assert_eq!(read(&json!({"action": "published", key: npm})), (Some(Sender::GitHub), vec![]));
+            assert_eq!(read(&json!({"action": "published", key: npm})), (Some(NotificationSender::GitHub), vec![]));
         }
         let ping = json!({"zen": "Design for failure.", "hook_id": 1, "repository": {"full_name": "geo/a-seed"}});
         assert_eq!(read(&ping), (None, vec![]));
         let detail =
             json!({"action-type": "PUSH", "result": "SUCCESS", "repository-name": "geo/a-seed", "image-tag": "1"});
         let action = json!({"version": "0", "detail-type": "ECR Image Action", "source": "aws.ecr", "detail": detail});
-        assert_eq!(read(&action), found(Sender::EventBridge));
+        assert_eq!(read(&action), found(NotificationSender::EventBridge));
         let scan = json!({"detail-type": "ECR Image Scan", "detail": detail});
-        assert_eq!(read(&scan), (Some(Sender::EventBridge), vec![]));
+        assert_eq!(read(&scan), (Some(NotificationSender::EventBridge), vec![]));
     }
 
     #[test]
@@ -390,17 +399,17 @@ mod tests {
                 {"action": "push", "target": {"repository": "geo/d-seed", "tag": "1"}}]}},
             {},
         ]);
-        assert_eq!(read(&batch), (Some(Sender::Zot), names("abcd")));
+        assert_eq!(read(&batch), (Some(NotificationSender::Zot), names("abcd")));
         assert_eq!(read(&json!([])), (None, vec![]), "a batch may be empty");
     }
 
     #[test]
     fn what_is_no_object_is_no_notification() {
         for body in ["", "null", "[1]", "[[]]", "[{},null]", "\"x\"", "7", "{", "payload=%7B%7D", "{} {}"] {
-            assert_eq!(Notice::read(body.as_bytes(), None), None, "{body}");
+            assert_eq!(RegistryNotification::read(body.as_bytes(), None), None, "{body}");
         }
         let deep = format!("{{\"events\":{}", "[".repeat(60_000));
-        assert_eq!(Notice::read(deep.as_bytes(), None), None);
+        assert_eq!(RegistryNotification::read(deep.as_bytes(), None), None);
     }
 
     #[test]
@@ -475,7 +484,7 @@ mod tests {
             body in notification(),
             kind in prop::option::of("(zotregistry.image.updated|harbor.artifact.pushed|x)"),
         ) {
-            if let Some(notice) = Notice::read(body.to_string().as_bytes(), kind.as_deref()) {
+            if let Some(notice) = RegistryNotification::read(body.to_string().as_bytes(), kind.as_deref()) {
                 prop_assert!(notice.repositories.iter().all(|name| is_repository(name)));
                 prop_assert!(notice.sender.is_some() || notice.repositories.is_empty());
             }
@@ -483,7 +492,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            _ = Notice::read(&body, None);
+            _ = RegistryNotification::read(&body, None);
         }
     }
 }
