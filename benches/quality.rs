@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 use serde_json::Value;
 use silo::app::open_store;
-use silo::catalog::Image;
+use silo::catalog::CatalogueImage;
 
 use bare::Connection;
 use judged::{DEPTH, Quality, Query};
@@ -76,7 +76,7 @@ async fn ask(connection: &mut Connection, query: &str) -> Vec<String> {
     items.iter().map(|item| item["name"].as_str().expect("a name").to_owned()).collect()
 }
 
-fn old_listed(image: Image) -> old_method::Listed {
+fn old_listed(image: CatalogueImage) -> old_method::Listed {
     old_method::Listed { org: image.org, full_name: image.name, manifest: image.facts.manifest }
 }
 
@@ -92,8 +92,9 @@ fn old_names(images: &[old_method::Listed], query: &str) -> Vec<String> {
 }
 
 /// One manifest of each job: images are listed in the order in which versions were stored.
-fn latest_manifests(images: &[Image]) -> Vec<Value> {
-    let of = |image: &Image| (image.job_id.0, serde_json::from_str(&image.facts.manifest).expect("a manifest"));
+fn latest_manifests(images: &[CatalogueImage]) -> Vec<Value> {
+    let of =
+        |image: &CatalogueImage| (image.job_id.0, serde_json::from_str(&image.facts.manifest).expect("a manifest"));
     images.iter().map(of).collect::<BTreeMap<i64, Value>>().into_values().collect()
 }
 

@@ -222,7 +222,7 @@ async fn until_found(connection: &mut Connection, name: &str) -> Duration {
 /// The old method in this process, on a limited number of images.
 async fn old(store: &Store, queries: &[&str], rate: f64) {
     let images = store.image_changes(0, ImageId(0), OLD_IMAGES as u32).await.expect("images");
-    let one = |image: silo::catalog::Image| old_method::Listed {
+    let one = |image: silo::catalog::CatalogueImage| old_method::Listed {
         org: image.org,
         full_name: image.name,
         manifest: image.facts.manifest,

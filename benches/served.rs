@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use silo::app::App;
 use silo::clock::Clock;
-use silo::config::{Flags, Settings};
+use silo::config::{ConfigFlags, ServiceSettings};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -39,9 +39,9 @@ impl Server {
 }
 
 /// The default settings, with all data below a folder.
-pub fn settings(folder: &Path) -> Settings {
-    let flags = Flags { data: Some(folder.join("data")), ..Flags::default() };
-    let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
+pub fn settings(folder: &Path) -> ServiceSettings {
+    let flags = ConfigFlags { data: Some(folder.join("data")), ..ConfigFlags::default() };
+    let mut settings = ServiceSettings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
     settings.admin.password = SecretString::from("for benchmarks only");
     // No scans run: their results are stored directly.
     settings.scan.workers = 0;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use silo::app::{App, RegistryForm};
-use silo::catalog::{RegistryId, RegistryKind, Scan, ScanTrigger};
+use silo::catalog::{RegistryId, RegistryKind, ScanRecord, ScanTrigger};
 use silo::clock::Clock;
-use silo::config::{Flags, Settings};
+use silo::config::{ConfigFlags, ServiceSettings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +21,8 @@ impl Service {
     /// With this limit of concurrent requests.
     pub async fn start(url: &str, kind: RegistryKind, concurrency: usize) -> Self {
         let data = tempfile::tempdir().expect("a folder for the service");
-        let flags = Flags { data: Some(data.path().join("data")), ..Flags::default() };
-        let mut settings = Settings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
+        let flags = ConfigFlags { data: Some(data.path().join("data")), ..ConfigFlags::default() };
+        let mut settings = ServiceSettings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
         settings.scan.concurrency = concurrency;
         settings.admin.password = SecretString::from("for benchmarks only");
         let (app, _) = App::start(settings, Clock::system()).await.expect("a fresh service starts");
@@ -38,7 +38,7 @@ impl Service {
     }
 
     /// Scans: the time from the request until the result can be found.
-    pub async fn scan(&self) -> (Duration, Scan) {
+    pub async fn scan(&self) -> (Duration, ScanRecord) {
         let started = Instant::now();
         let id = self.app.scan_request(self.registry, ScanTrigger::Manual).await.expect("the registry is known");
         assert!(self.app.scan_work(&CancellationToken::new()).await.expect("the scan ends"));

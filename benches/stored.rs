@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use silo::catalog::{Changes, Content, ImageId, NewRegistry, Outcome, RegistryKind, ScanState, ScanTrigger};
+use silo::catalog::{
+    ContentOutcome, DigestContent, ImageId, NewRegistry, RegistryKind, ScanState, ScanTrigger, TagChanges,
+};
 use silo::clock::Clock;
 use silo::registry::{FetchedContent, ImageConfig};
 use silo::seed::LABEL;
@@ -57,7 +59,7 @@ pub async fn add(store: &Store, image: Tagged, number: usize) {
 pub async fn point(store: &Store, image: ImageId, manifest: String, number: usize) {
     let digest = format!("sha256:{number:064x}");
     let contents = vec![content(&digest, manifest)];
-    let changes = Changes { point: vec![(image, digest)], ..Changes::default() };
+    let changes = TagChanges { point: vec![(image, digest)], ..TagChanges::default() };
     change(store, ScanStep { changes, contents, ..ScanStep::default() }).await;
 }
 
@@ -77,7 +79,7 @@ async fn change(store: &Store, step: ScanStep) {
 
 /// The results of a scan, with numbers as digests.
 fn step(images: impl Iterator<Item = Tagged>, first: usize) -> ScanStep {
-    let (mut changes, mut contents) = (Changes::default(), Vec::new());
+    let (mut changes, mut contents) = (TagChanges::default(), Vec::new());
     for (number, image) in (first..).zip(images) {
         let digest = format!("sha256:{number:064x}");
         contents.push(content(&digest, image.manifest));
@@ -86,7 +88,7 @@ fn step(images: impl Iterator<Item = Tagged>, first: usize) -> ScanStep {
     ScanStep { changes, contents, ..ScanStep::default() }
 }
 
-fn content(digest: &str, manifest: String) -> Content {
+fn content(digest: &str, manifest: String) -> DigestContent {
     let config = ImageConfig {
         digest: digest.to_owned(),
         platform: "linux/amd64".to_owned(),
@@ -95,7 +97,7 @@ fn content(digest: &str, manifest: String) -> Content {
     };
     let content = silo::scan::content_of(digest, FetchedContent::Image(vec![config]));
     assert!(
-        matches!(&content.outcome, Outcome::Seed(facts) if facts.valid),
+        matches!(&content.outcome, ContentOutcome::Seed(facts) if facts.valid),
         "made-up manifests are good ones: {content:?}"
     );
     content

@@ -129,7 +129,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`], also if the reply is not an event stream.
-    pub async fn follow(&self, path: &str) -> Result<Events<'_>, Error> {
+    pub async fn follow(&self, path: &str) -> Result<ServerEventStream<'_>, Error> {
         self.follow_from(path, &[], None).await
     }
 
@@ -142,7 +142,7 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
         last: Option<&str>,
-    ) -> Result<Events<'_>, Error> {
+    ) -> Result<ServerEventStream<'_>, Error> {
         let mut request = self.request(Method::GET, path).query(query).header(header::ACCEPT, "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -150,7 +150,7 @@ impl Client {
         let reply = request.timeout(LONGEST_STREAM).send().await.map_err(|why| self.unreachable(&why))?;
         let kind = reply.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if reply.status().is_success() && kind.starts_with("text/event-stream") {
-            return Ok(Events { client: self, reply, buffer: Vec::new(), last: None });
+            return Ok(ServerEventStream { client: self, reply, buffer: Vec::new(), last: None });
         }
         let status = reply.status();
         let text = reply.text().await.map_err(|why| self.unreachable(&why))?;
@@ -236,7 +236,7 @@ impl Client {
 }
 
 /// A stream of server-sent events.
-pub struct Events<'c> {
+pub struct ServerEventStream<'c> {
     client: &'c Client,
     reply: Response,
     buffer: Vec<u8>,
@@ -244,7 +244,7 @@ pub struct Events<'c> {
     last: Option<String>,
 }
 
-impl Events<'_> {
+impl ServerEventStream<'_> {
     /// The id of the last event, from which a broken stream can be continued.
     pub fn last_id(&self) -> Option<&str> {
         self.last.as_deref()

@@ -8,17 +8,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// A source of the time of day. Cheap to clone; clones of a manual clock share its time.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum ClockSource {
     System,
-    Manual(Arc<Hands>),
+    Manual(Arc<ManualTime>),
 }
 
 /// The state of a manual clock, in milliseconds.
 #[derive(Debug)]
-struct Hands {
+struct ManualTime {
     now: AtomicI64,
     elapsed: AtomicI64,
 }
@@ -28,21 +28,21 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 impl Clock {
     /// The system clock.
     pub fn system() -> Self {
-        Clock(Source::System)
+        Clock(ClockSource::System)
     }
 
     /// A clock that stays at `start` until [`Clock::advance`] changes it.
     pub fn manual(start: DateTime<Utc>) -> Self {
         let now = AtomicI64::new(start.timestamp_millis());
-        Clock(Source::Manual(Arc::new(Hands { now, elapsed: AtomicI64::new(0) })))
+        Clock(ClockSource::Manual(Arc::new(ManualTime { now, elapsed: AtomicI64::new(0) })))
     }
 
     /// The time of day, truncated to milliseconds as in the store, so that a value read back equals the one written.
     pub fn now(&self) -> DateTime<Utc> {
         let millis = match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "the one reader of the machine's clock")]
-            Source::System => Utc::now().timestamp_millis(),
-            Source::Manual(hands) => hands.now.load(Ordering::SeqCst),
+            ClockSource::System => Utc::now().timestamp_millis(),
+            ClockSource::Manual(hands) => hands.now.load(Ordering::SeqCst),
         };
         DateTime::from_timestamp_millis(millis).expect("milliseconds of a time of day are in chrono's range")
     }
@@ -51,8 +51,8 @@ impl Clock {
     /// limits kept in memory.
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
-            Source::System => START.elapsed(),
-            Source::Manual(hands) => {
+            ClockSource::System => START.elapsed(),
+            ClockSource::Manual(hands) => {
                 Duration::from_millis(hands.elapsed.load(Ordering::SeqCst).try_into().unwrap_or_default())
             }
         }
@@ -61,7 +61,7 @@ impl Clock {
     /// Advances a manual clock; a negative time sets it back. Panics on the system clock.
     pub fn advance(&self, by: TimeDelta) {
         self.set(self.now() + by);
-        if let Source::Manual(hands) = &self.0 {
+        if let ClockSource::Manual(hands) = &self.0 {
             hands.elapsed.fetch_add(by.num_milliseconds().max(0), Ordering::SeqCst);
         }
     }
@@ -69,8 +69,8 @@ impl Clock {
     /// Sets a manual clock without changing [`Clock::elapsed`]. Panics on the system clock.
     pub fn set(&self, to: DateTime<Utc>) {
         match &self.0 {
-            Source::System => panic!("the machine's clock cannot be set"),
-            Source::Manual(hands) => hands.now.store(to.timestamp_millis(), Ordering::SeqCst),
+            ClockSource::System => panic!("the machine's clock cannot be set"),
+            ClockSource::Manual(hands) => hands.now.store(to.timestamp_millis(), Ordering::SeqCst),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use layers::Layer;
+use layers::ConfigLayer;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -31,19 +31,19 @@ const SHORT_NAMES: [(&str, &str); 8] = [
 /// All options. The fields are those of `config/silo.toml`, which documents them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct ServiceSettings {
     pub data: PathBuf,
     pub listen: SocketAddr,
-    pub database: Database,
-    pub admin: Admin,
-    pub auth: Auth,
-    pub http: Http,
-    pub scan: Scan,
-    pub hooks: Hooks,
-    pub events: Events,
-    pub runs: Runs,
-    pub search: Search,
-    pub log: Log,
+    pub database: DatabaseSettings,
+    pub admin: AdminSettings,
+    pub auth: AuthSettings,
+    pub http: HttpSettings,
+    pub scan: ScanSettings,
+    pub hooks: HookSettings,
+    pub events: EventSettings,
+    pub runs: RunSettings,
+    pub search: SearchSettings,
+    pub log: LogSettings,
     #[serde(skip)]
     pub engine_variables: EngineVariables,
 }
@@ -78,7 +78,7 @@ impl EngineVariables {
 /// Options of the section `[database]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Database {
+pub struct DatabaseSettings {
     #[serde(serialize_with = "masked")]
     pub url: SecretString,
     pub password_file: PathBuf,
@@ -88,7 +88,7 @@ pub struct Database {
 /// Options of the section `[admin]`: the first user.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Admin {
+pub struct AdminSettings {
     pub username: String,
     #[serde(serialize_with = "masked")]
     pub password: SecretString,
@@ -97,7 +97,7 @@ pub struct Admin {
 /// Options of the section `[auth]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Auth {
+pub struct AuthSettings {
     pub token_hours: u32,
     #[serde(serialize_with = "masked")]
     pub token_key: SecretString,
@@ -114,7 +114,7 @@ pub struct Auth {
 /// Options of the section `[http]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Http {
+pub struct HttpSettings {
     pub public_url: String,
     pub request_timeout_seconds: u32,
     pub cors_origins: Vec<String>,
@@ -133,14 +133,14 @@ pub struct Http {
 /// Options of the section `[hooks]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Hooks {
+pub struct HookSettings {
     pub per_minute: u32,
 }
 
 /// Options of the section `[events]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Events {
+pub struct EventSettings {
     pub keep: u32,
     pub keep_days: u32,
 }
@@ -148,7 +148,7 @@ pub struct Events {
 /// Options of the section `[scan]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scan {
+pub struct ScanSettings {
     pub schedule: String,
     pub jitter_minutes: u32,
     pub include: Vec<String>,
@@ -176,7 +176,7 @@ pub struct Scan {
 /// Options of the section `[runs]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Runs {
+pub struct RunSettings {
     pub workers: usize,
     pub engine: String,
     pub engine_context: String,
@@ -225,14 +225,14 @@ pub enum RunNetwork {
 /// Options of the section `[search]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Search {
+pub struct SearchSettings {
     pub synonyms: PathBuf,
 }
 
 /// Options of the section `[log]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
+pub struct LogSettings {
     pub format: LogFormat,
     pub filter: String,
 }
@@ -247,7 +247,7 @@ pub enum LogFormat {
 
 /// Options set on the command line.
 #[derive(Clone, Debug, Default)]
-pub struct Flags {
+pub struct ConfigFlags {
     pub config: Option<PathBuf>,
     pub data: Option<PathBuf>,
     pub listen: Option<String>,
@@ -265,22 +265,22 @@ pub fn user_folder() -> Option<PathBuf> {
     Some(folder.join("silo"))
 }
 
-impl Settings {
+impl ServiceSettings {
     /// Reads all layers, including the environment of this process.
     ///
     /// # Errors
     /// An unreadable file, an unknown option, a value of the wrong type or out of range.
-    pub fn load(flags: &Flags) -> Result<Self, Error> {
+    pub fn load(flags: &ConfigFlags) -> Result<Self, Error> {
         Self::from_layers(flags, &std::env::vars().collect())
     }
 
-    /// As [`Settings::load`], with the environment given.
+    /// As [`ServiceSettings::load`], with the environment given.
     ///
     /// # Errors
-    /// As [`Settings::load`].
-    pub fn from_layers(flags: &Flags, environment: &HashMap<String, String>) -> Result<Self, Error> {
+    /// As [`ServiceSettings::load`].
+    pub fn from_layers(flags: &ConfigFlags, environment: &HashMap<String, String>) -> Result<Self, Error> {
         let file = flags.config.clone().or_else(|| environment.get("SILO_CONFIG").map(PathBuf::from));
-        let mut flagged = Layer::default();
+        let mut flagged = ConfigLayer::default();
         let data = flags.data.as_ref().map(|path| path.to_string_lossy().into_owned());
         for (option, flag, value) in [("data", "--data", data), ("listen", "--listen", flags.listen.clone())] {
             if let Some(value) = value {
@@ -288,10 +288,10 @@ impl Settings {
             }
         }
         let layers = [
-            Layer::defaults(),
-            file.map(|path| Layer::of_file(&path)).unwrap_or_default(),
-            Layer::of_environment(environment),
-            Layer::of_short_names(environment),
+            ConfigLayer::defaults(),
+            file.map(|path| ConfigLayer::of_file(&path)).unwrap_or_default(),
+            ConfigLayer::of_environment(environment),
+            ConfigLayer::of_short_names(environment),
             flagged,
         ];
         let merged = layers::merge(layers.into()).map_err(Error)?;
@@ -334,7 +334,7 @@ impl Settings {
     }
 }
 
-impl Runs {
+impl RunSettings {
     /// Checks that no root lies in a mount root: a job that mounts the outer one could replace the inner one.
     fn check_roots(&self) -> Result<(), String> {
         for (key, roots) in [("runs.input_roots", &self.input_roots), ("runs.mount_roots", &self.mount_roots)] {
@@ -353,7 +353,7 @@ impl Runs {
     }
 }
 
-impl Database {
+impl DatabaseSettings {
     /// Inserts the password from the file into the address.
     fn read_password(&mut self) -> Result<(), String> {
         if self.password_file.as_os_str().is_empty() {
@@ -382,9 +382,9 @@ fn masked<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error
 mod tests {
     use super::*;
 
-    fn load(environment: &[(&str, &str)]) -> Result<Settings, Error> {
+    fn load(environment: &[(&str, &str)]) -> Result<ServiceSettings, Error> {
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Settings::from_layers(&Flags::default(), &environment)
+        ServiceSettings::from_layers(&ConfigFlags::default(), &environment)
     }
 
     #[test]
@@ -418,8 +418,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("silo.toml");
         std::fs::write(&path, "data = 'from-file'\n[scan]\nworkers = 7\n").unwrap();
-        let flags = Flags { config: Some(path), data: None, listen: Some("127.0.0.1:1".into()) };
-        let settings = Settings::from_layers(&flags, &HashMap::new()).unwrap();
+        let flags = ConfigFlags { config: Some(path), data: None, listen: Some("127.0.0.1:1".into()) };
+        let settings = ServiceSettings::from_layers(&flags, &HashMap::new()).unwrap();
         assert_eq!(
             (settings.data.to_str().unwrap(), settings.scan.workers, settings.listen.port()),
             ("from-file", 7, 1)
@@ -497,7 +497,7 @@ mod tests {
     }
 
     /// A file with the option on line 3.
-    fn in_file(option: &str, value: &str) -> Result<Settings, Error> {
+    fn in_file(option: &str, value: &str) -> Result<ServiceSettings, Error> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("silo.toml");
         let text = match option.split_once('.') {
@@ -505,7 +505,7 @@ mod tests {
             None => format!("# of ours\n\n{option} = {value}\n"),
         };
         std::fs::write(&path, text).unwrap();
-        Settings::from_layers(&Flags { config: Some(path), ..Flags::default() }, &HashMap::new())
+        ServiceSettings::from_layers(&ConfigFlags { config: Some(path), ..ConfigFlags::default() }, &HashMap::new())
     }
 
     /// Values, as TOML, that are invalid for the option or for the type of its default.

@@ -16,9 +16,9 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-use self::lines::OneLine;
+use self::lines::SingleLineWriter;
 use self::log_queue::LogQueue;
-use crate::config::{Log, LogFormat};
+use crate::config::{LogFormat, LogSettings};
 
 /// How long the end of the process waits for the reader of its log.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ impl Drop for LogOutput {
 ///
 /// # Errors
 /// An invalid log filter.
-pub fn start_logs(log: &Log) -> anyhow::Result<LogOutput> {
+pub fn start_logs(log: &LogSettings) -> anyhow::Result<LogOutput> {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|why| anyhow::anyhow!("the log filter '{}' cannot be read: {why}", log.filter))?;
     // A separate handle, because the standard library's is locked during each write.
@@ -46,7 +46,7 @@ pub fn start_logs(log: &Log) -> anyhow::Result<LogOutput> {
     let lines = tracing_subscriber::fmt()
         // bollard logs its requests, which contain secrets of jobs.
         .with_env_filter(filter.add_directive("bollard=off".parse().expect("a directive")))
-        .with_writer(move || OneLine { to: to.clone(), coloured })
+        .with_writer(move || SingleLineWriter { to: to.clone(), coloured })
         .with_ansi(coloured);
     // Fails only if logging was started before, as in tests.
     _ = match log.format {

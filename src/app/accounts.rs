@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::names::{LONGEST_NAME, LONGEST_PASSWORD, check_password, check_user_name};
 use super::{App, Error, PASSWORD_FILE, Result};
-use crate::auth::{Claims, ClientNetwork, LoginOrigin, random_id};
-use crate::catalog::{ListPage, NameOrder, Role, User, UserFilter, UserId};
+use crate::auth::{ClientNetwork, LoginOrigin, TokenClaims, random_id};
+use crate::catalog::{ListPage, NameOrder, UserAccount, UserFilter, UserId, UserRole};
 use crate::store;
 
 /// Form of a new user, as an admin fills it in.
@@ -24,7 +24,7 @@ pub struct NewUser {
 /// An authenticated user, with the id of the session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    pub user: User,
+    pub user: UserAccount,
     jti: String,
 }
 
@@ -32,8 +32,9 @@ pub struct Session {
 ///
 /// # Errors
 /// [`Error::Invalid`] for an unknown name.
-pub fn role_named(word: &str) -> Result<Role> {
-    Role::parse(word).ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))
+pub fn role_named(word: &str) -> Result<UserRole> {
+    UserRole::parse(word)
+        .ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))
 }
 
 /// Who sends a request, if authenticated, and from which network.
@@ -51,12 +52,12 @@ impl Caller {
 
 impl Session {
     /// A session without a token, for work on behalf of a user.
-    pub(super) fn of(user: User) -> Self {
+    pub(super) fn of(user: UserAccount) -> Self {
         Self { user, jti: String::new() }
     }
 
     /// The error for a user whose role is too low.
-    pub fn refused(&self, needed: Role) -> Error {
+    pub fn refused(&self, needed: UserRole) -> Error {
         Error::Forbidden { user: self.user.username.clone(), role: self.user.role, needed }
     }
 }
@@ -109,8 +110,13 @@ impl App {
             inner.store.login_network_keep(user.id, &network, now).await?;
         }
         tracing::info!(account = user.username, "logged in");
-        let claims =
-            Claims { jti, username: user.username, iat: now.timestamp(), exp: expires_at.timestamp(), ticket: false };
+        let claims = TokenClaims {
+            jti,
+            username: user.username,
+            iat: now.timestamp(),
+            exp: expires_at.timestamp(),
+            ticket: false,
+        };
         Ok((inner.tokens.issue(&claims), expires_at))
     }
 
@@ -150,7 +156,7 @@ impl App {
         const SECONDS: i64 = 60;
         let now = self.0.clock.now();
         let expires_at = now + TimeDelta::seconds(SECONDS);
-        let claims = Claims {
+        let claims = TokenClaims {
             jti: session.jti.clone(),
             username: session.user.username.clone(),
             iat: now.timestamp(),
@@ -187,9 +193,9 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] for an unusable name, password or role; [`Error::Duplicate`].
-    pub async fn user_add(&self, new: &NewUser) -> Result<User> {
+    pub async fn user_add(&self, new: &NewUser) -> Result<UserAccount> {
         let role = match new.role.as_str() {
-            "" => Role::User,
+            "" => UserRole::User,
             word => role_named(word)?,
         };
         let others = self.0.store.user_list().await?;
@@ -209,22 +215,22 @@ impl App {
     }
 
     /// All users, by id.
-    pub async fn user_list(&self) -> Result<Vec<User>> {
+    pub async fn user_list(&self) -> Result<Vec<UserAccount>> {
         Ok(self.0.store.user_list().await?)
     }
 
     /// A page of users.
-    pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<User>> {
+    pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<UserAccount>> {
         Ok(self.0.store.user_page(filter, page).await?)
     }
 
     /// One user.
-    pub async fn user_get(&self, id: UserId) -> Result<User> {
+    pub async fn user_get(&self, id: UserId) -> Result<UserAccount> {
         self.0.store.user_get(id).await?.ok_or_else(|| Error::NotFound("No user found with that ID".to_owned()))
     }
 
     /// A user by name.
-    pub async fn user_by_name(&self, username: &str) -> Result<User> {
+    pub async fn user_by_name(&self, username: &str) -> Result<UserAccount> {
         let known = self.0.store.user_by_name(username).await?;
         known.map(|(user, _)| user).ok_or_else(|| Error::NotFound(format!("There is no user named '{username}'")))
     }
@@ -270,7 +276,7 @@ impl App {
         self.set_password(user, new, Some(&session.jti)).await
     }
 
-    async fn set_password(&self, user: &User, password: &SecretString, spared: Option<&str>) -> Result<()> {
+    async fn set_password(&self, user: &UserAccount, password: &SecretString, spared: Option<&str>) -> Result<()> {
         let hash = self.0.passwords.hash(password).await;
         if !self.0.store.user_set_password(user.id, &hash, spared).await? {
             return Err(Error::NotFound("No user found with that ID".to_owned()));

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use super::{App, Error, Result};
 use crate::catalog::{
-    Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobOrigin, JobSummary, JobVersionId,
-    JobVersionSummary, ListPage, NameOrder, OriginId, PastDigest,
+    CatalogueImage, CatalogueJob, ImageFilter, ImageId, ImageOrder, JobFilter, JobId, JobOrigin, JobSummary,
+    JobVersionId, JobVersionSummary, ListPage, NameOrder, OriginId, PastDigest,
 };
 use crate::store::JobVersionWithImages;
 
 /// A job with its versions, highest first, and their images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobDetail {
-    pub job: Job,
+    pub job: CatalogueJob,
     pub versions: Vec<JobVersionWithImages>,
 }
 
@@ -28,17 +28,17 @@ pub struct JobOverview {
 
 impl App {
     /// All images, by id.
-    pub async fn image_list(&self) -> Result<Vec<Image>> {
+    pub async fn image_list(&self) -> Result<Vec<CatalogueImage>> {
         Ok(self.0.store.image_list().await?)
     }
 
     /// A page of images.
-    pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<Image>> {
+    pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<CatalogueImage>> {
         Ok(self.0.store.image_page(filter, page).await?)
     }
 
     /// One image.
-    pub async fn image_get(&self, id: ImageId) -> Result<Image> {
+    pub async fn image_get(&self, id: ImageId) -> Result<CatalogueImage> {
         self.0.store.image_get(id).await?.ok_or_else(|| Error::NotFound("No image found with that ID".to_owned()))
     }
 
@@ -119,7 +119,7 @@ impl App {
     }
 }
 
-fn with_versions(jobs: Vec<Job>, versions: Vec<JobVersionWithImages>) -> Vec<JobDetail> {
+fn with_versions(jobs: Vec<CatalogueJob>, versions: Vec<JobVersionWithImages>) -> Vec<JobDetail> {
     let mut by_job: HashMap<JobId, Vec<JobVersionWithImages>> = HashMap::new();
     for version in versions {
         by_job.entry(version.job_version.job_id).or_default().push(version);

@@ -14,12 +14,12 @@ use tokio::task::spawn_blocking;
 
 use super::keys;
 use super::start::{address, refuse_emptied};
-use crate::auth::{KeysError, key_check, read_key};
+use crate::auth::{KeyFileError, key_check, read_key};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::ServiceSettings;
 use crate::lock::FileLock;
 use crate::search::{self, Survey};
-use crate::store::{CatalogueState, Look, Store};
+use crate::store::{CatalogueState, DatabaseInspection, Store};
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +51,7 @@ impl Finding {
 }
 
 /// Checks everything that a configuration names, and the container engine at `engine`, if given.
-pub async fn examine(settings: &Settings, engine: Option<String>) -> Vec<Finding> {
+pub async fn examine(settings: &ServiceSettings, engine: Option<String>) -> Vec<Finding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
         && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());
@@ -86,7 +86,7 @@ pub async fn examine(settings: &Settings, engine: Option<String>) -> Vec<Finding
     findings
 }
 
-fn key_files(settings: &Settings, look: Option<&Look>) -> Finding {
+fn key_files(settings: &ServiceSettings, look: Option<&DatabaseInspection>) -> Finding {
     const ABOUT: &str = "keys";
     let open = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
     let paths = ["token.key", "seal.key"].map(|name| settings.in_data(name));
@@ -105,7 +105,7 @@ fn key_files(settings: &Settings, look: Option<&Look>) -> Finding {
 }
 
 /// A finding about keys that do not fit the database: they open no secrets, or signed no tokens. `None` if they fit.
-fn unfit(settings: &Settings, look: &Look) -> Result<Option<Finding>, KeysError> {
+fn unfit(settings: &ServiceSettings, look: &DatabaseInspection) -> Result<Option<Finding>, KeyFileError> {
     const ABOUT: &str = "keys";
     let of = |configured: &SecretString, name: &str| match configured.expose_secret() {
         "" => read_key(&settings.in_data(name)),
@@ -148,13 +148,13 @@ fn unfit(settings: &Settings, look: &Look) -> Result<Option<Finding>, KeysError>
     }))
 }
 
-fn database(settings: &Settings, look: &Look) -> Finding {
+fn database(settings: &ServiceSettings, look: &DatabaseInspection) -> Finding {
     const ABOUT: &str = "database";
     let place = match settings.database.url.expose_secret() {
         "" => format!("SQLite, {}", settings.sqlite_path().display()),
         _ => "PostgreSQL".to_owned(),
     };
-    let Look { version, newest, catalogue, .. } = look;
+    let DatabaseInspection { version, newest, catalogue, .. } = look;
     match (version, catalogue) {
         (None, _) => notice(ABOUT, format!("{place}: no tables yet"), "the first start of the service makes them"),
         (Some(version), _) if version > newest => {

@@ -1,7 +1,7 @@
 //! The container engine of this machine, opened on first use.
 
 use super::{App, Error, Result};
-use crate::config::Settings;
+use crate::config::ServiceSettings;
 use crate::engine::docker::{Docker, EngineChoice};
 use crate::engine::hold::may_mount;
 use crate::engine::runtime::{self, Engine, Runtime as _};
@@ -19,7 +19,7 @@ pub(super) struct Machine {
 }
 
 /// Which engine a configuration names: its options go before the variables of Docker and Podman.
-pub(super) fn engine_choice(settings: &Settings) -> EngineChoice {
+pub(super) fn engine_choice(settings: &ServiceSettings) -> EngineChoice {
     let (runs, variables) = (&settings.runs, settings.engine_variables.clone());
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let has_certificates = !runs.engine_certificates.as_os_str().is_empty();

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::catalog::Role;
+use crate::catalog::UserRole;
 use crate::engine::plan::PlanProblem;
 use crate::{registry, search, store};
 
@@ -21,7 +21,7 @@ pub enum Error {
     #[error("{0}")]
     TooLarge(String),
     /// The body has an unsupported `Content-Encoding`.
-    #[error("The body's Content-Encoding is not known here; send it as it is, or with gzip")]
+    #[error("The body's Content-Encoding is not known here; send it is, or with gzip")]
     UnsupportedCoding,
     /// A unique name is taken.
     #[error("{0}")]
@@ -37,7 +37,7 @@ pub enum Error {
     Unauthenticated(&'static str),
     /// The token's user lacks the role.
     #[error("User does not have permission to perform this action")]
-    Forbidden { user: String, role: Role, needed: Role },
+    Forbidden { user: String, role: UserRole, needed: UserRole },
     /// A rate limit is exceeded: which, and the wait until the next attempt.
     #[error("{what}; try again in {} seconds", .wait.num_seconds().max(1))]
     Throttled { what: &'static str, wait: TimeDelta },

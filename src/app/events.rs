@@ -1,7 +1,7 @@
 //! Events of the catalogue for clients that follow them, and the feed of new images.
 
 use super::{App, Result};
-use crate::catalog::{Event, EventId, EventQuery, Image, ImageId};
+use crate::catalog::{CatalogueImage, EventId, EventQuery, ImageEvent, ImageId};
 use crate::search::Kind;
 
 /// Where a client starts to follow events.
@@ -29,7 +29,7 @@ impl App {
     }
 
     /// Events after `after`, in order. Brings the index up to date first, so that searches find what the events report.
-    pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<Event>> {
+    pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<ImageEvent>> {
         let events = self.0.store.event_list(query, after, limit).await?;
         if !events.is_empty()
             && let Err(why) = self.index_bring_up_to_date().await
@@ -47,7 +47,7 @@ impl App {
     }
 
     /// Images that match a query (all for an empty one), newest first.
-    pub async fn feed_images(&self, query: &str, limit: u32) -> Result<Vec<Image>> {
+    pub async fn feed_images(&self, query: &str, limit: u32) -> Result<Vec<CatalogueImage>> {
         if matches!(query.trim(), "" | "+") {
             return Ok(self.0.store.image_newest(limit).await?);
         }

@@ -4,8 +4,8 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{App, Error, Result};
-use crate::auth::{hook_digest, hook_signature_fits, random_id};
-use crate::catalog::{Registry, RegistryId, ScanTrigger};
+use crate::auth::{hook_digest, random_id, verify_hook_signature};
+use crate::catalog::{RegistryId, RegistryRecord, ScanTrigger};
 use crate::registry::{RegistryNotification, hook_advice};
 
 /// Longest body of a notification, in bytes.
@@ -126,12 +126,12 @@ impl App {
         Ok(repositories)
     }
 
-    async fn check_signature(&self, registry: &Registry, notification: Notification<'_>) -> Result<()> {
+    async fn check_signature(&self, registry: &RegistryRecord, notification: Notification<'_>) -> Result<()> {
         let Some(sealed) = self.0.store.registry_sealed_hook_secret(registry.id).await? else { return Ok(()) };
         let secret = self.0.sealer.open(&place(&registry.name), &sealed).map_err(|why| {
             Error::Internal(format!("the secret of the hook of registry {} cannot be read: {why}", registry.name))
         })?;
-        let fits = |signature| hook_signature_fits(&secret, notification.body, signature);
+        let fits = |signature| verify_hook_signature(&secret, notification.body, signature);
         if notification.signature.is_some_and(fits) {
             return Ok(());
         }

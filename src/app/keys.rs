@@ -9,8 +9,8 @@ use secrecy::ExposeSecret as _;
 
 use super::start::{StartError, lock, open_store, require_data};
 use super::{hooks, registries, runs};
-use crate::auth::{Keys, Sealer, key_check, random_key, read_key, write_private};
-use crate::config::Settings;
+use crate::auth::{InstallationKeys, SecretSealer, key_check, random_key, read_key, write_private};
+use crate::config::ServiceSettings;
 use crate::store::{self, SEAL_KEY, SealedKind, SealedText, Store, TOKEN_KEY};
 
 /// What to do when the seal key is lost.
@@ -26,13 +26,13 @@ pub struct KeyRotation {
 }
 
 /// Loads the keys, after finishing an interrupted rotation.
-pub(super) async fn load(settings: &Settings, store: &Store) -> Result<Keys, StartError> {
+pub(super) async fn load(settings: &ServiceSettings, store: &Store) -> Result<InstallationKeys, StartError> {
     finish_rotation(settings, store).await?;
-    Ok(Keys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?)
+    Ok(InstallationKeys::load(&settings.data, &settings.auth.token_key, &settings.auth.seal_key)?)
 }
 
 /// Logs what the keys do not fit, and stores their check values if they do.
-pub(super) async fn examine(store: &Store, keys: &Keys) -> Result<(), StartError> {
+pub(super) async fn examine(store: &Store, keys: &InstallationKeys) -> Result<(), StartError> {
     let sealed = store.sealed_list().await?;
     let lost = unreadable(&[keys.seal], &sealed);
     let seal = key_check(&keys.seal);
@@ -71,7 +71,7 @@ pub(super) async fn examine(store: &Store, keys: &Keys) -> Result<(), StartError
 /// [`StartError::Locked`] while a service runs here; [`StartError::Seal`] if a secret cannot be opened (unless
 /// `forget_lost`) or another process writes to the database. Nothing has changed then.
 pub async fn rotate_seal_key(
-    settings: &Settings,
+    settings: &ServiceSettings,
     from: Option<&Path>,
     forget_lost: bool,
 ) -> Result<KeyRotation, StartError> {
@@ -84,7 +84,7 @@ pub async fn rotate_seal_key(
 }
 
 async fn rotate(
-    settings: &Settings,
+    settings: &ServiceSettings,
     store: &Store,
     from: Option<&Path>,
     forget_lost: bool,
@@ -110,11 +110,11 @@ async fn rotate(
         )));
     }
     let key = if is_configured { openers[usize::from(from.is_some())] } else { draft_key(&next_file(settings))? };
-    let target = Sealer::new(&key);
+    let target = SecretSealer::new(&key);
     let changes: Vec<(SealedText, Option<String>)> = sealed
         .iter()
         .map(|text| {
-            let opened = openers.iter().find_map(|key| Sealer::new(key).open(&place(text), &text.text).ok());
+            let opened = openers.iter().find_map(|key| SecretSealer::new(key).open(&place(text), &text.text).ok());
             (text.clone(), opened.map(|secret| target.seal(&place(text), &secret)))
         })
         .collect();
@@ -129,7 +129,7 @@ async fn rotate(
 }
 
 /// File of the next key until everything is sealed with it.
-pub(super) fn next_file(settings: &Settings) -> PathBuf {
+pub(super) fn next_file(settings: &ServiceSettings) -> PathBuf {
     settings.in_data("seal.key.next")
 }
 
@@ -145,7 +145,7 @@ fn draft_key(path: &Path) -> Result<[u8; 32], StartError> {
 }
 
 /// Moves the next key into place if the database is sealed with it.
-async fn finish_rotation(settings: &Settings, store: &Store) -> Result<(), StartError> {
+async fn finish_rotation(settings: &ServiceSettings, store: &Store) -> Result<(), StartError> {
     let next = next_file(settings);
     let Some(key) = read_key(&next)? else { return Ok(()) };
     if store.key_check(SEAL_KEY).await? != Some(key_check(&key)) {
@@ -164,7 +164,7 @@ async fn finish_rotation(settings: &Settings, store: &Store) -> Result<(), Start
 
 /// Secrets that none of the keys opens.
 pub(super) fn unreadable<'a>(keys: &[[u8; 32]], sealed: &'a [SealedText]) -> Vec<&'a SealedText> {
-    let sealers: Vec<Sealer> = keys.iter().map(Sealer::new).collect();
+    let sealers: Vec<SecretSealer> = keys.iter().map(SecretSealer::new).collect();
     let opens = |text: &SealedText| sealers.iter().any(|sealer| sealer.open(&place(text), &text.text).is_ok());
     sealed.iter().filter(|text| !opens(text)).collect()
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::{App, Error, Result};
-use crate::catalog::{Registry, RegistryId, Scan, ScanId};
+use crate::catalog::{RegistryId, RegistryRecord, ScanId, ScanRecord};
 
 impl App {
     /// Updates the gauges. While the database is unreachable they keep their values.
@@ -83,11 +83,11 @@ impl App {
 /// Labels of each metric of a registry.
 pub(super) type Labels = [(&'static str, String); 2];
 
-fn labels(registry: &Registry) -> Labels {
+fn labels(registry: &RegistryRecord) -> Labels {
     [("registry", registry.name.clone()), ("kind", registry.kind.as_str().to_owned())]
 }
 
-fn count(registry: &Registry, scan: &Scan) {
+fn count(registry: &RegistryRecord, scan: &ScanRecord) {
     let counts = &scan.counts;
     let labels = labels(registry);
     let with = |key: &'static str, word: &'static str| -> [(&'static str, String); 3] {

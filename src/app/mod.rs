@@ -30,10 +30,10 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::auth::{Allowance, Passwords, Sealer, Throttle, Tokens};
+use crate::auth::{LoginThrottle, PasswordHashing, RateLimiter, SecretSealer, TokenIssuer};
 use crate::catalog::RegistryId;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::ServiceSettings;
 use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
 use crate::search::Index;
 use crate::store::{ClaimedScan, Store};
@@ -65,7 +65,7 @@ const KNOWN_NETWORK_AGE: TimeDelta = TimeDelta::days(90);
 pub struct App(Arc<Inner>);
 
 struct Inner {
-    settings: Settings,
+    settings: ServiceSettings,
     /// Private addresses that registries may have.
     private: PrivateNetworkPolicy,
     /// Private addresses that inputs may be fetched from.
@@ -73,14 +73,14 @@ struct Inner {
     clock: Clock,
     store: Store,
     index: Index,
-    passwords: Passwords,
-    tokens: Tokens,
-    sealer: Sealer,
+    passwords: PasswordHashing,
+    tokens: TokenIssuer,
+    sealer: SecretSealer,
     /// State that all outgoing requests share, by host.
     hosts: RemoteHosts,
-    throttle: Throttle,
+    throttle: LoginThrottle,
     /// Rate limit of notifications, by registry.
-    hook_pace: Allowance<RegistryId>,
+    hook_pace: RateLimiter<RegistryId>,
     remote_labels: remote::RemoteLabels,
     signals: Signals,
     /// Id of this silo among all on the same database: containers and files of runs are local to it.
@@ -145,7 +145,7 @@ pub struct Signals {
 
 impl App {
     /// The configuration of this process.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &ServiceSettings {
         &self.0.settings
     }
 

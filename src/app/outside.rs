@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use secrecy::SecretString;
 
 use super::{Error, Result};
-use crate::catalog::{ContentProblem, ManifestFacts, Outcome, RegistryKind, RepositoryFilter};
+use crate::catalog::{ContentOutcome, ContentProblem, ManifestFacts, RegistryKind, RepositoryFilter};
 use crate::registry::{
     self, DeletionOutcome, FetchedContent, PrivateNetworkPolicy, RegistryEndpoint, RegistryLimits, RegistrySource,
     RemoteHosts, TlsSettings, full_image_name, pull_host,
@@ -334,10 +334,10 @@ impl Outside {
         };
         let content = content_of(&digest, fetched);
         match content.outcome {
-            Outcome::Seed(facts) => Ok(SeedImage { reference, digest, facts: *facts }),
-            Outcome::Unlabelled => Err(format!("{reference}: it carries no Seed label")),
-            Outcome::NotAnImage(_) => Err(format!("{reference}: it is no container image")),
-            Outcome::Refused => {
+            ContentOutcome::Seed(facts) => Ok(SeedImage { reference, digest, facts: *facts }),
+            ContentOutcome::Unlabelled => Err(format!("{reference}: it carries no Seed label")),
+            ContentOutcome::NotAnImage(_) => Err(format!("{reference}: it is no container image")),
+            ContentOutcome::Refused => {
                 let why: Vec<String> =
                     content.problems.into_iter().map(|ContentProblem { message, .. }| message).collect();
                 Err(format!("{reference}: {}", why.join("; ")))

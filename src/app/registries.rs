@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::names::check_name;
 use super::{App, Error, Result};
 use crate::catalog::{
-    NewRegistry, Registry, RegistryId, RegistryKind, Repository, RepositoryFilter, Scan, VerifiedMarks, naming_advice,
+    NewRegistry, RegistryId, RegistryKind, RegistryRecord, RepositoryFilter, ScanRecord, ScannedRepository,
+    VerifiedMarks, naming_advice,
 };
 use crate::engine::runtime::Credentials;
 use crate::registry::{self, RegistryEndpoint, RegistryLimits, RegistrySource, TlsSettings, check_repository};
@@ -80,7 +81,7 @@ impl RegistryChange {
 }
 
 /// SHA-256 fingerprints of the CA certificates that are trusted for a registry beside the system's.
-pub fn ca_fingerprints(registry: &Registry) -> Vec<String> {
+pub fn ca_fingerprints(registry: &RegistryRecord) -> Vec<String> {
     registry::fingerprints(&registry.ca)
 }
 
@@ -111,16 +112,16 @@ impl Secret {
 /// A registry that has answered, and notes for its admin.
 #[derive(Clone, Debug)]
 pub struct CheckedRegistry {
-    pub registry: Registry,
+    pub registry: RegistryRecord,
     pub notes: Vec<String>,
 }
 
 /// A registry and its last scan.
 #[derive(Clone, Debug)]
 pub struct RegistryStatus {
-    pub registry: Registry,
+    pub registry: RegistryRecord,
     /// The newest scan of the whole registry, also while it is queued or runs.
-    pub last_scan: Option<Scan>,
+    pub last_scan: Option<ScanRecord>,
 }
 
 impl App {
@@ -149,7 +150,7 @@ impl App {
         // The schedule task would set it within a minute; set here, the reply shows it.
         let next_scan_at = self.next_scan_of(&registry, now);
         self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
-        let registry = self.registry_marked(Registry { next_scan_at, ..registry }, marks).await?;
+        let registry = self.registry_marked(RegistryRecord { next_scan_at, ..registry }, marks).await?;
         Ok(CheckedRegistry { registry, notes })
     }
 
@@ -172,7 +173,7 @@ impl App {
     }
 
     /// Stores verification marks, if they changed; the registry as it is then.
-    async fn registry_marked(&self, registry: Registry, marks: VerifiedMarks) -> Result<Registry> {
+    async fn registry_marked(&self, registry: RegistryRecord, marks: VerifiedMarks) -> Result<RegistryRecord> {
         if marks == registry.verified {
             return Ok(registry);
         }
@@ -186,10 +187,10 @@ impl App {
             "what is verified of the registry was changed"
         );
         self.index_bring_up_to_date().await?;
-        Ok(Registry { verified: marks, ..registry })
+        Ok(RegistryRecord { verified: marks, ..registry })
     }
 
-    async fn registry_reconnected(&self, old: Registry, change: &RegistryChange) -> Result<CheckedRegistry> {
+    async fn registry_reconnected(&self, old: RegistryRecord, change: &RegistryChange) -> Result<CheckedRegistry> {
         let id = old.id;
         let form = self.changed(&old, change).await?;
         check_form(&form)?;
@@ -220,11 +221,11 @@ impl App {
         }
         let next_scan_at = self.next_scan_of(&registry, self.0.clock.now());
         self.0.store.registry_set_next_scan(id, next_scan_at).await?;
-        Ok(CheckedRegistry { registry: Registry { next_scan_at, ..registry }, notes })
+        Ok(CheckedRegistry { registry: RegistryRecord { next_scan_at, ..registry }, notes })
     }
 
     /// The complete form of a registry after a change.
-    async fn changed(&self, old: &Registry, change: &RegistryChange) -> Result<RegistryForm> {
+    async fn changed(&self, old: &RegistryRecord, change: &RegistryChange) -> Result<RegistryForm> {
         let text = |given: &Option<String>, old: &str| given.clone().unwrap_or_else(|| old.to_owned());
         let list = |given: &Option<Vec<String>>, old: &[String]| given.clone().unwrap_or_else(|| old.to_vec());
         let (url, username) = (text(&change.url, &old.url), text(&change.username, &old.username));
@@ -327,8 +328,9 @@ impl App {
     /// All registries with their last scans, by id.
     pub async fn registry_status_list(&self) -> Result<Vec<RegistryStatus>> {
         let scans = self.0.store.scan_list_last().await?;
-        let mut scans: HashMap<RegistryId, Scan> = scans.into_iter().map(|scan| (scan.registry_id, scan)).collect();
-        let with_scan = |registry: Registry| {
+        let mut scans: HashMap<RegistryId, ScanRecord> =
+            scans.into_iter().map(|scan| (scan.registry_id, scan)).collect();
+        let with_scan = |registry: RegistryRecord| {
             let last_scan = scans.remove(&registry.id);
             RegistryStatus { registry, last_scan }
         };
@@ -342,18 +344,23 @@ impl App {
     }
 
     /// A registry's repositories as of its scans, by name, only those after `after`.
-    pub async fn registry_repositories(&self, id: RegistryId, after: &str, limit: u32) -> Result<Vec<Repository>> {
+    pub async fn registry_repositories(
+        &self,
+        id: RegistryId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<ScannedRepository>> {
         self.registry_get(id).await?;
         Ok(self.0.store.repository_list(id, after, limit).await?)
     }
 
     /// All registries, by id.
-    pub async fn registry_list(&self) -> Result<Vec<Registry>> {
+    pub async fn registry_list(&self) -> Result<Vec<RegistryRecord>> {
         Ok(self.0.store.registry_list().await?)
     }
 
     /// One registry.
-    pub async fn registry_get(&self, id: RegistryId) -> Result<Registry> {
+    pub async fn registry_get(&self, id: RegistryId) -> Result<RegistryRecord> {
         let known = self.0.store.registry_get(id).await?;
         known.ok_or_else(|| Error::NotFound("No registry found with that ID".to_owned()))
     }
@@ -368,7 +375,7 @@ impl App {
     }
 
     /// Which repositories of a registry are scanned.
-    pub(super) fn filter_of(&self, registry: &Registry) -> Result<RepositoryFilter> {
+    pub(super) fn filter_of(&self, registry: &RegistryRecord) -> Result<RepositoryFilter> {
         let include = if registry.include.is_empty() { &self.settings().scan.include } else { &registry.include };
         let exclude = if registry.exclude.is_empty() { &self.settings().scan.exclude } else { &registry.exclude };
         let filter = RepositoryFilter::new(&registry.org, include, exclude).map_err(Error::Invalid)?;
@@ -376,7 +383,7 @@ impl App {
     }
 
     /// A connection to a stored registry, with its secrets unsealed.
-    pub(super) async fn source_of(&self, registry: &Registry, limits: &RegistryLimits) -> Result<RegistrySource> {
+    pub(super) async fn source_of(&self, registry: &RegistryRecord, limits: &RegistryLimits) -> Result<RegistrySource> {
         let sealed = self.0.store.registry_secrets(registry.id).await?;
         let endpoint = RegistryEndpoint {
             kind: registry.kind,
@@ -458,7 +465,7 @@ async fn unlisted(source: &RegistrySource, form: &RegistryForm) -> Vec<String> {
     notes
 }
 
-fn changed_meanwhile(registry: &Registry) -> Error {
+fn changed_meanwhile(registry: &RegistryRecord) -> Error {
     let name = &registry.name;
     Error::Conflict(format!("Registry {name} was changed by somebody else meanwhile; look at it, and try again"))
 }

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{App, Caller, Error, Result};
-use crate::auth::{Allowance, ClientNetwork};
-use crate::catalog::{Registry, RegistryId, UserId};
+use crate::auth::{ClientNetwork, RateLimiter};
+use crate::catalog::{RegistryId, RegistryRecord, UserId};
 use crate::registry::{FetchedContent, image_name, pull_host};
 use crate::scan::seed_label;
 use crate::seed::{LABEL, label};
@@ -21,7 +21,7 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Rate limit and cache, shared by all callers.
 pub(super) struct RemoteLabels {
-    pace: Allowance<Asker>,
+    pace: RateLimiter<Asker>,
     kept: Mutex<HashMap<RemoteImage, Kept>>,
 }
 
@@ -50,7 +50,7 @@ type Answer = std::result::Result<Option<String>, String>;
 impl RemoteLabels {
     /// `per_minute`: requests of each caller.
     pub(super) fn new(per_minute: u32) -> Self {
-        Self { pace: Allowance::new(per_minute), kept: Mutex::default() }
+        Self { pace: RateLimiter::new(per_minute), kept: Mutex::default() }
     }
 
     fn kept(&self, image: &RemoteImage, now: DateTime<Utc>) -> Option<Answer> {
@@ -138,7 +138,7 @@ impl App {
 
     /// Of several registries on the host, such as namespaces of Docker Hub, the one with the longest organisation that
     /// fits.
-    async fn registry_that_includes(&self, host: &str, repository: &str) -> Result<Registry> {
+    async fn registry_that_includes(&self, host: &str, repository: &str) -> Result<RegistryRecord> {
         let mut registries = self.registry_list().await?;
         registries.retain(|registry| !host.is_empty() && registry.host == pull_host(host));
         if registries.is_empty() {
@@ -156,7 +156,7 @@ impl App {
         })
     }
 
-    async fn remote_answer(&self, registry: &Registry, image: &RemoteImage, host: &str) -> Result<Answer> {
+    async fn remote_answer(&self, registry: &RegistryRecord, image: &RemoteImage, host: &str) -> Result<Answer> {
         let RemoteImage { repository, reference, .. } = image;
         let source = self.source_of(registry, &self.impatient_limits()).await?;
         let Some(digest) = source.digest(repository, reference).await? else {

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, Error, Result, Session};
 use crate::auth::random_id;
-use crate::catalog::{Registry, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanState, ScanTrigger};
+use crate::catalog::{RegistryId, RegistryRecord, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanState, ScanTrigger};
 use crate::registry::RegistrySource;
-use crate::scan::{self, Input, Progress};
+use crate::scan::{self, ScanInput, ScanProgress};
 use crate::store::{self, ClaimedScan, ScanRequest, ScanResult, Store};
 
 /// Most attempts of a scan: whatever interrupts its workers, or keeps its result from being stored, must not make us
@@ -82,7 +82,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Conflict`] for a scan that has ended.
-    pub async fn scan_cancel(&self, session: &Session, id: ScanId) -> Result<Scan> {
+    pub async fn scan_cancel(&self, session: &Session, id: ScanId) -> Result<ScanRecord> {
         let by = &session.user.username;
         if !self.0.store.scan_cancel(id, &format!("cancelled by {by}"), self.0.clock.now()).await? {
             let state = self.scan_get(id).await?.state.as_str();
@@ -134,12 +134,12 @@ impl App {
         registry: Option<RegistryId>,
         before: Option<ScanId>,
         limit: u32,
-    ) -> Result<Vec<Scan>> {
+    ) -> Result<Vec<ScanRecord>> {
         Ok(self.0.store.scan_list(registry, before, limit).await?)
     }
 
     /// One scan. If it has ended, the index is brought up to date first, so that its result can be found.
-    pub async fn scan_get(&self, id: ScanId) -> Result<Scan> {
+    pub async fn scan_get(&self, id: ScanId) -> Result<ScanRecord> {
         let known = self.0.store.scan_get(id).await?;
         let scan = known.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))?;
         if !scan.state.is_active()
@@ -152,7 +152,7 @@ impl App {
     }
 
     /// Returns the scan as soon as it differs from `seen`. Progress is stored every second or two.
-    pub async fn scan_next(&self, seen: &Scan) -> Result<Scan> {
+    pub async fn scan_next(&self, seen: &ScanRecord) -> Result<ScanRecord> {
         let mut ended = self.0.signals.scan_ended.subscribe();
         loop {
             let scan = self.scan_get(seen.id).await?;
@@ -206,7 +206,7 @@ impl App {
     }
 
     /// When the next scan is due by the registry's schedule, or the default one.
-    pub(super) fn next_scan_of(&self, registry: &Registry, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(super) fn next_scan_of(&self, registry: &RegistryRecord, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let scan = &self.settings().scan;
         let schedule = if registry.schedule.is_empty() { &scan.schedule } else { &registry.schedule };
         let jitter = jitter(registry.id, scan.jitter_minutes);
@@ -256,7 +256,7 @@ impl App {
     async fn scans_give_back(&self) -> Result<()> {
         let mut interrupted = self.0.interrupted.lock().await;
         while let Some((claim, is_stores)) = interrupted.last() {
-            self.0.store.scan_give_back(claim, *is_stores).await?;
+            self.0.store.scan_requeue(claim, *is_stores).await?;
             interrupted.pop();
         }
         Ok(())
@@ -283,11 +283,11 @@ impl App {
                 }
                 let is_resumed = attempts > 1;
                 let progress = match is_resumed {
-                    true => Progress::resume(store.scan_take_up(claim).await?),
-                    false => Progress::default(),
+                    true => ScanProgress::resume(store.scan_resume(claim).await?),
+                    false => ScanProgress::default(),
                 };
                 let settings = &self.settings().scan;
-                let input = Input {
+                let input = ScanInput {
                     store,
                     source: &source,
                     registry: &registry,
@@ -328,7 +328,7 @@ impl App {
     }
 
     /// False: the lease is lost.
-    async fn finish(&self, registry: &Registry, claim: &ClaimedScan, result: &ScanResult) -> Result<bool> {
+    async fn finish(&self, registry: &RegistryRecord, claim: &ClaimedScan, result: &ScanResult) -> Result<bool> {
         match self.0.store.in_background().scan_finish(claim, result, self.0.clock.now()).await {
             Ok(()) => {
                 report(registry, claim.id, result);
@@ -340,7 +340,7 @@ impl App {
     }
 
     /// Renews the lease and stores progress, until the lease is lost.
-    async fn until_lease_lost(&self, claim: &ClaimedScan, progress: &Progress, source: &RegistrySource) {
+    async fn until_lease_lost(&self, claim: &ClaimedScan, progress: &ScanProgress, source: &RegistrySource) {
         let every = Duration::from_secs(u64::from(self.settings().scan.lease_seconds)).div_f64(6.0);
         let mut ticks = tokio::time::interval(every.min(Duration::from_secs(2)));
         loop {
@@ -382,7 +382,7 @@ fn jitter(registry: RegistryId, minutes: u32) -> TimeDelta {
 }
 
 /// Incomplete scans are logged at a level that operators see.
-fn report(registry: &Registry, id: ScanId, result: &ScanResult) {
+fn report(registry: &RegistryRecord, id: ScanId, result: &ScanResult) {
     let counts = &result.step.counts;
     macro_rules! tell {
         ($level:ident) => {

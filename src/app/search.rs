@@ -8,7 +8,8 @@ use chrono::DateTime;
 
 use super::{App, Error, JobDetail, Result};
 use crate::catalog::{
-    Image, ImageId, Job, JobId, JobSummary, JobVersionId, ManifestFacts, Origin, OriginId, RegistryId, SearchDoc,
+    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, JobId, JobSummary, JobVersionId, ManifestFacts, OriginId,
+    RegistryId, SearchDoc,
 };
 use crate::search::{
     self, Count, Facet, Found, Highlight, Hit, Kind, Order, Outline, Place, PlaceValue, Request, complete,
@@ -52,7 +53,7 @@ pub struct Match<T> {
     /// Highlighted fields; empty unless requested.
     pub highlights: Vec<Highlight>,
     /// For a job: the matching image, if none of the images that represent the job matches.
-    pub matched: Option<Image>,
+    pub matched: Option<CatalogueImage>,
 }
 
 /// A page of results, best first.
@@ -95,7 +96,8 @@ impl App {
         if !secondary.is_empty() {
             let ids: Vec<ImageId> = secondary.iter().map(|(_, image)| *image).collect();
             let images = unless_away(self.0.store.image_list_by_ids(&ids).await.map_err(Error::from))?;
-            let mut by_job: HashMap<i64, Image> = images.into_iter().map(|image| (image.job_id.0, image)).collect();
+            let mut by_job: HashMap<i64, CatalogueImage> =
+                images.into_iter().map(|image| (image.job_id.0, image)).collect();
             ranked.items.iter_mut().for_each(|found| found.matched = by_job.remove(&found.item.job.id.0));
         }
         Ok(ranked)
@@ -109,7 +111,7 @@ impl App {
     }
 
     /// Images that match; all for `None`.
-    pub async fn search_images(&self, query: Option<&str>, page: &Page) -> Result<Ranked<Image>> {
+    pub async fn search_images(&self, query: Option<&str>, page: &Page) -> Result<Ranked<CatalogueImage>> {
         let found = self.search(query, Kind::Image, page).await?;
         let images = match self.0.store.image_list_by_ids(&ids(&found, ImageId)).await {
             Err(store::Error::Away(_)) => self.image_outlines(&found)?,
@@ -174,7 +176,7 @@ impl App {
         Ok(found.hits.iter().filter_map(summary).collect())
     }
 
-    fn image_outlines(&self, found: &Found) -> Result<Vec<Image>> {
+    fn image_outlines(&self, found: &Found) -> Result<Vec<CatalogueImage>> {
         let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
         let mut outlines = self.0.index.outlines(&images)?;
         let image = |hit: &Hit| {
@@ -184,7 +186,7 @@ impl App {
                 outline;
             let facts =
                 ManifestFacts { job_name, job_version, package_version, maint_org, valid, ..Default::default() };
-            Some(Image {
+            Some(CatalogueImage {
                 id: ImageId(hit.image_id),
                 registry_id: RegistryId(0),
                 job_id: JobId(job_id),
@@ -209,8 +211,8 @@ impl App {
     }
 }
 
-fn origin_outline(outline: &Outline) -> Origin {
-    Origin {
+fn origin_outline(outline: &Outline) -> ImageOrigin {
+    ImageOrigin {
         registry_id: RegistryId(0),
         registry: String::new(),
         host: outline.registry.clone(),
@@ -222,7 +224,7 @@ fn origin_outline(outline: &Outline) -> Origin {
 
 fn outline(hit: &Hit, outline: Outline) -> JobSummary {
     let origin = origin_outline(&outline);
-    let job = Job {
+    let job = CatalogueJob {
         id: JobId(hit.id),
         name: outline.job_name,
         latest_job_version: outline.job_version,
@@ -263,7 +265,7 @@ impl App {
     }
 }
 
-async fn highlights(found: &Found, images: Vec<Image>) -> Result<Highlights> {
+async fn highlights(found: &Found, images: Vec<CatalogueImage>) -> Result<Highlights> {
     let marks = found.marks.clone();
     // Manifests may be long.
     let of = move || images.iter().map(|image| (image.id.0, marks.of(&search_doc(image)))).collect();
@@ -284,7 +286,7 @@ fn ranked<T>(found: Found, rows: Vec<T>, mut highlights: Highlights, id: impl Fn
     Ranked { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean }
 }
 
-pub(super) fn search_doc(image: &Image) -> SearchDoc {
+pub(super) fn search_doc(image: &CatalogueImage) -> SearchDoc {
     let essentials = manifest::essentials(&image.facts.manifest);
     SearchDoc {
         image_id: image.id.0,

@@ -13,16 +13,16 @@ use super::names::{check_password, check_user_name};
 use super::runs::remove_parts;
 use super::{App, Error, Inner, Signals, keys};
 use crate::auth::{
-    Allowance, Keys, KeysError, Passwords, Sealer, Throttle, ThrottleRules, Tokens, random_id, random_password,
-    write_private,
+    InstallationKeys, KeyFileError, LoginThrottle, PasswordHashing, RateLimiter, SecretSealer, ThrottleRules,
+    TokenIssuer, random_id, random_password, write_private,
 };
-use crate::catalog::Role;
+use crate::catalog::UserRole;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::ServiceSettings;
 use crate::lock::FileLock;
 use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
 use crate::search::{self, Index, Synonyms};
-use crate::store::{self, Address, Store};
+use crate::store::{self, DatabaseAddress, Store};
 
 /// File of the first admin's random password.
 pub const PASSWORD_FILE: &str = "initial-admin-password";
@@ -51,7 +51,7 @@ pub enum StartError {
     #[error("the secrets were not sealed again: {0}")]
     Seal(String),
     #[error(transparent)]
-    Keys(#[from] KeysError),
+    Keys(#[from] KeyFileError),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -76,7 +76,7 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(settings: Settings, clock: Clock) -> Result<(Self, FirstAdmin), StartError> {
+    pub async fn start(settings: ServiceSettings, clock: Clock) -> Result<(Self, FirstAdmin), StartError> {
         let data_error = |why| StartError::Data { path: settings.data.clone(), why };
         make_private_folder(&settings.data).map_err(data_error)?;
         let lock = lock(&settings.data)?;
@@ -99,7 +99,7 @@ impl App {
         let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
         index.understand(synonyms);
         let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
-        let images = app.0.store.origin_complete(app.0.clock.now()).await?;
+        let images = app.0.store.origin_create_missing(app.0.clock.now()).await?;
         if images > 0 {
             tracing::info!(images, "the catalogue knows now where the images of each job come from");
         }
@@ -118,7 +118,7 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn beside(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+    pub async fn beside(settings: ServiceSettings, clock: Clock) -> Result<Self, StartError> {
         require_data(&settings)?;
         let store = open_store(&settings).await?;
         let keys = keys::load(&settings, &store).await?;
@@ -126,9 +126,9 @@ impl App {
     }
 
     fn assemble(
-        settings: Settings,
+        settings: ServiceSettings,
         clock: Clock,
-        keys: &Keys,
+        keys: &InstallationKeys,
         (store, index): (Store, Index),
         host: String,
         lock: Option<FileLock>,
@@ -149,12 +149,12 @@ impl App {
             clock,
             store,
             index,
-            passwords: Passwords::new(cores),
-            tokens: Tokens::new(&keys.token),
-            sealer: Sealer::new(&keys.seal),
+            passwords: PasswordHashing::new(cores),
+            tokens: TokenIssuer::new(&keys.token),
+            sealer: SecretSealer::new(&keys.seal),
             hosts: RemoteHosts::default(),
-            throttle: Throttle::new(rules),
-            hook_pace: Allowance::new(settings.hooks.per_minute),
+            throttle: LoginThrottle::new(rules),
+            hook_pace: RateLimiter::new(settings.hooks.per_minute),
             remote_labels: super::remote::RemoteLabels::new(settings.auth.remote_images_per_minute),
             signals: Signals::default(),
             host,
@@ -199,7 +199,12 @@ impl App {
             (given.clone(), FirstAdmin::Given)
         };
         let hash = self.0.passwords.hash(&password).await;
-        match self.0.store.user_insert(&self.settings().admin.username, &hash, Role::Admin, self.0.clock.now()).await {
+        match self
+            .0
+            .store
+            .user_insert(&self.settings().admin.username, &hash, UserRole::Admin, self.0.clock.now())
+            .await
+        {
             Ok(_) => Ok(outcome),
             // Another process on the same database was faster; its password counts.
             Err(store::Error::Duplicate(_)) => {
@@ -212,7 +217,7 @@ impl App {
 }
 
 /// Refuses a database file that has lost its content: a new catalogue in its place would hide the loss.
-pub(super) fn refuse_emptied(settings: &Settings) -> Result<(), StartError> {
+pub(super) fn refuse_emptied(settings: &ServiceSettings) -> Result<(), StartError> {
     let path = settings.sqlite_path();
     let is_emptied = settings.database.url.expose_secret().is_empty()
         && std::fs::metadata(&path).is_ok_and(|about| about.len() == 0);
@@ -224,7 +229,7 @@ pub(super) fn refuse_emptied(settings: &Settings) -> Result<(), StartError> {
 }
 
 /// Refuses a folder without SILO's data: commands that inspect an installation must not create one.
-pub(super) fn require_data(settings: &Settings) -> Result<(), StartError> {
+pub(super) fn require_data(settings: &ServiceSettings) -> Result<(), StartError> {
     let is_ours = settings.database.url.expose_secret().is_empty();
     if !settings.data.is_dir() || is_ours && !settings.sqlite_path().exists() {
         let path = std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone());
@@ -237,11 +242,11 @@ pub(super) fn require_data(settings: &Settings) -> Result<(), StartError> {
 ///
 /// # Errors
 /// [`StartError`], with advice.
-pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+pub async fn open_store(settings: &ServiceSettings) -> Result<Store, StartError> {
     let address = address(settings);
     let folder = match &address {
-        Address::Sqlite(path) => path.parent().map(Path::to_owned).unwrap_or_default(),
-        Address::Postgres(_) => return Ok(Store::connect(&address).await?),
+        DatabaseAddress::Sqlite(path) => path.parent().map(Path::to_owned).unwrap_or_default(),
+        DatabaseAddress::Postgres(_) => return Ok(Store::connect(&address).await?),
     };
     let place = folder.clone();
     let has_room = tokio::task::spawn_blocking(move || make_room(&place)).await.expect("writing does not panic");
@@ -256,11 +261,11 @@ fn warn_if_kept(what: &str, released: store::Result<()>) {
     }
 }
 
-pub(super) fn address(settings: &Settings) -> Address {
+pub(super) fn address(settings: &ServiceSettings) -> DatabaseAddress {
     let url = &settings.database.url;
     match url.expose_secret() {
-        "" => Address::Sqlite(settings.sqlite_path()),
-        _ => Address::Postgres(url.clone()),
+        "" => DatabaseAddress::Sqlite(settings.sqlite_path()),
+        _ => DatabaseAddress::Postgres(url.clone()),
     }
 }
 

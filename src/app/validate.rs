@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{App, Caller, Error, Result};
-use crate::catalog::{Image, ImageId};
+use crate::catalog::{CatalogueImage, ImageId};
 use crate::registry::image_name;
 use crate::scan;
 use crate::seed::validate::{self, Report, Rules};
@@ -68,14 +68,14 @@ impl App {
         let judge = move || stale.into_iter().map(scan::judge_again).collect::<Vec<_>>();
         let judgements = tokio::task::spawn_blocking(judge).await?;
         if !judgements.is_empty() {
-            store.content_judged(&judgements).await?;
+            store.content_set_validation(&judgements).await?;
             tracing::info!(manifests = judgements.len(), "judged again by today's rules");
         }
         Ok(there_may_be_more)
     }
 
     /// The catalogued image of a pull reference.
-    pub(super) async fn image_by_reference(&self, reference: &str) -> Result<Option<Image>> {
+    pub(super) async fn image_by_reference(&self, reference: &str) -> Result<Option<CatalogueImage>> {
         // Images of a layout on disk have no host.
         for (host, name) in reference.split_once('/').into_iter().chain([("", reference)]) {
             if let Ok((repository, tag)) = image_name(name)
@@ -99,6 +99,6 @@ impl App {
     }
 }
 
-fn manifest_of(image: Image) -> Found {
+fn manifest_of(image: CatalogueImage) -> Found {
     Found::Manifest(image.facts.manifest.into())
 }

@@ -10,13 +10,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 const MOST_KEPT: usize = 10_000;
 
 /// One token bucket for each client: it holds `per_minute` tokens and refills evenly. Counts in this process only.
-pub struct Allowance<K> {
+pub struct RateLimiter<K> {
     one: TimeDelta,
     /// For each client, when its bucket will be full again: every token taken moves this one interval further.
     busy_until: Mutex<HashMap<K, DateTime<Utc>>>,
 }
 
-impl<K: Eq + Hash> Allowance<K> {
+impl<K: Eq + Hash> RateLimiter<K> {
     /// `per_minute` is at least 1.
     pub fn new(per_minute: u32) -> Self {
         let one = TimeDelta::minutes(1) / i32::try_from(per_minute).unwrap_or(i32::MAX).max(1);
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_minutes_worth_may_come_at_once_and_then_one_by_one() {
-        let pace = Allowance::new(60);
+        let pace = RateLimiter::new(60);
         assert_eq!((0..100).filter(|_| pace.take(1, at(0)).is_ok()).count(), 60);
         assert_eq!(pace.take(1, at(0)), Err(TimeDelta::seconds(1)));
         assert_eq!(pace.take(2, at(0)), Ok(()), "each for itself");
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_was_larger_than_one_is_charged_but_never_more_than_a_minute() {
-        let pace = Allowance::new(60);
+        let pace = RateLimiter::new(60);
         pace.take(1, at(0)).unwrap();
         pace.charge(1, 29, at(0));
         assert_eq!((0..100).filter(|_| pace.take(1, at(0)).is_ok()).count(), 30);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn askers_without_number_take_bounded_memory() {
-        let pace = Allowance::new(60);
+        let pace = RateLimiter::new(60);
         (0..30_000).for_each(|asker| _ = pace.take(asker, at(0)));
         assert!(pace.busy_until.lock().unwrap().len() <= MOST_KEPT);
         assert_eq!(pace.take(29_999, at(60)), Ok(()), "a minute later there is room again");

@@ -8,26 +8,26 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The key that signs tokens and the key that seals secrets (registry passwords among them). Has no `Debug`.
-pub struct Keys {
+pub struct InstallationKeys {
     pub token: [u8; 32],
     pub seal: [u8; 32],
 }
 
 /// A key file that cannot be read, made or used.
 #[derive(Debug, thiserror::Error)]
-pub enum KeysError {
+pub enum KeyFileError {
     #[error("cannot use the key file {path}: {why}")]
     File { path: String, why: std::io::Error },
     #[error("the key file {path} does not hold 64 hexadecimal digits; {advice}")]
     Content { path: String, advice: &'static str },
 }
 
-impl Keys {
+impl InstallationKeys {
     /// Takes the configured keys, or reads those kept in `data`, or makes them.
     ///
     /// # Errors
-    /// [`KeysError`], naming the file.
-    pub fn load(data: &Path, token: &SecretString, seal: &SecretString) -> Result<Self, KeysError> {
+    /// [`KeyFileError`], naming the file.
+    pub fn load(data: &Path, token: &SecretString, seal: &SecretString) -> Result<Self, KeyFileError> {
         Ok(Self { token: key(token, &data.join("token.key"))?, seal: key(seal, &data.join("seal.key"))? })
     }
 }
@@ -41,30 +41,31 @@ const SEAL_ADVICE: &str = "the stored passwords of registries and secrets of run
 /// The key in a file; `None` if the file does not exist.
 ///
 /// # Errors
-/// [`KeysError`], naming the file.
-pub fn read_key(path: &Path) -> Result<Option<[u8; 32]>, KeysError> {
+/// [`KeyFileError`], naming the file.
+pub fn read_key(path: &Path) -> Result<Option<[u8; 32]>, KeyFileError> {
     let is_token = path.file_name().is_some_and(|name| name == "token.key");
     let advice = if is_token { TOKEN_ADVICE } else { SEAL_ADVICE };
     match std::fs::read_to_string(path) {
         Ok(text) => match parsed(&text) {
             Some(key) => Ok(Some(key)),
-            None => Err(KeysError::Content { path: path.display().to_string(), advice }),
+            None => Err(KeyFileError::Content { path: path.display().to_string(), advice }),
         },
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(KeysError::File { path: path.display().to_string(), why }),
+        Err(why) => Err(KeyFileError::File { path: path.display().to_string(), why }),
     }
 }
 
-fn key(configured: &SecretString, path: &Path) -> Result<[u8; 32], KeysError> {
+fn key(configured: &SecretString, path: &Path) -> Result<[u8; 32], KeyFileError> {
     let configured = configured.expose_secret();
     if !configured.is_empty() {
-        let unreadable = || KeysError::Content { path: "of the configuration".to_owned(), advice: "see silo config" };
+        let unreadable =
+            || KeyFileError::Content { path: "of the configuration".to_owned(), advice: "see silo config" };
         return parsed(configured).ok_or_else(unreadable);
     }
     if let Some(key) = read_key(path)? {
         return Ok(key);
     }
-    let file_error = |why: std::io::Error| KeysError::File { path: path.display().to_string(), why };
+    let file_error = |why: std::io::Error| KeyFileError::File { path: path.display().to_string(), why };
     match write_private(path, &super::random_key()) {
         // Another process created the file first.
         Err(why) if why.kind() != ErrorKind::AlreadyExists => return Err(file_error(why)),
@@ -108,8 +109,8 @@ mod tests {
     fn keys_are_made_once_and_kept_private() {
         let folder = tempfile::tempdir().unwrap();
         let none = SecretString::from("");
-        let first = Keys::load(folder.path(), &none, &none).unwrap();
-        let again = Keys::load(folder.path(), &none, &none).unwrap();
+        let first = InstallationKeys::load(folder.path(), &none, &none).unwrap();
+        let again = InstallationKeys::load(folder.path(), &none, &none).unwrap();
         assert_eq!((first.token, first.seal), (again.token, again.seal));
         assert_ne!(first.token, first.seal);
         for name in ["token.key", "seal.key"] {
@@ -127,7 +128,7 @@ mod tests {
             [("token.key", "logs in again", "registries"), ("seal.key", "registries", "logs in")]
         {
             std::fs::write(folder.path().join(name), "short").unwrap();
-            let error = Keys::load(folder.path(), &none, &none).err().unwrap().to_string();
+            let error = InstallationKeys::load(folder.path(), &none, &none).err().unwrap().to_string();
             assert!(error.contains(name) && error.contains(lost) && !error.contains(not_lost), "{error}");
             std::fs::remove_file(folder.path().join(name)).unwrap();
         }

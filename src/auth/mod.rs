@@ -14,14 +14,14 @@ mod token;
 
 use chrono::{DateTime, Utc};
 
-pub use allowance::Allowance;
-pub use hook::{hook_digest, hook_signature_fits};
-pub use keys::{Keys, KeysError, read_key, write_private};
+pub use allowance::RateLimiter;
+pub use hook::{hook_digest, verify_hook_signature};
+pub use keys::{InstallationKeys, KeyFileError, read_key, write_private};
 pub use network::ClientNetwork;
-pub use password::Passwords;
-pub use seal::{SealError, Sealer, key_check};
-pub use throttle::{LoginOrigin, Throttle, ThrottleRules};
-pub use token::{Claims, Tokens};
+pub use password::PasswordHashing;
+pub use seal::{SealError, SecretSealer, key_check};
+pub use throttle::{LoginOrigin, LoginThrottle, ThrottleRules};
+pub use token::{TokenClaims, TokenIssuer};
 
 /// An unguessable id: 32 hexadecimal digits, 122 random bits.
 pub fn random_id() -> String {

@@ -12,11 +12,11 @@ static DUMMY: LazyLock<String> = LazyLock::new(|| hash_now("a password that nobo
 
 /// Hashes and verifies passwords. Cheap to clone; clones share the limit on concurrent work.
 #[derive(Clone)]
-pub struct Passwords {
+pub struct PasswordHashing {
     slots: Arc<Semaphore>,
 }
 
-impl Passwords {
+impl PasswordHashing {
     /// One hash takes about 20 ms and 19 MiB; at most `at_once` run at a time, the others wait.
     pub fn new(at_once: usize) -> Self {
         Self { slots: Arc::new(Semaphore::new(at_once)) }
@@ -67,7 +67,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_password_of_a_known_user_passes() {
-        let passwords = Passwords::new(1);
+        let passwords = PasswordHashing::new(1);
         let (right, wrong) = (SecretString::from("right"), SecretString::from("wrong"));
         let hash = passwords.hash(&right).await;
         assert!(hash.starts_with("$argon2id$"), "{hash}");

@@ -14,9 +14,9 @@ const NONCE_BYTES: usize = 24;
 
 /// Seals and opens secrets with one key. Cheap to clone.
 #[derive(Clone)]
-pub struct Sealer {
+pub struct SecretSealer {
     cipher: XChaCha20Poly1305,
-    /// Key of [`Sealer::fingerprint`], derived from the seal key: each key has one purpose.
+    /// Key of [`SecretSealer::fingerprint`], derived from the seal key: each key has one purpose.
     fingerprints: [u8; 32],
 }
 
@@ -25,7 +25,7 @@ pub struct Sealer {
 #[error("it was sealed with another key: restore seal.key (or auth.seal_key), or enter the secret again")]
 pub struct SealError;
 
-impl Sealer {
+impl SecretSealer {
     pub fn new(key: &[u8; 32]) -> Self {
         let fingerprints = mac(key, b"fingerprints");
         Self { cipher: XChaCha20Poly1305::new(key.into()), fingerprints }
@@ -78,23 +78,23 @@ mod tests {
 
     #[test]
     fn fingerprints_tell_texts_places_and_keys_apart() {
-        let sealer = Sealer::new(&[7; 32]);
+        let sealer = SecretSealer::new(&[7; 32]);
         let one = sealer.fingerprint("a", "text");
         assert_eq!((one.len(), &one), (64, &sealer.fingerprint("a", "text")));
         let others = [sealer.fingerprint("a", "texts"), sealer.fingerprint("b", "text")];
-        assert!(!others.contains(&one) && Sealer::new(&[8; 32]).fingerprint("a", "text") != one);
+        assert!(!others.contains(&one) && SecretSealer::new(&[8; 32]).fingerprint("a", "text") != one);
     }
 
     proptest! {
         #[test]
         fn only_the_same_key_and_place_open(text in ".*", place in "[a-z]{1,9}", hostile in ".{0,200}") {
-            let sealer = Sealer::new(&[7; 32]);
+            let sealer = SecretSealer::new(&[7; 32]);
             let sealed = sealer.seal(&place, &SecretString::from(text.clone()));
             prop_assert!(text.len() < 4 || !sealed.contains(&text));
             let opened = sealer.open(&place, &sealed).unwrap();
             prop_assert_eq!(opened.expose_secret(), text.as_str());
             prop_assert!(sealer.open("another place", &sealed).is_err());
-            prop_assert!(Sealer::new(&[8; 32]).open(&place, &sealed).is_err());
+            prop_assert!(SecretSealer::new(&[8; 32]).open(&place, &sealed).is_err());
             prop_assert!(sealer.open(&place, &hostile).is_err());
         }
     }

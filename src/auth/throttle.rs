@@ -41,34 +41,34 @@ pub enum LoginOrigin<'a> {
 }
 
 /// Counts failed logins, in this process only.
-pub struct Throttle {
+pub struct LoginThrottle {
     rules: ThrottleRules,
-    counts: Mutex<HashMap<Subject, Count>>,
+    counts: Mutex<HashMap<ThrottleKey, FailureCount>>,
 }
 
 /// A login attempt that was counted, and whose password may be checked. If dropped, it counts as a failure.
 #[derive(Debug)]
 #[must_use]
-pub struct LoginTry(Vec<Subject>);
+pub struct LoginAttempt(Vec<ThrottleKey>);
 
 /// Key of a counter. Names are kept as digests, because their size is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Subject {
-    Account(Name),
+enum ThrottleKey {
+    Account(NameDigest),
     Network(ClientNetwork),
-    AccountAtNetwork(Name, ClientNetwork),
-    Session(Name),
+    AccountAtNetwork(NameDigest, ClientNetwork),
+    Session(NameDigest),
 }
 
-type Name = [u8; 32];
+type NameDigest = [u8; 32];
 
 #[derive(Clone, Copy)]
-struct Count {
+struct FailureCount {
     tries: u32,
     last: DateTime<Utc>,
 }
 
-impl Throttle {
+impl LoginThrottle {
     pub fn new(rules: ThrottleRules) -> Self {
         Self { rules, counts: Mutex::default() }
     }
@@ -77,7 +77,12 @@ impl Throttle {
     ///
     /// # Errors
     /// The wait until the next attempt; this one is not counted.
-    pub fn reserve(&self, account: &str, origin: LoginOrigin<'_>, now: DateTime<Utc>) -> Result<LoginTry, TimeDelta> {
+    pub fn reserve(
+        &self,
+        account: &str,
+        origin: LoginOrigin<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<LoginAttempt, TimeDelta> {
         let mut counts = self.counts.lock().expect("no panic while locked");
         let subjects = subjects(account, origin);
         let wait = subjects.iter().map(|subject| self.wait(&mut counts, *subject, now)).max();
@@ -88,26 +93,31 @@ impl Throttle {
             shrink(&mut counts);
         }
         for subject in &subjects {
-            let count = counts.entry(*subject).or_insert(Count { tries: 0, last: now });
-            *count = Count { tries: count.tries.saturating_add(1), last: now };
+            let count = counts.entry(*subject).or_insert(FailureCount { tries: 0, last: now });
+            *count = FailureCount { tries: count.tries.saturating_add(1), last: now };
         }
-        Ok(LoginTry(subjects))
+        Ok(LoginAttempt(subjects))
     }
 
     /// Reports a correct password: the account's counter is reset. The network's is only reduced by this attempt, else
     /// the owner of one account could guess the passwords of others without limit.
-    pub fn succeeded(&self, login: LoginTry) {
+    pub fn succeeded(&self, login: LoginAttempt) {
         let mut counts = self.counts.lock().expect("no panic while locked");
         for subject in login.0 {
             match (subject, counts.get_mut(&subject)) {
-                (Subject::Network(_), Some(count)) => count.tries = count.tries.saturating_sub(1),
+                (ThrottleKey::Network(_), Some(count)) => count.tries = count.tries.saturating_sub(1),
                 _ => _ = counts.remove(&subject),
             }
         }
     }
 
     /// The wait until the next attempt that counts against `subject`.
-    fn wait(&self, counts: &mut HashMap<Subject, Count>, subject: Subject, now: DateTime<Utc>) -> TimeDelta {
+    fn wait(
+        &self,
+        counts: &mut HashMap<ThrottleKey, FailureCount>,
+        subject: ThrottleKey,
+        now: DateTime<Utc>,
+    ) -> TimeDelta {
         let Some(count) = counts.get_mut(&subject) else { return TimeDelta::zero() };
         // If the clock was set back, the wait must not grow.
         count.last = count.last.min(now);
@@ -116,12 +126,12 @@ impl Throttle {
             return TimeDelta::zero();
         }
         let free = match subject {
-            Subject::Network(_) => self.rules.free_per_address,
+            ThrottleKey::Network(_) => self.rules.free_per_address,
             _ => self.rules.free_per_account,
         };
         // A stranger in the owner's network, for example behind the same proxy, must not lock the owner out for long.
         let longest = match subject {
-            Subject::AccountAtNetwork(..) => self.rules.longest_wait.min(LONGEST_AT_KNOWN_NETWORK),
+            ThrottleKey::AccountAtNetwork(..) => self.rules.longest_wait.min(LONGEST_AT_KNOWN_NETWORK),
             _ => self.rules.longest_wait,
         };
         let wait = match count.tries.saturating_sub(free) {
@@ -134,7 +144,7 @@ impl Throttle {
 
 /// Drops the counters that matter least, so that a client that tries many names from many networks does not push out
 /// the others.
-fn shrink(counts: &mut HashMap<Subject, Count>) {
+fn shrink(counts: &mut HashMap<ThrottleKey, FailureCount>) {
     let mut by_weight: Vec<_> = counts.iter().map(|(subject, count)| (count.tries, count.last, *subject)).collect();
     by_weight.sort_unstable_by_key(|(tries, last, _)| (*tries, *last));
     for (_, _, subject) in by_weight.iter().take(MOST_KEPT / 10) {
@@ -142,14 +152,14 @@ fn shrink(counts: &mut HashMap<Subject, Count>) {
     }
 }
 
-fn subjects(account: &str, origin: LoginOrigin<'_>) -> Vec<Subject> {
-    let name = |text: &str| Name::from(Sha256::digest(text));
+fn subjects(account: &str, origin: LoginOrigin<'_>) -> Vec<ThrottleKey> {
+    let name = |text: &str| NameDigest::from(Sha256::digest(text));
     match origin {
         LoginOrigin::Stranger(network) => {
-            [Subject::Account(name(account))].into_iter().chain(network.map(Subject::Network)).collect()
+            [ThrottleKey::Account(name(account))].into_iter().chain(network.map(ThrottleKey::Network)).collect()
         }
-        LoginOrigin::KnownNetwork(network) => vec![Subject::AccountAtNetwork(name(account), network)],
-        LoginOrigin::Session(jti) => vec![Subject::Session(name(jti))],
+        LoginOrigin::KnownNetwork(network) => vec![ThrottleKey::AccountAtNetwork(name(account), network)],
+        LoginOrigin::Session(jti) => vec![ThrottleKey::Session(name(jti))],
     }
 }
 
@@ -162,9 +172,9 @@ mod tests {
     const FREE: u32 = 3;
     const LONGEST: i64 = 60;
 
-    fn throttle() -> Throttle {
+    fn throttle() -> LoginThrottle {
         let longest_wait = TimeDelta::seconds(LONGEST);
-        Throttle::new(ThrottleRules { free_per_account: FREE, free_per_address: 5, longest_wait })
+        LoginThrottle::new(ThrottleRules { free_per_account: FREE, free_per_address: 5, longest_wait })
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {

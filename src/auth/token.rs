@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 /// The claims of a token. `username` is for people who decode it, as they could in the old service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
+pub struct TokenClaims {
     /// Id of the session.
     pub jti: String,
     pub username: String,
@@ -28,12 +28,12 @@ pub struct Claims {
 
 /// Issues and checks tokens. Cheap to clone.
 #[derive(Clone)]
-pub struct Tokens {
+pub struct TokenIssuer {
     encoding: EncodingKey,
     decoding: DecodingKey,
 }
 
-impl Tokens {
+impl TokenIssuer {
     pub fn new(key: &[u8; 32]) -> Self {
         static INSTALLED: Once = Once::new();
         // Fails only if another provider is installed, and no other code installs one.
@@ -42,18 +42,18 @@ impl Tokens {
     }
 
     /// Signs the claims.
-    pub fn issue(&self, claims: &Claims) -> String {
+    pub fn issue(&self, claims: &TokenClaims) -> String {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
             .expect("claims are texts and numbers, and the key fits the algorithm")
     }
 
     /// The claims of a token that we signed and that has not expired.
-    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<Claims> {
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<TokenClaims> {
         let mut rules = Validation::new(Algorithm::HS256);
         // The library would read the machine's clock.
         rules.validate_exp = false;
         rules.set_required_spec_claims(&["exp"]);
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &rules).ok()?.claims;
+        let claims = jsonwebtoken::decode::<TokenClaims>(token, &self.decoding, &rules).ok()?.claims;
         (claims.exp > now.timestamp()).then_some(claims)
     }
 }
@@ -67,34 +67,34 @@ static HS256: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-struct Hs256(Hmac<Sha256>);
+struct HmacSha256(Hmac<Sha256>);
 
-fn hs256(algorithm: Algorithm, key: &[u8]) -> Result<Hs256> {
+fn hs256(algorithm: Algorithm, key: &[u8]) -> Result<HmacSha256> {
     match algorithm {
-        Algorithm::HS256 => Hmac::new_from_slice(key).map(Hs256).map_err(|_| ErrorKind::InvalidKeyFormat.into()),
+        Algorithm::HS256 => Hmac::new_from_slice(key).map(HmacSha256).map_err(|_| ErrorKind::InvalidKeyFormat.into()),
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     }
 }
 
-impl Signer<Vec<u8>> for Hs256 {
+impl Signer<Vec<u8>> for HmacSha256 {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
         Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
     }
 }
 
-impl Verifier<Vec<u8>> for Hs256 {
+impl Verifier<Vec<u8>> for HmacSha256 {
     fn verify(&self, message: &[u8], tag: &Vec<u8>) -> std::result::Result<(), signature::Error> {
         self.0.clone().chain_update(message).verify_slice(tag).map_err(|_| signature::Error::new())
     }
 }
 
-impl JwtSigner for Hs256 {
+impl JwtSigner for HmacSha256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
     }
 }
 
-impl JwtVerifier for Hs256 {
+impl JwtVerifier for HmacSha256 {
     fn algorithm(&self) -> Algorithm {
         Algorithm::HS256
     }
@@ -107,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    fn claims() -> Claims {
-        Claims { jti: "j".into(), username: "admin".into(), iat: 100, exp: 200, ticket: false }
+    fn claims() -> TokenClaims {
+        TokenClaims { jti: "j".into(), username: "admin".into(), iat: 100, exp: 200, ticket: false }
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_token_works_until_it_expires() {
-        let tokens = Tokens::new(&[1; 32]);
+        let tokens = TokenIssuer::new(&[1; 32]);
         let token = tokens.issue(&claims());
         assert_eq!(tokens.verify(&token, at(199)), Some(claims()));
         assert_eq!(tokens.verify(&token, at(200)), None);
@@ -125,13 +125,13 @@ mod tests {
 
     #[test]
     fn a_forged_token_is_refused() {
-        let tokens = Tokens::new(&[1; 32]);
+        let tokens = TokenIssuer::new(&[1; 32]);
         let genuine = tokens.issue(&claims());
         let (signed, tag) = genuine.rsplit_once('.').unwrap();
         let body = signed.split_once('.').unwrap().1;
         let unsigned = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#));
         let other_algorithm = format!("{}.{body}.{tag}", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS512","typ":"JWT"}"#));
-        let other_key = Tokens::new(&[2; 32]).issue(&claims());
+        let other_key = TokenIssuer::new(&[2; 32]).issue(&claims());
         for forged in [&unsigned, &other_algorithm, &other_key, signed, "", "a.b.c", "a"] {
             assert_eq!(tokens.verify(forged, at(150)), None, "{forged}");
         }

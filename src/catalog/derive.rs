@@ -9,13 +9,13 @@
 
 use std::collections::BTreeMap;
 
-use super::origin::{KnownOrigin, Maintainer, OriginPlace, maintainer_key, place_origins};
+use super::origin::{KnownOrigin, MaintainerContact, OriginPlace, maintainer_key, place_origins};
 use super::{ImageId, ManifestFacts, OriginId};
 use crate::seed::version;
 
 /// An image as the derivation of jobs reads it.
 #[derive(Clone, Copy, Debug)]
-pub struct CataloguedImage<'a> {
+pub struct DerivationImage<'a> {
     pub id: ImageId,
     /// The origin within its job.
     pub origin: OriginId,
@@ -48,22 +48,22 @@ pub struct DerivedVersion {
 }
 
 /// Groups images into jobs, sorted by name. The order of the input does not matter.
-pub fn derive_jobs<'a>(images: impl IntoIterator<Item = CataloguedImage<'a>>) -> Vec<DerivedJob> {
-    let mut jobs: BTreeMap<&str, Vec<CataloguedImage<'a>>> = BTreeMap::new();
+pub fn derive_jobs<'a>(images: impl IntoIterator<Item = DerivationImage<'a>>) -> Vec<DerivedJob> {
+    let mut jobs: BTreeMap<&str, Vec<DerivationImage<'a>>> = BTreeMap::new();
     for image in images {
         jobs.entry(&image.facts.job_name).or_default().push(image);
     }
     jobs.into_iter().map(|(name, images)| derive_job(name, images)).collect()
 }
 
-fn derive_job(name: &str, mut images: Vec<CataloguedImage<'_>>) -> DerivedJob {
+fn derive_job(name: &str, mut images: Vec<DerivationImage<'_>>) -> DerivedJob {
     images.sort_by(|a, b| {
         version::compare(&b.facts.job_version, &a.facts.job_version)
             .then_with(|| version::compare(&b.facts.package_version, &a.facts.package_version))
             .then(a.id.cmp(&b.id))
     });
     let origins = origins_of(&images);
-    let represents = |image: &CataloguedImage<'_>| {
+    let represents = |image: &DerivationImage<'_>| {
         origins.iter().any(|(origin, place)| origin.id == image.origin && place.represents)
     };
     let mut versions: Vec<DerivedVersion> = Vec::new();
@@ -80,13 +80,13 @@ fn derive_job(name: &str, mut images: Vec<CataloguedImage<'_>>) -> DerivedJob {
 }
 
 /// The origins of a job's images. `images` is sorted, latest first.
-fn origins_of(images: &[CataloguedImage<'_>]) -> Vec<(KnownOrigin, OriginPlace)> {
+fn origins_of(images: &[DerivationImage<'_>]) -> Vec<(KnownOrigin, OriginPlace)> {
     let mut latest: BTreeMap<OriginId, KnownOrigin> = BTreeMap::new();
-    for CataloguedImage { id, origin, is_verified, facts } in images {
+    for DerivationImage { id, origin, is_verified, facts } in images {
         latest.entry(*origin).or_insert_with(|| KnownOrigin {
             id: *origin,
             is_verified: *is_verified,
-            maintainer_key: maintainer_key(&Maintainer::of(facts), *origin),
+            maintainer_key: maintainer_key(&MaintainerContact::of(facts), *origin),
             job_version: facts.job_version.clone(),
             package_version: facts.package_version.clone(),
             image_id: *id,
@@ -117,8 +117,8 @@ mod tests {
         derive_jobs(list.iter().map(|(id, facts)| image(*id, 1, facts)))
     }
 
-    fn image(id: i64, origin: i64, facts: &ManifestFacts) -> CataloguedImage<'_> {
-        CataloguedImage { id: ImageId(id), origin: OriginId(origin), is_verified: false, facts }
+    fn image(id: i64, origin: i64, facts: &ManifestFacts) -> DerivationImage<'_> {
+        DerivationImage { id: ImageId(id), origin: OriginId(origin), is_verified: false, facts }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct FoundTag {
 
 /// Changes to a registry's tags.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct TagChanges {
     /// Tags that are new: `(repository, tag, digest)`.
     pub add: Vec<(String, String, String)>,
     /// Tags that moved to another digest.
@@ -43,7 +43,7 @@ pub struct Changes {
     pub unchanged: u64,
 }
 
-impl Changes {
+impl TagChanges {
     /// Whether the catalogue stays the same.
     pub fn is_empty(&self) -> bool {
         self.add.is_empty() && self.point.is_empty() && self.remove.is_empty()
@@ -55,7 +55,7 @@ impl Changes {
     }
 
     /// Appends other changes.
-    pub fn append(&mut self, mut other: Changes) {
+    pub fn append(&mut self, mut other: TagChanges) {
         self.add.append(&mut other.add);
         self.point.append(&mut other.point);
         self.remove.append(&mut other.remove);
@@ -65,11 +65,11 @@ impl Changes {
 
 /// Compares stored and found tags. Only a `complete` listing may remove (invariant 4). Of a tag found twice, the first
 /// counts.
-pub fn diff(stored: &[StoredTag], found: &[FoundTag], complete: bool) -> Changes {
+pub fn diff(stored: &[StoredTag], found: &[FoundTag], complete: bool) -> TagChanges {
     let known: HashMap<(&str, &str), &StoredTag> =
         stored.iter().map(|tag| ((tag.repository.as_str(), tag.tag.as_str()), tag)).collect();
     let mut seen = HashSet::new();
-    let mut changes = Changes::default();
+    let mut changes = TagChanges::default();
     for tag in found {
         if !seen.insert((tag.repository.as_str(), tag.tag.as_str())) {
             continue;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     /// Applies changes as the store does; ids stay the same.
-    fn apply(before: &[StoredTag], changes: &Changes) -> Vec<StoredTag> {
+    fn apply(before: &[StoredTag], changes: &TagChanges) -> Vec<StoredTag> {
         let mut after: Vec<StoredTag> =
             before.iter().filter(|tag| !changes.remove.contains(&tag.id)).cloned().collect();
         for (id, digest) in &changes.point {
@@ -159,7 +159,7 @@ mod tests {
         #[test]
         fn a_second_scan_of_the_same_changes_nothing(now in tags()) {
             let changes = diff(&stored(&now), &found(&now), true);
-            prop_assert_eq!(changes, Changes { unchanged: now.len() as u64, ..Changes::default() });
+            prop_assert_eq!(changes, TagChanges { unchanged: now.len() as u64, ..TagChanges::default() });
         }
 
         #[test]
@@ -187,6 +187,6 @@ mod tests {
     fn a_listed_tag_that_could_not_be_read_stays_as_it_is() {
         let rows = stored(&[(("a".to_owned(), "x".to_owned()), "1".to_owned())].into());
         let unread = [FoundTag { repository: "a".into(), tag: "x".into(), digest: None }];
-        assert_eq!(diff(&rows, &unread, true), Changes::default());
+        assert_eq!(diff(&rows, &unread, true), TagChanges::default());
     }
 }

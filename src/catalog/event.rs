@@ -34,7 +34,7 @@ impl EventKind {
 
 /// One event. Its names are those at the time of the event: the registry and the image may no longer exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct ImageEvent {
     pub id: EventId,
     pub kind: EventKind,
     pub at: DateTime<Utc>,

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ImageId, JobId, JobVersionId, Origin, OriginId, RegistryId, TagOutcome};
+use super::{ImageId, ImageOrigin, JobId, JobVersionId, OriginId, RegistryId, TagOutcome};
 use crate::seed::Problem;
 
 /// The content of one manifest digest. Immutable, because a digest names its bytes: fetched once and kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Content {
+pub struct DigestContent {
     /// Digest of the OCI manifest or index that tags point to, `sha256:…`.
     pub digest: String,
-    pub outcome: Outcome,
+    pub outcome: ContentOutcome,
     /// `os/architecture[/variant]` of each platform, in the order of the index; empty if the image does not name any.
     pub platforms: Vec<String>,
     /// Compressed bytes to pull for the first platform, if the registry gives them.
@@ -41,7 +41,7 @@ pub struct KnownConfig {
 
 /// How far one registry's scan may rely on the stored content of a digest.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
+pub enum ContentTrust {
     /// The content is known: checked against the digest, or listed by the scanned registry itself.
     Known(ContentSummary),
     /// Another registry listed this content, and it was not checked against the digest.
@@ -58,13 +58,13 @@ pub struct ContentSummary {
     pub problems: Vec<ContentProblem>,
 }
 
-impl Content {
+impl DigestContent {
     pub fn summary(&self) -> ContentSummary {
         let (outcome, job_name) = match &self.outcome {
-            Outcome::Seed(facts) => (TagOutcome::Seed, facts.job_name.clone()),
-            Outcome::Unlabelled => (TagOutcome::Unlabelled, String::new()),
-            Outcome::Refused => (TagOutcome::LabelRefused, String::new()),
-            Outcome::NotAnImage(what) => (*what, String::new()),
+            ContentOutcome::Seed(facts) => (TagOutcome::Seed, facts.job_name.clone()),
+            ContentOutcome::Unlabelled => (TagOutcome::Unlabelled, String::new()),
+            ContentOutcome::Refused => (TagOutcome::LabelRefused, String::new()),
+            ContentOutcome::NotAnImage(what) => (*what, String::new()),
         };
         ContentSummary { outcome, job_name, problems: self.problems.clone() }
     }
@@ -93,15 +93,15 @@ pub struct PastDigest {
 pub struct StaleContent {
     pub digest: String,
     pub manifest: String,
-    /// As in [`Content::problems`].
+    /// As in [`DigestContent::problems`].
     pub problems: Vec<ContentProblem>,
 }
 
 /// The result of validating a stored manifest again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct RevalidatedContent {
     pub digest: String,
-    /// As in [`Content::problems`].
+    /// As in [`DigestContent::problems`].
     pub problems: Vec<ContentProblem>,
     /// As in [`ManifestFacts::valid`].
     pub valid: bool,
@@ -111,12 +111,12 @@ pub struct Judgement {
 
 /// What an image was found to be.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum ContentOutcome {
     /// A Seed image: its label has at least the job name, job version and package version.
     Seed(Box<ManifestFacts>),
     /// A container image without the Seed label.
     Unlabelled,
-    /// A labelled image whose label does not identify a job; [`Content::problems`] says why.
+    /// A labelled image whose label does not identify a job; [`DigestContent::problems`] says why.
     Refused,
     /// Not a container image; the outcome says what it is.
     NotAnImage(TagOutcome),
@@ -151,7 +151,7 @@ pub struct ManifestFacts {
 
 /// A catalogued image: a tag whose content is a Seed image.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Image {
+pub struct CatalogueImage {
     pub id: ImageId,
     pub registry_id: RegistryId,
     pub job_id: JobId,
@@ -160,9 +160,9 @@ pub struct Image {
     pub origin_id: OriginId,
     /// The registry's name, given by its admin.
     pub registry_name: String,
-    /// As in [`Origin::is_verified`].
+    /// As in [`ImageOrigin::is_verified`].
     pub is_verified: bool,
-    /// As in [`Origin::represents`].
+    /// As in [`ImageOrigin::represents`].
     pub represents: bool,
     /// Host and port for `docker pull`, without scheme; empty for an image layout on disk.
     pub registry: String,
@@ -173,9 +173,9 @@ pub struct Image {
     pub name: String,
     pub digest: String,
     pub platforms: Vec<String>,
-    /// As in [`Content::size`].
+    /// As in [`DigestContent::size`].
     pub size: Option<u64>,
-    /// As in [`Content::built_at`].
+    /// As in [`DigestContent::built_at`].
     pub built_at: Option<DateTime<Utc>>,
     pub facts: ManifestFacts,
     /// When a scan first saw this tag.
@@ -184,9 +184,9 @@ pub struct Image {
     pub changed_at: DateTime<Utc>,
 }
 
-impl Image {
-    pub fn origin(&self) -> Origin {
-        Origin {
+impl CatalogueImage {
+    pub fn origin(&self) -> ImageOrigin {
+        ImageOrigin {
             registry_id: self.registry_id,
             registry: self.registry_name.clone(),
             host: self.registry.clone(),
@@ -239,7 +239,7 @@ pub struct SearchDoc {
     pub gpu: bool,
     /// Whether its manifest has no errors.
     pub valid: bool,
-    /// As in [`Origin::is_verified`].
+    /// As in [`ImageOrigin::is_verified`].
     pub is_verified: bool,
     /// Whether other origins represent its job.
     pub is_secondary: bool,

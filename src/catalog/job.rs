@@ -1,11 +1,11 @@
 //! Jobs and job versions: the images of all registries, grouped by algorithm.
 
-use super::{ImageId, JobGroup, JobId, JobVersionId, Origin};
+use super::{ImageId, ImageOrigin, JobGroup, JobId, JobVersionId};
 
 /// One job: all images whose manifests have the same `job.name`. Texts and versions are those of the latest of the
 /// images that represent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
+pub struct CatalogueJob {
     pub id: JobId,
     pub name: String,
     pub latest_job_version: String,
@@ -20,7 +20,7 @@ pub struct Job {
 /// A job as a list of results shows it: with its latest image, without its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSummary {
-    pub job: Job,
+    pub job: CatalogueJob,
     /// The image whose texts the job shows: of the images that represent the job, the one with the highest versions;
     /// among equals, the lowest id.
     pub image_id: ImageId,
@@ -29,7 +29,7 @@ pub struct JobSummary {
     /// Whether the image's manifest has no errors.
     pub valid: bool,
     /// The origin of that image.
-    pub origin: Origin,
+    pub origin: ImageOrigin,
     /// The first groups of origins with the same maintainer; the group that represents the job comes first.
     pub groups: Vec<JobGroup>,
     /// Number of all groups.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RegistryId, Role};
+use super::{RegistryId, UserRole};
 
 /// A cursor in a sorted list: the entry after which a page begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,5 +72,5 @@ pub struct ImageFilter {
 /// Filter of users; `None` does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserFilter {
-    pub role: Option<Role>,
+    pub role: Option<UserRole>,
 }

@@ -15,23 +15,26 @@ mod run;
 mod scan;
 mod user;
 
-pub use derive::{CataloguedImage, DerivedJob, DerivedVersion, derive_jobs};
-pub use diff::{Changes, FoundTag, StoredTag, diff};
-pub use event::{Event, EventKind, EventQuery};
+pub use derive::{DerivationImage, DerivedJob, DerivedVersion, derive_jobs};
+pub use diff::{FoundTag, StoredTag, TagChanges, diff};
+pub use event::{EventKind, EventQuery, ImageEvent};
 pub use image::{
-    Content, ContentProblem, ContentSummary, Image, Judgement, KnownConfig, ManifestFacts, Outcome, PastDigest,
-    SearchDoc, StaleContent, Standing, split_repository,
+    CatalogueImage, ContentOutcome, ContentProblem, ContentSummary, ContentTrust, DigestContent, KnownConfig,
+    ManifestFacts, PastDigest, RevalidatedContent, SearchDoc, StaleContent, split_repository,
 };
-pub use job::{Job, JobSummary, JobVersion, JobVersionSummary};
+pub use job::{CatalogueJob, JobSummary, JobVersion, JobVersionSummary};
 pub use list::{ImageFilter, ImageOrder, JobFilter, ListPage, ListPosition, NameOrder, SortKey, UserFilter};
-pub use origin::{JobGroup, JobOrigin, KnownOrigin, Maintainer, Origin, OriginPlace, maintainer_key, place_origins};
-pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
-pub use registry::{NewRegistry, Registry, RegistryKind, RepositoryFilter, VerifiedMarks, naming_advice};
-pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload};
-pub use scan::{
-    Hint, NewScanProblem, Repository, RepositoryState, Scan, ScanCounts, ScanProblem, ScanState, ScanTrigger,
+pub use origin::{
+    ImageOrigin, JobGroup, JobOrigin, KnownOrigin, MaintainerContact, OriginPlace, maintainer_key, place_origins,
 };
-pub use user::{Role, User};
+pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
+pub use registry::{NewRegistry, RegistryKind, RegistryRecord, RepositoryFilter, VerifiedMarks, naming_advice};
+pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, UploadedFile};
+pub use scan::{
+    ChangeHint, NewScanProblem, RepositoryState, ScanCounts, ScanProblem, ScanRecord, ScanState, ScanTrigger,
+    ScannedRepository,
+};
+pub use user::{UserAccount, UserRole};
 
 /// Declares row ids as distinct types, so that the compiler rejects a registry's id where an image's is expected.
 macro_rules! ids {

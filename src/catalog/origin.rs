@@ -14,11 +14,11 @@ use crate::seed::version;
 
 /// One namespace of one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct ImageOrigin {
     pub registry_id: RegistryId,
     /// The registry's name, given by its admin.
     pub registry: String,
-    /// As in [`super::Registry::host`].
+    /// As in [`super::RegistryRecord::host`].
     pub host: String,
     /// Path of the repositories before the last slash; may be empty.
     pub namespace: String,
@@ -30,7 +30,7 @@ pub struct Origin {
 
 /// The maintainer of a job, from its manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Maintainer {
+pub struct MaintainerContact {
     pub name: String,
     pub email: String,
     pub organization: String,
@@ -41,8 +41,8 @@ pub struct Maintainer {
 pub struct JobOrigin {
     pub id: OriginId,
     pub group_id: OriginId,
-    pub origin: Origin,
-    pub maintainer: Maintainer,
+    pub origin: ImageOrigin,
+    pub maintainer: MaintainerContact,
     pub title: String,
     pub job_version: String,
     pub package_version: String,
@@ -82,11 +82,11 @@ pub struct OriginPlace {
     pub group_id: OriginId,
     /// Whether it is the group's leader, see [`JobGroup::leader`].
     pub leads: bool,
-    /// As in [`Origin::represents`].
+    /// As in [`ImageOrigin::represents`].
     pub represents: bool,
 }
 
-impl Maintainer {
+impl MaintainerContact {
     /// The maintainer named in a manifest.
     pub fn of(facts: &ManifestFacts) -> Self {
         let ManifestFacts { maintainer, email, maint_org, .. } = facts;
@@ -106,7 +106,7 @@ impl KnownOrigin {
 
 /// A digest that is equal for equal maintainers: of the email address, ignoring case; without one, of the name and
 /// organisation. A manifest without a maintainer belongs to a group of its own origin.
-pub fn maintainer_key(maintainer: &Maintainer, origin: OriginId) -> String {
+pub fn maintainer_key(maintainer: &MaintainerContact, origin: OriginId) -> String {
     let fold = |text: &str| text.trim().to_lowercase();
     let key = match [&maintainer.email, &maintainer.name, &maintainer.organization].map(|text| fold(text)) {
         [email, ..] if !email.is_empty() => format!("email\0{email}"),
@@ -210,12 +210,12 @@ mod tests {
 
     #[test]
     fn maintainers_are_the_same_by_address_or_else_by_name_and_organisation() {
-        let of = |name: &str, email: &str, organization: &str| Maintainer {
+        let of = |name: &str, email: &str, organization: &str| MaintainerContact {
             name: name.into(),
             email: email.into(),
             organization: organization.into(),
         };
-        let same = |one: &Maintainer, other: &Maintainer| {
+        let same = |one: &MaintainerContact, other: &MaintainerContact| {
             maintainer_key(one, OriginId(1)) == maintainer_key(other, OriginId(2))
         };
         assert!(same(&of("Ada", "ada@example.org", "Geo"), &of("A. L.", " ADA@Example.org ", "")));

@@ -71,7 +71,7 @@ impl RegistryKind {
 
 /// A registry without its secrets, which stay sealed in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registry {
+pub struct RegistryRecord {
     pub id: RegistryId,
     /// Unique name, chosen by the admin.
     pub name: String,

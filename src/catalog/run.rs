@@ -179,7 +179,7 @@ impl RunCounts {
 
 /// A file that a user uploaded as an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
+pub struct UploadedFile {
     /// Of the content, in lower-case hexadecimal digits.
     pub sha256: String,
     pub owner_id: UserId,

@@ -56,7 +56,7 @@ pub enum ScanTrigger {
     Schedule,
     /// An admin, after a scan was held: this one removes all tags that are gone.
     Confirmed,
-    /// A hook of the registry: only the repositories named in notifications are scanned (see [`Hint`]).
+    /// A hook of the registry: only the repositories named in notifications are scanned (see [`ChangeHint`]).
     Hook,
 }
 
@@ -94,7 +94,7 @@ pub struct ScanCounts {
     pub tags: u64,
     /// Of those, finished.
     pub tags_done: u64,
-    /// Outcomes of the finished tags. See [`Scan::outcomes`].
+    /// Outcomes of the finished tags. See [`ScanRecord::outcomes`].
     pub outcomes: TagCounts,
     /// New tags.
     pub added: u64,
@@ -120,7 +120,7 @@ pub struct ScanCounts {
 
 /// One scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scan {
+pub struct ScanRecord {
     pub id: ScanId,
     pub registry_id: RegistryId,
     pub registry_name: String,
@@ -159,14 +159,14 @@ pub struct ScanProblem {
 
 /// A notification of the registry that a repository has changed. Only a hint: the scan reads the repository itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hint {
+pub struct ChangeHint {
     pub id: HintId,
     pub repository: String,
 }
 
 /// What scans recorded of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Repository {
+pub struct ScannedRepository {
     pub name: String,
     /// When its tags were last listed completely.
     pub listed_at: Option<DateTime<Utc>>,
@@ -216,7 +216,7 @@ impl ScanCounts {
     }
 }
 
-impl Scan {
+impl ScanRecord {
     /// Outcomes of all tags found; their sum is [`ScanCounts::tags`].
     pub fn outcomes(&self) -> TagCounts {
         let mut outcomes = self.counts.outcomes;

@@ -6,7 +6,7 @@ use super::UserId;
 
 /// Role of a user. The old service stored free text here, of which only `admin` had a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum UserRole {
     /// May change registries and users, and start scans.
     Admin,
     /// May run jobs and read.
@@ -15,22 +15,22 @@ pub enum Role {
     User,
 }
 
-impl Role {
+impl UserRole {
     /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
-            Role::Admin => "admin",
-            Role::Runner => "runner",
-            Role::User => "user",
+            UserRole::Admin => "admin",
+            UserRole::Runner => "runner",
+            UserRole::User => "user",
         }
     }
 
     /// Parses the word; `None` if it is unknown.
-    pub fn parse(word: &str) -> Option<Role> {
+    pub fn parse(word: &str) -> Option<UserRole> {
         match word {
-            "admin" => Some(Role::Admin),
-            "runner" => Some(Role::Runner),
-            "user" => Some(Role::User),
+            "admin" => Some(UserRole::Admin),
+            "runner" => Some(UserRole::Runner),
+            "user" => Some(UserRole::User),
             _ => None,
         }
     }
@@ -38,9 +38,9 @@ impl Role {
 
 /// A user without the password hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
+pub struct UserAccount {
     pub id: UserId,
     pub username: String,
-    pub role: Role,
+    pub role: UserRole,
     pub created_at: DateTime<Utc>,
 }

@@ -10,7 +10,7 @@ use super::table::{name, table, whole};
 use super::{keep_files_private, print};
 use crate::app::{App, NewUser};
 use crate::clock::Clock;
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigFlags, ServiceSettings};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -33,9 +33,9 @@ pub(super) enum Command {
     Rm { name: String },
 }
 
-pub(super) async fn run(flags: &Flags, command: Command) -> anyhow::Result<()> {
+pub(super) async fn run(flags: &ConfigFlags, command: Command) -> anyhow::Result<()> {
     keep_files_private();
-    let settings = Settings::load(flags)?;
+    let settings = ServiceSettings::load(flags)?;
     let app = App::beside(settings, Clock::system()).await?;
     let outcome = keep(&app, command).await;
     app.close().await;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::print;
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigFlags, ServiceSettings};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -12,11 +12,11 @@ pub(super) struct Options {
     defaults: bool,
 }
 
-pub(super) fn run(flags: &Flags, options: &Options) -> anyhow::Result<()> {
+pub(super) fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Result<()> {
     if options.defaults {
-        print(Settings::defaults())?;
+        print(ServiceSettings::defaults())?;
     } else {
-        print(Settings::load(flags)?.show())?;
+        print(ServiceSettings::load(flags)?.show())?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::render::{json_line, tame};
 use super::{Exit, print};
 use crate::app::{Finding, Verdict, examine};
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigFlags, ServiceSettings};
 use crate::http::too_few_handles;
 
 #[derive(Args)]
@@ -19,8 +19,8 @@ pub(super) struct Options {
     engine: Option<String>,
 }
 
-pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit> {
-    let settings = Settings::load(flags)?;
+pub(super) async fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Result<Exit> {
+    let settings = ServiceSettings::load(flags)?;
     let mut findings = examine(&settings, options.engine.clone()).await;
     findings.push(file_handles(&settings));
     if options.json {
@@ -33,7 +33,7 @@ pub(super) async fn run(flags: &Flags, options: &Options) -> anyhow::Result<Exit
 }
 
 /// The hard limit of this process: the service raises its soft limit to it.
-fn file_handles(settings: &Settings) -> Finding {
+fn file_handles(settings: &ServiceSettings) -> Finding {
     const ABOUT: &str = "file handles";
     let wanted = settings.http.connections;
     match too_few_handles(wanted) {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{keep_files_private, print};
 use crate::app::rotate_seal_key;
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigFlags, ServiceSettings};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -25,10 +25,10 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(flags: &Flags, command: Command) -> anyhow::Result<()> {
+pub(super) async fn run(flags: &ConfigFlags, command: Command) -> anyhow::Result<()> {
     keep_files_private();
     let Command::Rotate { from, forget_lost } = command;
-    let settings = Settings::load(flags)?;
+    let settings = ServiceSettings::load(flags)?;
     let rotated = rotate_seal_key(&settings, from.as_deref(), forget_lost).await?;
     print(format_args!("Sealed again: {}.\n", rotated.sealed_again))?;
     if !rotated.forgotten.is_empty() {

@@ -65,7 +65,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, ColorChoice, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
-use crate::config::{Flags, Log, LogFormat};
+use crate::config::{ConfigFlags, LogFormat, LogSettings};
 
 /// Finds Seed images in container registries, and lets people and frameworks search them.
 #[derive(Parser)]
@@ -242,7 +242,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 /// Logs this program's debug messages to standard error; with `-vv` also traces.
 fn tell_more(verbose: u8) -> anyhow::Result<crate::telemetry::LogOutput> {
     let filter = if verbose > 1 { "info,silo=trace" } else { "warn,silo=debug" };
-    crate::telemetry::start_logs(&Log { format: LogFormat::Text, filter: filter.to_owned() })
+    crate::telemetry::start_logs(&LogSettings { format: LogFormat::Text, filter: filter.to_owned() })
 }
 
 /// The value of `--color`. Read before the arguments are parsed, since usage errors are coloured, too.
@@ -290,7 +290,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Arguments, ExitCode> {
 }
 
 async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
-    let flags = Flags { config: arguments.local.config, data: arguments.local.data, listen: None };
+    let flags = ConfigFlags { config: arguments.local.config, data: arguments.local.data, listen: None };
     match arguments.command {
         // `silo --demo`
         None => serve::run(flags, arguments.serve).await,

@@ -12,7 +12,7 @@ use super::render::steers;
 use super::serve::reachable;
 use super::table::terminal_width;
 use crate::client::{Client, Error};
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigFlags, ServiceSettings};
 
 /// The server's address, CA certificates and token.
 #[derive(Args)]
@@ -99,10 +99,10 @@ pub(super) async fn answers(client: &Client) -> Result<(), Error> {
     client.ask(Method::GET, "/", &[], None).await.map(drop)
 }
 
-pub(super) async fn health(flags: &Flags, options: HealthOptions) -> anyhow::Result<()> {
+pub(super) async fn health(flags: &ConfigFlags, options: HealthOptions) -> anyhow::Result<()> {
     let server = match options.server {
         Some(server) => server,
-        None => format!("http://{}", reachable(Settings::load(flags)?.listen)),
+        None => format!("http://{}", reachable(ServiceSettings::load(flags)?.listen)),
     };
     Ok(answers(&Client::new(&server, None, None)?).await?)
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{keep_files_private, print};
 use crate::app::{App, FirstAdmin, PASSWORD_FILE};
 use crate::clock::Clock;
-use crate::config::{Flags, Settings};
+use crate::config::{ConfigFlags, ServiceSettings};
 use crate::{http, tasks, telemetry};
 
 #[derive(Args, Clone)]
@@ -39,9 +39,9 @@ impl Options {
     }
 }
 
-pub(super) async fn run(flags: Flags, options: Options) -> anyhow::Result<()> {
+pub(super) async fn run(flags: ConfigFlags, options: Options) -> anyhow::Result<()> {
     keep_files_private();
-    let settings = Settings::load(&Flags { listen: options.listen, ..flags })?;
+    let settings = ServiceSettings::load(&ConfigFlags { listen: options.listen, ..flags })?;
     let _log = telemetry::start_logs(&settings.log)?;
     telemetry::metrics();
     let grace = Duration::from_secs(u64::from(settings.http.shutdown_seconds));

@@ -15,20 +15,20 @@ const PREFIX: &str = "SILO__";
 
 /// The values of one layer.
 #[derive(Default)]
-pub(super) struct Layer {
-    pub values: Vec<Given>,
+pub(super) struct ConfigLayer {
+    pub values: Vec<OptionValue>,
     /// Errors, each with its place.
     pub problems: Vec<String>,
 }
 
 /// A value of an option.
-pub(super) struct Given {
+pub(super) struct OptionValue {
     /// Such as `scan.workers`.
     pub option: String,
     pub value: Value,
 }
 
-impl Layer {
+impl ConfigLayer {
     /// The compiled-in defaults.
     pub fn defaults() -> Self {
         Self::of_toml("config/silo.toml", DEFAULTS)
@@ -112,19 +112,19 @@ impl Layer {
         };
         match wrong {
             Some(wrong) => self.problems.push(wrong),
-            None => self.values.push(Given { option: option.to_owned(), value }),
+            None => self.values.push(OptionValue { option: option.to_owned(), value }),
         }
     }
 }
 
 /// All layers as one table, later ones overriding earlier ones; or all errors, one per line.
-pub(super) fn merge(layers: Vec<Layer>) -> Result<Table, String> {
+pub(super) fn merge(layers: Vec<ConfigLayer>) -> Result<Table, String> {
     let problems: Vec<&str> = layers.iter().flat_map(|layer| &layer.problems).map(String::as_str).collect();
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }
     let mut merged = Table::new();
-    for Given { option, value } in layers.into_iter().flat_map(|layer| layer.values) {
+    for OptionValue { option, value } in layers.into_iter().flat_map(|layer| layer.values) {
         match option.split_once('.') {
             None => _ = merged.insert(option, value),
             Some((section, key)) => {

@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 4096;
 
 /// The type of an option's values, with their limits.
 #[derive(Clone, Copy)]
-pub(super) enum Rule {
+pub(super) enum OptionRule {
     /// An integer, with its bounds.
     Whole(i64, i64),
     Decimal(f64, f64),
@@ -29,7 +29,7 @@ pub(super) enum Rule {
 /// Checks a text; the error says what it must be.
 type TextCheck = fn(&str) -> Result<(), String>;
 
-use Rule::{Decimal, Secret, Switch, Text, Texts, Whole};
+use OptionRule::{Decimal, Secret, Switch, Text, Texts, Whole};
 
 const DAY: i64 = 86_400;
 /// A century in days; ten years in hours.
@@ -39,7 +39,7 @@ const MAX_HOURS: i64 = 87_600;
 const MAX_MIB: i64 = 1 << 30;
 const MILLION: i64 = 1_000_000;
 
-const RULES: &[(&str, Rule)] = &[
+const RULES: &[(&str, OptionRule)] = &[
     ("data", Text(path)),
     ("listen", Text(socket_address)),
     ("database.url", Secret(database_url)),
@@ -135,7 +135,7 @@ const RULES: &[(&str, Rule)] = &[
 ];
 
 /// All options of the compiled-in file, with their rules.
-pub(super) static OPTIONS: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
+pub(super) static OPTIONS: LazyLock<BTreeMap<String, OptionRule>> = LazyLock::new(|| {
     let table: Table = DEFAULTS.parse().expect("config/silo.toml is TOML");
     let mut options = BTreeMap::new();
     for (key, value) in &table {
@@ -150,7 +150,7 @@ pub(super) static OPTIONS: LazyLock<BTreeMap<String, Rule>> = LazyLock::new(|| {
 });
 
 /// An option with its rule; without a rule, any value of the default's type is valid.
-fn with_rule(option: String, default: &Value) -> (String, Rule) {
+fn with_rule(option: String, default: &Value) -> (String, OptionRule) {
     let rule = RULES.iter().find(|(name, _)| *name == option).map(|(_, rule)| *rule);
     let of_this_type = match default {
         Value::Integer(_) => Whole(0, i64::from(u32::MAX)),
@@ -162,7 +162,7 @@ fn with_rule(option: String, default: &Value) -> (String, Rule) {
     (option, rule.unwrap_or(of_this_type))
 }
 
-impl Rule {
+impl OptionRule {
     /// Parses a value of the environment. One that is not of this type stays a text, which the check then rejects.
     pub(super) fn parse(self, text: &str) -> Value {
         let value = match self {
@@ -372,14 +372,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::config::layers::Layer;
+    use crate::config::layers::ConfigLayer;
 
     #[test]
     fn every_option_has_a_rule_and_a_default_that_keeps_it() {
         let options: BTreeSet<&str> = OPTIONS.keys().map(String::as_str).collect();
         let rules: BTreeSet<&str> = RULES.iter().map(|(option, _)| *option).collect();
         assert_eq!(options, rules, "an option has no rule in config/rules.rs, or a rule no option");
-        assert_eq!(Layer::defaults().problems, Vec::<String>::new());
+        assert_eq!(ConfigLayer::defaults().problems, Vec::<String>::new());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::serve::Spare;
 use super::stream::{Places, until_over};
 use super::{api, envelope, hooks, operations, schemas};
 use crate::app::{App, Error, Session};
-use crate::catalog::Role;
+use crate::catalog::UserRole;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,11 +202,11 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
         tracing::Span::current().record("user", session.user.username.as_str());
     }
     match (*access, authenticated) {
-        (Access::Admin, Ok(session)) if session.user.role != Role::Admin => {
-            return Failure::from(session.refused(Role::Admin)).into_response();
+        (Access::Admin, Ok(session)) if session.user.role != UserRole::Admin => {
+            return Failure::from(session.refused(UserRole::Admin)).into_response();
         }
-        (Access::Runner, Ok(session)) if session.user.role == Role::User => {
-            return Failure::from(session.refused(Role::Runner)).into_response();
+        (Access::Runner, Ok(session)) if session.user.role == UserRole::User => {
+            return Failure::from(session.refused(UserRole::Runner)).into_response();
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
         (Access::Anyone, Err(Error::Unauthenticated(_))) => {}
@@ -215,7 +215,7 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
         (_, Err(why)) => return Failure::from(why).into_response(),
     }
     let session = request.extensions().get::<Session>().cloned();
-    let is_admin = session.as_ref().is_some_and(|session| session.user.role == Role::Admin);
+    let is_admin = session.as_ref().is_some_and(|session| session.user.role == UserRole::Admin);
     if request.extensions().get::<Spare>().is_some() && !is_admin && !PROBES.contains(&request.uri().path()) {
         let full = "All connections are taken; try again later".to_owned();
         return Failure::from(Error::Unavailable(full)).into_response();

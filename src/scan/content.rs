@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::catalog::{
-    Content, ContentProblem, Judgement, KnownConfig, ManifestFacts, Outcome, StaleContent, TagOutcome,
+    ContentOutcome, ContentProblem, DigestContent, KnownConfig, ManifestFacts, RevalidatedContent, StaleContent,
+    TagOutcome,
 };
 use crate::registry::{DEEP_INDEX, FetchedContent, ImageConfig};
 use crate::seed::manifest::{self, Essentials};
@@ -14,10 +15,10 @@ use crate::seed::{LABEL, Severity, label};
 const INVALID: &str = "manifest-invalid";
 
 /// The content of a fetched manifest digest. Validation can take a tenth of a second for a hostile manifest.
-pub fn content_of(digest: &str, fetched: FetchedContent) -> Content {
-    let mut content = Content {
+pub fn content_of(digest: &str, fetched: FetchedContent) -> DigestContent {
+    let mut content = DigestContent {
         digest: digest.to_owned(),
-        outcome: Outcome::NotAnImage(TagOutcome::Artifact),
+        outcome: ContentOutcome::NotAnImage(TagOutcome::Artifact),
         platforms: Vec::new(),
         size: None,
         built_at: None,
@@ -28,7 +29,7 @@ pub fn content_of(digest: &str, fetched: FetchedContent) -> Content {
     let configs = match fetched {
         FetchedContent::Image(configs) => configs,
         FetchedContent::Other(kind) => {
-            content.outcome = Outcome::NotAnImage(artifact_of(&kind));
+            content.outcome = ContentOutcome::NotAnImage(classify_artifact(&kind));
             return content;
         }
     };
@@ -41,7 +42,7 @@ pub fn content_of(digest: &str, fetched: FetchedContent) -> Content {
 
 /// Classifies an artifact that is not an image, by its media type or artifact type. Matches words common to the tools
 /// that write them, because the full types change from version to version.
-fn artifact_of(kind: &str) -> TagOutcome {
+fn classify_artifact(kind: &str) -> TagOutcome {
     const KINDS: [(&[&str], TagOutcome); 7] = [
         (&[DEEP_INDEX], TagOutcome::DeepIndex),
         (&["helm"], TagOutcome::Chart),
@@ -70,7 +71,7 @@ pub(super) fn known_config(config: &ImageConfig) -> KnownConfig {
 }
 
 /// Restores a config from the part that was kept.
-pub(super) fn config_again(known: KnownConfig) -> ImageConfig {
+pub(super) fn restore_config(known: KnownConfig) -> ImageConfig {
     let KnownConfig { digest, platform, created, label } = known;
     let labels = label.map(|label| (LABEL.to_owned(), label)).into_iter().collect();
     ImageConfig { digest, platform, labels, created, size: None }
@@ -86,8 +87,8 @@ pub fn seed_label(configs: &[ImageConfig]) -> Option<&str> {
     }
 }
 
-fn outcome_of(configs: &[ImageConfig], problems: &mut Vec<ContentProblem>) -> Outcome {
-    let Some(label) = seed_label(configs) else { return Outcome::Unlabelled };
+fn outcome_of(configs: &[ImageConfig], problems: &mut Vec<ContentProblem>) -> ContentOutcome {
+    let Some(label) = seed_label(configs) else { return ContentOutcome::Unlabelled };
     let text = match label::read(label) {
         Ok(text) => text,
         Err(why) => return refused(problems, why.to_string()),
@@ -96,7 +97,7 @@ fn outcome_of(configs: &[ImageConfig], problems: &mut Vec<ContentProblem>) -> Ou
     if !essentials.identifies_a_job() {
         return refused(problems, missing(&essentials));
     }
-    if differ(configs, &text) {
+    if manifests_differ(configs, &text) {
         problems.push(ContentProblem {
             code: "platforms-differ".to_owned(),
             message: "the platforms of this image carry different Seed manifests; the first was taken. Build all \
@@ -104,12 +105,12 @@ fn outcome_of(configs: &[ImageConfig], problems: &mut Vec<ContentProblem>) -> Ou
                 .to_owned(),
         });
     }
-    Outcome::Seed(Box::new(facts(text, essentials, problems)))
+    ContentOutcome::Seed(Box::new(facts(text, essentials, problems)))
 }
 
-fn refused(problems: &mut Vec<ContentProblem>, message: String) -> Outcome {
+fn refused(problems: &mut Vec<ContentProblem>, message: String) -> ContentOutcome {
     problems.push(ContentProblem { code: "label-refused".to_owned(), message });
-    Outcome::Refused
+    ContentOutcome::Refused
 }
 
 fn missing(essentials: &Essentials) -> String {
@@ -129,7 +130,7 @@ fn missing(essentials: &Essentials) -> String {
 }
 
 /// Whether the labelled platforms have different manifests.
-fn differ(configs: &[ImageConfig], text: &str) -> bool {
+fn manifests_differ(configs: &[ImageConfig], text: &str) -> bool {
     let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
     let taken = parse(text);
     configs
@@ -157,12 +158,12 @@ fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem
 }
 
 /// Validates a manifest stored under older rules again.
-pub fn judge_again(content: StaleContent) -> Judgement {
+pub fn judge_again(content: StaleContent) -> RevalidatedContent {
     let report = validate::judge(content.manifest.as_bytes(), Rules::default());
     let mut problems = content.problems;
     problems.retain(|problem| problem.code != INVALID);
     problems.extend(invalid(&report));
-    Judgement { digest: content.digest, problems, valid: report.valid, manifest_problems: report.problems }
+    RevalidatedContent { digest: content.digest, problems, valid: report.valid, manifest_problems: report.problems }
 }
 
 /// The scan problem for a manifest with errors.

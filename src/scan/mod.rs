@@ -5,8 +5,8 @@
 //! continues with the repositories that were not finished.
 
 mod content;
-mod inherited;
-mod read;
+mod inherited_label;
+mod tag_reader;
 mod walk;
 
 use std::sync::Mutex;
@@ -15,21 +15,22 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::catalog::{
-    ImageId, NewScanProblem, Registry, RepositoryFilter, Scan, ScanCounts, ScanState, ScanTrigger, naming_advice,
+    ImageId, NewScanProblem, RegistryRecord, RepositoryFilter, ScanCounts, ScanRecord, ScanState, ScanTrigger,
+    naming_advice,
 };
 use crate::clock::Clock;
 use crate::registry::{Error, RegistrySource};
 use crate::store::{self, ClaimedScan, ScanResult, ScanStep, Store};
 
 pub use content::{content_of, judge_again, seed_label};
-use walk::{Stop, Walk, Walked};
+use walk::{RegistryWalk, ScanAbort, WalkResult};
 
 /// Inputs of a scan.
-pub struct Input<'a> {
+pub struct ScanInput<'a> {
     pub store: &'a Store,
     pub source: &'a RegistrySource,
-    pub registry: &'a Registry,
-    pub scan: &'a Scan,
+    pub registry: &'a RegistryRecord,
+    pub scan: &'a ScanRecord,
     pub claim: &'a ClaimedScan,
     pub clock: &'a Clock,
     pub filter: &'a RepositoryFilter,
@@ -49,16 +50,16 @@ pub struct Input<'a> {
     /// Since when an earlier attempt of this scan has stored its findings; `None` if there was none.
     pub resumed_since: Option<DateTime<Utc>>,
     /// Updated while the scan runs; starts with the counts of an earlier attempt.
-    pub progress: &'a Progress,
+    pub progress: &'a ScanProgress,
     /// Called after each committed step.
     pub committed: &'a (dyn Fn() + Sync),
 }
 
 /// Counters of a running scan, for clients that watch it.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<ScanCounts>);
+pub struct ScanProgress(Mutex<ScanCounts>);
 
-impl Progress {
+impl ScanProgress {
     /// Continues from the counts of an earlier attempt.
     pub fn resume(counts: ScanCounts) -> Self {
         Self(Mutex::new(counts))
@@ -85,12 +86,12 @@ impl Progress {
 ///
 /// # Errors
 /// Errors of the store only; errors of the registry are part of the result.
-pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
+pub async fn scan(input: &ScanInput<'_>) -> store::Result<ScanResult> {
     let known: Vec<(String, i64)> = input.store.image_counts(input.registry.id).await?;
-    let mut walk = Walk::new(input);
+    let mut walk = RegistryWalk::new(input);
     match tokio::time::timeout(input.longest, walk.run()).await {
         Ok(Ok(())) => {}
-        Ok(Err(Stop::Registry(why))) => {
+        Ok(Err(ScanAbort::Registry(why))) => {
             let counts = walk.end().await?.step.counts;
             return Ok(match &why {
                 Error::Forbidden(_) | Error::LoginRequired(_) | Error::NotFound(_) => {
@@ -99,7 +100,7 @@ pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
                 _ => failed(&why, counts),
             });
         }
-        Ok(Err(Stop::Store(why))) => return Err(why),
+        Ok(Err(ScanAbort::Store(why))) => return Err(why),
         Err(_elapsed) => {
             let hours = input.longest.as_secs() / 3600;
             walk.end_early(format!(
@@ -111,8 +112,8 @@ pub async fn scan(input: &Input<'_>) -> store::Result<ScanResult> {
 }
 
 /// Determines which tags are gone, and whether the scan is held instead of removing them.
-async fn finish(input: &Input<'_>, known: &[(String, i64)], walked: Walked) -> store::Result<ScanResult> {
-    let Walked { mut step, incomplete, wanted, missing, known: repositories } = walked;
+async fn finish(input: &ScanInput<'_>, known: &[(String, i64)], walked: WalkResult) -> store::Result<ScanResult> {
+    let WalkResult { mut step, incomplete, wanted, missing, known: repositories } = walked;
     let (mut settled, mut gone) = (Vec::new(), Vec::new());
     let mut remove: Vec<ImageId> = Vec::new();
     for (name, images) in missing.into_iter().filter(|(_, images)| !images.is_empty()) {

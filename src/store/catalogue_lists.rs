@@ -4,7 +4,9 @@ use super::conditions::{QueryConditions, QueryValue};
 use super::images::{ImageRow, image_select, images};
 use super::jobs::{SUMMARIES, SummaryRow};
 use super::{Result, Store};
-use crate::catalog::{Image, ImageFilter, ImageOrder, JobFilter, JobSummary, ListPage, NameOrder, User, UserFilter};
+use crate::catalog::{
+    CatalogueImage, ImageFilter, ImageOrder, JobFilter, JobSummary, ListPage, NameOrder, UserAccount, UserFilter,
+};
 
 impl Store {
     /// A page of the jobs that match `filter`.
@@ -28,7 +30,7 @@ impl Store {
     }
 
     /// A page of the catalogued images that match `filter`.
-    pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<Image>> {
+    pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<CatalogueImage>> {
         let mut conditions = QueryConditions::default();
         conditions.add_text("c.job_name = ?", filter.job.as_ref());
         conditions.add_text("c.job_version = ?", filter.job_version.as_ref());
@@ -46,7 +48,7 @@ impl Store {
     }
 
     /// A page of the users that match `filter`.
-    pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<User>> {
+    pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<UserAccount>> {
         let mut conditions = QueryConditions::default();
         if let Some(role) = filter.role {
             conditions.add("role = ?", QueryValue::Text(role.as_str().to_owned()));

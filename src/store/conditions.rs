@@ -1,6 +1,6 @@
 //! Builds `WHERE` clauses from conditions with values.
 
-use super::db::{Sql, sql};
+use super::db::{SqlStatement, sql};
 use crate::catalog::{ListPage, SortKey};
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl QueryConditions {
     }
 
     /// The statement `select WHERE conditions tail`, with the values bound.
-    pub fn sql(self, select: &str, tail: &str) -> Sql<'static> {
+    pub fn sql(self, select: &str, tail: &str) -> SqlStatement<'static> {
         let conditions = if self.texts.is_empty() { "1 = 1".to_owned() } else { self.texts.join(" AND ") };
         let statement = sql(format!("{select} WHERE {conditions} {tail}"));
         self.values.into_iter().fold(statement, |statement, value| match value {

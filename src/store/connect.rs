@@ -10,10 +10,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor, SqlSafeStr};
 
-use super::db::{Db, sql};
+use super::db::{DatabaseHandle, sql};
 use super::index_feed::CatalogueState;
-use super::pools::{LONGEST_PATIENCE, Lane, PostgresServer, SqlitePools};
-use super::{Address, Error, Result, SEAL_KEY, SealedText, Store, StoredTimes, TOKEN_KEY};
+use super::pools::{LONGEST_PATIENCE, PostgresServer, QueryPriority, SqlitePools};
+use super::{DatabaseAddress, Error, Result, SEAL_KEY, SealedText, Store, StoredTimes, TOKEN_KEY};
 
 /// How long a SQLite writer waits for writers of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,10 +24,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Selects the schema in which migrations run.
 const SEARCH_PATH: &str = "SET search_path TO silo";
 
-pub(super) async fn connect(address: &Address) -> Result<Db> {
+pub(super) async fn connect(address: &DatabaseAddress) -> Result<DatabaseHandle> {
     match address {
-        Address::Sqlite(path) => sqlite(path).await,
-        Address::Postgres(url) => postgres(url).await,
+        DatabaseAddress::Sqlite(path) => sqlite(path).await,
+        DatabaseAddress::Postgres(url) => postgres(url).await,
     }
 }
 
@@ -79,7 +79,7 @@ macro_rules! migrations {
 
 /// State of a database, read without changing anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct DatabaseInspection {
     /// The last migration that was applied; `None` if there are no SILO tables yet.
     pub version: Option<i64>,
     /// The last migration known to this program.
@@ -95,7 +95,7 @@ pub struct Look {
     pub times: Option<StoredTimes>,
 }
 
-impl Look {
+impl DatabaseInspection {
     fn without_tables(version: Option<i64>, newest: i64) -> Self {
         Self { version, newest, catalogue: None, sealed: Vec::new(), seal_check: None, token_check: None, times: None }
     }
@@ -106,44 +106,49 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be opened or read; the text says what to do.
-    pub async fn look(address: &Address) -> Result<Look> {
+    pub async fn look(address: &DatabaseAddress) -> Result<DatabaseInspection> {
         let (db, migrations) = match address {
-            Address::Sqlite(path) if !path.exists() => {
-                return Ok(Look::without_tables(None, newest(&migrations!("sqlite"))));
+            DatabaseAddress::Sqlite(path) if !path.exists() => {
+                return Ok(DatabaseInspection::without_tables(None, newest(&migrations!("sqlite"))));
             }
-            Address::Sqlite(path) => {
+            DatabaseAddress::Sqlite(path) => {
                 let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
                 let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
                 let pool = pool.map_err(|why| not_opened(path, &why))?;
-                (Db::Sqlite(SqlitePools::new(pool.clone(), pool), Lane::People), migrations!("sqlite"))
+                (
+                    DatabaseHandle::Sqlite(SqlitePools::new(pool.clone(), pool), QueryPriority::People),
+                    migrations!("sqlite"),
+                )
             }
-            Address::Postgres(url) => {
+            DatabaseAddress::Postgres(url) => {
                 open_postgres(url).await?.0.close().await?;
                 let server = PostgresServer::new(postgres_options(url.expose_secret())?);
-                (Db::Postgres(server, Lane::People), migrations!("postgres"))
+                (DatabaseHandle::Postgres(server, QueryPriority::People), migrations!("postgres"))
             }
         };
         let store = Store { db };
-        let looked = store.look_around(newest(&migrations)).await;
+        let looked = store.inspect_tables(newest(&migrations)).await;
         store.close().await;
         looked
     }
 
-    async fn look_around(&self, newest: i64) -> Result<Look> {
+    async fn inspect_tables(&self, newest: i64) -> Result<DatabaseInspection> {
         let (is_there,): (i64,) = sql(match &self.db {
-            Db::Sqlite(..) => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
-            Db::Postgres(..) => "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('silo._sqlx_migrations')",
+            DatabaseHandle::Sqlite(..) => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            DatabaseHandle::Postgres(..) => {
+                "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('silo._sqlx_migrations')"
+            }
         })
         .one(&self.db)
         .await?;
         if is_there == 0 {
-            return Ok(Look::without_tables(None, newest));
+            return Ok(DatabaseInspection::without_tables(None, newest));
         }
         let (version,): (Option<i64>,) = sql("SELECT MAX(version) FROM _sqlx_migrations").one(&self.db).await?;
         if version != Some(newest) {
-            return Ok(Look::without_tables(version, newest));
+            return Ok(DatabaseInspection::without_tables(version, newest));
         }
-        Ok(Look {
+        Ok(DatabaseInspection {
             version,
             newest,
             catalogue: Some(self.catalogue_state().await?),
@@ -163,7 +168,7 @@ fn migration(version: i64, name: &'static str, text: &'static str) -> Migration 
     Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
 }
 
-async fn sqlite(path: &Path) -> Result<Db> {
+async fn sqlite(path: &Path) -> Result<DatabaseHandle> {
     if let Some(folder) = path.parent() {
         tokio::fs::create_dir_all(folder).await.map_err(|why| not_opened(path, &why))?;
     }
@@ -194,7 +199,7 @@ async fn sqlite(path: &Path) -> Result<Db> {
         .max_connections(SQLITE_CONNECTIONS)
         .acquire_timeout(LONGEST_PATIENCE)
         .connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(Db::Sqlite(SqlitePools::new(readers, writer), Lane::People))
+    Ok(DatabaseHandle::Sqlite(SqlitePools::new(readers, writer), QueryPriority::People))
 }
 
 /// Creates the database under a temporary name first, so that a kill leaves no incomplete one.
@@ -218,11 +223,11 @@ fn not_opened(path: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::Open(format!("cannot open the database file {path}: {why}; check that its folder exists and is writable"))
 }
 
-async fn postgres(url: &SecretString) -> Result<Db> {
+async fn postgres(url: &SecretString) -> Result<DatabaseHandle> {
     let (mut connection, place) = open_postgres(url).await?;
     migrate_postgres(&mut connection).await.map_err(|why| Error::Open(not_migrated(&place, &why)))?;
     connection.close().await?;
-    Ok(Db::Postgres(PostgresServer::new(postgres_options(url.expose_secret())?), Lane::People))
+    Ok(DatabaseHandle::Postgres(PostgresServer::new(postgres_options(url.expose_secret())?), QueryPriority::People))
 }
 
 /// Opens a single connection; also returns a description of the server. Unlike a pool it does not retry for half a
@@ -310,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_that_sqlite_ended_by_itself_ends_no_others() {
         let folder = tempfile::tempdir().expect("a folder for the database");
-        let store = Store::connect(&Address::Sqlite(folder.path().join("silo.db"))).await.expect("it opens");
+        let store = Store::connect(&DatabaseAddress::Sqlite(folder.path().join("silo.db"))).await.expect("it opens");
         let mut tx = store.db.write().await.expect("a transaction");
         // As if the disk were full.
         let outcome = sql("INSERT OR ROLLBACK INTO catalogue (id, revision) VALUES (1, 0)").execute(&mut tx).await;

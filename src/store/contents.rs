@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::db::{Tx, bulk, select, sql};
-use super::value::{Value, json, row};
+use super::columns::{SqlValue, json, row};
+use super::db::{WriteTransaction, bulk, select, sql};
 use super::{Result, Store};
 use crate::catalog::{
-    Content, ContentProblem, ContentSummary, Judgement, KnownConfig, ManifestFacts, Outcome, RegistryId, StaleContent,
-    Standing, TagOutcome,
+    ContentOutcome, ContentProblem, ContentSummary, ContentTrust, DigestContent, KnownConfig, ManifestFacts,
+    RegistryId, RevalidatedContent, StaleContent, TagOutcome,
 };
 use crate::seed::label;
 use crate::seed::validate::REVISION;
@@ -48,12 +48,12 @@ row!(ConfigRow { digest, platform, created, is_manifest, label, manifest });
 row!(StaleContent { digest, manifest, problems });
 
 /// The word in the column `outcome`.
-fn word(outcome: &Outcome) -> &'static str {
+fn word(outcome: &ContentOutcome) -> &'static str {
     match outcome {
-        Outcome::Seed(_) => "seed",
-        Outcome::Unlabelled => "unlabelled",
-        Outcome::Refused => "refused",
-        Outcome::NotAnImage(_) => "not-an-image",
+        ContentOutcome::Seed(_) => "seed",
+        ContentOutcome::Unlabelled => "unlabelled",
+        ContentOutcome::Refused => "refused",
+        ContentOutcome::NotAnImage(_) => "not-an-image",
     }
 }
 
@@ -71,18 +71,18 @@ static NO_FACTS: LazyLock<ManifestFacts> = LazyLock::new(ManifestFacts::default)
 
 impl Store {
     /// What is known of these digests, for a registry; unknown digests are left out.
-    pub async fn content_standing(
+    pub async fn content_trust(
         &self,
         registry: RegistryId,
         digests: &HashSet<String>,
-    ) -> Result<HashMap<String, Standing>> {
+    ) -> Result<HashMap<String, ContentTrust>> {
         let known = concat!("SELECT c.digest, ", tag_outcome!(), ", c.job_name, c.problems, c.told_by FROM contents c");
         let rows: Vec<KnownRow> = select(known, Some(("c.digest", digests))).all(&self.db).await?;
         let standing = |row: KnownRow| match row.told_by {
-            Some(other) if other != registry.0 => (row.digest, Standing::Hearsay),
+            Some(other) if other != registry.0 => (row.digest, ContentTrust::Hearsay),
             _ => {
                 let (outcome, job_name, problems) = (row.outcome, row.job_name, row.problems);
-                (row.digest, Standing::Known(ContentSummary { outcome, job_name, problems }))
+                (row.digest, ContentTrust::Known(ContentSummary { outcome, job_name, problems }))
             }
         };
         Ok(rows.into_iter().map(standing).collect())
@@ -111,10 +111,10 @@ impl Store {
     }
 
     /// Stores the results of validating manifests again.
-    pub async fn content_judged(&self, judgements: &[Judgement]) -> Result<()> {
+    pub async fn content_set_validation(&self, judgements: &[RevalidatedContent]) -> Result<()> {
         let mut tx = self.db.write().await?;
         let rows = judgements.iter().map(|judgement| {
-            let Judgement { digest, problems, valid, manifest_problems } = judgement;
+            let RevalidatedContent { digest, problems, valid, manifest_problems } = judgement;
             [digest.into(), json(problems).into(), (*valid).into(), json(manifest_problems).into()]
         });
         let judged = bulk(
@@ -143,10 +143,15 @@ impl Store {
 
 /// Inserts contents with their configs. Existing contents stay, except that an unchecked one is replaced by a checked
 /// one. Returns the digests whose content was replaced.
-pub(super) async fn insert(tx: &mut Tx, registry: RegistryId, contents: &[Content]) -> Result<Vec<String>> {
+pub(super) async fn insert(
+    tx: &mut WriteTransaction,
+    registry: RegistryId,
+    contents: &[DigestContent],
+) -> Result<Vec<String>> {
     let mut digests = HashSet::new();
-    let contents: Vec<&Content> = contents.iter().filter(|content| digests.insert(&content.digest)).collect();
-    let checked = contents.iter().filter(|content| !content.is_hearsay).map(|content| [Value::from(&content.digest)]);
+    let contents: Vec<&DigestContent> = contents.iter().filter(|content| digests.insert(&content.digest)).collect();
+    let checked =
+        contents.iter().filter(|content| !content.is_hearsay).map(|content| [SqlValue::from(&content.digest)]);
     let replaced: Vec<(String,)> =
         bulk("SELECT digest FROM contents WHERE told_by IS NOT NULL AND digest IN (", checked, ")")
             .all(&mut *tx)
@@ -184,40 +189,40 @@ pub(super) async fn insert(tx: &mut Tx, registry: RegistryId, contents: &[Conten
 }
 
 /// The label is stored once: not again if it equals the content's manifest.
-fn config_values<'a>(content: &'a Content, config: &'a KnownConfig) -> [Value<'a>; 6] {
+fn config_values<'a>(content: &'a DigestContent, config: &'a KnownConfig) -> [SqlValue<'a>; 6] {
     let is_manifest = match (&content.outcome, &config.label) {
-        (Outcome::Seed(facts), Some(label)) => label::read(label).is_ok_and(|text| text == facts.manifest),
+        (ContentOutcome::Seed(facts), Some(label)) => label::read(label).is_ok_and(|text| text == facts.manifest),
         _ => false,
     };
     [
-        Value::from(&config.digest),
-        Value::from(&content.digest),
-        Value::from(&config.platform),
-        Value::from(&config.created),
+        SqlValue::from(&config.digest),
+        SqlValue::from(&content.digest),
+        SqlValue::from(&config.platform),
+        SqlValue::from(&config.created),
         is_manifest.into(),
         config.label.as_deref().filter(|_| !is_manifest).into(),
     ]
 }
 
-fn values(content: &Content, registry: RegistryId) -> [Value<'_>; 20] {
+fn values(content: &DigestContent, registry: RegistryId) -> [SqlValue<'_>; 20] {
     let facts = match &content.outcome {
-        Outcome::Seed(facts) => facts,
+        ContentOutcome::Seed(facts) => facts,
         _ => &*NO_FACTS,
     };
     [
-        Value::from(&content.digest),
+        SqlValue::from(&content.digest),
         word(&content.outcome).into(),
         json(&content.platforms).into(),
         json(&content.problems).into(),
-        Value::from(&facts.job_name),
-        Value::from(&facts.job_version),
-        Value::from(&facts.package_version),
-        Value::from(&facts.title),
-        Value::from(&facts.description),
-        Value::from(&facts.maintainer),
-        Value::from(&facts.email),
-        Value::from(&facts.maint_org),
-        Value::from(&facts.manifest),
+        SqlValue::from(&facts.job_name),
+        SqlValue::from(&facts.job_version),
+        SqlValue::from(&facts.package_version),
+        SqlValue::from(&facts.title),
+        SqlValue::from(&facts.description),
+        SqlValue::from(&facts.maintainer),
+        SqlValue::from(&facts.email),
+        SqlValue::from(&facts.maint_org),
+        SqlValue::from(&facts.manifest),
         facts.valid.into(),
         json(&facts.problems).into(),
         REVISION.into(),
@@ -225,7 +230,7 @@ fn values(content: &Content, registry: RegistryId) -> [Value<'_>; 20] {
         content.built_at.into(),
         content.is_hearsay.then_some(registry.0).into(),
         match &content.outcome {
-            Outcome::NotAnImage(what) => (*what).into(),
+            ContentOutcome::NotAnImage(what) => (*what).into(),
             _ => "".into(),
         },
     ]

@@ -1,8 +1,8 @@
 //! SQL for two database engines.
 //!
-//! A statement is written once, with `$1` placeholders, as an [`Sql`] value; only this file and `pools.rs` distinguish
-//! the engines. The dialects differ in two places: how a write transaction begins ([`Db::write`]) and how rows are
-//! locked ([`Db::lock`]).
+//! A statement is written once, with `$1` placeholders, as an [`SqlStatement`] value; only this file and `pools.rs` distinguish
+//! the engines. The dialects differ in two places: how a write transaction begins ([`DatabaseHandle::write`]) and how rows are
+//! locked ([`DatabaseHandle::lock`]).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,92 +13,94 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
 
 use super::Result;
-use super::pools::{Lane, Place, PostgresServer, SqlitePools};
-use super::value::Value;
+use super::columns::SqlValue;
+use super::pools::{BackgroundWriterSlot, PostgresServer, QueryPriority, SqlitePools};
 
 /// A database, and the priority of the statements run on it.
 #[derive(Clone, Debug)]
-pub(super) enum Db {
-    Sqlite(SqlitePools, Lane),
-    Postgres(Arc<PostgresServer>, Lane),
+pub(super) enum DatabaseHandle {
+    Sqlite(SqlitePools, QueryPriority),
+    Postgres(Arc<PostgresServer>, QueryPriority),
 }
 
-/// A write transaction. Ended by [`Tx::end`]; rolled back if dropped.
-pub(super) enum Tx {
-    Sqlite(Transaction<'static, Sqlite>, Place),
+/// A write transaction. Ended by [`WriteTransaction::end`]; rolled back if dropped.
+pub(super) enum WriteTransaction {
+    Sqlite(Transaction<'static, Sqlite>, BackgroundWriterSlot),
     Postgres(Transaction<'static, Postgres>, Arc<PostgresServer>),
 }
 
 /// How to lock rows until the transaction ends.
 #[derive(Clone, Copy)]
-pub(super) enum Lock {
+pub(super) enum RowLock {
     /// Wait for rows locked by others.
     Wait,
     /// Skip rows locked by others.
     Skip,
 }
 
-impl Db {
+impl DatabaseHandle {
     /// Begins a write transaction.
-    pub(super) async fn write(&self) -> Result<Tx> {
+    pub(super) async fn write(&self) -> Result<WriteTransaction> {
         Ok(match self {
-            Db::Sqlite(pools, lane) => {
+            DatabaseHandle::Sqlite(pools, lane) => {
                 let (tx, place) = pools.begin(*lane).await?;
-                Tx::Sqlite(tx, place)
+                WriteTransaction::Sqlite(tx, place)
             }
-            Db::Postgres(server, lane) => Tx::Postgres(server.begin(*lane).await?, Arc::clone(server)),
+            DatabaseHandle::Postgres(server, lane) => {
+                WriteTransaction::Postgres(server.begin(*lane).await?, Arc::clone(server))
+            }
         })
     }
 
     /// The same database with another priority.
-    pub(super) fn in_lane(&self, lane: Lane) -> Self {
+    pub(super) fn with_priority(&self, lane: QueryPriority) -> Self {
         match self {
-            Db::Sqlite(pools, _) => Db::Sqlite(pools.clone(), lane),
-            Db::Postgres(server, _) => Db::Postgres(Arc::clone(server), lane),
+            DatabaseHandle::Sqlite(pools, _) => DatabaseHandle::Sqlite(pools.clone(), lane),
+            DatabaseHandle::Postgres(server, _) => DatabaseHandle::Postgres(Arc::clone(server), lane),
         }
     }
 
     /// The clause that locks the rows of a `SELECT`. SQLite has none and needs none: it has one writer at a time.
-    pub(super) fn lock(&self, lock: Lock) -> &'static str {
+    pub(super) fn lock(&self, lock: RowLock) -> &'static str {
         match (self, lock) {
-            (Db::Sqlite(..), _) => "",
-            (Db::Postgres(..), Lock::Wait) => "FOR UPDATE",
-            (Db::Postgres(..), Lock::Skip) => "FOR UPDATE SKIP LOCKED",
+            (DatabaseHandle::Sqlite(..), _) => "",
+            (DatabaseHandle::Postgres(..), RowLock::Wait) => "FOR UPDATE",
+            (DatabaseHandle::Postgres(..), RowLock::Skip) => "FOR UPDATE SKIP LOCKED",
         }
     }
 }
 
-impl Tx {
+impl WriteTransaction {
     /// Commits if `outcome` is `Ok`, else rolls back, and returns `outcome`. A failing rollback is ignored: the
     /// connection is lost and the transaction with it, and the caller needs the original error.
     pub(super) async fn end<T>(self, outcome: Result<T>) -> Result<T> {
         match (self, &outcome) {
-            (Tx::Sqlite(tx, _place), Ok(_)) => tx.commit().await?,
-            (Tx::Postgres(tx, server), Ok(_)) => server.guarded(tx.commit()).await?,
-            (Tx::Sqlite(tx, _place), Err(_)) => tx.rollback().await.unwrap_or_default(),
-            (Tx::Postgres(tx, server), Err(_)) => server.guarded(tx.rollback()).await.unwrap_or_default(),
+            (WriteTransaction::Sqlite(tx, _place), Ok(_)) => tx.commit().await?,
+            (WriteTransaction::Postgres(tx, server), Ok(_)) => server.guarded(tx.commit()).await?,
+            (WriteTransaction::Sqlite(tx, _place), Err(_)) => tx.rollback().await.unwrap_or_default(),
+            (WriteTransaction::Postgres(tx, server), Err(_)) => server.guarded(tx.rollback()).await.unwrap_or_default(),
         }
         outcome
     }
 }
 
 /// Where a statement runs.
-pub(super) enum On<'c> {
+pub(super) enum SqlTarget<'c> {
     /// On any connection, outside a transaction.
-    Db(&'c Db),
+    Db(&'c DatabaseHandle),
     /// In a transaction.
-    Tx(&'c mut Tx),
+    Tx(&'c mut WriteTransaction),
 }
 
-impl<'c> From<&'c Db> for On<'c> {
-    fn from(db: &'c Db) -> Self {
-        On::Db(db)
+impl<'c> From<&'c DatabaseHandle> for SqlTarget<'c> {
+    fn from(db: &'c DatabaseHandle) -> Self {
+        SqlTarget::Db(db)
     }
 }
 
-impl<'c> From<&'c mut Tx> for On<'c> {
-    fn from(tx: &'c mut Tx) -> Self {
-        On::Tx(tx)
+impl<'c> From<&'c mut WriteTransaction> for SqlTarget<'c> {
+    fn from(tx: &'c mut WriteTransaction) -> Self {
+        SqlTarget::Tx(tx)
     }
 }
 
@@ -106,26 +108,26 @@ impl<'c> From<&'c mut Tx> for On<'c> {
 macro_rules! dispatch {
     ($on:expr, $reads:expr, $connection:ident => $body:expr) => {
         match $on {
-            On::Db(Db::Sqlite(pools, lane)) if $reads => {
+            SqlTarget::Db(DatabaseHandle::Sqlite(pools, lane)) if $reads => {
                 let mut held = pools.reader(*lane).await?;
                 let $connection = &mut *held;
                 $body.await?
             }
-            On::Db(Db::Sqlite(pools, lane)) => {
+            SqlTarget::Db(DatabaseHandle::Sqlite(pools, lane)) => {
                 let (mut held, _place) = pools.writer(*lane).await?;
                 let $connection = &mut *held;
                 $body.await?
             }
-            On::Db(Db::Postgres(server, lane)) => {
+            SqlTarget::Db(DatabaseHandle::Postgres(server, lane)) => {
                 let mut held = server.connection(*lane).await?;
                 let $connection = &mut *held;
                 server.guarded($body).await?
             }
-            On::Tx(Tx::Sqlite(tx, _)) => {
+            SqlTarget::Tx(WriteTransaction::Sqlite(tx, _)) => {
                 let $connection = &mut **tx;
                 $body.await?
             }
-            On::Tx(Tx::Postgres(tx, server)) => {
+            SqlTarget::Tx(WriteTransaction::Postgres(tx, server)) => {
                 let $connection = &mut **tx;
                 server.guarded($body).await?
             }
@@ -139,9 +141,9 @@ macro_rules! bind {
         let mut query = $query.persistent($sql.cached);
         for value in &$sql.values {
             query = match value {
-                Value::Text(text) => query.bind(text.as_deref()),
-                Value::Integer(integer) => query.bind(*integer),
-                Value::Boolean(boolean) => query.bind(*boolean),
+                SqlValue::Text(text) => query.bind(text.as_deref()),
+                SqlValue::Integer(integer) => query.bind(*integer),
+                SqlValue::Boolean(boolean) => query.bind(*boolean),
             };
         }
         query
@@ -149,30 +151,30 @@ macro_rules! bind {
 }
 
 /// A type that can be read from a row of either engine: by `row!`, or a tuple.
-pub(super) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+pub(super) trait SqlRow: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
-impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T> SqlRow for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 /// A statement with its values.
-pub(super) struct Sql<'a> {
+pub(super) struct SqlStatement<'a> {
     text: Cow<'static, str>,
-    values: Vec<Value<'a>>,
+    values: Vec<SqlValue<'a>>,
     cached: bool,
 }
 
-/// A statement; its placeholders `$1`, `$2`, … are numbered in the order of the [`Sql::bind`] calls that follow.
-pub(super) fn sql<'a>(text: impl Into<Cow<'static, str>>) -> Sql<'a> {
-    Sql { text: text.into(), values: Vec::new(), cached: true }
+/// A statement; its placeholders `$1`, `$2`, … are numbered in the order of the [`SqlStatement::bind`] calls that follow.
+pub(super) fn sql<'a>(text: impl Into<Cow<'static, str>>) -> SqlStatement<'a> {
+    SqlStatement { text: text.into(), values: Vec::new(), cached: true }
 }
 
-impl<'a> Sql<'a> {
-    pub(super) fn bind(mut self, value: impl Into<Value<'a>>) -> Self {
+impl<'a> SqlStatement<'a> {
+    pub(super) fn bind(mut self, value: impl Into<SqlValue<'a>>) -> Self {
         self.values.push(value.into());
         self
     }
 
     /// Runs the statement and reads all rows, also of a writing statement with `RETURNING`.
-    pub(super) async fn all<R: Row>(self, on: impl Into<On<'_>>) -> Result<Vec<R>> {
+    pub(super) async fn all<R: SqlRow>(self, on: impl Into<SqlTarget<'_>>) -> Result<Vec<R>> {
         let (reads, on) = (self.reads(), on.into());
         let run = async move {
             let rows = dispatch!(on, reads, connection => {
@@ -184,17 +186,17 @@ impl<'a> Sql<'a> {
     }
 
     /// Runs a statement that returns at most one row.
-    pub(super) async fn optional<R: Row>(self, on: impl Into<On<'_>>) -> Result<Option<R>> {
+    pub(super) async fn optional<R: SqlRow>(self, on: impl Into<SqlTarget<'_>>) -> Result<Option<R>> {
         Ok(self.all(on).await?.pop())
     }
 
     /// Runs a statement that always returns one row.
-    pub(super) async fn one<R: Row>(self, on: impl Into<On<'_>>) -> Result<R> {
+    pub(super) async fn one<R: SqlRow>(self, on: impl Into<SqlTarget<'_>>) -> Result<R> {
         Ok(self.optional(on).await?.ok_or(sqlx::Error::RowNotFound)?)
     }
 
     /// Runs the statement; returns the number of rows affected.
-    pub(super) async fn execute(self, on: impl Into<On<'_>>) -> Result<u64> {
+    pub(super) async fn execute(self, on: impl Into<SqlTarget<'_>>) -> Result<u64> {
         let (reads, on) = (self.reads(), on.into());
         let run = async move {
             let touched = dispatch!(on, reads, connection => async {
@@ -218,18 +220,18 @@ const MAX_VALUES: usize = 500;
 
 /// A statement over many rows of values, `{head} VALUES ($1,$2),($3,$4) {tail}`: split into statements of at most
 /// [`MAX_VALUES`] values; none if there are no rows.
-pub(super) struct Bulk<'a>(Vec<Sql<'a>>);
+pub(super) struct BulkStatement<'a>(Vec<SqlStatement<'a>>);
 
-/// Makes a [`Bulk`]. Serves `INSERT`, `IN (VALUES …)` and `WITH v(…) AS (VALUES …) UPDATE … FROM v`.
+/// Makes a [`BulkStatement`]. Serves `INSERT`, `IN (VALUES …)` and `WITH v(…) AS (VALUES …) UPDATE … FROM v`.
 pub(super) fn bulk<'a, const N: usize>(
     head: &str,
-    rows: impl IntoIterator<Item = [Value<'a>; N]>,
+    rows: impl IntoIterator<Item = [SqlValue<'a>; N]>,
     tail: &str,
-) -> Bulk<'a> {
+) -> BulkStatement<'a> {
     let mut rows = rows.into_iter().peekable();
     let mut statements = Vec::new();
     while rows.peek().is_some() {
-        let values: Vec<Value<'a>> = rows.by_ref().take(MAX_VALUES / N).flatten().collect();
+        let values: Vec<SqlValue<'a>> = rows.by_ref().take(MAX_VALUES / N).flatten().collect();
         let mut text = format!("{head} VALUES ");
         for row in 0..values.len() / N {
             text.push_str(if row == 0 { "(" } else { ",(" });
@@ -241,20 +243,20 @@ pub(super) fn bulk<'a, const N: usize>(
         }
         text.push(' ');
         text.push_str(tail);
-        statements.push(Sql { text: text.into(), values, cached: false });
+        statements.push(SqlStatement { text: text.into(), values, cached: false });
     }
-    Bulk(statements)
+    BulkStatement(statements)
 }
 
 /// A `SELECT` of all rows, or of those whose `column` is one of `keys`.
-pub(super) fn select<'a, K: Into<Value<'a>>>(
+pub(super) fn select<'a, K: Into<SqlValue<'a>>>(
     select: &'static str,
     among: Option<(&str, impl IntoIterator<Item = K>)>,
-) -> Bulk<'a> {
+) -> BulkStatement<'a> {
     match among {
-        None => Bulk(vec![sql(select)]),
+        None => BulkStatement(vec![sql(select)]),
         Some((column, keys)) => {
-            let mut keys: Vec<Value<'a>> = keys.into_iter().map(Into::into).collect();
+            let mut keys: Vec<SqlValue<'a>> = keys.into_iter().map(Into::into).collect();
             let is_kept = keys.len() <= KEPT;
             if let Some(last) = keys.last().filter(|_| is_kept).cloned() {
                 keys.resize(keys.len().next_power_of_two(), last);
@@ -270,8 +272,8 @@ pub(super) fn select<'a, K: Into<Value<'a>>>(
 /// are few different statements.
 const KEPT: usize = 128;
 
-impl Bulk<'_> {
-    pub(super) async fn all<'c, R: Row>(self, on: impl Into<On<'c>>) -> Result<Vec<R>> {
+impl BulkStatement<'_> {
+    pub(super) async fn all<'c, R: SqlRow>(self, on: impl Into<SqlTarget<'c>>) -> Result<Vec<R>> {
         let mut on = on.into();
         let mut rows = Vec::new();
         for statement in self.0 {
@@ -280,7 +282,7 @@ impl Bulk<'_> {
         Ok(rows)
     }
 
-    pub(super) async fn execute<'c>(self, on: impl Into<On<'c>>) -> Result<u64> {
+    pub(super) async fn execute<'c>(self, on: impl Into<SqlTarget<'c>>) -> Result<u64> {
         let mut on = on.into();
         let mut touched = 0;
         for statement in self.0 {
@@ -290,12 +292,12 @@ impl Bulk<'_> {
     }
 }
 
-impl On<'_> {
+impl SqlTarget<'_> {
     /// Reborrows the target.
-    fn again(&mut self) -> On<'_> {
+    fn again(&mut self) -> SqlTarget<'_> {
         match self {
-            On::Db(db) => On::Db(db),
-            On::Tx(tx) => On::Tx(tx),
+            SqlTarget::Db(db) => SqlTarget::Db(db),
+            SqlTarget::Tx(tx) => SqlTarget::Tx(tx),
         }
     }
 }

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::Result;
-use super::db::{Tx, bulk, sql};
+use super::columns::{SqlValue, row};
+use super::db::{WriteTransaction, bulk, sql};
 use super::origins;
 use super::tombstones;
-use super::value::{Value, row};
 use crate::catalog::{ImageId, RegistryId, split_repository};
 
 /// Ids of the versions and origins that images are added to or removed from.
@@ -78,7 +78,7 @@ impl ArrivedImage {
 /// Images of other origins that begin or cease to represent their job get `revision` too. Returns the number of
 /// selected images.
 pub(super) async fn derive(
-    tx: &mut Tx,
+    tx: &mut WriteTransaction,
     arrival: ArrivedSelection,
     left: TouchedRows,
     revision: i64,
@@ -91,8 +91,8 @@ pub(super) async fn derive(
     ))
     .all(&mut *tx)
     .await?;
-    let jobs = join_jobs(tx, &arrived, now).await?;
-    let versions = join_versions(tx, &jobs, &arrived, now).await?;
+    let jobs = insert_missing_jobs(tx, &arrived, now).await?;
+    let versions = insert_missing_versions(tx, &jobs, &arrived, now).await?;
     let origins = origins::join(tx, &jobs, &arrived, now).await?;
     let mut touched = left;
     touched.versions.extend(versions.values());
@@ -116,12 +116,16 @@ pub(super) async fn derive(
     let latest =
         origins::latest_of(&arrived, |image| origins[&(jobs[&image.job_name], image.registry_id, image.namespace())]);
     let jobs = origins::settle(tx, &touched.origins, latest, revision, now).await?;
-    origins::represent(tx, &jobs, revision, now).await?;
+    origins::update_representatives(tx, &jobs, revision, now).await?;
     Ok(arrived.len())
 }
 
 /// The versions and origins of images that are about to be removed or moved.
-pub(super) async fn left_by(tx: &mut Tx, condition: &str, keys: Vec<[Value<'_>; 1]>) -> Result<TouchedRows> {
+pub(super) async fn find_touched_rows(
+    tx: &mut WriteTransaction,
+    condition: &str,
+    keys: Vec<[SqlValue<'_>; 1]>,
+) -> Result<TouchedRows> {
     let select = format!(
         "SELECT DISTINCT job_version_id, origin_id FROM images WHERE job_version_id IS NOT NULL AND {condition} IN ("
     );
@@ -132,13 +136,17 @@ pub(super) async fn left_by(tx: &mut Tx, condition: &str, keys: Vec<[Value<'_>; 
 
 /// Inserts missing jobs; returns the ids of all jobs that images were added to, by name. Empty columns are filled
 /// later.
-async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImage], now: DateTime<Utc>) -> Result<BTreeMap<String, i64>> {
+async fn insert_missing_jobs(
+    tx: &mut WriteTransaction,
+    arrived: &[ArrivedImage],
+    now: DateTime<Utc>,
+) -> Result<BTreeMap<String, i64>> {
     let names: BTreeSet<&String> = arrived.iter().map(|arrived| &arrived.job_name).collect();
-    let revived = tombstones::jobs_come(tx, names.iter().copied(), now).await?;
+    let revived = tombstones::revive_jobs(tx, names.iter().copied(), now).await?;
     bulk(
         "INSERT INTO jobs (id, name, latest_job_version, latest_package_version, title, maintainer, email, maint_org,
              description)",
-        revived.iter().map(|(name, job)| -> [Value<'_>; 9] {
+        revived.iter().map(|(name, job)| -> [SqlValue<'_>; 9] {
             let empty = || "".into();
             [job.id.into(), name.into(), empty(), empty(), empty(), empty(), empty(), empty(), empty()]
         }),
@@ -146,7 +154,7 @@ async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImage], now: DateTime<Utc>) ->
     )
     .execute(&mut *tx)
     .await?;
-    let rows = names.iter().map(|name| -> [Value<'_>; 8] {
+    let rows = names.iter().map(|name| -> [SqlValue<'_>; 8] {
         let empty = || "".into();
         [(*name).into(), empty(), empty(), empty(), empty(), empty(), empty(), empty()]
     });
@@ -162,15 +170,15 @@ async fn join_jobs(tx: &mut Tx, arrived: &[ArrivedImage], now: DateTime<Utc>) ->
 }
 
 /// Inserts missing versions; returns the ids of all that images were added to, by job and version.
-async fn join_versions<'a>(
-    tx: &mut Tx,
+async fn insert_missing_versions<'a>(
+    tx: &mut WriteTransaction,
     jobs: &BTreeMap<String, i64>,
     arrived: &'a [ArrivedImage],
     now: DateTime<Utc>,
 ) -> Result<HashMap<(i64, &'a String), i64>> {
     let pairs: BTreeSet<(i64, &String)> =
         arrived.iter().map(|arrived| (jobs[&arrived.job_name], &arrived.job_version)).collect();
-    let revived = tombstones::versions_come(tx, pairs.iter().copied(), now).await?;
+    let revived = tombstones::revive_versions(tx, pairs.iter().copied(), now).await?;
     bulk(
         "INSERT INTO job_versions (id, job_id, job_version)",
         revived.iter().map(|((job, version), back)| [back.id.into(), (*job).into(), (*version).into()]),
@@ -192,7 +200,7 @@ async fn join_versions<'a>(
 }
 
 /// Removes those of the versions that have no images any more.
-async fn remove_empty_versions(tx: &mut Tx, versions: &BTreeSet<i64>, now: DateTime<Utc>) -> Result<()> {
+async fn remove_empty_versions(tx: &mut WriteTransaction, versions: &BTreeSet<i64>, now: DateTime<Utc>) -> Result<()> {
     let empty: Vec<(i64,)> = bulk(
         "SELECT v.id FROM job_versions v WHERE NOT EXISTS (SELECT 1 FROM images i WHERE i.job_version_id = v.id)
              AND v.id IN (",
@@ -201,7 +209,7 @@ async fn remove_empty_versions(tx: &mut Tx, versions: &BTreeSet<i64>, now: DateT
     )
     .all(&mut *tx)
     .await?;
-    tombstones::versions_go(tx, empty.iter().map(|(id,)| (*id).into()), now).await?;
+    tombstones::tombstone_versions(tx, empty.iter().map(|(id,)| (*id).into()), now).await?;
     bulk("DELETE FROM job_versions WHERE id IN (", empty.iter().map(|(id,)| [(*id).into()]), ")")
         .execute(tx)
         .await

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Tx, bulk, sql};
-use super::value::row;
+use super::columns::row;
+use super::db::{WriteTransaction, bulk, sql};
 use super::{Result, Store};
-use crate::catalog::{Changes, Event, EventId, EventQuery, RegistryId};
+use crate::catalog::{EventId, EventQuery, ImageEvent, RegistryId, TagChanges};
 
-row!(Event {
+row!(ImageEvent {
     id,
     kind,
     at,
@@ -38,7 +38,7 @@ pub struct EventRange {
 
 impl Store {
     /// Events after `after`, in the order in which they happened.
-    pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<Event>> {
+    pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<ImageEvent>> {
         sql("SELECT id, kind, at, registry_id, registry, repository, tag, digest, image_id, job_name, job_version,
                  package_version, title
              FROM events
@@ -68,7 +68,7 @@ impl Store {
     }
 }
 
-async fn prune(tx: &mut Tx, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
+async fn prune(tx: &mut WriteTransaction, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
     // If the clock was set back, times are not in the order of ids: delete all up to the last id, so that there are no
     // gaps.
     let (last,): (Option<i64>,) = sql("SELECT MAX(id) FROM events
@@ -84,10 +84,10 @@ async fn prune(tx: &mut Tx, keep: u32, oldest: DateTime<Utc>) -> Result<u64> {
 
 /// Inserts events for images that a scan's changes are about to remove or move. Call it before that, and after the
 /// contents are stored.
-pub(super) async fn tags_go_and_move(
-    tx: &mut Tx,
+pub(super) async fn record_removed_and_moved(
+    tx: &mut WriteTransaction,
     registry: RegistryId,
-    changes: &Changes,
+    changes: &TagChanges,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let at = now.timestamp_millis();
@@ -126,7 +126,11 @@ pub(super) async fn tags_go_and_move(
 
 /// Inserts events for images whose content was replaced. Call it after the contents are stored and before jobs are
 /// derived again, because the image's job tells what it was before.
-pub(super) async fn contents_turned_out(tx: &mut Tx, digests: &[String], now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn record_replaced_contents(
+    tx: &mut WriteTransaction,
+    digests: &[String],
+    now: DateTime<Utc>,
+) -> Result<()> {
     let at = now.timestamp_millis();
     bulk(
         &format!(
@@ -151,7 +155,12 @@ pub(super) async fn contents_turned_out(tx: &mut Tx, digests: &[String], now: Da
 }
 
 /// Inserts events for images that a scan's changes have added. Call it after the rows are inserted.
-pub(super) async fn tags_came(tx: &mut Tx, registry: RegistryId, changes: &Changes, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn record_added(
+    tx: &mut WriteTransaction,
+    registry: RegistryId,
+    changes: &TagChanges,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let at = now.timestamp_millis();
     bulk(
         "WITH came (repository, tag) AS (",
@@ -170,7 +179,7 @@ pub(super) async fn tags_came(tx: &mut Tx, registry: RegistryId, changes: &Chang
 }
 
 /// Inserts events for the removal of all images of a registry. Call it before the registry is deleted.
-pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn registry_goes(tx: &mut WriteTransaction, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
     sql(format!(
         "{INSERT} SELECT 'image.removed', $1, r.id, r.name, i.repository, i.tag, i.digest, i.id, c.job_name,
              c.job_version, c.package_version, c.title

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::columns::row;
 use super::contents::tag_outcome;
 use super::db::{select, sql};
-use super::value::row;
 use super::{Result, Store};
 use crate::catalog::{
-    ContentProblem, Image, ImageId, JobId, JobVersionId, ManifestFacts, OriginId, PastDigest, RegistryId, StoredTag,
-    split_repository,
+    CatalogueImage, ContentProblem, ImageId, JobId, JobVersionId, ManifestFacts, OriginId, PastDigest, RegistryId,
+    StoredTag, split_repository,
 };
 
 row!(StoredTag { id, repository, tag, digest, changed_at, outcome, job_name });
@@ -67,10 +67,10 @@ row!(
     } + { facts }
 );
 
-impl From<ImageRow> for Image {
+impl From<ImageRow> for CatalogueImage {
     fn from(row: ImageRow) -> Self {
         let (org, rest) = split_repository(&row.repository);
-        Image {
+        CatalogueImage {
             id: row.id,
             registry_id: row.registry_id,
             job_id: row.job_id,
@@ -126,13 +126,13 @@ macro_rules! tag_select {
 
 impl Store {
     /// All catalogued images, by id.
-    pub async fn image_list(&self) -> Result<Vec<Image>> {
+    pub async fn image_list(&self) -> Result<Vec<CatalogueImage>> {
         Ok(images(sql(image_select!("ORDER BY i.id")).all(&self.db).await?))
     }
 
-    pub async fn image_get(&self, id: ImageId) -> Result<Option<Image>> {
+    pub async fn image_get(&self, id: ImageId) -> Result<Option<CatalogueImage>> {
         let row: Option<ImageRow> = sql(image_select!("WHERE i.id = $1")).bind(id).optional(&self.db).await?;
-        Ok(row.map(Image::from))
+        Ok(row.map(CatalogueImage::from))
     }
 
     /// Former digests of an image's tag, newest first, at most `limit`.
@@ -146,21 +146,21 @@ impl Store {
 
     /// The catalogued image of a tag. The host is empty for layouts and archives on disk; if several registries have
     /// the same host, the image with the lowest id.
-    pub async fn image_by_name(&self, host: &str, repository: &str, tag: &str) -> Result<Option<Image>> {
+    pub async fn image_by_name(&self, host: &str, repository: &str, tag: &str) -> Result<Option<CatalogueImage>> {
         let select = image_select!("WHERE r.host = $1 AND i.repository = $2 AND i.tag = $3 ORDER BY i.id LIMIT 1");
         let row: Option<ImageRow> = sql(select).bind(host).bind(repository).bind(tag).optional(&self.db).await?;
-        Ok(row.map(Image::from))
+        Ok(row.map(CatalogueImage::from))
     }
 
     /// Images in the order of `ids`; missing ids are left out, and duplicates are returned once.
-    pub async fn image_list_by_ids(&self, ids: &[ImageId]) -> Result<Vec<Image>> {
+    pub async fn image_list_by_ids(&self, ids: &[ImageId]) -> Result<Vec<CatalogueImage>> {
         let rows: Vec<ImageRow> = select(image_select!(""), Some(("i.id", ids.iter().copied()))).all(&self.db).await?;
         let mut found: HashMap<ImageId, ImageRow> = rows.into_iter().map(|row| (row.id, row)).collect();
-        Ok(ids.iter().filter_map(|id| found.remove(id)).map(Image::from).collect())
+        Ok(ids.iter().filter_map(|id| found.remove(id)).map(CatalogueImage::from).collect())
     }
 
     /// Catalogued images, ordered by when their tag appeared or last moved, latest first.
-    pub async fn image_newest(&self, limit: u32) -> Result<Vec<Image>> {
+    pub async fn image_newest(&self, limit: u32) -> Result<Vec<CatalogueImage>> {
         let rows = sql(image_select!(
             "WHERE i.id IN (SELECT id FROM images WHERE job_version_id IS NOT NULL
                             ORDER BY changed_at DESC, id DESC LIMIT $1)
@@ -173,7 +173,7 @@ impl Store {
     }
 
     /// As [`Store::image_newest`], only images with these ids.
-    pub async fn image_newest_among(&self, ids: &[ImageId], limit: usize) -> Result<Vec<Image>> {
+    pub async fn image_newest_among(&self, ids: &[ImageId], limit: usize) -> Result<Vec<CatalogueImage>> {
         let mut moved: Vec<(i64, i64)> =
             select("SELECT changed_at, id FROM images", Some(("id", ids.iter().copied()))).all(&self.db).await?;
         moved.sort_unstable_by(|one, other| other.cmp(one));
@@ -227,6 +227,6 @@ impl Store {
     }
 }
 
-pub(super) fn images(rows: Vec<ImageRow>) -> Vec<Image> {
-    rows.into_iter().map(Image::from).collect()
+pub(super) fn images(rows: Vec<ImageRow>) -> Vec<CatalogueImage> {
+    rows.into_iter().map(CatalogueImage::from).collect()
 }

@@ -3,7 +3,7 @@
 use super::db::sql;
 use super::images::{image_select, images};
 use super::{Result, Store};
-use crate::catalog::{Image, ImageId};
+use crate::catalog::{CatalogueImage, ImageId};
 
 /// State of the catalogue that the search index compares with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Store {
 
     /// Images whose row, content or job changed after `revision`, by id, only those above `after`, at most `limit`.
     /// (The index holds only fields of the image itself.) Removed images are those missing from [`Store::image_ids`].
-    pub async fn image_changes(&self, revision: i64, after: ImageId, limit: u32) -> Result<Vec<Image>> {
+    pub async fn image_changes(&self, revision: i64, after: ImageId, limit: u32) -> Result<Vec<CatalogueImage>> {
         let rows = sql(image_select!("WHERE i.revision > $1 AND i.id > $2 ORDER BY i.id LIMIT $3"))
             .bind(revision)
             .bind(after)

@@ -2,17 +2,27 @@
 
 use std::collections::HashMap;
 
-use super::db::{Bulk, Db, select, sql};
+use super::columns::row;
+use super::db::{BulkStatement, DatabaseHandle, select, sql};
 use super::images::{ImageRow, image_select};
-use super::value::row;
 use super::{JobVersionWithImages, Result, Store};
 use crate::catalog::{
-    Image, ImageId, Job, JobGroup, JobId, JobOrigin, JobSummary, JobVersion, JobVersionId, JobVersionSummary,
-    Maintainer, Origin, OriginId,
+    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, JobGroup, JobId, JobOrigin, JobSummary, JobVersion,
+    JobVersionId, JobVersionSummary, MaintainerContact, OriginId,
 };
 use crate::seed::version;
 
-row!(Job { id, name, latest_job_version, latest_package_version, title, maintainer, email, maint_org, description });
+row!(CatalogueJob {
+    id,
+    name,
+    latest_job_version,
+    latest_package_version,
+    title,
+    maintainer,
+    email,
+    maint_org,
+    description
+});
 
 struct VersionRow {
     id: JobVersionId,
@@ -40,7 +50,7 @@ row!(CountRow { job_version_id, package_version, represents, count = "n" });
 
 /// A job with its latest image.
 pub(super) struct SummaryRow {
-    pub job: Job,
+    pub job: CatalogueJob,
     image_id: ImageId,
     repository: String,
     tag: String,
@@ -49,7 +59,7 @@ pub(super) struct SummaryRow {
     group_id: OriginId,
     origin_count: u64,
     pub group_count: u64,
-    origin: Origin,
+    origin: ImageOrigin,
 }
 row!(SummaryRow { image_id, repository, tag, valid, origin_id, group_id, origin_count, group_count } + { job, origin });
 
@@ -63,8 +73,11 @@ impl SummaryRow {
     /// The group that represents the job; its leader has the texts of the job.
     fn group(&self, reference: &str) -> JobGroup {
         let Self { job, image_id, valid, origin_id, group_id, origin, .. } = self;
-        let maintainer =
-            Maintainer { name: job.maintainer.clone(), email: job.email.clone(), organization: job.maint_org.clone() };
+        let maintainer = MaintainerContact {
+            name: job.maintainer.clone(),
+            email: job.email.clone(),
+            organization: job.maint_org.clone(),
+        };
         let leader = JobOrigin {
             id: *origin_id,
             group_id: *group_id,
@@ -109,18 +122,19 @@ const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version
 
 impl Store {
     /// All jobs, by id.
-    pub async fn job_list(&self) -> Result<Vec<Job>> {
+    pub async fn job_list(&self) -> Result<Vec<CatalogueJob>> {
         sql("SELECT * FROM jobs ORDER BY id").all(&self.db).await
     }
 
-    pub async fn job_get(&self, id: JobId) -> Result<Option<Job>> {
+    pub async fn job_get(&self, id: JobId) -> Result<Option<CatalogueJob>> {
         sql("SELECT * FROM jobs WHERE id = $1").bind(id).optional(&self.db).await
     }
 
     /// Jobs in the order of `ids`; missing ids are left out, and duplicates are returned once.
-    pub async fn job_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<Job>> {
-        let jobs: Vec<Job> = select("SELECT * FROM jobs", Some(("id", ids.iter().copied()))).all(&self.db).await?;
-        let mut found: HashMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
+    pub async fn job_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<CatalogueJob>> {
+        let jobs: Vec<CatalogueJob> =
+            select("SELECT * FROM jobs", Some(("id", ids.iter().copied()))).all(&self.db).await?;
+        let mut found: HashMap<JobId, CatalogueJob> = jobs.into_iter().map(|job| (job.id, job)).collect();
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
@@ -189,14 +203,18 @@ impl Store {
     }
 }
 
-async fn with_images(db: &Db, versions: Bulk<'_>, images: Bulk<'_>) -> Result<Vec<JobVersionWithImages>> {
+async fn with_images(
+    db: &DatabaseHandle,
+    versions: BulkStatement<'_>,
+    images: BulkStatement<'_>,
+) -> Result<Vec<JobVersionWithImages>> {
     let mut versions: Vec<VersionRow> = versions.all(db).await?;
     versions.sort_by(|a, b| {
         a.job_id.cmp(&b.job_id).then_with(|| version::compare(&b.job_version, &a.job_version)).then(a.id.cmp(&b.id))
     });
-    let mut by_version: HashMap<JobVersionId, Vec<Image>> = HashMap::new();
+    let mut by_version: HashMap<JobVersionId, Vec<CatalogueImage>> = HashMap::new();
     for row in images.all::<ImageRow>(db).await? {
-        let image = Image::from(row);
+        let image = CatalogueImage::from(row);
         by_version.entry(image.job_version_id).or_default().push(image);
     }
     let with = |row: VersionRow| {

@@ -4,13 +4,13 @@
 //! second. Every public method is tested on both engines. Must never return a transaction or be mocked.
 
 mod catalogue_lists;
+mod columns;
 mod conditions;
 mod connect;
 mod contents;
 mod db;
 mod derive;
 mod events;
-mod finish;
 mod images;
 mod index_feed;
 mod jobs;
@@ -19,8 +19,9 @@ mod origins;
 mod pools;
 mod registries;
 mod repositories;
-mod run_lists;
+mod run_queries;
 mod runs;
+mod scan_commit;
 mod scans;
 mod sealed;
 mod sessions;
@@ -28,7 +29,6 @@ mod times;
 mod tombstones;
 mod uploads;
 mod users;
-mod value;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -37,16 +37,16 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use self::db::{Db, sql};
-use self::pools::Lane;
+use self::db::{DatabaseHandle, sql};
+use self::pools::QueryPriority;
 pub use self::registries::SealedSecrets;
 pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::LoginAccount;
 pub use self::times::StoredTimes;
 pub use self::uploads::UploadRoom;
 use crate::catalog::{
-    Changes, Content, HintId, Image, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase, RunStatus,
-    RunSummary, ScanCounts, ScanId, ScanState, UserId,
+    CatalogueImage, DigestContent, HintId, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase,
+    RunStatus, RunSummary, ScanCounts, ScanId, ScanState, TagChanges, UserId,
 };
 
 /// Errors that a caller can act on.
@@ -136,7 +136,7 @@ impl Error {
     }
 }
 
-pub use connect::Look;
+pub use connect::DatabaseInspection;
 pub use events::EventRange;
 pub use index_feed::CatalogueState;
 
@@ -144,7 +144,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Address of the database.
 #[derive(Clone, Debug)]
-pub enum Address {
+pub enum DatabaseAddress {
     /// A SQLite file; created, with its folder, if it does not exist.
     Sqlite(PathBuf),
     /// `postgres://`, `postgresql://` or `postgis://`; all tables are in the schema `silo`.
@@ -154,7 +154,7 @@ pub enum Address {
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    db: Db,
+    db: DatabaseHandle,
 }
 
 /// The result of requesting a scan.
@@ -251,21 +251,21 @@ pub struct ClaimedRun {
 #[derive(Clone, Debug, Default)]
 pub struct ScanStep {
     /// Removes nothing: only the last step of a scan may.
-    pub changes: Changes,
+    pub changes: TagChanges,
     /// Contents fetched by this scan; every digest in `changes` is here or in the store.
-    pub contents: Vec<Content>,
+    pub contents: Vec<DigestContent>,
     /// Of all steps so far.
     pub counts: ScanCounts,
     pub problems: Vec<NewScanProblem>,
     /// Results of the repositories that were scanned.
-    pub repositories: Vec<Looked>,
+    pub repositories: Vec<RepositoryScanResult>,
     /// Hints that were followed.
     pub hints: Vec<HintId>,
 }
 
 /// The result of scanning one repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Looked {
+pub enum RepositoryScanResult {
     /// Its tags were listed completely, and their contents were read.
     Listed(Box<RepositoryState>),
     /// Scanning it failed; the reason as text.
@@ -289,7 +289,7 @@ pub struct ScanResult {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobVersionWithImages {
     pub job_version: JobVersion,
-    pub images: Vec<Image>,
+    pub images: Vec<CatalogueImage>,
 }
 
 impl Store {
@@ -297,7 +297,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Open`]; its text never contains the address's password.
-    pub async fn connect(address: &Address) -> Result<Self> {
+    pub async fn connect(address: &DatabaseAddress) -> Result<Self> {
         Ok(Self { db: connect::connect(address).await? })
     }
 
@@ -308,15 +308,15 @@ impl Store {
 
     /// The same database for background work, which waits longer for a connection and yields to requests.
     pub fn in_background(&self) -> Self {
-        Self { db: self.db.in_lane(Lane::Background) }
+        Self { db: self.db.with_priority(QueryPriority::Background) }
     }
 
     /// Checks that the database accepts writes. SQLite is not queried: whether its folder is writable tells the same,
     /// without waiting for another writer.
     pub async fn write_check(&self) -> Result<()> {
         match &self.db {
-            Db::Sqlite(..) => Ok(()),
-            Db::Postgres(..) => sql("UPDATE run_queue SET id = id
+            DatabaseHandle::Sqlite(..) => Ok(()),
+            DatabaseHandle::Postgres(..) => sql("UPDATE run_queue SET id = id
                  WHERE id IN (SELECT id FROM run_queue WHERE id = 1 FOR UPDATE SKIP LOCKED)")
             .execute(&self.db)
             .await
@@ -327,8 +327,8 @@ impl Store {
     /// Closes all connections; those that do not end within seconds are abandoned.
     pub async fn close(&self) {
         match &self.db {
-            Db::Sqlite(pools, _) => pools.close().await,
-            Db::Postgres(server, _) => server.close().await,
+            DatabaseHandle::Sqlite(pools, _) => pools.close().await,
+            DatabaseHandle::Postgres(server, _) => server.close().await,
         }
     }
 }

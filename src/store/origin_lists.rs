@@ -1,12 +1,12 @@
 //! Reads the origins of the images of jobs, for views.
 
+use super::columns::row;
 use super::db::{bulk, sql};
 use super::jobs::reference;
-use super::value::row;
 use super::{Result, Store};
-use crate::catalog::{ImageId, JobGroup, JobId, JobOrigin, Maintainer, Origin, OriginId};
+use crate::catalog::{ImageId, ImageOrigin, JobGroup, JobId, JobOrigin, MaintainerContact, OriginId};
 
-row!(Origin { registry_id, registry, host, namespace, is_verified, represents });
+row!(ImageOrigin { registry_id, registry, host, namespace, is_verified, represents });
 
 struct OriginRow {
     id: OriginId,
@@ -19,8 +19,8 @@ struct OriginRow {
     repository: String,
     tag: String,
     valid: bool,
-    origin: Origin,
-    maintainer: Maintainer,
+    origin: ImageOrigin,
+    maintainer: MaintainerContact,
 }
 row!(
     OriginRow {

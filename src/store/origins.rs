@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Lock, Tx, bulk, sql};
+use super::columns::{SqlValue, json, row};
+use super::db::{RowLock, WriteTransaction, bulk, sql};
 use super::derive::{ArrivedImage, ArrivedSelection, TouchedRows, derive};
-use super::finish::{catalogue_lock, catalogue_set_revision};
+use super::scan_commit::{catalogue_lock, catalogue_set_revision};
 use super::tombstones;
-use super::value::{Value, json, row};
 use super::{Result, Store};
 use crate::catalog::{
-    ImageId, KnownOrigin, Maintainer, OriginId, OriginPlace, RegistryId, VerifiedMarks, maintainer_key, place_origins,
+    ImageId, KnownOrigin, MaintainerContact, OriginId, OriginPlace, RegistryId, VerifiedMarks, maintainer_key,
+    place_origins,
 };
 use crate::seed::version;
 
@@ -40,7 +41,7 @@ impl LatestImage {
 /// The latest known image of each origin.
 pub(super) type LatestImages = BTreeMap<i64, LatestImage>;
 
-fn propose(latest: &mut LatestImages, origin: i64, image: LatestImage) {
+fn propose_latest(latest: &mut LatestImages, origin: i64, image: LatestImage) {
     match latest.get_mut(&origin) {
         Some(known) if known.compare(&image).is_ge() => {}
         Some(known) => *known = image,
@@ -78,11 +79,11 @@ struct ImageOfOrigin {
 }
 row!(ImageOfOrigin { origin_id, job_version, package_version, image_id });
 
-row!(Maintainer { name = "maintainer", email, organization = "maint_org" });
+row!(MaintainerContact { name = "maintainer", email, organization = "maint_org" });
 
 struct MaintainerRow {
     image_id: ImageId,
-    maintainer: Maintainer,
+    maintainer: MaintainerContact,
 }
 row!(MaintainerRow { image_id } + { maintainer });
 
@@ -118,14 +119,14 @@ const KNOWN_OR_NEW: &str = "ON CONFLICT (job_id, registry_id, namespace) DO UPDA
 impl Store {
     /// Creates the missing origins of images, as after an upgrade, in several transactions; returns the number of
     /// images.
-    pub async fn origin_complete(&self, now: DateTime<Utc>) -> Result<usize> {
+    pub async fn origin_create_missing(&self, now: DateTime<Utc>) -> Result<usize> {
         /// Images per transaction.
         const STEP: u32 = 5_000;
         let mut all = 0;
         let missing = "SELECT id FROM images WHERE origin_id IS NULL AND job_version_id IS NOT NULL LIMIT 1";
         while sql(missing).optional::<(i64,)>(&self.db).await?.is_some() {
             let mut tx = self.db.write().await?;
-            let outcome = complete(&mut tx, STEP, now, self.db.lock(Lock::Wait)).await;
+            let outcome = complete(&mut tx, STEP, now, self.db.lock(RowLock::Wait)).await;
             match tx.end(outcome).await? {
                 // Another process has done the rest.
                 0 => break,
@@ -145,19 +146,19 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let outcome = verify(&mut tx, id, (old, marks), now, self.db.lock(Lock::Wait)).await;
+        let outcome = verify(&mut tx, id, (old, marks), now, self.db.lock(RowLock::Wait)).await;
         tx.end(outcome).await
     }
 }
 
-async fn complete(tx: &mut Tx, limit: u32, now: DateTime<Utc>, lock: &str) -> Result<usize> {
+async fn complete(tx: &mut WriteTransaction, limit: u32, now: DateTime<Utc>, lock: &str) -> Result<usize> {
     let revision = catalogue_lock(tx, lock).await? + 1;
     let count = derive(tx, ArrivedSelection::WithoutOrigin { limit }, TouchedRows::default(), revision, now).await?;
     catalogue_set_revision(tx, revision).await.map(|()| count)
 }
 
 async fn verify(
-    tx: &mut Tx,
+    tx: &mut WriteTransaction,
     id: RegistryId,
     (old, marks): (&VerifiedMarks, &VerifiedMarks),
     now: DateTime<Utc>,
@@ -198,13 +199,13 @@ async fn verify(
     .execute(&mut *tx)
     .await?;
     raise_revision(tx, other.iter().map(|(id, _, _)| *id), revision).await?;
-    represent(tx, &other.iter().map(|(_, job, _)| *job).collect(), revision, now).await?;
+    update_representatives(tx, &other.iter().map(|(_, job, _)| *job).collect(), revision, now).await?;
     catalogue_set_revision(tx, revision).await.map(|()| true)
 }
 
 /// Gives the images of these origins a new revision, because the search index holds fields of the origin for each
 /// image.
-async fn raise_revision(tx: &mut Tx, origins: impl Iterator<Item = i64>, revision: i64) -> Result<()> {
+async fn raise_revision(tx: &mut WriteTransaction, origins: impl Iterator<Item = i64>, revision: i64) -> Result<()> {
     bulk(&format!("UPDATE images SET revision = {revision} WHERE origin_id IN ("), origins.map(|id| [id.into()]), ")")
         .execute(tx)
         .await
@@ -216,7 +217,7 @@ type OriginName<'a> = (i64, RegistryId, &'a str);
 
 /// Creates the missing origins, in the order of their images; returns the ids of all origins that images were added to.
 pub(super) async fn join<'a>(
-    tx: &mut Tx,
+    tx: &mut WriteTransaction,
     jobs: &BTreeMap<String, i64>,
     arrived: &'a [ArrivedImage],
     now: DateTime<Utc>,
@@ -229,11 +230,11 @@ pub(super) async fn join<'a>(
     let mut names: Vec<OriginName<'a>> = first.keys().copied().collect();
     names.sort_by_key(|name| (first[name], *name));
     let marks = marks_of(tx, names.iter().map(|(_, registry, _)| *registry).collect()).await?;
-    let row = |(job, registry, namespace): OriginName<'_>| -> [Value<'static>; 4] {
+    let row = |(job, registry, namespace): OriginName<'_>| -> [SqlValue<'static>; 4] {
         let is_verified = marks.get(&registry).is_some_and(|marks| marks.cover(namespace));
         [job.into(), registry.into(), namespace.to_owned().into(), is_verified.into()]
     };
-    let revived = tombstones::origins_come(tx, &names, now).await?;
+    let revived = tombstones::revive_origins(tx, &names, now).await?;
     let back = revived.iter().map(|(name, back)| {
         let [job, registry, namespace, is_verified] = row(*name);
         [back.id.into(), job, registry, namespace, is_verified]
@@ -260,13 +261,16 @@ pub(super) fn latest_of(arrived: &[ArrivedImage], origin: impl Fn(&ArrivedImage)
     let mut latest = LatestImages::new();
     for image in arrived {
         let (job_version, package_version) = (image.job_version.clone(), image.package_version.clone());
-        propose(&mut latest, origin(image), LatestImage { job_version, package_version, image_id: image.id });
+        propose_latest(&mut latest, origin(image), LatestImage { job_version, package_version, image_id: image.id });
     }
     latest
 }
 
 /// The verified marks of registries.
-async fn marks_of(tx: &mut Tx, registries: BTreeSet<RegistryId>) -> Result<HashMap<RegistryId, VerifiedMarks>> {
+async fn marks_of(
+    tx: &mut WriteTransaction,
+    registries: BTreeSet<RegistryId>,
+) -> Result<HashMap<RegistryId, VerifiedMarks>> {
     let select = "SELECT id, is_verified, verified_namespaces FROM registries WHERE id IN (";
     let rows: Vec<MarksRow> = bulk(select, registries.into_iter().map(|id| [id.into()]), ")").all(tx).await?;
     Ok(rows.into_iter().map(|MarksRow { id, marks }| (id, marks)).collect())
@@ -275,7 +279,7 @@ async fn marks_of(tx: &mut Tx, registries: BTreeSet<RegistryId>) -> Result<HashM
 /// Determines the latest image of each touched origin; `arrived` has the images added to them. Origins without images
 /// are removed. Returns the ids of the jobs of all touched origins.
 pub(super) async fn settle(
-    tx: &mut Tx,
+    tx: &mut WriteTransaction,
     touched: &BTreeSet<i64>,
     arrived: LatestImages,
     revision: i64,
@@ -295,7 +299,7 @@ pub(super) async fn settle(
     .await?;
     let mut latest = arrived;
     for row in rows.iter().filter(|row| row.is_current) {
-        propose(&mut latest, row.id, row.latest());
+        propose_latest(&mut latest, row.id, row.latest());
     }
     // The latest image has left, so the next one is looked up among all images of the origin.
     let lost = rows.iter().filter(|row| !row.is_current && row.image_id != ImageId::default());
@@ -308,7 +312,7 @@ pub(super) async fn settle(
     .all(&mut *tx)
     .await?;
     for ImageOfOrigin { origin_id, job_version, package_version, image_id } in images {
-        propose(&mut latest, origin_id, LatestImage { job_version, package_version, image_id });
+        propose_latest(&mut latest, origin_id, LatestImage { job_version, package_version, image_id });
     }
     let changed = rows.iter().filter_map(|row| {
         let image = latest.get(&row.id)?;
@@ -316,13 +320,13 @@ pub(super) async fn settle(
     });
     set_latest(tx, &changed.collect::<Vec<_>>()).await?;
     let gone: Vec<i64> = rows.iter().map(|row| row.id).filter(|id| !latest.contains_key(id)).collect();
-    tombstones::origins_go(tx, gone.iter().map(|id| (*id).into()), now).await?;
+    tombstones::tombstone_origins(tx, gone.iter().map(|id| (*id).into()), now).await?;
     bulk("DELETE FROM job_origins WHERE id IN (", gone.iter().map(|id| [(*id).into()]), ")").execute(tx).await?;
     Ok(rows.into_iter().map(|row| row.job_id).collect())
 }
 
 /// Stores the latest images of origins, with the maintainers named by these.
-async fn set_latest(tx: &mut Tx, changed: &[(i64, &LatestImage)]) -> Result<()> {
+async fn set_latest(tx: &mut WriteTransaction, changed: &[(i64, &LatestImage)]) -> Result<()> {
     let maintainers: Vec<MaintainerRow> = bulk(
         "SELECT i.id AS image_id, c.maintainer, c.email, c.maint_org
          FROM images i JOIN contents c ON c.digest = i.digest WHERE i.id IN (",
@@ -331,7 +335,7 @@ async fn set_latest(tx: &mut Tx, changed: &[(i64, &LatestImage)]) -> Result<()> 
     )
     .all(&mut *tx)
     .await?;
-    let maintainers: HashMap<ImageId, Maintainer> =
+    let maintainers: HashMap<ImageId, MaintainerContact> =
         maintainers.into_iter().map(|MaintainerRow { image_id, maintainer }| (image_id, maintainer)).collect();
     let rows = changed.iter().map(|(id, LatestImage { job_version, package_version, image_id })| {
         let key = maintainer_key(&maintainers[image_id], OriginId(*id));
@@ -352,7 +356,12 @@ async fn set_latest(tx: &mut Tx, changed: &[(i64, &LatestImage)]) -> Result<()> 
 
 /// Decides which origins represent each of these jobs, gives the jobs the texts of their latest image, and removes jobs
 /// without images.
-pub(super) async fn represent(tx: &mut Tx, jobs: &BTreeSet<i64>, revision: i64, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn update_representatives(
+    tx: &mut WriteTransaction,
+    jobs: &BTreeSet<i64>,
+    revision: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let rows: Vec<PlacedOrigin> = bulk(
         "SELECT id, job_id, is_verified, maintainer_key, latest_job_version, latest_package_version, image_id, group_id,
              leads, represents
@@ -393,11 +402,11 @@ pub(super) async fn represent(tx: &mut Tx, jobs: &BTreeSet<i64>, revision: i64, 
     set_texts(tx, &latest).await?;
     let shown: BTreeSet<i64> = latest.iter().map(|(job, _)| *job).collect();
     let empty = || jobs.difference(&shown);
-    tombstones::jobs_go(tx, empty().map(|job| (*job).into()), now).await?;
+    tombstones::tombstone_jobs(tx, empty().map(|job| (*job).into()), now).await?;
     bulk("DELETE FROM jobs WHERE id IN (", empty().map(|job| [(*job).into()]), ")").execute(tx).await.map(drop)
 }
 
-async fn set_texts(tx: &mut Tx, latest: &[(i64, ImageId)]) -> Result<()> {
+async fn set_texts(tx: &mut WriteTransaction, latest: &[(i64, ImageId)]) -> Result<()> {
     bulk(
         "WITH latest (job_id, image_id) AS (",
         latest.iter().map(|(job, image)| [(*job).into(), (*image).into()]),

@@ -41,7 +41,7 @@ const EXHAUSTED: &str = "53300";
 
 /// The priority of statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(super) enum QueryPriority {
     /// A client waits for the answer.
     People,
     /// No client waits.
@@ -57,32 +57,35 @@ pub(super) struct SqlitePools {
 }
 
 /// The admission of a background writer; `None` for requests.
-pub(super) type Place = Option<OwnedMutexGuard<()>>;
+pub(super) type BackgroundWriterSlot = Option<OwnedMutexGuard<()>>;
 
 impl SqlitePools {
     pub(super) fn new(read: SqlitePool, write: SqlitePool) -> Self {
         Self { read, write, door: Arc::default() }
     }
 
-    pub(super) async fn reader(&self, lane: Lane) -> Result<PoolConnection<Sqlite>> {
+    pub(super) async fn reader(&self, lane: QueryPriority) -> Result<PoolConnection<Sqlite>> {
         in_time(patience(lane, SQLITE_PATIENCE), self.read.acquire()).await
     }
 
-    pub(super) async fn writer(&self, lane: Lane) -> Result<(PoolConnection<Sqlite>, Place)> {
+    pub(super) async fn writer(&self, lane: QueryPriority) -> Result<(PoolConnection<Sqlite>, BackgroundWriterSlot)> {
         let place = self.place(lane).await?;
         Ok((in_time(patience(lane, SQLITE_PATIENCE), self.write.acquire()).await?, place))
     }
 
     /// Takes SQLite's write lock at the start: a transaction that reads first and takes the lock later fails
     /// immediately if another process wrote in between, whatever the busy timeout.
-    pub(super) async fn begin(&self, lane: Lane) -> Result<(Transaction<'static, Sqlite>, Place)> {
+    pub(super) async fn begin(
+        &self,
+        lane: QueryPriority,
+    ) -> Result<(Transaction<'static, Sqlite>, BackgroundWriterSlot)> {
         let place = self.place(lane).await?;
         let begun = in_time(patience(lane, SQLITE_PATIENCE), self.write.begin_with("BEGIN IMMEDIATE")).await?;
         Ok((begun, place))
     }
 
-    async fn place(&self, lane: Lane) -> Result<Place> {
-        if lane == Lane::People {
+    async fn place(&self, lane: QueryPriority) -> Result<BackgroundWriterSlot> {
+        if lane == QueryPriority::People {
             return Ok(None);
         }
         let waited = tokio::time::timeout(LONGEST_PATIENCE, Arc::clone(&self.door).lock_owned()).await;
@@ -110,16 +113,16 @@ impl PostgresServer {
     pub(super) fn new(options: PgConnectOptions) -> Arc<Self> {
         let pool = RwLock::new(pool(options.clone()));
         let server = Arc::new(Self { options, pool, away: watch::Sender::default() });
-        tokio::spawn(keep_watch(Arc::downgrade(&server), server.options.clone()));
+        tokio::spawn(watch_server(Arc::downgrade(&server), server.options.clone()));
         server
     }
 
-    pub(super) async fn connection(&self, lane: Lane) -> Result<PoolConnection<Postgres>> {
+    pub(super) async fn connection(&self, lane: QueryPriority) -> Result<PoolConnection<Postgres>> {
         let pool = self.pool();
         self.guarded(async { in_time(patience(lane, POSTGRES_PATIENCE), pool.acquire()).await }).await
     }
 
-    pub(super) async fn begin(&self, lane: Lane) -> Result<Transaction<'static, Postgres>> {
+    pub(super) async fn begin(&self, lane: QueryPriority) -> Result<Transaction<'static, Postgres>> {
         let pool = self.pool();
         self.guarded(async { in_time(patience(lane, POSTGRES_PATIENCE), pool.begin()).await }).await
     }
@@ -165,8 +168,8 @@ fn pool(options: PgConnectOptions) -> PgPool {
         .connect_lazy_with(options)
 }
 
-fn patience(lane: Lane, of_people: Duration) -> Duration {
-    if lane == Lane::People { of_people } else { LONGEST_PATIENCE }
+fn patience(lane: QueryPriority, of_people: Duration) -> Duration {
+    if lane == QueryPriority::People { of_people } else { LONGEST_PATIENCE }
 }
 
 async fn in_time<T>(most: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
@@ -174,12 +177,12 @@ async fn in_time<T>(most: Duration, work: impl Future<Output = sqlx::Result<T>>)
 }
 
 /// Probes the server until it is dropped or closed.
-async fn keep_watch(server: Weak<PostgresServer>, options: PgConnectOptions) {
+async fn watch_server(server: Weak<PostgresServer>, options: PgConnectOptions) {
     let mut connection = None;
     let mut gone_since = None;
     loop {
         tokio::time::sleep(PULSE).await;
-        let looked = tokio::time::timeout(SILENCE, pulse(&mut connection, &options)).await;
+        let looked = tokio::time::timeout(SILENCE, ping_server(&mut connection, &options)).await;
         let Some(server) = server.upgrade().filter(|server| !server.pool().is_closed()) else { return };
         let trouble = match looked {
             Ok(Ok(())) => None,
@@ -206,7 +209,7 @@ async fn keep_watch(server: Weak<PostgresServer>, options: PgConnectOptions) {
     }
 }
 
-async fn pulse(connection: &mut Option<PgConnection>, options: &PgConnectOptions) -> sqlx::Result<()> {
+async fn ping_server(connection: &mut Option<PgConnection>, options: &PgConnectOptions) -> sqlx::Result<()> {
     // An open connection may have been cut although the server is available.
     if let Some(mut open) = connection.take()
         && open.ping().await.is_ok()

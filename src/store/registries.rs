@@ -2,16 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Lock, Tx, sql};
-use super::derive::{ArrivedSelection, derive, left_by};
+use super::columns::{json, row};
+use super::db::{RowLock, WriteTransaction, sql};
+use super::derive::{ArrivedSelection, derive, find_touched_rows};
 use super::events;
-use super::finish::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
-use super::value::{json, row};
+use super::scan_commit::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::{Result, Store, tombstones};
-use crate::catalog::{NewRegistry, Registry, RegistryId};
+use crate::catalog::{NewRegistry, RegistryId, RegistryRecord};
 
 row!(
-    Registry {
+    RegistryRecord {
         id,
         name,
         url,
@@ -32,7 +32,7 @@ row!(
     } + { verified }
 );
 
-/// The columns of a [`Registry`]: whether it has a password and a hook, never their values.
+/// The columns of a [`RegistryRecord`]: whether it has a password and a hook, never their values.
 const COLUMNS: &str = "id, name, url, host, org, kind, username, sealed_password IS NOT NULL AS has_password,
     hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, repositories, schedule, created_at,
     next_scan_at, is_verified, verified_namespaces";
@@ -55,7 +55,7 @@ impl Store {
         new: &NewRegistry,
         secrets: &SealedSecrets,
         now: DateTime<Utc>,
-    ) -> Result<Registry> {
+    ) -> Result<RegistryRecord> {
         sql(format!(
             "INSERT INTO registries
                  (name, url, host, org, kind, username, sealed_password, ca, client_certificate, sealed_client_key,
@@ -86,10 +86,10 @@ impl Store {
     /// removed. Returns `None` if the registry is no longer as in `old`.
     pub async fn registry_update(
         &self,
-        old: &Registry,
+        old: &RegistryRecord,
         new: &NewRegistry,
         secrets: &SealedSecrets,
-    ) -> Result<Option<Registry>> {
+    ) -> Result<Option<RegistryRecord>> {
         sql(format!(
             "UPDATE registries SET url = $1, host = $2, org = $3, username = $4, ca = $5, client_certificate = $6,
                  include = $7, exclude = $8, schedule = $9,
@@ -126,15 +126,15 @@ impl Store {
     }
 
     /// All registries, by id.
-    pub async fn registry_list(&self) -> Result<Vec<Registry>> {
+    pub async fn registry_list(&self) -> Result<Vec<RegistryRecord>> {
         sql(format!("SELECT {COLUMNS} FROM registries ORDER BY id")).all(&self.db).await
     }
 
-    pub async fn registry_get(&self, id: RegistryId) -> Result<Option<Registry>> {
+    pub async fn registry_get(&self, id: RegistryId) -> Result<Option<RegistryRecord>> {
         sql(format!("SELECT {COLUMNS} FROM registries WHERE id = $1")).bind(id).optional(&self.db).await
     }
 
-    pub async fn registry_by_name(&self, name: &str) -> Result<Option<Registry>> {
+    pub async fn registry_by_name(&self, name: &str) -> Result<Option<RegistryRecord>> {
         sql(format!("SELECT {COLUMNS} FROM registries WHERE name = $1")).bind(name).optional(&self.db).await
     }
 
@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// The registry with this hook.
-    pub async fn registry_by_hook(&self, digest: &str) -> Result<Option<Registry>> {
+    pub async fn registry_by_hook(&self, digest: &str) -> Result<Option<RegistryRecord>> {
         sql(format!("SELECT {COLUMNS} FROM registries WHERE hook_digest = $1")).bind(digest).optional(&self.db).await
     }
 
@@ -186,14 +186,14 @@ impl Store {
     /// one. An active scan loses its lease. `false`: no such registry.
     pub async fn registry_delete(&self, id: RegistryId, now: DateTime<Utc>) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let outcome = delete(&mut tx, id, now, self.db.lock(Lock::Wait)).await;
+        let outcome = delete(&mut tx, id, now, self.db.lock(RowLock::Wait)).await;
         tx.end(outcome).await
     }
 }
 
-async fn delete(tx: &mut Tx, id: RegistryId, now: DateTime<Utc>, lock: &str) -> Result<bool> {
+async fn delete(tx: &mut WriteTransaction, id: RegistryId, now: DateTime<Utc>, lock: &str) -> Result<bool> {
     let revision = catalogue_lock(tx, lock).await? + 1;
-    let left = left_by(tx, "registry_id", vec![[id.into()]]).await?;
+    let left = find_touched_rows(tx, "registry_id", vec![[id.into()]]).await?;
     events::registry_goes(tx, id, now).await?;
     tombstones::registry_goes(tx, id, now).await?;
     sql("DELETE FROM images WHERE registry_id = $1").bind(id).execute(&mut *tx).await?;

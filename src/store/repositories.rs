@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Tx, bulk, sql};
-use super::value::{Value, json, row};
-use super::{Looked, Result, ScanResult, Store};
-use crate::catalog::{Hint, HintId, RegistryId, Repository, RepositoryState};
+use super::columns::{SqlValue, json, row};
+use super::db::{WriteTransaction, bulk, sql};
+use super::{RepositoryScanResult, Result, ScanResult, Store};
+use crate::catalog::{ChangeHint, HintId, RegistryId, RepositoryState, ScannedRepository};
 
-row!(Hint { id, repository });
-row!(Repository { name, listed_at, tags, failures, failing_since, failure });
+row!(ChangeHint { id, repository });
+row!(ScannedRepository { name, listed_at, tags, failures, failing_since, failure });
 
 row!(RepositoryState { name, listed_by, listed_at, tags, outcomes, missing, change_signal, signal_since });
 
@@ -17,7 +17,12 @@ const MOST_HINTS: u32 = 1000;
 
 impl Store {
     /// Repositories that scans have read, by name, only those after `after`.
-    pub async fn repository_list(&self, registry: RegistryId, after: &str, limit: u32) -> Result<Vec<Repository>> {
+    pub async fn repository_list(
+        &self,
+        registry: RegistryId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<ScannedRepository>> {
         sql("SELECT name, listed_at, tags, failures, failing_since, failure FROM repositories
              WHERE registry_id = $1 AND name > $2 ORDER BY name LIMIT $3")
         .bind(registry)
@@ -48,7 +53,7 @@ impl Store {
     }
 
     /// Waiting hints, oldest first.
-    pub async fn hint_list(&self, registry: RegistryId) -> Result<Vec<Hint>> {
+    pub async fn hint_list(&self, registry: RegistryId) -> Result<Vec<ChangeHint>> {
         sql("SELECT id, repository FROM hints WHERE registry_id = $1 ORDER BY id LIMIT $2")
             .bind(registry)
             .bind(MOST_HINTS)
@@ -87,7 +92,12 @@ impl Store {
     }
 }
 
-async fn replace_hints(tx: &mut Tx, registry: RegistryId, repositories: &[String], now: DateTime<Utc>) -> Result<()> {
+async fn replace_hints(
+    tx: &mut WriteTransaction,
+    registry: RegistryId,
+    repositories: &[String],
+    now: DateTime<Utc>,
+) -> Result<()> {
     let named = repositories.iter().map(|repository| [repository.into()]);
     bulk(&format!("DELETE FROM hints WHERE registry_id = {registry} AND repository IN ("), named, ")")
         .execute(&mut *tx)
@@ -97,20 +107,25 @@ async fn replace_hints(tx: &mut Tx, registry: RegistryId, repositories: &[String
 }
 
 /// Stores the results of scanning repositories.
-pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn keep(
+    tx: &mut WriteTransaction,
+    registry: RegistryId,
+    looked: &[RepositoryScanResult],
+    now: DateTime<Utc>,
+) -> Result<()> {
     let listed = looked.iter().filter_map(|looked| match looked {
-        Looked::Listed(state) => Some(state),
-        Looked::Failed { .. } => None,
+        RepositoryScanResult::Listed(state) => Some(state),
+        RepositoryScanResult::Failed { .. } => None,
     });
-    let rows = listed.map(|state| -> [Value<'_>; 11] {
+    let rows = listed.map(|state| -> [SqlValue<'_>; 11] {
         [
             registry.into(),
-            Value::from(&state.name),
+            SqlValue::from(&state.name),
             state.listed_by.into(),
             state.listed_at.into(),
             state.tags.into(),
             json(&state.missing).into(),
-            Value::from(&state.change_signal),
+            SqlValue::from(&state.change_signal),
             state.signal_since.into(),
             0_i64.into(),
             "".into(),
@@ -128,10 +143,10 @@ pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], n
     .execute(&mut *tx)
     .await?;
     let failed = looked.iter().filter_map(|looked| match looked {
-        Looked::Failed { name, why } => Some((name, why)),
-        Looked::Listed(_) => None,
+        RepositoryScanResult::Failed { name, why } => Some((name, why)),
+        RepositoryScanResult::Listed(_) => None,
     });
-    let rows = failed.map(|(name, why)| -> [Value<'_>; 9] {
+    let rows = failed.map(|(name, why)| -> [SqlValue<'_>; 9] {
         let none = 0_i64.into();
         [registry.into(), name.into(), none, 0_i64.into(), "[]".into(), "".into(), 1_i64.into(), now.into(), why.into()]
     });
@@ -150,7 +165,7 @@ pub(super) async fn keep(tx: &mut Tx, registry: RegistryId, looked: &[Looked], n
 }
 
 /// Clears the missing images that are removed now, and deletes repositories that are gone.
-pub(super) async fn settle(tx: &mut Tx, registry: RegistryId, result: &ScanResult) -> Result<()> {
+pub(super) async fn settle(tx: &mut WriteTransaction, registry: RegistryId, result: &ScanResult) -> Result<()> {
     bulk(
         &format!("UPDATE repositories SET missing = '[]' WHERE registry_id = {registry} AND name IN ("),
         result.settled.iter().map(|name| [name.into()]),

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Lock, Tx, sql};
+use super::columns::json;
+use super::db::{RowLock, WriteTransaction, sql};
 use super::scans::held;
-use super::value::json;
 use super::{ClaimedRun, Error, NewRun, Result, RunState, Store};
 use crate::catalog::{LONGEST_RETRY_WAIT, RunPhase, RunStatus, UserId};
 
@@ -15,7 +15,7 @@ impl Store {
     /// [`Error::TooMany`] if the owner would have more than `most`.
     pub async fn run_insert(&self, runs: &[NewRun], most: u64) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let inserted = insert_all(&mut tx, self.db.lock(Lock::Wait), runs, most).await;
+        let inserted = insert_all(&mut tx, self.db.lock(RowLock::Wait), runs, most).await;
         tx.end(inserted).await
     }
 
@@ -41,12 +41,12 @@ impl Store {
 
     async fn claim(
         &self,
-        tx: &mut Tx,
+        tx: &mut WriteTransaction,
         (token, host, busy): (&str, &str, &[String]),
         most_per_owner: u64,
         (now, lease_until): (DateTime<Utc>, DateTime<Utc>),
     ) -> Result<Option<ClaimedRun>> {
-        sql(format!("SELECT id FROM run_queue {}", self.db.lock(Lock::Wait))).one::<(i64,)>(&mut *tx).await?;
+        sql(format!("SELECT id FROM run_queue {}", self.db.lock(RowLock::Wait))).one::<(i64,)>(&mut *tx).await?;
         sql("UPDATE runs SET lease_until = $1 WHERE finished_at IS NULL AND lease_until > $1")
             .bind(lease_until)
             .execute(&mut *tx)
@@ -113,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::LeaseLost`].
-    pub async fn run_settle(&self, claim: &ClaimedRun, state: &RunState) -> Result<()> {
+    pub async fn run_finish_attempt(&self, claim: &ClaimedRun, state: &RunState) -> Result<()> {
         self.run_set(claim, state, ", lease_token = NULL, lease_until = NULL, fetched_bytes = 0").await
     }
 
@@ -189,7 +189,7 @@ impl Store {
     }
 }
 
-async fn insert_all(tx: &mut Tx, lock: &'static str, runs: &[NewRun], most: u64) -> Result<()> {
+async fn insert_all(tx: &mut WriteTransaction, lock: &'static str, runs: &[NewRun], most: u64) -> Result<()> {
     let Some(first) = runs.first() else { return Ok(()) };
     sql(format!("SELECT id FROM run_queue {lock}")).one::<(i64,)>(&mut *tx).await?;
     let active = active(&mut *tx, first.owner_id).await?;
@@ -202,7 +202,7 @@ async fn insert_all(tx: &mut Tx, lock: &'static str, runs: &[NewRun], most: u64)
     Ok(())
 }
 
-async fn active(tx: &mut Tx, owner: UserId) -> Result<u64> {
+async fn active(tx: &mut WriteTransaction, owner: UserId) -> Result<u64> {
     let (active,): (i64,) = sql("SELECT COUNT(*) FROM runs WHERE owner_id = $1 AND status IN ('accepted', 'running')")
         .bind(owner)
         .one(tx)
@@ -210,7 +210,7 @@ async fn active(tx: &mut Tx, owner: UserId) -> Result<u64> {
     Ok(active.unsigned_abs())
 }
 
-async fn insert(tx: &mut Tx, run: &NewRun) -> Result<()> {
+async fn insert(tx: &mut WriteTransaction, run: &NewRun) -> Result<()> {
     sql("INSERT INTO runs (id, owner_id, owner, batch_id, batch_row, rerun_of, label, tags, job_name, job_version,
              package_version, image, status, phase, progress, message, priority, attempts, max_tries, created_at, updated_at,
              due_at, dedup_key, spec, sealed, record)

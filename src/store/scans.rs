@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Lock, sql};
-use super::value::{json, row};
+use super::columns::{json, row};
+use super::db::{RowLock, sql};
 use super::{ClaimedScan, Error, Result, ScanRequest, Store};
 use crate::catalog::{
-    NewScanProblem, RegistryId, RepositoryState, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger, TagCounts,
+    NewScanProblem, RegistryId, RepositoryState, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanTrigger, TagCounts,
 };
 
-row!(Scan {
+row!(ScanRecord {
     id,
     registry_id,
     registry_name,
@@ -25,7 +25,7 @@ row!(Scan {
 row!(NewScanProblem { code, repository, tag, message });
 row!(ScanProblem { seq } + { problem });
 
-/// Selects [`Scan`]s.
+/// Selects [`ScanRecord`]s.
 macro_rules! scan_select {
     ($tail:literal) => {
         concat!(
@@ -91,7 +91,7 @@ impl Store {
              WHERE id = (SELECT id FROM scans WHERE state = 'queued' OR (state = 'running' AND lease_until <= $3)
                          ORDER BY id LIMIT 1 {})
              RETURNING id, registry_id, attempts - store_failures",
-            self.db.lock(Lock::Skip)
+            self.db.lock(RowLock::Skip)
         ))
         .bind(token)
         .bind(lease_until)
@@ -108,7 +108,7 @@ impl Store {
 
     /// Resumes a scan that another worker left; returns its counts. Deletes the problems of repositories that were not
     /// finished, because these are scanned again.
-    pub async fn scan_take_up(&self, claim: &ClaimedScan) -> Result<ScanCounts> {
+    pub async fn scan_resume(&self, claim: &ClaimedScan) -> Result<ScanCounts> {
         sql("DELETE FROM scan_problems WHERE scan_id = $1 AND NOT EXISTS (
                  SELECT 1 FROM repositories r
                  WHERE r.registry_id = $2 AND r.name = scan_problems.repository AND r.listed_by = $1)")
@@ -188,7 +188,7 @@ impl Store {
 
     /// Puts a scan that an error ended back into the queue; an error of the store does not count as an attempt. Does
     /// nothing if the scan is no longer this worker's.
-    pub async fn scan_give_back(&self, claim: &ClaimedScan, is_stores: bool) -> Result<()> {
+    pub async fn scan_requeue(&self, claim: &ClaimedScan, is_stores: bool) -> Result<()> {
         sql("UPDATE scans SET state = 'queued', lease_token = NULL, lease_until = NULL,
                  store_failures = store_failures + $1
              WHERE id = $2 AND state = 'running' AND lease_token = $3")
@@ -220,7 +220,7 @@ impl Store {
         Ok(ended == 1)
     }
 
-    pub async fn scan_get(&self, id: ScanId) -> Result<Option<Scan>> {
+    pub async fn scan_get(&self, id: ScanId) -> Result<Option<ScanRecord>> {
         sql(scan_select!("WHERE s.id = $1")).bind(id).optional(&self.db).await
     }
 
@@ -230,7 +230,7 @@ impl Store {
         registry: Option<RegistryId>,
         before: Option<ScanId>,
         limit: u32,
-    ) -> Result<Vec<Scan>> {
+    ) -> Result<Vec<ScanRecord>> {
         let before = before.unwrap_or(ScanId(i64::MAX));
         match registry {
             Some(registry) => sql(scan_select!("WHERE s.id < $1 AND s.registry_id = $2 ORDER BY s.id DESC LIMIT $3"))
@@ -245,7 +245,7 @@ impl Store {
 
     /// The newest scan of each registry, by registry. Without scans started by hooks, which do not cover the whole
     /// registry.
-    pub async fn scan_list_last(&self) -> Result<Vec<Scan>> {
+    pub async fn scan_list_last(&self) -> Result<Vec<ScanRecord>> {
         sql(scan_select!(
             "WHERE s.id IN (SELECT MAX(id) FROM scans WHERE cause <> 'hook' GROUP BY registry_id) ORDER BY s.registry_id"
         ))

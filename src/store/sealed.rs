@@ -1,6 +1,6 @@
 //! All texts sealed with the seal key, and the check values by which keys are recognized.
 
-use super::db::{On, Tx, sql};
+use super::db::{SqlTarget, WriteTransaction, sql};
 use super::{Error, Result, Store};
 
 /// The place of a sealed text.
@@ -74,14 +74,14 @@ pub const SEAL_KEY: &str = "seal";
 /// Name of the check value of the key that signs tokens.
 pub const TOKEN_KEY: &str = "token";
 
-async fn list(kind: SealedKind, on: impl Into<On<'_>>) -> Result<Vec<SealedText>> {
+async fn list(kind: SealedKind, on: impl Into<SqlTarget<'_>>) -> Result<Vec<SealedText>> {
     let (table, owner, text) = kind.place();
     let select = format!("SELECT {owner}, {text} FROM {table} WHERE {text} IS NOT NULL ORDER BY {owner}");
     let rows: Vec<(String, String)> = sql(select).all(on).await?;
     Ok(rows.into_iter().map(|(owner, text)| SealedText { kind, owner, text }).collect())
 }
 
-async fn set_check(key: &str, check: &str, on: impl Into<On<'_>>) -> Result<()> {
+async fn set_check(key: &str, check: &str, on: impl Into<SqlTarget<'_>>) -> Result<()> {
     sql("INSERT INTO key_checks (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
         .bind(key)
         .bind(check)
@@ -90,7 +90,7 @@ async fn set_check(key: &str, check: &str, on: impl Into<On<'_>>) -> Result<()> 
         .map(drop)
 }
 
-async fn replace(tx: &mut Tx, changes: &[(SealedText, Option<String>)], check: &str) -> Result<()> {
+async fn replace(tx: &mut WriteTransaction, changes: &[(SealedText, Option<String>)], check: &str) -> Result<()> {
     for (old, new) in changes {
         let (table, owner, text) = old.kind.place();
         let update = format!("UPDATE {table} SET {text} = $1 WHERE {owner} = $2 AND {text} = $3");

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Tx, sql};
-use super::value::row;
+use super::columns::row;
+use super::db::{WriteTransaction, sql};
 use super::{Result, Store};
-use crate::catalog::{User, UserId};
+use crate::catalog::{UserAccount, UserId};
 
 /// The most networks remembered of each user.
 const MOST_NETWORKS: i64 = 50;
@@ -13,7 +13,7 @@ const MOST_NETWORKS: i64 = 50;
 /// The account of a login attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginAccount {
-    pub user: User,
+    pub user: UserAccount,
     pub password_hash: String,
     /// Whether the user has logged in from this network before.
     pub network_is_known: bool,
@@ -56,7 +56,7 @@ impl Store {
     }
 
     /// The user of a session that has not expired; the role comes from the users table.
-    pub async fn session_user(&self, jti: &str, now: DateTime<Utc>) -> Result<Option<User>> {
+    pub async fn session_user(&self, jti: &str, now: DateTime<Utc>) -> Result<Option<UserAccount>> {
         sql("SELECT u.id, u.username, u.role, u.created_at FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.jti = $1 AND s.expires_at > $2")
         .bind(jti)
@@ -78,7 +78,7 @@ impl Store {
     }
 }
 
-async fn keep_network(tx: &mut Tx, user: UserId, network: &str, now: DateTime<Utc>) -> Result<()> {
+async fn keep_network(tx: &mut WriteTransaction, user: UserId, network: &str, now: DateTime<Utc>) -> Result<()> {
     sql("INSERT INTO login_networks (user_id, network, last_at) VALUES ($1, $2, $3)
          ON CONFLICT (user_id, network) DO UPDATE SET last_at = excluded.last_at")
     .bind(user)

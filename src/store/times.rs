@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Db, sql};
-use super::value::row;
+use super::columns::row;
+use super::db::{DatabaseHandle, sql};
 use super::{Result, Store};
 
 /// Times that reveal a wrong clock.
@@ -23,8 +23,8 @@ row!(StoredTimes { database_now, latest, scan_lease, run_lease });
 impl Store {
     pub(super) async fn stored_times(&self) -> Result<StoredTimes> {
         let now = match &self.db {
-            Db::Sqlite(..) => "CAST(NULL AS INTEGER)",
-            Db::Postgres(..) => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+            DatabaseHandle::Sqlite(..) => "CAST(NULL AS INTEGER)",
+            DatabaseHandle::Postgres(..) => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
         };
         sql(format!(
             "SELECT {now} AS database_now,

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::db::{Tx, bulk, sql};
-use super::value::{Value, row};
+use super::columns::{SqlValue, row};
+use super::db::{WriteTransaction, bulk, sql};
 use super::{Result, Store};
 use crate::catalog::RegistryId;
 
@@ -56,7 +56,11 @@ impl Store {
 }
 
 /// Keeps the ids of images. Call it before they are deleted.
-pub(super) async fn images_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn tombstone_images(
+    tx: &mut WriteTransaction,
+    ids: impl Iterator<Item = SqlValue<'_>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let at = now.timestamp_millis();
     bulk(&format!("{INSERT} SELECT {OF_IMAGES}, {at} {IMAGES} AND i.id IN ("), ids.map(|id| [id]), ")")
         .execute(tx)
@@ -65,7 +69,7 @@ pub(super) async fn images_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>,
 }
 
 /// Keeps the ids of all images of a registry. Call it before the registry is deleted.
-pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn registry_goes(tx: &mut WriteTransaction, registry: RegistryId, now: DateTime<Utc>) -> Result<()> {
     sql(format!("{INSERT} SELECT {OF_IMAGES}, $1 {IMAGES} AND i.registry_id = $2"))
         .bind(now)
         .bind(registry)
@@ -75,7 +79,11 @@ pub(super) async fn registry_goes(tx: &mut Tx, registry: RegistryId, now: DateTi
 }
 
 /// Keeps the ids of job versions. Call it before they are deleted.
-pub(super) async fn versions_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn tombstone_versions(
+    tx: &mut WriteTransaction,
+    ids: impl Iterator<Item = SqlValue<'_>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let at = now.timestamp_millis();
     let select = "SELECT 'job-version', v.id, CAST(v.job_id AS TEXT) || ':' || v.job_version, 0";
     bulk(&format!("{INSERT} {select}, {at}, {at} FROM job_versions v WHERE v.id IN ("), ids.map(|id| [id]), ")")
@@ -85,14 +93,22 @@ pub(super) async fn versions_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>
 }
 
 /// Keeps the ids of jobs. Call it before they are deleted.
-pub(super) async fn jobs_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn tombstone_jobs(
+    tx: &mut WriteTransaction,
+    ids: impl Iterator<Item = SqlValue<'_>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let at = now.timestamp_millis();
     let select = format!("{INSERT} SELECT 'job', j.id, j.name, 0, {at}, {at} FROM jobs j WHERE j.id IN (");
     bulk(&select, ids.map(|id| [id]), ")").execute(tx).await.map(drop)
 }
 
 /// Keeps the ids of jobs' origins. Call it before they or their registries are deleted.
-pub(super) async fn origins_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn tombstone_origins(
+    tx: &mut WriteTransaction,
+    ids: impl Iterator<Item = SqlValue<'_>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let at = now.timestamp_millis();
     let select = format!(
         "{INSERT} SELECT 'job-origin', o.id, CAST(o.job_id AS TEXT) || ':' || r.place || '/' || o.namespace,
@@ -104,8 +120,8 @@ pub(super) async fn origins_go(tx: &mut Tx, ids: impl Iterator<Item = Value<'_>>
 }
 
 /// Takes the former ids of images of a registry, by repository and tag. Each id is returned once.
-pub(super) async fn images_come<'a>(
-    tx: &mut Tx,
+pub(super) async fn revive_images<'a>(
+    tx: &mut WriteTransaction,
     registry: RegistryId,
     images: impl Iterator<Item = (&'a str, &'a str)>,
     now: DateTime<Utc>,
@@ -113,34 +129,34 @@ pub(super) async fn images_come<'a>(
     let Some(place) = places_of(tx, [registry]).await?.remove(&registry.0) else { return Ok(HashMap::new()) };
     let names: BTreeMap<String, (&str, &str)> =
         images.map(|(repository, tag)| (format!("{place}/{repository}:{tag}"), (repository, tag))).collect();
-    let revived = come(tx, "image", names.keys(), registry, now).await?;
+    let revived = revive_ids(tx, "image", names.keys(), registry, now).await?;
     Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
 }
 
 /// Takes the former ids of jobs, by name. Each id is returned once.
-pub(super) async fn jobs_come(
-    tx: &mut Tx,
+pub(super) async fn revive_jobs(
+    tx: &mut WriteTransaction,
     names: impl Iterator<Item = &String>,
     now: DateTime<Utc>,
 ) -> Result<HashMap<String, RevivedIds>> {
-    come(tx, "job", names, RegistryId(0), now).await
+    revive_ids(tx, "job", names, RegistryId(0), now).await
 }
 
 /// Takes the former ids of job versions, by the job's id and the version. Each id is returned once.
-pub(super) async fn versions_come<'a>(
-    tx: &mut Tx,
+pub(super) async fn revive_versions<'a>(
+    tx: &mut WriteTransaction,
     versions: impl Iterator<Item = (i64, &'a String)>,
     now: DateTime<Utc>,
 ) -> Result<HashMap<(i64, &'a String), RevivedIds>> {
     let names: BTreeMap<String, (i64, &String)> =
         versions.map(|(job, version)| (format!("{job}:{version}"), (job, version))).collect();
-    let revived = come(tx, "job-version", names.keys(), RegistryId(0), now).await?;
+    let revived = revive_ids(tx, "job-version", names.keys(), RegistryId(0), now).await?;
     Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
 }
 
 /// Takes the former ids of jobs' origins, by job, registry and namespace. Each id is returned once.
-pub(super) async fn origins_come<'a>(
-    tx: &mut Tx,
+pub(super) async fn revive_origins<'a>(
+    tx: &mut WriteTransaction,
     origins: &[(i64, RegistryId, &'a str)],
     now: DateTime<Utc>,
 ) -> Result<HashMap<(i64, RegistryId, &'a str), RevivedIds>> {
@@ -151,12 +167,15 @@ pub(super) async fn origins_come<'a>(
     // Two registries at one place have the same name; one of them gets the id.
     let names: BTreeMap<String, (i64, RegistryId, &str)> =
         origins.iter().filter_map(|origin| Some((name(origin)?, *origin))).collect();
-    let revived = come(tx, "job-origin", names.keys(), RegistryId(0), now).await?;
+    let revived = revive_ids(tx, "job-origin", names.keys(), RegistryId(0), now).await?;
     Ok(revived.into_iter().filter_map(|(name, revived)| Some((*names.get(&name)?, revived))).collect())
 }
 
 /// The places of registries, by id.
-async fn places_of(tx: &mut Tx, registries: impl IntoIterator<Item = RegistryId>) -> Result<HashMap<i64, String>> {
+async fn places_of(
+    tx: &mut WriteTransaction,
+    registries: impl IntoIterator<Item = RegistryId>,
+) -> Result<HashMap<i64, String>> {
     let ids: BTreeSet<RegistryId> = registries.into_iter().collect();
     let select = concat!("SELECT r.id, r.place FROM ", places!(), " r WHERE r.id IN (");
     let rows: Vec<(i64, String)> = bulk(select, ids.into_iter().map(|id| [id.into()]), ")").all(tx).await?;
@@ -164,8 +183,8 @@ async fn places_of(tx: &mut Tx, registries: impl IntoIterator<Item = RegistryId>
 }
 
 /// Takes the tombstones of these names, one for each: preferably one of the same registry, else the latest.
-async fn come(
-    tx: &mut Tx,
+async fn revive_ids(
+    tx: &mut WriteTransaction,
     kind: &str,
     names: impl Iterator<Item = &String>,
     registry: RegistryId,

@@ -4,13 +4,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Lock, Tx, sql};
+use super::columns::row;
+use super::db::{RowLock, WriteTransaction, sql};
 use super::scans::held;
-use super::value::row;
 use super::{ClaimedRun, Result, Store};
-use crate::catalog::{Upload, UserId};
+use crate::catalog::{UploadedFile, UserId};
 
-row!(Upload { sha256, owner_id, name, size, created_at, used_at });
+row!(UploadedFile { sha256, owner_id, name, size, created_at, used_at });
 
 /// A request to reserve space, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ impl Store {
                 .bind(lease_until)
                 .execute(&mut tx)
                 .await?;
-            let Some(bytes) = grant(&mut tx, self.db.lock(Lock::Wait), id, room).await? else { return Ok(None) };
+            let Some(bytes) = grant(&mut tx, self.db.lock(RowLock::Wait), id, room).await? else { return Ok(None) };
             sql("INSERT INTO upload_reservations (id, owner_id, host, bytes, lease_until) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes, lease_until = excluded.lease_until")
             .bind(id)
@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Stores an upload in place of its reservation; an upload of the same content replaces the name.
-    pub async fn upload_put(&self, upload: &Upload, reservation: &str) -> Result<()> {
+    pub async fn upload_put(&self, upload: &UploadedFile, reservation: &str) -> Result<()> {
         let mut tx = self.db.write().await?;
         let put = async {
             sql("DELETE FROM upload_reservations WHERE id = $1").bind(reservation).execute(&mut tx).await?;
@@ -98,7 +98,7 @@ impl Store {
     pub async fn run_reserve(&self, claim: &ClaimedRun, room: UploadRoom) -> Result<Option<u64>> {
         let mut tx = self.db.write().await?;
         let reserved = async {
-            let Some(bytes) = grant(&mut tx, self.db.lock(Lock::Wait), &claim.id, room).await? else {
+            let Some(bytes) = grant(&mut tx, self.db.lock(RowLock::Wait), &claim.id, room).await? else {
                 return Ok(None);
             };
             sql("UPDATE runs SET fetched_bytes = $1 WHERE id = $2 AND lease_token = $3")
@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// A user's uploaded file; marks it as used now.
-    pub async fn upload_use(&self, owner: UserId, sha256: &str, now: DateTime<Utc>) -> Result<Option<Upload>> {
+    pub async fn upload_use(&self, owner: UserId, sha256: &str, now: DateTime<Utc>) -> Result<Option<UploadedFile>> {
         sql("UPDATE uploads SET used_at = $1 WHERE sha256 = $2 AND owner_id = $3
              RETURNING sha256, owner_id, name, size, created_at, used_at")
         .bind(now)
@@ -176,7 +176,7 @@ impl Store {
     }
 
     /// A user's uploaded file.
-    pub async fn upload_get(&self, owner: UserId, sha256: &str) -> Result<Option<Upload>> {
+    pub async fn upload_get(&self, owner: UserId, sha256: &str) -> Result<Option<UploadedFile>> {
         sql("SELECT sha256, owner_id, name, size, created_at, used_at FROM uploads WHERE sha256 = $1 AND owner_id = $2")
             .bind(sha256)
             .bind(owner)
@@ -202,7 +202,7 @@ impl Store {
 
 /// The amount to reserve for an upload or a run, within what the owner's other files and reservations leave of the
 /// quota.
-async fn grant(tx: &mut Tx, lock: &'static str, id: &str, room: UploadRoom) -> Result<Option<u64>> {
+async fn grant(tx: &mut WriteTransaction, lock: &'static str, id: &str, room: UploadRoom) -> Result<Option<u64>> {
     // Serializes concurrent requests of one user.
     let owner = sql(format!("SELECT id FROM users WHERE id = $1 {lock}")).bind(room.owner);
     owner.optional::<(i64,)>(&mut *tx).await?;

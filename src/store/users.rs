@@ -2,19 +2,19 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Lock, Tx, sql};
-use super::value::row;
+use super::columns::row;
+use super::db::{RowLock, WriteTransaction, sql};
 use super::{Error, Result, Store};
-use crate::catalog::{Role, User, UserId};
+use crate::catalog::{UserAccount, UserId, UserRole};
 
-row!(User { id, username, role, created_at });
+row!(UserAccount { id, username, role, created_at });
 
 /// A user with the password hash.
-struct Account {
-    user: User,
+struct UserPasswordRow {
+    user: UserAccount,
     password_hash: String,
 }
-row!(Account { password_hash } + { user });
+row!(UserPasswordRow { password_hash } + { user });
 
 impl Store {
     /// Adds a user.
@@ -25,9 +25,9 @@ impl Store {
         &self,
         username: &str,
         password_hash: &str,
-        role: Role,
+        role: UserRole,
         now: DateTime<Utc>,
-    ) -> Result<User> {
+    ) -> Result<UserAccount> {
         sql("INSERT INTO users (username, password_hash, role, created_at) VALUES ($1, $2, $3, $4)
              RETURNING id, username, role, created_at")
         .bind(username)
@@ -40,17 +40,17 @@ impl Store {
     }
 
     /// All users, by id.
-    pub async fn user_list(&self) -> Result<Vec<User>> {
+    pub async fn user_list(&self) -> Result<Vec<UserAccount>> {
         sql("SELECT id, username, role, created_at FROM users ORDER BY id").all(&self.db).await
     }
 
-    pub async fn user_get(&self, id: UserId) -> Result<Option<User>> {
+    pub async fn user_get(&self, id: UserId) -> Result<Option<UserAccount>> {
         sql("SELECT id, username, role, created_at FROM users WHERE id = $1").bind(id).optional(&self.db).await
     }
 
     /// The user with this name, with the password hash.
-    pub async fn user_by_name(&self, username: &str) -> Result<Option<(User, String)>> {
-        let account: Option<Account> =
+    pub async fn user_by_name(&self, username: &str) -> Result<Option<(UserAccount, String)>> {
+        let account: Option<UserPasswordRow> =
             sql("SELECT id, username, role, created_at, password_hash FROM users WHERE username = $1")
                 .bind(username)
                 .optional(&self.db)
@@ -71,12 +71,17 @@ impl Store {
     /// [`Error::LastAdmin`], also if two admins are deleted at once.
     pub async fn user_delete(&self, id: UserId) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let outcome = delete(&mut tx, id, self.db.lock(Lock::Wait)).await;
+        let outcome = delete(&mut tx, id, self.db.lock(RowLock::Wait)).await;
         tx.end(outcome).await
     }
 }
 
-async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str, spared: Option<&str>) -> Result<bool> {
+async fn set_password(
+    tx: &mut WriteTransaction,
+    id: UserId,
+    password_hash: &str,
+    spared: Option<&str>,
+) -> Result<bool> {
     let found =
         sql("UPDATE users SET password_hash = $1 WHERE id = $2").bind(password_hash).bind(id).execute(&mut *tx).await?;
     // No session has an empty id.
@@ -86,7 +91,7 @@ async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str, spared: Opti
 }
 
 /// Locks all admins, in a fixed order, so that the second of two deletions sees the result of the first.
-async fn delete(tx: &mut Tx, id: UserId, lock: &str) -> Result<bool> {
+async fn delete(tx: &mut WriteTransaction, id: UserId, lock: &str) -> Result<bool> {
     let admins: Vec<(i64,)> =
         sql(format!("SELECT id FROM users WHERE role = 'admin' ORDER BY id {lock}")).all(&mut *tx).await?;
     if admins == [(id.0,)] {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
-pub(super) struct Cleanup;
+pub(super) struct StoreCleanup;
 
-impl Reconcile for Cleanup {
+impl BackgroundTask for StoreCleanup {
     const NAME: &'static str = "cleanup";
     const PERIOD: Duration = Duration::from_secs(3600);
 

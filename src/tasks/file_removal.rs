@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
 pub(super) struct FileRemoval;
 
-impl Reconcile for FileRemoval {
+impl BackgroundTask for FileRemoval {
     const NAME: &'static str = "file_removal";
     /// Retries removals that failed.
     const PERIOD: Duration = Duration::from_secs(600);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
 pub(super) struct IndexRenew;
 
-impl Reconcile for IndexRenew {
+impl BackgroundTask for IndexRenew {
     const NAME: &'static str = "index_renew";
     /// Detects that the folder was deleted; costs one file lookup.
     const PERIOD: Duration = Duration::from_secs(2);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
 pub(super) struct IndexSync;
 
-impl Reconcile for IndexSync {
+impl BackgroundTask for IndexSync {
     const NAME: &'static str = "index_sync";
     /// Detects changes by other processes; costs one row.
     const PERIOD: Duration = Duration::from_millis(500);

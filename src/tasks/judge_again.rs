@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
-pub(super) struct JudgeAgain;
+pub(super) struct ManifestRevalidation;
 
-impl Reconcile for JudgeAgain {
+impl BackgroundTask for ManifestRevalidation {
     const NAME: &'static str = "judge_again";
     /// Detects what an older process on the same database stores; costs one index lookup.
     const PERIOD: Duration = Duration::from_secs(3600);

@@ -23,7 +23,7 @@ use crate::app::{self, App};
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// A background reconciler.
-pub trait Reconcile: Send + Sync + 'static {
+pub trait BackgroundTask: Send + Sync + 'static {
     /// Its name in logs and metrics.
     const NAME: &'static str;
     /// The longest time between two runs, so that a lost wake-up only costs time.
@@ -42,23 +42,23 @@ pub trait Reconcile: Send + Sync + 'static {
 /// The cron scheduler cannot be started.
 pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(drive::<scan_due::ScanDue>(app.clone(), stop.clone()));
+    tasks.spawn(run_reconciler::<scan_due::ScanDue>(app.clone(), stop.clone()));
     for _ in 0..app.settings().scan.workers {
-        tasks.spawn(drive::<scan_worker::ScanWorker>(app.clone(), stop.clone()));
+        tasks.spawn(run_reconciler::<scan_worker::ScanWorker>(app.clone(), stop.clone()));
     }
     for _ in 0..app.settings().runs.workers {
-        tasks.spawn(drive::<run_worker::RunWorker>(app.clone(), stop.clone()));
+        tasks.spawn(run_reconciler::<run_worker::RunWorker>(app.clone(), stop.clone()));
     }
     if app.settings().runs.workers > 0 {
-        tasks.spawn(drive::<run_sweep::RunSweep>(app.clone(), stop.clone()));
+        tasks.spawn(run_reconciler::<run_sweep::RunSweep>(app.clone(), stop.clone()));
     }
-    tasks.spawn(drive::<index_sync::IndexSync>(app.clone(), stop.clone()));
-    tasks.spawn(drive::<index_renew::IndexRenew>(app.clone(), stop.clone()));
-    tasks.spawn(drive::<judge_again::JudgeAgain>(app.clone(), stop.clone()));
-    tasks.spawn(drive::<cleanup::Cleanup>(app.clone(), stop.clone()));
-    tasks.spawn(drive::<file_removal::FileRemoval>(app.clone(), stop.clone()));
-    tasks.spawn(strike_minutes(app.clone(), stop.clone()));
-    let clock = cron_clock(app).await?;
+    tasks.spawn(run_reconciler::<index_sync::IndexSync>(app.clone(), stop.clone()));
+    tasks.spawn(run_reconciler::<index_renew::IndexRenew>(app.clone(), stop.clone()));
+    tasks.spawn(run_reconciler::<judge_again::ManifestRevalidation>(app.clone(), stop.clone()));
+    tasks.spawn(run_reconciler::<cleanup::StoreCleanup>(app.clone(), stop.clone()));
+    tasks.spawn(run_reconciler::<file_removal::FileRemoval>(app.clone(), stop.clone()));
+    tasks.spawn(notify_every_minute(app.clone(), stop.clone()));
+    let clock = start_minute_cron(app).await?;
     let stopped = stop.clone();
     tasks.spawn(async move {
         stopped.cancelled().await;
@@ -69,7 +69,7 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
 }
 
 /// Notifies every minute. Only a wake-up: the store knows which scans are due.
-async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
+async fn start_minute_cron(app: &App) -> anyhow::Result<JobScheduler> {
     let clock = JobScheduler::new().await?;
     let app = app.clone();
     let strike = Job::new_async("0 * * * * *", move |_, _| {
@@ -83,7 +83,7 @@ async fn cron_clock(app: &App) -> anyhow::Result<JobScheduler> {
 
 /// Notifies every 60 seconds as well: the cron scheduler follows the system clock, so it stops for as long as that was
 /// set back.
-async fn strike_minutes(app: App, stop: CancellationToken) {
+async fn notify_every_minute(app: App, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(60)) => app.signals().minute.notify_one(),
@@ -92,7 +92,7 @@ async fn strike_minutes(app: App, stop: CancellationToken) {
     }
 }
 
-async fn drive<T: Reconcile>(app: App, stop: CancellationToken) {
+async fn run_reconciler<T: BackgroundTask>(app: App, stop: CancellationToken) {
     // Registered at the start, so that the first failure shows as an increase.
     metrics::counter!("silo_task_failures_total", "task" => T::NAME).increment(0);
     while !stop.is_cancelled() {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
 pub(super) struct RunSweep;
 
-impl Reconcile for RunSweep {
+impl BackgroundTask for RunSweep {
     const NAME: &'static str = "run_sweep";
     const PERIOD: Duration = Duration::from_secs(60);
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
 pub(super) struct RunWorker;
 
-impl Reconcile for RunWorker {
+impl BackgroundTask for RunWorker {
     const NAME: &'static str = "run_worker";
     /// Detects runs queued by other processes, runs that have become due, and runs whose process died.
     const PERIOD: Duration = Duration::from_secs(5);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
 pub(super) struct ScanDue;
 
-impl Reconcile for ScanDue {
+impl BackgroundTask for ScanDue {
     const NAME: &'static str = "scan_due";
     const PERIOD: Duration = Duration::from_secs(300);
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Reconcile;
+use super::BackgroundTask;
 use crate::app::{App, Result};
 
 pub(super) struct ScanWorker;
 
-impl Reconcile for ScanWorker {
+impl BackgroundTask for ScanWorker {
     const NAME: &'static str = "scan_worker";
     /// Detects scans queued by other processes, and those whose worker died.
     const PERIOD: Duration = Duration::from_secs(5);

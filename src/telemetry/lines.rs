@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 /// Writes each event, which arrives as one buffer, as one line: control characters become `\u{…}`, except colour
 /// sequences if `coloured`.
-pub(super) struct OneLine<W> {
+pub(super) struct SingleLineWriter<W> {
     pub(super) to: W,
     pub(super) coloured: bool,
 }
 
-impl<W: Write> Write for OneLine<W> {
+impl<W: Write> Write for SingleLineWriter<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         self.to.write_all(one_line(&String::from_utf8_lossy(event), self.coloured).as_bytes())?;
         Ok(event.len())
@@ -77,7 +77,7 @@ mod tests {
             let to = kept.clone();
             let subscriber = tracing_subscriber::fmt()
                 .with_ansi(false)
-                .with_writer(BoxMakeWriter::new(move || OneLine { to: to.clone(), coloured: false }))
+                .with_writer(BoxMakeWriter::new(move || SingleLineWriter { to: to.clone(), coloured: false }))
                 .finish();
             tracing::subscriber::with_default(subscriber, || {
                 let span = tracing::error_span!("request", path = text.as_str(), shown = %text);

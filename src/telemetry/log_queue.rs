@@ -16,16 +16,16 @@ const MAX_WAITING: usize = 1 << 20;
 
 /// The queue. Clones share it.
 #[derive(Clone, Default)]
-pub struct LogQueue(Arc<Shared>);
+pub struct LogQueue(Arc<SharedLogQueue>);
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedLogQueue {
+    state: Mutex<LogQueueState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct LogQueueState {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     /// The thread has taken lines that it has not written yet.
@@ -46,7 +46,7 @@ impl LogQueue {
 
     /// Waits until all lines are written, at most `patience`.
     pub fn flush(&self, patience: Duration) {
-        let is_busy = |state: &mut State| state.is_writing || !state.lines.is_empty();
+        let is_busy = |state: &mut LogQueueState| state.is_writing || !state.lines.is_empty();
         drop(self.0.changed.wait_timeout_while(self.state(), patience, is_busy));
     }
 
@@ -63,7 +63,7 @@ impl LogQueue {
 
     fn write_all_to(&self, mut to: impl Write) {
         loop {
-            let idle = |state: &mut State| state.lines.is_empty();
+            let idle = |state: &mut LogQueueState| state.lines.is_empty();
             let mut state =
                 self.0.changed.wait_while(self.state(), idle).unwrap_or_else(|poisoned| poisoned.into_inner());
             let lines = mem::take(&mut state.lines);
@@ -80,7 +80,7 @@ impl LogQueue {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LogQueueState> {
         self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -5,14 +5,14 @@ use tokio::task::spawn_blocking;
 use super::super::engine::engine_choice;
 use super::{Finding, good, notice};
 use crate::auth::random_id;
-use crate::config::{RunNetwork, Settings};
+use crate::config::{RunNetwork, ServiceSettings};
 use crate::engine::docker::{Docker, EngineChoice};
 use crate::engine::hold::may_mount;
 use crate::engine::runtime::Runtime as _;
 
 /// Checks the engine at an address, else the configured one, else one at the usual sockets; and whether it sees mounts
 /// that SILO makes.
-pub(super) async fn engine(settings: &Settings, at: Option<String>) -> Vec<Finding> {
+pub(super) async fn engine(settings: &ServiceSettings, at: Option<String>) -> Vec<Finding> {
     const ABOUT: &str = "container engine";
     let configured = engine_choice(settings);
     let docker = EngineChoice { address: at.or(configured.address), ..configured }.open().await;
@@ -33,7 +33,7 @@ pub(super) async fn engine(settings: &Settings, at: Option<String>) -> Vec<Findi
     findings
 }
 
-async fn mounts(settings: &Settings, docker: Option<Docker>) -> Finding {
+async fn mounts(settings: &ServiceSettings, docker: Option<Docker>) -> Finding {
     const ABOUT: &str = "mounts";
     const ADVICE: &str = "only folders that runs.mount_roots names can be mounted, and inputs of runs.input_roots are copied; for \
         more, let SILO be root on the engine's machine, outside of containers";
@@ -53,7 +53,7 @@ async fn mounts(settings: &Settings, docker: Option<Docker>) -> Finding {
     }
 }
 
-pub(super) fn network(settings: &Settings) -> Finding {
+pub(super) fn network(settings: &ServiceSettings) -> Finding {
     const ABOUT: &str = "network of runs";
     let runs = &settings.runs;
     match runs.network {

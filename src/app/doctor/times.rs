@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Finding, bad, good, notice};
 use crate::app::runs::RUN_LEASE;
-use crate::config::Settings;
+use crate::config::ServiceSettings;
 use crate::store::StoredTimes;
 
 /// Difference that clocks synchronised by a time server may have.
@@ -31,7 +31,7 @@ pub(super) fn clock(times: &StoredTimes, now: DateTime<Utc>) -> Finding {
     }
 }
 
-pub(super) fn leases(settings: &Settings, times: &StoredTimes, now: DateTime<Utc>) -> Finding {
+pub(super) fn leases(settings: &ServiceSettings, times: &StoredTimes, now: DateTime<Utc>) -> Finding {
     const ABOUT: &str = "leases";
     let longest = [
         ("a scan", times.scan_lease, TimeDelta::seconds(i64::from(settings.scan.lease_seconds))),

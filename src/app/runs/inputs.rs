@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::{App, Result};
 use super::fetched::FetchedInputs;
 use super::{SpecFile, may_see};
-use crate::catalog::{RunStatus, User};
+use crate::catalog::{RunStatus, UserAccount};
 use crate::engine::hold::HostPath;
 use crate::engine::inputs::{Facts, GivenInput, Product, Workspace, survey};
 use crate::engine::outputs::{LeftFile, Outputs};
@@ -85,7 +85,7 @@ impl App {
     /// The files that a user names. Without `fetched`, files that must be fetched are not, and count as empty.
     pub(super) async fn run_files(
         &self,
-        user: &User,
+        user: &UserAccount,
         files: &[SpecFile],
         fetched: Option<&FetchedInputs<'_>>,
     ) -> Result<std::result::Result<Vec<Resolved>, Vec<Trouble>>> {
@@ -101,7 +101,7 @@ impl App {
 
     async fn run_file(
         &self,
-        user: &User,
+        user: &UserAccount,
         (number, file): (usize, &SpecFile),
         fetched: Option<&FetchedInputs<'_>>,
     ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
@@ -152,7 +152,7 @@ impl App {
 
     async fn run_file_of_run(
         &self,
-        user: &User,
+        user: &UserAccount,
         file: &SpecFile,
         run: &str,
     ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{App, Error, Result, Session};
-use crate::catalog::{ImageId, Role, RunCounts, RunFilter, RunSummary};
+use crate::catalog::{ImageId, RunCounts, RunFilter, RunSummary, UserRole};
 use crate::engine::record::Record;
 use crate::engine::request::Layout;
 use crate::store::StoredRun;
@@ -199,12 +199,12 @@ impl App {
 }
 
 fn may_see(session: &Session, run: &RunSummary) -> bool {
-    session.user.role == Role::Admin || session.user.id == run.owner_id
+    session.user.role == UserRole::Admin || session.user.id == run.owner_id
 }
 
 /// Restricts the filter to the user's own runs, unless the user is an admin.
 fn own(session: &Session, mut filter: RunFilter) -> RunFilter {
-    if session.user.role != Role::Admin {
+    if session.user.role != UserRole::Admin {
         filter.owner = Some(session.user.id);
     }
     filter

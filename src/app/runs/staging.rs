@@ -12,7 +12,7 @@ use super::fetched::{FetchedInputs, fetched_in};
 use super::inputs::{Resolved, Trouble, with_facts};
 use super::secrets::{Secrets, with_queries};
 use super::work::Task;
-use crate::catalog::User;
+use crate::catalog::UserAccount;
 use crate::engine::halt::Halt;
 use crate::engine::hold::HeldPaths;
 use crate::engine::inputs::{GivenInput, InputError, read};
@@ -129,7 +129,7 @@ impl App {
         &self,
         claim: &ClaimedRun,
         task: &Task,
-        owner: &User,
+        owner: &UserAccount,
         secrets: &Secrets,
     ) -> Result<std::result::Result<Vec<Resolved>, RunError>> {
         let most = self.settings().runs.fetch_seconds;

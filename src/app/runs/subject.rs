@@ -3,7 +3,7 @@
 use super::super::engine::Machine;
 use super::super::{App, Error, Result};
 use super::ImageAsked;
-use crate::catalog::Image;
+use crate::catalog::CatalogueImage;
 use crate::engine::runtime::{self, Credentials, Runtime as _};
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::Manifest;
@@ -71,7 +71,7 @@ impl App {
     }
 }
 
-fn of_catalogue(image: &Image) -> Result<Subject> {
+fn of_catalogue(image: &CatalogueImage) -> Result<Subject> {
     let name = image.pull_reference();
     if !image.facts.valid {
         return Err(invalid(&name));

@@ -15,7 +15,7 @@ use super::secrets::{Secrets, hide_queries, split};
 use super::subject::{Subject, reference};
 use super::{RunForm, RunSpec, SpecFile};
 use crate::auth::time_ordered_id;
-use crate::catalog::{RegistryId, RunSummary, User};
+use crate::catalog::{RegistryId, RunSummary, UserAccount};
 use crate::config::RunNetwork;
 use crate::engine::container::Network;
 use crate::engine::disk;
@@ -96,7 +96,7 @@ impl App {
         let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
         if form.dedup
             && let Some(key) = &prepared.dedup_key
-            && let Some(alike) = self.0.store.run_alike(session.user.id, key).await?
+            && let Some(alike) = self.0.store.run_find_duplicate(session.user.id, key).await?
         {
             return Ok(Submitted::Alike(Box::new(alike)));
         }
@@ -127,7 +127,7 @@ impl App {
 
     pub(super) async fn prepared(
         &self,
-        user: &User,
+        user: &UserAccount,
         form: &RunForm,
         subject: Option<Subject>,
         machine: Option<&Machine>,
@@ -271,7 +271,7 @@ impl App {
 
     pub(super) fn ticket(
         &self,
-        user: &User,
+        user: &UserAccount,
         form: &RunForm,
         batch: Option<String>,
         rerun_of: Option<String>,
@@ -288,7 +288,7 @@ impl App {
 
     pub(super) fn new_run(
         &self,
-        user: User,
+        user: UserAccount,
         form: &RunForm,
         prepared: Prepared,
         ticket: Ticket,

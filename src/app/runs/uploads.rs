@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::super::accounts::Session;
 use super::super::{App, Error, Result};
 use crate::auth::random_id;
-use crate::catalog::{Upload, UserId};
+use crate::catalog::{UploadedFile, UserId};
 use crate::store::UploadRoom;
 
 /// How long a sender may be silent.
@@ -42,7 +42,7 @@ impl App {
         name: &str,
         length: Option<u64>,
         body: impl Stream<Item = std::result::Result<Bytes, E>>,
-    ) -> Result<Upload> {
+    ) -> Result<UploadedFile> {
         check_name(name)?;
         let folder = self.uploads_folder();
         fs::create_dir_all(&folder).await.map_err(|why| unwritable(&folder, &why))?;
@@ -52,7 +52,7 @@ impl App {
         let now = self.0.clock.now();
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let owner_id = session.user.id;
-        let upload = Upload { sha256, owner_id, name: name.to_owned(), size, created_at: now, used_at: now };
+        let upload = UploadedFile { sha256, owner_id, name: name.to_owned(), size, created_at: now, used_at: now };
         // Excludes the removal of the same content because it was unused.
         let _held = self.0.uploads.lock().await;
         let path = self.upload_path(&upload.sha256);
@@ -139,7 +139,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is none.
-    pub async fn upload_file(&self, session: &Session, sha256: &str) -> Result<(Upload, PathBuf)> {
+    pub async fn upload_file(&self, session: &Session, sha256: &str) -> Result<(UploadedFile, PathBuf)> {
         let none = || Error::NotFound(format!("There is no upload {sha256} of yours"));
         let upload = self.0.store.upload_get(session.user.id, sha256).await?.ok_or_else(none)?;
         let path = self.upload_path(&upload.sha256);

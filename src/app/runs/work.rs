@@ -17,7 +17,7 @@ use super::staging::Staged;
 use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
-use crate::catalog::{LONGEST_RETRY_WAIT, Role};
+use crate::catalog::{LONGEST_RETRY_WAIT, UserRole};
 use crate::engine::attempt::Event;
 use crate::engine::away::ENGINE_AWAY;
 use crate::engine::disk::space;
@@ -267,7 +267,7 @@ impl App {
     async fn may_run(&self, task: &Task) -> store::Result<bool> {
         let summary = &task.stored.summary;
         let owner = self.0.store.user_get(summary.owner_id).await?;
-        let may = owner.is_some_and(|owner| owner.role != Role::User);
+        let may = owner.is_some_and(|owner| owner.role != UserRole::User);
         if !may {
             tracing::info!(
                 run = summary.id,
@@ -366,7 +366,7 @@ impl App {
                 tracing::warn!(run = record.id, %why, "the record could not be written beside the outputs");
             }
         }
-        let settled = self.0.store.run_settle(claim, &state_of(&record, due)).await;
+        let settled = self.0.store.run_finish_attempt(claim, &state_of(&record, due)).await;
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         settled?;
         // A failure to store metadata of files must not affect the run.

@@ -1,11 +1,11 @@
 //! The walk over a registry: its repositories, their tags, the tags' digests and the digests' contents. Findings are
 //! stored in steps while the walk continues.
 //!
-//! Requests run as tasks, a bounded number at a time; all state changes in one place, [`Walk::take`]. Tags are read
+//! Requests run as tasks, a bounded number at a time; all state changes in one place, [`RegistryWalk::take`]. Tags are read
 //! before further repositories are listed, so that a walk that is stopped has finished the repositories it began.
 
 mod plan;
-mod take;
+mod results;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::read::{Reader, Seen, Trouble};
-use super::{Input, problem};
+use super::tag_reader::{TagReadError, TagReader, TagReading};
+use super::{ScanInput, problem};
 use crate::catalog::{
-    ContentProblem, ContentSummary, FoundTag, HintId, ImageId, RepositoryState, ScanTrigger, Standing, StoredTag,
+    ContentProblem, ContentSummary, ContentTrust, FoundTag, HintId, ImageId, RepositoryState, ScanTrigger, StoredTag,
     TagCounts, diff,
 };
 use crate::registry::{Error, ListedTag, SourceListing};
 use crate::store::{self, ScanStep};
-use take::Unseen;
+use results::UnreadTag;
 
 /// The first step is stored after this time, or after `Input::step` if that is shorter.
 const FIRST_STEP: Duration = Duration::from_millis(500);
@@ -33,32 +33,32 @@ const MOST_WAITING: usize = 2000;
 const TASKS_PER_REQUEST: usize = 2;
 
 /// Why a walk has no result.
-pub(super) enum Stop {
+pub(super) enum ScanAbort {
     Registry(Error),
     Store(store::Error),
 }
 
-impl From<store::Error> for Stop {
+impl From<store::Error> for ScanAbort {
     fn from(why: store::Error) -> Self {
-        Stop::Store(why)
+        ScanAbort::Store(why)
     }
 }
 
-/// A walk in progress. Keeps its state if the future of [`Walk::run`] is dropped.
-pub(super) struct Walk<'a> {
-    input: &'a Input<'a>,
-    reader: Reader,
-    tasks: JoinSet<Event>,
+/// A walk in progress. Keeps its state if the future of [`RegistryWalk::run`] is dropped.
+pub(super) struct RegistryWalk<'a> {
+    input: &'a ScanInput<'a>,
+    reader: TagReader,
+    tasks: JoinSet<WalkEvent>,
     /// Repositories to list, and tags to read.
     listings: VecDeque<String>,
-    reads: VecDeque<ToRead>,
+    reads: VecDeque<PendingRead>,
     /// Repositories with tags that are not read yet.
-    open: HashMap<Arc<str>, Open>,
+    open: HashMap<Arc<str>, OpenRepository>,
     /// State of the repositories after earlier scans, and the stored problems by repository and tag.
     states: HashMap<String, RepositoryState>,
     stored_problems: HashMap<String, HashMap<String, Vec<ContentProblem>>>,
     /// Digests that this walk found, with the state of their content.
-    digests: HashMap<String, Digest>,
+    digests: HashMap<String, DigestState>,
     /// Hints that wait for their repository, by repository; and the ids of all hints seen.
     hints: HashMap<String, Vec<HintId>>,
     hints_seen: HashSet<HintId>,
@@ -104,7 +104,7 @@ impl FailuresInARow {
 }
 
 /// The result of a walk.
-pub(super) struct Walked {
+pub(super) struct WalkResult {
     pub step: ScanStep,
     pub incomplete: Option<String>,
     pub wanted: HashSet<String>,
@@ -114,27 +114,27 @@ pub(super) struct Walked {
 }
 
 /// The result of a task.
-enum Event {
-    Listed(String, Result<Listed, Trouble>),
-    Read { repository: Arc<str>, tag: String, stored: Option<StoredTag>, seen: Result<Seen, Trouble> },
+enum WalkEvent {
+    Listed(String, Result<RepositoryListing, TagReadError>),
+    Read { repository: Arc<str>, tag: String, stored: Option<StoredTag>, seen: Result<TagReading, TagReadError> },
 }
 
-struct Listed {
+struct RepositoryListing {
     listing: SourceListing<ListedTag>,
     stored: Vec<StoredTag>,
     /// What the store knows of the listing's digests that differ from the stored ones.
-    standings: HashMap<String, Standing>,
+    standings: HashMap<String, ContentTrust>,
 }
 
-struct ToRead {
+struct PendingRead {
     repository: Arc<str>,
     tag: ListedTag,
     stored: Option<StoredTag>,
-    standing: Option<Standing>,
+    standing: Option<ContentTrust>,
 }
 
 /// A repository in progress.
-struct Open {
+struct OpenRepository {
     /// Its items (the listing, then tags) that are not finished.
     left: usize,
     state: RepositoryState,
@@ -147,18 +147,18 @@ struct Open {
 }
 
 /// State of a digest that is new to the registry.
-enum Digest {
+enum DigestState {
     /// Tags that wait for its content.
     Awaited(Vec<(Arc<str>, String, Option<StoredTag>)>),
     Known(ContentSummary),
-    Unread(Unseen),
+    Unread(UnreadTag),
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(input: &'a Input<'a>) -> Self {
+impl<'a> RegistryWalk<'a> {
+    pub(super) fn new(input: &'a ScanInput<'a>) -> Self {
         Self {
             input,
-            reader: Reader::new(input.source.clone(), input.store.clone(), input.registry.id),
+            reader: TagReader::new(input.source.clone(), input.store.clone(), input.registry.id),
             tasks: JoinSet::new(),
             listings: VecDeque::new(),
             reads: VecDeque::new(),
@@ -188,7 +188,7 @@ impl<'a> Walk<'a> {
 
     /// Runs the walk. Only a failed listing of repositories, wrong credentials or an error of the store abort it; other
     /// errors are recorded.
-    pub(super) async fn run(&mut self) -> Result<(), Stop> {
+    pub(super) async fn run(&mut self) -> Result<(), ScanAbort> {
         self.remember().await?;
         if self.input.scan.trigger != ScanTrigger::Hook {
             self.list_repositories().await?;
@@ -237,7 +237,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns what is left to store, and the result of the walk.
-    pub(super) async fn end(mut self) -> store::Result<Walked> {
+    pub(super) async fn end(mut self) -> store::Result<WalkResult> {
         self.tasks.abort_all();
         self.finish_commit().await?;
         if let (count @ 1.., why) = &self.unpulled {
@@ -253,23 +253,23 @@ impl<'a> Walk<'a> {
         }
         let step = self.next();
         let known = self.states.into_keys().collect();
-        Ok(Walked { step, incomplete: self.incomplete, wanted: self.wanted, missing: self.missing, known })
+        Ok(WalkResult { step, incomplete: self.incomplete, wanted: self.wanted, missing: self.missing, known })
     }
 
     fn start_tasks(&mut self) {
         while self.tasks.len() < self.input.concurrency * TASKS_PER_REQUEST {
             let reader = self.reader.clone();
-            if let Some(ToRead { repository, tag, stored, standing }) = self.reads.pop_front() {
+            if let Some(PendingRead { repository, tag, stored, standing }) = self.reads.pop_front() {
                 self.tasks.spawn(async move {
                     let name = tag.name.clone();
                     let seen = reader.read(&repository, tag, stored.as_ref(), standing).await;
-                    Event::Read { repository, tag: name, stored, seen }
+                    WalkEvent::Read { repository, tag: name, stored, seen }
                 });
             } else if let Some(repository) = self.listings.pop_front() {
                 self.begin(&repository);
                 self.tasks.spawn(async move {
                     let listed = list(&reader, &repository).await;
-                    Event::Listed(repository, listed)
+                    WalkEvent::Listed(repository, listed)
                 });
             } else {
                 return;
@@ -299,7 +299,7 @@ impl<'a> Walk<'a> {
         };
         self.begun.insert(repository.to_owned());
         let hints = self.hints.remove(repository).unwrap_or_default();
-        self.open.insert(repository.into(), Open { left: 1, state, is_listed: false, failure: None, hints });
+        self.open.insert(repository.into(), OpenRepository { left: 1, state, is_listed: false, failure: None, hints });
     }
 
     fn has_news(&self) -> bool {
@@ -362,12 +362,12 @@ async fn wait(committing: &mut Option<BoxFuture<'_, store::Result<()>>>) -> stor
     }
 }
 
-async fn list(reader: &Reader, repository: &str) -> Result<Listed, Trouble> {
+async fn list(reader: &TagReader, repository: &str) -> Result<RepositoryListing, TagReadError> {
     let listing = reader.source.tags(repository).await?;
     let stored = reader.store.image_tags_of(reader.registry, repository).await?;
     let known: HashSet<&str> = stored.iter().map(|row| row.digest.as_str()).collect();
     let digests = listing.items.iter().filter_map(|tag| tag.digest.as_deref());
     let new: HashSet<String> = digests.filter(|digest| !known.contains(digest)).map(str::to_owned).collect();
-    let standings = reader.store.content_standing(reader.registry, &new).await?;
-    Ok(Listed { listing, stored, standings })
+    let standings = reader.store.content_trust(reader.registry, &new).await?;
+    Ok(RepositoryListing { listing, stored, standings })
 }

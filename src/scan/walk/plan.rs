@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Stop, Walk};
+use super::{RegistryWalk, ScanAbort};
 use crate::catalog::{RepositoryState, ScanTrigger, TagOutcome};
 use crate::registry::{LeftOut, SourceListing, printable};
 use crate::scan::problem;
@@ -14,7 +14,7 @@ const SETTLED_SECONDS: i64 = 60;
 /// Invalid names reported individually, at most.
 const MOST_LEFT_OUT: usize = 100;
 
-impl Walk<'_> {
+impl RegistryWalk<'_> {
     /// Loads the state that earlier scans left; repositories finished by an earlier attempt of this scan are not
     /// repeated.
     pub(super) async fn remember(&mut self) -> store::Result<()> {
@@ -32,10 +32,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    pub(super) async fn list_repositories(&mut self) -> Result<(), Stop> {
+    pub(super) async fn list_repositories(&mut self) -> Result<(), ScanAbort> {
         let named = &self.input.registry.repositories;
         let listing = match named.is_empty() {
-            true => self.input.source.repositories().await.map_err(Stop::Registry)?,
+            true => self.input.source.repositories().await.map_err(ScanAbort::Registry)?,
             false => SourceListing { items: named.clone(), truncated: None, left_out: Vec::new() },
         };
         if let Some(why) = listing.truncated {
@@ -124,7 +124,7 @@ impl Walk<'_> {
         });
         self.tallies.insert(repository.to_owned(), outcomes);
         for stored in self.input.store.image_tags_of(self.input.registry.id, repository).await? {
-            self.tell_problems(repository, &stored.tag, stored.outcome, &stored.job_name, None);
+            self.report_problems(repository, &stored.tag, stored.outcome, &stored.job_name, None);
         }
         Ok(())
     }

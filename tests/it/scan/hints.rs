@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use silo::catalog::{RegistryId, Scan, ScanState, ScanTrigger};
+use silo::catalog::{RegistryId, ScanRecord, ScanState, ScanTrigger};
 use silo::store::Store;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ async fn work(house: &House) {
     while house.app.scan_work(&CancellationToken::new()).await.unwrap() {}
 }
 
-async fn last(house: &House) -> Scan {
+async fn last(house: &House) -> ScanRecord {
     house.app.scan_list(None, None, 1).await.unwrap().remove(0)
 }
 

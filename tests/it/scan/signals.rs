@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use silo::catalog::{RegistryId, RegistryKind, Scan, ScanTrigger};
+use silo::catalog::{RegistryId, RegistryKind, ScanRecord, ScanTrigger};
 use tokio_util::sync::CancellationToken;
 
 use super::seed;
@@ -16,7 +16,7 @@ use crate::tasks::House;
 
 const REPOSITORIES: [&str; 2] = ["geo/a-seed", "geo/b-seed"];
 
-async fn scan(house: &House, id: RegistryId, trigger: ScanTrigger) -> Scan {
+async fn scan(house: &House, id: RegistryId, trigger: ScanTrigger) -> ScanRecord {
     house.clock.advance(TimeDelta::hours(1));
     let scan = house.app.scan_request(id, trigger).await.unwrap();
     assert!(house.app.scan_work(&CancellationToken::new()).await.unwrap());

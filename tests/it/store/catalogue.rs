@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use silo::catalog::{
-    Changes, Content, ContentProblem, Image, ImageFilter, ImageId, ImageOrder, Job, JobFilter, JobId, JobSummary,
-    JobVersionId, Judgement, ListPage, ListPosition, NameOrder, Outcome, RegistryId, ScanState, SortKey, Standing,
-    StoredTag, TagOutcome,
+    CatalogueImage, CatalogueJob, ContentOutcome, ContentProblem, ContentTrust, DigestContent, ImageFilter, ImageId,
+    ImageOrder, JobFilter, JobId, JobSummary, JobVersionId, ListPage, ListPosition, NameOrder, RegistryId,
+    RevalidatedContent, ScanState, SortKey, StoredTag, TagChanges, TagOutcome,
 };
 use silo::seed::{Problem, Severity};
 use silo::store::{Error, Store};
@@ -13,24 +13,24 @@ use silo::store::{Error, Store};
 use super::both;
 use super::fixture::{at, claim, content, facts, registry, result, scan, seed, statement};
 
-async fn job(store: &Store, name: &str) -> Job {
+async fn job(store: &Store, name: &str) -> CatalogueJob {
     store.job_list().await.unwrap().into_iter().find(|job| job.name == name).expect("the job is there")
 }
 
 /// Which of these digests need no request to a registry.
 async fn known(store: &Store, registry: RegistryId, digests: HashSet<String>) -> HashSet<String> {
-    let standings = store.content_standing(registry, &digests).await.unwrap();
-    standings.into_iter().filter(|(_, standing)| *standing != Standing::Hearsay).map(|(digest, _)| digest).collect()
+    let standings = store.content_trust(registry, &digests).await.unwrap();
+    standings.into_iter().filter(|(_, standing)| *standing != ContentTrust::Hearsay).map(|(digest, _)| digest).collect()
 }
 
 both!(a_scan_fills_the_catalogue, |store| {
     let hub = registry(&store, "hub").await;
     let image = seed("detect", "1.0.0", "2.0.0");
-    let plain = content("plain", Outcome::Unlabelled);
+    let plain = content("plain", ContentOutcome::Unlabelled);
     scan(&store, hub.id, &[("geo/team/detect-seed", "1", &image), ("other-seed", "latest", &plain)]).await;
 
     let tags = store.image_tags(hub.id).await.unwrap();
-    let tag = |index: usize, repository: &str, tag: &str, content: &Content| StoredTag {
+    let tag = |index: usize, repository: &str, tag: &str, content: &DigestContent| StoredTag {
         id: tags[index].id,
         repository: repository.into(),
         tag: tag.into(),
@@ -90,22 +90,22 @@ both!(contents_come_back_as_they_went_in, |store| {
         message: "a title is missing".into(),
         help: "add it".into(),
     }];
-    let mut odd = content("odd", Outcome::Seed(Box::new(invalid)));
+    let mut odd = content("odd", ContentOutcome::Seed(Box::new(invalid)));
     odd.platforms = vec!["linux/amd64".into(), "linux/arm/v7".into()];
-    let mut refused = content("refused", Outcome::Refused);
+    let mut refused = content("refused", ContentOutcome::Refused);
     refused.problems = vec![ContentProblem { code: "label-refused".into(), message: "not JSON".into() }];
-    let plain = content("plain", Outcome::Unlabelled);
-    let chart = content("chart", Outcome::NotAnImage(TagOutcome::Chart));
+    let plain = content("plain", ContentOutcome::Unlabelled);
+    let chart = content("chart", ContentOutcome::NotAnImage(TagOutcome::Chart));
     scan(&store, hub.id, &[("a", "1", &odd), ("b", "1", &refused), ("c", "1", &plain), ("d", "1", &chart)]).await;
     let outcomes: Vec<TagOutcome> = store.image_tags(hub.id).await.unwrap().iter().map(|tag| tag.outcome).collect();
     assert_eq!(outcomes, [TagOutcome::Seed, TagOutcome::LabelRefused, TagOutcome::Unlabelled, TagOutcome::Chart]);
 
-    if let Outcome::Seed(facts) = &mut odd.outcome {
+    if let ContentOutcome::Seed(facts) = &mut odd.outcome {
         facts.description = "nul \u{FFFD} and \u{1F980}".into();
     }
     let images = store.image_list().await.unwrap();
     assert_eq!(images.len(), 1, "only the Seed image is catalogued");
-    assert_eq!(Outcome::Seed(Box::new(images[0].facts.clone())), odd.outcome);
+    assert_eq!(ContentOutcome::Seed(Box::new(images[0].facts.clone())), odd.outcome);
     assert_eq!(images[0].platforms, odd.platforms);
     let problems = store.image_problem_list(hub.id).await.unwrap();
     assert_eq!(problems, [("b".to_owned(), "1".to_owned(), refused.problems.clone())]);
@@ -124,7 +124,7 @@ both!(contents_come_back_as_they_went_in, |store| {
 both!(manifests_that_older_rules_judged_are_judged_again, |store, address| {
     let hub = registry(&store, "hub").await;
     let images = ["a", "b", "c"].map(|name| seed(name, "1.0.0", "1.0.0"));
-    let plain = content("plain", Outcome::Unlabelled);
+    let plain = content("plain", ContentOutcome::Unlabelled);
     let found = [("a", "1", &images[0]), ("b", "1", &images[1]), ("c", "1", &images[2]), ("d", "1", &plain)];
     scan(&store, hub.id, &found).await;
     assert_eq!(store.content_stale(10).await.unwrap(), [], "today's rules judged them");
@@ -135,18 +135,18 @@ both!(manifests_that_older_rules_judged_are_judged_again, |store, address| {
     let stale = store.content_stale(10).await.unwrap();
     assert_eq!(stale.len(), 3, "what is no Seed image is not judged");
     let problem = ContentProblem { code: "manifest-invalid".into(), message: "it breaks the standard".into() };
-    let judgements: Vec<Judgement> = stale
+    let judgements: Vec<RevalidatedContent> = stale
         .into_iter()
         .filter(|content| content.digest != images[2].digest)
-        .map(|content| Judgement {
+        .map(|content| RevalidatedContent {
             digest: content.digest,
             problems: vec![problem.clone()],
             valid: false,
             manifest_problems: Vec::new(),
         })
         .collect();
-    store.content_judged(&judgements).await.unwrap();
-    store.content_judged(&[]).await.unwrap();
+    store.content_set_validation(&judgements).await.unwrap();
+    store.content_set_validation(&[]).await.unwrap();
     let left = store.content_stale(10).await.unwrap();
     assert_eq!(left.iter().map(|content| &content.digest).collect::<Vec<_>>(), [&images[2].digest]);
     let valid: Vec<bool> = store.image_list().await.unwrap().iter().map(|image| image.facts.valid).collect();
@@ -217,12 +217,12 @@ both!(a_tag_that_moves_leaves_its_history, |store| {
 both!(a_tag_that_moves_keeps_its_id, |store| {
     let hub = registry(&store, "hub").await;
     let (a, b, plain) =
-        (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"), content("plain", Outcome::Unlabelled));
+        (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"), content("plain", ContentOutcome::Unlabelled));
     scan(&store, hub.id, &[("x-seed", "latest", &a)]).await;
     let before = store.image_list().await.unwrap()[0].clone();
 
     let moving = claim(&store, hub.id).await;
-    let changes = Changes { point: vec![(before.id, b.digest.clone())], ..Changes::default() };
+    let changes = TagChanges { point: vec![(before.id, b.digest.clone())], ..TagChanges::default() };
     store.scan_finish(&moving, &result(ScanState::Complete, changes, vec![b]), at(50)).await.unwrap();
     let after = store.image_get(before.id).await.unwrap().unwrap();
     assert_eq!(after.facts.job_name, "b");
@@ -276,13 +276,13 @@ both!(a_result_that_cannot_be_applied_changes_nothing, |store| {
     };
     let before = snapshot().await;
     let claim = claim(&store, hub.id).await;
-    let changes = Changes {
+    let changes = TagChanges {
         add: vec![
             ("b-seed".into(), "1".into(), b.digest.clone()),
             ("c-seed".into(), "1".into(), "sha256:neither stored nor given".into()),
         ],
         remove: vec![before.0[0].id],
-        ..Changes::default()
+        ..TagChanges::default()
     };
     let broken = result(ScanState::Complete, changes, vec![b.clone()]);
     let outcome = store.scan_finish(&claim, &broken, at(5)).await;
@@ -290,7 +290,7 @@ both!(a_result_that_cannot_be_applied_changes_nothing, |store| {
     assert_eq!(snapshot().await, before);
     let scan = store.scan_get(claim.id).await.unwrap().unwrap();
     assert_eq!((scan.state, scan.finished_at), (ScanState::Running, None), "still ours to end");
-    store.scan_finish(&claim, &result(ScanState::Failed, Changes::default(), vec![]), at(6)).await.unwrap();
+    store.scan_finish(&claim, &result(ScanState::Failed, TagChanges::default(), vec![]), at(6)).await.unwrap();
     assert_eq!(snapshot().await, before);
 });
 
@@ -300,8 +300,11 @@ both!(a_result_touches_only_its_own_registry, |store| {
     scan(&store, one.id, &[("a-seed", "1", &a), ("a-seed", "2", &a)]).await;
     let before = store.image_list().await.unwrap();
     let claim = claim(&store, two.id).await;
-    let changes =
-        Changes { point: vec![(before[0].id, b.digest.clone())], remove: vec![before[1].id], ..Changes::default() };
+    let changes = TagChanges {
+        point: vec![(before[0].id, b.digest.clone())],
+        remove: vec![before[1].id],
+        ..TagChanges::default()
+    };
     store.scan_finish(&claim, &result(ScanState::Complete, changes, vec![b]), at(5)).await.unwrap();
     assert_eq!(store.image_list().await.unwrap(), before);
 });
@@ -314,7 +317,7 @@ both!(jobs_of_two_registries_finishing_at_once_are_derived_from_both, |store| {
             let content = seed("shared", &format!("{round}.{minor}.0"), "1.0.0");
             let claim = claim(&store, registry.id).await;
             let add = vec![("shared-seed".into(), format!("{round}.{minor}"), content.digest.clone())];
-            let changes = Changes { add, ..Changes::default() };
+            let changes = TagChanges { add, ..TagChanges::default() };
             let store = store.clone();
             finishing.push(tokio::spawn(async move {
                 store.scan_finish(&claim, &result(ScanState::Complete, changes, vec![content]), at(2)).await.unwrap();
@@ -354,7 +357,7 @@ both!(a_summary_shows_the_latest_image, |store| {
     let other_package = seed("detect", "10.0.0", "1.0.0");
     let mut facts = facts("detect", "10.0.0", "2.0.0");
     facts.valid = false;
-    let latest = content("latest", Outcome::Seed(Box::new(facts)));
+    let latest = content("latest", ContentOutcome::Seed(Box::new(facts)));
     scan(&store, hub.id, &[("geo/detect-seed", "9", &old), ("geo/detect-seed", "10", &other_package)]).await;
     scan(&store, mirror.id, &[("copy/detect-seed", "a", &latest), ("copy/detect-seed", "b", &latest)]).await;
     scan(&store, hub.id, &[("geo/detect-seed", "10", &latest), ("x-seed", "1", &seed("x", "1", "1"))]).await;
@@ -372,14 +375,14 @@ both!(a_summary_shows_the_latest_image, |store| {
 both!(images_are_counted_and_the_newest_come_first, |store| {
     let (one, two) = (registry(&store, "one").await, registry(&store, "two").await);
     let (a, b, plain) =
-        (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"), content("plain", Outcome::Unlabelled));
+        (seed("a", "1.0.0", "1.0.0"), seed("b", "1.0.0", "1.0.0"), content("plain", ContentOutcome::Unlabelled));
     assert_eq!(store.image_totals().await.unwrap(), []);
     assert_eq!(store.image_newest(10).await.unwrap(), []);
     scan(&store, one.id, &[("a-seed", "1", &a), ("b-seed", "1", &b), ("c-seed", "1", &plain)]).await;
     scan(&store, two.id, &[("c-seed", "1", &plain)]).await;
     assert_eq!(store.image_totals().await.unwrap(), [(one.id, 3, 2), (two.id, 1, 0)]);
 
-    let ids = |images: Vec<Image>| -> Vec<ImageId> { images.iter().map(|image| image.id).collect() };
+    let ids = |images: Vec<CatalogueImage>| -> Vec<ImageId> { images.iter().map(|image| image.id).collect() };
     let by_id = ids(store.image_list().await.unwrap());
     let newest = ids(store.image_newest(10).await.unwrap());
     assert_eq!(newest, by_id.iter().rev().copied().collect::<Vec<_>>(), "of the same time, the younger first");

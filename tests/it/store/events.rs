@@ -1,18 +1,18 @@
 //! Events recorded for changes of the catalogue.
 
-use silo::catalog::{Content, Event, EventId, EventKind, EventQuery, Outcome};
+use silo::catalog::{ContentOutcome, DigestContent, EventId, EventKind, EventQuery, ImageEvent};
 use silo::store::{EventRange, Store};
 
 use super::both;
 use super::fixture::{at, content, registry, scan, seed};
 
-async fn all(store: &Store) -> Vec<Event> {
+async fn all(store: &Store) -> Vec<ImageEvent> {
     store.event_list(&EventQuery::default(), EventId(0), 1000).await.unwrap()
 }
 
 /// Short descriptions of events.
-fn said(events: &[Event]) -> Vec<String> {
-    let one = |event: &Event| {
+fn said(events: &[ImageEvent]) -> Vec<String> {
+    let one = |event: &ImageEvent| {
         format!("{} {}/{}:{} {}", event.kind.as_str(), event.registry, event.repository, event.tag, event.digest)
     };
     events.iter().map(one).collect()
@@ -21,8 +21,8 @@ fn said(events: &[Event]) -> Vec<String> {
 both!(each_change_of_an_image_is_told_once, |store| {
     let hub = registry(&store, "hub").await;
     let (one, two, plain) =
-        (seed("job", "1.0.0", "1.0.0"), seed("job", "2.0.0", "1.0.0"), content("plain", Outcome::Unlabelled));
-    let tags = |list: &[(&'static str, &Content)]| -> Vec<(&'static str, &'static str, Content)> {
+        (seed("job", "1.0.0", "1.0.0"), seed("job", "2.0.0", "1.0.0"), content("plain", ContentOutcome::Unlabelled));
+    let tags = |list: &[(&'static str, &DigestContent)]| -> Vec<(&'static str, &'static str, DigestContent)> {
         list.iter().map(|(tag, content)| ("a-seed", *tag, (*content).clone())).collect()
     };
     let mut told = 0;
@@ -55,7 +55,7 @@ both!(each_change_of_an_image_is_told_once, |store| {
 
     let image = store.image_list().await.unwrap().pop().unwrap();
     let last = all(&store).await.pop().unwrap();
-    let expected = Event {
+    let expected = ImageEvent {
         id: last.id,
         kind: EventKind::Added,
         at: at(2),
@@ -102,7 +102,7 @@ both!(old_events_go_and_leave_no_hole, |store| {
     assert_eq!(store.event_range().await.unwrap(), nothing);
     assert_eq!(store.event_prune(1, at(100)).await.unwrap(), 0);
     let hub = registry(&store, "hub").await;
-    let contents: Vec<Content> = (0..6).map(|n| seed(&format!("job-{n}"), "1.0.0", "1.0.0")).collect();
+    let contents: Vec<DigestContent> = (0..6).map(|n| seed(&format!("job-{n}"), "1.0.0", "1.0.0")).collect();
     let tags: Vec<String> = (0..6).map(|n| n.to_string()).collect();
     let found: Vec<_> = tags.iter().zip(&contents).map(|(tag, content)| ("a-seed", tag.as_str(), content)).collect();
     scan(&store, hub.id, &found).await;

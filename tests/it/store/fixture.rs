@@ -5,41 +5,41 @@ use std::future::Future;
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use silo::catalog::{
-    Changes, Content, FoundTag, ManifestFacts, NewRegistry, Outcome, Registry, RegistryId, RegistryKind, ScanState,
-    ScanTrigger, diff,
+    ContentOutcome, DigestContent, FoundTag, ManifestFacts, NewRegistry, RegistryId, RegistryKind, RegistryRecord,
+    ScanState, ScanTrigger, TagChanges, diff,
 };
-use silo::store::{Address, ClaimedScan, ScanResult, ScanStep, SealedSecrets, Store};
+use silo::store::{ClaimedScan, DatabaseAddress, ScanResult, ScanStep, SealedSecrets, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor};
 
 use crate::support::postgres;
 
-pub async fn on_sqlite<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F) {
+pub async fn on_sqlite<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -> F) {
     let folder = tempfile::tempdir().expect("a folder for the database");
     // In a folder that the store has to create.
-    run(scenario, Address::Sqlite(folder.path().join("data/silo.db"))).await;
+    run(scenario, DatabaseAddress::Sqlite(folder.path().join("data/silo.db"))).await;
 }
 
-pub async fn on_postgres<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F) {
+pub async fn on_postgres<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -> F) {
     let database = postgres::database().await;
-    run(scenario, Address::Postgres(database.url().into())).await;
+    run(scenario, DatabaseAddress::Postgres(database.url().into())).await;
 }
 
-async fn run<F: Future<Output = ()>>(scenario: impl Fn(Store, Address) -> F, address: Address) {
+async fn run<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -> F, address: DatabaseAddress) {
     let store = Store::connect(&address).await.expect("a fresh database opens");
     scenario(store.clone(), address).await;
     store.close().await;
 }
 
 /// Executes a statement that the store has no method for.
-pub async fn statement(address: &Address, text: &'static str) {
+pub async fn statement(address: &DatabaseAddress, text: &'static str) {
     match address {
-        Address::Sqlite(path) => {
+        DatabaseAddress::Sqlite(path) => {
             let options = SqliteConnectOptions::new().filename(path);
             SqliteConnection::connect_with(&options).await.unwrap().execute(text).await.unwrap();
         }
-        Address::Postgres(url) => {
+        DatabaseAddress::Postgres(url) => {
             let mut connection = PgConnection::connect(url.expose_secret()).await.unwrap();
             connection.execute("SET search_path TO silo").await.unwrap();
             connection.execute(text).await.unwrap();
@@ -69,7 +69,7 @@ pub fn new_registry(name: &str) -> NewRegistry {
     }
 }
 
-pub async fn registry(store: &Store, name: &str) -> Registry {
+pub async fn registry(store: &Store, name: &str) -> RegistryRecord {
     store.registry_insert(&new_registry(name), &SealedSecrets::default(), at(0)).await.expect("a registry")
 }
 
@@ -90,15 +90,15 @@ pub fn facts(job: &str, job_version: &str, package_version: &str) -> ManifestFac
 }
 
 /// A Seed image; its digest is derived from its content.
-pub fn seed(job: &str, job_version: &str, package_version: &str) -> Content {
+pub fn seed(job: &str, job_version: &str, package_version: &str) -> DigestContent {
     content(
         &format!("{job}-{job_version}-{package_version}"),
-        Outcome::Seed(Box::new(facts(job, job_version, package_version))),
+        ContentOutcome::Seed(Box::new(facts(job, job_version, package_version))),
     )
 }
 
-pub fn content(name: &str, outcome: Outcome) -> Content {
-    Content {
+pub fn content(name: &str, outcome: ContentOutcome) -> DigestContent {
+    DigestContent {
         digest: format!("sha256:{name}"),
         outcome,
         platforms: vec!["linux/amd64".into()],
@@ -110,7 +110,7 @@ pub fn content(name: &str, outcome: Outcome) -> Content {
     }
 }
 
-pub fn result(state: ScanState, changes: Changes, contents: Vec<Content>) -> ScanResult {
+pub fn result(state: ScanState, changes: TagChanges, contents: Vec<DigestContent>) -> ScanResult {
     let step = ScanStep { changes, contents, ..ScanStep::default() };
     ScanResult { state, step, settled: Vec::new(), gone: Vec::new(), error: None }
 }
@@ -125,7 +125,7 @@ pub async fn claim(store: &Store, registry: RegistryId) -> ClaimedScan {
 }
 
 /// A complete scan that finds these tags.
-pub async fn scan(store: &Store, registry: RegistryId, found: &[(&str, &str, &Content)]) {
+pub async fn scan(store: &Store, registry: RegistryId, found: &[(&str, &str, &DigestContent)]) {
     let claim = claim(store, registry).await;
     let tags: Vec<FoundTag> = found
         .iter()

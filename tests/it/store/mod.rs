@@ -25,7 +25,7 @@ macro_rules! both {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn scenario($store: silo::store::Store, $address: silo::store::Address) {
+            async fn scenario($store: silo::store::Store, $address: silo::store::DatabaseAddress) {
                 $body
             }
 

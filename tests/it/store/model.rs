@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use silo::catalog::{
-    CataloguedImage, Content, DerivedJob, DerivedVersion, ImageId, JobOrigin, JobSummary, KnownOrigin, OriginId,
-    OriginPlace, Outcome, VerifiedMarks, derive_jobs, maintainer_key,
+    ContentOutcome, DerivationImage, DerivedJob, DerivedVersion, DigestContent, ImageId, JobOrigin, JobSummary,
+    KnownOrigin, OriginId, OriginPlace, VerifiedMarks, derive_jobs, maintainer_key,
 };
 use silo::store::Store;
 
@@ -35,9 +35,9 @@ fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
     prop::collection::vec((0..REGISTRIES, step), 1..12)
 }
 
-fn holding(number: u8) -> Content {
+fn holding(number: u8) -> DigestContent {
     if number == 0 {
-        return content("plain", Outcome::Unlabelled);
+        return content("plain", ContentOutcome::Unlabelled);
     }
     let (maintainer, n) = (number % 3, number / 3);
     let (job, version) = (["x", "y"][usize::from(n % 2)], ["2.0.0", "10.0.0"][usize::from(n / 2 % 2)]);
@@ -46,7 +46,7 @@ fn holding(number: u8) -> Content {
     let (name, email) = [("Ada", "ada@example.org"), ("Eve", "eve@example.org"), ("", "")][usize::from(maintainer)];
     (facts.maintainer, facts.email, facts.maint_org) = (name.into(), email.into(), name.into());
     facts.title = format!("{} of {name}", facts.title);
-    content(&format!("{number}"), Outcome::Seed(Box::new(facts)))
+    content(&format!("{number}"), ContentOutcome::Seed(Box::new(facts)))
 }
 
 /// `(registry, repository:tag, job, job version)` of every catalogued image.
@@ -54,7 +54,7 @@ fn expected(model: &BTreeMap<usize, Found>) -> BTreeSet<(String, String, String,
     let mut images = BTreeSet::new();
     for (registry, found) in model {
         for ((repository, tag), number) in found {
-            if let Outcome::Seed(facts) = holding(*number).outcome {
+            if let ContentOutcome::Seed(facts) = holding(*number).outcome {
                 images.insert((
                     format!("r{registry}.example"),
                     format!("{repository}:{tag}"),
@@ -133,7 +133,7 @@ async fn derived(store: &Store) -> Shape {
         let version = |version: DerivedVersion| (version.job_version, version.latest_package_version, version.images);
         (job.name, (texts, job.latest), job.versions.into_iter().map(version).collect(), job.origins)
     };
-    let all = images.iter().map(|image| CataloguedImage {
+    let all = images.iter().map(|image| DerivationImage {
         id: image.id,
         origin: image.origin_id,
         is_verified: image.is_verified,
@@ -169,7 +169,7 @@ both!(any_sequence_of_scans_gives_the_catalogue_of_the_last_ones, |store| {
                         Some(registry) => registry,
                         None => registry(&store, &name).await,
                     };
-                    let contents: Vec<Content> = found.values().map(|number| holding(*number)).collect();
+                    let contents: Vec<DigestContent> = found.values().map(|number| holding(*number)).collect();
                     let tags: Vec<_> = found
                         .keys()
                         .zip(&contents)

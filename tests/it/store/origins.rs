@@ -4,9 +4,10 @@ use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 use silo::catalog::{
-    Content, Image, Job, JobFilter, JobId, JobSummary, ListPage, NameOrder, OriginId, Outcome, Registry, VerifiedMarks,
+    CatalogueImage, CatalogueJob, ContentOutcome, DigestContent, JobFilter, JobId, JobSummary, ListPage, NameOrder,
+    OriginId, RegistryRecord, VerifiedMarks,
 };
-use silo::store::{Address, Store};
+use silo::store::{DatabaseAddress, Store};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -17,11 +18,11 @@ use super::fixture::{at, content, facts, registry, scan, statement};
 use crate::support::postgres;
 
 /// An image of a job by a maintainer.
-fn by(maintainer: &str, job: &str, job_version: &str) -> Content {
+fn by(maintainer: &str, job: &str, job_version: &str) -> DigestContent {
     let mut facts = facts(job, job_version, "1.0.0");
     facts.title = format!("{job} {job_version} of {maintainer}");
     (facts.maintainer, facts.email) = (maintainer.into(), format!("{maintainer}@example.org"));
-    content(&format!("{maintainer}-{job}-{job_version}"), Outcome::Seed(Box::new(facts)))
+    content(&format!("{maintainer}-{job}-{job_version}"), ContentOutcome::Seed(Box::new(facts)))
 }
 
 async fn summary(store: &Store, name: &str) -> JobSummary {
@@ -29,7 +30,7 @@ async fn summary(store: &Store, name: &str) -> JobSummary {
     store.job_summary_list_by_ids(&[id]).await.unwrap().remove(0)
 }
 
-async fn job(store: &Store, name: &str) -> Job {
+async fn job(store: &Store, name: &str) -> CatalogueJob {
     store.job_list().await.unwrap().into_iter().find(|job| job.name == name).expect("the job is there")
 }
 
@@ -39,7 +40,7 @@ fn groups(job: &JobSummary) -> Vec<[&str; 3]> {
     groups.map(|it| [it.origin.registry.as_str(), &it.origin.namespace, &it.title]).collect()
 }
 
-async fn marked(store: &Store, registry: &Registry, namespaces: &[&str], all: bool) -> VerifiedMarks {
+async fn marked(store: &Store, registry: &RegistryRecord, namespaces: &[&str], all: bool) -> VerifiedMarks {
     let old = store.registry_get(registry.id).await.unwrap().expect("the registry is there").verified;
     let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
     let marks = VerifiedMarks { registry: all, namespaces };
@@ -47,7 +48,7 @@ async fn marked(store: &Store, registry: &Registry, namespaces: &[&str], all: bo
     marks
 }
 
-async fn images(store: &Store) -> Vec<Image> {
+async fn images(store: &Store) -> Vec<CatalogueImage> {
     store.image_list().await.unwrap()
 }
 
@@ -129,7 +130,7 @@ both!(what_is_verified_represents_its_jobs, |store| {
     assert_eq!(shown.job.title, "ndvi 1.0.0 of eve", "of the group what is verified counts alone");
     assert_eq!((shown.groups[0].origin_count, shown.groups[0].leader.origin.is_verified), (3, true));
     assert_eq!(shown.origin.namespace, "maps");
-    let verified = |image: &&Image| image.is_verified;
+    let verified = |image: &&CatalogueImage| image.is_verified;
     assert_eq!(images(&store).await.iter().filter(verified).count(), 1, "maps is neither map nor maps/new");
     let page = ListPage { order: NameOrder::Name, is_descending: false, after: None, limit: 9 };
     for (is_verified, name) in [(true, "ndvi"), (false, "snow")] {
@@ -187,7 +188,7 @@ both!(an_image_that_moves_to_another_job_or_maintainer_takes_its_place_along, |s
 both!(very_many_origins_of_one_name, |store| {
     let (hub, lab) = (registry(&store, "hub").await, registry(&store, "lab").await);
     scan(&store, hub.id, &[("ndvi-seed", "1", &by("ada", "ndvi", "1.0.0"))]).await;
-    let rivals: Vec<(String, Content)> =
+    let rivals: Vec<(String, DigestContent)> =
         (0..700).map(|number| (format!("n{number}/ndvi-seed"), by(&format!("mal{number}"), "ndvi", "9.0.0"))).collect();
     let found: Vec<_> = rivals.iter().map(|(repository, content)| (repository.as_str(), "1", content)).collect();
     scan(&store, lab.id, &found).await;
@@ -229,15 +230,15 @@ async fn migrations_before(engine: &str) -> Migrator {
     Migrator::with_migrations(before)
 }
 
-async fn database_before(address: &Address) {
+async fn database_before(address: &DatabaseAddress) {
     match address {
-        Address::Sqlite(path) => {
+        DatabaseAddress::Sqlite(path) => {
             let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
             let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
             migrations_before("sqlite").await.run(&mut connection).await.expect("migrated");
             connection.close().await.unwrap();
         }
-        Address::Postgres(url) => {
+        DatabaseAddress::Postgres(url) => {
             let mut connection = PgConnection::connect(url.expose_secret()).await.unwrap();
             connection.execute("CREATE SCHEMA silo; SET search_path TO silo").await.unwrap();
             migrations_before("postgres").await.run(&mut connection).await.expect("migrated");
@@ -250,11 +251,13 @@ async fn database_before(address: &Address) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_catalogue_of_before_knows_its_origins_after_an_upgrade() {
     let (folder, database) = (tempfile::tempdir().unwrap(), postgres::database().await);
-    for address in [Address::Sqlite(folder.path().join("silo.db")), Address::Postgres(database.url().into())] {
+    for address in
+        [DatabaseAddress::Sqlite(folder.path().join("silo.db")), DatabaseAddress::Postgres(database.url().into())]
+    {
         database_before(&address).await;
         let store = Store::connect(&address).await.expect("it opens");
-        assert_eq!(store.origin_complete(at(0)).await.unwrap(), 2);
-        assert_eq!(store.origin_complete(at(0)).await.unwrap(), 0, "once");
+        assert_eq!(store.origin_create_missing(at(0)).await.unwrap(), 2);
+        assert_eq!(store.origin_create_missing(at(0)).await.unwrap(), 0, "once");
         let shown = summary(&store, "ndvi").await;
         assert_eq!((shown.job.id, shown.image_id), (JobId(7), silo::catalog::ImageId(1)));
         assert_eq!(groups(&shown), [["hub", "geo/team", "Ours"], ["lab", "", "Theirs"]]);

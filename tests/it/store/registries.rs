@@ -1,6 +1,6 @@
 //! Registries.
 
-use silo::catalog::{NewRegistry, Registry, RegistryId, ScanState, ScanTrigger, VerifiedMarks};
+use silo::catalog::{NewRegistry, RegistryId, RegistryRecord, ScanState, ScanTrigger, VerifiedMarks};
 use silo::store::{Error, SEAL_KEY, SealedKind, SealedSecrets, SealedText};
 
 use super::both;
@@ -14,7 +14,7 @@ both!(a_registry_comes_back_as_it_went_in, |store| {
     let new = new_registry("hub");
     let secrets = sealed(Some("sealed"), Some("key"));
     let hub = store.registry_insert(&new, &secrets, at(1)).await.unwrap();
-    let expected = Registry {
+    let expected = RegistryRecord {
         id: hub.id,
         name: new.name,
         url: new.url,
@@ -76,7 +76,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
     let hub = store.registry_insert(&new_registry("hub"), &sealed(Some("password"), Some("key")), at(1)).await.unwrap();
     let other = registry(&store, "other").await;
     store.registry_set_next_scan(hub.id, Some(at(9))).await.unwrap();
-    let hub = Registry { next_scan_at: Some(at(9)), ..hub };
+    let hub = RegistryRecord { next_scan_at: Some(at(9)), ..hub };
     let new = NewRegistry {
         url: "https://new.example".into(),
         host: "new.example".into(),
@@ -92,7 +92,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
         name: "new".into(),
         kind: silo::catalog::RegistryKind::Harbor,
     };
-    let expected = Registry {
+    let expected = RegistryRecord {
         url: new.url.clone(),
         host: new.host.clone(),
         org: new.org.clone(),
@@ -117,7 +117,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("password"), Some("key")));
 
     let bare = store.registry_update(&expected, &new, &sealed(Some(""), Some("other"))).await.unwrap();
-    assert_eq!(bare, Some(Registry { has_password: false, ..expected.clone() }));
+    assert_eq!(bare, Some(RegistryRecord { has_password: false, ..expected.clone() }));
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(None, Some("other")));
     let again = store.registry_update(&bare.unwrap(), &new, &sealed(Some("again"), Some(""))).await.unwrap();
     assert_eq!(again, Some(expected));

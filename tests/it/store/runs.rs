@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use silo::catalog::{Role, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, Upload, UserId};
+use silo::catalog::{RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, UploadedFile, UserId, UserRole};
 use silo::store::{ClaimedRun, Error, NewRun, RunState, Store, UploadRoom};
 
 use super::both;
@@ -136,7 +136,7 @@ both!(nobody_has_more_than_the_most, |store| {
     assert_eq!(store.run_get(&id(4)).await.unwrap(), None, "all or none");
     store.run_insert(&[run(4, 1)], 3).await.unwrap();
     let claimed = claim(&store, 10).await.unwrap();
-    store.run_settle(&claimed, &state(RunStatus::Successful, at(11))).await.unwrap();
+    store.run_finish_attempt(&claimed, &state(RunStatus::Successful, at(11))).await.unwrap();
     store.run_insert(&[run(5, 1)], 3).await.expect("what has ended does not count");
     // All or none, also if something else than the limit fails.
     assert!(store.run_insert(&[run(6, 3), run(1, 3)], 3).await.is_err());
@@ -207,7 +207,7 @@ both!(a_host_takes_back_what_it_had, |store| {
     let mine = claim_as(&store, "here", &[], FREE, 10).await.unwrap();
     let theirs = claim_as(&store, "there", &[], FREE, 10).await.unwrap();
     let done = claim_as(&store, "here", &[], FREE, 10).await.unwrap();
-    store.run_settle(&done, &state(RunStatus::Successful, at(11))).await.unwrap();
+    store.run_finish_attempt(&done, &state(RunStatus::Successful, at(11))).await.unwrap();
     let held = |mut held: Vec<String>| {
         held.sort();
         held
@@ -231,7 +231,7 @@ both!(a_lost_lease_is_worth_nothing, |store| {
     let lost = [
         store.run_renew(&first, at(999)).await.map(drop),
         store.run_update(&first, &state(RunStatus::Running, at(101))).await,
-        store.run_settle(&first, &state(RunStatus::Successful, at(101))).await,
+        store.run_finish_attempt(&first, &state(RunStatus::Successful, at(101))).await,
     ];
     for outcome in lost {
         assert!(matches!(outcome, Err(Error::LeaseLost)), "{outcome:?}");
@@ -247,12 +247,12 @@ both!(a_lost_lease_is_worth_nothing, |store| {
     assert_eq!((shown.started_at, shown.updated_at, shown.finished_at), (Some(at(102)), at(102), None));
     assert_eq!(store.run_renew(&second, at(200)).await.unwrap(), None, "an update gives nothing back");
 
-    store.run_settle(&second, &failed("oom", at(103))).await.unwrap();
+    store.run_finish_attempt(&second, &failed("oom", at(103))).await.unwrap();
     let ended = store.run_summary(&second.id).await.unwrap().unwrap();
     assert_eq!((ended.status, ended.finished_at), (RunStatus::Failed, Some(at(103))));
     assert_eq!((ended.error_name.as_deref(), ended.error_category.as_deref()), (Some("oom"), Some("system")));
     assert!(matches!(store.run_renew(&second, at(999)).await, Err(Error::LeaseLost)));
-    assert!(matches!(store.run_settle(&second, &failed("oom", at(104))).await, Err(Error::LeaseLost)));
+    assert!(matches!(store.run_finish_attempt(&second, &failed("oom", at(104))).await, Err(Error::LeaseLost)));
     assert_eq!(claim(&store, 9999).await, None, "what has ended does not come again");
 });
 
@@ -266,7 +266,7 @@ both!(another_attempt_waits_until_it_is_due, |store| {
         due_at: at(50),
         ..failed("pull-failed", at(11))
     };
-    store.run_settle(&first, &waits).await.unwrap();
+    store.run_finish_attempt(&first, &waits).await.unwrap();
     assert_eq!(claim(&store, 49).await, None);
     let second = claim(&store, 50).await.unwrap();
     assert_eq!((&second.id, second.last_host.as_deref()), (&first.id, Some("here")));
@@ -290,7 +290,7 @@ both!(what_nobody_has_begun_is_cancelled_at_once, |store| {
     let asked = store.run_get(&running.id).await.unwrap().unwrap();
     assert_eq!((asked.summary.status, &*asked.record), (RunStatus::Accepted, r#"{"state":"new"}"#), "it goes on");
     assert_eq!(store.run_renew(&running, at(99)).await.unwrap().as_deref(), Some("ada"), "the first who asked");
-    store.run_settle(&running, &state(RunStatus::Dismissed, at(14))).await.unwrap();
+    store.run_finish_attempt(&running, &state(RunStatus::Dismissed, at(14))).await.unwrap();
     assert_eq!(claim(&store, 999).await, None);
 });
 
@@ -298,7 +298,7 @@ both!(one_that_waits_for_another_attempt_loses_its_error_when_it_is_cancelled, |
     insert(&store, &[run(1, 1)]).await;
     let first = claim(&store, 10).await.unwrap();
     let waits = RunState { status: RunStatus::Accepted, finished_at: None, ..failed("pull-failed", at(11)) };
-    store.run_settle(&first, &waits).await.unwrap();
+    store.run_finish_attempt(&first, &waits).await.unwrap();
     assert!(store.run_cancel(&first.id, "ada", &state(RunStatus::Dismissed, at(12))).await.unwrap());
     let ended = store.run_summary(&first.id).await.unwrap().unwrap();
     assert_eq!((ended.status, ended.error_name, ended.attempts), (RunStatus::Dismissed, None, 1));
@@ -320,7 +320,7 @@ async fn six(store: &Store) {
         // The owner with the fewest active runs goes first; here this is the order of the ids.
         let claimed = claim_as(store, "here", &[], FREE, 10).await.expect("there are six");
         if end.finished_at.is_some() {
-            store.run_settle(&claimed, &end).await.expect("it is ours");
+            store.run_finish_attempt(&claimed, &end).await.expect("it is ours");
         } else {
             store.run_update(&claimed, &end).await.expect("it is ours");
         }
@@ -385,21 +385,21 @@ both!(pages_follow_each_other_without_gaps, |store| {
 
 both!(one_that_is_alike, |store| {
     let alike = |number, owner| NewRun { dedup_key: Some("key".into()), ..run(number, owner) };
-    let found = async |owner| store.run_alike(UserId(owner), "key").await.unwrap().map(|run| run.id);
+    let found = async |owner| store.run_find_duplicate(UserId(owner), "key").await.unwrap().map(|run| run.id);
     assert_eq!(found(1).await, None);
     insert(&store, &[alike(1, 1), run(2, 1)]).await;
     assert_eq!((found(1).await, found(2).await), (Some(id(1)), None), "strangers' are not told");
-    assert_eq!(store.run_alike(UserId(1), "other").await.unwrap(), None);
+    assert_eq!(store.run_find_duplicate(UserId(1), "other").await.unwrap(), None);
     let first = claim(&store, 10).await.unwrap();
     assert_eq!(found(1).await, Some(id(1)), "while it goes on");
     store.run_cancel(&id(1), "ada", &state(RunStatus::Dismissed, at(11))).await.unwrap();
     assert_eq!(found(1).await, None, "it is being stopped");
-    store.run_settle(&first, &state(RunStatus::Dismissed, at(12))).await.unwrap();
+    store.run_finish_attempt(&first, &state(RunStatus::Dismissed, at(12))).await.unwrap();
     insert(&store, &[alike(3, 1), alike(4, 1)]).await;
     assert_eq!(found(1).await, Some(id(4)), "the newest");
     for end in [state(RunStatus::Successful, at(13)), state(RunStatus::Successful, at(13)), failed("oom", at(13))] {
         let claimed = claim(&store, 13).await.unwrap();
-        store.run_settle(&claimed, &end).await.unwrap();
+        store.run_finish_attempt(&claimed, &end).await.unwrap();
     }
     assert_eq!(found(1).await, Some(id(3)), "the newest has failed");
     assert!(store.run_purge(&id(3), at(14)).await.unwrap());
@@ -411,7 +411,7 @@ both!(what_was_kept_long_enough_goes_and_its_secrets_first, |store| {
     insert(&store, &[tagged(1), tagged(2), tagged(3)]).await;
     for end in [20, 30] {
         let claimed = claim(&store, 10).await.unwrap();
-        store.run_settle(&claimed, &state(RunStatus::Successful, at(end))).await.unwrap();
+        store.run_finish_attempt(&claimed, &state(RunStatus::Successful, at(end))).await.unwrap();
     }
     assert_eq!(store.run_list_outdated(at(20), "here", at(0), 0, 9).await.unwrap(), [""; 0]);
     assert_eq!(store.run_list_outdated(at(99), "here", at(0), 0, 9).await.unwrap(), [id(1), id(2)]);
@@ -450,7 +450,7 @@ async fn room_left(store: &Store, owner: i64) -> u64 {
 const MOST: u64 = 1 << 40;
 
 both!(files_that_users_sent, |store| {
-    let upload = |sha256: &str, owner: i64, name: &str, now: i64| Upload {
+    let upload = |sha256: &str, owner: i64, name: &str, now: i64| UploadedFile {
         sha256: sha256.into(),
         owner_id: UserId(owner),
         name: name.into(),
@@ -466,7 +466,7 @@ both!(files_that_users_sent, |store| {
     store.upload_put(&upload("aa", 1, "again.tif", 3), "none").await.unwrap();
     assert_eq!(room_left(&store, 1).await, MOST - (1 << 34), "sent again, it is there once");
     let used = store.upload_use(UserId(1), "aa", at(4)).await.unwrap().unwrap();
-    let expected = Upload { created_at: at(1), used_at: at(4), ..upload("aa", 1, "again.tif", 3) };
+    let expected = UploadedFile { created_at: at(1), used_at: at(4), ..upload("aa", 1, "again.tif", 3) };
     assert_eq!(used, expected);
     assert_eq!(store.upload_use(UserId(2), "bb", at(4)).await.unwrap(), None, "a stranger's");
     assert_eq!(store.upload_use(UserId(1), "cc", at(4)).await.unwrap(), None);
@@ -490,8 +490,14 @@ both!(what_jobs_say_of_files_is_kept_for_their_owner, |store| {
     assert_eq!(store.file_metadata_use(eve, "aa", at(9)).await.unwrap(), None);
     assert_eq!(store.file_metadata_use(ada, "aa", at(5)).await.unwrap().as_deref(), Some("{}"));
     // The metadata of an existing file is kept.
-    let upload =
-        Upload { sha256: "bb".into(), owner_id: ada, name: "b".into(), size: 1, created_at: at(1), used_at: at(1) };
+    let upload = UploadedFile {
+        sha256: "bb".into(),
+        owner_id: ada,
+        name: "b".into(),
+        size: 1,
+        created_at: at(1),
+        used_at: at(1),
+    };
     store.upload_put(&upload, "none").await.unwrap();
     assert_eq!(store.upload_get(ada, "bb").await.unwrap(), Some(upload));
     assert_eq!(store.upload_get(eve, "bb").await.unwrap(), None);
@@ -513,7 +519,7 @@ both!(room_is_reserved_until_its_file_is_there_or_its_lease_has_run_out, |store|
     let stranger = UploadRoom { owner: UserId(2), ..room(100, 100) };
     assert_eq!(reserve("theirs", stranger, 0).await, Some(100), "each has their own");
     // Replaces the reservation.
-    let small = Upload {
+    let small = UploadedFile {
         sha256: "aa".into(),
         owner_id: UserId(1),
         name: "a".into(),
@@ -545,14 +551,14 @@ both!(what_a_run_fetches_counts_until_its_attempt_has_ended, |store| {
     assert_eq!(store.run_reserve(&first, room(80)).await.unwrap(), Some(80), "more of the same");
     store.run_update(&first, &state(RunStatus::Running, at(11))).await.unwrap();
     assert_eq!(store.run_reserve(&second, room(60)).await.unwrap(), None);
-    store.run_settle(&first, &failed("pull-failed", at(12))).await.unwrap();
+    store.run_finish_attempt(&first, &failed("pull-failed", at(12))).await.unwrap();
     assert_eq!(store.run_reserve(&second, room(100)).await.unwrap(), Some(100));
     let lost = store.run_reserve(&first, UploadRoom { owner: UserId(2), ..room(1) }).await;
     assert!(matches!(lost, Err(Error::LeaseLost)), "{lost:?}");
 });
 
 both!(of_many_files_at_once_none_gets_past_the_room, |store| {
-    let owner = store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap().id;
+    let owner = store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap().id;
     let asking = (0..20).map(|number| {
         let store = store.clone();
         let room = UploadRoom { owner, needed: 10, wanted: 10, most: 100 };
@@ -570,7 +576,7 @@ both!(of_many_files_at_once_none_gets_past_the_room, |store| {
 
 // A run outlives its owner: its record is kept, and it is not resumed for a deleted user.
 both!(a_user_who_goes_leaves_runs, |store| {
-    let ada = store.user_insert("ada", "hash", Role::User, at(1)).await.unwrap();
+    let ada = store.user_insert("ada", "hash", UserRole::User, at(1)).await.unwrap();
     insert(&store, &[run(1, ada.id.0)]).await;
     assert!(store.user_delete(ada.id).await.is_ok());
     assert_eq!(store.run_summary(&id(1)).await.unwrap().unwrap().owner_id, ada.id);
@@ -587,9 +593,9 @@ both!(leases_and_waits_made_by_a_clock_that_was_ahead_are_cut, |store| {
     assert_eq!(taken.id, ahead.id);
     // Its wait exceeds the maximum.
     let later = |seconds| RunState { due_at: at(seconds), ..state(RunStatus::Running, at(100)) };
-    store.run_settle(&taken, &later(1_000_000)).await.unwrap();
+    store.run_finish_attempt(&taken, &later(1_000_000)).await.unwrap();
     taken = claim(&store, 101).await.expect("no wait takes days");
-    store.run_settle(&taken, &later(700)).await.unwrap();
+    store.run_finish_attempt(&taken, &later(700)).await.unwrap();
     assert!(claim(&store, 102).await.is_none(), "ten minutes it may wait");
     assert!(claim(&store, 700).await.is_some());
 });

@@ -138,11 +138,11 @@ both!(a_scan_given_back_after_an_error_counts_only_other_errors_as_tries, |store
     let hub = registry(&store, "hub").await;
     let mut held = claim(&store, hub.id).await;
     for (is_stores, tries) in [(true, 1), (true, 1), (false, 2), (true, 2), (false, 3)] {
-        store.scan_give_back(&held, is_stores).await.unwrap();
+        store.scan_requeue(&held, is_stores).await.unwrap();
         let lost = held;
         held = store.scan_claim(&format!("{is_stores} after {}", lost.token), at(1), at(61)).await.unwrap().unwrap();
         assert_eq!(held.tries, tries);
-        store.scan_give_back(&lost, is_stores).await.expect("one that is another's stays as it is");
+        store.scan_requeue(&lost, is_stores).await.expect("one that is another's stays as it is");
         store.scan_progress(&held, &ScanCounts::default(), at(62)).await.expect("still held");
     }
     assert_eq!(store.scan_get(held.id).await.unwrap().unwrap().attempts, 6);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use silo::catalog::Role;
-use silo::store::{Address, Error, Store};
+use silo::catalog::UserRole;
+use silo::store::{DatabaseAddress, Error, Store};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Executor};
@@ -44,7 +44,7 @@ async fn both_engines_have_the_same_tables_columns_and_nullability() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("silo.db");
     let database = postgres::database().await;
-    for address in [Address::Sqlite(path.clone()), Address::Postgres(database.url().into())] {
+    for address in [DatabaseAddress::Sqlite(path.clone()), DatabaseAddress::Postgres(database.url().into())] {
         Store::connect(&address).await.unwrap().close().await;
     }
     let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
@@ -69,7 +69,7 @@ fn both_engines_have_the_same_migrations() {
 }
 
 both!(a_database_opens_again_with_what_it_held, |store, address| {
-    let ada = store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap();
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap();
     let again = Store::connect(&address).await.unwrap();
     again.ping().await.unwrap();
     assert_eq!(again.user_list().await.unwrap(), [ada]);
@@ -85,7 +85,7 @@ both!(a_closed_store_does_not_answer, |store| {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_may_migrate_at_once() {
     let database = postgres::database().await;
-    let address = Address::Postgres(database.url().into());
+    let address = DatabaseAddress::Postgres(database.url().into());
     let opening: Vec<_> = (0..4)
         .map(|_| {
             let address = address.clone();
@@ -118,8 +118,9 @@ async fn the_neighbours_in_a_shared_database_stay_as_they_are() {
 
     let url = database.url().replacen("postgres://", "postgis://", 1);
     let separator = if url.contains('?') { '&' } else { '?' };
-    let store = Store::connect(&Address::Postgres(format!("{url}{separator}sslmode=disable").into())).await.unwrap();
-    store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap();
+    let store =
+        Store::connect(&DatabaseAddress::Postgres(format!("{url}{separator}sslmode=disable").into())).await.unwrap();
+    store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap();
     store.close().await;
 
     assert!(postgres_columns(&mut connection).await.is_superset(&old));
@@ -137,13 +138,13 @@ async fn the_neighbours_in_a_shared_database_stay_as_they_are() {
 #[tokio::test]
 async fn a_database_that_cannot_be_opened_is_explained_without_its_password() {
     // Nothing listens on port 1.
-    let address = Address::Postgres("postgres://ada:hunter2@127.0.0.1:1/silo?sslmode=disable".into());
+    let address = DatabaseAddress::Postgres("postgres://ada:hunter2@127.0.0.1:1/silo?sslmode=disable".into());
     let Err(Error::Open(text)) = Store::connect(&address).await else { panic!("it cannot open") };
     assert!(text.contains("127.0.0.1:1") && text.contains("'ada'") && text.contains("check"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 
     let folder = tempfile::tempdir().unwrap();
-    let Err(Error::Open(text)) = Store::connect(&Address::Sqlite(folder.path().into())).await else {
+    let Err(Error::Open(text)) = Store::connect(&DatabaseAddress::Sqlite(folder.path().into())).await else {
         panic!("a folder is no database")
     };
     assert!(text.contains(&folder.path().display().to_string()), "{text}");
@@ -160,7 +161,7 @@ async fn a_look_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("silo.db");
     let database = postgres::database().await;
-    for address in [Address::Sqlite(path.clone()), Address::Postgres(database.url().into())] {
+    for address in [DatabaseAddress::Sqlite(path.clone()), DatabaseAddress::Postgres(database.url().into())] {
         let look = Store::look(&address).await.unwrap();
         assert_eq!((look.version, look.catalogue), (None, None), "{address:?}");
         assert!(look.newest > 0);
@@ -169,11 +170,11 @@ async fn a_look_makes_nothing() {
     let mut connection = PgConnection::connect_with(&database.options()).await.unwrap();
     assert_eq!(postgres_columns(&mut connection).await, Columns::new());
 
-    let nowhere = Address::Postgres("postgres://ada:hunter2@127.0.0.1:1/silo?sslmode=disable".into());
+    let nowhere = DatabaseAddress::Postgres("postgres://ada:hunter2@127.0.0.1:1/silo?sslmode=disable".into());
     let Err(Error::Open(text)) = Store::look(&nowhere).await else { panic!("it cannot open") };
     assert!(text.contains("127.0.0.1:1") && !text.contains("hunter2"), "{text}");
     std::fs::write(&path, "no database, but long enough to be looked at as if it were one".repeat(99)).unwrap();
-    Store::look(&Address::Sqlite(path)).await.unwrap_err();
+    Store::look(&DatabaseAddress::Sqlite(path)).await.unwrap_err();
 }
 
 fn root() -> PathBuf {

@@ -1,17 +1,21 @@
 //! Scans that commit in steps, stored state of repositories and configs, and trust in claimed metadata.
 
 use silo::catalog::{
-    Changes, Content, ImageId, KnownConfig, NewScanProblem, Outcome, RepositoryState, ScanCounts, ScanState, Standing,
-    TagCounts, TagOutcome,
+    ContentOutcome, ContentTrust, DigestContent, ImageId, KnownConfig, NewScanProblem, RepositoryState, ScanCounts,
+    ScanState, TagChanges, TagCounts, TagOutcome,
 };
-use silo::store::{Error, Looked, ScanStep, Store};
+use silo::store::{Error, RepositoryScanResult, ScanStep, Store};
 
 use super::both;
 use super::fixture::{at, claim, content, facts, registry, result, scan, seed};
 
-fn adding(repository: &str, tag: &str, content: &Content) -> ScanStep {
+fn adding(repository: &str, tag: &str, content: &DigestContent) -> ScanStep {
     let add = vec![(repository.to_owned(), tag.to_owned(), content.digest.clone())];
-    ScanStep { changes: Changes { add, ..Changes::default() }, contents: vec![content.clone()], ..ScanStep::default() }
+    ScanStep {
+        changes: TagChanges { add, ..TagChanges::default() },
+        contents: vec![content.clone()],
+        ..ScanStep::default()
+    }
 }
 
 fn problem(repository: &str, tag: &str) -> NewScanProblem {
@@ -45,7 +49,7 @@ both!(steps_add_up_to_what_the_end_shows, |store| {
     assert_eq!(store.catalogue_revision().await.unwrap(), 1, "nothing changed");
 
     let last = ScanStep { problems: vec![problem("a", "1.5"), problem("b", "1")], ..adding("b", "1", &snow) };
-    let mut end = result(ScanState::Complete, Changes::default(), vec![]);
+    let mut end = result(ScanState::Complete, TagChanges::default(), vec![]);
     end.step = last;
     store.scan_finish(&claim, &end, at(4)).await.unwrap();
     assert_eq!(jobs(&store).await, ["ice", "snow"]);
@@ -77,9 +81,12 @@ both!(what_is_known_of_repositories, |store| {
         change_signal: "2026-11-01".into(),
         signal_since: Some(at(1)),
     };
-    let failed = |name: &str, why: &str| Looked::Failed { name: name.into(), why: why.into() };
-    let looked =
-        vec![Looked::Listed(Box::new(listed("a"))), failed("b", "timeout"), Looked::Listed(Box::new(listed("c")))];
+    let failed = |name: &str, why: &str| RepositoryScanResult::Failed { name: name.into(), why: why.into() };
+    let looked = vec![
+        RepositoryScanResult::Listed(Box::new(listed("a"))),
+        failed("b", "timeout"),
+        RepositoryScanResult::Listed(Box::new(listed("c"))),
+    ];
     let step = ScanStep {
         repositories: looked,
         problems: vec![problem("a", "1"), problem("b", ""), problem("", "")],
@@ -91,7 +98,7 @@ both!(what_is_known_of_repositories, |store| {
     assert_eq!(states[0], listed("a"));
     assert_eq!(states[1], RepositoryState { name: "b".into(), ..RepositoryState::default() });
 
-    let counts = store.scan_take_up(&claim).await.unwrap();
+    let counts = store.scan_resume(&claim).await.unwrap();
     let shown = [counts.requests, counts.repositories, counts.repositories_done, counts.tags, counts.problems];
     assert_eq!(counts.outcomes.get(TagOutcome::Seed), 6);
     assert_eq!(shown, [7, 3, 2, 8, 1], "repositories that are not done are looked into again");
@@ -107,9 +114,9 @@ both!(what_is_known_of_repositories, |store| {
     let states = store.repository_states(hub.id).await.unwrap();
     assert_eq!((states[0].listed_by.0, states[0].change_signal.as_str()), (0, ""), "not to be relied on");
 
-    let mut end = result(ScanState::Complete, Changes::default(), vec![]);
+    let mut end = result(ScanState::Complete, TagChanges::default(), vec![]);
     (end.settled, end.gone) = (vec!["a".into()], vec!["b".into()]);
-    end.step.repositories = vec![Looked::Listed(Box::new(listed("a")))];
+    end.step.repositories = vec![RepositoryScanResult::Listed(Box::new(listed("a")))];
     store.scan_finish(&claim, &end, at(7)).await.unwrap();
     let states = store.repository_states(hub.id).await.unwrap();
     let shown: Vec<_> = states.iter().map(|state| (state.name.as_str(), state.missing.len())).collect();
@@ -140,35 +147,35 @@ both!(configs_are_known_again, |store| {
 
 both!(a_registry_is_believed_by_itself_only, |store| {
     let (liar, honest) = (registry(&store, "liar").await, registry(&store, "honest").await);
-    let told = Content { is_hearsay: true, ..seed("ice", "1.0.0", "1.0.0") };
+    let told = DigestContent { is_hearsay: true, ..seed("ice", "1.0.0", "1.0.0") };
     let digests = [told.digest.clone()].into();
     scan(&store, liar.id, &[("a", "1", &told)]).await;
-    let standing = async |registry| store.content_standing(registry, &digests).await.unwrap().remove(&told.digest);
-    assert_eq!(standing(liar.id).await, Some(Standing::Known(told.summary())));
-    assert_eq!(standing(honest.id).await, Some(Standing::Hearsay));
+    let standing = async |registry| store.content_trust(registry, &digests).await.unwrap().remove(&told.digest);
+    assert_eq!(standing(liar.id).await, Some(ContentTrust::Known(told.summary())));
+    assert_eq!(standing(honest.id).await, Some(ContentTrust::Hearsay));
 
     // Another registry's claim about the same digest is not used, whichever came first.
-    let other = Content { is_hearsay: true, digest: told.digest.clone(), ..seed("snow", "1.0.0", "1.0.0") };
+    let other = DigestContent { is_hearsay: true, digest: told.digest.clone(), ..seed("snow", "1.0.0", "1.0.0") };
     scan(&store, honest.id, &[("b", "1", &other)]).await;
     assert_eq!(jobs(&store).await, ["ice"]);
     assert_eq!(store.image_tags(honest.id).await.unwrap(), [], "the next scan reads it");
 
-    let checked = Content { is_hearsay: false, ..other };
+    let checked = DigestContent { is_hearsay: false, ..other };
     scan(&store, honest.id, &[("b", "1", &checked)]).await;
     assert_eq!(jobs(&store).await, ["snow"], "what was checked is what it is, for all");
     let versions = store.job_version_list(None).await.unwrap();
     assert_eq!(versions[0].images.len(), 2);
-    assert_eq!(standing(liar.id).await, Some(Standing::Known(checked.summary())));
+    assert_eq!(standing(liar.id).await, Some(ContentTrust::Known(checked.summary())));
     scan(&store, liar.id, &[("a", "1", &told)]).await;
     assert_eq!(jobs(&store).await, ["snow"], "and stays so");
 });
 
 both!(a_word_that_was_wrong_takes_its_job_along, |store| {
     let (liar, honest) = (registry(&store, "liar").await, registry(&store, "honest").await);
-    let told = Content { is_hearsay: true, ..seed("ice", "1.0.0", "1.0.0") };
+    let told = DigestContent { is_hearsay: true, ..seed("ice", "1.0.0", "1.0.0") };
     scan(&store, liar.id, &[("a", "1", &told)]).await;
     assert_eq!(store.image_ids().await.unwrap().len(), 1);
-    let plain = Content { digest: told.digest.clone(), ..content("plain", Outcome::Unlabelled) };
+    let plain = DigestContent { digest: told.digest.clone(), ..content("plain", ContentOutcome::Unlabelled) };
     scan(&store, honest.id, &[("b", "1", &plain)]).await;
     assert_eq!(jobs(&store).await, [""; 0]);
     assert_eq!(store.image_ids().await.unwrap(), [0; 0]);

@@ -1,19 +1,19 @@
 //! Users and sessions.
 
-use silo::catalog::{ListPage, NameOrder, Role, UserFilter, UserId};
+use silo::catalog::{ListPage, NameOrder, UserFilter, UserId, UserRole};
 use silo::store::Error;
 
 use super::both;
 use super::fixture::at;
 
 both!(a_user_comes_back_as_it_went_in, |store| {
-    let ada = store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap();
-    let bob = store.user_insert("bob", "hush", Role::User, at(2)).await.unwrap();
-    assert_eq!((ada.username.as_str(), ada.role, ada.created_at), ("ada", Role::Admin, at(1)));
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap();
+    let bob = store.user_insert("bob", "hush", UserRole::User, at(2)).await.unwrap();
+    assert_eq!((ada.username.as_str(), ada.role, ada.created_at), ("ada", UserRole::Admin, at(1)));
     assert_eq!(store.user_list().await.unwrap(), [ada.clone(), bob.clone()]);
     let page = ListPage { order: NameOrder::Name, is_descending: true, after: None, limit: 5 };
     assert_eq!(store.user_page(&UserFilter::default(), &page).await.unwrap(), [bob.clone(), ada.clone()]);
-    let admins = UserFilter { role: Some(Role::Admin) };
+    let admins = UserFilter { role: Some(UserRole::Admin) };
     assert_eq!(store.user_page(&admins, &page).await.unwrap(), std::slice::from_ref(&ada));
     assert_eq!(store.user_get(bob.id).await.unwrap(), Some(bob.clone()));
     assert_eq!(store.user_by_name("bob").await.unwrap(), Some((bob, "hush".to_owned())));
@@ -22,20 +22,20 @@ both!(a_user_comes_back_as_it_went_in, |store| {
 });
 
 both!(a_taken_user_name_is_a_duplicate, |store| {
-    store.user_insert("ada", "hash", Role::User, at(1)).await.unwrap();
-    let error = store.user_insert("ada", "other", Role::Admin, at(2)).await.unwrap_err();
+    store.user_insert("ada", "hash", UserRole::User, at(1)).await.unwrap();
+    let error = store.user_insert("ada", "other", UserRole::Admin, at(2)).await.unwrap_err();
     assert!(matches!(error, Error::Duplicate("user")), "{error:?}");
     assert_eq!(store.user_list().await.unwrap().len(), 1);
 });
 
 both!(a_nul_in_a_text_is_replaced, |store| {
-    let user = store.user_insert("a\0b", "hash", Role::User, at(1)).await.unwrap();
+    let user = store.user_insert("a\0b", "hash", UserRole::User, at(1)).await.unwrap();
     assert_eq!(user.username, "a\u{FFFD}b");
 });
 
 both!(the_last_admin_stays, |store| {
-    let ada = store.user_insert("ada", "hash", Role::Admin, at(1)).await.unwrap();
-    let bob = store.user_insert("bob", "hash", Role::User, at(1)).await.unwrap();
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", UserRole::User, at(1)).await.unwrap();
     assert!(matches!(store.user_delete(ada.id).await, Err(Error::LastAdmin)));
     assert!(store.user_delete(bob.id).await.unwrap());
     assert!(!store.user_delete(bob.id).await.unwrap(), "gone already");
@@ -47,7 +47,7 @@ both!(of_two_admins_deleted_at_once_one_stays, |store| {
         let mut admins = store.user_list().await.unwrap();
         while admins.len() < 2 {
             let name = format!("admin-{round}-{}", admins.len());
-            admins.push(store.user_insert(&name, "hash", Role::Admin, at(1)).await.unwrap());
+            admins.push(store.user_insert(&name, "hash", UserRole::Admin, at(1)).await.unwrap());
         }
         let (first, second) = tokio::join!(
             tokio::spawn({
@@ -67,8 +67,8 @@ both!(of_two_admins_deleted_at_once_one_stays, |store| {
 });
 
 both!(a_session_ends_by_time_by_hand_and_with_its_user, |store| {
-    let ada = store.user_insert("ada", "hash", Role::Admin, at(0)).await.unwrap();
-    let bob = store.user_insert("bob", "hash", Role::User, at(0)).await.unwrap();
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(0)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", UserRole::User, at(0)).await.unwrap();
     for (jti, user, until) in [("a", &ada, 10), ("b", &bob, 20), ("c", &bob, 30)] {
         store.session_insert(jti, user.id, at(until)).await.unwrap();
     }
@@ -87,7 +87,7 @@ both!(a_session_ends_by_time_by_hand_and_with_its_user, |store| {
 });
 
 both!(a_new_password_ends_sessions_when_asked, |store| {
-    let bob = store.user_insert("bob", "old", Role::User, at(0)).await.unwrap();
+    let bob = store.user_insert("bob", "old", UserRole::User, at(0)).await.unwrap();
     store.session_insert("s", bob.id, at(10)).await.unwrap();
     assert!(store.user_set_password(bob.id, "new", Some("s")).await.unwrap());
     assert!(store.session_user("s", at(0)).await.unwrap().is_some());
@@ -98,8 +98,8 @@ both!(a_new_password_ends_sessions_when_asked, |store| {
 });
 
 both!(networks_of_logins_are_remembered_up_to_a_bound, |store| {
-    let ada = store.user_insert("ada", "hash", Role::Admin, at(0)).await.unwrap();
-    let bob = store.user_insert("bob", "hash", Role::User, at(0)).await.unwrap();
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(0)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", UserRole::User, at(0)).await.unwrap();
     let is_known = async |name: &str, network: &str| {
         let account = store.login_account(name, network).await.unwrap().unwrap();
         assert_eq!((account.user.username.as_str(), account.password_hash.as_str()), (name, "hash"));

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use silo::app::{App, NewUser};
 use silo::clock::Clock;
-use silo::config::{Flags, Settings};
+use silo::config::{ConfigFlags, ServiceSettings};
 use silo::http::Route;
 use silo::seed::LABEL;
 use tempfile::TempDir;
@@ -105,7 +105,8 @@ impl Builder {
         set("SILO__SCAN__WAIT_SECONDS", "50".to_owned());
         // No retries, so that missing replies fail soon.
         set("SILO__SCAN__TRIES", "1".to_owned());
-        let settings = Settings::from_layers(&Flags::default(), &self.environment).expect("usable settings");
+        let settings =
+            ServiceSettings::from_layers(&ConfigFlags::default(), &self.environment).expect("usable settings");
 
         silo::telemetry::metrics();
         let (app, _) = App::start(settings, self.clock.clone()).await.expect("the service starts");

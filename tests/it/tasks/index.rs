@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use silo::app::{Error, Page, open_store};
-use silo::config::Settings;
+use silo::config::ServiceSettings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ fn images(count: usize) -> impl Iterator<Item = Tagged> {
 }
 
 /// Adds images to the database directly.
-async fn fill(settings: &Settings, count: usize) {
+async fn fill(settings: &ServiceSettings, count: usize) {
     let store = open_store(settings).await.expect("the service's database");
     assert_eq!(stored::fill(&store, images(count)).await, count);
     store.close().await;
@@ -180,7 +180,7 @@ async fn a_kill_while_it_is_built_costs_only_time() {
     let mut silo = Setup::new().start().await;
     let settings = {
         let environment = [("SILO_DATA".to_owned(), silo.data().display().to_string())].into();
-        Settings::from_layers(&silo::config::Flags::default(), &environment).expect("settings")
+        ServiceSettings::from_layers(&silo::config::ConfigFlags::default(), &environment).expect("settings")
     };
     assert_eq!(silo.terminate().await.code, Some(0));
     fill(&settings, MANY).await;

@@ -10,9 +10,9 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use silo::app::{App, RegistryForm};
-use silo::catalog::{Registry, RegistryId, RegistryKind};
+use silo::catalog::{RegistryId, RegistryKind, RegistryRecord};
 use silo::clock::Clock;
-use silo::config::{Flags, Settings};
+use silo::config::{ConfigFlags, ServiceSettings};
 use tempfile::TempDir;
 
 /// An application without an HTTP server.
@@ -36,7 +36,7 @@ impl House {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect();
         all.insert("SILO_DATA".to_owned(), folder.path().display().to_string());
-        let settings = Settings::from_layers(&Flags::default(), &all).expect("settings");
+        let settings = ServiceSettings::from_layers(&ConfigFlags::default(), &all).expect("settings");
         let (app, _) = App::start(settings, clock.clone()).await.expect("it starts");
         Self { app, clock, folder }
     }
@@ -54,7 +54,7 @@ impl House {
         self.folder.path()
     }
 
-    pub async fn add(&self, name: &str, url: &str, schedule: &str) -> Registry {
+    pub async fn add(&self, name: &str, url: &str, schedule: &str) -> RegistryRecord {
         let form = form(name, url, schedule);
         self.app.registry_add(&form).await.expect("a registry that answers").registry
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::success;
 use super::views::{NewUserView, UserView};
 use crate::app::{App, Caller, Error, NewUser, Session};
-use crate::catalog::{Role, UserId};
+use crate::catalog::{UserId, UserRole};
 use crate::http::error::Result;
 use crate::http::extract::{AnyCase, Path, id};
 
@@ -22,8 +22,8 @@ pub(super) async fn login(State(app): State<App>, caller: Caller, body: AnyCase)
 pub(super) async fn list(State(app): State<App>, session: Option<Session>) -> Result<Json<Vec<UserView>>> {
     if !app.settings().auth.open_user_list {
         let session = session.ok_or(Error::Unauthenticated("Missing authorization token"))?;
-        if session.user.role != Role::Admin {
-            return Err(session.refused(Role::Admin).into());
+        if session.user.role != UserRole::Admin {
+            return Err(session.refused(UserRole::Admin).into());
         }
     }
     Ok(Json(app.user_list().await?.into_iter().map(UserView::from).collect()))

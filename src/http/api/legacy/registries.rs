@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::success;
 use super::views::{RegistryDetailView, RegistryView};
 use crate::app::{App, RegistryForm, ScanOutcome, Session};
-use crate::catalog::{RegistryId, Role, ScanId, ScanTrigger};
+use crate::catalog::{RegistryId, ScanId, ScanTrigger, UserRole};
 use crate::http::error::Result;
 use crate::http::extract::{AnyCase, Path, id};
 
@@ -38,7 +38,7 @@ pub(super) async fn get(
     session: Option<Session>,
     Path(registry): Path<String>,
 ) -> Result<Json<RegistryDetailView>> {
-    let is_admin = session.is_some_and(|session| session.user.role == Role::Admin);
+    let is_admin = session.is_some_and(|session| session.user.role == UserRole::Admin);
     let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
     Ok(Json(RegistryDetailView::new(registry, is_admin)))
 }

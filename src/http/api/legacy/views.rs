@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::JobDetail;
-use crate::catalog::{Image, Registry, User};
+use crate::catalog::{CatalogueImage, RegistryRecord, UserAccount};
 use crate::seed::manifest;
 use crate::store::JobVersionWithImages;
 
@@ -19,8 +19,8 @@ pub(super) struct RegistryView {
     org: String,
 }
 
-impl From<Registry> for RegistryView {
-    fn from(registry: Registry) -> Self {
+impl From<RegistryRecord> for RegistryView {
+    fn from(registry: RegistryRecord) -> Self {
         Self { id: registry.id.0, name: registry.name, url: registry.url, org: registry.org }
     }
 }
@@ -36,7 +36,7 @@ pub(super) struct RegistryDetailView {
 }
 
 impl RegistryDetailView {
-    pub(super) fn new(registry: Registry, show_username: bool) -> Self {
+    pub(super) fn new(registry: RegistryRecord, show_username: bool) -> Self {
         let username = if show_username { registry.username.clone() } else { String::new() };
         Self { registry: registry.into(), username, password: "" }
     }
@@ -51,8 +51,8 @@ pub(super) struct UserView {
     role: &'static str,
 }
 
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
+impl From<UserAccount> for UserView {
+    fn from(user: UserAccount) -> Self {
         Self { id: user.id.0, username: user.username, role: user.role.as_str() }
     }
 }
@@ -67,8 +67,8 @@ pub(super) struct NewUserView {
     role: &'static str,
 }
 
-impl From<User> for NewUserView {
-    fn from(user: User) -> Self {
+impl From<UserAccount> for NewUserView {
+    fn from(user: UserAccount) -> Self {
         Self { id: user.id.0, username: user.username, password: "", role: user.role.as_str() }
     }
 }
@@ -93,8 +93,8 @@ pub(super) struct SimpleImageView {
     package_version: String,
 }
 
-impl From<Image> for SimpleImageView {
-    fn from(image: Image) -> Self {
+impl From<CatalogueImage> for SimpleImageView {
+    fn from(image: CatalogueImage) -> Self {
         Self {
             id: image.id.0,
             registry_id: image.registry_id.0,
@@ -139,8 +139,8 @@ pub(super) struct ImageView {
     seed: Value,
 }
 
-impl From<Image> for ImageView {
-    fn from(image: Image) -> Self {
+impl From<CatalogueImage> for ImageView {
+    fn from(image: CatalogueImage) -> Self {
         Self {
             id: image.id.0,
             registry_id: image.registry_id.0,

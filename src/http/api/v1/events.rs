@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::limit;
 use crate::app::{App, Error, EventStart};
-use crate::catalog::{Event, EventId, EventQuery, RegistryId};
+use crate::catalog::{EventId, EventQuery, ImageEvent, RegistryId};
 use crate::http::error::Result;
 use crate::http::extract::Query;
 use crate::http::stream::{self as streams, Opening};
@@ -55,8 +55,8 @@ struct EventView {
     title: String,
 }
 
-impl From<Event> for EventView {
-    fn from(event: Event) -> Self {
+impl From<ImageEvent> for EventView {
+    fn from(event: ImageEvent) -> Self {
         Self {
             id: event.id.0,
             kind: event.kind.as_str(),
@@ -146,7 +146,7 @@ struct Following {
     app: App,
     query: EventQuery,
     after: EventId,
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<ImageEvent>,
     changed: watch::Receiver<i64>,
 }
 
@@ -173,7 +173,7 @@ impl Following {
     }
 }
 
-fn sent(event: Event) -> sse::Event {
+fn sent(event: ImageEvent) -> sse::Event {
     let view = EventView::from(event);
     let data = serde_json::to_string(&view).expect("texts and numbers have a JSON form");
     sse::Event::default().id(view.id.to_string()).event(view.kind).data(data)

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
-use crate::catalog::Image;
+use crate::catalog::CatalogueImage;
 use crate::http::error::Result;
 use crate::http::extract::Query;
 use crate::http::proxied::PublicPrefix;
@@ -59,7 +59,7 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 /// The Atom document. Links without a base are relative to the feed's own URL.
-fn atom(base: &str, query: &str, updated: DateTime<Utc>, images: &[Image]) -> String {
+fn atom(base: &str, query: &str, updated: DateTime<Utc>, images: &[CatalogueImage]) -> String {
     let about = if query.is_empty() { "Seed images".to_owned() } else { format!("Seed images: {query}") };
     let address = if query.is_empty() {
         format!("{base}/api/v1/feed")

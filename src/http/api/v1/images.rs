@@ -10,7 +10,7 @@ use super::PageView;
 use super::lists::{AskedPage, SortWords};
 use super::origins::OriginView;
 use crate::app::App;
-use crate::catalog::{Image, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
+use crate::catalog::{CatalogueImage, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
 use crate::seed::{Problem, manifest};
@@ -49,7 +49,7 @@ struct PastDigestView {
 }
 
 impl ImageView {
-    fn new(image: Image, history: Vec<PastDigest>) -> Self {
+    fn new(image: CatalogueImage, history: Vec<PastDigest>) -> Self {
         let past = |PastDigest { digest, since, until }| PastDigestView { digest, since, until };
         Self {
             id: image.id.0,
@@ -97,8 +97,8 @@ pub(super) struct ImageItemView {
     valid: bool,
 }
 
-impl From<Image> for ImageItemView {
-    fn from(image: Image) -> Self {
+impl From<CatalogueImage> for ImageItemView {
+    fn from(image: CatalogueImage) -> Self {
         Self {
             id: image.id.0,
             reference: image.pull_reference(),
@@ -143,7 +143,7 @@ pub(super) async fn list(
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let filter = ImageFilter { job, job_version, registry: registry.map(RegistryId), digest, valid };
     let images = app.image_page(&filter, &asked.page).await?;
-    let place = |image: &Image| match asked.page.order {
+    let place = |image: &CatalogueImage| match asked.page.order {
         ImageOrder::Id => (SortKey::Number(image.id.0), image.id.0),
         ImageOrder::Changed => (SortKey::Number(image.changed_at.timestamp_millis()), image.id.0),
     };

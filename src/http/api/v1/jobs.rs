@@ -11,7 +11,8 @@ use super::lists::{AskedPage, SortWords};
 use super::origins::{JobGroupView, OriginView};
 use crate::app::{App, JobOverview};
 use crate::catalog::{
-    Job, JobFilter, JobGroup, JobId, JobOrigin, JobSummary, JobVersionSummary, NameOrder, OriginId, RegistryId, SortKey,
+    CatalogueJob, JobFilter, JobGroup, JobId, JobOrigin, JobSummary, JobVersionSummary, NameOrder, OriginId,
+    RegistryId, SortKey,
 };
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
@@ -51,7 +52,7 @@ impl JobItemView {
     /// With the first origins of each group, if given.
     fn new(summary: JobSummary, mut origins: Option<HashMap<OriginId, Vec<JobOrigin>>>) -> Self {
         let JobSummary { job, image_id, reference, valid, origin, groups, group_count } = summary;
-        let Job {
+        let CatalogueJob {
             id,
             name,
             latest_job_version,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PageView, limit};
 use crate::app::App;
-use crate::catalog::{JobGroup, JobId, JobOrigin, Maintainer, Origin, OriginId, RegistryId};
+use crate::catalog::{ImageOrigin, JobGroup, JobId, JobOrigin, MaintainerContact, OriginId, RegistryId};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
 
@@ -28,9 +28,9 @@ pub(super) struct OriginView {
     representative: bool,
 }
 
-impl From<Origin> for OriginView {
-    fn from(origin: Origin) -> Self {
-        let Origin { registry_id, registry, host, namespace, is_verified, represents } = origin;
+impl From<ImageOrigin> for OriginView {
+    fn from(origin: ImageOrigin) -> Self {
+        let ImageOrigin { registry_id, registry, host, namespace, is_verified, represents } = origin;
         Self {
             registry_id: Some(registry_id).filter(|id| *id != RegistryId::default()).map(|id| id.0),
             registry,
@@ -73,7 +73,7 @@ struct LatestView {
 
 impl From<JobOrigin> for JobOriginView {
     fn from(origin: JobOrigin) -> Self {
-        let Maintainer { name, email, organization } = origin.maintainer;
+        let MaintainerContact { name, email, organization } = origin.maintainer;
         Self {
             id: origin.id.0,
             group_id: origin.group_id.0,

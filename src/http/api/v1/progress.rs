@@ -6,15 +6,15 @@ use futures_util::stream;
 
 use super::scans::ScanView;
 use crate::app::{App, Error};
-use crate::catalog::{Scan, ScanId};
+use crate::catalog::{ScanId, ScanRecord};
 use crate::http::error::Result;
 use crate::http::extract::{Path, id};
 use crate::http::stream::Opening;
 
 /// What was sent last.
 enum Sent {
-    Nothing(Scan),
-    Progress(Scan),
+    Nothing(ScanRecord),
+    Progress(ScanRecord),
     End,
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{PageView, limit};
 use crate::app::{App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, Session, ca_fingerprints};
-use crate::catalog::{RegistryId, RegistryKind, Repository, Role, Scan, VerifiedMarks};
+use crate::catalog::{RegistryId, RegistryKind, ScanRecord, ScannedRepository, UserRole, VerifiedMarks};
 use crate::http::error::Result;
 use crate::http::extract::{Json, Path, Query, id};
 
@@ -130,8 +130,8 @@ struct LastScanView {
     held: u64,
 }
 
-impl From<Scan> for LastScanView {
-    fn from(scan: Scan) -> Self {
+impl From<ScanRecord> for LastScanView {
+    fn from(scan: ScanRecord) -> Self {
         Self { id: scan.id.0, state: scan.state.as_str(), finished_at: scan.finished_at, held: scan.counts.held }
     }
 }
@@ -148,9 +148,9 @@ pub(super) struct RepositoryView {
     failure: String,
 }
 
-impl From<Repository> for RepositoryView {
-    fn from(repository: Repository) -> Self {
-        let Repository { name, listed_at, tags, failures, failing_since, failure } = repository;
+impl From<ScannedRepository> for RepositoryView {
+    fn from(repository: ScannedRepository) -> Self {
+        let ScannedRepository { name, listed_at, tags, failures, failing_since, failure } = repository;
         Self { name, tags, listed_at, failures, failing_since, failure }
     }
 }
@@ -281,5 +281,5 @@ fn kind(word: &str) -> Result<RegistryKind> {
 }
 
 fn is_admin(session: Option<Session>) -> bool {
-    session.is_some_and(|session| session.user.role == Role::Admin)
+    session.is_some_and(|session| session.user.role == UserRole::Admin)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PageView, Paging, limit};
 use crate::app::{App, Session};
-use crate::catalog::{OutcomeGroup, RegistryId, Scan, ScanCounts, ScanId, ScanProblem, ScanTrigger};
+use crate::catalog::{OutcomeGroup, RegistryId, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanTrigger};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
 
@@ -35,7 +35,7 @@ pub(super) struct ScanView {
 }
 
 impl ScanView {
-    pub(super) fn new(scan: Scan, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(scan: ScanRecord, now: DateTime<Utc>) -> Self {
         Self {
             id: scan.id.0,
             registry_id: scan.registry_id.0,
@@ -67,7 +67,7 @@ struct ScanCountsView {
 }
 
 impl ScanCountsView {
-    fn new(scan: &Scan) -> Self {
+    fn new(scan: &ScanRecord) -> Self {
         let outcomes = scan.outcomes();
         Self {
             counts: ScanCounts { outcomes, ..scan.counts },

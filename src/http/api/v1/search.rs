@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::limit;
 use super::origins::{JobGroupView, OriginView};
 use crate::app::{App, Count, Error, Facet, Highlight, Match, Order, Page, Ranked};
-use crate::catalog::{Image, JobSummary};
+use crate::catalog::{CatalogueImage, JobSummary};
 use crate::http::error::Result;
 use crate::http::extract::{MOST_WORDS, Query};
 
@@ -166,8 +166,8 @@ struct MatchedView {
     origin: OriginView,
 }
 
-impl From<Image> for MatchedView {
-    fn from(image: Image) -> Self {
+impl From<CatalogueImage> for MatchedView {
+    fn from(image: CatalogueImage) -> Self {
         Self {
             image: image.pull_reference(),
             image_id: image.id.0,
@@ -299,7 +299,7 @@ fn job_view(summary: JobSummary) -> ResultView {
     }
 }
 
-fn image_view(image: Image) -> ResultView {
+fn image_view(image: CatalogueImage) -> ResultView {
     ResultView {
         kind: "image",
         id: image.id.0,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::PageView;
 use super::lists::{AskedPage, SortWords};
 use crate::app::{App, Session, role_named};
-use crate::catalog::{NameOrder, SortKey, User, UserFilter};
+use crate::catalog::{NameOrder, SortKey, UserAccount, UserFilter};
 use crate::http::error::Result;
 use crate::http::extract::Query;
 
@@ -21,8 +21,8 @@ pub(super) struct UserView {
     created_at: DateTime<Utc>,
 }
 
-impl From<User> for UserView {
-    fn from(User { id, username, role, created_at }: User) -> Self {
+impl From<UserAccount> for UserView {
+    fn from(UserAccount { id, username, role, created_at }: UserAccount) -> Self {
         Self { id: id.0, username, role: role.as_str(), created_at }
     }
 }
@@ -44,7 +44,7 @@ pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>)
     let role = role.map(|word| role_named(&word)).transpose()?;
     let filter = UserFilter { role };
     let users = app.user_page(&filter, &asked.page).await?;
-    let place = |user: &User| match asked.page.order {
+    let place = |user: &UserAccount| match asked.page.order {
         NameOrder::Name => (SortKey::Text(user.username.clone()), user.id.0),
         NameOrder::Id => (SortKey::Number(user.id.0), user.id.0),
     };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::LONGEST_FORM;
 use super::forms::SubmitForm;
 use crate::app::{App, Error, FileSpec, Session};
-use crate::catalog::Upload;
+use crate::catalog::UploadedFile;
 use crate::http::admission::Meter;
 use crate::http::error::{Failure, Result};
 use crate::http::extract::{self, Path, Query};
@@ -29,8 +29,8 @@ pub(super) struct UploadView {
     size: i64,
 }
 
-impl From<Upload> for UploadView {
-    fn from(upload: Upload) -> Self {
+impl From<UploadedFile> for UploadView {
+    fn from(upload: UploadedFile) -> Self {
         Self { sha256: upload.sha256, name: upload.name, size: upload.size }
     }
 }

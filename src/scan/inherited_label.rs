@@ -18,7 +18,7 @@ pub(super) fn message(repository: &str, job_name: &str) -> String {
 /// Whether a repository is named after a job, in any form in use: lower case, other separators, below folders, with a
 /// host or an organisation before either name. In the standard's form (`<job name>-<job version>-seed`) the name
 /// identifies the job exactly; in any other form it only has to contain the job's name.
-pub(super) fn is_called_after(repository: &str, job_name: &str) -> bool {
+pub(super) fn is_named_after(repository: &str, job_name: &str) -> bool {
     let job = plain(job_name);
     // A repository cannot have such a name, so its name proves nothing.
     if job.is_empty() || job_name.chars().any(|c| c.is_alphanumeric() && !c.is_ascii()) {
@@ -78,7 +78,7 @@ mod tests {
             ("x-1.0.0-seed", ""),
             ("x-1.0.0-seed", "--"),
         ] {
-            assert!(is_called_after(repository, job), "{repository} {job}");
+            assert!(is_named_after(repository, job), "{repository} {job}");
         }
     }
 
@@ -93,7 +93,7 @@ mod tests {
             ("map-seed", "ndvi"),
             ("ndvi-1.0.0-seed", "ndvi-base"),
         ] {
-            assert!(!is_called_after(repository, job), "{repository} {job}");
+            assert!(!is_named_after(repository, job), "{repository} {job}");
         }
     }
 
@@ -103,9 +103,9 @@ mod tests {
             folders in "([a-z0-9]{1,5}/){0,2}", job in "[a-z][a-z0-9-]{0,10}[a-z]", version in "[0-9]\\.[0-9]\\.[0-9]",
         ) {
             let repository = format!("{folders}{job}-{version}-seed");
-            prop_assert!(is_called_after(&repository, &job));
+            prop_assert!(is_named_after(&repository, &job));
             let other = format!("{folders}{job}x-{version}-seed");
-            prop_assert!(!is_called_after(&other, &job) || folders.contains(&job));
+            prop_assert!(!is_named_after(&other, &job) || folders.contains(&job));
         }
     }
 }

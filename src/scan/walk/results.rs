@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::super::read::{Seen, Trouble};
-use super::super::{inherited, problem};
-use super::{Digest, Event, FailuresInARow, Listed, Open, Stop, ToRead, Walk};
-use crate::catalog::{ContentProblem, ContentSummary, FoundTag, Standing, StoredTag, TagOutcome, diff};
+use super::super::tag_reader::{TagReadError, TagReading};
+use super::super::{inherited_label, problem};
+use super::{
+    DigestState, FailuresInARow, OpenRepository, PendingRead, RegistryWalk, RepositoryListing, ScanAbort, WalkEvent,
+};
+use crate::catalog::{ContentProblem, ContentSummary, ContentTrust, FoundTag, StoredTag, TagOutcome, diff};
 use crate::registry::{Error, printable};
-use crate::store::Looked;
+use crate::store::RepositoryScanResult;
 
 /// After this many requests in a row without an answer, the registry counts as gone and the walk ends; otherwise each
 /// of a thousand tags would wait for its timeout and retries.
@@ -18,29 +20,29 @@ const OUTAGE: u32 = 8;
 
 /// Why a tag could not be read, and its outcome.
 #[derive(Clone, Debug)]
-pub(super) struct Unseen {
+pub(super) struct UnreadTag {
     outcome: TagOutcome,
     why: Error,
 }
 
-impl Walk<'_> {
+impl RegistryWalk<'_> {
     /// Handles the result of a task. `true`: the walk is over.
-    pub(super) fn take(&mut self, event: Result<Event, tokio::task::JoinError>) -> Result<bool, Stop> {
+    pub(super) fn take(&mut self, event: Result<WalkEvent, tokio::task::JoinError>) -> Result<bool, ScanAbort> {
         match event {
-            Ok(Event::Listed(repository, Ok(listed))) => {
+            Ok(WalkEvent::Listed(repository, Ok(listed))) => {
                 self.failures.listings = 0;
                 self.last_heard = Instant::now();
-                self.take_listing(&repository.into(), listed);
+                self.handle_listing(&repository.into(), listed);
                 Ok(false)
             }
-            Ok(Event::Listed(repository, Err(trouble))) => {
+            Ok(WalkEvent::Listed(repository, Err(trouble))) => {
                 let why = registry_error(trouble)?;
-                self.take_failed_listing(&repository, &why);
+                self.handle_failed_listing(&repository, &why);
                 self.note_failure(&repository, why.to_string());
-                self.one_less(&repository.into());
+                self.finish_item(&repository.into());
                 self.is_over(why, |failures| &mut failures.listings)
             }
-            Ok(Event::Read { repository, tag, stored, seen }) => self.take_read(repository, tag, stored, seen),
+            Ok(WalkEvent::Read { repository, tag, stored, seen }) => self.handle_read(repository, tag, stored, seen),
             Err(why) => match why.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // Tasks are cancelled only when the walk is dropped.
@@ -51,7 +53,7 @@ impl Walk<'_> {
 
     /// A repository refused to this account does not affect the others: their gone images are removed. Any other
     /// failure may concern the whole registry.
-    fn take_failed_listing(&mut self, repository: &str, why: &Error) {
+    fn handle_failed_listing(&mut self, repository: &str, why: &Error) {
         if is_refused(why) {
             self.step.problems.push(problem(
                 TagOutcome::PullRefused.as_str(),
@@ -67,8 +69,8 @@ impl Walk<'_> {
         }
     }
 
-    fn take_listing(&mut self, repository: &Arc<str>, listed: Listed) {
-        let Listed { mut listing, stored, mut standings } = listed;
+    fn handle_listing(&mut self, repository: &Arc<str>, listed: RepositoryListing) {
+        let RepositoryListing { mut listing, stored, mut standings } = listed;
         let mut names = HashSet::new();
         listing.items.retain(|tag| names.insert(tag.name.clone()));
         let is_again = self.missing.contains_key(&**repository);
@@ -102,11 +104,11 @@ impl Walk<'_> {
             let stored = stored.remove(&tag.name);
             match (&tag.digest, &stored) {
                 (Some(digest), Some(row)) if *digest == row.digest => {
-                    self.see_unchanged(repository, row, is_again);
+                    self.record_unchanged(repository, row, is_again);
                     continue;
                 }
                 (Some(digest), _) => {
-                    if let Some(Standing::Known(summary)) = standings.get(digest) {
+                    if let Some(ContentTrust::Known(summary)) = standings.get(digest) {
                         self.see(repository, &tag.name, stored, digest.clone(), summary);
                         continue;
                     }
@@ -117,66 +119,66 @@ impl Walk<'_> {
                 open.left += 1;
             }
             let standing = tag.digest.as_ref().and_then(|digest| standings.remove(digest));
-            self.reads.push_back(ToRead { repository: Arc::clone(repository), tag, stored, standing });
+            self.reads.push_back(PendingRead { repository: Arc::clone(repository), tag, stored, standing });
         }
-        self.one_less(repository);
+        self.finish_item(repository);
     }
 
-    fn take_read(
+    fn handle_read(
         &mut self,
         repository: Arc<str>,
         tag: String,
         stored: Option<StoredTag>,
-        seen: Result<Seen, Trouble>,
-    ) -> Result<bool, Stop> {
-        if matches!(seen, Ok(Seen::Gone | Seen::Unchanged | Seen::Known(..) | Seen::Read(_))) {
+        seen: Result<TagReading, TagReadError>,
+    ) -> Result<bool, ScanAbort> {
+        if matches!(seen, Ok(TagReading::Gone | TagReading::Unchanged | TagReading::Known(..) | TagReading::Read(_))) {
             self.failures.reads = 0;
             self.last_heard = Instant::now();
         }
-        let is_own = !matches!(seen, Ok(Seen::Awaited(_)));
+        let is_own = !matches!(seen, Ok(TagReading::Awaited(_)));
         let (digest, outcome) = match seen {
-            Ok(Seen::Gone) => {
+            Ok(TagReading::Gone) => {
                 if let (Some(open), Some(stored)) = (self.open.get_mut(&repository), stored) {
                     open.state.missing.push(stored.id);
                 }
                 self.count(&repository, TagOutcome::Gone);
-                self.one_less(&repository);
+                self.finish_item(&repository);
                 return Ok(false);
             }
-            Ok(Seen::Unchanged) => {
+            Ok(TagReading::Unchanged) => {
                 if let Some(stored) = stored {
                     let is_again = self.missing.contains_key(&*repository);
-                    self.see_unchanged(&repository, &stored, is_again);
+                    self.record_unchanged(&repository, &stored, is_again);
                 }
-                self.one_less(&repository);
+                self.finish_item(&repository);
                 return Ok(false);
             }
-            Ok(Seen::Awaited(digest)) => {
-                match self.digests.entry(digest.clone()).or_insert_with(|| Digest::Awaited(Vec::new())) {
-                    Digest::Awaited(waiting) => {
+            Ok(TagReading::Awaited(digest)) => {
+                match self.digests.entry(digest.clone()).or_insert_with(|| DigestState::Awaited(Vec::new())) {
+                    DigestState::Awaited(waiting) => {
                         waiting.push((repository, tag, stored));
                         return Ok(false);
                     }
-                    Digest::Known(summary) => (digest, Ok(summary.clone())),
-                    Digest::Unread(why) => (digest, Err(why.clone())),
+                    DigestState::Known(summary) => (digest, Ok(summary.clone())),
+                    DigestState::Unread(why) => (digest, Err(why.clone())),
                 }
             }
-            Ok(Seen::Known(digest, summary)) => (digest, Ok(summary)),
-            Ok(Seen::Read(content)) => {
+            Ok(TagReading::Known(digest, summary)) => (digest, Ok(summary)),
+            Ok(TagReading::Read(content)) => {
                 let outcome = (content.digest.clone(), Ok(content.summary()));
                 self.step.contents.push(*content);
                 outcome
             }
-            Ok(Seen::Unread(digest, trouble)) => {
+            Ok(TagReading::Unread(digest, trouble)) => {
                 let why = registry_error(trouble)?;
-                (digest, Err(Unseen { outcome: unread(TagOutcome::ContentFailed, &why), why }))
+                (digest, Err(UnreadTag { outcome: unread(TagOutcome::ContentFailed, &why), why }))
             }
             Err(trouble) => {
                 let why = registry_error(trouble)?;
-                (String::new(), Err(Unseen { outcome: unread(TagOutcome::DigestFailed, &why), why }))
+                (String::new(), Err(UnreadTag { outcome: unread(TagOutcome::DigestFailed, &why), why }))
             }
         };
-        self.settle_digest(&digest, outcome.clone());
+        self.finish_waiting_tags(&digest, outcome.clone());
         let over = match outcome {
             Ok(summary) => {
                 self.see(&repository, &tag, stored, digest, &summary);
@@ -187,26 +189,26 @@ impl Walk<'_> {
                 if is_own { self.is_over(unseen.why, |failures| &mut failures.reads) } else { Ok(false) }
             }
         };
-        self.one_less(&repository);
+        self.finish_item(&repository);
         over
     }
 
     /// Finishes the tags that wait for a digest: its content is known now, or could not be read.
-    fn settle_digest(&mut self, digest: &str, outcome: Result<ContentSummary, Unseen>) {
+    fn finish_waiting_tags(&mut self, digest: &str, outcome: Result<ContentSummary, UnreadTag>) {
         if digest.is_empty() {
             return;
         }
         let settled = match outcome.clone() {
-            Ok(summary) => Digest::Known(summary),
-            Err(unseen) => Digest::Unread(unseen),
+            Ok(summary) => DigestState::Known(summary),
+            Err(unseen) => DigestState::Unread(unseen),
         };
-        let Some(Digest::Awaited(waiting)) = self.digests.insert(digest.to_owned(), settled) else { return };
+        let Some(DigestState::Awaited(waiting)) = self.digests.insert(digest.to_owned(), settled) else { return };
         for (repository, tag, stored) in waiting {
             match &outcome {
                 Ok(summary) => self.see(&repository, &tag, stored, digest.to_owned(), summary),
                 Err(unseen) => self.unseen(&repository, &tag, unseen),
             }
-            self.one_less(&repository);
+            self.finish_item(&repository);
         }
     }
 
@@ -222,12 +224,12 @@ impl Walk<'_> {
     }
 
     /// Records a tag with the same digest as stored.
-    fn see_unchanged(&mut self, repository: &str, stored: &StoredTag, is_again: bool) {
+    fn record_unchanged(&mut self, repository: &str, stored: &StoredTag, is_again: bool) {
         // An earlier attempt of this scan has counted the tags that it stored.
         let is_counted = is_again || self.input.resumed_since.is_some_and(|since| stored.changed_at >= since);
         self.input.progress.update(|counts| counts.unchanged += u64::from(!is_counted));
         self.count(repository, stored.outcome);
-        self.tell_problems(repository, &stored.tag, stored.outcome, &stored.job_name, None);
+        self.report_problems(repository, &stored.tag, stored.outcome, &stored.job_name, None);
     }
 
     /// Records a tag with a new digest whose content is known.
@@ -240,19 +242,19 @@ impl Walk<'_> {
         summary: &ContentSummary,
     ) {
         if let Some(stored) = stored.as_ref().filter(|stored| stored.digest == digest) {
-            return self.see_unchanged(repository, stored, self.missing.contains_key(repository));
+            return self.record_unchanged(repository, stored, self.missing.contains_key(repository));
         }
         self.input.progress.update(|counts| match stored {
             None => counts.added += 1,
             Some(_) => counts.changed += 1,
         });
         self.count(repository, summary.outcome);
-        self.tell_problems(repository, tag, summary.outcome, &summary.job_name, Some(&summary.problems));
+        self.report_problems(repository, tag, summary.outcome, &summary.job_name, Some(&summary.problems));
         self.found.push((stored, found(repository, tag, Some(digest))));
     }
 
     /// Reports the problems of a tag's content; `None` for the stored ones.
-    pub(super) fn tell_problems(
+    pub(super) fn report_problems(
         &mut self,
         repository: &str,
         tag: &str,
@@ -264,16 +266,16 @@ impl Walk<'_> {
         let of_content = problems.or_else(stored).unwrap_or_default().iter();
         let told: Vec<_> = of_content.map(|found| problem(&found.code, repository, tag, &found.message)).collect();
         self.step.problems.extend(told);
-        if outcome == TagOutcome::Seed && !inherited::is_called_after(repository, job_name) {
-            let message = inherited::message(repository, &printable(job_name));
-            self.step.problems.push(problem(inherited::CODE, repository, tag, message));
+        if outcome == TagOutcome::Seed && !inherited_label::is_named_after(repository, job_name) {
+            let message = inherited_label::message(repository, &printable(job_name));
+            self.step.problems.push(problem(inherited_label::CODE, repository, tag, message));
         }
     }
 
     /// Records a tag that is listed but could not be read: it is neither added nor removed. If the registry did not
     /// answer, the scan is partial. If it refused, or its answer is unusable, it will do so tomorrow as well, and must
     /// not keep gone images in the catalogue forever.
-    fn unseen(&mut self, repository: &str, tag: &str, Unseen { outcome, why }: &Unseen) {
+    fn unseen(&mut self, repository: &str, tag: &str, UnreadTag { outcome, why }: &UnreadTag) {
         self.count(repository, *outcome);
         if let Error::NoPulls(why) = why {
             self.unpulled = (self.unpulled.0 + 1, why.clone());
@@ -298,22 +300,24 @@ impl Walk<'_> {
     }
 
     /// Finishes one item of a repository; after the last one the repository is done.
-    fn one_less(&mut self, repository: &Arc<str>) {
+    fn finish_item(&mut self, repository: &Arc<str>) {
         let Some(open) = self.open.get_mut(repository) else { return };
         open.left -= 1;
         if open.left > 0 {
             return;
         }
-        let Some(Open { state, is_listed, failure, hints, .. }) = self.open.remove(repository) else { return };
+        let Some(OpenRepository { state, is_listed, failure, hints, .. }) = self.open.remove(repository) else {
+            return;
+        };
         let name = state.name.clone();
         if is_listed {
             self.tallies.insert(name.clone(), state.outcomes);
         }
         self.step.repositories.push(match failure {
-            Some(why) => Looked::Failed { name: name.clone(), why },
+            Some(why) => RepositoryScanResult::Failed { name: name.clone(), why },
             None => {
                 self.missing.insert(name.clone(), state.missing.clone());
-                Looked::Listed(Box::new(state))
+                RepositoryScanResult::Listed(Box::new(state))
             }
         });
         self.step.hints.extend(hints);
@@ -329,9 +333,9 @@ impl Walk<'_> {
 
     /// Whether the walk ends after a failure: wrong credentials abort it, and it ends after too many requests without
     /// an answer.
-    fn is_over(&mut self, why: Error, of: impl Fn(&mut FailuresInARow) -> &mut u32) -> Result<bool, Stop> {
+    fn is_over(&mut self, why: Error, of: impl Fn(&mut FailuresInARow) -> &mut u32) -> Result<bool, ScanAbort> {
         match why {
-            Error::WrongPassword(_) => Err(Stop::Registry(why)),
+            Error::WrongPassword(_) => Err(ScanAbort::Registry(why)),
             Error::Timeout(_) | Error::Unreachable(_) | Error::Tls(_) | Error::Throttled(_) => {
                 let failures = of(&mut self.failures);
                 *failures += 1;
@@ -366,10 +370,10 @@ fn is_refused(why: &Error) -> bool {
     matches!(why, Error::Forbidden(_) | Error::LoginRequired(_))
 }
 
-fn registry_error(trouble: Trouble) -> Result<Error, Stop> {
+fn registry_error(trouble: TagReadError) -> Result<Error, ScanAbort> {
     match trouble {
-        Trouble::Registry(why) => Ok(why),
-        Trouble::Store(why) => Err(Stop::Store(why)),
+        TagReadError::Registry(why) => Ok(why),
+        TagReadError::Store(why) => Err(ScanAbort::Store(why)),
     }
 }
 

@@ -7,16 +7,16 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
+use super::columns::{SqlValue, json};
 use super::contents;
-use super::db::{Lock, Tx, bulk, sql};
-use super::derive::{ArrivedSelection, derive, left_by};
+use super::db::{RowLock, WriteTransaction, bulk, sql};
+use super::derive::{ArrivedSelection, derive, find_touched_rows};
 use super::events;
 use super::repositories;
 use super::scans::held;
 use super::tombstones::{self, RevivedIds};
-use super::value::{Value, json};
 use super::{ClaimedScan, Result, ScanResult, ScanStep, Store};
-use crate::catalog::{Changes, NewScanProblem, RegistryId, ScanCounts, ScanId};
+use crate::catalog::{NewScanProblem, RegistryId, ScanCounts, ScanId, TagChanges};
 
 impl Store {
     /// Commits a part of a scan's findings in one transaction: images, contents, jobs and job versions, problems,
@@ -27,7 +27,7 @@ impl Store {
     /// [`super::Error::LeaseLost`] if the scan is no longer this worker's.
     pub async fn scan_step(&self, claim: &ClaimedScan, step: &ScanStep, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let outcome = take_step(&mut tx, claim, step, now, self.db.lock(Lock::Wait)).await;
+        let outcome = apply_step(&mut tx, claim, step, now, self.db.lock(RowLock::Wait)).await;
         tx.end(outcome).await
     }
 
@@ -37,12 +37,18 @@ impl Store {
     /// As [`Store::scan_step`].
     pub async fn scan_finish(&self, claim: &ClaimedScan, result: &ScanResult, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.db.write().await?;
-        let outcome = finish(&mut tx, claim, result, now, self.db.lock(Lock::Wait)).await;
+        let outcome = finish(&mut tx, claim, result, now, self.db.lock(RowLock::Wait)).await;
         tx.end(outcome).await
     }
 }
 
-async fn take_step(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, now: DateTime<Utc>, lock: &str) -> Result<()> {
+async fn apply_step(
+    tx: &mut WriteTransaction,
+    claim: &ClaimedScan,
+    step: &ScanStep,
+    now: DateTime<Utc>,
+    lock: &str,
+) -> Result<()> {
     let revision = catalogue_lock(tx, lock).await? + 1;
     sql("UPDATE scans SET counts = $1 WHERE id = $2 AND state = 'running' AND lease_token = $3")
         .bind(json(&step.counts))
@@ -54,7 +60,13 @@ async fn take_step(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, now: DateT
     take(tx, claim, step, revision, now).await
 }
 
-async fn finish(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: DateTime<Utc>, lock: &str) -> Result<()> {
+async fn finish(
+    tx: &mut WriteTransaction,
+    claim: &ClaimedScan,
+    result: &ScanResult,
+    now: DateTime<Utc>,
+    lock: &str,
+) -> Result<()> {
     let revision = catalogue_lock(tx, lock).await? + 1;
     end_scan(tx, claim, result, now).await?;
     take(tx, claim, &result.step, revision, now).await?;
@@ -63,7 +75,13 @@ async fn finish(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: Date
     store_counts(tx, claim, result.step.counts).await
 }
 
-async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, now: DateTime<Utc>) -> Result<()> {
+async fn take(
+    tx: &mut WriteTransaction,
+    claim: &ClaimedScan,
+    step: &ScanStep,
+    revision: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
     insert_problems(tx, claim.id, &step.problems).await?;
     repositories::keep(tx, claim.registry_id, &step.repositories, now).await?;
     bulk("DELETE FROM hints WHERE id IN (", step.hints.iter().map(|id| [(*id).into()]), ")").execute(&mut *tx).await?;
@@ -73,13 +91,13 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
         return Ok(());
     }
     let ids = changes.point.iter().map(|(id, _)| *id).chain(changes.remove.iter().copied());
-    let mut left = left_by(tx, "id", ids.map(|id| [id.into()]).collect()).await?;
-    left.append(left_by(tx, "digest", replaced.iter().map(|digest| [digest.into()]).collect()).await?);
-    events::contents_turned_out(tx, &replaced, now).await?;
-    events::tags_go_and_move(tx, claim.registry_id, &changes, now).await?;
-    leave_jobs(tx, &replaced, revision).await?;
+    let mut left = find_touched_rows(tx, "id", ids.map(|id| [id.into()]).collect()).await?;
+    left.append(find_touched_rows(tx, "digest", replaced.iter().map(|digest| [digest.into()]).collect()).await?);
+    events::record_replaced_contents(tx, &replaced, now).await?;
+    events::record_removed_and_moved(tx, claim.registry_id, &changes, now).await?;
+    detach_from_jobs(tx, &replaced, revision).await?;
     apply(tx, claim.registry_id, &changes, revision, now).await?;
-    events::tags_came(tx, claim.registry_id, &changes, now).await?;
+    events::record_added(tx, claim.registry_id, &changes, now).await?;
     derive(tx, ArrivedSelection::Changed, left, revision, now).await?;
     if !changes.point.is_empty() || !changes.remove.is_empty() || !replaced.is_empty() {
         catalogue_set_removed(tx, revision).await?;
@@ -89,7 +107,7 @@ async fn take(tx: &mut Tx, claim: &ClaimedScan, step: &ScanStep, revision: i64, 
 
 /// The changes without those to digests whose stored content only another registry claims, unchecked: it was stored
 /// after the scan looked. The next scan reads them.
-async fn without_hearsay(tx: &mut Tx, registry: RegistryId, changes: &Changes) -> Result<Changes> {
+async fn without_hearsay(tx: &mut WriteTransaction, registry: RegistryId, changes: &TagChanges) -> Result<TagChanges> {
     let rows: Vec<(String,)> = bulk(
         "SELECT digest FROM contents WHERE digest IN (",
         changes.digests().map(|digest| [digest.into()]),
@@ -107,7 +125,7 @@ async fn without_hearsay(tx: &mut Tx, registry: RegistryId, changes: &Changes) -
 }
 
 /// Detaches images whose content was replaced from their jobs, until these are derived again.
-async fn leave_jobs(tx: &mut Tx, digests: &[String], revision: i64) -> Result<()> {
+async fn detach_from_jobs(tx: &mut WriteTransaction, digests: &[String], revision: i64) -> Result<()> {
     bulk(
         &format!("UPDATE images SET job_version_id = NULL, origin_id = NULL, revision = {revision} WHERE digest IN ("),
         digests.iter().map(|digest| [digest.into()]),
@@ -119,7 +137,7 @@ async fn leave_jobs(tx: &mut Tx, digests: &[String], revision: i64) -> Result<()
 }
 
 /// Stores the counts with the number of the registry's Seed images, which is known only now.
-async fn store_counts(tx: &mut Tx, claim: &ClaimedScan, counts: ScanCounts) -> Result<()> {
+async fn store_counts(tx: &mut WriteTransaction, claim: &ClaimedScan, counts: ScanCounts) -> Result<()> {
     let (images,): (i64,) = sql("SELECT COUNT(*) FROM images WHERE registry_id = $1 AND job_version_id IS NOT NULL")
         .bind(claim.registry_id)
         .one(&mut *tx)
@@ -129,21 +147,26 @@ async fn store_counts(tx: &mut Tx, claim: &ClaimedScan, counts: ScanCounts) -> R
 }
 
 /// Excludes other changes of images and jobs until the transaction ends; returns the current revision.
-pub(super) async fn catalogue_lock(tx: &mut Tx, lock: &str) -> Result<i64> {
+pub(super) async fn catalogue_lock(tx: &mut WriteTransaction, lock: &str) -> Result<i64> {
     let (revision,) = sql(format!("SELECT revision FROM catalogue {lock}")).one(tx).await?;
     Ok(revision)
 }
 
 /// Notes that images were removed in this revision: a copy such as the search index has to find out which.
-pub(super) async fn catalogue_set_removed(tx: &mut Tx, revision: i64) -> Result<()> {
+pub(super) async fn catalogue_set_removed(tx: &mut WriteTransaction, revision: i64) -> Result<()> {
     sql("UPDATE catalogue SET removed_at = $1").bind(revision).execute(tx).await.map(drop)
 }
 
-pub(super) async fn catalogue_set_revision(tx: &mut Tx, revision: i64) -> Result<()> {
+pub(super) async fn catalogue_set_revision(tx: &mut WriteTransaction, revision: i64) -> Result<()> {
     sql("UPDATE catalogue SET revision = $1").bind(revision).execute(tx).await.map(drop)
 }
 
-async fn end_scan(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: DateTime<Utc>) -> Result<()> {
+async fn end_scan(
+    tx: &mut WriteTransaction,
+    claim: &ClaimedScan,
+    result: &ScanResult,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sql("UPDATE scans SET state = $1, error = $2, finished_at = $3, lease_token = NULL, lease_until = NULL
          WHERE id = $4 AND state = 'running' AND lease_token = $5")
     .bind(result.state)
@@ -157,7 +180,7 @@ async fn end_scan(tx: &mut Tx, claim: &ClaimedScan, result: &ScanResult, now: Da
 }
 
 /// Numbers the problems on from those stored by earlier steps.
-async fn insert_problems(tx: &mut Tx, scan: ScanId, problems: &[NewScanProblem]) -> Result<()> {
+async fn insert_problems(tx: &mut WriteTransaction, scan: ScanId, problems: &[NewScanProblem]) -> Result<()> {
     let (last,): (i64,) =
         sql("SELECT COALESCE(MAX(seq), 0) FROM scan_problems WHERE scan_id = $1").bind(scan).one(&mut *tx).await?;
     let rows = (last + 1..).zip(problems).map(|(seq, problem)| {
@@ -171,7 +194,7 @@ async fn insert_problems(tx: &mut Tx, scan: ScanId, problems: &[NewScanProblem])
 }
 
 /// Numbers the problems by repository, tag and code, so that their order does not depend on the steps of this scan.
-async fn sort_problems(tx: &mut Tx, scan: ScanId) -> Result<()> {
+async fn sort_problems(tx: &mut WriteTransaction, scan: ScanId) -> Result<()> {
     sql("UPDATE scan_problems SET seq = -sorted.place
          FROM (SELECT seq AS met, ROW_NUMBER() OVER (ORDER BY repository, tag, code, seq) AS place
                FROM scan_problems WHERE scan_id = $1) AS sorted
@@ -184,8 +207,14 @@ async fn sort_problems(tx: &mut Tx, scan: ScanId) -> Result<()> {
 }
 
 /// Adds, moves and removes tags of one registry. Job versions are assigned by [`derive`].
-async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i64, now: DateTime<Utc>) -> Result<()> {
-    tombstones::images_go(tx, changes.remove.iter().map(|id| (*id).into()), now).await?;
+async fn apply(
+    tx: &mut WriteTransaction,
+    registry: RegistryId,
+    changes: &TagChanges,
+    revision: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    tombstones::tombstone_images(tx, changes.remove.iter().map(|id| (*id).into()), now).await?;
     bulk(
         "DELETE FROM images WHERE id IN (",
         changes.remove.iter().map(|id| [(*id).into()]),
@@ -220,28 +249,29 @@ async fn apply(tx: &mut Tx, registry: RegistryId, changes: &Changes, revision: i
 
 /// Inserts tags; those that come back get their former ids.
 async fn insert_images(
-    tx: &mut Tx,
+    tx: &mut WriteTransaction,
     registry: RegistryId,
     add: &[(String, String, String)],
     revision: i64,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let names = add.iter().map(|(repository, tag, _)| (repository.as_str(), tag.as_str()));
-    let revived = tombstones::images_come(tx, registry, names, now).await?;
+    let revived = tombstones::revive_images(tx, registry, names, now).await?;
     let of = |(repository, tag, _): &(String, String, String)| -> Option<RevivedIds> {
         revived.get(&(repository.as_str(), tag.as_str())).copied()
     };
-    let row = |(repository, tag, digest): &'_ (String, String, String), since: DateTime<Utc>| -> [Value<'static>; 7] {
-        [
-            registry.into(),
-            repository.clone().into(),
-            tag.clone().into(),
-            digest.clone().into(),
-            since.into(),
-            now.into(),
-            revision.into(),
-        ]
-    };
+    let row =
+        |(repository, tag, digest): &'_ (String, String, String), since: DateTime<Utc>| -> [SqlValue<'static>; 7] {
+            [
+                registry.into(),
+                repository.clone().into(),
+                tag.clone().into(),
+                digest.clone().into(),
+                since.into(),
+                now.into(),
+                revision.into(),
+            ]
+        };
     bulk(
         "INSERT INTO images (registry_id, repository, tag, digest, first_seen_at, changed_at, revision)",
         add.iter().filter(|new| of(new).is_none()).map(|new| row(new, now)),

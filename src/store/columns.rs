@@ -11,13 +11,13 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
-    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId, RegistryKind, Role, RunPhase,
-    RunStatus, ScanCounts, ScanId, ScanState, ScanTrigger, TagCounts, TagOutcome, UserId,
+    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId, RegistryKind, RunPhase, RunStatus,
+    ScanCounts, ScanId, ScanState, ScanTrigger, TagCounts, TagOutcome, UserId, UserRole,
 };
 
 /// A value bound to a statement. `None` is NULL of the column's type.
 #[derive(Clone)]
-pub(super) enum Value<'a> {
+pub(super) enum SqlValue<'a> {
     Text(Option<Cow<'a, str>>),
     Integer(Option<i64>),
     Boolean(bool),
@@ -28,76 +28,76 @@ fn clean(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { text }
 }
 
-impl<'a> From<&'a str> for Value<'a> {
+impl<'a> From<&'a str> for SqlValue<'a> {
     fn from(text: &'a str) -> Self {
-        Value::Text(Some(clean(Cow::Borrowed(text))))
+        SqlValue::Text(Some(clean(Cow::Borrowed(text))))
     }
 }
 
-impl<'a> From<&'a String> for Value<'a> {
+impl<'a> From<&'a String> for SqlValue<'a> {
     fn from(text: &'a String) -> Self {
-        Value::from(text.as_str())
+        SqlValue::from(text.as_str())
     }
 }
 
-impl From<String> for Value<'_> {
+impl From<String> for SqlValue<'_> {
     fn from(text: String) -> Self {
-        Value::Text(Some(clean(Cow::Owned(text))))
+        SqlValue::Text(Some(clean(Cow::Owned(text))))
     }
 }
 
-impl<'a> From<Option<&'a str>> for Value<'a> {
+impl<'a> From<Option<&'a str>> for SqlValue<'a> {
     fn from(text: Option<&'a str>) -> Self {
-        text.map_or(Value::Text(None), Value::from)
+        text.map_or(SqlValue::Text(None), SqlValue::from)
     }
 }
 
-impl From<i64> for Value<'_> {
+impl From<i64> for SqlValue<'_> {
     fn from(integer: i64) -> Self {
-        Value::Integer(Some(integer))
+        SqlValue::Integer(Some(integer))
     }
 }
 
-impl From<Option<i64>> for Value<'_> {
+impl From<Option<i64>> for SqlValue<'_> {
     fn from(integer: Option<i64>) -> Self {
-        Value::Integer(integer)
+        SqlValue::Integer(integer)
     }
 }
 
 /// Values above `i64::MAX` are stored as `i64::MAX`.
-impl From<u64> for Value<'_> {
+impl From<u64> for SqlValue<'_> {
     fn from(integer: u64) -> Self {
-        Value::Integer(Some(i64::try_from(integer).unwrap_or(i64::MAX)))
+        SqlValue::Integer(Some(i64::try_from(integer).unwrap_or(i64::MAX)))
     }
 }
 
-impl From<Option<u64>> for Value<'_> {
+impl From<Option<u64>> for SqlValue<'_> {
     fn from(integer: Option<u64>) -> Self {
-        integer.map_or(Value::Integer(None), Value::from)
+        integer.map_or(SqlValue::Integer(None), SqlValue::from)
     }
 }
 
-impl From<u32> for Value<'_> {
+impl From<u32> for SqlValue<'_> {
     fn from(integer: u32) -> Self {
-        Value::Integer(Some(integer.into()))
+        SqlValue::Integer(Some(integer.into()))
     }
 }
 
-impl From<bool> for Value<'_> {
+impl From<bool> for SqlValue<'_> {
     fn from(boolean: bool) -> Self {
-        Value::Boolean(boolean)
+        SqlValue::Boolean(boolean)
     }
 }
 
-impl From<DateTime<Utc>> for Value<'_> {
+impl From<DateTime<Utc>> for SqlValue<'_> {
     fn from(time: DateTime<Utc>) -> Self {
-        Value::Integer(Some(time.timestamp_millis()))
+        SqlValue::Integer(Some(time.timestamp_millis()))
     }
 }
 
-impl From<Option<DateTime<Utc>>> for Value<'_> {
+impl From<Option<DateTime<Utc>>> for SqlValue<'_> {
     fn from(time: Option<DateTime<Utc>>) -> Self {
-        Value::Integer(time.map(|time| time.timestamp_millis()))
+        SqlValue::Integer(time.map(|time| time.timestamp_millis()))
     }
 }
 
@@ -107,7 +107,7 @@ pub(super) fn json(value: &impl Serialize) -> String {
 }
 
 /// A type that is read from a column.
-pub(super) trait Column: Sized {
+pub(super) trait SqlColumn: Sized {
     /// The type of the column.
     type Stored;
     fn read(stored: Self::Stored) -> Result<Self, BoxDynError>;
@@ -115,7 +115,7 @@ pub(super) trait Column: Sized {
 
 macro_rules! plain_columns {
     ($($plain:ty),+) => {$(
-        impl Column for $plain {
+        impl SqlColumn for $plain {
             type Stored = $plain;
             fn read(stored: $plain) -> Result<Self, BoxDynError> {
                 Ok(stored)
@@ -127,15 +127,15 @@ plain_columns!(String, i64, bool);
 
 macro_rules! id_columns {
     ($($id:ident),+) => {$(
-        impl Column for $id {
+        impl SqlColumn for $id {
             type Stored = i64;
             fn read(stored: i64) -> Result<Self, BoxDynError> {
                 Ok($id(stored))
             }
         }
-        impl From<$id> for Value<'_> {
+        impl From<$id> for SqlValue<'_> {
             fn from(id: $id) -> Self {
-                Value::Integer(Some(id.0))
+                SqlValue::Integer(Some(id.0))
             }
         }
     )+};
@@ -144,36 +144,36 @@ id_columns!(EventId, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId,
 
 macro_rules! word_columns {
     ($($set:ident),+) => {$(
-        impl Column for $set {
+        impl SqlColumn for $set {
             type Stored = String;
             fn read(stored: String) -> Result<Self, BoxDynError> {
                 $set::parse(&stored).ok_or_else(|| format!("'{stored}' is not a {}", stringify!($set)).into())
             }
         }
-        impl From<$set> for Value<'_> {
+        impl From<$set> for SqlValue<'_> {
             fn from(word: $set) -> Self {
-                Value::from(word.as_str())
+                SqlValue::from(word.as_str())
             }
         }
     )+};
 }
-word_columns!(EventKind, RegistryKind, Role, RunPhase, RunStatus, ScanState, ScanTrigger, TagOutcome);
+word_columns!(EventKind, RegistryKind, UserRole, RunPhase, RunStatus, ScanState, ScanTrigger, TagOutcome);
 
-impl Column for DateTime<Utc> {
+impl SqlColumn for DateTime<Utc> {
     type Stored = i64;
     fn read(stored: i64) -> Result<Self, BoxDynError> {
         DateTime::from_timestamp_millis(stored).ok_or_else(|| format!("{stored} is no time").into())
     }
 }
 
-impl<T: DeserializeOwned> Column for Vec<T> {
+impl<T: DeserializeOwned> SqlColumn for Vec<T> {
     type Stored = String;
     fn read(stored: String) -> Result<Self, BoxDynError> {
         Ok(serde_json::from_str(&stored)?)
     }
 }
 
-impl Column for u64 {
+impl SqlColumn for u64 {
     type Stored = i64;
     fn read(stored: i64) -> Result<Self, BoxDynError> {
         Ok(u64::try_from(stored)?)
@@ -182,7 +182,7 @@ impl Column for u64 {
 
 macro_rules! json_columns {
     ($($counts:ty),+) => {$(
-        impl Column for $counts {
+        impl SqlColumn for $counts {
             type Stored = String;
             fn read(stored: String) -> Result<Self, BoxDynError> {
                 Ok(serde_json::from_str(&stored)?)
@@ -192,7 +192,7 @@ macro_rules! json_columns {
 }
 json_columns!(ScanCounts, TagCounts);
 
-impl<T: Column> Column for Option<T> {
+impl<T: SqlColumn> SqlColumn for Option<T> {
     type Stored = Option<T::Stored>;
     fn read(stored: Self::Stored) -> Result<Self, BoxDynError> {
         stored.map(T::read).transpose()
@@ -203,7 +203,7 @@ impl<T: Column> Column for Option<T> {
 pub(super) fn column<'r, R, T>(row: &'r R, name: &'static str) -> sqlx::Result<T>
 where
     R: sqlx::Row,
-    T: Column,
+    T: SqlColumn,
     T::Stored: Decode<'r, R::Database> + Type<R::Database>,
     &'static str: ColumnIndex<R>,
 {
@@ -221,7 +221,7 @@ macro_rules! row {
         impl<'r> sqlx::FromRow<'r, $row> for $type {
             fn from_row(row: &'r $row) -> sqlx::Result<Self> {
                 Ok(Self {
-                    $($field: $crate::store::value::column(row, row!(@name $field $($column)?))?,)+
+                    $($field: $crate::store::columns::column(row, row!(@name $field $($column)?))?,)+
                     $($($nested: sqlx::FromRow::from_row(row)?,)+)?
                 })
             }
@@ -238,14 +238,14 @@ mod tests {
 
     #[test]
     fn a_nul_becomes_the_replacement_character() {
-        for value in [Value::from("a\0b"), Value::from("a\0b".to_owned()), Value::from(Some("a\0b"))] {
-            let Value::Text(Some(text)) = value else { panic!("a text stays a text") };
+        for value in [SqlValue::from("a\0b"), SqlValue::from("a\0b".to_owned()), SqlValue::from(Some("a\0b"))] {
+            let SqlValue::Text(Some(text)) = value else { panic!("a text stays a text") };
             assert_eq!(text, "a\u{FFFD}b");
         }
     }
 
     #[test]
     fn a_word_outside_its_set_is_an_error_that_names_it() {
-        assert_eq!(Role::read("boss".into()).unwrap_err().to_string(), "'boss' is not a Role");
+        assert_eq!(UserRole::read("boss".into()).unwrap_err().to_string(), "'boss' is not a Role");
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::content::{config_again, content_of, known_config};
-use crate::catalog::{Content, ContentSummary, RegistryId, Standing, StoredTag};
+use super::content::{content_of, known_config, restore_config};
+use crate::catalog::{ContentSummary, ContentTrust, DigestContent, RegistryId, StoredTag};
 use crate::registry::{
     ConfigRef, Error, FetchedContent, ImageConfig, ListedTag, ManifestTarget, RegistrySource, ResolvedTag,
 };
@@ -14,26 +14,26 @@ use crate::store::{self, Store};
 
 /// Why something could not be read.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum TagReadError {
     Registry(Error),
     Store(store::Error),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for TagReadError {
     fn from(why: Error) -> Self {
-        Trouble::Registry(why)
+        TagReadError::Registry(why)
     }
 }
 
-impl From<store::Error> for Trouble {
+impl From<store::Error> for TagReadError {
     fn from(why: store::Error) -> Self {
-        Trouble::Store(why)
+        TagReadError::Store(why)
     }
 }
 
 /// The result of reading a tag.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(super) enum TagReading {
     /// The tag was deleted after it was listed.
     Gone,
     /// The tag has the same digest as stored.
@@ -43,32 +43,32 @@ pub(super) enum Seen {
     /// Another task of this scan reads this digest.
     Awaited(String),
     /// The digest's content was read now.
-    Read(Box<Content>),
+    Read(Box<DigestContent>),
     /// The digest's content could not be read.
-    Unread(String, Trouble),
+    Unread(String, TagReadError),
 }
 
 /// Reads tags of one registry. Clones share the digests and configs that were claimed.
 #[derive(Clone)]
-pub(super) struct Reader {
+pub(super) struct TagReader {
     pub(super) source: RegistrySource,
     pub(super) store: Store,
     pub(super) registry: RegistryId,
-    taken: Arc<Mutex<Taken>>,
+    taken: Arc<Mutex<SharedReads>>,
     /// Limits concurrent validation to the number of cores: more threads would cost memory (each keeps some) and gain
     /// nothing.
     judges: Arc<Semaphore>,
 }
 
 #[derive(Default)]
-struct Taken {
+struct SharedReads {
     /// Digests claimed by a task.
     digests: HashSet<String>,
     /// Configs that are being read, or were read and are not stored yet.
     configs: HashMap<String, Arc<OnceCell<ImageConfig>>>,
 }
 
-impl Reader {
+impl TagReader {
     pub(super) fn new(source: RegistrySource, store: Store, registry: RegistryId) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { source, store, registry, taken: Arc::default(), judges: Arc::new(Semaphore::new(cores)) }
@@ -81,24 +81,24 @@ impl Reader {
         repository: &str,
         tag: ListedTag,
         stored: Option<&StoredTag>,
-        standing: Option<Standing>,
-    ) -> Result<Seen, Trouble> {
+        standing: Option<ContentTrust>,
+    ) -> Result<TagReading, TagReadError> {
         let Some(ResolvedTag { digest, manifest }) = self.look(repository, &tag, stored).await? else {
-            return Ok(Seen::Gone);
+            return Ok(TagReading::Gone);
         };
         if stored.is_some_and(|stored| stored.digest == digest) {
-            return Ok(Seen::Unchanged);
+            return Ok(TagReading::Unchanged);
         }
         if !self.lock().digests.insert(digest.clone()) {
-            return Ok(Seen::Awaited(digest));
+            return Ok(TagReading::Awaited(digest));
         }
         let known = match standing {
             Some(standing) => Some(standing),
-            None => self.store.content_standing(self.registry, &[digest.clone()].into()).await?.remove(&digest),
+            None => self.store.content_trust(self.registry, &[digest.clone()].into()).await?.remove(&digest),
         };
         let is_doubted = match known {
-            Some(Standing::Known(summary)) => return Ok(Seen::Known(digest, summary)),
-            Some(Standing::Hearsay) => true,
+            Some(ContentTrust::Known(summary)) => return Ok(TagReading::Known(digest, summary)),
+            Some(ContentTrust::Hearsay) => true,
             None => false,
         };
         let read = match (is_doubted, tag) {
@@ -109,15 +109,15 @@ impl Reader {
             (false, ListedTag { content: Some(content), .. }) => {
                 self.resolve(repository, &digest, ManifestTarget::Told(content), true).await
             }
-            (false, ListedTag { config: Some(config), .. }) => self.by_config(repository, &digest, config).await,
+            (false, ListedTag { config: Some(config), .. }) => self.read_by_config(repository, &digest, config).await,
             _ => match self.source.inside(repository, &digest, manifest).await {
                 Ok(inside) => self.resolve(repository, &digest, inside, false).await,
                 Err(why) => Err(why.into()),
             },
         };
         Ok(match read {
-            Ok(content) => Seen::Read(Box::new(content)),
-            Err(why) => Seen::Unread(digest, why),
+            Ok(content) => TagReading::Read(Box::new(content)),
+            Err(why) => TagReading::Unread(digest, why),
         })
     }
 
@@ -144,9 +144,14 @@ impl Reader {
     }
 
     /// Reads the config named in a listing. If it is not a config after all, reads the manifest instead.
-    async fn by_config(&self, repository: &str, digest: &str, config: ConfigRef) -> Result<Content, Trouble> {
+    async fn read_by_config(
+        &self,
+        repository: &str,
+        digest: &str,
+        config: ConfigRef,
+    ) -> Result<DigestContent, TagReadError> {
         match self.resolve(repository, digest, ManifestTarget::Image(vec![config]), true).await {
-            Err(Trouble::Registry(Error::Malformed(_) | Error::NotFound(_))) => {
+            Err(TagReadError::Registry(Error::Malformed(_) | Error::NotFound(_))) => {
                 let inside = self.source.inside_manifest(repository, digest).await?;
                 self.resolve(repository, digest, inside, false).await
             }
@@ -162,7 +167,7 @@ impl Reader {
         digest: &str,
         inside: ManifestTarget,
         is_told: bool,
-    ) -> Result<Content, Trouble> {
+    ) -> Result<DigestContent, TagReadError> {
         let mut known = Vec::new();
         let (fetched, is_hearsay) = match inside {
             ManifestTarget::Told(content) => (content, true),
@@ -181,7 +186,7 @@ impl Reader {
         let _permit = self.judges.acquire().await;
         // On a blocking thread: a hostile label takes some time.
         match tokio::task::spawn_blocking(move || content_of(&digest, fetched)).await {
-            Ok(content) => Ok(Content { is_hearsay, configs: known, ..content }),
+            Ok(content) => Ok(DigestContent { is_hearsay, configs: known, ..content }),
             Err(why) => match why.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The runtime shuts down, and this future with it.
@@ -191,16 +196,16 @@ impl Reader {
     }
 
     /// A config by its digest, read once: by the first task that needs it.
-    async fn config(&self, repository: &str, digest: &str) -> Result<ImageConfig, Trouble> {
+    async fn config(&self, repository: &str, digest: &str) -> Result<ImageConfig, TagReadError> {
         let cell = Arc::clone(self.lock().configs.entry(digest.to_owned()).or_default());
         let read = async || match self.store.config_get(digest).await? {
-            Some(known) => Ok::<_, Trouble>(config_again(known)),
+            Some(known) => Ok::<_, TagReadError>(restore_config(known)),
             None => Ok(self.source.config(repository, digest).await?),
         };
         cell.get_or_try_init(read).await.cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Taken> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, SharedReads> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
+use super::columns::row;
 use super::conditions::{QueryConditions, QueryValue};
 use super::db::sql;
-use super::value::row;
 use super::{Result, Store, StoredRun};
 use crate::catalog::{RunCounts, RunFilter, RunStatus, RunSummary, UserId};
 
@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// The owner's newest run with this key that is active, or was successful and still has its outputs.
-    pub async fn run_alike(&self, owner: UserId, dedup_key: &str) -> Result<Option<RunSummary>> {
+    pub async fn run_find_duplicate(&self, owner: UserId, dedup_key: &str) -> Result<Option<RunSummary>> {
         sql(concat!(
             "SELECT ",
             summary_columns!(),
