@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use figures::{Times, line, ratio};
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use silo::seed::Severity;
-use silo::seed::spec::{Document, json_schema};
-use silo::seed::validate::{Rules, judge};
+use silo::seed::ProblemSeverity;
+use silo::seed::spec::{PublishedSchema, json_schema};
+use silo::seed::validate::{ValidationRules, judge};
 
 const TURNS: usize = 9;
 
@@ -35,7 +35,7 @@ const MISTAKES: [(&str, &str); 10] = [
 
 fn main() {
     let count = figures::size(2000);
-    let schema: Value = serde_json::from_str(json_schema(Document::Manifest)).expect("the schema is JSON");
+    let schema: Value = serde_json::from_str(json_schema(PublishedSchema::Manifest)).expect("the schema is JSON");
     let validator = jsonschema::draft202012::new(&schema).expect("the schema can be used");
     let valid = manifest();
     let mut broken = valid.clone();
@@ -52,8 +52,8 @@ fn main() {
 
 /// Checks that all validators find the same problems.
 fn check(text: &str, validator: &Validator, problems: usize) {
-    let report = judge(text.as_bytes(), Rules::default());
-    let errors: Vec<_> = report.problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+    let report = judge(text.as_bytes(), ValidationRules::default());
+    let errors: Vec<_> = report.problems.iter().filter(|problem| problem.severity == ProblemSeverity::Error).collect();
     assert_eq!(errors.len(), problems, "{errors:#?}");
     assert_eq!(report.problems.len(), problems, "no warnings beside: {:#?}", report.problems);
     let value = serde_json::from_str(text).expect("the manifest is JSON");
@@ -65,7 +65,7 @@ fn compare(text: &str, schema: &Value, validator: &Validator, count: usize) {
     let mut times: [Times; 5] = std::array::from_fn(|_| Times::new());
     let mut python = true;
     for _ in 0..TURNS {
-        times[0].add(each(count, || _ = black_box(judge(black_box(text.as_bytes()), Rules::default()))));
+        times[0].add(each(count, || _ = black_box(judge(black_box(text.as_bytes()), ValidationRules::default()))));
         times[1].add(each(count, || _ = black_box(validator.is_valid(&parse()))));
         times[2].add(each(count, || _ = black_box(validator.iter_errors(&parse()).collect::<Vec<_>>())));
         match by_python(text, schema, count.div_ceil(20)) {

@@ -7,17 +7,17 @@
 mod seed;
 
 use libfuzzer_sys::fuzz_target;
-use seed::label::{self, Form};
-use seed::validate::{self, Rules};
+use seed::label::{self, LabelForm};
+use seed::validate::{self, ValidationRules};
 use serde_json::Value;
 
 fuzz_target!(|text: &str| {
-    _ = validate::judge_label(text, Rules::default());
+    _ = validate::judge_label(text, ValidationRules::default());
     if let Ok(manifest) = label::read(text) {
         let value: Value = serde_json::from_str(&manifest).expect("what was read is JSON");
         assert!(value.is_object(), "{value} is no object");
     }
-    for form in [Form::Plain, Form::Legacy] {
+    for form in [LabelForm::Plain, LabelForm::Legacy] {
         if let Ok(written) = label::write(text, form) {
             let read = label::read(&written).expect("what was written can be read");
             let value = |text: &str| serde_json::from_str::<Value>(text).expect("it is JSON");

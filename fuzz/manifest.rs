@@ -7,8 +7,8 @@
 mod seed;
 
 use libfuzzer_sys::fuzz_target;
-use seed::validate::{self, MAX_PROBLEMS, Report, Rules};
-use seed::{Problem, Profile, Severity, manifest, upgrade};
+use seed::validate::{self, MAX_PROBLEMS, ValidationReport, ValidationRules};
+use seed::{ManifestProblem, ValidationProfile, ProblemSeverity, manifest, upgrade};
 use serde_json::Value;
 
 /// What may be wrong with the text itself: without any of these it is JSON.
@@ -27,9 +27,9 @@ const TEXT: [&str; 8] = [
 const REFUSED: [&str; 4] = ["json-syntax", "not-utf8", "byte-order-mark", "trailing-text"];
 
 fuzz_target!(|source: &[u8]| {
-    for profile in Profile::ALL {
+    for profile in ValidationProfile::ALL {
         for strict in [false, true] {
-            check(source, &validate::judge(source, Rules { profile, strict }));
+            check(source, &validate::judge(source, ValidationRules { profile, strict }));
         }
     }
     if let Ok(text) = std::str::from_utf8(source) {
@@ -42,13 +42,13 @@ fuzz_target!(|source: &[u8]| {
     }
 });
 
-fn check(source: &[u8], report: &Report) {
+fn check(source: &[u8], report: &ValidationReport) {
     let has = |codes: &[&str]| report.problems.iter().any(|problem| codes.contains(&problem.code.as_str()));
     let document = serde_json::from_slice::<Value>(source);
     assert!(document.is_ok() || has(&TEXT), "not JSON, and nothing is said of it: {report:?}");
     assert!(document.is_err() || !has(&REFUSED), "JSON, and yet refused: {report:?}");
-    assert_eq!(report.valid, report.problems.iter().all(|problem| problem.severity != Severity::Error));
-    for severity in Severity::ALL {
+    assert_eq!(report.valid, report.problems.iter().all(|problem| problem.severity != ProblemSeverity::Error));
+    for severity in ProblemSeverity::ALL {
         let of_severity = report.problems.iter().filter(|problem| problem.severity == severity).count();
         assert!(of_severity <= MAX_PROBLEMS, "{of_severity} problems of one severity");
     }
@@ -63,7 +63,7 @@ fn check(source: &[u8], report: &Report) {
 }
 
 /// A problem's line and column lie in the text, or just behind the end of a line.
-fn place(text: &str, problem: &Problem) {
+fn place(text: &str, problem: &ManifestProblem) {
     if (problem.line, problem.column) == (0, 0) {
         return;
     }

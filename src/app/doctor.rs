@@ -18,7 +18,7 @@ use crate::auth::{KeyFileError, key_check, read_key};
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::lock::FileLock;
-use crate::search::{self, Survey};
+use crate::search::{self, IndexSurvey};
 use crate::store::{CatalogueState, DatabaseInspection, Store};
 
 /// The result of one check.
@@ -171,7 +171,7 @@ fn database(settings: &ServiceSettings, look: &DatabaseInspection) -> Finding {
     }
 }
 
-fn index(survey: &Survey, catalogue: Option<CatalogueState>, runs: bool) -> Finding {
+fn index(survey: &IndexSurvey, catalogue: Option<CatalogueState>, runs: bool) -> Finding {
     const ABOUT: &str = "search index";
     const ANEW: &str =
         "the service builds it anew at its start; remove the folder 'index' in the data directory to be sure";

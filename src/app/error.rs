@@ -61,7 +61,7 @@ pub enum Error {
     StoreAway(String),
     /// The search index is still being built.
     #[error("the search index is being built: {}; try again in {} seconds", .0, .0.wait())]
-    Building(search::Building),
+    Building(search::IndexBuildStatus),
     /// A fault of this program or this machine. The text is for the log, never for a caller.
     #[error("{0}")]
     Internal(String),

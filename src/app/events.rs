@@ -2,7 +2,7 @@
 
 use super::{App, Result};
 use crate::catalog::{CatalogueImage, EventId, EventQuery, ImageEvent, ImageId};
-use crate::search::Kind;
+use crate::search::SearchKind;
 
 /// Where a client starts to follow events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl App {
         if matches!(query.trim(), "" | "+") {
             return Ok(self.0.store.image_newest(limit).await?);
         }
-        let hits = self.search(Some(query), Kind::Image, &super::Page::ALL).await?;
+        let hits = self.search(Some(query), SearchKind::Image, &super::Page::ALL).await?;
         let ids: Vec<ImageId> = hits.hits.iter().map(|hit| ImageId(hit.id)).collect();
         Ok(self.0.store.image_newest_among(&ids, limit as usize).await?)
     }

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use super::search::search_doc;
 use super::{App, Result};
 use crate::catalog::{ImageId, SearchDoc};
-use crate::search::Generation;
+use crate::search::IndexGeneration;
 use crate::store::CatalogueState;
 
 /// Images that are read from the store and written to the index at once.
@@ -109,7 +109,7 @@ impl App {
     }
 
     /// Commits what was written since `indexed`, and drops images that were removed since.
-    async fn index_commit(&self, serving: Arc<Generation>, indexed: i64, state: CatalogueState) -> Result<()> {
+    async fn index_commit(&self, serving: Arc<IndexGeneration>, indexed: i64, state: CatalogueState) -> Result<()> {
         let revision = state.revision;
         if state.removed_at > indexed {
             // Additions become visible at once. After a kill from here on, the next call starts again at the revision
@@ -159,7 +159,12 @@ impl App {
     }
 
     /// Writes what changed after `indexed`, in rounds until nothing changes meanwhile.
-    async fn index_write_all(&self, to: &Arc<Generation>, indexed: &mut i64, written: &mut HashSet<i64>) -> Result<()> {
+    async fn index_write_all(
+        &self,
+        to: &Arc<IndexGeneration>,
+        indexed: &mut i64,
+        written: &mut HashSet<i64>,
+    ) -> Result<()> {
         loop {
             let revision = self.0.store.catalogue_revision().await?;
             if *indexed == revision {
@@ -168,7 +173,7 @@ impl App {
             let before = if *indexed == 0 { Written::No } else { Written::Maybe };
             self.index_write(to, *indexed, before, |ids| {
                 written.extend(ids);
-                self.0.index.progressed(ids.len() as u64);
+                self.0.index.add_progress(ids.len() as u64);
             })
             .await?;
             *indexed = revision;
@@ -178,7 +183,7 @@ impl App {
     /// Writes images that changed after `since`; `tell` gets their ids.
     async fn index_write(
         &self,
-        to: &Arc<Generation>,
+        to: &Arc<IndexGeneration>,
         since: i64,
         before: Written,
         mut tell: impl FnMut(&[i64]),

@@ -35,10 +35,10 @@ use crate::catalog::RegistryId;
 use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
-use crate::search::Index;
+use crate::search::SearchIndex;
 use crate::store::{ClaimedScan, Store};
 
-pub use crate::search::{Count, Facet, Highlight, Order, folded};
+pub use crate::search::{FacetCount, SearchFacet, SearchOrder, TextHighlight, folded};
 pub use accounts::{Caller, NewUser, Session, role_named};
 pub use catalogue::{JobDetail, JobOverview};
 pub use demo::DEMO_REGISTRY;
@@ -72,7 +72,7 @@ struct Inner {
     inputs_private: PrivateNetworkPolicy,
     clock: Clock,
     store: Store,
-    index: Index,
+    index: SearchIndex,
     passwords: PasswordHashing,
     tokens: TokenIssuer,
     sealer: SecretSealer,

@@ -12,7 +12,8 @@ use crate::catalog::{
     RegistryId, SearchDoc,
 };
 use crate::search::{
-    self, Count, Facet, Found, Highlight, Hit, Kind, Order, Outline, Place, PlaceValue, Request, complete,
+    self, FacetCount, IndexedImage, SearchCursor, SearchCursorValue, SearchFacet, SearchHit, SearchKind, SearchOrder,
+    SearchRequest, SearchResponse, TextHighlight, complete,
 };
 use crate::seed::manifest;
 use crate::store;
@@ -23,9 +24,9 @@ pub struct Page {
     pub limit: usize,
     /// Cursor of the page, from [`Ranked::next`] of the page before.
     pub cursor: Option<String>,
-    pub order: Order,
+    pub order: SearchOrder,
     /// Facet values to narrow by: for each facet that is named, any of its values.
-    pub filters: Vec<(Facet, String)>,
+    pub filters: Vec<(SearchFacet, String)>,
     /// Whether to count facet values.
     pub count: bool,
     /// Whether to return highlights.
@@ -37,7 +38,7 @@ impl Page {
     pub const ALL: Page = Page {
         limit: usize::MAX,
         cursor: None,
-        order: Order::Relevance,
+        order: SearchOrder::Relevance,
         filters: Vec::new(),
         count: false,
         highlight: false,
@@ -51,7 +52,7 @@ pub struct Match<T> {
     /// The higher the better; comparable within one search only.
     pub score: f32,
     /// Highlighted fields; empty unless requested.
-    pub highlights: Vec<Highlight>,
+    pub highlights: Vec<TextHighlight>,
     /// For a job: the matching image, if none of the images that represent the job matches.
     pub matched: Option<CatalogueImage>,
 }
@@ -65,7 +66,7 @@ pub struct Ranked<T> {
     /// Cursor of the next page; `None` on the last.
     pub next: Option<String>,
     /// Facet counts; empty unless requested.
-    pub facets: Vec<(Facet, Vec<Count>)>,
+    pub facets: Vec<(SearchFacet, Vec<FacetCount>)>,
     /// A corrected query, if a word of it is unknown.
     pub did_you_mean: Option<String>,
 }
@@ -84,7 +85,7 @@ pub struct Suggestions {
 impl App {
     /// Jobs that match, each by its best image; all for `None`.
     pub async fn search_jobs(&self, query: Option<&str>, page: &Page) -> Result<Ranked<JobSummary>> {
-        let found = self.search(query, Kind::Job, page).await?;
+        let found = self.search(query, SearchKind::Job, page).await?;
         let jobs = match self.job_summaries(&ids(&found, JobId)).await {
             Err(Error::StoreAway(_)) => self.job_outlines(&found)?,
             jobs => jobs?,
@@ -105,14 +106,14 @@ impl App {
 
     /// The same jobs with all their versions and images.
     pub async fn search_job_details(&self, query: &str, page: &Page) -> Result<Ranked<JobDetail>> {
-        let found = self.search(Some(query), Kind::Job, page).await?;
+        let found = self.search(Some(query), SearchKind::Job, page).await?;
         let jobs = self.job_list_by_ids(&ids(&found, JobId)).await?;
         Ok(ranked(found, jobs, Highlights::new(), |job| job.job.id.0))
     }
 
     /// Images that match; all for `None`.
     pub async fn search_images(&self, query: Option<&str>, page: &Page) -> Result<Ranked<CatalogueImage>> {
-        let found = self.search(query, Kind::Image, page).await?;
+        let found = self.search(query, SearchKind::Image, page).await?;
         let images = match self.0.store.image_list_by_ids(&ids(&found, ImageId)).await {
             Err(store::Error::Away(_)) => self.image_outlines(&found)?,
             images => images?,
@@ -134,8 +135,8 @@ impl App {
         Ok(Suggestions { completions, jobs, did_you_mean })
     }
 
-    pub(super) async fn search(&self, query: Option<&str>, kind: Kind, page: &Page) -> Result<Found> {
-        let request = Request {
+    pub(super) async fn search(&self, query: Option<&str>, kind: SearchKind, page: &Page) -> Result<SearchResponse> {
+        let request = SearchRequest {
             text: query.map(str::to_owned),
             kind,
             order: page.order,
@@ -157,7 +158,7 @@ impl App {
                 tracing::error!(why, "the search index cannot be read");
                 self.index_check(true).await?;
                 let is_broken = self.0.index.is_broken();
-                Err(if is_broken { Error::Building(search::Building::default()) } else { Error::Internal(why) })
+                Err(if is_broken { Error::Building(search::IndexBuildStatus::default()) } else { Error::Internal(why) })
             }
             found => Ok(found?),
         }
@@ -167,23 +168,25 @@ impl App {
 /// While the database is unreachable, results are made from the fields in the index and from the rows that were shown
 /// last.
 impl App {
-    fn job_outlines(&self, found: &Found) -> Result<Vec<JobSummary>> {
+    fn job_outlines(&self, found: &SearchResponse) -> Result<Vec<JobSummary>> {
         let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
         let mut outlines = self.0.index.outlines(&images)?;
         let mut kept = self.0.summaries.last(&ids(found, JobId));
-        let summary =
-            |hit: &Hit| kept.remove(&JobId(hit.id)).or_else(|| Some(outline(hit, outlines.remove(&hit.image_id)?)));
+        let summary = |hit: &SearchHit| {
+            kept.remove(&JobId(hit.id)).or_else(|| Some(outline(hit, outlines.remove(&hit.image_id)?)))
+        };
         Ok(found.hits.iter().filter_map(summary).collect())
     }
 
-    fn image_outlines(&self, found: &Found) -> Result<Vec<CatalogueImage>> {
+    fn image_outlines(&self, found: &SearchResponse) -> Result<Vec<CatalogueImage>> {
         let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
         let mut outlines = self.0.index.outlines(&images)?;
-        let image = |hit: &Hit| {
+        let image = |hit: &SearchHit| {
             let outline = outlines.remove(&hit.image_id)?;
             let origin = origin_outline(&outline);
-            let Outline { job_id, job_name, job_version, package_version, registry, org, maint_org, valid, .. } =
-                outline;
+            let IndexedImage {
+                job_id, job_name, job_version, package_version, registry, org, maint_org, valid, ..
+            } = outline;
             let facts =
                 ManifestFacts { job_name, job_version, package_version, maint_org, valid, ..Default::default() };
             Some(CatalogueImage {
@@ -211,7 +214,7 @@ impl App {
     }
 }
 
-fn origin_outline(outline: &Outline) -> ImageOrigin {
+fn origin_outline(outline: &IndexedImage) -> ImageOrigin {
     ImageOrigin {
         registry_id: RegistryId(0),
         registry: String::new(),
@@ -222,7 +225,7 @@ fn origin_outline(outline: &Outline) -> ImageOrigin {
     }
 }
 
-fn outline(hit: &Hit, outline: Outline) -> JobSummary {
+fn outline(hit: &SearchHit, outline: IndexedImage) -> JobSummary {
     let origin = origin_outline(&outline);
     let job = CatalogueJob {
         id: JobId(hit.id),
@@ -252,11 +255,11 @@ fn unless_away<T: Default>(outcome: Result<T>) -> Result<T> {
 }
 
 /// Highlights by image.
-type Highlights = HashMap<i64, Vec<Highlight>>;
+type Highlights = HashMap<i64, Vec<TextHighlight>>;
 
 impl App {
     /// Highlights of the images that stand for jobs.
-    async fn job_highlights(&self, found: &Found) -> Result<Highlights> {
+    async fn job_highlights(&self, found: &SearchResponse) -> Result<Highlights> {
         if found.marks.is_empty() {
             return Ok(Highlights::new());
         }
@@ -265,7 +268,7 @@ impl App {
     }
 }
 
-async fn highlights(found: &Found, images: Vec<CatalogueImage>) -> Result<Highlights> {
+async fn highlights(found: &SearchResponse, images: Vec<CatalogueImage>) -> Result<Highlights> {
     let marks = found.marks.clone();
     // Manifests may be long.
     let of = move || images.iter().map(|image| (image.id.0, marks.of(&search_doc(image)))).collect();
@@ -273,7 +276,7 @@ async fn highlights(found: &Found, images: Vec<CatalogueImage>) -> Result<Highli
 }
 
 /// Joins hits with rows and highlights. Hits whose rows have vanished since the index was written are left out.
-fn ranked<T>(found: Found, rows: Vec<T>, mut highlights: Highlights, id: impl Fn(&T) -> i64) -> Ranked<T> {
+fn ranked<T>(found: SearchResponse, rows: Vec<T>, mut highlights: Highlights, id: impl Fn(&T) -> i64) -> Ranked<T> {
     let mut rows = rows.into_iter().peekable();
     let mut items = Vec::new();
     for hit in &found.hits {
@@ -282,7 +285,7 @@ fn ranked<T>(found: Found, rows: Vec<T>, mut highlights: Highlights, id: impl Fn
             items.push(Match { item, score: hit.score, highlights, matched: None });
         }
     }
-    let Found { total, next, facets, did_you_mean, .. } = found;
+    let SearchResponse { total, next, facets, did_you_mean, .. } = found;
     Ranked { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean }
 }
 
@@ -316,39 +319,39 @@ pub(super) fn search_doc(image: &CatalogueImage) -> SearchDoc {
     }
 }
 
-fn ids<T>(found: &Found, id: impl Fn(i64) -> T) -> Vec<T> {
+fn ids<T>(found: &SearchResponse, id: impl Fn(i64) -> T) -> Vec<T> {
     found.hits.iter().map(|hit| id(hit.id)).collect()
 }
 
 /// Encodes the position of the last hit of a page. Scores are encoded by their bits, so that they compare exactly.
-fn write_cursor(place: &Place) -> String {
+fn write_cursor(place: &SearchCursor) -> String {
     let value = match &place.value {
-        PlaceValue::Score(score) => format!("{:x}", score.to_bits()),
-        PlaceValue::Time(time) => time.to_string(),
-        PlaceValue::Versions([job, package]) => format!("{job:x}-{package:x}"),
-        PlaceValue::Name(name) => name.clone(),
+        SearchCursorValue::Score(score) => format!("{:x}", score.to_bits()),
+        SearchCursorValue::Time(time) => time.to_string(),
+        SearchCursorValue::Versions([job, package]) => format!("{job:x}-{package:x}"),
+        SearchCursorValue::Name(name) => name.clone(),
     };
     URL_SAFE_NO_PAD.encode(format!("{value}.{}", place.id))
 }
 
-fn read_cursor(text: &str, order: Order) -> Result<Place> {
+fn read_cursor(text: &str, order: SearchOrder) -> Result<SearchCursor> {
     let read = || {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (value, id) = std::str::from_utf8(&bytes).ok()?.rsplit_once('.')?;
         let hex = |text| u64::from_str_radix(text, 16).ok();
         let value = match order {
-            Order::Relevance => {
+            SearchOrder::Relevance => {
                 let score = f32::from_bits(u32::from_str_radix(value, 16).ok()?);
-                PlaceValue::Score(Some(score).filter(|score| score.is_finite())?)
+                SearchCursorValue::Score(Some(score).filter(|score| score.is_finite())?)
             }
-            Order::Newest => PlaceValue::Time(value.parse().ok()?),
-            Order::Version => {
+            SearchOrder::Newest => SearchCursorValue::Time(value.parse().ok()?),
+            SearchOrder::Version => {
                 let (job, package) = value.split_once('-')?;
-                PlaceValue::Versions([hex(job)?, hex(package)?])
+                SearchCursorValue::Versions([hex(job)?, hex(package)?])
             }
-            Order::Name => PlaceValue::Name(value.to_owned()),
+            SearchOrder::Name => SearchCursorValue::Name(value.to_owned()),
         };
-        Some(Place { value, id: id.parse().ok()? })
+        Some(SearchCursor { value, id: id.parse().ok()? })
     };
     read().ok_or_else(|| {
         Error::Invalid(

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::ServiceSettings;
 use crate::lock::FileLock;
 use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
-use crate::search::{self, Index, Synonyms};
+use crate::search::{self, SearchIndex, SynonymTable};
 use crate::store::{self, DatabaseAddress, Store};
 
 /// File of the first admin's random password.
@@ -96,8 +96,9 @@ impl App {
         tokio::task::spawn_blocking(move || remove_parts(&uploads)).await.expect("removing does not panic");
         let folder = settings.in_data("index");
         let synonyms = read_synonyms(&settings.search.synonyms)?;
-        let index = tokio::task::spawn_blocking(move || Index::open(&folder)).await.expect("opening does not panic")?;
-        index.understand(synonyms);
+        let index =
+            tokio::task::spawn_blocking(move || SearchIndex::open(&folder)).await.expect("opening does not panic")?;
+        index.set_synonyms(synonyms);
         let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
         let images = app.0.store.origin_create_missing(app.0.clock.now()).await?;
         if images > 0 {
@@ -122,14 +123,14 @@ impl App {
         require_data(&settings)?;
         let store = open_store(&settings).await?;
         let keys = keys::load(&settings, &store).await?;
-        Self::assemble(settings, clock, &keys, (store, Index::in_memory()?), String::new(), None)
+        Self::assemble(settings, clock, &keys, (store, SearchIndex::in_memory()?), String::new(), None)
     }
 
     fn assemble(
         settings: ServiceSettings,
         clock: Clock,
         keys: &InstallationKeys,
-        (store, index): (Store, Index),
+        (store, index): (Store, SearchIndex),
         host: String,
         lock: Option<FileLock>,
     ) -> Result<Self, StartError> {
@@ -288,12 +289,12 @@ fn kept(file: &Path, make: impl FnOnce() -> String) -> std::io::Result<String> {
 }
 
 /// The built-in synonyms, and those of a file, if configured.
-fn read_synonyms(path: &Path) -> Result<Synonyms, StartError> {
+fn read_synonyms(path: &Path) -> Result<SynonymTable, StartError> {
     if path.as_os_str().is_empty() {
-        return Ok(Synonyms::default());
+        return Ok(SynonymTable::default());
     }
     let text = std::fs::read_to_string(path).map_err(|why| why.to_string());
-    let synonyms = text.and_then(|text| Synonyms::with(&text));
+    let synonyms = text.and_then(|text| SynonymTable::with(&text));
     synonyms.map_err(|why| StartError::Option(format!("search.synonyms cannot be used: {}: {why}", path.display())))
 }
 

@@ -8,7 +8,7 @@ use super::{App, Caller, Error, Result};
 use crate::catalog::{CatalogueImage, ImageId};
 use crate::registry::image_name;
 use crate::scan;
-use crate::seed::validate::{self, Report, Rules};
+use crate::seed::validate::{self, ValidationReport, ValidationRules};
 
 /// How long a request waits for its turn.
 const WAIT: Duration = Duration::from_secs(10);
@@ -37,7 +37,12 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`] for an image that is unknown or must not be read; those of [`App::remote_manifest`] for one
     /// that is not in the catalogue.
-    pub async fn validate(&self, caller: &Caller, subject: Subject, rules: Rules) -> Result<Report> {
+    pub async fn validate(
+        &self,
+        caller: &Caller,
+        subject: Subject,
+        rules: ValidationRules,
+    ) -> Result<ValidationReport> {
         let found = match subject {
             Subject::Manifest(text) => Found::Manifest(text),
             Subject::ImageId(id) => manifest_of(self.image_get(id).await?),

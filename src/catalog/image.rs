@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{ImageId, ImageOrigin, JobId, JobVersionId, OriginId, RegistryId, TagOutcome};
-use crate::seed::Problem;
+use crate::seed::ManifestProblem;
 
 /// The content of one manifest digest. Immutable, because a digest names its bytes: fetched once and kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,7 @@ pub struct RevalidatedContent {
     /// As in [`ManifestFacts::valid`].
     pub valid: bool,
     /// As in [`ManifestFacts::problems`].
-    pub manifest_problems: Vec<Problem>,
+    pub manifest_problems: Vec<ManifestProblem>,
 }
 
 /// What an image was found to be.
@@ -146,7 +146,7 @@ pub struct ManifestFacts {
     /// Whether the manifest has no errors.
     pub valid: bool,
     /// All findings of the validation.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ManifestProblem>,
 }
 
 /// A catalogued image: a tag whose content is a Seed image.

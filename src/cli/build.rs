@@ -23,10 +23,10 @@ use crate::engine::build::Context;
 use crate::engine::docker::{Build, Docker};
 use crate::engine::runtime::{Credentials, Image};
 use crate::seed::image_name::{is_docker_component, is_docker_tag};
-use crate::seed::label::{self, Form, MAX_BUILD_BYTES};
-use crate::seed::model::Manifest;
-use crate::seed::validate::{Report, Rules, judge};
-use crate::seed::{LABEL, Severity};
+use crate::seed::label::{self, LabelForm, MAX_BUILD_BYTES};
+use crate::seed::model::SeedManifest;
+use crate::seed::validate::{ValidationReport, ValidationRules, judge};
+use crate::seed::{LABEL, ProblemSeverity};
 
 #[derive(Args)]
 #[command(
@@ -94,7 +94,7 @@ struct Outcome<'a> {
     id: Option<&'a str>,
     platform: Option<&'a str>,
     /// Findings on the manifest.
-    report: &'a Report,
+    report: &'a ValidationReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<Published>,
 }
@@ -102,8 +102,8 @@ struct Outcome<'a> {
 /// A valid manifest, ready to be built.
 pub(super) struct Source {
     pub file: ManifestFile,
-    pub report: Report,
-    pub manifest: Manifest,
+    pub report: ValidationReport,
+    pub manifest: SeedManifest,
     /// Name of the image.
     pub name: String,
 }
@@ -158,7 +158,7 @@ impl How {
     ///
     /// # Errors
     /// The manifest cannot be read.
-    pub(super) fn judged(&self, directory: &Path) -> anyhow::Result<(ManifestFile, Report)> {
+    pub(super) fn judged(&self, directory: &Path) -> anyhow::Result<(ManifestFile, ValidationReport)> {
         let path = match &self.manifest {
             Some(given) => near(given, directory),
             None => directory.to_owned(),
@@ -167,7 +167,7 @@ impl How {
         if file.path.is_none() {
             bail!("a manifest on standard input cannot be built; name a file");
         }
-        let report = judge(&file.bytes, Rules { strict: self.strict, ..Rules::default() });
+        let report = judge(&file.bytes, ValidationRules { strict: self.strict, ..ValidationRules::default() });
         Ok((file, report))
     }
 
@@ -176,9 +176,9 @@ impl How {
     }
 
     /// Prints the problems of a manifest, without advice: that is left to `silo validate`.
-    fn tell(&self, file: &ManifestFile, report: &Report) {
+    fn tell(&self, file: &ManifestFile, report: &ValidationReport) {
         let mut shown = report.clone();
-        shown.problems.retain(|problem| problem.severity != Severity::Advice);
+        shown.problems.retain(|problem| problem.severity != ProblemSeverity::Advice);
         let drawn = problems(&renderer(&stderr()), &file.name, &file.bytes, &shown);
         stderrln!("{drawn}{}", summary(&file.name, report));
     }
@@ -187,9 +187,9 @@ impl How {
     ///
     /// # Errors
     /// The image name of the standard is not a valid Docker reference.
-    pub(super) fn source(&self, file: ManifestFile, report: Report) -> anyhow::Result<Source> {
+    pub(super) fn source(&self, file: ManifestFile, report: ValidationReport) -> anyhow::Result<Source> {
         let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
-        let manifest = Manifest::parse(text)?;
+        let manifest = SeedManifest::parse(text)?;
         let name = name_of(&manifest);
         let (repository, tag) = name.split_once(':').context("a name by the standard has a tag")?;
         if !is_docker_component(repository) || !is_docker_tag(tag) {
@@ -221,7 +221,7 @@ impl How {
             context.replace(path, &source.file.bytes);
         }
         let text = std::str::from_utf8(&source.file.bytes).context("a valid manifest is UTF-8")?;
-        let form = if self.legacy_label { Form::Legacy } else { Form::Plain };
+        let form = if self.legacy_label { LabelForm::Legacy } else { LabelForm::Plain };
         let value = label::write(text, form)?;
         if value.len() > MAX_BUILD_BYTES {
             stderrln!("warning: the manifest makes a label of {} bytes, which old engines leave out", value.len());

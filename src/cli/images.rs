@@ -23,7 +23,7 @@ use crate::app::outside::{Outside, Place, Seen, reference};
 use crate::engine::docker::Listed;
 use crate::engine::runtime::Runtime as _;
 use crate::seed::manifest::essentials;
-use crate::seed::validate::{Report, Rules, judge, judge_label, judge_unlabelled};
+use crate::seed::validate::{ValidationReport, ValidationRules, judge, judge_label, judge_unlabelled};
 use crate::seed::{LABEL, label};
 
 /// An image in a registry: a full reference, or a name with -r and -O.
@@ -86,7 +86,7 @@ impl Target {
 
 fn named_by(manifest: &Path) -> anyhow::Result<String> {
     let file = manifest_file::read(manifest)?;
-    let name = judge(&file.bytes, Rules::default()).image_name;
+    let name = judge(&file.bytes, ValidationRules::default()).image_name;
     name.ok_or_else(|| anyhow!("{} names no image; look at: silo validate", file.name))
 }
 
@@ -234,7 +234,7 @@ impl Local {
     fn all(listed: Listed) -> Vec<Self> {
         let label = listed.labels.get(LABEL).map(String::as_str).unwrap_or_default();
         let text = label::read(label).unwrap_or_default();
-        let report = judge_label(label, Rules::default());
+        let report = judge_label(label, ValidationRules::default());
         let created =
             DateTime::from_timestamp(listed.created, 0).map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
         let local = |image: String| Self {
@@ -313,7 +313,7 @@ struct Inspected<'a> {
     size: Option<u64>,
     built: &'a str,
     manifest: Option<Box<RawValue>>,
-    report: &'a Report,
+    report: &'a ValidationReport,
 }
 
 pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
@@ -324,8 +324,8 @@ pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
     };
     let text = seen.label.as_deref().and_then(|label| label::read(label).ok());
     let report = match &seen.label {
-        Some(label) => judge_label(label, Rules::default()),
-        None => judge_unlabelled(Rules::default()),
+        Some(label) => judge_label(label, ValidationRules::default()),
+        None => judge_unlabelled(ValidationRules::default()),
     };
     let exit = if report.valid { Exit::Done } else { Exit::Failed };
     if options.json {
@@ -354,7 +354,7 @@ pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn shown(seen: &Seen, report: &Report, manifest: Option<&str>) -> String {
+fn shown(seen: &Seen, report: &ValidationReport, manifest: Option<&str>) -> String {
     let size = seen.size.map(|size| HumanBytes(size).to_string()).unwrap_or_default();
     let rows = [
         ("Image", tame(&seen.reference)),

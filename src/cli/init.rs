@@ -15,9 +15,9 @@ use super::job::usage;
 use super::manifest_file::{FILE_NAME, create, shown};
 use super::render::tame;
 use super::{Exit, called, complain, print};
-use crate::seed::starter::{self, Answers, EXAMPLE_INPUT, Maintainer};
-use crate::seed::validate::{Rules, judge};
-use crate::seed::{Code, Problem, Profile};
+use crate::seed::starter::{self, EXAMPLE_INPUT, InitAnswers, StarterMaintainer};
+use crate::seed::validate::{ValidationRules, judge};
+use crate::seed::{ManifestProblem, ProblemCode, ValidationProfile};
 
 #[derive(Args)]
 #[command(
@@ -75,7 +75,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
     }
     let answers = if asks { interview(answers, &options)? } else { answers };
     let is_bare = options.manifest_only || is_seed || project::is_begun(&folder);
-    let text = if wrapped.is_some() { starter::wrapper(&answers) } else { starter::manifest(&answers) };
+    let text = if wrapped.is_some() { starter::wrapper_manifest(&answers) } else { starter::manifest(&answers) };
     match create(&path, text.as_bytes(), None) {
         Ok(()) => {}
         Err(why) if why.kind() == ErrorKind::AlreadyExists => return left_alone(&path),
@@ -127,13 +127,13 @@ fn left_alone(path: &Path) -> anyhow::Result<Exit> {
 }
 
 /// The answers used without an interview.
-fn suggested(folder: &Path, options: &Options) -> Answers {
+fn suggested(folder: &Path, options: &Options) -> InitAnswers {
     let folder = folder.file_name().unwrap_or_default().to_string_lossy();
-    let name = options.name.clone().unwrap_or_else(|| starter::legal_name(&folder));
+    let name = options.name.clone().unwrap_or_else(|| starter::job_name_from(&folder));
     let title = options.title.clone().unwrap_or_else(|| starter::title_of(&name));
     let (input, media_type) = EXAMPLE_INPUT;
-    let unknown = Maintainer::default();
-    let maintainer = Maintainer {
+    let unknown = StarterMaintainer::default();
+    let maintainer = StarterMaintainer {
         // A given maintainer gets no default organization.
         organization: match (&options.organization, &options.maintainer) {
             (Some(given), _) => given.clone(),
@@ -143,19 +143,19 @@ fn suggested(folder: &Path, options: &Options) -> Answers {
         name: options.maintainer.clone().unwrap_or(unknown.name),
         email: options.email.clone().unwrap_or(unknown.email),
     };
-    Answers { name, title, maintainer, inputs: vec![(input.to_owned(), media_type.to_owned())] }
+    InitAnswers { name, title, maintainer, inputs: vec![(input.to_owned(), media_type.to_owned())] }
 }
 
 /// Asks for everything that was not given, and validates each answer at once.
-fn interview(suggested: Answers, options: &Options) -> anyhow::Result<Answers> {
-    let mut answers = Answers { inputs: Vec::new(), ..suggested };
+fn interview(suggested: InitAnswers, options: &Options) -> anyhow::Result<InitAnswers> {
+    let mut answers = InitAnswers { inputs: Vec::new(), ..suggested };
     if options.name.is_none() {
         let default = answers.name.clone();
-        answers = ask_until_good("Name of the job", &default, |name| Answers { name, ..answers.clone() })?;
+        answers = ask_until_good("Name of the job", &default, |name| InitAnswers { name, ..answers.clone() })?;
     }
     if options.title.is_none() {
         let default = starter::title_of(&answers.name);
-        answers = ask_until_good("Title for people", &default, |title| Answers { title, ..answers.clone() })?;
+        answers = ask_until_good("Title for people", &default, |title| InitAnswers { title, ..answers.clone() })?;
     }
     if options.maintainer.is_none() {
         let default = answers.maintainer.name.clone();
@@ -165,15 +165,15 @@ fn interview(suggested: Answers, options: &Options) -> anyhow::Result<Answers> {
             } else {
                 options.organization.clone().unwrap_or_default()
             };
-            let maintainer = Maintainer { name, organization, ..answers.maintainer.clone() };
-            Answers { maintainer, ..answers.clone() }
+            let maintainer = StarterMaintainer { name, organization, ..answers.maintainer.clone() };
+            InitAnswers { maintainer, ..answers.clone() }
         })?;
     }
     if options.email.is_none() {
         let default = answers.maintainer.email.clone();
         answers = ask_until_good("Your e-mail address", &default, |email| {
-            let maintainer = Maintainer { email, ..answers.maintainer.clone() };
-            Answers { maintainer, ..answers.clone() }
+            let maintainer = StarterMaintainer { email, ..answers.maintainer.clone() };
+            InitAnswers { maintainer, ..answers.clone() }
         })?;
     }
     if options.from.is_some() {
@@ -195,7 +195,7 @@ fn interview(suggested: Answers, options: &Options) -> anyhow::Result<Answers> {
 }
 
 /// Repeats a question, with the reason, until the manifest made from the answer has no problems.
-fn ask_until_good(question: &str, default: &str, make: impl Fn(String) -> Answers) -> anyhow::Result<Answers> {
+fn ask_until_good(question: &str, default: &str, make: impl Fn(String) -> InitAnswers) -> anyhow::Result<InitAnswers> {
     loop {
         let answers = make(ask(question, default)?);
         match objection(&answers) {
@@ -222,15 +222,15 @@ fn ask(question: &str, default: &str) -> anyhow::Result<String> {
 }
 
 /// The first problem of the answers. A starter has only the advice to replace its placeholders, which does not count.
-fn objection(answers: &Answers) -> Option<String> {
+fn objection(answers: &InitAnswers) -> Option<String> {
     let email = &answers.maintainer.email;
     if !is_email(email) {
         return Some(tame(&format!("'{email}' is no e-mail address. Write it as in ada@example.org.")));
     }
     let manifest = starter::manifest(answers);
-    let judged = |profile| judge(manifest.as_bytes(), Rules { profile, strict: false }).problems;
-    let is_placeholder = |problem: &Problem| problem.code == Code::Placeholder.as_str();
-    Profile::ALL.into_iter().flat_map(judged).find(|problem| !is_placeholder(problem)).as_ref().map(why)
+    let judged = |profile| judge(manifest.as_bytes(), ValidationRules { profile, strict: false }).problems;
+    let is_placeholder = |problem: &ManifestProblem| problem.code == ProblemCode::Placeholder.as_str();
+    ValidationProfile::ALL.into_iter().flat_map(judged).find(|problem| !is_placeholder(problem)).as_ref().map(why)
 }
 
 /// Whether mail could be delivered to it: the standard accepts any text.
@@ -240,6 +240,6 @@ fn is_email(text: &str) -> bool {
     is_plain && parts.is_some_and(|(_, host)| !host.is_empty() && !host.starts_with('.') && !host.ends_with('.'))
 }
 
-fn why(problem: &Problem) -> String {
+fn why(problem: &ManifestProblem) -> String {
     tame(format!("{} {}", problem.message, problem.help).trim_end())
 }

@@ -25,8 +25,8 @@ use crate::engine::request::{File, JsonValue, Layout, Request, Source};
 use crate::seed::environment::variable_name;
 use crate::seed::image_name::ImageName;
 use crate::seed::image_reference::ImageReference;
-use crate::seed::model::Manifest;
-use crate::seed::validate::{Report, Rules, judge};
+use crate::seed::model::SeedManifest;
+use crate::seed::validate::{ValidationReport, ValidationRules, judge};
 
 /// Options of all commands that run a job.
 #[derive(Args)]
@@ -139,15 +139,15 @@ pub(super) struct Outcome<'a> {
     pub problems: &'a [PlanProblem],
     /// Report on the manifest, if it is invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub report: Option<&'a Report>,
+    pub report: Option<&'a ValidationReport>,
 }
 
 /// The manifest if it is valid; else prints its problems.
-pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<Manifest>> {
-    let report = judge(&file.bytes, Rules::default());
+pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<SeedManifest>> {
+    let report = judge(&file.bytes, ValidationRules::default());
     if report.valid {
         let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
-        return Ok(Some(Manifest::parse(text)?));
+        return Ok(Some(SeedManifest::parse(text)?));
     }
     if json {
         print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
@@ -166,7 +166,7 @@ pub(super) fn usage(why: &anyhow::Error) -> anyhow::Result<Exit> {
 }
 
 /// The image name that the standard prescribes for a job.
-pub(super) fn name_of(manifest: &Manifest) -> String {
+pub(super) fn name_of(manifest: &SeedManifest) -> String {
     let job = &manifest.job;
     ImageName::of(&job.name, &job.job_version, &job.package_version).to_string()
 }
@@ -212,7 +212,7 @@ impl Asked {
     ///
     /// # Errors
     /// All problems at once.
-    pub(super) fn plan(&self, manifest: &Manifest) -> Result<Plan, Vec<PlanProblem>> {
+    pub(super) fn plan(&self, manifest: &SeedManifest) -> Result<Plan, Vec<PlanProblem>> {
         if self.problems.is_empty() {
             return plan(manifest, &self.request);
         }

@@ -17,9 +17,9 @@ use super::{Exit, print};
 use crate::app::outside::{Outside, Place, Standing};
 use crate::engine::docker::Docker;
 use crate::engine::runtime::{Credentials, Error, Runtime as _};
-use crate::seed::bump::{Bump, Part, bump};
-use crate::seed::model::Manifest;
-use crate::seed::validate::{Rules, judge};
+use crate::seed::bump::{BumpLevel, VersionBump, bump};
+use crate::seed::model::SeedManifest;
+use crate::seed::validate::{ValidationRules, judge};
 use crate::seed::{LABEL, label};
 
 /// Limit of versions tried with `--package-patch` and the like; more would burden the registry.
@@ -98,14 +98,14 @@ impl Pushing {
         self.registry.place()
     }
 
-    fn bump(&self) -> Bump {
+    fn bump(&self) -> VersionBump {
         let part = |patch, minor, major| match (patch, minor, major) {
-            (true, ..) => Some(Part::Patch),
-            (_, true, _) => Some(Part::Minor),
-            (.., true) => Some(Part::Major),
+            (true, ..) => Some(BumpLevel::Patch),
+            (_, true, _) => Some(BumpLevel::Minor),
+            (.., true) => Some(BumpLevel::Major),
             _ => None,
         };
-        Bump {
+        VersionBump {
             package: part(self.package_patch, self.package_minor, self.package_major),
             job: part(self.job_patch, self.job_minor, self.job_major),
         }
@@ -234,7 +234,7 @@ impl Work<'_> {
             bail!("{} is no Seed image: it has no label {LABEL}; build it with silo build", tame(image));
         };
         let text = label::read(label).with_context(|| format!("{} is no Seed image", tame(image)))?;
-        let report = judge(text.as_bytes(), Rules::default());
+        let report = judge(text.as_bytes(), ValidationRules::default());
         let name = tame(image);
         if !report.valid && !self.pushing.force {
             stderr!("{}", problems(&renderer(&std::io::stderr()), &name, text.as_bytes(), &report));
@@ -259,7 +259,7 @@ impl Work<'_> {
     }
 
     /// The manifest with raised versions that are free at the registry, and its changes; not written yet.
-    async fn raised(&self, registry: &Outside, name: &str, by: Bump) -> anyhow::Result<(Source, Vec<String>)> {
+    async fn raised(&self, registry: &Outside, name: &str, by: VersionBump) -> anyhow::Result<(Source, Vec<String>)> {
         let (mut file, report) = self.how.judged(self.directory)?;
         if report.image_name.as_deref() != Some(name) {
             bail!(
@@ -270,11 +270,11 @@ impl Work<'_> {
                 tame(name)
             );
         }
-        let before = Manifest::parse(std::str::from_utf8(&file.bytes)?)?.job;
+        let before = SeedManifest::parse(std::str::from_utf8(&file.bytes)?)?.job;
         for _ in 0..MOST_RAISES {
             let text = std::str::from_utf8(&file.bytes).context("what names an image is UTF-8")?;
             file.bytes = bump(text, by)?.into_bytes();
-            let report = judge(&file.bytes, Rules::default());
+            let report = judge(&file.bytes, ValidationRules::default());
             if !report.valid {
                 stderr!("{}", problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report));
                 bail!("{}", summary(&file.name, &report));

@@ -12,8 +12,8 @@ use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
 use super::table::width_of;
-use crate::seed::validate::{Report, readable};
-use crate::seed::{Problem, Severity};
+use crate::seed::validate::{ValidationReport, readable};
+use crate::seed::{ManifestProblem, ProblemSeverity};
 
 /// Limit of columns shown of a source line.
 const WIDTH: usize = 100;
@@ -66,7 +66,7 @@ pub(super) fn renderer<S: anstream::stream::RawStream + AsFd>(stream: &S) -> Ren
 }
 
 /// Draws every problem of a report with its position in the source.
-pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &Report) -> String {
+pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &ValidationReport) -> String {
     let text = Text::new(source);
     let mut drawn = String::new();
     for problem in &report.problems {
@@ -76,11 +76,11 @@ pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &
     drawn
 }
 
-fn group<'a>(name: &'a str, text: &Text<'_>, problem: &Problem) -> Group<'a> {
+fn group<'a>(name: &'a str, text: &Text<'_>, problem: &ManifestProblem) -> Group<'a> {
     let level = match problem.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-        Severity::Advice => Level::NOTE.with_name(Severity::Advice.as_str()),
+        ProblemSeverity::Error => Level::ERROR,
+        ProblemSeverity::Warning => Level::WARNING,
+        ProblemSeverity::Advice => Level::NOTE.with_name(ProblemSeverity::Advice.as_str()),
     };
     let group = Group::with_title(level.primary_title(tame(&problem.message)).id(tame(&problem.code)));
     let group = match (problem.line as usize, problem.column as usize) {
@@ -183,14 +183,14 @@ fn token_length(text: &str) -> usize {
 }
 
 /// The summary line: whether the manifest is valid, its image name, and the number of problems.
-pub(super) fn summary(name: &str, report: &Report) -> String {
+pub(super) fn summary(name: &str, report: &ValidationReport) -> String {
     let mut line = match (&report.image_name, report.valid) {
         (Some(image), true) => format!("{name}: valid as {}", tame(image)),
         (None, true) => format!("{name}: valid"),
         (_, false) => format!("{name}: not valid"),
     };
     let nouns = [("error", "errors"), ("warning", "warnings"), ("piece of advice", "pieces of advice")];
-    let counted = Severity::ALL.into_iter().zip(nouns).filter_map(|(severity, (one, many))| {
+    let counted = ProblemSeverity::ALL.into_iter().zip(nouns).filter_map(|(severity, (one, many))| {
         let count = report.problems.iter().filter(|problem| problem.severity == severity).count();
         (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
     });
@@ -209,18 +209,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::seed::Profile;
+    use crate::seed::ValidationProfile;
 
-    fn problem(line: u32, column: u32) -> Problem {
-        let (code, severity) = ("bad-name".to_owned(), Severity::Error);
+    fn problem(line: u32, column: u32) -> ManifestProblem {
+        let (code, severity) = ("bad-name".to_owned(), ProblemSeverity::Error);
         let (message, help) = ("It is bad.".to_owned(), "Mend it.".to_owned());
-        Problem { code, severity, path: String::new(), line, column, message, help }
+        ManifestProblem { code, severity, path: String::new(), line, column, message, help }
     }
 
-    fn report(problems: Vec<Problem>) -> Report {
-        let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
+    fn report(problems: Vec<ManifestProblem>) -> ValidationReport {
+        let valid = problems.iter().all(|problem| problem.severity != ProblemSeverity::Error);
         let image_name = Some("my-job-1.0.0-seed:1.0.0".to_owned());
-        Report { valid, profile: Profile::Spec, strict: false, image_name, problems, omitted: 0 }
+        ValidationReport { valid, profile: ValidationProfile::Spec, strict: false, image_name, problems, omitted: 0 }
     }
 
     /// Draws one problem without colours.
@@ -265,8 +265,10 @@ mod tests {
 
     #[test]
     fn severities_have_their_words() {
-        for (severity, word) in [(Severity::Warning, "warning[bad-name]: "), (Severity::Advice, "advice[bad-name]: ")] {
-            let report = report(vec![Problem { severity, ..problem(0, 0) }]);
+        for (severity, word) in
+            [(ProblemSeverity::Warning, "warning[bad-name]: "), (ProblemSeverity::Advice, "advice[bad-name]: ")]
+        {
+            let report = report(vec![ManifestProblem { severity, ..problem(0, 0) }]);
             let drawn = problems(&Renderer::plain(), "a.json", b"", &report);
             assert!(drawn.starts_with(word), "{drawn}");
         }
@@ -308,7 +310,8 @@ mod tests {
     fn hostile_characters_are_shown_and_not_sent() {
         let source = "\"\u{1b}[31m\0\u{202e}\u{9b}\u{7f}\r\"".as_bytes();
         assert_eq!(marked(source, 1, 1), ["\"␛[31m␀\u{fffd}\u{fffd}␡␍\"", "^^^^^^^^^^^^"]);
-        let report = report(vec![Problem { message: "\u{1b}[2J\n".into(), help: "\u{7}".into(), ..problem(0, 0) }]);
+        let report =
+            report(vec![ManifestProblem { message: "\u{1b}[2J\n".into(), help: "\u{7}".into(), ..problem(0, 0) }]);
         let drawn = problems(&Renderer::plain(), "a.json", b"", &report);
         assert!(drawn.contains("␛[2J␊") && drawn.contains("␇"), "{drawn}");
         assert_eq!(json_line(&"\u{1b}\u{9b}\u{202e}ä").unwrap(), "\"\\u001b\\u009b\\u202eä\"\n");
@@ -329,15 +332,17 @@ mod tests {
 
     #[test]
     fn the_last_line_counts() {
-        let some = |severity, count| vec![Problem { severity, ..problem(1, 1) }; count];
-        let mixed = [some(Severity::Error, 3), some(Severity::Warning, 1), some(Severity::Advice, 1)].concat();
+        let some = |severity, count| vec![ManifestProblem { severity, ..problem(1, 1) }; count];
+        let mixed =
+            [some(ProblemSeverity::Error, 3), some(ProblemSeverity::Warning, 1), some(ProblemSeverity::Advice, 1)]
+                .concat();
         assert_eq!(summary("a", &report(mixed)), "a: not valid: 3 errors, 1 warning, 1 piece of advice");
         let name = "my-job-1.0.0-seed:1.0.0";
         assert_eq!(summary("a", &report(vec![])), format!("a: valid as {name}"));
-        assert_eq!(summary("a", &report(some(Severity::Warning, 2))), format!("a: valid as {name}, 2 warnings"));
-        let omitted = Report { omitted: 7, ..report(some(Severity::Error, 1)) };
+        assert_eq!(summary("a", &report(some(ProblemSeverity::Warning, 2))), format!("a: valid as {name}, 2 warnings"));
+        let omitted = ValidationReport { omitted: 7, ..report(some(ProblemSeverity::Error, 1)) };
         assert_eq!(summary("a", &omitted), "a: not valid: 1 error, 7 more that are not shown");
-        assert_eq!(summary("a", &Report { image_name: None, ..report(vec![]) }), "a: valid");
+        assert_eq!(summary("a", &ValidationReport { image_name: None, ..report(vec![]) }), "a: valid");
     }
 
     proptest! {
@@ -347,7 +352,7 @@ mod tests {
             line in 0..6u32, column in 0..400u32, message in ".{0,40}",
         ) {
             let source = [text.as_bytes(), &junk].concat();
-            let report = report(vec![Problem { message, ..problem(line, column) }]);
+            let report = report(vec![ManifestProblem { message, ..problem(line, column) }]);
             let drawn = problems(&Renderer::plain().term_width(WIDTH), "a.json", &source, &report);
             prop_assert!(!drawn.chars().any(|c| c != '\n' && steers(c)), "{:?}", drawn);
             prop_assert!(drawn.len() < 6_000, "{}", drawn.len());

@@ -20,7 +20,7 @@ use crate::engine::inputs;
 use crate::engine::leftovers::Owner;
 use crate::engine::plan::{Plan, PlanProblem};
 use crate::engine::request::Request;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 #[derive(Args)]
 #[command(
@@ -108,7 +108,7 @@ fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
 /// Prints the plan as a shell script that prepares what the container needs, and runs it; or as JSON.
 pub(super) fn planned(
     options: &job::Options,
-    (manifest, request): (&Manifest, &Request),
+    (manifest, request): (&SeedManifest, &Request),
     plan: &Plan,
 ) -> anyhow::Result<Exit> {
     if options.json {
@@ -130,7 +130,7 @@ pub(super) fn planned(
 /// Prints the problems of a request, and the expected arguments.
 pub(super) fn refused(
     options: &job::Options,
-    (verb, manifest): (&str, &Manifest),
+    (verb, manifest): (&str, &SeedManifest),
     problems: &[PlanProblem],
 ) -> anyhow::Result<Exit> {
     if options.json {
@@ -146,7 +146,7 @@ pub(super) fn refused(
 }
 
 /// The arguments that a job expects; optional ones in brackets.
-pub(super) fn expected(manifest: &Manifest) -> String {
+pub(super) fn expected(manifest: &SeedManifest) -> String {
     let interface = &manifest.job.interface;
     let entry = |required: bool, text: String| if required { format!(" {text}") } else { format!(" [{text}]") };
     let files = interface.inputs.files.iter().map(|input| {

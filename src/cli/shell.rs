@@ -31,7 +31,7 @@ use crate::engine::leftovers::Owner;
 use crate::engine::request::Request;
 use crate::engine::runtime::Error;
 use crate::seed::environment::variable_name;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 /// Present in every image with a shell.
 const SHELL: &str = "/bin/sh";
@@ -104,7 +104,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
 }
 
 /// The manifest without the inputs that are not given, and their names.
-fn as_given(manifest: &Manifest, request: &Request) -> (Manifest, Vec<String>) {
+fn as_given(manifest: &SeedManifest, request: &Request) -> (SeedManifest, Vec<String>) {
     fn is_given<V>(name: &str, given: &[(String, V)]) -> bool {
         given.iter().any(|(key, _)| key == name || variable_name(key) == variable_name(name))
     }

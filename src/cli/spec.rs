@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::print;
-use crate::seed::spec::{Document, json_schema};
+use crate::seed::spec::{PublishedSchema, json_schema};
 
 const HELP: &str = "\
 Visual Studio Code checks and completes manifests with it. Write it to a file, and name the file in settings.json:
@@ -32,7 +32,7 @@ enum Which {
 
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     print(json_schema(match options.document {
-        Which::Manifest => Document::Manifest,
-        Which::Metadata => Document::Metadata,
+        Which::Manifest => PublishedSchema::Manifest,
+        Which::Metadata => PublishedSchema::Metadata,
     }))
 }

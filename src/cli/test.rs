@@ -29,7 +29,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{Record, Status};
 use crate::engine::request::{JsonValue, Request, Source};
 use crate::engine::verdict::Category;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 #[derive(Args)]
 #[command(after_help = "A case is a folder in CASES:\n  \
@@ -206,7 +206,7 @@ fn planned(options: &Options, subject: &Subject, case: &Case, root: &Path) -> Re
 }
 
 /// Loose files in the form that the input takes.
-fn given_to(manifest: &Manifest, input: &str, loose: &Source) -> Vec<(String, Source)> {
+fn given_to(manifest: &SeedManifest, input: &str, loose: &Source) -> Vec<(String, Source)> {
     let is_multiple = manifest.job.interface.inputs.files.iter().any(|it| it.name == input && it.multiple);
     match loose {
         Source::Folder { files, .. } if !is_multiple => {
@@ -219,7 +219,7 @@ fn given_to(manifest: &Manifest, input: &str, loose: &Source) -> Vec<(String, So
 async fn run_one(
     options: &Options,
     case: &Case,
-    (machine, manifest): (&Machine, &Manifest),
+    (machine, manifest): (&Machine, &SeedManifest),
     (request, plan): (&Request, Plan),
     stop: &Stop,
 ) -> anyhow::Result<Record> {

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use super::manifest_file::{self, ManifestFile, shown};
 use super::{Exit, complain, print, render};
-use crate::seed::upgrade::{Change, Upgraded, upgrade};
-use crate::seed::validate::{MAX_BYTES, Report, Rules, judge};
+use crate::seed::upgrade::{UpgradeChange, UpgradedManifest, upgrade};
+use crate::seed::validate::{MAX_BYTES, ValidationReport, ValidationRules, judge};
 
 #[derive(Args)]
 #[command(
@@ -37,8 +37,8 @@ pub(super) struct Options {
 struct Outcome<'a> {
     from: &'a str,
     manifest: &'a RawValue,
-    changes: &'a [Change],
-    report: &'a Report,
+    changes: &'a [UpgradeChange],
+    report: &'a ValidationReport,
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
@@ -54,7 +54,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
         }
     };
     let upgraded = upgrade(text(&file)?).with_context(|| format!("{} cannot be upgraded", file.name))?;
-    let report = judge(upgraded.manifest.as_bytes(), Rules::default());
+    let report = judge(upgraded.manifest.as_bytes(), ValidationRules::default());
     if let (true, Some(path), false) = (options.in_place, &file.path, upgraded.changes.is_empty()) {
         write_back(path, &file.bytes, &upgraded)?;
     }
@@ -83,7 +83,7 @@ fn text(file: &ManifestFile) -> anyhow::Result<&str> {
 }
 
 /// Replaces the manifest, and keeps the old one beside it.
-fn write_back(path: &Path, old: &[u8], upgraded: &Upgraded) -> anyhow::Result<()> {
+fn write_back(path: &Path, old: &[u8], upgraded: &UpgradedManifest) -> anyhow::Result<()> {
     // A symlink is kept: its target is replaced.
     let path = path.canonicalize().with_context(|| format!("{} cannot be written", shown(path)))?;
     let cannot = || format!("{} cannot be written", shown(&path));
@@ -101,7 +101,7 @@ fn write_back(path: &Path, old: &[u8], upgraded: &Upgraded) -> anyhow::Result<()
 }
 
 /// Changes made, and what remains to do.
-fn for_people(file: &ManifestFile, upgraded: &Upgraded, report: &Report) -> String {
+fn for_people(file: &ManifestFile, upgraded: &UpgradedManifest, report: &ValidationReport) -> String {
     let name = &file.name;
     let mut said = String::new();
     if upgraded.changes.is_empty() {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::called::as_called;
 use super::manifest_file::{self, ManifestFile};
 use super::{Exit, complain, print, render};
-use crate::seed::validate::{Report, Rules, judge};
-use crate::seed::{Code, Profile, explanation};
+use crate::seed::validate::{ValidationReport, ValidationRules, judge};
+use crate::seed::{ProblemCode, ValidationProfile, explanation};
 
 #[derive(Args)]
 #[command(
@@ -24,7 +24,7 @@ pub(super) struct Options {
     paths: Vec<PathBuf>,
     /// Whose rules to judge by
     #[arg(long, value_enum, default_value_t)]
-    profile: Profile,
+    profile: ValidationProfile,
     /// Take warnings for errors
     #[arg(long)]
     strict: bool,
@@ -36,7 +36,7 @@ pub(super) struct Options {
     explain: Option<String>,
 }
 
-impl ValueEnum for Profile {
+impl ValueEnum for ValidationProfile {
     fn value_variants<'a>() -> &'a [Self] {
         &Self::ALL
     }
@@ -56,14 +56,14 @@ impl ValueEnum for Profile {
 struct Judged<'a> {
     file: &'a str,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a ValidationReport,
 }
 
 pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
     if let Some(code) = &options.explain {
         return explain(code);
     }
-    let rules = Rules { profile: options.profile, strict: options.strict };
+    let rules = ValidationRules { profile: options.profile, strict: options.strict };
     let mut exit = Exit::Done;
     let mut judged = Vec::new();
     for path in &options.paths {
@@ -91,7 +91,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
 
 fn explain(code: &str) -> anyhow::Result<Exit> {
     let Some(text) = explanation(code) else {
-        let known: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let known: Vec<&str> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
         complain(&anyhow!("there is no problem '{}'; there are: {}", render::tame(code), known.join(", ")));
         return Ok(Exit::Usage);
     };
@@ -99,7 +99,7 @@ fn explain(code: &str) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn for_people(file: &ManifestFile, report: &Report) -> String {
+fn for_people(file: &ManifestFile, report: &ValidationReport) -> String {
     let problems = render::problems(&render::renderer(&stdout()), &file.name, &file.bytes, report);
     let hint = match report.problems.first() {
         Some(first) if !report.valid => {
@@ -111,7 +111,7 @@ fn for_people(file: &ManifestFile, report: &Report) -> String {
 }
 
 /// The single report, or an array; empty if the only path could not be read.
-fn as_json(judged: &[(String, Report)], only_one: bool) -> anyhow::Result<String> {
+fn as_json(judged: &[(String, ValidationReport)], only_one: bool) -> anyhow::Result<String> {
     match judged {
         [(_, report)] if only_one => render::json_line(report),
         [] if only_one => Ok(String::new()),

@@ -7,12 +7,16 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::inputs::{GivenFile, GivenInput, Workspace};
-use crate::seed::metadata::Metadata;
-use crate::seed::model::Manifest;
+use crate::seed::metadata::SeedMetadata;
+use crate::seed::model::SeedManifest;
 
 /// `JOB` holds the given inputs by name. `RECIPE` holds the inputs of the first run of a chain, if an input is the
 /// output of another run.
-pub(super) fn document(manifest: &Manifest, files_of_inputs: &[GivenInput], json: &BTreeMap<String, Value>) -> Value {
+pub(super) fn document(
+    manifest: &SeedManifest,
+    files_of_inputs: &[GivenInput],
+    json: &BTreeMap<String, Value>,
+) -> Value {
     let files = files_of_inputs.iter().map(|input| (input.name.clone(), input.files.iter().map(file).collect()));
     let values = manifest
         .job
@@ -53,7 +57,7 @@ fn workspace(workspace: Workspace) -> Value {
 fn file(file: &GivenFile) -> Value {
     let facts = &file.facts;
     let time = |time: Option<DateTime<Utc>>| time.map(|it| it.to_rfc3339_opts(SecondsFormat::Micros, true));
-    let nothing = Metadata::default();
+    let nothing = SeedMetadata::default();
     let metadata = facts.metadata.as_ref().unwrap_or(&nothing);
     let product = facts.product.as_ref();
     json!({

@@ -27,7 +27,7 @@ use super::room::Room;
 use super::runtime::{self, Engine, Found, Image, Runtime};
 use super::verdict::{Ending, Failure, RunError, Verdict, judge};
 use crate::clock::Clock;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 use crate::seed::{LABEL, label};
 
 /// Limit for rounds of opening files of other users: each round may reveal more below.
@@ -44,7 +44,7 @@ const LEFT_RUNNING: &str =
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
-    pub manifest: &'a Manifest,
+    pub manifest: &'a SeedManifest,
     pub plan: &'a Plan,
     pub wanted: Wanted<'a>,
     /// Metadata of the inputs; `None`: the files are read.
@@ -371,13 +371,13 @@ impl Seen {
 }
 
 /// Whether the image's label holds this manifest.
-fn is_of(image: &Image, manifest: &Manifest) -> bool {
+fn is_of(image: &Image, manifest: &SeedManifest) -> bool {
     let text = image.labels.get(LABEL).and_then(|raw| label::read(raw).ok());
-    text.and_then(|text| Manifest::parse(&text).ok()).is_some_and(|labelled| labelled == *manifest)
+    text.and_then(|text| SeedManifest::parse(&text).ok()).is_some_and(|labelled| labelled == *manifest)
 }
 
 fn stage(
-    manifest: &Manifest,
+    manifest: &SeedManifest,
     plan: &Plan,
     given: Option<Vec<GivenInput>>,
     folder: &Folder,

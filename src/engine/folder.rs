@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::plan::Plan;
 use super::record::Record;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 /// The folder of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Folder {
     }
 
     /// The folder of a run below `runs`: by job and version, by tag of a series of runs, by day.
-    pub fn of(runs: &Path, manifest: &Manifest, tag: Option<&str>, day: NaiveDate, run: &str) -> Self {
+    pub fn of(runs: &Path, manifest: &SeedManifest, tag: Option<&str>, day: NaiveDate, run: &str) -> Self {
         let job = &manifest.job;
         let mut root = runs.join(safe(&job.name)).join(safe(&format!("{}-{}", job.job_version, job.package_version)));
         root.extend(tag.map(safe));
@@ -129,9 +129,9 @@ mod tests {
 
     #[test]
     fn folders_cannot_be_led_elsewhere() {
-        let mut manifest = Manifest::parse(crate::engine::testing::MANIFEST).expect("it is valid");
+        let mut manifest = SeedManifest::parse(crate::engine::testing::MANIFEST).expect("it is valid");
         let day = NaiveDate::from_ymd_opt(2026, 3, 1).expect("a day");
-        let of = |manifest: &Manifest, tag| Folder::of(Path::new("/runs"), manifest, tag, day, "7").root;
+        let of = |manifest: &SeedManifest, tag| Folder::of(Path::new("/runs"), manifest, tag, day, "7").root;
         assert_eq!(of(&manifest, None), Path::new("/runs/sea-ice/1.0.0-2.0.0/2026/03/01/7"));
         assert_eq!(of(&manifest, Some("night")), Path::new("/runs/sea-ice/1.0.0-2.0.0/night/2026/03/01/7"));
         manifest.job.name = "..".to_owned();

@@ -14,8 +14,8 @@ use super::hold::link_or_copy;
 use super::plan::{Plan, PlannedFile};
 use super::request::{File, Source};
 use super::{context, disk, docker_run};
-use crate::seed::metadata::Metadata;
-use crate::seed::model::Manifest;
+use crate::seed::metadata::SeedMetadata;
+use crate::seed::model::SeedManifest;
 
 /// Limit for the entries of a folder.
 const MAX_FILES: usize = 100_000;
@@ -153,7 +153,7 @@ pub struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<SeedMetadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Workspace>,
     /// Set for the output of a run: inputs of the first run of the chain, in the format of `INPUT_METADATA`.
@@ -191,7 +191,7 @@ pub struct Product {
 ///
 /// # Errors
 /// A file is gone or unreadable, or it was halted.
-pub fn read(manifest: &Manifest, plan: &Plan, halt: &Halt) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
+pub fn read(manifest: &SeedManifest, plan: &Plan, halt: &Halt) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
     let mut warnings = Vec::new();
     let mut inputs = Vec::new();
     for input in &plan.inputs {
@@ -239,7 +239,7 @@ fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
 /// # Errors
 /// The disk fails, or it was halted.
 pub fn stage(
-    manifest: &Manifest,
+    manifest: &SeedManifest,
     plan: &Plan,
     given: &[GivenInput],
     folder: &Folder,
@@ -269,7 +269,7 @@ pub fn stage(
 ///
 /// # Errors
 /// An input cannot be read.
-pub fn script(manifest: &Manifest, plan: &Plan, folder: &Folder) -> Result<String, InputError> {
+pub fn script(manifest: &SeedManifest, plan: &Plan, folder: &Folder) -> Result<String, InputError> {
     let (given, _) = read(manifest, plan, &Halt::default())?;
     let context = context::document(manifest, &given, &plan.json).to_string();
     let word = |text: &str| docker_run::quoted(text).into_owned();

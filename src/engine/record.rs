@@ -15,7 +15,7 @@ use super::request::Request;
 use super::verdict::{RunError, Verdict};
 pub use crate::catalog::{RunPhase as Phase, RunStatus as Status};
 use crate::seed::environment::variable_name;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 /// The record of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ pub struct Given {
 
 impl Given {
     /// The inputs of a plan, with the files as read.
-    pub fn of(manifest: &Manifest, request: &Request, plan: &Plan, files: Vec<GivenInput>) -> Self {
+    pub fn of(manifest: &SeedManifest, request: &Request, plan: &Plan, files: Vec<GivenInput>) -> Self {
         let environment = &plan.container.environment;
         let settings = manifest.job.interface.settings.iter().filter_map(|setting| {
             let variable = variable_name(&setting.name);
@@ -182,7 +182,7 @@ pub struct PhaseRecord {
 
 impl Record {
     /// The record of a planned run that has not started.
-    pub fn new(id: impl Into<String>, manifest: &Manifest, plan: &Plan, given: Given, now: DateTime<Utc>) -> Self {
+    pub fn new(id: impl Into<String>, manifest: &SeedManifest, plan: &Plan, given: Given, now: DateTime<Utc>) -> Self {
         let job = &manifest.job;
         Self {
             id: id.into(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::folder::Folder;
 use super::plan::{Plan, plan};
 use super::request::{File, JsonValue, Request, Source};
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 pub const MANIFEST: &str = r#"{
   "seedVersion": "1.0.0",
@@ -24,13 +24,13 @@ pub const MANIFEST: &str = r#"{
 }"#;
 
 /// A plan for a run in `root/run`, which need not exist; the input files are in `root/in`.
-pub fn planned(root: &Path) -> (Manifest, Request, Plan) {
+pub fn planned(root: &Path) -> (SeedManifest, Request, Plan) {
     planned_with(root, 40)
 }
 
 /// The same with a number of `MASKS` files.
-pub fn planned_with(root: &Path, masks: usize) -> (Manifest, Request, Plan) {
-    let manifest = Manifest::parse(MANIFEST).expect("it fits the types");
+pub fn planned_with(root: &Path, masks: usize) -> (SeedManifest, Request, Plan) {
+    let manifest = SeedManifest::parse(MANIFEST).expect("it fits the types");
     let mut request = Request::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), Folder::new(root.join("run")));
     let file = |name: &str| Source::File(File { name: name.to_owned(), path: root.join("in").join(name), size: 3 });
     request.files = vec![("SCENE".to_owned(), file("scene.png"))];

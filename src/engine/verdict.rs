@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::outputs::{OutputCode, OutputProblem, Outputs};
-use crate::seed::model::{ErrorCategory, Manifest};
-use crate::seed::resources::Kind;
+use crate::seed::model::{ErrorCategory, SeedManifest};
+use crate::seed::resources::ResourceKind;
 
 /// How a container exited, as the engine reports it, or why it was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Category {
 }
 
 /// The verdict of a run that got to its container. Outputs are checked only if the exit code is 0.
-pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> Verdict {
+pub fn judge(manifest: &SeedManifest, ending: Ending, outputs: Option<&Outputs>) -> Verdict {
     let error = |name: &str, title: &str, description: String| RunError {
         name: name.to_owned(),
         title: title.to_owned(),
@@ -127,7 +127,7 @@ pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> 
         return Verdict::Failed(RunError { category, ..error(&known.name, &title, description) });
     }
     if ending.oom {
-        let asks = manifest.job.resources.scalar.iter().any(|it| Kind::of(&it.name) == Kind::Mem);
+        let asks = manifest.job.resources.scalar.iter().any(|it| ResourceKind::of(&it.name) == ResourceKind::Mem);
         let whose = match asks {
             true => "its manifest says how much that is",
             false => "its manifest does not say how much it needs, so whoever ran it did",
@@ -150,7 +150,7 @@ pub fn judge(manifest: &Manifest, ending: Ending, outputs: Option<&Outputs>) -> 
 }
 
 /// Describes a time limit and where it comes from: a run's limit is the shorter of the requested and the server's.
-fn at_limit(manifest: &Manifest, limit: Duration) -> String {
+fn at_limit(manifest: &SeedManifest, limit: Duration) -> String {
     let (seconds, own) = (limit.as_secs(), manifest.job.timeout);
     if i64::try_from(seconds) == Ok(own) {
         return format!("The job was stopped at its time limit; its manifest gives it {own} seconds.");
@@ -298,7 +298,7 @@ mod tests {
 
     const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
 
-    fn manifest() -> Manifest {
+    fn manifest() -> SeedManifest {
         let errors = json!([{"code": 10, "name": "no-orbit", "title": "No orbit", "description": "It is gone.", "category": "data"},
             {"code": 11, "name": "crash"}, {"code": 0, "name": "never"}, {"code": 139, "name": "known-crash"}]);
         let job = json!({"name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",

@@ -6,21 +6,24 @@ use http::{Method, header};
 use serde::Serialize;
 
 use super::routes::{Access, Routes};
-use crate::seed::spec::{Document, json_schema};
+use crate::seed::spec::{PublishedSchema, json_schema};
 
 /// A released version of the standard does not change; our descriptions in it may.
 const CACHE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
 
 pub(super) fn add(routes: Routes) -> Routes {
-    Document::ALL.into_iter().fold(routes.add(Method::GET, "/schemas", Access::Anyone, list), |routes, document| {
-        routes.add(Method::GET, path(document), Access::Anyone, move || async move { schema(document) })
-    })
+    PublishedSchema::ALL.into_iter().fold(
+        routes.add(Method::GET, "/schemas", Access::Anyone, list),
+        |routes, document| {
+            routes.add(Method::GET, path(document), Access::Anyone, move || async move { schema(document) })
+        },
+    )
 }
 
-fn path(document: Document) -> &'static str {
+fn path(document: PublishedSchema) -> &'static str {
     match document {
-        Document::Manifest => "/schemas/seed/1.0.0/manifest.json",
-        Document::Metadata => "/schemas/seed/1.0.0/metadata.json",
+        PublishedSchema::Manifest => "/schemas/seed/1.0.0/manifest.json",
+        PublishedSchema::Metadata => "/schemas/seed/1.0.0/metadata.json",
     }
 }
 
@@ -32,10 +35,10 @@ struct Entry {
 }
 
 async fn list() -> impl IntoResponse {
-    let entries = Document::ALL.map(|document| Entry { title: document.title(), url: path(document) });
+    let entries = PublishedSchema::ALL.map(|document| Entry { title: document.title(), url: path(document) });
     ([CACHE], Json(entries))
 }
 
-fn schema(document: Document) -> impl IntoResponse {
+fn schema(document: PublishedSchema) -> impl IntoResponse {
     ([CACHE, (header::CONTENT_TYPE, "application/schema+json")], json_schema(document))
 }

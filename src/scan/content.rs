@@ -7,9 +7,9 @@ use crate::catalog::{
     TagOutcome,
 };
 use crate::registry::{DEEP_INDEX, FetchedContent, ImageConfig};
-use crate::seed::manifest::{self, Essentials};
-use crate::seed::validate::{self, Report, Rules};
-use crate::seed::{LABEL, Severity, label};
+use crate::seed::manifest::{self, ManifestEssentials};
+use crate::seed::validate::{self, ValidationReport, ValidationRules};
+use crate::seed::{LABEL, ProblemSeverity, label};
 
 /// Code of the problem in a scan's report if a manifest has errors.
 const INVALID: &str = "manifest-invalid";
@@ -113,7 +113,7 @@ fn refused(problems: &mut Vec<ContentProblem>, message: String) -> ContentOutcom
     ContentOutcome::Refused
 }
 
-fn missing(essentials: &Essentials) -> String {
+fn missing(essentials: &ManifestEssentials) -> String {
     let missing: Vec<&str> = [
         ("job.name", &essentials.job_name),
         ("job.jobVersion", &essentials.job_version),
@@ -139,8 +139,8 @@ fn manifests_differ(configs: &[ImageConfig], text: &str) -> bool {
         .any(|raw| label::read(raw).ok().as_deref().and_then(parse) != taken)
 }
 
-fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem>) -> ManifestFacts {
-    let report = validate::judge(text.as_bytes(), Rules::default());
+fn facts(text: String, essentials: ManifestEssentials, problems: &mut Vec<ContentProblem>) -> ManifestFacts {
+    let report = validate::judge(text.as_bytes(), ValidationRules::default());
     problems.extend(invalid(&report));
     ManifestFacts {
         job_name: essentials.job_name,
@@ -159,7 +159,7 @@ fn facts(text: String, essentials: Essentials, problems: &mut Vec<ContentProblem
 
 /// Validates a manifest stored under older rules again.
 pub fn judge_again(content: StaleContent) -> RevalidatedContent {
-    let report = validate::judge(content.manifest.as_bytes(), Rules::default());
+    let report = validate::judge(content.manifest.as_bytes(), ValidationRules::default());
     let mut problems = content.problems;
     problems.retain(|problem| problem.code != INVALID);
     problems.extend(invalid(&report));
@@ -167,8 +167,8 @@ pub fn judge_again(content: StaleContent) -> RevalidatedContent {
 }
 
 /// The scan problem for a manifest with errors.
-fn invalid(report: &Report) -> Option<ContentProblem> {
-    let errors = || report.problems.iter().filter(|found| found.severity == Severity::Error);
+fn invalid(report: &ValidationReport) -> Option<ContentProblem> {
+    let errors = || report.problems.iter().filter(|found| found.severity == ProblemSeverity::Error);
     let first = errors().next()?;
     let at = if first.path.is_empty() { "/" } else { &first.path };
     let more = match errors().count() {

@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::columns::{Known, View};
-use super::facets::{Count, Facet};
+use super::columns::{IndexView, OrdinalDictionary};
+use super::facets::{FacetCount, SearchFacet};
 use super::ranking::weighed;
 use super::schema::facet_value;
-use super::score::Scores;
-use super::{Kind, Order, Place, PlaceValue};
+use super::score::DocScores;
+use super::{SearchCursor, SearchCursorValue, SearchKind, SearchOrder};
 
 /// Scores are rounded to multiples of 1/`STEPS`: the last digits of floating-point sums depend on the order of their
 /// terms, but equal documents must have equal scores. A power of two, so that rounded scores are exact.
@@ -19,25 +19,25 @@ pub const FACET_VALUES: usize = 50;
 
 /// A matching document with its score.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidate {
+pub struct ScoredDoc {
     score: f32,
-    /// Document number in the [`View`].
+    /// Document number in the [`IndexView`].
     doc: u32,
     job: u32,
 }
 
 /// Facet values to filter by: of each facet that is named, a result must have one of the values.
-pub type Filters = [(Facet, String)];
+pub type FacetFilters = [(SearchFacet, String)];
 
 /// Which sets of facet values pass the filters, by number of the set; `None`: all.
-pub struct Passing(Option<Vec<bool>>);
+pub struct FacetSetFilter(Option<Vec<bool>>);
 
-impl Passing {
-    pub fn new(filters: &Filters, known: &Known) -> Self {
+impl FacetSetFilter {
+    pub fn new(filters: &FacetFilters, known: &OrdinalDictionary) -> Self {
         if filters.is_empty() {
             return Self(None);
         }
-        let wanted: Vec<(Facet, Option<u32>)> =
+        let wanted: Vec<(SearchFacet, Option<u32>)> =
             filters.iter().map(|(facet, value)| (*facet, known.number_of(*facet, &facet_value(value)))).collect();
         let passes = |set: &[u32]| {
             let has = |facet| {
@@ -54,12 +54,12 @@ impl Passing {
 }
 
 /// Rounds half up. Uses a cast, because `f32::round` is a function call on most targets and this runs for every match.
-fn rounded(score: f32) -> f32 {
+fn round_score(score: f32) -> f32 {
     (score * STEPS + 0.5) as u32 as f32 / STEPS
 }
 
 /// The matching documents that pass the filters, and the number of all matching documents.
-pub fn gather(view: &View, scores: &Scores, passing: &Passing) -> (Vec<Candidate>, u64) {
+pub fn gather(view: &IndexView, scores: &DocScores, passing: &FacetSetFilter) -> (Vec<ScoredDoc>, u64) {
     let (mut found, mut matching) = (Vec::with_capacity(scores.count()), 0);
     let alive: Vec<_> = view.searcher.segment_readers().iter().map(|segment| segment.alive_bitset()).collect();
     for (doc, score) in scores.iter() {
@@ -70,116 +70,116 @@ pub fn gather(view: &View, scores: &Scores, passing: &Passing) -> (Vec<Candidate
         matching += 1;
         let columns = &view.columns[segment];
         if passing.has(|| columns.set[at]) {
-            let score = rounded(weighed(score, view.standing[doc as usize]));
-            found.push(Candidate { score, doc, job: columns.job[at] });
+            let score = round_score(weighed(score, view.standing[doc as usize]));
+            found.push(ScoredDoc { score, doc, job: columns.job[at] });
         }
     }
     (found, matching)
 }
 
 /// Sorts, collapses, pages and counts candidates.
-pub struct Sorting<'a> {
-    pub view: &'a View,
-    pub known: &'a Known,
-    pub kind: Kind,
-    pub order: Order,
+pub struct ResultSorter<'a> {
+    pub view: &'a IndexView,
+    pub known: &'a OrdinalDictionary,
+    pub kind: SearchKind,
+    pub order: SearchOrder,
 }
 
-impl Sorting<'_> {
-    pub fn image(&self, hit: &Candidate) -> i64 {
+impl ResultSorter<'_> {
+    pub fn image(&self, hit: &ScoredDoc) -> i64 {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.image[at]
     }
 
-    pub fn id(&self, hit: &Candidate) -> i64 {
+    pub fn id(&self, hit: &ScoredDoc) -> i64 {
         match self.kind {
-            Kind::Job => self.known.job(hit.job).0,
-            Kind::Image => self.image(hit),
+            SearchKind::Job => self.known.job(hit.job).0,
+            SearchKind::Image => self.image(hit),
         }
     }
 
-    pub fn score(&self, hit: &Candidate) -> f32 {
+    pub fn score(&self, hit: &ScoredDoc) -> f32 {
         hit.score
     }
 
-    fn versions(&self, hit: &Candidate) -> [u64; 2] {
+    fn versions(&self, hit: &ScoredDoc) -> [u64; 2] {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.versions[at]
     }
 
-    fn changed_at(&self, hit: &Candidate) -> i64 {
+    fn changed_at(&self, hit: &ScoredDoc) -> i64 {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.changed_at[at]
     }
 
-    fn set(&self, hit: &Candidate) -> u32 {
+    fn set(&self, hit: &ScoredDoc) -> u32 {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.set[at]
     }
 
-    fn name(&self, hit: &Candidate) -> &str {
+    fn name(&self, hit: &ScoredDoc) -> &str {
         self.known.job(hit.job).1
     }
 
-    pub fn place(&self, hit: &Candidate) -> Place {
+    pub fn place(&self, hit: &ScoredDoc) -> SearchCursor {
         let value = match self.order {
-            Order::Relevance => PlaceValue::Score(hit.score),
-            Order::Name => PlaceValue::Name(self.name(hit).to_owned()),
-            Order::Newest => PlaceValue::Time(self.changed_at(hit)),
-            Order::Version => PlaceValue::Versions(self.versions(hit)),
+            SearchOrder::Relevance => SearchCursorValue::Score(hit.score),
+            SearchOrder::Name => SearchCursorValue::Name(self.name(hit).to_owned()),
+            SearchOrder::Newest => SearchCursorValue::Time(self.changed_at(hit)),
+            SearchOrder::Version => SearchCursorValue::Versions(self.versions(hit)),
         };
-        Place { value, id: self.id(hit) }
+        SearchCursor { value, id: self.id(hit) }
     }
 
-    fn compare(&self, a: &Candidate, b: &Candidate) -> Ordering {
+    fn compare(&self, a: &ScoredDoc, b: &ScoredDoc) -> Ordering {
         let by = match self.order {
-            Order::Relevance => b.score.total_cmp(&a.score),
-            Order::Name => self.name(a).cmp(self.name(b)),
-            Order::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
-            Order::Version => self.versions(b).cmp(&self.versions(a)),
+            SearchOrder::Relevance => b.score.total_cmp(&a.score),
+            SearchOrder::Name => self.name(a).cmp(self.name(b)),
+            SearchOrder::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
+            SearchOrder::Version => self.versions(b).cmp(&self.versions(a)),
         };
         by.then_with(|| self.id(a).cmp(&self.id(b)))
     }
 
     /// Whether a candidate comes after a cursor position. A total order, also for positions that a client made up.
-    fn is_after(&self, hit: &Candidate, place: &Place) -> bool {
+    fn is_after(&self, hit: &ScoredDoc, place: &SearchCursor) -> bool {
         let by = match &place.value {
-            PlaceValue::Score(score) => score.total_cmp(&hit.score),
-            PlaceValue::Name(name) => self.name(hit).cmp(name.as_str()),
-            PlaceValue::Time(time) => time.cmp(&self.changed_at(hit)),
-            PlaceValue::Versions(versions) => versions.cmp(&self.versions(hit)),
+            SearchCursorValue::Score(score) => score.total_cmp(&hit.score),
+            SearchCursorValue::Name(name) => self.name(hit).cmp(name.as_str()),
+            SearchCursorValue::Time(time) => time.cmp(&self.changed_at(hit)),
+            SearchCursorValue::Versions(versions) => versions.cmp(&self.versions(hit)),
         };
         by.then_with(|| self.id(hit).cmp(&place.id)).is_gt()
     }
 
     /// Whether the job is represented by other images.
-    pub fn is_secondary(&self, hit: &Candidate) -> bool {
+    pub fn is_secondary(&self, hit: &ScoredDoc) -> bool {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.is_secondary[at]
     }
 
     /// Whether `a` is preferred to `b` as the result for their job. Images that represent the job come first, so that
     /// the place where the job is found is never that of a copy.
-    fn stands_before(&self, a: &Candidate, b: &Candidate) -> bool {
+    fn is_better_representative(&self, a: &ScoredDoc, b: &ScoredDoc) -> bool {
         let by = self.is_secondary(a).cmp(&self.is_secondary(b)).then_with(|| match self.order {
-            Order::Relevance | Order::Name => b.score.total_cmp(&a.score),
-            Order::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
-            Order::Version => Ordering::Equal,
+            SearchOrder::Relevance | SearchOrder::Name => b.score.total_cmp(&a.score),
+            SearchOrder::Newest => self.changed_at(b).cmp(&self.changed_at(a)),
+            SearchOrder::Version => Ordering::Equal,
         });
         by.then_with(|| self.versions(b).cmp(&self.versions(a))).then_with(|| self.image(a).cmp(&self.image(b))).is_lt()
     }
 
     /// The preferred candidate of each job.
-    pub fn collapse(&self, found: &[Candidate]) -> Vec<Candidate> {
+    pub fn collapse(&self, found: &[ScoredDoc]) -> Vec<ScoredDoc> {
         const NONE: u32 = u32::MAX;
         let mut places = vec![NONE; self.known.jobs.len()];
-        let mut jobs: Vec<Candidate> = Vec::new();
+        let mut jobs: Vec<ScoredDoc> = Vec::new();
         for hit in found {
             let place = &mut places[hit.job as usize];
             if *place == NONE {
                 *place = jobs.len() as u32;
                 jobs.push(*hit);
-            } else if self.stands_before(hit, &jobs[*place as usize]) {
+            } else if self.is_better_representative(hit, &jobs[*place as usize]) {
                 jobs[*place as usize] = *hit;
             }
         }
@@ -188,13 +188,13 @@ impl Sorting<'_> {
 
     /// Scores older images of a job below its newest, if that matches, and secondary images below those that represent
     /// it.
-    pub fn put_latest_first(&self, found: &mut [Candidate]) {
-        put_first(found, |hit| self.view.standing[hit.doc as usize].is_latest);
-        put_first(found, |hit| !self.is_secondary(hit));
+    pub fn put_latest_first(&self, found: &mut [ScoredDoc]) {
+        rank_below(found, |hit| self.view.standing[hit.doc as usize].is_latest);
+        rank_below(found, |hit| !self.is_secondary(hit));
     }
 
     /// The first `limit` candidates after a cursor position, sorted; and whether more follow.
-    pub fn page(&self, mut hits: Vec<Candidate>, after: Option<&Place>, limit: usize) -> (Vec<Candidate>, bool) {
+    pub fn page(&self, mut hits: Vec<ScoredDoc>, after: Option<&SearchCursor>, limit: usize) -> (Vec<ScoredDoc>, bool) {
         if let Some(after) = after {
             hits.retain(|hit| self.is_after(hit, after));
         }
@@ -210,19 +210,20 @@ impl Sorting<'_> {
     }
 
     /// Number of results with each facet value: images, or jobs of which a matching image has the value.
-    pub fn counts(&self, found: &[Candidate]) -> Vec<(Facet, Vec<Count>)> {
+    pub fn counts(&self, found: &[ScoredDoc]) -> Vec<(SearchFacet, Vec<FacetCount>)> {
         let mut sets = vec![0u64; self.known.sets.len()];
         let mut values = vec![0u64; self.known.values.len()];
         match self.kind {
-            Kind::Image => found.iter().for_each(|hit| sets[self.set(hit) as usize] += 1),
-            Kind::Job => self.count_jobs(found, &mut sets, &mut values),
+            SearchKind::Image => found.iter().for_each(|hit| sets[self.set(hit) as usize] += 1),
+            SearchKind::Job => self.count_jobs(found, &mut sets, &mut values),
         }
         for (set, count) in self.known.sets.iter().zip(sets).filter(|(_, count)| *count > 0) {
             set.iter().for_each(|value| values[*value as usize] += count);
         }
-        let mut counts: Vec<(Facet, Vec<Count>)> = Facet::ALL.map(|facet| (facet, Vec::new())).to_vec();
+        let mut counts: Vec<(SearchFacet, Vec<FacetCount>)> =
+            SearchFacet::ALL.map(|facet| (facet, Vec::new())).to_vec();
         for ((facet, value), count) in self.known.values.iter().zip(values).filter(|(_, count)| *count > 0) {
-            counts[*facet as usize].1.push(Count { value: value.to_string(), count });
+            counts[*facet as usize].1.push(FacetCount { value: value.to_string(), count });
         }
         for (_, values) in &mut counts {
             values.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
@@ -233,7 +234,7 @@ impl Sorting<'_> {
 
     /// Counts each job once per value. Jobs whose images all have the same set are counted for that set; for other jobs
     /// the values of their sets are merged.
-    fn count_jobs(&self, found: &[Candidate], sets: &mut [u64], values: &mut [u64]) {
+    fn count_jobs(&self, found: &[ScoredDoc], sets: &mut [u64], values: &mut [u64]) {
         const NONE: u32 = u32::MAX;
         const MIXED: u32 = u32::MAX - 1;
         let mut of_job = vec![NONE; self.known.jobs.len()];
@@ -242,7 +243,7 @@ impl Sorting<'_> {
             *known = if *known == NONE || *known == set { set } else { MIXED };
         }
         of_job.iter().filter(|set| **set < MIXED).for_each(|set| sets[*set as usize] += 1);
-        let is_mixed = |hit: &&Candidate| of_job[hit.job as usize] == MIXED;
+        let is_mixed = |hit: &&ScoredDoc| of_job[hit.job as usize] == MIXED;
         let mut mixed: Vec<(u32, u32)> = found.iter().filter(is_mixed).map(|hit| (hit.job, self.set(hit))).collect();
         mixed.sort_unstable();
         mixed.dedup();
@@ -259,7 +260,7 @@ impl Sorting<'_> {
 }
 
 /// Lowers the scores of a job's other images below the best score of those that are `is_first`, if there are any.
-fn put_first(found: &mut [Candidate], is_first: impl Fn(&Candidate) -> bool) {
+fn rank_below(found: &mut [ScoredDoc], is_first: impl Fn(&ScoredDoc) -> bool) {
     const BELOW: f32 = 1.0 / STEPS;
     if found.iter().all(&is_first) {
         return;

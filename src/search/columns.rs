@@ -10,31 +10,31 @@ use tantivy::columnar::StrColumn;
 use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
 
-use super::facets::Facet;
+use super::facets::SearchFacet;
 use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, IS_SECONDARY, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
-use super::score::Scores;
+use super::score::DocScores;
 use super::word_cache::WordLookups;
 
 /// One consistent state of an index.
-pub struct View {
+pub struct IndexView {
     pub searcher: Searcher,
     /// In the order of the searcher's segments.
-    pub columns: Vec<Arc<Columns>>,
+    pub columns: Vec<Arc<SegmentColumns>>,
     /// Number of each segment's first document. Documents are numbered consecutively over all segments.
     bases: Vec<u32>,
     /// Number of documents, including deleted ones.
     pub size: u32,
     /// By document number; meaningless for deleted documents.
-    pub standing: Vec<Standing>,
-    known: Arc<RwLock<Known>>,
+    pub standing: Vec<RankStanding>,
+    known: Arc<RwLock<OrdinalDictionary>>,
     /// Score arrays of finished searches, for reuse: a new array costs more than a search with few matches.
-    free: Mutex<Vec<Scores>>,
+    free: Mutex<Vec<DocScores>>,
     pub lookups: WordLookups,
 }
 
 /// Properties for which an image is ranked higher.
 #[derive(Clone, Copy)]
-pub struct Standing {
+pub struct RankStanding {
     /// It represents its job, with the highest versions of all images that do.
     pub is_latest: bool,
     /// Its manifest has no errors.
@@ -44,12 +44,12 @@ pub struct Standing {
 }
 
 /// The columns of one segment, indexed by document.
-pub struct Columns {
+pub struct SegmentColumns {
     id: SegmentId,
     pub image: Vec<i64>,
-    /// Number of the job in [`Known::jobs`].
+    /// Number of the job in [`OrdinalDictionary::jobs`].
     pub job: Vec<u32>,
-    /// Number of the set in [`Known::sets`].
+    /// Number of the set in [`OrdinalDictionary::sets`].
     pub set: Vec<u32>,
     /// Job and package version.
     pub versions: Vec<[u64; 2]>,
@@ -60,10 +60,10 @@ pub struct Columns {
 
 /// The numbers of jobs, facet values and sets of values. It only grows, so that numbers stay valid.
 #[derive(Default)]
-pub struct Known {
+pub struct OrdinalDictionary {
     /// Names of jobs, by id.
     pub jobs: IndexMap<i64, Box<str>>,
-    pub values: IndexSet<(Facet, Box<str>)>,
+    pub values: IndexSet<(SearchFacet, Box<str>)>,
     /// Sets of facet values: numbers in `values`, ascending.
     pub sets: IndexSet<Box<[u32]>>,
     /// By set: whether the manifest has no errors.
@@ -72,16 +72,16 @@ pub struct Known {
     pub verified: Vec<bool>,
 }
 
-impl View {
+impl IndexView {
     /// The state that a searcher sees. Columns of segments that `before` has are reused.
-    pub fn new(searcher: Searcher, before: Option<&View>) -> tantivy::Result<Self> {
+    pub fn new(searcher: Searcher, before: Option<&IndexView>) -> tantivy::Result<Self> {
         let known = before.map_or_else(Arc::default, |view| Arc::clone(&view.known));
         let mut columns = Vec::new();
         for segment in searcher.segment_readers() {
             let old = before.and_then(|view| view.columns.iter().find(|old| old.id == segment.segment_id()));
             columns.push(match old {
                 Some(old) => Arc::clone(old),
-                None => Arc::new(Columns::read(segment, &known)?),
+                None => Arc::new(SegmentColumns::read(segment, &known)?),
             });
         }
         let mut size = 0;
@@ -115,22 +115,22 @@ impl View {
     }
 
     /// The columns of a document's segment, and its number there.
-    pub fn columns_of(&self, doc: u32) -> (&Columns, usize) {
+    pub fn columns_of(&self, doc: u32) -> (&SegmentColumns, usize) {
         let (segment, at) = self.place(doc);
         (&self.columns[segment], at)
     }
 
-    pub fn free(&self) -> MutexGuard<'_, Vec<Scores>> {
+    pub fn free(&self) -> MutexGuard<'_, Vec<DocScores>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn known(&self) -> RwLockReadGuard<'_, Known> {
+    pub fn known(&self) -> RwLockReadGuard<'_, OrdinalDictionary> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Columns {
-    fn read(segment: &SegmentReader, known: &RwLock<Known>) -> tantivy::Result<Self> {
+impl SegmentColumns {
+    fn read(segment: &SegmentReader, known: &RwLock<OrdinalDictionary>) -> tantivy::Result<Self> {
         let fast = segment.fast_fields();
         let all = 0..segment.max_doc();
         let signed = |name| -> tantivy::Result<Vec<i64>> {
@@ -163,7 +163,7 @@ impl Columns {
     }
 }
 
-fn standing(searcher: &Searcher, columns: &[Arc<Columns>], known: &Known) -> Vec<Standing> {
+fn standing(searcher: &Searcher, columns: &[Arc<SegmentColumns>], known: &OrdinalDictionary) -> Vec<RankStanding> {
     let mut latest = vec![[0; 2]; known.jobs.len()];
     for (segment, columns) in searcher.segment_readers().iter().zip(columns) {
         for doc in segment.doc_ids_alive().filter(|doc| !columns.is_secondary[*doc as usize]) {
@@ -171,7 +171,7 @@ fn standing(searcher: &Searcher, columns: &[Arc<Columns>], known: &Known) -> Vec
             *best = columns.versions[doc as usize].max(*best);
         }
     }
-    let of = |columns: &Columns, at: usize| Standing {
+    let of = |columns: &SegmentColumns, at: usize| RankStanding {
         is_latest: !columns.is_secondary[at] && columns.versions[at] == latest[columns.job[at] as usize],
         is_valid: known.valid[columns.set[at] as usize],
         is_verified: known.verified[columns.set[at] as usize],
@@ -196,19 +196,19 @@ fn texts(column: Option<&StrColumn>) -> tantivy::Result<Vec<Box<str>>> {
     Ok(texts)
 }
 
-impl Known {
+impl OrdinalDictionary {
     /// Id and name of a job.
     pub fn job(&self, number: u32) -> (i64, &str) {
         self.jobs.get_index(number as usize).map_or((0, ""), |(id, name)| (*id, name))
     }
 
     /// The number of a facet value, if a document ever had it.
-    pub fn number_of(&self, facet: Facet, value: &str) -> Option<u32> {
+    pub fn number_of(&self, facet: SearchFacet, value: &str) -> Option<u32> {
         self.values.get_index_of(&(facet, Box::from(value))).map(|number| number as u32)
     }
 
     fn value(&mut self, term: &str) -> Option<u32> {
-        let (facet, value) = Facet::of_term(term)?;
+        let (facet, value) = SearchFacet::of_term(term)?;
         Some(self.values.insert_full((facet, value.into())).0 as u32)
     }
 
@@ -223,11 +223,11 @@ impl Known {
         if let Some(number) = self.sets.get_index_of(members) {
             return number as u32;
         }
-        let is_true = |wanted: Facet| {
+        let is_true = |wanted: SearchFacet| {
             let says = |value: &u32| matches!(&self.values[*value as usize], (facet, text) if *facet == wanted && **text == *"true");
             members.iter().any(says)
         };
-        let (is_valid, is_verified) = (is_true(Facet::Valid), is_true(Facet::Verified));
+        let (is_valid, is_verified) = (is_true(SearchFacet::Valid), is_true(SearchFacet::Verified));
         self.valid.push(is_valid);
         self.verified.push(is_verified);
         self.sets.insert_full(members.into()).0 as u32

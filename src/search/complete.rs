@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::letters::composed;
-use super::words::{SpanKind, Unfinished, goes_on, is_unspaced, plain, spans};
+use super::folding::composed;
+use super::tokenizer::{SpanKind, UnfinishedWord, goes_on, is_unspaced, plain, spans};
 
 /// Completions of `typed`: its last word is replaced by words of `texts` that begin with it, the most frequent first.
 /// Empty if the last word is finished.
 pub fn complete<'a>(typed: &str, texts: impl Iterator<Item = &'a str>, limit: usize) -> Vec<String> {
-    let Some(unfinished) = Unfinished::read(typed) else { return Vec::new() };
-    let Unfinished { before, begun, is_unspaced } = &unfinished;
+    let Some(unfinished) = UnfinishedWord::read(typed) else { return Vec::new() };
+    let UnfinishedWord { before, begun, is_unspaced } = &unfinished;
     let already = plain(before);
     // Word → number of texts with it, and its spelling in the first of them.
     let mut seen: HashMap<String, (usize, String)> = HashMap::new();
@@ -17,7 +17,7 @@ pub fn complete<'a>(typed: &str, texts: impl Iterator<Item = &'a str>, limit: us
         let mut words: Vec<(String, String)> = if *is_unspaced {
             goes_on(text, begun).into_iter().map(|word| (plain(word).concat(), composed(word))).collect()
         } else {
-            spaced(text, begun)
+            spaced_completions(text, begun)
         };
         words.sort_unstable();
         words.dedup_by(|(a, _), (b, _)| a == b);
@@ -34,7 +34,7 @@ pub fn complete<'a>(typed: &str, texts: impl Iterator<Item = &'a str>, limit: us
 
 /// The words of a text that begin with `begun`, each with its spelling in the text. A compound is offered only if
 /// `begun` is longer than its first part; until then its parts are.
-fn spaced(text: &str, begun: &str) -> Vec<(String, String)> {
+fn spaced_completions(text: &str, begun: &str) -> Vec<(String, String)> {
     let mut words: Vec<(String, String)> = Vec::new();
     let mut start_of_word = None;
     for span in spans(text).into_iter().filter(|span| !is_unspaced(&span.word) && span.word.starts_with(begun)) {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use tantivy::InvertedIndexReader;
 use tantivy::schema::Field;
 
-use super::columns::View;
-use super::query::Query;
-use super::schema::Fields;
-use super::spelling::Spellings;
-use super::{prefix, words};
+use super::columns::IndexView;
+use super::query::ParsedQuery;
+use super::schema::IndexFields;
+use super::spelling::SpellingsByWord;
+use super::{prefix, tokenizer};
 
 /// Shorter and longer words are not split; in letters.
 const SHORTEST: usize = 4;
@@ -31,12 +31,12 @@ pub type WordSequence = Vec<String>;
 #[derive(Clone, Debug, Default)]
 pub struct CompoundWords {
     readings: HashMap<String, Vec<Vec<WordSequence>>>,
-    joined: HashMap<String, Vec<JoinedWord>>,
+    joined: HashMap<String, Vec<IndexCompound>>,
 }
 
 /// A word of the index that stands for several neighbouring words of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JoinedWord {
+pub struct IndexCompound {
     pub text: String,
     /// It may be unfinished, and matches as a prefix too.
     pub is_begun: bool,
@@ -46,7 +46,7 @@ pub struct JoinedWord {
 
 impl CompoundWords {
     /// Looks up the words of a query, and its neighbours written together.
-    pub fn of(view: &View, fields: &Fields, query: &Query) -> tantivy::Result<Self> {
+    pub fn of(view: &IndexView, fields: &IndexFields, query: &ParsedQuery) -> tantivy::Result<Self> {
         let dictionary =
             CompoundDictionary { view, fields: fields.weights().map(|(field, _)| field), opened: OnceCell::new() };
         let mut all = Self::default();
@@ -74,19 +74,19 @@ impl CompoundWords {
     }
 
     /// Adds the corrected spellings of neighbours written together.
-    pub fn correct(&mut self, query: &Query, spellings: &Spellings, fields: &Fields) {
+    pub fn add_spellings(&mut self, query: &ParsedQuery, spellings: &SpellingsByWord, fields: &IndexFields) {
         for alternative in &query.alternatives {
             for joined in alternative.joined() {
                 for near in spellings.get(&joined.text).into_iter().flatten() {
                     let fields = fields.spelled().to_vec();
-                    let word = JoinedWord { text: near.word.clone(), is_begun: false, fields };
+                    let word = IndexCompound { text: near.word.clone(), is_begun: false, fields };
                     self.join(&alternative.phrase[joined.of.clone()], &word);
                 }
             }
         }
     }
 
-    fn join(&mut self, words: &[String], joined: &JoinedWord) {
+    fn join(&mut self, words: &[String], joined: &IndexCompound) {
         for word in words {
             let known = self.joined.entry(word.clone()).or_default();
             if !known.contains(joined) {
@@ -96,9 +96,9 @@ impl CompoundWords {
     }
 
     /// Lets any single pair of letters of an unspaced word match.
-    pub fn loosen(&mut self) {
-        for (word, readings) in self.readings.iter_mut().filter(|(word, _)| words::is_unspaced(word)) {
-            readings.extend(words::pairs(word).into_iter().map(|pair| vec![vec![pair]]));
+    pub fn allow_single_pairs(&mut self) {
+        for (word, readings) in self.readings.iter_mut().filter(|(word, _)| tokenizer::is_unspaced(word)) {
+            readings.extend(tokenizer::pairs(word).into_iter().map(|pair| vec![vec![pair]]));
         }
     }
 
@@ -108,14 +108,14 @@ impl CompoundWords {
     }
 
     /// Words of the index that stand for this word together with its neighbours in the query.
-    pub fn joined(&self, word: &str) -> &[JoinedWord] {
+    pub fn joined(&self, word: &str) -> &[IndexCompound] {
         self.joined.get(word).map_or(&[], Vec::as_slice)
     }
 }
 
 /// Looks words up in the term dictionaries of the index, by field.
 struct CompoundDictionary<'a> {
-    view: &'a View,
+    view: &'a IndexView,
     fields: [Field; 6],
     /// Opened on first use: most look-ups are answered from the cache.
     opened: OnceCell<Vec<FieldSegments>>,
@@ -138,10 +138,10 @@ impl CompoundDictionary<'_> {
     }
 
     fn readings(&self, word: &str) -> tantivy::Result<Vec<Vec<WordSequence>>> {
-        if words::is_unspaced(word) {
+        if tokenizer::is_unspaced(word) {
             return Ok(vec![self.known_pairs(word)?]);
         }
-        if let Some(bare) = words::without_signs(word) {
+        if let Some(bare) = tokenizer::without_signs(word) {
             return Ok(if self.has(word)? { Vec::new() } else { vec![vec![vec![bare.to_owned()]]] });
         }
         let mut readings: Vec<Vec<WordSequence>> =
@@ -153,7 +153,7 @@ impl CompoundDictionary<'_> {
     /// The pairs of letters of an unspaced word, in several sequences if the index does not have all of them: the word
     /// is then composed of words that no document has together.
     fn known_pairs(&self, word: &str) -> tantivy::Result<Vec<WordSequence>> {
-        let pairs = words::pairs(word);
+        let pairs = tokenizer::pairs(word);
         let mut sequences = vec![WordSequence::new()];
         for pair in &pairs {
             if self.has(pair)? {
@@ -231,9 +231,9 @@ impl CompoundDictionary<'_> {
     }
 
     /// Looks up in which fields neighbours are written as one word.
-    fn joined(&self, text: &str, may_go_on: bool) -> tantivy::Result<JoinedWord> {
-        let stem = words::stem(text);
-        let mut joined = JoinedWord { text: text.to_owned(), is_begun: false, fields: Vec::new() };
+    fn joined(&self, text: &str, may_go_on: bool) -> tantivy::Result<IndexCompound> {
+        let stem = tokenizer::stem(text);
+        let mut joined = IndexCompound { text: text.to_owned(), is_begun: false, fields: Vec::new() };
         for (field, segments) in self.segments()? {
             let is_begun = may_go_on && prefix::is_begun(&self.view.searcher, *field, &joined.text)?;
             let is_stem = || stem.as_ref().map_or(Ok(0), |stem| docs(segments, stem));

@@ -2,7 +2,7 @@
 
 /// A property of images by which results are filtered and counted. An image may have several values of a facet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Facet {
+pub enum SearchFacet {
     /// Host of the registry.
     Registry,
     /// Organisation in the registry: the first path components of the pull reference.
@@ -27,12 +27,12 @@ pub enum Facet {
 
 /// A facet value, and the number of results that have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Count {
+pub struct FacetCount {
     pub value: String,
     pub count: u64,
 }
 
-impl Facet {
+impl SearchFacet {
     pub const ALL: [Self; 11] = [
         Self::Registry,
         Self::Org,
@@ -87,11 +87,11 @@ mod tests {
 
     #[test]
     fn terms_and_words_lead_back() {
-        for facet in Facet::ALL {
-            assert_eq!(Facet::of_word(facet.word()), Some(facet));
-            assert_eq!(Facet::of_term(&facet.term("é/x")), Some((facet, "é/x")));
+        for facet in SearchFacet::ALL {
+            assert_eq!(SearchFacet::of_word(facet.word()), Some(facet));
+            assert_eq!(SearchFacet::of_term(&facet.term("é/x")), Some((facet, "é/x")));
         }
-        assert_eq!(Facet::of_term(""), None);
-        assert_eq!(Facet::of_term("zz"), None);
+        assert_eq!(SearchFacet::of_term(""), None);
+        assert_eq!(SearchFacet::of_term("zz"), None);
     }
 }

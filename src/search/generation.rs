@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
 use tantivy::{Index as Tantivy, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, Term};
 
-use super::columns::View;
-use super::files::IndexFolder;
-use super::schema::{self, ANALYZER, Fields, IMAGE_ID};
-use super::words::{self, Cutter};
+use super::columns::IndexView;
+use super::index_folder::IndexFolder;
+use super::schema::{self, ANALYZER, IMAGE_ID, IndexFields};
+use super::tokenizer::{self, CachedTokenizer};
 use super::{Error, Result};
 use crate::catalog::SearchDoc;
 
@@ -23,37 +23,37 @@ const WRITER_BYTES: usize = 50_000_000;
 const META: &str = "meta.json";
 
 /// An index. Usable only once it was committed; an uncommitted one cannot be continued after a restart.
-pub struct Generation {
+pub struct IndexGeneration {
     /// `None` for an index in memory.
     folder: Option<PathBuf>,
     files: Option<IndexFolder>,
     index: Tantivy,
-    pub(super) fields: Fields,
+    pub(super) fields: IndexFields,
     reader: IndexReader,
-    view: RwLock<Arc<View>>,
+    view: RwLock<Arc<IndexView>>,
     /// Created on first use, and anew after every failure: a writer that failed once may never work again.
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<GenerationWriter>>,
     revision: AtomicI64,
     is_stale: bool,
     /// Still being built from scratch: segments are merged only at the end.
     is_new: AtomicBool,
 }
 
-struct Writer {
+struct GenerationWriter {
     tantivy: IndexWriter,
-    cutter: Cutter,
+    cutter: CachedTokenizer,
 }
 
 /// The payload of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommitPayload {
     /// [`schema::VERSION`] of the program that wrote it.
     pub version: u32,
     /// Revision of the catalogue that the commit contains.
     pub revision: i64,
 }
 
-impl Generation {
+impl IndexGeneration {
     /// Opens an index that is committed, undamaged and has the current fields; `None` for any other. Reads all files
     /// once.
     pub(super) fn open(folder: &Path) -> Option<Self> {
@@ -63,7 +63,7 @@ impl Generation {
 
     pub(super) fn create(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|why| folder_error(folder, &why))?;
-        let (schema, _) = Fields::schema();
+        let (schema, _) = IndexFields::schema();
         let files = IndexFolder::open(folder).map_err(|why| index_error(why.into()))?;
         let index = Tantivy::create(files.clone(), schema, IndexSettings::default()).map_err(index_error)?;
         let mut new = Self::over(index, 0, Some((folder, files)), false).map_err(index_error)?;
@@ -72,7 +72,7 @@ impl Generation {
     }
 
     pub(super) fn in_memory() -> Result<Self> {
-        let (schema, _) = Fields::schema();
+        let (schema, _) = IndexFields::schema();
         Self::over(Tantivy::create_in_ram(schema), 0, None, false).map_err(index_error)
     }
 
@@ -83,10 +83,10 @@ impl Generation {
         is_stale: bool,
     ) -> tantivy::Result<Self> {
         let (folder, files) = place.map(|(folder, files)| (folder.to_owned(), files)).unzip();
-        let (_, fields) = Fields::schema();
-        index.tokenizers().register(ANALYZER, words::analyzer());
+        let (_, fields) = IndexFields::schema();
+        index.tokenizers().register(ANALYZER, tokenizer::analyzer());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let view = RwLock::new(Arc::new(View::new(reader.searcher(), None)?));
+        let view = RwLock::new(Arc::new(IndexView::new(reader.searcher(), None)?));
         let revision = AtomicI64::new(revision);
         Ok(Self {
             folder,
@@ -134,7 +134,7 @@ impl Generation {
     /// Everything written since the last commit is lost and must be written again; the same holds for errors of
     /// `commit`.
     pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
-        self.with_writer(|Writer { tantivy, cutter }| {
+        self.with_writer(|GenerationWriter { tantivy, cutter }| {
             let forget = |id| tantivy.delete_term(Term::from_field_i64(self.fields.image_id, id));
             for &id in gone {
                 forget(id);
@@ -147,10 +147,10 @@ impl Generation {
         })
     }
 
-    /// As [`Generation::write`], for documents that were never written here. `write` buffers a deletion for each
+    /// As [`IndexGeneration::write`], for documents that were never written here. `write` buffers a deletion for each
     /// document, and the commit looks them up in all that was written: too expensive for a whole catalogue. Blocking.
     pub fn add(&self, docs: &[SearchDoc]) -> Result<()> {
-        self.with_writer(|Writer { tantivy, cutter }| {
+        self.with_writer(|GenerationWriter { tantivy, cutter }| {
             docs.iter().try_for_each(|doc| tantivy.add_document(self.fields.document(doc, cutter)).map(|_| ()))
         })
     }
@@ -184,7 +184,7 @@ impl Generation {
     /// Makes the last commit visible to searches.
     fn show(&self, revision: i64) -> tantivy::Result<()> {
         self.reader.reload()?;
-        let view = View::new(self.reader.searcher(), Some(&*self.view()))?;
+        let view = IndexView::new(self.reader.searcher(), Some(&*self.view()))?;
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
         self.revision.store(revision, Ordering::Release);
         Ok(())
@@ -207,7 +207,7 @@ impl Generation {
     }
 
     /// The state of the last commit.
-    pub(super) fn view(&self) -> Arc<View> {
+    pub(super) fn view(&self) -> Arc<IndexView> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -215,7 +215,7 @@ impl Generation {
         self.reader.searcher()
     }
 
-    fn with_writer(&self, work: impl FnOnce(&mut Writer) -> tantivy::Result<()>) -> Result<()> {
+    fn with_writer(&self, work: impl FnOnce(&mut GenerationWriter) -> tantivy::Result<()>) -> Result<()> {
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = match slot.take() {
             Some(writer) => writer,
@@ -224,7 +224,7 @@ impl Generation {
                 if self.is_new.load(Ordering::Acquire) {
                     tantivy.set_merge_policy(Box::new(NoMergePolicy));
                 }
-                Writer { tantivy, cutter: Cutter::default() }
+                GenerationWriter { tantivy, cutter: CachedTokenizer::default() }
             }
         };
         work(&mut writer).map_err(index_error)?;
@@ -233,7 +233,7 @@ impl Generation {
     }
 }
 
-impl Committed {
+impl CommitPayload {
     fn write(self) -> String {
         format!("{} {}", self.version, self.revision)
     }
@@ -246,19 +246,19 @@ impl Committed {
 
 /// The payload and the number of documents of the last commit in a directory; `None` if there is none. Works also while
 /// another process writes there.
-pub fn committed(folder: &Path) -> Option<(Committed, u64)> {
+pub fn committed(folder: &Path) -> Option<(CommitPayload, u64)> {
     let index = Tantivy::open(IndexFolder::open(folder).ok()?).ok()?;
     let metas = index.load_metas().ok()?;
     let count = metas.segments.iter().map(|segment| u64::from(segment.num_docs())).sum();
-    Some((Committed::read(&metas.payload?)?, count))
+    Some((CommitPayload::read(&metas.payload?)?, count))
 }
 
-fn commit(writer: &mut Writer, revision: i64) -> tantivy::Result<()> {
+fn commit(writer: &mut GenerationWriter, revision: i64) -> tantivy::Result<()> {
     let mut commit = writer.tantivy.prepare_commit()?;
-    commit.set_payload(&Committed { version: schema::VERSION, revision }.write());
+    commit.set_payload(&CommitPayload { version: schema::VERSION, revision }.write());
     commit.commit()?;
     // Frees the cache: the next write may be much later.
-    writer.cutter = Cutter::default();
+    writer.cutter = CachedTokenizer::default();
     Ok(())
 }
 
@@ -272,16 +272,16 @@ fn new_writer(index: &Tantivy) -> tantivy::Result<IndexWriter> {
     index.writer_with_options(options)
 }
 
-fn open_sound(folder: &Path) -> Option<Generation> {
+fn open_sound(folder: &Path) -> Option<IndexGeneration> {
     let files = IndexFolder::open(folder).ok()?;
     let index = Tantivy::open(files.clone()).ok()?;
-    let committed = Committed::read(&index.load_metas().ok()?.payload?)?;
-    let (schema, _) = Fields::schema();
+    let committed = CommitPayload::read(&index.load_metas().ok()?.payload?)?;
+    let (schema, _) = IndexFields::schema();
     if index.schema() != schema || !index.validate_checksum().ok()?.is_empty() {
         return None;
     }
     let is_stale = committed.version != schema::VERSION;
-    Generation::over(index, committed.revision, Some((folder, files)), is_stale).ok()
+    IndexGeneration::over(index, committed.revision, Some((folder, files)), is_stale).ok()
 }
 
 pub(super) fn folder_error(path: &Path, error: &std::io::Error) -> Error {

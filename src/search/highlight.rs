@@ -8,10 +8,10 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::compounds::CompoundWords;
-use super::query::{Query, Scope};
-use super::spelling::Spellings;
-use super::synonyms::Synonyms;
-use super::words::{self, Span, SpanKind};
+use super::query::{ParsedQuery, QueryField};
+use super::spelling::SpellingsByWord;
+use super::synonyms::SynonymTable;
+use super::tokenizer::{self, SpanKind, WordSpan};
 use crate::catalog::SearchDoc;
 
 /// Maximum number of highlighted texts per result.
@@ -22,7 +22,7 @@ const BEFORE: usize = 40;
 
 /// A text of an image in which a query matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Highlight {
+pub struct TextHighlight {
     /// `name`, `title`, `description`, `tag`, `maintainer`, `organization`, `org`, `image`, `registry`, `input`,
     /// `output`, `inputType`, `outputType` or `platform`.
     pub field: &'static str,
@@ -34,12 +34,12 @@ pub struct Highlight {
 
 /// The words by which a query matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks(Vec<Mark>);
+pub struct MatchHighlighter(Vec<HighlightTerm>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
+struct HighlightTerm {
     /// The only field in which it matches; `None`: all fields that are searched.
-    scope: Option<Scope>,
+    scope: Option<QueryField>,
     word: String,
     stem: Option<String>,
     /// Words that begin with it match too.
@@ -48,24 +48,31 @@ struct Mark {
     sequence: Vec<String>,
 }
 
-impl Marks {
-    pub(super) fn new(query: &Query, synonyms: &Synonyms, spellings: &Spellings, compounds: &CompoundWords) -> Self {
+impl MatchHighlighter {
+    pub(super) fn new(
+        query: &ParsedQuery,
+        synonyms: &SynonymTable,
+        spellings: &SpellingsByWord,
+        compounds: &CompoundWords,
+    ) -> Self {
         let mut marks = Vec::new();
         for alternative in &query.alternatives {
             for group in alternative.groups(synonyms) {
                 for word in &group.words {
-                    marks.push(Mark::new(None, word, alternative.unfinished() == Some(word)));
-                    marks.extend(Mark::of_compounds(None, word, compounds));
+                    marks.push(HighlightTerm::new(None, word, alternative.unfinished() == Some(word)));
+                    marks.extend(HighlightTerm::of_compounds(None, word, compounds));
                     let near = spellings.get(word).into_iter().flatten();
-                    marks.extend(near.map(|near| Mark { stem: None, ..Mark::new(None, &near.word, false) }));
+                    marks.extend(
+                        near.map(|near| HighlightTerm { stem: None, ..HighlightTerm::new(None, &near.word, false) }),
+                    );
                 }
-                marks.extend(group.others.iter().flatten().map(|word| Mark::new(None, word, false)));
+                marks.extend(group.others.iter().flatten().map(|word| HighlightTerm::new(None, word, false)));
             }
             for clause in &alternative.clauses {
                 let unfinished = clause.words.last().filter(|_| clause.scope.is_some() && !clause.is_phrase);
                 for word in &clause.words {
-                    marks.push(Mark::new(clause.scope, word, unfinished == Some(word)));
-                    marks.extend(Mark::of_compounds(clause.scope, word, compounds));
+                    marks.push(HighlightTerm::new(clause.scope, word, unfinished == Some(word)));
+                    marks.extend(HighlightTerm::of_compounds(clause.scope, word, compounds));
                 }
             }
         }
@@ -77,10 +84,10 @@ impl Marks {
     }
 
     /// The texts of an image that match, the most informative fields first.
-    pub fn of(&self, doc: &SearchDoc) -> Vec<Highlight> {
-        use Scope::{Input, Maintainer, Media, Name, Org, Output, Platform, Registry, Tag, Title};
+    pub fn of(&self, doc: &SearchDoc) -> Vec<TextHighlight> {
+        use QueryField::{Input, Maintainer, Media, Name, Org, Output, Platform, Registry, Tag, Title};
         let one = std::slice::from_ref::<String>;
-        let texts: [(&'static str, &[String], &[Scope]); 14] = [
+        let texts: [(&'static str, &[String], &[QueryField]); 14] = [
             ("name", one(&doc.job_name), &[Name]),
             ("title", one(&doc.title), &[Title]),
             ("tag", &doc.tags, &[Tag]),
@@ -101,22 +108,22 @@ impl Marks {
         each.filter_map(|(field, text, scopes)| self.highlight(field, text, scopes)).take(MAX_HIGHLIGHTS).collect()
     }
 
-    fn highlight(&self, field: &'static str, text: &str, scopes: &[Scope]) -> Option<Highlight> {
+    fn highlight(&self, field: &'static str, text: &str, scopes: &[QueryField]) -> Option<TextHighlight> {
         let ranges = self.ranges(text, scopes);
         let (text, ranges) = if ranges.is_empty() { None } else { fragment(text, &ranges) }?;
-        Some(Highlight { field, text, ranges })
+        Some(TextHighlight { field, text, ranges })
     }
 
     /// The matching ranges of a text, in bytes. A matching word is one range, whichever of its parts match too.
-    fn ranges(&self, text: &str, scopes: &[Scope]) -> Vec<Range<usize>> {
+    fn ranges(&self, text: &str, scopes: &[QueryField]) -> Vec<Range<usize>> {
         // Registry and platform are searched only if the query names them.
-        let is_searched = !scopes.iter().any(|scope| matches!(scope, Scope::Registry | Scope::Platform));
-        let counts = |mark: &&Mark| mark.scope.map_or(is_searched, |scope| scopes.contains(&scope));
-        let marks: Vec<&Mark> = self.0.iter().filter(counts).collect();
+        let is_searched = !scopes.iter().any(|scope| matches!(scope, QueryField::Registry | QueryField::Platform));
+        let counts = |mark: &&HighlightTerm| mark.scope.map_or(is_searched, |scope| scopes.contains(&scope));
+        let marks: Vec<&HighlightTerm> = self.0.iter().filter(counts).collect();
         if marks.is_empty() {
             return Vec::new();
         }
-        let spans = words::spans(text);
+        let spans = tokenizer::spans(text);
         let wanted = WantedWords::of(&marks);
         let mut ranges = wanted.found(&spans);
         let joined = spans.iter().filter(|span| span.kind == SpanKind::Joined && wanted.has(span));
@@ -139,7 +146,7 @@ struct WantedWords<'a> {
 }
 
 impl<'a> WantedWords<'a> {
-    fn of(marks: &[&'a Mark]) -> Self {
+    fn of(marks: &[&'a HighlightTerm]) -> Self {
         let single = marks.iter().filter(|mark| mark.sequence.is_empty());
         let words: HashSet<&str> = single.flat_map(|mark| mark.ways()).collect();
         let begun: Vec<&str> = marks.iter().filter(|mark| mark.is_begun).map(|mark| mark.word.as_str()).collect();
@@ -154,22 +161,23 @@ impl<'a> WantedWords<'a> {
         }
     }
 
-    fn has(&self, span: &Span) -> bool {
+    fn has(&self, span: &WordSpan) -> bool {
         // Most words of a text are ruled out by their first letter, without computing their stems.
         let first = span.word.chars().next();
-        if !first.is_some_and(|first| self.first_letters.contains(&first) || words::stem_may_begin_otherwise(first)) {
+        if !first.is_some_and(|first| self.first_letters.contains(&first) || tokenizer::stem_may_begin_otherwise(first))
+        {
             return false;
         }
         self.words.contains(span.word.as_str())
             || self.begun.iter().any(|begun| span.word.starts_with(begun))
-            || words::stem(&span.word).is_some_and(|stem| self.words.contains(stem.as_str()))
+            || tokenizer::stem(&span.word).is_some_and(|stem| self.words.contains(stem.as_str()))
     }
 
     /// Ranges of words, parts and sequences that match, unordered.
-    fn found(&self, spans: &[Span]) -> Vec<Range<usize>> {
+    fn found(&self, spans: &[WordSpan]) -> Vec<Range<usize>> {
         let single = spans.iter().filter(|span| span.kind != SpanKind::Joined && self.has(span));
         let mut ranges: Vec<Range<usize>> = single.map(|span| span.range.clone()).collect();
-        let in_place: Vec<&Span> = spans.iter().filter(|span| span.kind == SpanKind::Word).collect();
+        let in_place: Vec<&WordSpan> = spans.iter().filter(|span| span.kind == SpanKind::Word).collect();
         for sequence in &self.sequences {
             let mut rest = in_place.as_slice();
             while rest.len() >= sequence.len() {
@@ -220,16 +228,16 @@ fn ends(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(ends).collect()
 }
 
-impl Mark {
-    fn new(scope: Option<Scope>, word: &str, is_begun: bool) -> Self {
-        let pairs = words::pairs(word);
+impl HighlightTerm {
+    fn new(scope: Option<QueryField>, word: &str, is_begun: bool) -> Self {
+        let pairs = tokenizer::pairs(word);
         let sequence = if pairs.len() > 1 { pairs } else { Vec::new() };
-        let is_begun = is_begun && !words::is_unspaced(word);
-        Self { scope, word: word.to_owned(), stem: words::stem(word), is_begun, sequence }
+        let is_begun = is_begun && !tokenizer::is_unspaced(word);
+        Self { scope, word: word.to_owned(), stem: tokenizer::stem(word), is_begun, sequence }
     }
 
     /// The other ways to write a word, alone or joined with its neighbours.
-    fn of_compounds(scope: Option<Scope>, word: &str, compounds: &CompoundWords) -> Vec<Self> {
+    fn of_compounds(scope: Option<QueryField>, word: &str, compounds: &CompoundWords) -> Vec<Self> {
         let joined = compounds.joined(word).iter();
         let mut marks: Vec<Self> = joined.map(|joined| Self::new(scope, &joined.text, joined.is_begun)).collect();
         for sequence in compounds.readings(word).iter().flatten() {
@@ -290,13 +298,13 @@ mod tests {
     use super::super::query;
     use super::*;
 
-    fn marks(text: &str) -> Marks {
+    fn marks(text: &str) -> MatchHighlighter {
         let query = query::parse(text).unwrap().unwrap();
-        Marks::new(&query, &Synonyms::default(), &Spellings::new(), &CompoundWords::default())
+        MatchHighlighter::new(&query, &SynonymTable::default(), &SpellingsByWord::new(), &CompoundWords::default())
     }
 
     /// The text with the ranges in brackets.
-    fn shown(highlight: &Highlight) -> String {
+    fn shown(highlight: &TextHighlight) -> String {
         let mut out = format!("{}: ", highlight.field);
         for (at, c) in highlight.text.chars().enumerate() {
             if highlight.ranges.iter().any(|range| range.start == at) {

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use super::columns::Columns;
-use super::facets::Facet;
-use super::find::find;
-use super::generation::{self, Committed, Generation, folder_error};
-use super::synonyms::Synonyms;
-use super::{Building, Error, Found, Request, Result, schema};
+use super::columns::SegmentColumns;
+use super::execution::find;
+use super::facets::SearchFacet;
+use super::generation::{self, CommitPayload, IndexGeneration, folder_error};
+use super::synonyms::SynonymTable;
+use super::{Error, IndexBuildStatus, Result, SearchRequest, SearchResponse, schema};
 use crate::catalog::SearchDoc;
 use crate::lock::FileLock;
 
@@ -27,25 +27,25 @@ const LOCK: &str = "silo-search.lock";
 
 /// Handle of the index in a directory. Cheap to clone; only one process can open an index at a time.
 #[derive(Clone)]
-pub struct Index {
-    inner: Arc<Inner>,
+pub struct SearchIndex {
+    inner: Arc<SearchIndexInner>,
 }
 
-struct Inner {
+struct SearchIndexInner {
     /// Directory of the generations; `None` for an index in memory.
     folder: Option<PathBuf>,
-    serving: RwLock<Option<Arc<Generation>>>,
+    serving: RwLock<Option<Arc<IndexGeneration>>>,
     /// The serving generation was found damaged or deleted.
     is_broken: AtomicBool,
-    building: Mutex<Option<Progress>>,
-    synonyms: RwLock<Arc<Synonyms>>,
+    building: Mutex<Option<IndexBuild>>,
+    synonyms: RwLock<Arc<SynonymTable>>,
     /// Held while the index is open, so that no other process writes or deletes it.
     _lock: Option<FileLock>,
 }
 
 /// Progress of building the next generation.
 #[derive(Clone, Copy)]
-struct Progress {
+struct IndexBuild {
     started: Instant,
     done: u64,
     all: u64,
@@ -53,7 +53,7 @@ struct Progress {
 
 /// State of an index directory, inspected without opening the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
+pub struct IndexSurvey {
     /// Revision and number of images of the newest committed generation with the current schema version.
     pub current: Option<(i64, u64)>,
     /// There is a generation of another version of the program.
@@ -64,7 +64,7 @@ pub struct Survey {
 
 /// What the index stores of an image, for use without the database. Versions are reduced to their three numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outline {
+pub struct IndexedImage {
     pub job_id: i64,
     pub job_name: String,
     pub job_version: String,
@@ -77,7 +77,7 @@ pub struct Outline {
     pub is_secondary: bool,
 }
 
-impl Index {
+impl SearchIndex {
     /// Opens the index in `dir`. If no generation can serve, searches fail until one is built. Blocking: reads the
     /// whole index once.
     ///
@@ -87,18 +87,18 @@ impl Index {
         let folder = dir.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|error| folder_error(dir, &error))?;
         let lock = lock(dir)?;
-        let serving = generations(&folder)?.iter().rev().find_map(|number| Generation::open(&folder.join(number)));
+        let serving = generations(&folder)?.iter().rev().find_map(|number| IndexGeneration::open(&folder.join(number)));
         Ok(Self::over(Some(folder), serving, Some(lock)))
     }
 
     /// An empty index in memory, for tests and for commands that never search.
     pub fn in_memory() -> Result<Self> {
-        Ok(Self::over(None, Some(Generation::in_memory()?), None))
+        Ok(Self::over(None, Some(IndexGeneration::in_memory()?), None))
     }
 
-    fn over(folder: Option<PathBuf>, serving: Option<Generation>, lock: Option<FileLock>) -> Self {
+    fn over(folder: Option<PathBuf>, serving: Option<IndexGeneration>, lock: Option<FileLock>) -> Self {
         let serving = RwLock::new(serving.map(Arc::new));
-        let inner = Inner {
+        let inner = SearchIndexInner {
             folder,
             serving,
             is_broken: AtomicBool::default(),
@@ -113,7 +113,7 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Building`] if there is none.
-    pub fn serving(&self) -> Result<Arc<Generation>> {
+    pub fn serving(&self) -> Result<Arc<IndexGeneration>> {
         let serving = self.inner.serving.read().unwrap_or_else(PoisonError::into_inner).clone();
         serving.ok_or_else(|| Error::Building(self.building()))
     }
@@ -154,9 +154,9 @@ impl Index {
     }
 
     /// Starts the next generation, for this number of images. Blocking.
-    pub fn begin(&self, images: u64) -> Result<Arc<Generation>> {
-        *self.progress() = Some(Progress { started: Instant::now(), done: 0, all: images });
-        let Some(folder) = &self.inner.folder else { return Generation::in_memory().map(Arc::new) };
+    pub fn begin(&self, images: u64) -> Result<Arc<IndexGeneration>> {
+        *self.progress() = Some(IndexBuild { started: Instant::now(), done: 0, all: images });
+        let Some(folder) = &self.inner.folder else { return IndexGeneration::in_memory().map(Arc::new) };
         fs::create_dir_all(folder).map_err(|error| folder_error(folder, &error))?;
         let known = generations(folder)?;
         let serving = self.serving().ok();
@@ -170,18 +170,18 @@ impl Index {
         // The number of a generation that serves although its directory was deleted is not reused.
         let used = known.iter().map(PathBuf::from).chain(served.map(Path::to_owned)).filter_map(|path| number(&path));
         let next = used.max().unwrap_or_default() + 1;
-        Generation::create(&folder.join(next.to_string())).map(Arc::new)
+        IndexGeneration::create(&folder.join(next.to_string())).map(Arc::new)
     }
 
     /// Adds to the number of images in the next generation.
-    pub fn progressed(&self, images: u64) {
+    pub fn add_progress(&self, images: u64) {
         if let Some(progress) = self.progress().as_mut() {
             progress.done += images;
         }
     }
 
     /// Serves searches from this committed generation, and deletes all others. Blocking.
-    pub fn serve(&self, generation: &Arc<Generation>) -> Result<()> {
+    pub fn serve(&self, generation: &Arc<IndexGeneration>) -> Result<()> {
         *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(generation));
         self.inner.is_broken.store(false, Ordering::Release);
         *self.progress() = None;
@@ -197,23 +197,23 @@ impl Index {
         Ok(())
     }
 
-    /// As [`Generation::ids`], of the serving generation.
+    /// As [`IndexGeneration::ids`], of the serving generation.
     pub fn ids(&self) -> Result<Vec<i64>> {
         self.serving()?.ids()
     }
 
-    /// As [`Generation::write`], to the serving generation.
+    /// As [`IndexGeneration::write`], to the serving generation.
     pub fn write(&self, docs: &[SearchDoc], gone: &[i64]) -> Result<()> {
         self.serving()?.write(docs, gone)
     }
 
-    /// As [`Generation::commit`], of the serving generation.
+    /// As [`IndexGeneration::commit`], of the serving generation.
     pub fn commit(&self, revision: i64) -> Result<()> {
         self.serving()?.commit(revision)
     }
 
     /// Replaces the synonyms. Documents need not be indexed again.
-    pub fn understand(&self, synonyms: Synonyms) {
+    pub fn set_synonyms(&self, synonyms: SynonymTable) {
         *self.inner.synonyms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(synonyms);
     }
 
@@ -225,7 +225,7 @@ impl Index {
     ///
     /// # Errors
     /// The query is too long or takes too long, or the index is being built.
-    pub fn find(&self, request: &Request) -> Result<Found> {
+    pub fn find(&self, request: &SearchRequest) -> Result<SearchResponse> {
         let synonyms = Arc::clone(&self.inner.synonyms.read().unwrap_or_else(PoisonError::into_inner));
         let serving = self.serving()?;
         // tantivy panics on some truncated files instead of returning an error.
@@ -234,11 +234,11 @@ impl Index {
     }
 
     /// What the index stores of these images; images that are not indexed are omitted. Scans all images.
-    pub fn outlines(&self, images: &[i64]) -> Result<HashMap<i64, Outline>> {
+    pub fn outlines(&self, images: &[i64]) -> Result<HashMap<i64, IndexedImage>> {
         let view = self.serving()?.view();
         let (wanted, known) = (images.iter().collect::<HashSet<_>>(), view.known());
         let all = view.columns.iter().flat_map(|columns| (0..columns.image.len()).map(move |at| (columns, at)));
-        let of = |(columns, at): (&Arc<Columns>, usize)| {
+        let of = |(columns, at): (&Arc<SegmentColumns>, usize)| {
             let (job_id, job_name) = known.job(columns.job[at]);
             let [job, package] = columns.versions[at];
             let value = |facet| {
@@ -246,16 +246,16 @@ impl Index {
                 let values = set.into_iter().flatten().filter_map(|number| known.values.get_index(*number as usize));
                 values.into_iter().find(|(of, _)| *of == facet).map_or_else(String::new, |(_, value)| value.to_string())
             };
-            let outline = Outline {
+            let outline = IndexedImage {
                 job_id,
                 job_name: job_name.to_owned(),
                 job_version: schema::version_text(job),
                 package_version: schema::version_text(package),
-                registry: value(Facet::Registry),
-                org: value(Facet::Org),
-                maint_org: value(Facet::Organization),
-                valid: value(Facet::Valid) == "true",
-                is_verified: value(Facet::Verified) == "true",
+                registry: value(SearchFacet::Registry),
+                org: value(SearchFacet::Org),
+                maint_org: value(SearchFacet::Organization),
+                valid: value(SearchFacet::Valid) == "true",
+                is_verified: value(SearchFacet::Verified) == "true",
                 is_secondary: columns.is_secondary[at],
             };
             (columns.image[at], outline)
@@ -263,22 +263,22 @@ impl Index {
         Ok(all.filter(|(columns, at)| wanted.contains(&columns.image[*at])).map(of).collect())
     }
 
-    fn progress(&self) -> std::sync::MutexGuard<'_, Option<Progress>> {
+    fn progress(&self) -> std::sync::MutexGuard<'_, Option<IndexBuild>> {
         self.inner.building.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn building(&self) -> Building {
-        let Some(Progress { started, done, all }) = *self.progress() else { return Building::default() };
+    fn building(&self) -> IndexBuildStatus {
+        let Some(IndexBuild { started, done, all }) = *self.progress() else { return IndexBuildStatus::default() };
         let left = started.elapsed().as_secs_f64() / done.max(1) as f64 * all.saturating_sub(done) as f64;
-        Building { done, all, seconds: (done > 0).then_some(left as u64) }
+        IndexBuildStatus { done, all, seconds: (done > 0).then_some(left as u64) }
     }
 }
 
-/// Inspects the directory that [`Index::open`] takes, without keeping its lock. Reads all files, unless a service has
+/// Inspects the directory that [`SearchIndex::open`] takes, without keeping its lock. Reads all files, unless a service has
 /// the index open. Blocking.
-pub fn survey(dir: &Path) -> Result<Survey> {
+pub fn survey(dir: &Path) -> Result<IndexSurvey> {
     let folder = dir.join(FOLDER);
-    let mut survey = Survey { current: None, has_other: false, is_sound: None };
+    let mut survey = IndexSurvey { current: None, has_other: false, is_sound: None };
     if !folder.exists() {
         return Ok(survey);
     }
@@ -287,7 +287,7 @@ pub fn survey(dir: &Path) -> Result<Survey> {
             Some((last, count)) if is_ours(last) => {
                 survey.current = Some((last.revision, count));
                 let is_free = FileLock::take(&dir.join(LOCK)).is_ok_and(|lock| lock.is_some());
-                survey.is_sound = is_free.then(|| Generation::open(&folder.join(&number)).is_some());
+                survey.is_sound = is_free.then(|| IndexGeneration::open(&folder.join(&number)).is_some());
             }
             Some(_) => survey.has_other = true,
             None => {}
@@ -296,7 +296,7 @@ pub fn survey(dir: &Path) -> Result<Survey> {
     Ok(survey)
 }
 
-fn is_ours(committed: Committed) -> bool {
+fn is_ours(committed: CommitPayload) -> bool {
     committed.version == schema::VERSION
 }
 

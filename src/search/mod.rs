@@ -11,13 +11,13 @@ mod collect;
 mod columns;
 mod complete;
 mod compounds;
+mod execution;
 mod facets;
-mod files;
-mod find;
+mod folding;
 mod generation;
 mod highlight;
 mod index;
-mod letters;
+mod index_folder;
 mod prefix;
 pub mod query;
 mod ranking;
@@ -25,18 +25,18 @@ mod schema;
 mod score;
 mod spelling;
 mod synonyms;
+mod tokenizer;
 mod word_cache;
-mod words;
 
 use std::fmt;
 
 pub use complete::complete;
-pub use facets::{Count, Facet};
-pub use generation::Generation;
-pub use highlight::{Highlight, Marks};
-pub use index::{Index, Outline, Survey, survey};
-pub use letters::folded;
-pub use synonyms::Synonyms;
+pub use facets::{FacetCount, SearchFacet};
+pub use folding::folded;
+pub use generation::IndexGeneration;
+pub use highlight::{MatchHighlighter, TextHighlight};
+pub use index::{IndexSurvey, IndexedImage, SearchIndex, survey};
+pub use synonyms::SynonymTable;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -48,12 +48,12 @@ pub enum Error {
     Index(String),
     /// No generation of the index can serve searches yet.
     #[error("the search index is being built")]
-    Building(Building),
+    Building(IndexBuildStatus),
 }
 
 /// Progress of building the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Building {
+pub struct IndexBuildStatus {
     /// Images that are indexed.
     pub done: u64,
     /// Images to index, counted when the build started; 0 before.
@@ -64,7 +64,7 @@ pub struct Building {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl Building {
+impl IndexBuildStatus {
     /// Seconds after which a client should retry.
     pub fn wait(&self) -> u64 {
         const LONGEST: u64 = 30;
@@ -73,7 +73,7 @@ impl Building {
 }
 
 /// `1000 of 5000 images`
-impl fmt::Display for Building {
+impl fmt::Display for IndexBuildStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} images", self.done.min(self.all), self.all)
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Building {
 
 /// What a search returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SearchKind {
     /// Jobs, each with its best image. Hit ids are job ids.
     Job,
     /// Images. Hit ids are image ids.
@@ -90,7 +90,7 @@ pub enum Kind {
 
 /// One result.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
+pub struct SearchHit {
     pub id: i64,
     /// The image that matched best: the hit itself, or the best image of its job.
     pub image_id: i64,
@@ -102,7 +102,7 @@ pub struct Hit {
 
 /// Sort order of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum SearchOrder {
     /// Highest score first.
     #[default]
     Relevance,
@@ -116,14 +116,14 @@ pub enum Order {
 
 /// Position of a result in a sort order: the cursor between two pages.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    pub value: PlaceValue,
+pub struct SearchCursor {
+    pub value: SearchCursorValue,
     pub id: i64,
 }
 
 /// The value by which an order sorts; equal ones are sorted by id.
 #[derive(Clone, Debug, PartialEq)]
-pub enum PlaceValue {
+pub enum SearchCursorValue {
     Score(f32),
     Name(String),
     /// Milliseconds since 1970.
@@ -133,15 +133,15 @@ pub enum PlaceValue {
 
 /// A search request.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct SearchRequest {
     /// `None` lists everything.
     pub text: Option<String>,
-    pub kind: Kind,
-    pub order: Order,
+    pub kind: SearchKind,
+    pub order: SearchOrder,
     /// Facet values to filter by: of each facet that is named, a result must have one of the values.
-    pub filters: Vec<(Facet, String)>,
+    pub filters: Vec<(SearchFacet, String)>,
     pub limit: usize,
-    pub after: Option<Place>,
+    pub after: Option<SearchCursor>,
     /// Whether to count the facet values of the results.
     pub count: bool,
     /// Whether to return what is needed to highlight matches.
@@ -150,16 +150,16 @@ pub struct Request {
 
 /// A page of results in the requested order; equal ones are sorted by id.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub struct SearchResponse {
     /// Number of results on all pages.
     pub total: u64,
-    pub hits: Vec<Hit>,
+    pub hits: Vec<SearchHit>,
     /// Position after which the next page starts; `None` on the last page.
-    pub next: Option<Place>,
-    /// In the order of [`Facet::ALL`], the most frequent values first; empty unless requested.
-    pub facets: Vec<(Facet, Vec<Count>)>,
+    pub next: Option<SearchCursor>,
+    /// In the order of [`SearchFacet::ALL`], the most frequent values first; empty unless requested.
+    pub facets: Vec<(SearchFacet, Vec<FacetCount>)>,
     /// The corrected query, if a word of it is unknown.
     pub did_you_mean: Option<String>,
     /// Empty unless requested.
-    pub marks: Marks,
+    pub marks: MatchHighlighter,
 }

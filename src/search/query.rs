@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::letters::straight;
-use super::synonyms::Synonyms;
-use super::{Error, Result, schema, words};
+use super::folding::straight;
+use super::synonyms::SynonymTable;
+use super::{Error, Result, schema, tokenizer};
 
 /// Maximum length of a query, in characters.
 pub const MAX_CHARS: usize = 1_000;
@@ -18,30 +18,30 @@ pub const MAX_WORDS: usize = 32;
 
 /// A parsed query with at least one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
+pub struct ParsedQuery {
     /// [`schema::key`] of the whole text, for exact matches of names and titles.
     pub key: String,
     /// [`schema::name_key`] of the whole text.
     pub name_key: String,
     /// One of these must match. If empty, all documents match.
-    pub alternatives: Vec<Alternative>,
+    pub alternatives: Vec<QueryAlternative>,
     /// None of these may match.
-    pub excluded: Vec<Clause>,
+    pub excluded: Vec<QueryClause>,
 }
 
 /// Words and clauses that must all match. Never empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Alternative {
+pub struct QueryAlternative {
     /// The free words in the order typed, repetitions included; the last one may be unfinished.
     pub phrase: Vec<String>,
     /// Free words that were part of a longer one, such as `my` in `my-job`: they are never ignored as fillers.
     parts: Vec<String>,
-    pub clauses: Vec<Clause>,
+    pub clauses: Vec<QueryClause>,
 }
 
 /// Neighbouring words of a query, written as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JoinedWords {
+pub struct QueryCompound {
     pub text: String,
     /// Positions of the words in the phrase.
     pub of: Range<usize>,
@@ -49,9 +49,9 @@ pub struct JoinedWords {
 
 /// Words in a named field, or a phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clause {
+pub struct QueryClause {
     /// `None`: any field.
-    pub scope: Option<Scope>,
+    pub scope: Option<QueryField>,
     pub words: Vec<String>,
     /// The text as typed, in lower case, for comparing versions.
     pub text: String,
@@ -61,7 +61,7 @@ pub struct Clause {
 
 /// A field that a query can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum QueryField {
     Name,
     Title,
     Tag,
@@ -75,7 +75,7 @@ pub enum Scope {
     Platform,
 }
 
-impl Scope {
+impl QueryField {
     fn of_word(word: &str) -> Option<Self> {
         Some(match word.to_lowercase().as_str() {
             "name" => Self::Name,
@@ -96,7 +96,7 @@ impl Scope {
 
 /// A word, or several that have synonyms together, with the synonyms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct SynonymGroup {
     /// As typed.
     pub words: Vec<String>,
     pub others: Vec<Vec<String>>,
@@ -112,21 +112,21 @@ pub fn is_filler(word: &str) -> bool {
     FILLERS.contains(&word)
 }
 
-impl Alternative {
+impl QueryAlternative {
     /// The groups that must match, without duplicates, in the order typed.
-    pub fn groups(&self, synonyms: &Synonyms) -> Vec<Group> {
+    pub fn groups(&self, synonyms: &SynonymTable) -> Vec<SynonymGroup> {
         let mut groups = Vec::new();
         let mut rest = self.phrase.as_slice();
         while !rest.is_empty() {
             let longest = synonyms.longest().min(rest.len()).max(1);
             let known = (1..=longest).rev().map(|length| (length, synonyms.others(&rest[..length])));
             let (length, others) = known.into_iter().find(|(_, others)| !others.is_empty()).unwrap_or((1, Vec::new()));
-            let group = Group { words: rest[..length].to_vec(), others };
+            let group = SynonymGroup { words: rest[..length].to_vec(), others };
             groups.retain(|other| *other != group);
             groups.push(group);
             rest = &rest[length..];
         }
-        let says_something = |group: &Group| {
+        let says_something = |group: &SynonymGroup| {
             let first = &group.words[0];
             group.words.len() > 1 || self.parts.contains(first) || !is_filler(first)
         };
@@ -144,12 +144,12 @@ impl Alternative {
     }
 
     /// All runs of neighbouring free words that may be a compound, written as one word.
-    pub fn joined(&self) -> Vec<JoinedWords> {
+    pub fn joined(&self) -> Vec<QueryCompound> {
         /// Longer runs must consist of single letters, as acronyms do. `pm 2.5` has three words.
         const MOST: usize = 3;
         let says_something =
-            |word: &String| !words::is_unspaced(word) && (self.parts.contains(word) || !is_filler(word));
-        let lengths = 2..=words::LONGEST_ACRONYM;
+            |word: &String| !tokenizer::is_unspaced(word) && (self.parts.contains(word) || !is_filler(word));
+        let lengths = 2..=tokenizer::LONGEST_ACRONYM;
         let all = (0..self.phrase.len()).flat_map(|start| lengths.clone().map(move |length| start..start + length));
         all.filter_map(|of| {
             let words = self.phrase.get(of.clone())?;
@@ -159,9 +159,9 @@ impl Alternative {
             let text = words.concat();
             // A run whose stem drops the last word is not a compound: `riverred` has the stem `river`.
             let others = text.len() - words.last()?.len();
-            let is_all = words::stem(&text).is_none_or(|stem| stem.len() > others);
+            let is_all = tokenizer::stem(&text).is_none_or(|stem| stem.len() > others);
             let is_word = words.iter().all(says_something) && text.contains(char::is_alphabetic) && is_all;
-            is_word.then_some(JoinedWords { text, of })
+            is_word.then_some(QueryCompound { text, of })
         })
         .collect()
     }
@@ -180,7 +180,7 @@ impl Alternative {
 ///
 /// # Errors
 /// It is longer than [`MAX_CHARS`], or has more words than [`MAX_WORDS`].
-pub fn parse(text: &str) -> Result<Option<Query>> {
+pub fn parse(text: &str) -> Result<Option<ParsedQuery>> {
     let chars = text.chars().count();
     if chars > MAX_CHARS {
         let message =
@@ -196,28 +196,28 @@ pub fn parse(text: &str) -> Result<Option<Query>> {
             format!("the query has {words} words, at most {MAX_WORDS} are allowed: leave out the common ones");
         return Err(Error::Query(message));
     }
-    let query = Query { key: schema::key(text), name_key: schema::name_key(text), alternatives, excluded };
+    let query = ParsedQuery { key: schema::key(text), name_key: schema::name_key(text), alternatives, excluded };
     Ok((words > 0).then_some(query))
 }
 
 /// The alternatives that have words, without duplicates, and the excluded clauses.
-fn read(text: &str) -> (Vec<Alternative>, Vec<Clause>) {
-    let mut alternatives = vec![Alternative::default()];
+fn read(text: &str) -> (Vec<QueryAlternative>, Vec<QueryClause>) {
+    let mut alternatives = vec![QueryAlternative::default()];
     let mut excluded = Vec::new();
     let (mut rest, mut at_start) = (text, true);
     while let Some(first) = rest.chars().next() {
         if first != '+' && !first.is_whitespace() {
-            let piece = Piece::read(rest, at_start);
+            let piece = QueryPiece::read(rest, at_start);
             (rest, at_start) = (piece.rest, false);
             piece.put(alternatives.last_mut().expect("there is always one"), &mut excluded);
             continue;
         }
         if first == '+' {
-            alternatives.push(Alternative::default());
+            alternatives.push(QueryAlternative::default());
         }
         (rest, at_start) = (&rest[first.len_utf8()..], true);
     }
-    let mut once: Vec<Alternative> = Vec::new();
+    let mut once: Vec<QueryAlternative> = Vec::new();
     for alternative in alternatives {
         if !alternative.is_empty() && !once.contains(&alternative) {
             once.push(alternative);
@@ -227,15 +227,15 @@ fn read(text: &str) -> (Vec<Alternative>, Vec<Clause>) {
 }
 
 /// The text between two blanks, or the part of it before, inside or after quotes.
-struct Piece<'a> {
+struct QueryPiece<'a> {
     is_excluded: bool,
-    scope: Option<Scope>,
+    scope: Option<QueryField>,
     text: &'a str,
     is_quoted: bool,
     rest: &'a str,
 }
 
-impl<'a> Piece<'a> {
+impl<'a> QueryPiece<'a> {
     /// Parses a piece from the start of a text that does not begin with a blank or `+`.
     fn read(text: &'a str, at_start: bool) -> Self {
         let mut piece = Self { is_excluded: false, scope: None, text, is_quoted: false, rest: "" };
@@ -246,7 +246,7 @@ impl<'a> Piece<'a> {
         if at_start
             && let Some((word, rest)) = piece.text.split_once(':')
             && word.len() <= "maintainer".len()
-            && let Some(scope) = Scope::of_word(word).filter(|_| said(rest))
+            && let Some(scope) = QueryField::of_word(word).filter(|_| said(rest))
         {
             (piece.scope, piece.text) = (Some(scope), rest);
         }
@@ -256,16 +256,16 @@ impl<'a> Piece<'a> {
         // An unclosed quote is treated as a blank.
         let from = piece.text.chars().next().map_or(0, char::len_utf8);
         let is_end = |(at, c): &(usize, char)| {
-            c.is_whitespace() || *c == '"' || *c == '+' && !words::is_sign(&piece.text[..*at], &piece.text[*at..])
+            c.is_whitespace() || *c == '"' || *c == '+' && !tokenizer::is_sign(&piece.text[..*at], &piece.text[*at..])
         };
         let end = piece.text.char_indices().skip_while(|(at, _)| *at < from).find(is_end);
         let (text, rest) = piece.text.split_at(end.map_or(piece.text.len(), |(end, _)| end));
         Self { text, rest, ..piece }
     }
 
-    fn put(self, alternative: &mut Alternative, excluded: &mut Vec<Clause>) {
+    fn put(self, alternative: &mut QueryAlternative, excluded: &mut Vec<QueryClause>) {
         // Identifiers in quotes are not split into their parts.
-        let words = if self.is_quoted { words::plain(self.text) } else { words::typed(self.text) };
+        let words = if self.is_quoted { tokenizer::plain(self.text) } else { tokenizer::typed(self.text) };
         if words.is_empty() {
             return;
         }
@@ -277,7 +277,7 @@ impl<'a> Piece<'a> {
             alternative.phrase.extend(words);
             return;
         }
-        let clause = Clause { scope: self.scope, words, text: schema::key(self.text), is_phrase: self.is_quoted };
+        let clause = QueryClause { scope: self.scope, words, text: schema::key(self.text), is_phrase: self.is_quoted };
         let among = if self.is_excluded { excluded } else { &mut alternative.clauses };
         if !among.contains(&clause) {
             among.push(clause);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     /// Clauses in short form: scope, words, and quotes around phrases.
-    fn clauses(list: &[Clause]) -> Vec<String> {
+    fn clauses(list: &[QueryClause]) -> Vec<String> {
         list.iter()
             .map(|clause| {
                 let words = clause.words.join(" ");
@@ -345,7 +345,7 @@ mod tests {
     fn words_that_say_nothing_need_not_match() {
         let groups = |text: &str| -> Vec<String> {
             let query = parse(text).unwrap().unwrap();
-            query.alternatives[0].groups(&Synonyms::default()).iter().map(|group| group.words.join(" ")).collect()
+            query.alternatives[0].groups(&SynonymTable::default()).iter().map(|group| group.words.join(" ")).collect()
         };
         for (text, expected) in [
             ("find the ice in my radar", &["find", "ice", "radar"][..]),
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn the_unfinished_word_is_the_last_one_typed() {
         let query = parse("job my job+zip").expect("within the limits").expect("has words");
-        let unfinished: Vec<_> = query.alternatives.iter().filter_map(Alternative::unfinished).collect();
+        let unfinished: Vec<_> = query.alternatives.iter().filter_map(QueryAlternative::unfinished).collect();
         assert_eq!(unfinished, ["job", "zip"]);
     }
 

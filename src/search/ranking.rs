@@ -8,14 +8,14 @@
 
 use tantivy::schema::Field;
 
-use super::columns::Standing;
+use super::columns::RankStanding;
 use super::compounds::{CompoundWords, WordSequence};
-use super::query::{Alternative, Clause, Group, MAX_WORDS, Query, Scope};
-use super::schema::{Fields, joined_key};
-use super::score::Expr;
-use super::spelling::Spellings;
-use super::synonyms::Synonyms;
-use super::words::{LONGEST_SEQUENCE, is_unspaced, pairs, stem};
+use super::query::{MAX_WORDS, ParsedQuery, QueryAlternative, QueryClause, QueryField, SynonymGroup};
+use super::schema::{IndexFields, joined_key};
+use super::score::ScoreExpr;
+use super::spelling::SpellingsByWord;
+use super::synonyms::SynonymTable;
+use super::tokenizer::{LONGEST_SEQUENCE, is_unspaced, pairs, stem};
 
 /// The query is exactly a job's name. More than [`OTHER_KEY`] and all words together.
 const JOB_KEY: f32 = 60_000.0;
@@ -57,28 +57,28 @@ const VERIFIED: f32 = 1.1;
 const NAMED_SHARE: f32 = 5_000.0;
 
 /// Adjusts a score by the standing of the image.
-pub fn weighed(score: f32, Standing { is_latest, is_valid, is_verified }: Standing) -> f32 {
+pub fn weighed(score: f32, RankStanding { is_latest, is_valid, is_verified }: RankStanding) -> f32 {
     let latest = if is_latest { 1.0 } else { OLDER };
     let kept = latest * if is_valid { 1.0 } else { INVALID } * if is_verified { VERIFIED } else { 1.0 };
     if score >= OTHER_KEY { score - (1.0 - kept) * NAMED_SHARE } else { score * kept }
 }
 
 /// Compiles parsed queries to expressions.
-pub struct Ranking<'a> {
-    pub fields: &'a Fields,
-    pub synonyms: &'a Synonyms,
+pub struct QueryCompiler<'a> {
+    pub fields: &'a IndexFields,
+    pub synonyms: &'a SynonymTable,
     /// Similarly spelled words that match as well, by word; empty for exact matching.
-    pub spellings: &'a Spellings,
+    pub spellings: &'a SpellingsByWord,
     pub compounds: &'a CompoundWords,
 }
 
-impl Ranking<'_> {
+impl QueryCompiler<'_> {
     /// Documents with all words of an alternative, and nothing that is excluded.
-    pub fn all_words(&self, query: &Query) -> Expr {
+    pub fn all_words(&self, query: &ParsedQuery) -> ScoreExpr {
         let alternatives = query.alternatives.iter().map(|alternative| {
-            let words = Expr::All(self.groups(alternative).chain(self.clauses(alternative)).collect());
+            let words = ScoreExpr::All(self.groups(alternative).chain(self.clauses(alternative)).collect());
             match self.name_phrase(alternative) {
-                Some(phrase) => Expr::With(Box::new(words), Box::new(phrase)),
+                Some(phrase) => ScoreExpr::With(Box::new(words), Box::new(phrase)),
                 None => words,
             }
         });
@@ -87,79 +87,79 @@ impl Ranking<'_> {
 
     /// Documents with any of the words; more words score higher. Clauses for named fields and phrases are still
     /// required.
-    pub fn any_word(&self, query: &Query) -> Expr {
+    pub fn any_word(&self, query: &ParsedQuery) -> ScoreExpr {
         let alternatives = query.alternatives.iter().map(|alternative| {
             let words = self.groups(alternative).chain(self.loose_pairs(alternative));
-            let words: Vec<_> = words.map(|group| Expr::Plus(Box::new(group), FOUND)).collect();
-            let words = (!words.is_empty()).then_some(Expr::Any(words));
-            Expr::All(self.clauses(alternative).chain(words).collect())
+            let words: Vec<_> = words.map(|group| ScoreExpr::Plus(Box::new(group), FOUND)).collect();
+            let words = (!words.is_empty()).then_some(ScoreExpr::Any(words));
+            ScoreExpr::All(self.clauses(alternative).chain(words).collect())
         });
         self.complete(query, alternatives.collect())
     }
 
     /// Adds the scores of exact names and titles, and removes what is excluded.
-    fn complete(&self, query: &Query, alternatives: Vec<Expr>) -> Expr {
+    fn complete(&self, query: &ParsedQuery, alternatives: Vec<ScoreExpr>) -> ScoreExpr {
         let fields = self.fields;
-        let term = |field, text: &str, score| Expr::Term { field, text: text.to_owned(), score };
-        let keys = Expr::Best(vec![
+        let term = |field, text: &str, score| ScoreExpr::Term { field, text: text.to_owned(), score };
+        let keys = ScoreExpr::Best(vec![
             term(fields.job_key, &query.key, JOB_KEY),
             term(fields.name_key, &query.name_key, NAME_KEY),
             term(fields.name_key, &joined_key(&query.name_key), JOINED_NAME),
             term(fields.other_keys, &query.key, OTHER_KEY),
-            Expr::Begun { field: fields.name_key, text: query.name_key.clone(), score: NAME_BEGINS },
+            ScoreExpr::Begun { field: fields.name_key, text: query.name_key.clone(), score: NAME_BEGINS },
         ]);
-        let words = if alternatives.is_empty() { Expr::Everything(1.0) } else { Expr::Any(alternatives) };
-        let found = Expr::With(Box::new(words), Box::new(keys));
+        let words = if alternatives.is_empty() { ScoreExpr::Everything(1.0) } else { ScoreExpr::Any(alternatives) };
+        let found = ScoreExpr::With(Box::new(words), Box::new(keys));
         if query.excluded.is_empty() {
             return found;
         }
-        Expr::Without(Box::new(found), query.excluded.iter().map(|clause| self.clause(clause, false)).collect())
+        ScoreExpr::Without(Box::new(found), query.excluded.iter().map(|clause| self.clause(clause, false)).collect())
     }
 
-    fn groups<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Expr> + 'a {
+    fn groups<'a>(&'a self, alternative: &'a QueryAlternative) -> impl Iterator<Item = ScoreExpr> + 'a {
         let last = alternative.unfinished();
         alternative.groups(self.synonyms).into_iter().map(move |group| self.group(&group, last))
     }
 
-    fn group(&self, group: &Group, last: Option<&str>) -> Expr {
+    fn group(&self, group: &SynonymGroup, last: Option<&str>) -> ScoreExpr {
         let everywhere = self.fields.weights();
         let others = everywhere.map(|(field, weight)| (field, weight * OTHER_WAY));
         let typed = group.words.iter().map(|word| self.word(&everywhere, word, last == Some(word), true));
         let others = group.others.iter().map(|way| {
             let words = way.iter().map(|word| self.word(&others, word, false, false));
-            one_or(words.collect(), Expr::All)
+            single_or(words.collect(), ScoreExpr::All)
         });
-        one_or(std::iter::once(one_or(typed.collect(), Expr::All)).chain(others).collect(), Expr::Best)
+        single_or(std::iter::once(single_or(typed.collect(), ScoreExpr::All)).chain(others).collect(), ScoreExpr::Best)
     }
 
     /// The pairs of words written without blanks, each as an expression of its own.
-    fn loose_pairs<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Expr> + 'a {
+    fn loose_pairs<'a>(&'a self, alternative: &'a QueryAlternative) -> impl Iterator<Item = ScoreExpr> + 'a {
         let longer = alternative.words().filter(|word| is_unspaced(word)).map(pairs).filter(|pairs| pairs.len() > 1);
         longer.flatten().take(MAX_PAIRS).map(|pair| self.sequence(&self.fields.weights(), &[pair]))
     }
 
     /// These words next to each other in one field.
-    fn sequence(&self, fields: &[(Field, f32)], words: &[String]) -> Expr {
+    fn sequence(&self, fields: &[(Field, f32)], words: &[String]) -> ScoreExpr {
         let in_field = |&(field, weight): &(Field, f32)| match words {
-            [word] => Expr::Word { field, text: word.clone(), weight },
-            _ => Expr::Phrase { field, words: words.to_vec(), score: weight * NEIGHBOURS },
+            [word] => ScoreExpr::Word { field, text: word.clone(), weight },
+            _ => ScoreExpr::Phrase { field, words: words.to_vec(), score: weight * NEIGHBOURS },
         };
-        Expr::Best(fields.iter().map(in_field).collect())
+        ScoreExpr::Best(fields.iter().map(in_field).collect())
     }
 
     /// All of these sequences, each in any field.
-    fn reading(&self, fields: &[(Field, f32)], sequences: &[WordSequence]) -> Expr {
-        one_or(sequences.iter().map(|words| self.sequence(fields, words)).collect(), Expr::All)
+    fn reading(&self, fields: &[(Field, f32)], sequences: &[WordSequence]) -> ScoreExpr {
+        single_or(sequences.iter().map(|words| self.sequence(fields, words)).collect(), ScoreExpr::All)
     }
 
     /// A word in any form: as it is, unfinished, misspelled, split in two, or joined with its neighbours.
-    fn word(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> Expr {
+    fn word(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> ScoreExpr {
         let others = fields.iter().map(|(field, weight)| (*field, weight * OTHER_WAY)).collect::<Vec<_>>();
         let readings = self.compounds.readings(word);
         if is_unspaced(word) {
             let fallback = || vec![self.sequence(fields, &pairs(word))];
             let known: Vec<_> = readings.iter().map(|sequences| self.reading(fields, sequences)).collect();
-            return one_or(if known.is_empty() { fallback() } else { known }, Expr::Best);
+            return single_or(if known.is_empty() { fallback() } else { known }, ScoreExpr::Best);
         }
         let mut ways = vec![self.spelled(fields, word, unfinished, is_typed)];
         ways.extend(readings.iter().map(|sequences| self.reading(&others, sequences)));
@@ -170,39 +170,39 @@ impl Ranking<'_> {
                 self.spelled(&fields, &joined.text, joined.is_begun, false)
             }));
         }
-        one_or(ways, Expr::Best)
+        single_or(ways, ScoreExpr::Best)
     }
 
-    fn spelled(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> Expr {
+    fn spelled(&self, fields: &[(Field, f32)], word: &str, unfinished: bool, is_typed: bool) -> ScoreExpr {
         let mut ways = Vec::new();
         let stem = stem(word);
         let near = self.spellings.get(word).filter(|_| is_typed).map_or(&[][..], Vec::as_slice);
         for &(field, weight) in fields {
-            ways.push(Expr::Word { field, text: word.to_owned(), weight });
+            ways.push(ScoreExpr::Word { field, text: word.to_owned(), weight });
             if let Some(stem) = &stem {
-                ways.push(Expr::Word { field, text: stem.clone(), weight: weight * STEM });
+                ways.push(ScoreExpr::Word { field, text: stem.clone(), weight: weight * STEM });
             }
             if unfinished {
-                ways.push(Expr::Begun { field, text: word.to_owned(), score: weight * UNFINISHED });
+                ways.push(ScoreExpr::Begun { field, text: word.to_owned(), score: weight * UNFINISHED });
             }
             for near in near {
                 let share = TYPO / near.mistakes.max(1) as f32;
-                ways.push(Expr::Term { field, text: near.word.clone(), score: weight * share });
+                ways.push(ScoreExpr::Term { field, text: near.word.clone(), score: weight * share });
             }
         }
-        Expr::Best(ways)
+        ScoreExpr::Best(ways)
     }
 
-    fn clauses<'a>(&'a self, alternative: &'a Alternative) -> impl Iterator<Item = Expr> + 'a {
+    fn clauses<'a>(&'a self, alternative: &'a QueryAlternative) -> impl Iterator<Item = ScoreExpr> + 'a {
         alternative.clauses.iter().map(|clause| self.clause(clause, true))
     }
 
     /// The words of a clause: as a phrase in one of its fields, or each word in any of them.
-    fn clause(&self, clause: &Clause, may_be_unfinished: bool) -> Expr {
-        if clause.scope == Some(Scope::Version) {
+    fn clause(&self, clause: &QueryClause, may_be_unfinished: bool) -> ScoreExpr {
+        if clause.scope == Some(QueryField::Version) {
             let (field, text) = (self.fields.version, clause.text.clone());
-            let begun = Expr::Begun { field, text: format!("{text}."), score: NAMED };
-            return Expr::Best(vec![Expr::Term { field, text, score: NAMED }, begun]);
+            let begun = ScoreExpr::Begun { field, text: format!("{text}."), score: NAMED };
+            return ScoreExpr::Best(vec![ScoreExpr::Term { field, text, score: NAMED }, begun]);
         }
         let fields = match clause.scope {
             Some(scope) => vec![(self.fields.scope(scope), NAMED)],
@@ -210,8 +210,8 @@ impl Ranking<'_> {
         };
         let words: Vec<String> = clause.words.iter().flat_map(|word| pairs(word)).take(LONGEST_SEQUENCE).collect();
         if clause.is_phrase && words.len() > 1 {
-            let phrase = |(field, score)| Expr::Phrase { field, words: words.clone(), score };
-            return Expr::Best(fields.into_iter().map(phrase).collect());
+            let phrase = |(field, score)| ScoreExpr::Phrase { field, words: words.clone(), score };
+            return ScoreExpr::Best(fields.into_iter().map(phrase).collect());
         }
         let last = clause.words.last().filter(|_| may_be_unfinished && !clause.is_phrase);
         let words = clause.words.iter().map(|word| {
@@ -222,22 +222,22 @@ impl Ranking<'_> {
             let unfinished = clause.scope.is_some() && last == Some(word);
             self.word(&fields, word, unfinished, false)
         });
-        Expr::All(words.collect())
+        ScoreExpr::All(words.collect())
     }
 
-    fn name_phrase(&self, alternative: &Alternative) -> Option<Expr> {
+    fn name_phrase(&self, alternative: &QueryAlternative) -> Option<ScoreExpr> {
         let words: Vec<String> = alternative.phrase.iter().flat_map(|word| pairs(word)).collect();
         let is_phrase = (2..=MAX_WORDS).contains(&words.len());
-        is_phrase.then_some(Expr::Phrase { field: self.fields.name, words, score: PHRASE })
+        is_phrase.then_some(ScoreExpr::Phrase { field: self.fields.name, words, score: PHRASE })
     }
 }
 
 /// The only expression of a list, or the list combined by `together`.
-fn one_or(mut list: Vec<Expr>, together: fn(Vec<Expr>) -> Expr) -> Expr {
+fn single_or(mut list: Vec<ScoreExpr>, together: fn(Vec<ScoreExpr>) -> ScoreExpr) -> ScoreExpr {
     if list.len() == 1 { list.remove(0) } else { together(list) }
 }
 
-impl Fields {
+impl IndexFields {
     /// The fields in which free words are searched, with their weights.
     pub fn weights(&self) -> [(Field, f32); 6] {
         [
@@ -255,19 +255,19 @@ impl Fields {
         [self.name, self.title, self.tags, self.people, self.description]
     }
 
-    fn scope(&self, scope: Scope) -> Field {
+    fn scope(&self, scope: QueryField) -> Field {
         match scope {
-            Scope::Name => self.name,
-            Scope::Title => self.title,
-            Scope::Tag => self.tags,
-            Scope::Maintainer => self.maintainer,
-            Scope::Org => self.org,
-            Scope::Registry => self.registry,
-            Scope::Input => self.inputs,
-            Scope::Output => self.outputs,
-            Scope::Media => self.media,
-            Scope::Version => self.version,
-            Scope::Platform => self.platform,
+            QueryField::Name => self.name,
+            QueryField::Title => self.title,
+            QueryField::Tag => self.tags,
+            QueryField::Maintainer => self.maintainer,
+            QueryField::Org => self.org,
+            QueryField::Registry => self.registry,
+            QueryField::Input => self.inputs,
+            QueryField::Output => self.outputs,
+            QueryField::Media => self.media,
+            QueryField::Version => self.version,
+            QueryField::Platform => self.platform,
         }
     }
 }

@@ -3,16 +3,16 @@
 use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
 
-use super::facets::Facet;
-use super::letters::{composed, normal};
+use super::facets::SearchFacet;
+use super::folding::{composed, normal};
 use super::query::MAX_CHARS;
-use super::words::{self, Cutter};
+use super::tokenizer::{self, CachedTokenizer};
 use crate::catalog::SearchDoc;
 
 /// To be incremented with every change of documents or tokenization: an index of another version is rebuilt.
 pub const VERSION: u32 = 5;
 
-/// Name of [`words::analyzer`] in the index.
+/// Name of [`tokenizer::analyzer`] in the index.
 pub const ANALYZER: &str = "words";
 
 /// Names of fast fields, which are read by name.
@@ -35,7 +35,7 @@ pub fn key(text: &str) -> String {
 
 /// Normalises a name for matches by words: its words, without accents and signs, separated by single blanks.
 pub fn name_key(text: &str) -> String {
-    words::plain(text).join(" ")
+    tokenizer::plain(text).join(" ")
 }
 
 /// A [`name_key`] written as one word.
@@ -70,7 +70,7 @@ pub fn version_text(number: u64) -> String {
 
 /// Handles of the index's fields.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields {
+pub struct IndexFields {
     pub image_id: Field,
     pub job_id: Field,
     pub job_version: Field,
@@ -108,7 +108,7 @@ pub struct Fields {
     pub version: Field,
 }
 
-impl Fields {
+impl IndexFields {
     pub fn schema() -> (Schema, Self) {
         let mut schema = Schema::builder();
         let shown = || TextOptions::default().set_fast("raw");
@@ -142,7 +142,7 @@ impl Fields {
         (schema.build(), fields)
     }
 
-    pub fn document(&self, doc: &SearchDoc, cutter: &mut Cutter) -> TantivyDocument {
+    pub fn document(&self, doc: &SearchDoc, cutter: &mut CachedTokenizer) -> TantivyDocument {
         let mut out = TantivyDocument::new();
         out.add_i64(self.image_id, doc.image_id);
         out.add_i64(self.job_id, doc.job_id);
@@ -203,22 +203,22 @@ impl Fields {
 }
 
 /// The facet values of an image.
-pub fn facet_values(doc: &SearchDoc) -> Vec<(Facet, String)> {
+pub fn facet_values(doc: &SearchDoc) -> Vec<(SearchFacet, String)> {
     let truth = |flag: bool| if flag { "true" } else { "false" }.to_owned();
     let mut values = vec![
-        (Facet::Registry, doc.registry.clone()),
-        (Facet::Org, doc.org.clone()),
-        (Facet::Organization, doc.maint_org.clone()),
-        (Facet::SeedVersion, doc.seed_version.clone()),
-        (Facet::Gpu, truth(doc.gpu)),
-        (Facet::Valid, truth(doc.valid)),
-        (Facet::Verified, truth(doc.is_verified)),
+        (SearchFacet::Registry, doc.registry.clone()),
+        (SearchFacet::Org, doc.org.clone()),
+        (SearchFacet::Organization, doc.maint_org.clone()),
+        (SearchFacet::SeedVersion, doc.seed_version.clone()),
+        (SearchFacet::Gpu, truth(doc.gpu)),
+        (SearchFacet::Valid, truth(doc.valid)),
+        (SearchFacet::Verified, truth(doc.is_verified)),
     ];
     let lists = [
-        (Facet::Tag, &doc.tags),
-        (Facet::Input, &doc.input_types),
-        (Facet::Output, &doc.output_types),
-        (Facet::Platform, &doc.platforms),
+        (SearchFacet::Tag, &doc.tags),
+        (SearchFacet::Input, &doc.input_types),
+        (SearchFacet::Output, &doc.output_types),
+        (SearchFacet::Platform, &doc.platforms),
     ];
     for (facet, list) in lists {
         values.extend(list.iter().map(|value| (facet, value.clone())));

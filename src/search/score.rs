@@ -14,7 +14,7 @@ use tantivy::query::{EnableScoring, PhraseQuery, Query as _};
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocSet as _, TERMINATED, Term};
 
-use super::columns::View;
+use super::columns::IndexView;
 use super::generation::index_error;
 use super::prefix;
 use super::{Error, Result};
@@ -25,7 +25,7 @@ const B: f32 = 0.75;
 
 /// What documents must match, and their score for it. Scores are greater than 0.
 #[derive(Clone, Debug)]
-pub enum Expr {
+pub enum ScoreExpr {
     Everything(f32),
     /// A word, or a whole text, in a field: weight × (1 + BM25 of one occurrence). BM25 of a very frequent word is
     /// close to 0; the added 1 keeps matches in a field with a high weight ahead.
@@ -53,21 +53,21 @@ pub enum Expr {
         score: f32,
     },
     /// Any of these; the best score counts.
-    Best(Vec<Expr>),
+    Best(Vec<ScoreExpr>),
     /// Any of these; scores are summed.
-    Any(Vec<Expr>),
+    Any(Vec<ScoreExpr>),
     /// All of these; scores are summed.
-    All(Vec<Expr>),
+    All(Vec<ScoreExpr>),
     /// The expression, with a constant added to its scores.
-    Plus(Box<Expr>, f32),
+    Plus(Box<ScoreExpr>, f32),
     /// The first expression; the second only adds to its scores.
-    With(Box<Expr>, Box<Expr>),
+    With(Box<ScoreExpr>, Box<ScoreExpr>),
     /// The first expression, without documents that match any of the others.
-    Without(Box<Expr>, Vec<Expr>),
+    Without(Box<ScoreExpr>, Vec<ScoreExpr>),
 }
 
-/// Scores of documents, by document number in the [`View`].
-pub struct Scores {
+/// Scores of documents, by document number in the [`IndexView`].
+pub struct DocScores {
     /// 0 for documents that do not match.
     of: Vec<f32>,
     /// The matching documents, without duplicates, unordered.
@@ -75,11 +75,11 @@ pub struct Scores {
 }
 
 /// The documents to evaluate; `None` for all. Only a hint: other documents may be scored too.
-type Within<'a> = Option<Candidates<'a>>;
+type DocRestriction<'a> = Option<CandidateDocs<'a>>;
 
 /// The documents that match so far.
 #[derive(Clone, Copy)]
-struct Candidates<'a> {
+struct CandidateDocs<'a> {
     /// Ascending.
     docs: &'a [u32],
     /// Their scores by document number; 0 for all other documents.
@@ -90,17 +90,17 @@ struct Candidates<'a> {
 const WORTH_SEEKING: usize = 8;
 
 /// Evaluates expressions, until a deadline.
-pub struct Evaluation<'a> {
-    view: &'a View,
+pub struct ScoreEvaluator<'a> {
+    view: &'a IndexView,
     until: Instant,
     /// Postings by field and text, so that each term is looked up once.
-    lists: HashMap<(Field, String), Lists>,
+    lists: HashMap<(Field, String), TermPostings>,
 }
 
 /// The postings of a term in each segment; `None` if the segment does not have it.
-type Lists = Rc<[Option<TermInfo>]>;
+type TermPostings = Rc<[Option<TermInfo>]>;
 
-impl Scores {
+impl DocScores {
     /// Number of matching documents.
     pub fn count(&self) -> usize {
         self.docs.len()
@@ -137,10 +137,10 @@ impl Scores {
         }
     }
 
-    fn candidates(&mut self) -> Candidates<'_> {
+    fn candidates(&mut self) -> CandidateDocs<'_> {
         // The documents are a few ascending runs, one for each list, which the stable sort merges.
         self.docs.sort();
-        Candidates { docs: &self.docs, of: &self.of }
+        CandidateDocs { docs: &self.docs, of: &self.of }
     }
 
     fn retain(&mut self, keep: impl Fn(usize) -> bool) {
@@ -162,50 +162,50 @@ impl Scores {
     }
 }
 
-impl<'a> Evaluation<'a> {
+impl<'a> ScoreEvaluator<'a> {
     /// Evaluations fail after `until`.
-    pub fn new(view: &'a View, until: Instant) -> Self {
+    pub fn new(view: &'a IndexView, until: Instant) -> Self {
         Self { view, until, lists: HashMap::new() }
     }
 
-    pub fn scores(&mut self, expr: &Expr) -> Result<Scores> {
+    pub fn scores(&mut self, expr: &ScoreExpr) -> Result<DocScores> {
         self.within(None, expr)
     }
 
-    fn within(&mut self, docs: Within<'_>, expr: &Expr) -> Result<Scores> {
+    fn within(&mut self, docs: DocRestriction<'_>, expr: &ScoreExpr) -> Result<DocScores> {
         match expr {
-            Expr::All(list) => self.all(docs, list),
-            Expr::Any(list) => {
+            ScoreExpr::All(list) => self.all(docs, list),
+            ScoreExpr::Any(list) => {
                 let mut sum = self.empty();
                 for expr in list {
                     let scores = self.within(docs, expr)?;
                     scores.iter().for_each(|(doc, score)| sum.add(doc, score));
-                    self.give_back(scores);
+                    self.recycle(scores);
                 }
                 Ok(sum)
             }
-            Expr::Plus(expr, more) => {
+            ScoreExpr::Plus(expr, more) => {
                 let mut scores = self.within(docs, expr)?;
                 for doc in &scores.docs {
                     scores.of[*doc as usize] += more;
                 }
                 Ok(scores)
             }
-            Expr::With(expr, more) => {
+            ScoreExpr::With(expr, more) => {
                 let mut scores = self.within(docs, expr)?;
                 if !scores.docs.is_empty() {
                     let more = self.within(Some(scores.candidates()), more)?;
                     scores.add_from(&more);
-                    self.give_back(more);
+                    self.recycle(more);
                 }
                 Ok(scores)
             }
-            Expr::Without(expr, unwanted) => {
+            ScoreExpr::Without(expr, unwanted) => {
                 let mut scores = self.within(docs, expr)?;
                 for expr in unwanted {
                     let unwanted = self.within(Some(scores.candidates()), expr)?;
                     scores.retain(|at| unwanted.of[at] == 0.0);
-                    self.give_back(unwanted);
+                    self.recycle(unwanted);
                 }
                 Ok(scores)
             }
@@ -217,12 +217,12 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn all(&mut self, docs: Within<'_>, list: &[Expr]) -> Result<Scores> {
+    fn all(&mut self, docs: DocRestriction<'_>, list: &[ScoreExpr]) -> Result<DocScores> {
         if let [only] = list {
             return self.within(docs, only);
         }
         let costs: Result<Vec<u64>> = list.iter().map(|expr| self.cost(expr)).collect();
-        let mut list: Vec<(u64, &Expr)> = costs?.into_iter().zip(list).collect();
+        let mut list: Vec<(u64, &ScoreExpr)> = costs?.into_iter().zip(list).collect();
         list.sort_by_key(|(cost, _)| *cost);
         let Some(((_, first), others)) = list.split_first() else { return Ok(self.empty()) };
         let mut scores = self.within(docs, first)?;
@@ -233,53 +233,64 @@ impl<'a> Evaluation<'a> {
             let more = self.within(Some(scores.candidates()), expr)?;
             scores.retain(|at| more.of[at] != 0.0);
             scores.add_from(&more);
-            self.give_back(more);
+            self.recycle(more);
         }
         Ok(scores)
     }
 
     /// Total length of the postings lists that an expression reads.
-    fn cost(&mut self, expr: &Expr) -> Result<u64> {
+    fn cost(&mut self, expr: &ScoreExpr) -> Result<u64> {
         match expr {
-            Expr::Word { field, text, .. } | Expr::Term { field, text, .. } => self.length(*field, text),
-            Expr::Phrase { field, words, .. } => words.iter().map(|word| self.length(*field, word)).sum(),
+            ScoreExpr::Word { field, text, .. } | ScoreExpr::Term { field, text, .. } => self.length(*field, text),
+            ScoreExpr::Phrase { field, words, .. } => words.iter().map(|word| self.length(*field, word)).sum(),
             // A prefix has many short lists of unknown total length, which take longer than one list of that length.
-            Expr::Everything(_) | Expr::Begun { .. } => Ok(u64::from(self.view.size)),
-            Expr::Best(list) | Expr::Any(list) => list.iter().map(|expr| self.cost(expr)).sum(),
-            Expr::All(list) => {
+            ScoreExpr::Everything(_) | ScoreExpr::Begun { .. } => Ok(u64::from(self.view.size)),
+            ScoreExpr::Best(list) | ScoreExpr::Any(list) => list.iter().map(|expr| self.cost(expr)).sum(),
+            ScoreExpr::All(list) => {
                 let costs: Result<Vec<u64>> = list.iter().map(|expr| self.cost(expr)).collect();
                 Ok(costs?.into_iter().min().unwrap_or_default())
             }
-            Expr::Plus(expr, _) | Expr::With(expr, _) | Expr::Without(expr, _) => self.cost(expr),
+            ScoreExpr::Plus(expr, _) | ScoreExpr::With(expr, _) | ScoreExpr::Without(expr, _) => self.cost(expr),
         }
     }
 
     /// Raises scores to at least those of an expression.
-    fn raise(&mut self, docs: Within<'_>, expr: &Expr, scores: &mut Scores) -> Result<()> {
+    fn raise(&mut self, docs: DocRestriction<'_>, expr: &ScoreExpr, scores: &mut DocScores) -> Result<()> {
         self.in_time()?;
         match expr {
-            Expr::Best(list) => list.iter().try_for_each(|expr| self.raise(docs, expr, scores)),
-            Expr::Everything(score) => {
+            ScoreExpr::Best(list) => list.iter().try_for_each(|expr| self.raise(docs, expr, scores)),
+            ScoreExpr::Everything(score) => {
                 match docs {
                     Some(within) => within.docs.iter().for_each(|doc| scores.raise(*doc, *score)),
                     None => (0..self.view.size).for_each(|doc| scores.raise(doc, *score)),
                 }
                 Ok(())
             }
-            Expr::Word { field, text, weight } => self.word(docs, *field, text, *weight, scores),
-            Expr::Term { field, text, score } => self.term(docs, *field, text, *score, scores),
-            Expr::Begun { field, text, score } => self.begun(docs, *field, text, *score, scores),
-            Expr::Phrase { field, words, score } => self.phrase(docs, *field, words, *score, scores),
-            Expr::All(_) | Expr::Any(_) | Expr::Plus(..) | Expr::With(..) | Expr::Without(..) => {
+            ScoreExpr::Word { field, text, weight } => self.word(docs, *field, text, *weight, scores),
+            ScoreExpr::Term { field, text, score } => self.term(docs, *field, text, *score, scores),
+            ScoreExpr::Begun { field, text, score } => self.begun(docs, *field, text, *score, scores),
+            ScoreExpr::Phrase { field, words, score } => self.phrase(docs, *field, words, *score, scores),
+            ScoreExpr::All(_)
+            | ScoreExpr::Any(_)
+            | ScoreExpr::Plus(..)
+            | ScoreExpr::With(..)
+            | ScoreExpr::Without(..) => {
                 let found = self.within(docs, expr)?;
                 found.iter().for_each(|(doc, score)| scores.raise(doc, score));
-                self.give_back(found);
+                self.recycle(found);
                 Ok(())
             }
         }
     }
 
-    fn word(&mut self, docs: Within<'_>, field: Field, text: &str, weight: f32, scores: &mut Scores) -> Result<()> {
+    fn word(
+        &mut self,
+        docs: DocRestriction<'_>,
+        field: Field,
+        text: &str,
+        weight: f32,
+        scores: &mut DocScores,
+    ) -> Result<()> {
         let found = self.lists(field, text)?;
         if found.iter().all(Option::is_none) {
             return Ok(());
@@ -289,7 +300,7 @@ impl<'a> Evaluation<'a> {
             frequency += info.as_ref().map_or(0, |info| info.doc_freq);
             tokens += segment.inverted_index(field).map_err(index_error)?.total_num_tokens();
         }
-        let by_length = relevance(weight, frequency, tokens, self.view.size);
+        let by_length = bm25_by_length(weight, frequency, tokens, self.view.size);
         for ((segment, base), info) in self.view.segments().zip(found.iter()) {
             let Some(info) = info else { continue };
             let lengths = segment.get_fieldnorms_reader(field).map_err(index_error)?;
@@ -300,7 +311,14 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    fn term(&mut self, docs: Within<'_>, field: Field, text: &str, score: f32, scores: &mut Scores) -> Result<()> {
+    fn term(
+        &mut self,
+        docs: DocRestriction<'_>,
+        field: Field,
+        text: &str,
+        score: f32,
+        scores: &mut DocScores,
+    ) -> Result<()> {
         for ((segment, base), info) in self.view.segments().zip(self.lists(field, text)?.iter()) {
             if let Some(info) = info {
                 each(postings(segment, field, info)?, base, docs, |doc| scores.raise(doc, score));
@@ -309,7 +327,14 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    fn begun(&self, docs: Within<'_>, field: Field, text: &str, score: f32, scores: &mut Scores) -> Result<()> {
+    fn begun(
+        &self,
+        docs: DocRestriction<'_>,
+        field: Field,
+        text: &str,
+        score: f32,
+        scores: &mut DocScores,
+    ) -> Result<()> {
         let last = prefix::last_term(&self.view.searcher, field, text).map_err(index_error)?;
         for (segment, base) in self.view.segments() {
             let index = segment.inverted_index(field).map_err(index_error)?;
@@ -323,11 +348,11 @@ impl<'a> Evaluation<'a> {
 
     fn phrase(
         &mut self,
-        docs: Within<'_>,
+        docs: DocRestriction<'_>,
         field: Field,
         words: &[String],
         score: f32,
-        scores: &mut Scores,
+        scores: &mut DocScores,
     ) -> Result<()> {
         for word in words {
             if self.lists(field, word)?.iter().all(Option::is_none) {
@@ -369,26 +394,26 @@ impl<'a> Evaluation<'a> {
         Ok(self.lists(field, text)?.iter().flatten().map(|info| u64::from(info.doc_freq)).sum())
     }
 
-    fn lists(&mut self, field: Field, text: &str) -> Result<Lists> {
+    fn lists(&mut self, field: Field, text: &str) -> Result<TermPostings> {
         let key = (field, text.to_owned());
         if let Some(known) = self.lists.get(&key) {
             return Ok(Rc::clone(known));
         }
         let term = Term::from_field_text(field, text);
         let of = |segment: &tantivy::SegmentReader| Ok(segment.inverted_index(field)?.get_term_info(&term)?);
-        let found: tantivy::Result<Lists> = self.view.searcher.segment_readers().iter().map(of).collect();
+        let found: tantivy::Result<TermPostings> = self.view.searcher.segment_readers().iter().map(of).collect();
         let found = found.map_err(index_error)?;
         self.lists.insert(key, Rc::clone(&found));
         Ok(found)
     }
 
-    fn empty(&self) -> Scores {
+    fn empty(&self) -> DocScores {
         let free = self.view.free().pop();
-        free.unwrap_or_else(|| Scores { of: vec![0.0; self.view.size as usize], docs: Vec::new() })
+        free.unwrap_or_else(|| DocScores { of: vec![0.0; self.view.size as usize], docs: Vec::new() })
     }
 
     /// Returns an array of scores for reuse, also by other searches.
-    pub fn give_back(&self, mut scores: Scores) {
+    pub fn recycle(&self, mut scores: DocScores) {
         /// As many as a few concurrent searches need; each takes some bytes for every document.
         const KEPT: usize = 8;
         scores.clear();
@@ -406,7 +431,7 @@ fn postings(segment: &tantivy::SegmentReader, field: Field, info: &TermInfo) -> 
 }
 
 /// The score of a word, by the encoded length of the field that contains it.
-fn relevance(weight: f32, frequency: u32, tokens: u64, docs: u32) -> [f32; 256] {
+fn bm25_by_length(weight: f32, frequency: u32, tokens: u64, docs: u32) -> [f32; 256] {
     let (frequency, docs) = (frequency as f32, docs as f32);
     let rarity = (1.0 + (docs - frequency + 0.5) / (frequency + 0.5)).ln() * (1.0 + K1);
     let average = tokens as f32 / docs;
@@ -423,10 +448,10 @@ fn from(docs: &[u32], base: u32) -> &[u32] {
 
 /// Calls `with` for the documents of a segment's postings list, by number in the view: for all, or at least for those
 /// in `docs`.
-fn each(mut list: BlockSegmentPostings, base: u32, docs: Within<'_>, mut with: impl FnMut(u32)) {
+fn each(mut list: BlockSegmentPostings, base: u32, docs: DocRestriction<'_>, mut with: impl FnMut(u32)) {
     let length = list.doc_freq() as usize;
     match docs {
-        Some(Candidates { docs, .. }) if docs.len() * WORTH_SEEKING < length => {
+        Some(CandidateDocs { docs, .. }) if docs.len() * WORTH_SEEKING < length => {
             for doc in from(docs, base) {
                 let at = list.seek(doc - base);
                 match list.doc(at) {
@@ -436,18 +461,18 @@ fn each(mut list: BlockSegmentPostings, base: u32, docs: Within<'_>, mut with: i
                 }
             }
         }
-        Some(Candidates { of, .. }) => {
-            through(list, base, |doc| {
+        Some(CandidateDocs { of, .. }) => {
+            for_each_doc(list, base, |doc| {
                 if of[doc as usize] != 0.0 {
                     with(doc)
                 }
             });
         }
-        None => through(list, base, with),
+        None => for_each_doc(list, base, with),
     }
 }
 
-fn through(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
+fn for_each_doc(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
     while !list.docs().is_empty() {
         list.docs().iter().for_each(|doc| with(base + doc));
         list.advance();
@@ -461,8 +486,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::generation::Generation;
-    use super::super::schema::Fields;
+    use super::super::generation::IndexGeneration;
+    use super::super::schema::IndexFields;
     use super::*;
     use crate::catalog::SearchDoc;
 
@@ -470,8 +495,8 @@ mod tests {
     const WORDS: [(&str, i64); 7] = [("a", 1), ("b", 2), ("c", 3), ("d", 7), ("ab", 50), ("bc", 333), ("cd", 5_000)];
 
     /// Three segments, each large enough for postings lists of several blocks.
-    fn view() -> std::sync::Arc<View> {
-        let made = Generation::in_memory().unwrap();
+    fn view() -> std::sync::Arc<IndexView> {
+        let made = IndexGeneration::in_memory().unwrap();
         for part in 0..3 {
             let docs: Vec<SearchDoc> = (part * 900..(part + 1) * 900)
                 .map(|id| {
@@ -485,42 +510,46 @@ mod tests {
         made.view()
     }
 
-    fn any_expr() -> impl Strategy<Value = Expr> {
-        let field = Fields::schema().1.title;
+    fn any_expr() -> impl Strategy<Value = ScoreExpr> {
+        let field = IndexFields::schema().1.title;
         let word = || prop::sample::select(&WORDS[..]).prop_map(|(word, _)| word.to_owned());
         let score = || (1..9u8).prop_map(f32::from);
         let leaf = prop_oneof![
-            (word(), score()).prop_map(move |(text, score)| Expr::Term { field, text, score }),
-            (word(), score()).prop_map(move |(text, weight)| Expr::Word { field, text, weight }),
-            (word(), score()).prop_map(move |(text, score)| Expr::Begun { field, text, score }),
-            (word(), word(), score()).prop_map(move |(a, b, score)| Expr::Phrase { field, words: vec![a, b], score }),
-            score().prop_map(Expr::Everything),
+            (word(), score()).prop_map(move |(text, score)| ScoreExpr::Term { field, text, score }),
+            (word(), score()).prop_map(move |(text, weight)| ScoreExpr::Word { field, text, weight }),
+            (word(), score()).prop_map(move |(text, score)| ScoreExpr::Begun { field, text, score }),
+            (word(), word(), score()).prop_map(move |(a, b, score)| ScoreExpr::Phrase {
+                field,
+                words: vec![a, b],
+                score
+            }),
+            score().prop_map(ScoreExpr::Everything),
         ];
         leaf.prop_recursive(4, 24, 4, |inner| {
             let boxed = || inner.clone().prop_map(Box::new);
             let list = || prop::collection::vec(inner.clone(), 0..4);
             prop_oneof![
-                list().prop_map(Expr::All),
-                list().prop_map(Expr::Any),
-                list().prop_map(Expr::Best),
-                (boxed(), 1..9u8).prop_map(|(expr, more)| Expr::Plus(expr, f32::from(more))),
-                (boxed(), boxed()).prop_map(|(expr, more)| Expr::With(expr, more)),
-                (boxed(), list()).prop_map(|(expr, unwanted)| Expr::Without(expr, unwanted)),
+                list().prop_map(ScoreExpr::All),
+                list().prop_map(ScoreExpr::Any),
+                list().prop_map(ScoreExpr::Best),
+                (boxed(), 1..9u8).prop_map(|(expr, more)| ScoreExpr::Plus(expr, f32::from(more))),
+                (boxed(), boxed()).prop_map(|(expr, more)| ScoreExpr::With(expr, more)),
+                (boxed(), list()).prop_map(|(expr, unwanted)| ScoreExpr::Without(expr, unwanted)),
             ]
         })
     }
 
     type Plain = BTreeMap<u32, f32>;
 
-    fn evaluated(view: &View, expr: &Expr) -> Plain {
+    fn evaluated(view: &IndexView, expr: &ScoreExpr) -> Plain {
         let until = Instant::now() + Duration::from_secs(600);
-        Evaluation::new(view, until).scores(expr).unwrap().iter().collect()
+        ScoreEvaluator::new(view, until).scores(expr).unwrap().iter().collect()
     }
 
     /// Reference evaluation: every part of an expression for all documents.
-    fn meant(view: &View, expr: &Expr) -> Plain {
-        let each = |list: &[Expr]| list.iter().map(|expr| meant(view, expr)).collect::<Vec<Plain>>();
-        let merged = |list: &[Expr], with: fn(f32, f32) -> f32| {
+    fn meant(view: &IndexView, expr: &ScoreExpr) -> Plain {
+        let each = |list: &[ScoreExpr]| list.iter().map(|expr| meant(view, expr)).collect::<Vec<Plain>>();
+        let merged = |list: &[ScoreExpr], with: fn(f32, f32) -> f32| {
             let mut all = Plain::new();
             for (doc, score) in each(list).into_iter().flatten() {
                 all.entry(doc).and_modify(|known| *known = with(*known, score)).or_insert(score);
@@ -531,9 +560,9 @@ mod tests {
             to.into_iter().map(|(doc, score)| (doc, score + more.get(&doc).unwrap_or(&0.0))).collect()
         };
         match expr {
-            Expr::Best(list) => merged(list, f32::max),
-            Expr::Any(list) => merged(list, |a, b| a + b),
-            Expr::All(list) => {
+            ScoreExpr::Best(list) => merged(list, f32::max),
+            ScoreExpr::Any(list) => merged(list, |a, b| a + b),
+            ScoreExpr::All(list) => {
                 let mut lists = each(list).into_iter();
                 let first = lists.next().unwrap_or_default();
                 lists.fold(first, |mut all, more| {
@@ -541,9 +570,11 @@ mod tests {
                     adds(all, &more)
                 })
             }
-            Expr::Plus(expr, more) => meant(view, expr).into_iter().map(|(doc, score)| (doc, score + more)).collect(),
-            Expr::With(expr, more) => adds(meant(view, expr), &meant(view, more)),
-            Expr::Without(expr, unwanted) => {
+            ScoreExpr::Plus(expr, more) => {
+                meant(view, expr).into_iter().map(|(doc, score)| (doc, score + more)).collect()
+            }
+            ScoreExpr::With(expr, more) => adds(meant(view, expr), &meant(view, more)),
+            ScoreExpr::Without(expr, unwanted) => {
                 let unwanted = each(unwanted);
                 let is_wanted = |doc: &u32| !unwanted.iter().any(|list| list.contains_key(doc));
                 meant(view, expr).into_iter().filter(|(doc, _)| is_wanted(doc)).collect()

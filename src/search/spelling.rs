@@ -7,10 +7,10 @@ use tantivy::schema::Field;
 use tantivy::termdict::TermStreamer;
 use tantivy::{Searcher, Term};
 
-use super::columns::View;
-use super::query::Query;
-use super::schema::Fields;
-use super::words::{is_unspaced, without_signs};
+use super::columns::IndexView;
+use super::query::ParsedQuery;
+use super::schema::IndexFields;
+use super::tokenizer::{is_unspaced, without_signs};
 
 /// Maximum number of similar words of one typed word.
 const MAX_NEAR: usize = 24;
@@ -23,7 +23,7 @@ const MAX_LOOKED: usize = 2_000;
 
 /// How many mistakes are tolerated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tolerance {
+pub enum TypoTolerance {
     /// One mistake from five letters on, two from nine.
     Usual,
     /// One mistake also in words of three and four letters.
@@ -32,7 +32,7 @@ pub enum Tolerance {
 
 /// A word of the index that is similar to a typed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Near {
+pub struct SpellingCandidate {
     pub word: String,
     pub mistakes: usize,
     /// Number of documents with the word, counted once for each field.
@@ -40,16 +40,16 @@ pub struct Near {
 }
 
 /// For each typed word the similar ones, best first; without the word itself.
-pub type Spellings = HashMap<String, Vec<Near>>;
+pub type SpellingsByWord = HashMap<String, Vec<SpellingCandidate>>;
 
 /// Number of mistakes allowed in a word.
-fn allowed(word: &str, tolerance: Tolerance) -> u8 {
+fn allowed(word: &str, tolerance: TypoTolerance) -> u8 {
     match word.chars().count() {
         _ if word.chars().any(|c| c.is_ascii_digit()) => 0,
         // Unspaced words are indexed as pairs of letters: a wrong letter only misses its pairs.
         _ if is_unspaced(word) => 0,
         _ if without_signs(word).is_some() => 0,
-        3..=4 => u8::from(tolerance == Tolerance::ShortWords),
+        3..=4 => u8::from(tolerance == TypoTolerance::ShortWords),
         0..=4 => 0,
         5..=8 => 1,
         _ => 2,
@@ -57,25 +57,30 @@ fn allowed(word: &str, tolerance: Tolerance) -> u8 {
 }
 
 /// Similarly spelled words for the free words of a query.
-pub fn near(view: &View, fields: &Fields, query: &Query, tolerance: Tolerance) -> tantivy::Result<Spellings> {
+pub fn near(
+    view: &IndexView,
+    fields: &IndexFields,
+    query: &ParsedQuery,
+    tolerance: TypoTolerance,
+) -> tantivy::Result<SpellingsByWord> {
     let words = query.alternatives.iter().flat_map(|alternative| alternative.words());
     near_words(view, fields, words.take(MAX_WORDS).map(str::to_owned), tolerance)
 }
 
 /// Similarly spelled words for pairs of neighbours written as one word.
-pub fn near_joined(view: &View, fields: &Fields, query: &Query) -> tantivy::Result<Spellings> {
+pub fn near_joined(view: &IndexView, fields: &IndexFields, query: &ParsedQuery) -> tantivy::Result<SpellingsByWord> {
     let joined = query.alternatives.iter().flat_map(|alternative| alternative.joined());
     let pairs = joined.filter(|joined| joined.of.len() == 2).map(|joined| joined.text);
-    near_words(view, fields, pairs.take(MAX_PAIRS), Tolerance::Usual)
+    near_words(view, fields, pairs.take(MAX_PAIRS), TypoTolerance::Usual)
 }
 
 fn near_words(
-    view: &View,
-    fields: &Fields,
+    view: &IndexView,
+    fields: &IndexFields,
     words: impl Iterator<Item = String>,
-    tolerance: Tolerance,
-) -> tantivy::Result<Spellings> {
-    let mut spellings = Spellings::new();
+    tolerance: TypoTolerance,
+) -> tantivy::Result<SpellingsByWord> {
+    let mut spellings = SpellingsByWord::new();
     for word in words {
         let mistakes = allowed(&word, tolerance);
         if mistakes > 0 && !spellings.contains_key(&word) {
@@ -89,7 +94,12 @@ fn near_words(
     Ok(spellings)
 }
 
-fn near_word(searcher: &Searcher, fields: &[Field], word: &str, mistakes: u8) -> tantivy::Result<Vec<Near>> {
+fn near_word(
+    searcher: &Searcher,
+    fields: &[Field],
+    word: &str,
+    mistakes: u8,
+) -> tantivy::Result<Vec<SpellingCandidate>> {
     let mut docs: HashMap<String, u64> = HashMap::new();
     // One automaton for all fields: it depends on the text only, and building it takes longer than most of the
     // searches.
@@ -111,8 +121,10 @@ fn near_word(searcher: &Searcher, fields: &[Field], word: &str, mistakes: u8) ->
             }
         }
     }
-    let mut near: Vec<Near> =
-        docs.into_iter().map(|(term, docs)| Near { mistakes: distance(word, &term), word: term, docs }).collect();
+    let mut near: Vec<SpellingCandidate> = docs
+        .into_iter()
+        .map(|(term, docs)| SpellingCandidate { mistakes: distance(word, &term), word: term, docs })
+        .collect();
     near.sort_unstable_by(|a, b| {
         a.mistakes.cmp(&b.mistakes).then_with(|| b.docs.cmp(&a.docs)).then_with(|| a.word.cmp(&b.word))
     });
@@ -123,8 +135,8 @@ fn near_word(searcher: &Searcher, fields: &[Field], word: &str, mistakes: u8) ->
 /// The free words, with each unknown one replaced by the most similar word, or omitted if there is none; `None` if no word is
 /// replaced. The last word may be a prefix of a known word.
 pub fn did_you_mean(
-    query: &Query,
-    spellings: &Spellings,
+    query: &ParsedQuery,
+    spellings: &SpellingsByWord,
     is_known: impl Fn(&str) -> bool,
     is_begun: impl Fn(&str) -> bool,
 ) -> Option<String> {
@@ -192,7 +204,7 @@ mod tests {
 
     #[test]
     fn short_words_and_numbers_are_taken_as_they_are() {
-        use Tolerance::{ShortWords, Usual};
+        use TypoTolerance::{ShortWords, Usual};
         for (word, usual, short) in [
             ("ab", 0, 0),
             ("海氷密接度", 0, 0),

@@ -10,22 +10,22 @@ const LONGEST: usize = 4;
 const WAYS: usize = 16;
 const GROUPS: usize = 10_000;
 
-type Way = Vec<String>;
+type SynonymPhrase = Vec<String>;
 
 /// Groups of words and phrases with the same meaning.
 #[derive(Debug)]
-pub struct Synonyms {
-    ways: HashMap<Way, Vec<usize>>,
-    groups: Vec<Vec<Way>>,
+pub struct SynonymTable {
+    ways: HashMap<SynonymPhrase, Vec<usize>>,
+    groups: Vec<Vec<SynonymPhrase>>,
 }
 
-impl Default for Synonyms {
+impl Default for SynonymTable {
     fn default() -> Self {
         Self::with("").expect("the tests read our own")
     }
 }
 
-impl Synonyms {
+impl SynonymTable {
     /// The built-in groups, and those of a text in the same format: one group a line, `#` starts a comment, `_` joins
     /// the words of a phrase.
     ///
@@ -44,8 +44,8 @@ impl Synonyms {
 
     fn add(&mut self, line: &str) -> Result<(), String> {
         // Split into words like queries, since blanks do not separate words in every script.
-        let way = |way: &str| way.split('_').flat_map(super::words::plain).collect();
-        let group: Vec<Way> = line.split_whitespace().map(way).collect();
+        let way = |way: &str| way.split('_').flat_map(super::tokenizer::plain).collect();
+        let group: Vec<SynonymPhrase> = line.split_whitespace().map(way).collect();
         if group.is_empty() {
             return Ok(());
         }
@@ -70,9 +70,9 @@ impl Synonyms {
     }
 
     /// The synonyms of these words; empty if there are none.
-    pub fn others(&self, words: &[String]) -> Vec<Way> {
+    pub fn others(&self, words: &[String]) -> Vec<SynonymPhrase> {
         let groups = self.ways.get(words).into_iter().flatten().flat_map(|number| &self.groups[*number]);
-        let mut others: Vec<Way> = groups.filter(|way| way.as_slice() != words).cloned().collect();
+        let mut others: Vec<SynonymPhrase> = groups.filter(|way| way.as_slice() != words).cloned().collect();
         others.sort_unstable();
         others.dedup();
         others.truncate(WAYS);
@@ -84,21 +84,21 @@ impl Synonyms {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Way {
+    fn words(text: &str) -> SynonymPhrase {
         text.split(' ').map(str::to_owned).collect()
     }
 
     #[test]
     fn others_are_found_from_each_side() {
-        let synonyms = Synonyms::default();
+        let synonyms = SynonymTable::default();
         assert!(synonyms.others(&words("tif")).contains(&words("geotiff")));
         assert!(synonyms.others(&words("machine learning")).contains(&words("ml")));
-        assert_eq!(synonyms.others(&words("machine")), Vec::<Way>::new());
+        assert_eq!(synonyms.others(&words("machine")), Vec::<SynonymPhrase>::new());
     }
 
     #[test]
     fn more_groups_are_added_to_ours() {
-        let synonyms = Synonyms::with("# ours\n\nfoo bar_baz\ntif foo\n").unwrap();
+        let synonyms = SynonymTable::with("# ours\n\nfoo bar_baz\ntif foo\n").unwrap();
         assert_eq!(synonyms.others(&words("bar baz")), [words("foo")]);
         let others = synonyms.others(&words("tif"));
         assert!(others.contains(&words("foo")) && others.contains(&words("geotiff")), "a word may be in several");
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         for (text, names) in [("\none", "line 2"), ("a b_c_d_e_f", "5 words"), ("a ++", "0 words")] {
-            let why = Synonyms::with(text).unwrap_err();
+            let why = SynonymTable::with(text).unwrap_err();
             assert!(why.contains(names), "{why}");
         }
     }

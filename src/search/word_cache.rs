@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::compounds::{JoinedWord, WordSequence};
-use super::spelling::Near;
+use super::compounds::{IndexCompound, WordSequence};
+use super::spelling::SpellingCandidate;
 
 /// Maximum number of entries per cache. A query has at most 32 words, a word at most 24 similar ones: a few megabytes.
 const MAX_ANSWERS: usize = 2_000;
@@ -17,9 +17,9 @@ pub struct WordLookups {
     /// Other readings of a word.
     pub readings: WordCache<String, Vec<Vec<WordSequence>>>,
     /// By neighbours written together, and whether the last of them may be unfinished.
-    pub joined: WordCache<(String, bool), JoinedWord>,
+    pub joined: WordCache<(String, bool), IndexCompound>,
     /// Similarly spelled words, by word and maximum number of mistakes.
-    pub near: WordCache<(String, u8), Vec<Near>>,
+    pub near: WordCache<(String, u8), Vec<SpellingCandidate>>,
 }
 
 /// A cache shared by all searches.

@@ -4,7 +4,7 @@ use super::{json, version};
 
 /// Which number of a version is incremented. The numbers after it become 0; pre-release and build metadata are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum BumpLevel {
     Patch,
     Minor,
     Major,
@@ -12,14 +12,14 @@ pub enum Part {
 
 /// The increments to apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bump {
+pub struct VersionBump {
     /// Increment of `job.packageVersion`.
-    pub package: Option<Part>,
+    pub package: Option<BumpLevel>,
     /// Increment of `job.jobVersion`.
-    pub job: Option<Part>,
+    pub job: Option<BumpLevel>,
 }
 
-impl Bump {
+impl VersionBump {
     /// Whether neither version changes.
     pub fn is_empty(&self) -> bool {
         self.package.is_none() && self.job.is_none()
@@ -39,7 +39,7 @@ pub enum BumpError {
 ///
 /// # Errors
 /// The text is not JSON, or a version to increment is missing, not SemVer, or too large.
-pub fn bump(manifest: &str, bump: Bump) -> Result<String, BumpError> {
+pub fn bump(manifest: &str, bump: VersionBump) -> Result<String, BumpError> {
     let document = json::read(manifest);
     if !document.faults.is_empty() {
         return Err(BumpError::NotJson);
@@ -63,14 +63,14 @@ pub fn bump(manifest: &str, bump: Bump) -> Result<String, BumpError> {
 }
 
 /// The incremented version. `None` if `version` is not three numbers, or a number overflows.
-fn raised(version: &str, part: Part) -> Option<String> {
+fn raised(version: &str, part: BumpLevel) -> Option<String> {
     let core = version.split(['-', '+']).next()?;
     let numbers: Vec<u128> = core.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [major, minor, patch] = numbers[..] else { return None };
     Some(match part {
-        Part::Patch => format!("{major}.{minor}.{}", patch.checked_add(1)?),
-        Part::Minor => format!("{major}.{}.0", minor.checked_add(1)?),
-        Part::Major => format!("{}.0.0", major.checked_add(1)?),
+        BumpLevel::Patch => format!("{major}.{minor}.{}", patch.checked_add(1)?),
+        BumpLevel::Minor => format!("{major}.{}.0", minor.checked_add(1)?),
+        BumpLevel::Major => format!("{}.0.0", major.checked_add(1)?),
     })
 }
 
@@ -89,22 +89,22 @@ mod tests {
             ("0.0.0-rc.1+x.y", "0.0.1", "0.1.0", "1.0.0"),
             ("1.9.99", "1.9.100", "1.10.0", "2.0.0"),
         ] {
-            let all = [Part::Patch, Part::Minor, Part::Major].map(|part| raised(version, part).unwrap());
+            let all = [BumpLevel::Patch, BumpLevel::Minor, BumpLevel::Major].map(|part| raised(version, part).unwrap());
             assert_eq!(all, [patch, minor, major]);
         }
-        assert_eq!(raised(&format!("1.0.{}", u128::MAX), Part::Patch), None);
+        assert_eq!(raised(&format!("1.0.{}", u128::MAX), BumpLevel::Patch), None);
     }
 
     #[test]
     fn nothing_else_changes() {
         let text = "{ \"job\":\n\t{\"jobVersion\" :\"1.0.0\", \"x\": \"1.0.0 & \\u0026\", \"packageVersion\": \"2.0.9\"},\r\n \"packageVersion\": \"2.0.9\"}\n";
-        let both = Bump { package: Some(Part::Patch), job: Some(Part::Major) };
+        let both = VersionBump { package: Some(BumpLevel::Patch), job: Some(BumpLevel::Major) };
         let expected = text.replacen("\"1.0.0\"", "\"2.0.0\"", 1).replacen("2.0.9", "2.0.10", 1);
         assert_eq!(bump(text, both), Ok(expected));
-        assert_eq!(bump(text, Bump::default()).as_deref(), Ok(text));
+        assert_eq!(bump(text, VersionBump::default()).as_deref(), Ok(text));
         // Of a duplicate key the last one counts, as in most JSON parsers.
         let twice = r#"{"job":{"jobVersion":"1.0.0","jobVersion":"3.0.0"}}"#;
-        let job = Bump { package: None, job: Some(Part::Minor) };
+        let job = VersionBump { package: None, job: Some(BumpLevel::Minor) };
         assert_eq!(bump(twice, job).unwrap(), r#"{"job":{"jobVersion":"1.0.0","jobVersion":"3.1.0"}}"#);
         // Escapes in the old version are decoded.
         assert_eq!(bump(r#"{"job":{"jobVersion":"1.0\u002e0"}}"#, job).unwrap(), r#"{"job":{"jobVersion":"1.1.0"}}"#);
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_has_no_version_is_refused() {
-        let job = Bump { package: None, job: Some(Part::Minor) };
+        let job = VersionBump { package: None, job: Some(BumpLevel::Minor) };
         for text in ["{}", r#"{"job":{}}"#, r#"{"job":{"jobVersion":1}}"#, r#"{"job":{"jobVersion":"1.0"}}"#] {
             assert_eq!(bump(text, job), Err(BumpError::NoVersion("jobVersion")), "{text}");
         }
@@ -125,7 +125,7 @@ mod tests {
             let versions = serde_json::json!({"jobVersion": "1.2.3-a", "packageVersion": "4.5.6"});
             manifest["job"] = versions;
             let text = if pretty { serde_json::to_string_pretty(&manifest) } else { serde_json::to_string(&manifest) }.unwrap();
-            let raised = bump(&text, Bump { package: Some(Part::Minor), job: Some(Part::Patch) }).unwrap();
+            let raised = bump(&text, VersionBump { package: Some(BumpLevel::Minor), job: Some(BumpLevel::Patch) }).unwrap();
             manifest["job"] = serde_json::json!({"jobVersion": "1.2.4", "packageVersion": "4.6.0"});
             prop_assert_eq!(serde_json::from_str::<Value>(&raised).unwrap(), manifest);
         }

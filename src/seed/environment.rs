@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::label::compact;
-use super::model::{InputJson, JsonType};
+use super::model::{JobInputJson, JsonType};
 
 /// Variable with the path of the job's output directory (Seed 1.0.0, "Variable Injection").
 pub const OUTPUT_DIR: &str = "OUTPUT_DIR";
@@ -38,13 +38,13 @@ pub fn allocated_name(resource: &str) -> String {
 #[error("it is {0}")]
 pub struct NotOfType(String);
 
-impl InputJson {
+impl JobInputJson {
     /// Converts a value typed by a person to the content of the job's variable: JSON of the input's type. Numbers keep
     /// their spelling, arrays and objects are compacted, and a string may be typed with or without quotes.
     ///
     /// # Errors
     /// The text is not a value of the input's type.
-    pub fn variable_of_text(&self, text: &str) -> Result<String, NotOfType> {
+    pub fn value_of_text(&self, text: &str) -> Result<String, NotOfType> {
         let parsed = serde_json::from_str::<Value>(text);
         match (self.json_type, parsed) {
             (JsonType::String, Ok(Value::String(text))) => Ok(text),
@@ -74,8 +74,8 @@ mod tests {
 
     use super::*;
 
-    fn input(json_type: JsonType) -> InputJson {
-        InputJson { name: "J".to_owned(), json_type, required: true, other: serde_json::Map::new() }
+    fn input(json_type: JsonType) -> JobInputJson {
+        JobInputJson { name: "J".to_owned(), json_type, required: true, other: serde_json::Map::new() }
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
             (String, "", ""),
         ];
         for (json_type, text, variable) in table {
-            assert_eq!(input(json_type).variable_of_text(text).as_deref(), Ok(variable), "{text}");
+            assert_eq!(input(json_type).value_of_text(text).as_deref(), Ok(variable), "{text}");
         }
         let wrong = [
             (Integer, "notanint", "it is no JSON"),
@@ -118,7 +118,7 @@ mod tests {
             (Object, "", "it is no JSON"),
         ];
         for (json_type, text, why) in wrong {
-            let error = input(json_type).variable_of_text(text).expect_err(text);
+            let error = input(json_type).value_of_text(text).expect_err(text);
             assert_eq!(error.to_string(), why, "{text}");
         }
     }

@@ -57,7 +57,7 @@ impl ImageReference {
     }
 
     /// Adds `:latest` if there is neither tag nor digest: engines pull all tags of a bare repository.
-    pub fn or_latest(&self) -> Self {
+    pub fn with_default_tag(&self) -> Self {
         match split(&self.0) {
             (_, None, None) if !is_digest(&self.0) => Self(format!("{}:latest", self.0)),
             _ => self.clone(),
@@ -184,9 +184,9 @@ mod tests {
             assert_eq!((name.repository(), name.tag(), name.digest()), (repository, tag, found), "{text}");
             assert_eq!((name.as_str(), name.to_string().as_str()), (text, text));
         }
-        assert_eq!(read("host:5000/a").unwrap().or_latest().as_str(), "host:5000/a:latest");
+        assert_eq!(read("host:5000/a").unwrap().with_default_tag().as_str(), "host:5000/a:latest");
         for whole in ["a:1", &*pinned, &*digest] {
-            assert_eq!(read(whole).unwrap().or_latest().as_str(), whole);
+            assert_eq!(read(whole).unwrap().with_default_tag().as_str(), whole);
         }
     }
 

@@ -42,7 +42,7 @@ pub enum LabelError {
 
 /// Encoding of the manifest in the label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum LabelForm {
     /// Compact JSON.
     #[default]
     Plain,
@@ -52,7 +52,7 @@ pub enum Form {
 
 /// Why a manifest cannot be written as a label.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum WriteError {
+pub enum LabelWriteError {
     #[error("the manifest is not JSON ({reason}): mend it first")]
     NotJson {
         /// Error of the JSON parser.
@@ -72,17 +72,17 @@ pub enum WriteError {
 ///
 /// # Errors
 /// The manifest is not a JSON object, or the label would exceed [`MAX_BYTES`].
-pub fn write(manifest: &str, form: Form) -> Result<String, WriteError> {
+pub fn write(manifest: &str, form: LabelForm) -> Result<String, LabelWriteError> {
     match serde_json::from_str(manifest) {
         Ok(Value::Object(_)) => {}
-        Ok(other) => return Err(WriteError::NotAnObject { found: kind(&other) }),
-        Err(error) => return Err(WriteError::NotJson { reason: error.to_string() }),
+        Ok(other) => return Err(LabelWriteError::NotAnObject { found: kind(&other) }),
+        Err(error) => return Err(LabelWriteError::NotJson { reason: error.to_string() }),
     }
     let label = match form {
-        Form::Plain => compact(manifest),
-        Form::Legacy => legacy(&compact(manifest)),
+        LabelForm::Plain => compact(manifest),
+        LabelForm::Legacy => legacy(&compact(manifest)),
     };
-    if label.len() > MAX_BYTES { Err(WriteError::TooLarge { bytes: label.len() }) } else { Ok(label) }
+    if label.len() > MAX_BYTES { Err(LabelWriteError::TooLarge { bytes: label.len() }) } else { Ok(label) }
 }
 
 /// Removes the white space between the tokens of valid JSON.
@@ -125,7 +125,7 @@ pub fn read(label: &str) -> Result<String, LabelError> {
         return Err(LabelError::TooLarge { bytes: label.len() });
     }
     let trimmed = label.trim();
-    let mut text = without_pair(trimmed, '\'').unwrap_or(trimmed).to_owned();
+    let mut text = strip_quotes(trimmed, '\'').unwrap_or(trimmed).to_owned();
     let mut reason = "too many layers of quotes".to_owned();
     for _ in 0..MAX_PARSES {
         if text.trim().is_empty() {
@@ -140,7 +140,7 @@ pub fn read(label: &str) -> Result<String, LabelError> {
                 if reason.starts_with("recursion limit exceeded") {
                     return Err(LabelError::TooDeep);
                 }
-                match peel(&text) {
+                match remove_quoting_layer(&text) {
                     Some(peeled) => text = peeled,
                     None => break,
                 }
@@ -151,8 +151,8 @@ pub fn read(label: &str) -> Result<String, LabelError> {
 }
 
 /// Removes the outermost layer of quoting of a text that is not valid JSON; `None` if it is in no known quoting.
-fn peel(text: &str) -> Option<String> {
-    if let Some(inner) = without_pair(text, '"') {
+fn remove_quoting_layer(text: &str) -> Option<String> {
+    if let Some(inner) = strip_quotes(text, '"') {
         Some(unescape(inner))
     } else if text.starts_with("{\\") {
         Some(unescape(text))
@@ -164,7 +164,7 @@ fn peel(text: &str) -> Option<String> {
 }
 
 /// The text inside a pair of `quote`; `None` if it is not enclosed in them.
-fn without_pair(text: &str, quote: char) -> Option<&str> {
+fn strip_quotes(text: &str, quote: char) -> Option<&str> {
     text.strip_prefix(quote)?.strip_suffix(quote)
 }
 
@@ -327,35 +327,35 @@ mod tests {
     fn writes_both_forms() {
         let manifest = "{ \"b\" : \"a b\\\"$/<&>\\\\\u{2028}'\\n\" ,\r\n\t\"a\":[ 1.0 , 1E5, -0, 12345678901234567890123 ], \"a\": {} }";
         let plain = "{\"b\":\"a b\\\"$/<&>\\\\\u{2028}'\\n\",\"a\":[1.0,1E5,-0,12345678901234567890123],\"a\":{}}";
-        assert_eq!(write(manifest, Form::Plain).as_deref(), Ok(plain));
+        assert_eq!(write(manifest, LabelForm::Plain).as_deref(), Ok(plain));
         let legacy = concat!(
             r#""{\"b\":\"a b\\\"\$\/\u003c\u0026\u003e\\\\\u2028'\\n\","#,
             r#"\"a\":[1.0,1E5,-0,12345678901234567890123],\"a\":{}}""#
         );
-        assert_eq!(write(manifest, Form::Legacy).as_deref(), Ok(legacy));
+        assert_eq!(write(manifest, LabelForm::Legacy).as_deref(), Ok(legacy));
     }
 
     #[test]
     fn writes_nothing_that_could_not_be_read() {
         for (text, found) in [("[1]", "an array"), (" null", "null"), ("\"{}\"", "a string")] {
-            assert_eq!(write(text, Form::Plain), Err(WriteError::NotAnObject { found }), "{text}");
+            assert_eq!(write(text, LabelForm::Plain), Err(LabelWriteError::NotAnObject { found }), "{text}");
         }
         let deep = format!("{{\"a\":{}", "[".repeat(100_000));
         for text in
             ["", "{", "{} {}", "{'a':1}", "\u{feff}{}", "{\"a\":\"\n\"}", "{\"a\":\"\\ud83d\"}", "{\"a\":1e400}", &deep]
         {
-            assert!(matches!(write(text, Form::Legacy), Err(WriteError::NotJson { .. })), "{text:.20}");
+            assert!(matches!(write(text, LabelForm::Legacy), Err(LabelWriteError::NotJson { .. })), "{text:.20}");
         }
         let long = format!("{{\"a\":\"{}\"}}", "/".repeat(MAX_BYTES - 100));
-        assert!(write(&long, Form::Plain).is_ok());
+        assert!(write(&long, LabelForm::Plain).is_ok());
         let bytes = 2 * (MAX_BYTES - 100) + 14;
-        assert_eq!(write(&long, Form::Legacy), Err(WriteError::TooLarge { bytes }));
+        assert_eq!(write(&long, LabelForm::Legacy), Err(LabelWriteError::TooLarge { bytes }));
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read_byte_for_byte((odd, compact) in any_object_text()) {
-            for form in [Form::Plain, Form::Legacy] {
+            for form in [LabelForm::Plain, LabelForm::Legacy] {
                 let label = write(&odd, form).expect("a small JSON object");
                 prop_assert!(!label.contains(['\n', '\r', '\t']));
                 prop_assert_eq!(read(&label).expect("a label just written"), compact.as_str());
@@ -367,7 +367,7 @@ mod tests {
         #[test]
         fn pretty_printing_makes_no_difference(manifest in any_json_object()) {
             let pretty = serde_json::to_string_pretty(&manifest).expect("a value is JSON");
-            for form in [Form::Plain, Form::Legacy] {
+            for form in [LabelForm::Plain, LabelForm::Legacy] {
                 let label = write(&pretty, form).expect("a small JSON object");
                 prop_assert_eq!(read(&label).expect("a label just written"), manifest.to_string());
             }
@@ -376,7 +376,7 @@ mod tests {
         #[test]
         fn reading_and_writing_never_panic(label in r#"['"]{0,2}[{\["\\$/u0-9a-f:,n é😀}]{0,40}['"]{0,2}"#) {
             let _ = read(&label);
-            let _ = write(&label, Form::Legacy);
+            let _ = write(&label, LabelForm::Legacy);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::schema::{Field, MANIFEST, Missing, Object, Shape};
+use super::schema::{FieldDefault, FieldSchema, FieldShape, MANIFEST, ObjectSchema};
 
 /// Maximum length of an identifier or name, in characters; longer ones are truncated. The other limits are alike.
 const NAME_CHARS: usize = 255;
@@ -29,7 +29,7 @@ fn parse(manifest: &str) -> Value {
 }
 
 /// Fills in an object's defaults; a value that is not an object is treated as an empty one.
-fn fill(object: &Object, value: Value) -> Value {
+fn fill(object: &ObjectSchema, value: Value) -> Value {
     let Value::Object(mut source) = value else { return fill(object, Value::Object(Map::new())) };
     let mut filled = Map::with_capacity(object.fields.len());
     for field in object.fields {
@@ -43,23 +43,23 @@ fn fill(object: &Object, value: Value) -> Value {
     Value::Object(filled)
 }
 
-fn fill_field(field: &Field, value: Option<Value>) -> Option<Value> {
+fn fill_field(field: &FieldSchema, value: Option<Value>) -> Option<Value> {
     let value = match (&field.shape, value) {
-        (Shape::Object(object), value) => return Some(fill(object, value.unwrap_or_default())),
-        (Shape::List(Shape::Object(object)), Some(Value::Array(items))) => Some(Value::Array(
+        (FieldShape::Object(object), value) => return Some(fill(object, value.unwrap_or_default())),
+        (FieldShape::List(FieldShape::Object(object)), Some(Value::Array(items))) => Some(Value::Array(
             items.into_iter().map(|item| if item.is_object() { fill(object, item) } else { item }).collect(),
         )),
         (_, value) => value,
     };
     match (&field.missing, value) {
-        (Missing::Omit, value) => value.filter(|value| !is_empty(value)),
+        (FieldDefault::Omit, value) => value.filter(|value| !is_empty(value)),
         (_, Some(value)) => Some(value),
-        (Missing::Absent, None) => None,
-        (Missing::NoItems, None) => Some(Value::Array(Vec::new())),
-        (Missing::Object, None) => Some(Value::Null),
-        (Missing::Text(text), None) => Some(Value::from(*text)),
-        (Missing::Zero, None) => Some(Value::from(0)),
-        (Missing::Bool(value), None) => Some(Value::Bool(*value)),
+        (FieldDefault::Absent, None) => None,
+        (FieldDefault::NoItems, None) => Some(Value::Array(Vec::new())),
+        (FieldDefault::Object, None) => Some(Value::Null),
+        (FieldDefault::Text(text), None) => Some(Value::from(*text)),
+        (FieldDefault::Zero, None) => Some(Value::from(0)),
+        (FieldDefault::Bool(value), None) => Some(Value::Bool(*value)),
     }
 }
 
@@ -91,7 +91,7 @@ fn shorten_numbers(value: &mut Value) {
 /// The fields of a manifest that the catalogue lists and searches. Missing texts are empty; all are truncated to a
 /// maximum length, and control characters other than line feed and tab are replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Essentials {
+pub struct ManifestEssentials {
     pub job_name: String,
     pub job_version: String,
     pub package_version: String,
@@ -102,21 +102,21 @@ pub struct Essentials {
     pub email: String,
     pub maint_org: String,
     pub seed_version: String,
-    pub inputs: Side,
-    pub outputs: Side,
+    pub inputs: IoEssentials,
+    pub outputs: IoEssentials,
     /// The job requests a GPU.
     pub gpu: bool,
 }
 
 /// The inputs or the outputs of a job, files and JSON together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Side {
+pub struct IoEssentials {
     pub names: Vec<String>,
     /// Without duplicates.
     pub media_types: Vec<String>,
 }
 
-impl Essentials {
+impl ManifestEssentials {
     /// Whether job name, job version and package version are all present.
     pub fn identifies_a_job(&self) -> bool {
         [&self.job_name, &self.job_version, &self.package_version].iter().all(|text| !text.trim().is_empty())
@@ -124,11 +124,11 @@ impl Essentials {
 }
 
 /// Extracts the fields; missing values and values of a wrong type are empty.
-pub fn essentials(manifest: &str) -> Essentials {
+pub fn essentials(manifest: &str) -> ManifestEssentials {
     let document = parse(manifest);
     let job = &document["job"];
     let name = |value: &Value| text(value, NAME_CHARS);
-    Essentials {
+    ManifestEssentials {
         job_name: name(&job["name"]),
         job_version: name(&job["jobVersion"]),
         package_version: name(&job["packageVersion"]),
@@ -146,7 +146,7 @@ pub fn essentials(manifest: &str) -> Essentials {
     }
 }
 
-fn side(side: &Value) -> Side {
+fn side(side: &Value) -> IoEssentials {
     let items = || [&side["files"], &side["json"]].into_iter().flat_map(items_of);
     let types = items().flat_map(|item| items_of(&item["mediaTypes"]).chain([&item["mediaType"]]));
     let mut media_types = Vec::new();
@@ -155,7 +155,7 @@ fn side(side: &Value) -> Side {
             media_types.push(media_type);
         }
     }
-    Side { names: texts(items().map(|item| &item["name"]), NAME_CHARS), media_types }
+    IoEssentials { names: texts(items().map(|item| &item["name"]), NAME_CHARS), media_types }
 }
 
 fn items_of(value: &Value) -> impl Iterator<Item = &Value> {
@@ -222,9 +222,9 @@ mod tests {
     #[test]
     fn reads_the_essentials() {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        let side = |names: &[&str], types: &[&str]| Side { names: texts(names), media_types: texts(types) };
+        let side = |names: &[&str], types: &[&str]| IoEssentials { names: texts(names), media_types: texts(types) };
         let found = essentials(COMPLETE);
-        let expected = Essentials {
+        let expected = ManifestEssentials {
             job_name: "sea-ice-edge".into(),
             job_version: "1.2.0".into(),
             package_version: "0.3.1".into(),
@@ -255,8 +255,8 @@ mod tests {
         assert_eq!(found.description.chars().count(), 20_000);
         assert_eq!((found.tags.len(), found.tags[0].len()), (100, 100));
         assert!(!found.identifies_a_job());
-        assert_eq!((found.inputs, found.package_version.as_str()), (Side::default(), ""));
-        assert_eq!(essentials("[".repeat(100_000).as_str()), Essentials::default());
+        assert_eq!((found.inputs, found.package_version.as_str()), (IoEssentials::default(), ""));
+        assert_eq!(essentials("[".repeat(100_000).as_str()), ManifestEssentials::default());
     }
 
     proptest! {

@@ -32,7 +32,7 @@ pub enum MetadataError {
 /// Metadata of one file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Metadata {
+pub struct SeedMetadata {
     /// A GeoJSON geometry. Of a feature collection: the geometry of the first feature that has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub geometry: Option<Value>,
@@ -66,7 +66,7 @@ pub struct Metadata {
     pub remarks: Vec<String>,
 }
 
-impl Metadata {
+impl SeedMetadata {
     /// Parses a metadata file.
     ///
     /// # Errors
@@ -142,18 +142,18 @@ impl Metadata {
 const GEOMETRIES: [(&str, usize); 6] =
     [("Point", 0), ("MultiPoint", 1), ("LineString", 1), ("MultiLineString", 2), ("Polygon", 2), ("MultiPolygon", 3)];
 
-struct Fault {
+struct GeoJsonFault {
     path: String,
     reason: &'static str,
 }
 
-fn fault(reason: &'static str) -> Fault {
-    Fault { path: String::new(), reason }
+fn fault(reason: &'static str) -> GeoJsonFault {
+    GeoJsonFault { path: String::new(), reason }
 }
 
 /// Prefixes the path of a fault with a member name or an index.
-fn at(step: impl std::fmt::Display, checked: Result<(), Fault>) -> Result<(), Fault> {
-    checked.map_err(|Fault { path, reason }| Fault { path: format!("/{step}{path}"), reason })
+fn at(step: impl std::fmt::Display, checked: Result<(), GeoJsonFault>) -> Result<(), GeoJsonFault> {
+    checked.map_err(|GeoJsonFault { path, reason }| GeoJsonFault { path: format!("/{step}{path}"), reason })
 }
 
 fn check(document: &Value) -> Result<(), MetadataError> {
@@ -162,16 +162,16 @@ fn check(document: &Value) -> Result<(), MetadataError> {
         Some("Feature") => feature(document),
         _ => geometry(document),
     };
-    checked.map_err(|Fault { path, reason }| MetadataError::NotGeoJson { path, reason })
+    checked.map_err(|GeoJsonFault { path, reason }| MetadataError::NotGeoJson { path, reason })
 }
 
-fn collection(value: &Value) -> Result<(), Fault> {
+fn collection(value: &Value) -> Result<(), GeoJsonFault> {
     members(value, &["coordinates", "geometries", "geometry", "properties"])?;
     let features = value["features"].as_array().ok_or(fault("the list `features` is missing"))?;
     features.iter().enumerate().try_for_each(|(index, it)| at("features", at(index, feature(it))))
 }
 
-fn feature(value: &Value) -> Result<(), Fault> {
+fn feature(value: &Value) -> Result<(), GeoJsonFault> {
     if value["type"] != "Feature" {
         return Err(fault("the type must be Feature"));
     }
@@ -191,7 +191,7 @@ fn feature(value: &Value) -> Result<(), Fault> {
     }
 }
 
-fn geometry(value: &Value) -> Result<(), Fault> {
+fn geometry(value: &Value) -> Result<(), GeoJsonFault> {
     members(value, &["geometry", "properties", "features"])?;
     let kind = value["type"].as_str().unwrap_or_default();
     if kind == "GeometryCollection" {
@@ -210,7 +210,7 @@ fn geometry(value: &Value) -> Result<(), Fault> {
 }
 
 /// Checks positions nested in `depth` lists, of which the innermost have at least `least` items.
-fn positions(value: &Value, depth: usize, least: usize) -> Result<(), Fault> {
+fn positions(value: &Value, depth: usize, least: usize) -> Result<(), GeoJsonFault> {
     let items = value.as_array().ok_or(fault("a list is expected"))?;
     match depth {
         0 if (2..=3).contains(&items.len()) && items.iter().all(Value::is_number) => Ok(()),
@@ -222,7 +222,7 @@ fn positions(value: &Value, depth: usize, least: usize) -> Result<(), Fault> {
 
 /// Checks that `value` is an object with a valid `bbox`, if any, and without the members that define an object of
 /// another type (RFC 7946, 7.1).
-fn members(value: &Value, foreign: &[&str]) -> Result<(), Fault> {
+fn members(value: &Value, foreign: &[&str]) -> Result<(), GeoJsonFault> {
     let object = value.as_object().ok_or(fault("an object is expected"))?;
     if foreign.iter().any(|name| object.contains_key(*name)) {
         return Err(fault("there is a member that defines an object of another type"));
@@ -298,10 +298,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::seed::spec::{Document, json_schema};
+    use crate::seed::spec::{PublishedSchema, json_schema};
 
-    fn read(value: &Value) -> Result<Metadata, MetadataError> {
-        Metadata::read(value.to_string().as_bytes())
+    fn read(value: &Value) -> Result<SeedMetadata, MetadataError> {
+        SeedMetadata::read(value.to_string().as_bytes())
     }
 
     #[test]
@@ -342,9 +342,9 @@ mod tests {
         let expected = "it is no GeoJSON: at `/geometry/geometries/0/coordinates/0`, there are too few positions";
         assert_eq!(error.to_string(), expected);
         for bytes in [&b""[..], b"{", b"\xff", "[".repeat(100_000).as_bytes()] {
-            assert!(matches!(Metadata::read(bytes), Err(MetadataError::NotJson(_))));
+            assert!(matches!(SeedMetadata::read(bytes), Err(MetadataError::NotJson(_))));
         }
-        assert_eq!(Metadata::read(&vec![b' '; MAX_BYTES + 1]), Err(MetadataError::TooLarge));
+        assert_eq!(SeedMetadata::read(&vec![b' '; MAX_BYTES + 1]), Err(MetadataError::TooLarge));
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
     }
 
     static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-        let schema = serde_json::from_str(json_schema(Document::Metadata)).expect("a schema is JSON");
+        let schema = serde_json::from_str(json_schema(PublishedSchema::Metadata)).expect("a schema is JSON");
         jsonschema::draft202012::new(&schema).expect("a schema that can be used")
     });
 

@@ -23,7 +23,7 @@ pub mod upgrade;
 pub mod validate;
 pub mod version;
 
-pub use problem::{Code, Problem, Profile, Severity, explanation};
+pub use problem::{ManifestProblem, ProblemCode, ProblemSeverity, ValidationProfile, explanation};
 pub use schema::VERSION;
 
 /// The image label that holds the manifest (Seed 1.0.0, "Discovery").

@@ -14,16 +14,16 @@ pub struct ModelError(String);
 /// A manifest of Seed 1.0.0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Manifest {
+pub struct SeedManifest {
     /// The version of the standard, `1.0.0`.
     pub seed_version: String,
-    pub job: Job,
+    pub job: SeedJob,
     /// Members that the standard does not define; every type here has this field.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-impl Manifest {
+impl SeedManifest {
     /// Parses a manifest's JSON text.
     pub fn parse(manifest: &str) -> Result<Self, ModelError> {
         serde_json::from_str(manifest).map_err(|error| ModelError(error.to_string()))
@@ -34,7 +34,7 @@ impl Manifest {
         serde_json::to_value(self).expect("texts, numbers, lists and maps of texts are JSON")
     }
 
-    /// As [`Manifest::to_value`], as text: indented by two, with a line feed at the end.
+    /// As [`SeedManifest::to_value`], as text: indented by two, with a line feed at the end.
     pub fn to_json(&self) -> String {
         format!("{:#}\n", self.to_value())
     }
@@ -43,7 +43,7 @@ impl Manifest {
 /// The job of the image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Job {
+pub struct SeedJob {
     /// Identifies the algorithm, together with the version: letters, digits and dashes.
     pub name: String,
     /// Version of the algorithm (SemVer 2.0.0).
@@ -57,13 +57,13 @@ pub struct Job {
     /// Search keywords.
     #[serde(default)]
     pub tags: Vec<String>,
-    pub maintainer: Maintainer,
+    pub maintainer: JobMaintainer,
     /// Seconds after which a run is stopped. The standard defines no bounds and no special meaning of 0.
     pub timeout: i64,
     #[serde(default)]
-    pub interface: Interface,
+    pub interface: JobInterface,
     #[serde(default)]
-    pub resources: Resources,
+    pub resources: JobResources,
     /// Meanings of exit codes.
     #[serde(default)]
     pub errors: Vec<JobError>,
@@ -73,7 +73,7 @@ pub struct Job {
 
 /// The contact for the job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Maintainer {
+pub struct JobMaintainer {
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
@@ -88,29 +88,29 @@ pub struct Maintainer {
 
 /// The job's command line, inputs, outputs, mounts and settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Interface {
+pub struct JobInterface {
     /// Arguments of the container, with variables in Bash syntax. If absent, the image's own command is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     #[serde(default)]
-    pub inputs: Inputs,
+    pub inputs: JobInputs,
     #[serde(default)]
-    pub outputs: Outputs,
+    pub outputs: JobOutputs,
     #[serde(default)]
-    pub mounts: Vec<Mount>,
+    pub mounts: Vec<JobMount>,
     #[serde(default)]
-    pub settings: Vec<Setting>,
+    pub settings: Vec<JobSetting>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
 /// The inputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Inputs {
+pub struct JobInputs {
     #[serde(default)]
-    pub files: Vec<InputFile>,
+    pub files: Vec<JobInputFile>,
     #[serde(default)]
-    pub json: Vec<InputJson>,
+    pub json: Vec<JobInputJson>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -118,7 +118,7 @@ pub struct Inputs {
 /// An input file, or a directory of input files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InputFile {
+pub struct JobInputFile {
     /// Normalised, it is the name of the variable with the absolute path inside the container.
     pub name: String,
     /// Media types (IANA) that the job reads; empty for any.
@@ -138,7 +138,7 @@ pub struct InputFile {
 
 /// A JSON value as input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InputJson {
+pub struct JobInputJson {
     /// Normalised, it is the name of the variable with the value.
     pub name: String,
     #[serde(rename = "type")]
@@ -151,11 +151,11 @@ pub struct InputJson {
 
 /// The outputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Outputs {
+pub struct JobOutputs {
     #[serde(default)]
-    pub files: Vec<OutputFile>,
+    pub files: Vec<JobOutputFile>,
     #[serde(default)]
-    pub json: Vec<OutputJson>,
+    pub json: Vec<JobOutputJson>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -163,7 +163,7 @@ pub struct Outputs {
 /// One or several files that a run writes to the output directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OutputFile {
+pub struct JobOutputFile {
     pub name: String,
     /// Media type of the file (IANA).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,9 +181,9 @@ pub struct OutputFile {
 
 /// A JSON value that a run writes to `seed.outputs.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OutputJson {
+pub struct JobOutputJson {
     pub name: String,
-    /// The manifest's `key`; use [`OutputJson::key`] for the effective one.
+    /// The manifest's `key`; use [`JobOutputJson::key`] for the effective one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     #[serde(rename = "type")]
@@ -194,7 +194,7 @@ pub struct OutputJson {
     pub other: Map<String, Value>,
 }
 
-impl OutputJson {
+impl JobOutputJson {
     /// The member of `seed.outputs.json` that holds the value: `key`, or the name if `key` is absent or empty.
     pub fn key(&self) -> &str {
         self.key.as_deref().filter(|key| !key.is_empty()).unwrap_or(&self.name)
@@ -203,7 +203,7 @@ impl OutputJson {
 
 /// A host directory that the operator mounts into the container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Mount {
+pub struct JobMount {
     /// Name of the mount in the operator's configuration. It is not an environment variable.
     pub name: String,
     /// Absolute path inside the container.
@@ -216,7 +216,7 @@ pub struct Mount {
 
 /// A value that the operator configures. Always required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Setting {
+pub struct JobSetting {
     /// Normalised, it is the name of the variable with the value.
     pub name: String,
     /// Whether the value must not be shown.
@@ -228,10 +228,10 @@ pub struct Setting {
 
 /// The resources that a run needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Resources {
+pub struct JobResources {
     /// Null is read as an empty list: Seed CLI 1.3 writes it if there are no resources.
     #[serde(default, deserialize_with = "null_is_empty")]
-    pub scalar: Vec<Scalar>,
+    pub scalar: Vec<ScalarResource>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -239,7 +239,7 @@ pub struct Resources {
 /// The amount of one resource: `value` + `inputMultiplier` × the size of all input files in MiB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Scalar {
+pub struct ScalarResource {
     /// `cpus`, `mem`, `disk`, `sharedMem`, or a resource specific to an executor.
     pub name: String,
     /// Cores for `cpus`; MiB for `mem`, `disk` and `sharedMem`.
@@ -350,7 +350,7 @@ fn yes() -> bool {
     true
 }
 
-fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scalar>, D::Error> {
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ScalarResource>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -360,9 +360,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::seed::schema::{Field, MANIFEST, Object, Shape};
+    use crate::seed::schema::{FieldSchema, FieldShape, MANIFEST, ObjectSchema};
     use crate::seed::testing::{COMPLETE, valid_manifest, valid_manifest_with_more};
-    use crate::seed::validate::{Rules, judge};
+    use crate::seed::validate::{ValidationRules, judge};
 
     /// Whether `whole` contains everything that `part` contains.
     fn holds(whole: &Value, part: &Value) -> bool {
@@ -379,9 +379,9 @@ mod tests {
 
     #[test]
     fn reads_the_complete_manifest() {
-        let manifest = Manifest::parse(COMPLETE).expect("it is valid");
+        let manifest = SeedManifest::parse(COMPLETE).expect("it is valid");
         assert!(holds(&manifest.to_value(), &serde_json::from_str(COMPLETE).expect("it is JSON")));
-        let Job { interface, resources, errors, .. } = manifest.job;
+        let SeedJob { interface, resources, errors, .. } = manifest.job;
         assert_eq!(manifest.seed_version, "1.0.0");
         assert_eq!(manifest.job.maintainer.phone.as_deref(), Some("555-0100"));
         assert_eq!(manifest.job.timeout, 3600);
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn fills_in_the_defaults_and_writes_them() {
-        let manifest = Manifest::parse(
+        let manifest = SeedManifest::parse(
             r#"{"job": {"name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",
                 "maintainer": {"name": "m", "email": "e"}, "timeout": 0, "x": 1, "errors": [{"name": "n", "code": 3}],
                 "interface": {"inputs": {"files": [{"name": "f"}], "json": [{"name": "j", "type": "array"}]},
@@ -415,31 +415,31 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_empty() {
-        let manifest = Manifest::parse(
+        let manifest = SeedManifest::parse(
             r#"{"seedVersion": "1.0.0", "job": {"name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "t",
                 "description": "d", "maintainer": {"name": "m", "email": "e"}, "timeout": 60}}"#,
         )
         .expect("it is valid");
-        assert_eq!(manifest.job.interface, Interface::default());
-        assert_eq!(manifest.job.resources, Resources::default());
-        assert!(judge(manifest.to_json().as_bytes(), Rules::default()).valid);
+        assert_eq!(manifest.job.interface, JobInterface::default());
+        assert_eq!(manifest.job.resources, JobResources::default());
+        assert!(judge(manifest.to_json().as_bytes(), ValidationRules::default()).valid);
     }
 
     #[test]
     fn refuses_what_does_not_fit() {
-        let error = Manifest::parse("{\n}").unwrap_err().to_string();
+        let error = SeedManifest::parse("{\n}").unwrap_err().to_string();
         assert_eq!(
             error,
             "the manifest cannot be read (missing field `seedVersion` at line 2 column 1): `silo validate` lists everything that is wrong with it"
         );
         for text in ["", "[]", "{} {}", "{\"seedVersion\":\"1.0.0\",\"job\":null}", &"[".repeat(100_000)] {
-            assert!(Manifest::parse(text).is_err(), "{text:.20}");
+            assert!(SeedManifest::parse(text).is_err(), "{text:.20}");
         }
     }
 
     /// An object with every field of the table, and the path of every field.
-    fn every_field(object: &Object, path: &str, places: &mut Vec<(String, &'static Field)>) -> Value {
-        let member = |field: &'static Field| {
+    fn every_field(object: &ObjectSchema, path: &str, places: &mut Vec<(String, &'static FieldSchema)>) -> Value {
+        let member = |field: &'static FieldSchema| {
             let path = format!("{path}/{}", field.name);
             let value = any_value(&field.shape, &path, places);
             places.push((path, field));
@@ -448,19 +448,19 @@ mod tests {
         Value::Object(object.fields.iter().map(member).collect())
     }
 
-    fn any_value(shape: &Shape, path: &str, places: &mut Vec<(String, &'static Field)>) -> Value {
+    fn any_value(shape: &FieldShape, path: &str, places: &mut Vec<(String, &'static FieldSchema)>) -> Value {
         match shape {
-            Shape::Text | Shape::Ruled(_) => json!("x"),
-            Shape::OneOf(allowed) => json!(allowed[0]),
-            Shape::Integer => json!(1),
-            Shape::Number => json!(0.5),
-            Shape::Boolean => json!(true),
-            Shape::Object(object) => every_field(object, path, places),
-            Shape::List(shape) => json!([any_value(shape, &format!("{path}/0"), places)]),
+            FieldShape::Text | FieldShape::Ruled(_) => json!("x"),
+            FieldShape::OneOf(allowed) => json!(allowed[0]),
+            FieldShape::Integer => json!(1),
+            FieldShape::Number => json!(0.5),
+            FieldShape::Boolean => json!(true),
+            FieldShape::Object(object) => every_field(object, path, places),
+            FieldShape::List(shape) => json!([any_value(shape, &format!("{path}/0"), places)]),
         }
     }
 
-    fn everything() -> (Value, Vec<(String, &'static Field)>) {
+    fn everything() -> (Value, Vec<(String, &'static FieldSchema)>) {
         let mut places = Vec::new();
         let document = every_field(&MANIFEST, "", &mut places);
         (document, places)
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn the_types_have_the_fields_of_the_table_and_no_others() {
         let (document, _) = everything();
-        let manifest = Manifest::parse(&document.to_string()).expect("it fits");
+        let manifest = SeedManifest::parse(&document.to_string()).expect("it fits");
         // A field missing in the table would be serialized or be `None`; a field missing in the types would be in
         // `other`.
         assert_eq!(manifest.to_value().to_string(), document.to_string(), "also in the order of the table");
@@ -488,12 +488,13 @@ mod tests {
                 let parent = document.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
                 parent.shift_remove(name);
                 parent.extend(value.map(|value| (name.to_owned(), value)));
-                Manifest::parse(&document.to_string()).map_err(|error| error.to_string())
+                SeedManifest::parse(&document.to_string()).map_err(|error| error.to_string())
             };
             assert_eq!(with(None).is_err(), field.required, "{path}");
-            let wrong = if matches!(field.shape, Shape::Text | Shape::Ruled(_)) { json!(1) } else { json!("?") };
+            let wrong =
+                if matches!(field.shape, FieldShape::Text | FieldShape::Ruled(_)) { json!(1) } else { json!("?") };
             let error = with(Some(wrong)).expect_err(&path);
-            if let Shape::OneOf(allowed) = field.shape {
+            if let FieldShape::OneOf(allowed) = field.shape {
                 assert_eq!(error.matches('`').count(), 2 * (1 + allowed.len()) + 2, "{error}");
                 for word in allowed {
                     assert!(with(Some(json!(word))).is_ok(), "{path} = {word}");
@@ -505,19 +506,19 @@ mod tests {
     proptest! {
         #[test]
         fn valid_manifests_come_back(manifest in prop_oneof![valid_manifest(), valid_manifest_with_more()]) {
-            let read = Manifest::parse(&manifest.to_string()).expect("a valid manifest");
+            let read = SeedManifest::parse(&manifest.to_string()).expect("a valid manifest");
             let written = read.to_json();
-            prop_assert_eq!(Manifest::parse(&written), Ok(read));
+            prop_assert_eq!(SeedManifest::parse(&written), Ok(read));
             let written: Value = serde_json::from_str(&written).expect("JSON");
             prop_assert!(holds(&written, &manifest), "{} does not hold {}", written, manifest);
         }
 
         #[test]
         fn defaults_keep_a_manifest_valid(manifest in valid_manifest()) {
-            let report = judge(manifest.to_string().as_bytes(), Rules::default());
+            let report = judge(manifest.to_string().as_bytes(), ValidationRules::default());
             prop_assert!(report.valid, "{} {:?}", manifest, report.problems);
-            let written = Manifest::parse(&manifest.to_string()).expect("a valid manifest").to_json();
-            let report = judge(written.as_bytes(), Rules::default());
+            let written = SeedManifest::parse(&manifest.to_string()).expect("a valid manifest").to_json();
+            let report = judge(written.as_bytes(), ValidationRules::default());
             prop_assert!(report.valid, "{} {:?}", written, report.problems);
         }
     }

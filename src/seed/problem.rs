@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Severity of a problem, most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum ProblemSeverity {
     /// The manifest violates the standard, or the rules of the profile.
     Error,
     /// The manifest is valid, but some tools will fail on it or misread it.
@@ -14,7 +14,7 @@ pub enum Severity {
     Advice,
 }
 
-impl Severity {
+impl ProblemSeverity {
     pub const ALL: [Self; 3] = [Self::Error, Self::Warning, Self::Advice];
 
     /// As in JSON.
@@ -30,7 +30,7 @@ impl Severity {
 /// Whose rules apply where the standard and its tools differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Profile {
+pub enum ValidationProfile {
     /// The text of Seed 1.0.0.
     #[default]
     Spec,
@@ -40,7 +40,7 @@ pub enum Profile {
     Scale,
 }
 
-impl Profile {
+impl ValidationProfile {
     pub const ALL: [Self; 3] = [Self::Spec, Self::SeedCli, Self::Scale];
 
     /// As in JSON and on the command line.
@@ -55,10 +55,10 @@ impl Profile {
 
 /// One finding about a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// Stable identifier, one of [`Code`]; explained in `docs/problems.md`.
+pub struct ManifestProblem {
+    /// Stable identifier, one of [`ProblemCode`]; explained in `docs/problems.md`.
     pub code: String,
-    pub severity: Severity,
+    pub severity: ProblemSeverity,
     /// JSON pointer (RFC 6901) to the value; to the containing object if a field is missing; empty for the document.
     pub path: String,
     /// Line in the manifest's text, from 1; 0 if the problem has no position.
@@ -80,11 +80,11 @@ macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $spec:ident $seed_cli:ident $scale:ident;)+) => {
         /// Identifies a kind of problem.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Code {
+        pub enum ProblemCode {
             $($(#[doc = $doc])+ $variant,)+
         }
 
-        impl Code {
+        impl ProblemCode {
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
             /// As in JSON.
@@ -95,14 +95,14 @@ macro_rules! codes {
             }
 
             /// Severity of the problem in a profile.
-            pub fn severity(self, profile: Profile) -> Severity {
+            pub fn severity(self, profile: ValidationProfile) -> ProblemSeverity {
                 let [spec, seed_cli, scale] = match self {
-                    $(Self::$variant => [Severity::$spec, Severity::$seed_cli, Severity::$scale],)+
+                    $(Self::$variant => [ProblemSeverity::$spec, ProblemSeverity::$seed_cli, ProblemSeverity::$scale],)+
                 };
                 match profile {
-                    Profile::Spec => spec,
-                    Profile::SeedCli => seed_cli,
-                    Profile::Scale => scale,
+                    ValidationProfile::Spec => spec,
+                    ValidationProfile::SeedCli => seed_cli,
+                    ValidationProfile::Scale => scale,
                 }
             }
         }
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_code_is_explained() {
-        for code in Code::ALL {
+        for code in ProblemCode::ALL {
             let text = explanation(code.as_str()).unwrap_or_else(|| panic!("{code:?} has no section"));
             assert!(!text.is_empty() && !text.contains("\n#"), "{code:?}: {text}");
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Number;
 
 use super::environment::{allocated_name, variable_name};
-use super::model::Scalar;
+use super::model::ScalarResource;
 
 /// Bytes of a MiB.
 pub const MIB: u64 = 1024 * 1024;
@@ -17,7 +17,7 @@ const MOST: f64 = 9_007_199_254_740_992.0;
 /// The resources that are known to executors in general.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Kind {
+pub enum ResourceKind {
     /// Cores.
     Cpus,
     /// MiB, rounded up.
@@ -32,7 +32,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl ResourceKind {
     /// The kind of a resource by its name, which is compared in normalised form.
     pub fn of(name: &str) -> Self {
         match variable_name(name).as_str() {
@@ -49,32 +49,34 @@ impl Kind {
 /// The amount of one resource that a run is allocated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Allocation {
+pub struct ResourceAllocation {
     /// The resource's name as spelled in the manifest.
     pub name: String,
-    pub kind: Kind,
+    pub kind: ResourceKind,
     /// In the unit of the kind; finite and not negative.
     pub amount: f64,
 }
 
-impl Allocation {
+impl ResourceAllocation {
     /// Computes the allocation of a run whose input files have `input_bytes` in total.
     ///
     /// # Errors
     /// The amount is negative, too large, or a fraction of a GPU.
-    pub fn of(scalar: &Scalar, input_bytes: u64) -> Result<Self, BadAmount> {
+    pub fn of(scalar: &ScalarResource, input_bytes: u64) -> Result<Self, BadAmount> {
         let bad = |why: &'static str| BadAmount { name: scalar.name.clone(), why };
         let number = |number: &Number| number.as_f64().unwrap_or(f64::NAN);
         let multiplier = scalar.input_multiplier.as_ref().map_or(0.0, number);
         let sum = multiplier.mul_add(input_bytes as f64 / MIB as f64, number(&scalar.value));
-        let kind = Kind::of(&scalar.name);
+        let kind = ResourceKind::of(&scalar.name);
         let amount = match kind {
             _ if !sum.is_finite() || sum > MOST => return Err(bad("is more than there can be")),
             _ if sum < 0.0 => return Err(bad("is less than nothing")),
-            Kind::Gpus if sum.fract() != 0.0 => return Err(bad("is no whole number, and a GPU cannot be divided")),
-            Kind::Mem => sum.ceil().max(LEAST_MEMORY),
-            Kind::SharedMem => sum.ceil(),
-            Kind::Cpus | Kind::Disk | Kind::Gpus | Kind::Other => sum,
+            ResourceKind::Gpus if sum.fract() != 0.0 => {
+                return Err(bad("is no whole number, and a GPU cannot be divided"));
+            }
+            ResourceKind::Mem => sum.ceil().max(LEAST_MEMORY),
+            ResourceKind::SharedMem => sum.ceil(),
+            ResourceKind::Cpus | ResourceKind::Disk | ResourceKind::Gpus | ResourceKind::Other => sum,
         };
         // Turns -0.0 into 0.0.
         Ok(Self { name: scalar.name.clone(), kind, amount: amount + 0.0 })
@@ -89,8 +91,8 @@ impl Allocation {
     /// none for `mem`, `sharedMem` and `gpus`.
     pub fn text(&self) -> String {
         match self.kind {
-            Kind::Mem | Kind::SharedMem | Kind::Gpus => format!("{:.0}", self.amount),
-            Kind::Cpus | Kind::Disk | Kind::Other => format!("{:.6}", self.amount),
+            ResourceKind::Mem | ResourceKind::SharedMem | ResourceKind::Gpus => format!("{:.0}", self.amount),
+            ResourceKind::Cpus | ResourceKind::Disk | ResourceKind::Other => format!("{:.6}", self.amount),
         }
     }
 
@@ -114,8 +116,8 @@ mod tests {
 
     use super::*;
 
-    fn allocated(scalar: Value, input_bytes: u64) -> Result<Allocation, BadAmount> {
-        Allocation::of(&serde_json::from_value(scalar).expect("a scalar"), input_bytes)
+    fn allocated(scalar: Value, input_bytes: u64) -> Result<ResourceAllocation, BadAmount> {
+        ResourceAllocation::of(&serde_json::from_value(scalar).expect("a scalar"), input_bytes)
     }
 
     #[test]

@@ -21,26 +21,26 @@ const NAME_CHARS: usize = 40;
 
 /// The user's answers to `silo init`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answers {
+pub struct InitAnswers {
     /// `job.name`
     pub name: String,
     /// `job.title`
     pub title: String,
     /// `job.maintainer`
-    pub maintainer: Maintainer,
+    pub maintainer: StarterMaintainer,
     /// Names and media types of input files.
     pub inputs: Vec<(String, String)>,
 }
 
 /// `job.maintainer`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Maintainer {
+pub struct StarterMaintainer {
     pub name: String,
     pub organization: String,
     pub email: String,
 }
 
-impl Default for Maintainer {
+impl Default for StarterMaintainer {
     fn default() -> Self {
         let [name, organization, email, _] = PLACEHOLDERS.map(str::to_owned);
         Self { name, organization, email }
@@ -50,7 +50,7 @@ impl Default for Maintainer {
 /// A complete manifest that validates without problems, indented by two, with a line feed at the end.
 ///
 /// Invalid answers are inserted unchanged; validating the manifest reports them.
-pub fn manifest(answers: &Answers) -> String {
+pub fn manifest(answers: &InitAnswers) -> String {
     let document = json!({
         "seedVersion": "1.0.0",
         "job": {
@@ -69,9 +69,9 @@ pub fn manifest(answers: &Answers) -> String {
                 {"name": "disk", "value": 100, "inputMultiplier": 2},
             ]},
             "errors": [
-                {"code": 10, "name": unlike_inputs("BAD_INPUT", answers), "title": "Bad input",
+                {"code": 10, "name": unused_name("BAD_INPUT", answers), "title": "Bad input",
                     "description": "An input cannot be used.", "category": "data"},
-                {"code": 20, "name": unlike_inputs("PROCESSING_FAILED", answers), "title": "Processing failed",
+                {"code": 20, "name": unused_name("PROCESSING_FAILED", answers), "title": "Processing failed",
                     "description": "The job itself is at fault.", "category": "job"},
             ],
         },
@@ -79,7 +79,7 @@ pub fn manifest(answers: &Answers) -> String {
     format!("{document:#}\n")
 }
 
-fn maintainer(who: &Maintainer) -> Value {
+fn maintainer(who: &StarterMaintainer) -> Value {
     let mut maintainer = json!({"name": who.name, "organization": who.organization, "email": who.email});
     if who.organization.is_empty() {
         maintainer.as_object_mut().map(|it| it.shift_remove("organization"));
@@ -88,9 +88,8 @@ fn maintainer(who: &Maintainer) -> Value {
 }
 
 /// The interface. Its command references all inputs.
-fn interface(answers: &Answers) -> Value {
-    let [threshold, file, count] =
-        ["THRESHOLD", "RESULT_FILE", "RESULT_COUNT"].map(|name| unlike_inputs(name, answers));
+fn interface(answers: &InitAnswers) -> Value {
+    let [threshold, file, count] = ["THRESHOLD", "RESULT_FILE", "RESULT_COUNT"].map(|name| unused_name(name, answers));
     let variables = answers.inputs.iter().map(|(name, _)| variable_name(name));
     let variables = variables.chain([threshold.clone(), "OUTPUT_DIR".to_owned()]);
     let arguments: Vec<String> = variables.map(|variable| format!("${{{variable}}}")).collect();
@@ -110,12 +109,12 @@ fn interface(answers: &Answers) -> Value {
 }
 
 /// Name of the template's JSON input.
-pub fn threshold(answers: &Answers) -> String {
-    unlike_inputs("THRESHOLD", answers)
+pub fn threshold(answers: &InitAnswers) -> String {
+    unused_name("THRESHOLD", answers)
 }
 
 /// A manifest for an existing image whose entry point takes an input directory and an output directory as arguments.
-pub fn wrapper(answers: &Answers) -> String {
+pub fn wrapper_manifest(answers: &InitAnswers) -> String {
     let document = json!({
         "seedVersion": "1.0.0",
         "job": {
@@ -143,7 +142,7 @@ pub fn wrapper(answers: &Answers) -> String {
 }
 
 /// `name`, with a number appended if an input has that name: some tools have one name space for all lists.
-fn unlike_inputs(name: &str, answers: &Answers) -> String {
+fn unused_name(name: &str, answers: &InitAnswers) -> String {
     let is_free = |name: &String| answers.inputs.iter().all(|(input, _)| variable_name(input) != *name);
     let numbered = (2..).map(|number| format!("{name}_{number}"));
     // There are more numbers than inputs, so one is unused.
@@ -152,7 +151,7 @@ fn unlike_inputs(name: &str, answers: &Answers) -> String {
 
 /// Derives a job name from any text, such as a directory name: lower-case letters and digits, separated by single
 /// dashes. The result is valid in the standard and in Docker.
-pub fn legal_name(text: &str) -> String {
+pub fn job_name_from(text: &str) -> String {
     let mut name = String::new();
     for c in text.chars() {
         if c.is_ascii_alphanumeric() {
@@ -182,19 +181,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::seed::Profile;
-    use crate::seed::validate::{Rules, judge};
+    use crate::seed::ValidationProfile;
+    use crate::seed::validate::{ValidationRules, judge};
 
-    fn answers(inputs: &[(&str, &str)]) -> Answers {
+    fn answers(inputs: &[(&str, &str)]) -> InitAnswers {
         let inputs = inputs.iter().map(|(name, media_type)| ((*name).to_owned(), (*media_type).to_owned())).collect();
-        let (name, title, maintainer) = ("my-job".into(), "My job".into(), Maintainer::default());
-        Answers { name, title, maintainer, inputs }
+        let (name, title, maintainer) = ("my-job".into(), "My job".into(), StarterMaintainer::default());
+        InitAnswers { name, title, maintainer, inputs }
     }
 
     /// All problems in all profiles, except placeholders.
-    fn problems(answers: &Answers) -> Vec<String> {
+    fn problems(answers: &InitAnswers) -> Vec<String> {
         let text = manifest(answers);
-        let judged = Profile::ALL.map(|profile| judge(text.as_bytes(), Rules { profile, strict: false }));
+        let judged =
+            ValidationProfile::ALL.map(|profile| judge(text.as_bytes(), ValidationRules { profile, strict: false }));
         let problems = judged.into_iter().flat_map(|report| report.problems);
         problems.filter(|problem| problem.code != "placeholder").map(|problem| format!("{problem:?}")).collect()
     }
@@ -230,8 +230,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_advice_until_they_are_replaced() {
-        let placeholders = |answers: &Answers| {
-            let report = judge(manifest(answers).as_bytes(), Rules::default());
+        let placeholders = |answers: &InitAnswers| {
+            let report = judge(manifest(answers).as_bytes(), ValidationRules::default());
             report.problems.into_iter().map(|problem| (problem.code, problem.path)).collect::<Vec<_>>()
         };
         let at = |path: &str| ("placeholder".to_owned(), path.to_owned());
@@ -239,15 +239,15 @@ mod tests {
         let all = ["/job/description", "/job/maintainer/name", "/job/maintainer/organization", "/job/maintainer/email"];
         assert_eq!(placeholders(&fresh), all.map(at));
         let [name, organization, email] = ["Ada", "", "ada@example.org"].map(str::to_owned);
-        let named = Answers { maintainer: Maintainer { name, organization, email }, ..fresh };
+        let named = InitAnswers { maintainer: StarterMaintainer { name, organization, email }, ..fresh };
         assert_eq!(placeholders(&named), [at("/job/description")]);
         assert_eq!(problems(&named), [""; 0]);
     }
 
     #[test]
     fn a_wrapper_has_no_problem() {
-        let text = wrapper(&answers(&[]));
-        let report = judge(text.as_bytes(), Rules { strict: true, ..Rules::default() });
+        let text = wrapper_manifest(&answers(&[]));
+        let report = judge(text.as_bytes(), ValidationRules { strict: true, ..ValidationRules::default() });
         assert!(report.valid && report.problems.iter().all(|problem| problem.code == "placeholder"), "{report:?}");
     }
 
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn what_breaks_a_rule_is_found_by_judging() {
         let good = answers(&[EXAMPLE_INPUT]);
-        assert_ne!(problems(&Answers { name: "my_job".into(), ..good }), [""; 0]);
+        assert_ne!(problems(&InitAnswers { name: "my_job".into(), ..good }), [""; 0]);
         assert_ne!(problems(&answers(&[("A B", "text/csv")])), [""; 0]);
         assert_ne!(problems(&answers(&[("A", "text/csv"), ("a", "text/csv")])), [""; 0]);
         assert_ne!(problems(&answers(&[("OUTPUT_DIR", "text/csv")])), [""; 0]);
@@ -276,12 +276,12 @@ mod tests {
             ("7", "7", "7"),
         ];
         for (text, name, title) in table {
-            assert_eq!((legal_name(text).as_str(), title_of(name).as_str()), (name, title), "{text}");
+            assert_eq!((job_name_from(text).as_str(), title_of(name).as_str()), (name, title), "{text}");
         }
         assert_eq!(title_of(""), "");
     }
 
-    fn legal_answers() -> impl Strategy<Value = Answers> {
+    fn legal_answers() -> impl Strategy<Value = InitAnswers> {
         let own = prop::sample::select(vec!["THRESHOLD", "RESULT_FILE", "RESULT_COUNT", "BAD_INPUT", "THRESHOLD_2"]);
         let input = prop_oneof![3 => "[A-Z][A-Z0-9_]{0,12}", 1 => own.prop_map(str::to_owned)];
         // Names of variables that the executor sets, and of the template's resources.
@@ -290,7 +290,7 @@ mod tests {
         });
         let inputs = prop::collection::btree_map(input, "[a-z]{1,8}/[a-z][a-z0-9+.-]{0,12}", 0..6);
         ("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", "[^\\p{C}\\p{Z}]\\PC{0,20}", inputs).prop_map(|(name, title, inputs)| {
-            Answers { name, title, maintainer: Maintainer::default(), inputs: inputs.into_iter().collect() }
+            InitAnswers { name, title, maintainer: StarterMaintainer::default(), inputs: inputs.into_iter().collect() }
         })
     }
 
@@ -302,16 +302,16 @@ mod tests {
 
         #[test]
         fn any_text_makes_a_legal_name(text in "\\PC{0,60}|[A-Za-z -]{0,60}") {
-            let name = legal_name(&text);
+            let name = job_name_from(&text);
             prop_assert!(name.len() <= NAME_CHARS);
-            let answers = Answers { title: title_of(&name), name, ..answers(&[EXAMPLE_INPUT]) };
+            let answers = InitAnswers { title: title_of(&name), name, ..answers(&[EXAMPLE_INPUT]) };
             prop_assert_eq!(problems(&answers), [""; 0]);
         }
 
         #[test]
         fn any_answers_make_json(name in ".*", title in ".*", inputs in prop::collection::vec((".*", ".*"), 0..4)) {
-            let maintainer = Maintainer::default();
-            let text = manifest(&Answers { name: name.clone(), title, maintainer, inputs });
+            let maintainer = StarterMaintainer::default();
+            let text = manifest(&InitAnswers { name: name.clone(), title, maintainer, inputs });
             let document: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(document["job"]["name"].as_str(), Some(name.as_str()));
         }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-use super::schema::{MANIFEST, Object, Rule, Shape};
+use super::schema::{FieldShape, MANIFEST, ObjectSchema, TextRule};
 
 /// A valid manifest that uses every part of the standard.
 pub const COMPLETE: &str = r##"{
@@ -140,7 +140,7 @@ pub fn valid_manifest_with_more() -> impl Strategy<Value = Value> {
     any_of(&MANIFEST, true).prop_map(number_names)
 }
 
-fn any_of(object: &'static Object, more: bool) -> BoxedStrategy<Value> {
+fn any_of(object: &'static ObjectSchema, more: bool) -> BoxedStrategy<Value> {
     let known: Vec<_> = object
         .fields
         .iter()
@@ -154,25 +154,25 @@ fn any_of(object: &'static Object, more: bool) -> BoxedStrategy<Value> {
     object.prop_map(Value::Object).boxed()
 }
 
-fn any_value(shape: &'static Shape, more: bool) -> BoxedStrategy<Value> {
+fn any_value(shape: &'static FieldShape, more: bool) -> BoxedStrategy<Value> {
     let text = |strategy: &'static str| strategy.prop_map(Value::from).boxed();
     match shape {
-        Shape::Text => text("[a-zA-Z0-9 \"\\\\$/é\u{1f600}]{0,6}"),
-        Shape::Ruled(Rule::SeedVersion) => text("1\\.0\\.0"),
-        Shape::Ruled(Rule::JobName) => text("[a-z][a-zA-Z0-9-]{0,4}"),
-        Shape::Ruled(Rule::Name) => text("[a-zA-Z][a-zA-Z0-9_-]{0,4}"),
-        Shape::Ruled(Rule::Version) => text("[0-9]\\.[1-9][0-9]\\.[0-9](-[a-z]{1,3}(\\.[1-9])?)?"),
-        Shape::Ruled(Rule::ContainerPath) => text("(/[a-z]{1,4}){1,2}"),
-        Shape::Ruled(Rule::OutputPattern) => text("([a-z]{1,3}/)?[a-z*]{1,3}\\.[a-z]{3}"),
-        Shape::OneOf(words) => prop::sample::select(*words).prop_map(Value::from).boxed(),
-        Shape::Integer => any::<i32>().prop_map(Value::from).boxed(),
-        Shape::Number => {
+        FieldShape::Text => text("[a-zA-Z0-9 \"\\\\$/é\u{1f600}]{0,6}"),
+        FieldShape::Ruled(TextRule::SeedVersion) => text("1\\.0\\.0"),
+        FieldShape::Ruled(TextRule::JobName) => text("[a-z][a-zA-Z0-9-]{0,4}"),
+        FieldShape::Ruled(TextRule::Name) => text("[a-zA-Z][a-zA-Z0-9_-]{0,4}"),
+        FieldShape::Ruled(TextRule::Version) => text("[0-9]\\.[1-9][0-9]\\.[0-9](-[a-z]{1,3}(\\.[1-9])?)?"),
+        FieldShape::Ruled(TextRule::ContainerPath) => text("(/[a-z]{1,4}){1,2}"),
+        FieldShape::Ruled(TextRule::OutputPattern) => text("([a-z]{1,3}/)?[a-z*]{1,3}\\.[a-z]{3}"),
+        FieldShape::OneOf(words) => prop::sample::select(*words).prop_map(Value::from).boxed(),
+        FieldShape::Integer => any::<i32>().prop_map(Value::from).boxed(),
+        FieldShape::Number => {
             prop_oneof![(0u64..1 << 50).prop_map(Value::from), (0u32..1000).prop_map(|n| (f64::from(n) / 8.0).into())]
                 .boxed()
         }
-        Shape::Boolean => any::<bool>().prop_map(Value::from).boxed(),
-        Shape::Object(object) => any_of(object, more),
-        Shape::List(shape) => prop::collection::vec(any_value(shape, more), 0..3).prop_map(Value::from).boxed(),
+        FieldShape::Boolean => any::<bool>().prop_map(Value::from).boxed(),
+        FieldShape::Object(object) => any_of(object, more),
+        FieldShape::List(shape) => prop::collection::vec(any_value(shape, more), 0..3).prop_map(Value::from).boxed(),
     }
 }
 

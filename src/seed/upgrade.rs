@@ -8,7 +8,7 @@ mod job;
 use serde_json::{Map, Value};
 
 use super::json::quoted;
-use super::schema::{MANIFEST, Object, Shape, VERSION};
+use super::schema::{FieldShape, MANIFEST, ObjectSchema, VERSION};
 
 /// The versions of the standard before 1.0.0.
 const OLD: [&str; 7] = ["0.0.1", "0.0.2", "0.0.3", "0.0.4", "0.0.5", "0.0.6", "0.1.0"];
@@ -21,18 +21,18 @@ const OLD_INTERFACE_MEMBERS: [&str; 4] = ["cmd", "envVars", "inputData", "output
 
 /// A manifest of 1.0.0, and how it was obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upgraded {
+pub struct UpgradedManifest {
     /// The version before the upgrade, such as `0.0.4`; `0.x` if an old manifest states none.
     pub from: String,
     /// JSON text, indented by two, with a line feed at the end; unchanged if the manifest already was of 1.0.0.
     pub manifest: String,
     /// The changes, in the order of the new manifest.
-    pub changes: Vec<Change>,
+    pub changes: Vec<UpgradeChange>,
 }
 
 /// One change made by an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Change {
+pub struct UpgradeChange {
     /// JSON pointer into the new manifest.
     pub path: String,
     /// Whether a value was invented or dropped, so that a person should review it; otherwise it was only moved or
@@ -57,18 +57,18 @@ pub enum UpgradeError {
 ///
 /// # Errors
 /// The text is not a JSON object, or it is of an unknown version.
-pub fn upgrade(manifest: &str) -> Result<Upgraded, UpgradeError> {
+pub fn upgrade(manifest: &str) -> Result<UpgradedManifest, UpgradeError> {
     let document = match serde_json::from_str(manifest) {
         Ok(Value::Object(document)) => document,
         Ok(_) => return Err(UpgradeError::NotAnObject),
         Err(error) => return Err(UpgradeError::Json(error.to_string())),
     };
     if stated(&document, "seedVersion") == Some(VERSION) {
-        return Ok(Upgraded { from: VERSION.to_owned(), manifest: manifest.to_owned(), changes: Vec::new() });
+        return Ok(UpgradedManifest { from: VERSION.to_owned(), manifest: manifest.to_owned(), changes: Vec::new() });
     }
     let from = version_of(&document)?;
     let (document, changes) = convert(document, &from);
-    Ok(Upgraded { from, manifest: format!("{document:#}\n"), changes })
+    Ok(UpgradedManifest { from, manifest: format!("{document:#}\n"), changes })
 }
 
 /// The version of a manifest that is recognisably of 0.x. `None` for other documents, and if an upgrade would only
@@ -120,12 +120,12 @@ fn has_old_members(document: &Map<String, Value>) -> bool {
 }
 
 /// Converts a document to 1.0.0, and lists the changes.
-fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<Change>) {
-    let mut changes = Changes::default();
+fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<UpgradeChange>) {
+    let mut changes = ManifestUpgrader::default();
     if let Some(version) = document.shift_remove("manifestVersion")
         && document.contains_key("seedVersion")
     {
-        changes.given_up("/seedVersion", "manifestVersion", &version);
+        changes.record_dropped("/seedVersion", "manifestVersion", &version);
     }
     document.insert("seedVersion".to_owned(), VERSION.into());
     if from == UNSTATED {
@@ -136,21 +136,21 @@ fn convert(mut document: Map<String, Value>, from: &str) -> (Value, Vec<Change>)
     if let Some(Value::Object(job)) = document.get_mut("job") {
         changes.job(job, from);
     }
-    let document = arranged(&MANIFEST, Value::Object(document));
+    let document = in_standard_order(&MANIFEST, Value::Object(document));
     changes.0.sort_by_cached_key(|change| position(&document, &change.path));
     (document, changes.0)
 }
 
 /// Sorts the members in the standard's order, recursively; unknown ones last.
-fn arranged(object: &Object, value: Value) -> Value {
+fn in_standard_order(object: &ObjectSchema, value: Value) -> Value {
     let Value::Object(mut source) = value else { return value };
     let mut members = Map::with_capacity(source.len());
     for field in object.fields {
         let Some(value) = source.shift_remove(field.name) else { continue };
         let value = match (&field.shape, value) {
-            (Shape::Object(object), value) => arranged(object, value),
-            (Shape::List(Shape::Object(object)), Value::Array(items)) => {
-                items.into_iter().map(|item| arranged(object, item)).collect()
+            (FieldShape::Object(object), value) => in_standard_order(object, value),
+            (FieldShape::List(FieldShape::Object(object)), Value::Array(items)) => {
+                items.into_iter().map(|item| in_standard_order(object, item)).collect()
             }
             (_, value) => value,
         };
@@ -182,19 +182,19 @@ fn position(document: &Value, pointer: &str) -> Vec<usize> {
 }
 
 #[derive(Default)]
-struct Changes(Vec<Change>);
+struct ManifestUpgrader(Vec<UpgradeChange>);
 
-impl Changes {
+impl ManifestUpgrader {
     fn moved(&mut self, path: &str, message: String) {
-        self.0.push(Change { path: path.to_owned(), invented: false, message });
+        self.0.push(UpgradeChange { path: path.to_owned(), invented: false, message });
     }
 
     fn invented(&mut self, path: &str, message: String) {
-        self.0.push(Change { path: path.to_owned(), invented: true, message });
+        self.0.push(UpgradeChange { path: path.to_owned(), invented: true, message });
     }
 
     /// Records that an old member was dropped, because its new member exists already.
-    fn given_up(&mut self, path: &str, old: &str, value: &Value) {
+    fn record_dropped(&mut self, path: &str, old: &str, value: &Value) {
         let value = quoted(&value.to_string());
         self.invented(path, format!("`{old}`, {value}, was given up, because this was there too."));
     }
@@ -203,7 +203,7 @@ impl Changes {
     fn put(&mut self, object: &mut Map<String, Value>, path: &str, (old, new): (&str, &str), value: Value) {
         let path = format!("{path}/{new}");
         if object.contains_key(new) {
-            self.given_up(&path, old, &value);
+            self.record_dropped(&path, old, &value);
         } else {
             object.insert(new.to_owned(), value);
             self.moved(&path, format!("This was `{old}`."));

@@ -7,34 +7,34 @@ use std::cmp::Ordering;
 /// SemVer 2.0.0 versions are ordered by precedence (§11), then by build metadata, then by text. Texts that are not
 /// SemVer come before all that are, in natural order (`v2` before `v10`). Only identical texts are equal.
 pub fn compare(a: &str, b: &str) -> Ordering {
-    let versions = Version::parse(a).cmp(&Version::parse(b));
+    let versions = SemanticVersion::parse(a).cmp(&SemanticVersion::parse(b));
     versions.then_with(|| runs(a).cmp(runs(b))).then_with(|| a.cmp(b))
 }
 
 /// Whether a text is a valid SemVer 2.0.0 version, as the Seed standard requires.
 pub fn is_valid(text: &str) -> bool {
-    Version::parse(text).is_some()
+    SemanticVersion::parse(text).is_some()
 }
 
 /// A SemVer 2.0.0 version. The derived order depends on the order of the fields.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Version<'a> {
-    core: [Part<'a>; 3],
+struct SemanticVersion<'a> {
+    core: [VersionPart<'a>; 3],
     /// Not a pre-release, which comes before its release.
     released: bool,
-    pre: Vec<Part<'a>>,
-    build: Vec<Part<'a>>,
+    pre: Vec<VersionPart<'a>>,
+    build: Vec<VersionPart<'a>>,
 }
 
 /// An identifier of a version (or a run of digits or other characters of any text): numbers come before words.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Part<'a> {
+enum VersionPart<'a> {
     /// Number of digits, and the digits, without leading zeros. Not an integer, because the grammar has no upper bound.
     Number(usize, &'a str),
     Word(&'a str),
 }
 
-impl<'a> Version<'a> {
+impl<'a> SemanticVersion<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let (rest, build) = split_off(text, '+');
         let (core, pre) = split_off(rest, '-');
@@ -44,12 +44,18 @@ impl<'a> Version<'a> {
             && core.iter().all(|part| all_digits(part) && !has_leading_zero(part))
             && pre.is_none_or(|pre| pre.split('.').all(|part| is_identifier(part) && !has_leading_zero(part)))
             && build.is_none_or(|build| build.split('.').all(is_identifier));
-        let parts = |text: Option<&'a str>| text.into_iter().flat_map(|text| text.split('.')).map(Part::of).collect();
-        valid.then(|| Self { core: core.map(Part::of), released: pre.is_none(), pre: parts(pre), build: parts(build) })
+        let parts =
+            |text: Option<&'a str>| text.into_iter().flat_map(|text| text.split('.')).map(VersionPart::of).collect();
+        valid.then(|| Self {
+            core: core.map(VersionPart::of),
+            released: pre.is_none(),
+            pre: parts(pre),
+            build: parts(build),
+        })
     }
 }
 
-impl<'a> Part<'a> {
+impl<'a> VersionPart<'a> {
     fn of(text: &'a str) -> Self {
         if all_digits(text) {
             let digits = text.trim_start_matches('0');
@@ -77,12 +83,12 @@ fn is_identifier(text: &str) -> bool {
 }
 
 /// Splits a text into runs of digits and runs of other characters.
-fn runs(text: &str) -> impl Iterator<Item = Part<'_>> {
+fn runs(text: &str) -> impl Iterator<Item = VersionPart<'_>> {
     text.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).scan(0, |at, run| {
         let start = *at;
         *at += run.len();
         // Digits are ASCII, so every run ends on a character boundary.
-        Some(Part::of(&text[start..*at]))
+        Some(VersionPart::of(&text[start..*at]))
     })
 }
 

@@ -4,7 +4,7 @@
 
 use silo::seed::image_name::ImageName;
 use silo::seed::label;
-use silo::seed::validate::Rules;
+use silo::seed::validate::ValidationRules;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -58,7 +58,7 @@ fn image_name(manifest: &str) -> String {
 fn built() -> LayoutBuilder {
     let mut layout = LayoutBuilder::oci();
     for (_, manifest) in manifests() {
-        let label = label::write(&manifest, label::Form::Plain).expect("manifests are JSON objects");
+        let label = label::write(&manifest, label::LabelForm::Plain).expect("manifests are JSON objects");
         layout.image(&image_name(&manifest), &[(silo::seed::LABEL, &label)]);
     }
     layout
@@ -93,7 +93,7 @@ fn the_layout_is_made_from_the_jobs() {
 #[test]
 fn no_manifest_has_a_problem() {
     for (name, manifest) in manifests() {
-        let report = silo::seed::validate::judge(manifest.as_bytes(), Rules::default());
+        let report = silo::seed::validate::judge(manifest.as_bytes(), ValidationRules::default());
         assert_eq!(report.problems, [], "{name}");
     }
 }

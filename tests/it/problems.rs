@@ -1,26 +1,26 @@
 //! `docs/problems.md` is complete and correct: it contains every code, and every example has the problem that it shows.
 
-use silo::seed::validate::{REVISION, Rules, judge};
-use silo::seed::{Code, Problem, Profile};
+use silo::seed::validate::{REVISION, ValidationRules, judge};
+use silo::seed::{ManifestProblem, ProblemCode, ValidationProfile};
 
 const PAGE: &str = include_str!("../../docs/problems.md");
 
 /// Codes that a small change of the example cannot show.
-const WITHOUT_EXAMPLE: [Code; 7] = [
-    Code::NoLabel,
-    Code::UnreadableLabel,
-    Code::TooLarge,
-    Code::NotUtf8,
-    Code::ByteOrderMark,
-    Code::TooDeep,
-    Code::LongLabel,
+const WITHOUT_EXAMPLE: [ProblemCode; 7] = [
+    ProblemCode::NoLabel,
+    ProblemCode::UnreadableLabel,
+    ProblemCode::TooLarge,
+    ProblemCode::NotUtf8,
+    ProblemCode::ByteOrderMark,
+    ProblemCode::TooDeep,
+    ProblemCode::LongLabel,
 ];
 
 /// Other codes that an example of this code has inevitably.
-fn unavoidable(code: Code) -> &'static [Code] {
+fn unavoidable(code: ProblemCode) -> &'static [ProblemCode] {
     match code {
         // A null or absent list contains no resources.
-        Code::NullScalar | Code::EmptyResources => &[Code::MissingResource],
+        ProblemCode::NullScalar | ProblemCode::EmptyResources => &[ProblemCode::MissingResource],
         _ => &[],
     }
 }
@@ -65,8 +65,8 @@ fn spoilt(diff: &str) -> String {
     [&lines[..at], &wrong, &lines[at + right.len()..]].concat().join("\n")
 }
 
-fn codes(manifest: &str, profile: Profile) -> Vec<String> {
-    let report = judge(manifest.as_bytes(), Rules { profile, strict: false });
+fn codes(manifest: &str, profile: ValidationProfile) -> Vec<String> {
+    let report = judge(manifest.as_bytes(), ValidationRules { profile, strict: false });
     let mut codes: Vec<String> = report.problems.into_iter().map(|problem| problem.code).collect();
     codes.sort();
     codes.dedup();
@@ -76,7 +76,7 @@ fn codes(manifest: &str, profile: Profile) -> Vec<String> {
 #[test]
 fn every_code_has_one_section_and_no_other_has() {
     let titles: Vec<&str> = sections().into_iter().map(|(title, _)| title).collect();
-    let expected: Vec<String> = Code::ALL.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    let expected: Vec<String> = ProblemCode::ALL.iter().map(|code| format!("`{}`", code.as_str())).collect();
     assert_eq!(titles, expected);
     for (title, text) in sections() {
         let prose = text.split("```").next().expect("a split gives at least one part").trim();
@@ -91,24 +91,24 @@ fn the_table_has_the_severities() {
         .filter(|line| line.starts_with("| [`"))
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
-    let expected: Vec<Vec<String>> = Code::ALL
+    let expected: Vec<Vec<String>> = ProblemCode::ALL
         .iter()
         .map(|code| {
             let link = format!("[`{0}`](#{0})", code.as_str());
-            let severities = Profile::ALL.map(|profile| code.severity(profile).as_str().to_owned());
+            let severities = ValidationProfile::ALL.map(|profile| code.severity(profile).as_str().to_owned());
             [link].into_iter().chain(severities).collect()
         })
         .collect();
     assert_eq!(rows, expected);
     let head = PAGE.lines().find(|line| line.starts_with("| code")).expect("the table has a head");
     let profiles: Vec<&str> = head.trim_matches('|').split('|').skip(1).map(str::trim).collect();
-    assert_eq!(profiles, Profile::ALL.map(Profile::as_str));
+    assert_eq!(profiles, ValidationProfile::ALL.map(ValidationProfile::as_str));
 }
 
 #[test]
 fn the_example_has_no_problem() {
-    for profile in Profile::ALL {
-        let report = judge(example().as_bytes(), Rules { profile, strict: true });
+    for profile in ValidationProfile::ALL {
+        let report = judge(example().as_bytes(), ValidationRules { profile, strict: true });
         assert!(report.valid && report.problems.is_empty(), "{profile:?}: {:?}", report.problems);
     }
 }
@@ -116,13 +116,13 @@ fn the_example_has_no_problem() {
 #[test]
 fn every_diff_shows_its_problem() {
     let mut wrong = Vec::new();
-    for (code, (_, text)) in Code::ALL.iter().zip(sections()) {
+    for (code, (_, text)) in ProblemCode::ALL.iter().zip(sections()) {
         let diff = fence(text, "diff");
         assert_eq!(diff.is_none(), WITHOUT_EXAMPLE.contains(code), "{code:?}: a diff, or a place in the list");
         let Some(manifest) = diff.map(spoilt) else { continue };
         let mut expected: Vec<&str> = unavoidable(*code).iter().chain([code]).map(|code| code.as_str()).collect();
         expected.sort_unstable();
-        let found = codes(&manifest, Profile::Spec);
+        let found = codes(&manifest, ValidationProfile::Spec);
         if found != expected {
             wrong.push(format!("{}: {found:?}", code.as_str()));
         }
@@ -138,8 +138,8 @@ fn the_reports_of_this_revision() {
     for (title, text) in sections() {
         let Some(manifest) = fence(text, "diff").map(spoilt) else { continue };
         reports += &format!("\n{title}\n");
-        for problem in judge(manifest.as_bytes(), Rules::default()).problems {
-            let Problem { code, severity, path, line, column, message, help } = problem;
+        for problem in judge(manifest.as_bytes(), ValidationRules::default()).problems {
+            let ManifestProblem { code, severity, path, line, column, message, help } = problem;
             reports += &format!("{line}:{column} {severity:?} {code} {path}\n  {message}\n  {help}\n");
         }
     }

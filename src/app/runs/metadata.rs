@@ -7,7 +7,7 @@ use crate::catalog::UserId;
 use crate::engine::inputs::GivenInput;
 use crate::engine::outputs::Outputs;
 use crate::engine::record::{Record, Status};
-use crate::seed::metadata::Metadata;
+use crate::seed::metadata::SeedMetadata;
 
 impl App {
     /// Stores the metadata that a run wrote about its inputs. For an input with several files it is unknown which one
@@ -61,6 +61,6 @@ impl App {
     }
 }
 
-fn read(text: &str) -> Option<Metadata> {
+fn read(text: &str) -> Option<SeedMetadata> {
     serde_json::from_str(text).ok()
 }

@@ -8,7 +8,7 @@ use super::super::{App, Error, Result};
 use super::{FileSpec, SpecFile};
 use crate::engine::container::MASK;
 use crate::seed::environment::variable_name;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 /// Secret values by the names of their settings; whole URLs by [`place_of_query`].
 pub(super) type Secrets = BTreeMap<String, SecretString>;
@@ -45,7 +45,7 @@ pub(in crate::app) fn place(id: &str) -> String {
 
 /// Splits settings into values to show and secrets. Secret settings of the manifest are masked, and so are settings
 /// that it does not know, since they may be secret.
-pub(super) fn split(manifest: &Manifest, given: &[(String, SecretString)]) -> (BTreeMap<String, String>, Secrets) {
+pub(super) fn split(manifest: &SeedManifest, given: &[(String, SecretString)]) -> (BTreeMap<String, String>, Secrets) {
     let (mut shown, mut secrets) = (BTreeMap::new(), Secrets::new());
     for (name, value) in given {
         let variable = variable_name(name);

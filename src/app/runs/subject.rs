@@ -6,8 +6,8 @@ use super::ImageAsked;
 use crate::catalog::CatalogueImage;
 use crate::engine::runtime::{self, Credentials, Runtime as _};
 use crate::seed::image_reference::ImageReference;
-use crate::seed::model::Manifest;
-use crate::seed::validate::{self, Rules};
+use crate::seed::model::SeedManifest;
+use crate::seed::validate::{self, ValidationRules};
 use crate::seed::{LABEL, label};
 
 /// An image that can be run.
@@ -19,7 +19,7 @@ pub(super) struct Subject {
     pub pinned: ImageReference,
     pub registry: Option<i64>,
     pub digest: Option<String>,
-    pub manifest: Manifest,
+    pub manifest: SeedManifest,
 }
 
 impl App {
@@ -81,7 +81,7 @@ fn of_catalogue(image: &CatalogueImage) -> Result<Subject> {
         pinned: reference(&format!("{repository}@{}", image.digest))?,
         registry: Some(image.registry_id.0),
         digest: Some(image.digest.clone()),
-        manifest: Manifest::parse(&image.facts.manifest).map_err(|_| invalid(&name))?,
+        manifest: SeedManifest::parse(&image.facts.manifest).map_err(|_| invalid(&name))?,
         name,
     })
 }
@@ -97,7 +97,7 @@ async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
         return Err(Error::Invalid(format!("{name} is no Seed image: it has no label {LABEL}")));
     };
     let text = label::read(raw).map_err(|_| invalid(name))?;
-    if !validate::judge(text.as_bytes(), Rules::default()).valid {
+    if !validate::judge(text.as_bytes(), ValidationRules::default()).valid {
         return Err(invalid(name));
     }
     Ok(Some(Subject {
@@ -105,7 +105,7 @@ async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
         pinned: image.id,
         registry: None,
         digest: image.digests.first().cloned(),
-        manifest: Manifest::parse(&text).map_err(|_| invalid(name))?,
+        manifest: SeedManifest::parse(&text).map_err(|_| invalid(name))?,
     }))
 }
 

@@ -24,7 +24,7 @@ use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
 use crate::engine::record::{Given, Record, Ticket};
 use crate::engine::request::{self, Bounds, Defaults, JsonValue, Request};
 use crate::seed::environment::variable_name;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 use crate::store::{self, NewRun};
 
 /// Most characters of a label, and of a tag; most tags of a run.
@@ -347,7 +347,7 @@ pub(super) fn read_spec(text: &str) -> Result<RunSpec> {
 }
 
 /// The manifest in a run's record.
-pub(super) fn read_manifest(record: &Record) -> Result<Manifest> {
+pub(super) fn read_manifest(record: &Record) -> Result<SeedManifest> {
     let id = &record.id;
     serde_json::from_value(record.manifest.clone())
         .map_err(|why| Error::Internal(format!("the manifest of run {id}: {why}")))

@@ -29,7 +29,7 @@ use crate::engine::plan::Plan;
 use crate::engine::record::{AttemptRecord, Given, Phase, Record};
 use crate::engine::removal::Leave;
 use crate::engine::verdict::{Failure, RunError, Verdict};
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
 /// How long a silo may be silent before another takes its runs.
@@ -42,7 +42,7 @@ const MIB: u64 = 1024 * 1024;
 pub(super) struct Task {
     pub record: Record,
     pub spec: RunSpec,
-    pub manifest: Manifest,
+    pub manifest: SeedManifest,
     pub stored: StoredRun,
     pub folder: Folder,
     pub number: u32,

@@ -16,7 +16,7 @@ use crate::engine::inputs::survey;
 use crate::engine::plan::{PlanCode, PlanProblem};
 use crate::engine::request::{JsonValue, Request, Source};
 use crate::seed::environment::variable_name;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 /// Size limit of a file of rows, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -86,7 +86,7 @@ impl Given {
 ///
 /// # Errors
 /// The file cannot be read, or has no valid header or rows.
-pub(super) fn of_file(path: &Path, manifest: &Manifest) -> anyhow::Result<Rows> {
+pub(super) fn of_file(path: &Path, manifest: &SeedManifest) -> anyhow::Result<Rows> {
     let name = shown(path);
     let text = read(path).with_context(|| name.clone())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -117,7 +117,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// The folder cannot be read, or the input is ambiguous.
-pub(super) fn of_folder(path: &Path, manifest: &Manifest, all: &Request) -> anyhow::Result<Rows> {
+pub(super) fn of_folder(path: &Path, manifest: &SeedManifest, all: &Request) -> anyhow::Result<Rows> {
     let input = input_of_folder(manifest, all)?;
     let Source::Folder { files, .. } = survey(path)? else { bail!("{} is not a folder", shown(path)) };
     let files = files.into_iter().filter(|file| !file.name.starts_with('.'));
@@ -130,7 +130,7 @@ pub(super) fn of_folder(path: &Path, manifest: &Manifest, all: &Request) -> anyh
 
 /// The input that a folder's files are for, as in Seed CLI: the only required input of a single file, not counting
 /// inputs that get a file for all rows; if none is required, the first optional one.
-fn input_of_folder(manifest: &Manifest, all: &Request) -> anyhow::Result<String> {
+fn input_of_folder(manifest: &SeedManifest, all: &Request) -> anyhow::Result<String> {
     let is_given = |name: &str| all.files.iter().any(|(given, _)| variable_name(given) == variable_name(name));
     let single = || manifest.job.interface.inputs.files.iter().filter(|it| !it.multiple && !is_given(&it.name));
     let required: Vec<&str> = single().filter(|input| input.required).map(|input| &*input.name).collect();
@@ -159,7 +159,7 @@ enum Input {
 }
 
 impl<'m> Inputs<'m> {
-    fn of(manifest: &'m Manifest) -> Self {
+    fn of(manifest: &'m SeedManifest) -> Self {
         let inputs = &manifest.job.interface.inputs;
         let files = inputs.files.iter().map(|input| (&*input.name, Input::File { multiple: input.multiple }));
         let json = inputs.json.iter().map(|input| (&*input.name, Input::Json));

@@ -21,12 +21,12 @@ use crate::engine::leftovers::Owner;
 use crate::engine::plan::plan;
 use crate::engine::record::{Record, Status};
 use crate::engine::runtime::Runtime as _;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 /// State that all rows share.
 pub(super) struct Work<'a> {
     pub options: &'a Options,
-    pub manifest: &'a Manifest,
+    pub manifest: &'a SeedManifest,
     pub machine: &'a Machine,
     pub root: &'a Path,
     pub journal: Mutex<Journal>,

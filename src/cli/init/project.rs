@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::manifest_file::{create, shown};
 use crate::engine::disk::file_ending;
-use crate::seed::starter::{Answers, EXAMPLE_THRESHOLD, threshold};
+use crate::seed::starter::{EXAMPLE_THRESHOLD, InitAnswers, threshold};
 
 /// Content of the example's input file.
 const EXAMPLE: &str = "An example.\n";
@@ -31,7 +31,7 @@ pub(super) fn is_begun(folder: &Path) -> bool {
 ///
 /// # Errors
 /// An I/O error.
-pub(super) fn write(folder: &Path, answers: &Answers) -> anyhow::Result<Vec<String>> {
+pub(super) fn write(folder: &Path, answers: &InitAnswers) -> anyhow::Result<Vec<String>> {
     let mut made = Vec::new();
     for Wanted { path, text, is_program } in files(answers) {
         let target = folder.join(&path);
@@ -46,7 +46,7 @@ pub(super) fn write(folder: &Path, answers: &Answers) -> anyhow::Result<Vec<Stri
     Ok(made)
 }
 
-fn files(answers: &Answers) -> Vec<Wanted> {
+fn files(answers: &InitAnswers) -> Vec<Wanted> {
     let wanted = |path: &str, text: String| Wanted { path: path.into(), text, is_program: false };
     let case = Path::new("cases/example");
     let inputs = answers.inputs.iter().enumerate().map(|(number, (input, media_type))| {

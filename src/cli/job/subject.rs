@@ -33,14 +33,14 @@ use crate::engine::request::Request;
 use crate::engine::runtime::{self, Credentials, Engine, Image, Runtime as _, Signal};
 use crate::engine::verdict::Category;
 use crate::seed::image_reference::ImageReference;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 use crate::seed::{LABEL, label};
 
 /// An image with its manifest.
 pub(in crate::cli) struct Subject {
     /// As typed, or as the manifest names it.
     pub image: ImageReference,
-    pub manifest: Manifest,
+    pub manifest: SeedManifest,
     /// `None` for a dry run of a manifest on disk, which needs no engine.
     pub machine: Option<Machine>,
 }
@@ -142,7 +142,7 @@ impl Machine {
     pub(in crate::cli) async fn run(
         &self,
         (id, owner): (String, &Owner),
-        manifest: &Manifest,
+        manifest: &SeedManifest,
         (request, mut plan): (&Request, Plan),
         tell: mpsc::Sender<Event>,
         stop: &Stop,
@@ -252,7 +252,7 @@ async fn find(
 
 /// Credentials for the pull. The engine refuses references that are invalid.
 fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<Credentials>> {
-    match outside::reference(image.or_latest().as_str()) {
+    match outside::reference(image.with_default_tag().as_str()) {
         Ok((place, ..)) => options.account.credentials(&place.host),
         Err(_) => Ok(None),
     }
@@ -264,7 +264,7 @@ fn manifest_of(
     image: &Image,
     name: &str,
     on_disk: Option<&ManifestFile>,
-) -> anyhow::Result<Option<Manifest>> {
+) -> anyhow::Result<Option<SeedManifest>> {
     let labelled = image.labels.get(LABEL).map(|text| label::read(text)).transpose();
     let labelled = labelled.with_context(|| format!("{} is no Seed image", tame(name)))?;
     match (labelled, on_disk) {

@@ -14,7 +14,7 @@ use crate::cli::manifest_file::shown;
 use crate::engine::compare::{Rule, Rules};
 use crate::engine::inputs::survey;
 use crate::engine::request::Source;
-use crate::seed::model::{InputFile, Manifest};
+use crate::seed::model::{JobInputFile, SeedManifest};
 
 /// Size limit of a case's JSON files, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -124,9 +124,9 @@ impl Case {
     ///
     /// # Errors
     /// It is ambiguous, or the job has no input of files.
-    pub fn loose_input(manifest: &Manifest) -> anyhow::Result<&str> {
+    pub fn loose_input(manifest: &SeedManifest) -> anyhow::Result<&str> {
         let files = &manifest.job.interface.inputs.files;
-        let only = |is: fn(&InputFile) -> bool| {
+        let only = |is: fn(&JobInputFile) -> bool| {
             let mut found = files.iter().filter(|input| is(input));
             found.next().filter(|_| found.next().is_none())
         };

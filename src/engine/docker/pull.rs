@@ -22,7 +22,7 @@ pub(super) async fn pull(
     mut progress: impl FnMut(PullProgress) + Send,
 ) -> Result<()> {
     // Without a tag the engine would pull all tags.
-    let name = reference.or_latest();
+    let name = reference.with_default_tag();
     let options =
         CreateImageOptionsBuilder::default().from_image(name.as_str()).platform(platform.unwrap_or_default()).build();
     let host = name.as_str().split_once('/').map_or("", |(host, _)| host);

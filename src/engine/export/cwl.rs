@@ -11,8 +11,10 @@ use super::words::{NotExpressed, Part, Word, Written, take_apart};
 use super::{Exported, Subject};
 use crate::engine::runtime::Config;
 use crate::seed::environment::{OUTPUT_DIR, variable_name};
-use crate::seed::model::{InputFile, JsonType, Manifest, MountMode, OutputFile, OutputJson, Scalar};
-use crate::seed::resources::{Allocation, Kind};
+use crate::seed::model::{
+    JobInputFile, JobOutputFile, JobOutputJson, JsonType, MountMode, ScalarResource, SeedManifest,
+};
+use crate::seed::resources::{ResourceAllocation, ResourceKind};
 
 /// JavaScript functions of the expressions. `mebibytes`: total size of all input files. `split`: Bash word splitting.
 const LIBRARY: &str = r#"function mebibytes(inputs) {
@@ -33,7 +35,7 @@ function split(value) {
 /// # Errors
 /// [`NotExpressed`].
 pub fn tool(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
-    let Manifest { job, .. } = subject.manifest;
+    let SeedManifest { job, .. } = subject.manifest;
     let mut making = Making { variables: variables(subject.manifest), notes: Vec::new() };
     let mut tool = Map::new();
     let mut put = |key: &str, value: Value| {
@@ -83,7 +85,7 @@ fn input(name: &str) -> String {
     format!("inputs[{}]", json!(name))
 }
 
-fn variables(manifest: &Manifest) -> BTreeMap<String, Variable> {
+fn variables(manifest: &SeedManifest) -> BTreeMap<String, Variable> {
     let interface = &manifest.job.interface;
     let mut all = BTreeMap::new();
     let mut set = |name: String, value: String, optional: Option<String>, may_split: bool| {
@@ -102,13 +104,13 @@ fn variables(manifest: &Manifest) -> BTreeMap<String, Variable> {
         set(variable_name(&setting.name), input(&setting.name), None, true);
     }
     for scalar in &manifest.job.resources.scalar {
-        let kind = Kind::of(&scalar.name);
+        let kind = ResourceKind::of(&scalar.name);
         let value = match kind {
-            Kind::Cpus => "Number(runtime.cores).toFixed(6)".to_owned(),
-            Kind::Mem => "String(Math.ceil(runtime.ram))".to_owned(),
-            Kind::Disk => "Number(runtime.outdirSize).toFixed(6)".to_owned(),
-            Kind::SharedMem | Kind::Gpus => format!("String(Math.ceil({}))", amount(scalar)),
-            Kind::Other => format!("Number({}).toFixed(6)", amount(scalar)),
+            ResourceKind::Cpus => "Number(runtime.cores).toFixed(6)".to_owned(),
+            ResourceKind::Mem => "String(Math.ceil(runtime.ram))".to_owned(),
+            ResourceKind::Disk => "Number(runtime.outdirSize).toFixed(6)".to_owned(),
+            ResourceKind::SharedMem | ResourceKind::Gpus => format!("String(Math.ceil({}))", amount(scalar)),
+            ResourceKind::Other => format!("Number({}).toFixed(6)", amount(scalar)),
         };
         set(crate::seed::environment::allocated_name(&scalar.name), value, None, false);
     }
@@ -117,14 +119,14 @@ fn variables(manifest: &Manifest) -> BTreeMap<String, Variable> {
 }
 
 /// The amount of a resource, as an expression.
-fn amount(scalar: &Scalar) -> String {
+fn amount(scalar: &ScalarResource) -> String {
     match multiplier(scalar) {
         None => scalar.value.to_string(),
         Some(multiplier) => format!("{} + {multiplier} * mebibytes(inputs)", scalar.value),
     }
 }
 
-fn multiplier(scalar: &Scalar) -> Option<f64> {
+fn multiplier(scalar: &ScalarResource) -> Option<f64> {
     scalar.input_multiplier.as_ref().and_then(serde_json::Number::as_f64).filter(|multiplier| *multiplier != 0.0)
 }
 
@@ -133,7 +135,7 @@ fn literal(text: &str) -> String {
     if text.contains(['$', '\\']) { format!("$({})", json!(text)) } else { text.to_owned() }
 }
 
-fn doc(manifest: &Manifest) -> String {
+fn doc(manifest: &SeedManifest) -> String {
     let job = &manifest.job;
     let mut text = job.description.clone();
     for error in &job.errors {
@@ -143,11 +145,11 @@ fn doc(manifest: &Manifest) -> String {
     text
 }
 
-fn inputs(manifest: &Manifest) -> Value {
+fn inputs(manifest: &SeedManifest) -> Value {
     let interface = &manifest.job.interface;
     let optional = |kind: &str, required: bool| if required { kind.to_owned() } else { format!("{kind}?") };
     let mut all = Map::new();
-    for InputFile { name, media_types, multiple, required, .. } in &interface.inputs.files {
+    for JobInputFile { name, media_types, multiple, required, .. } in &interface.inputs.files {
         let kind = optional(if *multiple { "Directory" } else { "File" }, *required);
         let mut entry = json!({"type": kind});
         if *multiple {
@@ -234,15 +236,15 @@ impl Making {
         Value::Object(all)
     }
 
-    fn resources(&mut self, scalars: &[Scalar]) -> Map<String, Value> {
+    fn resources(&mut self, scalars: &[ScalarResource]) -> Map<String, Value> {
         let mut all = Map::new();
         for scalar in scalars {
-            let key = match Kind::of(&scalar.name) {
-                Kind::Cpus => "coresMin",
-                Kind::Mem => "ramMin",
-                Kind::Disk => "outdirMin",
-                Kind::SharedMem => continue,
-                Kind::Gpus | Kind::Other => {
+            let key = match ResourceKind::of(&scalar.name) {
+                ResourceKind::Cpus => "coresMin",
+                ResourceKind::Mem => "ramMin",
+                ResourceKind::Disk => "outdirMin",
+                ResourceKind::SharedMem => continue,
+                ResourceKind::Gpus | ResourceKind::Other => {
                     let name = &scalar.name;
                     self.note(format!(
                         "CWL does not know the resource {name}: the tool is told of it, and does not ask for it."
@@ -250,7 +252,7 @@ impl Making {
                     continue;
                 }
             };
-            let least = Allocation::of(scalar, 0).map(|allocation| allocation.amount).unwrap_or_default();
+            let least = ResourceAllocation::of(scalar, 0).map(|allocation| allocation.amount).unwrap_or_default();
             let value = match (multiplier(scalar), key) {
                 (None, "coresMin") => json!(least),
                 (None, _) => json!(least.ceil() as u64),
@@ -262,11 +264,12 @@ impl Making {
         all
     }
 
-    fn hints(&mut self, manifest: &Manifest) -> Value {
+    fn hints(&mut self, manifest: &SeedManifest) -> Value {
         let mut all = Map::new();
-        let shared = manifest.job.resources.scalar.iter().find(|it| Kind::of(&it.name) == Kind::SharedMem);
+        let shared =
+            manifest.job.resources.scalar.iter().find(|it| ResourceKind::of(&it.name) == ResourceKind::SharedMem);
         if let Some(shared) = shared {
-            let size = Allocation::of(shared, 0).map(|allocation| allocation.amount).unwrap_or_default();
+            let size = ResourceAllocation::of(shared, 0).map(|allocation| allocation.amount).unwrap_or_default();
             all.insert("cwltool:ShmSize".to_owned(), json!({"shmSize": format!("{size:.0}m")}));
             self.note(
                 "sharedMem is a hint that cwltool knows; other runners pass over it, and over its inputMultiplier.",
@@ -372,7 +375,7 @@ impl Making {
         if self.is_split(word) { format!("split({text})") } else { text }
     }
 
-    fn outputs(&mut self, manifest: &Manifest) -> Value {
+    fn outputs(&mut self, manifest: &SeedManifest) -> Value {
         let outputs = &manifest.job.interface.outputs;
         let mut all: Map<String, Value> =
             outputs.files.iter().map(|file| (file.name.clone(), output_file(file))).collect();
@@ -384,7 +387,7 @@ impl Making {
     }
 }
 
-fn output_file(file: &OutputFile) -> Value {
+fn output_file(file: &JobOutputFile) -> Value {
     let kind = match (file.multiple, file.required) {
         (false, true) => "File",
         (false, false) => "File?",
@@ -407,7 +410,7 @@ fn output_file(file: &OutputFile) -> Value {
     entry
 }
 
-fn output_value(value: &OutputJson) -> Value {
+fn output_value(value: &JobOutputJson) -> Value {
     let kind = match (value.json_type, value.required) {
         (JsonType::Boolean, true) => json!("boolean"),
         (JsonType::Boolean, false) => json!("boolean?"),

@@ -10,12 +10,12 @@ use std::fmt;
 pub use words::NotExpressed;
 
 use super::runtime::Config;
-use crate::seed::model::Manifest;
+use crate::seed::model::SeedManifest;
 
 /// The job to export.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    pub manifest: &'a Manifest,
+    pub manifest: &'a SeedManifest,
     /// The image name for the engine.
     pub image: &'a str,
     /// Start configuration of the image, if known.

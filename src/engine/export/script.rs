@@ -8,8 +8,8 @@ use super::{Exported, OneLine, Subject};
 use crate::engine::docker_run::quoted;
 use crate::engine::request::Layout;
 use crate::seed::environment::{OUTPUT_DIR, allocated_name, variable_name};
-use crate::seed::model::{InputFile, Manifest, MountMode, Scalar};
-use crate::seed::resources::{Allocation, Kind};
+use crate::seed::model::{JobInputFile, MountMode, ScalarResource, SeedManifest};
+use crate::seed::resources::{ResourceAllocation, ResourceKind};
 
 /// Common first part of the script. Variables of the job cannot clash with the script's: they are prefixed with
 /// `seed_`, and variables of the standard are upper-case.
@@ -36,7 +36,7 @@ size() { bytes=$((bytes + $(stat -Lc %s -- "$1"))); }
 /// # Errors
 /// [`NotExpressed`].
 pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
-    let Manifest { job, .. } = subject.manifest;
+    let SeedManifest { job, .. } = subject.manifest;
     let interface = &job.interface;
     let mut text = head(subject);
     let names = interface.inputs.files.iter().map(|it| &it.name).chain(interface.inputs.json.iter().map(|it| &it.name));
@@ -86,7 +86,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("memory takes it");
 }
 
-fn variables(manifest: &Manifest) -> BTreeMap<String, bool> {
+fn variables(manifest: &SeedManifest) -> BTreeMap<String, bool> {
     let interface = &manifest.job.interface;
     let files = interface.inputs.files.iter().map(|input| (variable_name(&input.name), input.required));
     let json = interface.inputs.json.iter().map(|input| (variable_name(&input.name), input.required));
@@ -96,7 +96,7 @@ fn variables(manifest: &Manifest) -> BTreeMap<String, bool> {
 }
 
 fn head(subject: Subject<'_>) -> String {
-    let Manifest { job, .. } = subject.manifest;
+    let SeedManifest { job, .. } = subject.manifest;
     let mut text = "#!/bin/bash\n".to_owned();
     let (title, about) = (OneLine(&job.title), OneLine(&job.description));
     line(&mut text, format_args!("# {title} ({} {}): {about}", OneLine(&job.name), OneLine(&job.job_version)));
@@ -119,7 +119,7 @@ fn head(subject: Subject<'_>) -> String {
     text
 }
 
-fn file_input(text: &mut String, input: &InputFile) {
+fn file_input(text: &mut String, input: &JobInputFile) {
     let (name, variable) = (&input.name, variable_name(&input.name));
     let folder = format!("{}/{name}", Layout::Silo.inputs());
     if input.required {
@@ -169,8 +169,8 @@ fn value(text: &mut String, name: &str, what: &str, is_required: bool, is_secret
 }
 
 /// The variable of a resource, and its limit as a docker option.
-fn resource(text: &mut String, scalar: &Scalar) {
-    let Ok(least) = Allocation::of(scalar, 0) else { return };
+fn resource(text: &mut String, scalar: &ScalarResource) {
+    let Ok(least) = ResourceAllocation::of(scalar, 0) else { return };
     let (kind, variable) = (least.kind, allocated_name(&scalar.name));
     let number = |number: &serde_json::Number| number.as_f64().unwrap_or_default();
     let multiplier = scalar.input_multiplier.as_ref().map(number).filter(|multiplier| *multiplier != 0.0);
@@ -178,11 +178,15 @@ fn resource(text: &mut String, scalar: &Scalar) {
         None => least.text(),
         Some(multiplier) => {
             let (is_whole, floor) = match kind {
-                Kind::Mem => ("a = a > int(a) ? int(a) + 1 : a; ", "a = a < 4 ? 4 : a; "),
-                Kind::SharedMem => ("a = a > int(a) ? int(a) + 1 : a; ", ""),
+                ResourceKind::Mem => ("a = a > int(a) ? int(a) + 1 : a; ", "a = a < 4 ? 4 : a; "),
+                ResourceKind::SharedMem => ("a = a > int(a) ? int(a) + 1 : a; ", ""),
                 _ => ("", ""),
             };
-            let form = if matches!(kind, Kind::Mem | Kind::SharedMem | Kind::Gpus) { "%d" } else { "%.6f" };
+            let form = if matches!(kind, ResourceKind::Mem | ResourceKind::SharedMem | ResourceKind::Gpus) {
+                "%d"
+            } else {
+                "%.6f"
+            };
             let value = number(&scalar.value);
             format!(
                 "$(awk -v b=\"$bytes\" 'BEGIN {{ a = {value} + {multiplier} * b / 1048576; {is_whole}{floor}printf \"{form}\", a }}')"
@@ -191,10 +195,10 @@ fn resource(text: &mut String, scalar: &Scalar) {
     };
     line(text, format_args!("seed_{variable}={amount}; variable {variable} \"$seed_{variable}\""));
     let limit = match kind {
-        Kind::Cpus if least.amount > 0.0 || multiplier.is_some() => "--cpus \"$IT\"",
-        Kind::Mem => "--memory \"${IT}m\" --memory-swap \"${IT}m\"",
-        Kind::SharedMem if least.amount > 0.0 || multiplier.is_some() => "--shm-size \"${IT}m\"",
-        Kind::Gpus if least.amount > 0.0 => "--gpus \"$IT\"",
+        ResourceKind::Cpus if least.amount > 0.0 || multiplier.is_some() => "--cpus \"$IT\"",
+        ResourceKind::Mem => "--memory \"${IT}m\" --memory-swap \"${IT}m\"",
+        ResourceKind::SharedMem if least.amount > 0.0 || multiplier.is_some() => "--shm-size \"${IT}m\"",
+        ResourceKind::Gpus if least.amount > 0.0 => "--gpus \"$IT\"",
         _ => return,
     };
     line(text, format_args!("options+=({})", limit.replace("IT", &format!("seed_{variable}"))));

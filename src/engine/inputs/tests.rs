@@ -114,7 +114,7 @@ fn the_job_is_told_what_scale_tells() {
         url: Some("https://silo.example.org/files/f1".to_owned()),
         created: None,
         product: Some(Product { run: "6".to_owned(), job: "masks-1.0.0".to_owned(), output: "MASK".to_owned() }),
-        metadata: Some(Metadata::read(geojson).expect("it is GeoJSON")),
+        metadata: Some(SeedMetadata::read(geojson).expect("it is GeoJSON")),
         workspace: Some(Workspace::Runs),
         chain: Some(serde_json::json!({"FIRST": [{"file_name": "first.tif"}]})),
     };

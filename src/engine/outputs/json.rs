@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 
 use super::{Capture, JSON_FILE, OutputCode, Rules};
 use crate::engine::disk::read_capped;
-use crate::seed::model::{JsonType, Manifest};
+use crate::seed::model::{JsonType, SeedManifest};
 
 /// Largest file that is read, in bytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 impl Capture {
-    pub(super) fn json(&mut self, manifest: &Manifest, rules: Rules) {
+    pub(super) fn json(&mut self, manifest: &SeedManifest, rules: Rules) {
         let outputs = &manifest.job.interface.outputs.json;
         let written = match self.written() {
             Ok(written) => written,

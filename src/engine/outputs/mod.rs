@@ -18,8 +18,8 @@ use serde_json::{Map, Value};
 use super::disk;
 use super::halt::{Halt, Halted};
 use super::walk::Bounds;
-use crate::seed::metadata::{self, Metadata};
-use crate::seed::model::{Manifest, OutputFile};
+use crate::seed::metadata::{self, SeedMetadata};
+use crate::seed::model::{JobOutputFile, SeedManifest};
 pub(super) use links::mend_links;
 use pattern::Pattern;
 use tree::Tree;
@@ -63,7 +63,7 @@ pub struct Outputs {
     /// Files that belong to no output.
     pub extra: Vec<LeftFile>,
     /// Metadata that the job wrote for its inputs, by input name.
-    pub input_metadata: BTreeMap<String, Metadata>,
+    pub input_metadata: BTreeMap<String, SeedMetadata>,
     /// Total length of all files, hard links counted once; a lower bound if the directory exceeds a limit.
     pub bytes: u64,
     /// Violations of the manifest.
@@ -94,7 +94,7 @@ pub struct LeftFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<SeedMetadata>,
 }
 
 /// A violation of the manifest.
@@ -127,7 +127,7 @@ pub enum OutputCode {
 ///
 /// # Errors
 /// It was halted.
-pub fn capture(manifest: &Manifest, folder: &Path, rules: Rules, halt: &Halt) -> Result<Outputs, Halted> {
+pub fn capture(manifest: &SeedManifest, folder: &Path, rules: Rules, halt: &Halt) -> Result<Outputs, Halted> {
     let tree = tree::list(folder, Bounds { entries: MAX_ENTRIES, bytes: rules.bytes }, halt)?;
     let (metadata_left, halt) = (MAX_METADATA, halt.clone());
     let digests = HashMap::new();
@@ -183,7 +183,7 @@ impl Capture {
         }
     }
 
-    fn files(&mut self, output: &OutputFile) -> Result<Captured, Halted> {
+    fn files(&mut self, output: &JobOutputFile) -> Result<Captured, Halted> {
         let pattern = Pattern::new(&output.pattern);
         let found: Vec<String> =
             self.tree.files.keys().filter(|path| !is_bookkeeping(path) && pattern.matches(path)).cloned().collect();
@@ -208,7 +208,7 @@ impl Capture {
         Ok(Captured { name: name.clone(), files })
     }
 
-    fn left(&mut self, path: &str, output: &OutputFile) -> Result<LeftFile, Halted> {
+    fn left(&mut self, path: &str, output: &JobOutputFile) -> Result<LeftFile, Halted> {
         let name = &output.name;
         if let Some(wanted) = output.media_type.as_deref()
             && !disk::may_be(path, [wanted].into_iter())
@@ -244,7 +244,7 @@ impl Capture {
     }
 
     /// Reads a metadata file, if there is one. An invalid one is a warning, as in Scale.
-    fn metadata(&mut self, path: &str) -> Option<Metadata> {
+    fn metadata(&mut self, path: &str) -> Option<SeedMetadata> {
         let file = self.tree.open(self.tree.files.get(path)?);
         self.used.insert(path.to_owned());
         match self.read_metadata(file) {
@@ -259,16 +259,16 @@ impl Capture {
         }
     }
 
-    fn read_metadata(&mut self, file: std::io::Result<std::fs::File>) -> Result<Metadata, String> {
+    fn read_metadata(&mut self, file: std::io::Result<std::fs::File>) -> Result<SeedMetadata, String> {
         let bytes =
             file.and_then(|file| disk::read_capped(file, metadata::MAX_BYTES)).map_err(|why| why.to_string())?;
         let too_much = || format!("there is more than {MAX_METADATA} bytes of metadata");
         self.metadata_left = self.metadata_left.checked_sub(bytes.len()).ok_or_else(too_much)?;
-        Metadata::read(&bytes).map_err(|why| why.to_string())
+        SeedMetadata::read(&bytes).map_err(|why| why.to_string())
     }
 
     /// Metadata of an input is named after the input, not after its file.
-    fn input_metadata(&mut self, manifest: &Manifest) {
+    fn input_metadata(&mut self, manifest: &SeedManifest) {
         for input in &manifest.job.interface.inputs.files {
             if let Some(metadata) = self.metadata(&format!("{}{}", input.name, metadata::SUFFIX)) {
                 self.outputs.input_metadata.insert(input.name.clone(), metadata);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn manifest(files: Value, json: Value) -> Manifest {
+fn manifest(files: Value, json: Value) -> SeedManifest {
     let interface = json!({"inputs": {"files": [{"name": "SCENE"}]}, "outputs": {"files": files, "json": json}});
     let job = json!({
         "name": "j", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",
@@ -27,7 +27,7 @@ fn left(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn captured(manifest: &Manifest, folder: &TempDir) -> Outputs {
+fn captured(manifest: &SeedManifest, folder: &TempDir) -> Outputs {
     capture(manifest, folder.path(), Rules::default(), &Halt::default()).expect("nobody halts it")
 }
 

@@ -7,7 +7,7 @@ use super::{FileAccess, Index, PlanCode, PlannedFile, PlannedInput, Planning, kn
 use crate::engine::container::Text;
 use crate::engine::request::{File, Request, Source};
 use crate::seed::environment::variable_name;
-use crate::seed::model::{InputFile, Manifest};
+use crate::seed::model::{JobInputFile, SeedManifest};
 
 /// Up to this number of files are bound individually; more are staged in one folder, because engines are slow with
 /// many binds.
@@ -17,7 +17,7 @@ const MAX_NAME: usize = 255;
 
 impl Planning {
     /// Plans the given file inputs.
-    pub(super) fn files(&mut self, manifest: &Manifest, request: &Request) -> Vec<PlannedInput> {
+    pub(super) fn files(&mut self, manifest: &SeedManifest, request: &Request) -> Vec<PlannedInput> {
         let inputs = &manifest.job.interface.inputs;
         let index = Index::new(inputs.files.iter().map(|input| &*input.name));
         let mut given: Vec<Vec<&Source>> = inputs.files.iter().map(|_| Vec::new()).collect();
@@ -30,7 +30,7 @@ impl Planning {
         inputs.files.iter().zip(given).filter_map(|(input, given)| self.file_input(input, &given, request)).collect()
     }
 
-    fn unknown_file_input(&mut self, name: &str, manifest: &Manifest) {
+    fn unknown_file_input(&mut self, name: &str, manifest: &SeedManifest) {
         let inputs = &manifest.job.interface.inputs;
         let json = Index::new(inputs.json.iter().map(|input| &*input.name));
         let help = match json.find(name) {
@@ -40,7 +40,7 @@ impl Planning {
         self.problems.add(PlanCode::Unknown, name, "the job has no file input of this name.", help);
     }
 
-    fn file_input(&mut self, input: &InputFile, given: &[&Source], request: &Request) -> Option<PlannedInput> {
+    fn file_input(&mut self, input: &JobInputFile, given: &[&Source], request: &Request) -> Option<PlannedInput> {
         if given.is_empty() {
             if input.required {
                 let help = if input.multiple { "Give it files, or a folder of them." } else { "Give it a file." };
@@ -59,7 +59,7 @@ impl Planning {
         Some(planned)
     }
 
-    fn single(&mut self, input: &InputFile, given: &[&Source], folder: String) -> Option<PlannedInput> {
+    fn single(&mut self, input: &JobInputFile, given: &[&Source], folder: String) -> Option<PlannedInput> {
         let file = match given {
             [Source::File(file)] => file,
             [Source::Folder { .. }] => {
@@ -81,7 +81,7 @@ impl Planning {
 
     fn several(
         &mut self,
-        input: &InputFile,
+        input: &JobInputFile,
         given: &[&Source],
         folder: String,
         request: &Request,
@@ -116,7 +116,7 @@ impl Planning {
     }
 
     /// A unique file name: a repeated one gets a number. `taken` counts the files by name.
-    fn own_name(&mut self, input: &InputFile, name: &str, taken: &mut HashMap<String, usize>) -> String {
+    fn own_name(&mut self, input: &JobInputFile, name: &str, taken: &mut HashMap<String, usize>) -> String {
         let mut number = taken.get(name).map_or(1, |seen| seen + 1);
         let mut own = if number == 1 { name.to_owned() } else { format!("{number}-{name}") };
         while number > 1 && taken.contains_key(&own) {
@@ -131,7 +131,7 @@ impl Planning {
         own
     }
 
-    fn planned(&mut self, input: &InputFile, file: &File, name: String, folder: &str) -> Option<PlannedFile> {
+    fn planned(&mut self, input: &JobInputFile, file: &File, name: String, folder: &str) -> Option<PlannedFile> {
         let why = match &*name {
             "" | "." | ".." => "is no name",
             name if name.len() > MAX_NAME => "is longer than 255 bytes",
@@ -155,7 +155,7 @@ impl Planning {
     }
 }
 
-fn planned_input(input: &InputFile, path: String, files: Vec<PlannedFile>, staged: Option<PathBuf>) -> PlannedInput {
+fn planned_input(input: &JobInputFile, path: String, files: Vec<PlannedFile>, staged: Option<PathBuf>) -> PlannedInput {
     let variable = variable_name(&input.name);
     PlannedInput { name: input.name.clone(), variable, path, multiple: input.multiple, files, staged }
 }

@@ -6,8 +6,8 @@ use super::{PlanCode, Planning};
 use crate::engine::container::Text;
 use crate::engine::request::{Layout, Request};
 use crate::seed::environment::variable_name;
-use crate::seed::model::Manifest;
-use crate::seed::resources::{Allocation, Kind, MIB};
+use crate::seed::model::SeedManifest;
+use crate::seed::resources::{MIB, ResourceAllocation, ResourceKind};
 
 /// Smallest limits for engines: a lower one rounds to none, or prevents the container's start.
 const LEAST_CPUS: f64 = 0.01;
@@ -22,16 +22,16 @@ pub(super) struct Limits {
 }
 
 /// The limits for allocated resources: a default if there is no allocation, capped by the bounds.
-pub(super) fn of(resources: &[Allocation], request: &Request) -> Limits {
+pub(super) fn of(resources: &[ResourceAllocation], request: &Request) -> Limits {
     let (defaults, bounds) = (&request.defaults, &request.bounds);
-    let amount = |kind: Kind| resources.iter().find(|it| it.kind == kind).map(|it| it.amount);
-    let memory = amount(Kind::Mem).map(bytes).or(defaults.memory).into_iter().chain(bounds.memory).min();
-    let cpus = amount(Kind::Cpus).filter(|cpus| *cpus > 0.0).or(defaults.cpus);
+    let amount = |kind: ResourceKind| resources.iter().find(|it| it.kind == kind).map(|it| it.amount);
+    let memory = amount(ResourceKind::Mem).map(bytes).or(defaults.memory).into_iter().chain(bounds.memory).min();
+    let cpus = amount(ResourceKind::Cpus).filter(|cpus| *cpus > 0.0).or(defaults.cpus);
     Limits {
         memory: memory.map(|bytes| bytes.max(LEAST_MEMORY)),
         cpus: cpus.into_iter().chain(bounds.cpus).reduce(f64::min).map(|cpus| cpus.max(LEAST_CPUS)),
-        shared_memory: amount(Kind::SharedMem).map(bytes).filter(|bytes| *bytes > 0),
-        gpus: amount(Kind::Gpus).unwrap_or_default() as u32,
+        shared_memory: amount(ResourceKind::SharedMem).map(bytes).filter(|bytes| *bytes > 0),
+        gpus: amount(ResourceKind::Gpus).unwrap_or_default() as u32,
     }
 }
 
@@ -42,8 +42,8 @@ fn bytes(mib: f64) -> u64 {
 
 impl Planning {
     /// Limit for the outputs in bytes: the lower one of the manifest's and the operator's.
-    pub(super) fn disk(&mut self, resources: &[Allocation], request: &Request) -> Option<u64> {
-        let asked = resources.iter().find(|it| it.kind == Kind::Disk).map(|it| bytes(it.amount));
+    pub(super) fn disk(&mut self, resources: &[ResourceAllocation], request: &Request) -> Option<u64> {
+        let asked = resources.iter().find(|it| it.kind == ResourceKind::Disk).map(|it| bytes(it.amount));
         let bound = request.bounds.disk;
         if let (Some(asked), Some(bound)) = (asked, bound)
             && asked > bound
@@ -57,11 +57,16 @@ impl Planning {
     }
 
     /// Computes the resources, sets their variables, and checks them against the machine.
-    pub(super) fn resources(&mut self, manifest: &Manifest, request: &Request, input_bytes: u64) -> Vec<Allocation> {
-        let mut resources: Vec<Allocation> = Vec::new();
+    pub(super) fn resources(
+        &mut self,
+        manifest: &SeedManifest,
+        request: &Request,
+        input_bytes: u64,
+    ) -> Vec<ResourceAllocation> {
+        let mut resources: Vec<ResourceAllocation> = Vec::new();
         let mut seen = HashSet::new();
         for scalar in &manifest.job.resources.scalar {
-            let allocation = match Allocation::of(scalar, input_bytes) {
+            let allocation = match ResourceAllocation::of(scalar, input_bytes) {
                 Ok(allocation) => allocation,
                 Err(why) => {
                     self.problems.add(PlanCode::BadManifest, &scalar.name, format!("{why}."), "Mend the manifest.");
@@ -81,16 +86,16 @@ impl Planning {
         resources
     }
 
-    fn check_host(&mut self, allocation: &Allocation, request: &Request) {
+    fn check_host(&mut self, allocation: &ResourceAllocation, request: &Request) {
         let (name, needed) = (&allocation.name, allocation.amount);
         let (host, bounds) = (&request.host, &request.bounds);
         let mib = |bytes: u64| (bytes / MIB) as f64;
         let bound = match allocation.kind {
-            Kind::Cpus => bounds.cpus,
-            Kind::Mem | Kind::SharedMem => bounds.memory.map(mib),
-            Kind::Gpus => bounds.gpus.map(f64::from),
+            ResourceKind::Cpus => bounds.cpus,
+            ResourceKind::Mem | ResourceKind::SharedMem => bounds.memory.map(mib),
+            ResourceKind::Gpus => bounds.gpus.map(f64::from),
             // Asking for more disk than the bound is only a warning: see `disk`.
-            Kind::Disk | Kind::Other => None,
+            ResourceKind::Disk | ResourceKind::Other => None,
         };
         if let Some(most) = bound.filter(|most| needed > *most) {
             let message = format!("the job needs {needed}, and a run may have {most} here.");
@@ -100,11 +105,11 @@ impl Planning {
             return;
         }
         let (has, unit) = match allocation.kind {
-            Kind::Cpus => (host.cpus, "cores"),
-            Kind::Mem | Kind::SharedMem => (host.memory.map(mib), "MiB"),
-            Kind::Disk => (host.disk.map(mib), "MiB free"),
-            Kind::Gpus => (Some(f64::from(host.gpus)), "GPUs"),
-            Kind::Other => {
+            ResourceKind::Cpus => (host.cpus, "cores"),
+            ResourceKind::Mem | ResourceKind::SharedMem => (host.memory.map(mib), "MiB"),
+            ResourceKind::Disk => (host.disk.map(mib), "MiB free"),
+            ResourceKind::Gpus => (Some(f64::from(host.gpus)), "GPUs"),
+            ResourceKind::Other => {
                 let offered = host.other.iter().any(|other| variable_name(other) == variable_name(name));
                 if !offered {
                     let message =

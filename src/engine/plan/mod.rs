@@ -27,8 +27,8 @@ use super::docker_run;
 use super::hold::open_below;
 use super::request::Request;
 use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
-use crate::seed::model::Manifest;
-use crate::seed::resources::Allocation;
+use crate::seed::model::SeedManifest;
+use crate::seed::resources::ResourceAllocation;
 
 /// Limit for a variable with its name, and for an argument, in bytes: Linux' `MAX_ARG_STRLEN`.
 const MAX_TEXT: usize = 128 * 1024 - 16;
@@ -49,7 +49,7 @@ pub struct Plan {
     /// The given JSON inputs, with the manifest's types.
     pub json: BTreeMap<String, Value>,
     /// Resources that the manifest asks for, computed.
-    pub resources: Vec<Allocation>,
+    pub resources: Vec<ResourceAllocation>,
     /// Limit for the outputs, in bytes; `None`: no limit.
     pub disk: Option<u64>,
     /// Warnings, a sentence each.
@@ -142,7 +142,7 @@ impl PlannedFile {
 ///
 /// # Errors
 /// All problems at once.
-pub fn plan(manifest: &Manifest, request: &Request) -> Result<Plan, Vec<PlanProblem>> {
+pub fn plan(manifest: &SeedManifest, request: &Request) -> Result<Plan, Vec<PlanProblem>> {
     let mut planning = Planning::default();
     planning.check_size(manifest);
     if !planning.problems.0.is_empty() {
@@ -198,7 +198,7 @@ impl Planning {
         }
     }
 
-    fn check_size(&mut self, manifest: &Manifest) {
+    fn check_size(&mut self, manifest: &SeedManifest) {
         let interface = &manifest.job.interface;
         let lists = [
             ("inputs.files", interface.inputs.files.len()),
@@ -217,7 +217,7 @@ impl Planning {
 
     /// Names must be valid and unique as variables and folders. Validation checks the same, but a manifest may come
     /// here unvalidated.
-    fn check_names(&mut self, manifest: &Manifest) {
+    fn check_names(&mut self, manifest: &SeedManifest) {
         let interface = &manifest.job.interface;
         let reserved: HashSet<String> =
             manifest.job.resources.scalar.iter().map(|it| allocated_name(&it.name)).collect();
@@ -266,7 +266,7 @@ impl Planning {
         }
     }
 
-    fn command(&mut self, manifest: &Manifest) -> Option<Vec<Text>> {
+    fn command(&mut self, manifest: &SeedManifest) -> Option<Vec<Text>> {
         let interface = &manifest.job.interface;
         // Without a command there are no arguments. An empty one would replace the image's CMD.
         let command = interface.command.as_deref().filter(|command| !command.trim().is_empty())?;
@@ -318,9 +318,9 @@ impl Planning {
 
     fn container(
         &mut self,
-        manifest: &Manifest,
+        manifest: &SeedManifest,
         request: &Request,
-        resources: &[Allocation],
+        resources: &[ResourceAllocation],
         command: Option<Vec<Text>>,
     ) -> Container {
         let job = &manifest.job;

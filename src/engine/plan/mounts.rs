@@ -2,13 +2,13 @@
 
 use super::{PlanCode, Planning};
 use crate::engine::request::Request;
-use crate::seed::model::{Manifest, MountMode};
+use crate::seed::model::{MountMode, SeedManifest};
 
 /// Kernel file systems, which a mount must not hide.
 const OF_THE_KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
 impl Planning {
-    pub(super) fn mounts(&mut self, manifest: &Manifest, request: &Request) {
+    pub(super) fn mounts(&mut self, manifest: &SeedManifest, request: &Request) {
         let mounts = &manifest.job.interface.mounts;
         let given = self.assigned("mount", mounts, |mount| &mount.name, &request.mounts, "");
         let mut targets: Vec<String> = Vec::new();

@@ -8,7 +8,7 @@ use crate::engine::folder::Folder;
 use crate::engine::request::{Attempt, Bounds, Defaults, File, JsonValue, Layout, Source};
 use crate::seed::resources::MIB;
 
-fn manifest(interface: Value, scalar: Value) -> Manifest {
+fn manifest(interface: Value, scalar: Value) -> SeedManifest {
     let job = json!({
         "name": "sea-ice", "jobVersion": "1.0.0", "packageVersion": "2.0.0", "title": "", "description": "",
         "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 60,
@@ -57,7 +57,7 @@ fn arguments(plan: &Plan) -> Option<Vec<&str>> {
 }
 
 /// The problems, as `code subject`.
-fn problems(manifest: &Manifest, request: &Request) -> Vec<String> {
+fn problems(manifest: &SeedManifest, request: &Request) -> Vec<String> {
     let problems = plan(manifest, request).expect_err("it cannot be planned");
     for problem in &problems {
         assert!(problem.message.ends_with('.') && problem.help.ends_with('.'), "{problem}");
@@ -67,7 +67,7 @@ fn problems(manifest: &Manifest, request: &Request) -> Vec<String> {
 }
 
 /// A job that uses every feature.
-fn complete() -> (Manifest, Request) {
+fn complete() -> (SeedManifest, Request) {
     let manifest = manifest(
         json!({
             "command": "edge \"${SCENE}\" ${MASKS} ${OLD/#/-o } -t ${THRESHOLD:-1} --key=${DB_KEY} ${OUTPUT_DIR}",
@@ -228,7 +228,7 @@ fn what_is_optional_and_absent_is_not_set() {
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
 }
 
-fn two_folders() -> Manifest {
+fn two_folders() -> SeedManifest {
     let files = json!([{"name": "A", "multiple": true}, {"name": "B", "multiple": true, "required": false}]);
     manifest(json!({"inputs": {"files": files}}), json!([{"name": "mem", "value": 1, "inputMultiplier": 1}]))
 }
@@ -381,7 +381,7 @@ fn who_says_nothing_gets_the_defaults() {
 #[test]
 fn the_shorter_time_limit_counts() {
     let mut manifest = manifest(json!({}), json!([]));
-    let timeout = |manifest: &Manifest, bound: Option<u64>| {
+    let timeout = |manifest: &SeedManifest, bound: Option<u64>| {
         let mut request = request();
         request.timeout = bound.map(Duration::from_secs);
         let plan = plan(manifest, &request).expect("it can be run");
@@ -423,7 +423,7 @@ fn very_many_files_of_one_name_all_arrive() {
     assert_eq!((names.len(), plan.warnings.len()), (50_000, 100));
 }
 
-fn scalars(scalar: Value) -> Manifest {
+fn scalars(scalar: Value) -> SeedManifest {
     manifest(json!({}), scalar)
 }
 

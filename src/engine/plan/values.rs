@@ -9,11 +9,11 @@ use super::{Index, PlanCode, Planning, known};
 use crate::engine::container::{MASK, Text};
 use crate::engine::request::{JsonValue, Request};
 use crate::seed::environment::variable_name;
-use crate::seed::model::{JsonType, Manifest};
+use crate::seed::model::{JsonType, SeedManifest};
 
 impl Planning {
     /// The given JSON inputs, by name.
-    pub(super) fn json(&mut self, manifest: &Manifest, request: &Request) -> BTreeMap<String, Value> {
+    pub(super) fn json(&mut self, manifest: &SeedManifest, request: &Request) -> BTreeMap<String, Value> {
         let inputs = &manifest.job.interface.inputs;
         let mut values = BTreeMap::new();
         let help = if inputs.json.is_empty() { "The job has no JSON inputs." } else { "" };
@@ -27,7 +27,7 @@ impl Planning {
                 continue;
             };
             let text = match value {
-                JsonValue::Text(text) => input.variable_of_text(text),
+                JsonValue::Text(text) => input.value_of_text(text),
                 JsonValue::Value(value) => input.variable_of(value),
             };
             match text {
@@ -50,7 +50,7 @@ impl Planning {
     }
 
     /// All settings are required.
-    pub(super) fn settings(&mut self, manifest: &Manifest, request: &Request) {
+    pub(super) fn settings(&mut self, manifest: &SeedManifest, request: &Request) {
         let settings = &manifest.job.interface.settings;
         let given = self.assigned("setting", settings, |setting| &setting.name, &request.settings, "");
         for (setting, value) in settings.iter().zip(given) {

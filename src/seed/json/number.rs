@@ -2,9 +2,9 @@
 
 /// A number as it is written in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::seed) struct Number<'a>(pub &'a str);
+pub(in crate::seed) struct JsonNumber<'a>(pub &'a str);
 
-impl Number<'_> {
+impl JsonNumber<'_> {
     /// Whether a text matches the grammar of numbers.
     pub(super) fn is_valid(text: &str) -> bool {
         let rest = text.strip_prefix('-').unwrap_or(text);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::escape::escape;
 use super::excerpt::excerpt;
-use super::{Document, Fault, FaultKind, Kind, Member, Node, Number, Object};
+use super::{JsonDocument, JsonFault, JsonFaultKind, JsonMember, JsonNode, JsonNodeKind, JsonNumber, JsonObject};
 
 /// Maximum nesting depth, the same as that of `serde_json`.
 pub(super) const MAX_DEPTH: usize = 127;
@@ -18,13 +18,21 @@ pub(super) const MAX_DEPTH: usize = 127;
 const MAX_FAULTS: usize = 200;
 
 /// Parses a whole text.
-pub(in crate::seed) fn read(text: &str) -> Document<'_> {
-    let mut reader =
-        Reader { text, at: 0, open: Vec::new(), faults: Vec::new(), more: 0, quiet: false, losses: 0, stopped: false };
+pub(in crate::seed) fn read(text: &str) -> JsonDocument<'_> {
+    let mut reader = JsonReader {
+        text,
+        at: 0,
+        open: Vec::new(),
+        faults: Vec::new(),
+        more: 0,
+        quiet: false,
+        losses: 0,
+        stopped: false,
+    };
     reader.skip_space();
     let root = if reader.peek().is_none() {
         reader.syntax(0, "The text is empty.", "Write a manifest: `silo init` makes one to start with.");
-        Node { at: 0, kind: Kind::Broken }
+        JsonNode { at: 0, kind: JsonNodeKind::Broken }
     } else {
         reader.value()
     };
@@ -32,18 +40,18 @@ pub(in crate::seed) fn read(text: &str) -> Document<'_> {
     if !reader.at_end() {
         let message = format!("{} stands after the end of the document.", reader.found());
         let help = "Remove what follows the last closing bracket, or look for a bracket that closes too early.";
-        reader.fault(FaultKind::TrailingText, reader.at, message, help.to_owned());
+        reader.fault(JsonFaultKind::TrailingText, reader.at, message, help.to_owned());
     }
-    Document { root, faults: reader.faults, more: reader.more }
+    JsonDocument { root, faults: reader.faults, more: reader.more }
 }
 
-struct Reader<'a> {
+struct JsonReader<'a> {
     text: &'a str,
     /// Byte offset of the next character.
     at: usize,
     /// Open brackets: byte offset, and whether the bracket opens an object.
     open: Vec<(usize, bool)>,
-    faults: Vec<Fault>,
+    faults: Vec<JsonFault>,
     /// Number of faults beyond [`MAX_FAULTS`].
     more: usize,
     /// Text was skipped and nothing was parsed without a fault since: faults are suppressed.
@@ -54,7 +62,7 @@ struct Reader<'a> {
     stopped: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
@@ -76,56 +84,56 @@ impl<'a> Reader<'a> {
     }
 
     fn syntax(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
-        self.fault(FaultKind::Syntax, at, message.into(), help.into());
+        self.fault(JsonFaultKind::Syntax, at, message.into(), help.into());
     }
 
-    fn fault(&mut self, kind: FaultKind, at: usize, message: String, help: String) {
+    fn fault(&mut self, kind: JsonFaultKind, at: usize, message: String, help: String) {
         if self.quiet {
             return;
         }
         if self.faults.len() < MAX_FAULTS {
-            self.faults.push(Fault { kind, at, message, help });
+            self.faults.push(JsonFault { kind, at, message, help });
         } else {
             self.more += 1;
         }
     }
 
     /// Notes that text is skipped, and suppresses faults that follow from it.
-    fn lose(&mut self) {
+    fn mark_skipped(&mut self) {
         self.losses += 1;
         self.quiet = true;
     }
 
-    fn value(&mut self) -> Node<'a> {
+    fn value(&mut self) -> JsonNode<'a> {
         let at = self.at;
         let kind = match self.peek() {
-            Some(b'{') => self.bracket(Self::object),
-            Some(b'[') => self.bracket(Self::list),
+            Some(b'{') => self.read_nested(Self::object),
+            Some(b'[') => self.read_nested(Self::list),
             Some(b'-' | b'+' | b'.' | b'0'..=b'9') => self.number(),
             Some(b',' | b':' | b'}' | b']') | None => {
                 let message = format!("{} stands where a value belongs.", self.found());
                 self.syntax(at, message, "Write the value, or remove the entry.");
                 self.losses += 1;
-                Kind::Broken
+                JsonNodeKind::Broken
             }
             _ => match self.quoted() {
-                Some(Some(text)) => Kind::Text(text),
-                Some(None) => Kind::Broken,
+                Some(Some(text)) => JsonNodeKind::Text(text),
+                Some(None) => JsonNodeKind::Broken,
                 None => self.word(),
             },
         };
-        Node { at, kind }
+        JsonNode { at, kind }
     }
 
     /// Parses an object or a list; ends parsing if the maximum depth is exceeded.
-    fn bracket(&mut self, read: fn(&mut Self) -> Kind<'a>) -> Kind<'a> {
+    fn read_nested(&mut self, read: fn(&mut Self) -> JsonNodeKind<'a>) -> JsonNodeKind<'a> {
         let at = self.at;
         if self.open.len() == MAX_DEPTH {
             let message = format!("More than {MAX_DEPTH} brackets are open here; nothing after this place was read.");
-            self.fault(FaultKind::TooDeep, at, message, "A manifest has no more than ten levels.".to_owned());
+            self.fault(JsonFaultKind::TooDeep, at, message, "A manifest has no more than ten levels.".to_owned());
             self.stopped = true;
-            self.lose();
-            return Kind::Broken;
+            self.mark_skipped();
+            return JsonNodeKind::Broken;
         }
         self.open.push((at, self.peek() == Some(b'{')));
         self.at += 1;
@@ -134,7 +142,7 @@ impl<'a> Reader<'a> {
         kind
     }
 
-    fn object(&mut self) -> Kind<'a> {
+    fn object(&mut self) -> JsonNodeKind<'a> {
         let losses = self.losses;
         let mut members = Vec::new();
         while self.goes_on(b'}', !members.is_empty()) {
@@ -144,10 +152,10 @@ impl<'a> Reader<'a> {
             }
             self.separator(true);
         }
-        Kind::Object(Object { members, whole: losses == self.losses })
+        JsonNodeKind::Object(JsonObject { members, whole: losses == self.losses })
     }
 
-    fn list(&mut self) -> Kind<'a> {
+    fn list(&mut self) -> JsonNodeKind<'a> {
         let mut items = Vec::new();
         while self.goes_on(b']', !items.is_empty()) {
             let faults = self.faults.len();
@@ -160,7 +168,7 @@ impl<'a> Reader<'a> {
             }
             self.separator(false);
         }
-        Kind::List(items)
+        JsonNodeKind::List(items)
     }
 
     /// Moves to the next entry of an object or list and returns `true`, or past the closing bracket and returns
@@ -172,7 +180,7 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 _ if self.stopped => return false,
                 None => {
-                    self.end_too_early();
+                    self.report_early_end();
                     return false;
                 }
                 Some(c) if c == close => {
@@ -183,7 +191,7 @@ impl<'a> Reader<'a> {
                     return false;
                 }
                 Some(wrong @ (b'}' | b']')) => {
-                    self.wrong_bracket(char::from(wrong), char::from(close));
+                    self.report_wrong_bracket(char::from(wrong), char::from(close));
                     return false;
                 }
                 Some(b',') => {
@@ -197,27 +205,27 @@ impl<'a> Reader<'a> {
 
     /// Reports a closing bracket of the wrong type. If it matches an outer open bracket it is not consumed; otherwise
     /// it is taken for the closing bracket of this level.
-    fn wrong_bracket(&mut self, found: char, close: char) {
+    fn report_wrong_bracket(&mut self, found: char, close: char) {
         let closes_another = self.open.iter().rev().skip(1).any(|(_, object)| *object == (found == '}'));
         let help = if closes_another { "Put it before this one." } else { "Write it instead." };
         self.syntax(self.at, format!("`{found}` stands where `{close}` belongs."), help);
-        self.lose();
+        self.mark_skipped();
         if !closes_another {
             self.at += 1;
         }
     }
 
-    fn end_too_early(&mut self) {
+    fn report_early_end(&mut self) {
         if let Some((at, object)) = self.open.last().copied().filter(|_| !self.quiet) {
             let line = self.text[..at].bytes().filter(|b| *b == b'\n').count() + 1;
             let (open, close) = if object { ('{', '}') } else { ('[', ']') };
             let message = format!("The text ends before the `{open}` of line {line} is closed.");
             self.syntax(self.text.len(), message, format!("Add the missing `{close}`, or the rest of the text."));
         }
-        self.lose();
+        self.mark_skipped();
     }
 
-    fn member(&mut self) -> Option<Member<'a>> {
+    fn member(&mut self) -> Option<JsonMember<'a>> {
         let (at, faults, losses) = (self.at, self.faults.len(), self.losses);
         let key = self.key()?;
         self.skip_space();
@@ -241,7 +249,7 @@ impl<'a> Reader<'a> {
         if faults == self.faults.len() && losses == self.losses {
             self.quiet = false;
         }
-        Some(Member { key, at, value })
+        Some(JsonMember { key, at, value })
     }
 
     fn key(&mut self) -> Option<Cow<'a, str>> {
@@ -271,8 +279,8 @@ impl<'a> Reader<'a> {
                 self.at += 1;
             }
             // The next entry follows, so only the comma is missing.
-            Some(b'"') => self.missing_comma(end),
-            Some(b'{' | b'[' | b'-' | b'0'..=b'9') if !in_object => self.missing_comma(end),
+            Some(b'"') => self.report_missing_comma(end),
+            Some(b'{' | b'[' | b'-' | b'0'..=b'9') if !in_object => self.report_missing_comma(end),
             Some(_) => {
                 let message = format!("{} stands where a comma or the end belongs.", self.found());
                 self.syntax(self.at, message, "Separate entries with commas, and put texts in double quotes.");
@@ -284,14 +292,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn missing_comma(&mut self, end: usize) {
+    fn report_missing_comma(&mut self, end: usize) {
         let last = self.text[..end].char_indices().next_back().map_or(0, |(at, _)| at);
         self.syntax(last, "A comma is missing after this.", "Write a comma between the entries.");
     }
 
     /// Skips to the next comma or closing bracket of this level; strings and nested brackets are skipped whole.
     fn pass_over(&mut self) {
-        self.lose();
+        self.mark_skipped();
         let mut depth = 0_usize;
         while let Some(c) = self.peek() {
             match c {
@@ -362,7 +370,7 @@ impl<'a> Reader<'a> {
                 _ => {
                     let help = "Close it with a double quote; a line break inside a text is written `\\n`.";
                     self.syntax(open, "A text is not closed on its line.", help);
-                    self.lose();
+                    self.mark_skipped();
                     return None;
                 }
             }
@@ -402,31 +410,31 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&mut self) -> Kind<'a> {
+    fn number(&mut self) -> JsonNodeKind<'a> {
         let at = self.at;
         let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '+' | '-' | '_');
         let text = self.take_while(is_part);
-        if !Number::is_valid(text) {
+        if !JsonNumber::is_valid(text) {
             let help = "Write digits, with a fraction or an exponent if need be; put anything else in double quotes.";
             self.syntax(at, format!("{} is no number of JSON.", excerpt(text)), help);
-            return Kind::Broken;
+            return JsonNodeKind::Broken;
         }
-        let number = Number(text);
+        let number = JsonNumber(text);
         if !number.is_in_range() {
             let message = format!("{} is beyond what a double holds.", excerpt(text));
-            self.fault(FaultKind::NumberOutOfRange, at, message, "Write a smaller number.".to_owned());
-            return Kind::Broken;
+            self.fault(JsonFaultKind::NumberOutOfRange, at, message, "Write a smaller number.".to_owned());
+            return JsonNodeKind::Broken;
         }
-        Kind::Number(number)
+        JsonNodeKind::Number(number)
     }
 
     /// Parses `true`, `false` or `null`, or reports an unquoted word.
-    fn word(&mut self) -> Kind<'a> {
+    fn word(&mut self) -> JsonNodeKind<'a> {
         let (at, word) = (self.at, self.take_word());
         match word {
-            "true" => return Kind::Bool(true),
-            "false" => return Kind::Bool(false),
-            "null" => return Kind::Null,
+            "true" => return JsonNodeKind::Bool(true),
+            "false" => return JsonNodeKind::Bool(false),
+            "null" => return JsonNodeKind::Null,
             "" => {
                 let message = format!("{} stands where a value belongs.", self.found());
                 self.syntax(
@@ -435,7 +443,7 @@ impl<'a> Reader<'a> {
                     "A value is a text in double quotes, a number, true, false, null, `[…]` or `{…}`.",
                 );
                 self.pass_over();
-                return Kind::Broken;
+                return JsonNodeKind::Broken;
             }
             _ => {}
         }
@@ -447,7 +455,7 @@ impl<'a> Reader<'a> {
             _ => "Put texts in double quotes.",
         };
         self.syntax(at, format!("{} is no value of JSON.", excerpt(word)), help);
-        Kind::Broken
+        JsonNodeKind::Broken
     }
 
     fn take_word(&mut self) -> &'a str {

@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::seed::testing::{COMPLETE, any_json_object};
 
-fn value(node: &Node<'_>) -> Value {
+fn value(node: &JsonNode<'_>) -> Value {
     match &node.kind {
-        Kind::Null | Kind::Broken => Value::Null,
-        Kind::Bool(value) => Value::Bool(*value),
-        Kind::Number(number) => serde_json::from_str(number.0).expect("a number"),
-        Kind::Text(text) => Value::String(text.to_string()),
-        Kind::List(items) => items.iter().map(value).collect(),
-        Kind::Object(object) => {
+        JsonNodeKind::Null | JsonNodeKind::Broken => Value::Null,
+        JsonNodeKind::Bool(value) => Value::Bool(*value),
+        JsonNodeKind::Number(number) => serde_json::from_str(number.0).expect("a number"),
+        JsonNodeKind::Text(text) => Value::String(text.to_string()),
+        JsonNodeKind::List(items) => items.iter().map(value).collect(),
+        JsonNodeKind::Object(object) => {
             Value::Object(object.members.iter().map(|m| (m.key.to_string(), value(&m.value))).collect::<Map<_, _>>())
         }
     }
@@ -85,7 +85,7 @@ fn numbers_keep_their_grammar() {
         assert_eq!(faults(&format!("[{text}, 2]")), [format!("1:2 `{text}` is no number of JSON.")]);
     }
     reads("[1e999]", &["1:2 `1e999` is beyond what a double holds."], "[null]");
-    assert_eq!(read("[1e999]").faults[0].kind, FaultKind::NumberOutOfRange);
+    assert_eq!(read("[1e999]").faults[0].kind, JsonFaultKind::NumberOutOfRange);
     reads("[-0, 1E5, 123456789012345678901234567890]", &[], "[-0.0,100000.0,1.2345678901234568e+29]");
 }
 
@@ -105,7 +105,7 @@ fn brackets_are_guessed() {
     reads(" \n", &["1:1 The text is empty."], "null");
     reads("{} {}", &["1:4 `{` stands after the end of the document."], "{}");
     reads("{}}", &["1:3 `}` stands after the end of the document."], "{}");
-    assert_eq!(read("{}}").faults[0].kind, FaultKind::TrailingText);
+    assert_eq!(read("{}}").faults[0].kind, JsonFaultKind::TrailingText);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn depth_is_bounded() {
     for open in ["[", "{\"a\":", "[{\"a\":"] {
         let document = read(&open.repeat(100_000)).faults;
         assert_eq!(document.len(), 1);
-        assert_eq!(document[0].kind, FaultKind::TooDeep);
+        assert_eq!(document[0].kind, JsonFaultKind::TooDeep);
     }
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(read(&nested(MAX_DEPTH)).faults.is_empty());
@@ -136,10 +136,10 @@ fn depth_is_bounded() {
 
 #[test]
 fn paths_are_pointers() {
-    let job = Path::Key(&Path::Root, "job");
-    let odd = Path::Key(&job, "a~b/c");
-    assert_eq!(Path::Index(&odd, 3).to_string(), "/job/a~0b~1c/3");
-    assert!(job.is(&["job"]) && !odd.is(&["job"]) && Path::Root.is(&[]) && !Path::Root.is(&["job"]));
+    let job = JsonPointer::Key(&JsonPointer::Root, "job");
+    let odd = JsonPointer::Key(&job, "a~b/c");
+    assert_eq!(JsonPointer::Index(&odd, 3).to_string(), "/job/a~0b~1c/3");
+    assert!(job.is(&["job"]) && !odd.is(&["job"]) && JsonPointer::Root.is(&[]) && !JsonPointer::Root.is(&["job"]));
 }
 
 /// A valid JSON text with a few random changes.

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DRAFT, Document};
-use crate::seed::schema::{Field, MANIFEST, Missing, Object, Rule, Shape};
+use super::{DRAFT, PublishedSchema};
+use crate::seed::schema::{FieldDefault, FieldSchema, FieldShape, MANIFEST, ObjectSchema, TextRule};
 
 /// The whole schema.
 pub(super) fn schema() -> Value {
-    let mut schema = json!({"$schema": DRAFT, "title": Document::Manifest.title()});
+    let mut schema = json!({"$schema": DRAFT, "title": PublishedSchema::Manifest.title()});
     object(&MANIFEST, &mut schema);
     let mut definitions = Map::new();
     define(&MANIFEST, &mut definitions);
@@ -16,7 +16,7 @@ pub(super) fn schema() -> Value {
 }
 
 /// Adds the keywords for an object to a schema.
-fn object(object: &Object, schema: &mut Value) {
+fn object(object: &ObjectSchema, schema: &mut Value) {
     let required: Vec<_> = object.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     schema["description"] = json!(object.about);
     schema["type"] = json!("object");
@@ -28,7 +28,7 @@ fn object(object: &Object, schema: &mut Value) {
 }
 
 /// Adds a definition for every object below this one, by name, in the standard's order.
-fn define(parent: &Object, definitions: &mut Map<String, Value>) {
+fn define(parent: &ObjectSchema, definitions: &mut Map<String, Value>) {
     for child in parent.fields.iter().filter_map(|field| object_of(&field.shape)) {
         let mut schema = json!({});
         object(child, &mut schema);
@@ -37,46 +37,46 @@ fn define(parent: &Object, definitions: &mut Map<String, Value>) {
     }
 }
 
-fn object_of(shape: &Shape) -> Option<&'static Object> {
+fn object_of(shape: &FieldShape) -> Option<&'static ObjectSchema> {
     match shape {
-        Shape::Object(object) => Some(object),
-        Shape::List(item) => object_of(item),
+        FieldShape::Object(object) => Some(object),
+        FieldShape::List(item) => object_of(item),
         _ => None,
     }
 }
 
-fn property(field: &Field) -> Value {
+fn property(field: &FieldSchema) -> Value {
     let mut schema = json!({"description": field.about});
     shape(&field.shape, field.examples, &mut schema);
     // Required fields have no default in the schema.
     match field.missing {
-        Missing::Bool(value) if !field.required => schema["default"] = json!(value),
-        Missing::Text(value) if !field.required => schema["default"] = json!(value),
+        FieldDefault::Bool(value) if !field.required => schema["default"] = json!(value),
+        FieldDefault::Text(value) if !field.required => schema["default"] = json!(value),
         _ => {}
     }
     schema
 }
 
 /// Adds the keywords for a value to a schema.
-fn shape(shape: &Shape, examples: &[&str], schema: &mut Value) {
+fn shape(shape: &FieldShape, examples: &[&str], schema: &mut Value) {
     match shape {
-        Shape::Object(object) => schema["$ref"] = json!(format!("#/$defs/{}", object.name)),
-        Shape::List(item) => {
+        FieldShape::Object(object) => schema["$ref"] = json!(format!("#/$defs/{}", object.name)),
+        FieldShape::List(item) => {
             schema["type"] = json!("array");
             schema["items"] = json!({});
             return self::shape(item, examples, &mut schema["items"]);
         }
-        Shape::Integer => schema["type"] = json!("integer"),
-        Shape::Number => schema["type"] = json!("number"),
-        Shape::Boolean => schema["type"] = json!("boolean"),
-        Shape::Text => schema["type"] = json!("string"),
-        Shape::OneOf(allowed) => {
+        FieldShape::Integer => schema["type"] = json!("integer"),
+        FieldShape::Number => schema["type"] = json!("number"),
+        FieldShape::Boolean => schema["type"] = json!("boolean"),
+        FieldShape::Text => schema["type"] = json!("string"),
+        FieldShape::OneOf(allowed) => {
             schema["type"] = json!("string");
             schema["enum"] = json!(allowed);
         }
-        Shape::Ruled(rule) => {
+        FieldShape::Ruled(rule) => {
             schema["type"] = json!("string");
-            let (keyword, value) = demand(*rule);
+            let (keyword, value) = rule_keyword(*rule);
             schema[keyword] = value;
         }
     }
@@ -87,7 +87,7 @@ fn shape(shape: &Shape, examples: &[&str], schema: &mut Value) {
 
 /// The JSON Schema keyword and value for a rule. Patterns use only syntax that means the same in ECMA-262 and in regex
 /// engines without look-around.
-fn demand(rule: Rule) -> (&'static str, Value) {
+fn rule_keyword(rule: TextRule) -> (&'static str, Value) {
     // SemVer 2.0.0: three numbers without leading zeros, optional pre-release, optional build metadata.
     const VERSION: &str = concat!(
         r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)",
@@ -95,13 +95,13 @@ fn demand(rule: Rule) -> (&'static str, Value) {
         r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$",
     );
     match rule {
-        Rule::SeedVersion => ("const", json!("1.0.0")),
-        Rule::JobName => ("pattern", json!("^[A-Za-z0-9-]+$")),
-        Rule::Name => ("pattern", json!("^[A-Za-z0-9_-]+$")),
-        Rule::Version => ("pattern", json!(VERSION)),
-        Rule::ContainerPath => ("pattern", json!("^/")),
+        TextRule::SeedVersion => ("const", json!("1.0.0")),
+        TextRule::JobName => ("pattern", json!("^[A-Za-z0-9-]+$")),
+        TextRule::Name => ("pattern", json!("^[A-Za-z0-9_-]+$")),
+        TextRule::Version => ("pattern", json!(VERSION)),
+        TextRule::ContainerPath => ("pattern", json!("^/")),
         // Neither absolute nor with a component `..`.
-        Rule::OutputPattern => ("not", json!({"pattern": r"^/|(^|/)\.\.(/|$)"})),
+        TextRule::OutputPattern => ("not", json!({"pattern": r"^/|(^|/)\.\.(/|$)"})),
     }
 }
 
@@ -113,11 +113,11 @@ mod tests {
     use proptest::sample::Index;
 
     use super::*;
-    use crate::seed::Profile;
+    use crate::seed::ValidationProfile;
     use crate::seed::manifest::with_defaults;
     use crate::seed::spec::tests::{assert_passes, validator};
     use crate::seed::testing::{COMPLETE, any_json_object};
-    use crate::seed::validate::{self, Rules};
+    use crate::seed::validate::{self, ValidationRules};
 
     /// Problems that a schema can express. The other codes are about colliding names, and about values that are valid
     /// but suspicious.
@@ -141,7 +141,7 @@ mod tests {
 
     /// The problems of a manifest for which the schema should reject it.
     fn structural(manifest: &Value) -> Vec<String> {
-        let report = validate::judge(manifest.to_string().as_bytes(), Rules::default());
+        let report = validate::judge(manifest.to_string().as_bytes(), ValidationRules::default());
         let codes = report.problems.into_iter().map(|problem| problem.code);
         codes.filter(|code| STRUCTURE.contains(&code.as_str())).collect()
     }
@@ -232,7 +232,7 @@ mod tests {
         prop_oneof![4 => prop::sample::select(known).prop_map(str::to_owned), 1 => "[a-z$~/]{0,3}"]
     }
 
-    fn collect(object: &Object, names: &mut Vec<&'static str>) {
+    fn collect(object: &ObjectSchema, names: &mut Vec<&'static str>) {
         for field in object.fields {
             names.push(field.name);
             object_of(&field.shape).into_iter().for_each(|below| collect(below, names));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     fn served_as_taken(manifest: &Value) -> Result<(), TestCaseError> {
-        let rules = Rules { profile: Profile::Scale, strict: false };
+        let rules = ValidationRules { profile: ValidationProfile::Scale, strict: false };
         if validate::judge(manifest.to_string().as_bytes(), rules).valid {
             let served = with_defaults(&manifest.to_string());
             let report = validate::judge(served.to_string().as_bytes(), rules);
@@ -318,7 +318,7 @@ mod tests {
 
     /// The schema accepts exactly the manifests without a structural problem.
     fn agree(manifest: &Value) -> Result<(), TestCaseError> {
-        static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(Document::Manifest));
+        static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator(PublishedSchema::Manifest));
         let codes = structural(manifest);
         prop_assert_eq!(SCHEMA.is_valid(manifest), codes.is_empty(), "{:?} {}", codes, manifest);
         Ok(())
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn the_complete_manifest_passes() {
-        assert_passes(&validator(Document::Manifest), &complete());
+        assert_passes(&validator(PublishedSchema::Manifest), &complete());
         assert_eq!(structural(&complete()), [""; 0]);
     }
 
@@ -335,7 +335,7 @@ mod tests {
     fn whole_numbers_with_a_fraction() {
         let mut manifest = complete();
         manifest["job"]["timeout"] = json!(60.0);
-        assert_passes(&validator(Document::Manifest), &manifest);
+        assert_passes(&validator(PublishedSchema::Manifest), &manifest);
         assert_eq!(structural(&manifest), ["wrong-type"]);
     }
 
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn no_two_objects_have_one_name() {
-        fn count(object: &Object) -> usize {
+        fn count(object: &ObjectSchema) -> usize {
             1 + object.fields.iter().filter_map(|field| object_of(&field.shape)).map(count).sum::<usize>()
         }
         assert_eq!(schema()["$defs"].as_object().map(Map::len), Some(count(&MANIFEST) - 1));

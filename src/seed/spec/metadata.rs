@@ -5,13 +5,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DRAFT, Document};
+use super::{DRAFT, PublishedSchema};
 
 /// The whole schema.
 pub(super) fn schema() -> Value {
     json!({
         "$schema": DRAFT,
-        "title": Document::Metadata.title(),
+        "title": PublishedSchema::Metadata.title(),
         "description": "Where and when the data of an output file comes from: one GeoJSON object (RFC 7946) in a file \
                         beside it, named as the output with `.metadata.json` at the end. Scale takes geometries and \
                         features only.",
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn takes_what_geojson_is() {
-        let schema = validator(Document::Metadata);
+        let schema = validator(PublishedSchema::Metadata);
         for geometry in geometries() {
             assert_passes(&schema, &geometry);
             assert_passes(&schema, &feature_of(geometry));
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn refuses_what_it_is_not() {
-        let schema = validator(Document::Metadata);
+        let schema = validator(PublishedSchema::Metadata);
         let point = json!({"type": "Point", "coordinates": [1, 2]});
         let broken = [
             json!(null),

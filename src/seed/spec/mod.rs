@@ -12,14 +12,14 @@ use serde_json::Value;
 
 /// A published schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Document {
+pub enum PublishedSchema {
     /// The manifest.
     Manifest,
     /// The metadata of an output file, `<file>.metadata.json`.
     Metadata,
 }
 
-impl Document {
+impl PublishedSchema {
     pub const ALL: [Self; 2] = [Self::Manifest, Self::Metadata];
 
     /// Its name in URLs and on the command line.
@@ -40,12 +40,12 @@ impl Document {
 }
 
 /// The schema as JSON text, indented, with a line feed at the end.
-pub fn json_schema(document: Document) -> &'static str {
+pub fn json_schema(document: PublishedSchema) -> &'static str {
     static MANIFEST: LazyLock<String> = LazyLock::new(|| text(&manifest::schema()));
     static METADATA: LazyLock<String> = LazyLock::new(|| text(&metadata::schema()));
     match document {
-        Document::Manifest => &MANIFEST,
-        Document::Metadata => &METADATA,
+        PublishedSchema::Manifest => &MANIFEST,
+        PublishedSchema::Metadata => &METADATA,
     }
 }
 
@@ -61,11 +61,11 @@ mod tests {
 
     use super::*;
 
-    pub(super) fn parsed(document: Document) -> Value {
+    pub(super) fn parsed(document: PublishedSchema) -> Value {
         serde_json::from_str(json_schema(document)).expect("a schema is JSON")
     }
 
-    pub(super) fn validator(document: Document) -> Validator {
+    pub(super) fn validator(document: PublishedSchema) -> Validator {
         jsonschema::draft202012::new(&parsed(document)).expect("a schema that can be used")
     }
 
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn both_obey_the_draft() {
-        for document in Document::ALL {
+        for document in PublishedSchema::ALL {
             let schema = parsed(document);
             assert_eq!(schema["$schema"], DRAFT);
             assert_eq!(schema["title"], document.title());
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn everything_has_a_description() {
-        for document in Document::ALL {
+        for document in PublishedSchema::ALL {
             let schema = parsed(document);
             described(&schema, document.as_str());
             for (name, object) in schema["$defs"].as_object().expect("definitions") {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_definition_is_used_and_every_reference_leads_to_one() {
-        for document in Document::ALL {
+        for document in PublishedSchema::ALL {
             let (text, schema) = (json_schema(document), parsed(document));
             let defined: Vec<_> = schema["$defs"].as_object().expect("definitions").keys().collect();
             for name in &defined {

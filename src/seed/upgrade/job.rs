@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Changes, quoted};
+use super::{ManifestUpgrader, quoted};
 use crate::seed::version;
 
 /// Maximum length of an error name derived from a title, in characters.
 const NAME_CHARS: usize = 60;
 
-impl Changes {
+impl ManifestUpgrader {
     pub(super) fn job(&mut self, job: &mut Map<String, Value>, from: &str) {
         self.name(job, "/job", "-");
         self.rename(job, "/job", ("algorithmVersion", "jobVersion"));
@@ -30,7 +30,7 @@ impl Changes {
             let Some(value) = job.shift_remove(old) else { continue };
             match job.entry("maintainer").or_insert_with(|| json!({})) {
                 Value::Object(maintainer) => self.put(maintainer, "/job/maintainer", (old, new), value),
-                _ => self.given_up("/job/maintainer", old, &value),
+                _ => self.record_dropped("/job/maintainer", old, &value),
             }
         }
     }
@@ -96,7 +96,7 @@ impl Changes {
         }
         let message = "`JOB_OUTPUT_DIR` is called `OUTPUT_DIR` now: the program must read that variable, too.";
         let command = interface.get("command").and_then(Value::as_str);
-        if let Some(command) = command.and_then(|command| with_word(command, "JOB_OUTPUT_DIR", "OUTPUT_DIR")) {
+        if let Some(command) = command.and_then(|command| replace_word(command, "JOB_OUTPUT_DIR", "OUTPUT_DIR")) {
             interface.insert("command".to_owned(), command.into());
             self.invented(PATH, message.to_owned());
         } else if version::compare(from, "0.0.6") == Ordering::Less {
@@ -129,7 +129,7 @@ impl Changes {
         let text = count.as_str().map_or_else(|| count.to_string(), str::to_owned);
         let multiple = format!("{path}/multiple");
         if file.contains_key("multiple") {
-            return self.given_up(&multiple, "count", &count);
+            return self.record_dropped(&multiple, "count", &count);
         }
         if text == "1" {
             return self.moved(path, "`count` was 1: one file is what holds without it.".to_owned());
@@ -165,7 +165,7 @@ impl Changes {
     fn cpu(&mut self, scalars: &mut Vec<Value>) {
         if scalars.iter().any(|scalar| scalar["name"] == "cpus") {
             for old in scalars.extract_if(.., |scalar| scalar["name"] == "cpu") {
-                self.given_up("/job/resources/scalar", "cpu", &old);
+                self.record_dropped("/job/resources/scalar", "cpu", &old);
             }
             return;
         }
@@ -179,15 +179,15 @@ impl Changes {
     fn scalar(&mut self, job: &mut Map<String, Value>, (old, new): (&str, &str), value: Value) {
         const PATH: &str = "/job/resources";
         let Value::Object(resources) = job.entry("resources").or_insert_with(|| json!({})) else {
-            return self.given_up(PATH, old, &value);
+            return self.record_dropped(PATH, old, &value);
         };
         let scalars = resources.entry("scalar").or_insert(Value::Null);
         if scalars.is_null() {
             *scalars = json!([]);
         }
-        let Value::Array(scalars) = scalars else { return self.given_up(&format!("{PATH}/scalar"), old, &value) };
+        let Value::Array(scalars) = scalars else { return self.record_dropped(&format!("{PATH}/scalar"), old, &value) };
         if let Some(index) = scalars.iter().position(|scalar| scalar["name"] == new) {
-            return self.given_up(&format!("{PATH}/scalar/{index}"), old, &value);
+            return self.record_dropped(&format!("{PATH}/scalar/{index}"), old, &value);
         }
         self.moved(&format!("{PATH}/scalar/{}", scalars.len()), format!("This was `{old}`."));
         scalars.push(json!({"name": new, "value": value}));
@@ -277,7 +277,7 @@ fn unique(base: String, taken: &mut HashMap<String, usize>) -> String {
 }
 
 /// Replaces `old` by `new` where it is a whole word; `None` if it does not occur as one.
-fn with_word(text: &str, old: &str, new: &str) -> Option<String> {
+fn replace_word(text: &str, old: &str, new: &str) -> Option<String> {
     let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::with_capacity(text.len());
     let mut copied = 0;

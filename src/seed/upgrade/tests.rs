@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::seed::testing::{COMPLETE, any_json_object, valid_manifest};
-use crate::seed::validate::{Rules, judge};
+use crate::seed::validate::{ValidationRules, judge};
 
 /// An example of each version whose format differs from the version before.
 const EXAMPLES: [(&str, &str); 5] = [
@@ -19,7 +19,7 @@ fn every_old_version_becomes_valid() {
     for (version, manifest) in EXAMPLES {
         let upgraded = upgrade(manifest).expect(version);
         assert_eq!(upgraded.from, version);
-        let line = |change: &Change| {
+        let line = |change: &UpgradeChange| {
             let mark = if change.invented { '!' } else { ' ' };
             format!("{mark} {}\n    {}\n", change.path, change.message)
         };
@@ -31,7 +31,7 @@ fn every_old_version_becomes_valid() {
             let object = document.pointer_mut(object).and_then(Value::as_object_mut).expect("an object");
             object.shift_remove(member);
         }
-        let report = judge(document.to_string().as_bytes(), Rules::default());
+        let report = judge(document.to_string().as_bytes(), ValidationRules::default());
         assert!(report.valid, "{version}: {:#?}", report.problems);
     }
 }
@@ -64,7 +64,7 @@ fn old_versions_are_recognised() {
 fn today_s_manifests_stay_as_they_are() {
     let odd = "{\"job\":{\"tag\": [ ], \"cmd\":1},\n \"seedVersion\":\"1.0.0\" }";
     for text in [COMPLETE, odd] {
-        let same = Upgraded { from: "1.0.0".to_owned(), manifest: text.to_owned(), changes: Vec::new() };
+        let same = UpgradedManifest { from: "1.0.0".to_owned(), manifest: text.to_owned(), changes: Vec::new() };
         assert_eq!(upgrade(text), Ok(same));
     }
 }

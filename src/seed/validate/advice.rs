@@ -1,13 +1,13 @@
 //! Checks for valid values that probably do not do what the author meant.
 
-use super::findings::Findings;
-use super::names::Named;
+use super::findings::FindingCollector;
+use super::names::EntryName;
 use super::{command, suggest};
 use crate::seed::image_name::{self, ImageName};
-use crate::seed::json::{Kind, Node, Path, excerpt};
+use crate::seed::json::{JsonNode, JsonNodeKind, JsonPointer, excerpt};
 use crate::seed::label;
 use crate::seed::starter::PLACEHOLDERS;
-use crate::seed::{Code, Profile, Severity, environment};
+use crate::seed::{ProblemCode, ProblemSeverity, ValidationProfile, environment};
 
 /// Names of the resources that the standard and its executors know.
 const RESOURCES: [&str; 5] = ["cpus", "mem", "disk", "sharedMem", "gpus"];
@@ -17,7 +17,7 @@ const RECOMMENDED: [&str; 3] = ["cpus", "mem", "disk"];
 const LONGEST_IMAGE_NAME: usize = 255;
 
 /// Runs all checks of this file and of [`command`].
-pub(super) fn check(findings: &mut Findings, document: &Node<'_>, names: &[Named<'_>], text: &str) {
+pub(super) fn check(findings: &mut FindingCollector, document: &JsonNode<'_>, names: &[EntryName<'_>], text: &str) {
     let Some(job) = document.get("job").filter(|job| job.object().is_some()) else { return };
     texts(findings, job);
     placeholders(findings, job);
@@ -30,16 +30,16 @@ pub(super) fn check(findings: &mut Findings, document: &Node<'_>, names: &[Named
 }
 
 /// The standard's name of the image; reports if Docker does not accept it.
-pub(super) fn image(findings: &mut Findings, document: &Node<'_>) -> Option<String> {
+pub(super) fn image(findings: &mut FindingCollector, document: &JsonNode<'_>) -> Option<String> {
     let job = document.get("job")?;
     let valid = |key: &str, rule| job.get(key)?.text().filter(|text| super::structure::obeys(rule, text));
-    let name = valid("name", crate::seed::schema::Rule::JobName)?;
-    let version = valid("jobVersion", crate::seed::schema::Rule::Version)?;
-    let package = valid("packageVersion", crate::seed::schema::Rule::Version)?;
+    let name = valid("name", crate::seed::schema::TextRule::JobName)?;
+    let version = valid("jobVersion", crate::seed::schema::TextRule::Version)?;
+    let package = valid("packageVersion", crate::seed::schema::TextRule::Version)?;
     let image = ImageName::of(name, version, package).to_string();
     let mut refuse = |key: &str, what: &str, help: &str| {
         let at = job.get(key).map_or(0, |node| node.at);
-        findings.add(Code::DockerName, format_args!("/job/{key}"), at, || {
+        findings.add(ProblemCode::DockerName, format_args!("/job/{key}"), at, || {
             (format!("Docker refuses {what} in the image name {}.", excerpt(&image)), help.to_owned())
         });
     };
@@ -59,11 +59,11 @@ pub(super) fn image(findings: &mut Findings, document: &Node<'_>) -> Option<Stri
 }
 
 /// Reports empty texts in fields that are searched.
-fn texts(findings: &mut Findings, job: &Node<'_>) {
+fn texts(findings: &mut FindingCollector, job: &JsonNode<'_>) {
     for keys in [&["title"][..], &["description"], &["maintainer", "name"], &["maintainer", "email"]] {
         let Some(node) = job.find(keys) else { continue };
         if node.text().is_some_and(|text| text.trim().is_empty()) {
-            findings.add(Code::EmptyText, format_args!("/job/{}", keys.join("/")), node.at, || {
+            findings.add(ProblemCode::EmptyText, format_args!("/job/{}", keys.join("/")), node.at, || {
                 let help = "Say in words what people will look for.";
                 (format!("`{}` is empty, so nobody finds the job by it.", keys.join(".")), help.to_owned())
             });
@@ -72,13 +72,13 @@ fn texts(findings: &mut Findings, job: &Node<'_>) {
 }
 
 /// Reports placeholders of `silo init` that were not replaced.
-fn placeholders(findings: &mut Findings, job: &Node<'_>) {
+fn placeholders(findings: &mut FindingCollector, job: &JsonNode<'_>) {
     for keys in
         [&["description"][..], &["maintainer", "name"], &["maintainer", "organization"], &["maintainer", "email"]]
     {
         let Some(node) = job.find(keys) else { continue };
         if node.text().is_some_and(|text| PLACEHOLDERS.contains(&text)) {
-            findings.add(Code::Placeholder, format_args!("/job/{}", keys.join("/")), node.at, || {
+            findings.add(ProblemCode::Placeholder, format_args!("/job/{}", keys.join("/")), node.at, || {
                 let help = "Replace it with your own words.";
                 (format!("`{}` still says what `silo init` wrote.", keys.join(".")), help.to_owned())
             });
@@ -86,22 +86,22 @@ fn placeholders(findings: &mut Findings, job: &Node<'_>) {
     }
 }
 
-fn timeout(findings: &mut Findings, job: &Node<'_>) {
+fn timeout(findings: &mut FindingCollector, job: &JsonNode<'_>) {
     let Some(node) = job.get("timeout") else { return };
     if node.number().is_some_and(|seconds| seconds.float() <= 0.0) {
-        findings.add(Code::BadTimeout, "/job/timeout", node.at, || {
+        findings.add(ProblemCode::BadTimeout, "/job/timeout", node.at, || {
             let help = "Write the seconds after which the job is to be stopped, for example 3600.";
             ("A job with this timeout is stopped before it starts.".to_owned(), help.to_owned())
         });
     }
 }
 
-fn resources(findings: &mut Findings, job: &Node<'_>) {
+fn resources(findings: &mut FindingCollector, job: &JsonNode<'_>) {
     let resources = job.get("resources");
     let scalar = resources.and_then(|resources| resources.get("scalar"));
-    let is_list = |node: &Node<'_>| matches!(node.kind, Kind::List(_) | Kind::Null);
+    let is_list = |node: &JsonNode<'_>| matches!(node.kind, JsonNodeKind::List(_) | JsonNodeKind::Null);
     let is_readable = resources.is_none_or(|r| r.object().is_some()) && scalar.is_none_or(is_list);
-    let items = scalar.map(Node::items).unwrap_or_default();
+    let items = scalar.map(JsonNode::items).unwrap_or_default();
     let names = || items.iter().filter_map(|item| item.get("name")?.text());
     let missing: Vec<&str> =
         RECOMMENDED.into_iter().filter(|wanted| !names().any(|name| name.eq_ignore_ascii_case(wanted))).collect();
@@ -111,13 +111,13 @@ fn resources(findings: &mut Findings, job: &Node<'_>) {
             (None, Some(resources)) => ("/job/resources", resources.at),
             (None, None) => ("/job", job.at),
         };
-        findings.add(Code::MissingResource, path, at, || {
+        findings.add(ProblemCode::MissingResource, path, at, || {
             let help = "Say under `job.resources.scalar` how much the job needs; executors guess otherwise.";
             (format!("The standard recommends to declare {}.", missing.join(", ")), help.to_owned())
         });
     }
     if let (Some(resources), None) = (resources.filter(|resources| resources.object().is_some()), scalar) {
-        findings.add(Code::EmptyResources, "/job/resources", resources.at, || {
+        findings.add(ProblemCode::EmptyResources, "/job/resources", resources.at, || {
             let help = "Leave `resources` out, or list the resources under `scalar`.";
             ("`resources` has no `scalar`, without which Scale cannot read it.".to_owned(), help.to_owned())
         });
@@ -127,16 +127,16 @@ fn resources(findings: &mut Findings, job: &Node<'_>) {
     }
 }
 
-fn resource(findings: &mut Findings, index: usize, item: &Node<'_>) {
+fn resource(findings: &mut FindingCollector, index: usize, item: &JsonNode<'_>) {
     let name = item.get("name").and_then(|node| Some((node, node.text()?)));
     if let Some((node, name)) = name.filter(|(_, name)| !RESOURCES.contains(name)) {
         let path = format_args!("/job/resources/scalar/{index}/name");
         match RESOURCES.iter().find(|known| environment::variable_name(known) == environment::variable_name(name)) {
-            Some(known) => findings.add(Code::ResourceSpelling, path, node.at, || {
+            Some(known) => findings.add(ProblemCode::ResourceSpelling, path, node.at, || {
                 let message = format!("{} is not how the standard spells `{known}`.", excerpt(name));
                 (message, format!("Write `{known}`: some executors compare letter by letter."))
             }),
-            None => findings.add(Code::UnknownResource, path, node.at, || {
+            None => findings.add(ProblemCode::UnknownResource, path, node.at, || {
                 let message = format!("{} is a resource that no executor knows by itself.", excerpt(name));
                 (message, unknown_resource(name))
             }),
@@ -146,10 +146,10 @@ fn resource(findings: &mut Findings, index: usize, item: &Node<'_>) {
         let Some((node, number)) = item.get(key).and_then(|node| Some((node, node.number()?))) else { continue };
         let gpus = key == "value" && name.is_some_and(|(_, name)| name.eq_ignore_ascii_case("gpus"));
         let profile = findings.rules().profile;
-        let usual = Code::BadAmount.severity(profile);
+        let usual = ProblemCode::BadAmount.severity(profile);
         let (severity, message, help) = match number.float() {
             amount if gpus && amount.fract() != 0.0 => {
-                let severity = if profile == Profile::Scale { Severity::Error } else { usual };
+                let severity = if profile == ValidationProfile::Scale { ProblemSeverity::Error } else { usual };
                 (severity, "A GPU cannot be divided.", "Write a whole number.")
             }
             amount if amount < 0.0 => (usual, "A resource cannot be negative.", "Write zero or more."),
@@ -157,7 +157,7 @@ fn resource(findings: &mut Findings, index: usize, item: &Node<'_>) {
         };
         findings.add_as(
             severity,
-            Code::BadAmount,
+            ProblemCode::BadAmount,
             format_args!("/job/resources/scalar/{index}/{key}"),
             node.at,
             || (message.to_owned(), help.to_owned()),
@@ -176,29 +176,29 @@ fn unknown_resource(name: &str) -> String {
     }
 }
 
-fn errors(findings: &mut Findings, job: &Node<'_>) {
+fn errors(findings: &mut FindingCollector, job: &JsonNode<'_>) {
     let node = job.get("errors");
-    if node.is_none_or(|node| matches!(&node.kind, Kind::List(items) if items.is_empty())) {
+    if node.is_none_or(|node| matches!(&node.kind, JsonNodeKind::List(items) if items.is_empty())) {
         let (path, at) = node.map_or(("/job", job.at), |node| ("/job/errors", node.at));
-        findings.add(Code::UnmappedExitCodes, path, at, || {
+        findings.add(ProblemCode::UnmappedExitCodes, path, at, || {
             let help = "List under `job.errors` the exit codes of the program with a name for each.";
             ("No exit code has a name, so every failure looks alike.".to_owned(), help.to_owned())
         });
     }
     let mut seen = std::collections::HashSet::new();
-    for (index, item) in node.map(Node::items).unwrap_or_default().iter().enumerate() {
+    for (index, item) in node.map(JsonNode::items).unwrap_or_default().iter().enumerate() {
         let Some((node, code)) = item.get("code").and_then(|node| Some((node, node.number()?.integer()?))) else {
             continue;
         };
         let path = format_args!("/job/errors/{index}/code");
         if !(1..=255).contains(&code) {
-            findings.add(Code::BadExitCode, path, node.at, || {
+            findings.add(ProblemCode::BadExitCode, path, node.at, || {
                 let help = "Write a code from 1 to 255; 0 is success.";
                 (format!("No process fails with the exit code {code}."), help.to_owned())
             });
         }
         if !seen.insert(code) {
-            findings.add(Code::DuplicateCode, path, node.at, || {
+            findings.add(ProblemCode::DuplicateCode, path, node.at, || {
                 let help = "Give each exit code one meaning.";
                 (format!("The exit code {code} has a meaning already."), help.to_owned())
             });
@@ -207,10 +207,11 @@ fn errors(findings: &mut Findings, job: &Node<'_>) {
 }
 
 /// Checks media types of files, and keys of JSON outputs.
-fn files(findings: &mut Findings, job: &Node<'_>) {
-    let list = |keys: &[&str]| job.find(&["interface"]).and_then(|i| i.find(keys)).map(Node::items).unwrap_or_default();
+fn files(findings: &mut FindingCollector, job: &JsonNode<'_>) {
+    let list =
+        |keys: &[&str]| job.find(&["interface"]).and_then(|i| i.find(keys)).map(JsonNode::items).unwrap_or_default();
     for (index, file) in list(&["inputs", "files"]).iter().enumerate() {
-        for (nth, node) in file.get("mediaTypes").map(Node::items).unwrap_or_default().iter().enumerate() {
+        for (nth, node) in file.get("mediaTypes").map(JsonNode::items).unwrap_or_default().iter().enumerate() {
             media_type(findings, format_args!("/job/interface/inputs/files/{index}/mediaTypes/{nth}"), node);
         }
     }
@@ -221,14 +222,14 @@ fn files(findings: &mut Findings, job: &Node<'_>) {
     }
     for (index, output) in list(&["outputs", "json"]).iter().enumerate() {
         let Some(node) = output.get("key").filter(|node| node.text() == Some("")) else { continue };
-        findings.add(Code::EmptyKey, format_args!("/job/interface/outputs/json/{index}/key"), node.at, || {
+        findings.add(ProblemCode::EmptyKey, format_args!("/job/interface/outputs/json/{index}/key"), node.at, || {
             let message = "An empty `key` counts as none: the output's name is looked up.";
             (message.to_owned(), "Leave `key` out, or write the member of seed.outputs.json.".to_owned())
         });
     }
 }
 
-fn media_type(findings: &mut Findings, path: std::fmt::Arguments<'_>, node: &Node<'_>) {
+fn media_type(findings: &mut FindingCollector, path: std::fmt::Arguments<'_>, node: &JsonNode<'_>) {
     let Some(text) = node.text() else { return };
     let is_name = |name: &str| {
         let extra = |b: u8| b"!#$&-^_.+".contains(&b);
@@ -238,20 +239,20 @@ fn media_type(findings: &mut Findings, path: std::fmt::Arguments<'_>, node: &Nod
     };
     let (kind, _parameters) = text.split_once(';').unwrap_or((text, ""));
     if !kind.trim_end().split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype)) {
-        findings.add(Code::OddMediaType, path, node.at, || {
+        findings.add(ProblemCode::OddMediaType, path, node.at, || {
             let message = format!("{} is no media type of the form type/subtype.", excerpt(text));
             (message, "Write one of IANA's list, such as image/tiff.".to_owned())
         });
     }
 }
 
-fn label_length(findings: &mut Findings, document: &Node<'_>, text: &str) {
+fn label_length(findings: &mut FindingCollector, document: &JsonNode<'_>, text: &str) {
     if text.len() <= label::MAX_BUILD_BYTES {
         return;
     }
-    let Ok(label) = label::write(text, label::Form::Plain) else { return };
+    let Ok(label) = label::write(text, label::LabelForm::Plain) else { return };
     if label.len() > label::MAX_BUILD_BYTES {
-        findings.add(Code::LongLabel, Path::Root, document.at, || {
+        findings.add(ProblemCode::LongLabel, JsonPointer::Root, document.at, || {
             let message = format!(
                 "As a label the manifest has {} bytes; a Docker build keeps {}.",
                 label.len(),

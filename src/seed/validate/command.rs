@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::findings::Findings;
-use super::names::{self, List, Named};
+use super::findings::FindingCollector;
+use super::names::{self, EntryName, ManifestList};
 use super::suggest;
-use crate::seed::Code;
-use crate::seed::json::{Kind, Node, excerpt};
+use crate::seed::ProblemCode;
+use crate::seed::json::{JsonNode, JsonNodeKind, excerpt};
 
 /// Variables that executors set besides inputs, settings and resources: the first by the standard, the second by Scale
 /// and SILO.
@@ -17,14 +17,14 @@ const CONTAINER: [&str; 6] = ["HOME", "HOSTNAME", "LANG", "PATH", "PWD", "USER"]
 
 const PATH: &str = "/job/interface/command";
 
-pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]) {
+pub(super) fn check(findings: &mut FindingCollector, job: &JsonNode<'_>, names: &[EntryName<'_>]) {
     let Some(node) = job.find(&["interface", "command"]) else { return };
-    let Kind::Text(command) = &node.kind else { return };
+    let JsonNodeKind::Text(command) = &node.kind else { return };
     if command.trim().is_empty() {
         return;
     }
-    let resources = names::variables(names, |list| list == List::Resources);
-    let environment = names::variables(names, List::is_environment);
+    let resources = names::variables(names, |list| list == ManifestList::Resources);
+    let environment = names::variables(names, ManifestList::is_environment);
     let is_provided = |variable: &str| {
         let resource = variable.strip_prefix("ALLOCATED_");
         ALWAYS.contains(&variable)
@@ -37,14 +37,14 @@ pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]
         if used.insert(variable) && !is_provided(variable) {
             // Without escapes, offsets in the string are offsets in the document, after the opening quote.
             let at = if matches!(command, Cow::Borrowed(_)) { node.at + 1 + at } else { node.at };
-            findings.add(Code::UnsetVariable, PATH, at, || {
+            findings.add(ProblemCode::UnsetVariable, PATH, at, || {
                 (format!("No input, setting or resource provides {}.", excerpt(variable)), meant(variable, names))
             });
         }
     }
-    for input in names.iter().filter(|name| matches!(name.list, List::InputFiles | List::InputJson)) {
+    for input in names.iter().filter(|name| matches!(name.list, ManifestList::InputFiles | ManifestList::InputJson)) {
         if !used.contains(&*input.variable) {
-            findings.add(Code::UnusedInput, input, input.at, || {
+            findings.add(ProblemCode::UnusedInput, input, input.at, || {
                 let message = format!("The command does not use the input {}.", excerpt(input.name));
                 let variable = &input.variable;
                 (message, format!("Hand it over as `${{{variable}}}`, unless the program reads the variable itself."))
@@ -53,7 +53,7 @@ pub(super) fn check(findings: &mut Findings, job: &Node<'_>, names: &[Named<'_>]
     }
 }
 
-fn meant(variable: &str, names: &[Named<'_>]) -> String {
+fn meant(variable: &str, names: &[EntryName<'_>]) -> String {
     /// Maximum number of names to compare, so that hostile manifests do not cost more than large ones.
     const MANY: usize = 100;
     let environment = names.iter().filter(|name| name.list.is_environment()).map(|name| &*name.variable);

@@ -2,85 +2,85 @@
 
 use std::fmt::Display;
 
-use super::source::Places;
-use super::{MAX_PROBLEMS, Rules};
-use crate::seed::{Code, Problem, Severity};
+use super::source::LineColumnCursor;
+use super::{MAX_PROBLEMS, ValidationRules};
+use crate::seed::{ManifestProblem, ProblemCode, ProblemSeverity};
 
 /// The findings so far, with byte offsets instead of lines and columns.
-pub(super) struct Findings {
-    rules: Rules,
-    found: Vec<Finding>,
+pub(super) struct FindingCollector {
+    rules: ValidationRules,
+    found: Vec<ManifestFinding>,
     /// Number of findings of each severity, including those that were not kept.
-    counts: [usize; Severity::ALL.len()],
+    counts: [usize; ProblemSeverity::ALL.len()],
 }
 
-struct Finding {
-    code: Code,
-    severity: Severity,
+struct ManifestFinding {
+    code: ProblemCode,
+    severity: ProblemSeverity,
     at: usize,
     path: String,
     message: String,
     help: String,
 }
 
-impl Findings {
-    pub fn new(rules: Rules) -> Self {
-        Self { rules, found: Vec::new(), counts: [0; Severity::ALL.len()] }
+impl FindingCollector {
+    pub fn new(rules: ValidationRules) -> Self {
+        Self { rules, found: Vec::new(), counts: [0; ProblemSeverity::ALL.len()] }
     }
 
-    pub fn rules(&self) -> Rules {
+    pub fn rules(&self) -> ValidationRules {
         self.rules
     }
 
     /// Adds a finding about the value at `path`, which starts at byte `at`. `say` returns message and help; it is not
     /// called if the maximum number of problems is reached.
-    pub fn add(&mut self, code: Code, path: impl Display, at: usize, say: impl FnOnce() -> (String, String)) {
+    pub fn add(&mut self, code: ProblemCode, path: impl Display, at: usize, say: impl FnOnce() -> (String, String)) {
         self.add_as(code.severity(self.rules.profile), code, path, at, say);
     }
 
-    /// As [`Findings::add`], with another severity than the code's.
+    /// As [`FindingCollector::add`], with another severity than the code's.
     pub fn add_as(
         &mut self,
-        severity: Severity,
-        code: Code,
+        severity: ProblemSeverity,
+        code: ProblemCode,
         path: impl Display,
         at: usize,
         say: impl FnOnce() -> (String, String),
     ) {
         let severity = match severity {
-            Severity::Warning if self.rules.strict => Severity::Error,
+            ProblemSeverity::Warning if self.rules.strict => ProblemSeverity::Error,
             severity => severity,
         };
         let count = &mut self.counts[severity as usize];
         *count += 1;
         if *count <= MAX_PROBLEMS {
             let (message, help) = say();
-            self.found.push(Finding { code, severity, at, path: path.to_string(), message, help });
+            self.found.push(ManifestFinding { code, severity, at, path: path.to_string(), message, help });
         }
     }
 
     /// Counts further problems without describing them.
-    pub fn count(&mut self, code: Code, more: usize) {
+    pub fn count(&mut self, code: ProblemCode, more: usize) {
         self.counts[code.severity(self.rules.profile) as usize] += more;
     }
 
     /// Whether there are no errors.
-    pub fn are_harmless(&self) -> bool {
-        self.counts[Severity::Error as usize] == 0
+    pub fn has_no_errors(&self) -> bool {
+        self.counts[ProblemSeverity::Error as usize] == 0
     }
 
     /// The problems, errors first, in document order within a severity; and the number of problems that were not kept.
-    pub fn into_problems(mut self, text: &str) -> (Vec<Problem>, usize) {
+    pub fn into_problems(mut self, text: &str) -> (Vec<ManifestProblem>, usize) {
         let omitted = self.counts.iter().sum::<usize>() - self.found.len();
         self.found.sort_by_key(|finding| finding.at);
-        let mut places = Places::of(text);
-        let mut problems: Vec<Problem> = self
+        let mut places = LineColumnCursor::of(text);
+        let mut problems: Vec<ManifestProblem> = self
             .found
             .into_iter()
             .map(|finding| {
                 let (line, column) = places.next(finding.at);
-                let Finding { code, severity, path, message, help, .. } = finding;
-                Problem { code: code.as_str().to_owned(), severity, path, line, column, message, help }
+                let ManifestFinding { code, severity, path, message, help, .. } = finding;
+                ManifestProblem { code: code.as_str().to_owned(), severity, path, line, column, message, help }
             })
             .collect();
         problems.sort_by_key(|problem| problem.severity);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// A manifest's text, and what decoding found.
-pub(super) struct Source<'a> {
+pub(super) struct DecodedManifest<'a> {
     pub text: Cow<'a, str>,
     /// The bytes began with a byte order mark.
     pub marked: bool,
@@ -14,7 +14,7 @@ pub(super) struct Source<'a> {
 }
 
 /// Decodes arbitrary bytes; each invalid sequence becomes U+FFFD. A byte order mark is removed.
-pub(super) fn decode(bytes: &[u8]) -> Source<'_> {
+pub(super) fn decode(bytes: &[u8]) -> DecodedManifest<'_> {
     let units =
         |order: fn([u8; 2]) -> u16| bytes[2..].as_chunks::<2>().0.iter().map(|pair| order(*pair)).collect::<Vec<_>>();
     let utf16 = match bytes {
@@ -24,7 +24,7 @@ pub(super) fn decode(bytes: &[u8]) -> Source<'_> {
     };
     if let Some(units) = utf16 {
         let text = Cow::Owned(String::from_utf16_lossy(&units));
-        return Source { text, marked: true, broken_at: Some(0), utf16: true };
+        return DecodedManifest { text, marked: true, broken_at: Some(0), utf16: true };
     }
     let unmarked = bytes.strip_prefix("\u{feff}".as_bytes());
     let bytes_of_text = unmarked.unwrap_or(bytes);
@@ -33,18 +33,18 @@ pub(super) fn decode(bytes: &[u8]) -> Source<'_> {
         // Up to the first invalid sequence the text and the bytes are equal.
         Err(why) => (String::from_utf8_lossy(bytes_of_text), Some(why.valid_up_to())),
     };
-    Source { text, marked: unmarked.is_some(), broken_at, utf16: false }
+    DecodedManifest { text, marked: unmarked.is_some(), broken_at, utf16: false }
 }
 
 /// Converts ascending byte offsets to lines and columns (in characters, both from 1) in one pass over the text.
-pub(super) struct Places<'a> {
+pub(super) struct LineColumnCursor<'a> {
     rest: &'a str,
     at: usize,
     line: u32,
     column: u32,
 }
 
-impl<'a> Places<'a> {
+impl<'a> LineColumnCursor<'a> {
     pub fn of(text: &'a str) -> Self {
         Self { rest: text, at: 0, line: 1, column: 1 }
     }

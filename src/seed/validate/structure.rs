@@ -1,34 +1,34 @@
 //! Checks the structure of a manifest against the table in [`schema`](crate::seed::schema): fields, types, and the
 //! rules of single values.
 
-use super::findings::Findings;
+use super::findings::FindingCollector;
 use super::suggest;
 use crate::seed::environment::is_name;
-use crate::seed::json::{Kind, Node, Object as Members, Path, excerpt};
-use crate::seed::schema::{self, MANIFEST, Object, Rule, Shape};
-use crate::seed::{Code, version};
+use crate::seed::json::{JsonNode, JsonNodeKind, JsonObject as Members, JsonPointer, excerpt};
+use crate::seed::schema::{self, FieldShape, MANIFEST, ObjectSchema, TextRule};
+use crate::seed::{ProblemCode, version};
 
 /// Checks a whole document against the standard's table.
-pub(super) fn check(findings: &mut Findings, document: &Node<'_>) {
-    object(findings, &MANIFEST, Path::Root, document);
+pub(super) fn check(findings: &mut FindingCollector, document: &JsonNode<'_>) {
+    object(findings, &MANIFEST, JsonPointer::Root, document);
 }
 
 /// Checks a value that must be an object of the standard, recursively.
-fn object(findings: &mut Findings, object: &'static Object, path: Path<'_>, node: &Node<'_>) {
-    let Kind::Object(members) = &node.kind else { return wrong_type(findings, "an object", path, node) };
+fn object(findings: &mut FindingCollector, object: &'static ObjectSchema, path: JsonPointer<'_>, node: &JsonNode<'_>) {
+    let JsonNodeKind::Object(members) = &node.kind else { return wrong_type(findings, "an object", path, node) };
     for field in object.fields.iter().filter(|field| field.required && members.whole) {
         if members.members.iter().all(|member| member.key != field.name) {
-            findings.add(Code::MissingField, path, node.at, || {
+            findings.add(ProblemCode::MissingField, path, node.at, || {
                 let message = format!("`{}` is missing, which the standard requires here.", field.name);
                 (message, format!("Add `{}`. {}", field.name, field.about))
             });
         }
     }
     for member in &members.members {
-        let path = Path::Key(&path, &member.key);
+        let path = JsonPointer::Key(&path, &member.key);
         match object.fields.iter().find(|field| field.name == member.key) {
-            Some(_) if matches!(member.value.kind, Kind::Null) && path.is(&["job", "resources", "scalar"]) => {
-                findings.add(Code::NullScalar, path, member.value.at, || {
+            Some(_) if matches!(member.value.kind, JsonNodeKind::Null) && path.is(&["job", "resources", "scalar"]) => {
+                findings.add(ProblemCode::NullScalar, path, member.value.at, || {
                     let help = "Leave `scalar` out, or list the resources that the job needs.";
                     ("`scalar` is null.".to_owned(), help.to_owned())
                 });
@@ -39,61 +39,71 @@ fn object(findings: &mut Findings, object: &'static Object, path: Path<'_>, node
     }
 }
 
-fn unknown(findings: &mut Findings, object: &'static Object, members: &Members<'_>, path: Path<'_>, at: usize) {
-    let Path::Key(_, key) = path else { return };
-    findings.add(Code::UnknownField, path, at, || {
+fn unknown(
+    findings: &mut FindingCollector,
+    object: &'static ObjectSchema,
+    members: &Members<'_>,
+    path: JsonPointer<'_>,
+    at: usize,
+) {
+    let JsonPointer::Key(_, key) = path else { return };
+    findings.add(ProblemCode::UnknownField, path, at, || {
         let is_free = |name: &str| members.members.iter().all(|member| member.key != name);
         (format!("{} is no field of the standard.", excerpt(key)), suggest::field(key, object, is_free))
     });
 }
 
-fn value(findings: &mut Findings, shape: &'static Shape, path: Path<'_>, node: &Node<'_>) {
+fn value(findings: &mut FindingCollector, shape: &'static FieldShape, path: JsonPointer<'_>, node: &JsonNode<'_>) {
     match (shape, &node.kind) {
-        (_, Kind::Broken) => {}
-        (Shape::Object(inner), _) => object(findings, inner, path, node),
-        (Shape::List(inner), Kind::List(items)) => {
+        (_, JsonNodeKind::Broken) => {}
+        (FieldShape::Object(inner), _) => object(findings, inner, path, node),
+        (FieldShape::List(inner), JsonNodeKind::List(items)) => {
             for (index, item) in items.iter().enumerate() {
-                value(findings, inner, Path::Index(&path, index), item);
+                value(findings, inner, JsonPointer::Index(&path, index), item);
             }
         }
-        (Shape::Ruled(rule), Kind::Text(text)) => ruled(findings, *rule, path, node.at, text),
-        (Shape::OneOf(allowed), Kind::Text(text)) if !allowed.contains(&&**text) => {
-            findings.add(Code::UnknownValue, path, node.at, || {
+        (FieldShape::Ruled(rule), JsonNodeKind::Text(text)) => ruled(findings, *rule, path, node.at, text),
+        (FieldShape::OneOf(allowed), JsonNodeKind::Text(text)) if !allowed.contains(&&**text) => {
+            findings.add(ProblemCode::UnknownValue, path, node.at, || {
                 (format!("{} is not one of the allowed values.", excerpt(text)), suggest::value(text, allowed))
             });
         }
-        (Shape::Integer, Kind::Number(number)) if !number.is_whole() => {
-            findings.add(Code::WrongType, path, node.at, || {
+        (FieldShape::Integer, JsonNodeKind::Number(number)) if !number.is_whole() => {
+            findings.add(ProblemCode::WrongType, path, node.at, || {
                 let message = format!("Expected a whole number, found {}.", excerpt(number.0));
                 (message, "Write it without fraction and exponent.".to_owned())
             });
         }
-        (Shape::Integer, Kind::Number(number)) if number.integer().is_none() => {
-            findings.add(Code::NumberOutOfRange, path, node.at, || {
+        (FieldShape::Integer, JsonNodeKind::Number(number)) if number.integer().is_none() => {
+            findings.add(ProblemCode::NumberOutOfRange, path, node.at, || {
                 let message = format!("{} is beyond what 64 bits hold.", excerpt(number.0));
                 (message, "Write a smaller number.".to_owned())
             });
         }
-        (Shape::Text | Shape::OneOf(_), Kind::Text(_))
-        | (Shape::Integer | Shape::Number, Kind::Number(_))
-        | (Shape::Boolean, Kind::Bool(_)) => {}
-        (Shape::Text | Shape::Ruled(_) | Shape::OneOf(_), _) => wrong_type(findings, "a string", path, node),
-        (Shape::Integer, _) => wrong_type(findings, "a whole number", path, node),
-        (Shape::Number, _) => wrong_type(findings, "a number", path, node),
-        (Shape::Boolean, _) => wrong_type(findings, "true or false", path, node),
-        (Shape::List(_), _) => wrong_type(findings, "an array", path, node),
+        (FieldShape::Text | FieldShape::OneOf(_), JsonNodeKind::Text(_))
+        | (FieldShape::Integer | FieldShape::Number, JsonNodeKind::Number(_))
+        | (FieldShape::Boolean, JsonNodeKind::Bool(_)) => {}
+        (FieldShape::Text | FieldShape::Ruled(_) | FieldShape::OneOf(_), _) => {
+            wrong_type(findings, "a string", path, node)
+        }
+        (FieldShape::Integer, _) => wrong_type(findings, "a whole number", path, node),
+        (FieldShape::Number, _) => wrong_type(findings, "a number", path, node),
+        (FieldShape::Boolean, _) => wrong_type(findings, "true or false", path, node),
+        (FieldShape::List(_), _) => wrong_type(findings, "an array", path, node),
     }
 }
 
-fn wrong_type(findings: &mut Findings, expected: &str, path: Path<'_>, node: &Node<'_>) {
-    if matches!(node.kind, Kind::Broken) {
+fn wrong_type(findings: &mut FindingCollector, expected: &str, path: JsonPointer<'_>, node: &JsonNode<'_>) {
+    if matches!(node.kind, JsonNodeKind::Broken) {
         return;
     }
-    findings.add(Code::WrongType, path, node.at, || {
+    findings.add(ProblemCode::WrongType, path, node.at, || {
         let help = match (expected, &node.kind) {
-            (_, Kind::Null) => "Give it a value, or leave it out where the standard does not require it.".to_owned(),
-            ("a string", Kind::Number(_) | Kind::Bool(_)) => "Put it in double quotes.".to_owned(),
-            ("a whole number" | "a number" | "true or false", Kind::Text(_)) => {
+            (_, JsonNodeKind::Null) => {
+                "Give it a value, or leave it out where the standard does not require it.".to_owned()
+            }
+            ("a string", JsonNodeKind::Number(_) | JsonNodeKind::Bool(_)) => "Put it in double quotes.".to_owned(),
+            ("a whole number" | "a number" | "true or false", JsonNodeKind::Text(_)) => {
                 format!("Write {expected} without quotes.")
             }
             ("an array", _) => "Put the entries in `[` and `]`, also where there is only one.".to_owned(),
@@ -104,35 +114,35 @@ fn wrong_type(findings: &mut Findings, expected: &str, path: Path<'_>, node: &No
     });
 }
 
-fn described(kind: &Kind<'_>) -> String {
+fn described(kind: &JsonNodeKind<'_>) -> String {
     match kind {
-        Kind::Null | Kind::Broken => "null".to_owned(),
-        Kind::Bool(value) => value.to_string(),
-        Kind::Number(number) => format!("the number {}", excerpt(number.0)),
-        Kind::Text(text) => format!("the string {}", excerpt(text)),
-        Kind::List(_) => "an array".to_owned(),
-        Kind::Object(_) => "an object".to_owned(),
+        JsonNodeKind::Null | JsonNodeKind::Broken => "null".to_owned(),
+        JsonNodeKind::Bool(value) => value.to_string(),
+        JsonNodeKind::Number(number) => format!("the number {}", excerpt(number.0)),
+        JsonNodeKind::Text(text) => format!("the string {}", excerpt(text)),
+        JsonNodeKind::List(_) => "an array".to_owned(),
+        JsonNodeKind::Object(_) => "an object".to_owned(),
     }
 }
 
-fn ruled(findings: &mut Findings, rule: Rule, path: Path<'_>, at: usize, text: &str) {
+fn ruled(findings: &mut FindingCollector, rule: TextRule, path: JsonPointer<'_>, at: usize, text: &str) {
     if obeys(rule, text) {
         return;
     }
     let (code, what, help) = match rule {
-        Rule::SeedVersion => {
-            (Code::UnsupportedVersion, "no released version of the standard", "Write `1.0.0`, the only one.")
+        TextRule::SeedVersion => {
+            (ProblemCode::UnsupportedVersion, "no released version of the standard", "Write `1.0.0`, the only one.")
         }
-        Rule::JobName => (Code::BadName, "no name for a job", "Use letters, digits and dashes only."),
-        Rule::Name => (Code::BadName, "no name", "Use letters, digits, dashes and underscores only."),
-        Rule::Version => {
-            (Code::BadVersion, "no version", "Write three numbers as in `1.0.0`, by the rules of semver.org.")
+        TextRule::JobName => (ProblemCode::BadName, "no name for a job", "Use letters, digits and dashes only."),
+        TextRule::Name => (ProblemCode::BadName, "no name", "Use letters, digits, dashes and underscores only."),
+        TextRule::Version => {
+            (ProblemCode::BadVersion, "no version", "Write three numbers as in `1.0.0`, by the rules of semver.org.")
         }
-        Rule::ContainerPath => {
-            (Code::RelativePath, "no absolute path", "Begin with `/`: it is a place inside the container.")
+        TextRule::ContainerPath => {
+            (ProblemCode::RelativePath, "no absolute path", "Begin with `/`: it is a place inside the container.")
         }
-        Rule::OutputPattern => (
-            Code::EscapingPattern,
+        TextRule::OutputPattern => (
+            ProblemCode::EscapingPattern,
             "no pattern below the output directory",
             "Write it relative to the output directory, without a `/` at the start and without `..`.",
         ),
@@ -147,13 +157,13 @@ fn ruled(findings: &mut Findings, rule: Rule, path: Path<'_>, at: usize, text: &
 }
 
 /// Whether a text obeys a rule.
-pub(super) fn obeys(rule: Rule, text: &str) -> bool {
+pub(super) fn obeys(rule: TextRule, text: &str) -> bool {
     match rule {
-        Rule::SeedVersion => text == schema::VERSION,
-        Rule::JobName => is_name(text) && !text.contains('_'),
-        Rule::Name => is_name(text),
-        Rule::Version => version::is_valid(text),
-        Rule::ContainerPath => text.starts_with('/'),
-        Rule::OutputPattern => !text.starts_with('/') && text.split('/').all(|part| part != ".."),
+        TextRule::SeedVersion => text == schema::VERSION,
+        TextRule::JobName => is_name(text) && !text.contains('_'),
+        TextRule::Name => is_name(text),
+        TextRule::Version => version::is_valid(text),
+        TextRule::ContainerPath => text.starts_with('/'),
+        TextRule::OutputPattern => !text.starts_with('/') && text.split('/').all(|part| part != ".."),
     }
 }

@@ -3,7 +3,7 @@
 use unicode_security::skeleton;
 
 use super::structure::obeys;
-use crate::seed::schema::{MANIFEST, Object, Rule, Shape};
+use crate::seed::schema::{FieldShape, MANIFEST, ObjectSchema, TextRule};
 
 /// Longer words are not compared by spelling, to bound the work; in bytes.
 const LONGEST: usize = 40;
@@ -24,7 +24,7 @@ const FORMER: &[(&str, &str)] = &[
 ];
 
 /// Suggests a fix for an unknown field of an object; `is_free` returns whether the object lacks a field.
-pub(super) fn field(unknown: &str, object: &'static Object, is_free: impl Fn(&str) -> bool) -> String {
+pub(super) fn field(unknown: &str, object: &'static ObjectSchema, is_free: impl Fn(&str) -> bool) -> String {
     let names = || object.fields.iter().map(|field| field.name);
     if unknown == "$schema" {
         return "Remove it, and set the schema in your editor by the file's name; `silo spec --help` says how."
@@ -55,12 +55,12 @@ pub(super) fn value(unknown: &str, allowed: &[&'static str]) -> String {
 }
 
 /// `help`, with a valid replacement for `text` as an example, if one can be derived; `is_normalised`: a name in its normal form.
-pub(super) fn mended(rule: Rule, text: &str, help: &str, is_normalised: bool) -> String {
+pub(super) fn mended(rule: TextRule, text: &str, help: &str, is_normalised: bool) -> String {
     let mended: Option<String> = match rule {
-        Rule::JobName => Some(text.trim().replace([' ', '_', '.'], "-")),
-        Rule::Name if is_normalised => Some(text.trim().replace([' ', '.', '-'], "_").to_ascii_uppercase()),
-        Rule::Name => Some(text.trim().replace([' ', '.'], "_")),
-        Rule::Version => completed(text),
+        TextRule::JobName => Some(text.trim().replace([' ', '_', '.'], "-")),
+        TextRule::Name if is_normalised => Some(text.trim().replace([' ', '.', '-'], "_").to_ascii_uppercase()),
+        TextRule::Name => Some(text.trim().replace([' ', '.'], "_")),
+        TextRule::Version => completed(text),
         _ => None,
     };
     match mended.filter(|mended| mended.len() <= LONGEST && obeys(rule, mended)) {
@@ -114,13 +114,13 @@ fn stranger(word: &str, name: &str) -> Option<String> {
 }
 
 /// Path of the first field with this name in the standard.
-fn home(name: &str, object: &'static Object, path: &str) -> Option<String> {
+fn home(name: &str, object: &'static ObjectSchema, path: &str) -> Option<String> {
     if object.fields.iter().any(|field| field.name == name) {
         return Some(format!("{path}/{name}"));
     }
     object.fields.iter().find_map(|field| match field.shape {
-        Shape::Object(inner) => home(name, inner, &format!("{path}/{}", field.name)),
-        Shape::List(Shape::Object(inner)) => home(name, inner, &format!("{path}/{}/…", field.name)),
+        FieldShape::Object(inner) => home(name, inner, &format!("{path}/{}", field.name)),
+        FieldShape::List(FieldShape::Object(inner)) => home(name, inner, &format!("{path}/{}/…", field.name)),
         _ => None,
     })
 }

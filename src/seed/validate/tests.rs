@@ -6,15 +6,15 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::seed::Severity;
+use crate::seed::ProblemSeverity;
 use crate::seed::testing::{COMPLETE, any_json_object};
 
-fn all(text: &str) -> Vec<Problem> {
-    judge(text.as_bytes(), Rules::default()).problems
+fn all(text: &str) -> Vec<ManifestProblem> {
+    judge(text.as_bytes(), ValidationRules::default()).problems
 }
 
-fn spec(text: &str) -> Vec<Problem> {
-    all(text).into_iter().filter(|problem| problem.severity == Severity::Error).collect()
+fn spec(text: &str) -> Vec<ManifestProblem> {
+    all(text).into_iter().filter(|problem| problem.severity == ProblemSeverity::Error).collect()
 }
 
 fn changed(change: impl FnOnce(&mut Value)) -> String {
@@ -43,17 +43,17 @@ fn put(manifest: &mut Value, pointer: &str, value: Value) {
     }
 }
 
-fn warning(code: &str, path: &str) -> (Severity, String, String) {
-    (Severity::Warning, code.to_owned(), path.to_owned())
+fn warning(code: &str, path: &str) -> (ProblemSeverity, String, String) {
+    (ProblemSeverity::Warning, code.to_owned(), path.to_owned())
 }
 
-fn advice(code: &str, path: &str) -> (Severity, String, String) {
-    (Severity::Advice, code.to_owned(), path.to_owned())
+fn advice(code: &str, path: &str) -> (ProblemSeverity, String, String) {
+    (ProblemSeverity::Advice, code.to_owned(), path.to_owned())
 }
 
 /// Every problem that is not an error.
-fn beside_errors(text: &str) -> Vec<(Severity, String, String)> {
-    let problems = all(text).into_iter().filter(|problem| problem.severity != Severity::Error);
+fn beside_errors(text: &str) -> Vec<(ProblemSeverity, String, String)> {
+    let problems = all(text).into_iter().filter(|problem| problem.severity != ProblemSeverity::Error);
     problems.map(|p| (p.severity, p.code, p.path)).collect()
 }
 
@@ -63,8 +63,8 @@ fn one(code: &str, path: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_complete_manifest_has_no_problem() {
-    for profile in Profile::ALL {
-        let report = judge(COMPLETE.as_bytes(), Rules { profile, strict: true });
+    for profile in ValidationProfile::ALL {
+        let report = judge(COMPLETE.as_bytes(), ValidationRules { profile, strict: true });
         assert_eq!(report.problems, []);
         assert!(report.valid && report.omitted == 0);
         assert_eq!(report.image_name.as_deref(), Some("sea-ice-edge-1.2.0-seed:0.3.1"));
@@ -262,7 +262,7 @@ fn a_null_scalar_is_only_a_warning() {
     let manifest = changed(|manifest| manifest["job"]["resources"]["scalar"] = Value::Null);
     let scalar = "/job/resources/scalar";
     assert_eq!(beside_errors(&manifest), [warning("null-scalar", scalar), warning("missing-resource", scalar)]);
-    let seed_cli = judge(manifest.as_bytes(), Rules { profile: Profile::SeedCli, strict: false });
+    let seed_cli = judge(manifest.as_bytes(), ValidationRules { profile: ValidationProfile::SeedCli, strict: false });
     assert_eq!(seed_cli.problems[0].code, "null-scalar");
     assert!(!seed_cli.valid);
 }
@@ -314,15 +314,15 @@ fn encodings_are_told() {
     assert_eq!(spec(&with_mark).len(), 1);
     assert_eq!((spec(&with_mark)[0].code.as_str(), spec(&with_mark)[0].column), ("byte-order-mark", 1));
     let utf16: Vec<u8> = with_mark.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let report = judge(&utf16, Rules::default());
+    let report = judge(&utf16, ValidationRules::default());
     assert_eq!(report.problems.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), ["not-utf8"]);
     let latin: Vec<u8> = COMPLETE.replacen("Ada", "Ad\u{e4}", 1).chars().map(|c| c as u8).collect();
-    let report = judge(&latin, Rules::default());
+    let report = judge(&latin, ValidationRules::default());
     let [problem] = &report.problems[..] else { panic!("{report:?}") };
     assert_eq!((problem.code.as_str(), problem.line, problem.column), ("not-utf8", 11, 18));
     assert!(readable(&latin).contains("Ad\u{fffd} Frost"));
     for bytes in [&b"\xff\xfe"[..], b"\xfe\xff\0", b"\xff\xfe\x00\xd8", b"\xef\xbb\xbf", b"\x80", b"\0\0"] {
-        assert!(!judge(bytes, Rules::default()).valid, "{bytes:?}");
+        assert!(!judge(bytes, ValidationRules::default()).valid, "{bytes:?}");
     }
 }
 
@@ -352,8 +352,8 @@ fn hostile_manifests_are_bounded() {
     let deep: Vec<_> = spec(&"[".repeat(100_000)).into_iter().map(|p| p.code).collect();
     assert_eq!(deep, ["wrong-type", "too-deep"]);
     assert_eq!(spec(&" ".repeat(MAX_BYTES + 1))[0].code, "too-large");
-    let many = judge(json!({"job": {"tags": vec![1; 10_000]}}).to_string().as_bytes(), Rules::default());
-    assert_eq!(many.problems.iter().filter(|p| p.severity == Severity::Error).count(), MAX_PROBLEMS);
+    let many = judge(json!({"job": {"tags": vec![1; 10_000]}}).to_string().as_bytes(), ValidationRules::default());
+    assert_eq!(many.problems.iter().filter(|p| p.severity == ProblemSeverity::Error).count(), MAX_PROBLEMS);
     // The tags, and ten other problems.
     assert_eq!(many.problems.len() + many.omitted, 10_000 + 10);
     let long = all(&json!({"x".repeat(10_000): 1, "seedVersion": "\u{1b}[2J".repeat(1000)}).to_string());
@@ -365,7 +365,7 @@ proptest! {
     #[test]
     fn never_panics_and_points_into_the_document(manifest in any_json_object()) {
         let text = manifest.to_string();
-        let report = judge(text.as_bytes(), Rules::default());
+        let report = judge(text.as_bytes(), ValidationRules::default());
         prop_assert!(!report.valid);
         for problem in report.problems {
             prop_assert!(manifest.pointer(&problem.path).is_some(), "{:?}", problem);
@@ -376,6 +376,6 @@ proptest! {
 
     #[test]
     fn any_bytes_give_a_report(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(!judge(&bytes, Rules::default()).valid);
+        prop_assert!(!judge(&bytes, ValidationRules::default()).valid);
     }
 }

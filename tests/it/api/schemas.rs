@@ -1,7 +1,7 @@
 //! `/schemas`: the list, and the schemas that it links to.
 
 use serde_json::Value;
-use silo::seed::spec::{Document, json_schema};
+use silo::seed::spec::{PublishedSchema, json_schema};
 
 use crate::support::app::TestApp;
 
@@ -14,8 +14,8 @@ async fn the_list_leads_to_every_schema() {
     assert_eq!(list.header("cache-control"), CACHE);
     let list = list.json();
     let entries = list.as_array().expect("a list");
-    assert_eq!(entries.len(), Document::ALL.len());
-    for (document, entry) in Document::ALL.into_iter().zip(entries) {
+    assert_eq!(entries.len(), PublishedSchema::ALL.len());
+    for (document, entry) in PublishedSchema::ALL.into_iter().zip(entries) {
         let url = entry["url"].as_str().expect("an address");
         let reply = silo.anonymous().get(url).await.expect(200);
         assert_eq!(reply.header("content-type"), "application/schema+json");

@@ -1,14 +1,14 @@
 //! `silo spec`.
 
 use insta::assert_snapshot;
-use silo::seed::spec::{Document, json_schema};
+use silo::seed::spec::{PublishedSchema, json_schema};
 
 use crate::support::process::silo;
 
 #[tokio::test]
 async fn the_manifests_schema_is_what_is_meant() {
     let schema = silo(&["spec"], &[]).await.expect_success();
-    assert_eq!(schema, json_schema(Document::Manifest));
+    assert_eq!(schema, json_schema(PublishedSchema::Manifest));
     assert_eq!(silo(&["spec", "manifest"], &[]).await.expect_success(), schema);
     assert_snapshot!("manifest", schema);
 }
@@ -16,7 +16,7 @@ async fn the_manifests_schema_is_what_is_meant() {
 #[tokio::test]
 async fn the_metadatas_schema_is_asked_for() {
     let schema = silo(&["spec", "metadata"], &[]).await.expect_success();
-    assert_eq!(schema, json_schema(Document::Metadata));
+    assert_eq!(schema, json_schema(PublishedSchema::Metadata));
     assert_snapshot!("metadata", schema);
 }
 

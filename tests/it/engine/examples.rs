@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use silo::seed::LABEL;
-use silo::seed::validate::{Rules, judge};
+use silo::seed::validate::{ValidationRules, judge};
 
 use crate::cli::program::silo;
 use crate::support::docker_engine::{BASE, DockerEngine, engine, tar};
@@ -25,7 +25,7 @@ pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 pub async fn build(engine: &DockerEngine, name: &str) -> String {
     let folder = example(name);
     let manifest = fs::read_to_string(folder.join("seed.manifest.json")).unwrap();
-    let report = judge(manifest.as_bytes(), Rules { strict: true, ..Rules::default() });
+    let report = judge(manifest.as_bytes(), ValidationRules { strict: true, ..ValidationRules::default() });
     assert!(report.valid, "{name}: {:#?}", report.problems);
     let image = report.image_name.expect("a valid manifest names its image");
     let context = files(&folder);

@@ -17,7 +17,7 @@ use silo::engine::removal::Leave;
 use silo::engine::request::{Attempt, Request};
 use silo::engine::runtime::{Engine, Runtime as _};
 use silo::engine::verdict::Verdict;
-use silo::seed::model::Manifest;
+use silo::seed::model::SeedManifest;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ struct Kept {
     engine: DockerEngine,
     docker: Docker,
     about: Engine,
-    manifest: Manifest,
+    manifest: SeedManifest,
     plan: Plan,
     folder: Folder,
     run: String,
@@ -47,7 +47,7 @@ impl Kept {
             "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 60,
             "interface": {"outputs": {"files": [{"name": "BEGUN", "mediaType": "text/plain", "pattern": "begun"}]}}
         }});
-        let manifest = Manifest::parse(&manifest.to_string()).unwrap();
+        let manifest = SeedManifest::parse(&manifest.to_string()).unwrap();
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::new(root.path().join("run"));
         let mut request = Request::new(image.parse().expect("a name"), folder.clone());

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use silo::search::{Error, Generation, Index, Kind, survey};
+use silo::search::{Error, IndexGeneration, SearchIndex, SearchKind, survey};
 
 use super::{Search as _, doc, images, titled};
 
-fn open(dir: &Path) -> Index {
-    Index::open(dir).expect("the index opens")
+fn open(dir: &Path) -> SearchIndex {
+    SearchIndex::open(dir).expect("the index opens")
 }
 
 /// Rebuilds the index with these documents.
-fn build(index: &Index, ids: &[i64], revision: i64) -> Arc<Generation> {
+fn build(index: &SearchIndex, ids: &[i64], revision: i64) -> Arc<IndexGeneration> {
     let next = index.begin(ids.len() as u64).expect("begun");
     next.write(&ids.iter().map(|id| doc(*id, "tiler")).collect::<Vec<_>>(), &[]).expect("written");
     next.commit(revision).expect("committed");
@@ -42,18 +42,18 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn assert_serves_nothing(index: &Index) {
+fn assert_serves_nothing(index: &SearchIndex) {
     assert!(index.is_due());
     assert_eq!(index.revision(), 0);
-    let refused = index.search("tiler", Kind::Image, 10, None).expect_err("there is nothing to search in");
+    let refused = index.search("tiler", SearchKind::Image, 10, None).expect_err("there is nothing to search in");
     assert!(matches!(refused, Error::Building(_)), "{refused}");
 }
 
-fn assert_empty(index: &Index) {
+fn assert_empty(index: &SearchIndex) {
     assert_eq!((index.revision(), index.ids().expect("ids"), images(index, "tiler")), (0, vec![], vec![]));
 }
 
-fn assert_works(index: &Index) {
+fn assert_works(index: &SearchIndex) {
     if index.is_due() {
         build(index, &[], 6);
     }
@@ -64,7 +64,7 @@ fn assert_works(index: &Index) {
 
 #[test]
 fn nothing_is_seen_before_the_commit() {
-    let index = Index::in_memory().expect("opens");
+    let index = SearchIndex::in_memory().expect("opens");
     assert_empty(&index);
     index.write(&[doc(1, "tiler")], &[]).expect("written");
     assert_empty(&index);
@@ -74,7 +74,7 @@ fn nothing_is_seen_before_the_commit() {
 
 #[test]
 fn documents_are_replaced_by_id_and_dropped() {
-    let index = Index::in_memory().expect("opens");
+    let index = SearchIndex::in_memory().expect("opens");
     index.write(&[titled(1, "a", "Old"), titled(2, "b", "Two"), titled(3, "c", "Three")], &[]).expect("written");
     index.commit(1).expect("committed");
     index.write(&[titled(1, "a", "New"), titled(1, "a", "Newest")], &[2, 99]).expect("written");
@@ -102,7 +102,7 @@ fn a_commit_without_documents_moves_the_revision() {
 fn answers_do_not_depend_on_how_the_index_was_built() {
     let docs: Vec<_> =
         (1..=600).map(|id| titled(id, &format!("river{id}"), &format!("Water of lake{}", id % 7))).collect();
-    let (at_once, in_pieces) = (Index::in_memory().expect("opens"), Index::in_memory().expect("opens"));
+    let (at_once, in_pieces) = (SearchIndex::in_memory().expect("opens"), SearchIndex::in_memory().expect("opens"));
     at_once.write(&docs, &[]).expect("written");
     at_once.commit(1).expect("committed");
     for piece in docs.chunks(150) {
@@ -110,7 +110,7 @@ fn answers_do_not_depend_on_how_the_index_was_built() {
         in_pieces.commit(1).expect("committed");
     }
     for query in ["river42", "r", "water lake3", "lake3 nowhere", "l", "river1+river600", "seed"] {
-        let hits = |index: &Index| index.search(query, Kind::Image, 1_000, None).expect("answered");
+        let hits = |index: &SearchIndex| index.search(query, SearchKind::Image, 1_000, None).expect("answered");
         assert_eq!(hits(&at_once), hits(&in_pieces), "{query}");
         assert!(hits(&at_once).total > 0, "{query}");
     }
@@ -201,7 +201,7 @@ fn how_far_it_is_is_said() {
     let dir = tempfile::tempdir().expect("a folder");
     let index = open(dir.path());
     index.begin(400).expect("begun");
-    index.progressed(100);
+    index.add_progress(100);
     let Err(Error::Building(progress)) = index.serving().map(drop) else { panic!("it serves nothing") };
     assert_eq!((progress.done, progress.all, progress.to_string().as_str()), (100, 400, "100 of 400 images"));
     assert!(progress.seconds.is_some() && progress.wait() >= 1, "{progress:?}");
@@ -345,12 +345,12 @@ fn a_folder_has_one_holder() {
     let dir = tempfile::tempdir().expect("a folder");
     let first = open(dir.path());
     build(&first, &[1], 1);
-    let error = Index::open(dir.path()).err().expect("the second is refused");
+    let error = SearchIndex::open(dir.path()).err().expect("the second is refused");
     assert!(matches!(&error, Error::Index(text) if text.contains("another process uses")), "{error}");
     assert_works(&first);
     let clone = first.clone();
     drop(first);
-    assert!(Index::open(dir.path()).is_err(), "a clone still holds it");
+    assert!(SearchIndex::open(dir.path()).is_err(), "a clone still holds it");
     drop(clone);
     assert_eq!(open(dir.path()).revision(), 9);
 }
@@ -360,7 +360,7 @@ fn an_impossible_folder_is_refused_in_words() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("file");
     fs::write(&file, "").expect("written");
-    let error = Index::open(&file).err().expect("a file is no folder").to_string();
+    let error = SearchIndex::open(&file).err().expect("a file is no folder").to_string();
     assert!(error.contains("file") && error.contains("check that it is a folder"), "{error}");
 }
 
@@ -379,7 +379,7 @@ fn files_cut_short_while_they_serve_are_errors_and_noticed() {
         }
     }
     // At most an error; with memory-mapped files this test would crash the process.
-    match index.search("tiler", Kind::Image, 1_000, None) {
+    match index.search("tiler", SearchKind::Image, 1_000, None) {
         Ok(found) => assert_eq!(found.hits.len(), before.len()),
         Err(why) => assert!(matches!(why, Error::Index(_)), "{why}"),
     }

@@ -1,7 +1,7 @@
 //! Matching of queries.
 
 use silo::catalog::SearchDoc;
-use silo::search::{Error, Kind};
+use silo::search::{Error, SearchKind};
 
 use super::{Search as _, described, doc, ids, image, images, index, titled};
 
@@ -106,9 +106,9 @@ fn jobs_are_found_once_however_many_images_they_have() {
         image(3, 80, "warper", "warper-1.0.0-seed:1.0.0"),
     ];
     let index = index(&docs);
-    assert_eq!(ids(&index, "tiler", Kind::Job), [70]);
+    assert_eq!(ids(&index, "tiler", SearchKind::Job), [70]);
     assert_eq!(images(&index, "tiler").len(), 2);
-    let all = index.search("seed", Kind::Job, 1, None).expect("the query is answered");
+    let all = index.search("seed", SearchKind::Job, 1, None).expect("the query is answered");
     assert_eq!((all.total, all.hits.len()), (2, 1));
 }
 
@@ -117,7 +117,7 @@ fn queries_without_words_match_nothing() {
     let index = index(&[doc(1, "a"), titled(2, "b", "+++")]);
     for query in ["", " ", "+", "++", "-", "\"", "*", "🛰", "\0", "\u{202e}", "(:"] {
         assert_eq!(images(&index, query), [0i64; 0], "{query:?}");
-        assert_eq!(ids(&index, query, Kind::Job), [0i64; 0], "{query:?}");
+        assert_eq!(ids(&index, query, SearchKind::Job), [0i64; 0], "{query:?}");
     }
 }
 
@@ -131,16 +131,16 @@ fn hostile_queries_are_only_words() {
     assert_eq!(images(&index, "ЗАГОЛОВОК"), [2]);
     assert_eq!(images(&index, "c\0compiler"), [1], "NUL separates words");
     for query in ["a".repeat(1_000), "a ".repeat(500), "+a".repeat(500), "é".repeat(999), "[a-z]{9}(.*)*$".into()] {
-        index.search(&query, Kind::Image, 10, None).expect("odd, but a query");
+        index.search(&query, SearchKind::Image, 10, None).expect("odd, but a query");
     }
 }
 
 #[test]
 fn oversized_queries_are_refused_in_words() {
     let index = index(&[doc(1, "a")]);
-    let error = index.search(&"x".repeat(10_000), Kind::Image, 10, None).expect_err("too long");
+    let error = index.search(&"x".repeat(10_000), SearchKind::Image, 10, None).expect_err("too long");
     assert!(matches!(&error, Error::Query(text) if text.contains("at most 1000")), "{error}");
     let words: String = (0..40).map(|n| format!("w{n} ")).collect();
-    let error = index.search(&words, Kind::Job, 10, None).expect_err("too many words");
+    let error = index.search(&words, SearchKind::Job, 10, None).expect_err("too many words");
     assert!(matches!(&error, Error::Query(text) if text.contains("at most 32")), "{error}");
 }

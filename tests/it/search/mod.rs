@@ -8,7 +8,7 @@ mod ranking;
 mod scripts;
 
 use silo::catalog::SearchDoc;
-use silo::search::{self, Found, Index, Kind, Order, Place, Request};
+use silo::search::{self, SearchCursor, SearchIndex, SearchKind, SearchOrder, SearchRequest, SearchResponse};
 
 /// An image of a job; the job's id is ten times the image's, its reference is `{name}-1.0.0-seed:1.0.0`.
 fn doc(id: i64, name: &str) -> SearchDoc {
@@ -36,29 +36,41 @@ fn image(id: i64, job_id: i64, job_name: &str, name: &str) -> SearchDoc {
 /// Shorthand for most tests.
 trait Search {
     /// A page of results, best first.
-    fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Place>) -> search::Result<Found>;
+    fn search(
+        &self,
+        text: &str,
+        kind: SearchKind,
+        limit: usize,
+        after: Option<SearchCursor>,
+    ) -> search::Result<SearchResponse>;
 }
 
-impl Search for Index {
-    fn search(&self, text: &str, kind: Kind, limit: usize, after: Option<Place>) -> search::Result<Found> {
-        let (text, order) = (Some(text.to_owned()), Order::Relevance);
-        self.find(&Request { text, kind, order, filters: Vec::new(), limit, after, count: false, mark: false })
+impl Search for SearchIndex {
+    fn search(
+        &self,
+        text: &str,
+        kind: SearchKind,
+        limit: usize,
+        after: Option<SearchCursor>,
+    ) -> search::Result<SearchResponse> {
+        let (text, order) = (Some(text.to_owned()), SearchOrder::Relevance);
+        self.find(&SearchRequest { text, kind, order, filters: Vec::new(), limit, after, count: false, mark: false })
     }
 }
 
-fn index(docs: &[SearchDoc]) -> Index {
-    let index = Index::in_memory().expect("an index in memory opens");
+fn index(docs: &[SearchDoc]) -> SearchIndex {
+    let index = SearchIndex::in_memory().expect("an index in memory opens");
     index.write(docs, &[]).expect("documents are written");
     index.commit(1).expect("a commit works");
     index
 }
 
 /// Ids of all matching images, best first.
-fn images(index: &Index, query: &str) -> Vec<i64> {
-    ids(index, query, Kind::Image)
+fn images(index: &SearchIndex, query: &str) -> Vec<i64> {
+    ids(index, query, SearchKind::Image)
 }
 
-fn ids(index: &Index, query: &str, kind: Kind) -> Vec<i64> {
+fn ids(index: &SearchIndex, query: &str, kind: SearchKind) -> Vec<i64> {
     let hits = index.search(query, kind, 1_000, None).expect("the query is answered");
     assert_eq!(hits.total as usize, hits.hits.len(), "{query}: one page holds all");
     hits.hits.iter().map(|hit| hit.id).collect()

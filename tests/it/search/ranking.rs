@@ -1,7 +1,7 @@
 //! Ranking of results.
 
 use silo::catalog::SearchDoc;
-use silo::search::{Index, Kind};
+use silo::search::{SearchIndex, SearchKind};
 
 use super::{Search as _, described, doc, ids, image, images, index, titled};
 
@@ -16,7 +16,7 @@ fn crowd() -> Vec<SearchDoc> {
         .collect()
 }
 
-fn with_crowd(docs: &[SearchDoc]) -> Index {
+fn with_crowd(docs: &[SearchDoc]) -> SearchIndex {
     index(&[crowd(), docs.to_vec()].concat())
 }
 
@@ -25,7 +25,7 @@ fn a_job_named_like_the_query_is_first() {
     let index = with_crowd(&[doc(7, "river"), titled(8, "x", "River"), doc(9, "river-water")]);
     for query in ["river", "RIVER", " River "] {
         assert_eq!(images(&index, query)[..2], [7, 8], "{query}: the name, then the title");
-        assert_eq!(ids(&index, query, Kind::Job)[0], 70, "{query}");
+        assert_eq!(ids(&index, query, SearchKind::Job)[0], 70, "{query}");
     }
     assert_eq!(images(&index, "river-water")[0], 9);
     assert_eq!(images(&index, "River-Water-Map-142")[0], 142);
@@ -104,19 +104,19 @@ fn a_job_counts_as_its_best_image() {
         SearchDoc { tags: vec!["cloud".into()], ..image(3, 20, "warper", "warper-1.0.0-seed:1.0.0") },
     ];
     let index = index(&docs);
-    assert_eq!(ids(&index, "cloud", Kind::Job), [10, 20]);
-    let best = index.search("cloud", Kind::Image, 1, None).expect("answered").hits[0].score;
-    assert_eq!(index.search("cloud", Kind::Job, 1, None).expect("answered").hits[0].score, best);
+    assert_eq!(ids(&index, "cloud", SearchKind::Job), [10, 20]);
+    let best = index.search("cloud", SearchKind::Image, 1, None).expect("answered").hits[0].score;
+    assert_eq!(index.search("cloud", SearchKind::Job, 1, None).expect("answered").hits[0].score, best);
 }
 
 #[test]
 fn equals_come_in_the_order_of_their_ids_also_across_commits() {
-    let index = Index::in_memory().expect("opens");
+    let index = SearchIndex::in_memory().expect("opens");
     for (revision, id) in [5, 3, 9, 1, 7].into_iter().enumerate() {
         index.write(&[titled(id, "same", "Same title of all")], &[]).expect("written");
         index.commit(revision as i64).expect("committed");
     }
-    let hits = index.search("same title all", Kind::Image, 10, None).expect("answered").hits;
+    let hits = index.search("same title all", SearchKind::Image, 10, None).expect("answered").hits;
     assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), [1, 3, 5, 7, 9]);
     assert!(hits.iter().all(|hit| hit.score == hits[0].score), "{hits:?}");
 }
@@ -138,7 +138,7 @@ fn what_represents_a_job_stands_for_it_and_is_its_latest() {
     let index = index(&[version(1, "1.0.0"), version(2, "2.0.0"), rival]);
     assert_eq!(images(&index, "plants"), [2, 1, 3], "whatever its words and version");
     let stands = |query: &str| {
-        let hit = index.search(query, Kind::Job, 1, None).expect("answered").hits[0];
+        let hit = index.search(query, SearchKind::Job, 1, None).expect("answered").hits[0];
         (hit.id, hit.image_id, hit.is_secondary)
     };
     assert_eq!(stands("ndvi"), (10, 2, false));

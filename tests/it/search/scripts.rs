@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use silo::catalog::SearchDoc;
-use silo::search::{Index, Kind, folded};
+use silo::search::{SearchIndex, SearchKind, folded};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Search as _, described, images, index, titled};
@@ -20,7 +20,7 @@ fn crowd() -> Vec<SearchDoc> {
         .collect()
 }
 
-fn found(index: &Index, query: &str) -> Vec<i64> {
+fn found(index: &SearchIndex, query: &str) -> Vec<i64> {
     let mut found = images(index, query);
     found.retain(|id| *id < 1_000);
     found.sort_unstable();
@@ -198,7 +198,7 @@ fn typos_beside_other_scripts_are_put_up_with() {
     let index = index(&[titled(1, "a", "Sentinel画像の分類"), titled(2, "b", "Größenverteilung")]);
     for (query, ids) in [("Sentinl 画像", &[1][..]), ("Gro\u{308}ssenverteilnug", &[2])] {
         assert_eq!(found(&index, query), ids, "{query}");
-        assert!(index.search(query, Kind::Image, 10, None).unwrap().did_you_mean.is_some(), "{query}");
+        assert!(index.search(query, SearchKind::Image, 10, None).unwrap().did_you_mean.is_some(), "{query}");
     }
     let index = super::index(&[titled(1, "a", "Pan-sharpening"), titled(2, "b", "Pansharpening")]);
     for query in ["pan-sharpning", "pan sharpning", "pansharpning"] {
@@ -213,11 +213,11 @@ fn facets_have_one_form() {
         .into();
     let index = index(&docs);
     for value in ["Zürich", "Zu\u{308}rich"] {
-        let found = index.find(&silo::search::Request {
+        let found = index.find(&silo::search::SearchRequest {
             text: None,
-            kind: Kind::Image,
-            order: silo::search::Order::Relevance,
-            filters: vec![(silo::search::Facet::Tag, value.to_owned())],
+            kind: SearchKind::Image,
+            order: silo::search::SearchOrder::Relevance,
+            filters: vec![(silo::search::SearchFacet::Tag, value.to_owned())],
             limit: 10,
             after: None,
             count: true,
@@ -225,7 +225,7 @@ fn facets_have_one_form() {
         });
         let found = found.expect("answered");
         assert_eq!(found.total, 2, "{value}");
-        let (_, tags) = &found.facets[silo::search::Facet::Tag as usize];
+        let (_, tags) = &found.facets[silo::search::SearchFacet::Tag as usize];
         assert_eq!(tags.iter().map(|tag| (tag.value.as_str(), tag.count)).collect::<Vec<_>>(), [("Zürich", 2)]);
     }
 }

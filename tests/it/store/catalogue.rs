@@ -7,7 +7,7 @@ use silo::catalog::{
     ImageOrder, JobFilter, JobId, JobSummary, JobVersionId, ListPage, ListPosition, NameOrder, RegistryId,
     RevalidatedContent, ScanState, SortKey, StoredTag, TagChanges, TagOutcome,
 };
-use silo::seed::{Problem, Severity};
+use silo::seed::{ManifestProblem, ProblemSeverity};
 use silo::store::{Error, Store};
 
 use super::both;
@@ -81,9 +81,9 @@ both!(contents_come_back_as_they_went_in, |store| {
     let mut invalid = facts("odd", "1", "2");
     invalid.valid = false;
     invalid.description = "nul \0 and \u{1F980}".into();
-    invalid.problems = vec![Problem {
+    invalid.problems = vec![ManifestProblem {
         code: "missing-field".into(),
-        severity: Severity::Error,
+        severity: ProblemSeverity::Error,
         path: "/job/title".into(),
         line: 3,
         column: 5,

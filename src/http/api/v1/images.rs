@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::catalog::{CatalogueImage, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
-use crate::seed::{Problem, manifest};
+use crate::seed::{ManifestProblem, manifest};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,7 +37,7 @@ pub(super) struct ImageView {
     history: Vec<PastDigestView>,
     valid: bool,
     /// All problems that validation found in the manifest.
-    problems: Vec<Problem>,
+    problems: Vec<ManifestProblem>,
     manifest: Value,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limit;
 use super::origins::{JobGroupView, OriginView};
-use crate::app::{App, Count, Error, Facet, Highlight, Match, Order, Page, Ranked};
+use crate::app::{App, Error, FacetCount, Match, Page, Ranked, SearchFacet, SearchOrder, TextHighlight};
 use crate::catalog::{CatalogueImage, JobSummary};
 use crate::http::error::Result;
 use crate::http::extract::{MOST_WORDS, Query};
@@ -70,8 +70,12 @@ const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets, highlight a
 
 const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-const ORDERS: [(&str, Order); 4] =
-    [("relevance", Order::Relevance), ("name", Order::Name), ("newest", Order::Newest), ("version", Order::Version)];
+const ORDERS: [(&str, SearchOrder); 4] = [
+    ("relevance", SearchOrder::Relevance),
+    ("name", SearchOrder::Name),
+    ("newest", SearchOrder::Newest),
+    ("version", SearchOrder::Version),
+];
 
 /// Name and value of a facet parameter: `facet=NAME:VALUE`, or `facet.NAME=VALUE`. `None` for others.
 fn asked_facet<'a>(name: &'a str, value: &'a str) -> Result<Option<(&'a str, &'a str)>> {
@@ -83,9 +87,9 @@ fn asked_facet<'a>(name: &'a str, value: &'a str) -> Result<Option<(&'a str, &'a
     pair.map(Some).ok_or_else(none)
 }
 
-fn facet(word: &str) -> Result<Facet> {
-    let words = || Facet::ALL.map(Facet::word).join(", ");
-    Facet::of_word(word).ok_or_else(|| invalid(format!("there is no facet `{word}`, only {}", words())))
+fn facet(word: &str) -> Result<SearchFacet> {
+    let words = || SearchFacet::ALL.map(SearchFacet::word).join(", ");
+    SearchFacet::of_word(word).ok_or_else(|| invalid(format!("there is no facet `{word}`, only {}", words())))
 }
 
 fn one_of<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T> {
@@ -189,8 +193,8 @@ struct HighlightView {
     ranges: Vec<[usize; 2]>,
 }
 
-impl From<Highlight> for HighlightView {
-    fn from(Highlight { field, text, ranges }: Highlight) -> Self {
+impl From<TextHighlight> for HighlightView {
+    fn from(TextHighlight { field, text, ranges }: TextHighlight) -> Self {
         Self { field, text, ranges: ranges.into_iter().map(|range| [range.start, range.end]).collect() }
     }
 }
@@ -212,7 +216,8 @@ fn view<T>(ranked: Ranked<T>, page: &Page, one: impl Fn(T) -> ResultView) -> Sea
         let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightView::from).collect());
         ResultView { score, highlights, matched: matched.map(MatchedView::from), ..one(item) }
     });
-    let counts = |counts: Vec<Count>| counts.into_iter().map(|Count { value, count }| CountView { value, count });
+    let counts =
+        |counts: Vec<FacetCount>| counts.into_iter().map(|FacetCount { value, count }| CountView { value, count });
     let facets = ranked.facets.into_iter().map(|(facet, values)| (facet.word(), counts(values).collect()));
     SearchView {
         total: ranked.total,

@@ -12,14 +12,14 @@ use crate::app::{App, Caller, Error, Subject};
 use crate::catalog::ImageId;
 use crate::http::error::{Failure, Result};
 use crate::http::extract::Query;
-use crate::seed::Profile;
-use crate::seed::validate::{Report, Rules};
+use crate::seed::ValidationProfile;
+use crate::seed::validate::{ValidationReport, ValidationRules};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RulesQuery {
     #[serde(default)]
-    profile: Profile,
+    profile: ValidationProfile,
     #[serde(default)]
     strict: bool,
 }
@@ -42,8 +42,8 @@ pub(super) async fn validate(
     caller: Caller,
     Query(RulesQuery { profile, strict }): Query<RulesQuery>,
     Body(subject): Body,
-) -> Result<Json<Report>> {
-    Ok(Json(app.validate(&caller, subject, Rules { profile, strict }).await?))
+) -> Result<Json<ValidationReport>> {
+    Ok(Json(app.validate(&caller, subject, ValidationRules { profile, strict }).await?))
 }
 
 impl<S: Send + Sync> FromRequest<S> for Body {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// The problems that are not errors after setting `value` at `pointer`.
-fn mild(pointer: &str, value: Value) -> Vec<(Severity, String, String)> {
+fn mild(pointer: &str, value: Value) -> Vec<(ProblemSeverity, String, String)> {
     let text = changed(|manifest| put(manifest, pointer, value));
     assert_eq!(spec(&text), [], "{pointer}");
     beside_errors(&text)
@@ -86,13 +86,13 @@ fn a_label_longer_than_a_build_keeps_is_warned_about() {
 fn profiles_differ() {
     let severities = |pointer: &str, value: Value| {
         let text = changed(|manifest| put(manifest, pointer, value));
-        Profile::ALL.map(|profile| {
-            let problems = judge(text.as_bytes(), Rules { profile, strict: false }).problems;
+        ValidationProfile::ALL.map(|profile| {
+            let problems = judge(text.as_bytes(), ValidationRules { profile, strict: false }).problems;
             problems.into_iter().map(|p| (p.severity, p.code)).collect::<Vec<_>>()
         })
     };
-    let all = |found: [Severity; 3], code: &str| found.map(|severity| vec![(severity, code.to_owned())]);
-    use Severity::{Advice, Error, Warning};
+    let all = |found: [ProblemSeverity; 3], code: &str| found.map(|severity| vec![(severity, code.to_owned())]);
+    use ProblemSeverity::{Advice, Error, Warning};
     let setting = "/job/interface/settings/0/name";
     assert_eq!(severities(setting, json!("OUTPUT_DIR")), all([Error; 3], "reserved-name"));
     let found = severities(setting, json!("output-dir"));
@@ -111,36 +111,36 @@ fn profiles_differ() {
     assert!(severities("/job/resources", json!({})).iter().zip(&empty).all(|(found, one)| found.contains(one)));
     let null = changed(|manifest| manifest["job"]["resources"]["scalar"] = Value::Null);
     assert_eq!(
-        judge(null.as_bytes(), Rules { profile: Profile::Scale, strict: false }).problems[0].code,
+        judge(null.as_bytes(), ValidationRules { profile: ValidationProfile::Scale, strict: false }).problems[0].code,
         "null-scalar"
     );
-    assert!(!judge(null.as_bytes(), Rules { profile: Profile::Scale, strict: false }).valid);
+    assert!(!judge(null.as_bytes(), ValidationRules { profile: ValidationProfile::Scale, strict: false }).valid);
 }
 
 #[test]
 fn scale_compares_resources_without_case_and_finds_outputs_by_name_alone() {
     let scale = |pointer: &str, value: Value| {
         let text = changed(|manifest| put(manifest, pointer, value));
-        let report = judge(text.as_bytes(), Rules { profile: Profile::Scale, strict: false });
+        let report = judge(text.as_bytes(), ValidationRules { profile: ValidationProfile::Scale, strict: false });
         report.problems.into_iter().map(|p| (p.severity, p.code, p.path)).collect::<Vec<_>>()
     };
     let found = |severity, code: &str, path: &str| (severity, code.to_owned(), path.to_owned());
     let scalar = "/job/resources/scalar/1/name";
-    assert!(scale(scalar, json!("CPUS")).contains(&found(Severity::Error, "similar-name", scalar)));
+    assert!(scale(scalar, json!("CPUS")).contains(&found(ProblemSeverity::Error, "similar-name", scalar)));
     let output = "/job/interface/outputs/json/0/name";
-    assert_eq!(scale(output, json!("EDGE")), [found(Severity::Warning, "shared-name", output)]);
+    assert_eq!(scale(output, json!("EDGE")), [found(ProblemSeverity::Warning, "shared-name", output)]);
     // The same if an input has the name as well.
     let text = changed(|manifest| {
         put(manifest, "/job/interface/outputs/files/0/name", json!("MASK"));
         put(manifest, output, json!("MASK"));
     });
-    let report = judge(text.as_bytes(), Rules { profile: Profile::Scale, strict: false });
+    let report = judge(text.as_bytes(), ValidationRules { profile: ValidationProfile::Scale, strict: false });
     assert!(
-        report.problems.iter().any(|p| p.path == output && p.severity == Severity::Warning),
+        report.problems.iter().any(|p| p.path == output && p.severity == ProblemSeverity::Warning),
         "{:?}",
         report.problems
     );
-    assert_eq!(scale(output, json!("MASK")), [found(Severity::Advice, "shared-name", output)]);
+    assert_eq!(scale(output, json!("MASK")), [found(ProblemSeverity::Advice, "shared-name", output)]);
 }
 
 #[test]
@@ -149,13 +149,13 @@ fn strict_turns_warnings_into_errors_and_leaves_advice() {
         put(manifest, "/job/timeout", json!(0));
         put(manifest, "/job/title", json!(""));
     });
-    let loose = judge(text.as_bytes(), Rules::default());
+    let loose = judge(text.as_bytes(), ValidationRules::default());
     assert!(loose.valid && !loose.strict);
-    let strict = judge(text.as_bytes(), Rules { strict: true, ..Rules::default() });
+    let strict = judge(text.as_bytes(), ValidationRules { strict: true, ..ValidationRules::default() });
     assert!(!strict.valid && strict.strict);
     let found: Vec<_> = strict.problems.iter().map(|p| (p.severity, p.code.as_str())).collect();
-    assert_eq!(found, [(Severity::Error, "bad-timeout"), (Severity::Advice, "empty-text")]);
-    assert_eq!(loose.problems[0].severity, Severity::Warning);
+    assert_eq!(found, [(ProblemSeverity::Error, "bad-timeout"), (ProblemSeverity::Advice, "empty-text")]);
+    assert_eq!(loose.problems[0].severity, ProblemSeverity::Warning);
 }
 
 #[test]
@@ -205,10 +205,10 @@ fn variables_are_pointed_at() {
 
 #[test]
 fn labels_are_judged_in_any_form() {
-    let legacy = label::write(COMPLETE, label::Form::Legacy).expect("it is a manifest");
-    assert!(judge_label(&legacy, Rules::default()).valid);
+    let legacy = label::write(COMPLETE, label::LabelForm::Legacy).expect("it is a manifest");
+    assert!(judge_label(&legacy, ValidationRules::default()).valid);
     let code = |label: &str| {
-        let report = judge_label(label, Rules::default());
+        let report = judge_label(label, ValidationRules::default());
         assert!(!report.valid);
         report.problems[0].clone()
     };
@@ -216,7 +216,7 @@ fn labels_are_judged_in_any_form() {
     assert_eq!((problem.code.as_str(), problem.line, problem.column), ("unreadable-label", 0, 0));
     assert_eq!(code("{\"job\": {").code, "json-syntax");
     assert_eq!(code("{\\\"a\\\": 1").code, "unreadable-label");
-    assert_eq!(judge_unlabelled(Rules::default()).problems[0].code, "no-label");
+    assert_eq!(judge_unlabelled(ValidationRules::default()).problems[0].code, "no-label");
 }
 
 #[test]

@@ -177,17 +177,17 @@ fn fold<T>(c: char, with: impl FnOnce(&[char]) -> T) -> T {
         if known.len() == REMEMBERED {
             known.clear();
         }
-        with(known.entry(c).or_insert_with(|| fold_anew(c)))
+        with(known.entry(c).or_insert_with(|| compute_fold(c)))
     })
 }
 
-fn fold_anew(c: char) -> Box<[char]> {
+fn compute_fold(c: char) -> Box<[char]> {
     // A letter of its own in Cyrillic, not `и` with an accent.
     if matches!(c, 'й' | 'Й') {
         return ['й'].into();
     }
     let bare: String = iter::once(c).nfkd().filter(|part| !is_accent(*part)).flat_map(char::to_lowercase).collect();
-    let bare: String = bare.nfc().filter(|c| !is_accent(*c)).filter_map(same_letter).collect();
+    let bare: String = bare.nfc().filter(|c| !is_accent(*c)).filter_map(canonical_letter).collect();
     let mut folded = String::new();
     let mut ascii = TextAnalyzer::builder(RawTokenizer::default()).filter(AsciiFoldingFilter).build();
     ascii.token_stream(&bare).process(&mut |token| folded.clone_from(&token.text));
@@ -203,7 +203,7 @@ fn is_accent(c: char) -> bool {
 
 /// Maps variants of a letter, and digits of other scripts, to one character; `None` for the Arabic tatweel, which only
 /// stretches a line.
-fn same_letter(c: char) -> Option<char> {
+fn canonical_letter(c: char) -> Option<char> {
     const ZEROS: [char; 9] = ['٠', '۰', '०', '০', '๐', '໐', '၀', '០', '௦'];
     Some(match c {
         'ς' => 'σ',

@@ -10,7 +10,7 @@ use std::ops::Range;
 use tantivy::tokenizer::{Language, RawTokenizer, Stemmer, TextAnalyzer, TokenStream as _};
 use unicode_script::{Script, UnicodeScript as _};
 
-use super::letters::{FoldedLetter, LetterCase, WordKind, letters};
+use super::folding::{FoldedLetter, LetterCase, WordKind, letters};
 
 /// Maximum length of a word, in bytes; longer ones are not indexed, as nobody searches for them.
 const MAX_WORD_BYTES: usize = 255;
@@ -26,15 +26,16 @@ pub fn analyzer() -> TextAnalyzer {
 
 /// The words of a text in order, without parts and stems: `landCover` is `landcover`. Unspaced text is one word.
 pub fn plain(text: &str) -> Vec<String> {
-    let text = WordCut::new(text);
+    let text = TokenizedText::new(text);
     text.words.iter().filter(|word| text.is_word(word)).map(|word| text.word(word)).collect()
 }
 
 /// The words of a query: identifiers are replaced by their parts.
 pub fn typed(text: &str) -> Vec<String> {
-    let text = WordCut::new(text);
+    let text = TokenizedText::new(text);
     let parts = |word| if text.is_signed(word) { vec![word.letters.clone()] } else { text.parts(word, false) };
-    let parts = text.words.iter().flat_map(|word| parts(word).into_iter().map(|letters| CutWord { letters, ..*word }));
+    let parts =
+        text.words.iter().flat_map(|word| parts(word).into_iter().map(|letters| WordToken { letters, ..*word }));
     parts.filter(|word| text.is_word(word)).map(|word| text.word(&word)).collect()
 }
 
@@ -62,12 +63,12 @@ pub fn without_signs(word: &str) -> Option<&str> {
 /// Tokenizes the texts of documents, with a cache: versions of a job have most texts in common, and so have jobs of one
 /// author.
 #[derive(Default)]
-pub struct Cutter {
+pub struct CachedTokenizer {
     known: HashMap<String, String>,
     bytes: usize,
 }
 
-impl Cutter {
+impl CachedTokenizer {
     /// Maximum size of the cache: texts and their words, in bytes.
     const REMEMBERED: usize = 8 << 20;
 
@@ -88,7 +89,7 @@ impl Cutter {
 /// The index terms of a text: its words in order, then their joined forms and parts, then the stems of all. Only the
 /// words may repeat.
 fn indexed(text: &str) -> String {
-    let (mut words, others): (Vec<Span>, Vec<Span>) =
+    let (mut words, others): (Vec<WordSpan>, Vec<WordSpan>) =
         spans(text).into_iter().partition(|span| span.kind == SpanKind::Word);
     // Words keep their order and neighbours, for phrases; everything else comes after them.
     let mut words: Vec<String> = words.drain(..).map(|span| span.word).collect();
@@ -102,7 +103,7 @@ fn indexed(text: &str) -> String {
 
 /// A word of a text, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct WordSpan {
     /// Bytes of the text.
     pub range: Range<usize>,
     pub word: String,
@@ -121,8 +122,8 @@ pub enum SpanKind {
 }
 
 /// The words of a text with their positions, each before its own parts: the input of [`indexed`].
-pub fn spans(text: &str) -> Vec<Span> {
-    let text = WordCut::new(text);
+pub fn spans(text: &str) -> Vec<WordSpan> {
+    let text = TokenizedText::new(text);
     let mut spans = Vec::new();
     for (at, word) in text.words.iter().enumerate() {
         if word.kind == WordKind::Unspaced {
@@ -147,7 +148,7 @@ pub fn spans(text: &str) -> Vec<Span> {
 }
 
 /// A text whose last word is unfinished.
-pub struct Unfinished<'a> {
+pub struct UnfinishedWord<'a> {
     /// The text before that word.
     pub before: &'a str,
     /// The unfinished word so far, normalised and without blanks.
@@ -155,10 +156,10 @@ pub struct Unfinished<'a> {
     pub is_unspaced: bool,
 }
 
-impl<'a> Unfinished<'a> {
+impl<'a> UnfinishedWord<'a> {
     /// `None` if the last word is finished.
     pub fn read(typed: &'a str) -> Option<Self> {
-        let text = WordCut::new(typed);
+        let text = TokenizedText::new(typed);
         let last = text.words.last().filter(|last| last.letters.end == text.letters.len())?;
         let blank = text.letters[last.letters.clone()].iter().rposition(|letter| !last.kind.has(letter.c));
         let start = match blank {
@@ -177,7 +178,7 @@ impl<'a> Unfinished<'a> {
 pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
     /// Maximum length of a completion, in letters: more is longer than a word.
     const LONGEST: usize = 24;
-    let cut = WordCut::new(text);
+    let cut = TokenizedText::new(text);
     let begun: Vec<char> = begun.chars().collect();
     let mut found = Vec::new();
     for at in 0..cut.letters.len() {
@@ -201,21 +202,21 @@ pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
 }
 
 /// A normalised text and its words.
-struct WordCut {
+struct TokenizedText {
     letters: Vec<FoldedLetter>,
-    words: Vec<CutWord>,
+    words: Vec<WordToken>,
 }
 
 /// A word as a range of letters. One of unspaced text may contain blanks.
-struct CutWord {
+struct WordToken {
     letters: Range<usize>,
     kind: WordKind,
 }
 
-impl WordCut {
+impl TokenizedText {
     fn new(text: &str) -> Self {
         let letters = letters(text);
-        let mut words: Vec<CutWord> = Vec::new();
+        let mut words: Vec<WordToken> = Vec::new();
         let mut at = 0;
         while at < letters.len() {
             let Some(kind) = WordKind::of(letters[at].c) else {
@@ -234,7 +235,7 @@ impl WordCut {
                 {
                     last.letters.end = at;
                 }
-                _ => words.push(CutWord { letters: start..at, kind }),
+                _ => words.push(WordToken { letters: start..at, kind }),
             }
         }
         Self { letters, words }
@@ -244,7 +245,7 @@ impl WordCut {
         self.letters[letters.clone()].iter().map(|letter| letter.c).collect()
     }
 
-    fn word(&self, word: &CutWord) -> String {
+    fn word(&self, word: &WordToken) -> String {
         match word.kind {
             WordKind::Spaced => self.text(&word.letters),
             WordKind::Unspaced => {
@@ -253,29 +254,29 @@ impl WordCut {
         }
     }
 
-    fn span(&self, letters: &Range<usize>, kind: SpanKind) -> Span {
+    fn span(&self, letters: &Range<usize>, kind: SpanKind) -> WordSpan {
         let (first, last) = (&self.letters[letters.start], &self.letters[letters.end - 1]);
         let mut word = self.text(letters);
         if kind == SpanKind::Joined {
             word.retain(char::is_alphanumeric);
         }
-        Span { range: first.range.start..last.range.end, word, kind }
+        WordSpan { range: first.range.start..last.range.end, word, kind }
     }
 
     /// Whether the word is not longer than [`MAX_WORD_BYTES`].
-    fn is_word(&self, word: &CutWord) -> bool {
+    fn is_word(&self, word: &WordToken) -> bool {
         let bytes = || self.letters[word.letters.clone()].iter().map(|letter| letter.c.len_utf8()).sum::<usize>();
         word.kind == WordKind::Unspaced || word.letters.len() * 4 <= MAX_WORD_BYTES || bytes() <= MAX_WORD_BYTES
     }
 
     /// Whether the word ends in signs, as `c++` does.
-    fn is_signed(&self, word: &CutWord) -> bool {
+    fn is_signed(&self, word: &WordToken) -> bool {
         matches!(self.letters[word.letters.end - 1].c, '+' | '#')
     }
 
     /// Splits a word where a capital follows a lower-case letter and, if `at_digits`, where digits follow letters.
     /// Signs are dropped.
-    fn parts(&self, word: &CutWord, at_digits: bool) -> Vec<Range<usize>> {
+    fn parts(&self, word: &WordToken, at_digits: bool) -> Vec<Range<usize>> {
         if word.kind == WordKind::Unspaced {
             return vec![word.letters.clone()];
         }
@@ -298,9 +299,9 @@ impl WordCut {
 
     /// Whether two neighbours form a compound: `time-series`, `o'brien`, `pm2.5`; but not `1.0` and `band-2`, whose
     /// digits are words of their own.
-    fn are_joined(&self, word: &CutWord, next: &CutWord) -> bool {
+    fn are_joined(&self, word: &WordToken, next: &WordToken) -> bool {
         let [between] = &self.letters[word.letters.end..next.letters.start] else { return false };
-        let has_letters = |word: &CutWord| self.letters[word.letters.clone()].iter().any(|it| it.c.is_alphabetic());
+        let has_letters = |word: &WordToken| self.letters[word.letters.clone()].iter().any(|it| it.c.is_alphabetic());
         let is_zero = self.letters[next.letters.clone()].iter().all(|letter| letter.c == '0');
         let is_number = between.c == '.' && self.is_amount(word) && !is_zero;
         next.kind == WordKind::Spaced
@@ -309,13 +310,14 @@ impl WordCut {
             && (has_letters(next) || is_number)
             && !self.is_signed(word)
             && !self.is_signed(next)
-            && self.is_word(&CutWord { letters: word.letters.start..next.letters.end, kind: word.kind })
+            && self.is_word(&WordToken { letters: word.letters.start..next.letters.end, kind: word.kind })
     }
 
     /// The end of an acronym such as `U.S.G.S.` that begins with this word, without its last full stop.
     fn acronym(&self, at: usize) -> Option<usize> {
-        let is_letter = |word: &&CutWord| word.letters.len() == 1 && self.letters[word.letters.start].c.is_alphabetic();
-        let is_next = |word: &CutWord, next: &CutWord| matches!(&self.letters[word.letters.end..next.letters.start], [between] if between.c == '.');
+        let is_letter =
+            |word: &&WordToken| word.letters.len() == 1 && self.letters[word.letters.start].c.is_alphabetic();
+        let is_next = |word: &WordToken, next: &WordToken| matches!(&self.letters[word.letters.end..next.letters.start], [between] if between.c == '.');
         let is_inside = at > 0 && is_letter(&&self.words[at - 1]) && is_next(&self.words[at - 1], &self.words[at]);
         let letters = self.words[at..].iter().take_while(is_letter).count();
         let words = &self.words[at..at + letters];
@@ -324,18 +326,18 @@ impl WordCut {
     }
 
     /// Whether the word is several letters followed by digits: `pm2`, but not `v2`.
-    fn is_amount(&self, word: &CutWord) -> bool {
+    fn is_amount(&self, word: &WordToken) -> bool {
         let letters = &self.letters[word.letters.clone()];
         let digits = letters.iter().rev().take_while(|letter| letter.c.is_ascii_digit()).count();
         digits > 0 && letters.len() > digits + 1
     }
 
     /// Adds all pairs of neighbouring letters of an unspaced word, and each letter.
-    fn unspaced(&self, word: &CutWord, spans: &mut Vec<Span>) {
+    fn unspaced(&self, word: &WordToken, spans: &mut Vec<WordSpan>) {
         let at: Vec<usize> = word.letters.clone().filter(|at| !is_blank(self.letters[*at].c)).collect();
         let span = |letters: &[usize], kind| {
             let range = self.letters[letters[0]].range.start..self.letters[letters[letters.len() - 1]].range.end;
-            Span { range, word: letters.iter().map(|at| self.letters[*at].c).collect(), kind }
+            WordSpan { range, word: letters.iter().map(|at| self.letters[*at].c).collect(), kind }
         };
         spans.extend(at.windows(2).map(|pair| span(pair, SpanKind::Word)));
         let kind = if at.len() == 1 { SpanKind::Word } else { SpanKind::Part };
@@ -479,13 +481,13 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_alike_again_and_again() {
-        let mut cutter = Cutter::default();
+        let mut cutter = CachedTokenizer::default();
         for text in ["landCover_v2", "Sentinel2", "landCover_v2", ""] {
             assert_eq!(cutter.indexed(text), indexed(text));
         }
         assert_eq!(cutter.known.len(), 3);
         // The size of the cache is limited.
-        cutter.bytes += Cutter::REMEMBERED;
+        cutter.bytes += CachedTokenizer::REMEMBERED;
         assert_eq!(cutter.indexed("landCover"), indexed("landCover"));
         assert_eq!((cutter.known.len(), cutter.bytes), (1, "landCover".len() + indexed("landCover").len()));
     }

@@ -6,52 +6,52 @@ use std::time::{Duration, Instant};
 use tantivy::Term;
 use tantivy::schema::Field;
 
-use super::collect::{Candidate, Passing, Sorting, gather};
-use super::columns::View;
+use super::collect::{FacetSetFilter, ResultSorter, ScoredDoc, gather};
+use super::columns::IndexView;
 use super::compounds::CompoundWords;
-use super::generation::{Generation, index_error};
-use super::highlight::Marks;
-use super::query::{self, Query};
-use super::ranking::Ranking;
-use super::schema::Fields;
-use super::score::{Evaluation, Expr};
-use super::spelling::{self, Spellings, Tolerance};
-use super::synonyms::Synonyms;
-use super::{Found, Hit, Kind, Order, Request, Result, prefix, words};
+use super::generation::{IndexGeneration, index_error};
+use super::highlight::MatchHighlighter;
+use super::query::{self, ParsedQuery};
+use super::ranking::QueryCompiler;
+use super::schema::IndexFields;
+use super::score::{ScoreEvaluator, ScoreExpr};
+use super::spelling::{self, SpellingsByWord, TypoTolerance};
+use super::synonyms::SynonymTable;
+use super::{Result, SearchHit, SearchKind, SearchOrder, SearchRequest, SearchResponse, prefix, tokenizer};
 
 /// Maximum duration of a search.
 const LONGEST: Duration = Duration::from_secs(2);
 /// With fewer matches than this, similarly spelled words match as well.
 const ENOUGH: u64 = 5;
 
-/// As [`super::Index::find`].
-pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Result<Found> {
+/// As [`super::SearchIndex::find`].
+pub fn find(serving: &IndexGeneration, synonyms: &SynonymTable, request: &SearchRequest) -> Result<SearchResponse> {
     let view = serving.view();
     let known = view.known();
     let query = match request.text.as_deref().map(query::parse).transpose()? {
-        Some(None) => return Ok(Found::default()),
+        Some(None) => return Ok(SearchResponse::default()),
         Some(Some(query)) => Some(query),
         None => None,
     };
-    let search = Search {
+    let search = SearchExecution {
         view: &view,
         fields: &serving.fields,
         synonyms,
-        passing: Passing::new(&request.filters, &known),
+        passing: FacetSetFilter::new(&request.filters, &known),
         until: Instant::now() + LONGEST,
     };
-    let Matches { mut images, spellings, compounds } = match &query {
+    let SearchMatches { mut images, spellings, compounds } = match &query {
         Some(query) => search.text(query)?,
-        None => Matches { images: search.gather(&Expr::Everything(1.0))?.0, ..Matches::default() },
+        None => SearchMatches { images: search.gather(&ScoreExpr::Everything(1.0))?.0, ..SearchMatches::default() },
     };
-    let sorting = Sorting { view: &view, known: &known, kind: request.kind, order: request.order };
+    let sorting = ResultSorter { view: &view, known: &known, kind: request.kind, order: request.order };
     let facets = if request.count { sorting.counts(&images) } else { Vec::new() };
     // A number in the query may be an old version.
     let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(char::is_numeric));
     let results = match request.kind {
-        Kind::Job => sorting.collapse(&images),
-        Kind::Image => {
-            if request.order == Order::Relevance && !names_a_version {
+        SearchKind::Job => sorting.collapse(&images),
+        SearchKind::Image => {
+            if request.order == SearchOrder::Relevance && !names_a_version {
                 sorting.put_latest_first(&mut images);
             }
             images
@@ -59,59 +59,59 @@ pub fn find(serving: &Generation, synonyms: &Synonyms, request: &Request) -> Res
     };
     let total = results.len() as u64;
     let (page, more) = sorting.page(results, request.after.as_ref(), request.limit);
-    let hit = |hit| Hit {
+    let hit = |hit| SearchHit {
         id: sorting.id(hit),
         image_id: sorting.image(hit),
         is_secondary: sorting.is_secondary(hit),
         score: sorting.score(hit),
     };
-    Ok(Found {
+    Ok(SearchResponse {
         total,
         hits: page.iter().map(hit).collect(),
         next: page.last().filter(|_| more).map(|hit| sorting.place(hit)),
         facets,
         did_you_mean: query.as_ref().and_then(|query| search.did_you_mean(query, &spellings)),
-        marks: query
-            .filter(|_| request.mark)
-            .map_or_else(Marks::default, |query| Marks::new(&query, synonyms, &spellings, &compounds)),
+        marks: query.filter(|_| request.mark).map_or_else(MatchHighlighter::default, |query| {
+            MatchHighlighter::new(&query, synonyms, &spellings, &compounds)
+        }),
     })
 }
 
 /// One search in one state of the index.
-struct Search<'a> {
-    view: &'a View,
-    fields: &'a Fields,
-    synonyms: &'a Synonyms,
-    passing: Passing,
+struct SearchExecution<'a> {
+    view: &'a IndexView,
+    fields: &'a IndexFields,
+    synonyms: &'a SynonymTable,
+    passing: FacetSetFilter,
     until: Instant,
 }
 
 /// The images that match, and the other spellings that matched as well.
 #[derive(Default)]
-struct Matches {
-    images: Vec<Candidate>,
-    spellings: Spellings,
+struct SearchMatches {
+    images: Vec<ScoredDoc>,
+    spellings: SpellingsByWord,
     compounds: CompoundWords,
 }
 
-impl Search<'_> {
-    fn gather(&self, expr: &Expr) -> Result<(Vec<Candidate>, u64)> {
-        let mut evaluation = Evaluation::new(self.view, self.until);
+impl SearchExecution<'_> {
+    fn gather(&self, expr: &ScoreExpr) -> Result<(Vec<ScoredDoc>, u64)> {
+        let mut evaluation = ScoreEvaluator::new(self.view, self.until);
         let scores = evaluation.scores(expr)?;
         let gathered = gather(self.view, &scores, &self.passing);
-        evaluation.give_back(scores);
+        evaluation.recycle(scores);
         Ok(gathered)
     }
 
-    fn ranking<'a>(&'a self, spellings: &'a Spellings, compounds: &'a CompoundWords) -> Ranking<'a> {
-        Ranking { fields: self.fields, synonyms: self.synonyms, spellings, compounds }
+    fn ranking<'a>(&'a self, spellings: &'a SpellingsByWord, compounds: &'a CompoundWords) -> QueryCompiler<'a> {
+        QueryCompiler { fields: self.fields, synonyms: self.synonyms, spellings, compounds }
     }
 
-    fn text(&self, query: &Query) -> Result<Matches> {
-        let mut spellings = Spellings::new();
+    fn text(&self, query: &ParsedQuery) -> Result<SearchMatches> {
+        let mut spellings = SpellingsByWord::new();
         let mut compounds = CompoundWords::of(self.view, self.fields, query).map_err(index_error)?;
         let (mut images, mut matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
-        for (tolerance, enough) in [(Tolerance::Usual, ENOUGH), (Tolerance::ShortWords, 1)] {
+        for (tolerance, enough) in [(TypoTolerance::Usual, ENOUGH), (TypoTolerance::ShortWords, 1)] {
             if matching >= enough {
                 break;
             }
@@ -123,18 +123,18 @@ impl Search<'_> {
         if matching < ENOUGH {
             let joined = spelling::near_joined(self.view, self.fields, query).map_err(index_error)?;
             if !joined.is_empty() {
-                compounds.correct(query, &joined, self.fields);
+                compounds.add_spellings(query, &joined, self.fields);
                 (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
             }
         }
         if matching == 0 {
-            compounds.loosen();
+            compounds.allow_single_pairs();
             images = self.gather(&self.ranking(&spellings, &compounds).any_word(query))?.0;
         }
-        Ok(Matches { images, spellings, compounds })
+        Ok(SearchMatches { images, spellings, compounds })
     }
 
-    fn did_you_mean(&self, query: &Query, spellings: &Spellings) -> Option<String> {
+    fn did_you_mean(&self, query: &ParsedQuery, spellings: &SpellingsByWord) -> Option<String> {
         spelling::did_you_mean(query, spellings, |word| self.is_known(word), |word| self.is_begun(word))
     }
 
@@ -151,6 +151,6 @@ impl Search<'_> {
                 self.view.searcher.doc_freq(&Term::from_field_text(*field, way)).is_ok_and(|docs| docs > 0)
             })
         };
-        has(word) || words::stem(word).is_some_and(|stem| has(&stem))
+        has(word) || tokenizer::stem(word).is_some_and(|stem| has(&stem))
     }
 }
