@@ -2,9 +2,9 @@
 
 use super::{App, Error, Result};
 use crate::config::ServiceSettings;
-use crate::engine::docker::{Docker, EngineChoice};
-use crate::engine::hold::may_mount;
-use crate::engine::runtime::{self, Engine, Runtime as _};
+use crate::engine::docker::{DockerClient, EngineChoice};
+use crate::engine::held_paths::may_mount;
+use crate::engine::runtime::{self, ContainerRuntime as _, EngineFacts};
 
 /// Name of the folder in which it is tried whether mounting is permitted.
 pub(super) const PROBE: &str = "probe";
@@ -12,9 +12,9 @@ pub(super) const PROBE: &str = "probe";
 /// Handle of the engine, and what it reports about itself.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
-    pub docker: Docker,
-    pub engine: Engine,
-    /// Whether runs can be given host folders through mounts that SILO makes: see [`crate::engine::hold`].
+    pub docker: DockerClient,
+    pub engine: EngineFacts,
+    /// Whether runs can be given host folders through mounts that SILO makes: see [`crate::engine::held_paths`].
     pub holds: bool,
 }
 
@@ -51,7 +51,7 @@ impl App {
         let docker = engine_choice(self.settings()).open().await?;
         let place = self.held_folder().join(PROBE);
         let may_mount = tokio::task::spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
-        let holds = may_mount && docker.sees_our_mounts().await;
+        let holds = may_mount && docker.shares_our_mount_namespace().await;
         let machine = Machine { engine: docker.engine().await?, docker, holds };
         *kept = Some(machine.clone());
         Ok(machine)

@@ -11,7 +11,7 @@ use crate::catalog::{
     NewRegistry, RegistryId, RegistryKind, RegistryRecord, RepositoryFilter, ScanRecord, ScannedRepository,
     VerifiedMarks, naming_advice,
 };
-use crate::engine::runtime::Credentials;
+use crate::engine::runtime::RegistryCredentials;
 use crate::registry::{self, RegistryEndpoint, RegistryLimits, RegistrySource, TlsSettings, check_repository};
 use crate::store::{self, SealedSecrets};
 
@@ -405,11 +405,11 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the stored password cannot be read.
-    pub(super) async fn registry_credentials(&self, id: RegistryId) -> Result<Option<Credentials>> {
+    pub(super) async fn registry_credentials(&self, id: RegistryId) -> Result<Option<RegistryCredentials>> {
         let Some(registry) = self.0.store.registry_get(id).await? else { return Ok(None) };
         let sealed = self.0.store.registry_secrets(id).await?;
         let password = self.unsealed(Secret::Password, &registry.name, sealed.password.as_deref())?;
-        Ok(password.map(|password| Credentials { username: registry.username, password }))
+        Ok(password.map(|password| RegistryCredentials { username: registry.username, password }))
     }
 
     /// Limits for a user who waits: the answer must come before the request's own timeout.

@@ -28,11 +28,11 @@ use super::manifest_file::shown;
 use super::render::{json_line, tame};
 use super::run::refused;
 use super::{Exit, called, print};
-use crate::engine::folder::{Folder, safe};
+use crate::engine::folder::{RunPaths, safe};
 use crate::engine::inputs::script;
-use crate::engine::leftovers::Owner;
-use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
-use crate::engine::request::Request;
+use crate::engine::orphans::ContainerOwner;
+use crate::engine::plan::{PlanCode, PlanProblem, RunPlan, plan};
+use crate::engine::request::RunRequest;
 
 #[derive(Args)]
 #[command(
@@ -94,7 +94,7 @@ struct Planned {
     line: Option<u64>,
     /// Relative to the batch's folder.
     folder: String,
-    request: Request,
+    request: RunRequest,
     /// [`digest`] of the row's inputs and container.
     given: String,
 }
@@ -110,7 +110,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     if let Some(why) = journal::refuses(&root) {
         return usage(&anyhow::Error::msg(why));
     }
-    let all = request(&options.job, &subject.image, Folder::new(root.clone()), subject.machine.as_ref());
+    let all = request(&options.job, &subject.image, RunPaths::new(root.clone()), subject.machine.as_ref());
     if !all.problems.is_empty() {
         return refused(&options.job, ("batch", &subject.manifest), &all.problems);
     }
@@ -140,7 +140,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     }
 }
 
-fn read(source: &Source, subject: &Subject, all: &Request) -> anyhow::Result<Rows> {
+fn read(source: &Source, subject: &Subject, all: &RunRequest) -> anyhow::Result<Rows> {
     match (&source.batch, &source.directory) {
         (Some(file), _) => rows::of_file(file, &subject.manifest),
         (None, Some(folder)) => rows::of_folder(folder, &subject.manifest, all),
@@ -161,7 +161,7 @@ struct Batch<'a> {
 
 impl Batch<'_> {
     /// Plans all rows before the first one runs, so that all problems are reported at once.
-    fn plan(&self, rows: Vec<Row>, all: &Request) -> (Vec<Planned>, Vec<Line>) {
+    fn plan(&self, rows: Vec<Row>, all: &RunRequest) -> (Vec<Planned>, Vec<Line>) {
         // Folder numbers have at least four digits, so that appended rows do not rename earlier folders.
         let width = rows.len().to_string().len().max(4);
         let (mut planned, mut bad) = (Vec::new(), Vec::new());
@@ -170,7 +170,7 @@ impl Batch<'_> {
                 let name: String = given.name().chars().take(60).collect();
                 let folder = format!("{number:0width$}-{}", safe(&name));
                 let mut asked = given.asked(all);
-                asked.request.folder = Folder::new(self.root.join(&folder));
+                asked.request.folder = RunPaths::new(self.root.join(&folder));
                 let plan = asked.plan(&self.subject.manifest);
                 let plan = plan.map_err(|problems| problems.iter().map(|it| self.told(it)).collect::<Vec<_>>())?;
                 let request = asked.request;
@@ -242,7 +242,7 @@ impl Batch<'_> {
             machine,
             root: self.root,
             journal: Mutex::new(journal),
-            owner: Owner::new().context("a file for a lock cannot be made")?,
+            owner: ContainerOwner::new().context("a file for a lock cannot be made")?,
             stop,
             halt: CancellationToken::new(),
             bar: bar(left.len(), self.options.job.quiet),
@@ -272,7 +272,7 @@ impl Batch<'_> {
 
 /// Digest of everything that decides whether a row must run again: its files by path, size and time, its values, and
 /// the container's specification. Values of secrets are left out: a short one could be guessed from a digest.
-fn digest(request: &Request, plan: &Plan) -> String {
+fn digest(request: &RunRequest, plan: &RunPlan) -> String {
     let files = plan.inputs.iter().flat_map(|input| input.files.iter().map(move |file| (&input.name, file)));
     let files = files.map(|(input, file)| {
         let changed = file.source.metadata().and_then(|metadata| metadata.modified()).ok();

@@ -19,9 +19,9 @@ use super::publish::{Published, Pushing, Work};
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
 use crate::app::outside::{self, Place};
-use crate::engine::build::Context;
-use crate::engine::docker::{Build, Docker};
-use crate::engine::runtime::{Credentials, Image};
+use crate::engine::build::BuildContext;
+use crate::engine::docker::{DockerClient, ImageBuild};
+use crate::engine::runtime::{EngineImage, RegistryCredentials};
 use crate::seed::image_name::{is_docker_component, is_docker_tag};
 use crate::seed::label::{self, LabelForm, MAX_BUILD_BYTES};
 use crate::seed::model::SeedManifest;
@@ -208,15 +208,15 @@ impl How {
     /// The engine's error.
     pub(super) async fn build(
         &self,
-        docker: &Docker,
+        docker: &DockerClient,
         directory: &Path,
         source: &Source,
         (account, registry): (&Account, Option<&Place>),
         stop: &CancellationToken,
-    ) -> anyhow::Result<Option<Image>> {
+    ) -> anyhow::Result<Option<EngineImage>> {
         let dockerfile =
             self.dockerfile.as_ref().map(|given| if given.exists() { given.clone() } else { directory.join(given) });
-        let mut context = Context::open(directory, dockerfile.as_deref())?;
+        let mut context = BuildContext::open(directory, dockerfile.as_deref())?;
         if let Some(path) = &source.file.path {
             context.replace(path, &source.file.bytes);
         }
@@ -227,7 +227,7 @@ impl How {
             stderrln!("warning: the manifest makes a label of {} bytes, which old engines leave out", value.len());
         }
         let name = image_reference(&source.name)?;
-        let what = Build {
+        let what = ImageBuild {
             name: &name,
             labels: HashMap::from([(LABEL.to_owned(), value)]),
             cache_from: self.cache_from.clone(),
@@ -271,7 +271,7 @@ fn base_credentials(
     instructions: &str,
     account: &Account,
     registry: Option<&Place>,
-) -> anyhow::Result<HashMap<String, Credentials>> {
+) -> anyhow::Result<HashMap<String, RegistryCredentials>> {
     let froms = instructions.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let is_from = words.next()?.eq_ignore_ascii_case("from");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::place::docker_folder;
-use crate::engine::docker::{Docker, EngineChoice};
+use crate::engine::docker::{DockerClient, EngineChoice};
 use crate::engine::runtime::Result;
 
 #[derive(Args, Clone, Default)]
@@ -33,7 +33,7 @@ pub(super) struct EngineAt {
 impl EngineAt {
     /// # Errors
     /// See [`EngineChoice::open`].
-    pub(super) async fn open(&self) -> Result<Docker> {
+    pub(super) async fn open(&self) -> Result<DockerClient> {
         self.choice().open().await
     }
 

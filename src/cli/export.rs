@@ -13,8 +13,8 @@ use super::place::{Account, login};
 use super::render::tame;
 use super::{Exit, print};
 use crate::app::outside::{Outside, reference};
-use crate::engine::export::{Subject, cwl, script};
-use crate::engine::runtime::{self, Config, Runtime as _};
+use crate::engine::export::{ExportSource, cwl, script};
+use crate::engine::runtime::{self, ContainerRuntime as _, ImageStartConfig};
 use crate::seed::image_reference::ImageReference;
 use crate::seed::{LABEL, label};
 
@@ -55,7 +55,7 @@ struct Found {
     file: ManifestFile,
     /// Name of the image as typed; `None`: derived from the manifest.
     image: Option<String>,
-    config: Option<Config>,
+    config: Option<ImageStartConfig>,
 }
 
 pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
@@ -66,9 +66,9 @@ pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
     };
     let Some(manifest) = valid(false, &found.file)? else { return Ok(Exit::Failed) };
     let image = options.name.clone().or(found.image).unwrap_or_else(|| name_of(&manifest));
-    let folder = options.workdir.clone().map(|folder| Config { folder, ..Config::default() });
+    let folder = options.workdir.clone().map(|folder| ImageStartConfig { folder, ..ImageStartConfig::default() });
     let config = folder.or(found.config);
-    let subject = Subject { manifest: &manifest, image: &image, config: config.as_ref() };
+    let subject = ExportSource { manifest: &manifest, image: &image, config: config.as_ref() };
     let made = match command {
         Command::Cwl(_) => cwl::tool(subject),
         Command::Docker(_) => script::script(subject),
@@ -102,7 +102,7 @@ async fn find(options: &Options) -> anyhow::Result<anyhow::Result<Found>> {
     Ok(Ok(Found { file, image: Some(options.image.clone()), config }))
 }
 
-async fn at_engine(options: &Options) -> runtime::Result<runtime::Image> {
+async fn at_engine(options: &Options) -> runtime::Result<runtime::EngineImage> {
     let none = |_| runtime::Error::NoImage { image: options.image.clone() };
     let image: ImageReference = options.image.parse().map_err(none)?;
     options.engine.open().await?.image(&image).await

@@ -20,8 +20,8 @@ use super::render::{json_line, problems, renderer, summary, tame};
 use super::table::{copied, table, whole, words};
 use super::{Exit, manifest_file, print};
 use crate::app::outside::{Outside, Place, Seen, reference};
-use crate::engine::docker::Listed;
-use crate::engine::runtime::Runtime as _;
+use crate::engine::docker::ListedImage;
+use crate::engine::runtime::ContainerRuntime as _;
 use crate::seed::manifest::essentials;
 use crate::seed::validate::{ValidationReport, ValidationRules, judge, judge_label, judge_unlabelled};
 use crate::seed::{LABEL, label};
@@ -231,7 +231,7 @@ struct Local {
 }
 
 impl Local {
-    fn all(listed: Listed) -> Vec<Self> {
+    fn all(listed: ListedImage) -> Vec<Self> {
         let label = listed.labels.get(LABEL).map(String::as_str).unwrap_or_default();
         let text = label::read(label).unwrap_or_default();
         let report = judge_label(label, ValidationRules::default());

@@ -17,11 +17,11 @@ use super::place::PullAccount;
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::suggest::nearest_path;
 use super::{Exit, print};
-use crate::engine::container::Network;
-use crate::engine::folder::Folder;
+use crate::engine::container::NetworkMode;
+use crate::engine::folder::RunPaths;
 use crate::engine::inputs::survey;
-use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
-use crate::engine::request::{File, JsonValue, Layout, Request, Source};
+use crate::engine::plan::{PlanCode, PlanProblem, RunPlan, plan};
+use crate::engine::request::{ContainerLayout, HostFile, InputSource, JsonInputValue, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::image_name::ImageName;
 use crate::seed::image_reference::ImageReference;
@@ -67,10 +67,10 @@ pub(super) struct Options {
     pub account: PullAccount,
     /// Where the job finds its files in the container
     #[arg(long, value_enum, default_value_t)]
-    pub layout: Layout,
+    pub layout: ContainerLayout,
     /// What the job can reach
     #[arg(long, value_enum, default_value_t)]
-    pub network: Network,
+    pub network: NetworkMode,
     /// As whom the job runs: uid, uid:gid or names
     #[arg(long)]
     pub user: Option<String>,
@@ -91,7 +91,7 @@ pub(super) struct Options {
     pub json: bool,
 }
 
-impl ValueEnum for Layout {
+impl ValueEnum for ContainerLayout {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Silo, Self::Scale]
     }
@@ -105,7 +105,7 @@ impl ValueEnum for Layout {
     }
 }
 
-impl ValueEnum for Network {
+impl ValueEnum for NetworkMode {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Bridge, Self::Host, Self::None]
     }
@@ -133,7 +133,7 @@ pub(super) struct Outcome<'a> {
     /// Whether the request can be run.
     pub valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan: Option<&'a Plan>,
+    pub plan: Option<&'a RunPlan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_run: Option<String>,
     pub problems: &'a [PlanProblem],
@@ -181,7 +181,7 @@ pub(super) fn image_reference(name: &str) -> anyhow::Result<ImageReference> {
 
 /// A request, as far as the arguments are valid.
 pub(super) struct Asked {
-    pub request: Request,
+    pub request: RunRequest,
     /// Problems of invalid arguments.
     pub problems: Vec<PlanProblem>,
     /// The inputs and mounts that these problems are about.
@@ -212,7 +212,7 @@ impl Asked {
     ///
     /// # Errors
     /// All problems at once.
-    pub(super) fn plan(&self, manifest: &SeedManifest) -> Result<Plan, Vec<PlanProblem>> {
+    pub(super) fn plan(&self, manifest: &SeedManifest) -> Result<RunPlan, Vec<PlanProblem>> {
         if self.problems.is_empty() {
             return plan(manifest, &self.request);
         }
@@ -229,15 +229,15 @@ impl Asked {
 
     /// The request with placeholders for unusable values, so that these are not reported as missing, and their names
     /// are checked.
-    fn as_if_usable(&self) -> Request {
+    fn as_if_usable(&self) -> RunRequest {
         let mut request = self.request.clone();
         for unusable in &self.unusable {
             match unusable {
                 Unusable::File(name) => {
-                    let file = File { name: "file".to_owned(), path: PathBuf::from("/file"), size: 0 };
-                    request.files.push((name.clone(), Source::File(file)));
+                    let file = HostFile { name: "file".to_owned(), path: PathBuf::from("/file"), size: 0 };
+                    request.files.push((name.clone(), InputSource::File(file)));
                 }
-                Unusable::Json(name) => request.json.push((name.clone(), JsonValue::Text("null".to_owned()))),
+                Unusable::Json(name) => request.json.push((name.clone(), JsonInputValue::Text("null".to_owned()))),
                 Unusable::Mount(name) => request.mounts.push((name.clone(), PathBuf::from("/"))),
             }
         }
@@ -246,9 +246,10 @@ impl Asked {
 }
 
 /// Builds the request. Without `machine`, its resources are unknown and nothing is refused for lack of them.
-pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder, machine: Option<&Machine>) -> Asked {
+pub(super) fn request(options: &Options, image: &ImageReference, folder: RunPaths, machine: Option<&Machine>) -> Asked {
     let engine = machine.map(|machine| &machine.engine);
-    let mut asked = Asked { request: Request::new(image.clone(), folder), problems: Vec::new(), unusable: Vec::new() };
+    let mut asked =
+        Asked { request: RunRequest::new(image.clone(), folder), problems: Vec::new(), unusable: Vec::new() };
     for (key, path) in &options.input {
         match survey(Path::new(path)) {
             Ok(source) => asked.request.files.push((key.clone(), source)),
@@ -257,7 +258,7 @@ pub(super) fn request(options: &Options, image: &ImageReference, folder: Folder,
     }
     for (key, text) in &options.json_input {
         match json_text(text, Path::new("")) {
-            Ok(text) => asked.request.json.push((key.clone(), JsonValue::Text(text))),
+            Ok(text) => asked.request.json.push((key.clone(), JsonInputValue::Text(text))),
             Err(why) => asked.refuse(Unusable::Json(key.clone()), why, Path::new(text)),
         }
     }

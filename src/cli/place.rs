@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::app::outside::{Login, Place};
 use crate::engine::docker::TOKEN_USER;
-use crate::engine::runtime::Credentials;
+use crate::engine::runtime::RegistryCredentials;
 pub(super) use docker_config::{DockerConfig, HUB_KEY, docker_folder};
 
 /// Limit of a password's length, in bytes: access tokens of clouds have some thousands.
@@ -86,7 +86,7 @@ impl PullAccount {
     ///
     /// # Errors
     /// See there.
-    pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+    pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<RegistryCredentials>> {
         let Self { registry_user, registry_password, docker_config, auth_file, runtime_folder } = self.clone();
         Account {
             username: registry_user,
@@ -133,7 +133,7 @@ impl Account {
     ///
     /// # Errors
     /// A password is missing, or Docker's configuration cannot be read.
-    pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+    pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<RegistryCredentials>> {
         match &self.username {
             Some(user) => {
                 let password = match self.known.get() {
@@ -141,7 +141,7 @@ impl Account {
                     None => self.password(user, host)?,
                 };
                 let password = self.known.get_or_init(|| password).clone();
-                Ok(Some(Credentials { username: user.clone(), password }))
+                Ok(Some(RegistryCredentials { username: user.clone(), password }))
             }
             None => self.stored_credentials(host),
         }
@@ -152,7 +152,7 @@ impl Account {
     ///
     /// # Errors
     /// A file exists, but cannot be used.
-    pub(super) fn stored_credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+    pub(super) fn stored_credentials(&self, host: &str) -> anyhow::Result<Option<RegistryCredentials>> {
         let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
         if let Some(file) = given(&self.auth_file)
             && let Some(found) = DockerConfig::read_file(&file)?.credentials(host)?
@@ -212,7 +212,7 @@ impl Account {
 }
 
 /// The same credentials, for our own requests.
-pub(super) fn login(credentials: Option<&Credentials>) -> Login {
+pub(super) fn login(credentials: Option<&RegistryCredentials>) -> Login {
     let Some(credentials) = credentials else { return Login::default() };
     // An engine exchanges an identity token for an access token; registries that issue them accept them as passwords,
     // too.

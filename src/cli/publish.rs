@@ -15,8 +15,8 @@ use super::place::{Account, Registry, login};
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
 use crate::app::outside::{Outside, Place, Standing};
-use crate::engine::docker::Docker;
-use crate::engine::runtime::{Credentials, Error, Runtime as _};
+use crate::engine::docker::DockerClient;
+use crate::engine::runtime::{ContainerRuntime as _, Error, RegistryCredentials};
 use crate::seed::bump::{BumpLevel, VersionBump, bump};
 use crate::seed::model::SeedManifest;
 use crate::seed::validate::{ValidationRules, judge};
@@ -177,7 +177,7 @@ pub(super) fn of_manifest(how: &How, directory: &Path) -> anyhow::Result<String>
 
 /// Publication of one image.
 pub(super) struct Work<'a> {
-    pub docker: &'a Docker,
+    pub docker: &'a DockerClient,
     /// Options for a rebuild, if a version is raised.
     pub how: &'a How,
     pub directory: &'a Path,
@@ -301,7 +301,7 @@ impl Work<'_> {
     async fn push(
         &self,
         registry: &Outside,
-        credentials: Option<&Credentials>,
+        credentials: Option<&RegistryCredentials>,
         image: &str,
         name: &str,
         raised: Option<(&str, Vec<String>)>,
@@ -320,7 +320,7 @@ impl Work<'_> {
             return Ok(Some(published(None)));
         }
         let at_registry = image_reference(&reference)?;
-        let named = self.docker.name_for_a_while(&image_reference(image)?, &at_registry).await?;
+        let named = self.docker.tag_temporarily(&image_reference(image)?, &at_registry).await?;
         let mut bar = Bar::new("Pushing", &reference, if self.how.is_quiet() { Show::Nothing } else { Show::Both });
         let pushed = tokio::select! {
             pushed = self.docker.push(&at_registry, credentials, |progress| bar.show(progress)) => Some(pushed),
@@ -328,7 +328,7 @@ impl Work<'_> {
         };
         bar.finish();
         // The temporary tag is removed even if the push failed.
-        let ended = self.docker.end_name(named).await;
+        let ended = self.docker.restore_tag(named).await;
         let Some(pushed) = pushed else { return Ok(None) };
         pushed?;
         ended.with_context(|| format!("{} is published, but its name at the engine stays", tame(&reference)))?;

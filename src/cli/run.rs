@@ -15,11 +15,11 @@ use super::manifest_file::shown;
 use super::render::{json_line, tame};
 use super::{Exit, called, print};
 use crate::clock::Clock;
-use crate::engine::folder::Folder;
+use crate::engine::folder::RunPaths;
 use crate::engine::inputs;
-use crate::engine::leftovers::Owner;
-use crate::engine::plan::{Plan, PlanProblem};
-use crate::engine::request::Request;
+use crate::engine::orphans::ContainerOwner;
+use crate::engine::plan::{PlanProblem, RunPlan};
+use crate::engine::request::RunRequest;
 use crate::seed::model::SeedManifest;
 
 #[derive(Args)]
@@ -80,7 +80,7 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Stop) 
         Err(problems) => return refused(&options.job, ("run", manifest), &problems),
     };
     let request = &asked.request;
-    let owner = Owner::new().context("a file for a lock cannot be made")?;
+    let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
     let (tell, watching) = watch(image.as_str(), show(&options.job));
     let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
     watching.await?;
@@ -108,8 +108,8 @@ fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
 /// Prints the plan as a shell script that prepares what the container needs, and runs it; or as JSON.
 pub(super) fn planned(
     options: &job::Options,
-    (manifest, request): (&SeedManifest, &Request),
-    plan: &Plan,
+    (manifest, request): (&SeedManifest, &RunRequest),
+    plan: &RunPlan,
 ) -> anyhow::Result<Exit> {
     if options.json {
         let docker_run = Some(plan.docker_run());
@@ -169,12 +169,12 @@ pub(super) fn output(wished: Option<&Path>, image: &str) -> PathBuf {
 }
 
 /// The job writes to the output folder itself, as in Seed CLI; files about the run are in `FOLDER.run` beside it.
-pub(super) fn folder(output: &Path) -> anyhow::Result<Folder> {
+pub(super) fn folder(output: &Path) -> anyhow::Result<RunPaths> {
     let output = absolute(output)?;
     let name = output.file_name().ok_or_else(|| anyhow!("{} cannot be written to: give a folder", shown(&output)))?;
     let mut name = name.to_owned();
     name.push(".run");
-    Ok(Folder { root: output.with_file_name(name), output })
+    Ok(RunPaths { root: output.with_file_name(name), output })
 }
 
 /// The output folder if it is absent or empty, since a job must start with an empty one; else a new subfolder, as in

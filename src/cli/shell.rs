@@ -22,14 +22,14 @@ use super::manifest_file::shown;
 use super::render::tame;
 use super::run::{folder, fresh, output, planned, refused};
 use crate::clock::Clock;
-use crate::engine::attempt::Event;
-use crate::engine::container::{Container, Input, Text};
-use crate::engine::docker::Session;
-use crate::engine::halt::Halt;
+use crate::engine::container::{ContainerSpec, MaskedText, StdinMode};
+use crate::engine::docker::ContainerSession;
+use crate::engine::halt::HaltSignal;
 use crate::engine::inputs;
-use crate::engine::leftovers::Owner;
-use crate::engine::request::Request;
+use crate::engine::orphans::ContainerOwner;
+use crate::engine::request::RunRequest;
 use crate::engine::runtime::Error;
+use crate::engine::supervisor::AttemptEvent;
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 
@@ -94,7 +94,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         }
     }
     machine.sweep().await;
-    let (planned, halt) = (plan.clone(), Halt::on(&stop));
+    let (planned, halt) = (plan.clone(), HaltSignal::on(&stop));
     let staged = tokio::task::spawn_blocking(move || {
         let (given, _) = inputs::read(&manifest, &planned, &halt)?;
         inputs::stage(&manifest, &planned, &given, &asked.request.folder, &halt).map_err(anyhow::Error::new)
@@ -104,7 +104,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
 }
 
 /// The manifest without the inputs that are not given, and their names.
-fn as_given(manifest: &SeedManifest, request: &Request) -> (SeedManifest, Vec<String>) {
+fn as_given(manifest: &SeedManifest, request: &RunRequest) -> (SeedManifest, Vec<String>) {
     fn is_given<V>(name: &str, given: &[(String, V)]) -> bool {
         given.iter().any(|(key, _)| key == name || variable_name(key) == variable_name(name))
     }
@@ -129,21 +129,21 @@ fn as_given(manifest: &SeedManifest, request: &Request) -> (SeedManifest, Vec<St
 }
 
 /// Changes the job's container to run a shell.
-fn open_in(container: &mut Container, program: &[String], is_terminal: bool) {
+fn open_in(container: &mut ContainerSpec, program: &[String], is_terminal: bool) {
     let (first, rest) = match program {
         [] => (SHELL.to_owned(), &[][..]),
         [first, rest @ ..] => (first.clone(), rest),
     };
     container.entrypoint = Some(vec![first]);
-    container.command = Some(rest.iter().map(Text::plain).collect());
+    container.command = Some(rest.iter().map(MaskedText::plain).collect());
     container.timeout = None;
-    container.input = if is_terminal { Input::Terminal } else { Input::Pipe };
+    container.input = if is_terminal { StdinMode::Terminal } else { StdinMode::Pipe };
 }
 
-async fn speak(machine: &Machine, mut container: Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
-    let owner = Owner::new().context("a file for a lock cannot be made")?;
+async fn speak(machine: &Machine, mut container: ContainerSpec, stop: &CancellationToken) -> anyhow::Result<Exit> {
+    let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
     owner.mark(&mut container.labels);
-    let spoken = match Session::open(&machine.docker, &container).await {
+    let spoken = match ContainerSession::open(&machine.docker, &container).await {
         Ok(session) => pass_on(session, &container, stop).await,
         Err(why) => Err(why.into()),
     };
@@ -160,8 +160,12 @@ async fn speak(machine: &Machine, mut container: Container, stop: &CancellationT
 }
 
 /// Forwards input and output until the shell exits.
-async fn pass_on(mut session: Session, container: &Container, stop: &CancellationToken) -> anyhow::Result<Exit> {
-    let is_terminal = container.input == Input::Terminal;
+async fn pass_on(
+    mut session: ContainerSession,
+    container: &ContainerSpec,
+    stop: &CancellationToken,
+) -> anyhow::Result<Exit> {
+    let is_terminal = container.input == StdinMode::Terminal;
     // The terminal is restored on drop.
     let _raw = is_terminal.then(Raw::enter).transpose().context("the terminal cannot be set up")?;
     let mut sizes = terminal::sizes()?;
@@ -194,15 +198,15 @@ async fn pass_on(mut session: Session, container: &Container, stop: &Cancellatio
 
 /// Forwards the session's output until it ends. Returns whether it was stopped before.
 async fn told(
-    session: &mut Session,
-    (tell, sizes): (&mpsc::Sender<Event>, &mut mpsc::Receiver<(u16, u16)>),
+    session: &mut ContainerSession,
+    (tell, sizes): (&mpsc::Sender<AttemptEvent>, &mut mpsc::Receiver<(u16, u16)>),
     is_terminal: bool,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
     loop {
         tokio::select! {
             chunk = session.output.next() => match chunk {
-                Some(chunk) => _ = tell.send(Event::Output(chunk?)).await,
+                Some(chunk) => _ = tell.send(AttemptEvent::Output(chunk?)).await,
                 None => return Ok(false),
             },
             Some((rows, columns)) = sizes.recv(), if is_terminal => {

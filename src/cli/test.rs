@@ -23,12 +23,12 @@ use super::run::planned as tell_planned;
 use super::suggest::nearest_path;
 use super::{Exit, called, print};
 use crate::engine::compare::tree;
-use crate::engine::folder::Folder;
-use crate::engine::leftovers::Owner;
-use crate::engine::plan::Plan;
-use crate::engine::record::{Record, Status};
-use crate::engine::request::{JsonValue, Request, Source};
-use crate::engine::verdict::Category;
+use crate::engine::folder::RunPaths;
+use crate::engine::orphans::ContainerOwner;
+use crate::engine::plan::RunPlan;
+use crate::engine::record::{RunRecord, Status};
+use crate::engine::request::{InputSource, JsonInputValue, RunRequest};
+use crate::engine::verdict::RunErrorCategory;
 use crate::seed::model::SeedManifest;
 
 #[derive(Args)]
@@ -182,11 +182,16 @@ fn test_output(options: &Options, case: &Case) -> Option<PathBuf> {
 }
 
 /// Request and plan of a case, or all problems.
-fn planned(options: &Options, subject: &Subject, case: &Case, root: &Path) -> Result<(Request, Plan), Vec<String>> {
+fn planned(
+    options: &Options,
+    subject: &Subject,
+    case: &Case,
+    root: &Path,
+) -> Result<(RunRequest, RunPlan), Vec<String>> {
     let Subject { image, manifest, machine } = subject;
     let folder = match test_output(options, case) {
-        Some(output) => Folder { output, root: root.to_owned() },
-        None => Folder::new(root.to_owned()),
+        Some(output) => RunPaths { output, root: root.to_owned() },
+        None => RunPaths::new(root.to_owned()),
     };
     let mut asked = request(&options.job, image, folder, machine.as_ref());
     let request = &mut asked.request;
@@ -197,7 +202,7 @@ fn planned(options: &Options, subject: &Subject, case: &Case, root: &Path) -> Re
             Err(why) => return Err(vec![why.to_string()]),
         }
     }
-    request.json.extend(case.json.iter().map(|(name, value)| (name.clone(), JsonValue::Value(value.clone()))));
+    request.json.extend(case.json.iter().map(|(name, value)| (name.clone(), JsonInputValue::Value(value.clone()))));
     request.settings.extend(case.settings.iter().map(|(name, text)| (name.clone(), text.clone().into())));
     match asked.plan(manifest) {
         Ok(plan) => Ok((asked.request, plan)),
@@ -206,11 +211,11 @@ fn planned(options: &Options, subject: &Subject, case: &Case, root: &Path) -> Re
 }
 
 /// Loose files in the form that the input takes.
-fn given_to(manifest: &SeedManifest, input: &str, loose: &Source) -> Vec<(String, Source)> {
+fn given_to(manifest: &SeedManifest, input: &str, loose: &InputSource) -> Vec<(String, InputSource)> {
     let is_multiple = manifest.job.interface.inputs.files.iter().any(|it| it.name == input && it.multiple);
     match loose {
-        Source::Folder { files, .. } if !is_multiple => {
-            files.iter().map(|file| (input.to_owned(), Source::File(file.clone()))).collect()
+        InputSource::Folder { files, .. } if !is_multiple => {
+            files.iter().map(|file| (input.to_owned(), InputSource::File(file.clone()))).collect()
         }
         whole => vec![(input.to_owned(), whole.clone())],
     }
@@ -220,10 +225,10 @@ async fn run_one(
     options: &Options,
     case: &Case,
     (machine, manifest): (&Machine, &SeedManifest),
-    (request, plan): (&Request, Plan),
+    (request, plan): (&RunRequest, RunPlan),
     stop: &Stop,
-) -> anyhow::Result<Record> {
-    let owner = Owner::new().context("a file for a lock cannot be made")?;
+) -> anyhow::Result<RunRecord> {
+    let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
     let show = if options.job.quiet { Show::Nothing } else { Show::Progress };
     let (tell, watching) = watch(&format!("case {}", case.name), show);
     let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
@@ -233,7 +238,7 @@ async fn run_one(
 }
 
 /// Compares a run with its case.
-fn judge(options: &Options, case: &Case, record: &Record, output: &Path) -> anyhow::Result<Ended> {
+fn judge(options: &Options, case: &Case, record: &RunRecord, output: &Path) -> anyhow::Result<Ended> {
     let exit_code = record.attempts.last().and_then(|attempt| attempt.exit_code);
     let error = record.error.as_ref();
     if record.status == Status::Dismissed {
@@ -242,7 +247,7 @@ fn judge(options: &Options, case: &Case, record: &Record, output: &Path) -> anyh
     let name = error.map(|error| error.name.as_str());
     let unexpected = case.expect.differs(exit_code, name);
     if let Some(why) = unexpected {
-        let is_system = error.is_some_and(|error| error.category == Category::System);
+        let is_system = error.is_some_and(|error| error.category == RunErrorCategory::System);
         let outcome = if is_system { Outcome::NotRun } else { Outcome::Differs };
         return Ok(Ended::new(case, outcome, vec![why, record.message.clone()]));
     }
@@ -265,7 +270,7 @@ fn judge(options: &Options, case: &Case, record: &Record, output: &Path) -> anyh
         Ok(findings) => findings,
         Err(why) => return Ok(Ended::new(case, Outcome::NotRun, vec![why.to_string()])),
     };
-    let fine = findings.iter().all(tree::Finding::is_fine);
+    let fine = findings.iter().all(tree::ComparisonFinding::is_fine);
     let outcome = if fine { Outcome::Passed } else { Outcome::Differs };
     Ok(Ended { findings, ..Ended::new(case, outcome, Vec::new()) })
 }

@@ -6,13 +6,13 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::attempt::{Error, written};
-use super::container::{Bind, Container};
-use super::disk::{self, ReadError};
-use super::folder::{Folder, set_mode};
-use super::halt::Halt;
-use super::hold::link_or_copy;
-use super::plan::{Plan, PlannedFile, PlannedInput};
+use super::container::{BindMount, ContainerSpec};
+use super::disk::{self, FileReadError};
+use super::folder::{RunPaths, set_mode};
+use super::halt::HaltSignal;
+use super::held_paths::link_or_copy;
+use super::plan::{PlannedFile, PlannedInput, RunPlan};
+use super::supervisor::{Error, written};
 
 /// Folder of the copies, below the run's folder.
 const COPIES: &str = "readable";
@@ -59,7 +59,7 @@ pub(super) struct MadeAccess {
 
 impl MadeAccess {
     /// Removes the copies, also those of an earlier `silo` process, and restores the mode of the output directory.
-    pub(super) fn undo(self, folder: &Folder) {
+    pub(super) fn undo(self, folder: &RunPaths) {
         _ = fs::remove_dir_all(folder.root.join(COPIES));
         if let Some((output, mode)) = self.output {
             _ = set_mode(&output, mode);
@@ -74,16 +74,16 @@ impl MadeAccess {
 /// The user cannot write to the output directory and this process may not change its mode; a copy fails; or it was
 /// halted.
 pub(super) fn give(
-    (plan, container): (&Plan, &mut Container),
+    (plan, container): (&RunPlan, &mut ContainerSpec),
     user: &JobUser,
-    folder: &Folder,
-    halt: &Halt,
+    folder: &RunPaths,
+    halt: &HaltSignal,
 ) -> Result<(MadeAccess, Vec<String>), Error> {
     let mut giving =
         AccessGrant { user, place: folder.root.join(COPIES), made: MadeAccess::default(), warnings: Vec::new() };
-    let failed = |why: ReadError| match why {
-        ReadError::Halted(why) => why.into(),
-        ReadError::Disk(why) => written(&folder.root, &why),
+    let failed = |why: FileReadError| match why {
+        FileReadError::Halted(why) => why.into(),
+        FileReadError::Disk(why) => written(&folder.root, &why),
     };
     // Copies of a killed run.
     match fs::remove_dir_all(&giving.place) {
@@ -93,7 +93,7 @@ pub(super) fn give(
     for input in &plan.inputs {
         giving.input(input, &mut container.binds, halt).map_err(failed)?;
     }
-    let is_input = |bind: &Bind| {
+    let is_input = |bind: &BindMount| {
         plan.inputs.iter().any(|input| input.path == bind.target || input.files.iter().any(|it| it.path == bind.target))
     };
     for bind in container.binds.iter().filter(|bind| !is_input(bind)) {
@@ -114,7 +114,7 @@ struct AccessGrant<'a> {
 }
 
 impl AccessGrant<'_> {
-    fn input(&mut self, input: &PlannedInput, binds: &mut [Bind], halt: &Halt) -> Result<(), ReadError> {
+    fn input(&mut self, input: &PlannedInput, binds: &mut [BindMount], halt: &HaltSignal) -> Result<(), FileReadError> {
         let mut closed = Vec::new();
         for (at, file) in input.files.iter().enumerate() {
             if !self.user.may(&file.open()?.metadata()?, 0o4) {
@@ -186,7 +186,7 @@ impl AccessGrant<'_> {
         Ok(())
     }
 
-    fn mount(&mut self, bind: &Bind) {
+    fn mount(&mut self, bind: &BindMount) {
         let about = fs::metadata(bind.held.as_deref().unwrap_or(&bind.source));
         let bits = if bind.read_only { READ } else { WRITE };
         if about.is_ok_and(|about| about.is_dir() && !self.user.may(&about, bits)) {
@@ -203,7 +203,7 @@ impl AccessGrant<'_> {
 }
 
 /// A copy with mode 0644. The run's folder itself is private (0700).
-fn copy(file: &PlannedFile, to: &Path, halt: &Halt) -> Result<(), ReadError> {
+fn copy(file: &PlannedFile, to: &Path, halt: &HaltSignal) -> Result<(), FileReadError> {
     disk::copy(&file.open()?, to, halt)?;
     Ok(set_mode(to, 0o644)?)
 }

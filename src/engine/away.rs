@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::runtime::{Chunk, Stream};
+use super::runtime::{OutputChunk, OutputStream};
 
 /// For how long a job is kept whose engine does not answer: by a service from being done by another one, by a command that waits.
 pub const ENGINE_AWAY: Duration = Duration::from_secs(15 * 60);
@@ -44,16 +44,16 @@ impl PassedOn {
     }
 
     /// What of this was not passed on before.
-    pub(super) fn news(&mut self, chunk: Chunk) -> Option<Chunk> {
+    pub(super) fn news(&mut self, chunk: OutputChunk) -> Option<OutputChunk> {
         let (passed, told) = match chunk.stream {
-            Stream::Stdout => &mut self.streams[0],
-            Stream::Stderr => &mut self.streams[1],
+            OutputStream::Stdout => &mut self.streams[0],
+            OutputStream::Stderr => &mut self.streams[1],
         };
         let known = usize::try_from(passed.saturating_sub(*told)).unwrap_or(usize::MAX).min(chunk.bytes.len());
         *told += chunk.bytes.len() as u64;
         *passed = (*passed).max(*told);
         let bytes = chunk.bytes.slice(known..);
-        (!bytes.is_empty()).then_some(Chunk { bytes, ..chunk })
+        (!bytes.is_empty()).then_some(OutputChunk { bytes, ..chunk })
     }
 }
 
@@ -72,12 +72,12 @@ mod tests {
     fn what_was_passed_on_is_not_told_again() {
         let mut passed = PassedOn::default();
         let news = |passed: &mut PassedOn, stream, bytes: &'static [u8]| {
-            passed.news(Chunk { stream, bytes: bytes.into() }).map(|chunk| chunk.bytes.to_vec())
+            passed.news(OutputChunk { stream, bytes: bytes.into() }).map(|chunk| chunk.bytes.to_vec())
         };
-        assert_eq!(news(&mut passed, Stream::Stdout, b"abc").as_deref(), Some(&b"abc"[..]));
+        assert_eq!(news(&mut passed, OutputStream::Stdout, b"abc").as_deref(), Some(&b"abc"[..]));
         passed.begin_again();
-        assert_eq!(news(&mut passed, Stream::Stdout, b"ab"), None);
-        assert_eq!(news(&mut passed, Stream::Stderr, b"x").as_deref(), Some(&b"x"[..]));
-        assert_eq!(news(&mut passed, Stream::Stdout, b"cde").as_deref(), Some(&b"de"[..]));
+        assert_eq!(news(&mut passed, OutputStream::Stdout, b"ab"), None);
+        assert_eq!(news(&mut passed, OutputStream::Stderr, b"x").as_deref(), Some(&b"x"[..]));
+        assert_eq!(news(&mut passed, OutputStream::Stdout, b"cde").as_deref(), Some(&b"de"[..]));
     }
 }

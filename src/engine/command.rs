@@ -6,7 +6,7 @@
 //! does. Pipes, redirections, globs and the like are no expansions: they are passed on literally, as Scale and Seed
 //! CLI do.
 
-use super::container::{MASK, Text};
+use super::container::{MASK, MaskedText};
 
 /// Limit for the sum of all expanded values, in bytes.
 const MAX_EXPANDED: usize = 1024 * 1024;
@@ -17,8 +17,8 @@ const OPERATORS: [char; 5] = ['|', '&', ';', '<', '>'];
 
 /// An expanded command.
 #[derive(Debug, Default)]
-pub struct Expanded {
-    pub arguments: Vec<Text>,
+pub struct ExpandedCommand {
+    pub arguments: Vec<MaskedText>,
     /// Variables that are unset and used without a default, each once.
     pub unset: Vec<String>,
     /// Whether there are unquoted shell operators.
@@ -40,22 +40,26 @@ pub enum CommandError {
 ///
 /// # Errors
 /// A Bash construct that is not supported, an unterminated quote or brace, or a limit is exceeded.
-pub fn expand<'a>(command: &str, value: impl Fn(&str) -> Option<&'a Text>) -> Result<Expanded, CommandError> {
-    let mut reader = Reader { rest: command, value: &value, expanded: 0, depth: 0, outcome: Expanded::default() };
-    let pieces = reader.bare(Until::End)?;
-    Ok(Expanded { arguments: words(pieces), ..reader.outcome })
+pub fn expand<'a>(
+    command: &str,
+    value: impl Fn(&str) -> Option<&'a MaskedText>,
+) -> Result<ExpandedCommand, CommandError> {
+    let mut reader =
+        CommandParser { rest: command, value: &value, expanded: 0, depth: 0, outcome: ExpandedCommand::default() };
+    let pieces = reader.bare(TextEnd::End)?;
+    Ok(ExpandedCommand { arguments: words(pieces), ..reader.outcome })
 }
 
 /// A part of the command, variables expanded.
-struct Piece {
+struct CommandPiece {
     text: String,
     /// The masked text, if it holds a secret.
     shown: Option<String>,
-    kind: Kind,
+    kind: PieceKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum PieceKind {
     /// A blank between arguments.
     Break,
     /// Not split; makes an argument even if it is empty.
@@ -65,22 +69,22 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
+enum TextEnd {
     End,
     /// The `}` that ends an operand.
     Brace,
 }
 
-struct Reader<'c, 'v, V> {
+struct CommandParser<'c, 'v, V> {
     rest: &'c str,
     value: &'v V,
     /// Bytes of expanded values so far.
     expanded: usize,
     depth: usize,
-    outcome: Expanded,
+    outcome: ExpandedCommand,
 }
 
-impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
+impl<'a, 'c, V: Fn(&str) -> Option<&'a MaskedText>> CommandParser<'c, '_, V> {
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -95,25 +99,25 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
     }
 
     /// Unquoted text. In an operand literal text is split, too, like the result of an expansion.
-    fn bare(&mut self, until: Until) -> Result<Vec<Piece>, CommandError> {
-        let literal = if until == Until::End { Kind::Whole } else { Kind::Split };
+    fn bare(&mut self, until: TextEnd) -> Result<Vec<CommandPiece>, CommandError> {
+        let literal = if until == TextEnd::End { PieceKind::Whole } else { PieceKind::Split };
         let mut pieces = Vec::new();
         while let Some(c) = self.next() {
             match c {
-                '}' if until == Until::Brace => return Ok(pieces),
-                ' ' | '\t' | '\n' if until == Until::End => add(&mut pieces, "", Kind::Break),
+                '}' if until == TextEnd::Brace => return Ok(pieces),
+                ' ' | '\t' | '\n' if until == TextEnd::End => add(&mut pieces, "", PieceKind::Break),
                 '\'' => {
                     let (quoted, rest) = self.rest.split_once('\'').ok_or(CommandError::Open("single quote"))?;
-                    add(&mut pieces, quoted, Kind::Whole);
+                    add(&mut pieces, quoted, PieceKind::Whole);
                     self.rest = rest;
                 }
                 '"' => self.double(&mut pieces)?,
                 '\\' => match self.next() {
-                    None => add(&mut pieces, "\\", Kind::Whole),
+                    None => add(&mut pieces, "\\", PieceKind::Whole),
                     Some('\n') => {}
-                    Some(c) => add(&mut pieces, c.encode_utf8(&mut [0; 4]), Kind::Whole),
+                    Some(c) => add(&mut pieces, c.encode_utf8(&mut [0; 4]), PieceKind::Whole),
                 },
-                '$' => self.dollar(&mut pieces, Kind::Split, literal)?,
+                '$' => self.dollar(&mut pieces, PieceKind::Split, literal)?,
                 '`' => return Err(unsupported("`")),
                 c => {
                     self.outcome.has_operators |= OPERATORS.contains(&c);
@@ -121,17 +125,17 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
                 }
             }
         }
-        if until == Until::End { Ok(pieces) } else { Err(CommandError::Open("${")) }
+        if until == TextEnd::End { Ok(pieces) } else { Err(CommandError::Open("${")) }
     }
 
     /// Text in double quotes, up to the closing quote.
-    fn double(&mut self, pieces: &mut Vec<Piece>) -> Result<(), CommandError> {
+    fn double(&mut self, pieces: &mut Vec<CommandPiece>) -> Result<(), CommandError> {
         self.quoted(pieces, '"', "double quote")
     }
 
     /// Text in which only `$`, the backtick and some backslashes are special.
-    fn quoted(&mut self, pieces: &mut Vec<Piece>, end: char, name: &'static str) -> Result<(), CommandError> {
-        add(pieces, "", Kind::Whole);
+    fn quoted(&mut self, pieces: &mut Vec<CommandPiece>, end: char, name: &'static str) -> Result<(), CommandError> {
+        add(pieces, "", PieceKind::Whole);
         while let Some(c) = self.next() {
             match c {
                 c if c == end => return Ok(()),
@@ -141,23 +145,28 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
                     Some(c @ ('$' | '`' | '"' | '\\')) => self.escaped(pieces, c),
                     Some(c) if c == end => self.escaped(pieces, c),
                     Some('\n') => _ = self.next(),
-                    _ => add(pieces, "\\", Kind::Whole),
+                    _ => add(pieces, "\\", PieceKind::Whole),
                 },
-                '$' => self.dollar(pieces, Kind::Whole, Kind::Whole)?,
+                '$' => self.dollar(pieces, PieceKind::Whole, PieceKind::Whole)?,
                 '`' => return Err(unsupported("`")),
-                c => add(pieces, c.encode_utf8(&mut [0; 4]), Kind::Whole),
+                c => add(pieces, c.encode_utf8(&mut [0; 4]), PieceKind::Whole),
             }
         }
         Err(CommandError::Open(name))
     }
 
-    fn escaped(&mut self, pieces: &mut Vec<Piece>, c: char) {
+    fn escaped(&mut self, pieces: &mut Vec<CommandPiece>, c: char) {
         self.next();
-        add(pieces, c.encode_utf8(&mut [0; 4]), Kind::Whole);
+        add(pieces, c.encode_utf8(&mut [0; 4]), PieceKind::Whole);
     }
 
     /// After a `$`: `kind` applies to values, `literal` to a `$` that begins no expansion.
-    fn dollar(&mut self, pieces: &mut Vec<Piece>, kind: Kind, literal: Kind) -> Result<(), CommandError> {
+    fn dollar(
+        &mut self,
+        pieces: &mut Vec<CommandPiece>,
+        kind: PieceKind,
+        literal: PieceKind,
+    ) -> Result<(), CommandError> {
         let name = self.name();
         if !name.is_empty() {
             return self.variable(pieces, name, kind);
@@ -167,7 +176,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
             Some(c @ ('(' | '[' | '0'..='9' | '@' | '*' | '#' | '?' | '-' | '$' | '!')) => {
                 Err(unsupported(&format!("${c}")))
             }
-            Some(c @ ('\'' | '"')) if kind == Kind::Split => Err(unsupported(&format!("${c}"))),
+            Some(c @ ('\'' | '"')) if kind == PieceKind::Split => Err(unsupported(&format!("${c}"))),
             _ => {
                 add(pieces, "$", literal);
                 Ok(())
@@ -188,7 +197,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
     }
 
     /// The content of `${…}`.
-    fn braced(&mut self, pieces: &mut Vec<Piece>, kind: Kind) -> Result<(), CommandError> {
+    fn braced(&mut self, pieces: &mut Vec<CommandPiece>, kind: PieceKind) -> Result<(), CommandError> {
         let start = self.rest;
         self.take("{");
         let name = self.name();
@@ -198,7 +207,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         let value = (self.value)(name);
         if !name.is_empty() && self.take("/#/") {
             // Bash removes quotes from the prefix even inside double quotes.
-            let prefix = self.operand(Kind::Split)?;
+            let prefix = self.operand(PieceKind::Split)?;
             return value.map_or(Ok(()), |value| self.prefixed(pieces, &prefix, value, kind));
         }
         let value = if self.take(":") { value.filter(|value| !value.expose().is_empty()) } else { value };
@@ -220,13 +229,13 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         }
     }
 
-    fn operand(&mut self, kind: Kind) -> Result<Vec<Piece>, CommandError> {
+    fn operand(&mut self, kind: PieceKind) -> Result<Vec<CommandPiece>, CommandError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(CommandError::TooLarge);
         }
-        let pieces = if kind == Kind::Split {
-            self.bare(Until::Brace)?
+        let pieces = if kind == PieceKind::Split {
+            self.bare(TextEnd::Brace)?
         } else {
             let mut pieces = Vec::new();
             self.quoted(&mut pieces, '}', "${")?;
@@ -236,7 +245,7 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         Ok(pieces)
     }
 
-    fn variable(&mut self, pieces: &mut Vec<Piece>, name: &str, kind: Kind) -> Result<(), CommandError> {
+    fn variable(&mut self, pieces: &mut Vec<CommandPiece>, name: &str, kind: PieceKind) -> Result<(), CommandError> {
         match (self.value)(name) {
             Some(value) => return self.value(pieces, value, kind),
             None if self.outcome.unset.iter().any(|unset| unset == name) => {}
@@ -245,16 +254,21 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         Ok(())
     }
 
-    fn value(&mut self, pieces: &mut Vec<Piece>, value: &Text, kind: Kind) -> Result<(), CommandError> {
+    fn value(
+        &mut self,
+        pieces: &mut Vec<CommandPiece>,
+        value: &MaskedText,
+        kind: PieceKind,
+    ) -> Result<(), CommandError> {
         self.prefixed(pieces, &[], value, kind)
     }
 
     fn prefixed(
         &mut self,
-        pieces: &mut Vec<Piece>,
-        prefix: &[Piece],
-        value: &Text,
-        kind: Kind,
+        pieces: &mut Vec<CommandPiece>,
+        prefix: &[CommandPiece],
+        value: &MaskedText,
+        kind: PieceKind,
     ) -> Result<(), CommandError> {
         let mut text: String = prefix.iter().map(|piece| &*piece.text).collect();
         text += value.expose();
@@ -264,10 +278,10 @@ impl<'a, 'c, V: Fn(&str) -> Option<&'a Text>> Reader<'c, '_, V> {
         }
         let is_secret = value.is_secret() || prefix.iter().any(|piece| piece.shown.is_some());
         let shown = is_secret.then(|| {
-            let shown = |piece: &Piece| piece.shown.clone().unwrap_or_else(|| piece.text.clone());
+            let shown = |piece: &CommandPiece| piece.shown.clone().unwrap_or_else(|| piece.text.clone());
             prefix.iter().map(shown).chain([value.to_string()]).collect()
         });
-        pieces.push(Piece { text, shown, kind });
+        pieces.push(CommandPiece { text, shown, kind });
         Ok(())
     }
 }
@@ -277,25 +291,25 @@ fn unsupported(text: &str) -> CommandError {
 }
 
 /// Appends literal text, to the last piece if that is of the same kind.
-fn add(pieces: &mut Vec<Piece>, text: &str, kind: Kind) {
+fn add(pieces: &mut Vec<CommandPiece>, text: &str, kind: PieceKind) {
     match pieces.last_mut() {
         Some(last) if last.kind == kind && last.shown.is_none() => last.text += text,
-        _ => pieces.push(Piece { text: text.to_owned(), shown: None, kind }),
+        _ => pieces.push(CommandPiece { text: text.to_owned(), shown: None, kind }),
     }
 }
 
 /// Joins pieces to arguments.
-fn words(pieces: Vec<Piece>) -> Vec<Text> {
+fn words(pieces: Vec<CommandPiece>) -> Vec<MaskedText> {
     let mut words = Vec::new();
-    let mut open: Option<Word> = None;
-    for Piece { text, shown, kind } in pieces {
+    let mut open: Option<ArgumentBuilder> = None;
+    for CommandPiece { text, shown, kind } in pieces {
         match kind {
-            Kind::Break => words.extend(open.take().map(Word::into_text)),
-            Kind::Whole => open.get_or_insert_default().push(&text, shown.as_deref()),
-            Kind::Split => {
+            PieceKind::Break => words.extend(open.take().map(ArgumentBuilder::into_text)),
+            PieceKind::Whole => open.get_or_insert_default().push(&text, shown.as_deref()),
+            PieceKind::Split => {
                 for (index, part) in text.split([' ', '\t', '\n']).enumerate() {
                     if index > 0 {
-                        words.extend(open.take().map(Word::into_text));
+                        words.extend(open.take().map(ArgumentBuilder::into_text));
                     }
                     if !part.is_empty() {
                         open.get_or_insert_default().push(part, shown.as_ref().map(|_| MASK));
@@ -304,26 +318,26 @@ fn words(pieces: Vec<Piece>) -> Vec<Text> {
             }
         }
     }
-    words.extend(open.map(Word::into_text));
+    words.extend(open.map(ArgumentBuilder::into_text));
     words
 }
 
 #[derive(Default)]
-struct Word {
+struct ArgumentBuilder {
     text: String,
     shown: String,
     is_secret: bool,
 }
 
-impl Word {
+impl ArgumentBuilder {
     fn push(&mut self, text: &str, shown: Option<&str>) {
         self.text += text;
         self.shown += shown.unwrap_or(text);
         self.is_secret |= shown.is_some();
     }
 
-    fn into_text(self) -> Text {
-        if self.is_secret { Text::secret(self.text, self.shown) } else { Text::plain(self.text) }
+    fn into_text(self) -> MaskedText {
+        if self.is_secret { MaskedText::secret(self.text, self.shown) } else { MaskedText::plain(self.text) }
     }
 }
 
@@ -339,8 +353,8 @@ mod tests {
     const VALUES: [(&str, &str); 5] =
         [("A", "x"), ("AB", " y  z "), ("E", ""), ("P", "/seed/in/FILE/a b*.txt"), ("J", r#"{"k":"$A `q` \\ 'v'"}"#)];
 
-    fn expanded(command: &str) -> Result<Expanded, CommandError> {
-        let values: Vec<(&str, Text)> = VALUES.map(|(name, value)| (name, Text::plain(value))).into();
+    fn expanded(command: &str) -> Result<ExpandedCommand, CommandError> {
+        let values: Vec<(&str, MaskedText)> = VALUES.map(|(name, value)| (name, MaskedText::plain(value))).into();
         expand(command, |name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value))
     }
 
@@ -432,7 +446,7 @@ mod tests {
         }
         let deep = format!("{}{}", "${U:-".repeat(100_000), "}".repeat(100_000));
         assert_eq!(expanded(&deep).expect_err("too deep"), CommandError::TooLarge);
-        let large = Text::plain("x".repeat(100_000));
+        let large = MaskedText::plain("x".repeat(100_000));
         assert_eq!(expand(&"$A".repeat(100), |_| Some(&large)).expect_err("too large"), CommandError::TooLarge);
     }
 
@@ -445,8 +459,8 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_and_nothing_else() {
-        let secret = Text::secret("two words", MASK);
-        let plain = Text::plain("seen");
+        let secret = MaskedText::secret("two words", MASK);
+        let plain = MaskedText::plain("seen");
         let value = |name: &str| if name == "S" { Some(&secret) } else { Some(&plain) };
         let command = "$A --key=\"$S\" $S ${S/#/-p } ${A/#/$S} ${U:+\"a $S\"}";
         let found = expand(command, value).expect("it can be expanded").arguments;

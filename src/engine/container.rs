@@ -25,16 +25,16 @@ pub const JOB: &str = "silo.job";
 /// A container to create.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Container {
+pub struct ContainerSpec {
     pub image: ImageReference,
     /// `None`: the image's ENTRYPOINT.
     pub entrypoint: Option<Vec<String>>,
     /// The arguments after the entry point. `None`: the image's CMD.
-    pub command: Option<Vec<Text>>,
+    pub command: Option<Vec<MaskedText>>,
     /// Added to the image's environment; names are unique.
-    pub environment: Vec<Variable>,
+    pub environment: Vec<EnvironmentVariable>,
     /// In mount order: a target never lies below a later one.
-    pub binds: Vec<Bind>,
+    pub binds: Vec<BindMount>,
     /// Bytes; `None` sets no limit.
     pub memory: Option<u64>,
     /// Cores, more than 0; `None` sets no limit.
@@ -45,7 +45,7 @@ pub struct Container {
     pub processes: Option<u32>,
     /// Number of whole GPUs.
     pub gpus: u32,
-    pub network: Network,
+    pub network: NetworkMode,
     /// `uid`, `uid:gid` or names; `None`: the image's USER.
     pub user: Option<String>,
     /// Time limit, counted from the start; `None` sets none.
@@ -60,12 +60,12 @@ pub struct Container {
     pub platform: Option<String>,
     /// Standard input. Jobs have none.
     #[serde(skip)]
-    pub input: Input,
+    pub input: StdinMode,
 }
 
 /// Standard input of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Input {
+pub enum StdinMode {
     #[default]
     Nothing,
     /// A byte stream that ends at EOF.
@@ -76,13 +76,13 @@ pub enum Input {
 
 /// An environment variable.
 #[derive(Clone, Debug)]
-pub struct Variable {
+pub struct EnvironmentVariable {
     pub name: String,
-    pub value: Text,
+    pub value: MaskedText,
 }
 
 /// Adds `secret`: whether the value is masked.
-impl Serialize for Variable {
+impl Serialize for EnvironmentVariable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Variable", 3)?;
         object.serialize_field("name", &self.name)?;
@@ -95,13 +95,13 @@ impl Serialize for Variable {
 /// A bind mount: a file or folder of the host in the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Bind {
+pub struct BindMount {
     /// Absolute path on the engine's host. May hold any character, also `:` and `,`.
     pub source: String,
     /// Absolute path in the container.
     pub target: String,
     pub read_only: bool,
-    /// Path to give to the engine instead of `source`, if others could replace what is there: see [`super::hold`].
+    /// Path to give to the engine instead of `source`, if others could replace what is there: see [`super::held_paths`].
     #[serde(skip)]
     pub held: Option<String>,
 }
@@ -109,7 +109,7 @@ pub struct Bind {
 /// Network access of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Network {
+pub enum NetworkMode {
     /// No network.
     None,
     /// The host's network namespace.
@@ -119,16 +119,16 @@ pub enum Network {
     Bridge,
 }
 
-/// A text for a container that may hold secrets. Display, Debug and Serialize mask them; only [`Text::expose`]
+/// A text for a container that may hold secrets. Display, Debug and Serialize mask them; only [`MaskedText::expose`]
 /// returns the full text.
 #[derive(Clone, Debug)]
-pub struct Text {
+pub struct MaskedText {
     shown: String,
     /// The full text, if it differs from `shown`.
     secret: Option<SecretString>,
 }
 
-impl Text {
+impl MaskedText {
     /// A text without secrets.
     pub fn plain(text: impl Into<String>) -> Self {
         Self { shown: text.into(), secret: None }
@@ -150,13 +150,13 @@ impl Text {
 }
 
 /// The text with its secrets masked.
-impl fmt::Display for Text {
+impl fmt::Display for MaskedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
 }
 
-impl Serialize for Text {
+impl Serialize for MaskedText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.shown)
     }
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_everywhere_but_for_the_engine() {
-        let text = Text::secret("--key=hunter2", format!("--key={MASK}"));
+        let text = MaskedText::secret("--key=hunter2", format!("--key={MASK}"));
         assert_eq!((text.expose(), text.is_secret()), ("--key=hunter2", true));
-        let variable = Variable { name: "KEY".to_owned(), value: text };
+        let variable = EnvironmentVariable { name: "KEY".to_owned(), value: text };
         let json = serde_json::to_string(&variable).expect("texts are JSON");
         assert_eq!(json, r#"{"name":"KEY","value":"--key=*****","secret":true}"#);
         assert!(!format!("{variable:?}{}", variable.value).contains("hunter2"));
-        let plain = Text::plain("a");
+        let plain = MaskedText::plain("a");
         assert_eq!((plain.expose(), plain.to_string().as_str(), plain.is_secret()), ("a", "a", false));
     }
 }

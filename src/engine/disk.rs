@@ -6,30 +6,30 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::halt::{Halt, Halted};
+use super::halt::{HaltReason, HaltSignal};
 
 /// Bytes copied between two checks of the halt signal.
 const PIECE: u64 = 8 * 1024 * 1024;
 
 /// Why a file was not read or copied completely.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum FileReadError {
     #[error("{0}")]
     Disk(#[from] io::Error),
     #[error("{0}")]
-    Halted(#[from] Halted),
+    Halted(#[from] HaltReason),
 }
 
 /// SHA-256 of a file, in lower-case hexadecimal digits.
 ///
 /// # Errors
 /// The file cannot be read, or it was halted.
-pub fn sha256(path: &Path, halt: &Halt) -> Result<String, ReadError> {
+pub fn sha256(path: &Path, halt: &HaltSignal) -> Result<String, FileReadError> {
     sha256_of(File::open(path)?, halt)
 }
 
 /// SHA-256 of an open file, from its position on.
-pub(super) fn sha256_of(mut file: File, halt: &Halt) -> Result<String, ReadError> {
+pub(super) fn sha256_of(mut file: File, halt: &HaltSignal) -> Result<String, FileReadError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
@@ -42,14 +42,14 @@ pub(super) fn sha256_of(mut file: File, halt: &Halt) -> Result<String, ReadError
 }
 
 /// Copies an open file to a new file, with its permissions.
-pub(super) fn copy(from: &File, to: &Path, halt: &Halt) -> Result<(), ReadError> {
+pub(super) fn copy(from: &File, to: &Path, halt: &HaltSignal) -> Result<(), FileReadError> {
     let mut to = File::create_new(to)?;
     to.set_permissions(from.metadata()?.permissions())?;
     copy_to(from, &mut to, halt)
 }
 
 /// Copies the bytes of an open file.
-pub(super) fn copy_to(mut from: &File, to: &mut File, halt: &Halt) -> Result<(), ReadError> {
+pub(super) fn copy_to(mut from: &File, to: &mut File, halt: &HaltSignal) -> Result<(), FileReadError> {
     loop {
         halt.check()?;
         if io::copy(&mut (&mut from).take(PIECE), to)? == 0 {
@@ -67,7 +67,7 @@ pub(super) fn read_capped(file: File, most: usize) -> io::Result<Vec<u8>> {
 
 /// Size and free space of a file system (statvfs(3)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Space {
+pub struct DiskSpace {
     /// Bytes.
     pub total: u64,
     /// Bytes free for unprivileged users.
@@ -78,15 +78,15 @@ pub struct Space {
 
 /// The file system of a folder, or of its nearest existing parent; `None` if it is unknown.
 #[cfg(unix)]
-pub fn space(folder: &Path) -> Option<Space> {
+pub fn space(folder: &Path) -> Option<DiskSpace> {
     let there = folder.ancestors().find(|folder| folder.exists())?;
     let about = rustix::fs::statvfs(there).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
-    Some(Space { total: bytes(about.f_blocks), free: bytes(about.f_bavail), left: bytes(about.f_bfree) })
+    Some(DiskSpace { total: bytes(about.f_blocks), free: bytes(about.f_bavail), left: bytes(about.f_bfree) })
 }
 
 #[cfg(not(unix))]
-pub fn space(_: &Path) -> Option<Space> {
+pub fn space(_: &Path) -> Option<DiskSpace> {
     None
 }
 
@@ -148,11 +148,11 @@ mod tests {
         let path = folder.path().join("f");
         std::fs::write(&path, "abc").expect("a file");
         assert_eq!(
-            sha256(&path, &Halt::default()).expect("it can be read"),
+            sha256(&path, &HaltSignal::default()).expect("it can be read"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         let file = File::open(&path).expect("it is there");
         assert_eq!(read_capped(file, 1).expect("it can be read"), b"ab");
-        assert!(sha256(folder.path(), &Halt::default()).is_err());
+        assert!(sha256(folder.path(), &HaltSignal::default()).is_err());
     }
 }

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::container::{Bind, Container, Input, Network};
+use super::container::{BindMount, ContainerSpec, NetworkMode, StdinMode};
 
 /// The command line, quoted for a POSIX shell, with options of `docker` itself. Secrets in arguments are masked.
-pub(super) fn line(docker_options: &[String], container: &Container) -> String {
+pub(super) fn line(docker_options: &[String], container: &ContainerSpec) -> String {
     let docker = std::iter::once("docker".to_owned()).chain(docker_options.iter().cloned());
     joined(docker.chain(words(container)))
 }
@@ -16,12 +16,12 @@ pub(super) fn joined(words: impl IntoIterator<Item = String>) -> String {
     words.into_iter().map(|word| quoted(&word).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-fn words(container: &Container) -> Vec<String> {
+fn words(container: &ContainerSpec) -> Vec<String> {
     let mut words: Vec<String> = ["run", "--rm", "--init"].map(str::to_owned).into();
     match container.input {
-        Input::Nothing => {}
-        Input::Pipe => words.push("--interactive".to_owned()),
-        Input::Terminal => words.extend(["--interactive", "--tty"].map(str::to_owned)),
+        StdinMode::Nothing => {}
+        StdinMode::Pipe => words.push("--interactive".to_owned()),
+        StdinMode::Terminal => words.extend(["--interactive", "--tty"].map(str::to_owned)),
     }
     let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
     for bind in &container.binds {
@@ -49,9 +49,9 @@ fn words(container: &Container) -> Vec<String> {
         option("gpus", container.gpus.to_string());
     }
     match container.network {
-        Network::None => option("network", "none".to_owned()),
-        Network::Host => option("network", "host".to_owned()),
-        Network::Bridge => {}
+        NetworkMode::None => option("network", "none".to_owned()),
+        NetworkMode::Host => option("network", "host".to_owned()),
+        NetworkMode::Bridge => {}
     }
     if let Some(user) = &container.user {
         option("user", user.clone());
@@ -75,7 +75,7 @@ fn words(container: &Container) -> Vec<String> {
 }
 
 /// The value of `--mount`, a CSV line.
-fn mount(bind: &Bind) -> String {
+fn mount(bind: &BindMount) -> String {
     let field = |key: &str, value: &str| {
         let field = format!("{key}={value}");
         if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }

@@ -1,17 +1,17 @@
 //! Makes an image available on the engine, by a pull policy.
 
-use super::runtime::{Credentials, Error, Image, PullProgress, Result, Runtime};
+use super::runtime::{ContainerRuntime, EngineImage, Error, PullProgress, RegistryCredentials, Result};
 use crate::seed::image_reference::ImageReference;
 
 /// An image to run.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct WantedImage<'a> {
     pub image: &'a ImageReference,
     /// As in `linux/arm64`; `None`: the engine's choice.
     pub platform: Option<&'a str>,
     pub policy: PullPolicy,
     /// Credentials for its registry.
-    pub credentials: Option<&'a Credentials>,
+    pub credentials: Option<&'a RegistryCredentials>,
 }
 
 /// When to pull an image.
@@ -28,12 +28,12 @@ pub enum PullPolicy {
 /// Returns the image, after a pull if the policy says so. `progress` receives pull events.
 ///
 /// # Errors
-/// [`Error::NoImage`] if it is missing and must not be pulled; errors of [`Runtime::pull`].
-pub async fn fetch<R: Runtime>(
+/// [`Error::NoImage`] if it is missing and must not be pulled; errors of [`ContainerRuntime::pull`].
+pub async fn fetch<R: ContainerRuntime>(
     runtime: &R,
-    wanted: &Wanted<'_>,
+    wanted: &WantedImage<'_>,
     progress: impl FnMut(PullProgress) + Send,
-) -> Result<Image> {
+) -> Result<EngineImage> {
     if wanted.policy != PullPolicy::Always {
         match runtime.image(wanted.image).await {
             Ok(image) if wanted.platform.is_none_or(|platform| image.platform.starts_with(platform)) => {

@@ -17,9 +17,9 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::geteuid;
 
-use super::halt::{Halt, Halted};
+use super::halt::{HaltReason, HaltSignal};
 use super::runtime::ClosedPath;
-use super::walk::{Bounds, FOLDER, Met, WalkError, open, walk};
+use super::walk::{FOLDER, FolderWalkEvent, WalkBounds, WalkError, open, walk};
 
 /// Longest path that is passed to an engine, in bytes: `PATH_MAX` applies, and the engine sees the folder below
 /// another path.
@@ -31,7 +31,7 @@ const MOST_PATHS: usize = 10_000;
 #[derive(Debug, thiserror::Error)]
 pub enum RemovalError {
     #[error("{0}")]
-    Halted(Halted),
+    Halted(HaltReason),
     #[error("{} cannot be removed: {why}", path.display())]
     Stuck {
         /// The first entry that remains.
@@ -44,7 +44,7 @@ pub enum RemovalError {
 ///
 /// # Errors
 /// [`RemovalError::Stuck`], after everything else was removed.
-pub fn remove(root: &Path, halt: &Halt) -> Result<(), RemovalError> {
+pub fn remove(root: &Path, halt: &HaltSignal) -> Result<(), RemovalError> {
     let stuck = |why: Errno| RemovalError::Stuck { path: root.to_owned(), why: why.into() };
     let handle = match enter(CWD, root) {
         Ok(handle) => handle,
@@ -53,7 +53,7 @@ pub fn remove(root: &Path, halt: &Halt) -> Result<(), RemovalError> {
         Err(why) => return Err(stuck(why)),
     };
     let device = fstat(&handle).map_err(stuck)?.st_dev;
-    let mut removal = Removal { root: handle, device, halt, names: 0, stuck: HashSet::new(), first: None };
+    let mut removal = FolderRemoval { root: handle, device, halt, names: 0, stuck: HashSet::new(), first: None };
     while removal.pass().map_err(RemovalError::Halted)? {}
     if let Some((name, why)) = removal.first {
         return Err(RemovalError::Stuck { path: root.join(OsStr::from_bytes(name.to_bytes())), why: why.into() });
@@ -63,7 +63,7 @@ pub fn remove(root: &Path, halt: &Halt) -> Result<(), RemovalError> {
 
 /// The kind of access that is needed to files of other users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum AccessPurpose {
     Read,
     Remove,
 }
@@ -80,7 +80,7 @@ pub struct ClosedPaths {
 ///
 /// # Errors
 /// It was halted, or the folder does not exist.
-pub fn closed(root: &Path, purpose: Purpose, halt: &Halt) -> Result<ClosedPaths, RemovalError> {
+pub fn closed(root: &Path, purpose: AccessPurpose, halt: &HaltSignal) -> Result<ClosedPaths, RemovalError> {
     let mut found = ClosedPaths { root: root.to_owned(), paths: Vec::new() };
     // Root can access everything.
     if geteuid().is_root() {
@@ -91,8 +91,8 @@ pub fn closed(root: &Path, purpose: Purpose, halt: &Halt) -> Result<ClosedPaths,
     if let (true, Some(parent), Some(name)) = (is_closed(&about, purpose), root.parent(), root.file_name()) {
         return Ok(ClosedPaths { root: parent.to_owned(), paths: vec![closed_path(name.into(), &about)] });
     }
-    let mut meet = |met: Met<'_>| {
-        let Met::Entry { prefix, name, about, .. } = met else { return };
+    let mut meet = |met: FolderWalkEvent<'_>| {
+        let FolderWalkEvent::Entry { prefix, name, about, .. } = met else { return };
         if is_closed(about, purpose) && found.paths.len() < MOST_PATHS {
             let path = [prefix, name.to_bytes()].concat();
             if path.len() <= LONGEST_PATH {
@@ -100,7 +100,7 @@ pub fn closed(root: &Path, purpose: Purpose, halt: &Halt) -> Result<ClosedPaths,
             }
         }
     };
-    let bounds = Bounds { entries: usize::MAX, bytes: None };
+    let bounds = WalkBounds { entries: usize::MAX, bytes: None };
     match open(root).map_err(WalkError::Root).and_then(|handle| walk(handle, bounds, halt, &mut meet)) {
         Ok(_) => Ok(found),
         Err(WalkError::Halted(why)) => Err(RemovalError::Halted(why)),
@@ -118,15 +118,17 @@ pub(super) fn closed_path(path: PathBuf, about: &Stat) -> ClosedPath {
 }
 
 /// Whether this process, which is not root, lacks access. Group permissions are not considered.
-fn is_closed(about: &Stat, purpose: Purpose) -> bool {
+fn is_closed(about: &Stat, purpose: AccessPurpose) -> bool {
     let mode = Mode::from_raw_mode(about.st_mode);
     let is_ours = about.st_uid == geteuid().as_raw();
     let may = |ours: Mode, others: Mode| mode.contains(if is_ours { ours } else { others });
     match (FileType::from_raw_mode(about.st_mode), purpose) {
-        (FileType::RegularFile, Purpose::Read) => !may(Mode::RUSR, Mode::ROTH),
-        (FileType::Directory, Purpose::Read) => !may(Mode::RUSR | Mode::XUSR, Mode::ROTH | Mode::XOTH),
+        (FileType::RegularFile, AccessPurpose::Read) => !may(Mode::RUSR, Mode::ROTH),
+        (FileType::Directory, AccessPurpose::Read) => !may(Mode::RUSR | Mode::XUSR, Mode::ROTH | Mode::XOTH),
         // Our own folders we can open ourselves. In a sticky folder only the owner may remove an entry.
-        (FileType::Directory, Purpose::Remove) => !is_ours && (!mode.contains(Mode::RWXO) || mode.contains(Mode::SVTX)),
+        (FileType::Directory, AccessPurpose::Remove) => {
+            !is_ours && (!mode.contains(Mode::RWXO) || mode.contains(Mode::SVTX))
+        }
         _ => false,
     }
 }
@@ -148,10 +150,10 @@ fn enter(above: impl std::os::fd::AsFd, name: impl Arg + Copy) -> Result<OwnedFd
     Ok(handle)
 }
 
-struct Removal<'a> {
+struct FolderRemoval<'a> {
     root: OwnedFd,
     device: u64,
-    halt: &'a Halt,
+    halt: &'a HaltSignal,
     /// Number of names given to moved folders.
     names: u64,
     /// Names in the root that cannot be removed.
@@ -159,9 +161,9 @@ struct Removal<'a> {
     first: Option<(CString, Errno)>,
 }
 
-impl Removal<'_> {
+impl FolderRemoval<'_> {
     /// Removes the present entries of the root. `true`: something was removed, so call it again.
-    fn pass(&mut self) -> Result<bool, Halted> {
+    fn pass(&mut self) -> Result<bool, HaltReason> {
         let mut went_on = false;
         let names = match names(&self.root) {
             Ok(names) => names,
@@ -202,7 +204,7 @@ impl Removal<'_> {
             if self.halt.check().is_err() {
                 return Err(Errno::CANCELED);
             }
-            if let Err(why) = self.lift(&folder, &inner) {
+            if let Err(why) = self.remove_or_move_up(&folder, &inner) {
                 kept.get_or_insert(why);
             }
         }
@@ -213,7 +215,7 @@ impl Removal<'_> {
     }
 
     /// Removes a file of a folder, or moves a subfolder to the root.
-    fn lift(&mut self, folder: &OwnedFd, name: &CString) -> Result<(), Errno> {
+    fn remove_or_move_up(&mut self, folder: &OwnedFd, name: &CString) -> Result<(), Errno> {
         match unlinkat(folder, &**name, AtFlags::empty()) {
             Err(Errno::ISDIR | Errno::PERM) => {}
             Err(Errno::NOENT) => return Ok(()),
@@ -264,11 +266,11 @@ mod tests {
         for folder in ["a/b", "a"] {
             fs::set_permissions(root.join(folder), fs::Permissions::from_mode(0o500)).expect("it is ours");
         }
-        remove(&root, &Halt::default()).expect("it can be removed");
+        remove(&root, &HaltSignal::default()).expect("it can be removed");
         assert!(!root.exists() && kept.join("file").exists());
-        remove(&root, &Halt::default()).expect("it is removed");
+        remove(&root, &HaltSignal::default()).expect("it is removed");
         symlink(&kept, &root).expect("a link");
-        remove(&root, &Halt::default()).expect("the link, and not what it leads to");
+        remove(&root, &HaltSignal::default()).expect("the link, and not what it leads to");
         assert!(kept.join("file").exists());
     }
 
@@ -280,8 +282,11 @@ mod tests {
         fs::create_dir_all(root.join("a/b")).expect("folders");
         let stop = tokio_util::sync::CancellationToken::new();
         stop.cancel();
-        assert!(matches!(remove(&root, &Halt::on(&stop)), Err(RemovalError::Halted(Halted::Cancelled))));
+        assert!(matches!(remove(&root, &HaltSignal::on(&stop)), Err(RemovalError::Halted(HaltReason::Cancelled))));
         assert!(root.join("a").exists());
-        assert!(matches!(remove(Path::new("/proc/self/fdinfo"), &Halt::default()), Err(RemovalError::Stuck { .. })));
+        assert!(matches!(
+            remove(Path::new("/proc/self/fdinfo"), &HaltSignal::default()),
+            Err(RemovalError::Stuck { .. })
+        ));
     }
 }

@@ -11,20 +11,20 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::plan::Plan;
-use super::record::Record;
+use super::plan::RunPlan;
+use super::record::RunRecord;
 use crate::seed::model::SeedManifest;
 
 /// The folder of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
+pub struct RunPaths {
     /// The run's files; absolute.
     pub root: PathBuf,
     /// The output directory; absolute.
     pub output: PathBuf,
 }
 
-impl Folder {
+impl RunPaths {
     /// A folder with `output` in it.
     pub fn new(root: PathBuf) -> Self {
         Self { output: root.join("output"), root }
@@ -72,7 +72,7 @@ impl Folder {
     ///
     /// # Errors
     /// The disk fails or permission is denied.
-    pub fn write_plan(&self, plan: &Plan) -> io::Result<()> {
+    pub fn write_plan(&self, plan: &RunPlan) -> io::Result<()> {
         let secrets: Vec<&str> = plan.secrets().collect();
         let note = match secrets.is_empty() {
             true => String::new(),
@@ -85,7 +85,7 @@ impl Folder {
     ///
     /// # Errors
     /// The disk fails or permission is denied.
-    pub fn write_record(&self, record: &Record) -> io::Result<()> {
+    pub fn write_record(&self, record: &RunRecord) -> io::Result<()> {
         replace(&self.root.join("inputs.json"), &pretty(&record.given))?;
         replace(&self.root.join("job.json"), &pretty(record))
     }
@@ -131,7 +131,7 @@ mod tests {
     fn folders_cannot_be_led_elsewhere() {
         let mut manifest = SeedManifest::parse(crate::engine::testing::MANIFEST).expect("it is valid");
         let day = NaiveDate::from_ymd_opt(2026, 3, 1).expect("a day");
-        let of = |manifest: &SeedManifest, tag| Folder::of(Path::new("/runs"), manifest, tag, day, "7").root;
+        let of = |manifest: &SeedManifest, tag| RunPaths::of(Path::new("/runs"), manifest, tag, day, "7").root;
         assert_eq!(of(&manifest, None), Path::new("/runs/sea-ice/1.0.0-2.0.0/2026/03/01/7"));
         assert_eq!(of(&manifest, Some("night")), Path::new("/runs/sea-ice/1.0.0-2.0.0/night/2026/03/01/7"));
         manifest.job.name = "..".to_owned();
@@ -145,18 +145,18 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
         let runs = tempfile::tempdir().expect("a folder");
-        let folder = Folder::new(runs.path().join("a/b"));
+        let folder = RunPaths::new(runs.path().join("a/b"));
         folder.create().expect("it can be made");
         assert_eq!((mode(&folder.root), mode(&folder.output)), (0o700, 0o777));
         // An existing output directory keeps its mode; calling it again changes nothing.
         let mine = runs.path().join("mine");
         fs::create_dir(&mine).expect("a folder");
         set_mode(&mine, 0o750).expect("it is ours");
-        let folder = Folder { root: folder.root, output: mine };
+        let folder = RunPaths { root: folder.root, output: mine };
         folder.create().expect("it is there");
         folder.create().expect("it is there");
         assert_eq!(mode(&folder.output), 0o750);
         fs::write(runs.path().join("file"), "").expect("a file");
-        assert!(Folder { output: runs.path().join("file"), ..folder }.create().is_err());
+        assert!(RunPaths { output: runs.path().join("file"), ..folder }.create().is_err());
     }
 }

@@ -7,20 +7,20 @@ use tokio_util::sync::CancellationToken;
 
 /// Checked between steps of blocking work. Clones share the token and the deadline.
 #[derive(Clone, Debug, Default)]
-pub struct Halt {
+pub struct HaltSignal {
     stop: CancellationToken,
     until: Option<(Instant, Duration)>,
 }
 
 /// Why work was halted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Halted {
+pub enum HaltReason {
     Cancelled,
     /// This time limit was exceeded.
     Late(Duration),
 }
 
-impl Halt {
+impl HaltSignal {
     /// Halts when the token is cancelled.
     pub fn on(stop: &CancellationToken) -> Self {
         Self { stop: stop.clone(), until: None }
@@ -35,18 +35,18 @@ impl Halt {
 
     /// # Errors
     /// The work is to end.
-    pub fn check(&self) -> Result<(), Halted> {
+    pub fn check(&self) -> Result<(), HaltReason> {
         if self.stop.is_cancelled() {
-            return Err(Halted::Cancelled);
+            return Err(HaltReason::Cancelled);
         }
         match self.until {
-            Some((until, most)) if Instant::now() >= until => Err(Halted::Late(most)),
+            Some((until, most)) if Instant::now() >= until => Err(HaltReason::Late(most)),
             _ => Ok(()),
         }
     }
 }
 
-impl fmt::Display for Halted {
+impl fmt::Display for HaltReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("it was cancelled"),
@@ -55,7 +55,7 @@ impl fmt::Display for Halted {
     }
 }
 
-impl std::error::Error for Halted {}
+impl std::error::Error for HaltReason {}
 
 #[cfg(test)]
 mod tests {
@@ -64,10 +64,10 @@ mod tests {
     #[test]
     fn work_ends_when_it_is_told_or_late() {
         let stop = CancellationToken::new();
-        let halt = Halt::on(&stop);
+        let halt = HaltSignal::on(&stop);
         assert_eq!(halt.check(), Ok(()));
-        assert_eq!(halt.clone().within(Some(Duration::ZERO)).check(), Err(Halted::Late(Duration::ZERO)));
+        assert_eq!(halt.clone().within(Some(Duration::ZERO)).check(), Err(HaltReason::Late(Duration::ZERO)));
         stop.cancel();
-        assert_eq!(halt.check(), Err(Halted::Cancelled));
+        assert_eq!(halt.check(), Err(HaltReason::Cancelled));
     }
 }

@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::folder::{Folder, pretty, replace, set_mode};
-use super::halt::{Halt, Halted};
-use super::hold::link_or_copy;
-use super::plan::{Plan, PlannedFile};
-use super::request::{File, Source};
-use super::{context, disk, docker_run};
+use super::folder::{RunPaths, pretty, replace, set_mode};
+use super::halt::{HaltReason, HaltSignal};
+use super::held_paths::link_or_copy;
+use super::plan::{PlannedFile, RunPlan};
+use super::request::{HostFile, InputSource};
+use super::{disk, docker_run, input_metadata};
 use crate::seed::metadata::SeedMetadata;
 use crate::seed::model::SeedManifest;
 
@@ -36,14 +36,14 @@ pub enum InputError {
     #[error("{} holds more than {MAX_FILES} entries", .0.display())]
     TooMany(PathBuf),
     #[error("inputs are not read: {0}")]
-    Halted(Halted),
+    Halted(HaltReason),
 }
 
 /// Inspects a path given to an input. A link stands for its target; links inside a folder must not leave it.
 ///
 /// # Errors
 /// It cannot be given to an input.
-pub fn survey(path: &Path) -> Result<Source, InputError> {
+pub fn survey(path: &Path) -> Result<InputSource, InputError> {
     let unreadable = |why: io::Error| match why.kind() {
         ErrorKind::NotFound => InputError::Missing(path.to_owned()),
         _ => InputError::Unreadable { path: path.to_owned(), why },
@@ -55,14 +55,14 @@ pub fn survey(path: &Path) -> Result<Source, InputError> {
     }
     let name = path.file_name().or(real.file_name()).and_then(|name| name.to_str());
     let name = name.ok_or_else(|| InputError::NotUtf8(path.to_owned()))?.to_owned();
-    file(name, real, &metadata).map(Source::File)
+    file(name, real, &metadata).map(InputSource::File)
 }
 
-fn file(name: String, path: PathBuf, metadata: &fs::Metadata) -> Result<File, InputError> {
-    if metadata.is_file() { Ok(File { name, path, size: metadata.len() }) } else { Err(InputError::Special(path)) }
+fn file(name: String, path: PathBuf, metadata: &fs::Metadata) -> Result<HostFile, InputError> {
+    if metadata.is_file() { Ok(HostFile { name, path, size: metadata.len() }) } else { Err(InputError::Special(path)) }
 }
 
-fn folder(path: PathBuf) -> Result<Source, InputError> {
+fn folder(path: PathBuf) -> Result<InputSource, InputError> {
     let unreadable = |why| InputError::Unreadable { path: path.clone(), why };
     let mut files = Vec::new();
     let mut is_flat = true;
@@ -71,42 +71,42 @@ fn folder(path: PathBuf) -> Result<Source, InputError> {
             return Err(InputError::TooMany(path));
         }
         match inside(&path, &entry.map_err(unreadable)?)? {
-            Inside::File(file) => files.push(file),
-            Inside::Linked(file) => {
+            FolderEntry::File(file) => files.push(file),
+            FolderEntry::Linked(file) => {
                 is_flat = false;
                 files.push(file);
             }
-            Inside::Other => is_flat = false,
+            FolderEntry::Other => is_flat = false,
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Source::Folder { path, files, is_flat })
+    Ok(InputSource::Folder { path, files, is_flat })
 }
 
-enum Inside {
-    File(File),
-    Linked(File),
+enum FolderEntry {
+    File(HostFile),
+    Linked(HostFile),
     /// A folder or a special file, which is not part of the input.
     Other,
 }
 
-fn inside(folder: &Path, entry: &DirEntry) -> Result<Inside, InputError> {
+fn inside(folder: &Path, entry: &DirEntry) -> Result<FolderEntry, InputError> {
     let path = entry.path();
     let unreadable = |why| InputError::Unreadable { path: path.clone(), why };
     let metadata = entry.metadata().map_err(unreadable)?;
     let name = || entry.file_name().into_string().map_err(|_| InputError::NotUtf8(path.clone()));
     if metadata.is_file() {
-        return Ok(Inside::File(file(name()?, path.clone(), &metadata)?));
+        return Ok(FolderEntry::File(file(name()?, path.clone(), &metadata)?));
     }
     if !metadata.is_symlink() {
-        return Ok(Inside::Other);
+        return Ok(FolderEntry::Other);
     }
     let real = path.canonicalize().map_err(unreadable)?;
     if !real.starts_with(folder) {
         return Err(InputError::LeadsOut(path));
     }
     let metadata = real.metadata().map_err(unreadable)?;
-    if metadata.is_file() { Ok(Inside::Linked(file(name()?, real, &metadata)?)) } else { Ok(Inside::Other) }
+    if metadata.is_file() { Ok(FolderEntry::Linked(file(name()?, real, &metadata)?)) } else { Ok(FolderEntry::Other) }
 }
 
 /// A file input of a run.
@@ -135,13 +135,13 @@ pub struct GivenFile {
     pub modified: Option<DateTime<Utc>>,
     /// Facts from the service that stores the file.
     #[serde(flatten)]
-    pub facts: Facts,
+    pub facts: FileFacts,
 }
 
 /// What a service knows about a file: its origin, and metadata from jobs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Facts {
+pub struct FileFacts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// URL to download it.
@@ -151,11 +151,11 @@ pub struct Facts {
     pub created: Option<DateTime<Utc>>,
     /// Set for the output of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub product: Option<Product>,
+    pub product: Option<RunProduct>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<SeedMetadata>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<Workspace>,
+    pub workspace: Option<FileWorkspace>,
     /// Set for the output of a run: inputs of the first run of the chain, in the format of `INPUT_METADATA`.
     #[serde(skip)]
     pub chain: Option<Value>,
@@ -164,7 +164,7 @@ pub struct Facts {
 /// Where a file is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Workspace {
+pub enum FileWorkspace {
     /// Uploads of users.
     Uploads,
     /// Outputs of runs.
@@ -179,7 +179,7 @@ pub enum Workspace {
 
 /// The run that a file is an output of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Product {
+pub struct RunProduct {
     pub run: String,
     /// Name and version of the job.
     pub job: String,
@@ -191,7 +191,11 @@ pub struct Product {
 ///
 /// # Errors
 /// A file is gone or unreadable, or it was halted.
-pub fn read(manifest: &SeedManifest, plan: &Plan, halt: &Halt) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
+pub fn read(
+    manifest: &SeedManifest,
+    plan: &RunPlan,
+    halt: &HaltSignal,
+) -> Result<(Vec<GivenInput>, Vec<String>), InputError> {
     let mut warnings = Vec::new();
     let mut inputs = Vec::new();
     for input in &plan.inputs {
@@ -210,7 +214,7 @@ pub fn read(manifest: &SeedManifest, plan: &Plan, halt: &Halt) -> Result<(Vec<Gi
     Ok((inputs, warnings))
 }
 
-fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
+fn read_file(file: &PlannedFile, halt: &HaltSignal) -> Result<GivenFile, InputError> {
     let failed = |why: io::Error| match why.kind() {
         ErrorKind::NotFound => InputError::Missing(file.source.clone()),
         _ => InputError::Unreadable { path: file.source.clone(), why },
@@ -218,8 +222,8 @@ fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
     let opened = file.open().map_err(failed)?;
     let metadata = opened.metadata().map_err(failed)?;
     let sha256 = disk::sha256_of(opened, halt).map_err(|why| match why {
-        disk::ReadError::Disk(why) => failed(why),
-        disk::ReadError::Halted(why) => InputError::Halted(why),
+        disk::FileReadError::Disk(why) => failed(why),
+        disk::FileReadError::Halted(why) => InputError::Halted(why),
     })?;
     Ok(GivenFile {
         name: file.name.clone(),
@@ -229,7 +233,7 @@ fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
         sha256,
         media_type: disk::media_type(&file.name).map(str::to_owned),
         modified: metadata.modified().ok().map(DateTime::from),
-        facts: Facts::default(),
+        facts: FileFacts::default(),
     })
 }
 
@@ -240,13 +244,13 @@ fn read_file(file: &PlannedFile, halt: &Halt) -> Result<GivenFile, InputError> {
 /// The disk fails, or it was halted.
 pub fn stage(
     manifest: &SeedManifest,
-    plan: &Plan,
+    plan: &RunPlan,
     given: &[GivenInput],
-    folder: &Folder,
-    halt: &Halt,
-) -> Result<(), disk::ReadError> {
+    folder: &RunPaths,
+    halt: &HaltSignal,
+) -> Result<(), disk::FileReadError> {
     folder.create()?;
-    replace(&folder.context(), &pretty(&context::document(manifest, given, &plan.json)))?;
+    replace(&folder.context(), &pretty(&input_metadata::document(manifest, given, &plan.json)))?;
     set_mode(&folder.context(), 0o644)?;
     for input in &plan.inputs {
         let Some(staged) = &input.staged else { continue };
@@ -269,9 +273,9 @@ pub fn stage(
 ///
 /// # Errors
 /// An input cannot be read.
-pub fn script(manifest: &SeedManifest, plan: &Plan, folder: &Folder) -> Result<String, InputError> {
-    let (given, _) = read(manifest, plan, &Halt::default())?;
-    let context = context::document(manifest, &given, &plan.json).to_string();
+pub fn script(manifest: &SeedManifest, plan: &RunPlan, folder: &RunPaths) -> Result<String, InputError> {
+    let (given, _) = read(manifest, plan, &HaltSignal::default())?;
+    let context = input_metadata::document(manifest, &given, &plan.json).to_string();
     let word = |text: &str| docker_run::quoted(text).into_owned();
     let path = |path: &Path| word(&path.to_string_lossy());
     let mut steps = vec![

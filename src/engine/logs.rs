@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 
-use super::runtime::{Chunk, Stream};
+use super::runtime::{OutputChunk, OutputStream};
 use crate::clock::Clock;
 
 pub const STDOUT: &str = "_stdout.txt";
@@ -27,7 +27,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 /// Log totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Printed {
+pub struct LogTotals {
     /// Bytes printed, including those beyond the limit.
     pub stdout_bytes: u64,
     pub stderr_bytes: u64,
@@ -36,36 +36,36 @@ pub struct Printed {
 }
 
 /// The log files of an attempt.
-pub struct Logs {
-    stdout: Capped,
-    stderr: Capped,
-    combined: Capped,
+pub struct AttemptLogs {
+    stdout: CappedFile,
+    stderr: CappedFile,
+    combined: CappedFile,
     system: File,
     clock: Clock,
     /// Number of the next record.
     sequence: u64,
-    lines: [Lines; 2],
+    lines: [LineSplitter; 2],
     records: Vec<u8>,
 }
 
 /// A record of `combined.ndjson`.
 #[derive(Serialize)]
-struct Record<'a> {
+struct LogRecord<'a> {
     seq: u64,
     time: String,
     stream: &'a str,
     text: &'a str,
 }
 
-impl Logs {
+impl AttemptLogs {
     /// Creates the files in a folder, truncating existing ones. `cap`: limit of each stream, in bytes.
     pub async fn create(folder: &Path, cap: u64, clock: &Clock) -> io::Result<Self> {
-        let text = |name| Capped::create(folder.join(name), cap);
+        let text = |name| CappedFile::create(folder.join(name), cap);
         Ok(Self {
             stdout: text(STDOUT).await?,
             stderr: text(STDERR).await?,
             // It holds two streams.
-            combined: Capped::create(folder.join(COMBINED), cap.saturating_mul(2)).await?,
+            combined: CappedFile::create(folder.join(COMBINED), cap.saturating_mul(2)).await?,
             system: File::create(folder.join(SYSTEM)).await?,
             clock: clock.clone(),
             sequence: 0,
@@ -75,8 +75,8 @@ impl Logs {
     }
 
     /// Reopens the files of an attempt whose job has exited, to append to `system.log`.
-    pub(super) async fn reopen(folder: &Path, cap: u64, clock: &Clock, printed: Printed) -> io::Result<Self> {
-        let text = |name, seen| Capped::reopen(folder.join(name), cap, seen, printed.truncated);
+    pub(super) async fn reopen(folder: &Path, cap: u64, clock: &Clock, printed: LogTotals) -> io::Result<Self> {
+        let text = |name, seen| CappedFile::reopen(folder.join(name), cap, seen, printed.truncated);
         Ok(Self {
             stdout: text(STDOUT, printed.stdout_bytes).await?,
             stderr: text(STDERR, printed.stderr_bytes).await?,
@@ -90,17 +90,17 @@ impl Logs {
     }
 
     /// Writes a chunk of the job's output.
-    pub async fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
+    pub async fn write(&mut self, chunk: &OutputChunk) -> io::Result<()> {
         let file = match chunk.stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
         };
         file.write(&chunk.bytes).await?;
         if !self.combined.full {
             let [stdout, stderr] = &mut self.lines;
             let (name, lines) = match chunk.stream {
-                Stream::Stdout => ("stdout", stdout),
-                Stream::Stderr => ("stderr", stderr),
+                OutputStream::Stdout => ("stdout", stdout),
+                OutputStream::Stderr => ("stderr", stderr),
             };
             let mut found = Vec::new();
             lines.push(&chunk.bytes, |line| found.push(String::from_utf8_lossy(line).into_owned()));
@@ -117,7 +117,7 @@ impl Logs {
     }
 
     /// Writes an unterminated last line to `combined.ndjson`.
-    pub async fn finish(&mut self) -> io::Result<Printed> {
+    pub async fn finish(&mut self) -> io::Result<LogTotals> {
         for (name, index) in [("stdout", 0), ("stderr", 1)] {
             let rest = std::mem::take(&mut self.lines[index].rest);
             if !rest.is_empty() {
@@ -128,9 +128,9 @@ impl Logs {
     }
 
     /// Totals so far.
-    pub fn printed(&self) -> Printed {
+    pub fn printed(&self) -> LogTotals {
         let truncated = self.stdout.full || self.stderr.full || self.combined.full;
-        Printed { stdout_bytes: self.stdout.seen, stderr_bytes: self.stderr.seen, truncated }
+        LogTotals { stdout_bytes: self.stdout.seen, stderr_bytes: self.stderr.seen, truncated }
     }
 
     async fn record(&mut self, stream: &str, lines: &[String]) -> io::Result<()> {
@@ -140,13 +140,13 @@ impl Logs {
         let time = self.time();
         self.records.clear();
         for text in lines {
-            let record = Record { seq: self.sequence, time: time.clone(), stream, text };
+            let record = LogRecord { seq: self.sequence, time: time.clone(), stream, text };
             serde_json::to_writer(&mut self.records, &record).expect("texts and numbers are JSON");
             self.records.push(b'\n');
             self.sequence += 1;
         }
         let text = left_out(self.combined.cap);
-        let marker = Record { seq: self.sequence, time, stream: "system", text: &text };
+        let marker = LogRecord { seq: self.sequence, time, stream: "system", text: &text };
         let marker = serde_json::to_string(&marker).expect("texts and numbers are JSON") + "\n";
         self.combined.write_whole(&self.records, &marker).await
     }
@@ -157,7 +157,7 @@ impl Logs {
 }
 
 /// A file with a size limit, and a last line that says so.
-struct Capped {
+struct CappedFile {
     file: File,
     cap: u64,
     /// Bytes received, including those beyond the limit.
@@ -165,7 +165,7 @@ struct Capped {
     full: bool,
 }
 
-impl Capped {
+impl CappedFile {
     async fn create(path: std::path::PathBuf, cap: u64) -> io::Result<Self> {
         Ok(Self { file: File::create(path).await?, cap, seen: 0, full: false })
     }
@@ -215,14 +215,14 @@ fn left_out(cap: u64) -> String {
 
 /// Splits a stream into lines at LF, CR (as progress bars use) or CRLF.
 #[derive(Default)]
-struct Lines {
+struct LineSplitter {
     /// The unterminated line so far.
     rest: Vec<u8>,
     /// Whether the last byte was a CR, so that an LF may belong to it.
     after_return: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     fn push(&mut self, mut bytes: &[u8], mut found: impl FnMut(&[u8])) {
         while let Some(&first) = bytes.first() {
             if std::mem::take(&mut self.after_return) && first == b'\n' {
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     fn lines_of(chunks: &[&[u8]]) -> Vec<String> {
-        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        let (mut lines, mut found) = (LineSplitter::default(), Vec::new());
         for chunk in chunks {
             lines.push(chunk, |line| found.push(String::from_utf8_lossy(line).into_owned()));
             assert!(lines.rest.len() < LONGEST_LINE);
@@ -292,12 +292,14 @@ mod tests {
         }
     }
 
-    fn chunk(stream: Stream, bytes: &[u8]) -> Chunk {
-        Chunk { stream, bytes: bytes.to_vec().into() }
+    fn chunk(stream: OutputStream, bytes: &[u8]) -> OutputChunk {
+        OutputChunk { stream, bytes: bytes.to_vec().into() }
     }
 
-    async fn logs(folder: &Path, cap: u64) -> Logs {
-        Logs::create(folder, cap, &Clock::manual(chrono::DateTime::UNIX_EPOCH)).await.expect("a folder can be written")
+    async fn logs(folder: &Path, cap: u64) -> AttemptLogs {
+        AttemptLogs::create(folder, cap, &Clock::manual(chrono::DateTime::UNIX_EPOCH))
+            .await
+            .expect("a folder can be written")
     }
 
     #[tokio::test]
@@ -305,15 +307,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut logs = logs(folder.path(), 1000).await;
         logs.note("begin\nof it").await.expect("it can be written");
-        for (stream, bytes) in
-            [(Stream::Stdout, &b"one\n\xfftw"[..]), (Stream::Stderr, b"oops\n"), (Stream::Stdout, b"o")]
-        {
+        for (stream, bytes) in [
+            (OutputStream::Stdout, &b"one\n\xfftw"[..]),
+            (OutputStream::Stderr, b"oops\n"),
+            (OutputStream::Stdout, b"o"),
+        ] {
             logs.write(&chunk(stream, bytes)).await.expect("it can be written");
         }
         let read = |name| std::fs::read(folder.path().join(name)).expect("it is there");
         assert_eq!(read(STDOUT), b"one\n\xfftwo", "readable before the end");
         let printed = logs.finish().await.expect("it can be written");
-        assert_eq!(printed, Printed { stdout_bytes: 8, stderr_bytes: 5, truncated: false });
+        assert_eq!(printed, LogTotals { stdout_bytes: 8, stderr_bytes: 5, truncated: false });
         assert_eq!(read(STDERR), b"oops\n");
         assert_eq!(read(SYSTEM), b"1970-01-01T00:00:00.000Z begin of it\n");
         let combined = String::from_utf8(read(COMBINED)).expect("JSON is UTF-8");
@@ -329,10 +333,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut logs = logs(folder.path(), 10).await;
         for _ in 0..100 {
-            logs.write(&chunk(Stream::Stdout, b"1234567\n")).await.expect("it can be written");
+            logs.write(&chunk(OutputStream::Stdout, b"1234567\n")).await.expect("it can be written");
         }
         let printed = logs.finish().await.expect("it can be written");
-        assert_eq!(printed, Printed { stdout_bytes: 800, stderr_bytes: 0, truncated: true });
+        assert_eq!(printed, LogTotals { stdout_bytes: 800, stderr_bytes: 0, truncated: true });
         let read = |name| std::fs::read_to_string(folder.path().join(name)).expect("it is there");
         assert_eq!(read(STDOUT), "1234567\n12\n[silo: the job printed more than 10 bytes; the rest was not kept]\n");
         assert!(read(COMBINED).ends_with("not kept]\"}\n") && read(COMBINED).len() < 300, "{}", read(COMBINED));

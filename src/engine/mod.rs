@@ -3,14 +3,14 @@
 //! Depends on the Seed standard and on container engines, never on a database, an HTTP server or the command line.
 
 mod access;
-pub mod attempt;
 pub mod away;
 pub mod build;
+mod checkpoint;
 pub mod command;
 pub mod compare;
 pub mod container;
-mod context;
 pub mod disk;
+pub mod disk_quota;
 pub mod docker;
 mod docker_run;
 pub mod execute;
@@ -19,18 +19,18 @@ pub mod fetch;
 pub mod file_removal;
 pub mod folder;
 pub mod halt;
-pub mod hold;
+pub mod held_paths;
+mod input_metadata;
 pub mod inputs;
-pub mod leftovers;
 pub mod logs;
-mod marks;
+pub mod orphans;
 pub mod outputs;
 pub mod plan;
 pub mod record;
-pub mod removal;
+pub mod removal_guard;
 pub mod request;
-pub mod room;
 pub mod runtime;
+pub mod supervisor;
 #[cfg(test)]
 mod testing;
 pub mod verdict;

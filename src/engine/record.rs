@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::inputs::GivenInput;
-use super::outputs::Outputs;
-use super::plan::Plan;
-use super::request::Request;
-use super::verdict::{RunError, Verdict};
+use super::outputs::RunOutputs;
+use super::plan::RunPlan;
+use super::request::RunRequest;
+use super::verdict::{RunError, RunVerdict};
 pub use crate::catalog::{RunPhase as Phase, RunStatus as Status};
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
@@ -20,16 +20,16 @@ use crate::seed::model::SeedManifest;
 /// The record of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub struct RunRecord {
     pub id: String,
     pub job: JobName,
     pub image: ImageUsed,
     /// The manifest at the time of the run.
     pub manifest: Value,
     /// The given inputs, secrets masked; files after they were read.
-    pub given: Given,
+    pub given: RecordedInputs,
     /// The container, secrets masked: image, command, environment, binds and limits; see
-    /// [`super::container::Container`].
+    /// [`super::container::ContainerSpec`].
     pub container: Value,
     /// The container as a shell command line.
     pub docker_run: String,
@@ -49,14 +49,14 @@ pub struct Record {
     pub started: Option<DateTime<Utc>>,
     pub finished: Option<DateTime<Utc>>,
     pub updated: DateTime<Utc>,
-    pub outputs: Option<Outputs>,
+    pub outputs: Option<RunOutputs>,
     /// The request to a service, without secrets; null for `silo run`.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub asked: Value,
     /// The run's folder on the executing host.
     pub folder: Option<PathBuf>,
     #[serde(flatten)]
-    pub ticket: Ticket,
+    pub ticket: RunMetadata,
 }
 
 /// Name and versions of the job.
@@ -80,7 +80,7 @@ pub struct ImageUsed {
 /// Inputs of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Given {
+pub struct RecordedInputs {
     pub files: Vec<GivenInput>,
     /// By input, with the manifest's types; old records hold the texts of the variables.
     pub json: BTreeMap<String, Value>,
@@ -90,9 +90,9 @@ pub struct Given {
     pub mounts: BTreeMap<String, String>,
 }
 
-impl Given {
+impl RecordedInputs {
     /// The inputs of a plan, with the files as read.
-    pub fn of(manifest: &SeedManifest, request: &Request, plan: &Plan, files: Vec<GivenInput>) -> Self {
+    pub fn of(manifest: &SeedManifest, request: &RunRequest, plan: &RunPlan, files: Vec<GivenInput>) -> Self {
         let environment = &plan.container.environment;
         let settings = manifest.job.interface.settings.iter().filter_map(|setting| {
             let variable = variable_name(&setting.name);
@@ -107,7 +107,7 @@ impl Given {
 /// Fields that a service adds for its users. They do not affect the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Ticket {
+pub struct RunMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,9 +180,15 @@ pub struct PhaseRecord {
     pub message: Option<String>,
 }
 
-impl Record {
+impl RunRecord {
     /// The record of a planned run that has not started.
-    pub fn new(id: impl Into<String>, manifest: &SeedManifest, plan: &Plan, given: Given, now: DateTime<Utc>) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        manifest: &SeedManifest,
+        plan: &RunPlan,
+        given: RecordedInputs,
+        now: DateTime<Utc>,
+    ) -> Self {
         let job = &manifest.job;
         Self {
             id: id.into(),
@@ -216,12 +222,12 @@ impl Record {
             outputs: None,
             asked: Value::Null,
             folder: None,
-            ticket: Ticket::default(),
+            ticket: RunMetadata::default(),
         }
     }
 
     /// Updates container and warnings if another plan is run than was planned first.
-    pub fn show(&mut self, plan: &Plan) {
+    pub fn show(&mut self, plan: &RunPlan) {
         self.container = serde_json::to_value(&plan.container).expect("a container is JSON");
         self.docker_run = plan.docker_run();
         for warning in &plan.warnings {
@@ -251,10 +257,10 @@ impl Record {
     }
 
     /// Ends the last attempt: the run ends, or waits for a retry.
-    pub fn end(&mut self, verdict: Verdict, now: DateTime<Utc>) {
+    pub fn end(&mut self, verdict: RunVerdict, now: DateTime<Utc>) {
         let error = match &verdict {
-            Verdict::Failed(error) => Some(error.clone()),
-            Verdict::Successful | Verdict::Dismissed => None,
+            RunVerdict::Failed(error) => Some(error.clone()),
+            RunVerdict::Successful | RunVerdict::Dismissed => None,
         };
         let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
         if let Some(attempt) = self.attempts.last_mut() {
@@ -263,19 +269,19 @@ impl Record {
         }
         self.will_retry = error.as_ref().is_some_and(|error| error.will_retry(number, self.max_tries));
         self.message = match &verdict {
-            Verdict::Successful => "The job is done.".to_owned(),
-            Verdict::Dismissed => "The job was stopped.".to_owned(),
-            Verdict::Failed(error) if error.description.is_empty() => format!("{}.", error.title),
-            Verdict::Failed(error) => format!("{}. {}", error.title, error.description),
+            RunVerdict::Successful => "The job is done.".to_owned(),
+            RunVerdict::Dismissed => "The job was stopped.".to_owned(),
+            RunVerdict::Failed(error) if error.description.is_empty() => format!("{}.", error.title),
+            RunVerdict::Failed(error) => format!("{}. {}", error.title, error.description),
         };
         self.error = error;
         if self.will_retry {
             return self.enter(Phase::RetryWait, now);
         }
         self.status = match verdict {
-            Verdict::Successful => Status::Successful,
-            Verdict::Failed(_) => Status::Failed,
-            Verdict::Dismissed => Status::Dismissed,
+            RunVerdict::Successful => Status::Successful,
+            RunVerdict::Failed(_) => Status::Failed,
+            RunVerdict::Dismissed => Status::Dismissed,
         };
         self.enter(Phase::Done, now);
         self.finished = Some(now);
@@ -288,16 +294,16 @@ mod tests {
 
     use super::*;
     use crate::engine::testing;
-    use crate::engine::verdict::Failure;
+    use crate::engine::verdict::SystemFailure;
 
-    fn record() -> (Record, DateTime<Utc>) {
+    fn record() -> (RunRecord, DateTime<Utc>) {
         let (manifest, request, plan) = testing::planned("/runs/7".as_ref());
         let now = DateTime::from_timestamp_millis(1_772_345_678_000).expect("a time");
-        let given = Given::of(&manifest, &request, &plan, Vec::new());
-        (Record { max_tries: 2, ..Record::new("7", &manifest, &plan, given, now) }, now)
+        let given = RecordedInputs::of(&manifest, &request, &plan, Vec::new());
+        (RunRecord { max_tries: 2, ..RunRecord::new("7", &manifest, &plan, given, now) }, now)
     }
 
-    fn attempt(record: &mut Record, now: DateTime<Utc>) {
+    fn attempt(record: &mut RunRecord, now: DateTime<Utc>) {
         record.attempts.push(AttemptRecord::new(record.attempts.len() as u32 + 1, now));
         for (minute, phase) in [Phase::Pull, Phase::Stage, Phase::Main].into_iter().enumerate() {
             record.enter(phase, now + TimeDelta::minutes(minute as i64));
@@ -310,11 +316,11 @@ mod tests {
         let later = |minutes| now + TimeDelta::minutes(minutes);
         assert_eq!((record.status, record.phase, record.progress), (Status::Accepted, Phase::Queued, 0));
         attempt(&mut record, later(1));
-        record.end(Verdict::Failed(Failure::EngineLost.error("It is gone.")), later(4));
+        record.end(RunVerdict::Failed(SystemFailure::EngineLost.error("It is gone.")), later(4));
         assert_eq!((record.status, record.phase, record.will_retry), (Status::Running, Phase::RetryWait, true));
         assert_eq!(record.finished, None);
         attempt(&mut record, later(10));
-        record.end(Verdict::Failed(Failure::EngineLost.error("It is gone.")), later(14));
+        record.end(RunVerdict::Failed(SystemFailure::EngineLost.error("It is gone.")), later(14));
         assert_eq!((record.status, record.phase, record.will_retry), (Status::Failed, Phase::Done, false));
         assert_eq!((record.progress, record.started, record.finished), (100, Some(later(1)), Some(later(14))));
         assert_eq!(record.message, "The engine lost the container. It is gone.");
@@ -323,7 +329,7 @@ mod tests {
         assert_eq!(finished, [Some(later(2)), Some(later(3)), Some(later(4))]);
         let text = serde_json::to_string(&record).expect("a record is JSON");
         assert!(!text.contains("hunter2"), "{text}");
-        assert_eq!(serde_json::from_str::<Record>(&text).expect("it can be read"), record);
+        assert_eq!(serde_json::from_str::<RunRecord>(&text).expect("it can be read"), record);
         // Their contents are tested in their own modules.
         (record.manifest, record.container) = (Value::Null, Value::Null);
         insta::assert_json_snapshot!(record);
@@ -331,7 +337,9 @@ mod tests {
 
     #[test]
     fn ends_have_their_words() {
-        for (verdict, status) in [(Verdict::Successful, Status::Successful), (Verdict::Dismissed, Status::Dismissed)] {
+        for (verdict, status) in
+            [(RunVerdict::Successful, Status::Successful), (RunVerdict::Dismissed, Status::Dismissed)]
+        {
             let (mut record, now) = record();
             attempt(&mut record, now);
             record.end(verdict, now);

@@ -7,23 +7,23 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::container::Network;
-use super::folder::Folder;
+use super::container::NetworkMode;
+use super::folder::RunPaths;
 use crate::seed::image_reference::ImageReference;
 
 /// A request to run a job. Inputs and settings may be named as in the manifest or as their variable.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RunRequest {
     pub image: ImageReference,
     /// Files by input; `multiple` inputs may have several entries.
-    pub files: Vec<(String, Source)>,
+    pub files: Vec<(String, InputSource)>,
     /// Values by JSON input.
-    pub json: Vec<(String, JsonValue)>,
+    pub json: Vec<(String, JsonInputValue)>,
     pub settings: Vec<(String, SecretString)>,
     /// Folders of the host by mount.
     pub mounts: Vec<(String, PathBuf)>,
-    pub layout: Layout,
-    pub network: Network,
+    pub layout: ContainerLayout,
+    pub network: NetworkMode,
     /// `uid`, `uid:gid` or names; `None`: the image's USER.
     pub user: Option<String>,
     /// As in `linux/arm64`; `None`: the engine's default.
@@ -32,37 +32,37 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
-    pub folder: Folder,
-    pub host: Host,
-    pub defaults: Defaults,
-    pub bounds: Bounds,
+    pub folder: RunPaths,
+    pub host: HostResources,
+    pub defaults: ResourceDefaults,
+    pub bounds: ResourceBounds,
     /// Bind the files of a folder individually, because the folder itself cannot be held.
     pub folders_apart: bool,
     /// Run, attempt and service; `None` for `silo run`.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<AttemptId>,
     /// What `docker` on a command line must be told to reach the same engine, as in `-H ADDRESS`.
     pub docker_options: Vec<String>,
 }
 
-impl Request {
+impl RunRequest {
     /// A request without inputs.
-    pub fn new(image: ImageReference, folder: Folder) -> Self {
+    pub fn new(image: ImageReference, folder: RunPaths) -> Self {
         Self {
             image,
             files: Vec::new(),
             json: Vec::new(),
             settings: Vec::new(),
             mounts: Vec::new(),
-            layout: Layout::default(),
-            network: Network::default(),
+            layout: ContainerLayout::default(),
+            network: NetworkMode::default(),
             user: None,
             platform: None,
             timeout: None,
             grace: Duration::from_secs(10),
             folder,
-            host: Host::default(),
-            defaults: Defaults::default(),
-            bounds: Bounds::default(),
+            host: HostResources::default(),
+            defaults: ResourceDefaults::default(),
+            bounds: ResourceBounds::default(),
             folders_apart: false,
             attempt: None,
             docker_options: Vec::new(),
@@ -72,18 +72,18 @@ impl Request {
 
 /// The files given to an input, as [`super::inputs::survey`] found them on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    File(File),
+pub enum InputSource {
+    File(HostFile),
     Folder {
         path: PathBuf,
         /// Files directly inside, sorted by name.
-        files: Vec<File>,
+        files: Vec<HostFile>,
         /// Whether there is nothing else in the folder.
         is_flat: bool,
     },
 }
 
-impl Source {
+impl InputSource {
     /// Base name of the file or folder.
     pub fn name(&self) -> &str {
         match self {
@@ -95,7 +95,7 @@ impl Source {
 
 /// A file of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct HostFile {
     /// Base name, also used in the container.
     pub name: String,
     /// Absolute, without symbolic links.
@@ -106,7 +106,7 @@ pub struct File {
 
 /// The value of a JSON input.
 #[derive(Clone, Debug, PartialEq)]
-pub enum JsonValue {
+pub enum JsonInputValue {
     /// As typed by the user.
     Text(String),
     Value(Value),
@@ -115,14 +115,14 @@ pub enum JsonValue {
 /// Paths in the container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Layout {
+pub enum ContainerLayout {
     #[default]
     Silo,
     /// Scale's paths, variables and number formats, for jobs that rely on them.
     Scale,
 }
 
-impl Layout {
+impl ContainerLayout {
     /// Parent folder of the inputs' folders.
     pub fn inputs(self) -> &'static str {
         match self {
@@ -147,7 +147,7 @@ impl Layout {
 
 /// Resources of the machine. `None`: unknown, so nothing is refused.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Host {
+pub struct HostResources {
     pub cpus: Option<f64>,
     /// Bytes.
     pub memory: Option<u64>,
@@ -160,7 +160,7 @@ pub struct Host {
 
 /// Limits for jobs that do not ask for the resource. `None`: no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Defaults {
+pub struct ResourceDefaults {
     pub cpus: Option<f64>,
     /// Bytes.
     pub memory: Option<u64>,
@@ -170,7 +170,7 @@ pub struct Defaults {
 
 /// Upper bounds, whatever the manifest asks for. `None`: no bound but the machine.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bounds {
+pub struct ResourceBounds {
     /// Cores, more than 0.
     pub cpus: Option<f64>,
     /// Bytes, including shared memory.
@@ -182,7 +182,7 @@ pub struct Bounds {
 
 /// Identity of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct AttemptId {
     pub run: String,
     /// From 1.
     pub number: u32,

@@ -10,21 +10,21 @@ use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::container::Container;
+use super::container::ContainerSpec;
 use crate::seed::image_reference::ImageReference;
 
 /// Client of a container engine. Clones are cheap and share the connection.
 ///
 /// Every call may be dropped at any await. Container and image ids are the engine's.
-pub trait Runtime: Clone + Send + Sync + 'static {
+pub trait ContainerRuntime: Clone + Send + Sync + 'static {
     /// Name, address and capabilities of the engine.
-    fn engine(&self) -> impl Future<Output = Result<Engine>> + Send;
+    fn engine(&self) -> impl Future<Output = Result<EngineFacts>> + Send;
 
     /// Looks up an image by reference or id.
     ///
     /// # Errors
     /// [`Error::NoImage`], among others.
-    fn image(&self, name: &ImageReference) -> impl Future<Output = Result<Image>> + Send;
+    fn image(&self, name: &ImageReference) -> impl Future<Output = Result<EngineImage>> + Send;
 
     /// Pulls an image from its registry. `progress` receives the events.
     ///
@@ -34,28 +34,28 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         &self,
         reference: &ImageReference,
         platform: Option<&str>,
-        credentials: Option<&Credentials>,
+        credentials: Option<&RegistryCredentials>,
         progress: impl FnMut(PullProgress) + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// Creates a container without starting it, and returns its id. The caller must remove it.
-    fn create(&self, container: &Container) -> impl Future<Output = Result<String>> + Send;
+    fn create(&self, container: &ContainerSpec) -> impl Future<Output = Result<String>> + Send;
 
     /// Starts a container. The stream yields all of its output and ends with it; a slow reader slows it down.
-    fn start(&self, id: &str) -> impl Future<Output = Result<Output>> + Send;
+    fn start(&self, id: &str) -> impl Future<Output = Result<ContainerOutput>> + Send;
 
     /// The output so far, as far as the engine has kept it, then further output until the exit.
-    fn output(&self, id: &str) -> impl Future<Output = Result<Output>> + Send;
+    fn output(&self, id: &str) -> impl Future<Output = Result<ContainerOutput>> + Send;
 
     /// Waits for the container's exit.
-    fn wait(&self, id: &str) -> impl Future<Output = Result<Ended>> + Send;
+    fn wait(&self, id: &str) -> impl Future<Output = Result<ContainerExit>> + Send;
 
     /// Why a container that ended with this exit code could not begin its command; `None`: it has begun. Engines put an init process
     /// first, so a container starts without its command, too. `said`: all that was printed.
     fn not_begun(&self, id: &str, exit_code: i64, said: &str) -> impl Future<Output = Option<Error>> + Send;
 
     /// Sends a signal. One that is not running any more is left alone.
-    fn signal(&self, id: &str, signal: Signal) -> impl Future<Output = Result<()>> + Send;
+    fn signal(&self, id: &str, signal: ContainerSignal) -> impl Future<Output = Result<()>> + Send;
 
     /// Kills and removes a container. No error if it does not exist.
     fn remove(&self, id: &str) -> impl Future<Output = Result<()>> + Send;
@@ -64,7 +64,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn open_up(&self, root: &Path, closed: &[ClosedPath]) -> impl Future<Output = Result<()>> + Send;
 
     /// All containers with a label, running or not. `label`: `KEY` or `KEY=VALUE`.
-    fn containers(&self, label: &str) -> impl Future<Output = Result<Vec<Found>>> + Send;
+    fn containers(&self, label: &str) -> impl Future<Output = Result<Vec<FoundContainer>>> + Send;
 }
 
 /// A file that this process cannot read, or a folder that it cannot read or empty: another user owns it.
@@ -80,11 +80,11 @@ pub struct ClosedPath {
 }
 
 /// A container's output, in the order of arrival.
-pub type Output = BoxStream<'static, Result<Chunk>>;
+pub type ContainerOutput = BoxStream<'static, Result<OutputChunk>>;
 
 /// A container engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Engine {
+pub struct EngineFacts {
     /// As in `Docker Engine 28.0.1`.
     pub name: String,
     /// Address that it was reached at.
@@ -105,7 +105,7 @@ pub struct Engine {
 
 /// An image that the engine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
+pub struct EngineImage {
     /// The engine's id, which identifies the image even if tags move.
     pub id: ImageReference,
     /// Registry digests, `sha256:…`. Empty for an image built on the engine.
@@ -114,12 +114,12 @@ pub struct Image {
     /// As in `linux/arm64/v8`.
     pub platform: String,
     /// Start configuration.
-    pub config: Config,
+    pub config: ImageStartConfig,
 }
 
 /// Start configuration of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config {
+pub struct ImageStartConfig {
     /// WORKDIR; empty for the root folder.
     pub folder: String,
     pub has_entrypoint: bool,
@@ -129,7 +129,7 @@ pub struct Config {
 
 /// Credentials for a registry.
 #[derive(Clone, Debug)]
-pub struct Credentials {
+pub struct RegistryCredentials {
     pub username: String,
     pub password: SecretString,
 }
@@ -160,22 +160,22 @@ impl fmt::Display for PullProgress {
 
 /// A chunk of a container's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    pub stream: Stream,
+pub struct OutputChunk {
+    pub stream: OutputStream,
     pub bytes: Bytes,
 }
 
 /// Output stream of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stream {
+pub enum OutputStream {
     Stdout,
     Stderr,
 }
 
 /// A container's exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct ContainerExit {
     /// As in a shell: 128 + signal number for a process ended by a signal.
     pub exit_code: i64,
     /// Whether the kernel's OOM killer ended a process of it.
@@ -190,24 +190,24 @@ pub struct Ended {
 
 /// A signal to a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub enum ContainerSignal {
     Term,
     Kill,
 }
 
 /// A container found by its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundContainer {
     pub id: String,
     pub labels: BTreeMap<String, String>,
-    pub state: State,
+    pub state: ContainerState,
     /// Creation time.
     pub created: Option<DateTime<Utc>>,
 }
 
 /// State of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ContainerState {
     /// Created, never started.
     Created,
     Running,

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::folder::Folder;
-use super::plan::{Plan, plan};
-use super::request::{File, JsonValue, Request, Source};
+use super::folder::RunPaths;
+use super::plan::{RunPlan, plan};
+use super::request::{HostFile, InputSource, JsonInputValue, RunRequest};
 use crate::seed::model::SeedManifest;
 
 pub const MANIFEST: &str = r#"{
@@ -24,19 +24,21 @@ pub const MANIFEST: &str = r#"{
 }"#;
 
 /// A plan for a run in `root/run`, which need not exist; the input files are in `root/in`.
-pub fn planned(root: &Path) -> (SeedManifest, Request, Plan) {
+pub fn planned(root: &Path) -> (SeedManifest, RunRequest, RunPlan) {
     planned_with(root, 40)
 }
 
 /// The same with a number of `MASKS` files.
-pub fn planned_with(root: &Path, masks: usize) -> (SeedManifest, Request, Plan) {
+pub fn planned_with(root: &Path, masks: usize) -> (SeedManifest, RunRequest, RunPlan) {
     let manifest = SeedManifest::parse(MANIFEST).expect("it fits the types");
-    let mut request = Request::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), Folder::new(root.join("run")));
-    let file = |name: &str| Source::File(File { name: name.to_owned(), path: root.join("in").join(name), size: 3 });
+    let mut request =
+        RunRequest::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), RunPaths::new(root.join("run")));
+    let file =
+        |name: &str| InputSource::File(HostFile { name: name.to_owned(), path: root.join("in").join(name), size: 3 });
     request.files = vec![("SCENE".to_owned(), file("scene.png"))];
     request.files.extend((0..masks).map(|number| ("MASKS".to_owned(), file(&format!("{number}.tif")))));
-    request.json = vec![("BANDS".to_owned(), JsonValue::Text("[1, 2]".to_owned()))];
-    request.json.push(("NOTE".to_owned(), JsonValue::Text("5".to_owned())));
+    request.json = vec![("BANDS".to_owned(), JsonInputValue::Text("[1, 2]".to_owned()))];
+    request.json.push(("NOTE".to_owned(), JsonInputValue::Text("5".to_owned())));
     request.settings = vec![("HOST".to_owned(), "db".into()), ("DB-KEY".to_owned(), "hunter2".into())];
     let plan = plan(&manifest, &request).expect("it can be run");
     (manifest, request, plan)

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::outputs::{OutputCode, OutputProblem, Outputs};
+use super::outputs::{OutputCode, OutputProblem, RunOutputs};
 use crate::seed::model::{ErrorCategory, SeedManifest};
 use crate::seed::resources::ResourceKind;
 
 /// How a container exited, as the engine reports it, or why it was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ending {
+pub struct RunEnding {
     /// As the engine reports it: 128 + signal number if a signal ended the process. `None` if the container was gone
     /// before its exit code was read.
     pub exit_code: Option<i64>,
@@ -22,7 +22,7 @@ pub struct Ending {
     pub cancelled: bool,
 }
 
-impl Ending {
+impl RunEnding {
     /// The signal that ended the process, derived from the exit code.
     pub fn signal(&self) -> Option<i64> {
         self.exit_code.map(|code| code - 128).filter(|signal| (1..=64).contains(signal))
@@ -31,7 +31,7 @@ impl Ending {
 
 /// Result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RunVerdict {
     Successful,
     Failed(RunError),
     /// It was cancelled.
@@ -46,7 +46,7 @@ pub struct RunError {
     pub name: String,
     pub title: String,
     pub description: String,
-    pub category: Category,
+    pub category: RunErrorCategory,
     /// Exit code of the process, if it had one.
     pub exit_code: Option<i64>,
     pub signal: Option<i64>,
@@ -65,7 +65,7 @@ impl RunError {
 /// The party responsible for an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Category {
+pub enum RunErrorCategory {
     /// The inputs.
     Data,
     /// The algorithm or its packaging.
@@ -74,7 +74,7 @@ pub enum Category {
     System,
 }
 
-impl Category {
+impl RunErrorCategory {
     /// The word in records.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,33 +86,35 @@ impl Category {
 }
 
 /// The verdict of a run that got to its container. Outputs are checked only if the exit code is 0.
-pub fn judge(manifest: &SeedManifest, ending: Ending, outputs: Option<&Outputs>) -> Verdict {
+pub fn judge(manifest: &SeedManifest, ending: RunEnding, outputs: Option<&RunOutputs>) -> RunVerdict {
     let error = |name: &str, title: &str, description: String| RunError {
         name: name.to_owned(),
         title: title.to_owned(),
         description,
-        category: Category::Job,
+        category: RunErrorCategory::Job,
         exit_code: ending.exit_code,
         signal: ending.signal(),
         oom: ending.oom,
         retryable: false,
     };
     if ending.cancelled {
-        return Verdict::Dismissed;
+        return RunVerdict::Dismissed;
     }
     if let Some(limit) = ending.timed_out {
-        return Verdict::Failed(error("timeout", "Time limit exceeded", at_limit(manifest, limit)));
+        return RunVerdict::Failed(error("timeout", "Time limit exceeded", at_limit(manifest, limit)));
     }
     let code = match ending.exit_code {
         None => {
-            return Verdict::Failed(Failure::EngineLost.error("The container vanished before it said how it ended."));
+            return RunVerdict::Failed(
+                SystemFailure::EngineLost.error("The container vanished before it said how it ended."),
+            );
         }
         Some(0) => {
             let problem = outputs.and_then(|outputs| outputs.problems.first());
             let all = || outputs.map(|outputs| described(&outputs.problems)).unwrap_or_default();
-            return problem.map_or(Verdict::Successful, |problem| {
-                let (name, title) = of_output(problem.code);
-                Verdict::Failed(error(name, title, all()))
+            return problem.map_or(RunVerdict::Successful, |problem| {
+                let (name, title) = output_error_name(problem.code);
+                RunVerdict::Failed(error(name, title, all()))
             });
         }
         Some(code) => code,
@@ -120,11 +122,11 @@ pub fn judge(manifest: &SeedManifest, ending: Ending, outputs: Option<&Outputs>)
     if let Some(known) = manifest.job.errors.iter().find(|known| known.code == code) {
         let title = known.title.clone().filter(|title| !title.is_empty()).unwrap_or_else(|| known.name.clone());
         let category = match known.category {
-            ErrorCategory::Data => Category::Data,
-            ErrorCategory::Job => Category::Job,
+            ErrorCategory::Data => RunErrorCategory::Data,
+            ErrorCategory::Job => RunErrorCategory::Job,
         };
         let description = known.description.clone().unwrap_or_default();
-        return Verdict::Failed(RunError { category, ..error(&known.name, &title, description) });
+        return RunVerdict::Failed(RunError { category, ..error(&known.name, &title, description) });
     }
     if ending.oom {
         let asks = manifest.job.resources.scalar.iter().any(|it| ResourceKind::of(&it.name) == ResourceKind::Mem);
@@ -133,12 +135,12 @@ pub fn judge(manifest: &SeedManifest, ending: Ending, outputs: Option<&Outputs>)
             false => "its manifest does not say how much it needs, so whoever ran it did",
         };
         let description = format!("The job used more memory than it is allocated; {whose}.");
-        return Verdict::Failed(error("oom-killed", "Out of memory", description));
+        return RunVerdict::Failed(error("oom-killed", "Out of memory", description));
     }
     if let Some(signal) = ending.signal() {
         let title = format!("Ended by signal {signal}{}", signal_name(signal));
         let description = format!("The exit code {code} says so, and the manifest has no name for it.");
-        return Verdict::Failed(error(&format!("signal-{signal}"), &title, description));
+        return RunVerdict::Failed(error(&format!("signal-{signal}"), &title, description));
     }
     let hint = match code {
         126 => " Shells say so when a program may not be executed.",
@@ -146,7 +148,7 @@ pub fn judge(manifest: &SeedManifest, ending: Ending, outputs: Option<&Outputs>)
         _ => "",
     };
     let description = format!("The job ended with exit code {code}, for which its manifest has no name.{hint}");
-    Verdict::Failed(error("algorithm-unknown", "Unknown error of the job", description))
+    RunVerdict::Failed(error("algorithm-unknown", "Unknown error of the job", description))
 }
 
 /// Describes a time limit and where it comes from: a run's limit is the shorter of the requested and the server's.
@@ -165,7 +167,7 @@ fn at_limit(manifest: &SeedManifest, limit: Duration) -> String {
     )
 }
 
-fn of_output(code: OutputCode) -> (&'static str, &'static str) {
+fn output_error_name(code: OutputCode) -> (&'static str, &'static str) {
     match code {
         OutputCode::MissingRequiredOutput => ("missing-required-output", "A required output is missing"),
         OutputCode::UnexpectedMultipleOutputs => {
@@ -204,7 +206,7 @@ fn signal_name(signal: i64) -> String {
 
 /// Errors of the system around a job; the names are Scale's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum SystemFailure {
     /// Temporary: the registry does not answer, or limits requests.
     Pull,
     /// The image or platform does not exist, or the registry refuses the credentials.
@@ -234,7 +236,7 @@ pub enum Failure {
     Unknown,
 }
 
-impl Failure {
+impl SystemFailure {
     pub const ALL: [Self; 15] = [
         Self::Pull,
         Self::PullRefused,
@@ -254,7 +256,7 @@ impl Failure {
     ];
 
     /// The error without a retry.
-    pub fn for_good(self, description: impl Into<String>) -> RunError {
+    pub fn permanent_error(self, description: impl Into<String>) -> RunError {
         RunError { retryable: false, ..self.error(description) }
     }
 
@@ -281,7 +283,7 @@ impl Failure {
             name: name.to_owned(),
             title: title.to_owned(),
             description: description.into(),
-            category: Category::System,
+            category: RunErrorCategory::System,
             exit_code: None,
             signal: None,
             oom: false,
@@ -306,34 +308,34 @@ mod tests {
         serde_json::from_value(json!({"seedVersion": "1.0.0", "job": job})).expect("it fits the types")
     }
 
-    fn failed(ending: Ending) -> RunError {
+    fn failed(ending: RunEnding) -> RunError {
         match judge(&manifest(), ending, None) {
-            Verdict::Failed(error) => error,
+            RunVerdict::Failed(error) => error,
             other => panic!("{ending:?}: {other:?}"),
         }
     }
 
-    fn exit(code: i64) -> Ending {
-        Ending { exit_code: Some(code), ..Ending::default() }
+    fn exit(code: i64) -> RunEnding {
+        RunEnding { exit_code: Some(code), ..RunEnding::default() }
     }
 
     #[test]
     fn exit_codes_have_names() {
         let table = [
-            (exit(10), "no-orbit", "No orbit", Category::Data),
-            (exit(11), "crash", "crash", Category::Job),
-            (exit(1), "algorithm-unknown", "Unknown error of the job", Category::Job),
-            (exit(255), "algorithm-unknown", "Unknown error of the job", Category::Job),
-            (exit(-1), "algorithm-unknown", "Unknown error of the job", Category::Job),
-            (exit(139), "known-crash", "known-crash", Category::Job),
-            (exit(137), "signal-9", "Ended by signal 9 (KILL)", Category::Job),
-            (exit(128 + 34), "signal-34", "Ended by signal 34", Category::Job),
-            (Ending { oom: true, ..exit(137) }, "oom-killed", "Out of memory", Category::Job),
-            (Ending { oom: true, ..exit(10) }, "no-orbit", "No orbit", Category::Data),
-            (Ending { timed_out: LIMIT, ..exit(143) }, "timeout", "Time limit exceeded", Category::Job),
+            (exit(10), "no-orbit", "No orbit", RunErrorCategory::Data),
+            (exit(11), "crash", "crash", RunErrorCategory::Job),
+            (exit(1), "algorithm-unknown", "Unknown error of the job", RunErrorCategory::Job),
+            (exit(255), "algorithm-unknown", "Unknown error of the job", RunErrorCategory::Job),
+            (exit(-1), "algorithm-unknown", "Unknown error of the job", RunErrorCategory::Job),
+            (exit(139), "known-crash", "known-crash", RunErrorCategory::Job),
+            (exit(137), "signal-9", "Ended by signal 9 (KILL)", RunErrorCategory::Job),
+            (exit(128 + 34), "signal-34", "Ended by signal 34", RunErrorCategory::Job),
+            (RunEnding { oom: true, ..exit(137) }, "oom-killed", "Out of memory", RunErrorCategory::Job),
+            (RunEnding { oom: true, ..exit(10) }, "no-orbit", "No orbit", RunErrorCategory::Data),
+            (RunEnding { timed_out: LIMIT, ..exit(143) }, "timeout", "Time limit exceeded", RunErrorCategory::Job),
             // A job that exits with 0 after SIGTERM is not complete.
-            (Ending { timed_out: LIMIT, ..exit(0) }, "timeout", "Time limit exceeded", Category::Job),
-            (Ending { timed_out: LIMIT, ..exit(10) }, "timeout", "Time limit exceeded", Category::Job),
+            (RunEnding { timed_out: LIMIT, ..exit(0) }, "timeout", "Time limit exceeded", RunErrorCategory::Job),
+            (RunEnding { timed_out: LIMIT, ..exit(10) }, "timeout", "Time limit exceeded", RunErrorCategory::Job),
         ];
         for (ending, name, title, category) in table {
             let error = failed(ending);
@@ -342,13 +344,14 @@ mod tests {
         }
         assert!(failed(exit(127)).description.ends_with("there is no such program."));
         assert_eq!(failed(exit(137)).signal, Some(9));
-        let lost = failed(Ending::default());
-        assert_eq!((&*lost.name, lost.category, lost.retryable), ("docker-terminated", Category::System, true));
+        let lost = failed(RunEnding::default());
+        assert_eq!((&*lost.name, lost.category, lost.retryable), ("docker-terminated", RunErrorCategory::System, true));
     }
 
     #[test]
     fn a_limit_is_told_as_whose_it_is() {
-        let told = |seconds| failed(Ending { timed_out: Some(Duration::from_secs(seconds)), ..exit(143) }).description;
+        let told =
+            |seconds| failed(RunEnding { timed_out: Some(Duration::from_secs(seconds)), ..exit(143) }).description;
         assert_eq!(told(60), "The job was stopped at its time limit; its manifest gives it 60 seconds.");
         let shorter = told(5);
         assert!(shorter.contains("of this run, 5 seconds; its manifest would give it 60."), "{shorter}");
@@ -357,35 +360,37 @@ mod tests {
         manifest.job.timeout = 0;
         assert!(at_limit(&manifest, Duration::from_secs(7)).contains("7 seconds; its manifest sets none."));
         // A default is not reported as the manifest's own value.
-        let oom = failed(Ending { oom: true, ..exit(137) }).description;
+        let oom = failed(RunEnding { oom: true, ..exit(137) }).description;
         assert!(oom.contains("does not say how much it needs"), "{oom}");
     }
 
     #[test]
     fn zero_is_success_where_the_outputs_are_there() {
-        let judged = |outputs: &Outputs| judge(&manifest(), exit(0), Some(outputs));
-        assert_eq!(judged(&Outputs::default()), Verdict::Successful);
+        let judged = |outputs: &RunOutputs| judge(&manifest(), exit(0), Some(outputs));
+        assert_eq!(judged(&RunOutputs::default()), RunVerdict::Successful);
         // A child was killed, and its parent continued.
-        assert_eq!(judge(&manifest(), Ending { oom: true, ..exit(0) }, None), Verdict::Successful);
-        assert_eq!(judge(&manifest(), Ending { cancelled: true, ..exit(137) }, None), Verdict::Dismissed);
+        assert_eq!(judge(&manifest(), RunEnding { oom: true, ..exit(0) }, None), RunVerdict::Successful);
+        assert_eq!(judge(&manifest(), RunEnding { cancelled: true, ..exit(137) }, None), RunVerdict::Dismissed);
         let problem =
             |code, subject: &str| OutputProblem { code, subject: subject.to_owned(), message: "no.".to_owned() };
         let problems =
             vec![problem(OutputCode::UnexpectedMultipleOutputs, "A"), problem(OutputCode::MissingRequiredOutput, "B")];
-        let Verdict::Failed(error) = judged(&Outputs { problems, ..Outputs::default() }) else { panic!("it failed") };
+        let RunVerdict::Failed(error) = judged(&RunOutputs { problems, ..RunOutputs::default() }) else {
+            panic!("it failed")
+        };
         assert_eq!((&*error.name, &*error.description), ("unexpected-multiple-outputs", "A: no. B: no."));
-        assert_eq!((error.category, error.exit_code, error.retryable), (Category::Job, Some(0), false));
+        assert_eq!((error.category, error.exit_code, error.retryable), (RunErrorCategory::Job, Some(0), false));
     }
 
     #[test]
     fn only_the_systems_errors_are_retried() {
-        for failure in Failure::ALL {
+        for failure in SystemFailure::ALL {
             let error = failure.error("It happened.");
-            assert_eq!((error.category, error.exit_code), (Category::System, None));
+            assert_eq!((error.category, error.exit_code), (RunErrorCategory::System, None));
             assert_eq!(error.will_retry(1, 3), error.retryable, "{failure:?}");
             assert!(!error.will_retry(3, 3));
         }
-        assert!(Failure::Pull.error("").retryable && !Failure::PullRefused.error("").retryable);
+        assert!(SystemFailure::Pull.error("").retryable && !SystemFailure::PullRefused.error("").retryable);
         assert!(!failed(exit(1)).will_retry(1, 3));
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
-use super::halt::{Halt, Halted};
+use super::halt::{HaltReason, HaltSignal};
 
 /// Most open descriptors of a walk; those further up are closed and reopened by `..`.
 const HANDLES: usize = 32;
@@ -22,16 +22,16 @@ pub(super) const FOLDER: OFlags =
 
 /// Limits of a walk.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct WalkBounds {
     /// Files and folders.
     pub entries: usize,
-    /// Bytes, as in [`Usage::on_disk`].
+    /// Bytes, as in [`FolderUsage::on_disk`].
     pub bytes: Option<u64>,
 }
 
 /// Size of a folder. A file with several hard links counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct FolderUsage {
     /// Bytes of all regular files, by their length.
     pub length: u64,
     /// Bytes on disk: for a file its blocks or its length, whichever is more, since a sparse file is read at full
@@ -45,7 +45,7 @@ pub struct Usage {
 
 /// How far a walk got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum WalkReach {
     Whole,
     /// It ended at a limit: the folder holds more than was counted.
     TooManyBytes,
@@ -57,13 +57,13 @@ pub(super) enum Reach {
 /// Why a walk failed.
 #[derive(Debug)]
 pub(super) enum WalkError {
-    Halted(Halted),
+    Halted(HaltReason),
     /// The root folder cannot be opened.
     Root(io::Error),
 }
 
 /// An event of a walk.
-pub(super) enum Met<'a> {
+pub(super) enum FolderWalkEvent<'a> {
     Entry {
         /// Path of the entry's folder below the root; empty, or with a trailing `/`.
         prefix: &'a [u8],
@@ -77,7 +77,7 @@ pub(super) enum Met<'a> {
 }
 
 /// A folder on the current path.
-struct Level {
+struct WalkLevel {
     /// `None`: closed, to limit open descriptors.
     handle: Option<OwnedFd>,
     id: (u64, u64),
@@ -95,34 +95,38 @@ pub(super) fn open(root: &Path) -> io::Result<OwnedFd> {
 /// Walks everything below a folder, parents first, and reports each entry.
 pub(super) fn walk(
     root: OwnedFd,
-    bounds: Bounds,
-    halt: &Halt,
-    tell: &mut dyn FnMut(Met<'_>),
-) -> Result<(Usage, Reach), WalkError> {
-    let mut walk = Walk {
+    bounds: WalkBounds,
+    halt: &HaltSignal,
+    tell: &mut dyn FnMut(FolderWalkEvent<'_>),
+) -> Result<(FolderUsage, WalkReach), WalkError> {
+    let mut walk = FolderWalk {
         bounds,
         halt,
         tell,
-        usage: Usage::default(),
+        usage: FolderUsage::default(),
         linked: HashSet::new(),
         levels: Vec::new(),
         path: Vec::new(),
     };
     let about = fstat(&root).map_err(|why| WalkError::Root(why.into()))?;
     let reach = match walk.enter(root, id(&about)) {
-        Err(Stop::Errno(why)) => return Err(WalkError::Root(why.into())),
+        Err(WalkStop::Errno(why)) => return Err(WalkError::Root(why.into())),
         other => other.and_then(|()| walk.go(about.st_dev)),
     };
     match reach {
-        Ok(()) => Ok((walk.usage, Reach::Whole)),
-        Err(Stop::At(reach)) => Ok((walk.usage, reach)),
-        Err(Stop::Errno(_)) => Ok((walk.usage, Reach::Moved)),
-        Err(Stop::Halted(why)) => Err(WalkError::Halted(why)),
+        Ok(()) => Ok((walk.usage, WalkReach::Whole)),
+        Err(WalkStop::At(reach)) => Ok((walk.usage, reach)),
+        Err(WalkStop::Errno(_)) => Ok((walk.usage, WalkReach::Moved)),
+        Err(WalkStop::Halted(why)) => Err(WalkError::Halted(why)),
     }
 }
 
 /// Size of a folder, within the limits.
-pub(super) fn measure(root: &Path, bounds: Bounds, halt: &Halt) -> Result<(Usage, Reach), WalkError> {
+pub(super) fn measure(
+    root: &Path,
+    bounds: WalkBounds,
+    halt: &HaltSignal,
+) -> Result<(FolderUsage, WalkReach), WalkError> {
     walk(open(root).map_err(WalkError::Root)?, bounds, halt, &mut |_| {})
 }
 
@@ -131,43 +135,43 @@ pub(super) fn id(about: &Stat) -> (u64, u64) {
     (about.st_dev, about.st_ino)
 }
 
-struct Walk<'a> {
-    bounds: Bounds,
-    halt: &'a Halt,
-    tell: &'a mut dyn FnMut(Met<'_>),
-    usage: Usage,
+struct FolderWalk<'a> {
+    bounds: WalkBounds,
+    halt: &'a HaltSignal,
+    tell: &'a mut dyn FnMut(FolderWalkEvent<'_>),
+    usage: FolderUsage,
     /// Hard-linked files that were counted.
     linked: HashSet<(u64, u64)>,
-    levels: Vec<Level>,
+    levels: Vec<WalkLevel>,
     path: Vec<u8>,
 }
 
-enum Stop {
-    At(Reach),
+enum WalkStop {
+    At(WalkReach),
     Errno(Errno),
-    Halted(Halted),
+    Halted(HaltReason),
 }
 
-impl From<Errno> for Stop {
+impl From<Errno> for WalkStop {
     fn from(why: Errno) -> Self {
         Self::Errno(why)
     }
 }
 
-impl From<Halted> for Stop {
-    fn from(why: Halted) -> Self {
+impl From<HaltReason> for WalkStop {
+    fn from(why: HaltReason) -> Self {
         Self::Halted(why)
     }
 }
 
-impl Walk<'_> {
-    fn go(&mut self, device: u64) -> Result<(), Stop> {
+impl FolderWalk<'_> {
+    fn go(&mut self, device: u64) -> Result<(), WalkStop> {
         while let Some(level) = self.levels.last_mut() {
             let Some(name) = level.left.pop() else {
                 self.leave()?;
                 continue;
             };
-            let handle = level.handle.as_ref().ok_or(Stop::At(Reach::Moved))?;
+            let handle = level.handle.as_ref().ok_or(WalkStop::At(WalkReach::Moved))?;
             self.path.truncate(level.prefix);
             self.path.extend_from_slice(name.as_bytes());
             let opened = openat(handle, &*name, FOLDER, Mode::empty());
@@ -178,7 +182,7 @@ impl Walk<'_> {
                 Ok((about, handle)) => {
                     self.path.push(b'/');
                     match self.enter(handle, id(&about)) {
-                        Err(Stop::Errno(why)) => self.closed(why),
+                        Err(WalkStop::Errno(why)) => self.closed(why),
                         other => other?,
                     }
                 }
@@ -193,11 +197,11 @@ impl Walk<'_> {
     fn closed(&mut self, why: Errno) {
         self.usage.unreadable += 1;
         let path = self.path.strip_suffix(b"/").unwrap_or(&self.path);
-        (self.tell)(Met::Closed { path, why });
+        (self.tell)(FolderWalkEvent::Closed { path, why });
     }
 
     /// Lists the folder at the current path and enters it.
-    fn enter(&mut self, handle: OwnedFd, id: (u64, u64)) -> Result<(), Stop> {
+    fn enter(&mut self, handle: OwnedFd, id: (u64, u64)) -> Result<(), WalkStop> {
         let mut left = Vec::new();
         for entry in Dir::read_from(&handle)? {
             self.halt.check()?;
@@ -214,22 +218,22 @@ impl Walk<'_> {
             let kind = FileType::from_raw_mode(about.st_mode);
             self.count(&about, kind)?;
             let (prefix, depth) = (&*self.path, self.levels.len());
-            (self.tell)(Met::Entry { prefix, depth, name, about: &about });
+            (self.tell)(FolderWalkEvent::Entry { prefix, depth, name, about: &about });
             if kind == FileType::Directory {
                 left.push(name.to_owned());
             }
         }
-        self.levels.push(Level { handle: Some(handle), id, left, prefix: self.path.len() });
+        self.levels.push(WalkLevel { handle: Some(handle), id, left, prefix: self.path.len() });
         if let Some(far) = self.levels.len().checked_sub(HANDLES + 1) {
             self.levels[far].handle = None;
         }
         Ok(())
     }
 
-    fn count(&mut self, about: &Stat, kind: FileType) -> Result<(), Stop> {
+    fn count(&mut self, about: &Stat, kind: FileType) -> Result<(), WalkStop> {
         self.usage.entries += 1;
         if self.usage.entries > self.bounds.entries {
-            return Err(Stop::At(Reach::TooManyEntries));
+            return Err(WalkStop::At(WalkReach::TooManyEntries));
         }
         if kind != FileType::Directory && about.st_nlink > 1 && !self.linked.insert(id(about)) {
             return Ok(());
@@ -239,21 +243,21 @@ impl Walk<'_> {
         self.usage.length = self.usage.length.saturating_add(length);
         self.usage.on_disk = self.usage.on_disk.saturating_add(blocks.max(length));
         if self.bounds.bytes.is_some_and(|most| self.usage.on_disk > most) {
-            return Err(Stop::At(Reach::TooManyBytes));
+            return Err(WalkStop::At(WalkReach::TooManyBytes));
         }
         Ok(())
     }
 
     /// Returns to the parent, reopening it if needed. If the parent is another folder now, the folder was moved.
-    fn leave(&mut self) -> Result<(), Stop> {
+    fn leave(&mut self) -> Result<(), WalkStop> {
         let done = self.levels.pop();
         if let (Some(above), Some(done)) = (self.levels.last_mut(), done)
             && above.handle.is_none()
         {
-            let below = done.handle.ok_or(Stop::At(Reach::Moved))?;
-            let handle = openat(&below, c"..", FOLDER, Mode::empty()).map_err(|_| Stop::At(Reach::Moved))?;
+            let below = done.handle.ok_or(WalkStop::At(WalkReach::Moved))?;
+            let handle = openat(&below, c"..", FOLDER, Mode::empty()).map_err(|_| WalkStop::At(WalkReach::Moved))?;
             if id(&fstat(&handle)?) != above.id {
-                return Err(Stop::At(Reach::Moved));
+                return Err(WalkStop::At(WalkReach::Moved));
             }
             above.handle = Some(handle);
         }

@@ -6,9 +6,9 @@ use super::super::engine::engine_choice;
 use super::{Finding, good, notice};
 use crate::auth::random_id;
 use crate::config::{RunNetwork, ServiceSettings};
-use crate::engine::docker::{Docker, EngineChoice};
-use crate::engine::hold::may_mount;
-use crate::engine::runtime::Runtime as _;
+use crate::engine::docker::{DockerClient, EngineChoice};
+use crate::engine::held_paths::may_mount;
+use crate::engine::runtime::ContainerRuntime as _;
 
 /// Checks the engine at an address, else the configured one, else one at the usual sockets; and whether it sees mounts
 /// that SILO makes.
@@ -33,7 +33,7 @@ pub(super) async fn engine(settings: &ServiceSettings, at: Option<String>) -> Ve
     findings
 }
 
-async fn mounts(settings: &ServiceSettings, docker: Option<Docker>) -> Finding {
+async fn mounts(settings: &ServiceSettings, docker: Option<DockerClient>) -> Finding {
     const ABOUT: &str = "mounts";
     const ADVICE: &str = "only folders that runs.mount_roots names can be mounted, and inputs of runs.input_roots are copied; for \
         more, let SILO be root on the engine's machine, outside of containers";
@@ -42,7 +42,7 @@ async fn mounts(settings: &ServiceSettings, docker: Option<Docker>) -> Finding {
     let place = settings.in_data(format!(".probe-{}", random_id()));
     let may = spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
     let sees = match &docker {
-        Some(docker) => docker.sees_our_mounts().await,
+        Some(docker) => docker.shares_our_mount_namespace().await,
         None => true,
     };
     match (may, sees) {

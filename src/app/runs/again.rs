@@ -8,7 +8,7 @@ use super::secrets::{Secrets, check_secrets, with_queries};
 use super::subject::{Subject, reference};
 use super::submit::{read_manifest, read_spec};
 use super::{ImageAsked, RunChange, RunForm, RunSpec, read_record};
-use crate::engine::record::Record;
+use crate::engine::record::RunRecord;
 use crate::seed::environment::variable_name;
 use secrecy::SecretString;
 
@@ -17,7 +17,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::run_submit`]; [`Error::NotFound`] for a run that the user may not see.
-    pub async fn run_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<Record> {
+    pub async fn run_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<RunRecord> {
         let (form, subject) = self.form_again(session, id, change).await?;
         let machine = self.machine_for_runs().await?;
         let prepared = self.prepared(&session.user, &form, Some(subject), machine.as_ref()).await?;
@@ -63,7 +63,7 @@ pub(super) fn replaced<T: Clone>(
 }
 
 /// The form of the earlier run, with changes applied.
-fn changed(spec: RunSpec, secrets: Secrets, old: &Record, change: &RunChange) -> Result<RunForm> {
+fn changed(spec: RunSpec, secrets: Secrets, old: &RunRecord, change: &RunChange) -> Result<RunForm> {
     let files = with_queries(&spec.files, &secrets);
     let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
     let settings = spec.settings.into_iter().map(|(name, shown)| {

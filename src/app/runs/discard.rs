@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{App, Result};
 use crate::auth::random_id;
-use crate::engine::file_removal::{Purpose, RemovalError, closed, remove};
-use crate::engine::halt::Halt;
-use crate::engine::runtime::{ClosedPath, Runtime as _};
+use crate::engine::file_removal::{AccessPurpose, RemovalError, closed, remove};
+use crate::engine::halt::HaltSignal;
+use crate::engine::runtime::{ClosedPath, ContainerRuntime as _};
 
 /// Folder of discarded files, in the folder of runs.
 const DISCARDED: &str = ".discarded";
@@ -36,7 +36,7 @@ impl App {
         {
             // A job has changed the owner or mode of its output folder.
             let place = folder.clone();
-            let found = spawn_blocking(move || closed(&place, Purpose::Remove, &Halt::default())).await?;
+            let found = spawn_blocking(move || closed(&place, AccessPurpose::Remove, &HaltSignal::default())).await?;
             if let Ok(found) = found {
                 _ = machine.docker.open_up(&found.root, &found.paths).await;
                 done = work(folder.clone(), discarded).await?;
@@ -52,7 +52,7 @@ impl App {
         let discarded = discarded_in(&self.settings().runs_folder());
         let place = discarded.clone();
         let stop = stop.child_token();
-        let (halt, _dropped) = (Halt::on(&stop), stop.clone().drop_guard());
+        let (halt, _dropped) = (HaltSignal::on(&stop), stop.clone().drop_guard());
         let mut stuck = 0;
         for name in spawn_blocking(move || waiting(&place)).await? {
             let why_file = discarded.join(with_why(&name));
@@ -74,7 +74,7 @@ impl App {
         &self,
         discarded: &Path,
         name: &OsString,
-        halt: &Halt,
+        halt: &HaltSignal,
     ) -> Result<std::result::Result<(), RemovalError>> {
         for _ in 0..OPENINGS {
             let (folder, its_halt) = (discarded.join(name), halt.clone());
@@ -132,8 +132,8 @@ fn waiting(discarded: &Path) -> Vec<OsString> {
 
 /// The folders that keep a discarded folder from being removed, relative to the folder of all discarded files, as the
 /// engine expects them.
-fn to_open(folder: &Path, halt: &Halt) -> Vec<ClosedPath> {
-    let Ok(found) = closed(folder, Purpose::Remove, halt) else { return Vec::new() };
+fn to_open(folder: &Path, halt: &HaltSignal) -> Vec<ClosedPath> {
+    let Ok(found) = closed(folder, AccessPurpose::Remove, halt) else { return Vec::new() };
     match folder.file_name() {
         Some(name) if found.root == folder => {
             let below = |closed: ClosedPath| ClosedPath { path: Path::new(name).join(&closed.path), ..closed };
@@ -150,7 +150,7 @@ fn moved(folder: &Path, discarded: &Path) -> io::Result<()> {
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
         // Runs were in another folder in earlier versions.
         Err(why) if why.kind() == ErrorKind::CrossesDevices => {
-            remove(folder, &Halt::default()).map_err(io::Error::other)
+            remove(folder, &HaltSignal::default()).map_err(io::Error::other)
         }
         other => other,
     }

@@ -11,9 +11,9 @@ use super::work::state_of;
 use super::{no_such_run, read_record};
 use crate::catalog::RunSummary;
 use crate::engine::container::{HOST, RUN};
-use crate::engine::record::Record;
-use crate::engine::runtime::Runtime as _;
-use crate::engine::verdict::Verdict;
+use crate::engine::record::RunRecord;
+use crate::engine::runtime::ContainerRuntime as _;
+use crate::engine::verdict::RunVerdict;
 
 /// Poll interval for a run that another process may perform.
 const LOOK: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ impl App {
         let stored = self.run_stored(session, id).await?;
         let mut record = read_record(&stored)?;
         let now = self.0.clock.now();
-        record.end(Verdict::Dismissed, now);
+        record.end(RunVerdict::Dismissed, now);
         let by = &session.user.username;
         if !self.0.store.run_cancel(id, by, &state_of(&record, now)).await? {
             let status = stored.summary.status.as_str();
@@ -85,7 +85,7 @@ impl App {
     }
 
     /// Returns the record of a run as soon as it differs from `seen`.
-    pub async fn run_next(&self, session: &Session, seen: &Record) -> Result<Record> {
+    pub async fn run_next(&self, session: &Session, seen: &RunRecord) -> Result<RunRecord> {
         let mut changed = self.0.signals.run_changed.subscribe();
         loop {
             let summary = self.run_summary(session, &seen.id).await?;

@@ -13,8 +13,8 @@ use super::SpecFile;
 use super::inputs::{Resolved, Trouble};
 use super::uploads::in_advance;
 use crate::catalog::UserId;
-use crate::engine::inputs::{Facts, Workspace};
-use crate::engine::request::{File, Source};
+use crate::engine::inputs::{FileFacts, FileWorkspace};
+use crate::engine::request::{HostFile, InputSource};
 use crate::registry::{DownloadError, FileDownload, download};
 use crate::store::ClaimedRun;
 
@@ -51,9 +51,10 @@ impl App {
         let named = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
         let named = percent_encoding::percent_decode_str(named).decode_utf8_lossy().into_owned();
         let name = spec.name.clone().unwrap_or(if named.is_empty() { "file".to_owned() } else { named });
-        let facts = Facts { url: Some(without_secrets(&url)), workspace: Some(Workspace::Web), ..Facts::default() };
+        let facts =
+            FileFacts { url: Some(without_secrets(&url)), workspace: Some(FileWorkspace::Web), ..FileFacts::default() };
         let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
-            let source = Source::File(File { name: name.clone(), path, size });
+            let source = InputSource::File(HostFile { name: name.clone(), path, size });
             vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]
         };
         let Some(fetched) = fetched else {

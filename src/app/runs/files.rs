@@ -6,10 +6,10 @@ use super::super::accounts::Session;
 use super::super::{App, Error, Result};
 use super::inputs::inside;
 use super::{no_such_run, read_record};
-use crate::engine::folder::Folder;
+use crate::engine::folder::RunPaths;
 use crate::engine::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
-use crate::engine::outputs::LeftFile;
-use crate::engine::record::Record;
+use crate::engine::outputs::CapturedFile;
+use crate::engine::record::RunRecord;
 
 /// One of the logs of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ impl Log {
 /// A run whose files exist.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
-    pub record: Record,
-    folder: Folder,
+    pub record: RunRecord,
+    folder: RunPaths,
 }
 
 /// An output file of a run.
@@ -56,7 +56,7 @@ pub struct RunFolder {
 pub struct OutputFile {
     /// Path on disk.
     pub path: PathBuf,
-    pub left: LeftFile,
+    pub left: CapturedFile,
 }
 
 impl App {
@@ -71,7 +71,7 @@ impl App {
         }
         let record = read_record(&stored)?;
         let root = record.folder.clone().ok_or_else(no_such_run)?;
-        Ok(RunFolder { record, folder: Folder::new(root) })
+        Ok(RunFolder { record, folder: RunPaths::new(root) })
     }
 }
 
@@ -129,12 +129,12 @@ impl RunFolder {
         self.left().map(|left| self.there(left)).collect()
     }
 
-    fn left(&self) -> impl Iterator<Item = &LeftFile> {
+    fn left(&self) -> impl Iterator<Item = &CapturedFile> {
         let outputs = self.record.outputs.iter();
         outputs.flat_map(|outputs| outputs.files.iter().flat_map(|it| &it.files).chain(&outputs.extra))
     }
 
-    fn there(&self, left: &LeftFile) -> Result<OutputFile> {
+    fn there(&self, left: &CapturedFile) -> Result<OutputFile> {
         let path = inside(&self.folder.output, &left.path);
         let path = path.ok_or_else(|| Error::NotFound(format!("The file {} is gone", left.path)))?;
         Ok(OutputFile { path, left: left.clone() })

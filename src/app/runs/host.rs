@@ -7,10 +7,10 @@ use super::super::engine::{Machine, PROBE};
 use super::super::{App, Result};
 use super::inputs::Resolved;
 use super::work::Task;
-use crate::engine::halt::Halt;
-use crate::engine::hold::{HeldPaths, HoldError, HostPath, sweep};
-use crate::engine::plan::Plan;
-use crate::engine::verdict::{Failure, RunError};
+use crate::engine::halt::HaltSignal;
+use crate::engine::held_paths::{HeldPaths, HoldError, HostPath, sweep};
+use crate::engine::plan::RunPlan;
+use crate::engine::verdict::{RunError, SystemFailure};
 
 impl App {
     /// The path without symbolic links, if it is below one of the roots and overlaps none of SILO's own folders. A
@@ -35,16 +35,16 @@ impl App {
         &self,
         machine: &Machine,
         task: &Task,
-        mut plan: Plan,
+        mut plan: RunPlan,
         resolved: &[Resolved],
-        halt: Halt,
-    ) -> Result<std::result::Result<(Plan, Option<HeldPaths>), RunError>> {
+        halt: HaltSignal,
+    ) -> Result<std::result::Result<(RunPlan, Option<HeldPaths>), RunError>> {
         let mut given: Vec<HostPath> = resolved.iter().filter_map(|it| it.host.clone()).collect();
         for (name, path) in &task.spec.mounts {
             match self.mount_path(path, Some(machine)) {
                 // What was requested is held, not what a link points to by now.
                 Ok(found) => given.push(HostPath { path: path.clone(), ..found }),
-                Err(why) => return Ok(Err(Failure::MissingMount.for_good(format!("{name}: {why}")))),
+                Err(why) => return Ok(Err(SystemFailure::MissingMount.permanent_error(format!("{name}: {why}")))),
             }
         }
         if given.is_empty() {
@@ -59,9 +59,9 @@ impl App {
             Ok((plan, Some(held)))
         });
         Ok(held.await?.map_err(|why: HoldError| match &why {
-            HoldError::Changed { .. } => Failure::MissingFile.for_good(why.to_string()),
-            HoldError::NotHeld { .. } => Failure::MissingMount.for_good(why.to_string()),
-            HoldError::Place { .. } => Failure::Disk.error(why.to_string()),
+            HoldError::Changed { .. } => SystemFailure::MissingFile.permanent_error(why.to_string()),
+            HoldError::NotHeld { .. } => SystemFailure::MissingMount.permanent_error(why.to_string()),
+            HoldError::Place { .. } => SystemFailure::Disk.error(why.to_string()),
         }))
     }
 

@@ -10,10 +10,10 @@ use super::super::{App, Result};
 use super::fetched::FetchedInputs;
 use super::{SpecFile, may_see};
 use crate::catalog::{RunStatus, UserAccount};
-use crate::engine::hold::HostPath;
-use crate::engine::inputs::{Facts, GivenInput, Product, Workspace, survey};
-use crate::engine::outputs::{LeftFile, Outputs};
-use crate::engine::request::{File, Source};
+use crate::engine::held_paths::HostPath;
+use crate::engine::inputs::{FileFacts, FileWorkspace, GivenInput, RunProduct, survey};
+use crate::engine::outputs::{CapturedFile, RunOutputs};
+use crate::engine::request::{HostFile, InputSource};
 
 use super::super::accounts::Session;
 
@@ -67,9 +67,9 @@ pub(super) struct Trouble {
 #[derive(Clone, Debug)]
 pub(super) struct Resolved {
     pub input: String,
-    pub source: Source,
+    pub source: InputSource,
     /// What is known about it from its source.
-    pub facts: Facts,
+    pub facts: FileFacts,
     /// If known without reading the file.
     pub sha256: Option<String>,
     /// A file or folder of the server, which others may change.
@@ -119,12 +119,12 @@ impl App {
                 Ok(match found.zip(path.metadata().ok()) {
                     Some((upload, metadata)) => {
                         let name = spec.name.clone().unwrap_or(upload.name);
-                        let source = Source::File(File { name, path, size: metadata.len() });
-                        let facts = Facts {
+                        let source = InputSource::File(HostFile { name, path, size: metadata.len() });
+                        let facts = FileFacts {
                             url: Some(self.own_address(&format!("/api/v1/uploads/{sha256}"))),
-                            workspace: Some(Workspace::Uploads),
+                            workspace: Some(FileWorkspace::Uploads),
                             created: Some(upload.created_at),
-                            ..Facts::default()
+                            ..FileFacts::default()
                         };
                         Ok(vec![Resolved {
                             input: file.input.clone(),
@@ -183,7 +183,7 @@ impl App {
             );
         }
         let Some(root) = &record.folder else { return trouble(format!("the files of run {run} are not here."), "") };
-        let folder = crate::engine::folder::Folder::new(root.clone());
+        let folder = crate::engine::folder::RunPaths::new(root.clone());
         let chain = chain_of(&folder.context());
         let output = folder.output;
         let several = chosen.len() > 1;
@@ -196,18 +196,18 @@ impl App {
             let base = left.path.rsplit('/').next().unwrap_or(&left.path).to_owned();
             let base = file.source.name.clone().filter(|_| !several).unwrap_or(base);
             let job = format!("{}-{}", record.job.name, record.job.job_version);
-            let product = Product { run: record.id.clone(), job, output: name };
+            let product = RunProduct { run: record.id.clone(), job, output: name };
             let path_of_file = utf8_percent_encode(&left.path, &IN_PATH);
-            let facts = Facts {
+            let facts = FileFacts {
                 id: left.sha256.clone(),
                 url: Some(self.own_address(&format!("/api/v1/runs/{}/files/{path_of_file}", record.id))),
-                workspace: Some(Workspace::Runs),
+                workspace: Some(FileWorkspace::Runs),
                 chain: chain.clone(),
                 created: record.finished,
                 product: Some(product),
                 metadata: left.metadata.clone(),
             };
-            let source = Source::File(File { name: base, path, size: left.size });
+            let source = InputSource::File(HostFile { name: base, path, size: left.size });
             found.push(Resolved { input: file.input.clone(), source, facts, sha256: left.sha256.clone(), host: None });
         }
         Ok(Ok(found))
@@ -223,10 +223,10 @@ impl App {
         let host = self.host_path(path, &self.settings().runs.input_roots);
         let host = host.map_err(|why| trouble(why, ROOTS_OF_INPUTS))?;
         let source = match survey(&host.path) {
-            Ok(Source::File(found)) => {
+            Ok(InputSource::File(found)) => {
                 let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
                 let name = file.source.name.clone().or(name).unwrap_or_else(|| found.name.clone());
-                Source::File(File { name, ..found })
+                InputSource::File(HostFile { name, ..found })
             }
             Ok(folder) => folder,
             Err(why) => return Err(trouble(format!("{why}."), "")),
@@ -234,7 +234,7 @@ impl App {
         Ok(vec![Resolved {
             input: file.input.clone(),
             source,
-            facts: Facts { workspace: Some(Workspace::Server), ..Facts::default() },
+            facts: FileFacts { workspace: Some(FileWorkspace::Server), ..FileFacts::default() },
             sha256: None,
             host: Some(host),
         }])
@@ -261,11 +261,11 @@ pub(super) fn inside(folder: &Path, relative: &str) -> Option<PathBuf> {
 }
 
 /// The output files that a form selects, with the outputs they belong to.
-fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o Outputs>) -> Vec<(String, &'o LeftFile)> {
+fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o RunOutputs>) -> Vec<(String, &'o CapturedFile)> {
     let Some(outputs) = outputs else { return Vec::new() };
     let captured = outputs.files.iter().flat_map(|output| output.files.iter().map(|file| (output.name.clone(), file)));
     let extra = outputs.extra.iter().map(|file| (String::new(), file));
-    let is_meant = |(name, file): &(String, &LeftFile)| {
+    let is_meant = |(name, file): &(String, &CapturedFile)| {
         spec.output.as_ref().is_none_or(|output| output == name) && spec.file.as_ref().is_none_or(|it| *it == file.path)
     };
     if spec.output.is_none() && spec.file.is_none() {
@@ -278,7 +278,7 @@ fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o Outputs>) -> Vec<(String, &'o
 pub(super) fn with_facts(mut given: Vec<GivenInput>, resolved: &[Resolved]) -> Vec<GivenInput> {
     let mut known = HashMap::new();
     for it in resolved {
-        if let Source::File(file) = &it.source {
+        if let InputSource::File(file) = &it.source {
             known.insert(file.path.clone(), &it.facts);
         }
     }

@@ -5,14 +5,14 @@ use super::super::accounts::Session;
 use super::super::{App, Error, Result};
 use crate::catalog::UserId;
 use crate::engine::inputs::GivenInput;
-use crate::engine::outputs::Outputs;
-use crate::engine::record::{Record, Status};
+use crate::engine::outputs::RunOutputs;
+use crate::engine::record::{RunRecord, Status};
 use crate::seed::metadata::SeedMetadata;
 
 impl App {
     /// Stores the metadata that a run wrote about its inputs. For an input with several files it is unknown which one
     /// is meant.
-    pub(super) async fn metadata_keep(&self, record: &Record) -> Result<()> {
+    pub(super) async fn metadata_keep(&self, record: &RunRecord) -> Result<()> {
         let Some(outputs) = record.outputs.as_ref().filter(|_| record.status == Status::Successful) else {
             return Ok(());
         };
@@ -46,7 +46,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::run_folder`].
-    pub async fn run_outputs(&self, session: &Session, id: &str) -> Result<Outputs> {
+    pub async fn run_outputs(&self, session: &Session, id: &str) -> Result<RunOutputs> {
         let mut outputs = self.run_folder(session, id).await?.record.outputs.unwrap_or_default();
         let owner = self.run_summary(session, id).await?.owner_id;
         let files = outputs.files.iter_mut().flat_map(|output| &mut output.files);

@@ -28,8 +28,8 @@ use serde_json::{Map, Value};
 
 use super::{App, Error, Result, Session};
 use crate::catalog::{ImageId, RunCounts, RunFilter, RunSummary, UserRole};
-use crate::engine::record::Record;
-use crate::engine::request::Layout;
+use crate::engine::record::RunRecord;
+use crate::engine::request::ContainerLayout;
 use crate::store::StoredRun;
 
 pub use archive::ArchiveForm;
@@ -62,7 +62,7 @@ pub struct RunForm {
     /// Label that the owner chose.
     pub label: String,
     pub tags: Vec<String>,
-    pub layout: Layout,
+    pub layout: ContainerLayout,
     /// As in `linux/arm64`.
     pub platform: Option<String>,
     /// Whether an identical run may be returned instead of queueing this one.
@@ -111,7 +111,7 @@ pub(super) struct RunSpec {
     pub mounts: BTreeMap<String, PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
-    pub layout: Layout,
+    pub layout: ContainerLayout,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
 }
@@ -145,7 +145,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn run_get(&self, session: &Session, id: &str) -> Result<Record> {
+    pub async fn run_get(&self, session: &Session, id: &str) -> Result<RunRecord> {
         let stored = self.run_stored(session, id).await?;
         let mut record = read_record(&stored)?;
         self.tell_shortage_in(&mut record);
@@ -215,7 +215,7 @@ fn no_such_run() -> Error {
     Error::NotFound("No run found with that ID".to_owned())
 }
 
-fn read_record(stored: &StoredRun) -> Result<Record> {
+fn read_record(stored: &StoredRun) -> Result<RunRecord> {
     let id = &stored.summary.id;
     serde_json::from_str(&stored.record).map_err(|why| Error::Internal(format!("the record of run {id}: {why}")))
 }

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::super::{App, Result};
 use super::read_record;
 use crate::catalog::{RunPhase, RunSummary};
-use crate::engine::disk::{Space, space};
-use crate::engine::halt::Halt;
-use crate::engine::record::{Phase, Record};
-use crate::engine::room::on_disk;
+use crate::engine::disk::{DiskSpace, space};
+use crate::engine::disk_quota::on_disk;
+use crate::engine::halt::HaltSignal;
+use crate::engine::record::{Phase, RunRecord};
 
 const MIB: u64 = 1024 * 1024;
 /// Most ended runs whose files are considered.
@@ -37,7 +37,7 @@ impl std::fmt::Display for RunDiskShortage {
 }
 
 /// Bytes of a disk that must stay free: what is configured, but at most a tenth of the disk.
-pub(in crate::app) fn reserve(mib: u32, space: Space) -> u64 {
+pub(in crate::app) fn reserve(mib: u32, space: DiskSpace) -> u64 {
     (u64::from(mib) * MIB).min(space.total / 10)
 }
 
@@ -80,7 +80,7 @@ impl App {
         for id in self.0.store.run_list_outdated(before, &self.0.host, DateTime::UNIX_EPOCH, 0, MOST).await? {
             let Some(stored) = self.0.store.run_get(&id).await? else { continue };
             let Some(folder) = read_record(&stored).ok().and_then(|record| record.folder) else { continue };
-            let bytes = spawn_blocking(move || on_disk(&folder, &Halt::default())).await?;
+            let bytes = spawn_blocking(move || on_disk(&folder, &HaltSignal::default())).await?;
             given = given.saturating_add(bytes);
             chosen.push((id, bytes));
             if given >= short.reserve {
@@ -115,7 +115,7 @@ impl App {
     }
 
     /// The same for a run's record.
-    pub(super) fn tell_shortage_in(&self, record: &mut Record) {
+    pub(super) fn tell_shortage_in(&self, record: &mut RunRecord) {
         if matches!(record.phase, Phase::Queued | Phase::RetryWait)
             && let Some(told) = self.told_shortage()
         {

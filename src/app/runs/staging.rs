@@ -13,33 +13,33 @@ use super::inputs::{Resolved, Trouble, with_facts};
 use super::secrets::{Secrets, with_queries};
 use super::work::Task;
 use crate::catalog::UserAccount;
-use crate::engine::halt::Halt;
-use crate::engine::hold::HeldPaths;
+use crate::engine::halt::HaltSignal;
+use crate::engine::held_paths::HeldPaths;
 use crate::engine::inputs::{GivenInput, InputError, read};
-use crate::engine::plan::{Plan, plan};
-use crate::engine::record::{AttemptRecord, Given};
-use crate::engine::request::{self, Request};
-use crate::engine::verdict::{Failure, RunError, Verdict};
+use crate::engine::plan::{RunPlan, plan};
+use crate::engine::record::{AttemptRecord, RecordedInputs};
+use crate::engine::request::{self, RunRequest};
+use crate::engine::verdict::{RunError, RunVerdict, SystemFailure};
 use crate::store::ClaimedRun;
 
 /// What an attempt needs.
 pub(super) struct Staged {
-    pub request: Request,
-    pub plan: Plan,
+    pub request: RunRequest,
+    pub plan: RunPlan,
     /// The inputs.
     pub given: Vec<GivenInput>,
     /// What the record shows of them.
-    pub shown: Given,
+    pub shown: RecordedInputs,
     pub warnings: Vec<String>,
     /// Host paths that the plan names, held until this is dropped.
     _held: Option<HeldPaths>,
 }
 
 /// `Err`: the verdict with which the attempt ends here.
-type Ends<T> = Result<std::result::Result<T, Verdict>>;
+type Ends<T> = Result<std::result::Result<T, RunVerdict>>;
 
 fn ends<T>(error: RunError) -> Ends<T> {
-    Ok(Err(Verdict::Failed(error)))
+    Ok(Err(RunVerdict::Failed(error)))
 }
 
 impl App {
@@ -60,7 +60,7 @@ impl App {
             other => {
                 let before = other.unwrap_or_default().0;
                 let Ok(staged) = timeout(limit.saturating_sub(before), staging).await else {
-                    return ends(Failure::TimeLimit.error(format!(
+                    return ends(SystemFailure::TimeLimit.error(format!(
                         "Its inputs were not there within the time limit of this run, {} seconds, towards which fetching them counts. \
                          The limit is what was asked for (timeoutSeconds), or the most that the server allows (runs.longest_hours).",
                         limit.as_secs()
@@ -86,18 +86,18 @@ impl App {
         // Its files are those of this user.
         let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
             let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
-            return ends(Failure::Unknown.for_good(why));
+            return ends(SystemFailure::Unknown.permanent_error(why));
         };
         if task.resumed.is_none() {
             for folder in [task.folder.output.clone(), fetched_in(&task.folder.root)] {
                 if let Err(why) = self.discard(folder).await {
-                    return ends(Failure::Disk.error(why.to_string()));
+                    return ends(SystemFailure::Disk.error(why.to_string()));
                 }
             }
         }
         let secrets = match self.secrets_of(&task.record.id, task.stored.sealed.as_deref()) {
             Ok(secrets) => secrets,
-            Err(why) => return ends(Failure::MissingSetting.for_good(why.to_string())),
+            Err(why) => return ends(SystemFailure::MissingSetting.permanent_error(why.to_string())),
         };
         let resolved = tokio::select! {
             resolved = self.run_resolved(claim, task, &owner, &secrets) => match resolved? {
@@ -105,21 +105,21 @@ impl App {
                 Err(error) => return ends(error),
             },
             // If an earlier process began the attempt, there is a container to stop.
-            () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
+            () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Err(RunVerdict::Dismissed)),
         };
         let network = self.run_network(task.spec.registry).await?;
         let request = self.request(&task.spec, &secrets, &resolved, &task.folder, (network, Some(machine)));
         let mut request = match request {
             Ok(request) => request,
-            Err(why) => return ends(Failure::Launch.for_good(why.to_string())),
+            Err(why) => return ends(SystemFailure::Launch.permanent_error(why.to_string())),
         };
         let (run, host) = (task.record.id.clone(), self.0.host.clone());
-        request.attempt = Some(request::Attempt { run, number: task.number, host });
+        request.attempt = Some(request::AttemptId { run, number: task.number, host });
         match plan(&task.manifest, &request) {
             Ok(plan) => self.run_read(machine, task, (request, plan), &resolved, cancel).await,
             Err(problems) => {
                 let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                ends(Failure::Launch.for_good(why.join(" ")))
+                ends(SystemFailure::Launch.permanent_error(why.join(" ")))
             }
         }
     }
@@ -140,11 +140,11 @@ impl App {
         let Ok(found) = timeout(Duration::from_secs(u64::from(most)), found).await else {
             let why =
                 format!("The inputs were not fetched within {most} seconds, which is the most (runs.fetch_seconds).");
-            return Ok(Err(Failure::InputFetch.error(why)));
+            return Ok(Err(SystemFailure::InputFetch.error(why)));
         };
         Ok(found?.map_err(|troubles| {
             let is_passing = troubles.iter().all(|trouble| trouble.is_passing);
-            let failure = if is_passing { Failure::InputFetch } else { Failure::MissingFile };
+            let failure = if is_passing { SystemFailure::InputFetch } else { SystemFailure::MissingFile };
             let say = |it: &Trouble| format!("{}: {} {}", it.input, it.message, it.help).trim_end().to_owned();
             failure.error(troubles.iter().map(say).collect::<Vec<_>>().join(" "))
         }))
@@ -155,16 +155,16 @@ impl App {
         &self,
         machine: &Machine,
         task: &Task,
-        (request, plan): (Request, Plan),
+        (request, plan): (RunRequest, RunPlan),
         resolved: &[Resolved],
         cancel: &CancellationToken,
     ) -> Ends<Staged> {
         // The paths that were checked may be replaced from now on.
         let reading = cancel.child_token();
-        let (halt, _dropped) = (Halt::on(&reading), reading.clone().drop_guard());
+        let (halt, _dropped) = (HaltSignal::on(&reading), reading.clone().drop_guard());
         let (plan, held) = match self.held_plan(machine, task, plan, resolved, halt.clone()).await? {
             Ok(held) => held,
-            Err(_) if cancel.is_cancelled() && task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
+            Err(_) if cancel.is_cancelled() && task.resumed.is_none() => return Ok(Err(RunVerdict::Dismissed)),
             Err(error) => return ends(error),
         };
         let (manifest, planned) = (task.manifest.clone(), plan.clone());
@@ -174,12 +174,12 @@ impl App {
                 self.metadata_add(task.stored.summary.owner_id, &mut given).await?;
                 (given, warnings)
             }
-            Err(InputError::Halted(_)) if task.resumed.is_none() => return Ok(Err(Verdict::Dismissed)),
+            Err(InputError::Halted(_)) if task.resumed.is_none() => return Ok(Err(RunVerdict::Dismissed)),
             // There is a container to stop.
             Err(InputError::Halted(_)) => Default::default(),
-            Err(why) => return ends(Failure::MissingFile.error(why.to_string())),
+            Err(why) => return ends(SystemFailure::MissingFile.error(why.to_string())),
         };
-        let shown = Given::of(&task.manifest, &request, &plan, given.clone());
+        let shown = RecordedInputs::of(&task.manifest, &request, &plan, given.clone());
         Ok(Ok(Staged { request, plan, given, shown, warnings, _held: held }))
     }
 }

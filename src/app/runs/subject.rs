@@ -4,7 +4,7 @@ use super::super::engine::Machine;
 use super::super::{App, Error, Result};
 use super::ImageAsked;
 use crate::catalog::CatalogueImage;
-use crate::engine::runtime::{self, Credentials, Runtime as _};
+use crate::engine::runtime::{self, ContainerRuntime as _, RegistryCredentials};
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::SeedManifest;
 use crate::seed::validate::{self, ValidationRules};
@@ -63,7 +63,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the stored password cannot be read.
-    pub(super) async fn run_credentials(&self, registry: Option<i64>) -> Result<Option<Credentials>> {
+    pub(super) async fn run_credentials(&self, registry: Option<i64>) -> Result<Option<RegistryCredentials>> {
         match registry {
             Some(id) => self.registry_credentials(crate::catalog::RegistryId(id)).await,
             None => Ok(None),

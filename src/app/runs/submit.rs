@@ -17,12 +17,12 @@ use super::{RunForm, RunSpec, SpecFile};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RegistryId, RunSummary, UserAccount};
 use crate::config::RunNetwork;
-use crate::engine::container::Network;
+use crate::engine::container::NetworkMode;
 use crate::engine::disk;
-use crate::engine::folder::Folder;
-use crate::engine::plan::{Plan, PlanCode, PlanProblem, plan};
-use crate::engine::record::{Given, Record, Ticket};
-use crate::engine::request::{self, Bounds, Defaults, JsonValue, Request};
+use crate::engine::folder::RunPaths;
+use crate::engine::plan::{PlanCode, PlanProblem, RunPlan, plan};
+use crate::engine::record::{RecordedInputs, RunMetadata, RunRecord};
+use crate::engine::request::{self, JsonInputValue, ResourceBounds, ResourceDefaults, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 use crate::store::{self, NewRun};
@@ -45,7 +45,7 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub enum Submitted {
     /// A new run is queued.
-    Queued(Box<Record>),
+    Queued(Box<RunRecord>),
     /// Not queued: an identical run exists (`dedup`).
     Alike(Box<RunSummary>),
 }
@@ -56,7 +56,7 @@ pub enum Submitted {
 pub struct Planned {
     pub image: String,
     pub digest: Option<String>,
-    pub plan: Plan,
+    pub plan: RunPlan,
     /// The same as a shell command, with secrets masked.
     pub docker_run: String,
 }
@@ -68,9 +68,9 @@ pub(super) struct Prepared {
     spec: RunSpec,
     secrets: Secrets,
     subject: Subject,
-    plan: Plan,
-    folder: Folder,
-    given: Given,
+    plan: RunPlan,
+    folder: RunPaths,
+    given: RecordedInputs,
     dedup_key: Option<String>,
 }
 
@@ -140,7 +140,7 @@ impl App {
         let now = self.0.clock.now();
         let id = time_ordered_id(now);
         let day = now.date_naive();
-        let folder = Folder::of(&self.settings().runs_folder(), &subject.manifest, None, day, &id);
+        let folder = RunPaths::of(&self.settings().runs_folder(), &subject.manifest, None, day, &id);
         let mut problems = Vec::new();
         let mut files: Vec<SpecFile> = form
             .files
@@ -184,7 +184,7 @@ impl App {
         };
         let network = self.run_network(spec.registry).await?;
         let mut request = self.request(&spec, &secrets, &resolved, &folder, (network, machine))?;
-        request.attempt = Some(request::Attempt { run: id.clone(), number: 1, host: self.0.host.clone() });
+        request.attempt = Some(request::AttemptId { run: id.clone(), number: 1, host: self.0.host.clone() });
         let planned = match plan(&subject.manifest, &request) {
             Ok(planned) if problems.is_empty() => planned,
             Ok(_) => return Err(unrunnable(problems)),
@@ -195,7 +195,7 @@ impl App {
                 return Err(unrunnable(problems));
             }
         };
-        let given = Given::of(&subject.manifest, &request, &planned, Vec::new());
+        let given = RecordedInputs::of(&subject.manifest, &request, &planned, Vec::new());
         let dedup_key = self.dedup_key(&spec, &secrets, &resolved);
         Ok(Prepared { id, now, spec, secrets, subject, plan: planned, folder, given, dedup_key })
     }
@@ -209,13 +209,14 @@ impl App {
         spec: &RunSpec,
         secrets: &Secrets,
         resolved: &[Resolved],
-        folder: &Folder,
-        (network, machine): (Network, Option<&Machine>),
-    ) -> Result<Request> {
+        folder: &RunPaths,
+        (network, machine): (NetworkMode, Option<&Machine>),
+    ) -> Result<RunRequest> {
         let settings = &self.settings().runs;
-        let mut request = Request::new(reference(&spec.pinned)?, folder.clone());
+        let mut request = RunRequest::new(reference(&spec.pinned)?, folder.clone());
         request.files = resolved.iter().map(|it| (it.input.clone(), it.source.clone())).collect();
-        request.json = spec.json.iter().map(|(name, value)| (name.clone(), JsonValue::Value(value.clone()))).collect();
+        request.json =
+            spec.json.iter().map(|(name, value)| (name.clone(), JsonInputValue::Value(value.clone()))).collect();
         let value = |(name, shown): (&String, &String)| {
             let value = secrets.get(name).cloned().unwrap_or_else(|| SecretString::from(shown.clone()));
             (name.clone(), value)
@@ -234,12 +235,12 @@ impl App {
             request.host.memory = Some(engine.memory);
             request.host.gpus = if engine.gpus { u32::MAX } else { 0 };
         }
-        request.defaults = Defaults {
+        request.defaults = ResourceDefaults {
             cpus: Some(settings.default_cpus).filter(|cpus| *cpus > 0.0),
             memory: Some(u64::from(settings.default_memory_mib) * MIB).filter(|bytes| *bytes > 0),
             processes: Some(settings.processes).filter(|most| *most > 0),
         };
-        request.bounds = Bounds {
+        request.bounds = ResourceBounds {
             cpus: Some(settings.most_cpus).filter(|cpus| *cpus > 0.0),
             memory: Some(u64::from(settings.most_memory_mib) * MIB).filter(|bytes| *bytes > 0),
             disk: Some(u64::from(settings.output_mib) * MIB).filter(|bytes| *bytes > 0),
@@ -255,17 +256,17 @@ impl App {
     }
 
     /// The network of a run, by its image's registry; `None`: an image that the engine has.
-    pub(super) async fn run_network(&self, registry: Option<i64>) -> Result<Network> {
+    pub(super) async fn run_network(&self, registry: Option<i64>) -> Result<NetworkMode> {
         let settings = &self.settings().runs;
         Ok(match (settings.network, registry) {
-            (RunNetwork::Host, _) => Network::Host,
-            (RunNetwork::Bridge, _) => Network::Bridge,
+            (RunNetwork::Host, _) => NetworkMode::Host,
+            (RunNetwork::Bridge, _) => NetworkMode::Bridge,
             (RunNetwork::None, Some(id)) if !settings.bridge_registries.is_empty() => {
                 let registry = self.0.store.registry_get(RegistryId(id)).await?;
                 let is_allowed = registry.is_some_and(|registry| settings.bridge_registries.contains(&registry.name));
-                if is_allowed { Network::Bridge } else { Network::None }
+                if is_allowed { NetworkMode::Bridge } else { NetworkMode::None }
             }
-            (RunNetwork::None, _) => Network::None,
+            (RunNetwork::None, _) => NetworkMode::None,
         })
     }
 
@@ -275,8 +276,8 @@ impl App {
         form: &RunForm,
         batch: Option<String>,
         rerun_of: Option<String>,
-    ) -> Ticket {
-        Ticket {
+    ) -> RunMetadata {
+        RunMetadata {
             owner: Some(user.username.clone()),
             label: Some(form.label.clone()).filter(|label| !label.is_empty()),
             tags: once(&form.tags),
@@ -291,11 +292,11 @@ impl App {
         user: UserAccount,
         form: &RunForm,
         prepared: Prepared,
-        ticket: Ticket,
+        ticket: RunMetadata,
         row: Option<u32>,
-    ) -> (NewRun, Record) {
+    ) -> (NewRun, RunRecord) {
         let Prepared { id, now, spec, secrets, subject, plan, folder, given, dedup_key } = prepared;
-        let mut record = Record::new(&id, &subject.manifest, &plan, given, now);
+        let mut record = RunRecord::new(&id, &subject.manifest, &plan, given, now);
         record.image.reference.clone_from(&subject.name);
         record.image.digest = subject.digest;
         record.max_tries = form.max_tries.unwrap_or(self.settings().runs.tries);
@@ -347,7 +348,7 @@ pub(super) fn read_spec(text: &str) -> Result<RunSpec> {
 }
 
 /// The manifest in a run's record.
-pub(super) fn read_manifest(record: &Record) -> Result<SeedManifest> {
+pub(super) fn read_manifest(record: &RunRecord) -> Result<SeedManifest> {
     let id = &record.id;
     serde_json::from_value(record.manifest.clone())
         .map_err(|why| Error::Internal(format!("the manifest of run {id}: {why}")))

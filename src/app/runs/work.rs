@@ -18,17 +18,17 @@ use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
 use crate::catalog::{LONGEST_RETRY_WAIT, UserRole};
-use crate::engine::attempt::Event;
 use crate::engine::away::ENGINE_AWAY;
 use crate::engine::disk::space;
-use crate::engine::execute::{Job, Outcome, execute};
-use crate::engine::fetch::{PullPolicy, Wanted};
-use crate::engine::folder::Folder;
-use crate::engine::outputs::Rules;
-use crate::engine::plan::Plan;
-use crate::engine::record::{AttemptRecord, Given, Phase, Record};
-use crate::engine::removal::Leave;
-use crate::engine::verdict::{Failure, RunError, Verdict};
+use crate::engine::execute::{AttemptOutcome, AttemptRequest, execute};
+use crate::engine::fetch::{PullPolicy, WantedImage};
+use crate::engine::folder::RunPaths;
+use crate::engine::outputs::OutputRules;
+use crate::engine::plan::RunPlan;
+use crate::engine::record::{AttemptRecord, Phase, RecordedInputs, RunRecord};
+use crate::engine::removal_guard::KeepContainer;
+use crate::engine::supervisor::AttemptEvent;
+use crate::engine::verdict::{RunError, RunVerdict, SystemFailure};
 use crate::seed::model::SeedManifest;
 use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
@@ -40,11 +40,11 @@ const MIB: u64 = 1024 * 1024;
 
 /// One attempt to make or to take over.
 pub(super) struct Task {
-    pub record: Record,
+    pub record: RunRecord,
     pub spec: RunSpec,
     pub manifest: SeedManifest,
     pub stored: StoredRun,
-    pub folder: Folder,
+    pub folder: RunPaths,
     pub number: u32,
     /// The attempt, if an earlier process began it.
     pub resumed: Option<AttemptRecord>,
@@ -68,11 +68,11 @@ async fn beside<W: Future, T>(
 
 /// The result of an attempt.
 struct Done {
-    outcome: Option<Outcome>,
+    outcome: Option<AttemptOutcome>,
     /// What was run, with which inputs.
-    ran: Option<(Given, Plan)>,
+    ran: Option<(RecordedInputs, RunPlan)>,
     /// The verdict, also without an outcome.
-    verdict: Verdict,
+    verdict: RunVerdict,
 }
 
 impl App {
@@ -149,11 +149,11 @@ impl App {
         let now = self.0.clock.now();
         if task.resumed.is_some() && claim.last_host.as_deref() != Some(&*self.0.host) {
             let why = "The machine that ran it has not been heard of for a minute.";
-            return self.settle(claim, task.record, Verdict::Failed(Failure::HostLost.error(why))).await;
+            return self.settle(claim, task.record, RunVerdict::Failed(SystemFailure::HostLost.error(why))).await;
         }
         let is_unwanted = task.stored.cancelled_by.is_some() || !self.may_run(&task).await?;
         if is_unwanted && task.resumed.is_none() {
-            return self.settle(claim, task.record, Verdict::Dismissed).await;
+            return self.settle(claim, task.record, RunVerdict::Dismissed).await;
         }
         if task.resumed.is_none() {
             task.record.attempts.push(AttemptRecord::new(task.number, now));
@@ -192,8 +192,8 @@ impl App {
         task: &Task,
         cancel: &CancellationToken,
         stop: &CancellationToken,
-    ) -> Result<Option<(Record, Done)>> {
-        let leave = Leave::when_lost();
+    ) -> Result<Option<(RunRecord, Done)>> {
+        let leave = KeepContainer::when_lost();
         let (tell, mut told) = mpsc::channel(16);
         let mut record = task.record.clone();
         let mut told_of_pull = false;
@@ -208,16 +208,16 @@ impl App {
             tokio::select! {
                 done = &mut work => ended = Some(done),
                 Some(event) = told.recv() => match event {
-                    Event::Phase(phase) => {
+                    AttemptEvent::Phase(phase) => {
                         record.enter(phase, self.0.clock.now());
                         beside(work.as_mut(), &mut ended, self.store_state(claim, &record)).await?;
                     }
-                    Event::Pull(progress) => {
+                    AttemptEvent::Pull(progress) => {
                         record.message = progress.to_string();
                         told_of_pull = true;
                     }
                     // The job's output is in its logs.
-                    Event::Output(_) | Event::Silence { .. } | Event::Answer => {}
+                    AttemptEvent::Output(_) | AttemptEvent::Silence { .. } | AttemptEvent::Answer => {}
                 },
                 _ = ticks.tick() => match beside(work.as_mut(), &mut ended, self.renew(claim, task)).await {
                     Ok(false) if !cancel.is_cancelled() => {
@@ -247,9 +247,9 @@ impl App {
     async fn run_followed_to_end(
         &self,
         claim: &ClaimedRun,
-        mut record: Record,
+        mut record: RunRecord,
         done: Result<Done>,
-    ) -> Result<(Record, Done)> {
+    ) -> Result<(RunRecord, Done)> {
         if let Err(why) = &done {
             record.message = why.to_string();
             self.store_state(claim, &record).await?;
@@ -283,9 +283,9 @@ impl App {
         &self,
         (machine, claim): (&Machine, &ClaimedRun),
         task: &Task,
-        tell: mpsc::Sender<Event>,
+        tell: mpsc::Sender<AttemptEvent>,
         cancel: &CancellationToken,
-        leave: &Leave,
+        leave: &KeepContainer,
     ) -> Result<Done> {
         let staged = match self.run_staged((machine, claim), task, cancel).await? {
             Ok(staged) => staged,
@@ -293,7 +293,7 @@ impl App {
         };
         let credentials = match self.run_credentials(task.spec.registry).await {
             Ok(credentials) => credentials,
-            Err(Error::Invalid(why)) => return Ok(Done::failed(Failure::PullRefused.error(why))),
+            Err(Error::Invalid(why)) => return Ok(Done::failed(SystemFailure::PullRefused.error(why))),
             Err(why) => return Err(why),
         };
         let settings = &self.settings().runs;
@@ -302,17 +302,17 @@ impl App {
         // New runs wait while less than the reserve is free; a run that has begun may use three quarters of it, since
         // its outputs may be larger than expected.
         let keep_free = space.map_or(0, |space| reserve(settings.reserve_mib, space) / 4);
-        let job = Job {
+        let job = AttemptRequest {
             manifest: &task.manifest,
             plan: &staged.plan,
-            wanted: Wanted {
+            wanted: WantedImage {
                 image: &staged.request.image,
                 platform: task.spec.platform.as_deref(),
                 policy: if task.spec.registry.is_some() { PullPolicy::Missing } else { PullPolicy::Never },
                 credentials: credentials.as_ref(),
             },
             given: Some(&staged.given),
-            rules: Rules { bytes: staged.plan.disk, ..Rules::default() },
+            rules: OutputRules { bytes: staged.plan.disk, ..OutputRules::default() },
             folder: &task.folder,
             engine: &machine.engine,
             number: task.number,
@@ -332,15 +332,15 @@ impl App {
                 Ok(Done { outcome: Some(outcome), ran: Some((shown, plan)), verdict })
             }
             // The engine does not tell the result now; it may later.
-            Err(crate::engine::attempt::Error::Engine(why)) => {
+            Err(crate::engine::supervisor::Error::Engine(why)) => {
                 self.machine_forget().await;
                 Err(Error::Internal(format!("the run goes on when its engine answers: {why}")))
             }
-            Err(why) => Ok(Done::failed(Failure::Disk.error(why.to_string()))),
+            Err(why) => Ok(Done::failed(SystemFailure::Disk.error(why.to_string()))),
         }
     }
 
-    async fn store_state(&self, claim: &ClaimedRun, record: &Record) -> Result<()> {
+    async fn store_state(&self, claim: &ClaimedRun, record: &RunRecord) -> Result<()> {
         let stored = self.0.store.run_update(claim, &state_of(record, record.updated)).await;
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         match stored {
@@ -355,13 +355,13 @@ impl App {
     }
 
     /// Stores how an attempt ended.
-    async fn settle(&self, claim: &ClaimedRun, mut record: Record, verdict: Verdict) -> Result<()> {
+    async fn settle(&self, claim: &ClaimedRun, mut record: RunRecord, verdict: RunVerdict) -> Result<()> {
         let now = self.0.clock.now();
         record.end(verdict, now);
         let due = if record.will_retry { now + self.wait_before(record.attempts.len()) } else { now };
         if let Some(root) = record.folder.clone() {
             let kept = record.clone();
-            let written = tokio::task::spawn_blocking(move || Folder::new(root).write_record(&kept)).await?;
+            let written = tokio::task::spawn_blocking(move || RunPaths::new(root).write_record(&kept)).await?;
             if let Err(why) = written {
                 tracing::warn!(run = record.id, %why, "the record could not be written beside the outputs");
             }
@@ -397,18 +397,19 @@ impl App {
 }
 
 impl Done {
-    fn of(verdict: Verdict) -> Self {
+    fn of(verdict: RunVerdict) -> Self {
         Self { outcome: None, ran: None, verdict }
     }
 
     /// Whether the disk was full, so that no outputs were collected.
     fn is_without_room(&self) -> bool {
         let has_outputs = self.outcome.as_ref().is_some_and(|outcome| outcome.outputs.is_some());
-        matches!(&self.verdict, Verdict::Failed(error) if error.name == Failure::Disk.error("").name) && !has_outputs
+        matches!(&self.verdict, RunVerdict::Failed(error) if error.name == SystemFailure::Disk.error("").name)
+            && !has_outputs
     }
 
     fn failed(error: RunError) -> Self {
-        Self::of(Verdict::Failed(error))
+        Self::of(RunVerdict::Failed(error))
     }
 }
 
@@ -423,7 +424,7 @@ fn task(stored: StoredRun) -> Result<Task> {
     Ok(Task {
         spec: read_spec(&stored.spec)?,
         manifest: read_manifest(&record)?,
-        folder: Folder::new(root),
+        folder: RunPaths::new(root),
         number,
         resumed,
         record,
@@ -431,7 +432,7 @@ fn task(stored: StoredRun) -> Result<Task> {
     })
 }
 
-fn with_outcome(mut record: Record, done: Done) -> (Record, Verdict) {
+fn with_outcome(mut record: RunRecord, done: Done) -> (RunRecord, RunVerdict) {
     if let Some((given, plan)) = done.ran {
         record.given = given;
         record.show(&plan);
@@ -454,12 +455,12 @@ fn with_outcome(mut record: Record, done: Done) -> (Record, Verdict) {
     (record, done.verdict)
 }
 
-fn has_lost_engine(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Failed(error) if error.name == Failure::EngineLost.error("").name)
+fn has_lost_engine(verdict: &RunVerdict) -> bool {
+    matches!(verdict, RunVerdict::Failed(error) if error.name == SystemFailure::EngineLost.error("").name)
 }
 
 /// The columns that the store keeps of a record.
-pub(super) fn state_of(record: &Record, due_at: DateTime<Utc>) -> RunState {
+pub(super) fn state_of(record: &RunRecord, due_at: DateTime<Utc>) -> RunState {
     let category = record.error.as_ref().map(|error| error.category.as_str().to_owned());
     RunState {
         status: record.status,

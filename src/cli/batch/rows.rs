@@ -14,7 +14,7 @@ use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::inputs::survey;
 use crate::engine::plan::{PlanCode, PlanProblem};
-use crate::engine::request::{JsonValue, Request, Source};
+use crate::engine::request::{InputSource, JsonInputValue, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 
@@ -45,19 +45,19 @@ pub(super) struct Rows {
 /// Inputs of a row.
 #[derive(Default)]
 pub(super) struct Given {
-    files: Vec<(String, Source)>,
-    json: Vec<(String, JsonValue)>,
+    files: Vec<(String, InputSource)>,
+    json: Vec<(String, JsonInputValue)>,
     problems: Vec<PlanProblem>,
     unusable: Vec<Unusable>,
 }
 
 impl Given {
     /// The common request with the row's inputs, which take precedence, and the row's problems.
-    pub fn asked(self, all: &Request) -> Asked {
+    pub fn asked(self, all: &RunRequest) -> Asked {
         Asked { request: self.added_to(all), problems: self.problems, unusable: self.unusable }
     }
 
-    fn added_to(&self, all: &Request) -> Request {
+    fn added_to(&self, all: &RunRequest) -> RunRequest {
         let mut request = all.clone();
         let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
         request.files.retain(|(name, _)| !self.files.iter().any(|(own, _)| is_same(own, name)));
@@ -70,12 +70,12 @@ impl Given {
     /// Name of the row for people: its files, or else its values.
     pub fn name(&self) -> String {
         let files = self.files.iter().map(|(_, source)| match source {
-            Source::File(file) => file.name.clone(),
-            Source::Folder { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            InputSource::File(file) => file.name.clone(),
+            InputSource::Folder { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         });
         let values = self.json.iter().map(|(_, value)| match value {
-            JsonValue::Text(text) | JsonValue::Value(Value::String(text)) => text.clone(),
-            JsonValue::Value(value) => value.to_string(),
+            JsonInputValue::Text(text) | JsonInputValue::Value(Value::String(text)) => text.clone(),
+            JsonInputValue::Value(value) => value.to_string(),
         });
         let names: Vec<String> = if self.files.is_empty() { values.collect() } else { files.collect() };
         names.join("-")
@@ -117,11 +117,11 @@ fn read(path: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// The folder cannot be read, or the input is ambiguous.
-pub(super) fn of_folder(path: &Path, manifest: &SeedManifest, all: &Request) -> anyhow::Result<Rows> {
+pub(super) fn of_folder(path: &Path, manifest: &SeedManifest, all: &RunRequest) -> anyhow::Result<Rows> {
     let input = input_of_folder(manifest, all)?;
-    let Source::Folder { files, .. } = survey(path)? else { bail!("{} is not a folder", shown(path)) };
+    let InputSource::Folder { files, .. } = survey(path)? else { bail!("{} is not a folder", shown(path)) };
     let files = files.into_iter().filter(|file| !file.name.starts_with('.'));
-    let given = files.map(|file| Given { files: vec![(input.clone(), Source::File(file))], ..Given::default() });
+    let given = files.map(|file| Given { files: vec![(input.clone(), InputSource::File(file))], ..Given::default() });
     let rows = given.enumerate().map(|(index, given)| Row { number: index + 1, line: None, given: Ok(given) });
     let rows: Vec<Row> = rows.collect();
     ensure!(!rows.is_empty(), "{} holds no files, so there is nothing to run", shown(path));
@@ -130,7 +130,7 @@ pub(super) fn of_folder(path: &Path, manifest: &SeedManifest, all: &Request) -> 
 
 /// The input that a folder's files are for, as in Seed CLI: the only required input of a single file, not counting
 /// inputs that get a file for all rows; if none is required, the first optional one.
-fn input_of_folder(manifest: &SeedManifest, all: &Request) -> anyhow::Result<String> {
+fn input_of_folder(manifest: &SeedManifest, all: &RunRequest) -> anyhow::Result<String> {
     let is_given = |name: &str| all.files.iter().any(|(given, _)| variable_name(given) == variable_name(name));
     let single = || manifest.job.interface.inputs.files.iter().filter(|it| !it.multiple && !is_given(&it.name));
     let required: Vec<&str> = single().filter(|input| input.required).map(|input| &*input.name).collect();
@@ -271,7 +271,7 @@ impl Reader<'_> {
                 }
                 // `null` is the same as an absent member.
                 (_, Value::Null) => {}
-                (Some(Input::Json), value) => row.given.json.push((name, JsonValue::Value(value))),
+                (Some(Input::Json), value) => row.given.json.push((name, JsonInputValue::Value(value))),
                 (Some(Input::File { .. }), Value::String(path)) => row.file(&name, &path),
                 (Some(Input::File { .. }), Value::Array(paths)) if paths.iter().all(Value::is_string) => {
                     paths.iter().filter_map(Value::as_str).for_each(|path| row.file(&name, path));
@@ -312,7 +312,7 @@ impl<'a> GivenRow<'a> {
 
     fn text(&mut self, name: &str, text: &str) {
         match json_text(text, self.folder) {
-            Ok(text) => self.given.json.push((name.to_owned(), JsonValue::Text(text))),
+            Ok(text) => self.given.json.push((name.to_owned(), JsonInputValue::Text(text))),
             Err(why) => self.refuse(Unusable::Json(name.to_owned()), name, format!("{why:#}.")),
         }
     }

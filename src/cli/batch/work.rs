@@ -17,10 +17,10 @@ use crate::cli::job::live::{Show, Stop, watch};
 use crate::cli::job::subject::{Machine, exit};
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
-use crate::engine::leftovers::Owner;
+use crate::engine::orphans::ContainerOwner;
 use crate::engine::plan::plan;
-use crate::engine::record::{Record, Status};
-use crate::engine::runtime::Runtime as _;
+use crate::engine::record::{RunRecord, Status};
+use crate::engine::runtime::ContainerRuntime as _;
 use crate::seed::model::SeedManifest;
 
 /// State that all rows share.
@@ -30,7 +30,7 @@ pub(super) struct Work<'a> {
     pub machine: &'a Machine,
     pub root: &'a Path,
     pub journal: Mutex<Journal>,
-    pub owner: Owner,
+    pub owner: ContainerOwner,
     pub stop: &'a Stop,
     /// Cancelled when no more rows may start.
     pub halt: CancellationToken,
@@ -116,7 +116,7 @@ impl Work<'_> {
         Ok(Line::ended(&entry, row.line, state, exit(&record)))
     }
 
-    fn entry(&self, row: &Planned, record: &Record) -> Entry {
+    fn entry(&self, row: &Planned, record: &RunRecord) -> Entry {
         let finished = record.updated;
         Entry {
             row: row.number,

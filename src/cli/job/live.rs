@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Exit;
 use crate::cli::render::tame;
 use crate::cli::table::cut_beside;
-use crate::engine::attempt::Event;
 use crate::engine::record::Phase;
-use crate::engine::runtime::{PullProgress, Stream};
+use crate::engine::runtime::{OutputStream, PullProgress};
+use crate::engine::supervisor::AttemptEvent;
 
 /// Capacity of the channel of events, for slow terminals.
 const WAITING: usize = 64;
@@ -38,7 +38,7 @@ pub(in crate::cli) enum Show {
 }
 
 /// Shows events until all senders are dropped.
-pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, JoinHandle<()>) {
+pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<AttemptEvent>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
     let mut pull = Bar::new("Pulling", name, show);
     let mut doing = JobProgress { name: tame(name), show, what: "", since: Instant::now(), spinner: None };
@@ -46,12 +46,12 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, Joi
     let watching = tokio::task::spawn_blocking(move || {
         while let Some(event) = told.blocking_recv() {
             match event {
-                Event::Phase(phase) => {
+                AttemptEvent::Phase(phase) => {
                     pull.finish();
                     doing.begin(phase);
                 }
-                Event::Pull(progress) => pull.show(progress),
-                Event::Silence { why, most } => {
+                AttemptEvent::Pull(progress) => pull.show(progress),
+                AttemptEvent::Silence { why, most } => {
                     doing.hide();
                     let minutes = most.as_secs() / 60;
                     stderrln!("{}", tame(&why.to_string()));
@@ -59,16 +59,16 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<Event>, Joi
                         "The job may run on there: waiting for the engine, {minutes} minutes at most; Ctrl-C ends that"
                     );
                 }
-                Event::Answer => {
+                AttemptEvent::Answer => {
                     stderrln!("The engine answers again");
                     doing.draw();
                 }
                 // A closed pipe is ignored; the job goes on.
-                Event::Output(chunk) => {
+                AttemptEvent::Output(chunk) => {
                     doing.hide();
                     _ = match (show, chunk.stream) {
                         (Show::Nothing | Show::Progress, _) => Ok(()),
-                        (Show::Both, Stream::Stdout) => write(stdout().lock(), &chunk.bytes),
+                        (Show::Both, OutputStream::Stdout) => write(stdout().lock(), &chunk.bytes),
                         _ => write(stderr().lock(), &chunk.bytes),
                     };
                     // The spinner must not overwrite an incomplete line.

@@ -17,21 +17,23 @@ use crate::cli::render::tame;
 use crate::cli::suggest::nearest_path;
 use crate::cli::{Exit, complain};
 use crate::clock::Clock;
-use crate::engine::attempt::Event;
 use crate::engine::away::ENGINE_AWAY;
 use crate::engine::container::RUN;
-use crate::engine::docker::Docker;
-use crate::engine::execute::{Job, execute};
-use crate::engine::fetch::{PullPolicy, Wanted, fetch};
-use crate::engine::leftovers::{OWNER_LABEL, Owner, sweep};
+use crate::engine::docker::DockerClient;
+use crate::engine::execute::{AttemptRequest, execute};
+use crate::engine::fetch::{PullPolicy, WantedImage, fetch};
 use crate::engine::logs::DEFAULT_CAP;
-use crate::engine::outputs::Rules;
-use crate::engine::plan::Plan;
-use crate::engine::record::{Given, Record, Status};
-use crate::engine::removal::Leave;
-use crate::engine::request::Request;
-use crate::engine::runtime::{self, Credentials, Engine, Image, Runtime as _, Signal};
-use crate::engine::verdict::Category;
+use crate::engine::orphans::{ContainerOwner, OWNER_LABEL, sweep};
+use crate::engine::outputs::OutputRules;
+use crate::engine::plan::RunPlan;
+use crate::engine::record::{RecordedInputs, RunRecord, Status};
+use crate::engine::removal_guard::KeepContainer;
+use crate::engine::request::RunRequest;
+use crate::engine::runtime::{
+    self, ContainerRuntime as _, ContainerSignal, EngineFacts, EngineImage, RegistryCredentials,
+};
+use crate::engine::supervisor::AttemptEvent;
+use crate::engine::verdict::RunErrorCategory;
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::SeedManifest;
 use crate::seed::{LABEL, label};
@@ -47,10 +49,10 @@ pub(in crate::cli) struct Subject {
 
 /// The container engine, and the image there.
 pub(in crate::cli) struct Machine {
-    pub docker: Docker,
-    pub engine: Engine,
+    pub docker: DockerClient,
+    pub engine: EngineFacts,
     /// As the engine describes it.
-    pub image: Image,
+    pub image: EngineImage,
 }
 
 impl Subject {
@@ -128,10 +130,10 @@ impl Machine {
     }
 
     /// Kills all containers of an owner. Those that cannot be killed now end at their timeout.
-    async fn kill(&self, owner: &Owner) {
+    async fn kill(&self, owner: &ContainerOwner) {
         let label = format!("{OWNER_LABEL}={}", owner.label());
         for container in self.docker.containers(&label).await.unwrap_or_default() {
-            _ = self.docker.signal(&container.id, Signal::Kill).await;
+            _ = self.docker.signal(&container.id, ContainerSignal::Kill).await;
         }
     }
 
@@ -141,27 +143,27 @@ impl Machine {
     /// The folder cannot be written.
     pub(in crate::cli) async fn run(
         &self,
-        (id, owner): (String, &Owner),
+        (id, owner): (String, &ContainerOwner),
         manifest: &SeedManifest,
-        (request, mut plan): (&Request, Plan),
-        tell: mpsc::Sender<Event>,
+        (request, mut plan): (&RunRequest, RunPlan),
+        tell: mpsc::Sender<AttemptEvent>,
         stop: &Stop,
-    ) -> anyhow::Result<Record> {
+    ) -> anyhow::Result<RunRecord> {
         let clock = Clock::system();
         owner.mark(&mut plan.container.labels);
         // The label by which the container is found again after the engine was away.
         plan.container.labels.insert(RUN.to_owned(), id.clone());
-        let job = Job {
+        let job = AttemptRequest {
             manifest,
             plan: &plan,
-            wanted: Wanted {
+            wanted: WantedImage {
                 image: &request.image,
                 platform: request.platform.as_deref(),
                 policy: PullPolicy::Never,
                 credentials: None,
             },
             given: None,
-            rules: Rules { bytes: plan.disk, ..Rules::default() },
+            rules: OutputRules { bytes: plan.disk, ..OutputRules::default() },
             folder: &request.folder,
             engine: &self.engine,
             number: 1,
@@ -171,7 +173,7 @@ impl Machine {
             engine_away: Some(ENGINE_AWAY),
             must_match: false,
             resumed: None,
-            leave: &Leave::when_lost(),
+            leave: &KeepContainer::when_lost(),
         };
         let begun = clock.now();
         let mut running = pin!(execute(&self.docker, job, &clock, tell, stop));
@@ -182,8 +184,8 @@ impl Machine {
                 running.await?
             }
         };
-        let given = Given::of(manifest, request, &plan, outcome.given);
-        let mut record = Record::new(id, manifest, &plan, given, begun);
+        let given = RecordedInputs::of(manifest, request, &plan, outcome.given);
+        let mut record = RunRecord::new(id, manifest, &plan, given, begun);
         record.folder = Some(request.folder.root.clone());
         record.image.digest = outcome.image.as_ref().and_then(|image| image.digests.first().cloned());
         record.image.platform = outcome.image.map(|image| image.platform);
@@ -215,10 +217,10 @@ fn neither(name: &str) -> anyhow::Error {
 }
 
 /// Exit code for an ended run.
-pub(in crate::cli) fn exit(record: &Record) -> Exit {
+pub(in crate::cli) fn exit(record: &RunRecord) -> Exit {
     match (record.status, &record.error) {
         (Status::Successful, _) => Exit::Done,
-        (Status::Failed, Some(error)) if error.category != Category::System => Exit::JobFailed,
+        (Status::Failed, Some(error)) if error.category != RunErrorCategory::System => Exit::JobFailed,
         (Status::Dismissed, _) => Exit::Interrupted,
         _ => Exit::Failed,
     }
@@ -226,10 +228,10 @@ pub(in crate::cli) fn exit(record: &Record) -> Exit {
 
 async fn find(
     options: &Options,
-    docker: &Docker,
+    docker: &DockerClient,
     image: &ImageReference,
     is_built_here: bool,
-) -> anyhow::Result<Image> {
+) -> anyhow::Result<EngineImage> {
     let policy = match (options.pull, is_built_here) {
         (true, _) => PullPolicy::Always,
         (false, true) => PullPolicy::Never,
@@ -238,7 +240,8 @@ async fn find(
     // No password is needed for an image that is present.
     let is_here = policy == PullPolicy::Missing && docker.image(image).await.is_ok();
     let credentials = if is_here || policy == PullPolicy::Never { None } else { login(options, image)? };
-    let wanted = Wanted { image, platform: options.platform.as_deref(), policy, credentials: credentials.as_ref() };
+    let wanted =
+        WantedImage { image, platform: options.platform.as_deref(), policy, credentials: credentials.as_ref() };
     let mut bar = Bar::new("Pulling", image.as_str(), show(options));
     let found = fetch(docker, &wanted, |progress| bar.show(progress)).await;
     bar.finish();
@@ -251,7 +254,7 @@ async fn find(
 }
 
 /// Credentials for the pull. The engine refuses references that are invalid.
-fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<Credentials>> {
+fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<RegistryCredentials>> {
     match outside::reference(image.with_default_tag().as_str()) {
         Ok((place, ..)) => options.account.credentials(&place.host),
         Err(_) => Ok(None),
@@ -261,7 +264,7 @@ fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<Cre
 /// The image's own manifest, from its label: a cluster uses that one too. Without a label, the folder's manifest.
 fn manifest_of(
     options: &Options,
-    image: &Image,
+    image: &EngineImage,
     name: &str,
     on_disk: Option<&ManifestFile>,
 ) -> anyhow::Result<Option<SeedManifest>> {

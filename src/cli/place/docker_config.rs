@@ -16,7 +16,7 @@ use crate::app::outside::DOCKER_HUB;
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::docker::TOKEN_USER;
-use crate::engine::runtime::Credentials;
+use crate::engine::runtime::RegistryCredentials;
 
 /// Key of Docker Hub in `auths`: the address of its v1 index, for historical reasons.
 pub(in crate::cli) const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -90,7 +90,7 @@ impl DockerConfig {
     ///
     /// # Errors
     /// A helper is missing or fails, or an entry is invalid.
-    pub(in crate::cli) fn credentials(&self, host: &str) -> anyhow::Result<Option<Credentials>> {
+    pub(in crate::cli) fn credentials(&self, host: &str) -> anyhow::Result<Option<RegistryCredentials>> {
         let helpers = self.cred_helpers.iter().flatten();
         let helper = helpers.filter(|(key, _)| host_of(key) == host).find_map(|(_, helper)| helper.as_ref());
         let helper = helper.or(self.creds_store.as_ref()).filter(|helper| !helper.is_empty());
@@ -112,14 +112,14 @@ impl DockerConfig {
 }
 
 impl Auth {
-    fn credentials(&self) -> anyhow::Result<Option<Credentials>> {
+    fn credentials(&self) -> anyhow::Result<Option<RegistryCredentials>> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(token) = given(&self.identitytoken) {
-            return Ok(Some(Credentials { username: TOKEN_USER.to_owned(), password: token.into() }));
+            return Ok(Some(RegistryCredentials { username: TOKEN_USER.to_owned(), password: token.into() }));
         }
         let Some(auth) = given(&self.auth) else {
             let pair = given(&self.username).zip(self.password.clone());
-            return Ok(pair.map(|(username, password)| Credentials { username, password }));
+            return Ok(pair.map(|(username, password)| RegistryCredentials { username, password }));
         };
         let unreadable = "it is no base64 of a name and a password; log in again with docker login";
         let pair = LENIENT.decode(auth.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
@@ -127,7 +127,7 @@ impl Auth {
         let (username, password) = pair.split_once(':').context(unreadable)?;
         // Old versions of Docker ended passwords with a NUL.
         let (username, password) = (username.to_owned(), password.trim_end_matches('\0').to_owned().into());
-        Ok(Some(Credentials { username, password }))
+        Ok(Some(RegistryCredentials { username, password }))
     }
 }
 
@@ -150,7 +150,7 @@ fn host_of(key: &str) -> &str {
 }
 
 /// Calls `docker-credential-NAME get`, with the key on standard input.
-fn ask(helper: &str, key: &str) -> anyhow::Result<Option<Credentials>> {
+fn ask(helper: &str, key: &str) -> anyhow::Result<Option<RegistryCredentials>> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if helper.is_empty() || !helper.chars().all(is_name) {
         bail!("Docker's configuration names a credential helper '{}', which cannot be one", tame(helper));
@@ -179,7 +179,7 @@ fn ask(helper: &str, key: &str) -> anyhow::Result<Option<Credentials>> {
         serde_json::from_slice(&output.stdout).map_err(|_| anyhow!("its answer is none")).with_context(unusable)?;
     // Some helpers reply with an empty secret for an unknown host.
     let Answer { username, secret } = answer;
-    Ok((!secret.is_empty()).then(|| Credentials { username, password: secret.into() }))
+    Ok((!secret.is_empty()).then(|| RegistryCredentials { username, password: secret.into() }))
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use crate::cli::called::name;
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
-use crate::engine::folder::Folder;
-use crate::engine::record::Record;
-use crate::engine::verdict::Category;
+use crate::engine::folder::RunPaths;
+use crate::engine::record::RunRecord;
+use crate::engine::verdict::RunErrorCategory;
 
 /// The closing lines for people.
-pub(super) fn lines(record: &Record, folder: &Folder) -> String {
+pub(super) fn lines(record: &RunRecord, folder: &RunPaths) -> String {
     let mut text = String::new();
     for warning in &record.warnings {
         line(&mut text, format_args!("warning: {}", tame(warning)));
@@ -38,9 +38,9 @@ pub(super) fn lines(record: &Record, folder: &Folder) -> String {
     match &record.error {
         Some(error) => {
             let whose = match error.category {
-                Category::Data => "the data's fault",
-                Category::Job => "the job's fault",
-                Category::System => "not the job's fault",
+                RunErrorCategory::Data => "the data's fault",
+                RunErrorCategory::Job => "the job's fault",
+                RunErrorCategory::System => "not the job's fault",
             };
             let code = error.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
             line(

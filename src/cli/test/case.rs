@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cli::manifest_file::shown;
-use crate::engine::compare::{Rule, Rules};
+use crate::engine::compare::{ComparisonRule, ComparisonRules};
 use crate::engine::inputs::survey;
-use crate::engine::request::Source;
+use crate::engine::request::InputSource;
 use crate::seed::model::{JobInputFile, SeedManifest};
 
 /// Size limit of a case's JSON files, in bytes.
@@ -23,14 +23,14 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub(super) struct Case {
     pub name: String,
     folder: PathBuf,
-    pub files: Vec<(String, Source)>,
+    pub files: Vec<(String, InputSource)>,
     /// Files that are not in a folder of an input: all for the one input that can take them, as in Cumulus'
     /// `data/input`.
-    pub loose: Option<Source>,
+    pub loose: Option<InputSource>,
     pub json: BTreeMap<String, Value>,
     pub settings: BTreeMap<String, String>,
     pub expect: Expect,
-    pub rules: Rules,
+    pub rules: ComparisonRules,
 }
 
 /// The expected end of the run; success by default.
@@ -53,7 +53,7 @@ struct Given {
 #[serde(default, deny_unknown_fields)]
 struct Comparison {
     expect: Expect,
-    rules: Vec<Rule>,
+    rules: Vec<ComparisonRule>,
 }
 
 impl Expect {
@@ -112,7 +112,8 @@ impl Case {
         let name = name.ok_or_else(|| anyhow!("{}: give the folder a name in UTF-8", shown(&folder)))?.to_owned();
         let given: Given = json(&folder.join("inputs.json"))?;
         let Comparison { expect, rules } = json(&folder.join("compare.json"))?;
-        let rules = Rules::new(&rules).map_err(|why| anyhow!("{}: {why}", shown(&folder.join("compare.json"))))?;
+        let rules =
+            ComparisonRules::new(&rules).map_err(|why| anyhow!("{}: {why}", shown(&folder.join("compare.json"))))?;
         let input = folder.join("input");
         let loose = if is_loose(&input) { Some(survey(&input).with_context(|| shown(&input))?) } else { None };
         let files = if loose.is_some() { Vec::new() } else { inputs(&input)? };
@@ -169,7 +170,7 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 /// The files of each input: a single file as it is, several as a folder.
-fn inputs(folder: &Path) -> anyhow::Result<Vec<(String, Source)>> {
+fn inputs(folder: &Path) -> anyhow::Result<Vec<(String, InputSource)>> {
     let entries = match fs::read_dir(folder) {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| shown(folder))?,
@@ -185,10 +186,10 @@ fn inputs(folder: &Path) -> anyhow::Result<Vec<(String, Source)>> {
         inputs.push((
             name,
             match source {
-                Source::Folder { files, is_flat: true, .. } if files.len() == 1 => {
-                    Source::File(files.into_iter().next().context("there is one")?)
+                InputSource::Folder { files, is_flat: true, .. } if files.len() == 1 => {
+                    InputSource::File(files.into_iter().next().context("there is one")?)
                 }
-                Source::Folder { files, is_flat: true, .. } if files.is_empty() => {
+                InputSource::Folder { files, is_flat: true, .. } if files.is_empty() => {
                     bail!("{} is empty; put the input's files into it, or remove it", shown(&path))
                 }
                 source => source,
@@ -226,8 +227,8 @@ mod tests {
         assert_eq!((expect.exit_code, expect.error.as_deref(), rules.len()), (Some(3), Some("no-granule"), 2));
         let ways = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let ways = ways.map(|how| format!("{{\"files\": \"*\", \"compare\": {how}}}"));
-        let ways: Vec<Rule> = ways.map(|rule| serde_json::from_str(&rule).expect("a rule")).collect();
+        let ways: Vec<ComparisonRule> = ways.map(|rule| serde_json::from_str(&rule).expect("a rule")).collect();
         assert_eq!(ways.len(), 7);
-        Rules::new(&ways).expect("sound rules");
+        ComparisonRules::new(&ways).expect("sound rules");
     }
 }

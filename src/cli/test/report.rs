@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::case::Case;
 use crate::cli::Exit;
 use crate::cli::render::tame;
-use crate::engine::compare::tree::{Finding, State};
+use crate::engine::compare::tree::{ComparisonFinding, ComparisonState};
 use crate::xml::escaped;
 
 /// Result of a case.
@@ -30,7 +30,7 @@ pub(super) struct Ended {
     pub seconds: f64,
     /// Messages about the run.
     pub messages: Vec<String>,
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ComparisonFinding>,
 }
 
 /// A case of a dry run.
@@ -72,7 +72,7 @@ impl Ended {
     fn told(&self) -> Vec<String> {
         let bad = self.findings.iter().filter(|finding| !finding.is_fine());
         let bad = bad.map(|finding| match finding.state {
-            State::Missing => format!("{} is missing", finding.path),
+            ComparisonState::Missing => format!("{} is missing", finding.path),
             _ => format!("{}: {}", finding.path, finding.message),
         });
         self.messages.iter().cloned().chain(bad).collect()

@@ -2,9 +2,9 @@
 //!
 //! Files are streamed in chunks, not held in memory. Must not depend on which engine it is for.
 
-pub mod ignore;
+pub mod dockerignore;
 pub mod instructions;
-pub mod older;
+pub mod older_dockerfile;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tar::{EntryType, Header};
 use tokio::sync::mpsc;
 
-use ignore::{BadPattern, Ignore};
+use dockerignore::{DockerIgnore, InvalidIgnorePattern};
 
 const IGNORE_FILE: &str = ".dockerignore";
 /// Largest `.dockerignore` that is read, in bytes; the rest is ignored.
@@ -29,9 +29,9 @@ const WAITING: usize = 8;
 
 /// A build context: the folder, its ignore patterns and the Dockerfile.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub struct BuildContext {
     folder: PathBuf,
-    ignore: Ignore,
+    ignore: DockerIgnore,
     /// Name of the Dockerfile in the stream.
     pub dockerfile: String,
     /// Text of the Dockerfile.
@@ -44,42 +44,42 @@ pub struct Context {
 
 /// Why a folder cannot be a build context.
 #[derive(Debug, thiserror::Error)]
-pub enum ContextError {
+pub enum BuildContextError {
     #[error("there is no {path}: write one that says how the image is made, or name another with --dockerfile")]
     NoDockerfile { path: String },
     #[error(transparent)]
-    Ignore(#[from] BadPattern),
+    Ignore(#[from] InvalidIgnorePattern),
     #[error("{path} cannot be read: {why}")]
     Unreadable { path: String, why: io::Error },
 }
 
-impl ContextError {
+impl BuildContextError {
     fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.display().to_string();
         move |why| Self::Unreadable { path, why }
     }
 }
 
-impl Context {
-    /// Reads Dockerfile and `.dockerignore`; other files are read by [`Context::send`]. `dockerfile` may be outside
+impl BuildContext {
+    /// Reads Dockerfile and `.dockerignore`; other files are read by [`BuildContext::send`]. `dockerfile` may be outside
     /// of the folder; the default is `Dockerfile` in it.
     ///
     /// # Errors
-    /// [`ContextError`].
-    pub fn open(folder: &Path, dockerfile: Option<&Path>) -> Result<Self, ContextError> {
-        let folder = folder.canonicalize().map_err(ContextError::unreadable(folder))?;
+    /// [`BuildContextError`].
+    pub fn open(folder: &Path, dockerfile: Option<&Path>) -> Result<Self, BuildContextError> {
+        let folder = folder.canonicalize().map_err(BuildContextError::unreadable(folder))?;
         let path = dockerfile.map_or_else(|| folder.join("Dockerfile"), Path::to_owned);
         let instructions = match fs::read(&path) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                return Err(ContextError::NoDockerfile { path: path.display().to_string() });
+                return Err(BuildContextError::NoDockerfile { path: path.display().to_string() });
             }
-            read => String::from_utf8_lossy(&read.map_err(ContextError::unreadable(&path))?).into_owned(),
+            read => String::from_utf8_lossy(&read.map_err(BuildContextError::unreadable(&path))?).into_owned(),
         };
         let patterns = ignore_file(&folder)?;
         let mut replaced = BTreeMap::new();
-        let real = path.canonicalize().map_err(ContextError::unreadable(&path))?;
+        let real = path.canonicalize().map_err(BuildContextError::unreadable(&path))?;
         let inside = real.strip_prefix(&folder).ok().and_then(Path::to_str).map(str::to_owned);
-        let ignore = Ignore::parse(&patterns)?;
+        let ignore = DockerIgnore::parse(&patterns)?;
         let dockerfile = inside.unwrap_or_else(|| {
             // Only for the engine: ignored, so that `COPY` does not see it.
             let patterns = format!("{patterns}\n{FOREIGN_DOCKERFILE}\n{IGNORE_FILE}\n");
@@ -100,7 +100,7 @@ impl Context {
     }
 
     /// Replaces the text of the Dockerfile.
-    pub fn instruct(&mut self, instructions: String) {
+    pub fn set_instructions(&mut self, instructions: String) {
         self.replaced.insert(self.dockerfile.clone(), instructions.clone().into_bytes());
         self.instructions = instructions;
     }
@@ -121,7 +121,7 @@ impl Context {
     pub fn send(self) -> mpsc::Receiver<io::Result<Bytes>> {
         let (pieces, sent) = mpsc::channel(WAITING);
         tokio::task::spawn_blocking(move || {
-            let mut archive = tar::Builder::new(Pieces { held: Vec::new(), pieces: pieces.clone() });
+            let mut archive = tar::Builder::new(ChunkWriter { held: Vec::new(), pieces: pieces.clone() });
             let written = self.write(&mut archive).and_then(|()| archive.into_inner()?.flush());
             if let Err(why) = written {
                 _ = pieces.blocking_send(Err(why));
@@ -136,7 +136,7 @@ impl Context {
         name != IGNORE_FILE && name != self.dockerfile && self.ignore.excludes(name)
     }
 
-    fn write(&self, archive: &mut tar::Builder<Pieces>) -> io::Result<()> {
+    fn write(&self, archive: &mut tar::Builder<ChunkWriter>) -> io::Result<()> {
         for (name, bytes) in &self.replaced {
             let mut header = header(EntryType::Regular, 0o644);
             header.set_size(bytes.len() as u64);
@@ -145,7 +145,7 @@ impl Context {
         self.write_folder(archive, "")
     }
 
-    fn write_folder(&self, archive: &mut tar::Builder<Pieces>, folder: &str) -> io::Result<()> {
+    fn write_folder(&self, archive: &mut tar::Builder<ChunkWriter>, folder: &str) -> io::Result<()> {
         let mut names = Vec::new();
         for entry in fs::read_dir(self.folder.join(folder)).map_err(at(folder))? {
             names.push(entry?.file_name());
@@ -162,7 +162,7 @@ impl Context {
         Ok(())
     }
 
-    fn write_entry(&self, archive: &mut tar::Builder<Pieces>, name: &str) -> io::Result<()> {
+    fn write_entry(&self, archive: &mut tar::Builder<ChunkWriter>, name: &str) -> io::Result<()> {
         let path = self.folder.join(name);
         let about = fs::symlink_metadata(&path)?;
         let is_out = self.is_out(name);
@@ -200,11 +200,11 @@ impl Context {
     }
 }
 
-fn ignore_file(folder: &Path) -> Result<String, ContextError> {
+fn ignore_file(folder: &Path) -> Result<String, BuildContextError> {
     let path = folder.join(IGNORE_FILE);
     let mut text = Vec::new();
     match File::open(&path).and_then(|file| file.take(LONGEST_IGNORE).read_to_end(&mut text)) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(ContextError::unreadable(&path)(why)),
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(BuildContextError::unreadable(&path)(why)),
         _ => Ok(String::from_utf8_lossy(&text).into_owned()),
     }
 }
@@ -232,22 +232,22 @@ fn mtime(about: &Metadata) -> u64 {
 /// Adds the file's name to an error that has none.
 fn at(name: &str) -> impl Fn(io::Error) -> io::Error {
     move |why| match why.get_ref() {
-        Some(inner) if inner.is::<Placed>() => why,
-        _ => io::Error::new(why.kind(), Placed(format!("{name} cannot be sent: {why}"))),
+        Some(inner) if inner.is::<EntryError>() => why,
+        _ => io::Error::new(why.kind(), EntryError(format!("{name} cannot be sent: {why}"))),
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Placed(String);
+struct EntryError(String);
 
 /// Collects writes to chunks of [`PIECE`] bytes and sends them.
-struct Pieces {
+struct ChunkWriter {
     held: Vec<u8>,
     pieces: mpsc::Sender<io::Result<Bytes>>,
 }
 
-impl Write for Pieces {
+impl Write for ChunkWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.held.extend_from_slice(bytes);
         if self.held.len() >= PIECE {
@@ -272,7 +272,7 @@ mod tests {
 
     use super::*;
 
-    async fn sent(context: Context) -> io::Result<BTreeMap<String, (EntryType, String)>> {
+    async fn sent(context: BuildContext) -> io::Result<BTreeMap<String, (EntryType, String)>> {
         let mut pieces = context.send();
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.recv().await {
@@ -316,7 +316,7 @@ mod tests {
         fs::create_dir(folder.path().join("empty")).unwrap();
         symlink("/nowhere", folder.path().join("link")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
-        let sent = sent(Context::open(folder.path(), None).unwrap()).await.unwrap();
+        let sent = sent(BuildContext::open(folder.path(), None).unwrap()).await.unwrap();
         let text = |name: &str| sent.get(name).map(|(_, text)| text.as_str());
         assert_eq!(text("Dockerfile"), Some("FROM scratch"));
         assert_eq!(
@@ -333,19 +333,19 @@ mod tests {
     #[tokio::test]
     async fn a_dockerfile_may_lie_elsewhere() {
         let (folder, other) = (folder(&[("a", "a"), (".dockerignore", "b")]), folder(&[("Other", "FROM a")]));
-        let context = Context::open(folder.path(), Some(&other.path().join("Other"))).unwrap();
+        let context = BuildContext::open(folder.path(), Some(&other.path().join("Other"))).unwrap();
         assert_eq!((context.dockerfile.as_str(), context.instructions.as_str()), (FOREIGN_DOCKERFILE, "FROM a"));
         let sent = sent(context).await.unwrap();
         assert_eq!(sent[FOREIGN_DOCKERFILE].1, "FROM a");
         assert_eq!(sent[IGNORE_FILE].1, format!("b\n{FOREIGN_DOCKERFILE}\n{IGNORE_FILE}\n"));
-        let missing = Context::open(folder.path(), None).unwrap_err();
-        assert!(matches!(missing, ContextError::NoDockerfile { .. }), "{missing}");
+        let missing = BuildContext::open(folder.path(), None).unwrap_err();
+        assert!(matches!(missing, BuildContextError::NoDockerfile { .. }), "{missing}");
     }
 
     #[tokio::test]
     async fn a_file_can_be_sent_with_other_bytes() {
         let folder = folder(&[("Dockerfile", ""), ("sub/m.json", "old"), ("secret", ""), (".dockerignore", "secret")]);
-        let mut context = Context::open(folder.path(), None).unwrap();
+        let mut context = BuildContext::open(folder.path(), None).unwrap();
         context.replace(&folder.path().join("sub/m.json"), b"new");
         context.replace(&folder.path().join("secret"), b"new");
         context.replace(Path::new("/etc/hostname"), b"new");
@@ -359,7 +359,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
         let folder = folder(&[("Dockerfile", "")]);
         fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
-        let why = sent(Context::open(folder.path(), None).unwrap()).await.unwrap_err().to_string();
+        let why = sent(BuildContext::open(folder.path(), None).unwrap()).await.unwrap_err().to_string();
         assert!(why.contains("not UTF-8"), "{why}");
     }
 }

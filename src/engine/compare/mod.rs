@@ -14,16 +14,16 @@ use serde::Deserialize;
 /// A comparison rule for the files whose path matches; the first matching rule applies.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
+pub struct ComparisonRule {
     /// A glob over the path in the output folder; `*` does not cross `/`, `**` does.
     pub files: String,
-    pub compare: How,
+    pub compare: ComparisonMethod,
 }
 
 /// How to compare two files.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum How {
+pub enum ComparisonMethod {
     /// Byte for byte.
     Exact,
     /// As text: line endings, trailing blanks and matches of a mask (a regular expression) are ignored.
@@ -34,14 +34,14 @@ pub enum How {
     /// As JSON: the order of members and the values at or below a pointer of `ignore` are ignored.
     Json {
         #[serde(default)]
-        tolerance: Tolerance,
+        tolerance: NumberTolerance,
         #[serde(default)]
         ignore: Vec<String>,
     },
     /// As CSV with a header line; tolerances by column name.
     Csv {
         #[serde(default)]
-        columns: BTreeMap<String, Tolerance>,
+        columns: BTreeMap<String, NumberTolerance>,
     },
     /// The file must exist; its content is not compared.
     Exists,
@@ -54,13 +54,13 @@ pub enum How {
 /// Tolerance for numbers: `abs` or `rel` suffices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tolerance {
+pub struct NumberTolerance {
     pub abs: f64,
     /// Relative to the expected number.
     pub rel: f64,
 }
 
-impl Tolerance {
+impl NumberTolerance {
     /// Whether a number is within the tolerance.
     pub fn takes(self, expected: f64, actual: f64) -> bool {
         let apart = (expected - actual).abs();
@@ -74,29 +74,29 @@ impl Tolerance {
 
 /// Compiled rules.
 #[derive(Clone, Debug, Default)]
-pub struct Rules {
-    rules: Vec<(GlobMatcher, Method)>,
+pub struct ComparisonRules {
+    rules: Vec<(GlobMatcher, CompiledMethod)>,
 }
 
-/// A [`How`] with its masks compiled.
+/// A [`ComparisonMethod`] with its masks compiled.
 #[derive(Clone, Debug)]
-enum Method {
+enum CompiledMethod {
     Exact,
     Text(Vec<Regex>),
-    Json(Tolerance, Vec<String>),
-    Csv(BTreeMap<String, Tolerance>),
+    Json(NumberTolerance, Vec<String>),
+    Csv(BTreeMap<String, NumberTolerance>),
     Exists,
     Size(f64),
     Ignore,
 }
 
-impl Rules {
+impl ComparisonRules {
     /// Compiles rules.
     ///
     /// # Errors
     /// An invalid glob, mask or tolerance, as a text.
-    pub fn new(rules: &[Rule]) -> Result<Self, String> {
-        let ready = |rule: &Rule| {
+    pub fn new(rules: &[ComparisonRule]) -> Result<Self, String> {
+        let ready = |rule: &ComparisonRule| {
             let glob = GlobBuilder::new(&rule.files).literal_separator(true).build();
             let glob = glob.map_err(|why| format!("the rule for {:?}: {why}", rule.files))?;
             let method = method(&rule.compare).map_err(|why| format!("the rule for {:?}: {why}", rule.files))?;
@@ -107,42 +107,42 @@ impl Rules {
 
     /// The method for a path. Without a rule `seed.outputs.json` is compared as JSON, since its member order is free,
     /// other files byte by byte.
-    fn of(&self, path: &str) -> Method {
+    fn of(&self, path: &str) -> CompiledMethod {
         let found = self.rules.iter().find(|(glob, _)| glob.is_match(path));
         match found {
             Some((_, method)) => method.clone(),
-            None if path == super::outputs::JSON_FILE => Method::Json(Tolerance::default(), Vec::new()),
-            None => Method::Exact,
+            None if path == super::outputs::JSON_FILE => CompiledMethod::Json(NumberTolerance::default(), Vec::new()),
+            None => CompiledMethod::Exact,
         }
     }
 }
 
-fn method(how: &How) -> Result<Method, String> {
-    let sound = |bound: &Tolerance| match bound.is_sound() {
+fn method(how: &ComparisonMethod) -> Result<CompiledMethod, String> {
+    let sound = |bound: &NumberTolerance| match bound.is_sound() {
         true => Ok(()),
         false => Err("bounds are numbers from 0".to_owned()),
     };
     Ok(match how {
-        How::Exact => Method::Exact,
-        How::Text { masks } => {
+        ComparisonMethod::Exact => CompiledMethod::Exact,
+        ComparisonMethod::Text { masks } => {
             let masks = masks.iter().map(|mask| Regex::new(mask).map_err(|why| why.to_string()));
-            Method::Text(masks.collect::<Result<_, _>>()?)
+            CompiledMethod::Text(masks.collect::<Result<_, _>>()?)
         }
-        How::Json { tolerance, ignore } => {
+        ComparisonMethod::Json { tolerance, ignore } => {
             sound(tolerance)?;
             if let Some(pointer) = ignore.iter().find(|pointer| !pointer.starts_with('/')) {
                 return Err(format!("{pointer:?} is no JSON pointer: write it as /member/0"));
             }
-            Method::Json(*tolerance, ignore.clone())
+            CompiledMethod::Json(*tolerance, ignore.clone())
         }
-        How::Csv { columns } => {
+        ComparisonMethod::Csv { columns } => {
             columns.values().try_for_each(sound)?;
-            Method::Csv(columns.clone())
+            CompiledMethod::Csv(columns.clone())
         }
-        How::Exists => Method::Exists,
-        How::Size { percent } if percent.is_finite() && *percent >= 0.0 => Method::Size(*percent),
-        How::Size { .. } => return Err("percent is a number from 0".to_owned()),
-        How::Ignore => Method::Ignore,
+        ComparisonMethod::Exists => CompiledMethod::Exists,
+        ComparisonMethod::Size { percent } if percent.is_finite() && *percent >= 0.0 => CompiledMethod::Size(*percent),
+        ComparisonMethod::Size { .. } => return Err("percent is a number from 0".to_owned()),
+        ComparisonMethod::Ignore => CompiledMethod::Ignore,
     })
 }
 
@@ -174,9 +174,9 @@ mod tests {
 
     use super::*;
 
-    fn rules(rules: serde_json::Value) -> Result<Rules, String> {
-        let rules: Vec<Rule> = serde_json::from_value(rules).map_err(|why| why.to_string())?;
-        Rules::new(&rules)
+    fn rules(rules: serde_json::Value) -> Result<ComparisonRules, String> {
+        let rules: Vec<ComparisonRule> = serde_json::from_value(rules).map_err(|why| why.to_string())?;
+        ComparisonRules::new(&rules)
     }
 
     #[test]
@@ -187,11 +187,11 @@ mod tests {
             {"files": "*", "compare": "exists"},
         ]))
         .expect("sound rules");
-        assert!(matches!(rules.of("a.txt"), Method::Text(_)));
-        assert!(matches!(rules.of("b/a.txt"), Method::Ignore));
-        assert!(matches!(rules.of("seed.outputs.json"), Method::Exists));
-        assert!(matches!(rules.of("b/a.csv"), Method::Exact));
-        assert!(matches!(Rules::default().of("seed.outputs.json"), Method::Json(..)));
+        assert!(matches!(rules.of("a.txt"), CompiledMethod::Text(_)));
+        assert!(matches!(rules.of("b/a.txt"), CompiledMethod::Ignore));
+        assert!(matches!(rules.of("seed.outputs.json"), CompiledMethod::Exists));
+        assert!(matches!(rules.of("b/a.csv"), CompiledMethod::Exact));
+        assert!(matches!(ComparisonRules::default().of("seed.outputs.json"), CompiledMethod::Json(..)));
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
 
         #[test]
         fn bounds_hold(expected in -1e6..1e6f64, apart in -1.0..1.0f64) {
-            let bound = Tolerance { abs: 1.0 + 1e-9, rel: 0.0 };
+            let bound = NumberTolerance { abs: 1.0 + 1e-9, rel: 0.0 };
             prop_assert!(bound.takes(expected, expected + apart));
             prop_assert!(!bound.takes(expected, expected + 2.0 + apart.abs()));
         }

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use csv::{ReaderBuilder, StringRecord};
 
-use super::Tolerance;
+use super::NumberTolerance;
 
 /// The first difference of two tables, as `Err`.
-pub(super) fn compare(columns: &BTreeMap<String, Tolerance>, expected: &[u8], actual: &[u8]) -> Result<(), String> {
+pub(super) fn compare(
+    columns: &BTreeMap<String, NumberTolerance>,
+    expected: &[u8],
+    actual: &[u8],
+) -> Result<(), String> {
     let (expected, actual) = (rows(expected, "expected")?, rows(actual, "new")?);
     let header = expected.first().cloned().unwrap_or_default();
     if let Some(name) = columns.keys().find(|name| !header.iter().any(|column| column == *name)) {
@@ -30,7 +34,7 @@ pub(super) fn compare(columns: &BTreeMap<String, Tolerance>, expected: &[u8], ac
     Ok(())
 }
 
-fn same(bound: Option<Tolerance>, old: &str, new: &str) -> bool {
+fn same(bound: Option<NumberTolerance>, old: &str, new: &str) -> bool {
     let number = |text: &str| text.trim().parse::<f64>().ok();
     let near = bound.zip(number(old).zip(number(new))).is_some_and(|(bound, (old, new))| bound.takes(old, new));
     old == new || near
@@ -47,7 +51,7 @@ mod tests {
 
     #[test]
     fn only_columns_with_a_bound_may_be_near() {
-        let columns = BTreeMap::from([("x".to_owned(), Tolerance { abs: 0.0, rel: 0.01 })]);
+        let columns = BTreeMap::from([("x".to_owned(), NumberTolerance { abs: 0.0, rel: 0.01 })]);
         let old = b"x,y\n100,1\n";
         assert_eq!(compare(&columns, old, b"x,y\r\n100.9,\"1\"\r\n"), Ok(()));
         for (new, says) in [

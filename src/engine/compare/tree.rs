@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Method, Rules, table, text, value};
+use super::{ComparisonRules, CompiledMethod, table, text, value};
 
 /// Limit for the files and folders of a tree.
 const MAX_ENTRIES: usize = 100_000;
@@ -22,7 +22,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Result of comparing a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum ComparisonState {
     Equal,
     Differs,
     Missing,
@@ -32,19 +32,19 @@ pub enum State {
 
 /// The result for a path of either folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct ComparisonFinding {
     /// Relative to the folder, with `/`.
     pub path: String,
-    pub state: State,
+    pub state: ComparisonState,
     /// The difference.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
 
-impl Finding {
+impl ComparisonFinding {
     /// Whether the result lets a test case pass.
     pub fn is_fine(&self) -> bool {
-        matches!(self.state, State::Equal | State::Ignored)
+        matches!(self.state, ComparisonState::Equal | ComparisonState::Ignored)
     }
 }
 
@@ -53,21 +53,23 @@ impl Finding {
 ///
 /// # Errors
 /// A folder cannot be read or exceeds a limit.
-pub fn compare(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<Vec<Finding>> {
+pub fn compare(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::Result<Vec<ComparisonFinding>> {
     let (old, new) = (walk(expected)?, walk(actual)?);
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let finding = |path: &String| {
         let method = rules.of(path);
         let (state, message) = match (method, old.get(path), new.get(path)) {
-            (Method::Ignore, ..) => (State::Ignored, String::new()),
-            (_, Some(_), None) => (State::Missing, "it was expected, and the job did not write it".to_owned()),
-            (_, None, _) => (State::Extra, "the job wrote it, and it was not expected".to_owned()),
+            (CompiledMethod::Ignore, ..) => (ComparisonState::Ignored, String::new()),
+            (_, Some(_), None) => {
+                (ComparisonState::Missing, "it was expected, and the job did not write it".to_owned())
+            }
+            (_, None, _) => (ComparisonState::Extra, "the job wrote it, and it was not expected".to_owned()),
             (method, Some(old), Some(new)) => match files(&method, old, new) {
-                Ok(()) => (State::Equal, String::new()),
-                Err(why) => (State::Differs, why),
+                Ok(()) => (ComparisonState::Equal, String::new()),
+                Err(why) => (ComparisonState::Differs, why),
             },
         };
-        Finding { path: path.clone(), state, message }
+        ComparisonFinding { path: path.clone(), state, message }
     };
     Ok(paths.into_iter().map(finding).collect())
 }
@@ -77,7 +79,7 @@ pub fn compare(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<Vec<
 ///
 /// # Errors
 /// There is something other than a regular file, or the disk fails.
-pub fn update(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<()> {
+pub fn update(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::Result<()> {
     let beside = |ending: &str| {
         let mut name = expected.as_os_str().to_owned();
         name.push(ending);
@@ -103,9 +105,9 @@ pub fn update(rules: &Rules, expected: &Path, actual: &Path) -> io::Result<()> {
     if was_there { fs::remove_dir_all(&old) } else { Ok(()) }
 }
 
-fn copy(rules: &Rules, from: &Path, to: &Path) -> io::Result<()> {
+fn copy(rules: &ComparisonRules, from: &Path, to: &Path) -> io::Result<()> {
     for (path, (source, metadata)) in walk(from)? {
-        if matches!(rules.of(&path), Method::Ignore) {
+        if matches!(rules.of(&path), CompiledMethod::Ignore) {
             continue;
         }
         if !metadata.is_file() {
@@ -118,10 +120,10 @@ fn copy(rules: &Rules, from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-type Entry = (PathBuf, Metadata);
+type FileEntry = (PathBuf, Metadata);
 
 /// Everything but folders, by path.
-fn walk(root: &Path) -> io::Result<BTreeMap<String, Entry>> {
+fn walk(root: &Path) -> io::Result<BTreeMap<String, FileEntry>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
     let mut count = 0;
@@ -148,7 +150,7 @@ fn walk(root: &Path) -> io::Result<BTreeMap<String, Entry>> {
     Ok(found)
 }
 
-fn files(method: &Method, old: &Entry, new: &Entry) -> Result<(), String> {
+fn files(method: &CompiledMethod, old: &FileEntry, new: &FileEntry) -> Result<(), String> {
     for ((_, metadata), whose) in [(old, "expected"), (new, "new")] {
         if !metadata.is_file() {
             return Err(format!("the {whose} one is a link or something else that is no plain file"));
@@ -156,30 +158,30 @@ fn files(method: &Method, old: &Entry, new: &Entry) -> Result<(), String> {
     }
     let (expected, actual) = (old.1.len(), new.1.len());
     match method {
-        Method::Exists | Method::Ignore => Ok(()),
-        Method::Size(percent) => {
+        CompiledMethod::Exists | CompiledMethod::Ignore => Ok(()),
+        CompiledMethod::Size(percent) => {
             let apart = expected.abs_diff(actual) as f64;
             match apart <= expected as f64 * percent / 100.0 {
                 true => Ok(()),
                 false => Err(format!("it has {actual} bytes, expected {expected} ± {percent} %")),
             }
         }
-        Method::Exact if expected != actual => {
+        CompiledMethod::Exact if expected != actual => {
             Err(line(old, new).unwrap_or_else(|| format!("it has {actual} bytes, expected {expected}")))
         }
-        Method::Exact => bytes(&old.0, &new.0)
+        CompiledMethod::Exact => bytes(&old.0, &new.0)
             .map_err(|why| format!("it cannot be read: {why}"))?
             .map_or(Ok(()), |at| Err(line(old, new).unwrap_or_else(|| format!("it differs from byte {at} on")))),
-        Method::Text(masks) => text(masks, &whole(old)?, &whole(new)?),
-        Method::Json(bound, ignore) => value::compare(*bound, ignore, &whole(old)?, &whole(new)?),
-        Method::Csv(columns) => table::compare(columns, &whole(old)?, &whole(new)?),
+        CompiledMethod::Text(masks) => text(masks, &whole(old)?, &whole(new)?),
+        CompiledMethod::Json(bound, ignore) => value::compare(*bound, ignore, &whole(old)?, &whole(new)?),
+        CompiledMethod::Csv(columns) => table::compare(columns, &whole(old)?, &whole(new)?),
     }
 }
 
 /// The first differing line, if both files are texts of at most [`MAX_TEXT`] bytes.
-fn line(old: &Entry, new: &Entry) -> Option<String> {
-    let is_small = |(_, metadata): &Entry| metadata.len() <= MAX_TEXT;
-    let read = |(path, _): &Entry| String::from_utf8(fs::read(path).ok()?).ok().filter(|text| !text.contains('\0'));
+fn line(old: &FileEntry, new: &FileEntry) -> Option<String> {
+    let is_small = |(_, metadata): &FileEntry| metadata.len() <= MAX_TEXT;
+    let read = |(path, _): &FileEntry| String::from_utf8(fs::read(path).ok()?).ok().filter(|text| !text.contains('\0'));
     let (old, new) = (Some(old).filter(|it| is_small(it))?, Some(new).filter(|it| is_small(it))?);
     match text(&[], read(old)?.as_bytes(), read(new)?.as_bytes()) {
         Ok(()) => Some(
@@ -189,7 +191,7 @@ fn line(old: &Entry, new: &Entry) -> Option<String> {
     }
 }
 
-fn whole((path, metadata): &Entry) -> Result<Vec<u8>, String> {
+fn whole((path, metadata): &FileEntry) -> Result<Vec<u8>, String> {
     if metadata.len() > MAX_BYTES {
         return Err(format!("{} bytes are too many for this way to compare; use exact or size", metadata.len()));
     }
@@ -230,7 +232,7 @@ mod tests {
         let rules = serde_json::from_value::<Vec<_>>(json!([
             {"files": "*.log", "compare": "ignore"}, {"files": "big", "compare": {"size": {"percent": 50}}}
         ]));
-        let rules = Rules::new(&rules.expect("rules")).expect("sound rules");
+        let rules = ComparisonRules::new(&rules.expect("rules")).expect("sound rules");
         let old = tree(&[
             ("a", "1"),
             ("b/c", "12"),
@@ -277,7 +279,7 @@ mod tests {
         for _ in 0..2 {
             update(&rules, &expected, new.path()).expect("it can be written");
             let all = compare(&rules, &expected, new.path()).expect("both can be read");
-            assert!(all.iter().all(Finding::is_fine) && !expected.join("a.log").exists(), "{all:?}");
+            assert!(all.iter().all(ComparisonFinding::is_fine) && !expected.join("a.log").exists(), "{all:?}");
         }
         assert!(compare(&rules, &old.path().join("nothing"), new.path()).is_err());
     }

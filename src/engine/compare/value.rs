@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::Tolerance;
+use super::NumberTolerance;
 
 /// The first difference of two documents, as `Err`.
-pub(super) fn compare(bound: Tolerance, ignore: &[String], expected: &[u8], actual: &[u8]) -> Result<(), String> {
+pub(super) fn compare(bound: NumberTolerance, ignore: &[String], expected: &[u8], actual: &[u8]) -> Result<(), String> {
     let read =
         |bytes, whose| serde_json::from_slice(bytes).map_err(|why| format!("the {whose} file is no JSON: {why}"));
     let (expected, actual): (Value, Value) = (read(expected, "expected")?, read(actual, "new")?);
     differs(bound, ignore, "", &expected, &actual).map_or(Ok(()), Err)
 }
 
-fn differs(bound: Tolerance, ignore: &[String], at: &str, expected: &Value, actual: &Value) -> Option<String> {
+fn differs(bound: NumberTolerance, ignore: &[String], at: &str, expected: &Value, actual: &Value) -> Option<String> {
     if ignore.iter().any(|pointer| pointer == at) {
         return None;
     }
@@ -41,7 +41,8 @@ fn differs(bound: Tolerance, ignore: &[String], at: &str, expected: &Value, actu
             let near = old.as_f64().zip(new.as_f64()).is_some_and(|(old, new)| bound.takes(old, new));
             let is_whole = |number: &serde_json::Number| !number.is_f64();
             // Compared as integers: an `f64` cannot tell large ones apart.
-            let same = if bound == Tolerance::default() && is_whole(old) && is_whole(new) { old == new } else { near };
+            let same =
+                if bound == NumberTolerance::default() && is_whole(old) && is_whole(new) { old == new } else { near };
             (!same).then(|| format!("{place} is {new}, expected {old}"))
         }
         _ => (expected != actual)
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn order_nearness_and_what_is_ignored() {
-        let bound = Tolerance { abs: 0.1, rel: 0.0 };
+        let bound = NumberTolerance { abs: 0.1, rel: 0.0 };
         let old = br#"{"a": [1.0, {"x/y": "old"}], "b": 9007199254740993}"#;
         let ignore = ["/a/1/x~1y".to_owned(), "/made".to_owned()];
         let new = br#"{"made": 1, "b": 9007199254740993, "a": [1.05, {"x/y": "new"}]}"#;
@@ -71,7 +72,7 @@ mod tests {
             ("{\"a\":[true]}", "{\"a\":[null]}", "/a/0 is null, expected true"),
             ("9007199254740993", "9007199254740992", "the document is 9007199254740992, expected 9007199254740993"),
         ] {
-            let told = compare(Tolerance::default(), &[], old.as_bytes(), new.as_bytes());
+            let told = compare(NumberTolerance::default(), &[], old.as_bytes(), new.as_bytes());
             assert_eq!(told, Err(says.to_owned()));
         }
         assert!(compare(bound, &[], b"{}", b"{").is_err_and(|why| why.starts_with("the new file is no JSON")));

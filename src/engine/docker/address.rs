@@ -44,12 +44,12 @@ impl EngineAddress {
             _ if url.starts_with('/') || url.starts_with("unix://") => {
                 bollard::Docker::connect_with_socket(url, seconds, version)
             }
-            _ => return Err(self.unspoken()),
+            _ => return Err(self.unsupported_scheme()),
         };
         opened.map_err(|why| Error::NoEngine { address: self.url.clone(), reason: failure::words(&why) })
     }
 
-    fn unspoken(&self) -> Error {
+    fn unsupported_scheme(&self) -> Error {
         let url = &self.url;
         match url.strip_prefix("ssh://") {
             Some(host) => unusable(format!(

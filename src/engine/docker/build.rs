@@ -9,11 +9,11 @@ use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use futures_util::StreamExt as _;
 
 use super::images::for_engine;
-use super::{Docker, failure};
-use crate::engine::build::Context;
+use super::{DockerClient, failure};
+use crate::engine::build::BuildContext;
 use crate::engine::build::instructions::{bases, needs_build_kit, with_labels};
-use crate::engine::build::older::older;
-use crate::engine::runtime::{Credentials, Error, Image, Result, Runtime as _};
+use crate::engine::build::older_dockerfile::older;
+use crate::engine::runtime::{ContainerRuntime as _, EngineImage, Error, RegistryCredentials, Result};
 use crate::seed::image_reference::ImageReference;
 
 /// Parts of an engine's error message about an unknown instruction or flag.
@@ -22,7 +22,7 @@ const UNKNOWN: [&str; 5] =
 
 /// An image to build.
 #[derive(Clone, Debug)]
-pub struct Build<'a> {
+pub struct ImageBuild<'a> {
     /// Its name.
     pub name: &'a ImageReference,
     pub labels: HashMap<String, String>,
@@ -35,35 +35,40 @@ pub struct Build<'a> {
     /// Network mode of `RUN` steps, as in `docker build --network`; `None`: the engine's default.
     pub network: Option<&'a str>,
     /// By registry host, for the base images of the Dockerfile.
-    pub credentials: HashMap<String, Credentials>,
+    pub credentials: HashMap<String, RegistryCredentials>,
 }
 
-impl Docker {
+impl DockerClient {
     /// Builds an image; `progress` receives the engine's output. If the engine does not know a part of the
     /// Dockerfile, it is rewritten for older engines and built again, if possible.
     ///
     /// # Errors
     /// [`Error::Build`], also if the image lacks a requested label.
-    pub async fn build(&self, what: &Build<'_>, context: Context, mut progress: impl FnMut(&str)) -> Result<Image> {
+    pub async fn build(
+        &self,
+        what: &ImageBuild<'_>,
+        context: BuildContext,
+        mut progress: impl FnMut(&str),
+    ) -> Result<EngineImage> {
         let is_unknown = |why: &Error| matches!(why, Error::Build { reason } if failure::says(reason, &UNKNOWN));
         let needs = needs_build_kit(&context.instructions);
-        let mut built = self.build_as_it_is(what, context.clone(), &mut progress).await;
+        let mut built = self.build_once(what, context.clone(), &mut progress).await;
         if let (true, Some(older)) = (built.as_ref().is_err_and(is_unknown), older(&context.instructions)) {
             progress("The engine does not know all of this Dockerfile, so it is said otherwise.\n");
             let mut context = context;
             older.files.iter().for_each(|(name, text)| context.add(name, text));
-            context.instruct(older.text);
-            built = self.build_as_it_is(what, context, &mut progress).await;
+            context.set_instructions(older.text);
+            built = self.build_once(what, context, &mut progress).await;
         }
-        built.map_err(|why| if is_unknown(&why) { with_way_out(why, needs.as_deref(), self.is_podman) } else { why })
+        built.map_err(|why| if is_unknown(&why) { add_remedy(why, needs.as_deref(), self.is_podman) } else { why })
     }
 
-    async fn build_as_it_is(
+    async fn build_once(
         &self,
-        what: &Build<'_>,
-        mut context: Context,
+        what: &ImageBuild<'_>,
+        mut context: BuildContext,
         progress: &mut impl FnMut(&str),
-    ) -> Result<Image> {
+    ) -> Result<EngineImage> {
         // Podman has one builder only.
         let needs = needs_build_kit(&context.instructions);
         let version = match &needs {
@@ -82,7 +87,7 @@ impl Docker {
             .forcerm(true);
         if self.is_podman {
             // Podman treats labels as lines of the Dockerfile and expands variables in them.
-            context.instruct(with_labels(&context.instructions, &what.labels));
+            context.set_instructions(with_labels(&context.instructions, &what.labels));
         } else {
             options = options.labels(&what.labels);
         }
@@ -138,10 +143,15 @@ impl Docker {
     }
 }
 
-impl Docker {
+impl DockerClient {
     /// Pulls missing base images that need credentials. BuildKit asks for credentials over a session, which is not
     /// opened here, but uses images that the engine has.
-    async fn pull_bases(&self, what: &Build<'_>, context: &Context, progress: &mut impl FnMut(&str)) -> Result<()> {
+    async fn pull_bases(
+        &self,
+        what: &ImageBuild<'_>,
+        context: &BuildContext,
+        progress: &mut impl FnMut(&str),
+    ) -> Result<()> {
         for base in bases(&context.instructions) {
             // The engine reports an invalid name.
             let Ok(base) = base.parse::<ImageReference>() else { continue };
@@ -157,7 +167,7 @@ impl Docker {
 }
 
 /// Adds to the error what the user can do about it.
-fn with_way_out(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
+fn add_remedy(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
     match (why, needs) {
         (Error::Build { reason }, Some(needs)) => {
             let way_out = if is_podman {
@@ -192,7 +202,7 @@ fn tell(event: BuildInfo, told: &mut HashSet<String>, progress: &mut impl FnMut(
     }
 }
 
-impl failure::Failure<'_> {
+impl failure::EngineFailure<'_> {
     /// Error of a build.
     fn build(self) -> Error {
         use bollard::errors::Error as BollardError;

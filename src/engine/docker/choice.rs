@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Docker, EngineAddress, EngineTls};
+use super::{DockerClient, EngineAddress, EngineTls};
 use crate::engine::runtime::{Error, Result};
 
 /// The name of the context that is none.
@@ -59,8 +59,8 @@ struct ContextEndpoint {
 impl EngineChoice {
     /// # Errors
     /// [`Error::Address`] for an address, a context or certificates that cannot be used; [`Error::NoEngine`].
-    pub async fn open(&self) -> Result<Docker> {
-        Docker::open_at(self.engine_address()?).await
+    pub async fn open(&self) -> Result<DockerClient> {
+        DockerClient::open_at(self.engine_address()?).await
     }
 
     /// Options that the `docker` command needs to reach this engine; none if it finds the engine by itself. `found` is the address

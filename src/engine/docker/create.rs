@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType};
 
-use crate::engine::container::{Bind, Container, Input, Network};
+use crate::engine::container::{BindMount, ContainerSpec, NetworkMode, StdinMode};
 use crate::engine::runtime::Error;
 
 /// Log size of the engine (two files of this many bytes), for a `silo` process that takes the container over.
@@ -14,8 +14,8 @@ const KEPT_OUTPUT: &str = "64m";
 const DROPPED: [&str; 3] = ["MKNOD", "NET_RAW", "AUDIT_WRITE"];
 
 /// `has_init`: the engine runs an init process as PID 1, which forwards signals and reaps zombies.
-pub(super) fn body(container: &Container, is_podman: bool, has_init: bool) -> ContainerCreateBody {
-    let exposed = |text: &super::super::container::Text| text.expose().to_owned();
+pub(super) fn body(container: &ContainerSpec, is_podman: bool, has_init: bool) -> ContainerCreateBody {
+    let exposed = |text: &super::super::container::MaskedText| text.expose().to_owned();
     ContainerCreateBody {
         image: Some(container.image.to_string()),
         entrypoint: container.entrypoint.clone(),
@@ -23,11 +23,11 @@ pub(super) fn body(container: &Container, is_podman: bool, has_init: bool) -> Co
         env: Some(container.environment.iter().map(|v| format!("{}={}", v.name, v.value.expose())).collect()),
         user: container.user.clone(),
         labels: Some(container.labels.clone().into_iter().collect()),
-        attach_stdin: Some(container.input != Input::Nothing),
-        open_stdin: Some(container.input != Input::Nothing),
+        attach_stdin: Some(container.input != StdinMode::Nothing),
+        open_stdin: Some(container.input != StdinMode::Nothing),
         // Closes stdin at EOF of the attached client.
-        stdin_once: Some(container.input != Input::Nothing),
-        tty: Some(container.input == Input::Terminal),
+        stdin_once: Some(container.input != StdinMode::Nothing),
+        tty: Some(container.input == StdinMode::Terminal),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(HostConfig { init: Some(has_init), ..host(container, is_podman) }),
@@ -35,8 +35,8 @@ pub(super) fn body(container: &Container, is_podman: bool, has_init: bool) -> Co
     }
 }
 
-fn host(container: &Container, is_podman: bool) -> HostConfig {
-    let is_words = |bind: &&Bind| is_podman && is_special(bind);
+fn host(container: &ContainerSpec, is_podman: bool) -> HostConfig {
+    let is_words = |bind: &&BindMount| is_podman && is_special(bind);
     let memory = container.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     HostConfig {
         // Equal to `memory`: no swap, so a job that needs more is killed instead of slowed down.
@@ -58,12 +58,12 @@ fn host(container: &Container, is_podman: bool) -> HostConfig {
 }
 
 /// Whether a path holds a character that breaks Podman's mount syntax, a comma-separated line.
-fn is_special(bind: &Bind) -> bool {
+fn is_special(bind: &BindMount) -> bool {
     [source(bind), &bind.target].iter().any(|path| path.contains([',', '"']))
 }
 
 /// Why this container cannot be created on the engine.
-pub(super) fn refusal(container: &Container, is_podman: bool) -> Option<Error> {
+pub(super) fn refusal(container: &ContainerSpec, is_podman: bool) -> Option<Error> {
     if !is_podman {
         return None;
     }
@@ -77,16 +77,16 @@ pub(super) fn refusal(container: &Container, is_podman: bool) -> Option<Error> {
     Some(Error::Refused { reason })
 }
 
-fn source(bind: &Bind) -> &str {
+fn source(bind: &BindMount) -> &str {
     bind.held.as_deref().unwrap_or(&bind.source)
 }
 
-fn words(bind: &Bind) -> String {
+fn words(bind: &BindMount) -> String {
     format!("{}:{}:{}", source(bind), bind.target, if bind.read_only { "ro" } else { "rw" })
 }
 
 /// As a `Mount`: the `source:target` syntax of `Binds` cannot hold a colon.
-fn mount(bind: &Bind) -> Mount {
+fn mount(bind: &BindMount) -> Mount {
     Mount {
         typ: Some(MountType::BIND),
         source: Some(source(bind).to_owned()),
@@ -96,11 +96,11 @@ fn mount(bind: &Bind) -> Mount {
     }
 }
 
-fn network(network: Network) -> &'static str {
+fn network(network: NetworkMode) -> &'static str {
     match network {
-        Network::None => "none",
-        Network::Host => "host",
-        Network::Bridge => "default",
+        NetworkMode::None => "none",
+        NetworkMode::Host => "host",
+        NetworkMode::Bridge => "default",
     }
 }
 

@@ -8,12 +8,12 @@ use crate::engine::runtime::{Error, PullFailure};
 const LONGEST: usize = 500;
 
 /// A failed request and the address of its engine.
-pub(super) struct Failure<'a> {
+pub(super) struct EngineFailure<'a> {
     pub address: &'a str,
     pub why: BollardError,
 }
 
-impl Failure<'_> {
+impl EngineFailure<'_> {
     /// Error of a request that can only fail because of the engine.
     pub(super) fn other(self) -> Error {
         let reason = words(&self.why);
@@ -119,7 +119,7 @@ pub(super) fn is_without_init(why: &BollardError) -> bool {
 
 /// Parses the message of an init process (tini, catatonit) that could not execute the job: exit code as in a shell,
 /// and the message.
-pub(super) fn of_init(said: &str) -> Option<(i64, String)> {
+pub(super) fn init_exec_failure(said: &str) -> Option<(i64, String)> {
     let said = said.trim();
     let tini = said.starts_with("[FATAL tini (") && said.contains("] exec ");
     let catatonit = said.starts_with("ERROR (catatonit:") && said.contains("failed to exec pid1");
@@ -178,9 +178,9 @@ pub(super) fn words(why: &BollardError) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status_code: u16, message: &str) -> Failure<'static> {
+    fn answer(status_code: u16, message: &str) -> EngineFailure<'static> {
         let why = BollardError::DockerResponseServerError { status_code, message: message.to_owned() };
-        Failure { address: "unix:///x", why }
+        EngineFailure { address: "unix:///x", why }
     }
 
     /// Messages of Docker 20 to 28 and of Podman 4.
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_an_init_program_cannot_begin_has_the_codes_of_a_shell() {
-        let code = |said: &str| of_init(said).map(|(code, _)| code);
+        let code = |said: &str| init_exec_failure(said).map(|(code, _)| code);
         assert_eq!(code("[FATAL tini (7)] exec /x failed: No such file or directory\n"), Some(127));
         assert_eq!(code("[FATAL tini (8)] exec /x failed: Permission denied"), Some(126));
         assert_eq!(code("[FATAL tini (8)] exec /x failed: Exec format error"), Some(126));

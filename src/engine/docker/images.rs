@@ -11,8 +11,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 use secrecy::ExposeSecret as _;
 
-use super::{Docker, failure};
-use crate::engine::runtime::{Credentials, Error, PullProgress, Result, Runtime as _};
+use super::{DockerClient, failure};
+use crate::engine::runtime::{ContainerRuntime as _, Error, PullProgress, RegistryCredentials, Result};
 use crate::seed::image_reference::ImageReference;
 
 /// User name that Docker's configuration gives for an identity token in place of a password.
@@ -22,7 +22,7 @@ const LATEST: &str = "latest";
 
 /// An image in the list of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedImage {
     pub id: String,
     /// All its names with tags, sorted.
     pub names: Vec<String>,
@@ -33,29 +33,29 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// A temporary tag of an image. See [`Docker::name_for_a_while`].
+/// A temporary tag of an image. See [`DockerClient::tag_temporarily`].
 #[derive(Debug)]
-pub struct Named {
+pub struct TemporaryTag {
     name: ImageReference,
     /// The image that the tag pointed to before.
     before: Option<ImageReference>,
     is_ours: bool,
 }
 
-impl Docker {
+impl DockerClient {
     /// All images with a label, newest first.
-    pub async fn images(&self, label: &str) -> Result<Vec<Listed>> {
+    pub async fn images(&self, label: &str) -> Result<Vec<ListedImage>> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let listed = self.client.list_images(Some(options)).await.map_err(|why| self.failure(why).other())?;
-        let mut listed: Vec<Listed> = listed
+        let mut listed: Vec<ListedImage> = listed
             .into_iter()
             .map(|image| {
                 let mut names = image.repo_tags;
                 names.retain(|name| !name.starts_with("<none>"));
                 names.sort();
                 let size = image.size.try_into().unwrap_or_default();
-                Listed { id: image.id, names, labels: image.labels, created: image.created, size }
+                ListedImage { id: image.id, names, labels: image.labels, created: image.created, size }
             })
             .collect();
         listed.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.names.cmp(&b.names)));
@@ -69,8 +69,8 @@ impl Docker {
         self.client.tag_image(image, Some(options)).await.map_err(|why| self.failure(why).image(image))
     }
 
-    /// Tags an image temporarily: [`Docker::end_name`] removes the tag, or points it to its earlier image.
-    pub async fn name_for_a_while(&self, image: &ImageReference, name: &ImageReference) -> Result<Named> {
+    /// Tags an image temporarily: [`DockerClient::restore_tag`] removes the tag, or points it to its earlier image.
+    pub async fn tag_temporarily(&self, image: &ImageReference, name: &ImageReference) -> Result<TemporaryTag> {
         let wanted = self.image(image).await?.id;
         let before = match self.image(name).await {
             Ok(there) => Some(there.id),
@@ -81,11 +81,11 @@ impl Docker {
         if is_ours {
             self.name(image, name).await?;
         }
-        Ok(Named { name: name.clone(), before, is_ours })
+        Ok(TemporaryTag { name: name.clone(), before, is_ours })
     }
 
-    /// Ends [`Docker::name_for_a_while`].
-    pub async fn end_name(&self, named: Named) -> Result<()> {
+    /// Ends [`DockerClient::tag_temporarily`].
+    pub async fn restore_tag(&self, named: TemporaryTag) -> Result<()> {
         match (named.is_ours, named.before) {
             (false, _) => Ok(()),
             (true, Some(before)) => self.name(&before, &named.name).await,
@@ -107,7 +107,7 @@ impl Docker {
     pub async fn push(
         &self,
         name: &ImageReference,
-        credentials: Option<&Credentials>,
+        credentials: Option<&RegistryCredentials>,
         mut progress: impl FnMut(PullProgress),
     ) -> Result<()> {
         let (repository, tag) = (name.repository(), name.tag().unwrap_or(LATEST));
@@ -131,7 +131,7 @@ impl Docker {
 }
 
 /// Credentials in the engine's format.
-pub(super) fn for_engine(login: &Credentials, host: &str) -> DockerCredentials {
+pub(super) fn for_engine(login: &RegistryCredentials, host: &str) -> DockerCredentials {
     let secret = Some(login.password.expose_secret().to_owned());
     let serveraddress = Some(host.to_owned());
     if login.username == TOKEN_USER {
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_token_is_no_password() {
-        let login = |username: &str| Credentials { username: username.to_owned(), password: "x".into() };
+        let login = |username: &str| RegistryCredentials { username: username.to_owned(), password: "x".into() };
         let token = for_engine(&login(TOKEN_USER), "r.org");
         assert_eq!((token.identitytoken.as_deref(), token.username), (Some("x"), None));
         assert_eq!(for_engine(&login("ada"), "r.org").username.as_deref(), Some("ada"));

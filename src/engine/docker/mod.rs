@@ -25,20 +25,20 @@ use bollard::query_parameters::{
 use chrono::{DateTime, FixedOffset};
 use futures_util::{Stream, StreamExt as _};
 
-use super::container::Container;
+use super::container::ContainerSpec;
 use super::runtime::{
-    self, Chunk, ClosedPath, Config, Credentials, Ended, Engine, Error, Found, Image, Output, PullProgress, Result,
-    Runtime, Signal, State,
+    self, ClosedPath, ContainerExit, ContainerOutput, ContainerRuntime, ContainerSignal, ContainerState, EngineFacts,
+    EngineImage, Error, FoundContainer, ImageStartConfig, OutputChunk, PullProgress, RegistryCredentials, Result,
 };
 use crate::clock::Clock;
 use crate::seed::image_reference::ImageReference;
-use failure::Failure;
+use failure::EngineFailure;
 
 pub use address::{EngineAddress, EngineTls};
-pub use build::Build;
+pub use build::ImageBuild;
 pub use choice::EngineChoice;
-pub use images::{Listed, Named, TOKEN_USER};
-pub use session::Session;
+pub use images::{ListedImage, TOKEN_USER, TemporaryTag};
+pub use session::ContainerSession;
 
 /// Time limit for the engine to begin an answer. Removing a large container takes a while.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -55,14 +55,14 @@ const TERMINATED: i64 = 143;
 
 /// Client of a Docker Engine, or of Podman's Docker-compatible API.
 #[derive(Clone, Debug)]
-pub struct Docker {
+pub struct DockerClient {
     client: bollard::Docker,
     address: String,
     /// Podman's API differs, as in logs, mounts and events.
     is_podman: bool,
 }
 
-impl Docker {
+impl DockerClient {
     /// Connects to an engine at `unix:///…` or `tcp://HOST:PORT`; `None`: the first one found on this machine.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Docker {
         Self::open_at(address.map(|url| EngineAddress { url: url.to_owned(), tls: None })).await
     }
 
-    /// As [`Docker::open`], for an address with TLS settings.
+    /// As [`DockerClient::open`], for an address with TLS settings.
     ///
     /// # Errors
     /// Also [`Error::Address`].
@@ -105,7 +105,7 @@ impl Docker {
 
     /// Whether the engine sees mounts of this process: it listens on a local socket, and the process that created the
     /// socket is in the same mount namespace.
-    pub async fn sees_our_mounts(&self) -> bool {
+    pub async fn shares_our_mount_namespace(&self) -> bool {
         let Some(peer) = self.peer().await.and_then(|peer| peer.pid()).filter(|pid| *pid > 0) else { return false };
         let namespace = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
         namespace("self").is_some_and(|ours| namespace(&peer.to_string()) == Some(ours))
@@ -130,32 +130,34 @@ impl Docker {
     }
 
     /// Wraps an error of the client, to be classified.
-    fn failure(&self, why: bollard::errors::Error) -> Failure<'_> {
-        Failure { address: &self.address, why }
+    fn failure(&self, why: bollard::errors::Error) -> EngineFailure<'_> {
+        EngineFailure { address: &self.address, why }
     }
 
     fn chunks(
         &self,
         output: impl Stream<Item = std::result::Result<LogOutput, bollard::errors::Error>> + Send + 'static,
-    ) -> Output {
+    ) -> ContainerOutput {
         let address = self.address.clone();
         let chunk = move |item| match item {
-            Ok(LogOutput::StdErr { message }) => Ok(Chunk { stream: runtime::Stream::Stderr, bytes: message }),
-            Ok(other) => Ok(Chunk { stream: runtime::Stream::Stdout, bytes: other.into_bytes() }),
-            Err(why) => Err(Failure { address: &address, why }.other()),
+            Ok(LogOutput::StdErr { message }) => {
+                Ok(OutputChunk { stream: runtime::OutputStream::Stderr, bytes: message })
+            }
+            Ok(other) => Ok(OutputChunk { stream: runtime::OutputStream::Stdout, bytes: other.into_bytes() }),
+            Err(why) => Err(EngineFailure { address: &address, why }.other()),
         };
         output.map(chunk).boxed()
     }
 }
 
-impl Runtime for Docker {
-    async fn engine(&self) -> Result<Engine> {
+impl ContainerRuntime for DockerClient {
+    async fn engine(&self) -> Result<EngineFacts> {
         let about = self.client.info().await.map_err(|why| self.failure(why).other())?;
         let product = if self.is_podman { "Podman" } else { "Docker Engine" };
         let machine = about.architecture.unwrap_or_default();
         let has_nvidia = about.runtimes.is_some_and(|runtimes| runtimes.contains_key("nvidia"));
         let has_devices = about.discovered_devices.is_some_and(|devices| !devices.is_empty());
-        Ok(Engine {
+        Ok(EngineFacts {
             name: format!("{product} {}", about.server_version.unwrap_or_default()),
             address: self.address.clone(),
             host: about.name.unwrap_or_default(),
@@ -167,19 +169,19 @@ impl Runtime for Docker {
         })
     }
 
-    async fn image(&self, name: &ImageReference) -> Result<Image> {
+    async fn image(&self, name: &ImageReference) -> Result<EngineImage> {
         let found = self.client.inspect_image(name.as_str()).await;
         let found = found.map_err(|why| self.failure(why).image(name.as_str()))?;
         let digests = found.repo_digests.unwrap_or_default();
         let variant = found.variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
         let [os, architecture] = [found.os, found.architecture].map(Option::unwrap_or_default);
         let config = found.config.unwrap_or_default();
-        Ok(Image {
+        Ok(EngineImage {
             id: found.id.and_then(|id| id.parse().ok()).unwrap_or_else(|| name.clone()),
             digests: digests.iter().filter_map(|known| Some(known.split_once('@')?.1.to_owned())).collect(),
             labels: config.labels.unwrap_or_default().into_iter().collect(),
             platform: format!("{os}/{architecture}{}", variant.unwrap_or_default()),
-            config: Config {
+            config: ImageStartConfig {
                 folder: config.working_dir.unwrap_or_default(),
                 has_entrypoint: config.entrypoint.is_some_and(|words| !words.is_empty()),
                 user: config.user.unwrap_or_default(),
@@ -191,13 +193,13 @@ impl Runtime for Docker {
         &self,
         reference: &ImageReference,
         platform: Option<&str>,
-        credentials: Option<&Credentials>,
+        credentials: Option<&RegistryCredentials>,
         progress: impl FnMut(PullProgress) + Send,
     ) -> Result<()> {
         pull::pull(self, reference, platform, credentials, progress).await
     }
 
-    async fn create(&self, container: &Container) -> Result<String> {
+    async fn create(&self, container: &ContainerSpec) -> Result<String> {
         if let Some(why) = create::refusal(container, self.is_podman) {
             return Err(why);
         }
@@ -218,7 +220,7 @@ impl Runtime for Docker {
         }
     }
 
-    async fn start(&self, id: &str) -> Result<Output> {
+    async fn start(&self, id: &str) -> Result<ContainerOutput> {
         // Attach before the start, so that no output is missed.
         let options = AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         let id = container_id(id)?;
@@ -229,12 +231,12 @@ impl Runtime for Docker {
         Ok(self.chunks(attached.output))
     }
 
-    async fn output(&self, id: &str) -> Result<Output> {
+    async fn output(&self, id: &str) -> Result<ContainerOutput> {
         let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
         Ok(self.chunks(self.client.logs(container_id(id)?, Some(options))))
     }
 
-    async fn wait(&self, id: &str) -> Result<Ended> {
+    async fn wait(&self, id: &str) -> Result<ContainerExit> {
         let id = container_id(id)?;
         // The answer's content is ignored: the container's state is more precise.
         let mut answers = std::pin::pin!(self.client.wait_container(id, None));
@@ -251,29 +253,29 @@ impl Runtime for Docker {
         };
         // Podman's containers outlive the engine, so only signals are of interest.
         let told = match exit_code {
-            0 => Told::default(),
+            0 => ContainerEvents::default(),
             KILLED | TERMINATED => self.told_of(id, &state, exit_code == KILLED).await,
-            _ if self.is_podman => Told::default(),
+            _ if self.is_podman => ContainerEvents::default(),
             _ => self.told_of(id, &state, false).await,
         };
         // Podman's monitor often misses an OOM kill; any other SIGKILL would have an event.
         let is_likely = self.is_podman && has_limit && !told.was_signalled;
         let oom = state.oom_killed == Some(true) || (exit_code == KILLED && (told.oom || is_likely));
-        Ok(Ended { exit_code, oom, was_signalled: told.was_signalled, is_unseen: told.is_unseen })
+        Ok(ContainerExit { exit_code, oom, was_signalled: told.was_signalled, is_unseen: told.is_unseen })
     }
 
     async fn not_begun(&self, id: &str, exit_code: i64, said: &str) -> Option<Error> {
         if !matches!(exit_code, 1 | 126 | 127) {
             return None;
         }
-        let why = if said.is_empty() { program::missing(self, id).await } else { failure::of_init(said) };
+        let why = if said.is_empty() { program::missing(self, id).await } else { failure::init_exec_failure(said) };
         why.map(|(exit_code, reason)| Error::Command { exit_code, reason })
     }
 
-    async fn signal(&self, id: &str, signal: Signal) -> Result<()> {
+    async fn signal(&self, id: &str, signal: ContainerSignal) -> Result<()> {
         let name = match signal {
-            Signal::Term => "SIGTERM",
-            Signal::Kill => "SIGKILL",
+            ContainerSignal::Term => "SIGTERM",
+            ContainerSignal::Kill => "SIGKILL",
         };
         let options = KillContainerOptionsBuilder::default().signal(name).build();
         match self.client.kill_container(container_id(id)?, Some(options)).await {
@@ -291,34 +293,36 @@ impl Runtime for Docker {
     }
 
     async fn open_up(&self, root: &Path, closed: &[ClosedPath]) -> Result<()> {
-        self.unpack_over(root, closed).await
+        self.open_by_archive(root, closed).await
     }
 
-    async fn containers(&self, label: &str) -> Result<Vec<Found>> {
+    async fn containers(&self, label: &str) -> Result<Vec<FoundContainer>> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let listed = self.client.list_containers(Some(options)).await.map_err(|why| self.failure(why).other())?;
         let found = listed.into_iter().filter_map(|container| {
             let state = match container.state? {
-                models::ContainerSummaryStateEnum::CREATED => State::Created,
-                models::ContainerSummaryStateEnum::EXITED | models::ContainerSummaryStateEnum::DEAD => State::Ended,
-                _ => State::Running,
+                models::ContainerSummaryStateEnum::CREATED => ContainerState::Created,
+                models::ContainerSummaryStateEnum::EXITED | models::ContainerSummaryStateEnum::DEAD => {
+                    ContainerState::Ended
+                }
+                _ => ContainerState::Running,
             };
             let created = DateTime::from_timestamp(container.created?, 0);
             let labels = container.labels.unwrap_or_default().into_iter().collect();
-            Some(Found { id: container.id?, labels, state, created })
+            Some(FoundContainer { id: container.id?, labels, state, created })
         });
         Ok(found.collect())
     }
 }
 
-impl Docker {
+impl DockerClient {
     /// Events of a failed container that its state does not show. Docker learns of the exit and of an OOM kill
     /// independently and writes the state at the exit; a later OOM is an event only. `is_late`: wait for it.
-    async fn told_of(&self, id: &str, state: &models::ContainerState, is_late: bool) -> Told {
+    async fn told_of(&self, id: &str, state: &models::ContainerState, is_late: bool) -> ContainerEvents {
         let [started, finished] = [&state.started_at, &state.finished_at]
             .map(|at| at.as_deref().and_then(|at| DateTime::parse_from_rfc3339(at).ok()));
-        let (Some(started), Some(finished)) = (started, finished) else { return Told::default() };
+        let (Some(started), Some(finished)) = (started, finished) else { return ContainerEvents::default() };
         // The API takes Unix time only.
         let unix = |at: DateTime<FixedOffset>| format!("{}.{:09}", at.timestamp(), at.timestamp_subsec_nanos());
         // Podman returns no events if `until` is in the past.
@@ -329,10 +333,10 @@ impl Docker {
         let options =
             EventsOptionsBuilder::default().since(&unix(started)).until(&unix(until)).filters(&filters).build();
         let mut events = std::pin::pin!(self.client.events(Some(options)));
-        let (mut told, mut has_died) = (Told::default(), false);
+        let (mut told, mut has_died) = (ContainerEvents::default(), false);
         // If the engine's clock differs from ours, the stream may end much later; hence the time limit below.
         let listening = async {
-            let is_enough = |told: &Told, has_died| match self.is_podman {
+            let is_enough = |told: &ContainerEvents, has_died| match self.is_podman {
                 true => told.was_signalled,
                 false => told.oom || (has_died && !is_late),
             };
@@ -340,7 +344,7 @@ impl Docker {
                 match event.action.as_deref() {
                     Some("oom") => told.oom = true,
                     Some("die") => has_died = true,
-                    _ if is_deadly(&event) => told.was_signalled = true,
+                    _ if is_termination_signal(&event) => told.was_signalled = true,
                     _ => {}
                 }
             }
@@ -360,14 +364,14 @@ impl Docker {
 }
 
 /// Whether a `kill` event is about SIGTERM or SIGKILL; assumed if the event names no signal.
-fn is_deadly(kill: &models::EventMessage) -> bool {
+fn is_termination_signal(kill: &models::EventMessage) -> bool {
     let attributes = kill.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
     attributes.and_then(|it| it.get("signal")).is_none_or(|signal| matches!(signal.as_str(), "9" | "15"))
 }
 
 /// Result of reading a container's events.
 #[derive(Default)]
-struct Told {
+struct ContainerEvents {
     /// An OOM event.
     oom: bool,
     /// A signal was sent to it.

@@ -11,11 +11,11 @@ use chrono::TimeDelta;
 use futures_util::StreamExt as _;
 use rustix::process::{getegid, geteuid};
 
-use super::{Docker, container_id};
+use super::{DockerClient, container_id};
 use crate::clock::Clock;
-use crate::engine::container::{Bind, Container, Input, Network, Text};
-use crate::engine::removal::{Leave, create};
-use crate::engine::runtime::{ClosedPath, Error, Result, Runtime as _};
+use crate::engine::container::{BindMount, ContainerSpec, MaskedText, NetworkMode, StdinMode};
+use crate::engine::removal_guard::{KeepContainer, create};
+use crate::engine::runtime::{ClosedPath, ContainerRuntime as _, Error, Result};
 use crate::seed::image_reference::ImageReference;
 
 /// An empty image, imported by SILO. Docker and Podman both take the name for that of a local image.
@@ -30,19 +30,19 @@ const LINK: &str = ".silo-opening-";
 /// Maximum age of such a container; an older one was left by a killed process.
 const LONGEST: TimeDelta = TimeDelta::minutes(10);
 
-impl Docker {
-    /// Implements [`crate::engine::runtime::Runtime::open_up`].
-    pub(super) async fn unpack_over(&self, root: &Path, closed: &[ClosedPath]) -> Result<()> {
+impl DockerClient {
+    /// Implements [`crate::engine::runtime::ContainerRuntime::open_up`].
+    pub(super) async fn open_by_archive(&self, root: &Path, closed: &[ClosedPath]) -> Result<()> {
         let image: ImageReference = format!("{NAME}:{TAG}").parse().expect("a name by the grammar");
         if let Err(Error::NoImage { .. }) = self.image(&image).await {
-            self.make_nothing().await?;
+            self.import_empty_image().await?;
         }
         let Some(source) = root.to_str() else {
             return Err(Error::Refused { reason: format!("{} is not UTF-8", root.display()) });
         };
-        self.remove_left_openings().await?;
+        self.remove_stale_containers().await?;
         let owner = self.our_owner().await?;
-        let made = create(self, &container(image, source.to_owned()), &Leave::default()).await?;
+        let made = create(self, &container(image, source.to_owned()), &KeepContainer::default()).await?;
         // Docker resolves the target of a link from the container's root, Podman from the folder that is unpacked to.
         let (to, inside) =
             if self.is_podman { (format!("/{PLACE}"), Path::new("")) } else { ("/".to_owned(), Path::new(PLACE)) };
@@ -77,7 +77,7 @@ impl Docker {
     }
 
     /// Removes containers that a killed process left.
-    async fn remove_left_openings(&self) -> Result<()> {
+    async fn remove_stale_containers(&self) -> Result<()> {
         let now = Clock::system().now();
         for found in self.containers(OPENING).await? {
             if found.created.is_none_or(|created| now - created > LONGEST) {
@@ -88,7 +88,7 @@ impl Docker {
     }
 
     /// Imports the empty image.
-    async fn make_nothing(&self) -> Result<()> {
+    async fn import_empty_image(&self) -> Result<()> {
         let folder = ClosedPath { path: PLACE.into(), is_folder: true, mode: 0o755, modified: 0 };
         let archive = archive(&[folder], &[PathBuf::new()], Path::new(""), Some((0, 0)));
         let archive = archive.map_err(|why| Error::Refused { reason: why.to_string() })?;
@@ -136,26 +136,26 @@ fn archive(closed: &[ClosedPath], links: &[PathBuf], inside: &Path, owner: Optio
     archive.into_inner()
 }
 
-fn container(image: ImageReference, source: String) -> Container {
-    Container {
+fn container(image: ImageReference, source: String) -> ContainerSpec {
+    ContainerSpec {
         image,
         entrypoint: None,
         // Never started, but engines require a command.
-        command: Some(vec![Text::plain("nothing")]),
+        command: Some(vec![MaskedText::plain("nothing")]),
         environment: Vec::new(),
-        binds: vec![Bind { source, target: format!("/{PLACE}"), read_only: false, held: None }],
+        binds: vec![BindMount { source, target: format!("/{PLACE}"), read_only: false, held: None }],
         memory: None,
         cpus: None,
         shared_memory: None,
         processes: None,
         gpus: 0,
-        network: Network::None,
+        network: NetworkMode::None,
         user: None,
         timeout: None,
         grace: std::time::Duration::ZERO,
         // To find it after a kill.
         labels: [(OPENING.to_owned(), String::new())].into(),
         platform: None,
-        input: Input::Nothing,
+        input: StdinMode::Nothing,
     }
 }

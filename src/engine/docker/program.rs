@@ -5,7 +5,7 @@ use bollard::errors::Error as BollardError;
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::ContainerArchiveInfoOptionsBuilder;
 
-use super::Docker;
+use super::DockerClient;
 
 /// Where programs are looked for in an image that does not say.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -25,7 +25,7 @@ enum Found {
 }
 
 /// The exit code of a shell, and the reason, where a container that has ended has no such program. `None`: it has it, or nobody knows.
-pub(super) async fn missing(docker: &Docker, id: &str) -> Option<(i64, String)> {
+pub(super) async fn missing(docker: &DockerClient, id: &str) -> Option<(i64, String)> {
     let config = docker.client.inspect_container(id, None).await.ok()?.config?;
     let name = program(&config)?;
     let mut is_there = false;
@@ -59,7 +59,7 @@ fn places(config: &ContainerConfig, name: &str) -> Vec<String> {
 }
 
 /// `None`: the engine does not tell.
-async fn look(docker: &Docker, id: &str, mut path: String) -> Option<Found> {
+async fn look(docker: &DockerClient, id: &str, mut path: String) -> Option<Found> {
     for _ in 0..LINKS {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(&path).build();
         match docker.client.get_container_archive_info(id, Some(options)).await {

@@ -7,18 +7,18 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 
 use super::images::for_engine;
-use super::{Docker, failure};
-use crate::engine::runtime::{Credentials, PullProgress, Result};
+use super::{DockerClient, failure};
+use crate::engine::runtime::{PullProgress, RegistryCredentials, Result};
 use crate::seed::image_reference::ImageReference;
 
 /// Time limit between two events: then the registry is taken for unreachable.
 const SILENCE: Duration = Duration::from_secs(300);
 
 pub(super) async fn pull(
-    docker: &Docker,
+    docker: &DockerClient,
     reference: &ImageReference,
     platform: Option<&str>,
-    credentials: Option<&Credentials>,
+    credentials: Option<&RegistryCredentials>,
     mut progress: impl FnMut(PullProgress) + Send,
 ) -> Result<()> {
     // Without a tag the engine would pull all tags.

@@ -5,28 +5,28 @@ use std::pin::Pin;
 use bollard::query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder};
 use tokio::io::AsyncWrite;
 
-use super::{Docker, container_id};
-use crate::engine::container::Container;
-use crate::engine::removal::{Leave, Removal, create};
-use crate::engine::runtime::{Ended, Output, Result, Runtime as _};
+use super::{DockerClient, container_id};
+use crate::engine::container::ContainerSpec;
+use crate::engine::removal_guard::{ContainerGuard, KeepContainer, create};
+use crate::engine::runtime::{ContainerExit, ContainerOutput, ContainerRuntime as _, Result};
 
 /// A running container with attached input; it is removed on drop.
-pub struct Session {
-    docker: Docker,
-    removal: Removal<Docker>,
+pub struct ContainerSession {
+    docker: DockerClient,
+    removal: ContainerGuard<DockerClient>,
     /// Its output. A terminal has standard output only.
-    pub output: Output,
+    pub output: ContainerOutput,
     /// Its standard input; shutting it down sends EOF. `None`: it was taken.
     pub input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
 }
 
-impl Session {
+impl ContainerSession {
     /// Creates and starts a container.
     ///
     /// # Errors
     /// The engine's; the container is removed then.
-    pub async fn open(docker: &Docker, container: &Container) -> Result<Self> {
-        let removal = create(docker, container, &Leave::default()).await?;
+    pub async fn open(docker: &DockerClient, container: &ContainerSpec) -> Result<Self> {
+        let removal = create(docker, container, &KeepContainer::default()).await?;
         match begin(docker, &removal).await {
             Ok((output, input)) => Ok(Self { docker: docker.clone(), removal, output, input: Some(input) }),
             Err(why) => {
@@ -51,7 +51,7 @@ impl Session {
     ///
     /// # Errors
     /// The engine's; removal is attempted in any case.
-    pub async fn end(self) -> Result<Ended> {
+    pub async fn end(self) -> Result<ContainerExit> {
         let id = self.removal.id();
         let ended = match self.docker.wait(id).await {
             // What was printed is on the user's terminal.
@@ -72,7 +72,10 @@ impl Session {
     }
 }
 
-async fn begin(docker: &Docker, removal: &Removal<Docker>) -> Result<(Output, Pin<Box<dyn AsyncWrite + Send>>)> {
+async fn begin(
+    docker: &DockerClient,
+    removal: &ContainerGuard<DockerClient>,
+) -> Result<(ContainerOutput, Pin<Box<dyn AsyncWrite + Send>>)> {
     let options = AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true).build();
     let id = container_id(removal.id())?;
     let attached = docker.client.attach_container(id, Some(options)).await;

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::words::{NotExpressed, Part, Word, Written, take_apart};
-use super::{Exported, Subject};
-use crate::engine::runtime::Config;
+use super::command_words::{CommandWord, ExpandedWord, ExportError, WordPart, take_apart};
+use super::{ExportSource, ExportedJob};
+use crate::engine::runtime::ImageStartConfig;
 use crate::seed::environment::{OUTPUT_DIR, variable_name};
 use crate::seed::model::{
     JobInputFile, JobOutputFile, JobOutputJson, JsonType, MountMode, ScalarResource, SeedManifest,
@@ -33,10 +33,10 @@ function split(value) {
 /// Creates the tool.
 ///
 /// # Errors
-/// [`NotExpressed`].
-pub fn tool(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
+/// [`ExportError`].
+pub fn tool(subject: ExportSource<'_>) -> Result<ExportedJob, ExportError> {
     let SeedManifest { job, .. } = subject.manifest;
-    let mut making = Making { variables: variables(subject.manifest), notes: Vec::new() };
+    let mut making = CwlBuilder { variables: variables(subject.manifest), notes: Vec::new() };
     let mut tool = Map::new();
     let mut put = |key: &str, value: Value| {
         let is_empty = value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty);
@@ -62,11 +62,11 @@ pub fn tool(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
     put("s:version", json!(job.package_version));
     put("s:keywords", json!(job.tags));
     put("s:author", json!([{"s:name": job.maintainer.name, "s:email": job.maintainer.email}]));
-    Ok(Exported { text: format!("{:#}\n", Value::Object(tool)), notes: making.notes })
+    Ok(ExportedJob { text: format!("{:#}\n", Value::Object(tool)), notes: making.notes })
 }
 
 /// A variable of the job, as CWL expressions.
-struct Variable {
+struct CwlVariable {
     /// Expression of its value.
     value: String,
     /// Expression of the input that may be null; `None`: it always has a value.
@@ -75,8 +75,8 @@ struct Variable {
     may_split: bool,
 }
 
-struct Making {
-    variables: BTreeMap<String, Variable>,
+struct CwlBuilder {
+    variables: BTreeMap<String, CwlVariable>,
     notes: Vec<String>,
 }
 
@@ -85,11 +85,11 @@ fn input(name: &str) -> String {
     format!("inputs[{}]", json!(name))
 }
 
-fn variables(manifest: &SeedManifest) -> BTreeMap<String, Variable> {
+fn variables(manifest: &SeedManifest) -> BTreeMap<String, CwlVariable> {
     let interface = &manifest.job.interface;
     let mut all = BTreeMap::new();
     let mut set = |name: String, value: String, optional: Option<String>, may_split: bool| {
-        all.insert(name, Variable { value, optional, may_split });
+        all.insert(name, CwlVariable { value, optional, may_split });
     };
     for file in &interface.inputs.files {
         let optional = (!file.required).then(|| input(&file.name));
@@ -183,12 +183,12 @@ fn inputs(manifest: &SeedManifest) -> Value {
     Value::Object(all)
 }
 
-impl Making {
+impl CwlBuilder {
     fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
 
-    fn requirements(&mut self, subject: Subject<'_>) -> Result<Value, NotExpressed> {
+    fn requirements(&mut self, subject: ExportSource<'_>) -> Result<Value, ExportError> {
         let job = &subject.manifest.job;
         let mut all = Map::new();
         all.insert("DockerRequirement".to_owned(), json!({"dockerPull": subject.image}));
@@ -284,7 +284,7 @@ impl Making {
         Value::Object(all)
     }
 
-    fn command(&mut self, subject: Subject<'_>) -> Result<(Value, Value), NotExpressed> {
+    fn command(&mut self, subject: ExportSource<'_>) -> Result<(Value, Value), ExportError> {
         let command = subject.manifest.job.interface.command.as_deref().unwrap_or_default();
         let variables = self.variables.iter().map(|(name, it)| (name.clone(), it.optional.is_none())).collect();
         let words = take_apart(command, &variables)?;
@@ -294,7 +294,7 @@ impl Making {
     }
 
     /// `baseCommand`: runners start the container in the output folder, not in the image's WORKDIR.
-    fn base(&mut self, config: Option<&Config>) -> Value {
+    fn base(&mut self, config: Option<&ImageStartConfig>) -> Value {
         let nothing = json!([]);
         match config {
             None => {
@@ -304,15 +304,15 @@ impl Making {
                 );
                 nothing
             }
-            Some(Config { folder, .. }) if folder.is_empty() || folder == "/" => nothing,
-            Some(Config { has_entrypoint: true, .. }) => {
+            Some(ImageStartConfig { folder, .. }) if folder.is_empty() || folder == "/" => nothing,
+            Some(ImageStartConfig { has_entrypoint: true, .. }) => {
                 self.note(
                     "CWL starts the image's entry point in the output folder, and not in its WORKDIR: it works if neither counts \
                      on that.",
                 );
                 nothing
             }
-            Some(Config { folder, .. }) => {
+            Some(ImageStartConfig { folder, .. }) => {
                 let folder = shlex::try_quote(folder).unwrap_or_default();
                 // CWL evaluates no expressions in `baseCommand`.
                 json!(["/bin/sh", "-c", format!("cd {folder} && exec \"$@\""), "sh"])
@@ -321,14 +321,14 @@ impl Making {
     }
 
     /// The arguments for a word: fixed ones, or an expression that yields a list.
-    fn arguments(&self, written: &Written) -> Vec<String> {
+    fn arguments(&self, written: &CommandWord) -> Vec<String> {
         match &written.cases[..] {
             [(_, words)] => words.iter().map(|word| self.argument(word)).collect(),
             cases => vec![format!("$({})", self.choice(&written.optional, cases))],
         }
     }
 
-    fn choice(&self, optional: &[String], cases: &[(Vec<bool>, Vec<Word>)]) -> String {
+    fn choice(&self, optional: &[String], cases: &[(Vec<bool>, Vec<ExpandedWord>)]) -> String {
         let Some(((there, words), rest)) = cases.split_first() else { return "[]".to_owned() };
         let list = self.list(words);
         if rest.is_empty() {
@@ -342,34 +342,36 @@ impl Making {
         format!("{conditions} ? {list} : {}", self.choice(optional, rest))
     }
 
-    fn list(&self, words: &[Word]) -> String {
+    fn list(&self, words: &[ExpandedWord]) -> String {
         let is_split = words.iter().any(|word| self.is_split(word));
         let words = words.iter().map(|word| self.expression(word)).collect::<Vec<_>>().join(", ");
         if is_split { format!("[].concat({words})") } else { format!("[{words}]") }
     }
 
-    fn is_split(&self, word: &Word) -> bool {
+    fn is_split(&self, word: &ExpandedWord) -> bool {
         word.iter().any(|part| match part {
-            Part::Literal(_) => false,
-            Part::Value { variable, is_split } => {
+            WordPart::Literal(_) => false,
+            WordPart::Value { variable, is_split } => {
                 *is_split && self.variables.get(variable).is_some_and(|it| it.may_split)
             }
         })
     }
 
     /// A word as one argument.
-    fn argument(&self, word: &Word) -> String {
+    fn argument(&self, word: &ExpandedWord) -> String {
         match &word[..] {
-            [Part::Literal(text)] => literal(text),
+            [WordPart::Literal(text)] => literal(text),
             _ => format!("$({})", self.expression(word)),
         }
     }
 
     /// A word as an expression: a string, or a list if it is split.
-    fn expression(&self, word: &Word) -> String {
-        let part = |part: &Part| match part {
-            Part::Literal(text) => json!(text).to_string(),
-            Part::Value { variable, .. } => self.variables.get(variable).map(|it| it.value.clone()).unwrap_or_default(),
+    fn expression(&self, word: &ExpandedWord) -> String {
+        let part = |part: &WordPart| match part {
+            WordPart::Literal(text) => json!(text).to_string(),
+            WordPart::Value { variable, .. } => {
+                self.variables.get(variable).map(|it| it.value.clone()).unwrap_or_default()
+            }
         };
         let text = word.iter().map(part).collect::<Vec<_>>().join(" + ");
         if self.is_split(word) { format!("split({text})") } else { text }

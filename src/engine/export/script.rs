@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::words::{NotExpressed, Part, Word, Written, take_apart};
-use super::{Exported, OneLine, Subject};
+use super::command_words::{CommandWord, ExpandedWord, ExportError, WordPart, take_apart};
+use super::{CommentLine, ExportSource, ExportedJob};
 use crate::engine::docker_run::quoted;
-use crate::engine::request::Layout;
+use crate::engine::request::ContainerLayout;
 use crate::seed::environment::{OUTPUT_DIR, allocated_name, variable_name};
 use crate::seed::model::{JobInputFile, MountMode, ScalarResource, SeedManifest};
 use crate::seed::resources::{ResourceAllocation, ResourceKind};
@@ -34,8 +34,8 @@ size() { bytes=$((bytes + $(stat -Lc %s -- "$1"))); }
 /// Creates the script.
 ///
 /// # Errors
-/// [`NotExpressed`].
-pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
+/// [`ExportError`].
+pub fn script(subject: ExportSource<'_>) -> Result<ExportedJob, ExportError> {
     let SeedManifest { job, .. } = subject.manifest;
     let interface = &job.interface;
     let mut text = head(subject);
@@ -64,7 +64,7 @@ pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
             ),
         );
     }
-    let output = Layout::Silo.output();
+    let output = ContainerLayout::Silo.output();
     line(
         &mut text,
         format_args!("seed_{OUTPUT_DIR}={output}; variable {OUTPUT_DIR} {output}; bind \"$output\" {output} ''"),
@@ -76,7 +76,7 @@ pub fn script(subject: Subject<'_>) -> Result<Exported, NotExpressed> {
         command(&mut text, &written);
     }
     end(&mut text, subject);
-    Ok(Exported {
+    Ok(ExportedJob {
         text,
         notes: vec!["The script does not look at what the job wrote, and sets no INPUT_METADATA.".to_owned()],
     })
@@ -95,11 +95,11 @@ fn variables(manifest: &SeedManifest) -> BTreeMap<String, bool> {
     files.chain(json).chain(settings).chain(resources).chain([(OUTPUT_DIR.to_owned(), true)]).collect()
 }
 
-fn head(subject: Subject<'_>) -> String {
+fn head(subject: ExportSource<'_>) -> String {
     let SeedManifest { job, .. } = subject.manifest;
     let mut text = "#!/bin/bash\n".to_owned();
-    let (title, about) = (OneLine(&job.title), OneLine(&job.description));
-    line(&mut text, format_args!("# {title} ({} {}): {about}", OneLine(&job.name), OneLine(&job.job_version)));
+    let (title, about) = (CommentLine(&job.title), CommentLine(&job.description));
+    line(&mut text, format_args!("# {title} ({} {}): {about}", CommentLine(&job.name), CommentLine(&job.job_version)));
     let assigned = |required: bool, name: &str, what: &str| {
         if required { format!(" {name}={what}") } else { format!(" [{name}={what}]") }
     };
@@ -121,7 +121,7 @@ fn head(subject: Subject<'_>) -> String {
 
 fn file_input(text: &mut String, input: &JobInputFile) {
     let (name, variable) = (&input.name, variable_name(&input.name));
-    let folder = format!("{}/{name}", Layout::Silo.inputs());
+    let folder = format!("{}/{name}", ContainerLayout::Silo.inputs());
     if input.required {
         let what = if input.multiple { "a folder of files" } else { "a file" };
         line(text, format_args!("needs {name} '{what}'"));
@@ -204,8 +204,8 @@ fn resource(text: &mut String, scalar: &ScalarResource) {
     line(text, format_args!("options+=({})", limit.replace("IT", &format!("seed_{variable}"))));
 }
 
-fn command(text: &mut String, written: &Written) {
-    let words = |words: &[Word]| words.iter().map(|it| format!(" {}", word(it))).collect::<String>();
+fn command(text: &mut String, written: &CommandWord) {
+    let words = |words: &[ExpandedWord]| words.iter().map(|it| format!(" {}", word(it))).collect::<String>();
     if let [(_, only)] = &written.cases[..] {
         if !only.is_empty() {
             line(text, format_args!("words+=({} )", words(only)));
@@ -226,17 +226,17 @@ fn command(text: &mut String, written: &Written) {
 }
 
 /// A word as Bash source; unquoted where the value is to be split.
-fn word(word: &Word) -> String {
-    let part = |part: &Part| match part {
-        Part::Literal(text) => quoted(text).into_owned(),
-        Part::Value { variable, is_split: true } => format!("${{seed_{variable}}}"),
-        Part::Value { variable, is_split: false } => format!("\"${{seed_{variable}}}\""),
+fn word(word: &ExpandedWord) -> String {
+    let part = |part: &WordPart| match part {
+        WordPart::Literal(text) => quoted(text).into_owned(),
+        WordPart::Value { variable, is_split: true } => format!("${{seed_{variable}}}"),
+        WordPart::Value { variable, is_split: false } => format!("\"${{seed_{variable}}}\""),
     };
     word.iter().map(part).collect()
 }
 
 /// Runs the container and explains its exit code.
-fn end(text: &mut String, subject: Subject<'_>) {
+fn end(text: &mut String, subject: ExportSource<'_>) {
     let job = &subject.manifest.job;
     line(text, format_args!("name=seed-$$-$RANDOM; trap 'docker rm --force \"$name\" >/dev/null 2>&1 || true' EXIT"));
     let limit = if job.timeout > 0 { format!("timeout --kill-after 10 {} ", job.timeout) } else { String::new() };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::engine::record::{Given, Record};
+use crate::engine::record::{RecordedInputs, RunRecord};
 use crate::engine::testing::planned_with;
 
 /// A folder with a scene and masks.
@@ -19,10 +19,10 @@ fn with_inputs(masks: usize) -> TempDir {
     folder
 }
 
-fn names(source: &Source) -> Vec<&str> {
+fn names(source: &InputSource) -> Vec<&str> {
     match source {
-        Source::File(file) => vec![&file.name],
-        Source::Folder { files, .. } => files.iter().map(|file| &*file.name).collect(),
+        InputSource::File(file) => vec![&file.name],
+        InputSource::Folder { files, .. } => files.iter().map(|file| &*file.name).collect(),
     }
 }
 
@@ -30,19 +30,19 @@ fn names(source: &Source) -> Vec<&str> {
 fn a_path_is_a_file_or_a_folder_of_files() {
     let folder = with_inputs(2);
     let path = folder.path().canonicalize().expect("it is there").join("in");
-    let file = File { name: "scene.png".to_owned(), path: path.join("scene.png"), size: 3 };
-    assert_eq!(survey(&path.join("scene.png")).expect("a file"), Source::File(file.clone()));
+    let file = HostFile { name: "scene.png".to_owned(), path: path.join("scene.png"), size: 3 };
+    assert_eq!(survey(&path.join("scene.png")).expect("a file"), InputSource::File(file.clone()));
     // The name is that of the link, as the user gave it.
     symlink("scene.png", path.join("a link")).expect("a link");
-    let linked = File { name: "a link".to_owned(), ..file };
-    assert_eq!(survey(&path.join("a link")).expect("a file"), Source::File(linked));
+    let linked = HostFile { name: "a link".to_owned(), ..file };
+    assert_eq!(survey(&path.join("a link")).expect("a file"), InputSource::File(linked));
     let source = survey(&path).expect("a folder");
-    assert!(matches!(source, Source::Folder { is_flat: false, .. }));
+    assert!(matches!(source, InputSource::Folder { is_flat: false, .. }));
     assert_eq!(names(&source), ["0.tif", "1.tif", "a link", "scene.png"]);
     fs::remove_file(path.join("a link")).expect("it is ours");
-    assert!(matches!(survey(&path).expect("a folder"), Source::Folder { is_flat: true, .. }));
+    assert!(matches!(survey(&path).expect("a folder"), InputSource::Folder { is_flat: true, .. }));
     fs::create_dir(path.join("deep")).expect("a folder");
-    assert!(matches!(survey(&path.join("deep/..")).expect("a folder"), Source::Folder { is_flat: false, .. }));
+    assert!(matches!(survey(&path.join("deep/..")).expect("a folder"), InputSource::Folder { is_flat: false, .. }));
 }
 
 #[test]
@@ -67,11 +67,11 @@ fn what_cannot_be_given_is_said() {
 fn staging_makes_everything_that_the_plan_binds() {
     let folder = with_inputs(40);
     let (manifest, request, plan) = planned_with(folder.path(), 40);
-    let (given, warnings) = read(&manifest, &plan, &Halt::default()).expect("the files are there");
+    let (given, warnings) = read(&manifest, &plan, &HaltSignal::default()).expect("the files are there");
     assert_eq!(warnings, ["SCENE: scene.png does not look like image/tiff, which the job can read."]);
     // Twice, as for a second attempt.
     for _ in 0..2 {
-        stage(&manifest, &plan, &given, &request.folder, &Halt::default()).expect("there is room");
+        stage(&manifest, &plan, &given, &request.folder, &HaltSignal::default()).expect("there is room");
         for bind in &plan.container.binds {
             assert!(Path::new(&bind.source).exists(), "{bind:?}");
         }
@@ -80,7 +80,13 @@ fn staging_makes_everything_that_the_plan_binds() {
     assert_eq!(fs::read_dir(&masks).expect("a folder").count(), 40);
     let inode = |path: &Path| fs::metadata(path).expect("a file").ino();
     assert_eq!(inode(&masks.join("7.tif")), inode(&folder.path().join("in/7.tif")), "nothing is copied");
-    let record = Record::new("7", &manifest, &plan, Given::of(&manifest, &request, &plan, given), DateTime::UNIX_EPOCH);
+    let record = RunRecord::new(
+        "7",
+        &manifest,
+        &plan,
+        RecordedInputs::of(&manifest, &request, &plan, given),
+        DateTime::UNIX_EPOCH,
+    );
     request.folder.write_plan(&plan).expect("there is room");
     request.folder.write_record(&record).expect("there is room");
     let written = |name: &str| fs::read_to_string(request.folder.root.join(name)).expect("it is written");
@@ -90,7 +96,7 @@ fn staging_makes_everything_that_the_plan_binds() {
             && run.contains("\nexec docker run --rm --init "),
         "{run}"
     );
-    assert_eq!(serde_json::from_str::<Record>(&written("job.json")).expect("a record"), record);
+    assert_eq!(serde_json::from_str::<RunRecord>(&written("job.json")).expect("a record"), record);
     let inputs: Value = serde_json::from_str(&written("inputs.json")).expect("JSON");
     assert_eq!(inputs["settings"], serde_json::json!({"DB-KEY": "*****", "HOST": "db"}));
     assert_eq!(inputs["files"][1]["files"][39]["size"], 3);
@@ -102,23 +108,23 @@ fn staging_makes_everything_that_the_plan_binds() {
 fn the_job_is_told_what_scale_tells() {
     let folder = with_inputs(1);
     let (manifest, request, plan) = planned_with(folder.path(), 1);
-    let (mut given, _) = read(&manifest, &plan, &Halt::default()).expect("the files are there");
+    let (mut given, _) = read(&manifest, &plan, &HaltSignal::default()).expect("the files are there");
     for file in given.iter_mut().flat_map(|input| &mut input.files) {
         file.modified = DateTime::from_timestamp_millis(1_772_345_678_901);
         file.facts.url = Some("https://silo.example.org/files/other".to_owned());
     }
     let geojson = br#"{"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]},
         "properties": {"dataStarted": "2026-03-01T06:15:00Z", "sourceSensor": "radar", "dataTypes": ["ice"]}}"#;
-    given[1].files[0].facts = Facts {
+    given[1].files[0].facts = FileFacts {
         id: Some("f1".to_owned()),
         url: Some("https://silo.example.org/files/f1".to_owned()),
         created: None,
-        product: Some(Product { run: "6".to_owned(), job: "masks-1.0.0".to_owned(), output: "MASK".to_owned() }),
+        product: Some(RunProduct { run: "6".to_owned(), job: "masks-1.0.0".to_owned(), output: "MASK".to_owned() }),
         metadata: Some(SeedMetadata::read(geojson).expect("it is GeoJSON")),
-        workspace: Some(Workspace::Runs),
+        workspace: Some(FileWorkspace::Runs),
         chain: Some(serde_json::json!({"FIRST": [{"file_name": "first.tif"}]})),
     };
-    stage(&manifest, &plan, &given, &request.folder, &Halt::default()).expect("there is room");
+    stage(&manifest, &plan, &given, &request.folder, &HaltSignal::default()).expect("there is room");
     let context = fs::read(request.folder.context()).expect("it is written");
     insta::assert_json_snapshot!(serde_json::from_slice::<Value>(&context).expect("JSON"));
 }
@@ -128,6 +134,6 @@ fn a_file_that_went_away_is_named() {
     let folder = with_inputs(0);
     let (manifest, _, plan) = planned_with(folder.path(), 0);
     fs::remove_file(folder.path().join("in/scene.png")).expect("it is ours");
-    let error = read(&manifest, &plan, &Halt::default()).expect_err("it is gone");
+    let error = read(&manifest, &plan, &HaltSignal::default()).expect_err("it is gone");
     assert!(matches!(&error, InputError::Missing(path) if path.ends_with("in/scene.png")), "{error}");
 }

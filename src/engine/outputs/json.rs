@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{Capture, JSON_FILE, OutputCode, Rules};
+use super::{JSON_FILE, OutputCapture, OutputCode, OutputRules};
 use crate::engine::disk::read_capped;
 use crate::seed::model::{JsonType, SeedManifest};
 
 /// Largest file that is read, in bytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-impl Capture {
-    pub(super) fn json(&mut self, manifest: &SeedManifest, rules: Rules) {
+impl OutputCapture {
+    pub(super) fn json(&mut self, manifest: &SeedManifest, rules: OutputRules) {
         let outputs = &manifest.job.interface.outputs.json;
         let written = match self.written() {
             Ok(written) => written,

@@ -11,12 +11,12 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, readlinkat, ren
 use rustix::io::Errno;
 
 use super::MAX_ENTRIES;
-use crate::engine::disk::{ReadError, copy_to};
+use crate::engine::disk::{FileReadError, copy_to};
 use crate::engine::file_removal::closed_path;
-use crate::engine::halt::{Halt, Halted};
-use crate::engine::plan::{Plan, PlannedFile};
+use crate::engine::halt::{HaltReason, HaltSignal};
+use crate::engine::plan::{PlannedFile, RunPlan};
 use crate::engine::runtime::ClosedPath;
-use crate::engine::walk::{Bounds, FOLDER, Met, Reach, WalkError, open, walk};
+use crate::engine::walk::{FOLDER, FolderWalkEvent, WalkBounds, WalkError, WalkReach, open, walk};
 use crate::seed::environment::OUTPUT_DIR;
 
 /// Temporary name of a new link or copy.
@@ -28,48 +28,48 @@ const NEW: &str = ".silo-link";
 /// # Errors
 /// It was halted.
 pub(in crate::engine) fn mend_links(
-    plan: &Plan,
+    plan: &RunPlan,
     output: &Path,
     bytes: Option<u64>,
-    halt: &Halt,
-) -> Result<Vec<ClosedPath>, Halted> {
+    halt: &HaltSignal,
+) -> Result<Vec<ClosedPath>, HaltReason> {
     let environment = &plan.container.environment;
     let Some(place) = environment.iter().find(|it| it.name == OUTPUT_DIR).map(|it| it.value.expose().to_owned()) else {
         return Ok(Vec::new());
     };
     let Ok(root) = open(output) else { return Ok(Vec::new()) };
     let mut links = Vec::new();
-    let mut meet = |met: Met<'_>| {
-        if let Met::Entry { prefix, name, about, .. } = met
+    let mut meet = |met: FolderWalkEvent<'_>| {
+        if let FolderWalkEvent::Entry { prefix, name, about, .. } = met
             && FileType::from_raw_mode(about.st_mode) == FileType::Symlink
             && let (Ok(prefix), Ok(name)) = (str::from_utf8(prefix), name.to_str())
         {
             links.push((prefix.to_owned(), name.to_owned()));
         }
     };
-    let bounds = Bounds { entries: MAX_ENTRIES, bytes };
+    let bounds = WalkBounds { entries: MAX_ENTRIES, bytes };
     let walked = root.try_clone().map_err(WalkError::Root).and_then(|root| walk(root, bounds, halt, &mut meet));
     let used = match walked {
-        Ok((usage, Reach::Whole)) => usage.on_disk,
+        Ok((usage, WalkReach::Whole)) => usage.on_disk,
         Err(WalkError::Halted(why)) => return Err(why),
         // Other errors are reported when the outputs are captured.
         _ => return Ok(Vec::new()),
     };
     let files = plan.inputs.iter().flat_map(|input| &input.files).map(|file| (file.path.as_str(), file)).collect();
     let mut mending =
-        LinkMending { root, place, files, left: bytes.map(|most| most.saturating_sub(used)), closed: Vec::new() };
+        LinkRewriter { root, place, files, left: bytes.map(|most| most.saturating_sub(used)), closed: Vec::new() };
     for (prefix, name) in links {
         halt.check()?;
         match mending.mend(&prefix, &name, halt) {
-            Err(MendError::Halted(why)) => return Err(why),
+            Err(LinkRewriteError::Halted(why)) => return Err(why),
             // The link is unchanged, and reported when the outputs are captured.
-            Err(MendError::Disk(_)) | Ok(()) => {}
+            Err(LinkRewriteError::Disk(_)) | Ok(()) => {}
         }
     }
     Ok(mending.closed)
 }
 
-struct LinkMending<'a> {
+struct LinkRewriter<'a> {
     root: OwnedFd,
     /// The output directory in the container.
     place: String,
@@ -80,20 +80,20 @@ struct LinkMending<'a> {
     closed: Vec<ClosedPath>,
 }
 
-enum MendError {
-    Halted(Halted),
+enum LinkRewriteError {
+    Halted(HaltReason),
     Disk(io::Error),
 }
 
-impl From<Errno> for MendError {
+impl From<Errno> for LinkRewriteError {
     fn from(why: Errno) -> Self {
         Self::Disk(why.into())
     }
 }
 
-impl LinkMending<'_> {
-    fn mend(&mut self, prefix: &str, name: &str, halt: &Halt) -> Result<(), MendError> {
-        let mut folder = self.root.try_clone().map_err(MendError::Disk)?;
+impl LinkRewriter<'_> {
+    fn mend(&mut self, prefix: &str, name: &str, halt: &HaltSignal) -> Result<(), LinkRewriteError> {
+        let mut folder = self.root.try_clone().map_err(LinkRewriteError::Disk)?;
         for part in prefix.split_terminator('/') {
             folder = openat(&folder, part, FOLDER, Mode::empty())?;
         }
@@ -105,7 +105,7 @@ impl LinkMending<'_> {
         } else if let (true, Some(rest)) = (text.starts_with('/'), below(&self.place, &leads_to)) {
             let up = "../".repeat(prefix.split_terminator('/').count());
             let text = format!("{up}{rest}");
-            symlinkat(if text.is_empty() { "." } else { &text }, &folder, NEW).map_err(MendError::from)
+            symlinkat(if text.is_empty() { "." } else { &text }, &folder, NEW).map_err(LinkRewriteError::from)
         } else {
             return Ok(());
         };
@@ -117,7 +117,7 @@ impl LinkMending<'_> {
             Ok(renamed?)
         });
         match renamed {
-            Err(MendError::Disk(why)) if why.kind() == io::ErrorKind::PermissionDenied => {
+            Err(LinkRewriteError::Disk(why)) if why.kind() == io::ErrorKind::PermissionDenied => {
                 let path = PathBuf::from(prefix.trim_end_matches('/'));
                 // The output directory itself belongs to this process, so the engine need not open it.
                 if !path.as_os_str().is_empty() && self.closed.iter().all(|closed| closed.path != path) {
@@ -130,18 +130,18 @@ impl LinkMending<'_> {
     }
 
     /// A copy, not a hard link: a change of the output must not change the input.
-    fn copy(&mut self, folder: &OwnedFd, file: &PlannedFile, halt: &Halt) -> Result<(), MendError> {
-        let from = file.open().map_err(MendError::Disk)?;
-        let size = from.metadata().map_err(MendError::Disk)?.len();
-        let too_large = || MendError::Disk(io::ErrorKind::QuotaExceeded.into());
+    fn copy(&mut self, folder: &OwnedFd, file: &PlannedFile, halt: &HaltSignal) -> Result<(), LinkRewriteError> {
+        let from = file.open().map_err(LinkRewriteError::Disk)?;
+        let size = from.metadata().map_err(LinkRewriteError::Disk)?.len();
+        let too_large = || LinkRewriteError::Disk(io::ErrorKind::QuotaExceeded.into());
         let left = self.left.map(|left| left.checked_sub(size).ok_or_else(too_large)).transpose()?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let to = openat(folder, NEW, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH)?;
         copy_to(&from, &mut File::from(to), halt).map_err(|why| {
             _ = unlinkat(folder, NEW, AtFlags::empty());
             match why {
-                ReadError::Halted(why) => MendError::Halted(why),
-                ReadError::Disk(why) => MendError::Disk(why),
+                FileReadError::Halted(why) => LinkRewriteError::Halted(why),
+                FileReadError::Disk(why) => LinkRewriteError::Disk(why),
             }
         })?;
         self.left = left;

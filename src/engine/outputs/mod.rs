@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::disk;
-use super::halt::{Halt, Halted};
-use super::walk::Bounds;
+use super::halt::{HaltReason, HaltSignal};
+use super::walk::WalkBounds;
 use crate::seed::metadata::{self, SeedMetadata};
 use crate::seed::model::{JobOutputFile, SeedManifest};
 pub(super) use links::mend_links;
-use pattern::Pattern;
-use tree::Tree;
+use pattern::OutputGlob;
+use tree::OutputTree;
 
 /// The file of JSON outputs (Seed 1.0.0, "JSON outputs").
 pub const JSON_FILE: &str = "seed.outputs.json";
@@ -39,14 +39,14 @@ const NAMES: usize = 10;
 
 /// Rules for capturing outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct OutputRules {
     /// Limit for the outputs on disk, in bytes: from the manifest or the operator; `None`: no limit.
     pub bytes: Option<u64>,
     /// Whether a missing required JSON output is an error, as in the standard; Scale only warns.
     pub strict_json: bool,
 }
 
-impl Default for Rules {
+impl Default for OutputRules {
     fn default() -> Self {
         Self { bytes: None, strict_json: true }
     }
@@ -55,13 +55,13 @@ impl Default for Rules {
 /// Captured outputs of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Outputs {
+pub struct RunOutputs {
     /// One entry for each file output of the manifest, in its order, also without files.
-    pub files: Vec<Captured>,
+    pub files: Vec<CapturedOutput>,
     /// By the name of the JSON output.
     pub json: Map<String, Value>,
     /// Files that belong to no output.
-    pub extra: Vec<LeftFile>,
+    pub extra: Vec<CapturedFile>,
     /// Metadata that the job wrote for its inputs, by input name.
     pub input_metadata: BTreeMap<String, SeedMetadata>,
     /// Total length of all files, hard links counted once; a lower bound if the directory exceeds a limit.
@@ -74,15 +74,15 @@ pub struct Outputs {
 
 /// The files of a file output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Captured {
+pub struct CapturedOutput {
     pub name: String,
-    pub files: Vec<LeftFile>,
+    pub files: Vec<CapturedFile>,
 }
 
 /// An output file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LeftFile {
+pub struct CapturedFile {
     /// Relative to the output directory.
     pub path: String,
     /// Bytes.
@@ -127,12 +127,17 @@ pub enum OutputCode {
 ///
 /// # Errors
 /// It was halted.
-pub fn capture(manifest: &SeedManifest, folder: &Path, rules: Rules, halt: &Halt) -> Result<Outputs, Halted> {
-    let tree = tree::list(folder, Bounds { entries: MAX_ENTRIES, bytes: rules.bytes }, halt)?;
+pub fn capture(
+    manifest: &SeedManifest,
+    folder: &Path,
+    rules: OutputRules,
+    halt: &HaltSignal,
+) -> Result<RunOutputs, HaltReason> {
+    let tree = tree::list(folder, WalkBounds { entries: MAX_ENTRIES, bytes: rules.bytes }, halt)?;
     let (metadata_left, halt) = (MAX_METADATA, halt.clone());
     let digests = HashMap::new();
     let mut capture =
-        Capture { tree, outputs: Outputs::default(), used: BTreeSet::new(), metadata_left, digests, halt };
+        OutputCapture { tree, outputs: RunOutputs::default(), used: BTreeSet::new(), metadata_left, digests, halt };
     capture.check_tree(rules);
     for output in &manifest.job.interface.outputs.files {
         let captured = capture.files(output)?;
@@ -146,19 +151,19 @@ pub fn capture(manifest: &SeedManifest, folder: &Path, rules: Rules, halt: &Halt
     Ok(capture.outputs)
 }
 
-struct Capture {
-    tree: Tree,
-    outputs: Outputs,
+struct OutputCapture {
+    tree: OutputTree,
+    outputs: RunOutputs,
     /// Paths that belong to an output or to metadata.
     used: BTreeSet<String>,
     /// Bytes of metadata left before the limit.
     metadata_left: usize,
     /// Digests by device and inode, so that hard links are read once.
     digests: HashMap<(u64, u64), String>,
-    halt: Halt,
+    halt: HaltSignal,
 }
 
-impl Capture {
+impl OutputCapture {
     fn problem(&mut self, code: OutputCode, subject: &str, message: String) {
         self.outputs.problems.push(OutputProblem { code, subject: subject.to_owned(), message });
     }
@@ -169,7 +174,7 @@ impl Capture {
         }
     }
 
-    fn check_tree(&mut self, rules: Rules) {
+    fn check_tree(&mut self, rules: OutputRules) {
         self.outputs.warnings = std::mem::take(&mut self.tree.warnings);
         self.outputs.bytes = self.tree.usage.length;
         let bytes = self.tree.usage.on_disk;
@@ -183,8 +188,8 @@ impl Capture {
         }
     }
 
-    fn files(&mut self, output: &JobOutputFile) -> Result<Captured, Halted> {
-        let pattern = Pattern::new(&output.pattern);
+    fn files(&mut self, output: &JobOutputFile) -> Result<CapturedOutput, HaltReason> {
+        let pattern = OutputGlob::new(&output.pattern);
         let found: Vec<String> =
             self.tree.files.keys().filter(|path| !is_bookkeeping(path) && pattern.matches(path)).cloned().collect();
         let name = &output.name;
@@ -205,10 +210,10 @@ impl Capture {
         }
         let files = found.iter().map(|path| self.left(path, output)).collect::<Result<_, _>>()?;
         self.used.extend(found);
-        Ok(Captured { name: name.clone(), files })
+        Ok(CapturedOutput { name: name.clone(), files })
     }
 
-    fn left(&mut self, path: &str, output: &JobOutputFile) -> Result<LeftFile, Halted> {
+    fn left(&mut self, path: &str, output: &JobOutputFile) -> Result<CapturedFile, HaltReason> {
         let name = &output.name;
         if let Some(wanted) = output.media_type.as_deref()
             && !disk::may_be(path, [wanted].into_iter())
@@ -219,21 +224,21 @@ impl Capture {
         let size = self.tree.files[path].size;
         let media_type = output.media_type.clone().or_else(|| disk::media_type(path).map(str::to_owned));
         if self.tree.is_cut {
-            return Ok(LeftFile { path: path.to_owned(), size, sha256: None, media_type, metadata: None });
+            return Ok(CapturedFile { path: path.to_owned(), size, sha256: None, media_type, metadata: None });
         }
         let sha256 = match self.digest(path) {
             Ok(digest) => Some(digest),
-            Err(disk::ReadError::Halted(why)) => return Err(why),
-            Err(disk::ReadError::Disk(why)) => {
+            Err(disk::FileReadError::Halted(why)) => return Err(why),
+            Err(disk::FileReadError::Disk(why)) => {
                 self.problem(OutputCode::UnreadableOutput, name, format!("{path} cannot be read: {why}."));
                 None
             }
         };
         let metadata = self.metadata(&format!("{path}{}", metadata::SUFFIX));
-        Ok(LeftFile { path: path.to_owned(), size, sha256, media_type, metadata })
+        Ok(CapturedFile { path: path.to_owned(), size, sha256, media_type, metadata })
     }
 
-    fn digest(&mut self, path: &str) -> Result<String, disk::ReadError> {
+    fn digest(&mut self, path: &str) -> Result<String, disk::FileReadError> {
         let entry = &self.tree.files[path];
         if let Some(known) = self.digests.get(&entry.id) {
             return Ok(known.clone());
@@ -278,7 +283,7 @@ impl Capture {
 
     fn extra(&mut self) {
         let extra = self.tree.files.iter().filter(|(path, _)| !self.used.contains(*path));
-        let left = extra.map(|(path, file)| LeftFile {
+        let left = extra.map(|(path, file)| CapturedFile {
             path: path.clone(),
             size: file.size,
             sha256: None,
@@ -307,7 +312,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
 }
 
 /// A listed file.
-struct Entry {
+struct OutputEntry {
     /// Bytes.
     size: u64,
     /// Path below the directory; for a link, that of its target.

@@ -7,18 +7,18 @@ const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// A pattern, one part for each path component.
-pub(super) struct Pattern(Vec<Part>);
+pub(super) struct OutputGlob(Vec<PatternPart>);
 
-enum Part {
+enum PatternPart {
     Glob(glob::Pattern),
     /// An invalid glob, matched literally.
     Text(String),
 }
 
-impl Pattern {
+impl OutputGlob {
     pub fn new(pattern: &str) -> Self {
         let parts = pattern.split('/').filter(|part| *part != ".");
-        Self(parts.map(Part::new).collect())
+        Self(parts.map(PatternPart::new).collect())
     }
 
     /// Whether it matches a path relative to the output directory.
@@ -28,7 +28,7 @@ impl Pattern {
     }
 }
 
-impl Part {
+impl PatternPart {
     fn new(part: &str) -> Self {
         let mut glob = part.to_owned();
         // `**` does not descend: it is treated as `*`.
@@ -75,7 +75,7 @@ mod tests {
             ("é?", "éa", true),
         ];
         for (pattern, path, matches) in table {
-            assert_eq!(Pattern::new(pattern).matches(path), matches, "{pattern} {path}");
+            assert_eq!(OutputGlob::new(pattern).matches(path), matches, "{pattern} {path}");
         }
     }
 }

@@ -27,15 +27,15 @@ fn left(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn captured(manifest: &SeedManifest, folder: &TempDir) -> Outputs {
-    capture(manifest, folder.path(), Rules::default(), &Halt::default()).expect("nobody halts it")
+fn captured(manifest: &SeedManifest, folder: &TempDir) -> RunOutputs {
+    capture(manifest, folder.path(), OutputRules::default(), &HaltSignal::default()).expect("nobody halts it")
 }
 
-fn paths(files: &[LeftFile]) -> Vec<&str> {
+fn paths(files: &[CapturedFile]) -> Vec<&str> {
     files.iter().map(|file| &*file.path).collect()
 }
 
-fn problems(outputs: &Outputs) -> Vec<String> {
+fn problems(outputs: &RunOutputs) -> Vec<String> {
     let word = |code: OutputCode| serde_json::to_value(code).expect("a word").as_str().expect("a word").to_owned();
     outputs.problems.iter().map(|problem| format!("{} {}", word(problem.code), problem.subject)).collect()
 }
@@ -94,8 +94,8 @@ fn what_is_missing_or_too_much_is_a_problem() {
     assert_eq!(problems(&outputs), expected);
     assert_eq!(outputs.problems[0].message, "it is one file, and 2 match *.txt: 1.txt, 2.txt.");
     assert_eq!(outputs.problems[1].message, "no file matches *.tif; the job left 1.txt, 2.txt, only.csv.");
-    let rules = Rules { strict_json: false, ..Rules::default() };
-    let lenient = capture(&manifest, left(&[]).path(), rules, &Halt::default()).expect("nobody halts it");
+    let rules = OutputRules { strict_json: false, ..OutputRules::default() };
+    let lenient = capture(&manifest, left(&[]).path(), rules, &HaltSignal::default()).expect("nobody halts it");
     assert_eq!((lenient.problems.len(), lenient.warnings.len()), (4, 1), "{lenient:?}");
     assert!(lenient.problems[0].message.ends_with("the job left nothing."), "{lenient:?}");
 }
@@ -161,8 +161,8 @@ fn count_depth_and_size_are_bounded() {
     let text = "x".repeat(40_000);
     let folder = left(&[("a", &text), ("b", &text)]);
     let judged = |bytes| {
-        let rules = Rules { bytes: Some(bytes), strict_json: true };
-        capture(&manifest, folder.path(), rules, &Halt::default()).expect("nobody halts it")
+        let rules = OutputRules { bytes: Some(bytes), strict_json: true };
+        capture(&manifest, folder.path(), rules, &HaltSignal::default()).expect("nobody halts it")
     };
     assert!(judged(160_000).problems.is_empty() && judged(160_000).bytes == 80_000);
     assert_eq!(problems(&judged(79_999)), ["too-large-output disk"]);
@@ -179,7 +179,7 @@ fn count_depth_and_size_are_bounded() {
     fs::write(deep.join("x"), "x".repeat(1_000_000)).expect("a file");
     assert_eq!(problems(&judged(1_000_000)), ["too-large-output disk"]);
     let listed = |folder: TempDir, entries| {
-        tree::list(folder.path(), Bounds { entries, bytes: None }, &Halt::default()).expect("nobody halts it")
+        tree::list(folder.path(), WalkBounds { entries, bytes: None }, &HaltSignal::default()).expect("nobody halts it")
     };
     let cut = listed(left(&[("a", ""), ("b", ""), ("c", "")]), 2);
     assert!(cut.is_cut && cut.fault.as_deref() == Some("the job left more than 2 files and folders."));
@@ -195,14 +195,14 @@ fn what_is_too_large_is_not_read() {
     for number in 0..60 {
         fs::hard_link(folder.path().join("a"), folder.path().join(format!("b{number}"))).expect("a link");
     }
-    let rules = Rules { bytes: Some(1 << 20), strict_json: true };
-    let outputs = capture(&manifest, folder.path(), rules, &Halt::default()).expect("nobody halts it");
+    let rules = OutputRules { bytes: Some(1 << 20), strict_json: true };
+    let outputs = capture(&manifest, folder.path(), rules, &HaltSignal::default()).expect("nobody halts it");
     assert_eq!(problems(&outputs), ["too-large-output disk"]);
     assert!(outputs.files.iter().flat_map(|it| &it.files).all(|file| file.sha256.is_none()));
     // Below the limit it is read, until it is halted.
-    let halt = Halt::default().within(Some(std::time::Duration::from_millis(50)));
-    let late = capture(&manifest, folder.path(), Rules::default(), &halt);
-    assert!(matches!(late, Err(Halted::Late(_))), "{late:?}");
+    let halt = HaltSignal::default().within(Some(std::time::Duration::from_millis(50)));
+    let late = capture(&manifest, folder.path(), OutputRules::default(), &halt);
+    assert!(matches!(late, Err(HaltReason::Late(_))), "{late:?}");
 }
 
 #[test]
@@ -230,10 +230,10 @@ fn a_path_may_be_longer_than_the_disk_takes_at_once() {
     let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
     let file = rustix::fs::openat(&handle, "x", flags, rustix::fs::Mode::RUSR).expect("a file");
     rustix::fs::ftruncate(&file, 1 << 30).expect("it has no bytes on the disk");
-    let rules = Rules { bytes: Some(1 << 20), strict_json: true };
-    let outputs = capture(&manifest, folder.path(), rules, &Halt::default()).expect("nobody halts it");
+    let rules = OutputRules { bytes: Some(1 << 20), strict_json: true };
+    let outputs = capture(&manifest, folder.path(), rules, &HaltSignal::default()).expect("nobody halts it");
     assert_eq!(problems(&outputs), ["too-large-output disk"]);
-    crate::engine::file_removal::remove(folder.path(), &Halt::default()).expect("it can be removed");
+    crate::engine::file_removal::remove(folder.path(), &HaltSignal::default()).expect("it can be removed");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn metadata_is_bounded_in_all() {
 fn a_directory_that_is_gone_holds_nothing() {
     let manifest = manifest(json!([{"name": "F", "pattern": "*"}]), json!([]));
     let gone = left(&[]).path().join("gone");
-    let outputs = capture(&manifest, &gone, Rules::default(), &Halt::default()).expect("nobody halts it");
+    let outputs = capture(&manifest, &gone, OutputRules::default(), &HaltSignal::default()).expect("nobody halts it");
     assert_eq!(problems(&outputs), ["unreadable-output OUTPUT_DIR", "missing-required-output F"]);
 }
 

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 
-use super::Entry;
-use crate::engine::halt::{Halt, Halted};
-use crate::engine::walk::{Bounds, FOLDER, Met, Reach, Usage, WalkError, id, open, walk};
+use super::OutputEntry;
+use crate::engine::halt::{HaltReason, HaltSignal};
+use crate::engine::walk::{FOLDER, FolderUsage, FolderWalkEvent, WalkBounds, WalkError, WalkReach, id, open, walk};
 
 /// Limit for the depth of folders.
 const MAX_DEPTH: usize = 50;
@@ -19,10 +19,10 @@ const MAX_WARNINGS: usize = 100;
 
 /// A listed output directory.
 #[derive(Default)]
-pub(super) struct Tree {
+pub(super) struct OutputTree {
     /// Files by relative path, with `/`.
-    pub files: BTreeMap<String, Entry>,
-    pub usage: Usage,
+    pub files: BTreeMap<String, OutputEntry>,
+    pub usage: FolderUsage,
     /// Why the list is incomplete, a sentence.
     pub fault: Option<String>,
     /// A limit was exceeded, so files are missing from the list.
@@ -32,8 +32,8 @@ pub(super) struct Tree {
 }
 
 /// Lists a directory within `bounds`. A missing directory is empty.
-pub(super) fn list(folder: &Path, bounds: Bounds, halt: &Halt) -> Result<Tree, Halted> {
-    let mut tree = Tree::default();
+pub(super) fn list(folder: &Path, bounds: WalkBounds, halt: &HaltSignal) -> Result<OutputTree, HaltReason> {
+    let mut tree = OutputTree::default();
     let walked = folder.canonicalize().map_err(WalkError::Root).and_then(|root| {
         let handle = open(&root).map_err(WalkError::Root)?;
         tree.root = handle.try_clone().ok();
@@ -50,9 +50,9 @@ pub(super) fn list(folder: &Path, bounds: Bounds, halt: &Halt) -> Result<Tree, H
     Ok(tree)
 }
 
-impl Tree {
+impl OutputTree {
     /// Opens a listed file. No link is followed: the entry of a link holds its target.
-    pub fn open(&self, entry: &Entry) -> io::Result<File> {
+    pub fn open(&self, entry: &OutputEntry) -> io::Result<File> {
         let gone = || io::Error::from(ErrorKind::NotFound);
         let mut folder = self.root.as_ref().ok_or_else(gone)?.try_clone()?;
         let mut names = entry.place.iter();
@@ -69,20 +69,20 @@ impl Tree {
         }
     }
 
-    fn reach(&mut self, reach: Reach, bounds: Bounds) {
-        self.is_cut = matches!(reach, Reach::TooManyBytes | Reach::TooManyEntries);
+    fn reach(&mut self, reach: WalkReach, bounds: WalkBounds) {
+        self.is_cut = matches!(reach, WalkReach::TooManyBytes | WalkReach::TooManyEntries);
         let most = bounds.entries;
         match reach {
-            Reach::TooManyEntries => self.fault = Some(format!("the job left more than {most} files and folders.")),
-            Reach::Moved => self.fault = Some("a folder was moved while it was read.".to_owned()),
-            Reach::Whole | Reach::TooManyBytes => {}
+            WalkReach::TooManyEntries => self.fault = Some(format!("the job left more than {most} files and folders.")),
+            WalkReach::Moved => self.fault = Some("a folder was moved while it was read.".to_owned()),
+            WalkReach::Whole | WalkReach::TooManyBytes => {}
         }
     }
 
-    fn meet(&mut self, root: &Path, met: Met<'_>) {
+    fn meet(&mut self, root: &Path, met: FolderWalkEvent<'_>) {
         let (prefix, name, depth, about) = match met {
-            Met::Entry { prefix, name, depth, about } => (prefix, name, depth, about),
-            Met::Closed { path, why } => {
+            FolderWalkEvent::Entry { prefix, name, depth, about } => (prefix, name, depth, about),
+            FolderWalkEvent::Closed { path, why } => {
                 let path = String::from_utf8_lossy(path);
                 self.fault = Some(format!("the folder {path} cannot be read: {}.", io::Error::from(why)));
                 return;
@@ -101,7 +101,7 @@ impl Tree {
         match FileType::from_raw_mode(about.st_mode) {
             FileType::RegularFile => {
                 let place = PathBuf::from(&path);
-                self.files.insert(path, Entry { size: about.st_size.unsigned_abs(), place, id: id(about) });
+                self.files.insert(path, OutputEntry { size: about.st_size.unsigned_abs(), place, id: id(about) });
             }
             FileType::Directory if depth == MAX_DEPTH => {
                 self.warn(format!("The folder {path} is too deep; it is left out."));
@@ -129,7 +129,7 @@ fn shown(prefix: &str) -> &str {
 
 /// Resolves a link: the target's entry, if that is a regular file in the directory; otherwise a description of the
 /// target.
-fn linked(root: &Path, path: &str) -> io::Result<Result<Entry, &'static str>> {
+fn linked(root: &Path, path: &str) -> io::Result<Result<OutputEntry, &'static str>> {
     let real: PathBuf = match root.join(path).canonicalize() {
         Ok(real) => real,
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Err("a link that leads nowhere")),
@@ -140,5 +140,5 @@ fn linked(root: &Path, path: &str) -> io::Result<Result<Entry, &'static str>> {
     if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
         return Ok(Err("a link to a folder or something special"));
     }
-    Ok(Ok(Entry { size: about.st_size.unsigned_abs(), place: place.to_owned(), id: id(&about) }))
+    Ok(Ok(OutputEntry { size: about.st_size.unsigned_abs(), place: place.to_owned(), id: id(&about) }))
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::{FileAccess, Index, PlanCode, PlannedFile, PlannedInput, Planning, known};
-use crate::engine::container::Text;
-use crate::engine::request::{File, Request, Source};
+use super::{FileAccess, NameIndex, PlanBuilder, PlanCode, PlannedFile, PlannedInput, known};
+use crate::engine::container::MaskedText;
+use crate::engine::request::{HostFile, InputSource, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::{JobInputFile, SeedManifest};
 
@@ -15,12 +15,12 @@ const MAX_BINDS: usize = 32;
 /// Longest file name in bytes (`NAME_MAX`).
 const MAX_NAME: usize = 255;
 
-impl Planning {
+impl PlanBuilder {
     /// Plans the given file inputs.
-    pub(super) fn files(&mut self, manifest: &SeedManifest, request: &Request) -> Vec<PlannedInput> {
+    pub(super) fn files(&mut self, manifest: &SeedManifest, request: &RunRequest) -> Vec<PlannedInput> {
         let inputs = &manifest.job.interface.inputs;
-        let index = Index::new(inputs.files.iter().map(|input| &*input.name));
-        let mut given: Vec<Vec<&Source>> = inputs.files.iter().map(|_| Vec::new()).collect();
+        let index = NameIndex::new(inputs.files.iter().map(|input| &*input.name));
+        let mut given: Vec<Vec<&InputSource>> = inputs.files.iter().map(|_| Vec::new()).collect();
         for (name, source) in &request.files {
             match index.find(name) {
                 Some(place) => given[place].push(source),
@@ -32,7 +32,7 @@ impl Planning {
 
     fn unknown_file_input(&mut self, name: &str, manifest: &SeedManifest) {
         let inputs = &manifest.job.interface.inputs;
-        let json = Index::new(inputs.json.iter().map(|input| &*input.name));
+        let json = NameIndex::new(inputs.json.iter().map(|input| &*input.name));
         let help = match json.find(name) {
             Some(_) => "It is a JSON input: give it a value, not a file.".to_owned(),
             None => known("file inputs", inputs.files.iter().map(|input| &*input.name)),
@@ -40,7 +40,12 @@ impl Planning {
         self.problems.add(PlanCode::Unknown, name, "the job has no file input of this name.", help);
     }
 
-    fn file_input(&mut self, input: &JobInputFile, given: &[&Source], request: &Request) -> Option<PlannedInput> {
+    fn file_input(
+        &mut self,
+        input: &JobInputFile,
+        given: &[&InputSource],
+        request: &RunRequest,
+    ) -> Option<PlannedInput> {
         if given.is_empty() {
             if input.required {
                 let help = if input.multiple { "Give it files, or a folder of them." } else { "Give it a file." };
@@ -55,14 +60,14 @@ impl Planning {
         } else {
             self.single(input, given, folder)?
         };
-        self.set(planned.variable.clone(), Text::plain(&planned.path));
+        self.set(planned.variable.clone(), MaskedText::plain(&planned.path));
         Some(planned)
     }
 
-    fn single(&mut self, input: &JobInputFile, given: &[&Source], folder: String) -> Option<PlannedInput> {
+    fn single(&mut self, input: &JobInputFile, given: &[&InputSource], folder: String) -> Option<PlannedInput> {
         let file = match given {
-            [Source::File(file)] => file,
-            [Source::Folder { .. }] => {
+            [InputSource::File(file)] => file,
+            [InputSource::Folder { .. }] => {
                 let message = "it takes one file, and this is a folder.";
                 self.problems.add(PlanCode::BadValue, &input.name, message, "Give it a file.");
                 return None;
@@ -82,16 +87,16 @@ impl Planning {
     fn several(
         &mut self,
         input: &JobInputFile,
-        given: &[&Source],
+        given: &[&InputSource],
         folder: String,
-        request: &Request,
+        request: &RunRequest,
     ) -> Option<PlannedInput> {
         let mut names = HashMap::new();
         let mut files = Vec::new();
         for source in given {
             let (found, is_flat) = match source {
-                Source::File(file) => (std::slice::from_ref(file), true),
-                Source::Folder { files, is_flat, .. } => (&**files, *is_flat),
+                InputSource::File(file) => (std::slice::from_ref(file), true),
+                InputSource::Folder { files, is_flat, .. } => (&**files, *is_flat),
             };
             if !is_flat {
                 let name = &input.name;
@@ -103,7 +108,7 @@ impl Planning {
             }
         }
         let whole = match given {
-            [Source::Folder { path, is_flat: true, .. }] if !request.folders_apart => Some(path.clone()),
+            [InputSource::Folder { path, is_flat: true, .. }] if !request.folders_apart => Some(path.clone()),
             _ => None,
         };
         let staged = (whole.is_none() && (files.is_empty() || files.len() > MAX_BINDS))
@@ -131,7 +136,7 @@ impl Planning {
         own
     }
 
-    fn planned(&mut self, input: &JobInputFile, file: &File, name: String, folder: &str) -> Option<PlannedFile> {
+    fn planned(&mut self, input: &JobInputFile, file: &HostFile, name: String, folder: &str) -> Option<PlannedFile> {
         let why = match &*name {
             "" | "." | ".." => "is no name",
             name if name.len() > MAX_NAME => "is longer than 255 bytes",

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{PlanCode, Planning};
-use crate::engine::container::Text;
-use crate::engine::request::{Layout, Request};
+use super::{PlanBuilder, PlanCode};
+use crate::engine::container::MaskedText;
+use crate::engine::request::{ContainerLayout, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 use crate::seed::resources::{MIB, ResourceAllocation, ResourceKind};
@@ -14,7 +14,7 @@ const LEAST_CPUS: f64 = 0.01;
 const LEAST_MEMORY: u64 = 6 * MIB;
 
 /// Limits that the engine enforces.
-pub(super) struct Limits {
+pub(super) struct ContainerLimits {
     pub memory: Option<u64>,
     pub cpus: Option<f64>,
     pub shared_memory: Option<u64>,
@@ -22,12 +22,12 @@ pub(super) struct Limits {
 }
 
 /// The limits for allocated resources: a default if there is no allocation, capped by the bounds.
-pub(super) fn of(resources: &[ResourceAllocation], request: &Request) -> Limits {
+pub(super) fn of(resources: &[ResourceAllocation], request: &RunRequest) -> ContainerLimits {
     let (defaults, bounds) = (&request.defaults, &request.bounds);
     let amount = |kind: ResourceKind| resources.iter().find(|it| it.kind == kind).map(|it| it.amount);
     let memory = amount(ResourceKind::Mem).map(bytes).or(defaults.memory).into_iter().chain(bounds.memory).min();
     let cpus = amount(ResourceKind::Cpus).filter(|cpus| *cpus > 0.0).or(defaults.cpus);
-    Limits {
+    ContainerLimits {
         memory: memory.map(|bytes| bytes.max(LEAST_MEMORY)),
         cpus: cpus.into_iter().chain(bounds.cpus).reduce(f64::min).map(|cpus| cpus.max(LEAST_CPUS)),
         shared_memory: amount(ResourceKind::SharedMem).map(bytes).filter(|bytes| *bytes > 0),
@@ -40,9 +40,9 @@ fn bytes(mib: f64) -> u64 {
     (mib * MIB as f64).ceil() as u64
 }
 
-impl Planning {
+impl PlanBuilder {
     /// Limit for the outputs in bytes: the lower one of the manifest's and the operator's.
-    pub(super) fn disk(&mut self, resources: &[ResourceAllocation], request: &Request) -> Option<u64> {
+    pub(super) fn disk(&mut self, resources: &[ResourceAllocation], request: &RunRequest) -> Option<u64> {
         let asked = resources.iter().find(|it| it.kind == ResourceKind::Disk).map(|it| bytes(it.amount));
         let bound = request.bounds.disk;
         if let (Some(asked), Some(bound)) = (asked, bound)
@@ -60,7 +60,7 @@ impl Planning {
     pub(super) fn resources(
         &mut self,
         manifest: &SeedManifest,
-        request: &Request,
+        request: &RunRequest,
         input_bytes: u64,
     ) -> Vec<ResourceAllocation> {
         let mut resources: Vec<ResourceAllocation> = Vec::new();
@@ -78,15 +78,16 @@ impl Planning {
                 self.problems.add(PlanCode::BadManifest, &scalar.name, message, "Mend the manifest.");
                 continue;
             }
-            let text = if request.layout == Layout::Scale { allocation.scale_text() } else { allocation.text() };
-            self.set(allocation.variable(), Text::plain(text));
+            let text =
+                if request.layout == ContainerLayout::Scale { allocation.scale_text() } else { allocation.text() };
+            self.set(allocation.variable(), MaskedText::plain(text));
             self.check_host(&allocation, request);
             resources.push(allocation);
         }
         resources
     }
 
-    fn check_host(&mut self, allocation: &ResourceAllocation, request: &Request) {
+    fn check_host(&mut self, allocation: &ResourceAllocation, request: &RunRequest) {
         let (name, needed) = (&allocation.name, allocation.amount);
         let (host, bounds) = (&request.host, &request.bounds);
         let mib = |bytes: u64| (bytes / MIB) as f64;

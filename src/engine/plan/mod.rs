@@ -18,14 +18,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use problem::Problems;
+use problem::PlanProblems;
 pub use problem::{PlanCode, PlanProblem};
 
 use super::command;
-use super::container::{ATTEMPT, Bind, Container, HOST, Input, JOB, RUN, Text, Variable};
+use super::container::{ATTEMPT, BindMount, ContainerSpec, EnvironmentVariable, HOST, JOB, MaskedText, RUN, StdinMode};
 use super::docker_run;
-use super::hold::open_below;
-use super::request::Request;
+use super::held_paths::open_below;
+use super::request::RunRequest;
 use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
 use crate::seed::model::SeedManifest;
 use crate::seed::resources::ResourceAllocation;
@@ -42,8 +42,8 @@ const MAX_TEXTS: usize = 1024 * 1024;
 /// A planned run.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Plan {
-    pub container: Container,
+pub struct RunPlan {
+    pub container: ContainerSpec,
     /// The given file inputs, in the manifest's order.
     pub inputs: Vec<PlannedInput>,
     /// The given JSON inputs, with the manifest's types.
@@ -54,12 +54,12 @@ pub struct Plan {
     pub disk: Option<u64>,
     /// Warnings, a sentence each.
     pub warnings: Vec<String>,
-    /// As [`Request::docker_options`].
+    /// As [`RunRequest::docker_options`].
     #[serde(skip)]
     pub docker_options: Vec<String>,
 }
 
-impl Plan {
+impl RunPlan {
     /// Total size of all input files, in bytes.
     pub fn input_bytes(&self) -> u64 {
         self.inputs.iter().flat_map(|input| &input.files).map(|file| file.size).sum()
@@ -119,7 +119,7 @@ pub enum FileAccess {
     AsNamed,
     /// By its source below this root, without following links.
     Below(PathBuf),
-    /// By this path, which holds the file: see [`super::hold`].
+    /// By this path, which holds the file: see [`super::held_paths`].
     At(PathBuf),
 }
 
@@ -142,8 +142,8 @@ impl PlannedFile {
 ///
 /// # Errors
 /// All problems at once.
-pub fn plan(manifest: &SeedManifest, request: &Request) -> Result<Plan, Vec<PlanProblem>> {
-    let mut planning = Planning::default();
+pub fn plan(manifest: &SeedManifest, request: &RunRequest) -> Result<RunPlan, Vec<PlanProblem>> {
+    let mut planning = PlanBuilder::default();
     planning.check_size(manifest);
     if !planning.problems.0.is_empty() {
         return Err(planning.problems.0);
@@ -153,7 +153,7 @@ pub fn plan(manifest: &SeedManifest, request: &Request) -> Result<Plan, Vec<Plan
     let json = planning.json(manifest, request);
     planning.settings(manifest, request);
     planning.mounts(manifest, request);
-    planning.own_variables(request);
+    planning.set_executor_variables(request);
     let input_bytes = inputs.iter().flat_map(|input| &input.files).map(|file| file.size).sum();
     let resources = planning.resources(manifest, request, input_bytes);
     let command = planning.command(manifest);
@@ -164,27 +164,27 @@ pub fn plan(manifest: &SeedManifest, request: &Request) -> Result<Plan, Vec<Plan
         return Err(planning.problems.0);
     }
     let docker_options = request.docker_options.clone();
-    Ok(Plan { container, inputs, json, resources, disk, warnings: planning.warnings, docker_options })
+    Ok(RunPlan { container, inputs, json, resources, disk, warnings: planning.warnings, docker_options })
 }
 
 /// A plan under construction.
 #[derive(Default)]
-struct Planning {
-    environment: Vec<Variable>,
-    binds: Vec<Bind>,
-    problems: Problems,
+struct PlanBuilder {
+    environment: Vec<EnvironmentVariable>,
+    binds: Vec<BindMount>,
+    problems: PlanProblems,
     warnings: Vec<String>,
 }
 
-impl Planning {
-    fn set(&mut self, name: impl Into<String>, value: Text) {
-        self.environment.push(Variable { name: name.into(), value });
+impl PlanBuilder {
+    fn set(&mut self, name: impl Into<String>, value: MaskedText) {
+        self.environment.push(EnvironmentVariable { name: name.into(), value });
     }
 
     fn bind(&mut self, source: &Path, target: impl Into<String>, read_only: bool) {
         let target = target.into();
         match source.to_str().filter(|source| source.starts_with('/') && !source.contains('\0')) {
-            Some(source) => self.binds.push(Bind { source: source.to_owned(), target, read_only, held: None }),
+            Some(source) => self.binds.push(BindMount { source: source.to_owned(), target, read_only, held: None }),
             None => {
                 let message = "this path of the host is not absolute, or not UTF-8.";
                 self.problems.add(PlanCode::BadValue, &source.to_string_lossy(), message, "Rename or move it.");
@@ -242,16 +242,16 @@ impl Planning {
     }
 
     /// Sets the variables of the executor and binds output directory and input metadata.
-    fn own_variables(&mut self, request: &Request) {
+    fn set_executor_variables(&mut self, request: &RunRequest) {
         let layout = request.layout;
-        self.set(OUTPUT_DIR, Text::plain(layout.output()));
+        self.set(OUTPUT_DIR, MaskedText::plain(layout.output()));
         self.bind(&request.folder.output, layout.output(), false);
         self.bind(&request.folder.context(), layout.input_metadata(), true);
         let mut own = vec![(INPUT_METADATA, layout.input_metadata())];
         if let Some(attempt) = &request.attempt {
             own.push(("SEED_JOB_ID", attempt.run.clone()));
             own.push(("SEED_ATTEMPT", attempt.number.to_string()));
-            if layout == super::request::Layout::Scale {
+            if layout == super::request::ContainerLayout::Scale {
                 own.push(("SCALE_JOB_ID", attempt.run.clone()));
                 own.push(("SCALE_EXE_NUM", attempt.number.to_string()));
             }
@@ -261,16 +261,16 @@ impl Planning {
             if self.environment.iter().any(|variable| variable.name == name) {
                 self.warn(format!("{name} is the job's own, so it does not tell what it tells other jobs."));
             } else {
-                self.set(name, Text::plain(value));
+                self.set(name, MaskedText::plain(value));
             }
         }
     }
 
-    fn command(&mut self, manifest: &SeedManifest) -> Option<Vec<Text>> {
+    fn command(&mut self, manifest: &SeedManifest) -> Option<Vec<MaskedText>> {
         let interface = &manifest.job.interface;
         // Without a command there are no arguments. An empty one would replace the image's CMD.
         let command = interface.command.as_deref().filter(|command| !command.trim().is_empty())?;
-        let values: HashMap<&str, &Text> = self.environment.iter().map(|it| (&*it.name, &it.value)).collect();
+        let values: HashMap<&str, &MaskedText> = self.environment.iter().map(|it| (&*it.name, &it.value)).collect();
         let expanded = match command::expand(command, |name| values.get(name).copied()) {
             Ok(expanded) => expanded,
             Err(why) => {
@@ -295,7 +295,7 @@ impl Planning {
         Some(expanded.arguments)
     }
 
-    fn check_texts(&mut self, command: Option<&[Text]>) {
+    fn check_texts(&mut self, command: Option<&[MaskedText]>) {
         let variables = self.environment.iter().map(|it| (it.name.as_str(), it.name.len() + 1, it.value.expose()));
         let arguments = command.unwrap_or_default().iter().map(|argument| ("command", 0, argument.expose()));
         let mut total = 0;
@@ -319,10 +319,10 @@ impl Planning {
     fn container(
         &mut self,
         manifest: &SeedManifest,
-        request: &Request,
+        request: &RunRequest,
         resources: &[ResourceAllocation],
-        command: Option<Vec<Text>>,
-    ) -> Container {
+        command: Option<Vec<MaskedText>>,
+    ) -> ContainerSpec {
         let job = &manifest.job;
         let mut labels = BTreeMap::from([(JOB.to_owned(), format!("{}-{}", job.name, job.job_version))]);
         if let Some(attempt) = &request.attempt {
@@ -331,7 +331,7 @@ impl Planning {
             labels.insert(HOST.to_owned(), attempt.host.clone());
         }
         let limits = limits::of(resources, request);
-        Container {
+        ContainerSpec {
             image: request.image.clone(),
             entrypoint: None,
             command,
@@ -348,7 +348,7 @@ impl Planning {
             grace: request.grace,
             labels,
             platform: request.platform.clone(),
-            input: Input::Nothing,
+            input: StdinMode::Nothing,
         }
     }
 
@@ -362,12 +362,12 @@ impl Planning {
 }
 
 /// Looks up an entry of a list by its name or its variable name.
-struct Index<'m> {
+struct NameIndex<'m> {
     names: HashMap<&'m str, usize>,
     variables: HashMap<String, usize>,
 }
 
-impl<'m> Index<'m> {
+impl<'m> NameIndex<'m> {
     fn new(names: impl Iterator<Item = &'m str>) -> Self {
         let mut index = Self { names: HashMap::new(), variables: HashMap::new() };
         for (place, name) in names.enumerate() {

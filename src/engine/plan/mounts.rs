@@ -1,14 +1,14 @@
 //! Mounts: folders of the host at paths that the job wants.
 
-use super::{PlanCode, Planning};
-use crate::engine::request::Request;
+use super::{PlanBuilder, PlanCode};
+use crate::engine::request::RunRequest;
 use crate::seed::model::{MountMode, SeedManifest};
 
 /// Kernel file systems, which a mount must not hide.
 const OF_THE_KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-impl Planning {
-    pub(super) fn mounts(&mut self, manifest: &SeedManifest, request: &Request) {
+impl PlanBuilder {
+    pub(super) fn mounts(&mut self, manifest: &SeedManifest, request: &RunRequest) {
         let mounts = &manifest.job.interface.mounts;
         let given = self.assigned("mount", mounts, |mount| &mount.name, &request.mounts, "");
         let mut targets: Vec<String> = Vec::new();

@@ -51,9 +51,9 @@ const MOST: usize = 100;
 
 /// Collects the first [`MOST`] problems.
 #[derive(Default)]
-pub(super) struct Problems(pub Vec<PlanProblem>);
+pub(super) struct PlanProblems(pub Vec<PlanProblem>);
 
-impl Problems {
+impl PlanProblems {
     pub fn add(&mut self, code: PlanCode, subject: &str, message: impl Into<String>, help: impl Into<String>) {
         if self.0.len() == MOST {
             return;

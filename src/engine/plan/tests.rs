@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::container::Network;
-use crate::engine::folder::Folder;
-use crate::engine::request::{Attempt, Bounds, Defaults, File, JsonValue, Layout, Source};
+use crate::engine::container::NetworkMode;
+use crate::engine::folder::RunPaths;
+use crate::engine::request::{
+    AttemptId, ContainerLayout, HostFile, InputSource, JsonInputValue, ResourceBounds, ResourceDefaults,
+};
 use crate::seed::resources::MIB;
 
 fn manifest(interface: Value, scalar: Value) -> SeedManifest {
@@ -17,47 +19,47 @@ fn manifest(interface: Value, scalar: Value) -> SeedManifest {
     serde_json::from_value(json!({"seedVersion": "1.0.0", "job": job})).expect("it fits the types")
 }
 
-fn request() -> Request {
-    Request::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), Folder::new("/runs/7".into()))
+fn request() -> RunRequest {
+    RunRequest::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), RunPaths::new("/runs/7".into()))
 }
 
-fn file(path: &str, size: u64) -> Source {
+fn file(path: &str, size: u64) -> InputSource {
     let name = path.rsplit('/').next().expect("a last part").to_owned();
-    Source::File(File { name, path: path.into(), size })
+    InputSource::File(HostFile { name, path: path.into(), size })
 }
 
-fn folder(path: &str, names: &[&str], is_flat: bool) -> Source {
-    let file = |name: &&str| File { name: (*name).to_owned(), path: format!("{path}/{name}").into(), size: 1 };
-    Source::Folder { path: path.into(), files: names.iter().map(file).collect(), is_flat }
+fn folder(path: &str, names: &[&str], is_flat: bool) -> InputSource {
+    let file = |name: &&str| HostFile { name: (*name).to_owned(), path: format!("{path}/{name}").into(), size: 1 };
+    InputSource::Folder { path: path.into(), files: names.iter().map(file).collect(), is_flat }
 }
 
-fn given(list: &[(&str, Source)]) -> Vec<(String, Source)> {
+fn given(list: &[(&str, InputSource)]) -> Vec<(String, InputSource)> {
     list.iter().map(|(name, source)| ((*name).to_owned(), source.clone())).collect()
 }
 
-fn text(value: &str) -> JsonValue {
-    JsonValue::Text(value.to_owned())
+fn text(value: &str) -> JsonInputValue {
+    JsonInputValue::Text(value.to_owned())
 }
 
-fn variables(plan: &Plan) -> Vec<(&str, &str)> {
+fn variables(plan: &RunPlan) -> Vec<(&str, &str)> {
     plan.container.environment.iter().map(|variable| (&*variable.name, variable.value.expose())).collect()
 }
 
-fn variable<'a>(plan: &'a Plan, name: &str) -> Option<&'a str> {
+fn variable<'a>(plan: &'a RunPlan, name: &str) -> Option<&'a str> {
     variables(plan).into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
-fn binds(plan: &Plan) -> Vec<String> {
-    let mode = |bind: &Bind| if bind.read_only { "ro" } else { "rw" };
+fn binds(plan: &RunPlan) -> Vec<String> {
+    let mode = |bind: &BindMount| if bind.read_only { "ro" } else { "rw" };
     plan.container.binds.iter().map(|bind| format!("{} {} {}", bind.source, bind.target, mode(bind))).collect()
 }
 
-fn arguments(plan: &Plan) -> Option<Vec<&str>> {
-    plan.container.command.as_ref().map(|words| words.iter().map(Text::expose).collect())
+fn arguments(plan: &RunPlan) -> Option<Vec<&str>> {
+    plan.container.command.as_ref().map(|words| words.iter().map(MaskedText::expose).collect())
 }
 
 /// The problems, as `code subject`.
-fn problems(manifest: &SeedManifest, request: &Request) -> Vec<String> {
+fn problems(manifest: &SeedManifest, request: &RunRequest) -> Vec<String> {
     let problems = plan(manifest, request).expect_err("it cannot be planned");
     for problem in &problems {
         assert!(problem.message.ends_with('.') && problem.help.ends_with('.'), "{problem}");
@@ -67,7 +69,7 @@ fn problems(manifest: &SeedManifest, request: &Request) -> Vec<String> {
 }
 
 /// A job that uses every feature.
-fn complete() -> (SeedManifest, Request) {
+fn complete() -> (SeedManifest, RunRequest) {
     let manifest = manifest(
         json!({
             "command": "edge \"${SCENE}\" ${MASKS} ${OLD/#/-o } -t ${THRESHOLD:-1} --key=${DB_KEY} ${OUTPUT_DIR}",
@@ -141,7 +143,7 @@ fn a_shell_reads_the_line_back() {
     let (manifest, request) = complete();
     let mut plan = plan(&manifest, &request).expect("it can be run");
     plan.container.entrypoint = Some(vec!["/bin/it's".to_owned(), "-x y".to_owned()]);
-    plan.container.network = Network::None;
+    plan.container.network = NetworkMode::None;
     plan.container.gpus = 2;
     let line = plan.docker_run();
     let output = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\0' {line}")]).output();
@@ -159,8 +161,8 @@ fn a_shell_reads_the_line_back() {
 #[test]
 fn scale_has_its_own_places_and_numbers() {
     let (manifest, mut request) = complete();
-    request.layout = Layout::Scale;
-    request.attempt = Some(Attempt { run: "0197".to_owned(), number: 2, host: "h".to_owned() });
+    request.layout = ContainerLayout::Scale;
+    request.attempt = Some(AttemptId { run: "0197".to_owned(), number: 2, host: "h".to_owned() });
     let plan = plan(&manifest, &request).expect("it can be run");
     for (name, value) in [
         ("SCENE", "/scale/input_data/SCENE/a, b:c.tif"),
@@ -280,7 +282,7 @@ fn a_folder_with_more_than_files_gives_its_files_only() {
 #[test]
 fn one_file_is_one_file() {
     let manifest = manifest(json!({"inputs": {"files": [{"name": "F"}]}}), json!([]));
-    let with = |sources: &[Source]| {
+    let with = |sources: &[InputSource]| {
         let mut request = request();
         request.files = sources.iter().map(|source| ("f".to_owned(), source.clone())).collect();
         problems(&manifest, &request)
@@ -288,7 +290,7 @@ fn one_file_is_one_file() {
     assert_eq!(with(&[folder("/x", &["a"], true)]), ["bad-value F"]);
     assert_eq!(with(&[file("/a", 1), file("/b", 1)]), ["too-many F"]);
     for name in ["", ".", "..", "a/b", "a\0", "\u{7f}", &"n".repeat(4096)] {
-        let source = Source::File(File { name: name.to_owned(), path: "/a".into(), size: 0 });
+        let source = InputSource::File(HostFile { name: name.to_owned(), path: "/a".into(), size: 0 });
         assert_eq!(with(&[source]), ["bad-value F"], "{name:?}");
     }
 }
@@ -331,7 +333,7 @@ fn values_that_no_program_can_be_given_are_refused() {
     let manifest = manifest(json!({"inputs": {"json": [{"name": "T", "type": "string"}]}, "command": "$T"}), json!([]));
     let with = |value: String| {
         let mut request = request();
-        request.json = vec![("T".to_owned(), JsonValue::Value(Value::from(value)))];
+        request.json = vec![("T".to_owned(), JsonInputValue::Value(Value::from(value)))];
         problems(&manifest, &request)
     };
     assert_eq!(with("a\0b".to_owned()), ["bad-value T", "bad-value command"]);
@@ -366,9 +368,9 @@ fn the_machine_is_asked_before_the_job_runs() {
 #[test]
 fn who_says_nothing_gets_the_defaults() {
     let mut request = request();
-    request.defaults = Defaults { cpus: Some(0.5), memory: Some(64 * MIB), processes: Some(64) };
+    request.defaults = ResourceDefaults { cpus: Some(0.5), memory: Some(64 * MIB), processes: Some(64) };
     let none = plan(&manifest(json!({}), json!([])), &request).expect("it can be run");
-    let limits = |plan: &Plan| (plan.container.cpus, plan.container.memory, plan.container.processes);
+    let limits = |plan: &RunPlan| (plan.container.cpus, plan.container.memory, plan.container.processes);
     assert_eq!(limits(&none), (Some(0.5), Some(64 * MIB), Some(64)));
     assert!(variable(&none, "ALLOCATED_CPUS").is_none() && none.disk.is_none());
     // Zero cores: the default. Memory: at least the smallest limit of engines.
@@ -427,10 +429,10 @@ fn scalars(scalar: Value) -> SeedManifest {
     manifest(json!({}), scalar)
 }
 
-fn bounded() -> Request {
+fn bounded() -> RunRequest {
     let mut request = request();
-    let defaults = Defaults { cpus: Some(1.0), memory: Some(64 * MIB), processes: None };
-    request.bounds = Bounds { cpus: Some(2.0), memory: Some(512 * MIB), disk: Some(100 * MIB), gpus: Some(1) };
+    let defaults = ResourceDefaults { cpus: Some(1.0), memory: Some(64 * MIB), processes: None };
+    request.bounds = ResourceBounds { cpus: Some(2.0), memory: Some(512 * MIB), disk: Some(100 * MIB), gpus: Some(1) };
     (request.defaults, request.host.gpus) = (defaults, u32::MAX);
     request
 }
@@ -462,7 +464,7 @@ fn an_operators_bound_is_not_exceeded() {
     }
     // No request by the job, no default by the operator.
     let mut request = bounded();
-    request.defaults = Defaults::default();
+    request.defaults = ResourceDefaults::default();
     let container = plan(&scalars(json!([])), &request).expect("it can be run").container;
     assert_eq!((container.cpus, container.memory), (Some(2.0), Some(512 * MIB)));
 }

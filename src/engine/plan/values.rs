@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use super::{Index, PlanCode, Planning, known};
-use crate::engine::container::{MASK, Text};
-use crate::engine::request::{JsonValue, Request};
+use super::{NameIndex, PlanBuilder, PlanCode, known};
+use crate::engine::container::{MASK, MaskedText};
+use crate::engine::request::{JsonInputValue, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::{JsonType, SeedManifest};
 
-impl Planning {
+impl PlanBuilder {
     /// The given JSON inputs, by name.
-    pub(super) fn json(&mut self, manifest: &SeedManifest, request: &Request) -> BTreeMap<String, Value> {
+    pub(super) fn json(&mut self, manifest: &SeedManifest, request: &RunRequest) -> BTreeMap<String, Value> {
         let inputs = &manifest.job.interface.inputs;
         let mut values = BTreeMap::new();
         let help = if inputs.json.is_empty() { "The job has no JSON inputs." } else { "" };
@@ -27,12 +27,12 @@ impl Planning {
                 continue;
             };
             let text = match value {
-                JsonValue::Text(text) => input.value_of_text(text),
-                JsonValue::Value(value) => input.variable_of(value),
+                JsonInputValue::Text(text) => input.value_of_text(text),
+                JsonInputValue::Value(value) => input.variable_of(value),
             };
             match text {
                 Ok(text) => {
-                    self.set(variable_name(&input.name), Text::plain(&text));
+                    self.set(variable_name(&input.name), MaskedText::plain(&text));
                     let value = match input.json_type {
                         JsonType::String => Value::String(text),
                         _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
@@ -50,7 +50,7 @@ impl Planning {
     }
 
     /// All settings are required.
-    pub(super) fn settings(&mut self, manifest: &SeedManifest, request: &Request) {
+    pub(super) fn settings(&mut self, manifest: &SeedManifest, request: &RunRequest) {
         let settings = &manifest.job.interface.settings;
         let given = self.assigned("setting", settings, |setting| &setting.name, &request.settings, "");
         for (setting, value) in settings.iter().zip(given) {
@@ -60,9 +60,9 @@ impl Planning {
                     self.problems.add(PlanCode::Missing, &setting.name, "the job needs this setting.", help);
                 }
                 Some(value) if setting.secret => {
-                    self.set(variable_name(&setting.name), Text::secret(value.clone(), MASK));
+                    self.set(variable_name(&setting.name), MaskedText::secret(value.clone(), MASK));
                 }
-                Some(value) => self.set(variable_name(&setting.name), Text::plain(value.expose_secret())),
+                Some(value) => self.set(variable_name(&setting.name), MaskedText::plain(value.expose_secret())),
             }
         }
     }
@@ -76,7 +76,7 @@ impl Planning {
         given: &'r [(String, V)],
         help: &str,
     ) -> Vec<Option<&'r V>> {
-        let index = Index::new(entries.iter().map(&name_of));
+        let index = NameIndex::new(entries.iter().map(&name_of));
         let mut values: Vec<Option<&V>> = entries.iter().map(|_| None).collect();
         for (name, value) in given {
             match index.find(name) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use silo::engine::runtime::Runtime as _;
+use silo::engine::runtime::ContainerRuntime as _;
 use silo::seed::LABEL;
 use tempfile::TempDir;
 

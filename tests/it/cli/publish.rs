@@ -155,7 +155,7 @@ async fn a_registry_that_does_not_answer_leaves_nothing_behind() {
     let [name, other] = [name, other].map(|name| name.parse().expect("a name"));
     docker.name(&other, &name).await.unwrap();
     project.silo(&["publish", "-r", &host]).expect_success();
-    use silo::engine::runtime::Runtime as _;
+    use silo::engine::runtime::ContainerRuntime as _;
     assert_eq!(docker.image(&name).await.unwrap().id, docker.image(&other).await.unwrap().id);
 }
 

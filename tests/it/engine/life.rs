@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
-use silo::engine::attempt::{Error, Stopped};
-use silo::engine::container::{Bind, Text, Variable};
-use silo::engine::docker::Docker;
+use silo::engine::container::{BindMount, EnvironmentVariable, MaskedText};
+use silo::engine::docker::DockerClient;
 use silo::engine::record::Phase;
-use silo::engine::runtime::{self, Runtime as _};
+use silo::engine::runtime::{self, ContainerRuntime as _};
+use silo::engine::supervisor::{Error, StopReason};
 
 use super::{Job, docker_engine};
 use crate::support::docker_engine::late_to_hear;
@@ -23,10 +23,11 @@ async fn a_job_gets_what_it_is_promised_and_leaves_its_outputs() {
     let mut job = Job::new("echo \"$A|$1|$0\"; cat /in/x; echo >/in/x; echo done >$OUTPUT_DIR/a; id -u").await;
     let input = job.path("a file: with, colons");
     fs::write(&input, "input\n").unwrap();
-    let bind = |source: String, target: &str| Bind { source, target: target.to_owned(), read_only: true, held: None };
+    let bind =
+        |source: String, target: &str| BindMount { source, target: target.to_owned(), read_only: true, held: None };
     job.container.binds.push(bind(input.display().to_string(), "/in/x"));
-    job.container.environment.push(Variable { name: "A".to_owned(), value: Text::plain("b c\n$d") });
-    job.container.command.as_mut().unwrap().extend(["zero", "one two"].map(Text::plain));
+    job.container.environment.push(EnvironmentVariable { name: "A".to_owned(), value: MaskedText::plain("b c\n$d") });
+    job.container.command.as_mut().unwrap().extend(["zero", "one two"].map(MaskedText::plain));
     job.container.user = Some("1234".to_owned());
     fs::set_permissions(job.out(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let done = job.run().await;
@@ -45,7 +46,7 @@ async fn exit_codes_and_signals_come_through() {
     for (script, code) in [("exit 1", 1), ("exit 255", 255), ("kill -SEGV $$; sleep 9", 139)] {
         // The kernel does not deliver unhandled signals to process 1, so a child of the shell dies.
         let mut job = Job::new("sh -c \"$0\"; exit $?").await;
-        job.container.command.as_mut().unwrap().push(Text::plain(script));
+        job.container.command.as_mut().unwrap().push(MaskedText::plain(script));
         let ended = job.ended().await.ended;
         assert_eq!((ended.exit_code, ended.oom), (code, false), "{script}");
     }
@@ -73,7 +74,7 @@ async fn limits_are_set_as_asked() {
         assert_eq!(config[name], value, "{name}");
     }
     let found = job.docker.containers(&job.label()).await.unwrap();
-    assert_eq!((found.len(), found[0].state, &found[0].id), (1, runtime::State::Created, &id));
+    assert_eq!((found.len(), found[0].state, &found[0].id), (1, runtime::ContainerState::Created, &id));
     job.docker.remove(&id).await.unwrap();
     job.docker.remove(&id).await.expect("what is gone is gone");
     assert_eq!(job.engine.containers(&job.label()).await, [""; 0]);
@@ -108,12 +109,12 @@ async fn too_much_memory_is_told_from_a_kill() {
 async fn too_much_memory_is_told_though_the_engine_hears_of_it_late() {
     let mut job = Job::new("awk 'BEGIN { s = \"x\"; while (1) s = s s }'; exit $?").await;
     let (late, hidden) = late_to_hear(&job.engine.host, job.folder.path());
-    job.docker = Docker::open(Some(&late)).await.unwrap();
+    job.docker = DockerClient::open(Some(&late)).await.unwrap();
     job.container.memory = Some(16 << 20);
     let ended = job.ended().await.ended;
     assert!(ended.oom && hidden.load(Ordering::Relaxed) > 0, "{ended:?}");
     // The same exit code with enough memory is no out-of-memory error.
-    job.container.command = Some(vec![Text::plain("exit 137")]);
+    job.container.command = Some(vec![MaskedText::plain("exit 137")]);
     let ended = job.ended().await.ended;
     assert!(!ended.oom && ended.exit_code == 137, "{ended:?}");
 }
@@ -131,7 +132,7 @@ async fn at_the_time_out_a_job_may_end_in_order() {
     let mut job = Job::new(SLEEPER).await;
     job.container.timeout = Some(Duration::from_secs(1));
     let main = job.ended().await;
-    assert_eq!((main.stopped, main.ended.exit_code), (Some(Stopped::TimedOut), 7));
+    assert_eq!((main.stopped, main.ended.exit_code), (Some(StopReason::TimedOut), 7));
     assert_eq!(job.text("_stdout.txt"), "ready\ngot TERM\n");
 }
 
@@ -141,7 +142,7 @@ async fn a_job_that_ignores_term_is_killed() {
     job.container.timeout = Some(Duration::from_secs(1));
     job.container.grace = Duration::from_millis(200);
     let main = job.ended().await;
-    assert_eq!((main.stopped, main.ended.exit_code, main.ended.oom), (Some(Stopped::TimedOut), 137, false));
+    assert_eq!((main.stopped, main.ended.exit_code, main.ended.oom), (Some(StopReason::TimedOut), 137, false));
 }
 
 #[tokio::test]
@@ -156,7 +157,7 @@ async fn cancelling_stops_the_container() {
         })
         .await;
     let main = done.main.unwrap();
-    assert_eq!((main.stopped, main.ended.exit_code), (Some(Stopped::Cancelled), 7));
+    assert_eq!((main.stopped, main.ended.exit_code), (Some(StopReason::Cancelled), 7));
     assert_eq!(job.engine.containers(&job.label()).await, [""; 0]);
     // Cancelled before the start: no container is created.
     assert_eq!(job.run().await.main, Err(Error::Cancelled));
@@ -168,7 +169,7 @@ async fn a_job_that_writes_too_much_is_stopped() {
     job.output_limit = Some(2 << 20);
     job.container.grace = Duration::from_millis(200);
     let main = job.ended().await;
-    assert_eq!(main.stopped, Some(Stopped::OutputTooLarge));
+    assert_eq!(main.stopped, Some(StopReason::OutputTooLarge));
     assert!(main.output_bytes > 2 << 20, "{main:?}");
     // A job that ignores TERM and writes at full speed is killed early.
     let all = 2000 << 20;
@@ -176,7 +177,7 @@ async fn a_job_that_writes_too_much_is_stopped() {
     let mut job = Job::new(script).await;
     job.output_limit = Some(40 << 20);
     let main = job.ended().await;
-    assert!(main.stopped == Some(Stopped::OutputTooLarge) && main.output_bytes < all, "{main:?}");
+    assert!(main.stopped == Some(StopReason::OutputTooLarge) && main.output_bytes < all, "{main:?}");
 }
 
 #[tokio::test]
@@ -220,7 +221,7 @@ async fn a_leftover_is_taken_over() {
     let id = job.docker.create(&job.container).await.unwrap();
     drop(job.docker.start(&id).await.unwrap());
     let found = job.docker.containers(&job.label()).await.unwrap().remove(0);
-    assert_eq!(found.state, runtime::State::Running);
+    assert_eq!(found.state, runtime::ContainerState::Running);
     fs::write(job.out().join("go"), "").unwrap();
     let (mut attempt, _) = job.attempt().await;
     let out = job.out();

@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use silo::clock::Clock;
-use silo::engine::attempt::{Attempt, Error, Event, Main, Remains};
-use silo::engine::container::{Bind, Container, Input, Network, Text, Variable};
-use silo::engine::docker::Docker;
-use silo::engine::logs::Logs;
-use silo::engine::removal::Leave;
-use silo::engine::room::Room;
-use silo::engine::runtime::Stream;
+use silo::engine::container::{BindMount, ContainerSpec, EnvironmentVariable, MaskedText, NetworkMode, StdinMode};
+use silo::engine::disk_quota::DiskQuota;
+use silo::engine::docker::DockerClient;
+use silo::engine::logs::AttemptLogs;
+use silo::engine::removal_guard::KeepContainer;
+use silo::engine::runtime::OutputStream;
+use silo::engine::supervisor::{AttemptEvent, AttemptSummary, AttemptSupervisor, Error, JobExit};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -40,20 +40,20 @@ const LIVE: usize = 1 << 20;
 /// One attempt in its own folder.
 struct Job {
     engine: DockerEngine,
-    docker: Docker,
-    container: Container,
+    docker: DockerClient,
+    container: ContainerSpec,
     folder: TempDir,
     log_cap: u64,
     output_limit: Option<u64>,
     keep_free: u64,
     stop: CancellationToken,
-    leave: Leave,
+    leave: KeepContainer,
 }
 
 /// The result of an attempt.
 struct Done {
-    main: Result<Main, Error>,
-    remains: Remains,
+    main: Result<JobExit, Error>,
+    remains: AttemptSummary,
     /// The live output.
     live: Vec<u8>,
 }
@@ -70,24 +70,24 @@ impl Job {
         fs::create_dir(folder.path().join("out")).unwrap();
         let out = folder.path().join("out").display().to_string();
         let label = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let container = Container {
+        let container = ContainerSpec {
             image: BASE.parse().expect("a name"),
             entrypoint: Some(["sh", "-c"].map(str::to_owned).to_vec()),
-            command: Some(vec![Text::plain(script)]),
-            environment: vec![Variable { name: "OUTPUT_DIR".to_owned(), value: Text::plain("/out") }],
-            binds: vec![Bind { source: out, target: "/out".to_owned(), read_only: false, held: None }],
+            command: Some(vec![MaskedText::plain(script)]),
+            environment: vec![EnvironmentVariable { name: "OUTPUT_DIR".to_owned(), value: MaskedText::plain("/out") }],
+            binds: vec![BindMount { source: out, target: "/out".to_owned(), read_only: false, held: None }],
             memory: None,
             cpus: None,
             shared_memory: None,
             processes: None,
             gpus: 0,
-            network: Network::None,
+            network: NetworkMode::None,
             user: None,
             timeout: None,
             grace: Duration::from_secs(10),
             labels: BTreeMap::from([(LABEL.to_owned(), label)]),
             platform: None,
-            input: Input::Nothing,
+            input: StdinMode::Nothing,
         };
         let docker = engine.open().await;
         let stop = CancellationToken::new();
@@ -100,7 +100,7 @@ impl Job {
             output_limit: None,
             keep_free: 0,
             stop,
-            leave: Leave::default(),
+            leave: KeepContainer::default(),
         }
     }
 
@@ -124,16 +124,16 @@ impl Job {
         format!("{LABEL}={}", self.container.labels[LABEL])
     }
 
-    fn room<'a>(&self, out: &'a Path) -> Room<'a> {
-        Room { output: out, output_limit: self.output_limit, keep_free: self.keep_free }
+    fn room<'a>(&self, out: &'a Path) -> DiskQuota<'a> {
+        DiskQuota { output: out, output_limit: self.output_limit, keep_free: self.keep_free }
     }
 
     /// An attempt, and its events.
-    async fn attempt(&self) -> (Attempt<Docker>, mpsc::Receiver<Event>) {
+    async fn attempt(&self) -> (AttemptSupervisor<DockerClient>, mpsc::Receiver<AttemptEvent>) {
         let (tell, told) = mpsc::channel(1000);
         let (clock, folder) = (Clock::system(), self.folder.path());
-        let logs = Logs::create(folder, self.log_cap, &clock).await.expect("the folder can be written");
-        (Attempt::begin(&self.docker, (folder, logs), (&clock, tell), &self.leave, Vec::new()), told)
+        let logs = AttemptLogs::create(folder, self.log_cap, &clock).await.expect("the folder can be written");
+        (AttemptSupervisor::begin(&self.docker, (folder, logs), (&clock, tell), &self.leave, Vec::new()), told)
     }
 
     /// Runs the attempt. `seen` gets the whole standard output so far, each time that more arrives.
@@ -142,8 +142,8 @@ impl Job {
         let listener = tokio::spawn(async move {
             let mut live = Vec::new();
             while let Some(event) = told.recv().await {
-                if let Event::Output(chunk) = event {
-                    if chunk.stream == Stream::Stdout && live.len() < LIVE {
+                if let AttemptEvent::Output(chunk) = event {
+                    if chunk.stream == OutputStream::Stdout && live.len() < LIVE {
                         live.extend_from_slice(&chunk.bytes);
                     }
                     seen(&live);
@@ -165,7 +165,7 @@ impl Job {
     }
 
     /// Like [`Job::run`], for an attempt whose container must end, with success or not.
-    async fn ended(&self) -> Main {
+    async fn ended(&self) -> JobExit {
         self.run().await.main.expect("the engine does its part")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use silo::engine::logs::Printed;
+use silo::engine::logs::LogTotals;
 
 use super::Job;
 
@@ -14,7 +14,7 @@ async fn bytes_come_as_they_are_on_both_streams() {
     expected.resize(100_005, 0);
     assert!(job.read("_stdout.txt") == expected && done.live == expected);
     assert_eq!(job.text("_stderr.txt"), "no end");
-    assert_eq!(done.remains.printed, Printed { stdout_bytes: 100_005, stderr_bytes: 6, truncated: false });
+    assert_eq!(done.remains.printed, LogTotals { stdout_bytes: 100_005, stderr_bytes: 6, truncated: false });
     let combined = job.text("combined.ndjson");
     let records: Vec<serde_json::Value> = combined.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(records.iter().any(|record| record["stream"] == "stderr" && record["text"] == "no end"));
@@ -28,7 +28,7 @@ async fn what_is_too_much_is_cut_and_the_job_goes_on() {
     let before = peak_memory();
     let done = job.run().await;
     assert_eq!(done.main.unwrap().ended.exit_code, 0);
-    assert_eq!(done.remains.printed, Printed { stdout_bytes: 300_000_000, stderr_bytes: 4, truncated: true });
+    assert_eq!(done.remains.printed, LogTotals { stdout_bytes: 300_000_000, stderr_bytes: 4, truncated: true });
     let (kept, cap) = (job.read("_stdout.txt"), 1 << 20);
     assert!(kept[..cap].iter().all(|byte| *byte == b'x'));
     assert_eq!(kept[cap..], *b"\n[silo: the job printed more than 1048576 bytes; the rest was not kept]\n");

@@ -1,8 +1,8 @@
 //! Differences of Podman from Docker that users should not notice.
 
-use silo::engine::attempt::{Error, Stopped};
-use silo::engine::container::Bind;
-use silo::engine::runtime::{self, Runtime as _};
+use silo::engine::container::BindMount;
+use silo::engine::runtime::{self, ContainerRuntime as _};
+use silo::engine::supervisor::{Error, StopReason};
 
 use super::{DockerEngine, Job};
 
@@ -28,13 +28,13 @@ async fn what_podman_does_otherwise_is_evened_out() {
     deaf.container.timeout = Some(std::time::Duration::from_secs(1));
     deaf.container.grace = std::time::Duration::from_millis(200);
     let main = deaf.ended().await;
-    assert_eq!((main.stopped, main.ended.exit_code, main.ended.oom), (Some(Stopped::TimedOut), 137, false));
+    assert_eq!((main.stopped, main.ended.exit_code, main.ended.oom), (Some(StopReason::TimedOut), 137, false));
     // Podman's API takes mounts as lines with comma-separated fields.
     for name in ["a, \"b\"", "a:b"] {
         let mut odd = job(&format!("cat '/in/{name}'")).await;
         std::fs::write(odd.path(name), "text").unwrap();
         let source = odd.path(name).display().to_string();
-        odd.container.binds.push(Bind { source, target: format!("/in/{name}"), read_only: true, held: None });
+        odd.container.binds.push(BindMount { source, target: format!("/in/{name}"), read_only: true, held: None });
         assert_eq!(odd.ended().await.ended.exit_code, 0, "{name}");
         assert_eq!(odd.text("_stdout.txt"), "text", "{name}");
     }

@@ -3,20 +3,20 @@
 use std::process::Command;
 
 use secrecy::SecretString;
-use silo::engine::attempt::{Error, Event};
-use silo::engine::fetch::{PullPolicy, Wanted};
+use silo::engine::fetch::{PullPolicy, WantedImage};
 use silo::engine::record::Phase;
-use silo::engine::runtime::{self, Credentials, PullFailure, Runtime as _};
+use silo::engine::runtime::{self, ContainerRuntime as _, PullFailure, RegistryCredentials};
+use silo::engine::supervisor::{AttemptEvent, Error};
 
 use super::Job;
 use crate::support::docker_engine::BASE;
 use crate::support::docker_registry::DockerRegistry;
 
-fn credentials(user: &str, password: &str) -> Credentials {
-    Credentials { username: user.to_owned(), password: SecretString::from(password) }
+fn credentials(user: &str, password: &str) -> RegistryCredentials {
+    RegistryCredentials { username: user.to_owned(), password: SecretString::from(password) }
 }
 
-async fn pull(job: &Job, reference: &str, as_who: Option<&Credentials>) -> Result<(), PullFailure> {
+async fn pull(job: &Job, reference: &str, as_who: Option<&RegistryCredentials>) -> Result<(), PullFailure> {
     match job.docker.pull(&reference.parse().expect("a name"), None, as_who, |_| {}).await {
         Ok(()) => Ok(()),
         Err(runtime::Error::Pull { cause, image, reason }) => {
@@ -41,7 +41,7 @@ async fn an_image_is_pulled_with_its_password_and_every_cause_has_a_name() {
     assert!(matches!(job.docker.image(&name).await, Err(runtime::Error::NoImage { .. })));
 
     let (mut attempt, mut told) = job.attempt().await;
-    let wanted = |policy, credentials| Wanted { image: &name, platform: None, policy, credentials };
+    let wanted = |policy, credentials| WantedImage { image: &name, platform: None, policy, credentials };
     let never = attempt.pull(&wanted(PullPolicy::Never, Some(&right)), &job.stop).await;
     assert!(matches!(never, Err(Error::Engine(runtime::Error::NoImage { .. }))), "{never:?}");
     let image = attempt.pull(&wanted(PullPolicy::Missing, Some(&right)), &job.stop).await.unwrap();
@@ -62,7 +62,7 @@ async fn an_image_is_pulled_with_its_password_and_every_cause_has_a_name() {
     assert!(phases.len() == 4 && phases.iter().all(|phase| phase.name == Phase::Pull && phase.finished.is_some()));
     let mut pulled = Vec::new();
     while let Some(event) = told.recv().await {
-        if let Event::Pull(progress) = event {
+        if let AttemptEvent::Pull(progress) = event {
             pulled.push(progress.status);
         }
     }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use silo::clock::Clock;
-use silo::engine::docker::Docker;
-use silo::engine::execute::{Job, Outcome, execute};
-use silo::engine::fetch::{PullPolicy, Wanted};
-use silo::engine::folder::Folder;
-use silo::engine::outputs::Rules;
-use silo::engine::plan::{Plan, plan};
+use silo::engine::docker::DockerClient;
+use silo::engine::execute::{AttemptOutcome, AttemptRequest, execute};
+use silo::engine::fetch::{PullPolicy, WantedImage};
+use silo::engine::folder::RunPaths;
+use silo::engine::outputs::OutputRules;
+use silo::engine::plan::{RunPlan, plan};
 use silo::engine::record::{AttemptRecord, Phase, PhaseRecord};
-use silo::engine::removal::Leave;
-use silo::engine::request::{Attempt, Request};
-use silo::engine::runtime::{Engine, Runtime as _};
-use silo::engine::verdict::Verdict;
+use silo::engine::removal_guard::KeepContainer;
+use silo::engine::request::{AttemptId, RunRequest};
+use silo::engine::runtime::{ContainerRuntime as _, EngineFacts};
+use silo::engine::verdict::RunVerdict;
 use silo::seed::model::SeedManifest;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -27,11 +27,11 @@ use crate::support::docker_engine::{self, DockerEngine, WAITS, there};
 /// A run whose folder is kept.
 struct Kept {
     engine: DockerEngine,
-    docker: Docker,
-    about: Engine,
+    docker: DockerClient,
+    about: EngineFacts,
     manifest: SeedManifest,
-    plan: Plan,
-    folder: Folder,
+    plan: RunPlan,
+    folder: RunPaths,
     run: String,
     _root: TempDir,
 }
@@ -49,10 +49,10 @@ impl Kept {
         }});
         let manifest = SeedManifest::parse(&manifest.to_string()).unwrap();
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::new(root.path().join("run"));
-        let mut request = Request::new(image.parse().expect("a name"), folder.clone());
-        request.network = silo::engine::container::Network::None;
-        request.attempt = Some(Attempt { run: run.clone(), number: 1, host: "h".to_owned() });
+        let folder = RunPaths::new(root.path().join("run"));
+        let mut request = RunRequest::new(image.parse().expect("a name"), folder.clone());
+        request.network = silo::engine::container::NetworkMode::None;
+        request.attempt = Some(AttemptId { run: run.clone(), number: 1, host: "h".to_owned() });
         let plan = plan(&manifest, &request).unwrap();
         let docker = engine.open().await;
         let about = docker.engine().await.unwrap();
@@ -66,19 +66,23 @@ impl Kept {
         AttemptRecord { phases: vec![phase(Phase::Pull), phase(Phase::Stage)], ..AttemptRecord::new(1, started) }
     }
 
-    async fn execute(&self, resumed: Option<&AttemptRecord>, leave: &Leave) -> Outcome {
+    async fn execute(&self, resumed: Option<&AttemptRecord>, leave: &KeepContainer) -> AttemptOutcome {
         self.attempt(1, resumed, leave).await
     }
 
-    async fn attempt(&self, number: u32, resumed: Option<&AttemptRecord>, leave: &Leave) -> Outcome {
-        let wanted =
-            Wanted { image: &self.plan.container.image, platform: None, policy: PullPolicy::Never, credentials: None };
-        let job = Job {
+    async fn attempt(&self, number: u32, resumed: Option<&AttemptRecord>, leave: &KeepContainer) -> AttemptOutcome {
+        let wanted = WantedImage {
+            image: &self.plan.container.image,
+            platform: None,
+            policy: PullPolicy::Never,
+            credentials: None,
+        };
+        let job = AttemptRequest {
             manifest: &self.manifest,
             plan: &self.plan,
             wanted,
             given: None,
-            rules: Rules::default(),
+            rules: OutputRules::default(),
             folder: &self.folder,
             engine: &self.about,
             number,
@@ -96,7 +100,7 @@ impl Kept {
 
     /// Starts the attempt, and leaves it like a process that stops: after the job has begun.
     async fn begin_and_leave(&self) {
-        let (leave, begun) = (Leave::default(), self.folder.output.join("begun"));
+        let (leave, begun) = (KeepContainer::default(), self.folder.output.join("begun"));
         // The future must live until `leave` is set; one created in `select!` would be dropped before.
         let mut going = std::pin::pin!(self.execute(None, &leave));
         tokio::select! {
@@ -114,7 +118,7 @@ impl Kept {
     }
 }
 
-fn names(outcome: &Outcome) -> Vec<Phase> {
+fn names(outcome: &AttemptOutcome) -> Vec<Phase> {
     outcome.attempt.phases.iter().map(|phase| phase.name).collect()
 }
 
@@ -124,8 +128,8 @@ async fn a_container_that_was_left_is_taken_over() {
     kept.begin_and_leave().await;
     assert_eq!(kept.engine.containers(&kept.label()).await.len(), 1, "it runs on");
     fs::write(kept.folder.output.join("go"), "").unwrap();
-    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
-    assert_eq!(outcome.verdict, Verdict::Successful);
+    let outcome = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
+    assert_eq!(outcome.verdict, RunVerdict::Successful);
     assert_eq!(names(&outcome), [Phase::Pull, Phase::Stage, Phase::Main, Phase::Capture]);
     assert_eq!(outcome.attempt.started, chrono::DateTime::UNIX_EPOCH);
     assert_eq!(kept.log("_stdout.txt"), "begun\ngone on\n", "from the beginning, and once");
@@ -141,7 +145,7 @@ async fn what_runs_on_of_an_earlier_attempt_is_removed_first() {
     let [earlier] = &kept.engine.containers(&kept.label()).await[..] else { panic!("it is left") };
     fs::remove_file(kept.folder.output.join("begun")).unwrap();
     kept.plan.container.labels.insert("silo.attempt".to_owned(), "2".to_owned());
-    let leave = Leave::default();
+    let leave = KeepContainer::default();
     let second = kept.attempt(2, None, &leave);
     let meanwhile = async {
         there(&kept.folder.output.join("begun")).await;
@@ -151,7 +155,7 @@ async fn what_runs_on_of_an_earlier_attempt_is_removed_first() {
     };
     let (outcome, there) = tokio::join!(second, meanwhile);
     assert!(there.len() == 1 && there[0] != *earlier, "{there:?}");
-    assert_eq!(outcome.verdict, Verdict::Successful);
+    assert_eq!(outcome.verdict, RunVerdict::Successful);
     assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
 }
 
@@ -164,8 +168,8 @@ async fn of_two_containers_the_one_that_was_begun_counts() {
         kept.docker.create(&kept.plan.container).await.unwrap();
     }
     fs::write(kept.folder.output.join("go"), "").unwrap();
-    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
-    assert_eq!(outcome.verdict, Verdict::Successful);
+    let outcome = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
+    assert_eq!(outcome.verdict, RunVerdict::Successful);
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
     assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
 }
@@ -177,7 +181,7 @@ async fn a_container_that_ended_meanwhile_is_asked_how() {
     fs::write(kept.folder.output.join("go"), "").unwrap();
     let [container] = &kept.engine.containers(&kept.label()).await[..] else { panic!("it is left") };
     kept.docker.wait(container).await.unwrap();
-    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
+    let outcome = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
     assert_eq!(outcome.attempt.exit_code, Some(3));
     assert_eq!(kept.log("_stdout.txt"), "begun\ngone on\n");
     assert_eq!(kept.engine.containers(&kept.label()).await, [""; 0]);
@@ -186,27 +190,27 @@ async fn a_container_that_ended_meanwhile_is_asked_how() {
 #[tokio::test]
 async fn a_job_that_has_ended_is_not_run_again() {
     let kept = Kept::new("echo out; echo once >>$OUTPUT_DIR/begun; exit 0").await;
-    let first = kept.execute(None, &Leave::default()).await;
-    let again = kept.execute(Some(&Kept::before()), &Leave::default()).await;
-    assert_eq!((first.verdict, again.verdict), (Verdict::Successful, Verdict::Successful));
+    let first = kept.execute(None, &KeepContainer::default()).await;
+    let again = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
+    assert_eq!((first.verdict, again.verdict), (RunVerdict::Successful, RunVerdict::Successful));
     assert_eq!(first.outputs, again.outputs);
     assert_eq!((again.attempt.stdout_bytes, kept.log("_stdout.txt").as_str()), (4, "out\n"));
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n");
     // A new attempt does not take the result of the one before for its own.
-    assert_eq!(kept.execute(None, &Leave::default()).await.verdict, Verdict::Successful);
+    assert_eq!(kept.execute(None, &KeepContainer::default()).await.verdict, RunVerdict::Successful);
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\nonce\n");
 }
 
 #[tokio::test]
 async fn what_was_not_begun_is_begun_and_what_is_lost_is_told() {
     let kept = Kept::new("echo once >>$OUTPUT_DIR/begun").await;
-    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
-    assert_eq!(outcome.verdict, Verdict::Successful);
+    let outcome = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
+    assert_eq!(outcome.verdict, RunVerdict::Successful);
     assert_eq!(names(&outcome), [Phase::Pull, Phase::Stage, Phase::Main, Phase::Capture], "its own");
     // As if the engine had lost the container of a job that had begun.
     fs::remove_file(kept.folder.attempt(1).join("ended.json")).unwrap();
-    let outcome = kept.execute(Some(&Kept::before()), &Leave::default()).await;
-    let Verdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
+    let outcome = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
+    let RunVerdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
     assert_eq!((error.name.as_str(), error.retryable), ("docker-terminated", true));
     assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n", "not done twice");
 }
@@ -228,14 +232,14 @@ async fn kills_in_a_row_do_not_keep_a_job_from_being_started() {
         let mut lives = 0..4;
         let outcome = loop {
             lives.next().expect("it never comes to the start");
-            let (leave, before) = (Leave::default(), Kept::before());
+            let (leave, before) = (KeepContainer::default(), Kept::before());
             let mut going = std::pin::pin!(kept.execute(Some(&before), &leave));
             tokio::select! {
                 outcome = &mut going => break outcome,
                 () = tokio::time::sleep(LIFE) => leave.set(),
             }
         };
-        assert_eq!(outcome.verdict, Verdict::Successful, "{is_marked}");
+        assert_eq!(outcome.verdict, RunVerdict::Successful, "{is_marked}");
         assert_eq!(fs::read_to_string(kept.folder.output.join("begun")).unwrap(), "once\n", "{is_marked}");
     }
 }
@@ -246,13 +250,13 @@ async fn another_manifest_in_the_label_is_refused() {
     let labels = [("com.ngageoint.seed.manifest", r#"{"job": {"name": "other"}}"#)];
     kept.plan.container.image = kept.engine.script("resume-other", "exit 0", &labels).await.parse().unwrap();
     let wanted =
-        Wanted { image: &kept.plan.container.image, platform: None, policy: PullPolicy::Never, credentials: None };
-    let job = Job {
+        WantedImage { image: &kept.plan.container.image, platform: None, policy: PullPolicy::Never, credentials: None };
+    let job = AttemptRequest {
         manifest: &kept.manifest,
         plan: &kept.plan,
         wanted,
         given: None,
-        rules: Rules::default(),
+        rules: OutputRules::default(),
         folder: &kept.folder,
         engine: &kept.about,
         number: 1,
@@ -262,11 +266,11 @@ async fn another_manifest_in_the_label_is_refused() {
         engine_away: None,
         must_match: true,
         resumed: None,
-        leave: &Leave::default(),
+        leave: &KeepContainer::default(),
     };
     let (tell, _) = mpsc::channel(1);
     let outcome = execute(&kept.docker, job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap();
-    let Verdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
+    let RunVerdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
     assert_eq!((error.name.as_str(), error.retryable), ("manifest-differs", false));
     let value: Value = serde_json::to_value(&outcome.attempt).unwrap();
     assert_eq!(value["containerId"], Value::Null);

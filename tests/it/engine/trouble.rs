@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use silo::engine::attempt::Error;
-use silo::engine::container::Bind;
-use silo::engine::docker::Docker;
-use silo::engine::leftovers::{OWNER_LABEL, Owner, PROCESS_LABEL, Swept, sweep};
-use silo::engine::runtime::{self, Runtime as _};
+use silo::engine::container::BindMount;
+use silo::engine::docker::DockerClient;
+use silo::engine::orphans::{ContainerOwner, OWNER_LABEL, PROCESS_LABEL, SweepReport, sweep};
+use silo::engine::runtime::{self, ContainerRuntime as _};
+use silo::engine::supervisor::Error;
 
 use super::Job;
 use crate::support::docker_engine::{self, DockerEngine, deaf_to_errors};
@@ -22,13 +22,13 @@ async fn without_an_engine_it_says_what_to_install() {
     let refusing = format!("tcp://127.0.0.1:{}", deaf.local_addr().unwrap().port());
     drop(deaf);
     for address in [nothing.as_str(), &refusing] {
-        let why = Docker::open(Some(address)).await.unwrap_err();
+        let why = DockerClient::open(Some(address)).await.unwrap_err();
         let text = why.to_string();
         assert!(matches!(why, runtime::Error::NoEngine { .. }) && why.is_passing());
         assert!(text.contains(address) && text.contains("install Docker or Podman"), "{text}");
     }
     for address in ["ssh://somewhere", "nonsense"] {
-        let why = Docker::open(Some(address)).await.unwrap_err();
+        let why = DockerClient::open(Some(address)).await.unwrap_err();
         assert!(matches!(why, runtime::Error::Address { .. }) && !why.is_passing(), "{why:?}");
         assert!(why.to_string().contains(address), "{why}");
     }
@@ -62,7 +62,7 @@ pub(super) async fn commands_that_cannot_begin_are_told(engine: &DockerEngine) {
             let mut job = job(&[command]).await;
             let (deaf, count) = deaf_to_errors(&job.engine.host, job.folder.path());
             if !is_heard {
-                job.docker = Docker::open(Some(&deaf)).await.unwrap();
+                job.docker = DockerClient::open(Some(&deaf)).await.unwrap();
             }
             let why = job.run().await.main.unwrap_err();
             let Error::Engine(runtime::Error::Command { exit_code, reason }) = &why else {
@@ -82,7 +82,7 @@ pub(super) async fn commands_that_cannot_begin_are_told(engine: &DockerEngine) {
         let program = job.path("sh");
         std::fs::copy("/bin/busybox", &program).unwrap();
         let source = program.display().to_string();
-        job.container.binds.push(Bind { source, target: "/in/sh".to_owned(), read_only: true, held: None });
+        job.container.binds.push(BindMount { source, target: "/in/sh".to_owned(), read_only: true, held: None });
         assert_eq!(job.ended().await.ended.exit_code, 127, "{command}");
     }
 }
@@ -168,7 +168,8 @@ async fn orphans_are_removed_and_others_are_not() {
     // An engine of its own, because a sweep covers all containers.
     let docker = DockerEngine::start().await;
     let mut job = Job::on(docker, "sleep 600").await;
-    let (living, dead, cleaned) = (Owner::new().unwrap(), Owner::new().unwrap(), Owner::new().unwrap());
+    let (living, dead, cleaned) =
+        (ContainerOwner::new().unwrap(), ContainerOwner::new().unwrap(), ContainerOwner::new().unwrap());
     let unseen = "/not/to/be/seen/silo-run-x.lock".to_owned();
     let mut kept = Vec::new();
     // As in a batch, which creates several containers.
@@ -182,7 +183,7 @@ async fn orphans_are_removed_and_others_are_not() {
     // A kill leaves the lock file, unlocked.
     let file = dead.label();
     drop(dead);
-    let removed = |removed| Ok(Swept { removed, failed: Vec::new() });
+    let removed = |removed| Ok(SweepReport { removed, failed: Vec::new() });
     assert_eq!(sweep(&job.docker).await, removed(3));
     let mut left = job.engine.containers(&job.label()).await;
     left.retain(|id| kept.contains(id));
@@ -201,7 +202,7 @@ async fn orphans_are_removed_and_others_are_not() {
     for id in job.engine.containers(&job.label()).await {
         job.docker.remove(&id).await.unwrap();
     }
-    let owner = Owner::new().unwrap();
+    let owner = ContainerOwner::new().unwrap();
     let file = owner.label();
     owner.settle(&job.docker).await;
     assert!(!Path::new(&file).exists());
@@ -211,7 +212,7 @@ async fn orphans_are_removed_and_others_are_not() {
 async fn orphans_are_found_where_the_file_of_their_owner_is_gone() {
     let docker = DockerEngine::start().await;
     let mut job = Job::on(docker, "sleep 600").await;
-    let owner = Owner::new().unwrap();
+    let owner = ContainerOwner::new().unwrap();
     owner.mark(&mut job.container.labels);
     // An ended process, in place of this one.
     let mut ended = Command::new("true").spawn().unwrap();
@@ -225,6 +226,6 @@ async fn orphans_are_found_where_the_file_of_their_owner_is_gone() {
         job.docker.create(&job.container).await.unwrap();
     }
     std::fs::remove_file(owner.label()).unwrap();
-    assert_eq!(sweep(&job.docker).await, Ok(Swept { removed: 2, failed: Vec::new() }));
+    assert_eq!(sweep(&job.docker).await, Ok(SweepReport { removed: 2, failed: Vec::new() }));
     assert_eq!(job.engine.containers(&job.label()).await, [""; 0]);
 }

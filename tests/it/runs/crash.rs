@@ -30,7 +30,7 @@ async fn a_job_that_ends_while_nobody_looks_is_settled(database: Engine) {
     runs.silo.kill();
     go(&output);
     let [container] = &runs.engine.containers(&format!("silo.run={id}")).await[..] else { panic!("it is left") };
-    use silo::engine::runtime::Runtime as _;
+    use silo::engine::runtime::ContainerRuntime as _;
     runs.engine.open().await.wait(container).await.unwrap();
     runs.silo.start_again().await;
     let run = runs.ended(&id).await;

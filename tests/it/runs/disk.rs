@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
-use silo::engine::runtime::{ClosedPath, Runtime as _};
+use silo::engine::runtime::{ClosedPath, ContainerRuntime as _};
 
 use super::{Runs, told};
 use crate::support::process::Engine;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use silo::app::{Error, FileSpec, ImageAsked, RunChange, RunForm, Session, Submitted};
 use silo::catalog::{RunPhase, RunStatus};
-use silo::engine::record::Record;
+use silo::engine::record::RunRecord;
 use silo::seed::LABEL;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Executor as _};
@@ -93,7 +93,7 @@ impl Service {
         }
     }
 
-    async fn submit(&self, form: &RunForm) -> Record {
+    async fn submit(&self, form: &RunForm) -> RunRecord {
         match self.silo.app.run_submit(&self.session, form).await.expect("it can be run") {
             Submitted::Queued(record) => *record,
             Submitted::Alike(run) => panic!("there is none that is alike: {run:?}"),
@@ -108,12 +108,12 @@ impl Service {
         }
     }
 
-    async fn get(&self, id: &str) -> Record {
+    async fn get(&self, id: &str) -> RunRecord {
         self.silo.app.run_get(&self.session, id).await.expect("the run is known")
     }
 
     /// Waits for a run's end.
-    async fn ended(&self, id: &str) -> Record {
+    async fn ended(&self, id: &str) -> RunRecord {
         self.silo.app.run_wait(&self.session, id, PATIENCE).await.expect("the run is known");
         let record = self.get(id).await;
         assert!(record.status.is_final(), "it does not end: {record:#?}");
@@ -121,14 +121,14 @@ impl Service {
     }
 
     /// Runs a form, and asserts success.
-    async fn done(&self, form: &RunForm) -> Record {
+    async fn done(&self, form: &RunForm) -> RunRecord {
         let record = self.ended(&self.submit(form).await.id).await;
         assert_eq!(record.status, RunStatus::Successful, "{record:#?}");
         record
     }
 
     /// Waits until a run waits for its next attempt.
-    async fn waiting(&self, mut record: Record) -> Record {
+    async fn waiting(&self, mut record: RunRecord) -> RunRecord {
         let waits = async {
             while record.phase != RunPhase::RetryWait {
                 assert!(!record.status.is_final(), "{record:#?}");
@@ -170,12 +170,12 @@ impl Service {
     }
 }
 
-fn output(record: &Record) -> PathBuf {
+fn output(record: &RunRecord) -> PathBuf {
     record.folder.as_ref().expect("a run has a folder").join("output")
 }
 
 /// The metadata that a job got for its only input file.
-fn told(record: &Record) -> Value {
+fn told(record: &RunRecord) -> Value {
     let text = fs::read_to_string(output(record).join("told.json")).unwrap();
     let all: Value = serde_json::from_str(&text).unwrap();
     all["JOB"]["FILE"][0].clone()
@@ -185,7 +185,7 @@ fn by_url(url: String, sha256: Option<String>) -> FileSpec {
     FileSpec { url: Some(url), sha256, ..FileSpec::default() }
 }
 
-fn error(record: &Record) -> &str {
+fn error(record: &RunRecord) -> &str {
     record.error.as_ref().map_or("", |error| &error.name)
 }
 
@@ -337,7 +337,8 @@ async fn what_a_job_says_of_an_input_travels_with_it() {
     assert_eq!(outputs["files"][0]["files"][0]["metadata"]["sourceSensor"], "S1", "{outputs:#}");
 
     // In a chain, every job gets the metadata of the first input.
-    let of = |run: &Record| FileSpec { run: Some(run.id.clone()), output: Some("COPY".into()), ..FileSpec::default() };
+    let of =
+        |run: &RunRecord| FileSpec { run: Some(run.id.clone()), output: Some("COPY".into()), ..FileSpec::default() };
     let second = service.done(&Service::form(&image, of(&after))).await;
     let third = service.done(&Service::form(&image, of(&second))).await;
     for run in [&second, &third] {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use silo::app::{ImageAsked, RunForm};
-use silo::engine::container::Network;
+use silo::engine::container::NetworkMode;
 use silo::seed::LABEL;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -285,7 +285,7 @@ async fn jobs_of_registries_that_the_operator_names_have_a_network() {
     let silo = silo.set("SILO__RUNS__BRIDGE_REGISTRIES", "trusted").start().await;
     let token = format!("Token {}", silo.admin_token().await);
     let session = silo.app.authenticate(Some(&token)).await.expect("the admin");
-    for (name, expected) in [("trusted", Network::Bridge), ("other", Network::None)] {
+    for (name, expected) in [("trusted", NetworkMode::Bridge), ("other", NetworkMode::None)] {
         let registry = FakeRegistry::start().await;
         let manifest = json!({"seedVersion": "1.0.0", "job": {
             "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",

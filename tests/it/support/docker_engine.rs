@@ -20,7 +20,7 @@ use bollard::query_parameters::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
-use silo::engine::docker::Docker;
+use silo::engine::docker::DockerClient;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -254,8 +254,8 @@ impl DockerEngine {
     }
 
     /// SILO's client of the engine.
-    pub async fn open(&self) -> Docker {
-        Docker::open(Some(&self.host)).await.expect("the engine answers")
+    pub async fn open(&self) -> DockerClient {
+        DockerClient::open(Some(&self.host)).await.expect("the engine answers")
     }
 
     async fn build_base(&self) {

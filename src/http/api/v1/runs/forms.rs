@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::app::{BatchRow, Error, FileSpec, ImageAsked, MOST_ROWS, RunChange, RunForm};
 use crate::catalog::ImageId;
-use crate::engine::request::Layout;
+use crate::engine::request::ContainerLayout;
 use crate::http::error::Result as FormResult;
 
 /// Form of a run.
@@ -28,7 +28,7 @@ pub(super) struct SubmitForm {
     priority: Option<u8>,
     label: String,
     tags: Vec<String>,
-    layout: Layout,
+    layout: ContainerLayout,
     platform: Option<String>,
     dedup: bool,
 }

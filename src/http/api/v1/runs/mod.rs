@@ -22,7 +22,7 @@ use self::views::RunView;
 use super::limit;
 use crate::app::{App, Error, RunChange, RunForm, Session, Submitted};
 use crate::catalog::{RunCounts, RunFilter, RunStatus};
-use crate::engine::record::Record;
+use crate::engine::record::RunRecord;
 use crate::http::error::Result;
 use crate::http::extract::{self, Path, Query, words};
 use crate::http::routes::{Access, Routes};
@@ -89,7 +89,7 @@ async fn submit(
     }
 }
 
-fn created(record: &Record) -> Response {
+fn created(record: &RunRecord) -> Response {
     (StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/runs/{}", record.id))], Json(record)).into_response()
 }
 
@@ -154,7 +154,7 @@ async fn list(State(app): State<App>, session: Session, Query(asked): Query<List
     Ok(Json(RunPage { items: runs.into_iter().map(RunView::from).collect(), next, total: counts.total(), counts }))
 }
 
-async fn get(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Json<Record>> {
+async fn get(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Json<RunRecord>> {
     Ok(Json(app.run_get(&session, &id).await?))
 }
 
@@ -182,7 +182,7 @@ async fn rerun(
 /// What was sent last.
 enum Sent {
     Nothing,
-    Run(Box<Record>),
+    Run(Box<RunRecord>),
     End,
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::app::{App, Error, OutputFile, Session};
-use crate::engine::outputs::LeftFile;
+use crate::engine::outputs::CapturedFile;
 use crate::http::error::Result;
 use crate::http::extract::Path;
 use crate::http::file::{Served, serve};
@@ -34,7 +34,7 @@ struct OutputView {
 #[derive(Serialize)]
 struct FileView {
     #[serde(flatten)]
-    left: LeftFile,
+    left: CapturedFile,
     /// Path of the file's URL.
     url: String,
 }
@@ -45,7 +45,7 @@ pub(super) async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<OutputsView>> {
     let outputs = app.run_outputs(&session, &id).await?;
-    let file = |left: LeftFile| {
+    let file = |left: CapturedFile| {
         let url = format!("/api/v1/runs/{id}/files/{}", utf8_percent_encode(&left.path, &IN_PATH));
         FileView { left, url }
     };

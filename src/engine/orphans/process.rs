@@ -12,7 +12,7 @@ use rustix::process::{Pid, test_kill_process};
 
 /// A process, unique over all machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Process {
+pub(super) struct ProcessIdentity {
     /// Empty if the machine has no id.
     machine: String,
     boot: String,
@@ -23,7 +23,7 @@ pub(super) struct Process {
     pub(super) started: u64,
 }
 
-impl Process {
+impl ProcessIdentity {
     /// The current process; `None` without `/proc`.
     pub(super) fn own() -> Option<Self> {
         let pid = i32::try_from(std::process::id()).ok()?;
@@ -54,7 +54,7 @@ fn started(pid: i32) -> Option<u64> {
 
 /// Whether the process of a label is certainly gone. `false` if that cannot be judged from here.
 pub(super) fn is_dead(label: &str) -> bool {
-    let (Ok(process), Some(own)) = (label.parse::<Process>(), Process::own()) else { return false };
+    let (Ok(process), Some(own)) = (label.parse::<ProcessIdentity>(), ProcessIdentity::own()) else { return false };
     if process.boot != own.boot {
         return !own.machine.is_empty() && process.machine == own.machine;
     }
@@ -66,14 +66,14 @@ pub(super) fn is_dead(label: &str) -> bool {
     test_kill_process(pid) == Err(Errno::SRCH) || started(process.pid).is_some_and(|at| at != process.started)
 }
 
-impl fmt::Display for Process {
+impl fmt::Display for ProcessIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { machine, boot, namespace, pid, started } = self;
         write!(f, "{boot} {namespace} {pid} {started} {machine}")
     }
 }
 
-impl FromStr for Process {
+impl FromStr for ProcessIdentity {
     type Err = ();
 
     fn from_str(label: &str) -> Result<Self, ()> {
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_more_than_its_number() {
-        let own = Process::own().expect("there is a /proc");
+        let own = ProcessIdentity::own().expect("there is a /proc");
         assert_eq!(own.to_string().parse(), Ok(own.clone()));
-        let is_dead = |change: fn(&mut Process)| {
+        let is_dead = |change: fn(&mut ProcessIdentity)| {
             let mut other = own.clone();
             change(&mut other);
             super::is_dead(&other.to_string())
@@ -107,7 +107,7 @@ mod tests {
         assert!(is_dead(|it| it.pid = i32::MAX), "there is no such process");
         assert!(!is_dead(|it| it.namespace = "pid:[1]".to_owned()), "it cannot be seen from here");
         assert!(!is_dead(|it| (it.boot, it.machine) = ("other".to_owned(), "other".to_owned())), "another machine's");
-        let after_reboot = Process { boot: "other".to_owned(), ..own.clone() };
+        let after_reboot = ProcessIdentity { boot: "other".to_owned(), ..own.clone() };
         assert_eq!(super::is_dead(&after_reboot.to_string()), !own.machine.is_empty());
         for hostile in ["", "a b c d e", "a b 0 1 e", "a b -1 1 e", "a b 1 1 e f"] {
             assert!(!super::is_dead(hostile), "{hostile}");

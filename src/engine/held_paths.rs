@@ -12,10 +12,10 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use super::disk::{self, ReadError};
+use super::disk::{self, FileReadError};
 use super::folder::set_mode;
-use super::halt::Halt;
-use super::plan::{FileAccess, Plan};
+use super::halt::HaltSignal;
+use super::plan::{FileAccess, RunPlan};
 
 /// A file or folder of the host given to a run, and the root that it must lie below.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,14 +69,14 @@ pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
 }
 
 /// Makes a hard link to an open file, or a copy if that fails.
-pub(super) fn link_or_copy(file: &File, target: &Path, halt: &Halt) -> Result<(), ReadError> {
+pub(super) fn link_or_copy(file: &File, target: &Path, halt: &HaltSignal) -> Result<(), FileReadError> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file").into());
     }
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{AtFlags, CWD, linkat};
-        if linkat(CWD, magic(file), CWD, target, AtFlags::SYMLINK_FOLLOW).is_ok() {
+        if linkat(CWD, proc_fd_path(file), CWD, target, AtFlags::SYMLINK_FOLLOW).is_ok() {
             return Ok(());
         }
     }
@@ -86,7 +86,7 @@ pub(super) fn link_or_copy(file: &File, target: &Path, halt: &Halt) -> Result<()
 
 /// A path to an open file, for this process (proc(5), `/proc/self/fd`).
 #[cfg(target_os = "linux")]
-fn magic(file: &File) -> String {
+fn proc_fd_path(file: &File) -> String {
     use std::os::fd::AsRawFd as _;
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
@@ -100,7 +100,7 @@ pub struct HeldPaths {
     room: PathBuf,
     is_mounting: bool,
     count: usize,
-    halt: Halt,
+    halt: HaltSignal,
 }
 
 impl HeldPaths {
@@ -109,7 +109,7 @@ impl HeldPaths {
     ///
     /// # Errors
     /// The disk or the kernel refuses.
-    pub fn begin(place: &Path, is_mounting: bool, halt: &Halt) -> io::Result<Self> {
+    pub fn begin(place: &Path, is_mounting: bool, halt: &HaltSignal) -> io::Result<Self> {
         release(place)?;
         fs::create_dir_all(place)?;
         set_mode(place, 0o700)?;
@@ -125,7 +125,7 @@ impl HeldPaths {
     ///
     /// # Errors
     /// A path is not what was checked, or cannot be held.
-    pub fn hold(&mut self, plan: &mut Plan, given: &[HostPath]) -> Result<(), HoldError> {
+    pub fn hold(&mut self, plan: &mut RunPlan, given: &[HostPath]) -> Result<(), HoldError> {
         let root_of = |source: &Path| given.iter().find(|it| source.starts_with(&it.path)).map(|it| &it.root);
         let binds = plan.container.binds.iter().enumerate();
         let places: HashMap<String, usize> = binds.map(|(at, bind)| (bind.target.clone(), at)).collect();
@@ -196,7 +196,7 @@ fn opened(root: &Path, path: &Path, is_folder: bool) -> Result<File, HoldError> 
 
 /// Whether this process may mount, tested in a folder.
 pub fn may_mount(place: &Path) -> bool {
-    HeldPaths::begin(place, true, &Halt::default()).is_ok()
+    HeldPaths::begin(place, true, &HaltSignal::default()).is_ok()
 }
 
 /// Releases everything held in a place, by any process. Nothing below a mount is removed.
@@ -255,7 +255,7 @@ mod mounts {
     }
 
     pub(super) fn bind(opened: &File, target: &Path) -> io::Result<()> {
-        mount_bind_recursive(super::magic(opened), target)?;
+        mount_bind_recursive(super::proc_fd_path(opened), target)?;
         // Otherwise an unmount below ours would propagate to the host's mounts.
         Ok(mount_change(target, PRIVATE)?)
     }
@@ -353,7 +353,7 @@ mod tests {
         fs::rename(root.join("d"), root.join("away")).unwrap();
         symlink(folder.join("host"), root.join("d")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), SECRET);
-        link_or_copy(&file, &folder.join("held"), &Halt::default()).unwrap();
+        link_or_copy(&file, &folder.join("held"), &HaltSignal::default()).unwrap();
         assert_eq!(fs::read_to_string(folder.join("held")).unwrap(), "inside");
         assert!(open_below(&root, &path).is_err());
     }
@@ -384,7 +384,7 @@ mod tests {
                     let path = root.join(if round % 2 == 0 { "f" } else { "d/f" });
                     let Ok(file) = open_below(&root, &path) else { continue };
                     let target = folder.join("held");
-                    link_or_copy(&file, &target, &Halt::default()).unwrap();
+                    link_or_copy(&file, &target, &HaltSignal::default()).unwrap();
                     assert_eq!(fs::read_to_string(&target).unwrap(), "inside");
                     fs::remove_file(&target).unwrap();
                 }
@@ -403,7 +403,7 @@ mod tests {
         fs::create_dir_all(folder.join("root/sub")).unwrap();
         fs::write(folder.join("root/sub/f"), "inside").unwrap();
         let (root, place) = (folder.join("root"), folder.join("held/1"));
-        let mut held = HeldPaths::begin(&place, true, &Halt::default()).expect("the tests are run as root");
+        let mut held = HeldPaths::begin(&place, true, &HaltSignal::default()).expect("the tests are run as root");
         let sub = held.folder(&root, &root.join("sub")).unwrap().expect("a path of its own");
         let file = held.file(&root, &root.join("sub/f")).unwrap();
         fs::rename(root.join("sub"), root.join("away")).unwrap();
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(fs::read_to_string(root.join("away/f")).unwrap(), "inside");
 
         // The engine does not see our mounts.
-        let mut held = HeldPaths::begin(&place, false, &Halt::default()).unwrap();
+        let mut held = HeldPaths::begin(&place, false, &HaltSignal::default()).unwrap();
         let file = held.file(&root, &root.join("away/f")).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "inside");
         assert_eq!(held.folder(&root, &root).unwrap(), None);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use super::inputs::{GivenFile, GivenInput, Workspace};
+use super::inputs::{FileWorkspace, GivenFile, GivenInput};
 use crate::seed::metadata::SeedMetadata;
 use crate::seed::model::SeedManifest;
 
@@ -42,13 +42,13 @@ fn number(id: &str) -> u64 {
     u64::from_str_radix(&digits, 16).unwrap_or_default()
 }
 
-fn workspace(workspace: Workspace) -> Value {
+fn workspace(workspace: FileWorkspace) -> Value {
     let (id, name) = match workspace {
-        Workspace::Uploads => (1, "uploads"),
-        Workspace::Runs => (2, "runs"),
-        Workspace::Server => (3, "server"),
-        Workspace::Web => (4, "web"),
-        Workspace::Local => (5, "local"),
+        FileWorkspace::Uploads => (1, "uploads"),
+        FileWorkspace::Runs => (2, "runs"),
+        FileWorkspace::Server => (3, "server"),
+        FileWorkspace::Web => (4, "web"),
+        FileWorkspace::Local => (5, "local"),
     };
     json!({"id": id, "name": name})
 }
@@ -63,7 +63,7 @@ fn file(file: &GivenFile) -> Value {
     json!({
         "id": number(&file.sha256),
         "file_name": file.name,
-        "workspace": workspace(facts.workspace.unwrap_or(Workspace::Local)),
+        "workspace": workspace(facts.workspace.unwrap_or(FileWorkspace::Local)),
         "data_type_tags": metadata.data_types,
         "media_type": file.media_type,
         "file_type": if product.is_some() { "PRODUCT" } else { "SOURCE" },

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 
-use super::container::Container;
-use super::runtime::{self, Runtime};
+use super::container::ContainerSpec;
+use super::runtime::{self, ContainerRuntime};
 
 /// Signal that this process exits and leaves its container to the next owner. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Leave {
+pub struct KeepContainer {
     is_set: Arc<AtomicBool>,
     keeps_lost: bool,
 }
 
-impl Leave {
+impl KeepContainer {
     /// For resumable runs: a container is also kept if its engine stops answering, since it may still run.
     pub fn when_lost() -> Self {
         Self { keeps_lost: true, ..Self::default() }
@@ -37,29 +37,29 @@ impl Leave {
 }
 
 /// Creates a container with its guard. If the caller is dropped before the id is known, the container is removed.
-pub(super) async fn create<R: Runtime>(
+pub(super) async fn create<R: ContainerRuntime>(
     runtime: &R,
-    container: &Container,
-    leave: &Leave,
-) -> runtime::Result<Removal<R>> {
+    container: &ContainerSpec,
+    leave: &KeepContainer,
+) -> runtime::Result<ContainerGuard<R>> {
     let (tell, told) = oneshot::channel();
     let (runtime, container, leave) = (runtime.clone(), container.clone(), leave.clone());
     tokio::spawn(async move {
         let created = runtime.create(&container).await;
         // If the receiver is gone, the guard is dropped here and removes the container.
-        _ = tell.send(created.map(|id| Removal::of(&runtime, id, &leave)));
+        _ = tell.send(created.map(|id| ContainerGuard::of(&runtime, id, &leave)));
     });
     told.await.unwrap_or_else(|_| Err(runtime::Error::Refused { reason: "the task that asks it has died".to_owned() }))
 }
 
 /// Removes a container on drop, in a task of its own, unless it is to be kept.
-pub(super) struct Removal<R: Runtime> {
+pub(super) struct ContainerGuard<R: ContainerRuntime> {
     container: Option<(R, String)>,
-    leave: Leave,
+    leave: KeepContainer,
 }
 
-impl<R: Runtime> Removal<R> {
-    pub(super) fn of(runtime: &R, id: String, leave: &Leave) -> Self {
+impl<R: ContainerRuntime> ContainerGuard<R> {
+    pub(super) fn of(runtime: &R, id: String, leave: &KeepContainer) -> Self {
         Self { container: Some((runtime.clone(), id)), leave: leave.clone() }
     }
 
@@ -81,7 +81,7 @@ impl<R: Runtime> Removal<R> {
     }
 }
 
-impl<R: Runtime> Drop for Removal<R> {
+impl<R: ContainerRuntime> Drop for ContainerGuard<R> {
     fn drop(&mut self) {
         let container = self.container.take().filter(|_| !self.leave.is_set());
         if let (Some((runtime, id)), Ok(handle)) = (container, tokio::runtime::Handle::try_current()) {

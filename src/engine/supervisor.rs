@@ -12,15 +12,18 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::away::PassedOn;
-use super::container::{Container, RUN};
-use super::fetch::{Wanted, fetch};
-use super::halt::{Halt, Halted};
-use super::logs::{Logs, Printed, STDERR};
-use super::marks::{End, Marks};
+use super::checkpoint::{CheckpointEnd, CheckpointFiles};
+use super::container::{ContainerSpec, RUN};
+use super::disk_quota::{DiskQuota, LowWaterMark};
+use super::fetch::{WantedImage, fetch};
+use super::halt::{HaltReason, HaltSignal};
+use super::logs::{AttemptLogs, LogTotals, STDERR};
 use super::record::{Phase, PhaseRecord};
-use super::removal::{Leave, Removal, create};
-use super::room::{LowWater, Room};
-use super::runtime::{self, Chunk, ClosedPath, Ended, Found, Image, Output, PullProgress, Runtime, Signal, State};
+use super::removal_guard::{ContainerGuard, KeepContainer, create};
+use super::runtime::{
+    self, ClosedPath, ContainerExit, ContainerOutput, ContainerRuntime, ContainerSignal, ContainerState, EngineImage,
+    FoundContainer, OutputChunk, PullProgress,
+};
 use crate::clock::Clock;
 
 /// How long to wait for more output after the container has exited; the rest is dropped.
@@ -40,10 +43,10 @@ const PROBE: usize = 64 * 1024;
 
 /// Progress of an attempt, sent to the caller.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum AttemptEvent {
     Phase(Phase),
     Pull(PullProgress),
-    Output(Chunk),
+    Output(OutputChunk),
     /// The engine does not answer, and is waited for so long at most.
     Silence {
         why: runtime::Error,
@@ -79,11 +82,11 @@ pub enum Error {
     CaptureTooSlow(Duration),
 }
 
-impl From<Halted> for Error {
-    fn from(why: Halted) -> Self {
+impl From<HaltReason> for Error {
+    fn from(why: HaltReason) -> Self {
         match why {
-            Halted::Cancelled => Self::Cancelled,
-            Halted::Late(most) => Self::CaptureTooSlow(most),
+            HaltReason::Cancelled => Self::Cancelled,
+            HaltReason::Late(most) => Self::CaptureTooSlow(most),
         }
     }
 }
@@ -110,11 +113,11 @@ impl Error {
 
 /// How the job's container exited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Main {
+pub struct JobExit {
     pub container_id: String,
-    pub ended: Ended,
+    pub ended: ContainerExit,
     /// Why SILO stopped it; `None`: it exited by itself.
-    pub stopped: Option<Stopped>,
+    pub stopped: Option<StopReason>,
     /// Bytes of the files in the output folder, by their length; 0 or too low if the folder could not be read fully.
     pub output_bytes: u64,
 }
@@ -122,7 +125,7 @@ pub struct Main {
 /// Why SILO stopped a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stopped {
+pub enum StopReason {
     TimedOut,
     Cancelled,
     /// It exceeded its output limit.
@@ -132,37 +135,37 @@ pub enum Stopped {
 }
 
 /// A running attempt. Dropping it at any await stops and removes its container, unless `leave` is set.
-pub struct Attempt<R> {
+pub struct AttemptSupervisor<R> {
     runtime: R,
     folder: PathBuf,
-    logs: Logs,
-    marks: Marks,
-    leave: Leave,
+    logs: AttemptLogs,
+    marks: CheckpointFiles,
+    leave: KeepContainer,
     clock: Clock,
     phases: Vec<PhaseRecord>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<AttemptEvent>,
     passed_on: PassedOn,
 }
 
 /// Phases and log totals of a finished attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remains {
+pub struct AttemptSummary {
     pub phases: Vec<PhaseRecord>,
-    pub printed: Printed,
+    pub printed: LogTotals,
 }
 
-impl<R: Runtime> Attempt<R> {
+impl<R: ContainerRuntime> AttemptSupervisor<R> {
     /// Begins an attempt, or resumes one with the phases it has already passed. The logs are in `folder`. The job is
     /// slowed down by a slow receiver of `events`, but not by a closed channel.
     pub fn begin(
         runtime: &R,
-        (folder, logs): (&Path, Logs),
-        (clock, events): (&Clock, mpsc::Sender<Event>),
-        leave: &Leave,
+        (folder, logs): (&Path, AttemptLogs),
+        (clock, events): (&Clock, mpsc::Sender<AttemptEvent>),
+        leave: &KeepContainer,
         phases: Vec<PhaseRecord>,
     ) -> Self {
         let (runtime, clock, leave) = (runtime.clone(), clock.clone(), leave.clone());
-        let (marks, folder) = (Marks::new(folder), folder.to_owned());
+        let (marks, folder) = (CheckpointFiles::new(folder), folder.to_owned());
         Self { runtime, folder, logs, marks, leave, clock, phases, events, passed_on: PassedOn::default() }
     }
 
@@ -172,18 +175,18 @@ impl<R: Runtime> Attempt<R> {
     }
 
     /// Tells whoever watches.
-    pub(super) async fn tell(&self, event: Event) {
+    pub(super) async fn tell(&self, event: AttemptEvent) {
         _ = self.events.send(event).await;
     }
 
     /// Goes on with logs that are written again from the beginning.
-    pub(super) fn go_on(&mut self, logs: Logs) {
+    pub(super) fn go_on(&mut self, logs: AttemptLogs) {
         self.logs = logs;
         self.passed_on.begin_again();
     }
 
     /// Sees to it that the engine has the image.
-    pub async fn pull(&mut self, wanted: &Wanted<'_>, stop: &CancellationToken) -> Result<Image, Error> {
+    pub async fn pull(&mut self, wanted: &WantedImage<'_>, stop: &CancellationToken) -> Result<EngineImage, Error> {
         self.enter(Phase::Pull).await;
         let outcome = tokio::select! {
             outcome = self.fetch(wanted) => outcome,
@@ -192,27 +195,27 @@ impl<R: Runtime> Attempt<R> {
         self.leave(outcome).await
     }
 
-    async fn fetch(&mut self, wanted: &Wanted<'_>) -> Result<Image, Error> {
+    async fn fetch(&mut self, wanted: &WantedImage<'_>) -> Result<EngineImage, Error> {
         let (tell, mut told) = mpsc::unbounded_channel();
         let runtime = self.runtime.clone();
         let mut fetching = pin!(fetch(&runtime, wanted, move |progress| _ = tell.send(progress)));
         loop {
             tokio::select! {
                 biased;
-                Some(progress) = told.recv() => self.pulled(progress).await?,
+                Some(progress) = told.recv() => self.report_pull_progress(progress).await?,
                 outcome = &mut fetching => break Ok(outcome?),
             }
         }
     }
 
     /// Forwards pull progress; byte counts are not written to `system.log`.
-    async fn pulled(&mut self, progress: PullProgress) -> Result<(), Error> {
+    async fn report_pull_progress(&mut self, progress: PullProgress) -> Result<(), Error> {
         if progress.bytes.is_none() {
             let layer = progress.layer.as_deref().map(|layer| format!("{layer}: ")).unwrap_or_default();
             self.note(&format!("{layer}{}", progress.status)).await?;
         }
         // Progress is lossy: a full channel drops the event.
-        _ = self.events.try_send(Event::Pull(progress));
+        _ = self.events.try_send(AttemptEvent::Pull(progress));
         Ok(())
     }
 
@@ -227,11 +230,11 @@ impl<R: Runtime> Attempt<R> {
         &mut self,
         phase: Phase,
         (stop, most): (&CancellationToken, Option<Duration>),
-        work: impl FnOnce(&Halt) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&HaltSignal) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.enter(phase).await;
         let stop = stop.child_token();
-        let (halt, _dropped) = (Halt::on(&stop).within(most), stop.drop_guard());
+        let (halt, _dropped) = (HaltSignal::on(&stop).within(most), stop.drop_guard());
         let outcome = tokio::task::spawn_blocking(move || work(&halt)).await;
         let outcome =
             outcome.unwrap_or_else(|why| Err(Error::Folder { folder: self.folder.clone(), reason: why.to_string() }));
@@ -241,10 +244,10 @@ impl<R: Runtime> Attempt<R> {
     /// Runs the job. The container is removed before this returns.
     pub async fn main(
         &mut self,
-        container: &Container,
-        room: Room<'_>,
+        container: &ContainerSpec,
+        room: DiskQuota<'_>,
         stop: &CancellationToken,
-    ) -> Result<Main, Error> {
+    ) -> Result<JobExit, Error> {
         self.enter(Phase::Main).await;
         let outcome = self.start_and_watch(container, room, stop).await;
         self.leave(outcome).await
@@ -254,16 +257,16 @@ impl<R: Runtime> Attempt<R> {
     /// has kept.
     pub async fn adopt(
         &mut self,
-        found: &Found,
-        container: &Container,
-        room: Room<'_>,
+        found: &FoundContainer,
+        container: &ContainerSpec,
+        room: DiskQuota<'_>,
         stop: &CancellationToken,
-    ) -> Result<Main, Error> {
+    ) -> Result<JobExit, Error> {
         self.enter(Phase::Main).await;
-        let removal = Removal::of(&self.runtime, found.id.clone(), &self.leave);
+        let removal = ContainerGuard::of(&self.runtime, found.id.clone(), &self.leave);
         let outcome = async {
             self.note(&format!("taking over container {}", found.id)).await?;
-            if self.is_never_begun(found).await? {
+            if self.was_never_started(found).await? {
                 self.marks.begun(&found.id).map_err(|why| written(&self.folder, &why))?;
                 let output = self.runtime.start(&found.id).await.map_err(|why| match why {
                     // The engine had started it before, and went down before it recorded that.
@@ -272,7 +275,7 @@ impl<R: Runtime> Attempt<R> {
                 })?;
                 return self.watch(removal, output, container, (container.timeout, false), room, stop).await;
             }
-            let is_over = found.state == State::Ended;
+            let is_over = found.state == ContainerState::Ended;
             let output = self.runtime.output(&found.id).await?;
             let ran = found.created.and_then(|created| (self.clock.now() - created).to_std().ok()).unwrap_or_default();
             let left = container.timeout.map(|timeout| timeout.saturating_sub(ran));
@@ -287,25 +290,25 @@ impl<R: Runtime> Attempt<R> {
     /// created container is polled until [`STARTING`] has passed since the mark that is written before the start
     /// request; without that mark no request was sent. The time counts from the mark, so a restart of `silo` does not
     /// begin the wait again.
-    async fn is_never_begun(&self, found: &Found) -> Result<bool, Error> {
-        let Some(before) = self.marks.since_begun(&found.id) else { return Ok(found.state == State::Created) };
+    async fn was_never_started(&self, found: &FoundContainer) -> Result<bool, Error> {
+        let Some(before) = self.marks.since_begun(&found.id) else { return Ok(found.state == ContainerState::Created) };
         let began = Instant::now();
         let mut state = found.state;
-        while state == State::Created && before + began.elapsed() < STARTING {
+        while state == ContainerState::Created && before + began.elapsed() < STARTING {
             sleep(LOOK_AGAIN).await;
             let label = found.labels.get(RUN).map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
             let now = self.runtime.containers(&label).await?;
-            state = now.iter().find(|it| it.id == found.id).map_or(State::Ended, |it| it.state);
+            state = now.iter().find(|it| it.id == found.id).map_or(ContainerState::Ended, |it| it.state);
         }
-        Ok(state == State::Created)
+        Ok(state == ContainerState::Created)
     }
 
     async fn start_and_watch(
         &mut self,
-        container: &Container,
-        room: Room<'_>,
+        container: &ContainerSpec,
+        room: DiskQuota<'_>,
         stop: &CancellationToken,
-    ) -> Result<Main, Error> {
+    ) -> Result<JobExit, Error> {
         if stop.is_cancelled() {
             return Err(Error::Cancelled);
         }
@@ -327,7 +330,7 @@ impl<R: Runtime> Attempt<R> {
 
     /// Removes the container of a job that has exited or is to be stopped. If the engine does not answer, the
     /// container may still run: it is kept for a resumed attempt if `leave` says so.
-    async fn removed(&mut self, removal: Removal<R>, is_silence: bool) -> Result<(), Error> {
+    async fn removed(&mut self, removal: ContainerGuard<R>, is_silence: bool) -> Result<(), Error> {
         if is_silence && self.leave.keeps_lost() {
             removal.keep();
             return self.note("the container is left, to be taken over when its engine answers").await;
@@ -340,16 +343,16 @@ impl<R: Runtime> Attempt<R> {
 
     async fn watch(
         &mut self,
-        removal: Removal<R>,
-        output: Output,
-        container: &Container,
+        removal: ContainerGuard<R>,
+        output: ContainerOutput,
+        container: &ContainerSpec,
         (limit, is_over): (Option<Duration>, bool),
-        room: Room<'_>,
+        room: DiskQuota<'_>,
         stop: &CancellationToken,
-    ) -> Result<Main, Error> {
+    ) -> Result<JobExit, Error> {
         let runtime = self.runtime.clone();
         let [broken, exited, lost] = [(); 3].map(|()| CancellationToken::new());
-        let low = LowWater::default();
+        let low = LowWaterMark::default();
         let supervised = async {
             let ended = supervise(&runtime, removal.id(), limit, container.grace, (room, &low), stop, &broken).await;
             if ended.is_ok() {
@@ -369,7 +372,7 @@ impl<R: Runtime> Attempt<R> {
         let (kept, supervised) = tokio::join!(keeping, supervised);
         let ended = match (supervised, kept) {
             (Ok((ended, None)), Ok(())) if is_over => {
-                let ended = seen_late(ended, limit, stop);
+                let ended = classify_late_end(ended, limit, stop);
                 self.ended(removal.id(), ended, (room, &low)).await
             }
             (Ok(ended), Ok(())) => self.ended(removal.id(), ended, (room, &low)).await,
@@ -383,9 +386,9 @@ impl<R: Runtime> Attempt<R> {
     async fn ended(
         &mut self,
         container: &str,
-        (ended, stopped): (Ended, Option<Stopped>),
-        (room, low): (Room<'_>, &LowWater),
-    ) -> Result<Main, Error> {
+        (ended, stopped): (ContainerExit, Option<StopReason>),
+        (room, low): (DiskQuota<'_>, &LowWaterMark),
+    ) -> Result<JobExit, Error> {
         if stopped.is_none()
             && let Some(said) = self.short_words().await
             && let Some(why) = self.runtime.not_begun(container, ended.exit_code, &said).await
@@ -396,21 +399,21 @@ impl<R: Runtime> Attempt<R> {
         let outputs = room.output.to_owned();
         let is_full = tokio::task::spawn_blocking(move || is_full(&outputs)).await.unwrap_or_default();
         let is_full = ended.exit_code != 0 && stopped.is_none() && (is_full || low.was_full());
-        if is_full || stopped == Some(Stopped::DiskFull) {
+        if is_full || stopped == Some(StopReason::DiskFull) {
             return Err(Error::DiskFull { folder: room.output.to_owned() });
         }
         if ended.was_signalled && stopped.is_none() {
             return Err(interrupted(&ended).into());
         }
-        let main = Main { container_id: container.to_owned(), ended, stopped, output_bytes };
-        let end = End { main, printed: self.logs.printed() };
+        let main = JobExit { container_id: container.to_owned(), ended, stopped, output_bytes };
+        let end = CheckpointEnd { main, printed: self.logs.printed() };
         self.marks.ended(&end).map_err(|why| written(&self.folder, &why))?;
         Ok(end.main)
     }
 
     /// All that was printed, where it is no more than what an init process says when it cannot begin the job's.
     async fn short_words(&self) -> Option<String> {
-        let Printed { stdout_bytes: 0, stderr_bytes: 0..=LAST_WORDS, .. } = self.logs.printed() else { return None };
+        let LogTotals { stdout_bytes: 0, stderr_bytes: 0..=LAST_WORDS, .. } = self.logs.printed() else { return None };
         let said = tokio::fs::read(self.folder.join(STDERR)).await.ok()?;
         Some(String::from_utf8_lossy(&said).into_owned())
     }
@@ -418,7 +421,7 @@ impl<R: Runtime> Attempt<R> {
     /// Keeps and passes on what the job prints. Reads on when it cannot be kept, so that the job does not wait for ever.
     async fn keep(
         &mut self,
-        mut output: Output,
+        mut output: ContainerOutput,
         broken: &CancellationToken,
         exited: &CancellationToken,
     ) -> Result<(), Error> {
@@ -445,7 +448,7 @@ impl<R: Runtime> Attempt<R> {
                 }
             }
             if let Some(news) = self.passed_on.news(chunk) {
-                _ = self.events.send(Event::Output(news)).await;
+                _ = self.events.send(AttemptEvent::Output(news)).await;
             }
         }
         let finished = self.logs.finish().await.map_err(|why| written(&self.folder, &why));
@@ -455,7 +458,7 @@ impl<R: Runtime> Attempt<R> {
     async fn enter(&mut self, phase: Phase) {
         let started = self.clock.now();
         self.phases.push(PhaseRecord { name: phase, started, finished: None, message: None });
-        _ = self.events.send(Event::Phase(phase)).await;
+        _ = self.events.send(AttemptEvent::Phase(phase)).await;
     }
 
     async fn leave<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
@@ -478,56 +481,60 @@ impl<R: Runtime> Attempt<R> {
     }
 
     /// Ends the attempt.
-    pub fn finish(self) -> Remains {
-        Remains { phases: self.phases, printed: self.logs.printed() }
+    pub fn finish(self) -> AttemptSummary {
+        AttemptSummary { phases: self.phases, printed: self.logs.printed() }
     }
 }
 
 /// Exit of a container that had exited before this process looked at it. Signals sent by an earlier `silo` process
 /// are reported by the engine (`was_signalled`); an exit that the engine did not observe was caused by its own stop
 /// or restart.
-fn seen_late(ended: Ended, limit: Option<Duration>, stop: &CancellationToken) -> (Ended, Option<Stopped>) {
+fn classify_late_end(
+    ended: ContainerExit,
+    limit: Option<Duration>,
+    stop: &CancellationToken,
+) -> (ContainerExit, Option<StopReason>) {
     let by_engine = ended.is_unseen || SIGNALLED.contains(&ended.exit_code);
     let was_signalled = ended.was_signalled || (by_engine && !ended.oom);
     let stopped = match was_signalled {
-        true if stop.is_cancelled() => Some(Stopped::Cancelled),
-        true if ended.was_signalled && limit == Some(Duration::ZERO) => Some(Stopped::TimedOut),
+        true if stop.is_cancelled() => Some(StopReason::Cancelled),
+        true if ended.was_signalled && limit == Some(Duration::ZERO) => Some(StopReason::TimedOut),
         _ => None,
     };
-    (Ended { was_signalled, ..ended }, stopped)
+    (ContainerExit { was_signalled, ..ended }, stopped)
 }
 
-fn interrupted(ended: &Ended) -> runtime::Error {
+fn interrupted(ended: &ContainerExit) -> runtime::Error {
     runtime::Error::Interrupted { reason: format!("its exit code is {}", ended.exit_code) }
 }
 
 /// Waits for the container's exit; stops it on cancellation, time limit, disk quota or broken logs.
-async fn supervise<R: Runtime>(
+async fn supervise<R: ContainerRuntime>(
     runtime: &R,
     id: &str,
     limit: Option<Duration>,
     grace: Duration,
-    (room, low): (Room<'_>, &LowWater),
+    (room, low): (DiskQuota<'_>, &LowWaterMark),
     stop: &CancellationToken,
     broken: &CancellationToken,
-) -> Result<(Ended, Option<Stopped>), Error> {
+) -> Result<(ContainerExit, Option<StopReason>), Error> {
     let mut waited = pin!(runtime.wait(id));
     let stopped = tokio::select! {
         biased;
         ended = &mut waited => return Ok((ended?, None)),
-        () = stop.cancelled() => Some(Stopped::Cancelled),
-        () = or_never(limit.map(sleep)) => Some(Stopped::TimedOut),
-        stopped = room.outgrown(low) => Some(stopped),
+        () = stop.cancelled() => Some(StopReason::Cancelled),
+        () = await_or_pend(limit.map(sleep)) => Some(StopReason::TimedOut),
+        stopped = room.wait_until_exceeded(low) => Some(stopped),
         () = broken.cancelled() => None,
     };
     // No grace period (SIGTERM) for a job that writes too much: it would go on writing.
-    if !matches!(stopped, Some(Stopped::OutputTooLarge | Stopped::DiskFull)) {
-        runtime.signal(id, Signal::Term).await?;
+    if !matches!(stopped, Some(StopReason::OutputTooLarge | StopReason::DiskFull)) {
+        runtime.signal(id, ContainerSignal::Term).await?;
         if let Ok(ended) = timeout(grace, &mut waited).await {
             return Ok((ended?, stopped));
         }
     }
-    runtime.signal(id, Signal::Kill).await?;
+    runtime.signal(id, ContainerSignal::Kill).await?;
     match timeout(DYING, waited).await {
         Ok(ended) => Ok((ended?, stopped)),
         Err(_) => {
@@ -537,7 +544,7 @@ async fn supervise<R: Runtime>(
     }
 }
 
-async fn or_never(future: Option<impl Future<Output = ()>>) {
+async fn await_or_pend(future: Option<impl Future<Output = ()>>) {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,

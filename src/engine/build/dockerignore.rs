@@ -2,17 +2,17 @@
 
 /// The patterns of a `.dockerignore` in file order: the last match decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ignore(Vec<Pattern>);
+pub struct DockerIgnore(Vec<IgnorePattern>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern {
-    tokens: Vec<Token>,
+struct IgnorePattern {
+    tokens: Vec<PatternToken>,
     /// An exception (`!`): includes what matches again.
     keeps: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
+enum PatternToken {
     One(char),
     /// `?`
     Any,
@@ -32,22 +32,22 @@ enum Token {
 /// A line that is not a valid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of .dockerignore, `{text}`, is no pattern: {why}")]
-pub struct BadPattern {
+pub struct InvalidIgnorePattern {
     pub line: usize,
     pub text: String,
     pub why: &'static str,
 }
 
-impl Ignore {
+impl DockerIgnore {
     /// Parses the text of a `.dockerignore`.
     ///
     /// # Errors
     /// The first invalid pattern.
-    pub fn parse(text: &str) -> Result<Self, BadPattern> {
+    pub fn parse(text: &str) -> Result<Self, InvalidIgnorePattern> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut patterns = Vec::new();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
-            let bad = |why| BadPattern { line: number + 1, text: line.trim().to_owned(), why };
+            let bad = |why| InvalidIgnorePattern { line: number + 1, text: line.trim().to_owned(), why };
             let (keeps, written) = match line.trim().strip_prefix('!') {
                 Some(rest) => (true, rest.trim()),
                 None => (false, line.trim()),
@@ -59,7 +59,7 @@ impl Ignore {
             if path.is_empty() {
                 continue; // Docker ignores `.` and `/`, too
             }
-            patterns.push(Pattern { tokens: tokens(&path).map_err(bad)?, keeps });
+            patterns.push(IgnorePattern { tokens: tokens(&path).map_err(bad)?, keeps });
         }
         Ok(Self(patterns))
     }
@@ -103,32 +103,32 @@ fn cleaned(written: &str) -> String {
     parts.join("/")
 }
 
-fn tokens(path: &str) -> Result<Vec<Token>, &'static str> {
+fn tokens(path: &str) -> Result<Vec<PatternToken>, &'static str> {
     let mut tokens = Vec::new();
     let mut left = path.chars().peekable();
     while let Some(c) = left.next() {
         tokens.push(match c {
             '*' if left.next_if_eq(&'*').is_some() => {
                 left.next_if_eq(&'/');
-                if left.peek().is_none() { Token::Rest } else { Token::Folders }
+                if left.peek().is_none() { PatternToken::Rest } else { PatternToken::Folders }
             }
-            '*' => Token::Run,
-            '?' => Token::Any,
+            '*' => PatternToken::Run,
+            '?' => PatternToken::Any,
             '[' => class(&mut left)?,
-            '\\' => Token::One(left.next().ok_or("there is nothing after the `\\`")?),
-            c => Token::One(c),
+            '\\' => PatternToken::One(left.next().ok_or("there is nothing after the `\\`")?),
+            c => PatternToken::One(c),
         });
     }
     Ok(tokens)
 }
 
-fn class(left: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &'static str> {
+fn class(left: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<PatternToken, &'static str> {
     const OPEN: &str = "its `[` has no `]`";
     let is_negated = left.next_if_eq(&'^').is_some();
     let mut ranges = Vec::new();
     loop {
         let from = match left.next().ok_or(OPEN)? {
-            ']' if !ranges.is_empty() => return Ok(Token::Class { is_negated, ranges }),
+            ']' if !ranges.is_empty() => return Ok(PatternToken::Class { is_negated, ranges }),
             '\\' => left.next().ok_or(OPEN)?,
             c => c,
         };
@@ -139,7 +139,7 @@ fn class(left: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &
                 // A `-` before the `]` is literal.
                 ']' => {
                     ranges.extend([(from, from), ('-', '-')]);
-                    return Ok(Token::Class { is_negated, ranges });
+                    return Ok(PatternToken::Class { is_negated, ranges });
                 }
                 '\\' => left.next().ok_or(OPEN)?,
                 c => c,
@@ -156,7 +156,7 @@ fn has(ranges: &[(char, char)], c: char) -> bool {
     ranges.iter().any(|(from, to)| (*from..=*to).contains(&c))
 }
 
-impl Pattern {
+impl IgnorePattern {
     /// Simulates the pattern as a nondeterministic automaton: linear in the length of the path, without backtracking.
     fn matches(&self, path: &str) -> bool {
         let mut at = vec![false; self.tokens.len() + 1];
@@ -165,14 +165,14 @@ impl Pattern {
             let mut next = vec![false; at.len()];
             for (place, token) in self.tokens.iter().enumerate().filter(|(place, _)| at[*place]) {
                 match token {
-                    Token::One(one) if *one == c => self.enter(&mut next, place + 1),
-                    Token::Any if c != '/' => self.enter(&mut next, place + 1),
-                    Token::Class { is_negated, ranges } if c != '/' && has(ranges, c) != *is_negated => {
+                    PatternToken::One(one) if *one == c => self.enter(&mut next, place + 1),
+                    PatternToken::Any if c != '/' => self.enter(&mut next, place + 1),
+                    PatternToken::Class { is_negated, ranges } if c != '/' && has(ranges, c) != *is_negated => {
                         self.enter(&mut next, place + 1);
                     }
-                    Token::Run if c != '/' => self.enter(&mut next, place),
-                    Token::Rest => self.enter(&mut next, place),
-                    Token::Folders => {
+                    PatternToken::Run if c != '/' => self.enter(&mut next, place),
+                    PatternToken::Rest => self.enter(&mut next, place),
+                    PatternToken::Folders => {
                         next[place] = true;
                         if c == '/' {
                             self.enter(&mut next, place + 1);
@@ -189,7 +189,7 @@ impl Pattern {
     /// Adds a state, and the states behind it that match the empty string.
     fn enter(&self, at: &mut [bool], mut place: usize) {
         at[place] = true;
-        while let Some(Token::Run | Token::Rest | Token::Folders) = self.tokens.get(place) {
+        while let Some(PatternToken::Run | PatternToken::Rest | PatternToken::Folders) = self.tokens.get(place) {
             place += 1;
             at[place] = true;
         }
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     fn excludes(patterns: &str, path: &str) -> bool {
-        Ignore::parse(patterns).unwrap().excludes(path)
+        DockerIgnore::parse(patterns).unwrap().excludes(path)
     }
 
     #[test]
@@ -270,13 +270,15 @@ mod tests {
             assert_eq!(excludes(text, path), is_out, "{path}");
         }
         assert!(!excludes("*.md\nREADME-secret.md\n!README*.md", "README-secret.md"));
-        assert!(Ignore::parse("!a").unwrap().has_exceptions() && !Ignore::parse("a").unwrap().has_exceptions());
+        assert!(
+            DockerIgnore::parse("!a").unwrap().has_exceptions() && !DockerIgnore::parse("a").unwrap().has_exceptions()
+        );
     }
 
     #[test]
     fn what_cannot_be_meant_is_told_with_its_line() {
         for (text, line) in [("a\n!", 2), ("[a", 1), ("a\\", 1), ("\n\n[b-a]", 3), ("[]", 1)] {
-            let bad = Ignore::parse(text).unwrap_err();
+            let bad = DockerIgnore::parse(text).unwrap_err();
             assert_eq!(bad.line, line, "{text:?}: {bad}");
         }
     }
@@ -285,32 +287,32 @@ mod tests {
         /// Reference implementation by backtracking: slow, but simple.
         #[test]
         fn agrees_with_trying_everything(pattern in "([ab*?/]|\\*\\*/?){1,7}", path in "[ab]{1,3}(/[ab]{1,2}){0,2}") {
-            fn tried(tokens: &[Token], path: &str) -> bool {
+            fn tried(tokens: &[PatternToken], path: &str) -> bool {
                 let rest = |at: usize| path.char_indices().map(|(at, _)| at).chain([path.len()]).find(|i| *i >= at);
                 let Some((first, tokens_left)) = tokens.split_first() else { return path.is_empty() };
                 let begins = path.chars().next();
                 match first {
-                    Token::One(c) => begins == Some(*c) && tried(tokens_left, &path[1..]),
-                    Token::Any => begins.is_some_and(|c| c != '/') && tried(tokens_left, &path[1..]),
-                    Token::Class { .. } => unreachable!("the strategy makes none"),
-                    Token::Run => (0..=path.find('/').unwrap_or(path.len()))
+                    PatternToken::One(c) => begins == Some(*c) && tried(tokens_left, &path[1..]),
+                    PatternToken::Any => begins.is_some_and(|c| c != '/') && tried(tokens_left, &path[1..]),
+                    PatternToken::Class { .. } => unreachable!("the strategy makes none"),
+                    PatternToken::Run => (0..=path.find('/').unwrap_or(path.len()))
                         .filter(|at| rest(*at) == Some(*at))
                         .any(|at| tried(tokens_left, &path[at..])),
-                    Token::Rest => (0..=path.len()).any(|at| tried(tokens_left, &path[at..])),
-                    Token::Folders => {
+                    PatternToken::Rest => (0..=path.len()).any(|at| tried(tokens_left, &path[at..])),
+                    PatternToken::Folders => {
                         let after = path.match_indices('/').map(|(at, _)| at + 1);
                         [0].into_iter().chain(after).any(|at| tried(tokens_left, &path[at..]))
                     }
                 }
             }
             let tokens = tokens(&cleaned(&pattern)).unwrap();
-            let pattern = Pattern { tokens, keeps: false };
+            let pattern = IgnorePattern { tokens, keeps: false };
             prop_assert_eq!(pattern.matches(&path), tried(&pattern.tokens, &path));
         }
 
         #[test]
         fn never_panics(text in "(\\PC|[\\[\\]\\\\!*?/.\n-]){0,20}", path in "\\PC{0,12}") {
-            if let Ok(ignore) = Ignore::parse(&text) {
+            if let Ok(ignore) = DockerIgnore::parse(&text) {
                 let _ = ignore.excludes(&path);
             }
         }

@@ -12,9 +12,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use process::Process;
+use process::ProcessIdentity;
 
-use super::runtime::{Error, Found, Result, Runtime};
+use super::runtime::{ContainerRuntime, Error, FoundContainer, Result};
 use crate::lock::FileLock;
 
 /// Label with the path of the owner's lock file.
@@ -24,18 +24,18 @@ pub const PROCESS_LABEL: &str = "silo.owner.process";
 
 /// Owner of containers, for as long as the process lives.
 #[derive(Debug)]
-pub struct Owner {
+pub struct ContainerOwner {
     path: PathBuf,
-    process: Option<Process>,
+    process: Option<ProcessIdentity>,
     _lock: FileLock,
 }
 
-impl Owner {
+impl ContainerOwner {
     /// Creates the lock file in the folder for temporary files.
     pub fn new() -> io::Result<Self> {
         let (_, path) = tempfile::Builder::new().prefix("silo-run-").suffix(".lock").tempfile()?.keep()?;
         let lock = FileLock::take(&path)?.ok_or_else(|| io::Error::other("somebody else locks a new file"))?;
-        Ok(Self { path, process: Process::own(), _lock: lock })
+        Ok(Self { path, process: ProcessIdentity::own(), _lock: lock })
     }
 
     /// An id that is unique among living owners.
@@ -57,7 +57,7 @@ impl Owner {
     }
 
     /// Removes the lock file, unless a container could not be removed: a later sweep needs the file.
-    pub async fn settle<R: Runtime>(self, runtime: &R) {
+    pub async fn settle<R: ContainerRuntime>(self, runtime: &R) {
         if containers_of(runtime, &self.label()).await.is_ok_and(|left| left.is_empty()) {
             _ = fs::remove_file(&self.path);
         }
@@ -66,7 +66,7 @@ impl Owner {
 
 /// Result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     /// Number of removed containers.
     pub removed: usize,
     /// Containers that could not be removed, by id.
@@ -77,18 +77,18 @@ pub struct Swept {
 ///
 /// # Errors
 /// The engine cannot list its containers.
-pub async fn sweep<R: Runtime>(runtime: &R) -> Result<Swept> {
-    let mut owners: BTreeMap<String, Vec<Found>> = BTreeMap::new();
+pub async fn sweep<R: ContainerRuntime>(runtime: &R) -> Result<SweepReport> {
+    let mut owners: BTreeMap<String, Vec<FoundContainer>> = BTreeMap::new();
     for found in runtime.containers(OWNER_LABEL).await? {
         if let Some(owner) = found.labels.get(OWNER_LABEL) {
             owners.entry(owner.clone()).or_default().push(found);
         }
     }
-    let mut swept = Swept::default();
+    let mut swept = SweepReport::default();
     for (owner, containers) in owners {
         let path = Path::new(&owner);
         // The lock is held during removal, so that concurrent sweeps do not interfere.
-        let Some(_lock) = dead_owner(path, &containers) else { continue };
+        let Some(_lock) = lock_if_orphaned(path, &containers) else { continue };
         for container in containers {
             match runtime.remove(&container.id).await {
                 Ok(()) => swept.removed += 1,
@@ -104,13 +104,13 @@ pub async fn sweep<R: Runtime>(runtime: &R) -> Result<Swept> {
     Ok(swept)
 }
 
-async fn containers_of<R: Runtime>(runtime: &R, owner: &str) -> Result<Vec<Found>> {
+async fn containers_of<R: ContainerRuntime>(runtime: &R, owner: &str) -> Result<Vec<FoundContainer>> {
     runtime.containers(&format!("{OWNER_LABEL}={owner}")).await
 }
 
 /// The lock of a dead owner (`Some(None)`: the lock file is gone, and so are the processes); `None`: alive or
 /// unknown.
-fn dead_owner(path: &Path, containers: &[Found]) -> Option<Option<FileLock>> {
+fn lock_if_orphaned(path: &Path, containers: &[FoundContainer]) -> Option<Option<FileLock>> {
     // Locking would create a missing file. Labels are untrusted: only file names of our pattern are opened.
     let name = path.file_name()?.to_str()?;
     if !(path.is_absolute() && name.starts_with("silo-run-") && name.ends_with(".lock")) {
@@ -119,7 +119,8 @@ fn dead_owner(path: &Path, containers: &[Found]) -> Option<Option<FileLock>> {
     match fs::symlink_metadata(path) {
         Ok(about) if about.is_file() => FileLock::take(path).ok()?.map(Some),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            let is_dead = |found: &Found| found.labels.get(PROCESS_LABEL).is_some_and(|label| process::is_dead(label));
+            let is_dead =
+                |found: &FoundContainer| found.labels.get(PROCESS_LABEL).is_some_and(|label| process::is_dead(label));
             containers.iter().all(is_dead).then_some(None)
         }
         _ => None,
@@ -128,32 +129,32 @@ fn dead_owner(path: &Path, containers: &[Found]) -> Option<Option<FileLock>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::runtime::State;
+    use super::super::runtime::ContainerState;
     use super::*;
 
-    fn found(labels: BTreeMap<String, String>) -> Found {
-        Found { id: String::new(), labels, state: State::Running, created: None }
+    fn found(labels: BTreeMap<String, String>) -> FoundContainer {
+        FoundContainer { id: String::new(), labels, state: ContainerState::Running, created: None }
     }
 
     #[test]
     fn only_the_dead_leave_something_behind() {
-        let owner = Owner::new().expect("a file can be made");
+        let owner = ContainerOwner::new().expect("a file can be made");
         let path = owner.path.clone();
         let mut labels = BTreeMap::new();
         owner.mark(&mut labels);
         let containers = [found(labels.clone())];
-        assert!(dead_owner(&path, &containers).is_none(), "it lives");
+        assert!(lock_if_orphaned(&path, &containers).is_none(), "it lives");
         drop(owner);
-        assert!(dead_owner(&path, &containers).is_some(), "as after a kill");
+        assert!(lock_if_orphaned(&path, &containers).is_some(), "as after a kill");
         fs::remove_file(&path).expect("it is there");
-        assert!(dead_owner(&path, &containers).is_none(), "its file is gone, and its process lives");
-        let mut process = Process::own().expect("there is a /proc");
+        assert!(lock_if_orphaned(&path, &containers).is_none(), "its file is gone, and its process lives");
+        let mut process = ProcessIdentity::own().expect("there is a /proc");
         process.started += 1;
         labels.insert(PROCESS_LABEL.to_owned(), process.to_string());
-        assert!(dead_owner(&path, &[found(labels.clone())]).is_some(), "its file and its process are gone");
+        assert!(lock_if_orphaned(&path, &[found(labels.clone())]).is_some(), "its file and its process are gone");
         let unknown = found(BTreeMap::from([(OWNER_LABEL.to_owned(), path.display().to_string())]));
-        assert!(dead_owner(&path, &[found(labels), unknown]).is_none(), "of one nobody knows");
+        assert!(lock_if_orphaned(&path, &[found(labels), unknown]).is_none(), "of one nobody knows");
         assert!(!path.exists());
-        assert!(dead_owner(Path::new("/etc/passwd"), &[]).is_none());
+        assert!(lock_if_orphaned(Path::new("/etc/passwd"), &[]).is_none());
     }
 }

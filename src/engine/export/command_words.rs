@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::engine::command::{self, CommandError};
-use crate::engine::container::Text;
+use crate::engine::container::MaskedText;
 
 /// Placeholder characters around a variable's name (private use). The blank shows whether the value would be split.
 const MARK: (char, char, char) = ('\u{f0000}', ' ', '\u{f0001}');
@@ -16,7 +16,7 @@ const MAX_OPTIONAL: usize = 3;
 
 /// A part of an expanded word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum WordPart {
     Literal(String),
     /// The value of a variable.
     Value {
@@ -27,20 +27,20 @@ pub(super) enum Part {
 }
 
 /// The parts of an expanded word, in order.
-pub(super) type Word = Vec<Part>;
+pub(super) type ExpandedWord = Vec<WordPart>;
 
 /// One word of the command, and its expansions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Written {
+pub(super) struct CommandWord {
     /// Names of the optional variables that it depends on.
     pub optional: Vec<String>,
     /// One entry for each combination: which variables are set (in the order of `optional`), and the resulting words.
-    pub cases: Vec<(Vec<bool>, Vec<Word>)>,
+    pub cases: Vec<(Vec<bool>, Vec<ExpandedWord>)>,
 }
 
 /// Why a command cannot be exported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotExpressed {
+pub enum ExportError {
     #[error("the command cannot be expanded: {0}")]
     Command(#[from] CommandError),
     #[error("the command's word `{0}` depends on more than {MAX_OPTIONAL} optional inputs")]
@@ -52,8 +52,8 @@ pub enum NotExpressed {
 /// Expands a command for all cases. `variables`: the names that may be set, and whether they always are.
 ///
 /// # Errors
-/// [`NotExpressed`].
-pub(super) fn take_apart(command: &str, variables: &BTreeMap<String, bool>) -> Result<Vec<Written>, NotExpressed> {
+/// [`ExportError`].
+pub(super) fn take_apart(command: &str, variables: &BTreeMap<String, bool>) -> Result<Vec<CommandWord>, ExportError> {
     let all = |name: &str| variables.contains_key(name);
     let whole = expand(command, all)?.0;
     let mut written = Vec::new();
@@ -63,7 +63,7 @@ pub(super) fn take_apart(command: &str, variables: &BTreeMap<String, bool>) -> R
         together.extend(words);
         let optional: Vec<String> = seen.into_iter().filter(|name| variables.get(name) == Some(&false)).collect();
         if optional.len() > MAX_OPTIONAL {
-            return Err(NotExpressed::TooManyOptional(text.to_owned()));
+            return Err(ExportError::TooManyOptional(text.to_owned()));
         }
         let mut cases = Vec::new();
         for case in 0..1_usize << optional.len() {
@@ -75,21 +75,21 @@ pub(super) fn take_apart(command: &str, variables: &BTreeMap<String, bool>) -> R
             let words = expand(text, is_there)?.0;
             cases.push((there, words));
         }
-        written.push(Written { optional, cases });
+        written.push(CommandWord { optional, cases });
     }
-    if together == whole { Ok(written) } else { Err(NotExpressed::Unclear(command.to_owned())) }
+    if together == whole { Ok(written) } else { Err(ExportError::Unclear(command.to_owned())) }
 }
 
 /// The expanded words, and the variables that were looked up.
-fn expand(text: &str, is_set: impl Fn(&str) -> bool) -> Result<(Vec<Word>, Vec<String>), CommandError> {
+fn expand(text: &str, is_set: impl Fn(&str) -> bool) -> Result<(Vec<ExpandedWord>, Vec<String>), CommandError> {
     let (open, blank, close) = MARK;
     if let Some(mark) = text.chars().find(|c| [open, close].contains(c)) {
         return Err(CommandError::Unsupported(mark.to_string()));
     }
     let seen = RefCell::new(Vec::new());
-    let values: BTreeMap<&str, Text> = names(text)
+    let values: BTreeMap<&str, MaskedText> = names(text)
         .filter(|name| is_set(name))
-        .map(|name| (name, Text::plain(format!("{open}{name}{blank}{close}"))))
+        .map(|name| (name, MaskedText::plain(format!("{open}{name}{blank}{close}"))))
         .collect();
     let value = |name: &str| {
         let mut seen = seen.borrow_mut();
@@ -109,9 +109,9 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Parses placeholders. If a value was split at its blank, the end of its placeholder begins the next word.
-fn parts(words: &[String]) -> Vec<Word> {
+fn parts(words: &[String]) -> Vec<ExpandedWord> {
     let (open, blank, close) = MARK;
-    let mut found: Vec<Word> = Vec::new();
+    let mut found: Vec<ExpandedWord> = Vec::new();
     let mut is_open = false;
     for text in words {
         let mut rest = text.as_str();
@@ -120,22 +120,22 @@ fn parts(words: &[String]) -> Vec<Word> {
                 rest = after;
                 found.pop().unwrap_or_default()
             }
-            _ => Word::new(),
+            _ => ExpandedWord::new(),
         };
         is_open = false;
         while let Some((before, after)) = rest.split_once(open) {
             if !before.is_empty() {
-                word.push(Part::Literal(before.to_owned()));
+                word.push(WordPart::Literal(before.to_owned()));
             }
             let end = after.find([blank, close]);
             let (variable, after) = end.map_or((after, ""), |end| after.split_at(end));
             let whole = after.strip_prefix(blank).and_then(|after| after.strip_prefix(close));
             is_open = whole.is_none();
-            word.push(Part::Value { variable: variable.to_owned(), is_split: is_open });
+            word.push(WordPart::Value { variable: variable.to_owned(), is_split: is_open });
             rest = whole.unwrap_or(after);
         }
         if !rest.is_empty() || word.is_empty() {
-            word.push(Part::Literal(rest.to_owned()));
+            word.push(WordPart::Literal(rest.to_owned()));
         }
         found.push(word);
     }
@@ -179,11 +179,11 @@ mod tests {
 
     use super::*;
 
-    fn shown(words: &[Word]) -> String {
-        let part = |part: &Part| match part {
-            Part::Literal(text) => format!("{text:?}"),
-            Part::Value { variable, is_split: false } => format!("<{variable}>"),
-            Part::Value { variable, is_split: true } => format!("<{variable}…>"),
+    fn shown(words: &[ExpandedWord]) -> String {
+        let part = |part: &WordPart| match part {
+            WordPart::Literal(text) => format!("{text:?}"),
+            WordPart::Value { variable, is_split: false } => format!("<{variable}>"),
+            WordPart::Value { variable, is_split: true } => format!("<{variable}…>"),
         };
         words.iter().map(|word| word.iter().map(part).collect::<String>()).collect::<Vec<_>>().join(" ")
     }
@@ -194,13 +194,13 @@ mod tests {
         match take_apart(command, &variables) {
             Err(why) => why.to_string(),
             Ok(written) => {
-                let case = |written: &Written, (there, words): &(Vec<bool>, Vec<Word>)| {
+                let case = |written: &CommandWord, (there, words): &(Vec<bool>, Vec<ExpandedWord>)| {
                     let there = written.optional.iter().zip(there);
                     let there: String =
                         there.map(|(name, is)| format!("{}{name}? ", if *is { "" } else { "!" })).collect();
                     format!("{there}{}", shown(words))
                 };
-                let cases = |it: &Written| it.cases.iter().map(|one| case(it, one)).collect::<Vec<_>>().join(" | ");
+                let cases = |it: &CommandWord| it.cases.iter().map(|one| case(it, one)).collect::<Vec<_>>().join(" | ");
                 written.iter().map(cases).collect::<Vec<_>>().join("; ")
             }
         }
@@ -225,18 +225,18 @@ mod tests {
     }
 
     /// Substitutes values, as the runner of an export does.
-    fn filled(written: &[Written], values: &BTreeMap<&str, &str>) -> Vec<String> {
+    fn filled(written: &[CommandWord], values: &BTreeMap<&str, &str>) -> Vec<String> {
         let mut all = Vec::new();
-        for Written { optional, cases } in written {
+        for CommandWord { optional, cases } in written {
             let there: Vec<bool> = optional.iter().map(|name| values.contains_key(name.as_str())).collect();
             let (_, words) = cases.iter().find(|(case, _)| *case == there).expect("all cases are there");
             for word in words {
                 let mut open = String::new();
                 for part in word {
                     match part {
-                        Part::Literal(text) => open += text,
-                        Part::Value { variable, is_split: false } => open += values[variable.as_str()],
-                        Part::Value { variable, is_split: true } => {
+                        WordPart::Literal(text) => open += text,
+                        WordPart::Value { variable, is_split: false } => open += values[variable.as_str()],
+                        WordPart::Value { variable, is_split: true } => {
                             let mut pieces = values[variable.as_str()].split(' ');
                             open += pieces.next().expect("a split has a part");
                             pieces.for_each(|piece| all.push(std::mem::replace(&mut open, piece.to_owned())));
@@ -285,7 +285,7 @@ mod tests {
             let is_there = [true, true, there[0], there[1]];
             let values: BTreeMap<&str, &str> = variables.iter().zip(&given).zip(is_there)
                 .filter(|(_, is_there)| *is_there).map(|(((name, _), value), _)| (*name, *value)).collect();
-            let texts: BTreeMap<&str, Text> = values.iter().map(|(name, value)| (*name, Text::plain(*value))).collect();
+            let texts: BTreeMap<&str, MaskedText> = values.iter().map(|(name, value)| (*name, MaskedText::plain(*value))).collect();
             let expanded = command::expand(&command, |name| texts.get(name)).expect("it is closed");
             let expected: Vec<String> = expanded.arguments.iter().map(ToString::to_string).collect();
             let variables = variables.map(|(name, required)| (name.to_owned(), required)).into();

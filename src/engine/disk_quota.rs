@@ -8,11 +8,11 @@ use rustix::process::geteuid;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::Stopped;
-use super::disk::{Space, space};
-use super::halt::Halt;
+use super::disk::{DiskSpace, space};
+use super::halt::HaltSignal;
 use super::outputs::MAX_ENTRIES;
-use super::walk::{Bounds, Reach, Usage, measure};
+use super::supervisor::StopReason;
+use super::walk::{FolderUsage, WalkBounds, WalkReach, measure};
 
 /// Bounds for the interval between two measurements of the output folder. Measuring takes at most a tenth of the
 /// time.
@@ -25,7 +25,7 @@ const NOTHING: u64 = 1024 * 1024;
 
 /// Disk quota of a job.
 #[derive(Clone, Copy, Debug)]
-pub struct Room<'a> {
+pub struct DiskQuota<'a> {
     /// The output folder on the host.
     pub output: &'a Path,
     /// Limit for the outputs on disk, in bytes; a job that exceeds it is stopped.
@@ -36,16 +36,16 @@ pub struct Room<'a> {
 
 /// Lowest free space on the disk during the job.
 #[derive(Debug)]
-pub(super) struct LowWater(AtomicU64);
+pub(super) struct LowWaterMark(AtomicU64);
 
-impl Default for LowWater {
+impl Default for LowWaterMark {
     fn default() -> Self {
         Self(AtomicU64::new(u64::MAX))
     }
 }
 
-impl LowWater {
-    fn note(&self, space: Space) {
+impl LowWaterMark {
+    fn note(&self, space: DiskSpace) {
         // Some file systems reserve a part for root.
         let left = if geteuid().is_root() { space.left } else { space.free };
         self.0.fetch_min(left, Ordering::Relaxed);
@@ -57,15 +57,15 @@ impl LowWater {
     }
 }
 
-impl Room<'_> {
-    fn bounds(&self) -> Bounds {
+impl DiskQuota<'_> {
+    fn bounds(&self) -> WalkBounds {
         // Without a limit, the size is only reported.
         let entries = if self.output_limit.is_some() { MAX_ENTRIES } else { usize::MAX };
-        Bounds { entries, bytes: self.output_limit }
+        WalkBounds { entries, bytes: self.output_limit }
     }
 
     /// Waits until the job is to be stopped for exceeding its quota.
-    pub(super) async fn outgrown(&self, low: &LowWater) -> Stopped {
+    pub(super) async fn wait_until_exceeded(&self, low: &LowWaterMark) -> StopReason {
         loop {
             let began = Instant::now();
             let before = self.space(low).await;
@@ -74,18 +74,18 @@ impl Room<'_> {
             let usage = if self.output_limit.is_some() || is_tight { self.usage().await } else { None };
             let (used, is_over) = usage.map_or((0, false), |(usage, reach)| (usage.on_disk, is_over(reach)));
             if is_over {
-                return Stopped::OutputTooLarge;
+                return StopReason::OutputTooLarge;
             }
             if is_tight && before.is_some_and(|before| before.free < used) {
-                return Stopped::DiskFull;
+                return StopReason::DiskFull;
             }
             let rest = Instant::now() + began.elapsed() * 9;
-            self.until_much_is_written(before, used, rest, low).await;
+            self.wait_for_next_measurement(before, used, rest, low).await;
         }
     }
 
     /// Waits until the next measurement; free disk space shows whether much was written meanwhile.
-    async fn until_much_is_written(&self, before: Option<Space>, used: u64, rest: Instant, low: &LowWater) {
+    async fn wait_for_next_measurement(&self, before: Option<DiskSpace>, used: u64, rest: Instant, low: &LowWaterMark) {
         let left = self.output_limit.map(|most| most.saturating_sub(used));
         let soon = left.map_or(SELDOM, |left| Duration::from_millis(left.saturating_mul(1000) / RATE));
         let due = Instant::now() + soon.clamp(OFTEN, SELDOM);
@@ -100,11 +100,11 @@ impl Room<'_> {
         }
     }
 
-    fn is_tight(&self, space: Option<Space>) -> bool {
+    fn is_tight(&self, space: Option<DiskSpace>) -> bool {
         space.is_some_and(|space| space.free < self.keep_free)
     }
 
-    async fn space(&self, low: &LowWater) -> Option<Space> {
+    async fn space(&self, low: &LowWaterMark) -> Option<DiskSpace> {
         let output = self.output.to_owned();
         // A network file system may block.
         let found = tokio::task::spawn_blocking(move || space(&output)).await.ok().flatten();
@@ -112,22 +112,22 @@ impl Room<'_> {
     }
 
     /// Size of the folder; `None` if it cannot be measured.
-    pub(super) async fn usage(&self) -> Option<(Usage, Reach)> {
+    pub(super) async fn usage(&self) -> Option<(FolderUsage, WalkReach)> {
         let (output, bounds): (PathBuf, _) = (self.output.to_owned(), self.bounds());
         // Halts the measurement when this future is dropped.
         let stop = CancellationToken::new();
-        let (halt, _dropped) = (Halt::on(&stop), stop.drop_guard());
+        let (halt, _dropped) = (HaltSignal::on(&stop), stop.drop_guard());
         let measured = tokio::task::spawn_blocking(move || measure(&output, bounds, &halt)).await.ok()?;
         measured.ok()
     }
 }
 
 /// Bytes of a folder on disk, as far as it is readable. Blocking.
-pub fn on_disk(folder: &Path, halt: &Halt) -> u64 {
-    let bounds = Bounds { entries: usize::MAX, bytes: None };
+pub fn on_disk(folder: &Path, halt: &HaltSignal) -> u64 {
+    let bounds = WalkBounds { entries: usize::MAX, bytes: None };
     measure(folder, bounds, halt).map_or(0, |(usage, _)| usage.on_disk)
 }
 
-fn is_over(reach: Reach) -> bool {
-    matches!(reach, Reach::TooManyBytes | Reach::TooManyEntries)
+fn is_over(reach: WalkReach) -> bool {
+    matches!(reach, WalkReach::TooManyBytes | WalkReach::TooManyEntries)
 }

@@ -7,34 +7,34 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::attempt::Main;
 use super::folder::{pretty, replace};
-use super::logs::Printed;
+use super::logs::LogTotals;
+use super::supervisor::JobExit;
 
 /// The checkpoint files in an attempt's folder.
 #[derive(Clone, Debug)]
-pub(super) struct Marks(PathBuf);
+pub(super) struct CheckpointFiles(PathBuf);
 
 /// How far the attempt got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum CheckpointState {
     /// No container is recorded.
     Nothing,
     /// This container was created, and perhaps started.
     Begun(String),
     /// The job has exited; its container may be gone.
-    Ended(End),
+    Ended(CheckpointEnd),
 }
 
 /// State after the job's exit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct End {
-    pub main: Main,
-    pub printed: Printed,
+pub(super) struct CheckpointEnd {
+    pub main: JobExit,
+    pub printed: LogTotals,
 }
 
-impl Marks {
+impl CheckpointFiles {
     pub(super) fn new(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
@@ -52,7 +52,7 @@ impl Marks {
     }
 
     /// Records the exit; call it before the container is removed.
-    pub(super) fn ended(&self, end: &End) -> io::Result<()> {
+    pub(super) fn ended(&self, end: &CheckpointEnd) -> io::Result<()> {
         replace(&self.ended_file(), &pretty(end))
     }
 
@@ -67,12 +67,12 @@ impl Marks {
         Ok(())
     }
 
-    pub(super) fn read(&self) -> Mark {
+    pub(super) fn read(&self) -> CheckpointState {
         let end = fs::read(self.ended_file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         match (end, fs::read_to_string(self.begun_file())) {
-            (Some(end), _) => Mark::Ended(end),
-            (None, Ok(container)) => Mark::Begun(container),
-            (None, Err(_)) => Mark::Nothing,
+            (Some(end), _) => CheckpointState::Ended(end),
+            (None, Ok(container)) => CheckpointState::Begun(container),
+            (None, Err(_)) => CheckpointState::Nothing,
         }
     }
 
@@ -87,25 +87,25 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
-    use super::super::runtime::Ended;
+    use super::super::runtime::ContainerExit;
     use super::*;
 
     #[test]
     fn marks_are_read_as_they_were_made() {
         let folder = tempfile::tempdir().expect("a folder");
-        let marks = Marks::new(folder.path());
-        assert_eq!(marks.read(), Mark::Nothing);
+        let marks = CheckpointFiles::new(folder.path());
+        assert_eq!(marks.read(), CheckpointState::Nothing);
         marks.begun("4711").expect("it can be written");
-        assert_eq!(marks.read(), Mark::Begun("4711".to_owned()));
+        assert_eq!(marks.read(), CheckpointState::Begun("4711".to_owned()));
         assert!(marks.since_begun("4711").is_some() && marks.since_begun("4712").is_none());
-        let ended = Ended { exit_code: 3, oom: false, was_signalled: false, is_unseen: false };
-        let main = Main { container_id: "4711".to_owned(), ended, stopped: None, output_bytes: 7 };
-        let end = End { main, printed: Printed { stdout_bytes: 1, stderr_bytes: 2, truncated: true } };
+        let ended = ContainerExit { exit_code: 3, oom: false, was_signalled: false, is_unseen: false };
+        let main = JobExit { container_id: "4711".to_owned(), ended, stopped: None, output_bytes: 7 };
+        let end = CheckpointEnd { main, printed: LogTotals { stdout_bytes: 1, stderr_bytes: 2, truncated: true } };
         marks.ended(&end).expect("it can be written");
-        assert_eq!(marks.read(), Mark::Ended(end));
+        assert_eq!(marks.read(), CheckpointState::Ended(end));
         fs::write(folder.path().join("ended.json"), "{").expect("it can be written");
-        assert_eq!(marks.read(), Mark::Begun("4711".to_owned()), "half a file is none");
+        assert_eq!(marks.read(), CheckpointState::Begun("4711".to_owned()), "half a file is none");
         marks.clear().expect("they can be removed");
-        assert_eq!(marks.read(), Mark::Nothing);
+        assert_eq!(marks.read(), CheckpointState::Nothing);
     }
 }
